@@ -1,0 +1,76 @@
+# Configuration, the cell grammar and the paths that the stages share.
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
+
+from rethinking.cells import PIXEL_CORRUPTIONS, Cell
+from rethinking.config import load_config
+from rethinking.files import UserError
+from rethinking.fingerprint import cell_fingerprint, fingerprint
+
+# Scripts run with the Python that runs Snakemake, whether or not its environment is activated. The C library
+# keeps freed blocks: otherwise each training step on the CPU asks the kernel for its activations anew.
+shell.prefix(
+    f"export PATH={Path(sys.executable).parent}:$PATH"
+    " MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296; "
+)
+
+try:
+    CONFIG = load_config(config, [str(file) for file in workflow.configfiles])
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = CONFIG.results_dir
+DATA_DIR = CONFIG.data_folder
+CELL = f"{RESULTS}/cells/{{dataset}}/{{corruption}}/{{model}}/{{regularisers}}/seed{{seed}}"
+PREPARED = f"{DATA_DIR}/prepared/{{dataset}}"
+CORRUPTED = f"{DATA_DIR}/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}"
+ARRAYS = ["train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy"]
+
+
+wildcard_constraints:
+    dataset="[^/]+",
+    corruption="[^/]+",
+    model="[^/]+",
+    regularisers="[^/]+",
+    seed="[0-9]+",
+
+
+def cell_files(result, filename):
+    """That file of every cell and seed that a table or figure shows; only finished cells if the config says so."""
+    cells = CONFIG.cells(result)
+    files = [f"{RESULTS}/cells/{cell}/{filename}" for cell in cells]
+    return [file for file in files if not CONFIG.finished_only or os.path.exists(file)]
+
+
+def read_cell(wildcards):
+    """The cell that an output path names; a name that is none ends with what would be right."""
+    try:
+        cell = Cell.parse(
+            f"{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
+        )
+        CONFIG.settings(cell)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    return cell
+
+
+def cell_inputs(wildcards):
+    """Images and labels of a cell: the prepared data set and its corruption's overlay."""
+    read_cell(wildcards)
+    changed = "images" if wildcards.corruption in PIXEL_CORRUPTIONS else "labels"
+    arrays = [f"{split}_{changed}.npy" for split in ("train", "test")]
+    return {
+        "prepared": expand(PREPARED + "/{file}", file=[*ARRAYS, "manifest.json"], dataset=wildcards.dataset),
+        "overlay": expand(CORRUPTED + "/{file}", file=[*arrays, "manifest.json"], **wildcards),
+    }
+
+
+def cell_settings(wildcards):
+    """The resolved settings of a cell, as JSON."""
+    return CONFIG.settings(read_cell(wildcards)).model_dump_json()

@@ -1,0 +1,47 @@
+"""Fixtures that several test modules use."""
+
+import hashlib
+import os
+
+# Before torch is imported: on tensors this small a second thread only waits for the first.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+
+from rethinking.files import save_array, write_json
+
+SHAPE = (3, 10, 10)
+CLASSES = 4
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A prepared data set: 40 training and 20 test images of 3x10x10 in four classes.
+
+    No image has two pixels of one colour. The test images are darker, so that a statistic of
+    the wrong split is noticed.
+    """
+    folder = tmp_path_factory.mktemp("prepared")
+    rng = np.random.default_rng(0)
+    manifest = {
+        "dataset": "tiny",
+        "provenance": "made up",
+        "source": {"kind": "embedded", "files": {}},
+        "class_names": list("abcd"),
+        "num_classes": CLASSES,
+        "image_shape": list(SHAPE),
+    }
+    for split, count, brightest in (("train", 40, 255), ("test", 20, 180)):
+        images = rng.integers(0, brightest + 1, (count, *SHAPE), dtype=np.uint8)
+        labels = rng.permutation(np.arange(count) % CLASSES)
+        save_array(folder / f"{split}_images.npy", images)
+        save_array(folder / f"{split}_labels.npy", labels)
+        manifest[split] = {
+            "count": count,
+            "full_count": count,
+            "images_sha256": hashlib.sha256(images.tobytes()).hexdigest(),
+            "labels_sha256": hashlib.sha256(labels.tobytes()).hexdigest(),
+        }
+    write_json(folder / "manifest.json", manifest)
+    return folder

@@ -1,0 +1,102 @@
+"""Archives are read whole or refused; nothing leads out of them."""
+
+import io
+import tarfile
+
+import pytest
+
+from rethinking.archives import iter_members
+from rethinking.files import UserError
+
+# Incompressible, so that a cut anywhere in a packed archive removes content.
+FILES = {f"folder/{i}.bin": bytes((i * j * j + j // 7) % 256 for j in range(3000 + i)) for i in range(20)}
+
+
+def make_tar(path, mode="w", extra=()):
+    with tarfile.open(path, mode) as archive:
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for name, content in FILES.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        for info in extra:
+            archive.addfile(info, io.BytesIO(b"x" * info.size))
+    return path
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz", "w:bz2"])
+def test_members_in_any_compression(tmp_path, mode):
+    assert dict(iter_members(make_tar(tmp_path / "a.tar", mode))) == FILES
+
+
+def test_leading_dot_is_dropped(tmp_path):
+    info = tarfile.TarInfo("./train/a")
+    info.size = 3
+    assert dict(iter_members(make_tar(tmp_path / "a.tar", extra=[info])))["train/a"] == b"xxx"
+
+
+@pytest.mark.parametrize("name", ["../evil", "folder/../../evil", "/tmp/evil"])
+def test_names_that_lead_out_are_refused(tmp_path, name):
+    path = make_tar(tmp_path / "a.tar", extra=[tarfile.TarInfo(name)])
+    with pytest.raises(UserError, match="leads out") as error:
+        list(iter_members(path))
+    assert name in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_are_refused(tmp_path, kind):
+    info = tarfile.TarInfo("folder/odd")
+    info.type, info.linkname = kind, "/etc/passwd"
+    with pytest.raises(UserError, match=r"folder/odd.*link or a device"):
+        list(iter_members(make_tar(tmp_path / "a.tar", extra=[info])))
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz", "w:bz2"])
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.3, 0.6, 0.8])
+def test_cut_archive_is_refused(tmp_path, mode, kept):
+    path = make_tar(tmp_path / "a.tar", mode)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(UserError, match="damaged or cut short") as error:
+        list(iter_members(path))
+    assert str(path) in str(error.value)
+
+
+def test_plain_archive_cut_between_members_is_refused(tmp_path):
+    path = make_tar(tmp_path / "a.tar")
+    with tarfile.open(path) as archive:
+        boundary = archive.getmembers()[10].offset
+    path.write_bytes(path.read_bytes()[:boundary])
+    with pytest.raises(UserError, match="cut short"):
+        list(iter_members(path))
+
+
+def test_broken_header_is_refused(tmp_path):
+    path = make_tar(tmp_path / "a.tar")
+    with tarfile.open(path) as archive:
+        header = archive.getmembers()[10].offset
+    content = bytearray(path.read_bytes())
+    content[header + 10] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        list(iter_members(path))
+
+
+def test_flipped_bit_in_gz_is_refused(tmp_path):
+    path = make_tar(tmp_path / "a.tar.gz", "w:gz")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        list(iter_members(path))
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "a.tar"
+    path.write_text("not an archive\n" * 1000)
+    with pytest.raises(UserError, match="no tar archive"):
+        list(iter_members(path))
+    with pytest.raises(UserError, match="absent"):
+        list(iter_members(tmp_path / "absent"))

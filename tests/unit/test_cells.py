@@ -1,0 +1,105 @@
+"""The names of cells."""
+
+import itertools
+
+import pytest
+
+from rethinking.cells import CORRUPTIONS, DATASETS, REGULARISERS, Cell, canonical_name, label_corruption
+from rethinking.files import UserError
+from rethinking.models import MODELS
+
+ALL_REGULARISERS = [
+    "none",
+    "crop",
+    "augment",
+    "wd",
+    "crop+augment",
+    "crop+wd",
+    "augment+wd",
+    "crop+augment+wd",
+]
+
+
+@pytest.mark.parametrize("regularisers", ALL_REGULARISERS)
+def test_roundtrip(regularisers):
+    names = itertools.product(DATASETS, [*CORRUPTIONS, "labels_p0.3", "labels_p0.25"], MODELS)
+    for seed, name in enumerate(names):
+        text = "/".join([*name, regularisers, f"seed{seed}"])
+        assert str(Cell.parse(text)) == text
+
+
+def test_parts():
+    cell = Cell.parse("cifar10/labels_p0.3/inception_no_bn/crop+wd/seed12")
+    assert cell == Cell("cifar10", "labels_p0.3", "inception_no_bn", ("crop", "wd"), 12)
+    assert cell.name == "cifar10/labels_p0.3/inception_no_bn/crop+wd"
+    assert Cell.parse("cifar10/true_labels/alexnet/none/seed0").regularisers == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cifar1/true_labels/alexnet/none/seed0", "unknown data set 'cifar1'; did you mean 'cifar10'?"),
+        (
+            "cifar10/true_label/alexnet/none/seed0",
+            "unknown corruption 'true_label'; did you mean 'true_labels'?",
+        ),
+        ("cifar10/true_labels/alexnt/none/seed0", "unknown model 'alexnt'; did you mean 'alexnet'?"),
+        ("cifar10/true_labels/alexnet/corp/seed0", "unknown regulariser 'corp'; did you mean 'crop'?"),
+        (
+            "cifar10/true_labels/alexnet/zzz/seed0",
+            "unknown regulariser 'zzz'; known: crop, augment, wd; or none",
+        ),
+        ("cifar10/true_labels/alexnet//seed0", "unknown regulariser ''"),
+        ("cifar10/true_labels/alexnet/none+wd/seed0", "unknown regulariser 'none'"),
+        ("cifar10/true_labels/alexnet/wd+crop/seed0", "write its regularisers as 'crop+wd', not 'wd+crop'"),
+        ("cifar10/true_labels/alexnet/wd+wd/seed0", "write its regularisers as 'wd', not 'wd+wd'"),
+        ("cifar10/alexnet/none/seed0", "has 3 parts; the form is data set/corruption/model/regularisers"),
+        ("a/cifar10/true_labels/alexnet/none/seed0", "has 5 parts"),
+        ("cifar10/true_labels/alexnet/none", "the last part must be seed0, seed1, ..., not 'none'"),
+        ("cifar10/true_labels/alexnet/none/seed", "not 'seed'"),
+        ("cifar10/true_labels/alexnet/none/seed01", "not 'seed01'"),
+        ("cifar10/true_labels/alexnet/none/seed-1", "not 'seed-1'"),
+    ],
+)
+def test_wrong_names_say_what_would_be_right(text, expected):
+    with pytest.raises(UserError) as error:
+        Cell.parse(text)
+    assert expected in str(error.value)
+    assert text.rpartition("/")[0] in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "corruption",
+    ["labels_p0.50", "labels_p0.00", "labels_p0", "labels_p1", "labels_p.5", "labels_p1.1", "labels_p-0.5",
+     "labels_p0.5\n", "labels_p"],
+)  # fmt: skip
+def test_a_probability_has_one_spelling(corruption):
+    """Two spellings would be two folders with the same numbers."""
+    with pytest.raises(UserError, match=r"labels_p0\.0 to labels_p1\.0"):
+        Cell.from_name(f"cifar10/{corruption}/alexnet/none", seed=0)
+    assert label_corruption(corruption) == 0
+
+
+@pytest.mark.parametrize(
+    ("corruption", "p"),
+    [("labels_p0.0", 0), ("labels_p0.1", 0.1), ("labels_p0.25", 0.25), ("labels_p1.0", 1), ("random_labels", 1),
+     ("true_labels", 0), ("shuffled_pixels", 0), ("random_pixels", 0), ("gaussian", 0)],
+)  # fmt: skip
+def test_label_corruption(corruption, p):
+    assert label_corruption(corruption) == p
+
+
+@pytest.mark.parametrize(
+    ("corruption", "canonical"),
+    [("labels_p0.0", "true_labels"), ("labels_p1.0", "random_labels"), ("labels_p0.1", "labels_p0.1")],
+)
+def test_two_names_of_one_corruption_have_the_same_draws(corruption, canonical):
+    one = Cell.from_name(f"cifar10/{corruption}/alexnet/crop+wd", seed=2)
+    other = Cell.from_name(f"cifar10/{canonical}/alexnet/crop+wd", seed=2)
+    assert one.stream_key == other.stream_key == other.name == canonical_name(one.name)
+
+
+def test_cells_have_draws_of_their_own():
+    names = itertools.product(DATASETS, CORRUPTIONS, MODELS, ALL_REGULARISERS)
+    keys = [Cell.from_name("/".join(name), seed=0).stream_key for name in names]
+    assert len(set(keys)) == len(DATASETS) * len(CORRUPTIONS) * len(MODELS) * 2 ** len(REGULARISERS)

@@ -1,0 +1,318 @@
+"""Every corruption against what section 2.1 of the paper makes one expect of it.
+
+All draws are fixed by their seeds, so that these tests pass or fail for good. Where they
+hold a number against its distribution, a right implementation would fail for fewer than
+one seed in 10,000.
+"""
+
+import hashlib
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rethinking import corruption
+from rethinking.cells import PIXEL_CORRUPTIONS
+from rethinking.corruption import (
+    corrupt_labels,
+    load_corrupted,
+    moments,
+    write_corrupted_images,
+    write_corrupted_labels,
+)
+from rethinking.files import UserError, load_array, read_json, save_array
+
+SCRIPTS = Path(corruption.__file__).parents[1]
+RARE = 1e-4
+N, K = 50_000, 10
+TENTHS = [tenth / 10 for tenth in range(11)]
+# Unequal classes: a new label that depended on the old one would show in its frequencies.
+TRUE_LABELS = np.random.default_rng(0).choice(K, N, p=np.arange(1, K + 1) / 55)
+
+
+def replaced(p, seed=0, dataset="cifar10", split="train"):
+    return corrupt_labels(TRUE_LABELS, p, K, seed, dataset, split)
+
+
+def assert_share(events, probability):
+    """The share of events is one that draws of this probability give."""
+    low, high = stats.binom.interval(1 - RARE, len(events), probability)
+    assert low <= np.sum(events) <= high
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", TENTHS[1:])
+def test_share_of_changed_labels(p):
+    assert_share(replaced(p) != TRUE_LABELS, p * (1 - 1 / K))
+
+
+def contingency(p):
+    """How often each true label (row) became each new one (column)."""
+    table = np.zeros((K, K))
+    np.add.at(table, (TRUE_LABELS, replaced(p)), 1)
+    return table
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 1.0])
+def test_changed_labels_are_uniform_over_the_other_classes(p):
+    for old, counts in enumerate(contingency(p)):
+        assert stats.chisquare(np.delete(counts, old)).pvalue > RARE / K
+
+
+def test_random_labels_know_nothing_of_the_true_ones():
+    table = contingency(1.0)
+    assert stats.chi2_contingency(table).pvalue > RARE
+    assert stats.chisquare(table.sum(0)).pvalue > RARE
+
+
+def test_which_images_are_corrupted_does_not_depend_on_the_labels():
+    # The new label of every image is known from p = 1.
+    chosen = (replaced(0.5) != TRUE_LABELS)[replaced(1.0) != TRUE_LABELS]
+    assert_share(chosen, 0.5)
+    for labels in (TRUE_LABELS, replaced(1.0)):
+        labels = labels[replaced(1.0) != TRUE_LABELS]
+        table = [np.bincount(labels[chosen == wanted], minlength=K) for wanted in (True, False)]
+        assert stats.chi2_contingency(table).pvalue > RARE
+
+
+@pytest.mark.parametrize(("p", "larger"), list(itertools.pairwise(TENTHS)))
+def test_corruption_is_nested(p, larger):
+    """What is changed at p is changed to the same label at every larger p."""
+    few, many = replaced(p), replaced(larger)
+    changed = few != TRUE_LABELS
+    np.testing.assert_array_equal(few[changed], many[changed])
+    assert (many != TRUE_LABELS).sum() > changed.sum()
+
+
+def test_p0_changes_nothing():
+    np.testing.assert_array_equal(replaced(0.0), TRUE_LABELS)
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"dataset": "cifar100"}, {"split": "test"}])
+def test_draws_are_independent(other):
+    """Seeds, data sets and splits agree as often as chance makes them."""
+    assert_share(replaced(1.0) == replaced(1.0, **other), 1 / K)
+    changed, changed_other = replaced(0.5) != TRUE_LABELS, replaced(0.5, **other) != TRUE_LABELS
+    assert_share(changed & changed_other, (0.5 * (1 - 1 / K)) ** 2)
+
+
+def test_label_corruption_stores_labels_alone(prepared, tmp_path):
+    manifest = write_corrupted_labels(prepared, tmp_path, "labels_p0.5", "cifar10", seed=3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "manifest.json", "test_labels.npy", "train_labels.npy",
+    ]  # fmt: skip
+    assert manifest == read_json(tmp_path / "manifest.json")
+    assert (manifest["dataset"], manifest["corruption"], manifest["seed"]) == ("cifar10", "labels_p0.5", 3)
+    assert manifest["probability"] == 0.5
+    assert manifest["expected_fraction_changed"] == 0.5 * 3 / 4
+    for split in ("train", "test"):
+        true, stored = (
+            np.array(load_array(folder / f"{split}_labels.npy")) for folder in (prepared, tmp_path)
+        )
+        np.testing.assert_array_equal(stored, corrupt_labels(true, 0.5, 4, 3, "cifar10", split))
+        assert stored.dtype == np.int64
+        assert manifest[split]["fraction_changed"] == np.mean(true != stored) > 0
+        assert manifest[split]["labels_sha256"] == hashlib.sha256(stored.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("one", "other"), [("labels_p1.0", "random_labels"), ("labels_p0.0", "true_labels")])
+def test_two_names_of_one_corruption_give_the_same_labels(prepared, tmp_path, one, other):
+    manifests = [write_corrupted_labels(prepared, tmp_path, name, "cifar10", seed=0) for name in (one, other)]
+    assert manifests[0]["train"] == manifests[1]["train"]
+    assert (manifests[0]["train"]["fraction_changed"] == 0) == (other == "true_labels")
+
+
+# --- pixels ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def images(prepared, tmp_path_factory):
+    """For each pixel corruption and split: the images before, after, and the manifest."""
+    result = {}
+    for name in PIXEL_CORRUPTIONS:
+        folder = tmp_path_factory.mktemp(name)
+        manifest = write_corrupted_images(prepared, folder, name, "cifar10", seed=0)
+        assert manifest == read_json(folder / "manifest.json")
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "manifest.json", "test_images.npy", "train_images.npy",
+        ]  # fmt: skip
+        for split in ("train", "test"):
+            before, after = (np.array(load_array(f / f"{split}_images.npy")) for f in (prepared, folder))
+            assert before.shape == after.shape
+            assert manifest[split]["images_sha256"] == hashlib.sha256(after.tobytes()).hexdigest()
+            result[name, split] = before, after, manifest
+    return result
+
+
+def pixels(image):
+    """The pixels of (channels, height, width) as a list of tuples over channels."""
+    return list(map(tuple, image.reshape(len(image), -1).T.tolist()))
+
+
+def recover_permutation(before, after):
+    """Where each pixel of ``after`` came from; the pixels of ``before`` must differ from each other."""
+    source = {pixel: position for position, pixel in enumerate(pixels(before))}
+    assert len(source) == before[0].size
+    return np.array([source[pixel] for pixel in pixels(after)])
+
+
+def test_shuffled_pixels_is_one_permutation_of_all_images(images):
+    # All images and channels stacked are one image of many channels.
+    permutations = []
+    for split in ("train", "test"):
+        before, after, manifest = images["shuffled_pixels", split]
+        stacked = [part.reshape(-1, *part.shape[2:]) for part in (before, after)]
+        permutations.append(recover_permutation(*stacked))
+        assert after.dtype == np.uint8
+    np.testing.assert_array_equal(*permutations)
+    order = permutations[0].astype(np.int64)
+    assert sorted(order) == list(range(100))
+    assert manifest["permutation_sha256"] == hashlib.sha256(order.tobytes()).hexdigest()
+    # A random permutation has one fixed point on average.
+    assert np.sum(order == np.arange(100)) <= stats.poisson.isf(RARE, 1)
+    restored = after.reshape(*after.shape[:2], -1)[..., np.argsort(order)].reshape(after.shape)
+    np.testing.assert_array_equal(restored, before)
+
+
+def test_random_pixels_is_a_permutation_for_each_image(images):
+    permutations = []
+    for split in ("train", "test"):
+        before, after, _ = images["random_pixels", split]
+        assert after.dtype == np.uint8
+        for pair in zip(before, after, strict=True):
+            assert sorted(pixels(pair[0])) == sorted(pixels(pair[1]))  # channels move together
+            permutations.append(recover_permutation(*pair))
+    permutations = np.array(permutations)
+    assert len(np.unique(permutations, axis=0)) == len(permutations) == 60
+    # One fixed point per image on average, and images that agree at one position on average.
+    low, high = stats.poisson.interval(1 - RARE, 60)
+    assert low <= np.sum(permutations == np.arange(100)) <= high
+    low, high = stats.poisson.interval(1 - RARE, 59)
+    assert low <= np.sum(permutations[1:] == permutations[:-1]) <= high
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_gaussian_has_the_moments_of_the_training_set(images, split):
+    train = images["gaussian", "train"][0].astype(np.float64)
+    _, after, manifest = images["gaussian", split]
+    assert after.dtype == np.float32
+    assert stats.kstest(after.ravel(), stats.norm(train.mean(), train.std()).cdf).pvalue > RARE
+    # Stricter than the distribution as a whole: standard errors of the mean and of the variance.
+    limit, n = stats.norm.isf(RARE / 2), after.size
+    assert abs(after.mean(dtype=np.float64) - train.mean()) < limit * train.std() / n**0.5
+    assert abs(after.var(dtype=np.float64) / train.var() - 1) < limit * (2 / n) ** 0.5
+    assert manifest["mean"] == pytest.approx(train.mean())
+    assert manifest["variance"] == pytest.approx(train.var())
+
+
+def test_gaussian_is_neither_clipped_nor_repeated(images):
+    after = np.concatenate([images["gaussian", split][1] for split in ("train", "test")])
+    train = images["gaussian", "train"][0]
+    outside = stats.norm(train.mean(), train.std())
+    assert_share(after.ravel() < 0, outside.cdf(0))
+    assert_share(after.ravel() > 255, outside.sf(255))
+    values = after.reshape(len(after) * 3, -1)  # images and channels
+    correlations = np.corrcoef(values)[np.triu_indices(len(values), 1)]
+    # 100 values each: a correlation has a standard deviation of 0.1.
+    assert np.abs(correlations).max() < 0.1 * stats.norm.isf(RARE / len(correlations))
+
+
+@pytest.mark.parametrize("name", PIXEL_CORRUPTIONS)
+def test_pixel_draws_are_independent(prepared, tmp_path, images, name):
+    first = images[name, "train"][1]
+    for seed, dataset in ((1, "cifar10"), (0, "cifar100")):
+        write_corrupted_images(prepared, tmp_path, name, dataset, seed)
+        other = load_array(tmp_path / "train_images.npy")
+        assert not any(np.array_equal(*pair) for pair in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("name", PIXEL_CORRUPTIONS)
+def test_numbers_do_not_depend_on_the_block_size(prepared, tmp_path, images, monkeypatch, name):
+    monkeypatch.setattr(corruption, "BLOCK", 7)
+    manifest = write_corrupted_images(prepared, tmp_path, name, "cifar10", seed=0)
+    # The blocks of a sum add up in another order.
+    assert manifest.pop("variance", None) == pytest.approx(images[name, "train"][2].get("variance"))
+    np.testing.assert_allclose(load_array(tmp_path / "train_images.npy"), images[name, "train"][1], rtol=1e-6)
+
+
+def test_unknown_pixel_corruption_is_refused(prepared, tmp_path):
+    with pytest.raises(ValueError, match="random_labels"):
+        write_corrupted_images(prepared, tmp_path, "random_labels", "cifar10", seed=0)
+
+
+@pytest.mark.parametrize("name", ["labels_p0.5", "shuffled_pixels", "random_pixels", "gaussian"])
+def test_draws_are_the_same_in_another_process(prepared, tmp_path, images, name):
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "corrupt_dataset.py", "--prepared", prepared, "--dataset", "cifar10",
+         "--corruption", name, "--seed", "0", "--output", tmp_path / "there"],
+        capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "random"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    there = read_json(tmp_path / "there" / "manifest.json")
+    if name in PIXEL_CORRUPTIONS:
+        assert there == images[name, "train"][2]
+    else:
+        assert there == write_corrupted_labels(prepared, tmp_path / "here", name, "cifar10", seed=0)
+
+
+# --- moments --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_moments(monkeypatch, dtype):
+    monkeypatch.setattr(corruption, "BLOCK", 7)  # 30 images: the last block is smaller
+    values = np.random.default_rng(0).integers(0, 256, (30, 3, 5, 4)).astype(dtype)
+    values[:10] //= 2
+    mean, variance = moments(values)
+    # In float64 both lose at most a few of 16 digits.
+    assert mean == pytest.approx(values.mean(dtype=np.float64), rel=1e-12)
+    assert variance == pytest.approx(values.var(dtype=np.float64), rel=1e-12)
+
+
+# --- overlays -------------------------------------------------------------------------------------
+
+
+def test_label_overlay(prepared, tmp_path):
+    write_corrupted_labels(prepared, tmp_path, "random_labels", "cifar10", seed=0)
+    data = load_corrupted(prepared, tmp_path)
+    expected = {
+        "train_images": load_array(prepared / "train_images.npy"),
+        "train_labels": load_array(tmp_path / "train_labels.npy"),
+        "train_labels_true": load_array(prepared / "train_labels.npy"),
+        "test_images": load_array(prepared / "test_images.npy"),
+        "test_labels": load_array(prepared / "test_labels.npy"),
+        "test_labels_corrupted": load_array(tmp_path / "test_labels.npy"),
+    }
+    for name, array in expected.items():
+        np.testing.assert_array_equal(getattr(data, name), array)
+    assert data.num_classes == 4
+    assert not np.array_equal(data.train_labels, data.train_labels_true)
+    assert not np.array_equal(data.test_labels, data.test_labels_corrupted)
+
+
+def test_image_overlay(prepared, tmp_path):
+    write_corrupted_images(prepared, tmp_path, "gaussian", "cifar10", seed=0)
+    data = load_corrupted(prepared, tmp_path)
+    for split in ("train", "test"):
+        after = load_array(tmp_path / f"{split}_images.npy")
+        np.testing.assert_array_equal(getattr(data, f"{split}_images"), after)
+    np.testing.assert_array_equal(data.train_labels, load_array(prepared / "train_labels.npy"))
+    np.testing.assert_array_equal(data.train_labels_true, data.train_labels)
+    np.testing.assert_array_equal(data.test_labels_corrupted, data.test_labels)
+
+
+@pytest.mark.parametrize("name", ["train_images", "train_labels", "test_images", "test_labels"])
+def test_overlay_of_another_size_is_named(prepared, tmp_path, name):
+    save_array(tmp_path / f"{name}.npy", load_array(prepared / f"{name}.npy")[:-1])
+    with pytest.raises(UserError) as error:
+        load_corrupted(prepared, tmp_path)
+    count = {"train": 40, "test": 20}[name.split("_")[0]]
+    assert f"{count - 1} {name.replace('_', ' ')}" in str(error.value)
+    assert f"has {count}; delete {tmp_path}" in str(error.value)

@@ -1,0 +1,294 @@
+"""Downloads from a real server on this machine that misbehaves as told."""
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from rethinking.download import DownloadError, download, verify
+from rethinking.files import UserError
+
+CONTENT = bytes(range(256)) * 2000
+HALF = len(CONTENT) // 2
+DIGESTS = {"sha256": hashlib.sha256(CONTENT).hexdigest(), "md5": hashlib.md5(CONTENT).hexdigest()}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers each request with the next behaviour that the test queued; the last one repeats."""
+
+    def do_GET(self):
+        server = self.server
+        server.requests.append((self.path, self.headers.get("Range")))
+        behaviour = server.behaviours.pop(0) if len(server.behaviours) > 1 else server.behaviours[0]
+        getattr(self, behaviour)()
+
+    def answer(self, status, body, length=None, **headers):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def whole(self):
+        """A server that can resume."""
+        wanted = self.headers.get("Range")
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+        if start >= len(CONTENT):
+            self.answer(416, b"", Content_Range=f"bytes */{len(CONTENT)}")
+        elif start:
+            content_range = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+            self.answer(206, CONTENT[start:], Content_Range=content_range)
+        else:
+            self.answer(200, CONTENT)
+
+    def ignores_range(self):
+        self.answer(200, CONTENT)
+
+    def other_range(self):
+        self.answer(206, CONTENT[:HALF], Content_Range=f"bytes 0-{HALF - 1}/{len(CONTENT)}")
+
+    def truncated(self):
+        self.answer(200, CONTENT[:HALF], length=len(CONTENT))
+
+    def stalls(self):
+        self.answer(200, CONTENT[:HALF], length=len(CONTENT))
+        # A client that waits longer than this sees the connection close, which is another fault.
+        self.server.released.wait(3)
+
+    def labelled_gzip(self):
+        self.answer(200, CONTENT, Content_Encoding="gzip")
+
+    def wrong(self):
+        self.answer(200, CONTENT[::-1])
+
+    def missing(self):
+        self.answer(404, b"not here")
+
+    def unavailable(self):
+        self.answer(503, b"later")
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.requests, server.behaviours, server.released = [], ["whole"], threading.Event()
+    server.url = f"http://127.0.0.1:{server.server_port}/data.bin"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.released.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "new folder" / "data.bin"
+
+
+def fetch(urls, path, **options):
+    """Download without waiting; returns the log lines."""
+    lines = []
+    options = {"size": len(CONTENT), "backoff_seconds": 0, "timeout_seconds": 5, **DIGESTS, **options}
+    download(urls, path, log=lines.append, **options)
+    return lines
+
+
+def part_of(path, content):
+    path.parent.mkdir(parents=True)
+    part = path.with_name("data.bin.part")
+    part.write_bytes(content)
+    return part
+
+
+def test_plain_download_leaves_only_the_file(server, path):
+    fetch([server.url], path)
+    assert path.read_bytes() == CONTENT
+    assert list(path.parent.iterdir()) == [path]
+    assert server.requests == [("/data.bin", None)]
+
+
+def test_404_is_not_tried_again(server, path):
+    server.behaviours = ["missing"]
+    with pytest.raises(DownloadError) as error:
+        fetch([server.url], path)
+    assert len(server.requests) == 1
+    message = str(error.value)
+    assert f"{server.url}: the server answered 404" in message
+    assert "datasets.<name>.source: archive" in message
+    assert "source: images" in message
+    assert not path.exists()
+
+
+def test_next_mirror_after_404(server, path):
+    server.behaviours = ["missing", "whole"]
+    fetch([server.url.replace("data", "gone"), server.url], path)
+    assert [request[0] for request in server.requests] == ["/gone.bin", "/data.bin"]
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), None])
+def test_truncated_body_is_resumed(server, path, size):
+    server.behaviours = ["truncated", "whole"]
+    fetch([server.url], path, size=size)
+    assert server.requests == [("/data.bin", None), ("/data.bin", f"bytes={HALF}-")]
+    assert path.read_bytes() == CONTENT
+
+
+def test_stall_ends_and_is_resumed(server, path):
+    server.behaviours = ["stalls", "whole"]
+    lines = fetch([server.url], path, timeout_seconds=0.2)
+    assert path.read_bytes() == CONTENT
+    assert any("no data for 0.2 s" in line for line in lines)
+    assert server.requests[1][1].startswith("bytes=")
+
+
+def test_stalling_for_ever_is_an_error(server, path):
+    server.behaviours = ["stalls"]
+    with pytest.raises(DownloadError, match="no answer or no data"):
+        fetch([server.url], path, timeout_seconds=0.1, attempts=2)
+    assert len(server.requests) == 2
+
+
+def test_503_is_tried_again(server, path):
+    server.behaviours = ["unavailable", "unavailable", "whole"]
+    fetch([server.url], path)
+    assert path.read_bytes() == CONTENT
+    assert len(server.requests) == 3
+
+
+def test_attempts_are_limited(server, path):
+    server.behaviours = ["unavailable"]
+    with pytest.raises(DownloadError, match="503"):
+        fetch([server.url], path, attempts=3)
+    assert len(server.requests) == 3
+
+
+def test_backoff_doubles(server, path, monkeypatch):
+    pauses = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    server.behaviours = ["unavailable"]
+    with pytest.raises(DownloadError):
+        fetch([server.url], path, attempts=4, backoff_seconds=0.5)
+    assert pauses == [0.5, 1, 2]
+
+
+def test_wrong_checksum_is_refused_after_one_more_try(server, path):
+    server.behaviours = ["wrong"]
+    with pytest.raises(DownloadError) as error:
+        fetch([server.url], path)
+    assert len(server.requests) == 2
+    assert DIGESTS["sha256"] in str(error.value)
+    assert hashlib.sha256(CONTENT[::-1]).hexdigest() in str(error.value)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_next_mirror_after_wrong_checksum(server, path):
+    server.behaviours = ["wrong", "wrong", "whole"]
+    fetch([server.url, server.url], path)
+    assert path.read_bytes() == CONTENT
+
+
+def test_wrong_md5_alone_is_refused(server, path):
+    with pytest.raises(DownloadError, match="md5"):
+        fetch([server.url], path, md5="0" * 32)
+    assert not path.exists()
+
+
+def test_part_of_a_killed_download_is_resumed(server, path):
+    part = part_of(path, CONTENT[:1000])
+    fetch([server.url], path)
+    assert server.requests == [("/data.bin", "bytes=1000-")]
+    assert path.read_bytes() == CONTENT
+    assert not part.exists()
+
+
+def test_complete_part_is_not_fetched_again(server, path):
+    part_of(path, CONTENT)
+    fetch([server.url], path)
+    assert server.requests == [("/data.bin", f"bytes={len(CONTENT)}-")]  # answered 416, no body
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("stale", [b"x" * 1000, b"x" * (len(CONTENT) + 1)])
+def test_stale_part_is_started_over(server, path, stale):
+    part_of(path, stale)
+    fetch([server.url], path)
+    assert server.requests[-1] == ("/data.bin", None)
+    assert path.read_bytes() == CONTENT
+
+
+def test_server_that_ignores_range(server, path):
+    part_of(path, CONTENT[:1000])
+    server.behaviours = ["ignores_range", "missing"]
+    fetch([server.url], path)
+    assert path.read_bytes() == CONTENT
+
+
+def test_server_that_sends_another_range(server, path):
+    part_of(path, CONTENT[:1000])
+    server.behaviours = ["other_range", "whole"]
+    fetch([server.url], path)
+    assert server.requests == [("/data.bin", "bytes=1000-"), ("/data.bin", None)]
+    assert path.read_bytes() == CONTENT
+
+
+def test_body_labelled_gzip_is_kept_as_it_is(server, path):
+    server.behaviours = ["labelled_gzip"]
+    fetch([server.url], path)
+    assert path.read_bytes() == CONTENT
+
+
+def test_valid_file_is_not_fetched_again(server, path):
+    path.parent.mkdir()
+    path.write_bytes(CONTENT)
+    fetch([server.url], path)
+    assert server.requests == []
+
+
+def test_invalid_file_is_replaced(server, path):
+    path.parent.mkdir()
+    path.write_bytes(b"something else")
+    fetch([server.url], path)
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/data.bin", "http://no-such-host.invalid/data.bin"])
+def test_unreachable_server(path, url):
+    with pytest.raises(DownloadError) as error:
+        fetch([url], path, attempts=2)
+    assert f"{url}: no connection" in str(error.value)
+    assert "datasets.<name>.source: archive" in str(error.value)
+
+
+def test_malformed_address_is_not_tried_again(path):
+    lines = []
+    with pytest.raises(DownloadError, match="not-an-address"):
+        download(["not-an-address"], path, log=lines.append, **DIGESTS)
+    assert lines == ["downloading not-an-address"]
+
+
+def test_verify(tmp_path):
+    path = tmp_path / "data.bin"
+    path.write_bytes(CONTENT)
+    verify(path, **DIGESTS)
+    path.write_bytes(CONTENT[:HALF])
+    with pytest.raises(UserError) as error:
+        verify(path, **DIGESTS, size=len(CONTENT))
+    message = str(error.value)
+    assert str(path) in message
+    assert DIGESTS["sha256"] in message
+    assert hashlib.sha256(CONTENT[:HALF]).hexdigest() in message
+    assert "truncated" in message
+    path.write_bytes(CONTENT[::-1])
+    with pytest.raises(UserError, match="expected") as error:
+        verify(path, **DIGESTS, size=len(CONTENT))
+    assert "truncated" not in str(error.value)
+    with pytest.raises(UserError, match="absent"):
+        verify(tmp_path / "absent", **DIGESTS)

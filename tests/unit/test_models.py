@@ -1,0 +1,272 @@
+"""The networks against the paper's numbers and against independent implementations."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import rethinking
+from rethinking.files import UserError
+from rethinking.models import MODELS, build_model, parameter_count
+from rethinking.models.alexnet import LocalResponseNorm, SameConv2d, SameMaxPool2d
+from rethinking.models.initialisation import initialise
+
+PAPER = json.loads((Path(rethinking.__file__).parent / "paper" / "zhang2017.json").read_text())
+CIFAR_SHAPE = (3, 28, 28)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# --- all networks ---------------------------------------------------------------------------------
+
+
+def build_on_meta(*arguments):
+    """A network without numbers: shapes alone cost no time."""
+    with torch.device("meta"):
+        return build_model(*arguments)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameter_count_is_the_papers(name):
+    expected = {row["params"] for row in PAPER["table1"] if row["model"] == name}
+    assert {parameter_count(build_on_meta(name, CIFAR_SHAPE, 10))} == expected
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("size", [(7, 7), (24, 24), (28, 28), (32, 32), (9, 14)])
+@pytest.mark.parametrize(("channels", "classes"), [(1, 10), (3, 100)])
+def test_shapes(name, size, channels, classes):
+    model = build_on_meta(name, (channels, *size), classes)
+    assert model(torch.zeros(2, channels, *size, device="meta")).shape == (2, classes)
+
+
+def test_unknown_model():
+    with pytest.raises(UserError, match=r"unknown model 'resnet'; known: inception, .*mlp_1x512"):
+        build_model("resnet", CIFAR_SHAPE, 10)
+
+
+# --- layers ---------------------------------------------------------------------------------------
+
+
+def padding_before(size, kernel, stride):
+    """SAME padding as TensorFlow's documentation words it; the rest goes behind."""
+    left_over = size % stride
+    return max(kernel - stride if left_over == 0 else kernel - left_over, 0) // 2
+
+
+def windows(image, kernel, stride, fill):
+    """The SAME windows of a (channels, height, width) image: (rows, columns, channels, kernel, kernel)."""
+    channels, height, width = image.shape
+    padded = np.full((channels, height + 2 * kernel, width + 2 * kernel), fill)
+    padded[:, kernel : kernel + height, kernel : kernel + width] = image
+    starts = [
+        [
+            place * stride - padding_before(size, kernel, stride) + kernel
+            for place in range(-(-size // stride))
+        ]
+        for size in (height, width)
+    ]
+    return np.array([[padded[:, y : y + kernel, x : x + kernel] for x in starts[1]] for y in starts[0]])
+
+
+SIZES = [(7, 7), (8, 8), (7, 10), (28, 5), (1, 2)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (5, 1), (3, 2), (5, 2), (3, 3)])
+def test_same_convolution(size, kernel, stride):
+    layer = SameConv2d(2, 3, kernel, stride).double()
+    image = torch.randn(2, *size, dtype=torch.float64, generator=generator())
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    expected = np.einsum("yxckl,ockl->oyx", windows(image.numpy(), kernel, stride, 0.0), weight)
+    result = layer(image[None])[0].detach().numpy()
+    np.testing.assert_allclose(result, expected + bias[:, None, None], atol=1e-12)
+
+
+def test_same_convolution_refuses_even_kernels():
+    with pytest.raises(ValueError, match="odd"):
+        SameConv2d(1, 1, 2)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_same_pooling(size):
+    # Negative values: padding with zeros would show.
+    image = -1 - torch.rand(2, *size, dtype=torch.float64, generator=generator())
+    expected = windows(image.numpy(), 3, 2, -np.inf).max((3, 4)).transpose(2, 0, 1)
+    np.testing.assert_array_equal(SameMaxPool2d()(image[None])[0].numpy(), expected)
+
+
+def test_local_response_norm():
+    layer = LocalResponseNorm(64)
+    stock = nn.LocalResponseNorm(9, alpha=1e-3, beta=0.75, k=1.0)
+    # Large enough for the denominator to matter.
+    x = 30 * torch.randn(2, 64, 5, 6, generator=generator())
+    expected = stock(x)
+    assert (x / expected).median() > 1.3
+    torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-6)
+    # bfloat16 rounds by up to 2^-9: input, its square, their sum, the factor and the result,
+    # where the exponent of 0.75 weakens the first three.
+    low = layer(x.bfloat16())
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), expected, rtol=6 * 2**-9, atol=0)
+
+
+def test_local_response_norm_adds_nothing_to_the_saved_weights():
+    assert LocalResponseNorm(64).state_dict() == {}
+
+
+# --- the small Inception --------------------------------------------------------------------------
+
+
+def same(x, kernel, value):
+    """Pad for a window that moves by two."""
+    widths = []
+    for size in (x.shape[3], x.shape[2]):
+        before = padding_before(size, kernel, 2)
+        after = (-(-size // 2) - 1) * 2 + kernel - size - before
+        widths += [before, after]
+    return F.pad(x, widths, value=value)
+
+
+def figure3(x, model, training):
+    """The network as figure 3 draws it, from the weights and statistics of ``model`` in their order."""
+    convolutions = iter([module for module in model.modules() if isinstance(module, nn.Conv2d)])
+    norms = iter([module for module in model.modules() if isinstance(module, nn.BatchNorm2d)])
+    batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+    def conv_module(x, filters, kernel, stride):
+        layer = next(convolutions)
+        assert layer.weight.shape == (filters, x.shape[1], kernel, kernel)
+        if stride == 2:
+            x = same(x, kernel, 0.0)
+        x = F.conv2d(x, layer.weight, layer.bias, stride, kernel // 2 if stride == 1 else 0)
+        if batch_norm:
+            norm = next(norms)
+            mean, variance = norm.running_mean[:, None, None], norm.running_var[:, None, None]
+            if training:
+                mean = x.mean((0, 2, 3), keepdim=True)
+                variance = ((x - mean) ** 2).mean((0, 2, 3), keepdim=True)
+            x = (x - mean) / torch.sqrt(variance + 1e-5)
+        return x.clamp(min=0)
+
+    def inception_module(x, ch1, ch3):
+        return torch.cat([conv_module(x, ch1, 1, 1), conv_module(x, ch3, 3, 1)], 1)
+
+    def downsample_module(x, ch3):
+        return torch.cat([conv_module(x, ch3, 3, 2), F.max_pool2d(same(x, 3, -torch.inf), 3, 2)], 1)
+
+    x = conv_module(x, 96, 3, 1)
+    x = inception_module(x, 32, 32)
+    x = inception_module(x, 32, 48)
+    x = downsample_module(x, 80)
+    x = inception_module(x, 112, 48)
+    x = inception_module(x, 96, 64)
+    x = inception_module(x, 80, 80)
+    x = inception_module(x, 48, 96)
+    x = downsample_module(x, 96)
+    x = inception_module(x, 176, 160)
+    x = inception_module(x, 176, 160)
+    assert x.shape[1:] == (336, 7, 7)
+    x = F.avg_pool2d(x, 7).flatten(1)
+    assert not list(convolutions)
+    assert not list(norms)
+    return x @ model.classifier.weight.T + model.classifier.bias
+
+
+@pytest.mark.parametrize("name", ["inception", "inception_no_bn"])
+@pytest.mark.parametrize("training", [False, True])
+def test_inception_is_that_of_figure_3(name, training):
+    model = build_model(name, CIFAR_SHAPE, 10).double()
+    initialise(model, "he_normal", generator())
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.normal_(module.bias, generator=generator(1))
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(generator=generator(2))
+            module.running_var.uniform_(0.5, 2, generator=generator(3))
+    x = torch.randn(3, *CIFAR_SHAPE, dtype=torch.float64, generator=generator())
+    model.train(training)
+    with torch.no_grad():
+        expected = figure3(x, model, training)
+        torch.testing.assert_close(model(x), expected, rtol=1e-9, atol=1e-9)
+    assert expected.std() > 0.1  # logits that differ
+
+
+# --- initial weights ------------------------------------------------------------------------------
+
+# Standard deviation of the weights from fan-in and fan-out, and their kurtosis.
+SCHEMES = {
+    "glorot_uniform": (lambda fan_in, fan_out: (2 / (fan_in + fan_out)) ** 0.5, 1.8),
+    "he_normal": (lambda fan_in, fan_out: (2 / fan_in) ** 0.5, 3.0),
+    "lecun_uniform": (lambda fan_in, fan_out: (1 / (3 * fan_in)) ** 0.5, 1.8),
+}
+# Fan-in and fan-out of the small AlexNet's layers.
+ALEXNET_FANS = [(3 * 25, 64 * 25), (64 * 25, 64 * 25), (64 * 49, 384), (384, 192), (192, 10)]
+
+
+def layers(model):
+    return [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_initial_weights_have_the_moments_of_their_scheme(scheme):
+    model = build_model("alexnet", CIFAR_SHAPE, 10)
+    initialise(model, scheme, generator())
+    deviation, kurtosis = SCHEMES[scheme]
+    for layer, fans in zip(layers(model), ALEXNET_FANS, strict=True):
+        values, expected = layer.weight.detach().double(), deviation(*fans)
+        n = values.numel()
+        # Five standard errors of a mean and of a standard deviation.
+        assert abs(values.mean()) < 5 * expected / n**0.5
+        assert abs(values.std() / expected - 1) < 5 * ((kurtosis - 1) / (4 * n)) ** 0.5
+        limit = 3**0.5 * expected if scheme.endswith("uniform") else torch.inf
+        assert values.abs().max() <= limit * (1 + 1e-6)
+        assert scheme != "he_normal" or values.abs().max() > 2.5 * expected  # not cut off
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_initial_biases(scheme):
+    model = build_model("alexnet", CIFAR_SHAPE, 10)
+    initialise(model, scheme, generator())
+    for layer, (fan_in, _) in zip(layers(model), ALEXNET_FANS, strict=True):
+        if scheme == "lecun_uniform":  # torch's default draws them like the weights
+            assert 0 < layer.bias.abs().max() <= fan_in**-0.5
+        else:
+            assert not layer.bias.any()
+
+
+def test_lecun_uniform_is_the_default_of_torch():
+    torch_default = build_model("mlp_1x512", CIFAR_SHAPE, 10)
+    ours = build_model("mlp_1x512", CIFAR_SHAPE, 10)
+    initialise(ours, "lecun_uniform", generator())
+    for a, b in zip(torch_default.parameters(), ours.parameters(), strict=True):
+        # The largest of n uniform draws is within 10 / n of its limit but once in 20,000 times.
+        torch.testing.assert_close(a.abs().max(), b.abs().max(), rtol=max(20 / a.numel(), 1e-5), atol=0)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_initial_weights_follow_from_the_generator_alone(scheme):
+    def weights(seed):
+        model = build_model("alexnet", CIFAR_SHAPE, 10)  # with torch's own random weights
+        initialise(model, scheme, generator(seed))
+        return nn.utils.parameters_to_vector(model.parameters())
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_layers_have_weights_of_their_own():
+    model = build_model("mlp_3x512", CIFAR_SHAPE, 10)
+    initialise(model, "he_normal", generator())
+    assert not torch.equal(model[3].weight, model[5].weight)
+
+
+def test_unknown_initialisation():
+    with pytest.raises(ValueError, match="'zeros'"):
+        initialise(build_model("mlp_1x512", (1, 7, 7), 10), "zeros", generator())

@@ -1,0 +1,42 @@
+"""The paper's values under our names."""
+
+import numpy as np
+import pytest
+
+from rethinking import paper
+from rethinking.cells import CORRUPTIONS
+from rethinking.defaults import SETTINGS
+
+
+def test_table1_has_a_value_for_each_default_cell():
+    names = {"/".join(("cifar10", *key)) for key in paper.table1()}
+    assert len(paper.table1()) == 19
+    assert names == set(SETTINGS["table1"]["cells"])
+
+
+@pytest.mark.parametrize(
+    ("key", "train", "test"),
+    [
+        (("true_labels", "inception", "crop+wd"), 100.0, 89.05),
+        (("true_labels", "inception", "crop"), 100.0, 89.31),
+        (("random_labels", "inception_no_bn", "none"), 100.0, 10.12),
+        (("true_labels", "alexnet", "wd"), 100.0, 77.36),
+        (("random_labels", "mlp_1x512", "none"), 99.34, 10.61),
+    ],
+)
+def test_table1_values(key, train, test):
+    assert paper.table1()[key] == {"train_accuracy": train, "test_accuracy": test}
+
+
+def test_fig1a_points_lie_on_whole_epochs():
+    assert paper.steps_per_epoch() == 391
+    for corruption in CORRUPTIONS:
+        curve = paper.curve(f"fig1a_{corruption}")
+        assert curve.shape == (69, 2)
+        epochs = curve[:-1, 0] * 1000 / paper.steps_per_epoch()  # the last point is cut off by the axes
+        np.testing.assert_allclose(epochs, np.arange(1, 69), atol=0.01)
+
+
+def test_unknown_curve():
+    with pytest.raises(KeyError, match="fig9"):
+        paper.curve("fig9_true_labels")

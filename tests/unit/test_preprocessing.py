@@ -1,0 +1,120 @@
+"""Whitening, cropping, flips and rotations against numpy and against examples done by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from rethinking.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
+
+
+def random_images(*shape, dtype=torch.uint8):
+    values = np.random.default_rng(0).integers(0, 256, shape)
+    return torch.from_numpy(values).to(dtype)
+
+
+# --- whitening ------------------------------------------------------------------------------------
+
+
+def whiten_with_numpy(images):
+    """The formula in TensorFlow's documentation of per_image_whitening, one image at a time."""
+    result = []
+    for image in images.numpy().astype(np.float64) / 255:
+        adjusted_stddev = max(image.std(), 1 / np.sqrt(image.size))
+        result.append((image - image.mean()) / adjusted_stddev)
+    return np.stack(result)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("shape", [(5, 3, 28, 28), (4, 1, 7, 9)])
+def test_whiten(shape, dtype):
+    images = random_images(*shape, dtype=dtype)
+    images[0] //= 40  # low contrast: the floor decides
+    images[1, 0] //= 2  # channels differ: statistics are over all of them
+    whitened = whiten(images)
+    assert whitened.dtype == torch.float32
+    # Results of order one from float32 sums of a few thousand values.
+    np.testing.assert_allclose(whitened.numpy(), whiten_with_numpy(images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # Four values: the floor is 1/2. Standard deviation 1/2, just there.
+        ([0, 0, 255, 255], [-1, -1, 1, 1]),
+        # 51 / 255 = 0.2: mean 0.1, deviation 0.1, which the floor of 0.5 replaces. Without the
+        # division by 255 the deviation would be above the floor, with a second one far below.
+        ([0, 0, 51, 51], [-0.2, -0.2, 0.2, 0.2]),
+        ([200, 200, 200, 200], [0, 0, 0, 0]),
+        ([0, 0, 0, 0], [0, 0, 0, 0]),
+    ],
+)
+def test_whiten_by_hand(values, expected):
+    image = torch.tensor(values, dtype=torch.uint8).reshape(1, 1, 2, 2)
+    # One image says nothing about another.
+    batch = torch.cat([image, random_images(1, 1, 2, 2)])
+    np.testing.assert_allclose(whiten(batch)[0].flatten().numpy(), expected, atol=1e-6)
+
+
+# --- cropping -------------------------------------------------------------------------------------
+
+
+def test_centre_crop_takes_the_middle():
+    images = random_images(2, 3, 32, 32)
+    assert torch.equal(centre_crop(images, 28), images[:, :, 2:30, 2:30])
+    assert torch.equal(centre_crop(images, 32), images)
+    # An odd margin has its larger half at the end, as in TensorFlow's resize_image_with_crop_or_pad.
+    assert torch.equal(centre_crop(images[..., :10, :8], 7), images[..., 1:8, 0:7])
+
+
+def test_crop_at():
+    images = random_images(7, 3, 10, 9)
+    offsets = torch.tensor([[0, 0], [3, 2], [0, 2], [3, 0], [1, 1], [2, 0], [2, 1]])
+    crops = crop_at(images, offsets, 7)
+    assert crops.shape == (7, 3, 7, 7)
+    assert crops.dtype == torch.uint8
+    for image, crop, (top, left) in zip(images, crops, offsets.tolist(), strict=True):
+        assert torch.equal(crop, image[:, top : top + 7, left : left + 7])
+
+
+# --- flips and rotations --------------------------------------------------------------------------
+
+# Bilinear weights in float32 miss 0 and 1 by about 1e-6, on values of up to 255.
+PIXEL_TOLERANCE = {"rtol": 0, "atol": 2e-3}
+
+
+@pytest.mark.parametrize("size", [8, 9])
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("quarters", [-1, 0, 1, 2])
+def test_right_angles_move_pixels(size, flip, quarters):
+    images = random_images(3, 3, size, size)
+    flips, angles = torch.full((3,), flip), torch.full((3,), 90.0 * quarters)
+    expected = torch.rot90(images.float(), quarters, dims=(2, 3))
+    if flip:
+        expected = torch.flip(expected, dims=(3,))
+    result = flip_and_rotate(images, flips, angles)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result, expected, **PIXEL_TOLERANCE)
+
+
+def test_each_image_has_its_own_flip_and_angle():
+    images = random_images(4, 3, 9, 9)
+    flips, angles = torch.tensor([True, False, True, False]), torch.tensor([25.0, -25.0, 0.0, 10.0])
+    together = flip_and_rotate(images, flips, angles)
+    for i in range(4):
+        alone = flip_and_rotate(images[i : i + 1], flips[i : i + 1], angles[i : i + 1])
+        torch.testing.assert_close(together[i : i + 1], alone, **PIXEL_TOLERANCE)
+
+
+@pytest.mark.parametrize("degrees", [25.0, -10.0])
+def test_rotation_moves_a_place_by_its_angle(degrees):
+    """A linear ramp along the x axis becomes a ramp along the turned axis; bilinear sampling keeps it exact."""
+    size = 21
+    place = torch.arange(size) - (size - 1) / 2
+    ramp = (100 + place).expand(size, size)[None, None]
+    turned = flip_and_rotate(ramp, torch.tensor([False]), torch.tensor([degrees]))[0, 0]
+    y, x = torch.meshgrid(place, place, indexing="ij")
+    radians = np.deg2rad(degrees)
+    expected = 100 + x * np.cos(radians) - y * np.sin(radians)
+    inside = x**2 + y**2 < (size / 2 - 1) ** 2
+    torch.testing.assert_close(turned[inside], expected[inside], **PIXEL_TOLERANCE)
+    assert turned[0, 0] == 0  # the corner comes from outside the image

@@ -1,0 +1,41 @@
+"""Intervals against scipy's and against what they promise."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rethinking.statistics import mean_interval
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_equals_scipy(confidence):
+    values = [85.1, 86.3, 85.75, 84.9]
+    low, high = stats.t.interval(confidence, 3, loc=np.mean(values), scale=stats.sem(values))
+    mean, half_width = mean_interval(values, confidence)
+    assert mean == pytest.approx(np.mean(values))
+    assert (mean - half_width, mean + half_width) == pytest.approx((low, high))
+
+
+def test_three_seeds_by_hand():
+    # Standard error 1 / sqrt(3), and 4.302653 is the quantile in every table of Student's t.
+    assert mean_interval([9.0, 10.0, 11.0]) == pytest.approx((10.0, 4.302653 / math.sqrt(3)), rel=1e-6)
+
+
+def test_equal_values_have_no_width():
+    assert mean_interval([100.0, 100.0]) == (100.0, 0.0)
+
+
+def test_one_and_no_value():
+    mean, half_width = mean_interval([42.0])
+    assert mean == 42.0
+    assert math.isnan(half_width)
+    assert all(math.isnan(value) for value in mean_interval([]))
+
+
+def test_coverage():
+    rng = np.random.default_rng(0)
+    intervals = [mean_interval(rng.normal(5.0, 2.0, 3)) for _ in range(2000)]
+    covered = np.mean([abs(mean - 5.0) <= half_width for mean, half_width in intervals])
+    assert covered == pytest.approx(0.95, abs=0.015)  # three standard errors of 2000 trials

@@ -1,0 +1,33 @@
+"""Average the summaries of a table's cells over their seeds and put the paper's values beside them."""
+
+import argparse
+from pathlib import Path
+
+from rethinking import paper, scripts
+from rethinking.files import write_text
+from rethinking.tables import aggregate_accuracy, read_summary
+
+PAPER = {"table1": paper.table1}
+
+
+def main() -> None:
+    """Read the command line and the summaries, write the CSV."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", required=True, choices=sorted(PAPER))
+    parser.add_argument(
+        "--cells", nargs="+", required=True, help="names without seeds, in the order of the rows"
+    )
+    parser.add_argument(
+        "--summaries", nargs="*", default=[], type=Path, help="summary.json of any of their seeds"
+    )
+    parser.add_argument("--output", required=True, type=Path, help="CSV to write")
+    args = parser.parse_args()
+
+    summaries = [read_summary(path) for path in args.summaries]
+    table = aggregate_accuracy(args.cells, summaries, PAPER[args.table]())
+    write_text(args.output, table.to_csv(index=False, float_format="%.4f"))
+    print(f"{table.seeds.sum()} finished and {table.diverged.sum()} diverged networks in {len(table)} rows")
+
+
+if __name__ == "__main__":
+    scripts.run(main)

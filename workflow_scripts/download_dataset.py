@@ -1,0 +1,35 @@
+"""Download one published file of a data set and verify it.
+
+python workflow_scripts/download_dataset.py --dataset cifar10 --file cifar-10-python.tar.gz --output PATH
+"""
+
+import argparse
+
+from rethinking import scripts
+from rethinking.download import download
+from rethinking.files import UserError
+from rethinking.sources import SOURCES
+
+
+def main() -> None:
+    """Parse the command line and download."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", required=True, choices=sorted(SOURCES))
+    parser.add_argument("--file", required=True, help="name of the published file")
+    parser.add_argument("--output", required=True, help="where to put it")
+    parser.add_argument(
+        "--url", action="append", help="fetch from here instead, checksums as ever; repeat for more mirrors"
+    )
+    args = parser.parse_args()
+
+    files = {file.name: file for file in SOURCES[args.dataset]}
+    if args.file not in files:
+        raise UserError(f"{args.dataset} has no file {args.file}; its files are {', '.join(files)}")
+    file = files[args.file]
+    download(args.url or file.urls, args.output, sha256=file.sha256, md5=file.md5, size=file.size)
+
+
+if __name__ == "__main__":
+    scripts.run(main)

@@ -1,0 +1,48 @@
+"""Turn a data set's source into memory-mappable arrays and a manifest.
+
+    python workflow_scripts/prepare_dataset.py --dataset cifar10 --source official \\
+        --path cifar-10-python.tar.gz --output FOLDER
+"""
+
+import argparse
+
+from rethinking import scripts
+from rethinking.datasets import prepare
+from rethinking.readers import describe_source, read_dataset
+
+
+def main() -> None:
+    """Parse the command line, read the source and write the arrays."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", required=True, help="name of the data set, e.g. cifar10")
+    parser.add_argument("--source", required=True, choices=("official", "archive", "images", "embedded"))
+    parser.add_argument(
+        "--path", help="published file (mnist: folder of its files), or folder or tar of images"
+    )
+    parser.add_argument("--provenance", help="what to call this copy of the data, e.g. 'JPEG copy'")
+    parser.add_argument(
+        "--train-limit", type=int, metavar="N", help="keep N training images, classes in proportion"
+    )
+    parser.add_argument(
+        "--test-limit", type=int, metavar="N", help="keep N test images, classes in proportion"
+    )
+    parser.add_argument("--output", required=True, help="folder for the arrays and manifest.json")
+    args = parser.parse_args()
+
+    dataset = read_dataset(args.dataset, args.source, args.path)
+    prepare(
+        dataset,
+        args.output,
+        name=args.dataset,
+        provenance=args.provenance,
+        source=describe_source(args.dataset, args.source, args.path),
+        train_limit=args.train_limit,
+        test_limit=args.test_limit,
+    )
+    print(f"{args.dataset} is prepared in {args.output}")
+
+
+if __name__ == "__main__":
+    scripts.run(main)

@@ -1,0 +1,4 @@
+"""Library behind the workflow: corruption, models, training and rendering.
+
+Nothing in here knows Snakemake; the scripts one folder up connect the two.
+"""

@@ -1,0 +1,109 @@
+"""The cell grammar: which names stand for a trained network, and where it lies.
+
+A cell is data set x corruption x model x regularisers x seed, written as
+``cifar10/random_labels/mlp_1x512/none/seed3``. Without the seed it is a cell's name,
+which all its seeds share.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rethinking.files import UserError
+from rethinking.models import MODELS
+
+DATASETS = ("digits", "mnist", "cifar10", "cifar100")
+PIXEL_CORRUPTIONS = ("shuffled_pixels", "random_pixels", "gaussian")
+CORRUPTIONS = ("true_labels", "random_labels", *PIXEL_CORRUPTIONS)
+REGULARISERS = ("crop", "augment", "wd")  # in the order in which names list them
+NAME_FORM = "data set/corruption/model/regularisers"
+_PARTIAL = re.compile(r"labels_p(0\.0|0\.\d*[1-9]|1\.0)")
+_SYNONYMS = {"labels_p0.0": "true_labels", "labels_p1.0": "random_labels"}
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One network to train."""
+
+    dataset: str
+    corruption: str
+    model: str
+    regularisers: tuple[str, ...]
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The cell without its seed."""
+        return f"{self.dataset}/{self.corruption}/{self.model}/{'+'.join(self.regularisers) or 'none'}"
+
+    @property
+    def stream_key(self) -> str:
+        """What the cell's random draws are keyed by: its name, the same for two names of one corruption."""
+        return canonical_name(self.name)
+
+    def __str__(self) -> str:
+        return f"{self.name}/seed{self.seed}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cell:
+        """Read ``data set/corruption/model/regularisers/seedN``.
+
+        Raises:
+            UserError: a part is unknown; the message names the cell, the part and what would be right.
+        """
+        name, _, seed = text.rpartition("/")
+        if not re.fullmatch(r"seed(0|[1-9]\d*)", seed):
+            raise UserError(f"cell '{text}': the last part must be seed0, seed1, ..., not '{seed}'")
+        return cls.from_name(name, int(seed.removeprefix("seed")))
+
+    @classmethod
+    def from_name(cls, name: str, seed: int) -> Cell:
+        """Read ``data set/corruption/model/regularisers``; errors as in :meth:`parse`."""
+        parts = name.split("/")
+        if len(parts) != 4:
+            raise UserError(f"cell '{name}' has {len(parts)} parts; the form is {NAME_FORM}")
+        dataset, corruption, model, regularisers = parts
+        known(name, "data set", dataset, DATASETS)
+        if not _PARTIAL.fullmatch(corruption):
+            known(
+                name, "corruption", corruption, CORRUPTIONS, "; or labels_p0.0 to labels_p1.0 (0.5, not 0.50)"
+            )
+        known(name, "model", model, MODELS)
+        return cls(dataset, corruption, model, parse_regularisers(name, regularisers), seed)
+
+
+def canonical_name(name: str) -> str:
+    """Write ``labels_p0.0`` as ``true_labels`` and ``labels_p1.0`` as ``random_labels``, so that cells are shared."""
+    return "/".join(_SYNONYMS.get(part, part) for part in name.split("/"))
+
+
+def known(cell: str, part: str, value: str, choices: Iterable[str], more: str = "") -> None:
+    """Raise a UserError that names the nearest right value if ``value`` is not among ``choices``."""
+    if value not in choices:
+        near = difflib.get_close_matches(value, choices, 1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise UserError(f"cell '{cell}': unknown {part} '{value}'; {hint}known: {', '.join(choices)}{more}")
+
+
+def parse_regularisers(cell: str, text: str) -> tuple[str, ...]:
+    """Read ``none`` or regularisers joined with ``+`` in their fixed order."""
+    if text == "none":
+        return ()
+    given = text.split("+")
+    for value in given:
+        known(cell, "regulariser", value, REGULARISERS, "; or none")
+    ordered = tuple(value for value in REGULARISERS if value in given)
+    if list(ordered) != given:
+        raise UserError(f"cell '{cell}': write its regularisers as '{'+'.join(ordered)}', not '{text}'")
+    return ordered
+
+
+def label_corruption(corruption: str) -> float:
+    """The probability p at which a corruption replaces labels; 0 where it leaves them alone."""
+    if corruption == "random_labels":
+        return 1.0
+    partial = _PARTIAL.fullmatch(corruption)
+    return float(partial[1]) if partial else 0.0

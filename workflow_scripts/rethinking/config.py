@@ -1,0 +1,316 @@
+"""The configuration: typed models, checked before any job is planned.
+
+``config.yaml`` and its JSON schema are written from these models (``write_config.py``); the
+values of the default and the evidence for each are in ``defaults.py``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from fnmatch import fnmatchcase
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from rethinking.cells import (
+    CORRUPTIONS,
+    DATASETS,
+    NAME_FORM,
+    REGULARISERS,
+    Cell,
+    canonical_name,
+    label_corruption,
+)
+from rethinking.files import UserError
+from rethinking.models import MODELS
+from rethinking.settings import CellSettings, Initialisation, Precision, Strict, WeightDecayOn
+
+Source = Literal["official", "archive", "images", "embedded"]
+SOURCES = {
+    "digits": ("embedded",),
+    "mnist": ("official", "archive"),
+    "cifar10": ("official", "archive", "images"),
+    "cifar100": ("official", "archive", "images"),
+}
+Limit = Annotated[int, Field(ge=10)]
+
+
+def described(name: str) -> str:
+    """The description of a resolved setting, so that it is written once."""
+    return CellSettings.model_fields[name].description
+
+
+class HardwareConfig(Strict):
+    """Where cells are trained. Changing it makes no cell stale."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto takes the GPU if torch sees one, else the CPU."
+    )
+    threads: int = Field(1, ge=1, description="CPU threads of each training job.")
+
+
+class DatasetConfig(Strict):
+    """Where a data set comes from and how much of it is used."""
+
+    source: Source = Field(
+        description="official (download), archive (a local copy of the official archive; for MNIST a folder with its four files), "
+        "images (a folder or tar of train/<class>/*.jpg|png and test/...) or embedded (digits)."
+    )
+    path: str | None = Field(
+        None, description="The local file or folder, for the sources archive and images."
+    )
+    provenance: str | None = Field(
+        None, description="What to call this copy in tables and figures; required for the source images."
+    )
+    train_limit: Limit | None = Field(
+        None, description="Use this many training images, balanced over classes; null is all."
+    )
+    test_limit: Limit | None = Field(
+        None, description="Use this many test images, balanced over classes; null is all."
+    )
+    input_size: int = Field(ge=1, description=described("input_size"))
+
+    @model_validator(mode="after")
+    def local_source_is_complete(self) -> DatasetConfig:
+        """A local source needs a path, an image folder a name for what it is."""
+        if (self.path is None) == (self.source in ("archive", "images")):
+            raise ValueError(
+                f"the source '{self.source}' needs a path"
+                if self.path is None
+                else f"source '{self.source}' takes no path"
+            )
+        if self.source == "images" and not self.provenance:
+            raise ValueError("the source 'images' needs a provenance, for example \"JPEG copy\"")
+        return self
+
+
+class TrainingConfig(Strict):
+    """Settings that all cells share unless an override says otherwise."""
+
+    epochs: int = Field(ge=1, description=described("epochs"))
+    batch_size: int = Field(ge=1, description=described("batch_size"))
+    learning_rate_decay: float = Field(gt=0, le=1, description=described("learning_rate_decay"))
+    momentum: float = Field(ge=0, lt=1, description=described("momentum"))
+    precision: Precision = Field(description=described("precision"))
+    thresholds: list[Annotated[float, Field(gt=0, le=100)]] = Field(description=described("thresholds"))
+
+
+class ModelConfig(Strict):
+    """Settings of one network."""
+
+    learning_rate: float = Field(gt=0, description=described("learning_rate"))
+    initialisation: Initialisation = Field(description=described("initialisation"))
+    weight_decay: float = Field(ge=0, description=described("weight_decay"))
+    weight_decay_on: WeightDecayOn = Field(description=described("weight_decay_on"))
+
+
+class OverrideValues(Strict):
+    """Settings that an override replaces."""
+
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    learning_rate_decay: float | None = Field(None, gt=0, le=1)
+    momentum: float | None = Field(None, ge=0, lt=1)
+    precision: Precision | None = None
+    initialisation: Initialisation | None = None
+    weight_decay: float | None = Field(None, ge=0)
+    weight_decay_on: WeightDecayOn | None = None
+
+
+class OverrideConfig(Strict):
+    """Other settings for the cells whose name matches a pattern."""
+
+    cells: str = Field(
+        description=f"Pattern {NAME_FORM} with * in any part, for example cifar10/random_labels/*/none."
+    )
+    set: OverrideValues = Field(description="The settings and their values for these cells.")
+
+    @field_validator("cells")
+    @classmethod
+    def pattern_can_match(cls, pattern: str) -> str:
+        """A typing error in a pattern would otherwise do nothing, silently."""
+        pattern = canonical_name(pattern)
+        parts = pattern.split("/")
+        if len(parts) != 4:
+            raise ValueError(f"'{pattern}' has {len(parts)} parts; the form is {NAME_FORM}")
+        corruptions = [*CORRUPTIONS, *(f"labels_p{tenth / 10}" for tenth in range(1, 10))]
+        if label_corruption(parts[1]) > 0:
+            corruptions.append(parts[1])  # such as labels_p0.25
+        joined = [
+            "+".join(some) for n in range(len(REGULARISERS)) for some in combinations(REGULARISERS, n + 1)
+        ]
+        for part, names in zip(parts, (DATASETS, corruptions, MODELS, ["none", *joined]), strict=True):
+            if not any(fnmatchcase(name, part) for name in names):
+                raise ValueError(f"'{part}' in '{pattern}' matches none of {', '.join(names)}")
+        return pattern
+
+    def matches(self, cell: Cell) -> bool:
+        """Whether this override applies to a cell."""
+        names = canonical_name(cell.name).split("/")
+        return all(fnmatchcase(*pair) for pair in zip(names, self.cells.split("/"), strict=True))
+
+
+class ResultConfig(Strict):
+    """One table or figure: the cells that it shows."""
+
+    cells: list[str] = Field(
+        min_length=1, description=f"Cells without seeds, {NAME_FORM}, in the order shown."
+    )
+
+    @field_validator("cells")
+    @classmethod
+    def names_are_known(cls, names: list[str]) -> list[str]:
+        """Check the grammar and write each cell in its canonical form, so that cells are shared."""
+        for name in names:
+            try:
+                Cell.from_name(name, seed=0)
+            except UserError as error:
+                raise ValueError(str(error)) from error
+        canonical = [canonical_name(name) for name in names]
+        for name in canonical:
+            if canonical.count(name) > 1:
+                raise ValueError(f"cell '{name}' is listed twice")
+        return canonical
+
+
+class Config(Strict):
+    """Everything that can be set."""
+
+    results_dir: str = Field("results", description="Where results go; give each experiment its own.")
+    data_dir: str | None = Field(
+        None,
+        description="Where prepared and corrupted data sets go; null is results_dir/data. Can be shared.",
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        description="One network is trained per cell and seed; intervals are over seeds.", min_length=1
+    )
+    finished_only: bool = Field(
+        False, description="Build tables and figures from the cells that are finished now and train none."
+    )
+    hardware: HardwareConfig = Field(description="Where cells are trained. Changing it makes no cell stale.")
+    datasets: dict[Literal[DATASETS], DatasetConfig] = Field(description="Data sets by name.")
+    training: TrainingConfig = Field(description="Settings of all cells.")
+    models: dict[Literal[tuple(MODELS)], ModelConfig] = Field(description="Settings by network.")
+    overrides: list[OverrideConfig] = Field(
+        [], description="Other settings for some cells, applied in this order."
+    )
+    table1: ResultConfig = Field(description="Table 1: training and test accuracy on CIFAR-10.")
+    fig1a: ResultConfig = Field(description="Figure 1a: training loss of the Inception on five corruptions.")
+
+    @field_validator("seeds")
+    @classmethod
+    def seeds_differ(cls, seeds: list[int]) -> list[int]:
+        """The same seed twice would narrow the intervals for nothing."""
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"{seeds} names a seed twice")
+        return seeds
+
+    @model_validator(mode="after")
+    def sources_fit(self) -> Config:
+        """Each data set has its own kinds of source, and the cells' data sets and models have settings."""
+        for name, dataset in self.datasets.items():
+            if dataset.source not in SOURCES[name]:
+                raise ValueError(
+                    f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(SOURCES[name])}"
+                )
+        return self
+
+    @property
+    def data_folder(self) -> str:
+        """Where data sets lie."""
+        return self.data_dir or f"{self.results_dir}/data"
+
+    def cells(self, *results: str) -> list[Cell]:
+        """The cells of tables and figures for all seeds, each once, in order."""
+        names = [name for result in results for name in getattr(self, result).cells]
+        return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
+
+    def settings(self, cell: Cell) -> CellSettings:
+        """Resolve the settings of a cell: training, then its model, then overrides in order.
+
+        Raises:
+            UserError: the configuration says nothing about the cell's data set or model.
+        """
+        for section, name in (("datasets", cell.dataset), ("models", cell.model)):
+            if name not in getattr(self, section):
+                raise UserError(f"cell '{cell}': the configuration has no {section}.{name}; add it")
+        values = self.training.model_dump() | self.models[cell.model].model_dump()
+        for override in self.overrides:
+            if override.matches(cell):
+                values |= override.set.model_dump(exclude_none=True)
+        if "wd" not in cell.regularisers:
+            # Where no weight decay is asked for, editing it must leave the cell alone.
+            values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
+        return CellSettings(**values, input_size=self.datasets[cell.dataset].input_size)
+
+
+def load_config(values: dict[str, Any], files: list[str]) -> Config:
+    """Check a merged configuration.
+
+    Args:
+        values: the merged dictionary.
+        files: the files that it was merged from, later ones over earlier ones; for messages.
+
+    Raises:
+        UserError: one message for all faults, each with its file, its key and what would be right.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        lines = [describe(fault, files) for fault in error.errors()]
+        raise UserError(
+            "the configuration is not valid:\n" + "\n".join(f"  {line}" for line in lines)
+        ) from None
+
+
+def describe(fault: dict[str, Any], files: list[str]) -> str:
+    """One line for one fault that pydantic found."""
+    # pydantic marks a dictionary's key with '[key]' behind the key itself.
+    path = [part for part in fault["loc"] if part != "[key]"]
+    key = ".".join(str(part) for part in path)
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] in ("extra_forbidden", "literal_error") and path:
+        names = allowed_names(path, fault)
+        near = difflib.get_close_matches(
+            str(path[-1] if fault["type"] == "extra_forbidden" else fault["input"]), names, 1
+        )
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        if fault["type"] == "extra_forbidden":
+            message = f"unknown key; {hint}known here: {', '.join(names)}"
+        else:
+            message = f"unknown value '{fault['input']}'; {hint}known: {', '.join(names)}"
+    elif fault["type"] != "value_error" and fault["type"] != "missing":
+        message += f", not {fault['input']!r}"
+    missing = fault["type"] == "missing"
+    return f"{origin(path, files, missing)}: {key + ': ' if key else ''}{message}"
+
+
+def allowed_names(path: list[Any], fault: dict[str, Any]) -> list[str]:
+    """The keys or values that would have been right at a fault's place."""
+    if fault["type"] == "literal_error":
+        return [name.strip("'") for name in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+    model: Any = Config
+    for part in path[:-1]:
+        if isinstance(part, str) and isinstance(model, type) and part in getattr(model, "model_fields", {}):
+            model = model.model_fields[part].annotation
+            # dict[..., Model] and list[Model] lead to their element.
+            model = model.__args__[-1] if hasattr(model, "__args__") else model
+    return list(getattr(model, "model_fields", {}))
+
+
+def origin(path: list[Any], files: list[str], missing: bool) -> str:
+    """The last file that sets a key (or, where it is missing, its section); ``--config`` if none does."""
+    wanted = path[:-1] if missing else path
+    for file in reversed(files):
+        try:
+            node = yaml.safe_load(Path(file).read_text())
+            for part in wanted:
+                node = node[part]
+        except (OSError, yaml.YAMLError, LookupError, TypeError):
+            continue
+        return file
+    return "--config"

@@ -1,0 +1,111 @@
+"""Files that are whole or absent: atomic writes and checksums.
+
+Every file is written beside its destination under a temporary name, flushed to the
+disk and moved with ``os.replace``. A killed writer leaves no half-written result.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class UserError(Exception):
+    """Something the user can put right; its message says what and how."""
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path that becomes ``path`` if the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        # mkstemp creates 0600; results are shared, so give them the usual mode.
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write ``text`` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically. Not-a-number is refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        UserError: the file is not valid JSON; the message names it.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # also bytes that are no text
+        raise UserError(f"{path} is not valid JSON ({error}); delete it to have it made again") from error
+
+
+def save_array(path: str | Path, array: np.ndarray) -> None:
+    """Write ``array`` as a memory-mappable ``.npy``, atomically."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+@contextmanager
+def new_array(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
+    """Yield a writable memory map that becomes the ``.npy`` at ``path``: for arrays larger than memory should hold."""
+    with atomic_path(path) as temporary:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        yield array
+        array.flush()
+
+
+def load_array(path: str | Path) -> np.ndarray:
+    """Memory-map a ``.npy`` file read-only.
+
+    Raises:
+        UserError: the file is missing or cut short; the message names it.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{path} cannot be read as an array ({error}); delete it to have it made again"
+        ) from error
+
+
+def sha256_array(array: np.ndarray) -> str:
+    """SHA-256 of the values in C order, block by block so that memory maps stay on disk."""
+    digest = hashlib.sha256()
+    for start in range(0, len(array), 1024):
+        digest.update(np.ascontiguousarray(array[start : start + 1024]))
+    return digest.hexdigest()
+
+
+def hash_file(path: str | Path, algorithm: str = "sha256") -> str:
+    """Hexadecimal digest of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()

@@ -1,0 +1,50 @@
+"""The paper's networks, by name.
+
+Each network lives in a module of its own that is imported when it is built, so that
+planning a workflow needs no torch and the code behind one network can be told from
+the code behind another.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from rethinking.files import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# name -> (module, function that builds it)
+MODELS = {
+    "inception": ("inception", "inception"),
+    "inception_no_bn": ("inception", "inception_no_bn"),
+    "alexnet": ("alexnet", "alexnet"),
+    "mlp_3x512": ("mlp", "mlp_3x512"),
+    "mlp_1x512": ("mlp", "mlp_1x512"),
+}
+
+
+def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """Build a network with torch's default initial weights (see ``initialisation`` for the others).
+
+    Args:
+        name: one of ``MODELS``.
+        image_shape: (channels, height, width) as the network sees it, i.e. after cropping.
+        num_classes: number of logits.
+
+    Returns:
+        A module that maps (batch, channels, height, width) to (batch, num_classes) logits.
+
+    Raises:
+        UserError: there is no network of that name.
+    """
+    if name not in MODELS:
+        raise UserError(f"unknown model '{name}'; known: {', '.join(MODELS)}")
+    module, function = MODELS[name]
+    return getattr(importlib.import_module(f"rethinking.models.{module}"), function)(image_shape, num_classes)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of trainable parameters, as the paper's table 1 counts them."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

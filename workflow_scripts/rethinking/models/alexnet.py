@@ -1,0 +1,65 @@
+"""The small AlexNet (appendix A)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rethinking.models.layers import SameConv2d, SameMaxPool2d
+
+
+class LocalResponseNorm(nn.Module):
+    """Krizhevsky's normalisation across channels, x / (k + alpha / size * sum x^2)^0.75.
+
+    The same numbers as ``torch.nn.LocalResponseNorm(size, alpha, 0.75, k)``, computed with
+    a banded 1x1 convolution and reciprocal square roots in place of a 3-D average pool and a
+    power; the exponent is fixed for that reason.
+    """
+
+    band: Tensor
+
+    def __init__(self, channels: int, size: int = 9, alpha: float = 1e-3, k: float = 1.0) -> None:
+        super().__init__()
+        self.alpha, self.size, self.k = alpha, size, k
+        index = torch.arange(channels)
+        band = (index[:, None] - index[None, :]).abs() <= size // 2
+        # Derived from the arguments alone, so it is no part of the saved weights.
+        self.register_buffer("band", band.float()[:, :, None, None], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, h, w) -> the same shape."""
+        square_sum = F.conv2d(x * x, self.band.to(x.dtype))
+        # In float32, because k + a small number would round to k in bfloat16.
+        root = torch.rsqrt(square_sum.float() * (self.alpha / self.size) + self.k)
+        return x * (root * root.sqrt()).to(x.dtype)
+
+
+class AlexNet(nn.Module):
+    """Two of (5x5 convolution, ReLU, max-pool, local response norm), then linear 384, 192, classes.
+
+    1,387,786 parameters on 28x28x3 images (table 1). The widths follow from that number; the
+    constants of the normalisation are those of TensorFlow's CIFAR-10 tutorial (inferred).
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        self.features = nn.Sequential(
+            SameConv2d(channels, 64, 5), nn.ReLU(), SameMaxPool2d(), LocalResponseNorm(64),
+            SameConv2d(64, 64, 5), nn.ReLU(), SameMaxPool2d(), LocalResponseNorm(64),
+        )  # fmt: skip
+        quarter = (-(-height // 4)) * (-(-width // 4))
+        self.classifier = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(64 * quarter, 384), nn.ReLU(),
+            nn.Linear(384, 192), nn.ReLU(),
+            nn.Linear(192, num_classes),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, classes)."""
+        return self.classifier(self.features(x))
+
+
+def alexnet(image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """The small AlexNet."""
+    return AlexNet(image_shape, num_classes)

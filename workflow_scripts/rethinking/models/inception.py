@@ -1,0 +1,89 @@
+"""The small Inception of the paper's figure 3, with and without batch normalisation."""
+
+import torch
+from torch import Tensor, nn
+
+from rethinking.models.layers import SameConv2d, SameMaxPool2d
+
+
+class ConvModule(nn.Sequential):
+    """Convolution, batch normalisation (optional), ReLU.
+
+    The convolution keeps its bias and the normalisation has no parameters: only so does
+    the paper's count of 1,649,402 come out, for both variants (inferred).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int, batch_norm: bool
+    ) -> None:
+        norm = [nn.BatchNorm2d(out_channels, affine=False)] if batch_norm else []
+        super().__init__(SameConv2d(in_channels, out_channels, kernel, stride), *norm, nn.ReLU())
+
+
+class InceptionModule(nn.Module):
+    """1x1 and 3x3 convolution modules side by side, concatenated over channels."""
+
+    def __init__(self, in_channels: int, narrow: int, wide: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.conv1x1 = ConvModule(in_channels, narrow, 1, 1, batch_norm)
+        self.conv3x3 = ConvModule(in_channels, wide, 3, 1, batch_norm)
+        self.out_channels = narrow + wide
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, in, h, w) -> (batch, narrow + wide, h, w)."""
+        return torch.cat([self.conv1x1(x), self.conv3x3(x)], dim=1)
+
+
+class DownsampleModule(nn.Module):
+    """3x3 convolution module and 3x3 max-pooling, both with stride 2, concatenated."""
+
+    def __init__(self, in_channels: int, wide: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.conv3x3 = ConvModule(in_channels, wide, 3, 2, batch_norm)
+        self.pool = SameMaxPool2d()
+        self.out_channels = in_channels + wide
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, in, h, w) -> (batch, in + wide, ceil(h / 2), ceil(w / 2))."""
+        return torch.cat([self.conv3x3(x), self.pool(x)], dim=1)
+
+
+class Inception(nn.Module):
+    """The small Inception (figure 3): 1,649,402 parameters on images with three channels."""
+
+    # (1x1 channels, 3x3 channels), or the 3x3 channels of a module that halves the size
+    MODULES = (
+        (32, 32), (32, 48), 80,
+        (112, 48), (96, 64), (80, 80), (48, 96), 96,
+        (176, 160), (176, 160),
+    )  # fmt: skip
+
+    def __init__(self, image_shape: tuple[int, int, int], num_classes: int, batch_norm: bool) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [ConvModule(image_shape[0], 96, 3, 1, batch_norm)]
+        channels = 96
+        for widths in self.MODULES:
+            module = (
+                DownsampleModule(channels, widths, batch_norm)
+                if isinstance(widths, int)
+                else InceptionModule(channels, *widths, batch_norm)
+            )
+            layers.append(module)
+            channels = module.out_channels
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(channels, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, classes)."""
+        # The paper's 7x7 mean pooling covers the whole map at 28x28; here at any size.
+        return self.classifier(self.features(x).mean(dim=(2, 3)))
+
+
+def inception(image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """The small Inception with batch normalisation."""
+    return Inception(image_shape, num_classes, batch_norm=True)
+
+
+def inception_no_bn(image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """The small Inception without batch normalisation."""
+    return Inception(image_shape, num_classes, batch_norm=False)

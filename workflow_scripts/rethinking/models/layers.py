@@ -1,0 +1,39 @@
+"""Layers with TensorFlow's conventions, which the paper's networks were written in."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """TensorFlow's SAME padding of one axis: (before, after), the odd one after."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+class SameConv2d(nn.Conv2d):
+    """Square convolution with SAME padding: output size is ceil(input size / stride)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+        # With stride 1 and an odd kernel, SAME is symmetric and needs no copy.
+        super().__init__(in_channels, out_channels, kernel, stride, padding=kernel // 2 if stride == 1 else 0)
+        if kernel % 2 == 0:
+            raise ValueError("SameConv2d takes odd kernels")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, in, h, w) -> (batch, out, ceil(h / stride), ceil(w / stride))."""
+        if self.stride[0] > 1:
+            top, bottom = same_padding(x.shape[2], self.kernel_size[0], self.stride[0])
+            left, right = same_padding(x.shape[3], self.kernel_size[1], self.stride[1])
+            x = F.pad(x, (left, right, top, bottom))
+        return super().forward(x)
+
+
+class SameMaxPool2d(nn.Module):
+    """3x3 max-pooling with stride 2 and SAME padding (padded places never win)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, h, w) -> (batch, channels, ceil(h / 2), ceil(w / 2))."""
+        # SAME pads odd sizes by (1, 1) and even sizes by (0, 1); the latter is what
+        # ceil_mode does without a copy.
+        padding = (x.shape[2] % 2, x.shape[3] % 2)
+        return F.max_pool2d(x, 3, 2, padding=padding, ceil_mode=True)

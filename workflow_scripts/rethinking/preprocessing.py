@@ -1,0 +1,69 @@
+"""What the network sees: cropping and per-image whitening (appendix A)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def whiten(images: Tensor) -> Tensor:
+    """TensorFlow's ``per_image_whitening``, as the paper applies it.
+
+    Each image is divided by 255, its mean over all values subtracted and the result divided
+    by max(standard deviation, 1 / sqrt(number of values)); the floor keeps flat images finite.
+
+    Args:
+        images: (n, channels, height, width) of pixel values on the scale 0 to 255, uint8 or float.
+
+    Returns:
+        float32 of the same shape.
+    """
+    values = images.float() / 255
+    deviation, mean = torch.std_mean(values, dim=(1, 2, 3), correction=0, keepdim=True)
+    return (values - mean) / deviation.clamp(min=values[0].numel() ** -0.5)
+
+
+def centre_crop(images: Tensor, size: int) -> Tensor:
+    """The central (n, channels, size, size) of each image."""
+    top, left = (images.shape[2] - size) // 2, (images.shape[3] - size) // 2
+    return images[:, :, top : top + size, left : left + size]
+
+
+def crop_at(images: Tensor, offsets: Tensor, size: int) -> Tensor:
+    """Crop each image at its own place, without leaving the device.
+
+    Args:
+        images: (n, channels, height, width).
+        offsets: (n, 2) int64, the top row and left column of each crop.
+        size: height and width of the result.
+
+    Returns:
+        (n, channels, size, size).
+    """
+    index = torch.arange(size, device=images.device)
+    rows = (offsets[:, :1] + index)[:, None, :, None]
+    columns = (offsets[:, 1:] + index)[:, None, None, :]
+    n = torch.arange(len(images), device=images.device)[:, None, None, None]
+    channels = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
+    return images[n, channels, rows, columns]
+
+
+def flip_and_rotate(images: Tensor, flips: Tensor, angles: Tensor) -> Tensor:
+    """Mirror left-right where asked and rotate about the centre (table 4: up to 25 degrees).
+
+    Args:
+        images: (n, channels, height, width).
+        flips: (n,) bool.
+        angles: (n,) degrees.
+
+    Returns:
+        float32 of the same shape, bilinear; places outside the image are zero.
+    """
+    radians = torch.deg2rad(angles)
+    cos, sin, zero = torch.cos(radians), torch.sin(radians), torch.zeros_like(radians)
+    sign = 1 - 2 * flips.float()
+    theta = torch.stack(
+        [torch.stack([cos * sign, -sin, zero], 1), torch.stack([sin * sign, cos, zero], 1)], 1
+    )
+    # The grid works on the range -1..1 of each axis: rotations stay rotations on square images alone.
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images.float(), grid, align_corners=False)

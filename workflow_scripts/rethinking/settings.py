@@ -1,0 +1,54 @@
+"""The resolved settings of one cell: everything besides data, seed and code that decides its numbers."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform"]
+WeightDecayOn = Literal["weights", "hidden_linear"]
+Precision = Literal["float32", "bfloat16"]
+
+
+class Strict(BaseModel):
+    """A model that refuses unknown keys and silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CellSettings(Strict):
+    """Settings of one cell after defaults, the model's own and overrides have been merged."""
+
+    epochs: Annotated[int, Field(ge=1, description="Passes over the training set.")]
+    batch_size: Annotated[
+        int, Field(ge=1, description="Images per step; the last batch of an epoch may be smaller.")
+    ]
+    learning_rate: Annotated[float, Field(gt=0, description="Learning rate of the first epoch.")]
+    learning_rate_decay: Annotated[
+        float, Field(gt=0, le=1, description="Factor on the learning rate after every epoch.")
+    ]
+    momentum: Annotated[float, Field(ge=0, lt=1, description="Momentum of SGD.")]
+    weight_decay: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Coefficient of the l2 penalty (coefficient / 2 x squared norm) in cells whose regularisers name wd.",
+        ),
+    ]
+    weight_decay_on: Annotated[
+        WeightDecayOn,
+        Field(
+            description="What weight decay applies to: weights (of all layers, never biases) or hidden_linear (weights of linear layers but the last)."
+        ),
+    ]
+    initialisation: Annotated[
+        Initialisation,
+        Field(description="Initial weights: glorot_uniform, he_normal or lecun_uniform (torch's default)."),
+    ]
+    precision: Annotated[
+        Precision, Field(description="Arithmetic of the network: float32 or bfloat16 (weights stay float32).")
+    ]
+    input_size: Annotated[int, Field(ge=1, description="Height and width that the images are cropped to.")]
+    thresholds: Annotated[
+        list[Annotated[float, Field(gt=0, le=100)]],
+        Field(description="Online training accuracies, in percent, whose first epoch is recorded."),
+    ]

@@ -1,0 +1,31 @@
+"""Means over seeds and how far to trust them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Mean and half width of its Student-t interval, in the unit of the values.
+
+    Args:
+        values: one value per seed, taken as independent draws from a normal distribution.
+        confidence: probability, between 0 and 1, that the interval covers the true mean.
+
+    Returns:
+        (mean, half width); the half width of one value is nan, both are nan for none.
+    """
+    n = len(values)
+    if n == 0:
+        return math.nan, math.nan
+    mean = float(np.mean(values))
+    if n == 1:
+        return mean, math.nan
+    standard_error = float(np.std(values, ddof=1)) / math.sqrt(n)
+    return mean, float(stats.t.ppf((1 + confidence) / 2, n - 1)) * standard_error

@@ -1,0 +1,349 @@
+"""Tables of accuracies: from the summaries of cells to one row per cell name, beside the paper's values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rethinking.cells import REGULARISERS, Cell
+from rethinking.files import UserError, read_json
+from rethinking.statistics import CONFIDENCE, mean_interval
+
+# Nullable integers, as a row without results has neither parameters nor epochs.
+COLUMNS = {
+    "model": "str",
+    "corruption": "str",
+    "regularisers": "str",
+    "parameters": "Int64",
+    "seeds": "Int64",
+    "diverged": "Int64",
+    "diverged_at": "str",
+    "train_accuracy": "float64",
+    "train_accuracy_ci": "float64",
+    "paper_train_accuracy": "float64",
+    "test_accuracy": "float64",
+    "test_accuracy_ci": "float64",
+    "paper_test_accuracy": "float64",
+    "train_accuracy_online": "float64",
+    "best_test_accuracy": "float64",
+    "epochs": "Int64",
+    "dataset": "str",
+    "data": "str",
+}
+SUMMARY_KEYS = (
+    "cell",
+    "status",
+    "diverged_epoch",
+    "diverged_step",
+    "train_accuracy",
+    "test_accuracy",
+    "train_accuracy_online",
+    "best_test_accuracy",
+    "parameters",
+    "data",
+    "provenance",
+)
+
+DATASET_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "mnist": "MNIST", "digits": "digits"}
+MODEL_TITLES = {
+    "inception": "Inception",
+    "inception_no_bn": "Inception w/o BatchNorm",
+    "alexnet": "AlexNet",
+    "mlp_3x512": "MLP 3×512",
+    "mlp_1x512": "MLP 1×512",
+}
+# Headings have two lines, so that columns of yes and no stay narrow in print.
+REGULARISER_HEADINGS = {
+    "crop": ("random", "crop"),
+    "augment": ("flip and", "rotation"),
+    "wd": ("weight", "decay"),
+}
+MISSING = "—"
+LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "±": r"$\pm$",
+        "×": r"$\times$",
+        MISSING: "---",
+    }
+)
+
+
+# ---- reading
+
+
+def read_summary(path: str | Path) -> dict[str, Any]:
+    """Read a cell's ``summary.json``.
+
+    Raises:
+        UserError: it is not there, or not a cell's summary; the message names it.
+    """
+    try:
+        summary = read_json(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+    missing = [key for key in SUMMARY_KEYS if key not in summary]
+    if missing:
+        raise UserError(f"{path} has no {', '.join(missing)}; delete it to have it made again")
+    return summary
+
+
+def read_columns(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Read a CSV that must have these columns and at least one row.
+
+    Args:
+        path: the file; an empty field is a missing value.
+        columns: name -> dtype.
+
+    Raises:
+        UserError: it is not there, no such CSV, or cut short; the message names it.
+    """
+    try:
+        table = pd.read_csv(path, dtype=columns, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it to have it made again") from error
+    missing = [column for column in columns if column not in table]
+    if missing or table.empty:
+        what = f"has no column {', '.join(missing)}" if missing else "has no rows"
+        raise UserError(f"{path} {what}; delete it to have it made again")
+    return table
+
+
+# ---- aggregation
+
+
+def aggregate_accuracy(
+    cells: Sequence[str],
+    summaries: Iterable[Mapping[str, Any]],
+    paper: Mapping[tuple[str, str, str], Mapping[str, float]],
+) -> pd.DataFrame:
+    """Mean accuracies of each cell over its seeds, beside the paper's.
+
+    Args:
+        cells: names without seeds, in the order of the rows.
+        summaries: contents of ``summary.json`` of any of their seeds; other cells are left out.
+        paper: (corruption, model, regularisers) -> accuracies, as :func:`rethinking.paper.table1` has them.
+
+    Returns:
+        One row per name, also where no seed of it is there, with :data:`COLUMNS`. Accuracies are
+        percentages, averaged over the seeds that did not diverge; ``*_ci`` is the half width of their
+        interval (see :func:`rethinking.statistics.mean_interval`). ``train_accuracy`` is measured on
+        the final network over its whole training set, ``train_accuracy_online`` over the batches of
+        the last epoch. ``epochs`` is the length of the schedule.
+
+    Raises:
+        UserError: a name is none, or seeds of one cell differ in network, data or schedule.
+    """
+    seeds = defaultdict(list)
+    for summary in sorted(summaries, key=lambda summary: Cell.parse(summary["cell"])):
+        seeds[Cell.parse(summary["cell"]).name].append(summary)
+    rows = [aggregate_cell(name, seeds[name], paper) for name in cells]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def aggregate_cell(
+    name: str,
+    summaries: Sequence[Mapping[str, Any]],
+    paper: Mapping[tuple[str, str, str], Mapping[str, float]],
+) -> dict[str, Any]:
+    """One row of :func:`aggregate_accuracy`."""
+    Cell.from_name(name, seed=0)
+    dataset, corruption, model, regularisers = name.split("/")
+    published = paper.get((corruption, model, regularisers), {})
+    finished = [summary for summary in summaries if summary["status"] == "finished"]
+    diverged = [summary for summary in summaries if summary["status"] == "diverged"]
+
+    def mean(key: str) -> tuple[float, float]:
+        return mean_interval([summary[key] for summary in finished])
+
+    train, train_ci = mean("train_accuracy")
+    test, test_ci = mean("test_accuracy")
+    return {
+        "model": model,
+        "corruption": corruption,
+        "regularisers": regularisers,
+        "parameters": shared(name, "parameters", [summary["parameters"] for summary in summaries]),
+        "seeds": len(finished),
+        "diverged": len(diverged),
+        "diverged_at": "; ".join(describe_divergence(summary) for summary in diverged) or None,
+        "train_accuracy": train,
+        "train_accuracy_ci": train_ci,
+        "paper_train_accuracy": published.get("train_accuracy"),
+        "test_accuracy": test,
+        "test_accuracy_ci": test_ci,
+        "paper_test_accuracy": published.get("test_accuracy"),
+        "train_accuracy_online": mean("train_accuracy_online")[0],
+        "best_test_accuracy": mean("best_test_accuracy")[0],
+        "epochs": shared(
+            name, "epochs", [summary["provenance"]["settings"]["epochs"] for summary in summaries]
+        ),
+        "dataset": dataset,
+        "data": shared(name, "data", [describe_data(summary) for summary in summaries]),
+    }
+
+
+def shared(cell: str, what: str, values: Sequence[Hashable]) -> Any:
+    """The one value of all seeds, None if there is no seed; a mean over unlike runs would say nothing."""
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) > 1:
+        raise UserError(
+            f"cell '{cell}': its seeds differ in {what} ({'; '.join(map(str, distinct))}); "
+            "delete the folders of the outdated seeds to have them trained again"
+        )
+    return distinct[0] if distinct else None
+
+
+def describe_divergence(summary: Mapping[str, Any]) -> str:
+    """Where a cell diverged, for example ``seed2: epoch 3, step 812``."""
+    seed = Cell.parse(summary["cell"]).seed
+    return f"seed{seed}: epoch {summary['diverged_epoch']}, step {summary['diverged_step']}"
+
+
+def describe_data(summary: Mapping[str, Any]) -> str:
+    """Which copy of which data set a cell saw and how much of it.
+
+    For example ``CIFAR-10 (JPEG copy), 2,000 of 50,000 training images``; test images are
+    mentioned where not all were used.
+    """
+    data = summary["data"]
+    copy = data["provenance"] or ("scikit-learn" if data["source"]["kind"] == "embedded" else "official")
+    parts = [f"{DATASET_TITLES[data['dataset']]} ({copy})"]
+    for split, title in (("train", "training"), ("test", "test")):
+        count, full = data[split]["count"], data[split]["full_count"]
+        if count < full:
+            parts.append(f"{count:,} of {full:,} {title} images")
+        elif split == "train":
+            parts.append(f"{count:,} training images")
+    return ", ".join(parts)
+
+
+# ---- rendering
+
+
+def describe_scale(table: pd.DataFrame) -> str:
+    """Data, epochs and seeds behind a table's rows, for example ``MNIST (official), ...; 30 epochs; 1 to 3 seeds``."""
+    trained = table[table.data.notna()]
+    if trained.empty:
+        return "no network is trained yet"
+    data = " and ".join(trained.data.unique())
+    return f"{data}; {span(trained.epochs, 'epoch')}; {span(trained.seeds + trained.diverged, 'seed')}"
+
+
+def span(counts: pd.Series, noun: str) -> str:
+    """Smallest to largest count with its noun: ``1 seed``, ``1 to 3 seeds``."""
+    low, high = counts.min(), counts.max()
+    return f"{low if low == high else f'{low} to {high}'} {noun}{'' if high == 1 else 's'}"
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """Render a frame of :func:`aggregate_accuracy` in the shape of the paper's table 1, with a note below."""
+    shown = present(table)
+    alignment = ["right" if align(column) == "r" else "left" for column in shown]
+    shown.columns = [" ".join(filter(None, heading)) for heading in shown]
+    # disable_numparse: the cells are finished text.
+    text = shown.to_markdown(index=False, disable_numparse=True, colalign=alignment)
+    return f"{text}\n\n{note(table)}\n"
+
+
+def to_latex(table: pd.DataFrame) -> str:
+    r"""Render as :func:`to_markdown` does, as a ``tabular`` for ``\input`` into a document with booktabs."""
+    shown = present(table)
+    top, rules, column = [], [], 1
+    for heading, group in groupby(heading for heading, _ in shown):
+        width = len(list(group))
+        if heading and width > 1:
+            top.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(heading)}}}")
+            rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
+        else:
+            top += [escape(heading)] * width
+        column += width
+    body = []
+    for cells in shown.itertuples(index=False, name=None):
+        if body and cells[0]:
+            body.append(r"\addlinespace")
+        body.append(latex_row(map(escape, cells)))
+    lines = [
+        "% Needs the package booktabs.",
+        r"\begingroup\footnotesize\setlength{\tabcolsep}{4pt}",
+        rf"\begin{{tabular}}{{@{{}}{''.join(map(align, shown))}@{{}}}}",
+        r"\toprule",
+        latex_row(top),
+        *rules,
+        latex_row(escape(heading) for _, heading in shown),
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        rf"\par\smallskip\noindent {escape(note(table))}\par",
+        r"\endgroup",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def present(table: pd.DataFrame) -> pd.DataFrame:
+    """The text of every cell of a rendered table; columns are headings of two lines."""
+    blocks = table[["dataset", "model"]]
+    first = (blocks != blocks.shift()).any(axis=1)
+    parameters = table.groupby(first.cumsum()).parameters.transform("first")
+    columns: dict[tuple[str, str], Any] = {}
+    if table.dataset.nunique() > 1:
+        columns["", "data set"] = table.dataset.map(DATASET_TITLES).where(first, "")
+    columns["", "model"] = table.model.map(MODEL_TITLES).where(first, "")
+    columns["", "parameters"] = parameters.map(lambda n: MISSING if pd.isna(n) else f"{n:,}").where(first, "")
+    for regulariser in REGULARISERS:
+        used = table.regularisers.map(lambda names, wanted=regulariser: wanted in names.split("+"))
+        if used.any():
+            columns[REGULARISER_HEADINGS[regulariser]] = used.map({True: "yes", False: "no"})
+    columns["", "labels"] = table.corruption.map(lambda name: name.removesuffix("_labels").replace("_", " "))
+    for split, title in (("train", "training accuracy (%)"), ("test", "test accuracy (%)")):
+        columns[title, "ours"] = [measured(row, f"{split}_accuracy") for _, row in table.iterrows()]
+        columns[title, "paper"] = table[f"paper_{split}_accuracy"].map(
+            lambda value: MISSING if pd.isna(value) else f"{value:.2f}"
+        )
+    return pd.DataFrame(columns)
+
+
+def measured(row: pd.Series, column: str) -> str:
+    """Mean and half width; with the training accuracy, how many of the seeds diverged."""
+    parts = []
+    if row.seeds:
+        half_width = row[f"{column}_ci"]
+        parts.append(f"{row[column]:.2f}" + ("" if pd.isna(half_width) else f" ± {half_width:.2f}"))
+    if row.diverged and column == "train_accuracy":
+        parts.append(f"diverged ({row.diverged} of {row.seeds + row.diverged})")
+    return ", ".join(parts) or MISSING
+
+
+def note(table: pd.DataFrame) -> str:
+    """What a reader must know beside the numbers: data, scale, seeds and what is compared."""
+    text = (
+        f"Ours: {describe_scale(table)}. Accuracies are those of the network after its last epoch, on images "
+        "without augmentation: means over the seeds that did not diverge, ± half width of the "
+        f"{CONFIDENCE:.0%} Student-t interval (a single seed has none). "
+        "Paper: Zhang et al. (2017), CIFAR-10 at full scale."
+    )
+    some_missing = (table.seeds + table.diverged == 0).any() or table.paper_test_accuracy.isna().any()
+    return f"{text} {MISSING}: not available." if some_missing else text
+
+
+def align(heading: tuple[str, str]) -> str:
+    """How a rendered column is aligned: numbers right, words left."""
+    return "r" if heading[1] in ("parameters", "ours", "paper") else "l"
+
+
+def latex_row(cells: Iterable[str]) -> str:
+    """One row of a ``tabular``."""
+    return " & ".join(cells) + r" \\"
+
+
+def escape(text: str) -> str:
+    """Plain text for LaTeX."""
+    return text.translate(LATEX)

@@ -1,0 +1,305 @@
+"""Training of one cell: SGD as in the paper's appendix A, with the data on the device.
+
+The images are uploaded once; batches are gathered, augmented and whitened there. Order
+and augmentation of an epoch are drawn on the CPU from a stream named after cell and
+epoch, so that they are the same on every device. Nothing in an epoch waits for the device.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rethinking.cells import Cell
+from rethinking.corruption import CorruptedData
+from rethinking.files import UserError
+from rethinking.models import build_model
+from rethinking.models.initialisation import initialise
+from rethinking.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
+from rethinking.settings import CellSettings
+from rethinking.streams import stream, torch_seed
+
+EVALUATION_BATCH = 1000
+MAX_ROTATION_DEGREES = 25.0  # table 4
+
+
+@dataclass
+class Evaluation:
+    """Results of one pass in evaluation mode."""
+
+    loss: float  # mean cross-entropy, nats
+    accuracy: float  # percent
+    predictions: np.ndarray  # (n,) int64 classes
+    confidence: np.ndarray  # (n,) float32, softmax probability of the given label
+
+
+@dataclass
+class TrainedCell:
+    """A finished or diverged cell."""
+
+    model: nn.Module
+    curve: list[dict[str, float]]  # one row per epoch, columns as in curve.csv
+    diverged_at: (
+        tuple[int, int] | None
+    )  # (epoch, step) that gave or led to the first loss that was not finite
+    train: Evaluation
+    test: Evaluation
+    wall_seconds: float
+    device_seconds: float  # in training steps alone
+    images_per_second: float
+
+
+class Batches:
+    """The training set on the device, handed out in batches as the regularisers ask."""
+
+    def __init__(self, data: CorruptedData, inputs: Tensor, cell: Cell, settings: CellSettings) -> None:
+        self.cell, self.settings, self.device = cell, settings, inputs.device
+        self.crop, self.augment = "crop" in cell.regularisers, "augment" in cell.regularisers
+        self.labels = torch.from_numpy(data.train_labels).to(self.device)
+        # Without augmentation every epoch sees the same whitened inputs.
+        augmented = self.crop or self.augment
+        self.images = torch.from_numpy(np.array(data.train_images)).to(self.device) if augmented else inputs
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the (images, labels) batches of an epoch, counted from 1."""
+        rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
+        n, size = len(self.labels), self.settings.input_size
+        order = torch.from_numpy(rng.permutation(n)).to(self.device)
+        if self.augment:
+            flips = torch.from_numpy(rng.random(n) < 0.5).to(self.device)
+            angles = rng.uniform(-MAX_ROTATION_DEGREES, MAX_ROTATION_DEGREES, n).astype(np.float32)
+            angles = torch.from_numpy(angles).to(self.device)
+        if self.crop:
+            room = np.array(self.images.shape[2:]) - size
+            offsets = torch.from_numpy(rng.integers(0, room + 1, (n, 2))).to(self.device)
+        for start in range(0, n, self.settings.batch_size):
+            here = slice(start, start + self.settings.batch_size)
+            index = order[here]
+            images = self.images[index]
+            if self.augment:
+                images = flip_and_rotate(images, flips[here], angles[here])
+            if self.crop:
+                images = crop_at(images, offsets[here], size)
+            elif self.augment:
+                images = centre_crop(images, size)
+            if self.crop or self.augment:
+                images = whiten(images)
+            yield images, self.labels[index]
+
+
+def train_cell(
+    cell: Cell,
+    settings: CellSettings,
+    data: CorruptedData,
+    device: torch.device,
+    log: Callable[[str], None] = print,
+) -> TrainedCell:
+    """Train one network to the end of its schedule or until its loss is not finite.
+
+    Args:
+        cell: which cell this is; its name and seed select the random streams.
+        settings: its resolved settings.
+        data: images and labels as the cell's corruption left them.
+        device: where to train.
+        log: takes one line per epoch.
+
+    Raises:
+        UserError: the images are too small for the settings.
+    """
+    started = time.perf_counter()
+    check_sizes(cell, settings, data)
+
+    # ---- network and optimiser
+    channels = data.train_images.shape[1]
+    model = build_model(cell.model, (channels, settings.input_size, settings.input_size), data.num_classes)
+    generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
+    initialise(model, settings.initialisation, generator)
+    layout = memory_layout(model)
+    model = model.to(device, memory_format=layout)
+    optimiser = build_optimiser(model, settings)
+
+    # ---- data
+    train_inputs = to_inputs(data.train_images, settings.input_size, device)
+    test_inputs = to_inputs(data.test_images, settings.input_size, device)
+    batches = Batches(data, train_inputs, cell, settings)
+    steps_per_epoch = math.ceil(len(data.train_labels) / settings.batch_size)
+
+    # ---- epoch 0: the untrained network
+    train = evaluate(model, train_inputs, data.train_labels, settings)
+    test = evaluate(model, test_inputs, data.test_labels, settings)
+    curve = [curve_row(0, 0, 0.0, train.loss, train.accuracy, test, data, time.perf_counter() - started)]
+
+    # ---- epochs
+    diverged_at, device_seconds, images_seen = None, 0.0, 0
+    for epoch in range(1, settings.epochs + 1):
+        epoch_started = time.perf_counter()
+        learning_rate = settings.learning_rate * settings.learning_rate_decay ** (epoch - 1)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate
+
+        model.train()
+        losses = torch.zeros(steps_per_epoch, device=device)
+        correct = torch.zeros((), dtype=torch.int64, device=device)
+        loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        for step, (images, labels) in enumerate(batches.epoch(epoch)):
+            with autocast(device, settings):
+                logits = model(images.contiguous(memory_format=layout))
+            loss = F.cross_entropy(logits.float(), labels)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            losses[step] = loss.detach()
+            loss_sum += loss.detach() * len(labels)
+            correct += (logits.argmax(1) == labels).sum()
+
+        # The first read of the epoch: here the host waits for the device.
+        finite = torch.isfinite(losses).tolist()
+        device_seconds += time.perf_counter() - epoch_started
+        images_seen += len(batches.labels)
+        test = evaluate(model, test_inputs, data.test_labels, settings)
+        if not all(finite) or not math.isfinite(test.loss):
+            # What the last step did shows in the evaluation alone.
+            step = finite.index(False) + 1 if not all(finite) else steps_per_epoch
+            diverged_at = (epoch, (epoch - 1) * steps_per_epoch + step)
+            log(f"epoch {epoch} step {diverged_at[1]}: the loss is not finite; the cell ends as diverged")
+            break
+        row = curve_row(
+            epoch,
+            epoch * steps_per_epoch,
+            learning_rate,
+            loss_sum.item() / len(batches.labels),
+            100 * correct.item() / len(batches.labels),
+            test,
+            data,
+            time.perf_counter() - epoch_started,
+        )
+        curve.append(row)
+        log(
+            f"epoch {epoch}/{settings.epochs} loss {row['train_loss']:.4f} train {row['train_accuracy']:.2f} % "
+            f"test {row['test_accuracy']:.2f} % {row['seconds']:.1f} s"
+        )
+
+    # ---- the whole training set without augmentation, in evaluation mode
+    train = evaluate(model, train_inputs, data.train_labels, settings)
+    if diverged_at is None and not math.isfinite(train.loss):
+        diverged_at = (settings.epochs, settings.epochs * steps_per_epoch)
+    return TrainedCell(
+        model=model,
+        curve=curve,
+        diverged_at=diverged_at,
+        train=train,
+        test=test,
+        wall_seconds=time.perf_counter() - started,
+        device_seconds=device_seconds,
+        images_per_second=images_seen / device_seconds if images_seen else 0.0,
+    )
+
+
+def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None:
+    """Refuse crops that the images cannot give."""
+    height, width = data.train_images.shape[2:]
+    if settings.input_size > min(height, width):
+        raise UserError(
+            f"datasets.{cell.dataset}.input_size is {settings.input_size}, but its images are {height}x{width}; "
+            f"give at most {min(height, width)}"
+        )
+    if "crop" in cell.regularisers and settings.input_size == min(height, width):
+        raise UserError(
+            f"cell {cell}: random cropping needs images larger than datasets.{cell.dataset}.input_size "
+            f"({settings.input_size}); lower it or leave 'crop' out"
+        )
+
+
+def memory_layout(model: nn.Module) -> torch.memory_format:
+    """Channels last where there are convolutions: twice as fast for them, a needless copy for others."""
+    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    return torch.channels_last if convolutional else torch.contiguous_format
+
+
+def build_optimiser(model: nn.Module, settings: CellSettings) -> torch.optim.SGD:
+    """SGD with momentum; weight decay as an l2 penalty on the weights that the settings name."""
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    if settings.weight_decay_on == "hidden_linear":
+        layers = [m for m in layers if isinstance(m, nn.Linear)][:-1]
+    decayed = {id(layer.weight) for layer in layers}
+    groups = [
+        {
+            "params": [p for p in model.parameters() if (id(p) in decayed) == wanted],
+            "weight_decay": settings.weight_decay if wanted else 0.0,
+        }
+        for wanted in (True, False)
+    ]
+    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, fused=True)
+
+
+def autocast(device: torch.device, settings: CellSettings) -> torch.autocast:
+    """Arithmetic in the cell's precision."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16")
+
+
+def to_inputs(images: np.ndarray, size: int, device: torch.device) -> Tensor:
+    """Crop centrally and whiten a whole set, in blocks: (n, c, h, w) -> float32 (n, c, size, size)."""
+    inputs = torch.empty((len(images), images.shape[1], size, size), device=device)
+    for start in range(0, len(images), 4096):
+        block = torch.from_numpy(np.array(images[start : start + 4096])).to(device)
+        inputs[start : start + 4096] = whiten(centre_crop(block, size))
+    return inputs
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, inputs: Tensor, labels: np.ndarray, settings: CellSettings) -> Evaluation:
+    """Loss and accuracy in evaluation mode over a whole set of whitened inputs (n, c, h, w)."""
+    model.eval()
+    layout = memory_layout(model)
+    with autocast(inputs.device, settings):
+        logits = torch.cat(
+            [
+                model(block.contiguous(memory_format=layout)).float()
+                for block in inputs.split(EVALUATION_BATCH)
+            ]
+        )
+    targets = torch.from_numpy(labels).to(inputs.device)
+    log_probability = F.log_softmax(logits, 1).gather(1, targets[:, None])[:, 0]
+    predictions = logits.argmax(1)
+    return Evaluation(
+        loss=-log_probability.double().mean().item(),
+        accuracy=percent_equal(predictions.cpu().numpy(), labels),
+        predictions=predictions.cpu().numpy(),
+        confidence=log_probability.exp().cpu().numpy(),
+    )
+
+
+def percent_equal(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """Percentage of predictions (n,) that equal the labels (n,)."""
+    return 100 * float(np.mean(predictions == labels))
+
+
+def curve_row(
+    epoch: int,
+    step: int,
+    learning_rate: float,
+    train_loss: float,
+    train_accuracy: float,
+    test: Evaluation,
+    data: CorruptedData,
+    seconds: float,
+) -> dict[str, float]:
+    """One line of curve.csv."""
+    return {
+        "epoch": epoch,
+        "step": step,
+        "learning_rate": learning_rate,
+        "train_loss": train_loss,
+        "train_accuracy": train_accuracy,
+        "test_loss": test.loss,
+        "test_accuracy": test.accuracy,
+        "test_accuracy_corrupted": percent_equal(test.predictions, data.test_labels_corrupted),
+        "seconds": seconds,
+    }

@@ -1,0 +1,55 @@
+"""Train the network of one cell and write its curve, summary, weights and predictions."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from rethinking import scripts
+from rethinking.cells import Cell
+from rethinking.corruption import load_corrupted
+from rethinking.files import UserError, read_json
+from rethinking.results import write_cell
+from rethinking.settings import CellSettings
+from rethinking.training import train_cell
+
+
+def main() -> None:
+    """Read the command line, train, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--cell", required=True, help="for example cifar10/random_labels/mlp_1x512/none/seed0"
+    )
+    parser.add_argument("--settings", required=True, help="the cell's resolved settings as JSON")
+    parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
+    parser.add_argument("--overlay", type=Path, required=True, help="folder of the corruption")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the cell")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--fingerprint", default="", help="of the code, for the summary")
+    args = parser.parse_args()
+
+    cell = Cell.parse(args.cell)
+    settings = CellSettings.model_validate_json(args.settings)
+    torch.set_num_threads(args.threads)
+    device = choose_device(args.device)
+    print(f"cell {cell} on {device} with {settings.model_dump_json()}")
+
+    data = load_corrupted(args.prepared, args.overlay)
+    trained = train_cell(cell, settings, data, device, log=lambda line: print(line, flush=True))
+    manifest = read_json(args.prepared / "manifest.json")
+    write_cell(args.output, cell, settings, data, manifest, trained, device, args.fingerprint)
+    print(f"done in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` takes the GPU where torch sees one."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("hardware.device is 'cuda', but torch sees no GPU; say 'auto' or 'cpu'")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+if __name__ == "__main__":
+    scripts.run(main)
