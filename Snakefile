@@ -6,13 +6,22 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config.yaml"
+CONFIG_FILE = f"{workflow.basedir}/config.yaml"
+
+
+configfile: CONFIG_FILE
 
 
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/corruption.smk"
-include: "rules/training.smk"
+
+
+if not CONFIG.finished_only:
+
+    include: "rules/training.smk"
+
+
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 

@@ -6,22 +6,25 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
+SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
+sys.path.insert(0, SCRIPTS)
 
 from rethinking.cells import PIXEL_CORRUPTIONS, Cell
 from rethinking.config import load_config
 from rethinking.files import UserError
 from rethinking.fingerprint import cell_fingerprint, fingerprint
+from rethinking.hardware import expects_gpu
 
-# Scripts run with the Python that runs Snakemake, whether or not its environment is activated. The C library
-# keeps freed blocks: otherwise each training step on the CPU asks the kernel for its activations anew.
+# Scripts are found wherever the working directory is, and run with the Python that runs Snakemake whether or not
+# its environment is activated. The C library keeps freed blocks: otherwise each training step on the CPU asks
+# the kernel for its activations anew.
 shell.prefix(
-    f"export PATH={Path(sys.executable).parent}:$PATH"
+    f"export PYTHONPATH={SCRIPTS} PATH={Path(sys.executable).parent}:$PATH"
     " MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296; "
 )
 
 try:
-    CONFIG = load_config(config, [str(file) for file in workflow.configfiles])
+    CONFIG = load_config(config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)])
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -66,8 +69,10 @@ def cell_inputs(wildcards):
     changed = "images" if wildcards.corruption in PIXEL_CORRUPTIONS else "labels"
     arrays = [f"{split}_{changed}.npy" for split in ("train", "test")]
     return {
-        "prepared": expand(PREPARED + "/{file}", file=[*ARRAYS, "manifest.json"], dataset=wildcards.dataset),
-        "overlay": expand(CORRUPTED + "/{file}", file=[*arrays, "manifest.json"], **wildcards),
+        "prepared": expand(
+            f"{PREPARED}/{{file}}", file=[*ARRAYS, "manifest.json"], dataset=wildcards.dataset
+        ),
+        "overlay": expand(f"{CORRUPTED}/{{file}}", file=[*arrays, "manifest.json"], **wildcards),
     }
 
 

@@ -20,7 +20,7 @@ rule corrupt_labels:
     message:
         "Corrupting labels of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"
     shell:
-        "exec python workflow_scripts/corrupt_dataset.py --prepared {params.prepared:q} --dataset {wildcards.dataset}"
+        "exec python -m corrupt_dataset --prepared {params.prepared:q} --dataset {wildcards.dataset}"
         " --corruption {wildcards.corruption} --seed {wildcards.seed} --output {params.overlay:q} > {log:q} 2>&1"
 
 

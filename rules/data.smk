@@ -19,7 +19,7 @@ rule download_file:
     message:
         "Downloading {wildcards.file} ({wildcards.dataset})"
     shell:
-        "exec python workflow_scripts/download_dataset.py --dataset {wildcards.dataset}"
+        "exec python -m download_dataset --dataset {wildcards.dataset}"
         " --file {wildcards.file} --output {output:q} > {log:q} 2>&1"
 
 
@@ -51,5 +51,5 @@ rule prepare_dataset:
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "exec python workflow_scripts/prepare_dataset.py --dataset {wildcards.dataset} {params.options}"
+        "exec python -m prepare_dataset --dataset {wildcards.dataset} {params.options}"
         " --output {params.folder:q} > {log:q} 2>&1"

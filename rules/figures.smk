@@ -14,12 +14,13 @@ rule plot_fig1a:
     output:
         multiext(f"{RESULTS}/fig1a", ".svg", ".png", ".pdf"),
     log:
-        f"{RESULTS}/logs/fig1a.log",
+        f"{RESULTS}/logs/plot_fig1a.log",
     params:
         cells=CONFIG.fig1a.cells,
+        code=fingerprint("rethinking.figures", "rethinking.tables", "rethinking.paper"),
         folders=lambda wildcards, input: [os.path.dirname(summary) for summary in input.summaries],
     message:
         "Plotting figure 1a"
     shell:
-        "exec python workflow_scripts/plot_fig1a.py --cells {params.cells:q} --folders {params.folders:q}"
+        "exec python -m plot_fig1a --cells {params.cells:q} --folders {params.folders:q}"
         " --output {output:q} > {log:q} 2>&1"

@@ -12,13 +12,14 @@ rule aggregate_table1:
     output:
         f"{RESULTS}/table1.csv",
     log:
-        f"{RESULTS}/logs/table1.csv.log",
+        f"{RESULTS}/logs/aggregate_table1.log",
     params:
         cells=CONFIG.table1.cells,
+        code=fingerprint("rethinking.tables", "rethinking.paper"),
     message:
         "Aggregating table 1"
     shell:
-        "exec python workflow_scripts/aggregate_table.py --table table1 --cells {params.cells:q}"
+        "exec python -m aggregate_table --table table1 --cells {params.cells:q}"
         " --summaries {input:q} --output {output:q} > {log:q} 2>&1"
 
 
@@ -29,11 +30,13 @@ rule render_table:
         markdown=f"{RESULTS}/{{table}}.md",
         latex=f"{RESULTS}/{{table}}.tex",
     log:
-        f"{RESULTS}/logs/{{table}}.md.log",
+        f"{RESULTS}/logs/render_{{table}}.log",
     wildcard_constraints:
         table=r"table\d",
+    params:
+        code=fingerprint("rethinking.tables", "rethinking.paper"),
     message:
         "Rendering {wildcards.table}"
     shell:
-        "exec python workflow_scripts/render_table.py --input {input:q}"
+        "exec python -m render_table --input {input:q}"
         " --markdown {output.markdown:q} --latex {output.latex:q} > {log:q} 2>&1"

@@ -17,7 +17,7 @@ rule train_cell:
     # As a resource, so that moving to another device makes no cell stale.
     resources:
         device=CONFIG.hardware.device,
-        gpu=0 if CONFIG.hardware.device == "cpu" else 1,
+        gpu=int(expects_gpu(CONFIG.hardware.device)),
     params:
         prepared=lambda wildcards, input: os.path.dirname(input.prepared[0]),
         overlay=lambda wildcards, input: os.path.dirname(input.overlay[0]),
@@ -27,7 +27,7 @@ rule train_cell:
     message:
         "Training {wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
     shell:
-        "exec python workflow_scripts/train_cell.py"
+        "exec python -m train_cell"
         " --cell {wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
         " --settings {params.settings:q} --fingerprint {params.code}"
         " --prepared {params.prepared:q} --overlay {params.overlay:q} --output {params.folder:q}"

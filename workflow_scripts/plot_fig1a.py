@@ -39,6 +39,7 @@ def main() -> None:
         f"{PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure.",
     )
     save(figure, args.output)
+    print(f"{len(summaries)} networks in {len(args.cells)} curves")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import torch
 from rethinking import scripts
 from rethinking.cells import Cell
 from rethinking.corruption import load_corrupted
-from rethinking.files import UserError, read_json
+from rethinking.files import read_json
+from rethinking.hardware import choose_device
 from rethinking.results import write_cell
 from rethinking.settings import CellSettings
 from rethinking.training import train_cell
@@ -40,15 +41,6 @@ def main() -> None:
     manifest = read_json(args.prepared / "manifest.json")
     write_cell(args.output, cell, settings, data, manifest, trained, device, args.fingerprint)
     print(f"done in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` takes the GPU where torch sees one."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("hardware.device is 'cuda', but torch sees no GPU; say 'auto' or 'cpu'")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 if __name__ == "__main__":

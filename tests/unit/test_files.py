@@ -96,9 +96,10 @@ def test_truncated_array_is_named(tmp_path, kept):
         load_array(path)
 
 
-def test_missing_array_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"absent\.npy"):
-        load_array(tmp_path / "absent.npy")
+@pytest.mark.parametrize("read", [load_array, read_json])
+def test_missing_file_is_named(tmp_path, read):
+    with pytest.raises(UserError, match="absent"):
+        read(tmp_path / "absent")
 
 
 def test_arrays_are_never_unpickled(tmp_path):

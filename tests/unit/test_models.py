@@ -15,7 +15,7 @@ from rethinking.models import MODELS, build_model, parameter_count
 from rethinking.models.alexnet import LocalResponseNorm, SameConv2d, SameMaxPool2d
 from rethinking.models.initialisation import initialise
 
-PAPER = json.loads((Path(rethinking.__file__).parent / "paper" / "zhang2017.json").read_text())
+PAPER = json.loads((Path(rethinking.__file__).parent / "paper_data" / "zhang2017.json").read_text())
 CIFAR_SHAPE = (3, 28, 28)
 
 

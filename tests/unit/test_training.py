@@ -156,20 +156,19 @@ def plain_loop(model, data, orders, decayed, weight_decay):
 )
 def test_training_is_that_of_a_plain_loop(data, monkeypatch, name, decay_on, weight_decay):
     """Twelve steps from the same weights over the same batches; the images have other means than zero."""
-    start = {}
+    initialise, start = training.initialise, []
 
     def initialise_and_keep(model, scheme, generator):
-        training_initialise(model, scheme, generator)
-        start["weights"] = [parameter.detach().clone() for parameter in model.parameters()]
+        initialise(model, scheme, generator)
+        start.extend(parameter.detach().clone() for parameter in model.parameters())
 
-    training_initialise = training.initialise
     monkeypatch.setattr(training, "initialise", initialise_and_keep)
     cell = make_cell(name)
     trained = train(data, cell, weight_decay=weight_decay, weight_decay_on=decay_on)
 
     plain = PLAIN[name]()
     with torch.no_grad():
-        for parameter, value in zip(plain.parameters(), start["weights"], strict=True):
+        for parameter, value in zip(plain.parameters(), start, strict=True):
             parameter.copy_(value)
     # Where an image stands in an epoch's order is known from batches of numbered images.
     orders = [
@@ -215,6 +214,12 @@ def test_final_evaluation_is_of_the_final_network(data):
         assert result.loss == pytest.approx(-np.log(given).mean(), rel=1e-4)
         assert result.accuracy == pytest.approx(100 * np.mean(probability.argmax(1) == labels))
     assert trained.curve[-1]["test_loss"] == trained.test.loss
+
+
+def test_training_steps_alone_update_batch_normalisation(data):
+    trained = train(data, make_cell("inception"), epochs=2)
+    norms = [module for module in trained.model.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert {norm.num_batches_tracked.item() for norm in norms} == {6}
 
 
 def test_evaluation_does_not_depend_on_its_batches(data, monkeypatch):
@@ -301,7 +306,7 @@ def test_crops_are_windows_of_the_images(coded, monkeypatch):
         seen.append([corners[label] for label in range(400)])
     assert seen[0] != seen[1]
     # Each of the 4 x 4 places has 50 of 800 crops on average, with a standard deviation of 6.8.
-    counts = np.unique(sum(seen, []), axis=0, return_counts=True)[1]
+    counts = np.unique(np.concatenate(seen), axis=0, return_counts=True)[1]
     assert len(counts) == 16
     assert np.abs(counts - 50).max() < 4.5 * 6.8
 
@@ -350,13 +355,12 @@ def test_unaugmented_batches_are_the_whitened_inputs(data):
 
 def first_bad_step(data, cell, monkeypatch, **values):
     """Train and return the cell with the number of the first loss that was not finite."""
-    losses = []
+    cross_entropy, losses = F.cross_entropy, []
 
     def record(*arguments):
-        losses.append(F_cross_entropy(*arguments))
+        losses.append(cross_entropy(*arguments))
         return losses[-1]
 
-    F_cross_entropy = F.cross_entropy
     monkeypatch.setattr(training.F, "cross_entropy", record)
     trained = train(data, cell, **values)
     bad = [step for step, loss in enumerate(losses, start=1) if not torch.isfinite(loss)]
@@ -433,11 +437,8 @@ def test_files_of_a_finished_cell(data, tmp_path):
     assert set(summary) == SUMMARY_KEYS
     epochs = curve[curve.epoch > 0]
     assert summary["cell"] == str(cell)
-    assert (summary["status"], summary["diverged_epoch"], summary["diverged_step"]) == (
-        "finished",
-        None,
-        None,
-    )
+    assert summary["status"] == "finished"
+    assert summary["diverged_epoch"] is summary["diverged_step"] is None
     assert summary["train_accuracy"] == trained.train.accuracy
     assert summary["train_accuracy_online"] == epochs.train_accuracy.iloc[-1]
     for key in ("test_loss", "test_accuracy", "test_accuracy_corrupted"):
@@ -454,7 +455,7 @@ def test_files_of_a_finished_cell(data, tmp_path):
     origin = summary["provenance"]
     assert CellSettings.model_validate(origin["settings"]) == SETTINGS
     assert (origin["seed"], origin["code_fingerprint"], origin["device"]) == (0, "f00d", "cpu")
-    assert origin["libraries"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(origin["libraries"]["torch"])
 
 
 def test_predictions(data, tmp_path):

@@ -189,7 +189,8 @@ class Config(Strict):
         description="One network is trained per cell and seed; intervals are over seeds.", min_length=1
     )
     finished_only: bool = Field(
-        False, description="Build tables and figures from the cells that are finished now and train none."
+        False,
+        description="Build tables and figures from the cells that are finished now and train none.",
     )
     hardware: HardwareConfig = Field(description="Where cells are trained. Changing it makes no cell stale.")
     datasets: dict[Literal[DATASETS], DatasetConfig] = Field(description="Data sets by name.")
@@ -285,8 +286,7 @@ def describe(fault: dict[str, Any], files: list[str]) -> str:
             message = f"unknown value '{fault['input']}'; {hint}known: {', '.join(names)}"
     elif fault["type"] != "value_error" and fault["type"] != "missing":
         message += f", not {fault['input']!r}"
-    missing = fault["type"] == "missing"
-    return f"{origin(path, files, missing)}: {key + ': ' if key else ''}{message}"
+    return f"{origin(path, files, fault)}: {key + ': ' if key else ''}{message}"
 
 
 def allowed_names(path: list[Any], fault: dict[str, Any]) -> list[str]:
@@ -302,15 +302,16 @@ def allowed_names(path: list[Any], fault: dict[str, Any]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-def origin(path: list[Any], files: list[str], missing: bool) -> str:
-    """The last file that sets a key (or, where it is missing, its section); ``--config`` if none does."""
-    wanted = path[:-1] if missing else path
+def origin(path: list[Any], files: list[str], fault: dict[str, Any]) -> str:
+    """The last file that sets a faulty value (or, where it is missing, its section); ``--config`` if none does."""
+    missing = fault["type"] == "missing"
     for file in reversed(files):
         try:
             node = yaml.safe_load(Path(file).read_text())
-            for part in wanted:
+            for part in path[:-1] if missing else path:
                 node = node[part]
         except (OSError, yaml.YAMLError, LookupError, TypeError):
             continue
-        return file
+        if isinstance(node, dict) or node == fault["input"]:
+            return file
     return "--config"

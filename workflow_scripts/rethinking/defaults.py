@@ -1,7 +1,7 @@
 """The default configuration: the paper's experiments at full scale, with the evidence for each setting.
 
 ``stated`` is in the paper's text, ``inferred`` follows from its figures, its counts or the
-software that it names, ``guessed`` is ours. ``paper/zhang2017.json`` has the evidence in full.
+software that it names, ``guessed`` is ours. ``paper_data/zhang2017.json`` has the evidence in full.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def plot_fig1a(
     paper_loss = max(curve[:, 1].max() for curve in paper.values())
     loss = max([paper_loss, *(run.curve.train_loss.max() for run in all_runs)])
     axes.set(xlabel="epoch", ylabel="training loss (nats)", xlim=(0, last_epoch or paper_epochs))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
     # A run that is about to diverge must not flatten the others.
     axes.set_ylim(0, 1.03 * min(loss, 1.5 * paper_loss))
 

@@ -60,10 +60,12 @@ def read_json(path: str | Path) -> Any:
     """Read JSON.
 
     Raises:
-        UserError: the file is not valid JSON; the message names it.
+        UserError: the file is missing or not valid JSON; the message names it.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
     except ValueError as error:  # also bytes that are no text
         raise UserError(f"{path} is not valid JSON ({error}); delete it to have it made again") from error
 

@@ -1,4 +1,4 @@
-"""The values that Zhang et al. (ICLR 2017, arXiv 1611.03530v2) published, from ``paper/*.json``."""
+"""The values that Zhang et al. (ICLR 2017, arXiv 1611.03530v2) published, from ``paper_data/*.json``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from rethinking.files import read_json
 
-FOLDER = Path(__file__).parent / "paper"
+FOLDER = Path(__file__).parent / "paper_data"
 
 
 @cache
 def read(name: str) -> dict[str, Any]:
-    """The contents of ``paper/{name}.json``; callers must not change them."""
+    """The contents of ``paper_data/{name}.json``; callers must not change them."""
     return read_json(FOLDER / f"{name}.json")
 
 
@@ -44,7 +44,7 @@ def curve(name: str) -> np.ndarray:
     """A curve read off the vector graphics of figures 1 and 2b, float64 (n, 2): x and y.
 
     Args:
-        name: figure and line, for example ``fig1a_random_labels``; ``paper/figures.json`` has names and units.
+        name: figure and line, for example ``fig1a_random_labels``; ``paper_data/figures.json`` has names and units.
 
     Raises:
         KeyError: there is no such curve.

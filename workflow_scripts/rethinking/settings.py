@@ -10,9 +10,9 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class Strict(BaseModel):
-    """A model that refuses unknown keys and silent conversions."""
+    """A model that refuses unknown keys. Numbers may be text, as ``--config`` hands them over."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class CellSettings(Strict):

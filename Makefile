@@ -1,0 +1,32 @@
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+.PHONY: env demo test lint config clean
+
+env: $(VENV)/installed
+
+$(VENV)/installed: requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# Table 1 and figure 1a on scikit-learn's digits, into results/demo/
+demo: env
+	$(BIN)/snakemake --profile profiles/demo
+
+test: env
+	$(BIN)/pytest
+
+lint: env
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/python tests/lint.py
+
+# Write config.yaml and its schema anew from the typed models
+config: env
+	$(BIN)/python workflow_scripts/write_config.py
+
+clean:
+	rm -rf results/demo .snakemake .pytest_cache .ruff_cache

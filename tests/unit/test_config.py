@@ -1,0 +1,315 @@
+"""The configuration: its defaults, their evidence, its errors and how it resolves to settings."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import rethinking
+from rethinking.cells import CORRUPTIONS, Cell
+from rethinking.config import load_config
+from rethinking.defaults import default_values, evidence
+from rethinking.files import UserError
+
+PAPER = json.loads((Path(rethinking.__file__).parent / "paper_data" / "zhang2017.json").read_text())
+FACTS = PAPER["settings"]
+
+
+def with_keys(values, changes):
+    """Set dotted keys in a nested dictionary, which is returned."""
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        node = values
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[last] = value
+    return values
+
+
+def changed(changes):
+    """The default values with some keys changed."""
+    return with_keys(copy.deepcopy(default_values()), changes)
+
+
+def load(**changes):
+    """The default configuration with some keys changed; dots are written as two underscores."""
+    return load_config(changed({key.replace("__", "."): value for key, value in changes.items()}), [])
+
+
+def override(pattern, **values):
+    return {"cells": pattern, "set": values}
+
+
+def settings(config, name):
+    return config.settings(Cell.from_name(name, seed=0))
+
+
+# --- defaults -------------------------------------------------------------------------------------
+
+
+def test_defaults_are_valid():
+    config = load()
+    assert config.overrides == []
+    for cell in config.cells("table1", "fig1a"):
+        config.settings(cell)
+
+
+def leaves(node, path=()):
+    if isinstance(node, dict):
+        return [leaf for key, value in node.items() for leaf in leaves(value, (*path, key))]
+    return [path]
+
+
+NEED_EVIDENCE = [
+    path
+    for path in leaves(default_values())
+    if (path[0] in ("training", "models") and path[-1] != "thresholds") or path[-1] == "input_size"
+]
+
+
+@pytest.mark.parametrize("path", NEED_EVIDENCE, ids=".".join)
+def test_settings_of_the_paper_are_labelled(path):
+    setting = evidence()[path]
+    assert setting.status in ("stated", "inferred", "guessed")
+    assert len(setting.evidence) > 5
+    assert setting.status != "stated" or "appendix" in setting.evidence  # says where
+
+
+def test_nothing_else_is_labelled():
+    assert sorted(evidence()) == sorted(NEED_EVIDENCE)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fact"),
+    [
+        *((("models", model, "learning_rate"), rate, "learning_rate")
+          for model, rate in FACTS["learning_rate"]["value"].items()),
+        (("training", "learning_rate_decay"), FACTS["learning_rate_decay"]["value"], "learning_rate_decay"),
+        (("training", "momentum"), float(FACTS["optimiser"]["value"].split()[-1]), "optimiser"),
+        (("training", "batch_size"), FACTS["batch_size"]["value"], "batch_size"),
+        (("datasets", "cifar10", "input_size"), 28, "preprocessing"),
+    ],
+)  # fmt: skip
+def test_labels_agree_with_the_paper(path, value, fact):
+    assert evidence()[path][:2] == (value, FACTS[fact]["status"])
+    assert FACTS[fact]["status"] in ("stated", "inferred")
+
+
+@pytest.mark.parametrize("fact", ["epochs", "weight_decay", "initialisation"])
+def test_what_the_paper_leaves_open_is_not_called_stated(fact):
+    assert FACTS[fact]["status"] == "unknown"
+    labels = [setting.status for path, setting in evidence().items() if path[-1].startswith(fact)]
+    assert labels
+    assert "stated" not in labels
+
+
+def test_alexnet_takes_the_weight_decay_that_the_evidence_speaks_for():
+    alexnet = settings(load(), "cifar10/true_labels/alexnet/wd")
+    assert (alexnet.weight_decay, alexnet.weight_decay_on) == (0.004, "hidden_linear")
+    assert str(alexnet.weight_decay) in FACTS["weight_decay"]["evidence"]
+
+
+def test_table1_has_the_papers_rows_in_its_order():
+    rows = [
+        (row["model"], f"{row['labels']}_labels", row["random_crop"], row["weight_decay"])
+        for row in PAPER["table1"]
+    ]
+    cells = [Cell.from_name(name, seed=0) for name in load().table1.cells]
+    ours = [(c.model, c.corruption, "crop" in c.regularisers, "wd" in c.regularisers) for c in cells]
+    assert ours == rows
+    assert len(rows) == 19
+    assert {cell.dataset for cell in cells} == {"cifar10"}
+
+
+def test_fig1a_has_the_five_corruptions_of_one_network():
+    assert load().fig1a.cells == [f"cifar10/{corruption}/inception/none" for corruption in CORRUPTIONS]
+    assert len(CORRUPTIONS) == 5
+
+
+def test_cells_are_listed_once_for_each_seed():
+    config = load(seeds=[4, 2])
+    cells = config.cells("table1", "fig1a")
+    assert len(cells) == len(set(cells)) == 2 * (19 + 5 - 2)  # two networks are in both
+    assert [str(cell) for cell in cells[:2]] == [f"{config.table1.cells[0]}/seed{seed}" for seed in (4, 2)]
+
+
+def test_data_folder():
+    assert load(results_dir="elsewhere").data_folder == "elsewhere/data"
+    assert load(results_dir="elsewhere", data_dir="here").data_folder == "here"
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+CELL = "cifar10/true_labels/alexnet/none"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "hint"),
+    [
+        ({"trainng": {}}, "trainng", "unknown key; did you mean 'training'?"),
+        ({"training.epoch": 3}, "training.epoch", "unknown key; did you mean 'epochs'?"),
+        ({"models.alexnet.rate": 1}, "models.alexnet.rate", "known here: learning_rate, initialisation"),
+        ({"datasets.mnist.inputsize": 1}, "datasets.mnist.inputsize", "did you mean 'input_size'?"),
+        ({"models.alexnt.learning_rate": 0.1}, "models.alexnt", "did you mean 'alexnet'?"),
+        ({"datasets.cifar.input_size": 28}, "datasets.cifar", "did you mean 'cifar1"),
+        ({"training.precision": "float16"}, "training.precision", "did you mean 'bfloat16'?"),
+        ({"hardware.device": "gpu"}, "hardware.device", "known: auto, cpu, cuda"),
+        ({"training.epochs": -1}, "training.epochs", "greater than or equal to 1, not -1"),
+        ({"training.epochs": "ten"}, "training.epochs", "valid integer, not 'ten'"),
+        ({"training.epochs": 2.5}, "training.epochs", "valid integer, not 2.5"),
+        ({"training.epochs": True}, "training.epochs", "valid integer, not True"),
+        ({"training.momentum": 1.0}, "training.momentum", "less than 1, not 1.0"),
+        ({"training.learning_rate_decay": 1.5}, "training.learning_rate_decay", "equal to 1, not 1.5"),
+        ({"training.thresholds": [99.0, 101.0]}, "training.thresholds.1", "equal to 100, not 101"),
+        ({"seeds": [0, -1]}, "seeds.1", "greater than or equal to 0, not -1"),
+        ({"seeds": [1, 2, 1]}, "seeds", "names a seed twice"),
+        ({"seeds": []}, "seeds", "at least 1"),
+        ({"datasets.cifar10.source": "archive"}, "datasets.cifar10", "the source 'archive' needs a path"),
+        ({"datasets.cifar10.path": "x"}, "datasets.cifar10", "source 'official' takes no path"),
+        ({"datasets.cifar10": {"source": "images", "path": "x", "input_size": 28}}, "datasets.cifar10",
+         "needs a provenance"),
+        ({"datasets.digits.source": "official"}, "datasets.digits.source", "it can be embedded"),
+        ({"datasets.mnist.train_limit": 5}, "datasets.mnist.train_limit", "greater than or equal to 10, not 5"),
+        ({"table1.cells": [CELL.replace("alexnet", "alexnt")]}, "table1.cells", "did you mean 'alexnet'?"),
+        ({"table1.cells": [CELL.replace("true_", "ture_")]}, "table1.cells", "did you mean 'true_labels'?"),
+        ({"table1.cells": [CELL.replace("cifar10", "cifar11")]}, "table1.cells", "did you mean 'cifar10'?"),
+        ({"table1.cells": [CELL + "/seed0"]}, "table1.cells", "the form is data set/corruption/model/regu"),
+        ({"table1.cells": [CELL, CELL]}, "table1.cells", "is listed twice"),
+        ({"table1.cells": []}, "table1.cells", "at least 1"),
+        ({"overrides": [override("*/*/alexnt/*")]}, "overrides.0.cells", "matches none of inception, "),
+        ({"overrides": [override("*/*/*/*"), override("cifar/*/*/*")]}, "overrides.1.cells", "cifar10"),
+        ({"overrides": [override("*/randm*/*/*")]}, "overrides.0.cells", "matches none of true_labels, "),
+        ({"overrides": [override("*/*/*/weight_decay")]}, "overrides.0.cells", "matches none of none, crop"),
+        ({"overrides": [override("*/*/*")]}, "overrides.0.cells", "has 3 parts; the form is"),
+        ({"overrides": [override("*/*/*/*", epoch=1)]}, "overrides.0.set.epoch", "did you mean 'epochs'?"),
+        ({"overrides": [override("*/*/*/*", epochs=0)]}, "overrides.0.set.epochs", "equal to 1, not 0"),
+    ],
+)  # fmt: skip
+def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hint):
+    base, mine = tmp_path / "base.yaml", tmp_path / "mine.yaml"
+    base.write_text(yaml.safe_dump(default_values()))
+    mine.write_text(yaml.safe_dump(with_keys({}, changes)))
+    with pytest.raises(UserError) as error:
+        load_config(changed(changes), [str(base), str(mine)])
+    line = str(error.value).splitlines()[1]
+    assert line.startswith(f"  {mine}: {key}")
+    assert hint in line
+
+
+def test_missing_key_names_the_file_of_its_section(tmp_path):
+    values = default_values()
+    del values["training"]["epochs"]
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match=r"config\.yaml: training\.epochs: Field required"):
+        load_config(values, [str(file)])
+
+
+def test_last_file_that_sets_a_key_is_named(tmp_path):
+    files = {
+        "first": {"training": {"epochs": 0}},
+        "second": {"training": {"epochs": -3}},
+        "third": {"seeds": [0]},
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError) as error:
+        load_config(changed({"training.epochs": -3}), [str(tmp_path / name) for name in files])
+    assert f"{tmp_path / 'second'}: training.epochs: " in str(error.value)
+    assert "first" not in str(error.value)
+
+
+def test_value_from_the_command_line_is_called_so(tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"seeds": [0]}))
+    with pytest.raises(UserError, match=r"--config: training\.epochs: "):
+        load_config(changed({"training.epochs": -3}), [str(tmp_path / "config.yaml")])
+
+
+def test_all_faults_are_reported_at_once():
+    with pytest.raises(UserError) as error:
+        load(training__epochs=-1, seeds=[-1], results_dir=5)
+    assert len(str(error.value).splitlines()) == 4
+
+
+# --- resolution -----------------------------------------------------------------------------------
+
+
+def test_settings_come_from_training_model_and_data_set():
+    config = load(training__epochs=7, models__alexnet__learning_rate=0.3, datasets__mnist__input_size=20)
+    resolved = settings(config, "mnist/true_labels/alexnet/none")
+    assert (resolved.epochs, resolved.learning_rate, resolved.input_size) == (7, 0.3, 20)
+    assert resolved.batch_size == 128
+    assert settings(config, "mnist/true_labels/mlp_1x512/none").learning_rate == 0.01
+
+
+def test_overrides_apply_in_order_and_by_pattern():
+    config = load(
+        overrides=[
+            override("cifar10/*/*/*", epochs=5, momentum=0.5),
+            override("cifar10/random_labels/*/none", epochs=6),
+            override("*/*/mlp_?x512/*crop*", epochs=7, learning_rate=0.5),
+        ]
+    )
+
+    def resolved(name):
+        values = settings(config, name)
+        return values.epochs, values.momentum, values.learning_rate
+
+    assert resolved("mnist/true_labels/alexnet/none") == (100, 0.9, 0.01)
+    assert resolved("cifar10/true_labels/alexnet/none") == (5, 0.5, 0.01)
+    assert resolved("cifar10/random_labels/alexnet/none") == (6, 0.5, 0.01)
+    assert resolved("cifar10/random_labels/alexnet/wd") == (5, 0.5, 0.01)
+    assert resolved("cifar10/random_labels/mlp_1x512/crop+wd") == (7, 0.5, 0.5)
+    assert resolved("mnist/random_labels/mlp_3x512/crop") == (7, 0.9, 0.5)
+    assert resolved("cifar10/random_labels/mlp_1x512/wd") == (5, 0.5, 0.01)
+
+
+@pytest.mark.parametrize("pattern", ["labels_p1.0", "random_labels"])
+@pytest.mark.parametrize("corruption", ["labels_p1.0", "random_labels"])
+def test_overrides_know_both_names_of_a_corruption(pattern, corruption):
+    config = load(overrides=[override(f"cifar10/{pattern}/*/*", epochs=5)])
+    assert settings(config, f"cifar10/{corruption}/alexnet/none").epochs == 5
+    assert settings(config, "cifar10/labels_p0.5/alexnet/none").epochs == 100
+
+
+@pytest.mark.parametrize("pattern", ["labels_p0.25", "labels_p0.*", "labels_p*"])
+def test_overrides_know_partial_corruptions(pattern):
+    config = load(overrides=[override(f"cifar10/{pattern}/*/*", epochs=5)])
+    assert settings(config, "cifar10/labels_p0.25/alexnet/none").epochs == 5
+
+
+@pytest.mark.parametrize("regularisers", ["none", "crop", "crop+augment"])
+def test_cells_without_weight_decay_do_not_depend_on_it(regularisers):
+    other = load(
+        models__alexnet__weight_decay=0.5,
+        models__alexnet__weight_decay_on="weights",
+        overrides=[override("*/*/*/*", weight_decay=0.7, weight_decay_on="weights")],
+    )
+    name = f"cifar10/true_labels/alexnet/{regularisers}"
+    assert settings(load(), name) == settings(other, name)
+    assert settings(load(), name).weight_decay == 0
+    assert settings(other, "cifar10/true_labels/alexnet/wd").weight_decay == 0.7
+
+
+def test_hardware_and_seeds_change_no_settings():
+    other = load(hardware={"device": "cpu", "threads": 4}, seeds=[9], results_dir="x", finished_only=True)
+    assert settings(load(), CELL) == settings(other, CELL)
+
+
+def test_tables_write_cells_in_their_canonical_form():
+    config = load(table1__cells=["cifar10/labels_p1.0/alexnet/none", "cifar10/labels_p0.0/alexnet/none"])
+    assert config.table1.cells == ["cifar10/random_labels/alexnet/none", "cifar10/true_labels/alexnet/none"]
+    both = ["cifar10/labels_p1.0/alexnet/none", "cifar10/random_labels/alexnet/none"]
+    with pytest.raises(UserError, match="is listed twice"):
+        load(table1__cells=both)
+
+
+@pytest.mark.parametrize(("section", "name"), [("datasets", "mnist"), ("models", "alexnet")])
+def test_cell_that_the_configuration_does_not_know(section, name):
+    values = default_values()
+    del values[section][name]
+    config = load_config(values, [])
+    with pytest.raises(UserError, match=rf"the configuration has no {section}\.{name}; add it"):
+        settings(config, "mnist/true_labels/alexnet/none")

@@ -1,0 +1,92 @@
+"""Runs the real workflow in a folder of its own."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+# Small enough to train in seconds: four networks on 60 digits for two epochs.
+TINY = {
+    "seeds": [0],
+    "hardware": {"device": "cpu"},
+    "datasets": {"digits": {"train_limit": 60, "test_limit": 20}},
+    "training": {"batch_size": 20, "epochs": 2},
+    "table1": {
+        "cells": [
+            "digits/true_labels/mlp_1x512/none",
+            "digits/true_labels/mlp_1x512/wd",
+            "digits/random_labels/mlp_1x512/none",
+        ]
+    },
+    "fig1a": {"cells": ["digits/true_labels/mlp_1x512/none", "digits/gaussian/mlp_1x512/none"]},
+}
+
+
+class Workflow:
+    """The workflow in a working directory with a configuration file."""
+
+    def __init__(self, folder: Path, config: dict | None) -> None:
+        self.folder = folder
+        self.config_file = folder / "experiment.yaml"
+        if config is not None:
+            self.write_config(config)
+
+    def write_config(self, config: dict) -> None:
+        self.config_file.write_text(yaml.safe_dump(config))
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run snakemake; the output holds both streams."""
+        command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "--directory", self.folder]
+        config = ["--configfile", self.config_file] if self.config_file.exists() else []
+        return subprocess.run(
+            # The targets come first, because some options take all that follows.
+            [*command, *arguments, "--workflow-profile", ROOT / "profiles" / "default", *config],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            cwd=self.folder,
+        )
+
+    def plan(self, *arguments: str) -> dict[str, int]:
+        """Jobs that a run would do, by rule."""
+        result = self.run("-n", *arguments)
+        assert result.returncode == 0, result.stdout
+        return {
+            rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE)
+        }
+
+    def planned_cells(self, *arguments: str) -> list[str]:
+        """Cells that a run would train."""
+        result = self.run("-n", *arguments)
+        assert result.returncode == 0, result.stdout
+        return sorted(re.findall(r"Training (\S+)", result.stdout))
+
+    def succeed(self, *arguments: str) -> str:
+        """Run and return the output."""
+        result = self.run(*arguments)
+        assert result.returncode == 0, result.stdout
+        return result.stdout
+
+    def fail(self, *arguments: str) -> str:
+        """Run what must end in an error, and return the output."""
+        result = self.run(*arguments)
+        assert result.returncode != 0, result.stdout
+        return result.stdout
+
+
+@pytest.fixture
+def default_workflow(tmp_path: Path) -> Workflow:
+    """The workflow as it comes."""
+    return Workflow(tmp_path, None)
+
+
+@pytest.fixture
+def tiny_workflow(tmp_path: Path) -> Workflow:
+    """The workflow at the smallest scale, with nothing done."""
+    return Workflow(tmp_path, TINY)

@@ -1,0 +1,71 @@
+"""What the workflow plans, and what it says to wrong input, without running anything."""
+
+import pytest
+
+SEED3 = "results/cells/cifar10/random_labels/mlp_1x512/none/seed3/summary.json"
+
+
+def test_default_trains_each_cell_of_table1_and_figure1a_once(default_workflow):
+    cells = default_workflow.planned_cells("all")
+    # 19 rows and 5 curves, of which true and random labels are rows too; three seeds.
+    assert len(cells) == len(set(cells)) == (19 + 5 - 2) * 3
+
+
+def test_default_prepares_and_corrupts_each_data_set_once(default_workflow):
+    jobs = default_workflow.plan("cifar10")
+    assert jobs["download_file"] == jobs["prepare_dataset"] == 1
+    assert (jobs["corrupt_labels"], jobs["corrupt_pixels"]) == (2 * 3, 3 * 3)
+
+
+def test_one_seed(default_workflow):
+    assert default_workflow.plan("all", "--config", "seeds=[0]")["train_cell"] == 22
+
+
+def test_any_cell_can_be_asked_for(default_workflow):
+    assert default_workflow.plan(SEED3) == {
+        "download_file": 1,
+        "prepare_dataset": 1,
+        "corrupt_labels": 1,
+        "train_cell": 1,
+        "total": 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (SEED3.replace("mlp_1x512", "mlp_1x51"), "unknown model 'mlp_1x51'; did you mean 'mlp_1x512'?"),
+        (SEED3.replace("random_labels", "labels_p2.0"), "unknown corruption 'labels_p2.0'"),
+        (SEED3.replace("none", "wd+crop"), "write its regularisers as 'crop+wd'"),
+    ],
+)
+def test_wrong_cell_says_what_would_be_right(default_workflow, path, message):
+    assert message in default_workflow.fail("-n", path)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"sedes": [1]}, "sedes: unknown key; did you mean 'seeds'?"),
+        ({"models": {"alexnt": {"learning_rate": 0.1}}}, "did you mean 'alexnet'?"),
+        ({"datasets": {"cifar11": {"source": "official"}}}, "did you mean 'cifar10'?"),
+        ({"training": {"epochs": -3}}, "training.epochs: Input should be greater than or equal to 1, not -3"),
+        (
+            {"datasets": {"cifar10": {"source": "images"}}},
+            "datasets.cifar10: the source 'images' needs a path",
+        ),
+    ],
+)
+def test_wrong_config_names_file_and_key(default_workflow, config, message):
+    default_workflow.write_config(config)
+    output = default_workflow.fail("-n")
+    assert f"{default_workflow.config_file}: " in output
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_missing_local_copy_names_the_key(default_workflow):
+    default_workflow.write_config({"datasets": {"cifar10": {"source": "archive", "path": "nowhere.tar.gz"}}})
+    output = default_workflow.fail("-n")
+    assert "nowhere.tar.gz" in output
+    assert "datasets.cifar10.path" in output

@@ -1,0 +1,104 @@
+"""Real runs of a tiny configuration."""
+
+import json
+import os
+
+import pandas as pd
+import pytest
+
+from .conftest import TINY, Workflow
+
+CELL = "results/cells/digits/random_labels/mlp_1x512/none"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A workflow that has run to its end; the tests below leave its results as they are."""
+    workflow = Workflow(tmp_path_factory.mktemp("finished"), TINY)
+    workflow.succeed("all")
+    return workflow
+
+
+def test_everything_is_made(finished):
+    results = finished.folder / "results"
+    table = pd.read_csv(results / "table1.csv")
+    assert list(table.seeds) == [1, 1, 1]
+    # 1x512 on 7x7 digits: (49 + 1) x 512 + (512 + 1) x 10
+    assert list(table.parameters) == [30730] * 3
+    for name in ("table1.md", "table1.tex", "fig1a.svg", "fig1a.png", "fig1a.pdf"):
+        assert (results / name).stat().st_size > 0
+    assert {path.name for path in (finished.folder / CELL / "seed0").iterdir()} == {
+        "curve.csv",
+        "predictions.npz",
+        "summary.json",
+        "weights.safetensors",
+    }
+    summary = json.loads((finished.folder / CELL / "seed0/summary.json").read_text())
+    assert summary["provenance"]["settings"]["epochs"] == 2
+    assert summary["data"]["train"]["count"] == 60
+
+
+@pytest.mark.parametrize(
+    ("change", "stale"),
+    [
+        ({}, []),
+        # Other hardware is asked for the same numbers.
+        ({"hardware": {"device": "cpu", "threads": 2}}, []),
+        # Weight decay concerns the cell that has it.
+        ({"models": {"mlp_1x512": {"weight_decay": 0.1}}}, ["digits/true_labels/mlp_1x512/wd/seed0"]),
+        ({"models": {"inception": {"learning_rate": 0.3}}}, []),
+        # A pattern concerns the cells that it matches.
+        (
+            {"overrides": [{"cells": "digits/random_labels/*/*", "set": {"epochs": 3}}]},
+            ["digits/random_labels/mlp_1x512/none/seed0"],
+        ),
+        # Another seed trains that seed alone.
+        (
+            {"seeds": [0, 1]},
+            [
+                "digits/gaussian/mlp_1x512/none/seed1",
+                "digits/random_labels/mlp_1x512/none/seed1",
+                "digits/true_labels/mlp_1x512/none/seed1",
+                "digits/true_labels/mlp_1x512/wd/seed1",
+            ],
+        ),
+    ],
+)
+def test_a_change_makes_the_cells_stale_that_it_concerns(finished, change, stale):
+    finished.write_config(TINY | change)
+    assert finished.planned_cells("all") == stale
+
+
+def test_same_cell_twice_is_the_same_to_the_bit(finished):
+    finished.write_config(TINY)
+    weights = finished.folder / CELL / "seed0/weights.safetensors"
+    before = weights.read_bytes()
+    finished.succeed(f"{CELL}/seed0/weights.safetensors", "--forcerun", "train_cell")
+    assert weights.read_bytes() == before
+
+
+def test_table_from_the_cells_that_are_there(tiny_workflow):
+    tiny_workflow.succeed(f"{CELL}/seed0/summary.json", f"{CELL}/seed5/summary.json")
+    tiny_workflow.succeed("results/table1.md", "--config", "finished_only=true", "seeds=[0,1,5]")
+    table = pd.read_csv(tiny_workflow.folder / "results/table1.csv")
+    assert list(table.seeds) == [0, 0, 2]
+    assert not os.path.exists(tiny_workflow.folder / "results/cells/digits/true_labels")
+
+
+def test_divergence_is_a_result(tiny_workflow):
+    # Weights of 1e30 and more overflow in the next step.
+    tiny_workflow.write_config({**TINY, "models": {"mlp_1x512": {"learning_rate": 1e30}}})
+    tiny_workflow.succeed("results/table1.md")
+    assert "diverged" in (tiny_workflow.folder / "results/table1.md").read_text()
+    summary = json.loads((tiny_workflow.folder / CELL / "seed0/summary.json").read_text())
+    assert summary["status"] == "diverged"
+    assert summary["diverged_step"] >= 1
+
+
+def test_damaged_archive_says_what_to_do(tiny_workflow):
+    (tiny_workflow.folder / "cifar.tar.gz").write_bytes(b"cut short")
+    source = {"source": "archive", "path": "cifar.tar.gz"}
+    tiny_workflow.write_config({**TINY, "datasets": {"cifar10": source}})
+    output = tiny_workflow.fail("results/data/prepared/cifar10/manifest.json")
+    assert "cifar.tar.gz" in output
+    assert "170498071" in output.replace(",", "")
