@@ -17,7 +17,7 @@ rule plot_fig1a:
         f"{RESULTS}/logs/plot_fig1a.log",
     params:
         cells=CONFIG.fig1a.cells,
-        code=fingerprint("rethinking.figures", "rethinking.tables", "rethinking.paper"),
+        code=fingerprint("rethinking.figures", "rethinking.tables", "rethinking.paper", "rethinking.titles"),
         folders=lambda wildcards, input: [os.path.dirname(summary) for summary in input.summaries],
     message:
         "Plotting figure 1a"

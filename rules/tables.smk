@@ -34,7 +34,7 @@ rule render_table:
     wildcard_constraints:
         table=r"table\d",
     params:
-        code=fingerprint("rethinking.tables", "rethinking.paper"),
+        code=fingerprint("rethinking.rendering"),
     message:
         "Rendering {wildcards.table}"
     shell:

@@ -7,7 +7,8 @@ from pathlib import Path
 from rethinking import paper, scripts
 from rethinking.cells import CORRUPTIONS, Cell
 from rethinking.figures import CURVE_COLUMNS, PAPER_TITLE, Run, plot_fig1a, save
-from rethinking.tables import MODEL_TITLES, aggregate_accuracy, describe_scale, read_columns, read_summary
+from rethinking.tables import aggregate_accuracy, describe_scale, read_columns, read_summary
+from rethinking.titles import MODEL_TITLES
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rethinking import scripts
 from rethinking.files import write_text
-from rethinking.tables import COLUMNS, read_columns, to_latex, to_markdown
+from rethinking.rendering import to_latex, to_markdown
+from rethinking.tables import COLUMNS, read_columns
 
 
 def main() -> None:

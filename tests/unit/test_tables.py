@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rethinking import paper, tables
+from rethinking import paper, tables, titles
 from rethinking.cells import DATASETS, REGULARISERS
 from rethinking.files import UserError
 from rethinking.models import MODELS
-from rethinking.tables import COLUMNS, aggregate_accuracy, describe_data, read_columns, to_latex, to_markdown
+from rethinking.rendering import to_latex, to_markdown
+from rethinking.tables import COLUMNS, aggregate_accuracy, describe_data, read_columns
 
 SCRIPTS = Path(tables.__file__).parents[1]
 CELLS = [
@@ -225,9 +226,9 @@ def test_latex():
 
 
 def test_every_name_has_a_title():
-    assert set(tables.DATASET_TITLES) == set(DATASETS)
-    assert set(tables.MODEL_TITLES) == set(MODELS)
-    assert set(tables.REGULARISER_HEADINGS) == set(REGULARISERS)
+    assert set(titles.DATASET_TITLES) == set(DATASETS)
+    assert set(titles.MODEL_TITLES) == set(MODELS)
+    assert set(titles.REGULARISER_HEADINGS) == set(REGULARISERS)
 
 
 # --- files and scripts ----------------------------------------------------------------------------

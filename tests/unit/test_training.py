@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from rethinking import training
+from rethinking.batches import Batches, to_inputs
 from rethinking.cells import Cell
 from rethinking.corruption import load_corrupted, write_corrupted_labels
 from rethinking.files import UserError
@@ -20,7 +21,7 @@ from rethinking.preprocessing import centre_crop, flip_and_rotate, whiten
 from rethinking.results import write_cell
 from rethinking.settings import CellSettings
 from rethinking.streams import stream
-from rethinking.training import Batches, evaluate, to_inputs, train_cell
+from rethinking.training import evaluate, train_cell
 
 CPU = torch.device("cpu")
 COLUMNS = (
@@ -292,7 +293,7 @@ def coded(data):
 
 
 def test_crops_are_windows_of_the_images(coded, monkeypatch):
-    monkeypatch.setattr(training, "whiten", lambda images: images)
+    monkeypatch.setattr("rethinking.batches.whiten", lambda images: images)
     batches = Batches(coded, torch.zeros(1), make_cell(regularisers="crop"), settings_with(input_size=7))
     seen = []
     for epoch in (1, 2):
@@ -326,7 +327,7 @@ def test_augmentation_flips_and_turns_before_the_crop(data, monkeypatch):
         drawn.append((images, flips, angles))
         return flip_and_rotate(images, flips, angles)
 
-    monkeypatch.setattr(training, "flip_and_rotate", record)
+    monkeypatch.setattr("rethinking.batches.flip_and_rotate", record)
     many = replace(data, train_images=np.tile(data.train_images, (10, 1, 1, 1)), train_labels=np.arange(400))
     batches = Batches(many, torch.zeros(1), make_cell(regularisers="augment"), settings_with(input_size=8))
     for images, labels in batches.epoch(1):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,17 +17,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rethinking.batches import Batches, to_inputs
 from rethinking.cells import Cell
 from rethinking.corruption import CorruptedData
 from rethinking.files import UserError
 from rethinking.models import build_model
 from rethinking.models.initialisation import initialise
-from rethinking.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
 from rethinking.settings import CellSettings
-from rethinking.streams import stream, torch_seed
+from rethinking.streams import torch_seed
 
 EVALUATION_BATCH = 1000
-MAX_ROTATION_DEGREES = 25.0  # table 4
 
 
 @dataclass
@@ -54,44 +53,6 @@ class TrainedCell:
     wall_seconds: float
     device_seconds: float  # in training steps alone
     images_per_second: float
-
-
-class Batches:
-    """The training set on the device, handed out in batches as the regularisers ask."""
-
-    def __init__(self, data: CorruptedData, inputs: Tensor, cell: Cell, settings: CellSettings) -> None:
-        self.cell, self.settings, self.device = cell, settings, inputs.device
-        self.crop, self.augment = "crop" in cell.regularisers, "augment" in cell.regularisers
-        self.labels = torch.from_numpy(data.train_labels).to(self.device)
-        # Without augmentation every epoch sees the same whitened inputs.
-        augmented = self.crop or self.augment
-        self.images = torch.from_numpy(np.array(data.train_images)).to(self.device) if augmented else inputs
-
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the (images, labels) batches of an epoch, counted from 1."""
-        rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
-        n, size = len(self.labels), self.settings.input_size
-        order = torch.from_numpy(rng.permutation(n)).to(self.device)
-        if self.augment:
-            flips = torch.from_numpy(rng.random(n) < 0.5).to(self.device)
-            angles = rng.uniform(-MAX_ROTATION_DEGREES, MAX_ROTATION_DEGREES, n).astype(np.float32)
-            angles = torch.from_numpy(angles).to(self.device)
-        if self.crop:
-            room = np.array(self.images.shape[2:]) - size
-            offsets = torch.from_numpy(rng.integers(0, room + 1, (n, 2))).to(self.device)
-        for start in range(0, n, self.settings.batch_size):
-            here = slice(start, start + self.settings.batch_size)
-            index = order[here]
-            images = self.images[index]
-            if self.augment:
-                images = flip_and_rotate(images, flips[here], angles[here])
-            if self.crop:
-                images = crop_at(images, offsets[here], size)
-            elif self.augment:
-                images = centre_crop(images, size)
-            if self.crop or self.augment:
-                images = whiten(images)
-            yield images, self.labels[index]
 
 
 def train_cell(
@@ -242,15 +203,6 @@ def build_optimiser(model: nn.Module, settings: CellSettings) -> torch.optim.SGD
 def autocast(device: torch.device, settings: CellSettings) -> torch.autocast:
     """Arithmetic in the cell's precision."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16")
-
-
-def to_inputs(images: np.ndarray, size: int, device: torch.device) -> Tensor:
-    """Crop centrally and whiten a whole set, in blocks: (n, c, h, w) -> float32 (n, c, size, size)."""
-    inputs = torch.empty((len(images), images.shape[1], size, size), device=device)
-    for start in range(0, len(images), 4096):
-        block = torch.from_numpy(np.array(images[start : start + 4096])).to(device)
-        inputs[start : start + 4096] = whiten(centre_crop(block, size))
-    return inputs
 
 
 @torch.inference_mode()
