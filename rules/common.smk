@@ -30,7 +30,7 @@ except UserError as error:
 
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
-CELL = f"{RESULTS}/cells/{{dataset}}/{{corruption}}/{{model}}/{{regularisers}}/seed{{seed}}"
+CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
 PREPARED = f"{DATA_DIR}/prepared/{{dataset}}"
 CORRUPTED = f"{DATA_DIR}/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}"
 ARRAYS = ["train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy"]

@@ -1,12 +1,19 @@
-"""Train the network of one cell and write its curve, summary, weights and predictions."""
+"""Train the network of one cell and write its curve, summary, weights and predictions.
+
+On SIGTERM, SIGINT or SIGUSR1 the step under way is finished, the state written to the checkpoint and the exit
+status is 75 ("try again"). Started again, in whatever way it ended, it goes on from the checkpoint.
+"""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 import torch
 
 from rethinking import scripts
 from rethinking.cells import Cell
+from rethinking.checkpoint import Checkpoint, Interrupted
 from rethinking.corruption import load_corrupted
 from rethinking.files import read_json
 from rethinking.hardware import choose_device
@@ -28,19 +35,41 @@ def main() -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--fingerprint", default="", help="of the code, for the summary")
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, help="file that keeps the state of training"
+    )
+    parser.add_argument("--checkpoint-seconds", type=float, default=60, help="time between two checkpoints")
     args = parser.parse_args()
 
     cell = Cell.parse(args.cell)
     settings = CellSettings.model_validate_json(args.settings)
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
-    print(f"cell {cell} on {device} with {settings.model_dump_json()}")
+    log(f"cell {cell} on {device} with {settings.model_dump_json()}")
 
-    data = load_corrupted(args.prepared, args.overlay)
-    trained = train_cell(cell, settings, data, device, log=lambda line: print(line, flush=True))
-    manifest = read_json(args.prepared / "manifest.json")
-    write_cell(args.output, cell, settings, data, manifest, trained, device, args.fingerprint)
-    print(f"done in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
+    manifests = [read_json(folder / "manifest.json") for folder in (args.prepared, args.overlay)]
+    identity = {
+        "cell": str(cell),
+        "settings": settings.model_dump(),
+        "code": args.fingerprint,
+        "data": manifests,
+    }
+    checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
+    with checkpoint.alone():
+        try:
+            data = load_corrupted(args.prepared, args.overlay)
+            trained = train_cell(cell, settings, data, device, checkpoint, log)
+        except Interrupted as signal:
+            log(f"stopped by {signal}; the next start goes on from {args.checkpoint}")
+            sys.exit(os.EX_TEMPFAIL)
+        write_cell(args.output, cell, settings, data, manifests[0], trained, device, args.fingerprint)
+        checkpoint.delete()
+    log(f"done in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
+
+
+def log(line: str) -> None:
+    """Print a line of the cell's log at once."""
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ class Batches:
         augmented = self.crop or self.augment
         self.images = torch.from_numpy(np.array(data.train_images)).to(self.device) if augmented else inputs
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the (images, labels) batches of an epoch, counted from 1."""
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the (images, labels) batches of an epoch, counted from 1, from its batch ``first`` on."""
         rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
         n, size = len(self.labels), self.settings.input_size
         order = torch.from_numpy(rng.permutation(n)).to(self.device)
@@ -49,7 +49,7 @@ class Batches:
         if self.crop:
             room = np.array(self.images.shape[2:]) - size
             offsets = torch.from_numpy(rng.integers(0, room + 1, (n, 2))).to(self.device)
-        for start in range(0, n, self.settings.batch_size):
+        for start in range(first * self.settings.batch_size, n, self.settings.batch_size):
             here = slice(start, start + self.settings.batch_size)
             index = order[here]
             images = self.images[index]

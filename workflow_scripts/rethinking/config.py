@@ -48,6 +48,7 @@ class HardwareConfig(Strict):
         "auto", description="auto takes the GPU if torch sees one, else the CPU."
     )
     threads: int = Field(1, ge=1, description="CPU threads of each training job.")
+    checkpoint_seconds: int = Field(60, ge=1, description="Seconds between two checkpoints of a cell.")
 
 
 class DatasetConfig(Strict):

@@ -69,7 +69,7 @@ SETTINGS: dict[str, Any] = {
     "data_dir": None,
     "seeds": [0, 1, 2],
     "finished_only": False,
-    "hardware": {"device": "auto", "threads": 1},
+    "hardware": {"device": "auto", "threads": 1, "checkpoint_seconds": 60},
     "datasets": {
         "cifar10": {
             "source": "official",

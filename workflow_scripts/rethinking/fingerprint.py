@@ -23,6 +23,7 @@ NEUTRAL = {
     "rethinking",
     "rethinking.archives",
     "rethinking.cells",
+    "rethinking.checkpoint",
     "rethinking.download",
     "rethinking.files",
     "rethinking.models",

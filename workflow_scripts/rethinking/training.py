@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from rethinking.batches import Batches, to_inputs
 from rethinking.cells import Cell
+from rethinking.checkpoint import Checkpoint, Progress, restore, state_tensors
 from rethinking.corruption import CorruptedData
 from rethinking.files import UserError
 from rethinking.models import build_model
@@ -60,6 +61,7 @@ def train_cell(
     settings: CellSettings,
     data: CorruptedData,
     device: torch.device,
+    checkpoint: Checkpoint | None = None,
     log: Callable[[str], None] = print,
 ) -> TrainedCell:
     """Train one network to the end of its schedule or until its loss is not finite.
@@ -69,10 +71,12 @@ def train_cell(
         settings: its resolved settings.
         data: images and labels as the cell's corruption left them.
         device: where to train.
+        checkpoint: where to go on from and to write the state to; None keeps none.
         log: takes one line per epoch.
 
     Raises:
         UserError: the images are too small for the settings.
+        Interrupted: a signal asked for it; the checkpoint has the state.
     """
     started = time.perf_counter()
     check_sizes(cell, settings, data)
@@ -92,39 +96,58 @@ def train_cell(
     batches = Batches(data, train_inputs, cell, settings)
     steps_per_epoch = math.ceil(len(data.train_labels) / settings.batch_size)
 
+    # ---- state: new, or as the checkpoint has it
+    progress = Progress()
+    sums = new_sums(steps_per_epoch, device)
+    if checkpoint and (found := checkpoint.load()):
+        progress, tensors = found
+        restore(model, optimiser, tensors)
+        sums = {name: tensors[name].to(device) for name in sums}
+    earlier_seconds = progress.seconds
+
+    def save_if_due() -> None:
+        if checkpoint and checkpoint.due():
+            progress.seconds = earlier_seconds + time.perf_counter() - started
+            checkpoint.save(progress, state_tensors(model, optimiser) | sums)
+
+    def evaluate_on(inputs: Tensor, labels: np.ndarray) -> Evaluation:
+        return evaluate(model, inputs, labels, settings, save_if_due)
+
     # ---- epoch 0: the untrained network
-    train = evaluate(model, train_inputs, data.train_labels, settings)
-    test = evaluate(model, test_inputs, data.test_labels, settings)
-    curve = [curve_row(0, 0, 0.0, train.loss, train.accuracy, test, data, time.perf_counter() - started)]
+    if not progress.curve:
+        train, test = evaluate_on(train_inputs, data.train_labels), evaluate_on(test_inputs, data.test_labels)
+        seconds = time.perf_counter() - started
+        progress.curve.append(curve_row(0, 0, 0.0, train.loss, train.accuracy, test, data, seconds))
 
     # ---- epochs
-    diverged_at, device_seconds, images_seen = None, 0.0, 0
-    for epoch in range(1, settings.epochs + 1):
+    diverged_at = None
+    while progress.epoch <= settings.epochs:
+        epoch = progress.epoch
         epoch_started = time.perf_counter()
         learning_rate = settings.learning_rate * settings.learning_rate_decay ** (epoch - 1)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate
 
         model.train()
-        losses = torch.zeros(steps_per_epoch, device=device)
-        correct = torch.zeros((), dtype=torch.int64, device=device)
-        loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        for step, (images, labels) in enumerate(batches.epoch(epoch)):
+        seen_before = progress.step * settings.batch_size  # in a process that was stopped in this epoch
+        for images, labels in batches.epoch(epoch, progress.step):
             with autocast(device, settings):
                 logits = model(images.contiguous(memory_format=layout))
             loss = F.cross_entropy(logits.float(), labels)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
-            losses[step] = loss.detach()
-            loss_sum += loss.detach() * len(labels)
-            correct += (logits.argmax(1) == labels).sum()
+            sums["losses"][progress.step] = loss.detach()
+            sums["loss_sum"] += loss.detach() * len(labels)
+            sums["correct"] += (logits.argmax(1) == labels).sum()
+            progress.step += 1
+            save_if_due()
 
         # The first read of the epoch: here the host waits for the device.
-        finite = torch.isfinite(losses).tolist()
-        device_seconds += time.perf_counter() - epoch_started
-        images_seen += len(batches.labels)
-        test = evaluate(model, test_inputs, data.test_labels, settings)
+        finite = torch.isfinite(sums["losses"]).tolist()
+        progress.device_seconds += time.perf_counter() - epoch_started
+        progress.images_seen += max(len(batches.labels) - seen_before, 0)
+        test = evaluate_on(test_inputs, data.test_labels)
         if not all(finite) or not math.isfinite(test.loss):
             # What the last step did shows in the evaluation alone.
             step = finite.index(False) + 1 if not all(finite) else steps_per_epoch
@@ -135,32 +158,43 @@ def train_cell(
             epoch,
             epoch * steps_per_epoch,
             learning_rate,
-            loss_sum.item() / len(batches.labels),
-            100 * correct.item() / len(batches.labels),
+            sums["loss_sum"].item() / len(batches.labels),
+            100 * sums["correct"].item() / len(batches.labels),
             test,
             data,
             time.perf_counter() - epoch_started,
         )
-        curve.append(row)
+        progress.curve.append(row)
+        progress.epoch, progress.step = epoch + 1, 0
+        sums = new_sums(steps_per_epoch, device)
         log(
             f"epoch {epoch}/{settings.epochs} loss {row['train_loss']:.4f} train {row['train_accuracy']:.2f} % "
             f"test {row['test_accuracy']:.2f} % {row['seconds']:.1f} s"
         )
 
     # ---- the whole training set without augmentation, in evaluation mode
-    train = evaluate(model, train_inputs, data.train_labels, settings)
+    train, test = evaluate_on(train_inputs, data.train_labels), evaluate_on(test_inputs, data.test_labels)
     if diverged_at is None and not math.isfinite(train.loss):
         diverged_at = (settings.epochs, settings.epochs * steps_per_epoch)
     return TrainedCell(
         model=model,
-        curve=curve,
+        curve=progress.curve,
         diverged_at=diverged_at,
         train=train,
         test=test,
-        wall_seconds=time.perf_counter() - started,
-        device_seconds=device_seconds,
-        images_per_second=images_seen / device_seconds if images_seen else 0.0,
+        wall_seconds=earlier_seconds + time.perf_counter() - started,
+        device_seconds=progress.device_seconds,
+        images_per_second=progress.images_seen / progress.device_seconds if progress.device_seconds else 0.0,
     )
+
+
+def new_sums(steps_per_epoch: int, device: torch.device) -> dict[str, Tensor]:
+    """What an epoch's steps add up on the device: the loss of each, their sum over images, right answers."""
+    return {
+        "losses": torch.zeros(steps_per_epoch, device=device),
+        "loss_sum": torch.zeros((), dtype=torch.float64, device=device),
+        "correct": torch.zeros((), dtype=torch.int64, device=device),
+    }
 
 
 def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None:
@@ -206,17 +240,25 @@ def autocast(device: torch.device, settings: CellSettings) -> torch.autocast:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, inputs: Tensor, labels: np.ndarray, settings: CellSettings) -> Evaluation:
-    """Loss and accuracy in evaluation mode over a whole set of whitened inputs (n, c, h, w)."""
+def evaluate(
+    model: nn.Module,
+    inputs: Tensor,
+    labels: np.ndarray,
+    settings: CellSettings,
+    between: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Loss and accuracy in evaluation mode over a whole set of whitened inputs (n, c, h, w).
+
+    ``between`` is called after each block of images, as a whole set can take long.
+    """
     model.eval()
     layout = memory_layout(model)
+    blocks = []
     with autocast(inputs.device, settings):
-        logits = torch.cat(
-            [
-                model(block.contiguous(memory_format=layout)).float()
-                for block in inputs.split(EVALUATION_BATCH)
-            ]
-        )
+        for block in inputs.split(EVALUATION_BATCH):
+            blocks.append(model(block.contiguous(memory_format=layout)).float())
+            between()
+    logits = torch.cat(blocks)
     targets = torch.from_numpy(labels).to(inputs.device)
     log_probability = F.log_softmax(logits, 1).gather(1, targets[:, None])[:, 0]
     predictions = logits.argmax(1)

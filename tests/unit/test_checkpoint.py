@@ -1,0 +1,182 @@
+"""A cell that is stopped at any step, or whose checkpoint is unusable, ends with the right numbers."""
+
+import errno
+import signal
+import threading
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rethinking import checkpoint as checkpoint_module
+from rethinking.cells import Cell
+from rethinking.checkpoint import Checkpoint, Interrupted
+from rethinking.corruption import load_corrupted, write_corrupted_labels
+from rethinking.settings import CellSettings
+from rethinking.training import train_cell
+
+SETTINGS = CellSettings(
+    epochs=2,
+    batch_size=16,  # batches of 16, 16 and 8
+    learning_rate=0.02,
+    learning_rate_decay=0.95,
+    momentum=0.9,
+    weight_decay=0.001,
+    weight_decay_on="weights",
+    initialisation="he_normal",
+    precision="float32",
+    input_size=8,
+    thresholds=[100.0],
+)
+IDENTITY = {"cell": "a", "settings": {"epochs": 2}, "code": "1", "data": []}
+CELLS = [
+    "cifar10/labels_p0.5/inception/none",  # batch normalisation
+    "cifar10/labels_p0.5/alexnet/crop+augment+wd",  # random augmentation
+    "cifar10/labels_p0.5/mlp_1x512/none",  # label corruption alone
+]
+
+
+@pytest.fixture(scope="module")
+def data(prepared, tmp_path_factory):
+    overlay = tmp_path_factory.mktemp("overlay")
+    write_corrupted_labels(prepared, overlay, "labels_p0.5", "cifar10", seed=0)
+    return load_corrupted(prepared, overlay)
+
+
+class StoppedAfterAStep(Checkpoint):
+    """As if a signal arrived during the first step that this process does."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.before = None
+
+    def load(self):
+        found = super().load()
+        self.before = (found[0].epoch, found[0].step) if found else (1, 0)
+        return found
+
+    def save(self, progress, tensors):
+        if (progress.epoch, progress.step) > self.before:
+            self.signal = signal.SIGUSR1
+            super().save(progress, tensors)
+
+    def due(self):
+        return True
+
+
+def train(data, checkpoint=None, cell=CELLS[2]):
+    return train_cell(
+        Cell.from_name(cell, 0), SETTINGS, data, torch.device("cpu"), checkpoint, log=lambda line: None
+    )
+
+
+def assert_same(one, other):
+    assert one.train.loss == other.train.loss
+    assert np.array_equal(one.test.predictions, other.test.predictions)
+    for name, value in one.model.state_dict().items():
+        assert torch.equal(value, other.model.state_dict()[name]), name
+    assert len(one.curve) == len(other.curve)
+    for row, other_row in zip(one.curve, other.curve, strict=True):
+        assert {k: v for k, v in row.items() if k != "seconds"} == {
+            k: v for k, v in other_row.items() if k != "seconds"
+        }
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, cell):
+    stops = 0
+    while True:
+        try:
+            resumed = train(data, StoppedAfterAStep(tmp_path / "c.safetensors", IDENTITY), cell)
+            break
+        except Interrupted:
+            stops += 1
+    assert stops == 7  # after each of six steps, and in the final evaluation
+    assert_same(resumed, train(data, cell=cell))
+
+
+def stop_at_first_chance(data, path, identity=IDENTITY):
+    with pytest.raises(Interrupted, match="SIGUSR1"):
+        train(data, StoppedAfterAStep(path, identity))
+
+
+def logged_load(path, identity):
+    lines = []
+    return Checkpoint(path, identity, log=lines.append).load(), " ".join(lines)
+
+
+@pytest.mark.parametrize("key", ["cell", "settings", "code", "data"])
+def test_another_ones_checkpoint_is_not_used(data, tmp_path, key):
+    path = tmp_path / "c.safetensors"
+    stop_at_first_chance(data, path)
+    assert logged_load(path, IDENTITY)[0] is not None
+    found, log = logged_load(path, IDENTITY | {key: "other"})
+    assert found is None
+    assert f"is of another {key}; training starts over" in log
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 0.5, 0.999])
+def test_damaged_checkpoint_starts_over(data, tmp_path, keep):
+    path = tmp_path / "c.safetensors"
+    stop_at_first_chance(data, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
+    found, log = logged_load(path, IDENTITY)
+    assert found is None
+    assert "cannot be read" in log
+    assert_same(train(data, Checkpoint(path, IDENTITY, log=lambda line: None)), train(data))
+
+
+def test_full_disk_keeps_the_last_checkpoint_and_goes_on(data, tmp_path, monkeypatch):
+    path = tmp_path / "c.safetensors"
+    stop_at_first_chance(data, path)
+    before = path.read_bytes()
+
+    def no_space(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_module, "save_file", no_space)
+    lines = []
+    trained = train(data, Checkpoint(path, IDENTITY, every_seconds=0, log=lines.append))
+    assert any("not written" in line and "No space left" in line for line in lines)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["c.safetensors"]
+    monkeypatch.undo()
+    assert_same(trained, train(data))
+
+
+def test_checkpoint_holds_momentum(data, tmp_path):
+    stop_at_first_chance(data, tmp_path / "c.safetensors")
+    names = load_file(tmp_path / "c.safetensors")
+    assert {name.split(".")[0] for name in names} == {"model", "momentum", "losses", "loss_sum", "correct"}
+
+
+def test_signal_is_noted_and_handlers_come_back(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "c.safetensors", IDENTITY)
+    before = signal.getsignal(signal.SIGTERM)
+    with checkpoint.alone():
+        assert not checkpoint.due()
+        signal.raise_signal(signal.SIGTERM)
+        assert checkpoint.due()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_second_process_waits_for_the_first(tmp_path):
+    path = tmp_path / "c.safetensors"
+    waiting, entered = threading.Event(), []
+    first = Checkpoint(path, IDENTITY)
+    second = Checkpoint(path, IDENTITY, log=lambda line: waiting.set())
+
+    def enter_second():
+        # Locks belong to open files, so a second opening in this process waits as another process would.
+        with second.lock():
+            entered.append(True)
+
+    with first.lock():
+        thread = threading.Thread(target=enter_second)
+        thread.start()
+        assert waiting.wait(10)
+        assert not entered
+    thread.join(10)
+    assert entered
