@@ -24,6 +24,7 @@ rule corrupt_labels:
         " --corruption {wildcards.corruption} --seed {wildcards.seed} --output {params.overlay:q} > {log:q} 2>&1"
 
 
+# Not a local rule, which is not inherited: pixels take minutes and gigabytes on large data sets.
 use rule corrupt_labels as corrupt_pixels with:
     input:
         manifest=f"{PREPARED}/manifest.json",
