@@ -12,36 +12,17 @@ from safetensors.torch import load_file
 from rethinking import checkpoint as checkpoint_module
 from rethinking.cells import Cell
 from rethinking.checkpoint import Checkpoint, Interrupted
-from rethinking.corruption import load_corrupted, write_corrupted_labels
-from rethinking.settings import CellSettings
 from rethinking.training import train_cell
 
-SETTINGS = CellSettings(
-    epochs=2,
-    batch_size=16,  # batches of 16, 16 and 8
-    learning_rate=0.02,
-    learning_rate_decay=0.95,
-    momentum=0.9,
-    weight_decay=0.001,
-    weight_decay_on="weights",
-    initialisation="he_normal",
-    precision="float32",
-    input_size=8,
-    thresholds=[100.0],
-)
+from .tiny import settings_with
+
+SETTINGS = settings_with(epochs=2, weight_decay=0.001, initialisation="he_normal", input_size=8)
 IDENTITY = {"cell": "a", "settings": {"epochs": 2}, "code": "1", "data": []}
 CELLS = [
     "cifar10/labels_p0.5/inception/none",  # batch normalisation
     "cifar10/labels_p0.5/alexnet/crop+augment+wd",  # random augmentation
     "cifar10/labels_p0.5/mlp_1x512/none",  # label corruption alone
 ]
-
-
-@pytest.fixture(scope="module")
-def data(prepared, tmp_path_factory):
-    overlay = tmp_path_factory.mktemp("overlay")
-    write_corrupted_labels(prepared, overlay, "labels_p0.5", "cifar10", seed=0)
-    return load_corrupted(prepared, overlay)
 
 
 class StoppedAfterAStep(Checkpoint):

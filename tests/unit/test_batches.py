@@ -1,0 +1,101 @@
+"""Order, cropping and augmentation of the training set."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rethinking.batches import Batches, to_inputs
+from rethinking.preprocessing import centre_crop, flip_and_rotate, whiten
+from rethinking.streams import stream
+
+from .tiny import CPU, make_cell, numbered_batches, plain_whiten, settings_with
+
+
+def test_epochs_are_different_permutations(data):
+    epochs = [list(numbered_batches(data, make_cell()).epoch(epoch)) for epoch in (1, 2)]
+    orders = []
+    for batches in epochs:
+        assert [len(images) for images, _ in batches] == [16, 16, 8]
+        orders.append(torch.cat([images.flatten().long() for images, _ in batches]))
+        labels = torch.cat([labels for _, labels in batches])
+        np.testing.assert_array_equal(labels, data.train_labels[orders[-1]])
+        assert sorted(orders[-1].tolist()) == list(range(40))
+    assert not torch.equal(*orders)
+
+
+@pytest.mark.parametrize("other", [make_cell(seed=1), make_cell("alexnet"), make_cell(regularisers="wd")])
+def test_order_belongs_to_the_cell(data, other):
+    first, second = (next(numbered_batches(data, cell).epoch(1))[0] for cell in (make_cell(), other))
+    assert not torch.equal(first, second)
+
+
+@pytest.fixture(scope="module")
+def coded(data):
+    """400 images whose pixels say which image and place they are: image, row and column in three channels."""
+    n = 400
+    images = np.zeros((n, 3, 10, 10), np.uint8)
+    images[:, 0] = (np.arange(n) % 200)[:, None, None]
+    images[:, 1] = np.arange(10)[:, None]
+    images[:, 2] = np.arange(10)
+    return replace(data, train_images=images, train_labels=np.arange(n), train_labels_true=np.arange(n))
+
+
+def test_crops_are_windows_of_the_images(coded, monkeypatch):
+    monkeypatch.setattr("rethinking.batches.whiten", lambda images: images)
+    batches = Batches(coded, torch.zeros(1), make_cell(regularisers="crop"), settings_with(input_size=7))
+    seen = []
+    for epoch in (1, 2):
+        corners = {}
+        for images, labels in batches.epoch(epoch):
+            for image, label in zip(images, labels.tolist(), strict=True):
+                top, left = image[1, 0, 0].item(), image[2, 0, 0].item()
+                window = coded.train_images[label, :, top : top + 7, left : left + 7]
+                np.testing.assert_array_equal(image, window)
+                corners[label] = top, left
+        seen.append([corners[label] for label in range(400)])
+    assert seen[0] != seen[1]
+    # Each of the 4 x 4 places has 50 of 800 crops on average, with a standard deviation of 6.8.
+    counts = np.unique(np.concatenate(seen), axis=0, return_counts=True)[1]
+    assert len(counts) == 16
+    assert np.abs(counts - 50).max() < 4.5 * 6.8
+
+
+def test_crops_are_whitened(data):
+    batches = Batches(data, torch.zeros(1), make_cell(regularisers="crop"), settings_with(input_size=7))
+    images = torch.cat([images for images, _ in batches.epoch(1)])
+    # High contrast: every image has mean 0 and deviation 1, to float32.
+    assert images.mean((1, 2, 3)).abs().max() < 1e-5
+    torch.testing.assert_close(images.std((1, 2, 3), correction=0), torch.ones(40), rtol=1e-5, atol=0)
+
+
+def test_augmentation_flips_and_turns_before_the_crop(data, monkeypatch):
+    drawn = []
+
+    def record(images, flips, angles):
+        drawn.append((images, flips, angles))
+        return flip_and_rotate(images, flips, angles)
+
+    monkeypatch.setattr("rethinking.batches.flip_and_rotate", record)
+    many = replace(data, train_images=np.tile(data.train_images, (10, 1, 1, 1)), train_labels=np.arange(400))
+    batches = Batches(many, torch.zeros(1), make_cell(regularisers="augment"), settings_with(input_size=8))
+    for images, labels in batches.epoch(1):
+        whole = torch.from_numpy(many.train_images)[labels]
+        assert torch.equal(drawn[-1][0], whole)
+        expected = whiten(centre_crop(flip_and_rotate(whole, *drawn[-1][1:]), 8))
+        torch.testing.assert_close(images, expected)
+    flips, angles = (torch.cat([batch[i] for batch in drawn]).numpy() for i in (1, 2))
+    # Four standard deviations: 10 of 400 flips; 25 / sqrt(3) / 20 degrees of a mean angle.
+    assert abs(flips.sum() - 200) < 40
+    assert abs(angles.mean()) < 4 * 0.73
+    assert 24 < np.abs(angles).max() <= 25
+    assert abs(np.corrcoef(flips, angles)[0, 1]) < 4 / 400**0.5
+
+
+def test_unaugmented_batches_are_the_whitened_inputs(data):
+    inputs = to_inputs(data.train_images, 8, CPU)
+    torch.testing.assert_close(inputs, plain_whiten(data.train_images[:, :, 1:9, 1:9]), rtol=1e-5, atol=1e-5)
+    batches = Batches(data, inputs, make_cell(), settings_with(input_size=8))
+    order = stream(0, "batches", make_cell().name, "1").permutation(40)
+    assert torch.equal(torch.cat([images for images, _ in batches.epoch(1)]), inputs[order])

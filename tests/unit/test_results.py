@@ -1,0 +1,111 @@
+"""The files of a finished or diverged cell."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rethinking.batches import to_inputs
+from rethinking.models import build_model, parameter_count
+from rethinking.results import write_cell
+from rethinking.settings import CellSettings
+from rethinking.training import evaluate
+
+from .tiny import COLUMNS, CPU, SETTINGS, make_cell, read_strictly, settings_with, train
+
+SUMMARY_KEYS = {
+    "cell", "status", "diverged_epoch", "diverged_step",
+    "train_accuracy", "train_accuracy_online", "train_loss",
+    "test_accuracy", "test_accuracy_corrupted", "test_loss", "best_test_accuracy", "best_test_epoch",
+    "epochs_to_train_accuracy", "epochs", "steps", "parameters",
+    "wall_seconds", "device_seconds", "images_per_second", "data", "provenance",
+}  # fmt: skip
+
+
+def write(folder, data, cell, **values):
+    trained = train(data, cell, **values)
+    write_cell(folder, cell, settings_with(**values), data, {"provenance": "made up"}, trained, CPU, "f00d")
+    return trained
+
+
+def test_files_of_a_finished_cell(data, tmp_path):
+    cell = make_cell("inception")
+    trained = write(tmp_path, data, cell)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "curve.csv", "predictions.npz", "summary.json", "weights.safetensors",
+    ]  # fmt: skip
+    assert (tmp_path / "curve.csv").read_text().splitlines()[0] == COLUMNS
+    curve = pd.read_csv(tmp_path / "curve.csv")
+    pd.testing.assert_frame_equal(curve, pd.DataFrame(trained.curve))
+
+    summary = read_strictly(tmp_path / "summary.json")
+    assert set(summary) == SUMMARY_KEYS
+    epochs = curve[curve.epoch > 0]
+    assert summary["cell"] == str(cell)
+    assert summary["status"] == "finished"
+    assert summary["diverged_epoch"] is summary["diverged_step"] is None
+    assert summary["train_accuracy"] == trained.train.accuracy
+    assert summary["train_accuracy_online"] == epochs.train_accuracy.iloc[-1]
+    for key in ("test_loss", "test_accuracy", "test_accuracy_corrupted"):
+        assert summary[key] == epochs[key].iloc[-1]
+    assert summary["best_test_accuracy"] == epochs.test_accuracy.max()
+    assert epochs.test_accuracy[summary["best_test_epoch"]] == epochs.test_accuracy.max()
+    assert set(summary["epochs_to_train_accuracy"]) == {"25", "99.9", "100"}
+    for threshold, epoch in summary["epochs_to_train_accuracy"].items():
+        reached = epochs.epoch[epochs.train_accuracy >= float(threshold)].tolist()
+        assert epoch == (reached[0] if reached else None)
+    assert (summary["epochs"], summary["steps"]) == (4, 12)
+    assert summary["parameters"] == parameter_count(trained.model)
+    assert summary["data"] == {"provenance": "made up"}
+    origin = summary["provenance"]
+    assert CellSettings.model_validate(origin["settings"]) == SETTINGS
+    assert (origin["seed"], origin["code_fingerprint"], origin["device"]) == (0, "f00d", "cpu")
+    assert torch.__version__.startswith(origin["libraries"]["torch"])
+
+
+def test_predictions(data, tmp_path):
+    trained = write(tmp_path, data, make_cell(), epochs=1)
+    with np.load(tmp_path / "predictions.npz") as arrays:
+        assert set(arrays) == {
+            "train_prediction", "train_confidence", "train_label", "train_label_true",
+            "test_prediction", "test_confidence", "test_label", "test_label_corrupted",
+        }  # fmt: skip
+        for name, array in arrays.items():
+            assert array.shape == (40 if name.startswith("train") else 20,)
+        np.testing.assert_array_equal(arrays["train_prediction"], trained.train.predictions)
+        np.testing.assert_array_equal(arrays["test_confidence"], trained.test.confidence)
+        np.testing.assert_array_equal(arrays["train_label"], data.train_labels)
+        np.testing.assert_array_equal(arrays["train_label_true"], data.train_labels_true)
+        np.testing.assert_array_equal(arrays["test_label"], data.test_labels)
+        np.testing.assert_array_equal(arrays["test_label_corrupted"], data.test_labels_corrupted)
+
+
+@pytest.mark.parametrize("name", ["inception", "alexnet", "mlp_1x512"])
+def test_weights_give_the_predictions_again(data, tmp_path, name):
+    trained = write(tmp_path, data, make_cell(name), epochs=1)
+    model = build_model(name, (3, 10, 10), 4)
+    model.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    again = evaluate(model, to_inputs(data.test_images, 10, CPU), data.test_labels, SETTINGS)
+    np.testing.assert_array_equal(again.predictions, trained.test.predictions)
+    # Convolutions may take another algorithm for another memory layout of the weights.
+    np.testing.assert_allclose(again.confidence, trained.test.confidence, rtol=1e-5)
+
+
+def test_summary_of_a_diverged_cell(data, tmp_path):
+    trained = write(tmp_path, data, make_cell(), epochs=10, learning_rate=1e6)
+    summary = read_strictly(tmp_path / "summary.json")
+    assert set(summary) == SUMMARY_KEYS
+    assert summary["status"] == "diverged"
+    assert (summary["diverged_epoch"], summary["diverged_step"]) == trained.diverged_at
+    for key in ("train_accuracy", "train_accuracy_online", "train_loss", "test_accuracy", "test_loss"):
+        assert summary[key] is None
+    assert summary["epochs"] == len(trained.curve) - 1
+    assert len(pd.read_csv(tmp_path / "curve.csv")) == len(trained.curve)
+
+
+def test_cell_that_diverged_at_once_has_a_summary(data, tmp_path):
+    write(tmp_path, data, make_cell("alexnet"), learning_rate=1e6)
+    summary = read_strictly(tmp_path / "summary.json")
+    assert (summary["diverged_epoch"], summary["epochs"], summary["best_test_accuracy"]) == (1, 0, None)
+    assert summary["epochs_to_train_accuracy"] == {"25": None, "99.9": None, "100": None}

@@ -1,0 +1,69 @@
+"""Cells small enough to train in a test: the images of the fixture ``data``."""
+
+import json
+
+import numpy as np
+import torch
+
+from rethinking.batches import Batches
+from rethinking.cells import Cell
+from rethinking.settings import CellSettings
+from rethinking.training import train_cell
+
+CPU = torch.device("cpu")
+COLUMNS = (
+    "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,"
+    "test_accuracy_corrupted,seconds"
+)
+SETTINGS = CellSettings(
+    epochs=4,
+    batch_size=16,  # batches of 16, 16 and 8
+    learning_rate=0.02,
+    learning_rate_decay=0.95,
+    momentum=0.9,
+    weight_decay=0.0,
+    weight_decay_on="weights",
+    initialisation="glorot_uniform",
+    precision="float32",
+    input_size=10,
+    thresholds=[25.0, 99.9, 100.0],
+)
+
+
+def make_cell(model="mlp_1x512", regularisers="none", seed=0):
+    return Cell.parse(f"cifar10/labels_p0.5/{model}/{regularisers}/seed{seed}")
+
+
+def settings_with(**values):
+    return CellSettings(**SETTINGS.model_dump() | values)
+
+
+def train(data, cell=None, **values):
+    return train_cell(cell or make_cell(), settings_with(**values), data, CPU, log=lambda line: None)
+
+
+def without_seconds(curve):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in curve]
+
+
+def numbered_batches(data, cell):
+    """Batches whose only input is an image's number."""
+    numbers = torch.arange(len(data.train_labels), dtype=torch.float32).reshape(-1, 1, 1, 1)
+    return Batches(data, numbers, cell, settings_with(input_size=1))
+
+
+def plain_whiten(images):
+    values = images.astype(np.float64) / 255
+    centred = values - values.mean((1, 2, 3), keepdims=True)
+    floor = 1 / np.sqrt(images[0].size)
+    deviation = np.maximum(values.std((1, 2, 3), keepdims=True), floor)
+    return torch.from_numpy(centred / deviation).float()
+
+
+def read_strictly(path):
+    """JSON as other languages read it: NaN and Infinity are errors."""
+
+    def refuse(constant):
+        raise ValueError(constant)
+
+    return json.loads(path.read_text(), parse_constant=refuse)
