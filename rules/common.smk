@@ -2,7 +2,7 @@
 
 import os
 import sys
-from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
@@ -19,7 +19,7 @@ from rethinking.hardware import expects_gpu
 # its environment is activated. The C library keeps freed blocks: otherwise each training step on the CPU asks
 # the kernel for its activations anew.
 shell.prefix(
-    f"export PYTHONPATH={SCRIPTS} PATH={Path(sys.executable).parent}:$PATH"
+    f"export PYTHONPATH={quote(SCRIPTS)} PATH={quote(os.path.dirname(sys.executable))}:$PATH"
     " MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296; "
 )
 

@@ -1,0 +1,84 @@
+"""Edits change the fingerprints of what they decide and of nothing else."""
+
+import shutil
+
+import pytest
+
+from rethinking import fingerprint as module
+from rethinking.fingerprint import cell_fingerprint, fingerprint
+from rethinking.models import MODELS
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A copy of the library that can be edited."""
+    copy = tmp_path / "rethinking"
+    shutil.copytree(module.LIBRARY, copy)
+    monkeypatch.setattr(module, "LIBRARY", copy)
+    forget()
+    yield copy
+    forget()
+
+
+def forget():
+    module.fingerprint.cache_clear()
+    module.normalised.cache_clear()
+
+
+def edit(library, name, old, new):
+    path = library / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def stale_after(library, name, old, new):
+    """Models whose cells an edit makes stale."""
+    before = {model: cell_fingerprint(model) for model in MODELS}
+    edit(library, name, old, new)
+    forget()
+    return {model for model in MODELS if cell_fingerprint(model) != before[model]}
+
+
+INCEPTIONS = {"inception", "inception_no_bn"}
+MLPS = {"mlp_3x512", "mlp_1x512"}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stale"),
+    [
+        ("models/mlp.py", "nn.ReLU()", "nn.Tanh()", MLPS),
+        ("models/alexnet.py", "quarter, 384", "quarter, 385", {"alexnet"}),
+        ("models/inception.py", "(32, 48)", "(32, 49)", INCEPTIONS),
+        ("models/layers.py", "total // 2", "total // 3", INCEPTIONS | {"alexnet"}),
+        ("models/initialisation.py", "math.sqrt(6", "math.sqrt(5", set(MODELS)),
+        ("training.py", "epoch - 1", "epoch", set(MODELS)),
+        ("batches.py", "25.0", "24.0", set(MODELS)),
+        ("preprocessing.py", "/ 255", "/ 256", set(MODELS)),
+        ("streams.py", "str(seed)", "repr(seed)", set(MODELS)),
+        # Comments, docstrings and formatting decide nothing.
+        ("training.py", "# ---- epochs", "# ---- passes", set()),
+        ("models/mlp.py", "Fully connected network", "Network", set()),
+        ("models/mlp.py", "[512, 512, 512]", "[\n        512, 512,\n        512\n    ]", set()),
+        # Neither does code that only names, writes or shows.
+        ("figures.py", "200", "300", set()),
+        ("tables.py", "seeds", "runs", set()),
+        ("files.py", "1024", "2048", set()),
+        ("models/__init__.py", '"mlp_3x512": ', '"mlp_9x9": ("mlp", "mlp_9x9"),\n    "mlp_3x512": ', set()),
+        ("cells.py", "DATASETS = (", 'DATASETS = ("svhn", ', set()),
+    ],
+)
+def test_an_edit_makes_the_cells_stale_that_it_concerns(library, name, old, new, stale):
+    assert stale_after(library, name, old, new) == stale
+
+
+def test_rules_have_fingerprints_of_their_own(library):
+    before = fingerprint("rethinking.figures"), fingerprint("rethinking.readers")
+    edit(library, "figures.py", "200", "300")
+    forget()
+    assert fingerprint("rethinking.figures") != before[0]
+    assert fingerprint("rethinking.readers") == before[1]
+
+
+def test_neutral_modules_exist():
+    assert all(module.source(name).exists() for name in module.NEUTRAL)
