@@ -10,9 +10,9 @@ from torch import nn
 from rethinking import training
 from rethinking.batches import to_inputs
 from rethinking.files import UserError
-from rethinking.models import build_model
+from rethinking.models import MODELS, build_model
 from rethinking.results import write_cell
-from rethinking.training import evaluate
+from rethinking.training import evaluate, train_cell
 
 from .tiny import (
     COLUMNS,
@@ -22,6 +22,7 @@ from .tiny import (
     numbered_batches,
     plain_whiten,
     read_strictly,
+    settings_with,
     train,
     without_seconds,
 )
@@ -203,6 +204,18 @@ def test_bfloat16(data):
     # Logits of order one with 8 bits: 2^-8 for each of a few layers.
     np.testing.assert_allclose(*losses, rtol=0.02)
     assert losses[0][-1] < losses[0][0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("model", MODELS)
+def test_gpu_sees_the_same_batches_and_weights(data, model):
+    cell, settings = make_cell(model, "crop+augment"), settings_with(epochs=1, input_size=8)
+    on_cpu, on_gpu = (
+        train_cell(cell, settings, data, torch.device(device), log=lambda line: None).curve[-1]["train_loss"]
+        for device in ("cpu", "cuda")
+    )
+    # Three steps in float32: the order of summation is all that differs.
+    assert on_gpu == pytest.approx(on_cpu, rel=1e-3)
 
 
 # --- divergence and errors ------------------------------------------------------------------------
