@@ -55,7 +55,11 @@ def main() -> None:
         "data": manifests,
     }
     checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
-    with checkpoint.alone():
+    with checkpoint.alone() as waited:
+        if waited and finished(args.output, settings, args.fingerprint):
+            # A job whose Snakemake was killed runs on by itself.
+            log("the other process has finished this cell")
+            return
         try:
             data = load_corrupted(args.prepared, args.overlay)
             trained = train_cell(cell, settings, data, device, checkpoint, log)
@@ -65,6 +69,14 @@ def main() -> None:
         write_cell(args.output, cell, settings, data, manifests[0], trained, device, args.fingerprint)
         checkpoint.delete()
     log(f"done in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
+
+
+def finished(folder: Path, settings: CellSettings, fingerprint: str) -> bool:
+    """Whether a cell with these settings, trained by this code, lies in a folder."""
+    if not (folder / "summary.json").exists():
+        return False
+    provenance = read_json(folder / "summary.json")["provenance"]
+    return (provenance["settings"], provenance["code_fingerprint"]) == (settings.model_dump(), fingerprint)
 
 
 def log(line: str) -> None:

@@ -101,3 +101,14 @@ def test_signal_writes_a_checkpoint_and_says_so(number, data, tmp_path):
     assert process.returncode == os.EX_TEMPFAIL
     assert f"stopped by {number.name}" in output
     assert "resumed from" in finish(start(ALEXNET, data, tmp_path))
+
+
+def test_two_processes_train_a_cell_once(data, tmp_path):
+    first = start(INCEPTION, data, tmp_path)
+    wait_for(first, "epoch 1/")
+    second = start(INCEPTION, data, tmp_path)
+    wait_for(second, "another process is at work on this cell")
+    finish(first)
+    output = finish(second)
+    assert "the other process has finished this cell" in output
+    assert "epoch" not in output

@@ -109,19 +109,20 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the cell's lock and heed signals."""
-        with self.lock():
+    def alone(self) -> Iterator[bool]:
+        """Hold the cell's lock and heed signals; the value is whether another process held it before."""
+        with self.lock() as waited:
             before = {number: signal.signal(number, self.note_signal) for number in SIGNALS}
             try:
-                yield
+                yield waited
             finally:
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[bool]:
         """Wait until no other process works on the cell; the kernel releases the lock of one that dies."""
+        waited = False
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path.with_suffix(".lock"), "w") as lock:
             try:
@@ -129,7 +130,8 @@ class Checkpoint:
             except BlockingIOError:
                 self.log("another process is at work on this cell; waiting for it")
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+                waited = True
+            yield waited
 
     def note_signal(self, number: int, _frame: Any) -> None:
         """Remember that the cell was asked to stop; the step under way is finished first."""
