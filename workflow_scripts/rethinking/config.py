@@ -211,7 +211,7 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def sources_fit(self) -> Config:
-        """Each data set has its own kinds of source, and the cells' data sets and models have settings."""
+        """Each data set has its own kinds of source."""
         for name, dataset in self.datasets.items():
             if dataset.source not in SOURCES[name]:
                 raise ValueError(

@@ -114,6 +114,7 @@ def train_cell(
         return evaluate(model, inputs, labels, settings, save_if_due)
 
     # ---- epoch 0: the untrained network
+    test: Evaluation | None = None  # of the last epoch, unless this process starts behind it
     if not progress.curve:
         train, test = evaluate_on(train_inputs, data.train_labels), evaluate_on(test_inputs, data.test_labels)
         seconds = time.perf_counter() - started
@@ -173,7 +174,7 @@ def train_cell(
         )
 
     # ---- the whole training set without augmentation, in evaluation mode
-    train, test = evaluate_on(train_inputs, data.train_labels), evaluate_on(test_inputs, data.test_labels)
+    train = evaluate_on(train_inputs, data.train_labels)
     if diverged_at is None and not math.isfinite(train.loss):
         diverged_at = (settings.epochs, settings.epochs * steps_per_epoch)
     return TrainedCell(
@@ -181,7 +182,7 @@ def train_cell(
         curve=progress.curve,
         diverged_at=diverged_at,
         train=train,
-        test=test,
+        test=test or evaluate_on(test_inputs, data.test_labels),
         wall_seconds=earlier_seconds + time.perf_counter() - started,
         device_seconds=progress.device_seconds,
         images_per_second=progress.images_seen / progress.device_seconds if progress.device_seconds else 0.0,
