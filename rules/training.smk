@@ -6,6 +6,7 @@ rule train_cell:
         unpack(cell_inputs),
     output:
         curve=f"{RESULTS}/cells/{CELL}/curve.csv",
+        memorisation=f"{RESULTS}/cells/{CELL}/memorisation.csv",
         summary=f"{RESULTS}/cells/{CELL}/summary.json",
         weights=f"{RESULTS}/cells/{CELL}/weights.safetensors",
         predictions=f"{RESULTS}/cells/{CELL}/predictions.npz",

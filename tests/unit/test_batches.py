@@ -17,9 +17,9 @@ def test_epochs_are_different_permutations(data):
     epochs = [list(numbered_batches(data, make_cell()).epoch(epoch)) for epoch in (1, 2)]
     orders = []
     for batches in epochs:
-        assert [len(images) for images, _ in batches] == [16, 16, 8]
-        orders.append(torch.cat([images.flatten().long() for images, _ in batches]))
-        labels = torch.cat([labels for _, labels in batches])
+        assert [len(images) for images, *_ in batches] == [16, 16, 8]
+        orders.append(torch.cat([images.flatten().long() for images, *_ in batches]))
+        labels = torch.cat([labels for _, labels, _ in batches])
         np.testing.assert_array_equal(labels, data.train_labels[orders[-1]])
         assert sorted(orders[-1].tolist()) == list(range(40))
     assert not torch.equal(*orders)
@@ -48,7 +48,7 @@ def test_crops_are_windows_of_the_images(coded, monkeypatch):
     seen = []
     for epoch in (1, 2):
         corners = {}
-        for images, labels in batches.epoch(epoch):
+        for images, labels, _ in batches.epoch(epoch):
             for image, label in zip(images, labels.tolist(), strict=True):
                 top, left = image[1, 0, 0].item(), image[2, 0, 0].item()
                 window = coded.train_images[label, :, top : top + 7, left : left + 7]
@@ -64,7 +64,7 @@ def test_crops_are_windows_of_the_images(coded, monkeypatch):
 
 def test_crops_are_whitened(data):
     batches = Batches(data, torch.zeros(1), make_cell(regularisers="crop"), settings_with(input_size=7))
-    images = torch.cat([images for images, _ in batches.epoch(1)])
+    images = torch.cat([images for images, *_ in batches.epoch(1)])
     # High contrast: every image has mean 0 and deviation 1, to float32.
     assert images.mean((1, 2, 3)).abs().max() < 1e-5
     torch.testing.assert_close(images.std((1, 2, 3), correction=0), torch.ones(40), rtol=1e-5, atol=0)
@@ -80,7 +80,7 @@ def test_augmentation_flips_and_turns_before_the_crop(data, monkeypatch):
     monkeypatch.setattr("rethinking.batches.flip_and_rotate", record)
     many = replace(data, train_images=np.tile(data.train_images, (10, 1, 1, 1)), train_labels=np.arange(400))
     batches = Batches(many, torch.zeros(1), make_cell(regularisers="augment"), settings_with(input_size=8))
-    for images, labels in batches.epoch(1):
+    for images, labels, _ in batches.epoch(1):
         whole = torch.from_numpy(many.train_images)[labels]
         assert torch.equal(drawn[-1][0], whole)
         expected = whiten(centre_crop(flip_and_rotate(whole, *drawn[-1][1:]), 8))
@@ -98,4 +98,4 @@ def test_unaugmented_batches_are_the_whitened_inputs(data):
     torch.testing.assert_close(inputs, plain_whiten(data.train_images[:, :, 1:9, 1:9]), rtol=1e-5, atol=1e-5)
     batches = Batches(data, inputs, make_cell(), settings_with(input_size=8))
     order = stream(0, "batches", make_cell().name, "1").permutation(40)
-    assert torch.equal(torch.cat([images for images, _ in batches.epoch(1)]), inputs[order])
+    assert torch.equal(torch.cat([images for images, *_ in batches.epoch(1)]), inputs[order])

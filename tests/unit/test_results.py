@@ -33,7 +33,7 @@ def test_files_of_a_finished_cell(data, tmp_path):
     cell = make_cell("inception")
     trained = write(tmp_path, data, cell)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "curve.csv", "predictions.npz", "summary.json", "weights.safetensors",
+        "curve.csv", "memorisation.csv", "predictions.npz", "summary.json", "weights.safetensors",
     ]  # fmt: skip
     assert (tmp_path / "curve.csv").read_text().splitlines()[0] == COLUMNS
     curve = pd.read_csv(tmp_path / "curve.csv")

@@ -1,5 +1,7 @@
 """Training of a cell against a plain loop of PyTorch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rethinking import training
+from rethinking import steps, training
 from rethinking.batches import to_inputs
 from rethinking.files import UserError
 from rethinking.models import MODELS, build_model
 from rethinking.results import write_cell
-from rethinking.training import evaluate, train_cell
+from rethinking.training import evaluate, memorisation_row, train_cell
 
 from .tiny import (
     COLUMNS,
@@ -125,7 +127,7 @@ def test_training_is_that_of_a_plain_loop(data, monkeypatch, name, decay_on, wei
             parameter.copy_(value)
     # Where an image stands in an epoch's order is known from batches of numbered images.
     orders = [
-        torch.cat([images.flatten().long() for images, _ in numbered_batches(data, cell).epoch(epoch)])
+        torch.cat([images.flatten().long() for images, *_ in numbered_batches(data, cell).epoch(epoch)])
         for epoch in range(1, 5)
     ]
     expected = plain_loop(plain, data, orders, DECAYED[name, decay_on], weight_decay)
@@ -179,6 +181,40 @@ def test_evaluation_does_not_depend_on_its_batches(data, monkeypatch):
     assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
 
 
+def test_memorisation_tells_the_parts_apart(data):
+    """Five images, the last three with changed labels; the predictions are right, wrong, given, true, neither."""
+    few = replace(data, train_labels=np.array([0, 1, 2, 2, 2]), train_labels_true=np.array([0, 1, 0, 1, 0]))
+    row = memorisation_row(7, np.array([0, 0, 2, 1, 3]), few)
+    third = pytest.approx(100 / 3)
+    assert row == {
+        "epoch": 7,
+        "unchanged_accuracy": 50,
+        "changed_accuracy_given": third,
+        "changed_accuracy_true": third,
+    }
+
+
+def test_memorisation_adds_up_to_the_training_accuracy(data):
+    trained = train(data, epochs=3)
+    share = np.mean(data.train_labels != data.train_labels_true)
+    assert 0 < share < 1
+    for row, line in zip(trained.memorisation, trained.curve[1:], strict=True):
+        whole = (1 - share) * row["unchanged_accuracy"] + share * row["changed_accuracy_given"]
+        assert whole == pytest.approx(line["train_accuracy"])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("model", MODELS)
+def test_captured_step_is_the_eager_step(data, model, monkeypatch):
+    """Two epochs of batches of 16, 16 and 8, the last of which is never captured."""
+    cell, settings = make_cell(model), settings_with(epochs=2)
+    captured = train_cell(cell, settings, data, torch.device("cuda"), log=lambda line: None)
+    monkeypatch.setattr(steps.CapturedStep, "__call__", lambda self, *batch: self.step(*batch))
+    eager = train_cell(cell, settings, data, torch.device("cuda"), log=lambda line: None)
+    for ours, theirs in zip(captured.curve, eager.curve, strict=True):
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-3)
+
+
 # --- repeatability --------------------------------------------------------------------------------
 
 
@@ -229,7 +265,7 @@ def first_bad_step(data, cell, monkeypatch, **values):
         losses.append(cross_entropy(*arguments))
         return losses[-1]
 
-    monkeypatch.setattr(training.F, "cross_entropy", record)
+    monkeypatch.setattr("rethinking.steps.F.cross_entropy", record)
     trained = train(data, cell, **values)
     bad = [step for step, loss in enumerate(losses, start=1) if not torch.isfinite(loss)]
     return trained, bad[0] if bad else None

@@ -17,12 +17,16 @@ from rethinking.streams import stream
 MAX_ROTATION_DEGREES = 25.0  # table 4
 
 
-def to_inputs(images: np.ndarray, size: int, device: torch.device) -> Tensor:
-    """Crop centrally and whiten a whole set, in blocks: (n, c, h, w) -> float32 (n, c, size, size)."""
-    inputs = torch.empty((len(images), images.shape[1], size, size), device=device)
-    for start in range(0, len(images), 4096):
-        block = torch.from_numpy(np.array(images[start : start + 4096])).to(device)
-        inputs[start : start + 4096] = whiten(centre_crop(block, size))
+def to_inputs(
+    images: np.ndarray, size: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Crop centrally and whiten a whole set: (n, c, h, w) of uint8 -> (n, c, size, size) of ``dtype``."""
+    inputs = torch.empty((len(images), images.shape[1], size, size), device=device, dtype=dtype)
+    # Few enough images at a time to stay in a processor's cache.
+    block = 256 if device.type == "cpu" else 8192
+    for start in range(0, len(images), block):
+        some = torch.from_numpy(np.array(images[start : start + block])).to(device)
+        inputs[start : start + block] = whiten(centre_crop(some, size))
     return inputs
 
 
@@ -37,8 +41,16 @@ class Batches:
         augmented = self.crop or self.augment
         self.images = torch.from_numpy(np.array(data.train_images)).to(self.device) if augmented else inputs
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the (images, labels) batches of an epoch, counted from 1, from its batch ``first`` on."""
+    def sizes(self) -> Tensor:
+        """Images in each batch of an epoch, float64 (steps,)."""
+        starts = torch.arange(0, len(self.labels), self.settings.batch_size)
+        return (len(self.labels) - starts).clamp(max=self.settings.batch_size).double()
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index.
+
+        ``index`` (batch,) int64 says which training images they are.
+        """
         rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
         n, size = len(self.labels), self.settings.input_size
         order = torch.from_numpy(rng.permutation(n)).to(self.device)
@@ -61,4 +73,4 @@ class Batches:
                 images = centre_crop(images, size)
             if self.crop or self.augment:
                 images = whiten(images)
-            yield images, self.labels[index]
+            yield images, self.labels[index], index

@@ -38,6 +38,7 @@ class Progress:
     epoch: int = 1  # the epoch under way, counted from 1
     step: int = 0  # steps of it that are done
     curve: list[dict[str, float]] = field(default_factory=list)
+    memorisation: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0  # spent in total, by all processes that worked on the cell
     device_seconds: float = 0.0  # of these, in training steps
     images_seen: int = 0

@@ -17,9 +17,12 @@ def whiten(images: Tensor) -> Tensor:
     Returns:
         float32 of the same shape.
     """
-    values = images.float() / 255
-    deviation, mean = torch.std_mean(values, dim=(1, 2, 3), correction=0, keepdim=True)
-    return (values - mean) / deviation.clamp(min=values[0].numel() ** -0.5)
+    values = images.float().flatten(1)
+    centred = values - values.mean(1, keepdim=True)
+    # A norm takes a third of the time of torch's std; on the scale of the pixels the floor is 255 times as high.
+    root = values.shape[1] ** 0.5
+    deviation = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / root
+    return centred.div_(deviation.clamp(min=255 / root)).view(images.shape)
 
 
 def centre_crop(images: Tensor, size: int) -> Tensor:

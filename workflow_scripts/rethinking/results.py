@@ -34,8 +34,9 @@ def write_cell(
     device: torch.device,
     fingerprint: str,
 ) -> None:
-    """Write a cell's four files into ``folder``; ``summary.json`` comes last."""
+    """Write a cell's five files into ``folder``; ``summary.json`` comes last."""
     write_text(folder / "curve.csv", pd.DataFrame(trained.curve).to_csv(index=False))
+    write_text(folder / "memorisation.csv", pd.DataFrame(trained.memorisation).to_csv(index=False))
     with atomic_path(folder / "weights.safetensors") as path:
         save_file(
             {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()}, path

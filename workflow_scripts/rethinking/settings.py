@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform"]
 WeightDecayOn = Literal["weights", "hidden_linear"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 class Strict(BaseModel):
@@ -45,7 +45,10 @@ class CellSettings(Strict):
         Field(description="Initial weights: glorot_uniform, he_normal or lecun_uniform (torch's default)."),
     ]
     precision: Annotated[
-        Precision, Field(description="Arithmetic of the network: float32 or bfloat16 (weights stay float32).")
+        Precision,
+        Field(
+            description="Arithmetic of the network: float32, tf32 (float32 on a CPU) or bfloat16 (weights stay float32)."
+        ),
     ]
     input_size: Annotated[int, Field(ge=1, description="Height and width that the images are cropped to.")]
     thresholds: Annotated[

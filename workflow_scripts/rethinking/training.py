@@ -7,6 +7,7 @@ epoch, so that they are the same on every device. Nothing in an epoch waits for 
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -25,9 +26,18 @@ from rethinking.files import UserError
 from rethinking.models import build_model
 from rethinking.models.initialisation import initialise
 from rethinking.settings import CellSettings
+from rethinking.steps import (
+    autocast,
+    build_optimiser,
+    build_step,
+    memory_layout,
+    set_learning_rate,
+    set_precision,
+)
 from rethinking.streams import torch_seed
 
 EVALUATION_BATCH = 1000
+LOG_SECONDS = 60  # between two lines within an epoch
 
 
 @dataclass
@@ -46,6 +56,7 @@ class TrainedCell:
 
     model: nn.Module
     curve: list[dict[str, float]]  # one row per epoch, columns as in curve.csv
+    memorisation: list[dict[str, float]]  # one row per epoch from 1 on, columns as in memorisation.csv
     diverged_at: (
         tuple[int, int] | None
     )  # (epoch, step) that gave or led to the first loss that was not finite
@@ -82,95 +93,117 @@ def train_cell(
     check_sizes(cell, settings, data)
 
     # ---- network and optimiser
+    set_precision(settings.precision, device)
     channels = data.train_images.shape[1]
     model = build_model(cell.model, (channels, settings.input_size, settings.input_size), data.num_classes)
     generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
     initialise(model, settings.initialisation, generator)
-    layout = memory_layout(model)
-    model = model.to(device, memory_format=layout)
-    optimiser = build_optimiser(model, settings)
+    model = model.to(device, memory_format=memory_layout(model))
+    optimiser = build_optimiser(model, settings, device)
+    step = build_step(model, optimiser, settings, device)
 
-    # ---- data
-    train_inputs = to_inputs(data.train_images, settings.input_size, device)
-    test_inputs = to_inputs(data.test_images, settings.input_size, device)
+    # ---- data; in bfloat16 what the first layer would round anyway
+    dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
+    train_inputs = to_inputs(data.train_images, settings.input_size, device, dtype)
+    test_inputs = to_inputs(data.test_images, settings.input_size, device, dtype)
     batches = Batches(data, train_inputs, cell, settings)
-    steps_per_epoch = math.ceil(len(data.train_labels) / settings.batch_size)
+    n = len(batches.labels)
+    steps_per_epoch = math.ceil(n / settings.batch_size)
 
     # ---- state: new, or as the checkpoint has it
     progress = Progress()
-    sums = new_sums(steps_per_epoch, device)
+    seen = new_record(steps_per_epoch, n, device)
+    untrained = copy.deepcopy(model)
     if checkpoint and (found := checkpoint.load()):
         progress, tensors = found
         restore(model, optimiser, tensors)
-        sums = {name: tensors[name].to(device) for name in sums}
+        seen = {name: tensors[name].to(device) for name in seen}
     earlier_seconds = progress.seconds
 
     def save_if_due() -> None:
         if checkpoint and checkpoint.due():
             progress.seconds = earlier_seconds + time.perf_counter() - started
-            checkpoint.save(progress, state_tensors(model, optimiser) | sums)
+            checkpoint.save(progress, state_tensors(model, optimiser) | seen)
 
-    def evaluate_on(inputs: Tensor, labels: np.ndarray) -> Evaluation:
-        return evaluate(model, inputs, labels, settings, save_if_due)
-
-    # ---- epoch 0: the untrained network
-    test: Evaluation | None = None  # of the last epoch, unless this process starts behind it
-    if not progress.curve:
-        train, test = evaluate_on(train_inputs, data.train_labels), evaluate_on(test_inputs, data.test_labels)
-        seconds = time.perf_counter() - started
-        progress.curve.append(curve_row(0, 0, 0.0, train.loss, train.accuracy, test, data, seconds))
+    def evaluate_on(inputs: Tensor, labels: np.ndarray, network: nn.Module = model) -> Evaluation:
+        return evaluate(network, inputs, labels, settings, save_if_due)
 
     # ---- epochs
-    diverged_at = None
+    test: Evaluation | None = None  # of the last epoch, unless this process starts behind it
+    diverged_at, stepped = None, False
     while progress.epoch <= settings.epochs:
         epoch = progress.epoch
-        epoch_started = time.perf_counter()
+        epoch_started = logged = time.perf_counter()
         learning_rate = settings.learning_rate * settings.learning_rate_decay ** (epoch - 1)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(optimiser, learning_rate)
 
         model.train()
-        seen_before = progress.step * settings.batch_size  # in a process that was stopped in this epoch
-        for images, labels in batches.epoch(epoch, progress.step):
-            with autocast(device, settings):
-                logits = model(images.contiguous(memory_format=layout))
-            loss = F.cross_entropy(logits.float(), labels)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            sums["losses"][progress.step] = loss.detach()
-            sums["loss_sum"] += loss.detach() * len(labels)
-            sums["correct"] += (logits.argmax(1) == labels).sum()
+        first = progress.step  # not 0 in a process that goes on where another was stopped
+        for images, labels, index in batches.epoch(epoch, first):
+            loss, logits = step(images, labels)
+            seen["losses"][progress.step] = loss
+            seen["predictions"][index] = logits.argmax(1)
             progress.step += 1
+            if not stepped:
+                log("first step done")
+                stepped = True
             save_if_due()
+            if (now := time.perf_counter()) - logged > LOG_SECONDS:
+                logged, done = now, progress.step * settings.batch_size
+                rate = (done - first * settings.batch_size) / (now - epoch_started)
+                left = ((settings.epochs - epoch + 1) * n - done) / rate
+                log(
+                    f"epoch {epoch}/{settings.epochs} step {progress.step}/{steps_per_epoch} "
+                    f"loss {loss.item():.4f} {rate:.0f} images/s left {left:.0f} s"
+                )
 
         # The first read of the epoch: here the host waits for the device.
-        finite = torch.isfinite(sums["losses"]).tolist()
-        progress.device_seconds += time.perf_counter() - epoch_started
-        progress.images_seen += max(len(batches.labels) - seen_before, 0)
+        losses, predictions = seen["losses"].cpu(), seen["predictions"].cpu().numpy()
+        step_seconds = time.perf_counter() - epoch_started
+        images_seen = max(n - first * settings.batch_size, 0)
+        progress.device_seconds += step_seconds
+        progress.images_seen += images_seen
+        if not progress.curve:
+            # The untrained network comes only now, so that training starts at once.
+            untrained_train = evaluate_on(train_inputs, data.train_labels, untrained)
+            untrained_test = evaluate_on(test_inputs, data.test_labels, untrained)
+            seconds = time.perf_counter() - epoch_started - step_seconds
+            progress.curve.append(
+                curve_row(
+                    0, 0, 0.0, untrained_train.loss, untrained_train.accuracy, untrained_test, data, seconds
+                )
+            )
+            epoch_started = time.perf_counter() - step_seconds
         test = evaluate_on(test_inputs, data.test_labels)
-        if not all(finite) or not math.isfinite(test.loss):
+        finite = torch.isfinite(losses)
+        if not finite.all() or not math.isfinite(test.loss):
             # What the last step did shows in the evaluation alone.
-            step = finite.index(False) + 1 if not all(finite) else steps_per_epoch
-            diverged_at = (epoch, (epoch - 1) * steps_per_epoch + step)
+            number = finite.tolist().index(False) + 1 if not finite.all() else steps_per_epoch
+            diverged_at = (epoch, (epoch - 1) * steps_per_epoch + number)
             log(f"epoch {epoch} step {diverged_at[1]}: the loss is not finite; the cell ends as diverged")
             break
-        row = curve_row(
-            epoch,
-            epoch * steps_per_epoch,
-            learning_rate,
-            sums["loss_sum"].item() / len(batches.labels),
-            100 * sums["correct"].item() / len(batches.labels),
-            test,
-            data,
-            time.perf_counter() - epoch_started,
+        seconds = time.perf_counter() - epoch_started
+        train_loss = float(losses.double() @ batches.sizes()) / n
+        train_accuracy = percent_equal(predictions, data.train_labels)
+        progress.curve.append(
+            curve_row(
+                epoch,
+                epoch * steps_per_epoch,
+                learning_rate,
+                train_loss,
+                train_accuracy,
+                test,
+                data,
+                seconds,
+            )
         )
-        progress.curve.append(row)
+        progress.memorisation.append(memorisation_row(epoch, predictions, data))
         progress.epoch, progress.step = epoch + 1, 0
-        sums = new_sums(steps_per_epoch, device)
+        seen = new_record(steps_per_epoch, n, device)
         log(
-            f"epoch {epoch}/{settings.epochs} loss {row['train_loss']:.4f} train {row['train_accuracy']:.2f} % "
-            f"test {row['test_accuracy']:.2f} % {row['seconds']:.1f} s"
+            f"epoch {epoch}/{settings.epochs} loss {train_loss:.4f} train {train_accuracy:.2f} % "
+            f"test {test.accuracy:.2f} % {seconds:.1f} s {images_seen / step_seconds:.0f} images/s "
+            f"left {(settings.epochs - epoch) * seconds:.0f} s"
         )
 
     # ---- the whole training set without augmentation, in evaluation mode
@@ -180,6 +213,7 @@ def train_cell(
     return TrainedCell(
         model=model,
         curve=progress.curve,
+        memorisation=progress.memorisation,
         diverged_at=diverged_at,
         train=train,
         test=test or evaluate_on(test_inputs, data.test_labels),
@@ -189,12 +223,11 @@ def train_cell(
     )
 
 
-def new_sums(steps_per_epoch: int, device: torch.device) -> dict[str, Tensor]:
-    """What an epoch's steps add up on the device: the loss of each, their sum over images, right answers."""
+def new_record(steps_per_epoch: int, n: int, device: torch.device) -> dict[str, Tensor]:
+    """What an epoch leaves on the device: the loss of each step, the class predicted for each image."""
     return {
         "losses": torch.zeros(steps_per_epoch, device=device),
-        "loss_sum": torch.zeros((), dtype=torch.float64, device=device),
-        "correct": torch.zeros((), dtype=torch.int64, device=device),
+        "predictions": torch.zeros(n, dtype=torch.int64, device=device),
     }
 
 
@@ -211,33 +244,6 @@ def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None
             f"cell {cell}: random cropping needs images larger than datasets.{cell.dataset}.input_size "
             f"({settings.input_size}); lower it or leave 'crop' out"
         )
-
-
-def memory_layout(model: nn.Module) -> torch.memory_format:
-    """Channels last where there are convolutions: twice as fast for them, a needless copy for others."""
-    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    return torch.channels_last if convolutional else torch.contiguous_format
-
-
-def build_optimiser(model: nn.Module, settings: CellSettings) -> torch.optim.SGD:
-    """SGD with momentum; weight decay as an l2 penalty on the weights that the settings name."""
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    if settings.weight_decay_on == "hidden_linear":
-        layers = [m for m in layers if isinstance(m, nn.Linear)][:-1]
-    decayed = {id(layer.weight) for layer in layers}
-    groups = [
-        {
-            "params": [p for p in model.parameters() if (id(p) in decayed) == wanted],
-            "weight_decay": settings.weight_decay if wanted else 0.0,
-        }
-        for wanted in (True, False)
-    ]
-    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, fused=True)
-
-
-def autocast(device: torch.device, settings: CellSettings) -> torch.autocast:
-    """Arithmetic in the cell's precision."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16")
 
 
 @torch.inference_mode()
@@ -297,4 +303,24 @@ def curve_row(
         "test_accuracy": test.accuracy,
         "test_accuracy_corrupted": percent_equal(test.predictions, data.test_labels_corrupted),
         "seconds": seconds,
+    }
+
+
+def memorisation_row(epoch: int, predictions: np.ndarray, data: CorruptedData) -> dict[str, float]:
+    """One line of memorisation.csv: how an epoch's online predictions (n,) treat changed labels.
+
+    Accuracies in percent: on images whose label is the true one, and on the others once against
+    the label given in training (memorised) and once against the true label (generalised in
+    spite of it). NaN where there are no such images.
+    """
+    changed = data.train_labels != data.train_labels_true
+
+    def share(right: np.ndarray, part: np.ndarray) -> float:
+        return 100 * float(right[part].mean()) if part.any() else math.nan
+
+    return {
+        "epoch": epoch,
+        "unchanged_accuracy": share(predictions == data.train_labels, ~changed),
+        "changed_accuracy_given": share(predictions == data.train_labels, changed),
+        "changed_accuracy_true": share(predictions == data.train_labels_true, changed),
     }
