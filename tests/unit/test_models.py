@@ -117,6 +117,19 @@ def test_local_response_norm():
     torch.testing.assert_close(low.float(), expected, rtol=6 * 2**-9, atol=0)
 
 
+def test_gradient_of_local_response_norm():
+    x = (30 * torch.randn(2, 64, 5, 6, generator=generator(), dtype=torch.float64)).requires_grad_()
+    upstream = torch.randn(x.shape, generator=generator(1))
+    stock = nn.LocalResponseNorm(9, alpha=1e-3, beta=0.75, k=1.0)
+    expected, ours = (
+        torch.autograd.grad((layer(x.float()) * upstream).sum(), x)[0]
+        for layer in (stock, LocalResponseNorm(64))
+    )
+    # The part that comes through the denominator matters.
+    assert (expected / upstream - stock(x) / x).abs().max() > 0.1
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_local_response_norm_adds_nothing_to_the_saved_weights():
     assert LocalResponseNorm(64).state_dict() == {}
 
