@@ -1,5 +1,5 @@
 # Understanding deep learning requires rethinking generalization (Zhang et al., ICLR 2017):
-# download -> verify -> corrupt -> train one network per cell -> aggregate -> tables and figures.
+# download -> verify -> corrupt -> train one network per cell -> aggregate -> tables, figures, claims -> report.
 
 from snakemake.utils import min_version
 
@@ -24,12 +24,32 @@ if not CONFIG.finished_only:
 
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/claims.smk"
+include: "rules/report.smk"
+include: "rules/status.smk"
+
+
+# Not in the jobs of a cluster, which Snakemake starts without this hook.
+onstart:
+    show_progress(RESULTS, planned_cells())
 
 
 rule cifar10:
     input:
-        multiext(f"{RESULTS}/table1", ".csv", ".md", ".tex"),
-        multiext(f"{RESULTS}/fig1a", ".svg", ".png", ".pdf"),
+        TABLE_FILES,
+        FIGURE_FILES,
+        rules.render_report.output,
+
+
+# What depends on the settings that the paper leaves open.
+rule ablations:
+    input:
+        multiext(f"{RESULTS}/ablations", ".csv", ".md", ".tex"),
+
+
+rule claims:
+    input:
+        rules.check_claims.output,
 
 
 rule all:

@@ -13,7 +13,8 @@ from rethinking.cells import PIXEL_CORRUPTIONS, Cell
 from rethinking.config import load_config
 from rethinking.files import UserError
 from rethinking.fingerprint import cell_fingerprint, fingerprint
-from rethinking.hardware import expects_gpu
+from rethinking.hardware import expects_gpu, visible_gpus
+from rethinking.progress import show_progress
 
 # Scripts are found wherever the working directory is, and run with the Python that runs Snakemake whether or not
 # its environment is activated. The C library keeps freed blocks: otherwise each training step on the CPU asks
@@ -28,9 +29,16 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+# So many cells train on this machine's GPUs at a time, unless --resources gpu=N says otherwise. On a cluster
+# profiles/slurm makes this limit one of each job. Snakemake has no directive for it.
+if expects_gpu(CONFIG.hardware.device) and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", CONFIG.hardware.cells_per_gpu * max(1, len(visible_gpus())))
+
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
+# Where a cell lies among the results. The branch is empty, or 'ablations/<name>/' for a variant of the cell.
+TRAINED = f"{{branch}}cells/{CELL}"
 PREPARED = f"{DATA_DIR}/prepared/{{dataset}}"
 CORRUPTED = f"{DATA_DIR}/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}"
 ARRAYS = ["train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy"]
@@ -42,12 +50,16 @@ wildcard_constraints:
     model="[^/]+",
     regularisers="[^/]+",
     seed="[0-9]+",
+    branch="(ablations/[^/]+/)?",
 
 
 def cell_files(result, filename):
     """That file of every cell and seed that a table or figure shows; only finished cells if the config says so."""
-    cells = CONFIG.cells(result)
-    files = [f"{RESULTS}/cells/{cell}/{filename}" for cell in cells]
+    return available(f"{RESULTS}/cells/{cell}/{filename}" for cell in CONFIG.cells(result))
+
+
+def available(files):
+    """Files to build from: all of them, or those that are there if the config says so."""
     return [file for file in files if not CONFIG.finished_only or os.path.exists(file)]
 
 
@@ -57,10 +69,15 @@ def read_cell(wildcards):
         cell = Cell.parse(
             f"{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
         )
-        CONFIG.settings(cell)
+        CONFIG.settings(cell, variant(wildcards))
     except UserError as error:
         raise WorkflowError(str(error)) from None
     return cell
+
+
+def variant(wildcards):
+    """The ablation that an output path names; None for the cell with its own settings."""
+    return wildcards.branch.removeprefix("ablations/").removesuffix("/") or None
 
 
 def cell_inputs(wildcards):
@@ -68,14 +85,20 @@ def cell_inputs(wildcards):
     read_cell(wildcards)
     changed = "images" if wildcards.corruption in PIXEL_CORRUPTIONS else "labels"
     arrays = [f"{split}_{changed}.npy" for split in ("train", "test")]
+    # Not by expand(), which for thousands of cells is felt.
+    prepared, overlay = PREPARED.format(**wildcards), CORRUPTED.format(**wildcards)
     return {
-        "prepared": expand(
-            f"{PREPARED}/{{file}}", file=[*ARRAYS, "manifest.json"], dataset=wildcards.dataset
-        ),
-        "overlay": expand(f"{CORRUPTED}/{{file}}", file=[*arrays, "manifest.json"], **wildcards),
+        "prepared": [f"{prepared}/{file}" for file in (*ARRAYS, "manifest.json")],
+        "overlay": [f"{overlay}/{file}" for file in (*arrays, "manifest.json")],
     }
 
 
 def cell_settings(wildcards):
     """The resolved settings of a cell, as JSON."""
-    return CONFIG.settings(read_cell(wildcards)).model_dump_json()
+    return CONFIG.settings(read_cell(wildcards), variant(wildcards)).model_dump_json()
+
+
+def planned_cells():
+    """The cells that this run trains. Only Snakemake's graph of jobs knows them, which is there once a run starts."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
+    return [TRAINED.format(**job.wildcards_dict) for job in jobs]

@@ -41,15 +41,16 @@ rule prepare_dataset:
     params:
         folder=subpath(output.manifest, parent=True),
         # Of several files, the folder that they are in.
-        options=lambda wildcards, input: options(
-            path=os.path.commonpath(input) if input else None,
+        path=lambda wildcards, input: options(path=os.path.commonpath(input) if input else None),
+        # Without 'input': Snakemake does not heed changes of params that are derived from it.
+        options=lambda wildcards: options(
             **CONFIG.datasets[wildcards.dataset].model_dump(
                 include={"source", "provenance", "train_limit", "test_limit"}
-            ),
+            )
         ),
         code=fingerprint("rethinking.readers"),
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "exec python -m prepare_dataset --dataset {wildcards.dataset} {params.options}"
+        "exec python -m prepare_dataset --dataset {wildcards.dataset} {params.path} {params.options}"
         " --output {params.folder:q} > {log:q} 2>&1"

@@ -1,26 +1,79 @@
-# Our curves over the paper's.
+# Our curves over the paper's, their numbers, and how far apart they are.
 
 import os
 
+from rethinking.scripts import options
+
+FIGURES = [
+    name for name in ("fig1a", "fig1b", "fig1c", "fig2b", "memorisation") if getattr(CONFIG, name).cells
+]
+COMPARED = [name for name in ("fig1a", "fig1b", "fig1c", "fig2b") if name in FIGURES]
+FIGURE_FILES = [f"{RESULTS}/{name}.{ending}" for name in FIGURES for ending in ("svg", "png", "pdf", "csv")]
+if COMPARED:
+    FIGURE_FILES += multiext(f"{RESULTS}/curve_differences", ".csv", ".md", ".tex")
+
 
 localrules:
-    plot_fig1a,
+    plot_figure,
+    compare_curves,
 
 
-rule plot_fig1a:
+def figure_cells(wildcards):
+    """The cells that a figure shows, without seeds."""
+    cells = getattr(CONFIG, wildcards.figure).cells
+    if not cells:
+        raise WorkflowError(f"{wildcards.figure}.cells is empty, so there is no such figure; list its cells")
+    return cells
+
+
+def figure_curves(wildcards):
+    """What a figure shows of each cell, one row per epoch."""
+    filename = "memorisation.csv" if wildcards.figure == "memorisation" else "curve.csv"
+    return cell_files(wildcards.figure, filename)
+
+
+def figure_folders(wildcards, input):
+    """The folders of the cells that have both files."""
+    curves = set(map(os.path.dirname, input.curves))
+    return [folder for folder in map(os.path.dirname, input.summaries) if folder in curves]
+
+
+rule plot_figure:
     input:
-        summaries=cell_files("fig1a", "summary.json"),
-        curves=cell_files("fig1a", "curve.csv"),
+        summaries=lambda wildcards: cell_files(wildcards.figure, "summary.json"),
+        curves=figure_curves,
     output:
-        multiext(f"{RESULTS}/fig1a", ".svg", ".png", ".pdf"),
+        images=multiext(f"{RESULTS}/{{figure}}", ".svg", ".png", ".pdf"),
+        numbers=f"{RESULTS}/{{figure}}.csv",
     log:
-        f"{RESULTS}/logs/plot_fig1a.log",
+        f"{RESULTS}/logs/plot_{{figure}}.log",
+    wildcard_constraints:
+        figure="fig1a|fig1b|fig1c|fig2b|memorisation",
     params:
-        cells=CONFIG.fig1a.cells,
-        code=fingerprint("rethinking.figures", "rethinking.tables", "rethinking.paper", "rethinking.titles"),
-        folders=lambda wildcards, input: [os.path.dirname(summary) for summary in input.summaries],
+        cells=figure_cells,
+        code=lambda wildcards: fingerprint(f"rethinking.{wildcards.figure}", "rethinking.tables"),
+        folders=figure_folders,
     message:
-        "Plotting figure 1a"
+        "Plotting {wildcards.figure}"
     shell:
-        "exec python -m plot_fig1a --cells {params.cells:q} --folders {params.folders:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "exec python -m plot_figure --figure {wildcards.figure} --cells {params.cells:q}"
+        " --folders {params.folders:q} --images {output.images:q} --numbers {output.numbers:q} > {log:q} 2>&1"
+
+
+rule compare_curves:
+    input:
+        **{name: f"{RESULTS}/{name}.csv" for name in COMPARED},
+    output:
+        csv=f"{RESULTS}/curve_differences.csv",
+        markdown=f"{RESULTS}/curve_differences.md",
+        latex=f"{RESULTS}/curve_differences.tex",
+    log:
+        f"{RESULTS}/logs/compare_curves.log",
+    params:
+        numbers=lambda wildcards, input: options(**dict(input.items())),
+        code=fingerprint("rethinking.differences", "rethinking.paper", "rethinking.rendering"),
+    message:
+        "Comparing our curves with the paper's"
+    shell:
+        "exec python -m compare_curves {params.numbers}"
+        " --output {output.csv:q} --markdown {output.markdown:q} --latex {output.latex:q} > {log:q} 2>&1"

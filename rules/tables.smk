@@ -1,26 +1,109 @@
-# Means over seeds beside the paper's values, for programs (CSV) and for readers.
+# Tables beside the paper's values, for programs (CSV) and for readers.
+
+import json
+
+from rethinking.models import MODELS
+
+TABLES = [*(name for name in ("table1", "table4") if getattr(CONFIG, name).cells), "sizes"]
+TABLE_FILES = [f"{RESULTS}/{name}.{ending}" for name in TABLES for ending in ("csv", "md", "tex")]
 
 
 localrules:
-    aggregate_table1,
+    aggregate_table,
+    count_sizes,
+    compare_ablations,
     render_table,
 
 
-rule aggregate_table1:
+def table_cells(wildcards):
+    """The cells that a table shows, without seeds."""
+    cells = getattr(CONFIG, wildcards.table).cells
+    if not cells:
+        raise WorkflowError(f"{wildcards.table}.cells is empty, so there is no such table; list its cells")
+    return cells
+
+
+rule aggregate_table:
     input:
-        cell_files("table1", "summary.json"),
+        lambda wildcards: cell_files(wildcards.table, "summary.json"),
     output:
-        f"{RESULTS}/table1.csv",
+        f"{RESULTS}/{{table}}.csv",
     log:
-        f"{RESULTS}/logs/aggregate_table1.log",
+        f"{RESULTS}/logs/aggregate_{{table}}.log",
+    wildcard_constraints:
+        table="table1|table4",
     params:
-        cells=CONFIG.table1.cells,
+        cells=table_cells,
         code=fingerprint("rethinking.tables", "rethinking.paper"),
     message:
-        "Aggregating table 1"
+        "Aggregating {wildcards.table}"
     shell:
-        "exec python -m aggregate_table --table table1 --cells {params.cells:q}"
+        "exec python -m aggregate_table --table {wildcards.table} --cells {params.cells:q}"
         " --summaries {input:q} --output {output:q} > {log:q} 2>&1"
+
+
+def networks():
+    """Data set, network, its input size and architecture of all results, each once."""
+    found = {}
+    for cell in CONFIG.cells(*CONFIG.results):
+        settings = CONFIG.settings(cell).model_dump(include={"input_size", "architecture"})
+        network = {"dataset": cell.dataset, "model": cell.model, **settings}
+        found[json.dumps(network)] = network
+    return list(found.values())
+
+
+rule count_sizes:
+    input:
+        lambda wildcards: available(
+            f"{DATA_DIR}/prepared/{dataset}/manifest.json"
+            for dataset in dict.fromkeys(network["dataset"] for network in networks())
+        ),
+    output:
+        f"{RESULTS}/sizes.csv",
+    log:
+        f"{RESULTS}/logs/count_sizes.log",
+    params:
+        networks=lambda wildcards: json.dumps(networks()),
+        code=fingerprint(
+            "rethinking.sizes",
+            "rethinking.paper",
+            *(f"rethinking.models.{module}" for module, _ in MODELS.values()),
+        ),
+    message:
+        "Counting parameters and training images"
+    shell:
+        "exec python -m count_sizes --networks {params.networks:q}"
+        " --manifests {input:q} --output {output:q} > {log:q} 2>&1"
+
+
+def ablated_summaries(wildcards):
+    """The summaries of the cells that ablations compare with."""
+    cells = CONFIG.ablated_cells()
+    if not cells:
+        raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
+    return available(f"{RESULTS}/cells/{cell}/summary.json" for cell in cells)
+
+
+rule compare_ablations:
+    input:
+        defaults=ablated_summaries,
+        variants=available(
+            f"{RESULTS}/ablations/{name}/cells/{cell}/summary.json" for name, cell in CONFIG.variants()
+        ),
+    output:
+        f"{RESULTS}/ablations.csv",
+    log:
+        f"{RESULTS}/logs/compare_ablations.log",
+    params:
+        ablations=json.dumps(
+            [ablation.model_dump(include={"name", "question", "cells"}) for ablation in CONFIG.ablations]
+        ),
+        code=fingerprint("rethinking.ablations", "rethinking.paper"),
+    message:
+        "Comparing ablations"
+    shell:
+        "exec python -m compare_ablations --ablations {params.ablations:q}"
+        " --defaults {input.defaults:q} --variants {input.variants:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule render_table:
@@ -32,11 +115,11 @@ rule render_table:
     log:
         f"{RESULTS}/logs/render_{{table}}.log",
     wildcard_constraints:
-        table=r"table\d",
+        table="table1|table4|sizes|ablations",
     params:
-        code=fingerprint("rethinking.rendering"),
+        code=fingerprint("rethinking.presentation"),
     message:
         "Rendering {wildcards.table}"
     shell:
-        "exec python -m render_table --input {input:q}"
+        "exec python -m render_table --table {wildcards.table} --input {input:q}"
         " --markdown {output.markdown:q} --latex {output.latex:q} > {log:q} 2>&1"

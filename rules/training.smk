@@ -1,23 +1,24 @@
-# One network per cell.
+# One network per cell, or per variant of a cell.
 
 
 rule train_cell:
     input:
         unpack(cell_inputs),
     output:
-        curve=f"{RESULTS}/cells/{CELL}/curve.csv",
-        memorisation=f"{RESULTS}/cells/{CELL}/memorisation.csv",
-        summary=f"{RESULTS}/cells/{CELL}/summary.json",
-        weights=f"{RESULTS}/cells/{CELL}/weights.safetensors",
-        predictions=f"{RESULTS}/cells/{CELL}/predictions.npz",
+        curve=f"{RESULTS}/{TRAINED}/curve.csv",
+        memorisation=f"{RESULTS}/{TRAINED}/memorisation.csv",
+        summary=f"{RESULTS}/{TRAINED}/summary.json",
+        weights=f"{RESULTS}/{TRAINED}/weights.safetensors",
+        predictions=f"{RESULTS}/{TRAINED}/predictions.npz",
     log:
-        f"{RESULTS}/logs/cells/{CELL}.log",
+        f"{RESULTS}/logs/{TRAINED}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/cells/{CELL}.tsv"
+        f"{RESULTS}/benchmarks/{TRAINED}.tsv"
     threads: CONFIG.hardware.threads
     # As resources, so that a change of them makes no cell stale.
     resources:
         device=CONFIG.hardware.device,
+        cells_per_gpu=CONFIG.hardware.cells_per_gpu,
         checkpoint_seconds=CONFIG.hardware.checkpoint_seconds,
         gpu=int(expects_gpu(CONFIG.hardware.device)),
     params:
@@ -26,14 +27,14 @@ rule train_cell:
         folder=subpath(output.summary, parent=True),
         settings=cell_settings,
         # Not declared as output: it has to outlive a job that fails.
-        checkpoint=f"{RESULTS}/checkpoints/{CELL}.safetensors",
+        checkpoint=f"{RESULTS}/checkpoints/{{branch}}{CELL}.safetensors",
+        # For Snakemake alone: train_cell looks itself at the code that it runs.
         code=lambda wildcards: cell_fingerprint(wildcards.model),
     message:
-        "Training {wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
+        "Training {wildcards.branch}{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
     shell:
         "exec python -m train_cell"
         " --cell {wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
-        " --settings {params.settings:q} --fingerprint {params.code}"
-        " --prepared {params.prepared:q} --overlay {params.overlay:q} --output {params.folder:q}"
+        " --settings {params.settings:q} --prepared {params.prepared:q} --overlay {params.overlay:q} --output {params.folder:q}"
         " --checkpoint {params.checkpoint:q} --checkpoint-seconds {resources.checkpoint_seconds}"
-        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
+        " --device {resources.device} --cells-per-gpu {resources.cells_per_gpu} --threads {threads} > {log:q} 2>&1"

@@ -5,15 +5,16 @@ from pathlib import Path
 
 from rethinking import paper, scripts
 from rethinking.files import write_text
-from rethinking.tables import aggregate_accuracy, read_summary
+from rethinking.tables import COLUMNS, TABLE4_COLUMNS, aggregate_accuracy, read_summary
 
-PAPER = {"table1": paper.table1}
+# table -> the paper's values and the columns
+TABLES = {"table1": (paper.table1, COLUMNS), "table4": (paper.table4, TABLE4_COLUMNS)}
 
 
 def main() -> None:
     """Read the command line and the summaries, write the CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", required=True, choices=sorted(PAPER))
+    parser.add_argument("--table", required=True, choices=sorted(TABLES))
     parser.add_argument(
         "--cells", nargs="+", required=True, help="names without seeds, in the order of the rows"
     )
@@ -24,7 +25,8 @@ def main() -> None:
     args = parser.parse_args()
 
     summaries = [read_summary(path) for path in args.summaries]
-    table = aggregate_accuracy(args.cells, summaries, PAPER[args.table]())
+    published, columns = TABLES[args.table]
+    table = aggregate_accuracy(args.cells, summaries, published(), columns)
     write_text(args.output, table.to_csv(index=False, float_format="%.4f"))
     print(f"{table.seeds.sum()} finished and {table.diverged.sum()} diverged networks in {len(table)} rows")
 

@@ -8,6 +8,7 @@ import argparse
 
 from rethinking import scripts
 from rethinking.datasets import prepare
+from rethinking.fingerprint import data_code
 from rethinking.readers import describe_source, read_dataset
 
 
@@ -40,6 +41,7 @@ def main() -> None:
         source=describe_source(args.dataset, args.source, args.path),
         train_limit=args.train_limit,
         test_limit=args.test_limit,
+        code=data_code(),
     )
     print(f"{args.dataset} is prepared in {args.output}")
 

@@ -5,21 +5,25 @@ from pathlib import Path
 
 from rethinking import scripts
 from rethinking.files import write_text
+from rethinking.presentation import VIEWS
 from rethinking.rendering import to_latex, to_markdown
-from rethinking.tables import COLUMNS, read_columns
+from rethinking.tables import read_columns
 
 
 def main() -> None:
     """Read the command line and the CSV, write both texts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--input", required=True, type=Path, help="CSV from aggregate_table.py")
+    parser.add_argument("--table", required=True, choices=sorted(VIEWS))
+    parser.add_argument("--input", required=True, type=Path, help="the table's CSV")
     parser.add_argument("--markdown", required=True, type=Path)
     parser.add_argument("--latex", required=True, type=Path)
     args = parser.parse_args()
 
-    table = read_columns(args.input, COLUMNS)
-    write_text(args.markdown, to_markdown(table))
-    write_text(args.latex, to_latex(table))
+    view = VIEWS[args.table]
+    table = read_columns(args.input, view.columns)
+    shown, note = view.present(table), view.note(table)
+    write_text(args.markdown, to_markdown(shown, note))
+    write_text(args.latex, to_latex(shown, note))
     print(f"{len(table)} rows rendered")
 
 

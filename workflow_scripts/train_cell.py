@@ -6,8 +6,11 @@ status is 75 ("try again"). Started again, in whatever way it ended, it goes on 
 
 import argparse
 import os
+import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,8 +19,9 @@ from rethinking.cells import Cell
 from rethinking.checkpoint import Checkpoint, Interrupted
 from rethinking.corruption import load_corrupted
 from rethinking.files import read_json
-from rethinking.hardware import choose_device
-from rethinking.results import write_cell
+from rethinking.gpu_slots import gpu_slot
+from rethinking.hardware import choose_device, expects_gpu
+from rethinking.results import running_code, write_cell
 from rethinking.settings import CellSettings
 from rethinking.training import train_cell
 
@@ -33,8 +37,8 @@ def main() -> None:
     parser.add_argument("--overlay", type=Path, required=True, help="folder of the corruption")
     parser.add_argument("--output", type=Path, required=True, help="folder of the cell")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--cells-per-gpu", type=int, default=1, help="cells that share a GPU")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--fingerprint", default="", help="of the code, for the summary")
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="file that keeps the state of training"
     )
@@ -42,41 +46,57 @@ def main() -> None:
     args = parser.parse_args()
 
     cell = Cell.parse(args.cell)
+    code = running_code(cell.model)
     settings = CellSettings.model_validate_json(args.settings)
     torch.set_num_threads(args.threads)
-    device = choose_device(args.device)
-    log(f"cell {cell} on {device} with {settings.model_dump_json()}")
 
     manifests = [read_json(folder / "manifest.json") for folder in (args.prepared, args.overlay)]
     identity = {
         "cell": str(cell),
         "settings": settings.model_dump(),
-        "code": args.fingerprint,
+        "code": code["code"],
         "data": manifests,
     }
     checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
+
+    def stop_if_asked() -> None:
+        if checkpoint.signal is not None:
+            raise Interrupted(signal.Signals(checkpoint.signal).name)
+
+    # First the cell, then a GPU: a cell that another process is at work on must not keep a GPU from others.
     with checkpoint.alone() as waited:
-        if waited and finished(args.output, settings, args.fingerprint):
+        if waited and finished(args.output, settings, code, manifests[0]):
             # A job whose Snakemake was killed runs on by itself.
             log("the other process has finished this cell")
             return
         try:
-            data = load_corrupted(args.prepared, args.overlay)
-            trained = train_cell(cell, settings, data, device, checkpoint, log)
-        except Interrupted as signal:
-            log(f"stopped by {signal}; the next start goes on from {args.checkpoint}")
+            slot = gpu_slot(args.cells_per_gpu, stop_if_asked, log)
+            with slot if expects_gpu(args.device) else nullcontext():
+                device = choose_device(args.device)
+                log(f"cell {cell} on {device} with {settings.model_dump_json()}")
+                data = load_corrupted(args.prepared, args.overlay)
+                trained = train_cell(cell, settings, data, device, checkpoint, log)
+                write_cell(args.output, cell, settings, data, manifests[0], trained, device, code)
+        except Interrupted as stop:
+            log(f"stopped by {stop}; the next start goes on from {args.checkpoint}")
             sys.exit(os.EX_TEMPFAIL)
-        write_cell(args.output, cell, settings, data, manifests[0], trained, device, args.fingerprint)
         checkpoint.delete()
     log(f"done in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
 
 
-def finished(folder: Path, settings: CellSettings, fingerprint: str) -> bool:
-    """Whether a cell with these settings, trained by this code, lies in a folder."""
+def finished(
+    folder: Path, settings: CellSettings, code: dict[str, Any], data_manifest: dict[str, Any]
+) -> bool:
+    """Whether a cell with these settings, trained by this code on these data, lies in a folder."""
     if not (folder / "summary.json").exists():
         return False
-    provenance = read_json(folder / "summary.json")["provenance"]
-    return (provenance["settings"], provenance["code_fingerprint"]) == (settings.model_dump(), fingerprint)
+    summary = read_json(folder / "summary.json")
+    provenance = summary["provenance"]
+    return (provenance["settings"], provenance["code_fingerprint"], summary["data"]) == (
+        settings.model_dump(),
+        code["code_fingerprint"],
+        data_manifest,
+    )
 
 
 def log(line: str) -> None:

@@ -30,14 +30,17 @@ def annotated_yaml() -> str:
 
 
 def write_section(
-    lines: list[str], model: type[BaseModel], values: dict[str, Any], path: tuple[str, ...], seen: set[str]
+    lines: list[str],
+    model: type[BaseModel],
+    values: dict[str, Any],
+    path: tuple[str | int, ...],
+    seen: set[str],
 ) -> None:
     """Append the lines of one section; a description stands at the first place that shows it."""
     indent = "  " * len(path)
-    labels = evidence()
     for key, value in values.items():
         field = model.model_fields[key]
-        if (mark := f"{model.__name__}.{key}") not in seen:
+        if (mark := f"{model.__name__}.{key}") not in seen and field.description:
             seen.add(mark)
             lines.append(f"{indent}# {field.description}")
         if isinstance(value, dict):
@@ -47,18 +50,27 @@ def write_section(
                 write_section(lines, inner, value, (*path, key), seen)
             else:  # a section of named entries of one kind
                 for name, entry in value.items():
-                    lines.append(f"{indent}  {name}:")
-                    write_section(lines, inner, entry, (*path, key, name), seen)
+                    if isinstance(entry, dict):
+                        lines.append(f"{indent}  {name}:")
+                        write_section(lines, inner, entry, (*path, key, name), seen)
+                    else:
+                        lines.append(scalar_line((*path, key, name), entry))
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lines.append(f"{indent}{key}:")
+            for number, entry in enumerate(value):
+                start = len(lines)
+                write_section(lines, element_model(field.annotation), entry, (*path, key, number), seen)
+                # The dash belongs to the entry's first key; that key's description stands above it.
+                first = next(i for i in range(start, len(lines)) if lines[i].strip()[0] != "#")
+                lines[start:first] = [line.removeprefix("  ") for line in lines[start:first]]
+                lines[first] = f"{indent}  - {lines[first].lstrip()}"
         elif isinstance(value, list) and value and isinstance(value[0], str):
             lines.append(f"{indent}{key}:")
             lines += [f"{indent}  - {item}" for item in value]
         else:
-            label = labels.get((*path, key))
-            note = f"  # {label.status}: {label.evidence}" if label else ""
-            scalar = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
-            lines.append(f"{indent}{key}: {scalar}{note}")
+            lines.append(scalar_line((*path, key), value))
     for key, field in model.model_fields.items():
-        if key not in values and (mark := f"{model.__name__}.{key}") not in seen:
+        if key not in values and (mark := f"{model.__name__}.{key}") not in seen and field.description:
             seen.add(mark)
             lines += [
                 f"{indent}# {field.description}",
@@ -66,8 +78,16 @@ def write_section(
             ]
 
 
+def scalar_line(path: tuple[str | int, ...], value: Any) -> str:
+    """The line of one value, with the evidence for it."""
+    label = evidence().get(path)
+    note = f"  # {label.status}: {label.evidence}" if label else ""
+    scalar = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+    return f"{'  ' * (len(path) - 1)}{path[-1]}: {scalar}{note}"
+
+
 def element_model(annotation: Any) -> type[BaseModel]:
-    """A section's model itself, or the model of a dictionary's entries."""
+    """A section's model itself, or the model of a dictionary's or a list's entries."""
     return annotation.__args__[-1] if hasattr(annotation, "__args__") else annotation
 
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from rethinking import fingerprint as module
-from rethinking.fingerprint import cell_fingerprint, fingerprint
+from rethinking.fingerprint import cell_code, cell_fingerprint, combined, data_code, fingerprint
 from rethinking.models import MODELS
 
 
@@ -21,8 +21,7 @@ def library(tmp_path, monkeypatch):
 
 
 def forget():
-    module.fingerprint.cache_clear()
-    module.normalised.cache_clear()
+    module.examine.cache_clear()
 
 
 def edit(library, name, old, new):
@@ -54,7 +53,7 @@ MLPS = {"mlp_3x512", "mlp_1x512"}
         ("models/initialisation.py", "math.sqrt(6", "math.sqrt(5", set(MODELS)),
         ("training.py", "epoch - 1", "epoch", set(MODELS)),
         ("batches.py", "25.0", "24.0", set(MODELS)),
-        ("preprocessing.py", "/ 255", "/ 256", set(MODELS)),
+        ("preprocessing.py", "min=255", "min=256", set(MODELS)),
         ("streams.py", "str(seed)", "repr(seed)", set(MODELS)),
         # Comments, docstrings and formatting decide nothing.
         ("training.py", "# ---- epochs", "# ---- passes", set()),
@@ -78,6 +77,49 @@ def test_rules_have_fingerprints_of_their_own(library):
     forget()
     assert fingerprint("rethinking.figures") != before[0]
     assert fingerprint("rethinking.readers") == before[1]
+
+
+def test_code_of_a_cell_names_the_module_that_was_edited(library):
+    before = cell_code("inception")
+    assert {"rethinking.training", "rethinking.models.inception", "rethinking.corruption"} <= before.keys()
+    assert not before.keys() & {"rethinking.models.mlp", "rethinking.figures", *module.NEUTRAL}
+    edit(library, "streams.py", "str(seed)", "repr(seed)")
+    forget()
+    after = cell_code("inception")
+    assert {name for name in before if after[name] != before[name]} == {"rethinking.streams"}
+
+
+def test_fingerprint_of_a_cell_is_over_its_code():
+    assert cell_fingerprint("alexnet") == combined(cell_code("alexnet"))
+    assert combined({"one": "1", "two": "2"}) == combined({"two": "2", "one": "1"})
+    assert combined({"one": "1", "two": "2"}) != combined({"one": "2", "two": "1"})
+
+
+def test_code_of_a_prepared_data_set(library):
+    before = data_code()
+    assert {"rethinking.readers", "rethinking.datasets"} <= before.keys()
+    edit(library, "readers.py", "255 / 16", "254 / 16")
+    forget()
+    assert {name for name in before if data_code()[name] != before[name]} == {"rethinking.readers"}
+
+
+def test_a_hash_is_the_same_in_every_version_of_python():
+    # Versions differ in the empty fields that a node has, such as type_params.
+    tree = module.ast.parse("def double(x, /):\n    return 2 * x")
+    name, load = ("id", "x"), ("ctx", ["Load"])
+    product = [
+        "BinOp",
+        ("left", ["Constant", ("value", 2)]),
+        ("op", ["Mult"]),
+        ("right", ["Name", name, load]),
+    ]
+    function = [
+        "FunctionDef",
+        ("name", "double"),
+        ("args", ["arguments", ("posonlyargs", [["arg", ("arg", "x")]])]),
+        ("body", [["Return", ("value", product)]]),
+    ]
+    assert module.plain(tree) == ["Module", ("body", [function])]
 
 
 def test_neutral_modules_exist():

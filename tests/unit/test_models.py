@@ -26,10 +26,10 @@ def generator(seed=0):
 # --- all networks ---------------------------------------------------------------------------------
 
 
-def build_on_meta(*arguments):
+def build_on_meta(*arguments, **options):
     """A network without numbers: shapes alone cost no time."""
     with torch.device("meta"):
-        return build_model(*arguments)
+        return build_model(*arguments, **options)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -49,6 +49,53 @@ def test_shapes(name, size, channels, classes):
 def test_unknown_model():
     with pytest.raises(UserError, match=r"unknown model 'resnet'; known: inception, .*mlp_1x512"):
         build_model("resnet", CIFAR_SHAPE, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("inception", {"local_response_norm": True}, "it has batch_norm_affine"),
+        ("inception_no_bn", {"batch_norm_affine": True}, "it has none"),
+    ],
+)
+def test_option_of_another_network(name, options, message):
+    with pytest.raises(UserError, match=f"the network '{name}' has no option .*; {message}"):
+        build_model(name, CIFAR_SHAPE, 10, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "default"),
+    [("inception", "batch_norm_affine", False), ("alexnet", "local_response_norm", True)],
+)
+def test_the_paper_is_the_default_of_an_option(name, option, default):
+    assert str(build_on_meta(name, CIFAR_SHAPE, 10)) == str(
+        build_on_meta(name, CIFAR_SHAPE, 10, **{option: default})
+    )
+
+
+def test_affine_batch_norm_adds_a_scale_and_a_shift_per_filter():
+    model = build_on_meta("inception", CIFAR_SHAPE, 10, batch_norm_affine=True)
+    filters = sum(module.out_channels for module in model.modules() if isinstance(module, nn.Conv2d))
+    assert parameter_count(model) == 1_649_402 + 2 * filters
+    # The paper's figure 3: the first convolution, two in each of eight modules, one in each of two.
+    assert filters == 96 + (64 + 80 + 160 + 160 + 160 + 144 + 336 + 336) + (80 + 96)
+
+
+def test_alexnet_without_local_response_norm_is_a_plain_network():
+    model = build_model("alexnet", CIFAR_SHAPE, 10, local_response_norm=False)
+    initialise(model, "he_normal", generator())
+    conv1, conv2, *linear = layers(model)
+    x = images = torch.randn(3, *CIFAR_SHAPE, generator=generator())
+    for conv in (conv1, conv2):
+        x = F.conv2d(x, conv.weight, conv.bias, padding=2).clamp(min=0)
+        x = F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2)
+    x = x.flatten(1)
+    for layer in linear[:-1]:
+        x = (x @ layer.weight.T + layer.bias).clamp(min=0)
+    with torch.no_grad():
+        expected = x @ linear[-1].weight.T + linear[-1].bias
+        torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-4)
+    assert parameter_count(model) == 1_387_786
 
 
 # --- layers ---------------------------------------------------------------------------------------

@@ -28,6 +28,42 @@ def test_table1_values(key, train, test):
     assert paper.table1()[key] == {"train_accuracy": train, "test_accuracy": test}
 
 
+def test_table4_has_a_value_for_each_default_cell():
+    names = ["/".join(("cifar10", *key)) for key in paper.table4()]
+    assert names == SETTINGS["table4"]["cells"]
+
+
+@pytest.mark.parametrize(
+    ("model", "regularisers", "train", "online"),
+    [
+        ("inception", "wd", 100.0, False),
+        ("alexnet", "wd", None, False),
+        ("mlp_1x512", "wd", 99.21, False),
+        ("inception", "crop", 99.93, True),
+        ("inception", "augment", 99.28, True),
+    ],
+)
+def test_table4_values(model, regularisers, train, online):
+    row = paper.table4()["random_labels", model, regularisers]
+    assert (row["train_accuracy"], row["online"]) == (train, online)
+    assert row["note"] == "failed to converge" if train is None else bool(row["note"]) == online
+
+
+def test_accuracies_of_both_tables_are_on_images_without_augmentation():
+    assert len(paper.accuracies()) == 19 + 4
+    assert paper.accuracies()["random_labels", "alexnet", "wd"]["note"] == "failed to converge"
+
+
+def test_sizes_are_those_of_table1():
+    listed = {(row["model"], row["params"]) for row in paper.read("zhang2017")["table1"]}
+    sizes = paper.sizes()
+    assert {
+        (model, size["parameters"]) for (dataset, model), size in sizes.items() if dataset == "cifar10"
+    } == listed
+    assert {size["train_images"] for (dataset, _), size in sizes.items() if dataset == "cifar10"} == {50_000}
+    assert sizes["imagenet", "inception_v3"] == {"parameters": 23_885_392, "train_images": 1_200_000}
+
+
 def test_fig1a_points_lie_on_whole_epochs():
     assert paper.steps_per_epoch() == 391
     for corruption in CORRUPTIONS:

@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import load_file
 
 from rethinking.batches import to_inputs
+from rethinking.fingerprint import cell_code, cell_fingerprint
 from rethinking.models import build_model, parameter_count
-from rethinking.results import write_cell
+from rethinking.results import running_code, write_cell
 from rethinking.settings import CellSettings
 from rethinking.training import evaluate
 
@@ -23,9 +24,12 @@ SUMMARY_KEYS = {
 }  # fmt: skip
 
 
+CODE = {"git_commit": "c0ffee", "code_fingerprint": "f00d", "code": {"rethinking.training": "beef"}}
+
+
 def write(folder, data, cell, **values):
     trained = train(data, cell, **values)
-    write_cell(folder, cell, settings_with(**values), data, {"provenance": "made up"}, trained, CPU, "f00d")
+    write_cell(folder, cell, settings_with(**values), data, {"provenance": "made up"}, trained, CPU, CODE)
     return trained
 
 
@@ -60,8 +64,16 @@ def test_files_of_a_finished_cell(data, tmp_path):
     assert summary["data"] == {"provenance": "made up"}
     origin = summary["provenance"]
     assert CellSettings.model_validate(origin["settings"]) == SETTINGS
-    assert (origin["seed"], origin["code_fingerprint"], origin["device"]) == (0, "f00d", "cpu")
+    assert {key: origin[key] for key in CODE} == CODE
+    assert (origin["seed"], origin["device"]) == (0, "cpu")
     assert torch.__version__.startswith(origin["libraries"]["torch"])
+
+
+def test_running_code_is_that_of_the_fingerprint():
+    code = running_code("alexnet")
+    assert code["code"] == cell_code("alexnet")
+    assert code["code_fingerprint"] == cell_fingerprint("alexnet")
+    assert code["git_commit"] is None or len(code["git_commit"].removesuffix("+changes")) == 40
 
 
 def test_predictions(data, tmp_path):

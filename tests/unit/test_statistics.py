@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rethinking.statistics import mean_interval
+from rethinking.statistics import mean_interval, rank_correlation
 
 
 @pytest.mark.parametrize("confidence", [0.9, 0.95])
@@ -39,3 +39,21 @@ def test_coverage():
     intervals = [mean_interval(rng.normal(5.0, 2.0, 3)) for _ in range(2000)]
     covered = np.mean([abs(mean - 5.0) <= half_width for mean, half_width in intervals])
     assert covered == pytest.approx(0.95, abs=0.015)  # three standard errors of 2000 trials
+
+
+@pytest.mark.parametrize(
+    ("values", "correlation"),
+    [
+        ([1, 2, 5], 1),
+        ([5, 2, 1], -1),
+        ([1, 3, 2], 0.5),  # 1 - 6 (0 + 1 + 1) / (3 (9 - 1))
+        ([1, 1, 2], math.sqrt(3) / 2),  # ranks 1.5, 1.5, 3
+    ],
+)
+def test_rank_correlation_by_hand(values, correlation):
+    assert rank_correlation(values) == pytest.approx(correlation)
+
+
+@pytest.mark.parametrize("values", [[], [3.0], [2.0, 2.0]])
+def test_rank_correlation_of_nothing_that_varies_is_missing(values):
+    assert math.isnan(rank_correlation(values))

@@ -1,4 +1,4 @@
-"""From summaries to rows to text, with seeds that are missing or diverged."""
+"""Tables 1 and 4: from summaries to rows to text, with seeds that are missing or diverged."""
 
 import copy
 import json
@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rethinking import paper, tables, titles
+from rethinking import paper, presentation, rendering, tables, titles
 from rethinking.cells import DATASETS, REGULARISERS
 from rethinking.files import UserError
 from rethinking.models import MODELS
-from rethinking.rendering import to_latex, to_markdown
-from rethinking.tables import COLUMNS, aggregate_accuracy, describe_data, read_columns
+from rethinking.presentation import VIEWS
+from rethinking.tables import COLUMNS, TABLE4_COLUMNS, aggregate_accuracy, describe_data, read_columns
 
 SCRIPTS = Path(tables.__file__).parents[1]
 CELLS = [
@@ -58,8 +58,26 @@ SUMMARIES = [
 ]
 
 
+# Table 4's rows: weight decay, random crops, and AlexNet, of which the paper has no number.
+RANDOM = [f"cifar10/random_labels/{name}" for name in ("inception/wd", "inception/crop", "alexnet/wd")]
+
+
 def aggregate(cells=CELLS, summaries=SUMMARIES):
     return aggregate_accuracy(cells, summaries, paper.table1())
+
+
+def aggregate_table4(cells=RANDOM, summaries=()):
+    return aggregate_accuracy(cells, summaries, paper.table4(), TABLE4_COLUMNS)
+
+
+def to_markdown(table, kind="table1"):
+    view = VIEWS[kind]
+    return rendering.to_markdown(view.present(table), view.note(table))
+
+
+def to_latex(table, kind="table1"):
+    view = VIEWS[kind]
+    return rendering.to_latex(view.present(table), view.note(table))
 
 
 # --- aggregation ----------------------------------------------------------------------------------
@@ -123,6 +141,19 @@ def test_seeds_of_unlike_runs_are_refused(change, message):
 def test_unknown_cell():
     with pytest.raises(UserError, match="'inceptoin'; did you mean 'inception'"):
         aggregate(["cifar10/true_labels/inceptoin/none"])
+
+
+def test_table4_has_the_accuracy_on_augmented_batches_too():
+    table = aggregate_table4(
+        summaries=[summary(f"{RANDOM[1]}/seed{n}", train, 10.0) for n, train in enumerate((97, 99))]
+    )
+    row = table.iloc[1]
+    assert list(table) == list(TABLE4_COLUMNS)
+    assert (row.train_accuracy, row.train_accuracy_online, row.paper_train_accuracy) == (98.0, 97.0, 99.93)
+    assert row.train_accuracy_online_ci == pytest.approx(12.7062)  # Student's t for one degree of freedom
+    assert "online" in row.paper_note
+    assert (table.paper_note[2], table.seeds[2]) == ("failed to converge", 0)
+    assert pd.isna(table.paper_train_accuracy[2])
 
 
 def test_csv_keeps_the_table(tmp_path):
@@ -196,6 +227,44 @@ def test_nothing_trained():
     assert "Ours: no network is trained yet." in to_markdown(aggregate(summaries=[]))
 
 
+def test_table4_compares_augmented_rows_on_augmented_images():
+    summaries = [summary(f"{name}/seed0", 99.0, 10.0) for name in RANDOM]
+    summaries += [summary(f"{name}/seed1", diverged_at=(2, 3)) for name in RANDOM[1:]]
+    text = to_markdown(aggregate_table4(summaries=summaries), "table4")
+    heading, *body = rows(text)
+    assert heading == [
+        "model",
+        "parameters",
+        "regularisers",
+        "training accuracy (%) ours",
+        "training accuracy (%) paper",
+    ]
+    assert body == [
+        ["Inception", "1,649,402", "weight decay", "99.00", "100.00"],
+        ["", "", "random crop", "98.00*, diverged (1 of 2)", "99.93*"],
+        ["AlexNet", "1,649,402", "weight decay", "99.00, diverged (1 of 2)", "failed to converge"],
+    ]
+    assert (
+        "Random labels. Ours: CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs; 1 to 2 seeds."
+        in text
+    )
+    assert "*: accuracy over the augmented training batches" in text
+
+
+def test_table4_without_results_or_with_other_labels():
+    text = to_markdown(aggregate_table4([RANDOM[1], "cifar10/true_labels/inception/crop+wd"]), "table4")
+    heading, first, second = rows(text)
+    assert heading[2:4] == ["regularisers", "labels"]
+    assert first[2:] == ["random crop", "random", "—", "99.93*"]
+    assert second[2:] == ["random crop, weight decay", "true", "—", "—"]
+    assert "Random labels" not in text
+
+
+def test_the_paper_has_online_accuracies_where_images_are_augmented():
+    for (_, _, regularisers), row in paper.table4().items():
+        assert row["online"] == presentation.augmented(regularisers)
+
+
 def test_two_data_sets_and_other_regularisers():
     cells = [CELLS[2], "digits/true_labels/alexnet/augment"]
     heading, first, second = rows(to_markdown(aggregate(cells, [])))
@@ -240,32 +309,28 @@ def run_script(name, *arguments):
     )
 
 
-def test_scripts_from_summaries_to_text(tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "cells", "summaries", "expected"),
+    [
+        ("table1", CELLS, SUMMARIES, aggregate()),
+        ("table4", RANDOM, [summary(f"{RANDOM[0]}/seed0", 99.0, 10.0)],
+         aggregate_table4(summaries=[summary(f"{RANDOM[0]}/seed0", 99.0, 10.0)])),
+    ],
+)  # fmt: skip
+def test_scripts_from_summaries_to_text(tmp_path, kind, cells, summaries, expected):
     paths = []
-    for each in SUMMARIES:
+    for each in summaries:
         path = tmp_path / each["cell"] / "summary.json"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(each))
         paths.append(path)
-    csv, markdown, latex = (tmp_path / f"table1.{ending}" for ending in ("csv", "md", "tex"))
-    command = [
-        "aggregate_table.py",
-        "--table",
-        "table1",
-        "--cells",
-        *CELLS,
-        "--summaries",
-        *paths,
-        "--output",
-        csv,
-    ]
-    assert run_script(*command).returncode == 0
-    assert (
-        run_script("render_table.py", "--input", csv, "--markdown", markdown, "--latex", latex).returncode
-        == 0
-    )
-    assert markdown.read_text() == to_markdown(aggregate())
-    assert latex.read_text() == to_latex(aggregate())
+    csv, markdown, latex = (tmp_path / f"{kind}.{ending}" for ending in ("csv", "md", "tex"))
+    aggregation = ["--table", kind, "--cells", *cells, "--summaries", *paths, "--output", csv]
+    assert run_script("aggregate_table.py", *aggregation).returncode == 0
+    output = ["--input", csv, "--markdown", markdown, "--latex", latex]
+    assert run_script("render_table.py", "--table", kind, *output).returncode == 0
+    assert markdown.read_text() == to_markdown(expected, kind)
+    assert latex.read_text() == to_latex(expected, kind)
 
 
 @pytest.mark.parametrize(

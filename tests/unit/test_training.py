@@ -13,6 +13,7 @@ from rethinking import steps, training
 from rethinking.batches import to_inputs
 from rethinking.files import UserError
 from rethinking.models import MODELS, build_model
+from rethinking.models.alexnet import LocalResponseNorm
 from rethinking.results import write_cell
 from rethinking.training import evaluate, memorisation_row, train_cell
 
@@ -279,6 +280,12 @@ def test_divergence_ends_the_cell(data, monkeypatch, name):
     assert np.isfinite(pd.DataFrame(trained.curve)).all(axis=None)
 
 
+def test_network_has_the_architecture_of_the_settings(data):
+    for option in (True, False):
+        trained = train(data, make_cell("alexnet"), epochs=1, architecture={"local_response_norm": option})
+        assert any(isinstance(module, LocalResponseNorm) for module in trained.model.modules()) == option
+
+
 def test_divergence_in_the_last_step_is_noticed(data, monkeypatch, tmp_path):
     """All losses of the only epoch are finite; the weights after it are useless."""
     cell = make_cell()
@@ -286,7 +293,7 @@ def test_divergence_in_the_last_step_is_noticed(data, monkeypatch, tmp_path):
     assert step is None
     assert trained.diverged_at == (1, 1)
     assert len(trained.curve) == 1
-    write_cell(tmp_path, cell, SETTINGS, data, {}, trained, CPU, "")
+    write_cell(tmp_path, cell, SETTINGS, data, {}, trained, CPU, {})
     assert read_strictly(tmp_path / "summary.json")["status"] == "diverged"
 
 

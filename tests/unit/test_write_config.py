@@ -29,8 +29,19 @@ def test_annotations_change_no_value():
 def test_each_setting_with_evidence_shows_it():
     lines = write_config.annotated_yaml().splitlines()
     for path, setting in evidence().items():
-        note = f"{path[-1]}: {setting.value}  # {setting.status}: {setting.evidence}"
+        value = json.dumps(setting.value).strip('"')
+        note = f"{path[-1]}: {value}  # {setting.status}: {setting.evidence}"
         assert any(line.strip() == note for line in lines), note
+
+
+def test_evidence_in_a_list_stands_at_its_entry():
+    text = write_config.annotated_yaml()
+    for number, override in enumerate(default_values()["overrides"]):
+        entry = text.partition("overrides:\n")[2].split("  - cells: ")[number + 1]
+        assert entry.startswith(override["cells"] + "\n")
+        for path, setting in evidence().items():
+            if path[:2] == ("overrides", number):
+                assert f"{path[-1]}: {setting.value}  # {setting.status}" in entry.partition("  - cells")[0]
 
 
 def test_schema_accepts_the_default_and_refuses_a_typing_error():

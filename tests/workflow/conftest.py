@@ -10,7 +10,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 
-# Small enough to train in seconds: four networks on 60 digits for two epochs.
+# Small enough to train in seconds: five networks on 60 digits for two epochs.
 TINY = {
     "seeds": [0],
     "hardware": {"device": "cpu"},
@@ -23,15 +23,21 @@ TINY = {
             "digits/random_labels/mlp_1x512/none",
         ]
     },
+    "table4": {"cells": ["digits/random_labels/mlp_1x512/wd"]},
     "fig1a": {"cells": ["digits/true_labels/mlp_1x512/none", "digits/gaussian/mlp_1x512/none"]},
+    "fig1b": {"cells": [f"digits/labels_p{p}/mlp_1x512/none" for p in (0.0, 0.5, 1.0)]},
+    "fig1c": {"cells": [f"digits/labels_p{p}/mlp_1x512/none" for p in (0.0, 0.5, 1.0)]},
+    "fig2b": {"cells": ["digits/true_labels/mlp_1x512/none"]},
+    "memorisation": {"cells": ["digits/labels_p0.5/mlp_1x512/none"]},
 }
 
 
 class Workflow:
-    """The workflow in a working directory with a configuration file."""
+    """The workflow in a working directory with a configuration file; ``root`` is the folder of its code."""
 
-    def __init__(self, folder: Path, config: dict | None) -> None:
+    def __init__(self, folder: Path, config: dict | None, root: Path = ROOT) -> None:
         self.folder = folder
+        self.root = root
         self.config_file = folder / "experiment.yaml"
         if config is not None:
             self.write_config(config)
@@ -39,19 +45,32 @@ class Workflow:
     def write_config(self, config: dict) -> None:
         self.config_file.write_text(yaml.safe_dump(config))
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run snakemake; the output holds both streams."""
-        command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "--directory", self.folder]
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start snakemake; the output holds both streams."""
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "-s",
+            self.root / "Snakefile",
+            "--directory",
+            self.folder,
+        ]
         config = ["--configfile", self.config_file] if self.config_file.exists() else []
-        return subprocess.run(
+        return subprocess.Popen(
             # The targets come first, because some options take all that follows.
-            [*command, *arguments, "--workflow-profile", ROOT / "profiles" / "default", *config],
+            [*command, *arguments, "--workflow-profile", self.root / "profiles" / "default", *config],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
             cwd=self.folder,
         )
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run snakemake to its end."""
+        process = self.start(*arguments)
+        output, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
 
     def plan(self, *arguments: str) -> dict[str, int]:
         """Jobs that a run would do, by rule."""

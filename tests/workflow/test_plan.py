@@ -5,20 +5,28 @@ import pytest
 SEED3 = "results/cells/cifar10/random_labels/mlp_1x512/none/seed3/summary.json"
 
 
-def test_default_trains_each_cell_of_table1_and_figure1a_once(default_workflow):
+def test_default_trains_each_cell_once(default_workflow):
     cells = default_workflow.planned_cells("all")
-    # 19 rows and 5 curves, of which true and random labels are rows too; three seeds.
-    assert len(cells) == len(set(cells)) == (19 + 5 - 2) * 3
+    # Table 1 has 19 rows, figure 1a three corruptions more, figures 1b and 1c nine levels of corruption of three
+    # networks, table 4 six rows; three seeds.
+    assert len(cells) == len(set(cells)) == (19 + 3 + 9 * 3 + 6) * 3
 
 
 def test_default_prepares_and_corrupts_each_data_set_once(default_workflow):
     jobs = default_workflow.plan("cifar10")
     assert jobs["download_file"] == jobs["prepare_dataset"] == 1
-    assert (jobs["corrupt_labels"], jobs["corrupt_pixels"]) == (2 * 3, 3 * 3)
+    assert (jobs["corrupt_labels"], jobs["corrupt_pixels"]) == (11 * 3, 3 * 3)
+
+
+def test_default_ablations_train_each_variant_and_each_cell_once(default_workflow):
+    cells = default_workflow.planned_cells("ablations", "--config", "seeds=[0]")
+    variants = [cell for cell in cells if cell.startswith("ablations/")]
+    assert len(cells) == len(set(cells))
+    assert {variant.split("/", 2)[2] for variant in variants} == set(cells) - set(variants)
 
 
 def test_one_seed(default_workflow):
-    assert default_workflow.plan("all", "--config", "seeds=[0]")["train_cell"] == 22
+    assert default_workflow.plan("all", "--config", "seeds=[0]")["train_cell"] == 55
 
 
 def test_any_cell_can_be_asked_for(default_workflow):
@@ -37,6 +45,14 @@ def test_any_cell_can_be_asked_for(default_workflow):
         (SEED3.replace("mlp_1x512", "mlp_1x51"), "unknown model 'mlp_1x51'; did you mean 'mlp_1x512'?"),
         (SEED3.replace("random_labels", "labels_p2.0"), "unknown corruption 'labels_p2.0'"),
         (SEED3.replace("none", "wd+crop"), "write its regularisers as 'crop+wd'"),
+        (
+            SEED3.replace("cells", "ablations/no_local_respons_norm/cells"),
+            "unknown ablation 'no_local_respons_norm'; did you mean 'no_local_response_norm'?",
+        ),
+        (
+            SEED3.replace("cells", "ablations/no_local_response_norm/cells"),
+            "the network 'mlp_1x512' has no option 'local_response_norm'",
+        ),
     ],
 )
 def test_wrong_cell_says_what_would_be_right(default_workflow, path, message):

@@ -25,10 +25,11 @@ def test_everything_is_made(finished):
     assert list(table.seeds) == [1, 1, 1]
     # 1x512 on 7x7 digits: (49 + 1) x 512 + (512 + 1) x 10
     assert list(table.parameters) == [30730] * 3
-    for name in ("table1.md", "table1.tex", "fig1a.svg", "fig1a.png", "fig1a.pdf"):
+    for name in ("table1.md", "table1.tex", "fig1a.svg", "fig1a.png", "fig1a.pdf", "report.html"):
         assert (results / name).stat().st_size > 0
     assert {path.name for path in (finished.folder / CELL / "seed0").iterdir()} == {
         "curve.csv",
+        "memorisation.csv",
         "predictions.npz",
         "summary.json",
         "weights.safetensors",
@@ -38,39 +39,7 @@ def test_everything_is_made(finished):
     assert summary["data"]["train"]["count"] == 60
 
 
-@pytest.mark.parametrize(
-    ("change", "stale"),
-    [
-        ({}, []),
-        # Other hardware is asked for the same numbers.
-        ({"hardware": {"device": "cpu", "threads": 2}}, []),
-        # Weight decay concerns the cell that has it.
-        ({"models": {"mlp_1x512": {"weight_decay": 0.1}}}, ["digits/true_labels/mlp_1x512/wd/seed0"]),
-        ({"models": {"inception": {"learning_rate": 0.3}}}, []),
-        # A pattern concerns the cells that it matches.
-        (
-            {"overrides": [{"cells": "digits/random_labels/*/*", "set": {"epochs": 3}}]},
-            ["digits/random_labels/mlp_1x512/none/seed0"],
-        ),
-        # Another seed trains that seed alone.
-        (
-            {"seeds": [0, 1]},
-            [
-                "digits/gaussian/mlp_1x512/none/seed1",
-                "digits/random_labels/mlp_1x512/none/seed1",
-                "digits/true_labels/mlp_1x512/none/seed1",
-                "digits/true_labels/mlp_1x512/wd/seed1",
-            ],
-        ),
-    ],
-)
-def test_a_change_makes_the_cells_stale_that_it_concerns(finished, change, stale):
-    finished.write_config(TINY | change)
-    assert finished.planned_cells("all") == stale
-
-
 def test_same_cell_twice_is_the_same_to_the_bit(finished):
-    finished.write_config(TINY)
     weights = finished.folder / CELL / "seed0/weights.safetensors"
     before = weights.read_bytes()
     finished.succeed(f"{CELL}/seed0/weights.safetensors", "--forcerun", "train_cell")

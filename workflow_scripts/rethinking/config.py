@@ -6,6 +6,7 @@ values of the default and the evidence for each are in ``defaults.py``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from itertools import combinations
 from typing import Annotated, Any, Literal
@@ -19,12 +20,20 @@ from rethinking.cells import (
     REGULARISERS,
     Cell,
     canonical_name,
+    known,
     label_corruption,
 )
 from rethinking.config_faults import describe
 from rethinking.files import UserError
-from rethinking.models import MODELS
-from rethinking.settings import CellSettings, Initialisation, Precision, Strict, WeightDecayOn
+from rethinking.models import MODELS, check_options
+from rethinking.settings import (
+    Architecture,
+    CellSettings,
+    Initialisation,
+    Precision,
+    Strict,
+    WeightDecayOn,
+)
 
 Source = Literal["official", "archive", "images", "embedded"]
 SOURCES = {
@@ -41,11 +50,22 @@ def described(name: str) -> str:
     return CellSettings.model_fields[name].description
 
 
+def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) -> None:
+    """Call a check; its UserError becomes the ValueError that pydantic reports with file and key."""
+    try:
+        check(*arguments, **named)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+
+
 class HardwareConfig(Strict):
     """Where cells are trained. Changing it makes no cell stale."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto takes the GPU if torch sees one, else the CPU."
+    )
+    cells_per_gpu: int = Field(
+        1, ge=1, description="Cells that share a GPU; small networks leave most of one idle."
     )
     threads: int = Field(1, ge=1, description="CPU threads of each training job.")
     checkpoint_seconds: int = Field(60, ge=1, description="Seconds between two checkpoints of a cell.")
@@ -104,10 +124,11 @@ class ModelConfig(Strict):
     initialisation: Initialisation = Field(description=described("initialisation"))
     weight_decay: float = Field(ge=0, description=described("weight_decay"))
     weight_decay_on: WeightDecayOn = Field(description=described("weight_decay_on"))
+    architecture: Architecture = Field({}, description=described("architecture"))
 
 
 class OverrideValues(Strict):
-    """Settings that an override replaces."""
+    """Settings that an override or an ablation replaces."""
 
     epochs: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
@@ -118,6 +139,14 @@ class OverrideValues(Strict):
     initialisation: Initialisation | None = None
     weight_decay: float | None = Field(None, ge=0)
     weight_decay_on: WeightDecayOn | None = None
+    input_size: int | None = Field(None, ge=1)
+    architecture: Architecture | None = None
+
+    def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Settings with these in their place; of the architecture, the options that are named here."""
+        changed = self.model_dump(exclude_none=True)
+        architecture = values["architecture"] | changed.get("architecture", {})
+        return values | changed | {"architecture": architecture}
 
 
 class OverrideConfig(Strict):
@@ -147,6 +176,14 @@ class OverrideConfig(Strict):
                 raise ValueError(f"'{part}' in '{pattern}' matches none of {', '.join(names)}")
         return pattern
 
+    @model_validator(mode="after")
+    def networks_have_the_options(self) -> OverrideConfig:
+        """An option of one network's architecture would do nothing in another."""
+        for model in MODELS:
+            if fnmatchcase(model, self.cells.split("/")[2]):
+                as_value_error(check_options, model, self.set.architecture or {})
+        return self
+
     def matches(self, cell: Cell) -> bool:
         """Whether this override applies to a cell."""
         names = canonical_name(cell.name).split("/")
@@ -157,7 +194,7 @@ class ResultConfig(Strict):
     """One table or figure: the cells that it shows."""
 
     cells: list[str] = Field(
-        min_length=1, description=f"Cells without seeds, {NAME_FORM}, in the order shown."
+        description=f"Cells without seeds, {NAME_FORM}, in the order shown; none leaves the result out."
     )
 
     @field_validator("cells")
@@ -165,15 +202,41 @@ class ResultConfig(Strict):
     def names_are_known(cls, names: list[str]) -> list[str]:
         """Check the grammar and write each cell in its canonical form, so that cells are shared."""
         for name in names:
-            try:
-                Cell.from_name(name, seed=0)
-            except UserError as error:
-                raise ValueError(str(error)) from error
+            as_value_error(Cell.from_name, name, seed=0)
         canonical = [canonical_name(name) for name in names]
         for name in canonical:
             if canonical.count(name) > 1:
                 raise ValueError(f"cell '{name}' is listed twice")
         return canonical
+
+
+class AblationConfig(ResultConfig):
+    """A variant of the settings of some cells, to see what depends on a choice that the paper leaves open."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")] = Field(
+        description="What the variant is called; its cells lie in ablations/<name> of the results."
+    )
+    question: str = Field(description="What the comparison answers; variants of one question stand together.")
+    set: OverrideValues = Field(description="The settings that differ from those of the cells themselves.")
+
+    @model_validator(mode="after")
+    def changes_each_cell(self) -> AblationConfig:
+        """A variant that cannot differ from the cell would be trained for nothing."""
+        if not self.set.model_dump(exclude_none=True):
+            raise ValueError("'set' names no setting")
+        for name in self.cells:
+            as_value_error(self.check, Cell.from_name(name, seed=0))
+        return self
+
+    def check(self, cell: Cell) -> None:
+        """Raise a UserError if a setting of this variant has no meaning in a cell."""
+        try:
+            check_options(cell.model, self.set.architecture or {})
+        except UserError as error:
+            raise UserError(f"cell '{cell.name}': {error}") from None
+        for setting in ("weight_decay", "weight_decay_on"):
+            if getattr(self.set, setting) is not None and "wd" not in cell.regularisers:
+                raise UserError(f"cell '{cell.name}' does not use {setting}: its regularisers do not name wd")
 
 
 class Config(Strict):
@@ -199,7 +262,37 @@ class Config(Strict):
         [], description="Other settings for some cells, applied in this order."
     )
     table1: ResultConfig = Field(description="Table 1: training and test accuracy on CIFAR-10.")
+    table4: ResultConfig = Field(description="Table 4: random labels with explicit regularisers.")
     fig1a: ResultConfig = Field(description="Figure 1a: training loss of the Inception on five corruptions.")
+    fig1b: ResultConfig = Field(description="Figure 1b: relative time to overfit over the label corruption.")
+    fig1c: ResultConfig = Field(description="Figure 1c: test error over the label corruption.")
+    fig2b: ResultConfig = Field(
+        description="Figure 2b: the Inception over epochs, with and without batch normalisation."
+    )
+    memorisation: ResultConfig = Field(
+        description="Partly corrupted labels over epochs: what is memorised, what is generalised."
+    )
+    ablations: list[AblationConfig] = Field(
+        [], description="Cells with other settings, compared with the cells themselves in ablations.md."
+    )
+
+    @field_validator("models")
+    @classmethod
+    def networks_have_their_options(cls, models: dict[str, ModelConfig]) -> dict[str, ModelConfig]:
+        """Options of the architecture belong to one network."""
+        for name, model in models.items():
+            as_value_error(check_options, name, model.architecture)
+        return models
+
+    @field_validator("ablations")
+    @classmethod
+    def names_differ(cls, ablations: list[AblationConfig]) -> list[AblationConfig]:
+        """Two variants of one name would lie in one folder."""
+        names = [ablation.name for ablation in ablations]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the name '{name}' is given twice")
+        return ablations
 
     @field_validator("seeds")
     @classmethod
@@ -224,28 +317,53 @@ class Config(Strict):
         """Where data sets lie."""
         return self.data_dir or f"{self.results_dir}/data"
 
+    @property
+    def results(self) -> list[str]:
+        """The tables and figures, by their names in the configuration."""
+        return [name for name in type(self).model_fields if isinstance(getattr(self, name), ResultConfig)]
+
     def cells(self, *results: str) -> list[Cell]:
         """The cells of tables and figures for all seeds, each once, in order."""
         names = [name for result in results for name in getattr(self, result).cells]
         return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
 
-    def settings(self, cell: Cell) -> CellSettings:
-        """Resolve the settings of a cell: training, then its model, then overrides in order.
+    def ablated_cells(self) -> list[Cell]:
+        """The cells that ablations compare with, for all seeds, each once."""
+        return list(dict.fromkeys(cell for _, cell in self.variants()))
+
+    def variants(self) -> list[tuple[str, Cell]]:
+        """Each ablation's name with each of its cells, for all seeds."""
+        return [
+            (ablation.name, Cell.from_name(name, seed))
+            for ablation in self.ablations
+            for name in ablation.cells
+            for seed in self.seeds
+        ]
+
+    def settings(self, cell: Cell, variant: str | None = None) -> CellSettings:
+        """Resolve the settings of a cell: training, then its model, then overrides in order, then a variant's.
 
         Raises:
-            UserError: the configuration says nothing about the cell's data set or model.
+            UserError: the configuration says nothing about the cell's data set or model, there is no
+                ablation of that name, or its settings have no meaning in the cell.
         """
         for section, name in (("datasets", cell.dataset), ("models", cell.model)):
             if name not in getattr(self, section):
                 raise UserError(f"cell '{cell}': the configuration has no {section}.{name}; add it")
         values = self.training.model_dump() | self.models[cell.model].model_dump()
+        values["input_size"] = self.datasets[cell.dataset].input_size
         for override in self.overrides:
             if override.matches(cell):
-                values |= override.set.model_dump(exclude_none=True)
+                values = override.set.applied_to(values)
+        if variant is not None:
+            ablations = {ablation.name: ablation for ablation in self.ablations}
+            known(str(cell), "ablation", variant, ablations)
+            ablations[variant].check(cell)
+            values = ablations[variant].set.applied_to(values)
         if "wd" not in cell.regularisers:
             # Where no weight decay is asked for, editing it must leave the cell alone.
             values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
-        return CellSettings(**values, input_size=self.datasets[cell.dataset].input_size)
+        return CellSettings(**values)
 
 
 def load_config(values: dict[str, Any], files: list[str]) -> Config:

@@ -60,6 +60,6 @@ def origin(path: list[Any], files: list[str], fault: dict[str, Any]) -> str:
                 node = node[part]
         except (OSError, yaml.YAMLError, LookupError, TypeError):
             continue
-        if isinstance(node, dict) or node == fault["input"]:
+        if isinstance(node, dict) or "[key]" in fault["loc"] or node == fault["input"]:
             return file
     return "--config"

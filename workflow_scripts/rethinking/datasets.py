@@ -62,11 +62,12 @@ def prepare(
     source: Mapping[str, Any],
     train_limit: int | None = None,
     test_limit: int | None = None,
+    code: Mapping[str, str] | None = None,
 ) -> None:
     """Write ``{train,test}_{images,labels}.npy`` and, last, ``manifest.json`` into ``folder``.
 
-    The manifest holds counts, digests and where the data came from, and no folder names, so equal
-    data give equal files on every machine. As it is written last, its presence says the rest is whole.
+    The manifest holds counts, digests, limits, code and where the data came from, and no folder names, so
+    the same data prepared in the same way give equal files on every machine. As it is written last, its presence says the rest is whole.
 
     Args:
         dataset: what to write.
@@ -77,6 +78,7 @@ def prepare(
         train_limit: keep only a stratified subset of so many training images; None or a number
             beyond what there is keeps all.
         test_limit: the same for the test images.
+        code: the modules behind the arrays and their hashes, see :func:`rethinking.fingerprint.data_code`.
     """
     folder = Path(folder)
     manifest_path = folder / "manifest.json"
@@ -88,6 +90,7 @@ def prepare(
         "class_names": list(dataset.class_names),
         "num_classes": len(dataset.class_names),
         "image_shape": list(dataset.train.images.shape[1:]),
+        "code": dict(code or {}),
     }
     for part, full, limit in (("train", dataset.train, train_limit), ("test", dataset.test, test_limit)):
         full_count = len(full.labels)
@@ -99,6 +102,7 @@ def prepare(
         manifest[part] = {
             "count": len(kept.labels),
             "full_count": full_count,
+            "limit": limit,
             "images_sha256": sha256_array(kept.images),
             "labels_sha256": sha256_array(kept.labels),
         }

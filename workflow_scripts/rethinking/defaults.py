@@ -33,15 +33,35 @@ def guessed(value: Any, evidence: str) -> Setting:
 
 
 def network(
-    learning_rate: Setting, initialisation: Setting, weight_decay: Setting, weight_decay_on: Setting
-) -> dict[str, Setting]:
+    learning_rate: Setting,
+    initialisation: Setting,
+    weight_decay: Setting,
+    weight_decay_on: Setting,
+    **architecture: Setting,
+) -> dict[str, Any]:
     """Settings of one network."""
-    return {
+    values = {
         "learning_rate": learning_rate,
         "initialisation": initialisation,
         "weight_decay": weight_decay,
         "weight_decay_on": weight_decay_on,
     }
+    return values | ({"architecture": architecture} if architecture else {})
+
+
+def ablation(name: str, question: str, cells: list[str], **changes: Any) -> dict[str, Any]:
+    """A variant of some cells of CIFAR-10."""
+    return {
+        "name": name,
+        "question": question,
+        "cells": [f"cifar10/{cell}" for cell in cells],
+        "set": changes,
+    }
+
+
+def true_and_random(model: str, regularisers: str = "none") -> list[str]:
+    """A network on true labels and on random ones."""
+    return [f"{labels}_labels/{model}/{regularisers}" for labels in ("true", "random")]
 
 
 GLOROT = guessed("glorot_uniform", "not in the paper; the default of TensorFlow, which it used")
@@ -62,14 +82,102 @@ TABLE1 = [
         for cell in (f"true_labels/{model}/wd", f"true_labels/{model}/none", f"random_labels/{model}/none")
     ),
 ]
+TABLE4 = [
+    *(f"{model}/wd" for model in ("inception", "alexnet", "mlp_3x512", "mlp_1x512")),
+    "inception/crop",
+    "inception/augment",
+]
+PARTIAL = [
+    f"labels_p{tenth / 10}/{model}/none"
+    for model in ("inception", "alexnet", "mlp_1x512")
+    for tenth in range(11)
+]
+LONGER = {
+    "learning_rate_decay": stated(0.999, "table 4, footnote, for its rows with cropping and augmentation"),
+    "epochs": guessed(400, "the footnote of table 4 says only 'more epochs'"),
+}
 FIG1A = ["true_labels", "random_labels", "shuffled_pixels", "random_pixels", "gaussian"]
+
+# Where weight decay keeps AlexNet from fitting random labels (table 4), and whether true labels are fitted there.
+DECAY_GRID = [
+    (0.0001, "weights"),
+    *(
+        (coefficient, on)
+        for on in ("weights", "hidden_linear")
+        for coefficient in (0.0005, 0.001, 0.002, 0.004)
+    ),
+]
+ABLATIONS = [
+    *(
+        ablation(
+            f"alexnet_decay_{coefficient:g}_{on}",
+            "From which weight decay on does AlexNet fail on random labels, as in table 4?",
+            true_and_random("alexnet", "wd"),
+            weight_decay=coefficient,
+            weight_decay_on=on,
+        )
+        for coefficient, on in DECAY_GRID
+        if (coefficient, on) != (0.004, "hidden_linear")  # the cells themselves
+    ),
+    *(
+        ablation(
+            f"decay_{coefficient:g}",
+            "Does it matter which 'default coefficient' of weight decay is meant?",
+            [*true_and_random("inception", "wd"), *true_and_random("mlp_1x512", "wd")],
+            weight_decay=coefficient,
+        )
+        for coefficient in (0.0001, 0.001)
+    ),
+    *(
+        ablation(
+            f"no_bn_learning_rate_{rate:g}",
+            "Does the Inception without batch normalisation train at larger learning rates?",
+            true_and_random("inception_no_bn"),
+            learning_rate=rate,
+        )
+        for rate in (0.05, 0.1)
+    ),
+    *(
+        ablation(
+            f"initialisation_{scheme}",
+            "Do the results depend on how weights are initialised?",
+            [cell for model in models for cell in true_and_random(model)],
+            initialisation=scheme,
+        )
+        for scheme, models in {
+            "glorot_uniform": ["inception", "inception_no_bn"],
+            "he_normal": ["alexnet", "mlp_1x512"],
+            "lecun_uniform": ["inception", "inception_no_bn", "alexnet", "mlp_1x512"],
+        }.items()
+    ),
+    ablation(
+        "no_local_response_norm",
+        "Does AlexNet need its local response normalisation?",
+        true_and_random("alexnet"),
+        architecture={"local_response_norm": False},
+    ),
+    ablation(
+        "batch_norm_affine",
+        "Does a trained scale and shift in batch normalisation, which today is usual, change the Inception?",
+        true_and_random("inception"),
+        architecture={"batch_norm_affine": True},
+    ),
+    # The crops of TensorFlow's tutorial, from which the paper's AlexNet is. For the Inception, whose number of
+    # parameters does not depend on the size; AlexNet has the paper's number at 28x28 alone.
+    ablation(
+        "crops_of_24",
+        "Does random cropping to 24x24 in place of 28x28, with 81 places in place of 25, change its effect?",
+        true_and_random("inception", "crop"),
+        input_size=24,
+    ),
+]
 
 SETTINGS: dict[str, Any] = {
     "results_dir": "results",
     "data_dir": None,
     "seeds": [0, 1, 2],
     "finished_only": False,
-    "hardware": {"device": "auto", "threads": 1, "checkpoint_seconds": 60},
+    "hardware": {"device": "auto", "cells_per_gpu": 1, "threads": 1, "checkpoint_seconds": 60},
     "datasets": {
         "cifar10": {
             "source": "official",
@@ -97,7 +205,15 @@ SETTINGS: dict[str, Any] = {
         "thresholds": [99.0, 99.9, 100.0],
     },
     "models": {
-        "inception": network(stated(0.1, "appendix A"), HE, COMMON_DECAY, ON_WEIGHTS),
+        "inception": network(
+            stated(0.1, "appendix A"),
+            HE,
+            COMMON_DECAY,
+            ON_WEIGHTS,
+            batch_norm_affine=inferred(
+                False, "with scale and shift there are more than 1,649,402 parameters"
+            ),
+        ),
         "inception_no_bn": network(
             guessed(0.01, "not in the paper; at 0.1 the network without batch normalisation does not train"),
             HE,
@@ -111,13 +227,29 @@ SETTINGS: dict[str, Any] = {
                 0.004, "TensorFlow's CIFAR-10 tutorial; with it random labels are not fitted, as in table 4"
             ),
             inferred("hidden_linear", "TensorFlow's CIFAR-10 tutorial"),
+            local_response_norm=stated(True, "appendix A; its constants are the tutorial's"),
         ),
         "mlp_3x512": network(stated(0.01, "appendix A"), GLOROT, COMMON_DECAY, ON_WEIGHTS),
         "mlp_1x512": network(stated(0.01, "appendix A"), GLOROT, COMMON_DECAY, ON_WEIGHTS),
     },
-    "overrides": [],
+    "overrides": [
+        {"cells": f"cifar10/random_labels/inception/{regularisers}", "set": LONGER}
+        for regularisers in ("crop", "augment")
+    ],
     "table1": {"cells": [f"cifar10/{cell}" for cell in TABLE1]},
+    "table4": {"cells": [f"cifar10/random_labels/{cell}" for cell in TABLE4]},
     "fig1a": {"cells": [f"cifar10/{corruption}/inception/none" for corruption in FIG1A]},
+    "fig1b": {"cells": [f"cifar10/{cell}" for cell in PARTIAL]},
+    "fig1c": {"cells": [f"cifar10/{cell}" for cell in PARTIAL]},
+    "fig2b": {"cells": [f"cifar10/true_labels/{model}/none" for model in ("inception", "inception_no_bn")]},
+    "memorisation": {
+        "cells": [
+            f"cifar10/labels_p{p}/{model}/none"
+            for model in ("inception", "alexnet", "mlp_1x512")
+            for p in (0.2, 0.5, 0.8)
+        ]
+    },
+    "ablations": ABLATIONS,
 }
 
 
@@ -127,17 +259,18 @@ def default_values(node: Any = SETTINGS) -> Any:
         return node.value
     if isinstance(node, dict):
         return {key: default_values(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [default_values(value) for value in node]
     return node
 
 
-def evidence(node: Any = SETTINGS, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Setting]:
-    """Every setting with evidence, by its path in the configuration."""
+def evidence(node: Any = SETTINGS, path: tuple[str | int, ...] = ()) -> dict[tuple[str | int, ...], Setting]:
+    """Every setting with evidence, by its path (keys, and places in lists) in the configuration."""
     if isinstance(node, Setting):
         return {path: node}
-    if isinstance(node, dict):
+    if isinstance(node, dict | list):
+        children = node.items() if isinstance(node, dict) else enumerate(node)
         return {
-            key: value
-            for name, child in node.items()
-            for key, value in evidence(child, (*path, name)).items()
+            key: value for name, child in children for key, value in evidence(child, (*path, name)).items()
         }
     return {}

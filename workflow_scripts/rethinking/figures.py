@@ -1,15 +1,15 @@
-"""Figures: one style, one way to write them, and a function for each of the paper's."""
+"""What the figures share: one style, one way to draw means over seeds, one way to write files."""
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
@@ -17,9 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from rethinking.files import UserError, atomic_path
+from rethinking.runs import Run, mean_curve
+from rethinking.statistics import CONFIDENCE
+from rethinking.titles import DATASET_TITLES, MODEL_TITLES
 
 STYLE = {
     **sns.axes_style("ticks"),
@@ -53,17 +55,8 @@ PAPER_LINE = {
 BAND = {"alpha": 0.25, "linewidth": 0}
 DIVERGED = {"marker": "x", "linestyle": "", "markersize": 7, "markeredgewidth": 1.5}
 PAPER_TITLE = "Zhang et al. (2017)"
-NOTE_WIDTH = 140  # characters of a line under a figure
-
-CURVE_COLUMNS = {"epoch": "int64", "step": "int64", "train_loss": "float64"}  # those plotted, of curve.csv
-
-
-@dataclass(frozen=True)
-class Run:
-    """One seed of a cell: ``curve`` has at least ``CURVE_COLUMNS`` and ends early if the seed diverged."""
-
-    curve: pd.DataFrame
-    diverged: bool
+WIDTH = 6.5  # inches: the text of a page
+NOTE_WIDTH = 128  # characters of a line under a figure
 
 
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:
@@ -79,88 +72,102 @@ def save(figure: Figure, paths: Iterable[str | Path]) -> None:
             figure.savefig(temporary, metadata=METADATA[path.suffix])
 
 
-@mpl.rc_context(STYLE)
-def plot_fig1a(
-    cells: Sequence[tuple[str, Sequence[Run]]],
-    paper: Mapping[str, np.ndarray],
-    steps_per_epoch: int,
-    note: str,
-) -> Figure:
-    """Figure 1a: training loss over epochs, one colour per cell, the paper's curve dashed beneath ours.
-
-    Args:
-        cells: (name without seed, its runs) in the order of the legend; a cell may have no runs.
-        paper: corruption -> (n, 2) thousand steps and training loss in nats, at least one.
-        steps_per_epoch: of the paper's runs. Where ours have as many, an axis on top counts steps.
-        note: data, scale and seeds of our runs, printed under the axes.
-    """
-    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
-    axes = figure.subplots()
-    all_runs = [run for _, runs in cells for run in runs]
-    thousand_steps = steps_per_epoch / 1000
-
-    last_epoch = max((run.curve.epoch.max() for run in all_runs), default=0)
-    paper_epochs = max(curve[:, 0].max() for curve in paper.values()) / thousand_steps
-    paper_loss = max(curve[:, 1].max() for curve in paper.values())
-    loss = max([paper_loss, *(run.curve.train_loss.max() for run in all_runs)])
-    axes.set(xlabel="epoch", ylabel="training loss (nats)", xlim=(0, last_epoch or paper_epochs))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
-    # A run that is about to diverge must not flatten the others.
-    axes.set_ylim(0, 1.03 * min(loss, 1.5 * paper_loss))
-
-    lines = []
-    labels = short_labels([name for name, _ in cells])
-    for (name, runs), label, colour, marker in zip(cells, labels, cycle(COLOURS), cycle(MARKERS)):
-        published = paper.get(name.split("/")[1])
-        if published is not None:
-            axes.plot(
-                published[:, 0] / thousand_steps, published[:, 1], color=colour, marker=marker, **PAPER_LINE
-            )
-        plot_runs(axes, runs, "train_loss", colour, marker)
-        lines.append(Line2D([], [], color=colour, marker=marker, label=label))
-
-    on_top = {steps_in_epoch(run.curve) for run in all_runs} - {None} == {steps_per_epoch}
-    if on_top:
-        convert = (lambda epochs: epochs * thousand_steps, lambda steps: steps / thousand_steps)
-        axes.secondary_xaxis("top", functions=convert).set_xlabel("thousand steps")
-    sns.despine(figure, top=not on_top)
-    figure.legend(handles=lines + style_legend(cells), loc="outside right upper")
-    # A label of the whole figure is something that the layout keeps room for.
-    wrapped = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in note.splitlines())
-    figure.supxlabel(wrapped, x=0.01, ha="left", fontsize="x-small", color=GREY, parse_math=False)
-    return figure
+# ---- lines
 
 
 def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, marker: str) -> None:
-    """Draw a column of the curves of one cell: mean and range of the finished seeds, each diverged seed by itself."""
-    finished = [run.curve for run in runs if not run.diverged]
-    if finished:
-        values = pd.concat(finished).groupby("epoch")[column]
-        mean = values.mean()
-        axes.plot(mean.index, mean, color=colour, marker=marker, **OUR_LINE)
-        if len(finished) > 1:
-            axes.fill_between(mean.index, values.min(), values.max(), color=colour, **BAND)
+    """Draw a column of the curves of one cell: mean and interval of the finished seeds, each diverged seed by itself."""
+    curve = mean_curve(runs, column)
+    if len(curve):
+        plot_mean(axes, curve.epoch, curve["mean"], curve.ci, color=colour, marker=marker, **OUR_LINE)
     for run in runs:
         if run.diverged:
+            left, (_, top) = axes.get_xlim()[0], axes.get_ylim()
             # Values above the axes are drawn on their edge, where the last of them can be marked.
-            values = run.curve[column].clip(upper=axes.get_ylim()[1])
+            values = run.curve[column].clip(upper=top)
             axes.plot(run.curve.epoch, values, color=colour)
-            axes.plot(run.curve.epoch.iloc[-1], values.iloc[-1], color=colour, **DIVERGED, clip_on=False)
+            end = (run.curve.epoch.iloc[-1], values.iloc[-1]) if len(values) else (left, top)
+            axes.plot(*end, color=colour, **DIVERGED, clip_on=False)
 
 
-def style_legend(cells: Sequence[tuple[str, Sequence[Run]]]) -> list[Artist]:
-    """What line styles mean, as far as they occur."""
-    finished = [sum(not run.diverged for run in runs) for _, runs in cells]
-    several = max(finished) > 1
+def plot_mean(axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, **line: object) -> None:
+    """A line of means and, where there are half widths, the band of their intervals."""
+    axes.plot(x, mean, **line)
+    if half_width.notna().any():
+        axes.fill_between(x, mean - half_width, mean + half_width, color=line["color"], **BAND)
+
+
+def plot_over_p(axes: Axes, points: pd.DataFrame, column: str, colour: Colour, marker: str) -> None:
+    """A network's values over the label corruption p, the paper's dashed beneath.
+
+    Args:
+        axes: where to draw.
+        points: one row per ``p`` with ``column``, ``{column}_ci`` and ``paper_{column}``; a line
+            breaks where its value is missing.
+        column: what to draw.
+        colour: of the lines.
+        marker: of the lines.
+    """
+    published = points[points[f"paper_{column}"].notna()]
+    if len(published):
+        every_point = PAPER_LINE | {"markevery": None}
+        axes.plot(published.p, published[f"paper_{column}"], color=colour, marker=marker, **every_point)
+    mean, half_width = points[column], points[f"{column}_ci"]
+    plot_mean(axes, points.p, mean, half_width, color=colour, marker=marker, markersize=5)
+    # A band needs two neighbours; these are also seen at a point that has none.
+    axes.vlines(points.p, mean - half_width, mean + half_width, color=colour, linewidth=0.8)
+
+
+# ---- legends, labels and notes
+
+
+def style_legend(ours: bool, several: bool, diverged: bool, paper: bool = True) -> list[Artist]:
+    """What line styles mean, as far as they occur; ``several`` is whether means are over several seeds."""
     entries: list[Artist] = []
-    if any(finished):
+    if ours:
         label = "ours, mean over seeds" if several else "ours"
         entries.append(Line2D([], [], color=GREY, marker="o", **OUR_LINE, label=label))
     if several:
-        entries.append(Patch(**BAND, color=GREY, label="ours, lowest to highest"))
-    if any(run.diverged for _, runs in cells for run in runs):
+        entries.append(Patch(**BAND, color=GREY, label=f"ours, {CONFIDENCE:.0%} interval"))
+    if diverged:
         entries.append(Line2D([], [], color=GREY, **DIVERGED, label="ours, diverged"))
-    return [*entries, Line2D([], [], color=GREY, marker="o", **PAPER_LINE, label=PAPER_TITLE)]
+    if paper:
+        entries.append(Line2D([], [], color=GREY, marker="o", **PAPER_LINE, label=PAPER_TITLE))
+    return entries
+
+
+def runs_legend(runs: Mapping[str, Sequence[Run]], paper: bool = True) -> list[Artist]:
+    """:func:`style_legend` of figures drawn by :func:`plot_runs`."""
+    finished = [sum(not run.diverged for run in some) for some in runs.values()]
+    diverged = any(run.diverged for some in runs.values() for run in some)
+    return style_legend(any(finished), max(finished, default=0) > 1, diverged, paper)
+
+
+def legend_above(figure: Figure, lines: Sequence[Artist], styles: Sequence[Artist]) -> None:
+    """A legend above all panels: what lines are in its first column, what their styles mean in the others."""
+    height = max(2, len(lines))
+    columns = 1 + math.ceil(len(styles) / height)
+    blank = [Line2D([], [], linestyle="", label="")] * (columns * height)
+    handles = [*lines, *blank][:height] + [*styles, *blank][: height * (columns - 1)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+
+
+def line_styles(names: Iterable[Any]) -> dict[Any, tuple[Colour, str]]:
+    """Colour and marker of each name, in order."""
+    return dict(zip(names, zip(cycle(COLOURS), cycle(MARKERS), strict=False), strict=False))
+
+
+def network_titles(networks: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
+    """What to call networks, (data set, model, regularisers) -> title; data sets are named where several occur."""
+    networks = list(dict.fromkeys(networks))
+    several = len({dataset for dataset, _, _ in networks}) > 1
+    titles = {}
+    for dataset, model, regularisers in networks:
+        parts = [MODEL_TITLES[model]]
+        parts += [regularisers] if regularisers != "none" else []
+        parts += [DATASET_TITLES[dataset]] if several else []
+        titles[dataset, model, regularisers] = ", ".join(parts)
+    return titles
 
 
 def short_labels(names: Sequence[str]) -> list[str]:
@@ -170,7 +177,8 @@ def short_labels(names: Sequence[str]) -> list[str]:
     return [", ".join(part[i].replace("_", " ") for i in varying) for part in parts]
 
 
-def steps_in_epoch(curve: pd.DataFrame) -> float | None:
-    """Steps of one epoch of a run; None if it did not get through one."""
-    last = curve.iloc[-1]
-    return last.step / last.epoch if last.epoch else None
+def add_note(figure: Figure, note: str) -> None:
+    """Print data, scale and seeds under the axes, line by line."""
+    wrapped = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in note.splitlines())
+    # A label of the whole figure is something that the layout keeps room for.
+    figure.supxlabel(wrapped, x=0.01, ha="left", fontsize="x-small", color=GREY, parse_math=False)

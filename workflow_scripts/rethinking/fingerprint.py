@@ -2,16 +2,18 @@
 
 Snakemake re-runs a job when its params change but does not look into imported modules.
 A job's params therefore carry a hash over the syntax trees of the library modules that its
-numbers come from, without comments, docstrings and formatting.
+numbers come from, without comments, docstrings and formatting. A result says which modules
+these were and the hash of each, so that one can tell which of them was edited since.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from rethinking.models import MODELS
 
@@ -32,29 +34,58 @@ NEUTRAL = {
 }
 
 
+def cell_code(model: str) -> dict[str, str]:
+    """The modules behind a trained network (training and that network's own), with a hash of each."""
+    return module_hashes("rethinking.training", f"rethinking.models.{MODELS[model][0]}")
+
+
+def data_code() -> dict[str, str]:
+    """The modules behind a prepared data set, with a hash of each."""
+    return module_hashes("rethinking.readers")
+
+
 def cell_fingerprint(model: str) -> str:
-    """Fingerprint of the code behind a trained network: training and that network's own module."""
-    return fingerprint("rethinking.training", f"rethinking.models.{MODELS[model][0]}")
+    """Fingerprint of the code behind a trained network."""
+    return combined(cell_code(model))
 
 
-@cache
 def fingerprint(*modules: str) -> str:
-    """Hash of modules and of all library modules that they import, 16 hexadecimal digits.
+    """Fingerprint of modules, by their dotted names, and of all library modules that they import."""
+    return combined(module_hashes(*modules))
+
+
+def combined(hashes: Mapping[str, str]) -> str:
+    """One hash over the hashes of several modules, 16 hexadecimal digits."""
+    return digest(sorted(hashes.items()))[:16]
+
+
+def module_hashes(*modules: str) -> dict[str, str]:
+    """Modules and all library modules that they import, each with a hash of 12 hexadecimal digits.
 
     Args:
         modules: dotted names, e.g. ``rethinking.training``.
     """
-    found: set[str] = set()
+    found: dict[str, str] = {}
     pending = list(modules)
     while pending:
         name = pending.pop()
         if name not in found and name not in NEUTRAL:
-            found.add(name)
-            pending += imports(name)
-    digest = hashlib.sha256()
-    for name in sorted(found):
-        digest.update(f"{name}\0{ast.dump(normalised(name))}\0".encode())
-    return digest.hexdigest()[:16]
+            found[name], imported = examine(name)
+            pending += imported
+    return dict(sorted(found.items()))
+
+
+@cache
+def examine(name: str) -> tuple[str, frozenset[str]]:
+    """The hash of one module and the library modules that it imports."""
+    tree = ast.parse(source(name).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = node.body[1:]
+    return digest(plain(tree))[:12], frozenset(imports(tree))
 
 
 def source(name: str) -> Path:
@@ -63,22 +94,22 @@ def source(name: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-@cache
-def normalised(name: str) -> ast.Module:
-    """A module's syntax tree without docstrings; comments and formatting are not in it anyway."""
-    tree = ast.parse(source(name).read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node) is not None
-        ):
-            node.body = node.body[1:]
-    return tree
+def plain(node: Any) -> Any:
+    """A syntax tree as nested lists, without empty fields: versions of Python differ in which of them there are."""
+    if isinstance(node, ast.AST):
+        fields = [(key, value) for key, value in ast.iter_fields(node) if value is not None and value != []]
+        return [type(node).__name__, *((key, plain(value)) for key, value in fields)]
+    return [plain(item) for item in node] if isinstance(node, list) else node
 
 
-def imports(name: str) -> Iterator[str]:
+def digest(value: Any) -> str:
+    """SHA-256 of a value's representation."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
     """The library modules that a module imports."""
-    for node in ast.walk(normalised(name)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             candidates = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

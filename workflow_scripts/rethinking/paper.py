@@ -40,6 +40,54 @@ def regularisers(row: dict[str, Any]) -> str:
     return "+".join(name for name, column in columns.items() if row[column]) or "none"
 
 
+def table4() -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Table 4: training accuracy on random labels of CIFAR-10, in percent.
+
+    Returns:
+        (corruption, model, regularisers), as in cell names -> ``train_accuracy``, None where there is no
+        number; ``note``, what the paper says beside it, or None; and ``online``, whether it is measured
+        on the augmented images of the training batches (footnote).
+    """
+    names = {"weight decay": "wd", "random cropping": "crop", "augmentation": "augment"}
+    return {
+        ("random_labels", row["model"], names[row["regularizer"].split(":")[0]]): {
+            "train_accuracy": row["train_accuracy"],
+            "note": row.get("note"),
+            "online": row.get("note", "").startswith("online"),
+        }
+        for row in read("zhang2017")["table4"]
+    }
+
+
+def accuracies() -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Tables 1 and 4, as far as they are measured on images without augmentation, in the form of :func:`table4`."""
+    return table1() | {key: row for key, row in table4().items() if not row["online"]}
+
+
+def sizes() -> dict[tuple[str, str], dict[str, int]]:
+    """Parameters of the networks and training images of the data sets.
+
+    Returns:
+        (data set, model), as in cell names -> ``parameters`` and ``train_images``.
+    """
+    # Batch normalisation has no parameters here, so both Inceptions have the number of the one that is listed.
+    names = {
+        "Inception (small)": ("inception", "inception_no_bn"),
+        "AlexNet (small)": ("alexnet",),
+        "MLP 3x512": ("mlp_3x512",),
+        "MLP 1x512": ("mlp_1x512",),
+        "Inception V3": ("inception_v3",),
+    }
+    return {
+        (row["dataset"].replace("-", "").lower(), model): {
+            "parameters": row["params"],
+            "train_images": row["n_train"],
+        }
+        for row in read("zhang2017")["sizes"]
+        for model in names.get(row["model"], ())
+    }
+
+
 def curve(name: str) -> np.ndarray:
     """A curve read off the vector graphics of figures 1 and 2b, float64 (n, 2): x and y.
 
@@ -50,6 +98,23 @@ def curve(name: str) -> np.ndarray:
         KeyError: there is no such curve.
     """
     return np.array(read("figures")["curves"][name])
+
+
+def curves(figure: str) -> dict[str, np.ndarray]:
+    """All curves of a figure, by what follows the figure in their names; for the rest see :func:`curve`.
+
+    Our names stand for networks. Thousand steps are turned into epochs, fractions of figure 2b into percent.
+    """
+    found = {}
+    for name in read("figures")["curves"]:
+        if name.startswith(f"{figure}_"):
+            points = curve(name)
+            if figure in ("fig1a", "fig2b"):
+                points[:, 0] *= 1000 / steps_per_epoch()
+            if figure == "fig2b":
+                points[:, 1] *= 100
+            found[name.removeprefix(f"{figure}_").replace("inception_wo_bn", "inception_no_bn")] = points
+    return found
 
 
 def steps_per_epoch() -> int:

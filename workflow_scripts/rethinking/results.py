@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from rethinking.cells import Cell
 from rethinking.corruption import CorruptedData
 from rethinking.files import atomic_path, write_json, write_text
+from rethinking.fingerprint import cell_code, combined
 from rethinking.models import parameter_count
 from rethinking.settings import CellSettings
 from rethinking.training import TrainedCell, percent_equal
@@ -32,9 +33,12 @@ def write_cell(
     data_manifest: dict[str, Any],
     trained: TrainedCell,
     device: torch.device,
-    fingerprint: str,
+    code: dict[str, Any],
 ) -> None:
-    """Write a cell's five files into ``folder``; ``summary.json`` comes last."""
+    """Write a cell's five files into ``folder``; ``summary.json`` comes last.
+
+    ``data_manifest`` is that of the prepared data set, ``code`` is from :func:`running_code`.
+    """
     write_text(folder / "curve.csv", pd.DataFrame(trained.curve).to_csv(index=False))
     write_text(folder / "memorisation.csv", pd.DataFrame(trained.memorisation).to_csv(index=False))
     with atomic_path(folder / "weights.safetensors") as path:
@@ -56,7 +60,7 @@ def write_cell(
     write_json(
         folder / "summary.json",
         summarise(cell, settings, data, trained)
-        | {"data": data_manifest, "provenance": provenance(settings, cell, device, fingerprint)},
+        | {"data": data_manifest, "provenance": provenance(settings, cell, device, code)},
     )
 
 
@@ -102,19 +106,29 @@ def first_epoch(epochs: pd.DataFrame, reached: pd.Series) -> int | None:
     return int(epochs.epoch[reached].iloc[0]) if reached.any() else None
 
 
-def provenance(settings: CellSettings, cell: Cell, device: torch.device, fingerprint: str) -> dict[str, Any]:
+def provenance(
+    settings: CellSettings, cell: Cell, device: torch.device, code: dict[str, Any]
+) -> dict[str, Any]:
     """What produced a cell: enough to make it again."""
     return {
         "settings": settings.model_dump(),
         "seed": cell.seed,
-        "git_commit": git_commit(),
-        "code_fingerprint": fingerprint,
+        **code,
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def running_code(model: str) -> dict[str, Any]:
+    """What a process that trains a network runs: commit, fingerprint and the hash of each module behind the numbers.
+
+    Asked for when it starts, because the files can be edited while it trains.
+    """
+    hashes = cell_code(model)
+    return {"git_commit": git_commit(), "code_fingerprint": combined(hashes), "code": hashes}
 
 
 def git_commit() -> str | None:

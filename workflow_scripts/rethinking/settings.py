@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform"]
 WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
+Architecture = dict[Literal["batch_norm_affine", "local_response_norm"], bool]
 
 
 class Strict(BaseModel):
@@ -44,6 +45,12 @@ class CellSettings(Strict):
         Initialisation,
         Field(description="Initial weights: glorot_uniform, he_normal or lecun_uniform (torch's default)."),
     ]
+    architecture: Annotated[
+        Architecture,
+        Field(
+            description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation) and local_response_norm (of alexnet)."
+        ),
+    ] = {}
     precision: Annotated[
         Precision,
         Field(

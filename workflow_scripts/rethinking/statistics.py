@@ -29,3 +29,13 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tu
         return mean, math.nan
     standard_error = float(np.std(values, ddof=1)) / math.sqrt(n)
     return mean, float(stats.t.ppf((1 + confidence) / 2, n - 1)) * standard_error
+
+
+def rank_correlation(values: Sequence[float]) -> float:
+    """Spearman's rank correlation of values with their order: 1 if they only rise, -1 if they only fall.
+
+    Ties share their mean rank. nan for fewer than two values or if all are equal.
+    """
+    if len(set(values)) < 2:
+        return math.nan
+    return float(np.corrcoef(stats.rankdata(values), np.arange(len(values)))[0, 1])

@@ -15,6 +15,7 @@ from rethinking.statistics import mean_interval
 from rethinking.titles import DATASET_TITLES
 
 # Nullable integers, as a row without results has neither parameters nor epochs.
+# Table 1:
 COLUMNS = {
     "model": "str",
     "corruption": "str",
@@ -31,6 +32,24 @@ COLUMNS = {
     "paper_test_accuracy": "float64",
     "train_accuracy_online": "float64",
     "best_test_accuracy": "float64",
+    "epochs": "Int64",
+    "dataset": "str",
+    "data": "str",
+}
+TABLE4_COLUMNS = {
+    "model": "str",
+    "corruption": "str",
+    "regularisers": "str",
+    "parameters": "Int64",
+    "seeds": "Int64",
+    "diverged": "Int64",
+    "diverged_at": "str",
+    "train_accuracy": "float64",
+    "train_accuracy_ci": "float64",
+    "train_accuracy_online": "float64",
+    "train_accuracy_online_ci": "float64",
+    "paper_train_accuracy": "float64",
+    "paper_note": "str",
     "epochs": "Int64",
     "dataset": "str",
     "data": "str",
@@ -93,17 +112,20 @@ def read_columns(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
 def aggregate_accuracy(
     cells: Sequence[str],
     summaries: Iterable[Mapping[str, Any]],
-    paper: Mapping[tuple[str, str, str], Mapping[str, float]],
+    paper: Mapping[tuple[str, str, str], Mapping[str, Any]],
+    columns: Mapping[str, str] = COLUMNS,
 ) -> pd.DataFrame:
     """Mean accuracies of each cell over its seeds, beside the paper's.
 
     Args:
         cells: names without seeds, in the order of the rows.
         summaries: contents of ``summary.json`` of any of their seeds; other cells are left out.
-        paper: (corruption, model, regularisers) -> accuracies, as :func:`rethinking.paper.table1` has them.
+        paper: (corruption, model, regularisers) -> accuracies, as :func:`rethinking.paper.table1` and
+            :func:`rethinking.paper.table4` have them.
+        columns: those of the table, :data:`COLUMNS` or :data:`TABLE4_COLUMNS`.
 
     Returns:
-        One row per name, also where no seed of it is there, with :data:`COLUMNS`. Accuracies are
+        One row per name, also where no seed of it is there, with these columns. Accuracies are
         percentages, averaged over the seeds that did not diverge; ``*_ci`` is the half width of their
         interval (see :func:`rethinking.statistics.mean_interval`). ``train_accuracy`` is measured on
         the final network over its whole training set, ``train_accuracy_online`` over the batches of
@@ -112,19 +134,25 @@ def aggregate_accuracy(
     Raises:
         UserError: a name is none, or seeds of one cell differ in network, data or schedule.
     """
-    seeds = defaultdict(list)
+    seeds = by_name(summaries)
+    rows = [aggregate_cell(name, seeds.get(name, []), paper) for name in cells]
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+
+
+def by_name(summaries: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The summaries of each cell by its name without the seed, in the order of the seeds."""
+    found = defaultdict(list)
     for summary in sorted(summaries, key=lambda summary: Cell.parse(summary["cell"])):
-        seeds[Cell.parse(summary["cell"]).name].append(summary)
-    rows = [aggregate_cell(name, seeds[name], paper) for name in cells]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+        found[Cell.parse(summary["cell"]).name].append(summary)
+    return dict(found)
 
 
 def aggregate_cell(
     name: str,
     summaries: Sequence[Mapping[str, Any]],
-    paper: Mapping[tuple[str, str, str], Mapping[str, float]],
+    paper: Mapping[tuple[str, str, str], Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """One row of :func:`aggregate_accuracy`."""
+    """One row of :func:`aggregate_accuracy`, with the columns of all tables."""
     Cell.from_name(name, seed=0)
     dataset, corruption, model, regularisers = name.split("/")
     published = paper.get((corruption, model, regularisers), {})
@@ -136,6 +164,7 @@ def aggregate_cell(
 
     train, train_ci = mean("train_accuracy")
     test, test_ci = mean("test_accuracy")
+    online, online_ci = mean("train_accuracy_online")
     return {
         "model": model,
         "corruption": corruption,
@@ -150,7 +179,9 @@ def aggregate_cell(
         "test_accuracy": test,
         "test_accuracy_ci": test_ci,
         "paper_test_accuracy": published.get("test_accuracy"),
-        "train_accuracy_online": mean("train_accuracy_online")[0],
+        "train_accuracy_online": online,
+        "train_accuracy_online_ci": online_ci,
+        "paper_note": published.get("note"),
         "best_test_accuracy": mean("best_test_accuracy")[0],
         "epochs": shared(
             name, "epochs", [summary["provenance"]["settings"]["epochs"] for summary in summaries]

@@ -95,7 +95,8 @@ def train_cell(
     # ---- network and optimiser
     set_precision(settings.precision, device)
     channels = data.train_images.shape[1]
-    model = build_model(cell.model, (channels, settings.input_size, settings.input_size), data.num_classes)
+    shape = (channels, settings.input_size, settings.input_size)
+    model = build_model(cell.model, shape, data.num_classes, **settings.architecture)
     generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
     initialise(model, settings.initialisation, generator)
     model = model.to(device, memory_format=memory_layout(model))

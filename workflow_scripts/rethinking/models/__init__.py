@@ -8,6 +8,7 @@ the code behind another.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rethinking.files import UserError
@@ -23,26 +24,41 @@ MODELS = {
     "mlp_3x512": ("mlp", "mlp_3x512"),
     "mlp_1x512": ("mlp", "mlp_1x512"),
 }
+# name -> options of its architecture; without them a network is the paper's
+OPTIONS = {"inception": ("batch_norm_affine",), "alexnet": ("local_response_norm",)}
 
 
-def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, **options: bool) -> nn.Module:
     """Build a network with torch's default initial weights (see ``initialisation`` for the others).
 
     Args:
         name: one of ``MODELS``.
         image_shape: (channels, height, width) as the network sees it, i.e. after cropping.
         num_classes: number of logits.
+        options: some of ``OPTIONS[name]``: ``batch_norm_affine`` gives the batch normalisation a scale and a
+            shift that are trained, ``local_response_norm=False`` leaves that normalisation out.
 
     Returns:
         A module that maps (batch, channels, height, width) to (batch, num_classes) logits.
 
     Raises:
-        UserError: there is no network of that name.
+        UserError: there is no network of that name, or it has no such option.
     """
     if name not in MODELS:
         raise UserError(f"unknown model '{name}'; known: {', '.join(MODELS)}")
+    check_options(name, options)
     module, function = MODELS[name]
-    return getattr(importlib.import_module(f"rethinking.models.{module}"), function)(image_shape, num_classes)
+    build = getattr(importlib.import_module(f"rethinking.models.{module}"), function)
+    return build(image_shape, num_classes, **options)
+
+
+def check_options(name: str, options: Iterable[str]) -> None:
+    """Raise a UserError if the architecture of the network ``name`` lacks one of these options."""
+    known = OPTIONS.get(name, ())
+    for option in options:
+        if option not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise UserError(f"the network '{name}' has no option '{option}'; {has}")
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -57,16 +57,23 @@ class _Normalise(torch.autograd.Function):
 class AlexNet(nn.Module):
     """Two of (5x5 convolution, ReLU, max-pool, local response norm), then linear 384, 192, classes.
 
-    1,387,786 parameters on 28x28x3 images (table 1). The widths follow from that number; the
-    constants of the normalisation are those of TensorFlow's CIFAR-10 tutorial (inferred).
+    1,387,786 parameters on 28x28x3 images (table 1), with or without the normalisation, which has
+    none. The widths follow from that number; the constants of the normalisation are those of
+    TensorFlow's CIFAR-10 tutorial (inferred).
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], num_classes: int, local_response_norm: bool
+    ) -> None:
         super().__init__()
         channels, height, width = image_shape
+
+        def norm() -> nn.Module:
+            return LocalResponseNorm(64) if local_response_norm else nn.Identity()
+
         self.features = nn.Sequential(
-            SameConv2d(channels, 64, 5), nn.ReLU(), SameMaxPool2d(), LocalResponseNorm(64),
-            SameConv2d(64, 64, 5), nn.ReLU(), SameMaxPool2d(), LocalResponseNorm(64),
+            SameConv2d(channels, 64, 5), nn.ReLU(), SameMaxPool2d(), norm(),
+            SameConv2d(64, 64, 5), nn.ReLU(), SameMaxPool2d(), norm(),
         )  # fmt: skip
         quarter = (-(-height // 4)) * (-(-width // 4))
         self.classifier = nn.Sequential(
@@ -81,6 +88,8 @@ class AlexNet(nn.Module):
         return self.classifier(self.features(x))
 
 
-def alexnet(image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+def alexnet(
+    image_shape: tuple[int, int, int], num_classes: int, local_response_norm: bool = True
+) -> nn.Module:
     """The small AlexNet."""
-    return AlexNet(image_shape, num_classes)
+    return AlexNet(image_shape, num_classes, local_response_norm)

@@ -1,32 +1,35 @@
 """The small Inception of the paper's figure 3, with and without batch normalisation."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from rethinking.models.layers import SameConv2d, SameMaxPool2d
 
+# number of channels -> the layers between a convolution and its ReLU
+Norm = Callable[[int], list[nn.Module]]
+
 
 class ConvModule(nn.Sequential):
     """Convolution, batch normalisation (optional), ReLU.
 
-    The convolution keeps its bias and the normalisation has no parameters: only so does
-    the paper's count of 1,649,402 come out, for both variants (inferred).
+    The convolution keeps its bias and the paper's normalisation has no parameters: only so does
+    its count of 1,649,402 come out, with and without normalisation (inferred).
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int, batch_norm: bool
-    ) -> None:
-        norm = [nn.BatchNorm2d(out_channels, affine=False)] if batch_norm else []
-        super().__init__(SameConv2d(in_channels, out_channels, kernel, stride), *norm, nn.ReLU())
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, norm: Norm) -> None:
+        convolution = SameConv2d(in_channels, out_channels, kernel, stride)
+        super().__init__(convolution, *norm(out_channels), nn.ReLU())
 
 
 class InceptionModule(nn.Module):
     """1x1 and 3x3 convolution modules side by side, concatenated over channels."""
 
-    def __init__(self, in_channels: int, narrow: int, wide: int, batch_norm: bool) -> None:
+    def __init__(self, in_channels: int, narrow: int, wide: int, norm: Norm) -> None:
         super().__init__()
-        self.conv1x1 = ConvModule(in_channels, narrow, 1, 1, batch_norm)
-        self.conv3x3 = ConvModule(in_channels, wide, 3, 1, batch_norm)
+        self.conv1x1 = ConvModule(in_channels, narrow, 1, 1, norm)
+        self.conv3x3 = ConvModule(in_channels, wide, 3, 1, norm)
         self.out_channels = narrow + wide
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,9 +40,9 @@ class InceptionModule(nn.Module):
 class DownsampleModule(nn.Module):
     """3x3 convolution module and 3x3 max-pooling, both with stride 2, concatenated."""
 
-    def __init__(self, in_channels: int, wide: int, batch_norm: bool) -> None:
+    def __init__(self, in_channels: int, wide: int, norm: Norm) -> None:
         super().__init__()
-        self.conv3x3 = ConvModule(in_channels, wide, 3, 2, batch_norm)
+        self.conv3x3 = ConvModule(in_channels, wide, 3, 2, norm)
         self.pool = SameMaxPool2d()
         self.out_channels = in_channels + wide
 
@@ -58,15 +61,15 @@ class Inception(nn.Module):
         (176, 160), (176, 160),
     )  # fmt: skip
 
-    def __init__(self, image_shape: tuple[int, int, int], num_classes: int, batch_norm: bool) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], num_classes: int, norm: Norm) -> None:
         super().__init__()
-        layers: list[nn.Module] = [ConvModule(image_shape[0], 96, 3, 1, batch_norm)]
+        layers: list[nn.Module] = [ConvModule(image_shape[0], 96, 3, 1, norm)]
         channels = 96
         for widths in self.MODULES:
             module = (
-                DownsampleModule(channels, widths, batch_norm)
+                DownsampleModule(channels, widths, norm)
                 if isinstance(widths, int)
-                else InceptionModule(channels, *widths, batch_norm)
+                else InceptionModule(channels, *widths, norm)
             )
             layers.append(module)
             channels = module.out_channels
@@ -79,11 +82,15 @@ class Inception(nn.Module):
         return self.classifier(self.features(x).mean(dim=(2, 3)))
 
 
-def inception(image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """The small Inception with batch normalisation."""
-    return Inception(image_shape, num_classes, batch_norm=True)
+def inception(
+    image_shape: tuple[int, int, int], num_classes: int, batch_norm_affine: bool = False
+) -> nn.Module:
+    """The small Inception with batch normalisation; affine adds a trained scale and shift per channel."""
+    return Inception(
+        image_shape, num_classes, lambda channels: [nn.BatchNorm2d(channels, affine=batch_norm_affine)]
+    )
 
 
 def inception_no_bn(image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """The small Inception without batch normalisation."""
-    return Inception(image_shape, num_classes, batch_norm=False)
+    return Inception(image_shape, num_classes, lambda channels: [])

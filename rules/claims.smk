@@ -1,0 +1,41 @@
+# The paper's claims, held against the trained networks.
+
+import os
+
+
+localrules:
+    check_claims,
+
+
+# Of all tables and figures, on the data set of the first: table 1 if it has cells.
+ALL_CELLS = CONFIG.cells(*CONFIG.results)
+CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset == ALL_CELLS[0].dataset]
+
+
+def claim_files(filename):
+    """That file of every cell and seed; only finished cells if the config says so."""
+    files = [f"{RESULTS}/cells/{cell}/{filename}" for cell in CLAIM_CELLS]
+    return [file for file in files if not CONFIG.finished_only or os.path.exists(file)]
+
+
+rule check_claims:
+    input:
+        summaries=claim_files("summary.json"),
+        curves=claim_files("curve.csv"),
+        memorisation=claim_files("memorisation.csv"),
+    output:
+        csv=f"{RESULTS}/claims.csv",
+        markdown=f"{RESULTS}/claims.md",
+    log:
+        f"{RESULTS}/logs/check_claims.log",
+    params:
+        # Names and not files, which are too many for a command line.
+        root=f"{RESULTS}/cells",
+        cells=list(dict.fromkeys(cell.name for cell in CLAIM_CELLS)),
+        seeds=CONFIG.seeds,
+        code=fingerprint("rethinking.claims.report"),
+    message:
+        "Checking the paper's claims"
+    shell:
+        "exec python -m check_claims --cells-root {params.root:q} --cells {params.cells:q}"
+        " --seeds {params.seeds} --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"

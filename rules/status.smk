@@ -1,0 +1,13 @@
+# What is done and what is left, on the terminal.
+
+
+rule status:
+    log:
+        f"{RESULTS}/logs/status.log",
+    localrule: True
+    params:
+        config=CONFIG.model_dump_json(),
+    message:
+        "Reading the state of the cells in {RESULTS}"
+    shell:
+        "exec python -m report_status --config {params.config:q} 2> {log:q}"

@@ -1,0 +1,248 @@
+"""Compute the numbers of claims.csv anew, from summary.json and the CSVs of the cells alone, and compare.
+
+    python tests/recompute_claims.py results
+
+It shares no code with the workflow: cells and formulas are written out here as the predicates have them in words.
+"""
+
+import json
+import math
+import sys
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+FIVE = ["inception", "inception_no_bn", "alexnet", "mlp_3x512", "mlp_1x512"]
+THREE = ["inception", "alexnet", "mlp_1x512"]
+LEVELS = ["true_labels"] + [f"labels_p0.{tenth}" for tenth in range(1, 10)] + ["random_labels"]
+
+
+class Net:
+    """The files of one network."""
+
+    def __init__(self, folder):
+        self.summary = json.loads((folder / "summary.json").read_text())
+        vars(self).update(self.summary)
+        self.curve = self.memorisation = None
+        path = folder / "memorisation.csv"
+        if self.status != "diverged":  # there is nothing to be read off what ends early
+            self.curve = pd.read_csv(folder / "curve.csv").query("epoch > 0").set_index("epoch")
+            self.memorisation = pd.read_csv(path).set_index("epoch") if path.exists() else None
+
+    @property
+    def chance(self):
+        return 100 / self.summary["data"]["num_classes"]
+
+    @property
+    def gap(self):
+        return self.train_accuracy - self.test_accuracy
+
+    def below(self, share):
+        """First epoch with a training loss below a share of that of guessing."""
+        bound = share * math.log(self.summary["data"]["num_classes"])
+        return (self.curve.train_loss < bound).pipe(lambda below: below[below].index[0])
+
+    @property
+    def fitted(self):
+        return self.curve.query("train_accuracy >= 99").index[0]
+
+    @property
+    def falls(self):
+        steps = self.curve.test_accuracy.diff().dropna()
+        return -steps[steps < 0].sum() / len(steps)
+
+    def lead(self, epoch):
+        row = self.memorisation.loc[epoch]
+        return row.changed_accuracy_true - row.changed_accuracy_given
+
+
+@cache
+def load(folder):
+    return Net(folder)
+
+
+def settings_changed(a, b):
+    ours, theirs = a.provenance["settings"], b.provenance["settings"]
+    return len([key for key in set(ours) & set(theirs) if ours[key] != theirs[key] and key != "thresholds"])
+
+
+def spearman(values):
+    ranks = pd.Series(values, dtype=float).rank()
+    return math.nan if ranks.isna().any() else ranks.corr(pd.Series(range(len(values)), dtype=float))
+
+
+def bare(corruption, networks):
+    return [[f"{corruption}/{network}/none"] for network in networks]
+
+
+def both(networks, here="random_labels", there="true_labels"):
+    return [[f"{here}/{network}/none", f"{there}/{network}/none"] for network in networks]
+
+
+def levels(networks):
+    return [[f"{level}/{network}/none" for level in LEVELS] for network in networks]
+
+
+def fitted_share(net, key="train_accuracy"):
+    """A network that diverged has fitted nothing."""
+    return 0.0 if net.status == "diverged" else net.summary[key]
+
+
+def gain(a, b):
+    return a.test_accuracy - b.test_accuracy
+
+
+def delay(a, b):
+    return a.below(0.9) - b.below(0.9)
+
+
+# claim -> (cells of each check, formula) pairs, in the order of claims.csv
+RECIPES = {
+    f"fits_random_labels_{network}": [(bare("random_labels", [network]), fitted_share)] for network in FIVE
+} | {
+    "fits_random_labels": [(bare("random_labels", FIVE), fitted_share)],
+    "unchanged_hyperparameters": [(both(FIVE), settings_changed)],
+    "random_labels_at_chance": [(bare("random_labels", FIVE), lambda a: a.test_accuracy - a.chance)],
+    "true_labels_generalise": [(bare("true_labels", FIVE), lambda a: a.test_accuracy / a.chance)],
+    "labels_alone_open_the_gap": [(both(FIVE), lambda a, b: a.gap - b.gap)],
+    "more_parameters_than_images": [
+        (bare("true_labels", FIVE), lambda a: a.parameters / a.data["train"]["count"])
+    ],
+    "fits_shuffled_pixels": [(bare("shuffled_pixels", ["inception"]), fitted_share)],
+    "fits_random_pixels": [(bare("random_pixels", ["inception"]), fitted_share)],
+    "fits_gaussian": [(bare("gaussian", ["inception"]), fitted_share)],
+    "random_labels_start_late": [(both(["inception"]), delay)],
+    "random_pixels_start_sooner": [(both(["inception"], there="random_pixels"), delay)],
+    "gaussian_starts_sooner": [(both(["inception"], there="gaussian"), delay)],
+    "fast_once_started": [
+        (bare("random_labels", ["inception"]), lambda a: a.below(0.9) - (a.below(0.1) - a.below(0.9)))
+    ],
+    "fits_every_corruption": [
+        ([cell for level in LEVELS for cell in bare(level, THREE)], fitted_share),
+    ],
+    "small_constant_factor": [(both(THREE), lambda a, b: a.fitted / b.fitted)],
+    "slower_with_corruption": [(levels(THREE), lambda *nets: spearman([net.fitted for net in nets]))],
+    "steady_deterioration": [
+        (levels(THREE), lambda *nets: -spearman([net.test_accuracy for net in nets])),
+        (levels(THREE), lambda *nets: -spearman([net.test_accuracy_corrupted for net in nets])),
+    ],
+    "signal_beside_noise": [
+        (bare("labels_p0.5", THREE), fitted_share),
+        (bare("labels_p0.5", THREE), lambda a: a.test_accuracy / a.chance),
+    ],
+    "order_of_networks": [
+        (
+            [
+                [f"{level}/{better}/none", f"{level}/{worse}/none"]
+                for level in LEVELS[:9]
+                for better, worse in (("inception", "alexnet"), ("alexnet", "mlp_1x512"))
+            ],
+            gain,
+        )
+    ],
+    "regularisers_help": [
+        (
+            [[f"true_labels/{net}/crop+wd", f"true_labels/{net}/none"] for net in ("inception", "alexnet")],
+            gain,
+        )
+    ],
+    "cropping_beats_weight_decay": [
+        ([[f"true_labels/{net}/crop", f"true_labels/{net}/wd"] for net in ("inception", "alexnet")], gain)
+    ],
+    "regularisers_not_necessary": [
+        (
+            [
+                [f"true_labels/{net}/none", f"true_labels/{net}/{best}"]
+                for best, nets in (
+                    ("crop+wd", ["inception", "alexnet"]),
+                    ("wd", ["inception_no_bn", "mlp_3x512", "mlp_1x512"]),
+                )
+                for net in nets
+            ],
+            lambda a, b: a.test_accuracy / b.test_accuracy,
+        )
+    ],
+    "regularisers_not_sufficient": [
+        ([[f"random_labels/inception/{name}"] for name in ("wd", "crop", "augment")], lambda a: a.gap)
+    ],
+    "architecture_matters_more": [
+        (
+            [["true_labels/inception/none", "true_labels/inception/crop+wd", "true_labels/mlp_3x512/wd"]],
+            lambda plain, regularised, mlp: gain(plain, mlp) - gain(regularised, plain),
+        )
+    ],
+    "early_stopping_gains_nothing": [
+        (
+            bare("true_labels", ["inception", "inception_no_bn"]),
+            lambda a: a.best_test_accuracy - a.test_accuracy,
+        )
+    ],
+    "batch_norm_gain": [
+        ([[f"true_labels/{net}/{name}" for net in FIVE[:2]] for name in ("none", "wd")], gain)
+    ],
+    "batch_norm_steadies": [
+        ([["true_labels/inception_no_bn/none", "true_labels/inception/none"]], lambda a, b: a.falls - b.falls)
+    ],
+    "weight_decay_still_fits": [
+        ([[f"random_labels/{net}/wd"] for net in ("inception", "mlp_3x512", "mlp_1x512")], fitted_share)
+    ],
+    "weight_decay_stops_alexnet": [([["random_labels/alexnet/wd"]], fitted_share)],
+    "cropping_still_fits": [
+        ([["random_labels/inception/crop"]], lambda a: fitted_share(a, "train_accuracy_online"))
+    ],
+    "augmentation_still_fits": [
+        ([["random_labels/inception/augment"]], lambda a: fitted_share(a, "train_accuracy_online"))
+    ],
+    "truth_first": [
+        ([cell for p in (2, 5, 8) for cell in bare(f"labels_p0.{p}", THREE)], lambda a: a.lead(1))
+    ],
+    "memory_last": [
+        (
+            [cell for p in (2, 5, 8) for cell in bare(f"labels_p0.{p}", THREE)],
+            lambda a: -a.lead(a.memorisation.index[-1]),
+        )
+    ],
+}
+
+
+def measure(folder, dataset, cells, formula):
+    """Mean over the seeds that all cells have; None if a cell has none or the numbers are not there."""
+    folders = [
+        {path.parent.name: path.parent for path in folder.glob(f"cells/{dataset}/{cell}/seed*/summary.json")}
+        for cell in cells
+    ]
+    values = []
+    for seed in sorted(set.intersection(*map(set, folders))):
+        try:
+            values.append(formula(*(load(found[seed]) for found in folders)))
+        except (TypeError, IndexError, AttributeError):  # null where it diverged, no such epoch, no file
+            continue
+    return float(pd.Series(values, dtype=float).mean())
+
+
+def differences(folder):
+    """Claims whose recorded numbers are not those computed here, as lines of text."""
+    table = pd.read_csv(folder / "claims.csv", keep_default_na=False).set_index("claim")
+    lines = [f"{name}: not in claims.csv" for name in RECIPES if name not in table.index]
+    for name, row in table.iterrows():
+        recorded = [float(text) if text else math.nan for text in row.measured.split("; ")]
+        dataset = row.cells.split("/")[0]
+        computed = [
+            measure(folder, dataset, cells, formula)
+            for checks, formula in RECIPES.get(name, [])
+            for cells in checks
+        ]
+        same = len(computed) == len(recorded) and all(
+            (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-8)
+            for a, b in zip(computed, recorded, strict=True)
+        )
+        if not same:
+            lines.append(f"{name}: {recorded} in claims.csv, {computed} computed anew")
+    return lines
+
+
+if __name__ == "__main__":
+    found = differences(Path(sys.argv[1]))
+    print("\n".join(found) or "all numbers agree")
+    sys.exit(bool(found))

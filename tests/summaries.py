@@ -1,0 +1,52 @@
+"""Summaries of networks that nobody has trained, for tests of what reads them."""
+
+import copy
+
+from rethinking.cells import Cell
+from rethinking.provenance import Network
+
+SUMMARY = {
+    "cell": "cifar10/true_labels/mlp_1x512/none/seed0",
+    "status": "finished",
+    "diverged_epoch": None,
+    "diverged_step": None,
+    "train_accuracy": 100.0,
+    "train_accuracy_online": 100.0,
+    "test_accuracy": 50.0,
+    "best_test_accuracy": 51.0,
+    "epochs": 100,
+    "parameters": 1209866,
+    "wall_seconds": 60.0,
+    "images_per_second": 1000.0,
+    "data": {
+        "dataset": "cifar10",
+        "provenance": None,
+        "source": {"kind": "official", "files": {"cifar-10-python.tar.gz": "6d958be0"}},
+        "train": {"count": 50000, "full_count": 50000, "images_sha256": "aa"},
+        "test": {"count": 10000, "full_count": 10000, "images_sha256": "bb"},
+    },
+    "provenance": {
+        "settings": {"epochs": 100, "learning_rate": 0.01},
+        "seed": 0,
+        "git_commit": "1234567890abcdef",
+        "code_fingerprint": "fedcba",
+        "python": "3.11.7",
+        "libraries": {"torch": "2.14.1"},
+        "device": "cpu",
+        "threads": 1,
+        "finished": "2026-11-21T10:00:00+00:00",
+    },
+}
+
+
+def make_summary(cell=SUMMARY["cell"], provenance=(), settings=(), **values):
+    """A summary of a cell, with some values replaced."""
+    made = copy.deepcopy(SUMMARY) | {"cell": cell} | values
+    made["provenance"] |= {"seed": Cell.parse(cell).seed} | dict(provenance)
+    made["provenance"]["settings"] |= dict(settings)
+    return made
+
+
+def make_network(*arguments, variant=None, **values):
+    """The network of such a summary."""
+    return Network(make_summary(*arguments, **values), variant)

@@ -1,0 +1,147 @@
+"""Made-up networks that have the paper's published numbers: what the cells would be if everything came out as there."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from rethinking import paper
+from rethinking.claims.measures import Run
+
+EPOCHS = 70
+SEEDS = (0, 1, 2)
+EPOCHS_AT_P0 = {"inception": 10, "alexnet": 31, "mlp_1x512": 28}  # denominators of the ratios of figure 1b
+JITTER = 0.02  # points of test accuracy by which seeds differ
+CORRUPTION_NAMES = {0.0: "true_labels", 1.0: "random_labels"}
+
+
+def cell_values():
+    """(cell without data set) -> the values that :func:`make_run` takes."""
+    cells = {}
+    for (corruption, model, regularisers), row in paper.table1().items():
+        cells[f"{corruption}/{model}/{regularisers}"] = {
+            "train": row["train_accuracy"],
+            "test": row["test_accuracy"],
+        }
+    for (corruption, model, regularisers), row in paper.table4().items():
+        train = row["train_accuracy"] or 12.0  # failed to converge
+        cells[f"{corruption}/{model}/{regularisers}"] = {"train": train, "test": 10.0}
+    for model, epochs in EPOCHS_AT_P0.items():
+        errors = paper.curve(f"fig1c_{model}")[:, 1]
+        for (p, ratio), error in zip(paper.curve(f"fig1b_{model}"), errors, strict=True):
+            values = cells.setdefault(
+                f"{CORRUPTION_NAMES.get(p, f'labels_p{p}')}/{model}/none", {"train": 100.0}
+            )
+            values["fitted"] = round(ratio * epochs)
+            values["test_corrupted"] = 100 * (1 - error)
+            if 0 < p < 1:  # of corrupted test labels p/10 are right by chance
+                values["test"] = (values["test_corrupted"] - 10 * p) / (1 - p)
+                values["memorisation"] = [(9.0, 25.0), (99.0, 0.5)]
+    for corruption in ("true_labels", "random_labels", "shuffled_pixels", "random_pixels", "gaussian"):
+        values = cells.setdefault(f"{corruption}/inception/none", {"train": 100.0, "test": 10.0})
+        values["losses"] = paper.curve(f"fig1a_{corruption}")[:, 1].tolist()
+    for model, name in (("inception", "inception"), ("inception_no_bn", "inception_wo_bn")):
+        values = cells[f"true_labels/{model}/none"]
+        values["tests"] = (100 * paper.curve(f"fig2b_test_{name}")[:, 1]).tolist()
+    return cells
+
+
+def make_run(
+    name,
+    seed=0,
+    *,
+    train,
+    test,
+    test_corrupted=10.0,
+    online=None,
+    fitted=20,
+    losses=(2.0, 1.0, 0.1),
+    tests=None,
+    best=None,
+    memorisation=None,
+    settings=None,
+    diverged=False,
+    images=50_000,
+    parameters=None,
+):
+    """One network.
+
+    Args:
+        name: with data set, without seed.
+        test: mean over seeds of the test accuracy, percent; seed 1 has it, the others lie beside it.
+        fitted: first epoch with an online training accuracy of 100 %, or None.
+        losses, tests: training loss and test accuracy by epoch, extended with their last value.
+        best: best test accuracy; that of ``tests`` above its last value if not given.
+        memorisation: (given, true) of the first and of the last epoch.
+        settings: those that differ from the rest.
+    """
+    test = test + (seed - 1) * JITTER
+    model = name.split("/")[2]
+    tests = [test] if tests is None else [value + (seed - 1) * JITTER for value in tests]
+    published = {"inception_no_bn": "inception"}.get(model, model)
+    data = {
+        "dataset": name.split("/")[0],
+        "provenance": None,
+        "source": {"kind": "official"},
+        "num_classes": 10,
+        "train": {"count": images, "full_count": 50_000},
+        "test": {"count": 10_000, "full_count": 10_000},
+    }
+    summary = {
+        "cell": f"{name}/seed{seed}",
+        "status": "diverged" if diverged else "finished",
+        "diverged_epoch": 3 if diverged else None,
+        "diverged_step": 812 if diverged else None,
+        "train_accuracy": None if diverged else train,
+        "train_accuracy_online": None if diverged else (train if online is None else online),
+        "test_accuracy": None if diverged else test,
+        "test_accuracy_corrupted": None if diverged else test_corrupted,
+        "best_test_accuracy": test + max(tests) - tests[-1] if best is None else best,
+        "parameters": parameters or paper.sizes()["cifar10", published]["parameters"],
+        "data": data,
+        "provenance": {
+            "settings": {"epochs": EPOCHS, "learning_rate": 0.1, "thresholds": [99.0]} | (settings or {})
+        },
+    }
+    epochs = np.arange(EPOCHS + 1)
+    curve = pd.DataFrame(
+        {
+            "epoch": epochs,
+            "train_loss": [3.0, *extend(losses)],
+            "train_accuracy": np.where(epochs >= (fitted or EPOCHS + 1), 100.0, 50.0),
+            "test_accuracy": [10.0, *extend(tests)],
+        }
+    )
+    rows = None
+    if memorisation is not None and not diverged:
+        (first, last) = memorisation
+        given, true = zip(*([first] * (EPOCHS - 1) + [last]), strict=True)
+        rows = pd.DataFrame(
+            {"epoch": epochs[1:], "changed_accuracy_given": given, "changed_accuracy_true": true}
+        )
+    return Run(summary, curve, rows)
+
+
+def extend(values):
+    values = list(values)[:EPOCHS]
+    return values + values[-1:] * (EPOCHS - len(values))
+
+
+def make_runs(values, seeds=SEEDS, dataset="cifar10"):
+    """Networks as :func:`rethinking.claims.measures.read_runs` gives them."""
+    return {
+        f"{dataset}/{cell}": {seed: make_run(f"{dataset}/{cell}", seed, **some) for seed in seeds}
+        for cell, some in values.items()
+    }
+
+
+def write_runs(root, runs):
+    """Write networks as a workflow leaves them below ``root``."""
+    for of_cell in runs.values():
+        for run in of_cell.values():
+            folder = root / run.summary["cell"]
+            folder.mkdir(parents=True)
+            (folder / "summary.json").write_text(json.dumps(run.summary))
+            run.curve.to_csv(folder / "curve.csv", index=False)
+            if run.memorisation is not None:
+                run.memorisation.to_csv(folder / "memorisation.csv", index=False)

@@ -1,0 +1,148 @@
+"""Variants beside the cells themselves, on made-up summaries."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rethinking import ablations, paper, rendering
+from rethinking.ablations import COLUMNS, compare_variants
+from rethinking.files import UserError
+from rethinking.presentation import VIEWS
+from rethinking.tables import read_columns
+
+from .test_tables import DATA, summary
+
+SCRIPTS = Path(ablations.__file__).parents[1]
+CELL = "cifar10/random_labels/alexnet/wd"
+OTHER = "cifar10/true_labels/alexnet/wd"
+SETTINGS = {"weight_decay": 0.004, "weight_decay_on": "hidden_linear", "epochs": 30,
+            "architecture": {"local_response_norm": True}}  # fmt: skip
+DECAY = {"weight_decay": 0.0005, "weight_decay_on": "weights"}
+ABLATIONS = [
+    {"name": "small", "question": "Does it fit with less?", "cells": [CELL, OTHER]},
+    {"name": "plain", "question": "Without normalisation?", "cells": [CELL]},
+]
+
+
+def trained(seed, train=None, test=10.0, cell=CELL, changes=None, **more):
+    result = copy.deepcopy(summary(f"{cell}/seed{seed}", train, test, **more))
+    result["provenance"]["settings"] = SETTINGS | (changes or {})
+    return result
+
+
+DEFAULTS = [trained(0, 16.0), trained(1, 20.0), trained(2, 18.0), trained(0, 99.0, 77.0, cell=OTHER)]
+# Seed 2 diverged, seed 3 has no partner.
+SMALL = [
+    trained(0, 90.0, 11.0, changes=DECAY),
+    trained(1, 96.0, 10.0, changes=DECAY),
+    trained(2, changes=DECAY, diverged_at=(3, 812)),
+    trained(3, 99.0, 10.0, changes=DECAY),
+]
+VARIANTS = {
+    "small": SMALL,
+    "plain": [trained(0, 17.0, changes={"architecture": {"local_response_norm": False}})],
+}
+
+
+def compare(defaults=DEFAULTS, variants=VARIANTS):
+    return compare_variants(ABLATIONS, defaults, variants, paper.accuracies())
+
+
+def test_one_row_per_variant_and_cell_in_order():
+    table = compare()
+    assert list(table) == list(COLUMNS)
+    assert table.variant.tolist() == ["small", "small", "plain"]
+    assert table.corruption.tolist() == ["random_labels", "true_labels", "random_labels"]
+    assert table.question[2] == "Without normalisation?"
+
+
+def test_difference_is_paired_over_seeds_that_both_have_finished():
+    row = compare().iloc[0]
+    assert (row.seeds, row.diverged, row.diverged_at) == (3, 1, "seed2: epoch 3, step 812")
+    assert (row.default_seeds, row.default_diverged, row.pairs) == (3, 0, 2)
+    assert (row.default_train_accuracy, row.train_accuracy) == (18.0, 95.0)
+    # 74 and 76; the interval of two values with standard deviation sqrt(2).
+    assert row.train_difference == 75.0
+    assert row.train_difference_ci == pytest.approx(12.7062)
+    assert row.test_difference == 0.5
+
+
+def test_changes_are_those_of_the_settings_that_were_trained_with():
+    changes = compare().changes
+    assert changes[0] == "weight_decay 0.004 → 0.0005, weight_decay_on hidden_linear → weights"
+    assert changes[2] == "local_response_norm true → false"
+    assert pd.isna(changes[1])  # the variant is not trained
+    same = compare(variants={"plain": [trained(0, 16.0)]})
+    assert same.changes[2] == "nothing"
+
+
+def test_row_of_which_one_side_is_missing():
+    row = compare().iloc[1]
+    assert (row.seeds, row.default_seeds, row.pairs, row.default_test_accuracy) == (0, 1, 0, 77.0)
+    assert row[["train_accuracy", "train_difference", "test_difference_ci"]].isna().all()
+    row = compare(defaults=[]).iloc[0]
+    assert (row.seeds, row.default_seeds, row.pairs) == (3, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (trained(1, 96.0, changes=DECAY | {"weight_decay": 0.1}), "differ in what the variant changes"),
+        (trained(1, 96.0, changes=DECAY, data=DATA | {"train": {"count": 5, "full_count": 50}}), "differ in data"),
+    ],
+)  # fmt: skip
+def test_unlike_runs_are_refused(other, message):
+    with pytest.raises(UserError, match=f"'{CELL}': its seeds {message}"):
+        compare(variants={"small": [SMALL[0], other]})
+
+
+def test_variant_on_other_data_is_refused():
+    data = DATA | {"train": {"count": 4000, "full_count": 50000}}
+    other = [trained(seed, 96.0, changes=DECAY, data=data) for seed in (0, 1)]
+    with pytest.raises(UserError, match=r"differ in data .*2,000 .*4,000"):
+        compare(variants={"small": other})
+
+
+def test_script_and_text(tmp_path):
+    paths = {"defaults": [], "small": [], "plain": []}
+    for branch, summaries in {"defaults": DEFAULTS, **VARIANTS}.items():
+        for each in summaries:
+            path = tmp_path / branch / "cells" / each["cell"] / "summary.json"
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps(each))
+            paths[branch].append(path)
+    csv, markdown, latex = (tmp_path / f"ablations.{ending}" for ending in ("csv", "md", "tex"))
+    for script, arguments in {
+        "compare_ablations.py": ["--ablations", json.dumps(ABLATIONS), "--defaults", *paths["defaults"],
+                                 "--variants", *paths["small"], *paths["plain"], "--output", csv],
+        "render_table.py": ["--table", "ablations", "--input", csv, "--markdown", markdown, "--latex", latex],
+    }.items():  # fmt: skip
+        subprocess.run([sys.executable, SCRIPTS / script, *arguments], check=True)
+    table = read_columns(csv, COLUMNS)
+    pd.testing.assert_frame_equal(table, compare(), atol=5e-5, rtol=0)
+    text = markdown.read_text()
+    view = VIEWS["ablations"]
+    assert text == rendering.to_markdown(view.present(table), view.note(table))
+    # Each question stands above the table of its variants.
+    assert (
+        text.index("**Does it fit with less?**")
+        < text.index("| small")
+        < text.index("**Without normalisation?**")
+    )
+    fields = [
+        field.strip() for field in next(line for line in text.splitlines() if "| small" in line).split("|")
+    ]
+    assert fields[1:] == [
+        "small", "weight_decay 0.004 → 0.0005, weight_decay_on hidden_linear → weights", "AlexNet", "weight decay",
+        "random", "18.00 ± 4.97", "95.00 ± 11.38, diverged (1 of 4)", "+75.00 ± 12.71", "failed to converge",
+        "10.00 ± 0.00", "10.33 ± 1.43", "+0.50 ± 6.35", "—", "",
+    ]  # fmt: skip
+    assert "CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs" in text
+    assert "0 to 2 pairs of networks with the same seed" in text
+    assert r"\textbf{Does it fit with less?}" in latex.read_text()
+    assert latex.read_text().isascii()

@@ -1,0 +1,159 @@
+"""Differences of constructed curves are exact."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rethinking import differences, paper
+from rethinking.differences import compare, difference, nearest_threshold, over_epochs, over_p
+
+from .test_figures import SCRIPTS
+
+SCALE = {"seeds": 3, "diverged": 0, "epochs": 9, "data": "some data"}
+
+
+def epochs_table(corruption, model, quantity, means, regularisers="none"):
+    """Rows of the CSV of a figure over epochs."""
+    cell = {"dataset": "cifar10", "corruption": corruption, "model": model, "regularisers": regularisers}
+    table = pd.DataFrame({"epoch": range(len(means)), "mean": means}).assign(
+        **cell, quantity=quantity, ci=0.1, **SCALE
+    )
+    return table.astype({"epoch": "Int64"})
+
+
+def ratios(model, threshold, ratios, published, regularisers="none"):
+    """Rows of the CSV of figure 1b, at p = 0, 0.5, 1."""
+    table = pd.DataFrame({"p": [0.0, 0.5, 1.0], "ratio": ratios, "paper_ratio": published})
+    return table.assign(
+        dataset="cifar10",
+        corruption=["true_labels", "labels_p0.5", "random_labels"],
+        model=model,
+        regularisers=regularisers,
+        threshold=threshold,
+        **SCALE,
+    )
+
+
+def test_mean_and_largest():
+    assert difference([1, 2, 3], [1.5, 2, 1], [10, 20, 30]) == {
+        "points": 3,
+        "mean_difference": pytest.approx(2.5 / 3),
+        "largest_difference": 2.0,
+        "largest_at": 30.0,
+    }
+
+
+def test_nothing_to_compare():
+    found = difference([], [], [])
+    assert found["points"] == 0
+    assert math.isnan(found["mean_difference"])
+
+
+def test_ours_is_interpolated_at_the_papers_points():
+    ours = pd.DataFrame({"epoch": [0, 1, 2, 3], "mean": [100.0, 10.0, 20.0, 10.0]})
+    published = np.array([[0.998, 9.0], [1.5, 15.0], [2.25, 20.5]])
+    found = over_epochs(ours, published)
+    # 10 - 9, 15 - 15 and 17.5 - 20.5
+    assert found["points"] == 3
+    assert found["mean_difference"] == pytest.approx(4 / 3)
+    assert (found["largest_difference"], found["largest_at"]) == pytest.approx((3.0, 2.25))
+
+
+def test_compared_from_our_first_whole_epoch_to_our_last():
+    ours = pd.DataFrame({"epoch": [0, 1, 2], "mean": [100.0, 1.0, 1.0]})
+    published = np.array([[0.5, 7.0], [1.0, 2.0], [2.0, 3.0], [3.0, 9.0]])
+    found = over_epochs(ours, published)
+    assert (found["points"], found["largest_difference"]) == (2, 2.0)
+
+
+def test_only_where_both_have_a_point():
+    points = pd.DataFrame(
+        {"p": [0.1, 0.2, 0.3], "ratio": [1.0, math.nan, 2.0], "paper_ratio": [1.5, 9.0, math.nan]}
+    )
+    found = over_p(points, "ratio")
+    assert (found["points"], found["mean_difference"], found["largest_at"]) == (1, 0.5, 0.1)
+
+
+def test_figure_1a_is_compared_for_the_inception():
+    table = pd.concat(
+        [
+            epochs_table("gaussian", "inception", "train_loss", [3.0, 2.0]),
+            epochs_table("gaussian", "alexnet", "train_loss", [3.0, 2.0]),
+            epochs_table("gaussian", "inception", "train_loss", [3.0, 2.0], regularisers="wd"),
+        ]
+    )
+    (row,) = compare({"fig1a": table}, {"fig1a": {"gaussian": np.array([[1.0, 2.5]])}}).itertuples()
+    assert (row.curve, row.unit, row.points, row.mean_difference) == ("gaussian", "nats", 1, 0.5)
+    assert row.scale == "some data; 9 epochs; 3 seeds"
+
+
+def test_figure_2b_is_compared_by_network_and_split():
+    table = pd.concat(
+        epochs_table("true_labels", "inception_no_bn", f"{quantity}_accuracy", [10.0, value])
+        for quantity, value in (("train", 80.0), ("test", 70.0), ("best_test", 70.0))
+    )
+    published = {
+        f"{split}_inception_no_bn": np.array([[1.0, value]])
+        for split, value in (("train", 81.0), ("test", 72.0))
+    }
+    found = compare({"fig2b": table}, {"fig2b": published})
+    assert list(found.curve) == ["train_inception_no_bn", "test_inception_no_bn"]
+    assert list(found.mean_difference) == [1.0, 2.0]
+
+
+def test_cell_that_is_not_there_has_no_points():
+    table = epochs_table("gaussian", "inception", "train_loss", [math.nan]).assign(epoch=pd.NA, data=None)
+    found = compare({"fig1a": table.astype({"epoch": "Int64"})}, {"fig1a": {"gaussian": np.ones((4, 2))}})
+    assert (found.points[0], found.paper_points[0]) == (0, 4)
+    assert "0 of 4" in str(differences.present(found)[0].table)
+
+
+def test_figure_1b_leaves_out_the_start():
+    table = ratios("alexnet", "99 %", [1.0, 1.5, 3.0], [1.0, 1.4, 2.7])
+    (row,) = compare({"fig1b": table}, {"fig1b": {"alexnet": np.ones((3, 2))}}).itertuples()
+    assert (row.variant, row.points, row.largest_at) == ("99 %", 2, 1.0)
+    assert row.mean_difference == pytest.approx(0.2)
+
+
+def test_nearest_threshold_is_over_all_networks():
+    table = pd.concat(
+        [
+            # In the mean 0.3 and 0.2; for AlexNet alone it is the other way round.
+            ratios("alexnet", "100 %", [1, 1.1, 1.1], [1, 1, 1]),
+            ratios("inception", "100 %", [1, 1.5, 1.5], [1, 1, 1]),
+            ratios("alexnet", "99 %", [1, 1.2, 1.2], [1, 1, 1]),
+            ratios("inception", "99 %", [1, 1.2, math.nan], [1, 1, 1]),
+            # Never reached but at the start, where every ratio is 1.
+            ratios("alexnet", "99.9 %", [1, math.nan, math.nan], [1, 1, 1]),
+        ]
+    )
+    nearest, measured = nearest_threshold(table)
+    assert nearest == "99 %"
+    assert {key: each["points"] for key, each in measured.items()} == {"100 %": 4, "99 %": 3, "99.9 %": 0}
+    assert nearest_threshold(table[table.threshold == "99.9 %"])[0] is None
+
+
+def test_script(tmp_path):
+    epochs_table("random_labels", "inception", "train_loss", [2.5, 2.3034, 3.3047]).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    ratios("mlp_1x512", "99 %", [1.0, 1.886, math.nan], [1.0, 1.786, 1.964]).to_csv(
+        tmp_path / "b.csv", index=False
+    )
+    outputs = [tmp_path / f"curve_differences.{ending}" for ending in ("csv", "md", "tex")]
+    command = [sys.executable, SCRIPTS / "compare_curves.py", "--fig1a", tmp_path / "a.csv"]
+    command += ["--fig1b", tmp_path / "b.csv", "--output", outputs[0], "--markdown", outputs[1]]
+    subprocess.run([*command, "--latex", outputs[2]], check=True)
+    table = pd.read_csv(outputs[0])
+    assert list(table) == differences.COLUMNS
+    assert list(table.figure) == ["fig1a", "fig1b"]
+    assert list(table.paper_points) == [len(paper.curve("fig1a_random_labels")), 10]
+    assert list(table.mean_difference) == pytest.approx([0.5, 0.1], abs=1e-3)
+    text = outputs[1].read_text()
+    assert "MLP 1×512, online accuracy ≥ 99 %" in text
+    assert "Ours: some data; 9 epochs; 3 seeds." in text
+    assert r"\toprule" in outputs[2].read_text()

@@ -1,0 +1,96 @@
+"""What figure 1a draws, from small constructed curves."""
+
+import matplotlib.colors
+import numpy as np
+import pytest
+
+from rethinking import figures, paper
+from rethinking.cells import CORRUPTIONS
+from rethinking.fig1a import draw
+from rethinking.fig1a import plot as plot_runs
+from rethinking.statistics import mean_interval
+
+from .curves import dashed_lines, legend, make_run, note, solid_lines
+
+CELLS = [f"cifar10/{corruption}/inception/none" for corruption in CORRUPTIONS]
+PAPER = paper.curves("fig1a")
+
+
+def finished(losses, seed=0, **options):
+    return make_run(CELLS[0], seed, train_loss=losses, **options)
+
+
+def plot(*runs, steps_per_epoch=391, note="Ours: a note."):
+    """A figure in which the first cells have these runs and the others none."""
+    cells = {name: runs[index] if index < len(runs) else [] for index, name in enumerate(CELLS)}
+    return plot_runs(cells, PAPER, steps_per_epoch, note)
+
+
+def test_line_is_the_mean_and_band_its_interval():
+    figure = plot([finished([3.0, 2.0, 1.0], seed=0), finished([2.0, 1.0, 0.6], seed=1)])
+    (line,) = solid_lines(figure.axes[0])
+    np.testing.assert_allclose(line.get_xydata(), [[0, 2.5], [1, 1.5], [2, 0.8]])
+    (band,) = figure.axes[0].collections
+    vertices = band.get_paths()[0].vertices
+    at_last = vertices[vertices[:, 0] == 2, 1]
+    mean, half_width = mean_interval([1.0, 0.6])
+    assert (at_last.min(), at_last.max()) == pytest.approx((mean - half_width, mean + half_width))
+    assert figure.axes[0].get_xlim() == (0, 2)
+    assert "ours, 95% interval" in legend(figure)
+
+
+def test_one_seed_has_no_band():
+    figure = plot([finished([3.0, 2.0])], [finished([3.0, 2.5])])
+    assert not figure.axes[0].collections
+    assert legend(figure) == [*(name.replace("_", " ") for name in CORRUPTIONS), "ours", figures.PAPER_TITLE]
+
+
+def test_paper_is_drawn_in_epochs_and_in_the_colour_of_ours():
+    figure = plot([finished([2.4, 1.0])], [finished([2.4, 2.3])])
+    dashed = dashed_lines(figure.axes[0])
+    assert len(dashed) == len(CORRUPTIONS)
+    np.testing.assert_allclose(dashed[1].get_ydata(), PAPER["random_labels"][:, 1])
+    np.testing.assert_allclose(dashed[1].get_xdata()[:3], [1, 2, 3], atol=0.01)
+    for ours, published in zip(solid_lines(figure.axes[0]), dashed, strict=False):
+        assert matplotlib.colors.same_color(ours.get_color(), published.get_color())
+
+
+def test_lines_differ_without_colour():
+    figure = plot(*[[finished([2.4, 1.0])]] * len(CELLS))
+    assert len({line.get_marker() for line in solid_lines(figure.axes[0])}) == len(CELLS)
+
+
+def test_diverged_seed_is_marked_and_not_in_the_mean():
+    figure = plot([finished([2.5, 2.0, 1.0]), finished([2.5, 900.0], seed=1, diverged=True)])
+    mean, diverged = solid_lines(figure.axes[0])
+    np.testing.assert_allclose(mean.get_ydata(), [2.5, 2.0, 1.0])
+    (mark,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    top = figure.axes[0].get_ylim()[1]
+    assert top < 4  # not 900
+    np.testing.assert_allclose(mark.get_xydata(), [[1, top]])
+    np.testing.assert_allclose(diverged.get_ydata(), [2.5, top])
+    assert "ours, diverged" in legend(figure)
+
+
+def test_all_diverged_in_the_first_epoch():
+    figure = plot([finished([2.5], diverged=True)])
+    assert figure.axes[0].get_xlim()[1] == pytest.approx(68.5, abs=0.1)
+    assert "ours" not in legend(figure)
+
+
+def test_nothing_trained_shows_the_paper_alone():
+    figure = plot()
+    assert not solid_lines(figure.axes[0])
+    assert legend(figure)[-1] == figures.PAPER_TITLE
+
+
+@pytest.mark.parametrize(("ours", "shown"), [(391, True), (16, False)])
+def test_steps_are_shown_where_they_are_the_papers(ours, shown):
+    figure = plot([finished([2.4, 1.0], steps_per_epoch=ours)])
+    assert bool(figure.axes[0].child_axes) == shown
+
+
+def test_numbers_are_those_drawn():
+    figure, numbers = draw({CELLS[0]: [finished([2.4, 1.0])]}, "some scale")
+    assert list(numbers["mean"]) == list(solid_lines(figure.axes[0])[0].get_ydata()) == [2.4, 1.0]
+    assert note(figure).startswith("Ours: some scale.")

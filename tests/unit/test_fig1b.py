@@ -1,0 +1,100 @@
+"""What figure 1b draws, from constructed times to overfit."""
+
+import matplotlib.colors
+import numpy as np
+import pytest
+
+from rethinking import paper
+from rethinking.fig1b import HEADROOM, NOT_REACHED, draw
+
+from .curves import dashed_lines, legend, note, solid_lines
+from .test_overfitting import HALF, RANDOM, TRUE, fitted_after
+
+ALEXNET = [name.replace("mlp_1x512", "alexnet") for name in (TRUE, HALF, RANDOM)]
+
+
+def figure_of(times, names=(TRUE, HALF, RANDOM)):
+    """Of a network fitted after these epochs, by p = 0, 0.5, 1 and seed."""
+    return {
+        name: [fitted_after(epochs, name, seed) for seed, epochs in enumerate(seeds)]
+        for name, seeds in zip(names, times, strict=True)
+    }
+
+
+def arrows(axes):
+    return [line for line in axes.lines if line.get_marker() == NOT_REACHED["marker"]]
+
+
+def test_a_panel_per_threshold_with_ours_and_the_papers():
+    figure, _ = draw(figure_of([[10, 10], [18, 16], [20, 20]]), "some scale")
+    titles = [axes.get_title().split("\n")[0] for axes in figure.axes]
+    assert titles[0].startswith("online accuracy ≥ 100 %")
+    assert titles[3].startswith("training loss ≤ 0.1 nats")
+    assert sum("nearest" in title for title in titles) == 1
+    for axes in figure.axes:
+        (ours,), (published,) = solid_lines(axes), dashed_lines(axes)
+        np.testing.assert_allclose(ours.get_xydata(), [[0, 1], [0.5, 1.7], [1, 2]])
+        shown = paper.curves("fig1b")["mlp_1x512"][[0, 5, 10]]
+        np.testing.assert_allclose(published.get_xydata(), shown)
+        assert matplotlib.colors.same_color(ours.get_color(), published.get_color())
+        assert not arrows(axes)
+        # |1.7 - 1.786| and |2 - 1.964|; p = 0 does not count.
+        assert "0.06, 2 points" in axes.get_title()
+    assert "not reached" not in " ".join(legend(figure))
+    assert note(figure).startswith("Ours: some scale. Time to overfit: whole epochs")
+    assert "(0.06 over 2 points). Epochs at p = 0 by it: MLP 1×512 10;" in note(figure)
+
+
+def test_not_reached_is_an_arrow_and_a_gap():
+    figure, table = draw(figure_of([[10, 10], [18, None], [20, 20]]), "some scale")
+    axes = figure.axes[0]
+    (line,) = solid_lines(axes)
+    np.testing.assert_allclose(line.get_ydata(), [1, np.nan, 2])
+    (arrow,) = arrows(axes)
+    assert list(arrow.get_xdata()) == [0.5]
+    assert 0.9 < arrow.get_ydata()[0] < 1  # of the axes' height
+    assert "not reached by every seed" in legend(figure)
+    assert "99.9 %: MLP 1×512 at 1 p (1 of 2 runs fitted)" in note(figure)
+    assert list(table[table.p == 0.5].reached) == [1] * 4
+
+
+def test_start_not_reached_leaves_arrows_alone():
+    figure, _ = draw(figure_of([[None], [18], [20]]), "some scale")
+    (arrow,) = arrows(figure.axes[2])
+    assert list(arrow.get_xdata()) == [0, 0.5, 1]
+    assert np.isnan(solid_lines(figure.axes[2])[0].get_ydata()).all()
+    assert "Nearest" not in note(figure)
+    assert "at 3 p (2 of 3 runs fitted)" in note(figure)
+
+
+def test_networks_have_rows_of_arrows_of_their_own():
+    runs = figure_of([[10], [None], [20]]) | figure_of([[10], [None], [20]], ALEXNET)
+    figure, _ = draw(runs, "some scale")
+    heights = [line.get_ydata()[0] for line in arrows(figure.axes[0])]
+    assert heights[0] - heights[1] == pytest.approx(HEADROOM)
+
+
+def test_arrows_are_above_the_curves():
+    figure, table = draw(figure_of([[2], [None], [30]]), "some scale")
+    axes = figure.axes[0]
+    to_height = axes.get_ylim()[1] * (1 - HEADROOM)
+    assert table.ratio.max() == 15 < to_height
+
+
+def test_cells_that_are_not_there_are_neither_points_nor_arrows():
+    figure, _ = draw({TRUE: [fitted_after(10)], HALF: [], RANDOM: [fitted_after(20, RANDOM)]}, "some scale")
+    assert not arrows(figure.axes[0])
+    np.testing.assert_allclose(solid_lines(figure.axes[0])[0].get_ydata(), [1, np.nan, 2])
+
+
+def test_unpaired_seed_is_mentioned():
+    runs = {TRUE: [fitted_after(10)], HALF: [fitted_after(20, HALF, 0), fitted_after(20, HALF, 1)]}
+    figure, _ = draw(runs, "some scale")
+    assert "without a run of their seed at p = 0 are left out" in note(figure)
+
+
+def test_nothing_trained_shows_the_paper_alone():
+    figure, table = draw({TRUE: [], RANDOM: []}, "no network is trained yet")
+    assert len(dashed_lines(figure.axes[0])) == 1
+    assert "nothing to compare" in figure.axes[0].get_title()
+    assert table.ratio.isna().all()

@@ -1,0 +1,52 @@
+"""What figure 1c draws, from constructed test accuracies."""
+
+import numpy as np
+import pytest
+
+from rethinking.fig1c import draw
+from rethinking.statistics import mean_interval
+
+from .curves import dashed_lines, legend, make_run, note, solid_lines
+
+TRUE, HALF = "cifar10/true_labels/alexnet/none", "cifar10/labels_p0.5/alexnet/none"
+
+
+def accuracies(name, corrupted, true, seed=0, **options):
+    return make_run(name, seed, test_accuracy_corrupted=[corrupted], test_accuracy=[true], **options)
+
+
+def test_both_kinds_of_test_labels_and_the_paper_under_corrupted_ones():
+    runs = {
+        TRUE: [accuracies(TRUE, 70, 70)],
+        HALF: [accuracies(HALF, 30, 50, 0), accuracies(HALF, 20, 60, 1)],
+    }
+    figure, table = draw(runs, "some scale")
+    corrupted, true = figure.axes
+    assert corrupted.get_title() == "test labels corrupted at the same p"
+    np.testing.assert_allclose(solid_lines(corrupted)[0].get_xydata(), [[0, 0.3], [0.5, 0.75]])
+    np.testing.assert_allclose(solid_lines(true)[0].get_xydata(), [[0, 0.3], [0.5, 0.45]])
+    np.testing.assert_allclose(dashed_lines(corrupted)[0].get_xydata(), [[0, 0.3011], [0.5, 0.7634]])
+    assert not dashed_lines(true)
+    assert corrupted.get_ylim() == true.get_ylim() == (0, 1)
+    # Where a band has no neighbour, a bar shows the interval.
+    bars = [segments for each in corrupted.collections if (segments := each.get_paths())][-1]
+    mean, half_width = mean_interval([0.7, 0.8])
+    low, high = bars[-1].vertices[:, 1]
+    assert (low, high) == pytest.approx((mean - half_width, mean + half_width))
+    assert len(table) == 4
+    assert note(figure).startswith("Ours: some scale; test error after the last epoch.")
+
+
+def test_networks_differ_in_colour_and_marker():
+    other = TRUE.replace("alexnet", "inception")
+    figure, _ = draw({TRUE: [accuracies(TRUE, 70, 70)], other: [accuracies(other, 80, 80)]}, "some scale")
+    first, second = solid_lines(figure.axes[0])
+    assert first.get_marker() != second.get_marker()
+    assert first.get_color() != second.get_color()
+    assert legend(figure)[:2] == ["AlexNet", "Inception"]
+
+
+def test_diverged_is_said():
+    runs = {TRUE: [accuracies(TRUE, 70, 70), accuracies(TRUE, 10, 10, 1, diverged=True)]}
+    figure, _ = draw(runs, "some scale")
+    assert "Diverged and not in the means: cifar10/true_labels/alexnet/none (1 of 2)." in note(figure)

@@ -1,0 +1,77 @@
+"""What figure 2b draws, from constructed accuracies."""
+
+import numpy as np
+import pytest
+
+from rethinking import paper
+from rethinking.fig2b import SHADE, draw, early_stopping_gain, with_best
+from rethinking.statistics import mean_interval
+
+from .curves import dashed_lines, legend, make_run, note, solid_lines
+
+BN, NO_BN = "cifar10/true_labels/inception/none", "cifar10/true_labels/inception_no_bn/none"
+
+
+def accuracies(test, name=BN, seed=0, **options):
+    """A run with these test accuracies from epoch 0 on."""
+    train = np.linspace(10, 100, len(test))
+    return make_run(name, seed, train_accuracy=train, test_accuracy=[float(each) for each in test], **options)
+
+
+def hatched(axes):
+    return [each for each in axes.collections if each.get_hatch() == SHADE["hatch"]]
+
+
+def test_panels_with_and_without_batch_normalisation():
+    runs = {BN: [accuracies([10, 60, 80, 70])], NO_BN: [accuracies([10, 50, 60, 65], NO_BN)]}
+    figure, numbers = draw(runs, "some scale")
+    assert [axes.get_title() for axes in figure.axes] == ["Inception", "Inception w/o BatchNorm"]
+    train, test = solid_lines(figure.axes[0])
+    # The untrained network, epoch 0, has no training accuracy over batches.
+    np.testing.assert_allclose(train.get_xydata(), [[1, 40], [2, 70], [3, 100]])
+    np.testing.assert_allclose(test.get_xydata(), [[1, 60], [2, 80], [3, 70]])
+    for axes, network in zip(figure.axes, ("inception", "inception_no_bn"), strict=True):
+        published = paper.curves("fig2b")
+        for line, split in zip(dashed_lines(axes), ("train", "test"), strict=True):
+            np.testing.assert_allclose(line.get_xydata(), published[f"{split}_{network}"])
+    best = numbers[(numbers.model == "inception") & (numbers.quantity == "best_test_accuracy")]
+    assert list(best["mean"]) == [60, 80, 80]
+    assert note(figure).startswith("Ours: some scale;")
+
+
+def test_hatched_up_to_the_best_so_far():
+    figure, _ = draw({BN: [accuracies([10, 60, 80, 70])]}, "some scale")
+    (area,) = hatched(figure.axes[0])
+    vertices = area.get_paths()[0].vertices
+    at_last = vertices[vertices[:, 0] == 3, 1]
+    assert (at_last.min(), at_last.max()) == (70, 80)
+    assert "up to the best test accuracy so far" in legend(figure)
+
+
+def test_gain_of_early_stopping_is_by_seed():
+    runs = [accuracies([99, 60, 80, 70], seed=0), accuracies([10, 60, 70, 75], seed=1)]
+    assert early_stopping_gain(list(map(with_best, runs))) == pytest.approx(mean_interval([10, 0]))
+    figure, _ = draw({BN: runs}, "some scale")
+    gain = f"Inception 5.00 ± {mean_interval([10, 0])[1]:.2f}, paper 0.19"
+    assert gain in note(figure)
+
+
+def test_network_that_is_not_trained():
+    figure, _ = draw({BN: [accuracies([10, 60])], NO_BN: []}, "some scale")
+    assert "Inception w/o BatchNorm not trained, paper 0.42" in note(figure)
+    assert not solid_lines(figure.axes[1])
+    assert len(dashed_lines(figure.axes[1])) == 2
+
+
+def test_diverged_before_the_first_epoch_ended_is_marked():
+    figure, _ = draw({BN: [accuracies([10], diverged=True)]}, "some scale")
+    marks = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    assert len(marks) == 2
+    assert "ours, diverged" in legend(figure)
+
+
+def test_other_cells_have_no_curve_of_the_paper():
+    name = "cifar10/random_labels/inception/none"
+    figure, _ = draw({BN: [], name: [accuracies([10, 60], name)]}, "some scale")
+    assert [axes.get_title() for axes in figure.axes] == ["true labels", "random labels"]
+    assert not dashed_lines(figure.axes[1])

@@ -1,0 +1,158 @@
+"""Slots on GPUs that do not exist, held by real processes that are really killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from rethinking import gpu_slots
+from rethinking.corruption import write_corrupted_labels
+from rethinking.files import UserError
+from rethinking.hardware import expects_gpu, visible_gpus
+
+from .tiny import SETTINGS, make_cell
+
+SCRIPTS = os.path.dirname(os.path.dirname(gpu_slots.__file__))
+
+HOLD = """
+import os, sys
+from rethinking.gpu_slots import gpu_slot
+
+with gpu_slot(int(sys.argv[1]), log=lambda line: print(line, flush=True)) as gpu:
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == gpu
+    print(gpu, flush=True)
+    sys.stdin.read()
+"""
+
+# Writes down when it has a GPU: short appended lines do not mix.
+TAKE_TURNS = """
+import sys, time
+from rethinking.gpu_slots import gpu_slot
+
+with open(sys.argv[2], "a") as diary, gpu_slot(int(sys.argv[1])) as gpu:
+    print(gpu, "+1", file=diary, flush=True)
+    time.sleep(0.5)
+    print(gpu, "-1", file=diary, flush=True)
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start Python on a machine with the GPUs GPU-a and GPU-b; what is left at the end is killed."""
+    processes = []
+
+    def start_python(*arguments, gpus="GPU-a,GPU-b", **environment):
+        environment = {"TMPDIR": tmp_path, "CUDA_VISIBLE_DEVICES": gpus, "PYTHONPATH": SCRIPTS, **environment}
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "SLURM_JOB_ID": "", **environment},
+        )
+        processes.append(process)
+        return process
+
+    yield start_python
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def line(process):
+    return process.stdout.readline().strip()
+
+
+def test_gpus_fill_evenly_and_the_next_waits_for_whoever_is_killed(start):
+    holders, gpus = [], []
+    for _ in range(4):
+        holders.append(start("-c", HOLD, 2))
+        gpus.append(line(holders[-1]))
+    assert gpus == ["GPU-a", "GPU-b", "GPU-a", "GPU-b"]
+    fifth = start("-c", HOLD, 2)
+    assert line(fifth) == "waiting for a GPU slot"
+    holders[1].send_signal(signal.SIGKILL)
+    assert line(fifth) == "GPU-b"
+
+
+def test_six_processes_never_have_more_than_two_on_a_gpu(start, tmp_path):
+    processes = [start("-c", TAKE_TURNS, 2, tmp_path / "diary") for _ in range(6)]
+    assert [process.wait(300) for process in processes] == [0] * 6
+    most, now = Counter(), Counter()
+    for entry in (tmp_path / "diary").read_text().splitlines():
+        gpu, change = entry.split()
+        now[gpu] += int(change)
+        most[gpu] = max(most[gpu], now[gpu])
+    assert now.keys() == {"GPU-a", "GPU-b"}
+    assert set(now.values()) == {0}
+    assert max(most.values()) == 2
+
+
+def test_jobs_of_slurm_do_not_wait_for_each_other(start):
+    """Each sees its own GPU as number 0."""
+    first, second = (start("-c", HOLD, 1, gpus="0", SLURM_JOB_ID=job) for job in ("1", "2"))
+    assert (line(first), line(second)) == ("0", "0")
+    assert line(start("-c", HOLD, 1, gpus="0", SLURM_JOB_ID="2")) == "waiting for a GPU slot"
+
+
+def test_cell_that_waits_for_a_slot_stops_when_asked(start, prepared, tmp_path):
+    write_corrupted_labels(prepared, tmp_path / "overlay", "labels_p0.5", "cifar10", seed=0)
+    command = [f"{SCRIPTS}/train_cell.py", "--cell", make_cell(), "--settings", SETTINGS.model_dump_json()]
+    command += ["--prepared", prepared, "--overlay", tmp_path / "overlay", "--output", tmp_path / "cell"]
+    command += ["--checkpoint", tmp_path / "state.safetensors"]
+
+    holder = start("-c", HOLD, 1, gpus="GPU-a")
+    assert line(holder) == "GPU-a"
+    waiting = start(*command, gpus="GPU-a")
+    assert line(waiting) == "waiting for a GPU slot"
+    waiting.send_signal(signal.SIGTERM)
+    output, _ = waiting.communicate(timeout=300)
+    assert (waiting.returncode, "epoch 1/" in output) == (os.EX_TEMPFAIL, False)
+    assert "stopped by SIGTERM" in output
+
+    holder.kill()
+    trained = start(*command, gpus="GPU-a")
+    assert "epoch 1/" in trained.communicate(timeout=300)[0]
+    assert trained.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "gpus"),
+    [
+        ("2", ["2"]),
+        ("3,1", ["3", "1"]),
+        ("GPU-1a,MIG-GPU-2b/7/0", ["GPU-1a", "MIG-GPU-2b/7/0"]),
+        ("0,-1,1", ["0"]),
+        ("-1", []),
+        ("", []),
+        ("NoDevFiles", []),
+    ],
+)
+def test_gpus_are_those_of_cuda_visible_devices(monkeypatch, tmp_path, given, gpus):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert visible_gpus() == gpus
+    assert expects_gpu("auto") == bool(gpus)
+    with gpu_slots.gpu_slot(1) as gpu:
+        assert gpu == (gpus[0] if gpus else None)
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == (gpu or given)
+
+
+def test_folder_that_another_user_made_is_not_trusted(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("os.getuid", lambda: os.geteuid() + 1)
+    with pytest.raises(UserError, match="belongs to another user"), gpu_slots.gpu_slot(1):
+        pass
+
+
+@pytest.mark.skipif(not visible_gpus(), reason="needs a GPU")
+def test_torch_sees_the_gpu_of_the_slot_alone(start):
+    script = HOLD.replace("import os", "import torch, os").replace(
+        "print(gpu", "print(torch.cuda.device_count()"
+    )
+    holder = start("-c", script, 1, gpus=",".join(visible_gpus()))
+    assert line(holder) == "1"

@@ -1,0 +1,70 @@
+"""What the figure on memorisation draws, from constructed accuracies."""
+
+import math
+
+import numpy as np
+
+from rethinking.memorisation import LABELS, draw
+
+from .curves import legend, make_run, note, solid_lines
+
+NAME = "cifar10/labels_p{}/{}/none".format
+
+
+def memorising(name, seed=0, **options):
+    """A run that generalises in its first epoch and memorises in its second."""
+    columns = {
+        "unchanged_accuracy": [60.0, 100.0],
+        "changed_accuracy_given": [10.0, 90.0 + seed],
+        "changed_accuracy_true": [50.0, 5.0],
+    }
+    return make_run(name, seed, first_epoch=1, **columns, **options)
+
+
+def test_a_row_per_network_and_a_column_per_p():
+    names = [NAME(p, model) for model in ("alexnet", "mlp_1x512") for p in (0.5, 0.2)]
+    figure, numbers = draw({name: [memorising(name)] for name in names}, "some scale")
+    assert len(figure.axes) == 4
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["p = 0.2", "p = 0.5"]
+    assert [axes.get_ylabel().split("\n")[0] for axes in figure.axes[::2]] == ["AlexNet", "MLP 1×512"]
+    for axes in figure.axes:
+        unchanged, given, true = solid_lines(axes)
+        np.testing.assert_allclose(unchanged.get_xydata(), [[1, 60], [2, 100]])
+        np.testing.assert_allclose(given.get_ydata(), [10, 90])
+        np.testing.assert_allclose(true.get_ydata(), [50, 5])
+    assert legend(figure)[:3] == list(LABELS.values())
+    assert "ours" in legend(figure)
+    assert note(figure).startswith("Ours: some scale.")
+    assert len(numbers) == 4 * 3 * 2
+
+
+def test_band_over_seeds():
+    name = NAME(0.5, "alexnet")
+    figure, _ = draw({name: [memorising(name, seed) for seed in (0, 2)]}, "some scale")
+    given = solid_lines(figure.axes[0])[1]
+    np.testing.assert_allclose(given.get_ydata(), [10, 91])
+    assert len(figure.axes[0].collections) == 3
+    assert "ours, 95% interval" in legend(figure)
+
+
+def test_no_images_with_changed_labels():
+    name = "cifar10/true_labels/alexnet/none"
+    missing = [math.nan]
+    run = make_run(
+        name,
+        first_epoch=1,
+        unchanged_accuracy=[60.0],
+        changed_accuracy_given=missing,
+        changed_accuracy_true=missing,
+    )
+    figure, _ = draw({name: [run]}, "some scale")
+    assert np.isnan(solid_lines(figure.axes[0])[1].get_ydata()).all()
+
+
+def test_cells_that_are_not_there():
+    names = [NAME(0.2, "alexnet"), NAME(0.5, "mlp_1x512")]
+    figure, _ = draw({names[0]: [memorising(names[0])], names[1]: []}, "some scale")
+    # Of each network one p is not asked for; of the second network nothing is trained.
+    assert [axes.axison for axes in figure.axes] == [True, False, False, True]
+    assert [len(axes.lines) for axes in figure.axes] == [3, 0, 0, 0]
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["not trained"]

@@ -1,0 +1,106 @@
+"""Times to overfit of constructed curves."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rethinking.overfitting import THRESHOLDS, TITLES, epochs_to_fit, times_to_overfit
+from rethinking.statistics import mean_interval
+
+from .curves import make_run
+
+MLP = "cifar10/{}/mlp_1x512/none".format
+TRUE, HALF, RANDOM = MLP("true_labels"), MLP("labels_p0.5"), MLP("random_labels")
+PAPER = {"mlp_1x512": np.array([[0.0, 1.0], [0.5, 1.786], [1.0, 1.964]])}
+
+
+def fitted_after(epochs, name=TRUE, seed=0, length=40, **options):
+    """A run that is fitted by every threshold at an epoch and, where ``epochs`` is None, never."""
+    accuracy = np.full(length, 98.0)
+    loss = np.full(length, 0.5)
+    if epochs is not None:
+        accuracy[epochs:], loss[epochs:] = 100.0, 0.0
+    return make_run(name, seed, train_accuracy=accuracy, train_loss=loss, **options)
+
+
+def times(runs, threshold="99 %"):
+    table = times_to_overfit(runs, PAPER)
+    return table[table.threshold == threshold].set_index("p")
+
+
+@pytest.mark.parametrize(("threshold", "epoch"), [("100 %", 5), ("99.9 %", 4), ("99 %", 3), ("loss 0.1", 2)])
+def test_first_whole_epoch_at_each_threshold(threshold, epoch):
+    # The untrained network, epoch 0, is not an epoch of training.
+    accuracy = [100.0, 98.9, 98.99, 99.0, 99.9, 100.0, 90.0]
+    loss = [0.0, 0.11, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert epochs_to_fit(make_run(TRUE, train_accuracy=accuracy, train_loss=loss), threshold) == epoch
+
+
+def test_never_reached_and_diverged():
+    assert epochs_to_fit(fitted_after(None), "99 %") is None
+    assert epochs_to_fit(fitted_after(3, diverged=True), "99 %") is None
+
+
+def test_each_threshold_has_a_title():
+    assert list(TITLES) == list(THRESHOLDS)
+
+
+def test_ratios_are_paired_by_seed():
+    runs = {
+        TRUE: [fitted_after(10, seed=0), fitted_after(5, seed=1)],
+        HALF: [fitted_after(20, HALF, seed=0), fitted_after(20, HALF, seed=1)],
+    }
+    table = times(runs)
+    # Unpaired it would be 20 / 7.5.
+    assert (table.ratio[0.5], table.ratio_ci[0.5]) == pytest.approx(mean_interval([2.0, 4.0]))
+    assert (table.ratio[0.0], table.ratio_ci[0.0]) == (1.0, 0.0)
+    assert list(table.epochs_to_fit) == [7.5, 20.0]
+    assert list(table.paper_ratio) == [1.0, 1.786]
+
+
+def test_no_mean_over_the_seeds_that_reached_it_alone():
+    runs = {
+        TRUE: [fitted_after(10, seed=seed) for seed in range(3)],
+        RANDOM: [fitted_after(epochs, RANDOM, seed) for seed, epochs in enumerate([20, None, 30])],
+    }
+    row = times(runs).loc[1.0]
+    assert (row.paired, row.reached) == (3, 2)
+    assert math.isnan(row.ratio)
+    assert math.isnan(row.epochs_to_fit)
+    assert math.isnan(row.ratio_ci)
+
+
+def test_no_ratio_where_the_start_is_not_reached():
+    runs = {TRUE: [fitted_after(None)], HALF: [fitted_after(20, HALF)]}
+    table = times(runs)
+    assert table.ratio.isna().all()
+    assert list(table.reached) == [0, 1]
+
+
+def test_diverged_seed_has_not_reached_it():
+    runs = {
+        TRUE: [fitted_after(10, seed=0), fitted_after(10, seed=1)],
+        HALF: [fitted_after(20, HALF, 0), fitted_after(20, HALF, 1, diverged=True)],
+    }
+    row = times(runs).loc[0.5]
+    assert (row.paired, row.reached) == (2, 1)
+    assert math.isnan(row.ratio)
+
+
+def test_seed_without_its_start_is_left_out_and_counted():
+    runs = {TRUE: [fitted_after(10, seed=0)], HALF: [fitted_after(15, HALF, 0), fitted_after(30, HALF, 1)]}
+    row = times(runs).loc[0.5]
+    assert (row.paired, row.unpaired, row.ratio) == (1, 1, 1.5)
+
+
+def test_cells_that_are_not_there():
+    table = times({TRUE: [], HALF: [fitted_after(10, HALF)], RANDOM: []})
+    assert list(table.paired) == [0, 0, 0]
+    assert list(table.unpaired) == [0, 1, 0]
+    assert table.ratio.isna().all()
+
+
+def test_paper_has_networks_without_regularisers():
+    name = "cifar10/labels_p0.5/mlp_1x512/wd"
+    assert times({name: [fitted_after(3, name)]}).paper_ratio.isna().all()

@@ -1,0 +1,51 @@
+"""The script that plots each figure, from folders of cells."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from .curves import make_run, write_run
+from .test_figures import SCRIPTS
+
+NAME = "cifar10/{}/inception/none".format
+EPOCHS = {
+    "train_loss": [2.4, 1.0],
+    "train_accuracy": [10.0, 100.0],
+    "test_accuracy": [10.0, 80.0],
+    "test_accuracy_corrupted": [10.0, 60.0],
+}
+CHANGED = {
+    "unchanged_accuracy": [60.0],
+    "changed_accuracy_given": [10.0],
+    "changed_accuracy_true": [50.0],
+}
+
+
+@pytest.mark.parametrize(
+    ("figure", "corruption", "rows"),
+    [
+        ("fig1a", "random_labels", 2),
+        ("fig1b", "true_labels", 4),
+        ("fig1c", "random_labels", 2),
+        ("fig2b", "true_labels", 3),
+        ("memorisation", "labels_p0.5", 3),
+    ],
+)
+def test_images_and_numbers_say_their_scale(tmp_path, figure, corruption, rows):
+    name, columns, filename = NAME(corruption), EPOCHS, "curve.csv"
+    if figure == "memorisation":
+        columns, filename = CHANGED, "memorisation.csv"
+    folders = [write_run(tmp_path / str(seed), make_run(name, seed, **columns), filename) for seed in (0, 1)]
+    command = [sys.executable, SCRIPTS / "plot_figure.py", "--figure", figure, "--cells", name]
+    outputs = ["--images", tmp_path / "figure.svg", "--numbers", tmp_path / "figure.csv"]
+    subprocess.run([*command, "--folders", *folders, *outputs], check=True)
+    svg = (tmp_path / "figure.svg").read_text()
+    scale = "Ours: Inception, CIFAR-10 (official), 2,000 of 50,000 training images; 1 epoch; 2 seeds"
+    assert scale in svg
+    assert "ours, 95% interval" in svg
+    numbers = pd.read_csv(tmp_path / "figure.csv")
+    assert len(numbers) == rows
+    assert set(numbers.seeds) == {2}
+    assert set(numbers.data) == {"CIFAR-10 (official), 2,000 of 50,000 training images"}

@@ -1,0 +1,82 @@
+"""Runs of cells as figures read and average them."""
+
+import math
+
+import pytest
+
+from rethinking.files import UserError
+from rethinking.runs import by_network, mean_curve, mean_curves, networks_of, read_runs
+from rethinking.statistics import mean_interval
+
+from .curves import make_run, write_run
+
+TRUE = "cifar10/true_labels/alexnet/none"
+RANDOM = "cifar10/random_labels/alexnet/none"
+COLUMNS = {"epoch": "int64", "train_loss": "float64"}
+
+
+def test_mean_and_interval_by_epoch():
+    runs = [make_run(TRUE, seed, train_loss=[3.0, loss]) for seed, loss in enumerate([1.0, 2.0, 6.0])]
+    curve = mean_curve(runs, "train_loss")
+    assert list(curve.epoch) == [0, 1]
+    assert tuple(curve[["mean", "ci"]].iloc[1]) == pytest.approx((3.0, mean_interval([1, 2, 6])[1]))
+    assert curve.ci[0] == 0
+
+
+def test_diverged_seed_is_not_in_the_mean():
+    runs = [make_run(TRUE, 0, train_loss=[3.0, 2.0]), make_run(TRUE, 1, diverged=True, train_loss=[900.0])]
+    curve = mean_curve(runs, "train_loss")
+    assert list(curve["mean"]) == [3.0, 2.0]
+    assert curve.ci.isna().all()
+    assert mean_curve(runs[1:], "train_loss").empty
+
+
+def test_cell_without_runs_has_one_row():
+    table = mean_curves({TRUE: [make_run(TRUE, train_loss=[3.0, 2.0])], RANDOM: []}, ["train_loss"])
+    assert list(table.corruption) == ["true_labels", "true_labels", "random_labels"]
+    assert table.iloc[2][["epoch", "mean", "ci"]].isna().all()
+
+
+def test_cells_of_a_network_are_in_order_of_p():
+    names = [f"cifar10/{part}/none" for part in ("random_labels/alexnet", "labels_p0.25/alexnet")]
+    other = "cifar10/true_labels/mlp_1x512/none"
+    networks = by_network([*names, other, TRUE])
+    assert list(networks) == [("cifar10", "alexnet", "none"), ("cifar10", "mlp_1x512", "none")]
+    assert networks["cifar10", "alexnet", "none"] == {0.0: TRUE, 0.25: names[1], 1.0: names[0]}
+
+
+def test_corrupted_pixels_have_no_p():
+    with pytest.raises(UserError, match=r"gaussian/alexnet.*labels_p0\.0"):
+        by_network([TRUE, "cifar10/gaussian/alexnet/none"])
+
+
+def test_networks_of_a_table():
+    table = mean_curves({TRUE: [], RANDOM: []}, ["train_loss"])
+    assert networks_of(table) == [("cifar10", "alexnet", "none")]
+
+
+def test_read_seeds_in_order(tmp_path):
+    folders = [
+        write_run(tmp_path / str(seed), make_run(RANDOM, seed, train_loss=[seed + 1.0])) for seed in (2, 0)
+    ]
+    runs, summaries = read_runs([TRUE, RANDOM], folders, "curve.csv", COLUMNS)
+    assert [run.cell.seed for run in runs[RANDOM]] == [0, 2]
+    assert [run.curve.train_loss[0] for run in runs[RANDOM]] == [1.0, 3.0]
+    assert runs[TRUE] == []
+    assert len(summaries) == 2
+
+
+def test_network_that_diverged_in_its_first_epoch_has_an_empty_file(tmp_path):
+    folder = write_run(tmp_path / "cell", make_run(TRUE, diverged=True, train_loss=[math.nan]))
+    (folder / "curve.csv").write_text("\n")
+    runs, _ = read_runs([TRUE], [folder], "curve.csv", COLUMNS)
+    (run,) = runs[TRUE]
+    assert run.diverged
+    assert list(run.curve) == list(COLUMNS)
+    assert run.curve.empty
+
+
+def test_missing_file_is_named(tmp_path):
+    folder = write_run(tmp_path / "cell", make_run(TRUE, train_loss=[2.0]))
+    with pytest.raises(UserError, match=r"cell/memorisation\.csv"):
+        read_runs([TRUE], [folder], "memorisation.csv", COLUMNS)

@@ -1,0 +1,95 @@
+"""Parameters and training images beside the paper's."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rethinking import paper, rendering, sizes
+from rethinking.presentation import VIEWS
+from rethinking.sizes import count_sizes
+from rethinking.tables import read_columns
+
+SCRIPTS = Path(sizes.__file__).parents[1]
+
+
+def manifest(dataset, shape, train, full, kind="official"):
+    return {
+        "dataset": dataset,
+        "provenance": None,
+        "source": {"kind": kind, "files": {}},
+        "image_shape": shape,
+        "num_classes": 10,
+        "train": {"count": train, "full_count": full},
+        "test": {"count": 10, "full_count": 10},
+    }
+
+
+MANIFESTS = {
+    "cifar10": manifest("cifar10", [3, 32, 32], 50_000, 50_000),
+    "digits": manifest("digits", [1, 8, 8], 100, 1437, "embedded"),
+}
+
+
+def network(dataset, model, input_size=28, **architecture):
+    return {"dataset": dataset, "model": model, "input_size": input_size, "architecture": architecture}
+
+
+NETWORKS = [
+    network("cifar10", "mlp_1x512"),
+    network("cifar10", "inception", batch_norm_affine=True),
+    network("digits", "mlp_1x512", 7),
+]
+
+
+def count(networks=NETWORKS, manifests=MANIFESTS):
+    return count_sizes(networks, manifests, paper.sizes())
+
+
+def test_counts_beside_the_papers():
+    table = count()
+    # 3 x 28 x 28 = 2352 inputs, 512 hidden units, 10 classes; affine: two more per filter.
+    assert table.parameters.tolist() == [2353 * 512 + 513 * 10, 1_649_402 + 2 * 1712, 50 * 512 + 513 * 10]
+    assert table.paper_parameters.fillna(0).tolist() == [1_209_866, 1_649_402, 0]
+    assert table.train_images.tolist() == [50_000, 50_000, 100]
+    assert table.paper_train_images.fillna(0).tolist() == [50_000, 50_000, 0]
+    assert table.parameters_per_image[0] == pytest.approx(24.2, abs=0.01)
+    assert table.parameters_per_image[2] == pytest.approx(307.3)
+    assert table.paper_parameters_per_image[1] == pytest.approx(32.99, abs=0.01)
+
+
+def test_data_set_that_is_not_prepared_is_left_out():
+    assert count(manifests={"digits": MANIFESTS["digits"]}).dataset.tolist() == ["digits"]
+
+
+def test_script_and_text(tmp_path):
+    paths = []
+    for name, content in MANIFESTS.items():
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(json.dumps(content))
+    csv = tmp_path / "sizes.csv"
+    arguments = ["--networks", json.dumps(NETWORKS), "--manifests", *paths, "--output", csv]
+    subprocess.run([sys.executable, SCRIPTS / "count_sizes.py", *arguments], check=True)
+    view = VIEWS["sizes"]
+    table = read_columns(csv, view.columns)
+    text = rendering.to_markdown(view.present(table), view.note(table))
+    lines = [[field.strip() for field in line.strip("|").split("|")] for line in text.splitlines()]
+    assert lines[0][:5] == ["data set", "images", "model", "parameters p ours", "parameters p paper"]
+    assert lines[2] == [
+        "CIFAR-10",
+        "28×28",
+        "MLP 1×512",
+        "1,209,866",
+        "1,209,866",
+        "50,000",
+        "50,000",
+        "24.2",
+        "24.2",
+    ]
+    assert lines[4] == ["digits", "7×7", "MLP 1×512", "30,730", "—", "100", "—", "307.3", "—"]
+    assert "digits (scikit-learn), 100 of 1,437 training images" in text
+    assert r"\multicolumn{2}{c}{training images n}" in rendering.to_latex(
+        view.present(table), view.note(table)
+    )

@@ -1,0 +1,403 @@
+"""The status of cells: done, part-trained, stale and why, to run; how long the rest takes; and all that in words."""
+
+import copy
+
+import pytest
+import torch
+
+from rethinking.cells import Cell
+from rethinking.checkpoint import Checkpoint, Progress
+from rethinking.config import load_config
+from rethinking.defaults import default_values
+from rethinking.files import read_json, write_json
+from rethinking.fingerprint import cell_code, data_code
+from rethinking.status import FILES, Estimate, estimate, survey, survey_ablations
+from rethinking.status_report import condense, duration, report
+
+MLP = "digits/true_labels/mlp_1x512/wd"
+ALEXNET = "digits/random_labels/alexnet/none"
+
+
+class Results:
+    """A results folder in which cells can be put down as finished or part-trained."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.values = default_values()
+        for name, section in self.values.items():
+            if isinstance(section, dict) and "cells" in section:
+                self.values[name] = {"cells": [MLP]}
+        self.values |= {"results_dir": str(folder), "seeds": [0], "table1": {"cells": [MLP, ALEXNET]}}
+        self.values["ablations"] = []
+        self.values["hardware"]["device"] = "cpu"
+        self.values["datasets"]["digits"]["train_limit"] = 100
+        self.values["training"] |= {"epochs": 10, "batch_size": 30}
+
+    @property
+    def config(self):
+        return load_config(copy.deepcopy(self.values), [])
+
+    def survey(self):
+        return {str(status.cell): status for status in survey(self.config)}
+
+    def status(self, name=MLP, seed=0):
+        return self.survey()[f"{name}/seed{seed}"]
+
+    def manifest(self, name):
+        dataset = self.config.datasets[name]
+        limits = {"train": dataset.train_limit, "test": dataset.test_limit}
+        return {
+            "provenance": dataset.provenance,
+            "source": {"kind": dataset.source, "files": {}},
+            "code": data_code(),
+            **{
+                split: {"count": limit or 500, "full_count": 500, "limit": limit}
+                for split, limit in limits.items()
+            },
+        }
+
+    def prepare(self, name="digits"):
+        write_json(self.folder / "data" / "prepared" / name / "manifest.json", self.manifest(name))
+
+    def finish(self, name=MLP, seed=0, wall_seconds=50.0, device="cpu", **summary):
+        cell = Cell.from_name(name, seed)
+        folder = self.folder / "cells" / str(cell)
+        folder.mkdir(parents=True)
+        for file in FILES:
+            (folder / file).touch()
+        settings = self.config.settings(cell).model_dump()
+        provenance = {"settings": settings, "code": cell_code(cell.model), "device": device}
+        numbers = {"status": "finished", "epochs": settings["epochs"], "wall_seconds": wall_seconds} | summary
+        write_json(
+            folder / "summary.json", numbers | {"data": self.manifest(cell.dataset), "provenance": provenance}
+        )
+        return folder
+
+    def checkpoint(self, epoch, step, name=MLP, seed=0, seconds=5.0):
+        cell = Cell.from_name(name, seed)
+        identity = {
+            "cell": str(cell),
+            "settings": self.config.settings(cell).model_dump(),
+            "code": cell_code(cell.model),
+            "data": [self.manifest(cell.dataset), {}],
+        }
+        path = self.folder / "checkpoints" / f"{cell}.safetensors"
+        state = Checkpoint(path, identity)
+        state.save(Progress(epoch=epoch, step=step, seconds=seconds), {"weight": torch.zeros(2)})
+        return path
+
+
+@pytest.fixture
+def results(tmp_path):
+    return Results(tmp_path)
+
+
+# ---- one cell
+
+
+def test_cells_of_all_results_and_seeds_count_once(results):
+    results.values |= {"seeds": [0, 3], "fig1a": {"cells": [ALEXNET, "digits/gaussian/alexnet/none"]}}
+    names = [MLP, ALEXNET, "digits/gaussian/alexnet/none"]
+    assert list(results.survey()) == [f"{name}/seed{seed}" for name in names for seed in (0, 3)]
+
+
+def test_nothing_is_done(results):
+    assert {status.state for status in results.survey().values()} == {"to run"}
+
+
+def test_done(results):
+    results.finish()
+    assert (results.status().state, results.status().reasons) == ("done", ())
+    assert results.status(ALEXNET).state == "to run"
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "reason"),
+    [
+        ("training", {"epochs": 20}, "epochs 10 -> 20"),
+        ("models", {"mlp_1x512": {"weight_decay": 0.1}}, "weight_decay 0.0005 -> 0.1"),
+        ("datasets", {"digits": {"input_size": 6}}, "input_size 7 -> 6"),
+        ("datasets", {"digits": {"train_limit": 50}}, "datasets.digits.train_limit 100 -> 50"),
+        ("datasets", {"digits": {"test_limit": 50}}, "datasets.digits.test_limit null -> 50"),
+        ("datasets", {"digits": {"provenance": "old"}}, "datasets.digits.provenance null -> old"),
+    ],
+)
+def test_stale_because_of_a_setting(results, section, values, reason):
+    results.finish()
+    for key, value in values.items():
+        inner = results.values[section]
+        inner[key] = inner[key] | value if isinstance(value, dict) else value
+    assert (results.status().state, results.status().reasons) == ("stale", (reason,))
+
+
+def test_other_settings_leave_a_cell_alone(results):
+    results.finish()
+    results.values["models"]["alexnet"]["learning_rate"] = 1.0
+    results.values["datasets"]["cifar10"]["train_limit"] = 50
+    results.values["hardware"]["threads"] = 2
+    assert results.status().state == "done"
+
+
+def test_another_local_copy(results):
+    copies = {"source": "images", "path": "a/one.tar", "provenance": "JPEG copy"}
+    results.values["datasets"]["cifar10"] |= copies
+    results.values["table1"]["cells"] = [name := MLP.replace("digits", "cifar10")]
+    summary = results.finish(name) / "summary.json"
+    values = read_json(summary)
+    values["data"]["source"]["files"] = {"one.tar": "digest"}
+    write_json(summary, values)
+    assert results.status(name).state == "done"
+    results.values["datasets"]["cifar10"]["path"] = "b/one.tar"
+    assert results.status(name).state == "done"
+    results.values["datasets"]["cifar10"]["path"] = "a/two.tar"
+    assert results.status(name).reasons == ("datasets.cifar10.path one.tar -> two.tar",)
+
+
+@pytest.mark.parametrize(
+    ("part", "module"), [("provenance", "rethinking.models.mlp"), ("data", "rethinking.readers")]
+)
+def test_stale_because_of_code(results, part, module):
+    summary = results.finish() / "summary.json"
+    values = read_json(summary)
+    values[part]["code"][module] = "other"
+    write_json(summary, values)
+    assert results.status().reasons == (f"code of {module}",)
+
+
+def test_a_data_set_that_is_prepared_otherwise_now(results):
+    results.finish()
+    results.prepare()
+    assert results.status().state == "done"
+    path = results.folder / "data/prepared/digits/manifest.json"
+    other_images = read_json(path)
+    other_images["train"]["images_sha256"] = "other"
+    write_json(path, other_images)
+    assert results.status().reasons == ("datasets.digits has other train images now",)
+    # To be prepared anew for these cells, and then they are trained anew.
+    results.values["datasets"]["digits"]["train_limit"] = 50
+    results.prepare()
+    results.values["datasets"]["digits"]["train_limit"] = 100
+    assert results.status().reasons == ("datasets.digits.train_limit 50 -> 100",)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_gone(results, name):
+    (results.finish() / name).unlink()
+    if name == "summary.json":
+        assert results.status().state == "to run"
+    else:
+        assert (results.status().state, results.status().reasons) == ("stale", (f"{name} is missing",))
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"provenance": 1}'])
+def test_a_summary_that_cannot_be_read(results, text):
+    (results.finish() / "summary.json").write_text(text)
+    assert (results.status().state, results.status().reasons) == ("stale", ("summary.json cannot be read",))
+
+
+def test_a_summary_without_code_is_of_an_older_version(results):
+    summary = results.finish() / "summary.json"
+    values = read_json(summary)
+    del values["provenance"]["code"]
+    write_json(summary, values)
+    assert results.status().reasons == ("its code was not recorded",)
+
+
+def test_diverged_is_done(results):
+    results.finish(status="diverged", diverged_epoch=3, diverged_step=7, epochs=2)
+    assert (results.status().state, results.status().diverged) == ("done", (3, 7))
+
+
+def test_ablations_are_cells_of_their_own(results):
+    cells = [MLP, "digits/true_labels/mlp_3x512/wd"]
+    results.values["ablations"] = [
+        {"name": "slow", "question": "?", "cells": cells, "set": {"momentum": 0.5}}
+    ]
+    folder = results.finish()
+    # The variant with the settings of the cell itself is stale.
+    folder.parent.rename(results.folder / "moved")
+    (results.folder / "ablations/slow/cells" / MLP).parent.mkdir(parents=True)
+    (results.folder / "moved").rename(results.folder / "ablations/slow/cells" / MLP)
+    assert len(results.survey()) == 2
+    assert [(s.variant, s.cell.model, s.state, s.reasons) for s in survey_ablations(results.config)] == [
+        (None, "mlp_3x512", "to run", ()),
+        ("slow", "mlp_1x512", "stale", ("momentum 0.9 -> 0.5",)),
+        ("slow", "mlp_3x512", "to run", ()),
+    ]
+    assert condense(survey_ablations(results.config)[1:]) == [
+        "ablations/slow/digits/true_labels/{mlp_1x512,mlp_3x512}/wd  seed 0"
+    ]
+
+
+# ---- checkpoints
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_part_trained(results, stale):
+    if stale:
+        results.finish()
+        results.values["training"]["epochs"] = 20
+    results.checkpoint(epoch=4, step=2)
+    status = results.status()
+    assert (status.state, status.reasons, status.epochs) == ("part-trained", (), 20 if stale else 10)
+    assert status.epochs_done == 3.5  # 100 images are 4 steps
+
+
+def test_a_checkpoint_that_does_not_fit_is_no_start(results):
+    results.checkpoint(epoch=4, step=2)
+    results.values["training"]["momentum"] = 0.5
+    assert (results.status().state, results.status().reasons) == ("to run", ("momentum 0.9 -> 0.5",))
+
+
+def test_a_damaged_checkpoint_is_no_start(results):
+    results.checkpoint(epoch=4, step=2).write_bytes(b"cut short")
+    assert (results.status().state, results.status().reasons) == ("to run", ("it cannot be read",))
+
+
+def test_a_checkpoint_beside_a_finished_cell_is_forgotten(results):
+    results.finish()
+    results.checkpoint(epoch=4, step=2)
+    assert results.status().state == "done"
+
+
+# ---- time
+
+
+def left(results):
+    statuses = survey(results.config)
+    return estimate(statuses, statuses, results.config.hardware.device)
+
+
+def test_time_of_the_same_network_on_the_same_data(results):
+    results.values["seeds"] = [0, 1, 2]
+    results.prepare()
+    results.finish(wall_seconds=50.0)
+    results.checkpoint(epoch=6, step=0, seed=1, seconds=25.0)
+    # Ten epochs of one seed and five of the other, at 5 s each; nothing is known of three AlexNets.
+    assert left(results) == Estimate(pytest.approx(75), 2, {"alexnet": 3})
+
+
+def test_time_scales_with_images_and_epochs(results):
+    results.prepare()
+    results.finish(wall_seconds=50.0)
+    results.values["training"]["epochs"] = 20
+    results.values["datasets"]["digits"]["train_limit"] = 300
+    assert left(results).seconds == pytest.approx(300)
+
+
+def test_time_on_other_data_scales_with_pixels(results):
+    results.values["table1"]["cells"] = [MLP.replace("digits", "mnist")]
+    results.prepare("mnist")
+    results.finish(wall_seconds=50.0)
+    # 50 s for 10 epochs of 100 images of 7x7 pixels; to do: 10 of 500 images of 24x24.
+    assert left(results).seconds == pytest.approx(50 * 5 * 24**2 / 7**2)
+
+
+@pytest.mark.parametrize(
+    ("device", "seconds"), [("cpu", 50), ("cuda", 5), ("auto", 50)], ids=["cpu", "cuda", "most"]
+)
+def test_time_is_of_the_device(results, device, seconds):
+    results.values["seeds"] = [0, 1, 2, 3]
+    results.values["table1"]["cells"] = [MLP]
+    results.values["hardware"]["device"] = device
+    results.prepare()
+    for seed, (name, wall_seconds) in enumerate([("cpu", 50.0), ("cpu", 50.0), ("H100", 5.0)]):
+        results.finish(seed=seed, device=name, wall_seconds=wall_seconds)
+    assert left(results).seconds == pytest.approx(seconds)
+
+
+def test_nothing_is_left(results):
+    results.values["table1"]["cells"] = [MLP]
+    results.finish()
+    assert left(results) == Estimate(0.0, 0, {})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (99, "99 s"), (110, "2 min"), (5000, "83 min"), (8000, "2.2 h"), (200_000, "2.3 days")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+# ---- in words
+
+
+def test_report(results):
+    results.values |= {"seeds": [0, 1, 2, 4]}
+    results.prepare()
+    for seed in (0, 1):
+        results.finish(seed=seed, wall_seconds=50.0)
+    results.values["models"]["mlp_1x512"]["weight_decay"] = 0.1
+    results.checkpoint(epoch=3, step=0, seed=2)
+    results.finish(seed=4, wall_seconds=50.0, status="diverged", diverged_epoch=3, diverged_step=7)
+    results.checkpoint(epoch=4, step=2, name=ALEXNET, seed=4)
+    results.values["models"]["alexnet"]["learning_rate"] = 1.0
+    assert report(survey(results.config), left(results)) == (
+        "8 cells: 1 done, 1 part-trained, 2 stale, 4 to run\n"
+        "\n"
+        "part-trained\n"
+        "  digits/true_labels/mlp_1x512/wd  seed 2 in epoch 3 of 10\n"
+        "\n"
+        "stale\n"
+        "  because of weight_decay 0.0005 -> 0.1\n"
+        "    digits/true_labels/mlp_1x512/wd  seeds 0-1\n"
+        "\n"
+        "to run\n"
+        "  digits/random_labels/alexnet/none  seeds 0-2\n"
+        "  from the start, because its checkpoint is of no use: learning_rate 0.01 -> 1.0\n"
+        "    digits/random_labels/alexnet/none  seed 4\n"
+        "\n"
+        "done, but diverged\n"
+        "  digits/true_labels/mlp_1x512/wd/seed4  epoch 3, step 7\n"
+        "\n"
+        "About 2 min of training, one cell at a time; divide by the number run side by side.\n"
+        "No estimate for alexnet (4 cells): nothing like it has been trained yet."
+    )
+
+
+def test_report_when_all_is_done(results):
+    results.values["table1"]["cells"] = [MLP]
+    results.finish()
+    assert (
+        report(survey(results.config), left(results)) == "1 cell: 1 done, 0 part-trained, 0 stale, 0 to run"
+    )
+
+
+def test_sixty_cells_times_three_seeds_fit_a_screen(results):
+    corruptions = [
+        "true_labels",
+        "random_labels",
+        "gaussian",
+        *(f"labels_p0.{tenth}" for tenth in range(1, 8)),
+    ]
+    models = ["inception", "alexnet", "mlp_1x512"]
+    names = [f"digits/{c}/{m}/{r}" for c in corruptions for m in models for r in ("none", "wd")]
+    results.values |= {"seeds": [0, 1, 2], "table1": {"cells": names}}
+    for number, name in enumerate(names):
+        results.finish(name, seed=number % 3)
+    lines = report(survey(results.config), left(results)).splitlines()
+    assert lines[0] == "180 cells: 60 done, 0 part-trained, 0 stale, 120 to run"
+    assert len(lines) < 40
+
+
+def test_long_lists_are_cut(results):
+    results.values |= {"seeds": list(range(40)), "table1": {"cells": [MLP]}}
+    for seed in results.values["seeds"]:
+        results.finish(seed=seed, status="diverged", diverged_epoch=1, diverged_step=seed)
+    lines = report(survey(results.config), left(results)).splitlines()
+    assert lines[-2:] == [f"  {MLP}/seed28  epoch 1, step 28", "  ... and 11 more lines"]
+
+
+def test_condensed_cells_are_the_cells(results):
+    names = [
+        *(f"cifar10/true_labels/inception/{regularisers}" for regularisers in ("crop+wd", "wd", "none")),
+        *(f"cifar10/random_labels/{model}/none" for model in ("inception", "mlp_1x512", "mlp_3x512")),
+    ]
+    results.values |= {"seeds": [0, 1, 2, 5], "table1": {"cells": names}, "fig1a": {"cells": names}}
+    statuses = [status for status in survey(results.config) if status.cell.dataset == "cifar10"]
+    assert condense(statuses[1:]) == [
+        "cifar10/true_labels/inception/crop+wd  seeds 1-2, 5",
+        "cifar10/true_labels/inception/{wd,none}  seeds 0-2, 5",
+        "cifar10/random_labels/{inception,mlp_1x512,mlp_3x512}/none  seeds 0-2, 5",
+    ]

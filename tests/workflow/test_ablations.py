@@ -1,0 +1,67 @@
+"""A variant of a cell: trained apart, with its own settings, and compared with the cell."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from .conftest import TINY, Workflow
+
+CELL = "digits/true_labels/mlp_1x512/none"
+# In 6 steps a rate of 1e-9 leaves the weights where they were.
+STILL = {
+    "name": "still",
+    "question": "Does it learn at all?",
+    "cells": [CELL],
+    "set": {"learning_rate": 1e-9},
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A workflow that has compared one variant of one cell; the tests below leave its results as they are."""
+    workflow = Workflow(tmp_path_factory.mktemp("ablations"), TINY | {"ablations": [STILL]})
+    workflow.succeed("ablations")
+    return workflow
+
+
+def test_variant_is_trained_at_a_path_of_its_own_with_its_settings(finished):
+    results = finished.folder / "results"
+    folders = [results / "cells" / CELL / "seed0", results / "ablations/still/cells" / CELL / "seed0"]
+    cell, variant = (json.loads((folder / "summary.json").read_text()) for folder in folders)
+    assert cell["cell"] == variant["cell"]
+    assert (
+        cell["provenance"]["settings"]["learning_rate"],
+        variant["provenance"]["settings"]["learning_rate"],
+    ) == (0.01, 1e-9)
+    # The same initial weights: in the untrained network of epoch 0 both are one.
+    untrained = [pd.read_csv(folder / "curve.csv").iloc[0].drop("seconds") for folder in folders]
+    assert untrained[0].equals(untrained[1])
+    weights = [load_file(folder / "weights.safetensors") for folder in folders]
+    assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+    for kind in ("logs", "benchmarks"):
+        assert len(list((results / kind / "cells").rglob("seed0.*"))) == 1
+        assert len(list((results / kind / "ablations/still/cells").rglob("seed0.*"))) == 1
+
+
+def test_table_shows_the_difference(finished):
+    table = pd.read_csv(finished.folder / "results/ablations.csv")
+    (row,) = table.itertuples()
+    assert row.changes == "learning_rate 0.01 → 1e-09"
+    assert row.pairs == 1
+    assert row.train_difference == pytest.approx(row.train_accuracy - row.default_train_accuracy, abs=2e-4)
+    text = (finished.folder / "results/ablations.md").read_text()
+    assert "**Does it learn at all?**" in text
+    assert "60 of 1,437 training images" in text
+
+
+def test_an_edit_of_a_variant_concerns_the_variant_alone(finished):
+    finished.write_config(TINY | {"ablations": [STILL | {"set": {"learning_rate": 1e-8}}]})
+    assert finished.planned_cells("ablations") == [f"ablations/still/{CELL}/seed0"]
+    jobs = finished.plan("ablations", f"results/cells/{CELL}/seed0/summary.json")
+    assert (jobs["train_cell"], jobs["compare_ablations"], jobs["render_table"]) == (1, 1, 1)
+    # Another variant leaves this one alone.
+    finished.write_config(TINY | {"ablations": [STILL, STILL | {"name": "other", "set": {"epochs": 3}}]})
+    assert finished.planned_cells("ablations") == [f"ablations/other/{CELL}/seed0"]

@@ -1,0 +1,183 @@
+"""An edit of configuration or code re-trains the cells that it concerns and no others, and ``status`` says why.
+
+Real runs and dry runs of a copy of the workflow whose code can be edited.
+"""
+
+import re
+import shutil
+import time
+
+import psutil
+import pytest
+
+from rethinking.defaults import default_values
+from rethinking.status import FILES
+
+from .conftest import ROOT, TINY, Workflow
+
+MLP = "digits/true_labels/mlp_1x512/none/seed0"
+DECAYED = "digits/true_labels/mlp_1x512/wd/seed0"
+INCEPTION = "digits/random_labels/inception/none/seed0"
+ALEXNET = "digits/random_labels/alexnet/none/seed0"
+ALL = sorted([MLP, DECAYED, INCEPTION, ALEXNET])
+RESULTS = [
+    name for name, section in default_values().items() if isinstance(section, dict) and "cells" in section
+]
+TARGETS = ("results/table1.md", "results/fig1a.svg")
+
+
+def shown(*cells):
+    """Every table and figure shows these cells."""
+    return {result: {"cells": [cell.rpartition("/")[0] for cell in cells]} for result in RESULTS}
+
+
+CONFIG = TINY | shown(*ALL) | {"ablations": []}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A copy of the workflow that has run to its end."""
+    folder = tmp_path_factory.mktemp("stale")
+    (folder / "code").mkdir()
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder / "code")
+    for name in ("rules", "workflow_scripts", "profiles"):
+        shutil.copytree(ROOT / name, folder / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    workflow = Workflow(folder, CONFIG, folder / "code")
+    workflow.succeed(*TARGETS)
+    return workflow
+
+
+@pytest.fixture
+def workflow(trained):
+    """The same, and what a test edits is put back."""
+    library = trained.root / "workflow_scripts"
+    before = {path: path.read_text() for path in library.rglob("*.py")}
+    yield trained
+    trained.write_config(CONFIG)
+    for path, text in before.items():
+        path.write_text(text)
+
+
+def edit(workflow, module, old, new):
+    path = workflow.root / "workflow_scripts" / module
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def counts(workflow, *arguments):
+    """The report of ``snakemake status`` and its counts: done, part-trained, stale, to run."""
+    report = workflow.succeed("status", *arguments)
+    first = re.search(r"cells?: (\d+) done, (\d+) part-trained, (\d+) stale, (\d+) to run", report)
+    return report, tuple(map(int, first.groups()))
+
+
+def test_all_is_done(workflow):
+    assert workflow.plan(*TARGETS) == {}
+    report, found = counts(workflow)
+    assert found == (4, 0, 0, 0)
+    assert "estimate" not in report
+    assert "one cell at a time" not in report
+    files = (workflow.folder / "results/cells" / MLP).iterdir()
+    assert {path.name for path in files} == set(FILES)
+
+
+@pytest.mark.parametrize(
+    ("change", "stale", "reason"),
+    [
+        # Other hardware is asked for the same numbers.
+        ({"hardware": {"device": "cpu", "threads": 2, "checkpoint_seconds": 5}}, [], ""),
+        # Weight decay concerns the cell that has it.
+        ({"models": {"mlp_1x512": {"weight_decay": 0.1}}}, [DECAYED], "weight_decay 0.0005 -> 0.1"),
+        ({"models": {"mlp_3x512": {"learning_rate": 0.3}}}, [], ""),
+        # A pattern concerns the cells that it matches.
+        (
+            {"overrides": [{"cells": "digits/random_labels/*/*", "set": {"epochs": 3}}]},
+            [INCEPTION, ALEXNET],
+            "epochs 2 -> 3",
+        ),
+        (
+            {"datasets": {"digits": {"train_limit": 50, "test_limit": 20}}},
+            ALL,
+            "datasets.digits.train_limit 60 -> 50",
+        ),
+        ({"datasets": TINY["datasets"] | {"cifar10": {"train_limit": 50}}}, [], ""),
+    ],
+)
+def test_a_setting_makes_the_cells_stale_that_it_concerns(workflow, change, stale, reason):
+    workflow.write_config(CONFIG | change)
+    assert workflow.planned_cells(*TARGETS) == sorted(stale)
+    report, found = counts(workflow)
+    assert found == (4 - len(stale), 0, len(stale), 0)
+    assert (f"because of {reason}\n" in report) == bool(stale)
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "stale"),
+    [
+        ("models/mlp.py", "nn.ReLU()", "nn.Tanh()", [MLP, DECAYED]),
+        ("training.py", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999", ALL),
+        ("readers.py", "255 / 16", "254 / 16", ALL),
+    ],
+)
+def test_code_makes_the_cells_stale_that_it_concerns(workflow, module, old, new, stale):
+    edit(workflow, f"rethinking/{module}", old, new)
+    assert workflow.planned_cells(*TARGETS) == sorted(stale)
+    report, found = counts(workflow)
+    assert found == (4 - len(stale), 0, len(stale), 0)
+    assert f"because of code of rethinking.{module.removesuffix('.py').replace('/', '.')}\n" in report
+
+
+def test_code_of_figures_plots_anew_and_trains_nothing(workflow):
+    edit(workflow, "rethinking/figures.py", "200", "201")
+    assert workflow.plan(*TARGETS) == {"plot_figure": 1, "total": 1}
+    assert counts(workflow)[1] == (4, 0, 0, 0)
+
+
+def test_comments_docstrings_and_formatting_make_nothing_stale(workflow):
+    for path in (workflow.root / "workflow_scripts").rglob("*.py"):
+        text = path.read_text()
+        if text.startswith('"""'):
+            text = '"""In other words. ' + text.removeprefix('"""')
+        path.write_text("# A comment.\n" + text.replace("\n\n\n", "\n\n\n\n") + "# The end.\n")
+    edit(workflow, "rethinking/models/mlp.py", "nn.ReLU()", "nn.ReLU(\n)")
+    assert workflow.plan(*TARGETS) == {}
+    assert counts(workflow)[1] == (4, 0, 0, 0)
+
+
+def test_another_seed_trains_that_seed_alone(workflow):
+    workflow.write_config(CONFIG | {"seeds": [0, 1]})
+    assert workflow.planned_cells(*TARGETS) == [cell.replace("seed0", "seed1") for cell in ALL]
+    report, found = counts(workflow)
+    assert found == (4, 0, 0, 4)
+    assert "  digits/true_labels/mlp_1x512/{none,wd}  seed 1\n" in report
+    assert re.search(r"About \d+ s of training, one cell at a time", report)
+
+
+def test_status_of_what_is_finished_and_of_other_results(workflow):
+    assert counts(workflow, "--config", "finished_only=true")[1] == (4, 0, 0, 0)
+    assert counts(workflow, "--config", "results_dir=elsewhere")[1] == (0, 0, 0, 4)
+
+
+def test_part_trained(workflow):
+    cell = "digits/gaussian/mlp_1x512/none/seed0"
+    endless = {"cells": "digits/gaussian/*/*", "set": {"epochs": 100_000}}
+    hardware = {"device": "cpu", "checkpoint_seconds": 1}
+    workflow.write_config(CONFIG | shown(*ALL, cell) | {"overrides": [endless], "hardware": hardware})
+    process = workflow.start(f"results/cells/{cell}/summary.json")
+    checkpoint = workflow.folder / f"results/checkpoints/{cell}.safetensors"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.1)
+    # Also while it is at work.
+    assert counts(workflow)[1] == (4, 1, 0, 0)
+    for child in psutil.Process(process.pid).children(recursive=True):
+        child.terminate()
+    process.communicate()
+    report, found = counts(workflow)
+    assert found == (4, 1, 0, 0)
+    assert re.search(r"  digits/gaussian/mlp_1x512/none  seed 0 in epoch \d+ of 100000\n", report)
+    edit(workflow, "rethinking/models/mlp.py", "nn.ReLU()", "nn.Tanh()")
+    report, found = counts(workflow)
+    assert found == (2, 0, 2, 1)
+    assert "from the start, because its checkpoint is of no use: code of rethinking.models.mlp\n" in report

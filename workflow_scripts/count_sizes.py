@@ -1,0 +1,31 @@
+"""Count the parameters of networks and the training images of their data sets, beside the paper's."""
+
+import argparse
+import json
+from pathlib import Path
+
+from rethinking import paper, scripts
+from rethinking.files import read_json, write_text
+from rethinking.sizes import count_sizes
+
+
+def main() -> None:
+    """Read the command line and the manifests, write the CSV."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--networks", required=True, help="JSON list of dataset, model, input_size and architecture"
+    )
+    parser.add_argument(
+        "--manifests", nargs="*", default=[], type=Path, help="manifest.json of prepared data sets"
+    )
+    parser.add_argument("--output", required=True, type=Path, help="CSV to write")
+    args = parser.parse_args()
+
+    manifests = {manifest["dataset"]: manifest for manifest in map(read_json, args.manifests)}
+    table = count_sizes(json.loads(args.networks), manifests, paper.sizes())
+    write_text(args.output, table.to_csv(index=False, float_format="%.4f"))
+    print(f"{len(table)} networks counted")
+
+
+if __name__ == "__main__":
+    scripts.run(main)

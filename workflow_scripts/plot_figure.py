@@ -1,0 +1,48 @@
+"""Plot a figure of the paper, ours over the paper's curves, and write its numbers as CSV."""
+
+import argparse
+from pathlib import Path
+
+from rethinking import fig1a, fig1b, fig1c, fig2b, memorisation, scripts
+from rethinking.figures import save
+from rethinking.files import write_text
+from rethinking.runs import CELL_PARTS, cell_parts, read_runs
+from rethinking.tables import aggregate_accuracy, describe_scale
+from rethinking.titles import MODEL_TITLES
+
+FIGURES = {
+    "fig1a": fig1a,
+    "fig1b": fig1b,
+    "fig1c": fig1c,
+    "fig2b": fig2b,
+    "memorisation": memorisation,
+}
+SCALE = ["seeds", "diverged", "epochs", "data"]
+
+
+def main() -> None:
+    """Read the command line, the curves and the summaries; write the figure in each format and its numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--figure", required=True, choices=FIGURES)
+    parser.add_argument(
+        "--cells", nargs="+", required=True, help="names without seeds, in the order of the legend"
+    )
+    parser.add_argument("--folders", nargs="*", default=[], type=Path, help="folders of any of their seeds")
+    parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
+    parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
+    args = parser.parse_args()
+
+    figure = FIGURES[args.figure]
+    runs, summaries = read_runs(args.cells, args.folders, figure.FILE, figure.COLUMNS)
+    cells = aggregate_accuracy(args.cells, summaries, {})
+    trained = dict.fromkeys(MODEL_TITLES[cell_parts(name)["model"]] for name, some in runs.items() if some)
+    scale = ", ".join([*trained, describe_scale(cells)])
+    drawn, numbers = figure.draw(runs, scale)
+    save(drawn, args.images)
+    numbers = numbers.merge(cells[[*CELL_PARTS, *SCALE]], on=CELL_PARTS, how="left")
+    write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))
+    print(f"{len(summaries)} networks in {len(args.cells)} cells")
+
+
+if __name__ == "__main__":
+    scripts.run(main)

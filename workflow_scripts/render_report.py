@@ -1,0 +1,44 @@
+"""Put tables, figures, claims and their provenance into one HTML file that needs nothing else."""
+
+import argparse
+from pathlib import Path
+
+from rethinking import scripts
+from rethinking.files import write_text
+from rethinking.provenance import read_networks
+from rethinking.report import render
+from rethinking.tables import read_columns
+
+
+def main() -> None:
+    """Read the command line and all files, write the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--artefacts", nargs="*", default=[], type=Path, help="NAME.md of tables and NAME.svg of figures"
+    )
+    parser.add_argument("--claims", type=Path, help="claims.csv, whose verdicts are counted")
+    parser.add_argument("--results", required=True, type=Path, help="folder of the results")
+    parser.add_argument(
+        "--cells",
+        nargs="*",
+        default=[],
+        help="cells/NAME or ablations/VARIANT/cells/NAME, names without seeds",
+    )
+    parser.add_argument("--seeds", nargs="+", required=True, type=int)
+    parser.add_argument("--output", required=True, type=Path, help="HTML to write")
+    args = parser.parse_args()
+
+    networks = read_networks(args.results, args.cells, args.seeds)
+    claims = read_columns(args.claims, {"verdict": "str"}) if args.claims else None
+    html = render(
+        {path.stem: path for path in args.artefacts},
+        networks,
+        claims,
+        asked_for=len(args.cells) * len(args.seeds),
+    )
+    write_text(args.output, html)
+    print(f"{len(args.artefacts)} tables and figures, {len(networks)} networks")
+
+
+if __name__ == "__main__":
+    scripts.run(main)

@@ -1,0 +1,29 @@
+"""Print where the cells of a configuration stand and how long the rest takes."""
+
+import argparse
+import json
+
+from rethinking import scripts
+from rethinking.config import load_config
+from rethinking.status import estimate, survey, survey_ablations
+from rethinking.status_report import report
+
+
+def main() -> None:
+    """Read the command line and the files of the cells, print the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="the whole configuration as JSON")
+    args = parser.parse_args()
+
+    config = load_config(json.loads(args.config), [])
+    cells, ablations = survey(config), survey_ablations(config)
+    # An empty line between this and what Snakemake prints before and after.
+    print()
+    for title, statuses in (("", cells), ("For the target 'ablations' besides: ", ablations)):
+        if statuses:
+            left = estimate(statuses, [*cells, *ablations], config.hardware.device)
+            print(f"{title}{report(statuses, left)}\n")
+
+
+if __name__ == "__main__":
+    scripts.run(main)

@@ -1,0 +1,147 @@
+"""The tables and figures that the workflow makes: their files, and what a reader should look for in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["table", "figure", "claims", "ablation"]
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One table or figure."""
+
+    name: str
+    kind: Kind
+    title: str
+    caption: str  # what the paper shows, what to look for, how ours differs
+    sections: tuple[str, ...]  # of the configuration; it is made if any of them has cells
+
+    @property
+    def filename(self) -> str:
+        """The file that a report shows, in the folder of the results."""
+        return f"{self.name}.{'svg' if self.kind == 'figure' else 'md'}"
+
+
+CURVES = ("fig1a", "fig1b", "fig1c", "fig2b")
+ARTEFACTS = (
+    Artefact(
+        "table1",
+        "table",
+        "Table 1: the same networks fit true and random labels",
+        "The paper trains five networks on CIFAR-10. Each fits random labels to (almost) the last training image, "
+        "with test accuracy at chance, although the same network with the same settings generalises on the true "
+        "labels: what a network can fit does not explain that it generalises. Weight decay and random cropping "
+        "raise the test accuracy by a few points; without them it stays far above chance. Look for training accuracies "
+        "near 100 % and test accuracies near 10 % on random labels, and for the small differences between the rows of one "
+        "network on true labels. Ours are means over seeds with their interval, after the last epoch; the paper "
+        "gives one number each and not how long it trained.",
+        ("table1",),
+    ),
+    Artefact(
+        "table4",
+        "table",
+        "Table 4: explicit regularisers do not prevent fitting random labels",
+        "The paper trains on random labels with regularisers switched on. With weight decay all networks still fit "
+        "them, except AlexNet, which fails to converge; the Inception also fits them with random cropping and with "
+        "flips and rotations, given more epochs and a slower schedule. Look for training accuracies near "
+        "100 % in all rows but AlexNet's. With cropping and augmentation the paper measures the accuracy on the altered "
+        "images of the training batches. It does not give its coefficients of weight decay, so ours may not be the same.",
+        ("table4",),
+    ),
+    Artefact(
+        "sizes",
+        "table",
+        "Sizes: more parameters than training images",
+        "The paper starts from a count: its networks have more parameters than there are training images, 24 to 35 times as "
+        "many on CIFAR-10, so that they have the means to store every label. Look for equal counts; "
+        "a network with another number of parameters would not be the paper's. Nothing here is trained.",
+        (),
+    ),
+    Artefact(
+        "curve_differences",
+        "table",
+        "Differences between our curves and the paper's",
+        "How far our curves lie from the paper's, point by point, where the figures show it to the eye. "
+        "The paper's values are read off its vector graphics and come from one run each. Look for differences near zero "
+        "at full scale; where ours saw fewer images, large ones are to be expected and say nothing against the paper.",
+        CURVES,
+    ),
+    Artefact(
+        "fig1a",
+        "figure",
+        "Figure 1a: training loss on true and corrupted data",
+        "In the paper the loss of the Inception falls to zero on all five data sets, with unchanged settings. On random "
+        "labels it stays at its start for a while and then falls quickly; random pixels and Gaussian noise are fitted sooner "
+        "than random labels, because such images lie further apart than natural images of one class. Look for "
+        "solid lines that reach zero, and for their order. The paper's lines are dashed. Epochs are compared: where ours saw fewer "
+        "images, an epoch has fewer steps, so that the same epoch is earlier in training.",
+        ("fig1a",),
+    ),
+    Artefact(
+        "fig1b",
+        "figure",
+        "Figure 1b: relative time to overfit over the label corruption",
+        "In the paper the time until the training set is fitted grows smoothly with the share of labels that are replaced, "
+        "and only by a small factor: at p = 1 it is 3.6 times that of the true labels for the Inception, 2.0 for the "
+        "MLP 1×512, 1.5 for AlexNet. So fitting random labels is hardly harder than fitting true ones. Look for "
+        "lines that rise slowly and end at a small factor. The paper does not say when a training set counts as fitted, so each "
+        "panel shows another threshold; a network that does not reach it in every seed has an arrow in place of a point.",
+        ("fig1b",),
+    ),
+    Artefact(
+        "fig1c",
+        "figure",
+        "Figure 1c: test error over the label corruption",
+        "All these networks fit their training labels, so the test error shows how well they generalise. In the paper it rises "
+        "steadily with the share of replaced labels, up to chance (90 %) at p = 1: the networks still find what signal is "
+        "left while they memorise the rest. Look for lines that rise without a jump and meet at 90 %. The paper's errors are "
+        "too high for true test labels; they fit test labels that were corrupted like the training labels. Both are shown.",
+        ("fig1c",),
+    ),
+    Artefact(
+        "fig2b",
+        "figure",
+        "Figure 2b: with and without batch normalisation",
+        "The paper follows the accuracy of the Inception on true labels. Batch normalisation makes training "
+        "smoother and adds 3 to 4 points of test accuracy, no more; and as the test accuracy does not fall later, stopping "
+        "early would gain nothing. Look for a test accuracy that keeps level once the training accuracy is at 100 %, and for a small gap "
+        "between the two networks. The learning rate of the network without batch normalisation is not in the paper and "
+        "is lower here.",
+        ("fig2b",),
+    ),
+    Artefact(
+        "memorisation",
+        "figure",
+        "Memorisation: what is learnt first when some labels are wrong",
+        "Not in the paper. During training with partly random labels the images are split into those that kept their true "
+        "label and those that did not. If networks learn what generalises before they memorise, the unchanged images are fitted first "
+        "and the changed ones are at first predicted as what they really show. Look for an accuracy against the true label "
+        "that rises and then falls as the given labels are memorised.",
+        ("memorisation",),
+    ),
+    Artefact(
+        "claims",
+        "claims",
+        "What the paper states, checked against our numbers",
+        "Each statement of the paper is written as a condition on numbers, and the verdict is computed from ours: supported, "
+        "contradicted, or undecided where the interval over seeds leaves both open or networks are missing. A verdict "
+        "holds for the data and the scale that it was measured at, which may not be the paper's.",
+        ("table1", "table4", *CURVES, "memorisation"),
+    ),
+    Artefact(
+        "ablations",
+        "ablation",
+        "Ablations: what if a guessed setting were another",
+        "The paper leaves some settings open. Here they are varied one at a time, to see whether its conclusions depend "
+        "on what we took. Look for differences that are large beside the interval over seeds.",
+        ("ablations",),
+    ),
+)
+
+
+def wanted(sections: Iterable[str]) -> list[Artefact]:
+    """The artefacts that a configuration asks for, given the names of its sections that have cells."""
+    return [each for each in ARTEFACTS if not each.sections or set(each.sections) & set(sections)]

@@ -1,0 +1,51 @@
+"""The form of a claim, and the checks that many claims are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from rethinking.claims import measures
+from rethinking.claims.verdicts import Check
+from rethinking.titles import MODEL_TITLES
+
+
+class Claim(NamedTuple):
+    """A statement, where it stands, and what has to be measured for it to hold."""
+
+    name: str
+    statement: str
+    source: str
+    predicate: str  # the checks and their bounds in words
+    checks: tuple[Check, ...]
+
+
+NETWORKS = ("inception", "inception_no_bn", "alexnet", "mlp_3x512", "mlp_1x512")  # table 1
+FIGURE_1 = ("inception", "alexnet", "mlp_1x512")  # figures 1b and 1c
+INCEPTION = ("inception",)
+CROPPED = ("inception", "alexnet")  # table 1 has no cropping for the others
+
+# ---- cells of a network, {} being its name
+TRUE = "true_labels/{}/none"
+RANDOM = "random_labels/{}/none"
+OVER_P = (TRUE, *(f"labels_p{tenth / 10}/{{}}/none" for tenth in range(1, 10)), RANDOM)
+
+
+def each(
+    networks: Iterable[str], measure: Callable[..., float], *cells: str, label: str = "{}", **bounds: float
+) -> tuple[Check, ...]:
+    """The same check on each network."""
+    return tuple(
+        Check(
+            label.format(MODEL_TITLES[network]),
+            measure,
+            tuple(cell.format(network) for cell in cells),
+            **bounds,
+        )
+        for network in networks
+    )
+
+
+def fit(networks: Iterable[str], cell: str = RANDOM, label: str = "{}") -> tuple[Check, ...]:
+    """Each network reproduces the labels that it was given."""
+    return each(networks, measures.train_accuracy, cell, label=label, at_least=99)

@@ -1,0 +1,234 @@
+"""Measures: one number of the networks of one or more cells, all of one seed, so that comparisons are paired.
+
+A measure takes one :class:`Run` per cell. Where a network does not have the number, because it diverged or
+never got there, it raises :class:`NotMeasured`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from rethinking.statistics import rank_correlation
+from rethinking.tables import read_columns, read_summary
+
+CURVE = {"epoch": "int64", "train_loss": "float64", "train_accuracy": "float64", "test_accuracy": "float64"}
+MEMORISATION = {
+    "epoch": "int64",
+    "changed_accuracy_given": "float64",
+    "changed_accuracy_true": "float64",
+}
+FITTED = 99.0  # percent, online; the lowest of table 1 on random labels is 99.34
+STARTED, ALMOST_DONE = 0.9, 0.1  # training loss as a share of that of guessing
+
+
+# ---- networks
+
+
+class Run(NamedTuple):
+    """What one network left behind."""
+
+    summary: Mapping[str, Any]
+    curve: pd.DataFrame
+    memorisation: pd.DataFrame | None = None  # cells of earlier versions have none
+
+
+Runs = Mapping[str, Mapping[int, Run]]  # cell without seed -> seed -> network
+
+
+class NotMeasured(Exception):
+    """A network does not have the number; the message says why."""
+
+
+def read_runs(root: Path, cells: Iterable[str], seeds: Iterable[int]) -> dict[str, dict[int, Run]]:
+    """Read the finished and the diverged networks among ``root/{cell}/seed{seed}``.
+
+    Raises:
+        UserError: a file is damaged; the message names it.
+    """
+    runs: dict[str, dict[int, Run]] = {cell: {} for cell in cells}
+    for cell, of_cell in runs.items():
+        for seed in seeds:
+            folder = root / cell / f"seed{seed}"
+            if not (folder / "summary.json").exists():
+                continue
+            summary = read_summary(folder / "summary.json")
+            recorded = summary["status"] == "finished" and (folder / "memorisation.csv").exists()
+            of_cell[seed] = Run(
+                summary,
+                read_columns(folder / "curve.csv", CURVE),
+                read_columns(folder / "memorisation.csv", MEMORISATION) if recorded else None,
+            )
+    return runs
+
+
+# ---- measures
+
+
+def train_accuracy(run: Run) -> float:
+    """Final accuracy on the training set in evaluation mode, percent; a diverged network has fitted nothing."""
+    return 0.0 if run.summary["status"] == "diverged" else run.summary["train_accuracy"]
+
+
+def online_train_accuracy(run: Run) -> float:
+    """Accuracy over the (augmented) batches of the last epoch, percent; a diverged network has fitted nothing."""
+    return 0.0 if run.summary["status"] == "diverged" else run.summary["train_accuracy_online"]
+
+
+def finished(run: Run) -> Mapping[str, Any]:
+    """The summary of a network that has not diverged."""
+    if run.summary["status"] == "diverged":
+        raise NotMeasured(f"{run.summary['cell']} diverged")
+    return run.summary
+
+
+def chance(run: Run) -> float:
+    """Test accuracy of guessing, percent."""
+    return 100 / run.summary["data"]["num_classes"]
+
+
+def test_accuracy(run: Run) -> float:
+    """Final accuracy on true test labels, percent."""
+    return finished(run)["test_accuracy"]
+
+
+def above_chance(run: Run) -> float:
+    """Test accuracy minus that of guessing, percentage points."""
+    return test_accuracy(run) - chance(run)
+
+
+def times_chance(run: Run) -> float:
+    """Test accuracy as a multiple of that of guessing."""
+    return test_accuracy(run) / chance(run)
+
+
+def test_gain(run: Run, other: Run) -> float:
+    """Test accuracy of the first network minus that of the second, percentage points."""
+    return test_accuracy(run) - test_accuracy(other)
+
+
+def test_share(run: Run, other: Run) -> float:
+    """Test accuracy of the first network divided by that of the second."""
+    return test_accuracy(run) / test_accuracy(other)
+
+
+def difference_of_gains(run: Run, other: Run, base: Run) -> float:
+    """How much more the first network gains on the third than the second does on the first, percentage points."""
+    return test_gain(run, base) - test_gain(other, run)
+
+
+def generalisation_gap(run: Run) -> float:
+    """Training accuracy minus test accuracy, percentage points."""
+    return finished(run)["train_accuracy"] - test_accuracy(run)
+
+
+def gap_growth(run: Run, other: Run) -> float:
+    """Generalisation gap of the first network minus that of the second, percentage points."""
+    return generalisation_gap(run) - generalisation_gap(other)
+
+
+def early_stopping_gain(run: Run) -> float:
+    """Best test accuracy over the epochs minus the final one, percentage points."""
+    return finished(run)["best_test_accuracy"] - test_accuracy(run)
+
+
+def test_error_trend(*runs: Run) -> float:
+    """Rank correlation of the test error with the order of the networks."""
+    return trend([100 - test_accuracy(run) for run in runs])
+
+
+def corrupted_test_error_trend(*runs: Run) -> float:
+    """Rank correlation of the error on equally corrupted test labels with the order of the networks."""
+    return trend([100 - finished(run)["test_accuracy_corrupted"] for run in runs])
+
+
+def fit_time(run: Run) -> int:
+    """The first epoch whose online training accuracy reaches FITTED."""
+    return first_epoch(run, run.curve.train_accuracy >= FITTED, f"never reaches {FITTED:g} %")
+
+
+def fit_time_ratio(run: Run, other: Run) -> float:
+    """Epochs that the first network takes to fit, divided by those of the second."""
+    return fit_time(run) / fit_time(other)
+
+
+def fit_time_trend(*runs: Run) -> float:
+    """Rank correlation of the time to fit with the order of the networks."""
+    return trend([fit_time(run) for run in runs])
+
+
+def loss_epoch(run: Run, share: float) -> int:
+    """The first epoch whose training loss is below this share of the loss of guessing, the log of the classes."""
+    guessing = math.log(run.summary["data"]["num_classes"])
+    return first_epoch(
+        run, run.curve.train_loss < share * guessing, f"keeps a loss above {share * guessing:.2f}"
+    )
+
+
+def start_delay(run: Run, other: Run) -> float:
+    """Epochs by which the first network's loss starts to fall later than the second's."""
+    return loss_epoch(run, STARTED) - loss_epoch(other, STARTED)
+
+
+def wait_beyond_fall(run: Run) -> float:
+    """Epochs before the loss starts to fall, minus the epochs that its fall then takes."""
+    start = loss_epoch(run, STARTED)
+    return start - (loss_epoch(run, ALMOST_DONE) - start)
+
+
+def mean_fall(run: Run) -> float:
+    """Percentage points per epoch that test accuracy loses, summed over the epochs in which it falls."""
+    finished(run)
+    return float(-run.curve.test_accuracy[run.curve.epoch > 0].diff().clip(upper=0).mean())
+
+
+def excess_falls(run: Run, other: Run) -> float:
+    """Mean fall of the first network minus that of the second."""
+    return mean_fall(run) - mean_fall(other)
+
+
+def changed_settings(run: Run, other: Run) -> float:
+    """Number of hyperparameters in which two networks differ; which thresholds were recorded is none."""
+    settings, others = (each.summary["provenance"]["settings"] for each in (run, other))
+    known = settings.keys() & others.keys() - {"thresholds"}  # a later version may record more
+    return sum(settings[key] != others[key] for key in known)
+
+
+def parameters_per_image(run: Run) -> float:
+    """Number of parameters divided by the number of training images."""
+    return run.summary["parameters"] / run.summary["data"]["train"]["count"]
+
+
+def truth_lead(run: Run) -> float:
+    """In the first epoch, on images with a wrong label: predictions of the true minus of the given one, points."""
+    return -memory_lead(run, 0)
+
+
+def memory_lead(run: Run, row: int = -1) -> float:
+    """In the last epoch, on images with a wrong label: predictions of the given minus of the true one, points."""
+    finished(run)
+    if run.memorisation is None:
+        raise NotMeasured(f"{run.summary['cell']} has no memorisation.csv")
+    epoch = run.memorisation.iloc[row]
+    return float(epoch.changed_accuracy_given - epoch.changed_accuracy_true)
+
+
+def first_epoch(run: Run, reached: pd.Series, otherwise: str) -> int:
+    """The first epoch after the untrained one at which a condition holds."""
+    finished(run)
+    epochs = run.curve.epoch[reached & (run.curve.epoch > 0)]
+    if epochs.empty:
+        raise NotMeasured(f"{run.summary['cell']} {otherwise}")
+    return int(epochs.iloc[0])
+
+
+def trend(values: Sequence[float]) -> float:
+    """Rank correlation with the order, where there is one."""
+    correlation = rank_correlation(values)
+    if math.isnan(correlation):
+        raise NotMeasured("all values are equal")
+    return correlation

@@ -1,0 +1,121 @@
+"""Claims of section 3 and appendix E: what explicit and implicit regularisers do, and what they do not."""
+
+from rethinking.claims import measures
+from rethinking.claims.forms import CROPPED, INCEPTION, NETWORKS, TRUE, Claim, each, fit
+from rethinking.claims.verdicts import Check
+
+REGULARISERS = (
+    Claim(
+        "regularisers_help",
+        "Random cropping and weight decay improve generalisation by a few points.",
+        "section 3, table 1",
+        "two networks: test accuracy with both minus with none > 0 and ≤ 10 points (the paper's are 3.30 and 5.15)",
+        each(CROPPED, measures.test_gain, "true_labels/{}/crop+wd", TRUE, above=0, at_most=10),
+    ),
+    Claim(
+        "cropping_beats_weight_decay",
+        "Random cropping helps more than weight decay.",
+        "table 1",
+        "two networks: test accuracy with cropping minus with weight decay > 0",
+        each(CROPPED, measures.test_gain, "true_labels/{}/crop", "true_labels/{}/wd", above=0),
+    ),
+    Claim(
+        "regularisers_not_necessary",
+        "Without any regulariser the networks still generalise very well.",
+        "section 3, table 1",
+        "five networks: test accuracy without regularisers by that with all that table 1 has ≥ 0.9 "
+        "(the paper's lowest is 0.94)",
+        each(CROPPED, measures.test_share, TRUE, "true_labels/{}/crop+wd", at_least=0.9)
+        + each(
+            [network for network in NETWORKS if network not in CROPPED],
+            measures.test_share,
+            TRUE,
+            "true_labels/{}/wd",
+            at_least=0.9,
+        ),
+    ),
+    Claim(
+        "regularisers_not_sufficient",
+        "Explicit regularisers do not by themselves control the generalisation error.",
+        "section 1, appendix E",
+        "Inception on random labels with each regulariser: training minus test accuracy ≥ 80 points "
+        "(without any the paper has 90)",
+        tuple(
+            Check(name, measures.generalisation_gap, (f"random_labels/inception/{name}",), at_least=80)
+            for name in ("wd", "crop", "augment")
+        ),
+    ),
+    Claim(
+        "architecture_matters_more",
+        "Changing the architecture gains more than adding regularisers.",
+        "section 3, table 1",
+        "test accuracy, gain of the bare Inception on the MLP 3×512 with weight decay, minus gain of the Inception by "
+        "cropping and weight decay, > 0 points (the paper's gains are 32.4 and 3.3)",
+        each(
+            INCEPTION,
+            measures.difference_of_gains,
+            TRUE,
+            "true_labels/{}/crop+wd",
+            "true_labels/mlp_3x512/wd",
+            above=0,
+        ),
+    ),
+    Claim(
+        "early_stopping_gains_nothing",
+        "On CIFAR-10 early stopping has no benefit.",
+        "section 3.1, figure 2b",
+        "Inception with and without batch normalisation: best minus final test accuracy ≤ 1 point",
+        each(("inception", "inception_no_bn"), measures.early_stopping_gain, TRUE, at_most=1),
+    ),
+    Claim(
+        "batch_norm_gain",
+        "Batch normalisation gains 3 to 4 points of test accuracy.",
+        "section 3.1, table 1",
+        "Inception with minus without, without and with weight decay: from 2 to 5 points (one of leeway)",
+        tuple(
+            Check(
+                label,
+                measures.test_gain,
+                (f"true_labels/inception/{regularisers}", f"true_labels/inception_no_bn/{regularisers}"),
+                at_least=2,
+                at_most=5,
+            )
+            for label, regularisers in (("no weight decay", "none"), ("weight decay", "wd"))
+        ),
+    ),
+    Claim(
+        "batch_norm_steadies",
+        "Batch normalisation steadies training.",
+        "section 3.1, figure 2b",
+        "points of test accuracy lost per epoch, in those epochs in which it falls: without minus with batch "
+        "normalisation > 0",
+        each(INCEPTION, measures.excess_falls, "true_labels/inception_no_bn/none", TRUE, above=0),
+    ),
+    Claim(
+        "weight_decay_still_fits",
+        "With weight decay the Inception and both MLPs still fit random labels.",
+        "appendix E, table 4",
+        "three networks: training accuracy ≥ 99 % (the paper's lowest is 99.21)",
+        fit(("inception", "mlp_3x512", "mlp_1x512"), "random_labels/{}/wd"),
+    ),
+    Claim(
+        "weight_decay_stops_alexnet",
+        "With weight decay the AlexNet fails to fit random labels.",
+        "appendix E, table 4",
+        "training accuracy ≤ 50 % (the paper gives no number)",
+        each(["alexnet"], measures.train_accuracy, "random_labels/{}/wd", at_most=50),
+    ),
+    *(
+        Claim(
+            name,
+            f"With {what} random labels are still fitted.",
+            "appendix E, table 4",
+            f"online training accuracy of the last epoch ≥ 99 % (the paper's is {published})",
+            each(INCEPTION, measures.online_train_accuracy, f"random_labels/{{}}/{regulariser}", at_least=99),
+        )
+        for name, what, regulariser, published in (
+            ("cropping_still_fits", "random cropping", "crop", 99.93),
+            ("augmentation_still_fits", "flips and rotations", "augment", 99.28),
+        )
+    ),
+)

@@ -1,0 +1,170 @@
+"""The verdicts on all claims: as rows for programs (claims.csv) and as a table for readers (claims.md)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from rethinking.claims import CLAIMS, Claim
+from rethinking.claims.measures import Runs
+from rethinking.claims.verdicts import EXACT, Check, Finding, Verdict, combine, examine
+from rethinking.rendering import MISSING
+from rethinking.statistics import CONFIDENCE
+from rethinking.tables import aggregate_accuracy, describe_scale
+
+SHOWN = 5  # numbers of one claim, and reasons, in the table for readers
+ORDER: tuple[Verdict, ...] = ("contradicted", "undecided", "supported")
+
+
+class Judged(NamedTuple):
+    """A claim with the finding of each of its checks."""
+
+    claim: Claim
+    findings: list[Finding]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the whole claim."""
+        return combine(self.findings)
+
+
+def claimed_cells(dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[str]:
+    """The cells, without seeds, that claims rest on, each once."""
+    cells = [cell for claim in claims for check in claim.checks for cell in check.cells]
+    return [f"{dataset}/{cell}" for cell in dict.fromkeys(cells)]
+
+
+def judge(runs: Runs, dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[Judged]:
+    """Examine all claims on a data set."""
+    return [Judged(claim, [examine(check, runs, dataset) for check in claim.checks]) for claim in claims]
+
+
+def summarise(judged: Sequence[Judged]) -> str:
+    """For example ``20 supported, 3 contradicted, 5 undecided``."""
+    verdicts = [each.verdict for each in judged]
+    return ", ".join(
+        f"{verdicts.count(verdict)} {verdict}" for verdict in ("supported", "contradicted", "undecided")
+    )
+
+
+# ---- for programs
+
+
+def to_frame(judged: Sequence[Judged], runs: Runs, dataset: str) -> pd.DataFrame:
+    """One row per claim.
+
+    ``measured``, ``interval`` and ``cells`` list the checks in one order, separated by semicolons: mean over
+    seeds, ends of the interval, and the cells without seeds, separated by commas. They are empty where there is
+    nothing. ``data`` is the scale at which it was measured.
+    """
+    table = aggregate_accuracy(
+        claimed_cells(dataset), [run.summary for seeds in runs.values() for run in seeds.values()], {}
+    )
+    table.index = table.dataset + "/" + table.corruption + "/" + table.model + "/" + table.regularisers
+    rows = [
+        {
+            "claim": each.claim.name,
+            "source": each.claim.source,
+            "predicate": each.claim.predicate,
+            "measured": "; ".join(number(finding.mean) for finding in each.findings),
+            "interval": "; ".join(interval(finding) for finding in each.findings),
+            "verdict": each.verdict,
+            "cells": "; ".join(
+                ", ".join(f"{dataset}/{cell}" for cell in check.cells) for check in each.claim.checks
+            ),
+            "reason": reason(each),
+            "statement": each.claim.statement,
+            "data": describe_scale(table.loc[claimed_cells(dataset, [each.claim])]),
+        }
+        for each in judged
+    ]
+    return pd.DataFrame(rows)
+
+
+def number(value: float, digits: int = 6) -> str:
+    """A number with so many significant digits, nothing for nan."""
+    return "" if math.isnan(value) else f"{round(value, 9) + 0.0:.{digits}g}"
+
+
+def interval(finding: Finding, digits: int = 6) -> str:
+    """For example ``9.5 to 10.5``, nothing where there is none."""
+    return (
+        "" if math.isnan(finding.low) else f"{number(finding.low, digits)} to {number(finding.high, digits)}"
+    )
+
+
+def reason(judged: Judged, shown: int | None = None) -> str:
+    """Why a claim is undecided, or which of its checks contradict it; so many missing cells are named."""
+    if judged.verdict == "supported":
+        return ""
+    if judged.verdict == "contradicted":
+        labels = [check.label for check, _ in sort_findings(judged, "contradicted")]
+        return f"not so: {listing(labels, shown)}"
+    findings = [finding for _, finding in sort_findings(judged, "undecided")]
+    missing = list(dict.fromkeys(cell for finding in findings for cell in finding.missing))
+    reasons = list(dict.fromkeys(text for finding in findings for text in finding.reasons))
+    return "; ".join(
+        ([f"not trained: {listing(missing, shown)}"] if missing else [])
+        + ([listing(reasons, shown, "; ")] if reasons else [])
+    )
+
+
+def listing(items: Sequence[str], shown: int | None, separator: str = ", ") -> str:
+    """The first items, and how many there are more."""
+    if shown is None or len(items) <= shown:
+        return separator.join(items)
+    return separator.join(items[:shown]) + f"{separator}{len(items) - shown} more"
+
+
+def sort_findings(judged: Judged, *verdicts: Verdict) -> list[tuple[Check, Finding]]:
+    """Checks and findings with these verdicts, verdict by verdict."""
+    pairs = list(zip(judged.claim.checks, judged.findings, strict=True))
+    return [pair for verdict in verdicts for pair in pairs if pair[1].verdict == verdict]
+
+
+# ---- for readers
+
+
+def to_markdown(judged: Sequence[Judged], scale: str) -> str:
+    """A table of statement, source, condition, numbers and verdict, with the scale above it.
+
+    Args:
+        judged: claims and findings, in the order of the rows.
+        scale: what was measured, as :func:`rethinking.tables.describe_scale` has it.
+    """
+    rows = [("claim", "source", "holds if", "measured", "verdict", "why"), ("---",) * 6]
+    for each in judged:
+        claim = each.claim
+        rows.append(
+            (
+                claim.statement,
+                claim.source,
+                claim.predicate,
+                describe_findings(each),
+                f"**{each.verdict}**",
+                reason(each, SHOWN),
+            )
+        )
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return (
+        f"**{summarise(judged)}**: {scale}. A verdict holds for this data at this scale; the paper's is CIFAR-10 "
+        "with all 50,000 training images.\n\n"
+        f"{table}\n\n"
+        f"Numbers are means over seeds and, in parentheses, their {CONFIDENCE:.0%} Student-t interval; differences and "
+        "ratios are paired by seed. A condition holds, or does not, if the whole interval lies on one side of its bound. A "
+        "claim is supported if all its conditions hold, contradicted if one does not, and undecided otherwise. A network that "
+        "diverged has fitted nothing.\n"
+    )
+
+
+def describe_findings(judged: Judged) -> str:
+    """The measured numbers of a claim, those first that decide against it."""
+    measured = [pair for pair in sort_findings(judged, *ORDER) if not math.isnan(pair[1].mean)]
+    texts = []
+    for check, finding in measured:
+        ends = interval(finding, 4) if check.measure not in EXACT else ""
+        texts.append(f"{check.label}: {number(finding.mean, 4)}" + (f" ({ends})" if ends else ""))
+    return listing(texts, SHOWN, "; ") or MISSING

@@ -1,0 +1,99 @@
+"""Verdicts: on which side of its bounds the interval of a measure over seeds lies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from rethinking.claims.measures import NotMeasured, Runs, changed_settings, parameters_per_image
+from rethinking.statistics import mean_interval
+
+Verdict = Literal["supported", "contradicted", "undecided"]
+
+
+class Check(NamedTuple):
+    """A measure of some cells and where it must lie, bounds as far as given."""
+
+    label: str
+    measure: Callable[..., float]
+    cells: tuple[str, ...]  # without data set and seed, in the order of the measure's arguments
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+
+
+class Finding(NamedTuple):
+    """What came out of a check: mean over seeds, interval, verdict and, where undecided, why."""
+
+    mean: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    verdict: Verdict = "undecided"
+    reasons: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # cells without any network
+
+
+# These do not vary from seed to seed, so that one seed tells.
+EXACT = (changed_settings, parameters_per_image)
+
+
+def examine(check: Check, runs: Runs, dataset: str) -> Finding:
+    """Measure a check on all seeds that its cells share and compare the interval with its bounds.
+
+    A seed whose network lacks the number (it diverged, never got there) is left out of mean and
+    interval, and the check stays undecided: the seeds that are left would be a choice.
+    """
+    networks = [runs.get(f"{dataset}/{cell}", {}) for cell in check.cells]
+    missing = tuple(cell for cell, seeds in zip(check.cells, networks, strict=True) if not seeds)
+    if missing:
+        return Finding(missing=missing)
+
+    values, reasons = [], []
+    for seed in sorted(set.intersection(*map(set, networks))):
+        try:
+            value = check.measure(*(seeds[seed] for seeds in networks))
+            if math.isnan(value):
+                raise NotMeasured(f"seed{seed} has nothing to measure")
+            values.append(value)
+        except NotMeasured as error:
+            reasons.append(str(error))
+    if check.measure in EXACT and values:
+        mean, low, high = values[0], min(values), max(values)
+    else:
+        mean, half_width = mean_interval(values)
+        low, high = mean - half_width, mean + half_width
+    verdict = "undecided" if reasons else compare(check, low, high)
+    if verdict == "undecided" and not reasons:
+        if not values:
+            reasons = ["its cells have no seed in common"]
+        elif math.isnan(low):
+            reasons = ["one seed, an interval needs two"]
+        else:
+            reasons = ["the interval straddles the bound"]
+    return Finding(mean, low, high, verdict, tuple(reasons))
+
+
+def compare(check: Check, low: float, high: float) -> Verdict:
+    """Whether an interval lies within the bounds as a whole, outside as a whole, or neither; nan is neither."""
+    within, outside = [], []
+    if check.at_least is not None:
+        within.append(low >= check.at_least)
+        outside.append(high < check.at_least)
+    if check.above is not None:
+        within.append(low > check.above)
+        outside.append(high <= check.above)
+    if check.at_most is not None:
+        within.append(high <= check.at_most)
+        outside.append(low > check.at_most)
+    if all(within):
+        return "supported"
+    return "contradicted" if any(outside) else "undecided"
+
+
+def combine(findings: Sequence[Finding]) -> Verdict:
+    """Supported if all findings are, contradicted if one is, else undecided."""
+    verdicts = {finding.verdict for finding in findings}
+    if verdicts == {"supported"}:
+        return "supported"
+    return "contradicted" if "contradicted" in verdicts else "undecided"
