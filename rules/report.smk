@@ -14,7 +14,7 @@ if CONFIG.ablations and os.path.exists(f"{RESULTS}/ablations.md"):
     REPORTED_CELLS += [f"cells/{cell.name}" for cell in CONFIG.ablated_cells()]
     REPORTED_CELLS += [f"ablations/{name}/cells/{cell.name}" for name, cell in CONFIG.variants()]
 REPORTED_CELLS = list(dict.fromkeys(REPORTED_CELLS))
-REPORTED = wanted(REPORTED_SECTIONS)
+REPORTED = [each for each in wanted(REPORTED_SECTIONS) if each.name != "sizes" or "sizes" in TABLES]
 
 
 rule render_report:

@@ -4,7 +4,14 @@ import json
 
 from rethinking.models import MODELS
 
-TABLES = [*(name for name in ("table1", "table4") if getattr(CONFIG, name).cells), "sizes"]
+TABLES = [name for name in ("table1", "table4") if getattr(CONFIG, name).cells]
+MANIFESTS = available(
+    f"{DATA_DIR}/prepared/{dataset}/manifest.json"
+    for dataset in dict.fromkeys(cell.dataset for cell in CONFIG.cells(*CONFIG.results))
+)
+# Built from finished cells alone, there may be no data set to count the images of.
+if MANIFESTS:
+    TABLES.append("sizes")
 TABLE_FILES = [f"{RESULTS}/{name}.{ending}" for name in TABLES for ending in ("csv", "md", "tex")]
 
 
@@ -54,10 +61,7 @@ def networks():
 
 rule count_sizes:
     input:
-        lambda wildcards: available(
-            f"{DATA_DIR}/prepared/{dataset}/manifest.json"
-            for dataset in dict.fromkeys(network["dataset"] for network in networks())
-        ),
+        MANIFESTS,
     output:
         f"{RESULTS}/sizes.csv",
     log:
