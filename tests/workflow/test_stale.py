@@ -167,13 +167,18 @@ def test_part_trained(workflow):
     workflow.write_config(CONFIG | shown(*ALL, cell) | {"overrides": [endless], "hardware": hardware})
     process = workflow.start(f"results/cells/{cell}/summary.json")
     checkpoint = workflow.folder / f"results/checkpoints/{cell}.safetensors"
-    while not checkpoint.exists() and process.poll() is None:
-        time.sleep(0.1)
-    # Also while it is at work.
-    assert counts(workflow)[1] == (4, 1, 0, 0)
-    for child in psutil.Process(process.pid).children(recursive=True):
-        child.terminate()
-    process.communicate()
+    try:
+        for _ in range(3000):
+            if checkpoint.exists() or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        # Also while it is at work.
+        assert counts(workflow)[1] == (4, 1, 0, 0)
+    finally:
+        if process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.terminate()
+        process.communicate()
     report, found = counts(workflow)
     assert found == (4, 1, 0, 0)
     assert re.search(r"  digits/gaussian/mlp_1x512/none  seed 0 in epoch \d+ of 100000\n", report)

@@ -22,6 +22,7 @@ from rethinking.models import parameter_count
 from rethinking.settings import CellSettings
 from rethinking.training import TrainedCell, percent_equal
 
+MEMORISATION_COLUMNS = ["epoch", "unchanged_accuracy", "changed_accuracy_given", "changed_accuracy_true"]
 LIBRARIES = ("torch", "numpy", "pandas", "safetensors")
 
 
@@ -40,7 +41,10 @@ def write_cell(
     ``data_manifest`` is that of the prepared data set, ``code`` is from :func:`running_code`.
     """
     write_text(folder / "curve.csv", pd.DataFrame(trained.curve).to_csv(index=False))
-    write_text(folder / "memorisation.csv", pd.DataFrame(trained.memorisation).to_csv(index=False))
+    write_text(
+        folder / "memorisation.csv",
+        pd.DataFrame(trained.memorisation, columns=MEMORISATION_COLUMNS).to_csv(index=False),
+    )
     with atomic_path(folder / "weights.safetensors") as path:
         save_file(
             {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()}, path
