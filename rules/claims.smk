@@ -12,17 +12,11 @@ ALL_CELLS = CONFIG.cells(*CONFIG.results)
 CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset == ALL_CELLS[0].dataset]
 
 
-def claim_files(filename):
-    """That file of every cell and seed; only finished cells if the config says so."""
-    files = [f"{RESULTS}/cells/{cell}/{filename}" for cell in CLAIM_CELLS]
-    return [file for file in files if not CONFIG.finished_only or os.path.exists(file)]
-
-
 rule check_claims:
     input:
-        summaries=claim_files("summary.json"),
-        curves=claim_files("curve.csv"),
-        memorisation=claim_files("memorisation.csv"),
+        summaries=available(f"{RESULTS}/cells/{cell}/summary.json" for cell in CLAIM_CELLS),
+        curves=available(f"{RESULTS}/cells/{cell}/curve.csv" for cell in CLAIM_CELLS),
+        memorisation=available(f"{RESULTS}/cells/{cell}/memorisation.csv" for cell in CLAIM_CELLS),
     output:
         csv=f"{RESULTS}/claims.csv",
         markdown=f"{RESULTS}/claims.md",
@@ -30,7 +24,7 @@ rule check_claims:
         f"{RESULTS}/logs/check_claims.log",
     params:
         # Names and not files, which are too many for a command line.
-        root=f"{RESULTS}/cells",
+        root=lambda wildcards, output: os.path.join(os.path.dirname(output.csv), "cells"),
         cells=list(dict.fromkeys(cell.name for cell in CLAIM_CELLS)),
         seeds=CONFIG.seeds,
         code=fingerprint("rethinking.claims.report"),

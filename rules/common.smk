@@ -1,5 +1,6 @@
 # Configuration, the cell grammar and the paths that the stages share.
 
+import json
 import os
 import sys
 from shlex import quote
@@ -58,6 +59,14 @@ def cell_files(result, filename):
     return available(f"{RESULTS}/cells/{cell}/{filename}" for cell in CONFIG.cells(result))
 
 
+def result_cells(result):
+    """The cells that a table or figure shows, without seeds."""
+    cells = getattr(CONFIG, result).cells
+    if not cells:
+        raise WorkflowError(f"{result}.cells is empty, so there is no such result; list its cells")
+    return cells
+
+
 def available(files):
     """Files to build from: all of them, or those that are there if the config says so."""
     return [file for file in files if not CONFIG.finished_only or os.path.exists(file)]
@@ -102,3 +111,33 @@ def planned_cells():
     """The cells that this run trains. Only Snakemake's graph of jobs knows them, which is there once a run starts."""
     jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
     return [TRAINED.format(**job.wildcards_dict) for job in jobs]
+
+
+def figure_curves(wildcards):
+    """What a figure shows of each cell, one row per epoch."""
+    filename = "memorisation.csv" if wildcards.figure == "memorisation" else "curve.csv"
+    return cell_files(wildcards.figure, filename)
+
+
+def figure_folders(wildcards, input):
+    """The folders of the cells that have both files."""
+    curves = set(map(os.path.dirname, input.curves))
+    return [folder for folder in map(os.path.dirname, input.summaries) if folder in curves]
+
+
+def networks():
+    """Data set, network, its input size and architecture of all results, each once."""
+    found = {}
+    for cell in CONFIG.cells(*CONFIG.results):
+        settings = CONFIG.settings(cell).model_dump(include={"input_size", "architecture"})
+        network = {"dataset": cell.dataset, "model": cell.model, **settings}
+        found[json.dumps(network)] = network
+    return list(found.values())
+
+
+def ablated_summaries(wildcards):
+    """The summaries of the cells that ablations compare with."""
+    cells = CONFIG.ablated_cells()
+    if not cells:
+        raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
+    return available(f"{RESULTS}/cells/{cell}/summary.json" for cell in cells)

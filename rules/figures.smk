@@ -18,26 +18,6 @@ localrules:
     compare_curves,
 
 
-def figure_cells(wildcards):
-    """The cells that a figure shows, without seeds."""
-    cells = getattr(CONFIG, wildcards.figure).cells
-    if not cells:
-        raise WorkflowError(f"{wildcards.figure}.cells is empty, so there is no such figure; list its cells")
-    return cells
-
-
-def figure_curves(wildcards):
-    """What a figure shows of each cell, one row per epoch."""
-    filename = "memorisation.csv" if wildcards.figure == "memorisation" else "curve.csv"
-    return cell_files(wildcards.figure, filename)
-
-
-def figure_folders(wildcards, input):
-    """The folders of the cells that have both files."""
-    curves = set(map(os.path.dirname, input.curves))
-    return [folder for folder in map(os.path.dirname, input.summaries) if folder in curves]
-
-
 rule plot_figure:
     input:
         summaries=lambda wildcards: cell_files(wildcards.figure, "summary.json"),
@@ -50,7 +30,7 @@ rule plot_figure:
     wildcard_constraints:
         figure="fig1a|fig1b|fig1c|fig2b|memorisation",
     params:
-        cells=figure_cells,
+        cells=lambda wildcards: result_cells(wildcards.figure),
         code=lambda wildcards: fingerprint(f"rethinking.{wildcards.figure}", "rethinking.tables"),
         folders=figure_folders,
     message:

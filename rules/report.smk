@@ -31,7 +31,7 @@ rule render_report:
     localrule: True
     params:
         claims=lambda wildcards, input: options(claims=input.claims[0] if input.claims else None),
-        results=RESULTS,
+        results=subpath(output[0], parent=True),
         # Names and not files, which are too many for a command line.
         cells=REPORTED_CELLS,
         seeds=CONFIG.seeds,

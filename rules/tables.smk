@@ -22,14 +22,6 @@ localrules:
     render_table,
 
 
-def table_cells(wildcards):
-    """The cells that a table shows, without seeds."""
-    cells = getattr(CONFIG, wildcards.table).cells
-    if not cells:
-        raise WorkflowError(f"{wildcards.table}.cells is empty, so there is no such table; list its cells")
-    return cells
-
-
 rule aggregate_table:
     input:
         lambda wildcards: cell_files(wildcards.table, "summary.json"),
@@ -40,23 +32,13 @@ rule aggregate_table:
     wildcard_constraints:
         table="table1|table4",
     params:
-        cells=table_cells,
+        cells=lambda wildcards: result_cells(wildcards.table),
         code=fingerprint("rethinking.tables", "rethinking.paper"),
     message:
         "Aggregating {wildcards.table}"
     shell:
         "exec python -m aggregate_table --table {wildcards.table} --cells {params.cells:q}"
         " --summaries {input:q} --output {output:q} > {log:q} 2>&1"
-
-
-def networks():
-    """Data set, network, its input size and architecture of all results, each once."""
-    found = {}
-    for cell in CONFIG.cells(*CONFIG.results):
-        settings = CONFIG.settings(cell).model_dump(include={"input_size", "architecture"})
-        network = {"dataset": cell.dataset, "model": cell.model, **settings}
-        found[json.dumps(network)] = network
-    return list(found.values())
 
 
 rule count_sizes:
@@ -78,14 +60,6 @@ rule count_sizes:
     shell:
         "exec python -m count_sizes --networks {params.networks:q}"
         " --manifests {input:q} --output {output:q} > {log:q} 2>&1"
-
-
-def ablated_summaries(wildcards):
-    """The summaries of the cells that ablations compare with."""
-    cells = CONFIG.ablated_cells()
-    if not cells:
-        raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
-    return available(f"{RESULTS}/cells/{cell}/summary.json" for cell in cells)
 
 
 rule compare_ablations:
