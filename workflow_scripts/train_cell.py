@@ -28,6 +28,7 @@ from rethinking.training import train_cell
 
 def main() -> None:
     """Read the command line, train, write."""
+    parent = os.getppid()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--cell", required=True, help="for example cifar10/random_labels/mlp_1x512/none/seed0"
@@ -68,6 +69,7 @@ def main() -> None:
         if waited and finished(args.output, settings, code, manifests[0]):
             # A job whose Snakemake was killed runs on by itself.
             log("the other process has finished this cell")
+            checkpoint.delete()
             return
         try:
             slot = gpu_slot(args.cells_per_gpu, stop_if_asked, log)
@@ -80,7 +82,9 @@ def main() -> None:
         except Interrupted as stop:
             log(f"stopped by {stop}; the next start goes on from {args.checkpoint}")
             sys.exit(os.EX_TEMPFAIL)
-        checkpoint.delete()
+        # Where Snakemake died meanwhile, the next one takes these files for incomplete and asks for them again.
+        if os.getppid() == parent:
+            checkpoint.delete()
     log(f"done in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
 
 

@@ -36,9 +36,17 @@ STEP_OR_EVALUATION = "step or evaluation"
 ANY = "any"
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_running():
+    """A test that fails half-way leaves no process behind."""
+    yield
+    for process in psutil.Process().children(recursive=True):
+        process.kill()
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Prepared digits and their random labels."""
+    """Prepared digits and two corruptions of their labels."""
     folder = tmp_path_factory.mktemp("data")
     prepare = ["--source", "embedded", "--train-limit", "60", "--test-limit", "20", "--provenance", "test"]
     commands = [["prepare_dataset.py", *prepare, "--output", folder / "prepared"]]

@@ -132,6 +132,9 @@ class Checkpoint:
                 self.log("another process is at work on this cell; waiting for it")
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 waited = True
+            # A process that was killed while it wrote a checkpoint has left a part of it.
+            for part in self.path.parent.glob(f".{self.path.name}.*"):
+                part.unlink()
             yield waited
 
     def note_signal(self, number: int, _frame: Any) -> None:
