@@ -188,7 +188,9 @@ def test_killed_in_every_phase_and_at_random_times(name, data, undisturbed, tmp_
     seconds = json.loads((reference / "summary.json").read_text())["wall_seconds"]
     rng = random.Random(name)
     # Each with the longest wait before it and the time between two checkpoints, all in seconds.
-    aims = [(START_UP, 0.5, 0), *((aim, 0.3 * seconds, 0) for aim in (STEP, EVALUATION, CHECKPOINT))]
+    # The evaluations of the small networks are over before one can look.
+    evaluation = EVALUATION if name == INCEPTION else ANY
+    aims = [(START_UP, 0.5, 0), *((aim, 0.3 * seconds, 0) for aim in (STEP, evaluation, CHECKPOINT))]
     aims += [(ANY, 0.6 * seconds, 0), (ANY, 0.6 * seconds, 0.1)]
     rng.shuffle(aims)
     kills, folder = [], tmp_path / "start"
@@ -205,7 +207,7 @@ def test_killed_in_every_phase_and_at_random_times(name, data, undisturbed, tmp_
         kills.append(found)
         folder = trial
     print(f"{name} was killed in: {', '.join(kills)}")
-    assert {START_UP, STEP, EVALUATION, CHECKPOINT, FINAL_WRITE} <= set(kills)
+    assert {aim for aim, *_ in aims} - {ANY} | {FINAL_WRITE} <= set(kills)
     finish(start(name, data, folder), folder)
     assert_same(folder / "cell", reference)
     assert not (folder / "state.safetensors").exists()
