@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rethinking.files import atomic_path
+from rethinking.sgd import SGD
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
@@ -142,21 +143,15 @@ class Checkpoint:
         self.signal = number
 
 
-def state_tensors(model: nn.Module, optimiser: torch.optim.SGD) -> dict[str, Tensor]:
+def state_tensors(model: nn.Module, optimiser: SGD) -> dict[str, Tensor]:
     """Weights, buffers and momentum by name."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        momentum = optimiser.state[parameter].get("momentum_buffer") if parameter in optimiser.state else None
-        if momentum is not None:
-            tensors[f"momentum.{name}"] = momentum
-    return tensors
+    return tensors | {f"momentum.{name}": optimiser.velocity[p] for name, p in model.named_parameters()}
 
 
-def restore(model: nn.Module, optimiser: torch.optim.SGD, tensors: dict[str, Tensor]) -> None:
+def restore(model: nn.Module, optimiser: SGD, tensors: dict[str, Tensor]) -> None:
     """Put the tensors of :func:`state_tensors` back, in the memory layout of the model's own."""
     prefix = "model."
     model.load_state_dict({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
     for name, parameter in model.named_parameters():
-        if (momentum := tensors.get(f"momentum.{name}")) is not None:
-            # Copied into a tensor like the parameter: another layout could round differently.
-            optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+        optimiser.velocity[parameter].copy_(tensors[f"momentum.{name}"])

@@ -12,15 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking.settings import CellSettings
+from rethinking.sgd import SGD
 
 # images (batch, c, h, w) and labels (batch,) -> mean cross-entropy in nats and logits (batch, classes)
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 WARM_UP_STEPS = 3
 
 
-def build_step(
-    model: nn.Module, optimiser: torch.optim.SGD, settings: CellSettings, device: torch.device
-) -> Step:
+def build_step(model: nn.Module, optimiser: SGD, settings: CellSettings, device: torch.device) -> Step:
     """The training step for a device: captured on a GPU, operation by operation on a CPU."""
     layout = memory_layout(model)
 
@@ -28,7 +27,7 @@ def build_step(
         with autocast(device, settings):
             logits = model(images.contiguous(memory_format=layout)).float()
         loss = F.cross_entropy(logits, labels)
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         return loss.detach(), logits.detach()
@@ -42,7 +41,7 @@ class CapturedStep:
     What it returns is overwritten by the next call.
     """
 
-    def __init__(self, step: Step, model: nn.Module, optimiser: torch.optim.SGD, batch_size: int) -> None:
+    def __init__(self, step: Step, model: nn.Module, optimiser: SGD, batch_size: int) -> None:
         self.step, self.model, self.optimiser, self.batch_size = step, model, optimiser, batch_size
         self.graph: torch.cuda.CUDAGraph | None = None
 
@@ -60,8 +59,8 @@ class CapturedStep:
     def capture(self, images: Tensor, labels: Tensor) -> None:
         """Record the step on buffers of its own and leave weights and momentum as they were."""
         self.images, self.labels = images.clone(), labels.clone()
-        state = [tensor.clone() for tensor in self.model.state_dict().values()]
-        momentum = {parameter: buffer.clone() for parameter, buffer in self.momentum().items()}
+        state = [*self.model.state_dict().values(), *self.optimiser.velocity.values()]
+        before = [tensor.clone() for tensor in state]
         # Libraries choose their algorithms and allocate in the first steps, which a graph cannot hold.
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -69,25 +68,13 @@ class CapturedStep:
             for _ in range(WARM_UP_STEPS):
                 self.step(self.images, self.labels)
         torch.cuda.current_stream().wait_stream(stream)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             self.results = self.step(self.images, self.labels)
         with torch.no_grad():
-            for tensor, before in zip(self.model.state_dict().values(), state, strict=True):
-                tensor.copy_(before)
-            for parameter, buffer in self.momentum().items():
-                # Before the first step there is none, which is the same as zero.
-                buffer.copy_(momentum[parameter]) if parameter in momentum else buffer.zero_()
-
-    def momentum(self) -> dict[nn.Parameter, Tensor]:
-        """The optimiser's momentum of each parameter that has some."""
-        state = self.optimiser.state
-        return {
-            p: buffer
-            for p in self.model.parameters()
-            if p in state and (buffer := state[p].get("momentum_buffer")) is not None
-        }
+            for tensor, value in zip(state, before, strict=True):
+                tensor.copy_(value)
 
 
 def memory_layout(model: nn.Module) -> torch.memory_format:
@@ -96,32 +83,14 @@ def memory_layout(model: nn.Module) -> torch.memory_format:
     return torch.channels_last if convolutional else torch.contiguous_format
 
 
-def build_optimiser(model: nn.Module, settings: CellSettings, device: torch.device) -> torch.optim.SGD:
+def build_optimiser(model: nn.Module, settings: CellSettings) -> SGD:
     """SGD with momentum; weight decay as an l2 penalty on the weights that the settings name."""
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     if settings.weight_decay_on == "hidden_linear":
         layers = [m for m in layers if isinstance(m, nn.Linear)][:-1]
-    decayed = {id(layer.weight) for layer in layers}
-    groups = [
-        {
-            "params": [p for p in model.parameters() if (id(p) in decayed) == wanted],
-            "weight_decay": settings.weight_decay if wanted else 0.0,
-        }
-        for wanted in (True, False)
-    ]
-    # A captured step reads the learning rate from the device.
-    rate = settings.learning_rate
-    lr = torch.tensor(rate, device=device) if device.type == "cuda" else rate
-    return torch.optim.SGD(groups, lr=lr, momentum=settings.momentum, fused=True)
-
-
-def set_learning_rate(optimiser: torch.optim.SGD, value: float) -> None:
-    """Set the learning rate of all parameters, in place where it lies on the device."""
-    for group in optimiser.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(value)
-        else:
-            group["lr"] = value
+    decayed = {layer.weight for layer in layers}
+    decay = {p: settings.weight_decay if p in decayed else 0.0 for p in model.parameters()}
+    return SGD(decay, settings.learning_rate, settings.momentum)
 
 
 def set_precision(precision: str, device: torch.device) -> None:

@@ -31,7 +31,6 @@ from rethinking.steps import (
     build_optimiser,
     build_step,
     memory_layout,
-    set_learning_rate,
     set_precision,
 )
 from rethinking.streams import torch_seed
@@ -100,7 +99,7 @@ def train_cell(
     generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
     initialise(model, settings.initialisation, generator)
     model = model.to(device, memory_format=memory_layout(model))
-    optimiser = build_optimiser(model, settings, device)
+    optimiser = build_optimiser(model, settings)
     step = build_step(model, optimiser, settings, device)
 
     # ---- data; in bfloat16 what the first layer would round anyway
@@ -136,7 +135,7 @@ def train_cell(
         epoch = progress.epoch
         epoch_started = logged = time.perf_counter()
         learning_rate = settings.learning_rate * settings.learning_rate_decay ** (epoch - 1)
-        set_learning_rate(optimiser, learning_rate)
+        optimiser.set_learning_rate(learning_rate)
 
         model.train()
         first = progress.step  # not 0 in a process that goes on where another was stopped
