@@ -4,6 +4,11 @@ On SIGTERM, SIGINT or SIGUSR1 the step under way is finished, the state written 
 status is 75 ("try again"). Started again, in whatever way it ended, it goes on from the checkpoint.
 """
 
+# ruff: noqa: E402
+from rethinking import stop_signals
+
+stop_signals.exit_at_once()  # before the imports that take a second or two
+
 import argparse
 import os
 import signal
@@ -18,7 +23,7 @@ from rethinking import scripts
 from rethinking.cells import Cell
 from rethinking.checkpoint import Checkpoint, Interrupted
 from rethinking.corruption import load_corrupted
-from rethinking.files import read_json
+from rethinking.files import read_json, remove_parts
 from rethinking.gpu_slots import gpu_slot
 from rethinking.hardware import choose_device, expects_gpu
 from rethinking.results import running_code, write_cell
@@ -71,6 +76,8 @@ def main() -> None:
             log("the other process has finished this cell")
             checkpoint.delete()
             return
+        # A process that was killed while it wrote the cell has left a part of a file.
+        remove_parts(args.output)
         try:
             slot = gpu_slot(args.cells_per_gpu, stop_if_asked, log)
             with slot if expects_gpu(args.device) else nullcontext():
@@ -80,7 +87,8 @@ def main() -> None:
                 trained = train_cell(cell, settings, data, device, checkpoint, log)
                 write_cell(args.output, cell, settings, data, manifests[0], trained, device, code)
         except Interrupted as stop:
-            log(f"stopped by {stop}; the next start goes on from {args.checkpoint}")
+            goes_on = f"goes on from {args.checkpoint}" if args.checkpoint.exists() else "begins anew"
+            log(f"stopped by {stop}; the next start {goes_on}")
             sys.exit(os.EX_TEMPFAIL)
         # Where Snakemake died meanwhile, the next one takes these files for incomplete and asks for them again.
         if os.getppid() == parent:

@@ -3,12 +3,14 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from functools import cache
+from pathlib import Path
 
 import pandas as pd
 import psutil
@@ -18,6 +20,7 @@ from safetensors import safe_open
 from rethinking.cells import Cell
 from rethinking.config import load_config
 from rethinking.defaults import default_values
+from rethinking.stop_signals import SIGNALS
 
 from .conftest import ROOT, TINY
 
@@ -103,7 +106,7 @@ def wait_until(condition, process):
 def assert_same(folder, other):
     """All files of two cells are the same to the bit, but for the times in them."""
     names = sorted(path.name for path in other.iterdir())
-    assert sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) == names
+    assert sorted(path.name for path in folder.iterdir()) == names
     for name in set(names) - {"curve.csv", "summary.json"}:
         assert (folder / name).read_bytes() == (other / name).read_bytes(), name
     curves = [pd.read_csv(each / "curve.csv").drop(columns="seconds") for each in (folder, other)]
@@ -216,7 +219,7 @@ def test_killed_in_every_phase_and_at_random_times(name, data, undisturbed, tmp_
 
 def test_signals_write_a_checkpoint_and_say_so(data, undisturbed, tmp_path):
     log = tmp_path / "log"
-    for epoch, number in enumerate((signal.SIGTERM, signal.SIGINT, signal.SIGUSR1), 2):
+    for epoch, number in enumerate(SIGNALS, 2):
         process = start(ALEXNET, data, tmp_path, NO_CHECKPOINTS)
         wait_until(lambda epoch=epoch: f"epoch {epoch}/" in log.read_text(), process)
         process.send_signal(number)
@@ -225,6 +228,35 @@ def test_signals_write_a_checkpoint_and_say_so(data, undisturbed, tmp_path):
         assert ("resumed from" in log.read_text()) == (epoch > 2)
     assert "resumed from" in finish(start(ALEXNET, data, tmp_path), tmp_path)
     assert_same(tmp_path / "cell", undisturbed(ALEXNET) / "cell")
+
+
+def heeds(process, number):
+    """Whether a process has its own way to take a signal."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return bool(int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> number - 1 & 1)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_before_training_end_it_at_once(data, tmp_path, number):
+    process = start(MLP, data, tmp_path)
+    wait_until(lambda: heeds(process, SIGNALS[-1]), process)  # set last
+    process.send_signal(number)
+    assert process.wait(timeout=60) == os.EX_TEMPFAIL
+    log = (tmp_path / "log").read_text()
+    assert f"stopped by {number.name} before any training" in log
+    assert "cell " not in log
+
+
+def test_signals_end_the_waiting_for_another_process(data, tmp_path):
+    first = start(MLP, data, tmp_path)
+    wait_until(lambda: "epoch 1/" in (tmp_path / "log").read_text(), first)
+    assert stop(first)
+    second = start(MLP, data, tmp_path, log="second")
+    wait_until(lambda: "waiting for it" in (tmp_path / "second").read_text(), second)
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(timeout=60) == os.EX_TEMPFAIL
+    os.kill(first.pid, signal.SIGCONT)
+    finish(first, tmp_path)
 
 
 def test_two_processes_train_a_cell_once(data, tmp_path):

@@ -17,15 +17,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rethinking.files import atomic_path
+from rethinking.files import atomic_path, remove_parts
 from rethinking.sgd import SGD
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+from rethinking.stop_signals import SIGNALS
 
 
 class Interrupted(Exception):
@@ -134,8 +132,7 @@ class Checkpoint:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 waited = True
             # A process that was killed while it wrote a checkpoint has left a part of it.
-            for part in self.path.parent.glob(f".{self.path.name}.*"):
-                part.unlink()
+            remove_parts(self.path.parent, self.path.name)
             yield waited
 
     def note_signal(self, number: int, _frame: Any) -> None:

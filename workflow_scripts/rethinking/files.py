@@ -39,6 +39,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_parts(folder: Path, name: str = "*") -> None:
+    """Remove what killed writers of files with that name (a pattern) left in a folder where no one writes now."""
+    for part in folder.glob(f".{name}.*"):
+        part.unlink(missing_ok=True)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -105,10 +106,13 @@ def train_cell(
     # ---- data; in bfloat16 what the first layer would round anyway
     dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
     train_inputs = to_inputs(data.train_images, settings.input_size, device, dtype)
-    test_inputs = to_inputs(data.test_images, settings.input_size, device, dtype)
     batches = Batches(data, train_inputs, cell, settings)
     n = len(batches.labels)
     steps_per_epoch = math.ceil(n / settings.batch_size)
+
+    @cache  # made when they are first needed, so that training starts at once
+    def test_inputs() -> Tensor:
+        return to_inputs(data.test_images, settings.input_size, device, dtype)
 
     # ---- state: new, or as the checkpoint has it
     progress = Progress()
@@ -166,7 +170,7 @@ def train_cell(
         if not progress.curve:
             # The untrained network comes only now, so that training starts at once.
             untrained_train = evaluate_on(train_inputs, data.train_labels, untrained)
-            untrained_test = evaluate_on(test_inputs, data.test_labels, untrained)
+            untrained_test = evaluate_on(test_inputs(), data.test_labels, untrained)
             seconds = time.perf_counter() - epoch_started - step_seconds
             progress.curve.append(
                 curve_row(
@@ -174,7 +178,7 @@ def train_cell(
                 )
             )
             epoch_started = time.perf_counter() - step_seconds
-        test = evaluate_on(test_inputs, data.test_labels)
+        test = evaluate_on(test_inputs(), data.test_labels)
         finite = torch.isfinite(losses)
         if not finite.all() or not math.isfinite(test.loss):
             # What the last step did shows in the evaluation alone.
@@ -216,7 +220,7 @@ def train_cell(
         memorisation=progress.memorisation,
         diverged_at=diverged_at,
         train=train,
-        test=test or evaluate_on(test_inputs, data.test_labels),
+        test=test or evaluate_on(test_inputs(), data.test_labels),
         wall_seconds=earlier_seconds + time.perf_counter() - started,
         device_seconds=progress.device_seconds,
         images_per_second=progress.images_seen / progress.device_seconds if progress.device_seconds else 0.0,
