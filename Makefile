@@ -9,6 +9,8 @@ env: $(VENV)/installed
 $(VENV)/installed: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	# Snakemake looks for executors among the modules that Python finds.
+	echo "$(CURDIR)/workflow_scripts" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rethinking.pth"
 	touch $@
 
 # The CIFAR-10 half of the paper on scikit-learn's digits, into results/demo/

@@ -29,8 +29,9 @@ include: "rules/report.smk"
 include: "rules/status.smk"
 
 
-# Not in the jobs of a cluster, which Snakemake starts without this hook.
+# Not in the jobs of a cluster, which Snakemake starts without this hook, and not in dry runs.
 onstart:
+    take_results()
     show_progress(RESULTS, planned_cells())
 
 

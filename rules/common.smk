@@ -15,7 +15,9 @@ from rethinking.config import load_config
 from rethinking.files import UserError
 from rethinking.fingerprint import cell_fingerprint, fingerprint
 from rethinking.hardware import expects_gpu, visible_gpus
+from rethinking.models import training_megaflops
 from rethinking.progress import show_progress
+from rethinking.results_lock import lock_results
 
 # Scripts are found wherever the working directory is, and run with the Python that runs Snakemake whether or not
 # its environment is activated. The C library keeps freed blocks: otherwise each training step on the CPU asks
@@ -105,6 +107,21 @@ def cell_inputs(wildcards):
 def cell_settings(wildcards):
     """The resolved settings of a cell, as JSON."""
     return CONFIG.settings(read_cell(wildcards), variant(wildcards)).model_dump_json()
+
+
+def training_cost(wildcards):
+    """The arithmetic that training a cell takes for each image of its data set, 10^6 operations."""
+    settings = CONFIG.settings(read_cell(wildcards), variant(wildcards))
+    return round(settings.epochs * training_megaflops(wildcards.model, settings.input_size))
+
+
+def take_results():
+    """Take the lock of the results, unless this run writes nothing."""
+    if any(job.rule.name != "status" for job in workflow.dag.needrun_jobs()):
+        try:
+            lock_results(RESULTS)
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
 
 
 def planned_cells():

@@ -21,6 +21,8 @@ rule train_cell:
         cells_per_gpu=CONFIG.hardware.cells_per_gpu,
         checkpoint_seconds=CONFIG.hardware.checkpoint_seconds,
         gpu=int(expects_gpu(CONFIG.hardware.device)),
+        # For profiles/slurm, which shares out cells to jobs.
+        bundle_cost=training_cost,
     params:
         prepared=lambda wildcards, input: os.path.dirname(input.prepared[0]),
         overlay=lambda wildcards, input: os.path.dirname(input.overlay[0]),

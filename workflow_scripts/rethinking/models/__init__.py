@@ -27,6 +27,14 @@ MODELS = {
 # name -> options of its architecture; without them a network is the paper's
 OPTIONS = {"inception": ("batch_norm_affine",), "alexnet": ("local_response_norm",)}
 
+# name -> 10^6 operations to train on an image of 28x28 pixels once (see rethinking.peak)
+MEGAFLOPS = {"inception": 1221, "inception_no_bn": 1221, "alexnet": 147, "mlp_3x512": 8.0, "mlp_1x512": 4.8}
+
+
+def training_megaflops(name: str, input_size: int) -> float:
+    """10^6 operations to train a network on an image once, about: enough to tell large cells from small ones."""
+    return MEGAFLOPS[name] * (input_size / 28) ** 2
+
 
 def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, **options: bool) -> nn.Module:
     """Build a network with torch's default initial weights (see ``initialisation`` for the others).

@@ -1,0 +1,217 @@
+"""A real SLURM cluster of several nodes on one machine, for a test: started in a second, stopped without a trace.
+
+Needs Debian's slurm-wlm and munge (several slurmd on one machine is a build option); nothing is written outside
+its folder, neither systemd nor an entry in /etc is needed.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
+DAEMONS = ("slurmd", "slurmctld", "munged", "slurmstepd")
+SLURM_CONF = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+# A job can be started again only when its credential has expired, by default after two minutes.
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
+CredType=cred/munge
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerType=sched/backfill
+SchedulerParameters=batch_sched_delay=0,bf_interval=2,sched_interval=2
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+GresTypes=gpu
+ReturnToService=2
+SlurmdParameters=config_overrides
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool/%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.%n.log
+KillWait=10
+SlurmdTimeout=10
+SlurmctldTimeout=30
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=60 DefMemPerCPU=500 State=UP PriorityTier=10
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE DefaultTime=60 DefMemPerCPU=500 State=UP PriorityTier=100
+"""
+
+
+class Cluster:
+    """A running cluster.
+
+    Args:
+        folder: where configuration, logs and state go.
+        nodes: how many, called n1, n2 ...
+        gpus: generic resources of each node, on devices that are none.
+        cpus: of each node; may be more than the machine has.
+    """
+
+    def __init__(
+        self, folder: Path, nodes: int = 2, gpus: int = 1, cpus: int = 2, memory_mb: int = 8000
+    ) -> None:
+        self.folder, self.nodes = folder, [f"n{number}" for number in range(1, nodes + 1)]
+        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
+        for name in ("state", "spool", "devices"):
+            (folder / name).mkdir(parents=True)
+        (folder / "cgroup").mkdir()
+        ports = free_ports(1 + nodes)
+        host = socket.gethostname().split(".")[0]
+        text = SLURM_CONF.format(host=host, port=ports[0], user=getpass.getuser(), folder=folder)
+        gres = ""
+        for name, port in zip(self.nodes, ports[1:], strict=True):
+            (folder / "spool" / name).mkdir()
+            text += (
+                f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} Boards=1"
+                f" SocketsPerBoard=1 CoresPerSocket={cpus} ThreadsPerCore=1 RealMemory={memory_mb}"
+                f"{f' Gres=gpu:{gpus}' if gpus else ''} State=UNKNOWN\n"
+            )
+            for number in range(gpus):
+                gres += f"NodeName={name} Name=gpu File={self.device(name, number)}\n"
+        # The partitions name all nodes, so they come last.
+        head, partitions = text.split("PartitionName", 1)
+        partitions, node_lines = partitions.split("NodeName", 1)
+        (folder / "slurm.conf").write_text(f"{head}NodeName{node_lines}PartitionName{partitions}")
+        (folder / "gres.conf").write_text(gres)
+        (folder / "cgroup.conf").write_text(f"CgroupPlugin=cgroup/v1\nCgroupMountpoint={folder}/cgroup\n")
+        self.start()
+
+    def device(self, node: str, number: int) -> Path:
+        """A character device that stands for a GPU, as SLURM asks for one."""
+        path = self.folder / "devices" / f"{node}-gpu{number}"
+        try:
+            os.mknod(path, 0o600 | 0o020000, os.makedev(1, 3))
+        except PermissionError:
+            return [Path("/dev/null"), Path("/dev/zero"), Path("/dev/full"), Path("/dev/random")][number]
+        return path
+
+    def start(self) -> None:
+        """Start munge and the daemons, and wait for the nodes."""
+        key = self.folder / "munge.key"
+        key.write_bytes(secrets.token_bytes(1024))
+        key.chmod(0o400)
+        munge = ["munged", "--force", f"--key-file={key}", f"--socket={self.folder}/munge.socket"]
+        munge += [f"--pid-file={self.folder}/munged.pid", f"--log-file={self.folder}/munged.log"]
+        self.run(*munge, f"--seed-file={self.folder}/munge.seed", "--num-threads=2")
+        self.start_controller("-c", "-i")
+        for node in self.nodes:
+            self.start_node(node, "-c")
+        wait_for(
+            lambda: (
+                len(self.run("sinfo", "-h", "-N", "-p", "main", "-t", "idle").split("\n")) > len(self.nodes)
+            )
+        )
+
+    def start_controller(self, *options: str) -> None:
+        """Start the controller."""
+        self.run("slurmctld", *options)
+
+    def start_node(self, node: str, *options: str) -> None:
+        """Start a node."""
+        self.run("slurmd", "-N", node, *options)
+
+    def kill_controller(self) -> None:
+        """Kill the controller with SIGKILL."""
+        self.kill(int((self.folder / "slurmctld.pid").read_text()))
+
+    def kill_node(self, node: str) -> None:
+        """Let a node vanish, with all that runs on it."""
+        daemon = psutil.Process(int((self.folder / f"slurmd.{node}.pid").read_text()))
+        # The processes of its jobs are no children of the daemon; they know their node.
+        victims = [daemon, *self.processes_on(node)]
+        for process in victims:
+            self.kill(process.pid)
+
+    def processes_on(self, node: str) -> list[psutil.Process]:
+        """The processes of jobs on a node and what looks after them."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                environment = process.environ()
+                keeper = process.name().startswith("slurmstepd") and f"[{node}" in " ".join(process.cmdline())
+            except psutil.Error:
+                continue
+            ours = environment.get("SLURM_CONF") == str(self.folder / "slurm.conf")
+            if (ours and environment.get("SLURMD_NODENAME") == node) or keeper:
+                found.append(process)
+        return found
+
+    @staticmethod
+    def kill(process: int) -> None:
+        """SIGKILL, if it is still there."""
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """Run a command of SLURM's and return what it says."""
+        path = f"{os.environ['PATH']}:/usr/sbin"
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=self.environment | {"PATH": path}, check=False
+        )
+        if check and done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def stop(self) -> None:
+        """Cancel all jobs and stop all that was started."""
+        self.run("scancel", "--me", "--full", check=False)
+        for node in self.nodes:
+            for process in self.processes_on(node):
+                self.kill(process.pid)
+        for process in psutil.process_iter():
+            try:
+                ours = str(self.folder) in " ".join(process.cmdline()) or (
+                    process.environ().get("SLURM_CONF") == str(self.folder / "slurm.conf")
+                )
+                if ours and process.name().split("-")[0] in DAEMONS:
+                    process.kill()
+            except psutil.Error:
+                continue
+
+
+def missing_programs() -> list[str]:
+    """Which of the programs are not installed."""
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    return [program for program in PROGRAMS if not shutil.which(program, path=path)]
+
+
+def free_ports(number: int) -> list[int]:
+    """Ports that no one listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    """Wait until something is true."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError
+        time.sleep(0.1)
