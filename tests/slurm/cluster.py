@@ -14,12 +14,13 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
-DAEMONS = ("slurmd", "slurmctld", "munged", "slurmstepd")
 SLURM_CONF = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -127,14 +128,18 @@ class Cluster:
     def start_controller(self, *options: str) -> None:
         """Start the controller."""
         self.run("slurmctld", *options)
+        wait_for(lambda: "UP" in self.run("scontrol", "ping", check=False))
 
     def start_node(self, node: str, *options: str) -> None:
         """Start a node."""
         self.run("slurmd", "-N", node, *options)
 
-    def kill_controller(self) -> None:
-        """Kill the controller with SIGKILL."""
-        self.kill(int((self.folder / "slurmctld.pid").read_text()))
+    def stop_controller(self) -> None:
+        """Stop the controller as its host does when it restarts; jobs run on."""
+        controller = psutil.Process(int((self.folder / "slurmctld.pid").read_text()))
+        self.run("scontrol", "shutdown", "slurmctld")
+        # Its ports are free only then.
+        psutil.wait_procs([controller])
 
     def kill_node(self, node: str) -> None:
         """Let a node vanish, with all that runs on it."""
@@ -146,25 +151,30 @@ class Cluster:
 
     def processes_on(self, node: str) -> list[psutil.Process]:
         """The processes of jobs on a node and what looks after them."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                environment = process.environ()
-                keeper = process.name().startswith("slurmstepd") and f"[{node}" in " ".join(process.cmdline())
-            except psutil.Error:
-                continue
-            ours = environment.get("SLURM_CONF") == str(self.folder / "slurm.conf")
-            if (ours and environment.get("SLURMD_NODENAME") == node) or keeper:
-                found.append(process)
-        return found
+
+        def ours(process: psutil.Process) -> bool:
+            environment = process.environ()
+            return environment.get("SLURM_CONF") == str(self.folder / "slurm.conf") and (
+                environment.get("SLURMD_NODENAME") == node
+            )
+
+        return self.keepers(node) + processes(ours)
+
+    def keepers(self, node: str) -> list[psutil.Process]:
+        """What looks after the steps of jobs on a node; of its environment nothing can be read."""
+        log = str(self.folder / f"slurmd.{node}.log")
+        return processes(
+            lambda process: (
+                process.name().startswith("slurmstepd")
+                and any(file.path == log for file in process.open_files())
+            )
+        )
 
     @staticmethod
     def kill(process: int) -> None:
         """SIGKILL, if it is still there."""
-        try:
+        with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            return
 
     def run(self, *command: str, check: bool = True) -> str:
         """Run a command of SLURM's and return what it says."""
@@ -182,15 +192,18 @@ class Cluster:
         for node in self.nodes:
             for process in self.processes_on(node):
                 self.kill(process.pid)
-        for process in psutil.process_iter():
-            try:
-                ours = str(self.folder) in " ".join(process.cmdline()) or (
-                    process.environ().get("SLURM_CONF") == str(self.folder / "slurm.conf")
-                )
-                if ours and process.name().split("-")[0] in DAEMONS:
-                    process.kill()
-            except psutil.Error:
-                continue
+        for name in ("slurmctld", *(f"slurmd.{node}" for node in self.nodes), "munged"):
+            self.kill(int((self.folder / f"{name}.pid").read_text()))
+
+
+def processes(condition: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    """The processes of this machine for which a condition holds."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if condition(process):
+                found.append(process)
+    return found
 
 
 def missing_programs() -> list[str]:
@@ -208,7 +221,7 @@ def free_ports(number: int) -> list[int]:
     return ports
 
 
-def wait_for(condition, seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until something is true."""
     until = time.monotonic() + seconds
     while not condition():

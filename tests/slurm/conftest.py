@@ -1,0 +1,105 @@
+"""A cluster for all tests of this folder, and the workflow on it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import TINY, Workflow
+
+from .cluster import Cluster, missing_programs
+
+LONG = "digits/random_labels/mlp_1x512/none"  # trained for several seconds, with a checkpoint each second
+CONFIG = TINY | {
+    # A GPU is asked for and given, but no torch sees it.
+    "hardware": {"device": "auto", "checkpoint_seconds": 1},
+    "overrides": [{"cells": f"{LONG}", "set": {"epochs": 2500}}],
+}
+
+
+def pytest_collection_modifyitems(items):
+    if missing := missing_programs():
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(
+                    pytest.mark.skip(reason=f"needs SLURM ({missing[0]} is missing): see docs/cluster.md")
+                )
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """Three nodes with a GPU each."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster") / "slurm", nodes=3)
+    yield cluster
+    cluster.stop()
+
+
+class ClusterWorkflow(Workflow):
+    """The workflow with the profile for SLURM, but without its patience."""
+
+    def __init__(self, folder: Path, config: dict, cluster: Cluster) -> None:
+        super().__init__(folder, config)
+        self.cluster = cluster
+        self.results = folder / "results"
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start snakemake; the output goes to a file and is read by :meth:`finish`."""
+        command = [sys.executable, "-m", "snakemake", "-s", self.root / "Snakefile", *arguments]
+        command += ["--directory", self.folder, "--configfile", self.config_file]
+        command += ["--workflow-profile", self.root / "profiles" / "slurm", "--latency-wait", "3"]
+        command += ["--slurm-bundles-poll-seconds", "1", "--slurm-bundles-gather-seconds", "2"]
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+            env=self.cluster.environment,
+        )
+
+    def locally(self) -> Workflow:
+        """The same configuration without a cluster."""
+        folder = self.folder / "locally"
+        folder.mkdir()
+        return Workflow(folder, yaml.safe_load(self.config_file.read_text()))
+
+    def log(self, cell: str = f"{LONG}/seed0") -> str:
+        """The log of a cell so far."""
+        file = self.results / f"logs/cells/{cell}.log"
+        return file.read_text() if file.exists() else ""
+
+    def bundle_logs(self) -> str:
+        """What the SLURM jobs did, one after the other in no order."""
+        return "".join(file.read_text() for file in self.results.glob("slurm/*/log"))
+
+    def checkpoint(self, cell: str = f"{LONG}/seed0") -> Path:
+        """The checkpoint of a cell."""
+        return self.results / f"checkpoints/{cell}.safetensors"
+
+    def jobs(self) -> dict[str, tuple[str, str, str]]:
+        """Jobs that wait or run: number -> state, node and name."""
+        lines = self.cluster.run("squeue", "--me", "-h", "--format=%A|%T|%N|%j").splitlines()
+        return {number: tuple(rest) for number, *rest in (line.split("|") for line in lines)}
+
+
+@pytest.fixture
+def workflow(cluster, tmp_path):
+    """The workflow on the cluster, which is empty again afterwards."""
+    workflow = ClusterWorkflow(tmp_path, CONFIG, cluster)
+    yield workflow
+    cluster.run("scancel", "--me", check=False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(request):
+    """A test that fails half-way leaves no snakemake behind."""
+    import psutil
+
+    yield
+    for process in psutil.Process().children(recursive=True):
+        if "snakemake" in " ".join(process.cmdline()):
+            os.kill(process.pid, signal.SIGKILL)

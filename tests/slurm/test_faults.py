@@ -1,0 +1,229 @@
+"""What clusters do to jobs, on a real SLURM with real signals: the numbers are those of an undisturbed run."""
+
+import json
+import os
+import re
+import signal
+import time
+
+import pytest
+import yaml
+from safetensors import safe_open
+
+from .cluster import wait_for
+from .conftest import CONFIG, LONG
+
+TARGET = f"results/cells/{LONG}/seed0/summary.json"
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """The folder of the cell, trained on this machine without a cluster."""
+    from tests.workflow.conftest import Workflow
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    Workflow(folder, CONFIG).succeed(TARGET, "--cores", "1")
+    return folder / f"results/cells/{LONG}/seed0"
+
+
+def position(workflow):
+    """Epoch and step of the last checkpoint."""
+    with safe_open(workflow.checkpoint(), framework="np") as file:
+        progress = json.loads(file.metadata()["progress"])
+    return progress["epoch"], progress["step"]
+
+
+def start_and_wait(workflow, *arguments):
+    """Start, and wait for a second checkpoint."""
+    snakemake = workflow.start(TARGET, *arguments)
+    wait_for(lambda: snakemake.poll() is not None or workflow.checkpoint().exists())
+    assert snakemake.poll() is None, snakemake.stdout.read()
+    return snakemake
+
+
+def finish(snakemake):
+    """Wait for the end of a run that must succeed; its output."""
+    output, _ = snakemake.communicate(timeout=300)
+    assert snakemake.returncode == 0, output
+    return output
+
+
+def assert_undisturbed(workflow, before, undisturbed):
+    """The cell went on behind ``before`` and ended as if nothing had happened."""
+    folder = workflow.results / f"cells/{LONG}/seed0"
+    resumed = re.findall(r"resumed from .*: epoch (\d+), (\d+) steps", workflow.log())
+    assert resumed, workflow.log()
+    assert tuple(map(int, resumed[0])) >= before
+    for name in ("weights.safetensors", "predictions.npz", "memorisation.csv"):
+        assert (folder / name).read_bytes() == (undisturbed / name).read_bytes(), name
+    assert "Nothing to be done" in workflow.succeed(TARGET)
+
+
+def only_job(workflow):
+    """Number, node and processes of the job that trains."""
+    ((number, (_, node, _)),) = workflow.jobs().items()
+    return number, node
+
+
+def test_time_limit(workflow, cluster, undisturbed):
+    """The cell goes on in a new job, and no retry is used for that."""
+    snakemake = start_and_wait(workflow, "--retries", "0")
+    before = position(workflow)
+    number, _ = only_job(workflow)
+    # The shortest limit is a minute. Until then the process stands still, and SLURM wakes it with its first signal.
+    for process in trainers_on(cluster):
+        process.suspend()
+    cluster.run("scontrol", "update", f"JobId={number}", "TimeLimit=1")
+    output = finish(snakemake)
+    assert "(TIMEOUT)" in output
+    assert "go on from their checkpoints" in output
+    assert "stopped by SIGTERM; the next start goes on from" in workflow.log()
+    assert_undisturbed(workflow, before, undisturbed)
+
+
+def trainers_on(cluster):
+    """The processes of jobs that train."""
+    return [
+        process
+        for node in cluster.nodes
+        for process in cluster.processes_on(node)
+        if "run_bundle" in " ".join(process.cmdline()) and process.parent().name().startswith("python")
+    ]
+
+
+def test_preemption(workflow, cluster, undisturbed):
+    """A more urgent job takes all nodes; SLURM starts the job again afterwards."""
+    snakemake = start_and_wait(workflow, "--retries", "0")
+    before = position(workflow)
+    nodes = str(len(cluster.nodes))
+    cluster.run("sbatch", "-p", "urgent", f"-N{nodes}", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1")
+    finish(snakemake)
+    assert workflow.bundle_logs().count("SLURM job") > 1
+    assert_undisturbed(workflow, before, undisturbed)
+
+
+def test_node_vanishes(workflow, cluster, undisturbed):
+    """The job starts again on another node."""
+    snakemake = start_and_wait(workflow, "--retries", "0")
+    before = position(workflow)
+    _, node = only_job(workflow)
+    cluster.kill_node(node)
+    finish(snakemake)
+    nodes = re.findall(r"SLURM job \d+ on (n\d)", workflow.log())
+    assert nodes[0] == node != nodes[-1]
+    assert_undisturbed(workflow, before, undisturbed)
+    cluster.start_node(node)
+
+
+def test_cancelled_by_hand(workflow, cluster, undisturbed):
+    """That uses a retry; without one the cell fails and the next run goes on from its checkpoint."""
+    snakemake = start_and_wait(workflow, "--retries", "0")
+    before = position(workflow)
+    cluster.run("scancel", only_job(workflow)[0])
+    output, _ = snakemake.communicate(timeout=300)
+    assert snakemake.returncode != 0
+    assert "(CANCELLED" in output
+    finish(workflow.start(TARGET))
+    assert_undisturbed(workflow, before, undisturbed)
+
+
+def test_training_is_killed(workflow, cluster, undisturbed):
+    """A retry goes on from the checkpoint."""
+    snakemake = start_and_wait(workflow, "--retries", "1")
+    before = position(workflow)
+    (trainer,) = trainers_on(cluster)
+    trainer.kill()
+    output = finish(snakemake)
+    assert "It ended with status -9" in output
+    assert_undisturbed(workflow, before, undisturbed)
+
+
+def test_job_step_is_killed(workflow, cluster, undisturbed):
+    """What looks after the job for SLURM dies; the cell ends all the same and SLURM's job does not stay behind."""
+    snakemake = start_and_wait(workflow, "--retries", "0")
+    (keeper,) = [keeper for node in cluster.nodes for keeper in cluster.keepers(node)]
+    keeper.kill()
+    finish(snakemake)
+    folder = workflow.results / f"cells/{LONG}/seed0"
+    assert (folder / "weights.safetensors").read_bytes() == (undisturbed / "weights.safetensors").read_bytes()
+    wait_for(lambda: not workflow.jobs())
+
+
+def test_controller_is_away_for_a_while(workflow, cluster, undisturbed):
+    """Training goes on meanwhile; the user reads why nothing is known."""
+    snakemake = start_and_wait(workflow, "--retries", "0")
+    cluster.stop_controller()
+    try:
+        time.sleep(12)  # until squeue gives up
+    finally:
+        cluster.start_controller()
+    output = finish(snakemake)
+    assert "SLURM does not answer" in output
+    folder = workflow.results / f"cells/{LONG}/seed0"
+    assert (folder / "weights.safetensors").read_bytes() == (undisturbed / "weights.safetensors").read_bytes()
+
+
+def test_snakemake_is_killed_and_started_again(workflow, cluster, undisturbed):
+    """The next one waits for the job that runs on: nothing is submitted twice, and settings are on record."""
+    snakemake = start_and_wait(workflow)
+    snakemake.kill()
+    snakemake.wait()
+    job = only_job(workflow)
+    assert "submitted by an earlier Snakemake" in finish(workflow.start(TARGET))
+    assert re.findall(r"SLURM job (\d+) on", workflow.log()) == [job[0]]
+    folder = workflow.results / f"cells/{LONG}/seed0"
+    assert (folder / "weights.safetensors").read_bytes() == (undisturbed / "weights.safetensors").read_bytes()
+    assert "Nothing to be done" in workflow.succeed(TARGET)
+    workflow.write_config(CONFIG | {"training": {"batch_size": 10, "epochs": 2}})
+    assert LONG in "".join(workflow.planned_cells(TARGET))
+
+
+def test_finished_while_no_snakemake_ran(workflow, cluster):
+    """The next one takes what the job left: nothing is trained again."""
+    snakemake = start_and_wait(workflow)
+    snakemake.kill()
+    snakemake.wait()
+    wait_for(lambda: not workflow.jobs())
+    summary = workflow.results / f"cells/{LONG}/seed0/summary.json"
+    written = summary.read_text()
+    workflow.succeed(TARGET)
+    assert summary.read_text() == written  # with the time when training ended
+    assert "Nothing to be done" in workflow.succeed(TARGET)
+
+
+def test_other_settings_while_the_old_job_runs(workflow, cluster):
+    """The old job is cancelled, and the cell is trained with the new settings from the start."""
+    snakemake = start_and_wait(workflow)
+    snakemake.kill()
+    snakemake.wait()
+    values = yaml.safe_load(workflow.config_file.read_text())
+    values["overrides"][0]["set"]["epochs"] = 3
+    workflow.write_config(values)
+    output = workflow.succeed(TARGET)
+    assert "with other settings; it is cancelled" in output
+    summary = json.loads((workflow.results / f"cells/{LONG}/seed0/summary.json").read_text())
+    assert summary["provenance"]["settings"]["epochs"] == 3
+    wait_for(lambda: not workflow.jobs())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_snakemake_is_stopped(workflow, cluster, undisturbed, number):
+    """Ctrl-C cancels the jobs, which write checkpoints; after SIGTERM they end. The next run goes on."""
+    snakemake = start_and_wait(workflow)
+    before = position(workflow)
+    os.kill(snakemake.pid, number)
+    snakemake.communicate(timeout=300)
+    wait_for(lambda: not workflow.jobs())
+    finish(workflow.start(TARGET))
+    if number == signal.SIGINT:
+        assert_undisturbed(workflow, before, undisturbed)
+
+
+def test_two_snakemakes(workflow):
+    """The second says who is at work."""
+    first = start_and_wait(workflow)
+    second = workflow.start(TARGET)
+    output, _ = second.communicate(timeout=300)
+    assert second.returncode != 0
+    assert f"results is being worked on by process {first.pid} of" in output
+    finish(first)

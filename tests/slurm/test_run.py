@@ -1,0 +1,22 @@
+"""The whole workflow on a cluster."""
+
+import re
+
+from .conftest import CONFIG
+
+
+def test_everything_as_on_one_machine(workflow):
+    """All results of two seeds; eight cells to a job, and nothing left to do afterwards."""
+    workflow.write_config(CONFIG | {"seeds": [0, 1], "overrides": []})
+    output = workflow.succeed("all")
+    jobs = [line.count("Training") for line in output.splitlines() if line.startswith("SLURM job")]
+    assert sum(jobs) == 12
+    assert max(jobs) <= 8
+    assert "Nothing to be done" in workflow.succeed("all")
+    locally = workflow.locally()
+    locally.succeed("results/table1.csv", "--cores", "2")
+    assert (locally.folder / "results/table1.csv").read_text() == (
+        workflow.results / "table1.csv"
+    ).read_text()
+    # Each job has a GPU of its own.
+    assert len(re.findall("all tasks have ended", workflow.bundle_logs())) >= len(jobs)
