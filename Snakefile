@@ -24,6 +24,7 @@ if not CONFIG.finished_only:
 
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/complexity.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
 include: "rules/status.smk"
@@ -52,7 +53,13 @@ rule claims:
         rules.check_claims.output,
 
 
+rule complexity:
+    input:
+        COMPLEXITY_FILES,
+
+
 rule all:
     default_target: True
     input:
         rules.cifar10.input,
+        rules.complexity.input,

@@ -123,13 +123,33 @@ ARTEFACTS = (
         ("memorisation",),
     ),
     Artefact(
+        "complexity",
+        "table",
+        "Complexity: does any measure explain the generalisation gap?",
+        "Not in the paper, which ends by saying that no formal measure is known under which these networks are simple. Some "
+        "that were proposed are taken here on its own networks and compared with the gap between training and test accuracy by "
+        "Kendall's rank correlation τ: 1 if the measure orders the networks as the gap does, 0 if it tells nothing of it. A measure that "
+        "explained generalisation would have a τ near 1 in all three columns: whatever differs between two networks, where "
+        "only their data differ, and where only the networks or their regularisers differ on the same data.",
+        ("complexity",),
+    ),
+    Artefact(
+        "complexity_measures",
+        "figure",
+        "Complexity: the gap over each measure",
+        "Not in the paper. The networks behind the rank correlations, one point each. A measure that explained generalisation "
+        "would have all points on one rising curve, whatever their shape and filling. Look for networks of one kind with small and with "
+        "large gaps at the same place, as there must be over the number of parameters.",
+        ("complexity",),
+    ),
+    Artefact(
         "claims",
         "claims",
         "What the paper states, checked against our numbers",
         "Each statement of the paper is written as a condition on numbers, and the verdict is computed from ours: supported, "
         "contradicted, or undecided where the interval over seeds leaves both open or networks are missing. A verdict "
         "holds for the data and the scale that it was measured at, which may not be the paper's.",
-        ("table1", "table4", *CURVES, "memorisation"),
+        ("table1", "table4", *CURVES, "memorisation", "complexity"),
     ),
     Artefact(
         "ablations",

@@ -210,6 +210,19 @@ class ResultConfig(Strict):
         return canonical
 
 
+class ComplexityConfig(ResultConfig):
+    """Measures of complexity of trained networks, held against their generalisation gap."""
+
+    images: int = Field(
+        1000,
+        ge=10,
+        description="Training images on which margins, the Fisher-Rao norm and sharpness are taken.",
+    )
+    draws: int = Field(
+        5, ge=1, description="Draws of the noise on the weights that sharpness is measured with."
+    )
+
+
 class AblationConfig(ResultConfig):
     """A variant of the settings of some cells, to see what depends on a choice that the paper leaves open."""
 
@@ -271,6 +284,9 @@ class Config(Strict):
     )
     memorisation: ResultConfig = Field(
         description="Partly corrupted labels over epochs: what is memorised, what is generalised."
+    )
+    complexity: ComplexityConfig = Field(
+        description="Beyond the paper: measures of complexity of trained networks against their generalisation gap."
     )
     ablations: list[AblationConfig] = Field(
         [], description="Cells with other settings, compared with the cells themselves in ablations.md."
