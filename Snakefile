@@ -24,6 +24,7 @@ if not CONFIG.finished_only:
 
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/capacity.smk"
 include: "rules/complexity.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
@@ -53,6 +54,11 @@ rule claims:
         rules.check_claims.output,
 
 
+rule capacity:
+    input:
+        CAPACITY_FILES,
+
+
 rule complexity:
     input:
         COMPLEXITY_FILES,
@@ -62,4 +68,5 @@ rule all:
     default_target: True
     input:
         rules.cifar10.input,
+        rules.capacity.input,
         rules.complexity.input,

@@ -22,6 +22,8 @@ from rethinking.cells import (
     canonical_name,
     known,
     label_corruption,
+    replaced_example,
+    sample_size,
 )
 from rethinking.config_faults import describe
 from rethinking.files import UserError
@@ -166,8 +168,10 @@ class OverrideConfig(Strict):
         if len(parts) != 4:
             raise ValueError(f"'{pattern}' has {len(parts)} parts; the form is {NAME_FORM}")
         corruptions = [*CORRUPTIONS, *(f"labels_p{tenth / 10}" for tenth in range(1, 10))]
-        if label_corruption(parts[1]) > 0:
+        if label_corruption(parts[1]) > 0 or sample_size(parts[1]) or replaced_example(parts[1]) is not None:
             corruptions.append(parts[1])  # such as labels_p0.25
+        corruptions += [f"{kind}_signs_n500" for kind in ("true", "random")]
+        corruptions += [f"{kind}_labels_replaced0" for kind in ("true", "random")]
         joined = [
             "+".join(some) for n in range(len(REGULARISERS)) for some in combinations(REGULARISERS, n + 1)
         ]
@@ -185,9 +189,14 @@ class OverrideConfig(Strict):
         return self
 
     def matches(self, cell: Cell) -> bool:
-        """Whether this override applies to a cell."""
-        names = canonical_name(cell.name).split("/")
-        return all(fnmatchcase(*pair) for pair in zip(names, self.cells.split("/"), strict=True))
+        """Whether this override applies to a cell; where an example is replaced all that applies without it does too."""
+        return any(
+            all(
+                fnmatchcase(*pair)
+                for pair in zip(canonical_name(each.name).split("/"), self.cells.split("/"), strict=True)
+            )
+            for each in (cell.base, cell)
+        )
 
 
 class ResultConfig(Strict):
@@ -208,6 +217,20 @@ class ResultConfig(Strict):
             if canonical.count(name) > 1:
                 raise ValueError(f"cell '{name}' is listed twice")
         return canonical
+
+
+class CapacityConfig(ResultConfig):
+    """Networks on random signs, and with one training example replaced."""
+
+    @model_validator(mode="after")
+    def replacements_can_be_compared(self) -> CapacityConfig:
+        """A replacement is compared with the cell without."""
+        cells = [Cell.from_name(name, seed=0) for name in self.cells]
+        compared = {cell.base.name for cell in cells if cell.base != cell}
+        for name in compared:
+            if name not in self.cells:
+                raise ValueError(f"cells with a replaced example are compared with '{name}'; list it too")
+        return self
 
 
 class ComplexityConfig(ResultConfig):
@@ -284,6 +307,10 @@ class Config(Strict):
     )
     memorisation: ResultConfig = Field(
         description="Partly corrupted labels over epochs: what is memorised, what is generalised."
+    )
+    capacity: CapacityConfig = Field(
+        description="Section 2.2: what networks fit of random signs on n images (random_signs_n500, with the gap on "
+        "true_signs_n500), and how far replacing one training example moves their losses (true_labels_replaced0)."
     )
     complexity: ComplexityConfig = Field(
         description="Beyond the paper: measures of complexity of trained networks against their generalisation gap."

@@ -105,6 +105,21 @@ EVERY_CELL = [
     *(f"{corruption}/inception/none" for corruption in FIG1A),
     *PARTIAL,
 ]
+NETWORKS = ("inception", "inception_no_bn", "alexnet", "mlp_3x512", "mlp_1x512")
+CAPACITY = [
+    *(
+        f"{kind}_signs_n{n}/{model}/none"
+        for model in NETWORKS
+        for n in (500, 5000, 50000)
+        for kind in ("random", "true")
+    ),
+    *(
+        f"{kind}_labels{replaced}/{model}/none"
+        for model in NETWORKS
+        for kind in ("true", "random")
+        for replaced in ("", "_replaced0")
+    ),
+]
 
 # Where weight decay keeps AlexNet from fitting random labels (table 4), and whether true labels are fitted there.
 DECAY_GRID = [
@@ -257,6 +272,7 @@ SETTINGS: dict[str, Any] = {
             for p in (0.2, 0.5, 0.8)
         ]
     },
+    "capacity": {"cells": [f"cifar10/{cell}" for cell in CAPACITY]},
     # All networks without other settings that the paper's tables and figures need anyway.
     "complexity": {
         "cells": [f"cifar10/{cell}" for cell in dict.fromkeys(map(canonical_name, EVERY_CELL))],

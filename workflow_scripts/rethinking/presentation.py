@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rethinking import ablations, beyond_presentation, rank_correlations, sizes
+from rethinking import ablations, beyond_presentation, rademacher, rank_correlations, sizes, stability
 from rethinking.cells import REGULARISERS
 from rethinking.rendering import MISSING, Shown, with_interval
 from rethinking.statistics import CONFIDENCE
@@ -180,6 +180,12 @@ VIEWS = {
     "table1": View(COLUMNS, present_table1, note_table1),
     "table4": View(TABLE4_COLUMNS, present_table4, note_table4),
     "sizes": View(sizes.COLUMNS, present_sizes, note_sizes),
+    "rademacher": View(
+        rademacher.COLUMNS, beyond_presentation.present_rademacher, beyond_presentation.note_rademacher
+    ),
+    "stability": View(
+        stability.COLUMNS, beyond_presentation.present_stability, beyond_presentation.note_stability
+    ),
     "complexity": View(
         rank_correlations.COLUMNS, beyond_presentation.present_complexity, beyond_presentation.note_complexity
     ),

@@ -34,6 +34,8 @@ LATEX = str.maketrans(
         "→": r"$\rightarrow$",
         "−": r"$-$",
         "τ": r"$\tau$",
+        "√": r"$\surd$",
+        "≪": r"$\ll$",
         "–": "--",
         MISSING: "---",
     }

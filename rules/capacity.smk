@@ -1,0 +1,95 @@
+# Section 2.2 measured: what the networks can fit, and how far one example moves them, beside how they generalise.
+
+import os
+
+CAPACITY_FILES = []
+if CONFIG.capacity.cells:
+    CAPACITY_FILES = [
+        f"{RESULTS}/{name}.{ending}" for name in ("rademacher", "stability") for ending in ("csv", "md", "tex")
+    ] + [f"{RESULTS}/capacity.{ending}" for ending in ("svg", "png", "pdf")]
+
+
+localrules:
+    measure_capacity,
+
+
+rule draw_sample:
+    input:
+        manifest=f"{PREPARED}/manifest.json",
+        arrays=multiext(f"{PREPARED}/", *ARRAYS),
+    output:
+        arrays=multiext(f"{SAMPLE}/", *ARRAYS),
+        manifest=f"{SAMPLE}/manifest.json",
+    log:
+        f"{DATA_DIR}/logs/samples/{{dataset}}/n{{n}}.log",
+    wildcard_constraints:
+        n="[1-9][0-9]*",
+    params:
+        prepared=subpath(input.manifest, parent=True),
+        folder=subpath(output.manifest, parent=True),
+        code=fingerprint("rethinking.samples"),
+    message:
+        "Drawing {wildcards.n} training images of {wildcards.dataset}"
+    shell:
+        "exec python -m draw_sample --prepared {params.prepared:q} --images {wildcards.n}"
+        " --output {params.folder:q} > {log:q} 2>&1"
+
+
+use rule corrupt_labels as draw_signs with:
+    input:
+        manifest=lambda wildcards: sample_file(wildcards, "manifest.json"),
+        labels=lambda wildcards: [sample_file(wildcards, f"{split}_labels.npy") for split in ("train", "test")],
+    output:
+        labels=multiext(f"{CORRUPTED}/", "train_labels.npy", "test_labels.npy"),
+        manifest=f"{CORRUPTED}/manifest.json",
+    wildcard_constraints:
+        corruption="(true|random)_signs_n[1-9][0-9]*",
+    params:
+        prepared=subpath(input.manifest, parent=True),
+        overlay=subpath(output.manifest, parent=True),
+        code=fingerprint("rethinking.samples"),
+
+
+use rule corrupt_labels as replace_example with:
+    input:
+        manifest=f"{PREPARED}/manifest.json",
+        arrays=multiext(f"{PREPARED}/", *ARRAYS),
+    output:
+        arrays=multiext(f"{CORRUPTED}/", "train_images.npy", "train_labels.npy", "test_labels.npy"),
+        manifest=f"{CORRUPTED}/manifest.json",
+    wildcard_constraints:
+        corruption="(true|random)_labels_replaced[0-9]+",
+    params:
+        prepared=subpath(input.manifest, parent=True),
+        overlay=subpath(output.manifest, parent=True),
+        code=fingerprint("rethinking.samples"),
+    message:
+        "Replacing an example of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"
+
+
+rule measure_capacity:
+    input:
+        summaries=cell_files("capacity", "summary.json"),
+        predictions=cell_files("capacity", "predictions.npz"),
+        weights=cell_files("capacity", "weights.safetensors"),
+        # The images and labels of the examples that were exchanged.
+        data=capacity_data(),
+    output:
+        rademacher=f"{RESULTS}/rademacher.csv",
+        stability=f"{RESULTS}/stability.csv",
+        images=multiext(f"{RESULTS}/capacity", ".svg", ".png", ".pdf"),
+    log:
+        f"{RESULTS}/logs/measure_capacity.log",
+    params:
+        # Names and not files, which are too many for a command line.
+        cells=lambda wildcards: result_cells("capacity"),
+        seeds=CONFIG.seeds,
+        root=lambda wildcards, output: os.path.join(os.path.dirname(output.rademacher), "cells"),
+        data=DATA_DIR,
+        code=fingerprint("rethinking.capacity_figure", "rethinking.rademacher", "rethinking.stability"),
+    message:
+        "Measuring capacity: Rademacher complexity and stability"
+    shell:
+        "exec python -m measure_capacity --cells {params.cells:q} --seeds {params.seeds} --root {params.root:q}"
+        " --data {params.data:q} --rademacher {output.rademacher:q} --stability {output.stability:q}"
+        " --images {output.images:q} > {log:q} 2>&1"
