@@ -5,7 +5,9 @@ import os
 CAPACITY_FILES = []
 if CONFIG.capacity.cells:
     CAPACITY_FILES = [
-        f"{RESULTS}/{name}.{ending}" for name in ("rademacher", "stability") for ending in ("csv", "md", "tex")
+        f"{RESULTS}/{name}.{ending}"
+        for name in ("rademacher", "stability")
+        for ending in ("csv", "md", "tex")
     ] + [f"{RESULTS}/capacity.{ending}" for ending in ("svg", "png", "pdf")]
 
 
@@ -38,7 +40,9 @@ rule draw_sample:
 use rule corrupt_labels as draw_signs with:
     input:
         manifest=lambda wildcards: sample_file(wildcards, "manifest.json"),
-        labels=lambda wildcards: [sample_file(wildcards, f"{split}_labels.npy") for split in ("train", "test")],
+        labels=lambda wildcards: [
+            sample_file(wildcards, f"{split}_labels.npy") for split in ("train", "test")
+        ],
     output:
         labels=multiext(f"{CORRUPTED}/", "train_labels.npy", "test_labels.npy"),
         manifest=f"{CORRUPTED}/manifest.json",
@@ -67,13 +71,35 @@ use rule corrupt_labels as replace_example with:
         "Replacing an example of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"
 
 
+if not CONFIG.finished_only:
+
+    rule measure_stability:
+        input:
+            unpack(replaced_inputs),
+            after=multiext(f"{RESULTS}/{TRAINED}/", "summary.json", "predictions.npz", "weights.safetensors"),
+        output:
+            f"{RESULTS}/{TRAINED}/stability.json",
+        log:
+            f"{RESULTS}/logs/stability/{TRAINED}.log",
+        wildcard_constraints:
+            corruption="(true|random)_labels_replaced[0-9]+",
+        params:
+            before=lambda wildcards, input: os.path.dirname(input.before[0]),
+            after=lambda wildcards, input: os.path.dirname(input.after[0]),
+            prepared=lambda wildcards, input: os.path.dirname(input.images[0]),
+            overlay=lambda wildcards, input: os.path.dirname(input.labels[0]),
+            code=fingerprint("rethinking.stability", "rethinking.samples", "rethinking.batches"),
+        message:
+            "Measuring the stability of {wildcards.branch}{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
+        shell:
+            "exec python -m measure_stability --before {params.before:q} --after {params.after:q}"
+            " --prepared {params.prepared:q} --overlay {params.overlay:q} --output {output:q} > {log:q} 2>&1"
+
+
 rule measure_capacity:
     input:
         summaries=cell_files("capacity", "summary.json"),
-        predictions=cell_files("capacity", "predictions.npz"),
-        weights=cell_files("capacity", "weights.safetensors"),
-        # The images and labels of the examples that were exchanged.
-        data=capacity_data(),
+        stability=measured_files(CONFIG.cells("capacity"), "stability.json"),
     output:
         rademacher=f"{RESULTS}/rademacher.csv",
         stability=f"{RESULTS}/stability.csv",
@@ -85,11 +111,15 @@ rule measure_capacity:
         cells=lambda wildcards: result_cells("capacity"),
         seeds=CONFIG.seeds,
         root=lambda wildcards, output: os.path.join(os.path.dirname(output.rademacher), "cells"),
-        data=DATA_DIR,
-        code=fingerprint("rethinking.capacity_figure", "rethinking.rademacher", "rethinking.stability"),
+        code=fingerprint(
+            "rethinking.capacity_figure",
+            "rethinking.folding",
+            "rethinking.rademacher",
+            "rethinking.stability",
+        ),
     message:
         "Measuring capacity: Rademacher complexity and stability"
     shell:
         "exec python -m measure_capacity --cells {params.cells:q} --seeds {params.seeds} --root {params.root:q}"
-        " --data {params.data:q} --rademacher {output.rademacher:q} --stability {output.stability:q}"
+        " --rademacher {output.rademacher:q} --stability {output.stability:q}"
         " --images {output.images:q} > {log:q} 2>&1"

@@ -155,12 +155,28 @@ def sample_file(wildcards, filename):
     return f"{SAMPLE.format(dataset=wildcards.dataset, n=n)}/{filename}"
 
 
-def capacity_data():
-    """Images and labels of the cells in which no example is replaced yet."""
-    files = []
-    for cell in CONFIG.cells("capacity"):
-        if replaced_example(cell.corruption) is not None:
-            overlay = CORRUPTED.format(dataset=cell.dataset, corruption=cell.base.corruption, seed=cell.seed)
-            files += [f"{PREPARED.format(dataset=cell.dataset)}/{split}_images.npy" for split in ("train", "test")]
-            files += [f"{overlay}/{split}_labels.npy" for split in ("train", "test")]
-    return available(dict.fromkeys(files))
+def replaced_inputs(wildcards):
+    """The network without the replacement of an example, with the images and labels of both examples."""
+    base = read_cell(wildcards).base
+    folder = TRAINED.format(**{**wildcards, "corruption": base.corruption})
+    prepared, overlay = (
+        path.format(dataset=base.dataset, corruption=base.corruption, seed=base.seed)
+        for path in (PREPARED, CORRUPTED)
+    )
+    return {
+        "before": [
+            f"{RESULTS}/{folder}/{file}"
+            for file in ("summary.json", "predictions.npz", "weights.safetensors")
+        ],
+        "images": [f"{prepared}/{split}_images.npy" for split in ("train", "test")],
+        "labels": [f"{overlay}/{split}_labels.npy" for split in ("train", "test")],
+    }
+
+
+def measured_files(cells, filename):
+    """What is measured on some cells for capacity or complexity."""
+    measured = {
+        "complexity.json": set(CONFIG.cells("complexity")),
+        "stability.json": {cell for cell in CONFIG.cells("capacity") if cell.base != cell},
+    }
+    return available(f"{RESULTS}/cells/{cell}/{filename}" for cell in cells if cell in measured[filename])

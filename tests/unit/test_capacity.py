@@ -72,6 +72,20 @@ def test_a_replacement_needs_the_cell_that_it_is_compared_with():
         CapacityConfig(cells=[RANDOM, REPLACED])
 
 
+@pytest.mark.parametrize(
+    "corruption",
+    ["*_signs_n5000", "random_signs_n*", "true_signs_n7", "*_replaced0", "*_replaced*", "*replaced12"],
+)
+def test_patterns_of_overrides_name_them(corruption):
+    OverrideConfig(cells=f"cifar10/{corruption}/*/*", set={})
+
+
+@pytest.mark.parametrize("corruption", ["*_signs_n0", "*_sign_n5", "gaussian_replaced0"])
+def test_patterns_that_match_none_are_refused(corruption):
+    with pytest.raises(ValueError, match="matches none of"):
+        OverrideConfig(cells=f"cifar10/{corruption}/*/*", set={})
+
+
 # --- Rademacher complexity ----------------------------------------------------------------------------
 
 

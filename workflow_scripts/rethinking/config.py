@@ -6,6 +6,7 @@ values of the default and the evidence for each are in ``defaults.py``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from itertools import combinations
@@ -168,10 +169,15 @@ class OverrideConfig(Strict):
         if len(parts) != 4:
             raise ValueError(f"'{pattern}' has {len(parts)} parts; the form is {NAME_FORM}")
         corruptions = [*CORRUPTIONS, *(f"labels_p{tenth / 10}" for tenth in range(1, 10))]
-        if label_corruption(parts[1]) > 0 or sample_size(parts[1]) or replaced_example(parts[1]) is not None:
+        if label_corruption(parts[1]) > 0:
             corruptions.append(parts[1])  # such as labels_p0.25
-        corruptions += [f"{kind}_signs_n500" for kind in ("true", "random")]
-        corruptions += [f"{kind}_labels_replaced0" for kind in ("true", "random")]
+        # Those of capacity have a number: that of the pattern's end, if it has one there.
+        number = re.search(r"\d*$", parts[1])[0] or "500"
+        for kind in ("true", "random"):
+            numbered = (f"{kind}_signs_n{number}", f"{kind}_labels_replaced{number}")
+            corruptions += [
+                each for each in numbered if sample_size(each) or replaced_example(each) is not None
+            ]
         joined = [
             "+".join(some) for n in range(len(REGULARISERS)) for some in combinations(REGULARISERS, n + 1)
         ]

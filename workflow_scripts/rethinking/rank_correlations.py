@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -109,3 +110,24 @@ def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
             }
         rows.append(row)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def weakest_correlation(cells: Sequence[str], gaps: Sequence[float], values: Sequence[float | None]) -> float:
+    """The least of the rank correlations over the three kinds of pairs; 0 where a measure is the same in all of them.
+
+    Args:
+        cells: data set/corruption/model/regularisers/seed of each network.
+        gaps: generalisation gaps.
+        values: of one measure; networks with None are left out.
+
+    Returns:
+        nan where there are fewer than :data:`FEWEST` values.
+    """
+    names = pd.DataFrame([name.split("/")[:4] for name in cells], columns=CELL_PARTS)
+    table = names.assign(gap=gaps, value=pd.Series(values, dtype=float)).dropna()
+    if len(table) < FEWEST:
+        return math.nan
+    taus = [
+        kendall(table.value.to_numpy(), table.gap.to_numpy(), pairs) for pairs in comparable(table).values()
+    ]
+    return min(0.0 if math.isnan(tau) else tau for tau in taus)
