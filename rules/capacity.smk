@@ -2,13 +2,18 @@
 
 import os
 
-CAPACITY_FILES = []
-if CONFIG.capacity.cells:
-    CAPACITY_FILES = [
-        f"{RESULTS}/{name}.{ending}"
-        for name in ("rademacher", "stability")
-        for ending in ("csv", "md", "tex")
-    ] + [f"{RESULTS}/capacity.{ending}" for ending in ("svg", "png", "pdf")]
+CAPACITY_TABLES = {
+    "rademacher": any(sample_size(cell.corruption) for cell in CONFIG.cells("capacity")),
+    "stability": any(cell.base != cell for cell in CONFIG.cells("capacity")),
+}
+CAPACITY_FILES = [
+    f"{RESULTS}/{name}.{ending}"
+    for name, has_cells in CAPACITY_TABLES.items()
+    for ending in ("csv", "md", "tex")
+    if has_cells
+]
+if CAPACITY_FILES:
+    CAPACITY_FILES += multiext(f"{RESULTS}/capacity", ".svg", ".png", ".pdf")
 
 
 localrules:

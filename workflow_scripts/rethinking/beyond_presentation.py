@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from rethinking.complexity_measures import MEASURES
+from rethinking.rank_correlations import FEWEST_RESAMPLED
 from rethinking.rendering import MISSING, Shown, with_interval
 from rethinking.statistics import CONFIDENCE
 from rethinking.tables import describe_scale
@@ -39,7 +40,7 @@ def note_complexity(table: pd.DataFrame) -> str:
     return (
         f"Ours: {table.data.iloc[0]}. τ: Kendall's rank correlation (tau-b) of a measure with the generalisation gap, the accuracy "
         "on the training set minus that on test labels corrupted like the training labels, over pairs of cells of one data set, both averaged over seeds; "
-        f"interval: {CONFIDENCE:.0%} bootstrap interval over cells. Pairs: {counts['all']} in all, {counts['data']} of one network on "
+        f"interval: {CONFIDENCE:.0%} bootstrap interval over cells, where there are at least {FEWEST_RESAMPLED}. Pairs: {counts['all']} in all, {counts['data']} of one network on "
         f"differently corrupted data, {counts['network']} of different networks or regularisers on the same data. Measures are defined so that a larger value is "
         "more complex; products, norms and bounds are decimal logarithms in the CSV, and all but the first two measures are of the network with its batch normalisation folded into its convolutions. "
         f"Those with a margin are undefined where less than nine tenths of the training images are fitted. {MISSING}: not available, or the same in all pairs."
@@ -64,14 +65,15 @@ def present_rademacher(table: pd.DataFrame) -> list[Shown]:
 
 def note_rademacher(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
+    smallest = "" if table.vc_order.isna().all() else f", here at least {table.vc_order.min():,.0f}"
     return (
         f"Ours: {describe_scale(table)}. Measured: twice the training accuracy on random signs, as a fraction, minus 1: what "
-        "training finds of the largest correlation with the signs, a lower bound; 1 is the largest possible. Mean over the draws of the signs "
-        f"(one per seed) ± half width of the {CONFIDENCE:.0%} Student-t interval. Bound: at most "
-        "root of (2 d ln(e n / d) / n), and 1 for n below d, with d = W L log2 W, the order of the VC dimension of a network with W weights in L "
-        f"layers (Bartlett et al. 2019), here from {table.vc_order.min():,.0f} on. Gap: test minus training error, as a fraction, on the same images with true "
-        "signs (first half of the classes against the others). The theory bounds the gap by the Rademacher complexity, up to a term in 1 / √n. "
-        f"{MISSING}: not available."
+        "training finds of the largest correlation with the signs, a lower bound; 1 is the largest possible. Mean over the "
+        f"draws of the signs (one per seed) ± half width of the {CONFIDENCE:.0%} Student-t interval. Bound: root of "
+        "(2 d ln(e n / d) / n), and 1 for n below d, with d = W L log2 W, the order of the VC dimension of a network of "
+        f"rectified linear units with W weights in L layers (Bartlett et al. 2019){smallest}. Gap: test minus training error, "
+        "as a fraction, on the same images with true signs (first half of the classes against the others). The theory bounds "
+        f"the gap by the Rademacher complexity, up to a term in 1 / √n. {MISSING}: not available."
     )
 
 

@@ -14,7 +14,8 @@ from rethinking.statistics import CONFIDENCE
 from rethinking.streams import stream
 
 RESAMPLES = 2000
-FEWEST = 4  # cells with which an interval says anything
+FEWEST = 4  # cells with which an order says anything
+FEWEST_RESAMPLED = 10  # cells: intervals of fewer collapse where all pairs agree
 # Which pairs of cells are compared: all, those that differ in labels or pixels alone, those that do not differ in these.
 PAIRS = ("all", "data", "network")
 COLUMNS = {
@@ -49,10 +50,10 @@ def kendall(x: np.ndarray, y: np.ndarray, pairs: np.ndarray) -> float:
 def kendall_interval(x: np.ndarray, y: np.ndarray, pairs: np.ndarray, measure: str) -> tuple[float, float]:
     """Bootstrap percentile interval of :func:`kendall`, the n cells drawn with replacement.
 
-    ``measure`` names the stream of the draws. nan for fewer than :data:`FEWEST` cells.
+    ``measure`` names the stream of the draws. nan for fewer than :data:`FEWEST_RESAMPLED` cells.
     """
     n = len(x)
-    if n < FEWEST:
+    if n < FEWEST_RESAMPLED:
         return math.nan, math.nan
     counts = stream(0, "bootstrap", measure).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(float)
     over_x, over_y = (np.sign(values[:, None] - values[None, :]) for values in (x, y))
