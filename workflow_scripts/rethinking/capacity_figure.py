@@ -36,8 +36,16 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure
         for model, (colour, marker) in styles.items()
     ]
     kinds = [
-        Line2D([], [], color=GREY, label="left: Rademacher complexity"),
-        Line2D([], [], color=GREY, linestyle="--", label="left: gap on true labels"),
+        Line2D([], [], color=GREY, marker="o", label="left: Rademacher complexity"),
+        Line2D(
+            [],
+            [],
+            color=GREY,
+            marker="o",
+            markerfacecolor="white",
+            linestyle="--",
+            label="left: gap on true signs",
+        ),
         Line2D([], [], color=GREY, marker="o", linestyle="", label="right: true labels"),
         Line2D([], [], color=GREY, marker="o", linestyle="", fillstyle="none", label="right: random labels"),
     ]
@@ -52,7 +60,7 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
     for (_, model, _), rows in table.groupby(["dataset", "model", "regularisers"], sort=False):
         colour, marker = styles[model]
         rows = rows.sort_values("n")
-        for column, line in (("rademacher", "-"), ("gap", "--")):
+        for column, line, fill in (("rademacher", "-", colour), ("gap", "--", "white")):
             axes.errorbar(
                 rows.n.astype(float),
                 rows[column],
@@ -60,6 +68,7 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
                 color=colour,
                 marker=marker,
                 linestyle=line,
+                markerfacecolor=fill,
                 markersize=4.5,
                 linewidth=1,
             )
