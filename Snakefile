@@ -24,6 +24,8 @@ if not CONFIG.finished_only:
 
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/capacity.smk"
+include: "rules/complexity.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
 include: "rules/status.smk"
@@ -53,7 +55,19 @@ rule claims:
         rules.check_claims.output,
 
 
+rule capacity:
+    input:
+        CAPACITY_FILES,
+
+
+rule complexity:
+    input:
+        COMPLEXITY_FILES,
+
+
 rule all:
     default_target: True
     input:
         rules.cifar10.input,
+        rules.capacity.input,
+        rules.complexity.input,

@@ -17,6 +17,8 @@ rule check_claims:
         summaries=available(f"{RESULTS}/cells/{cell}/summary.json" for cell in CLAIM_CELLS),
         curves=available(f"{RESULTS}/cells/{cell}/curve.csv" for cell in CLAIM_CELLS),
         memorisation=available(f"{RESULTS}/cells/{cell}/memorisation.csv" for cell in CLAIM_CELLS),
+        complexity=measured_files(CLAIM_CELLS, "complexity.json"),
+        stability=measured_files(CLAIM_CELLS, "stability.json"),
     output:
         csv=f"{RESULTS}/claims.csv",
         markdown=f"{RESULTS}/claims.md",

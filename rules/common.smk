@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, SCRIPTS)
 
-from rethinking.cells import PIXEL_CORRUPTIONS, Cell
+from rethinking.cells import PIXEL_CORRUPTIONS, Cell, replaced_example, sample_size
 from rethinking.config import load_config
 from rethinking.files import UserError
 from rethinking.fingerprint import cell_fingerprint, fingerprint
@@ -44,6 +44,8 @@ CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
 TRAINED = f"{{branch}}cells/{CELL}"
 PREPARED = f"{DATA_DIR}/prepared/{{dataset}}"
 CORRUPTED = f"{DATA_DIR}/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}"
+# A problem of two classes on n of the training images, stored like a prepared data set.
+SAMPLE = f"{DATA_DIR}/samples/{{dataset}}/n{{n}}"
 ARRAYS = ["train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy"]
 
 
@@ -96,8 +98,12 @@ def cell_inputs(wildcards):
     read_cell(wildcards)
     changed = "images" if wildcards.corruption in PIXEL_CORRUPTIONS else "labels"
     arrays = [f"{split}_{changed}.npy" for split in ("train", "test")]
+    if replaced_example(wildcards.corruption) is not None:
+        arrays.append("train_images.npy")
+    n = sample_size(wildcards.corruption)
     # Not by expand(), which for thousands of cells is felt.
-    prepared, overlay = PREPARED.format(**wildcards), CORRUPTED.format(**wildcards)
+    prepared = PREPARED.format(**wildcards) if n is None else SAMPLE.format(n=n, **wildcards)
+    overlay = CORRUPTED.format(**wildcards)
     return {
         "prepared": [f"{prepared}/{file}" for file in (*ARRAYS, "manifest.json")],
         "overlay": [f"{overlay}/{file}" for file in (*arrays, "manifest.json")],
@@ -158,3 +164,36 @@ def ablated_summaries(wildcards):
     if not cells:
         raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
     return available(f"{RESULTS}/cells/{cell}/summary.json" for cell in cells)
+
+
+def sample_file(wildcards, filename):
+    """A file of the sample that the signs of a corruption belong to."""
+    n = sample_size(wildcards.corruption)
+    return f"{SAMPLE.format(dataset=wildcards.dataset, n=n)}/{filename}"
+
+
+def replaced_inputs(wildcards):
+    """The network without the replacement of an example, with the images and labels of both examples."""
+    base = read_cell(wildcards).base
+    folder = TRAINED.format(**{**wildcards, "corruption": base.corruption})
+    prepared, overlay = (
+        path.format(dataset=base.dataset, corruption=base.corruption, seed=base.seed)
+        for path in (PREPARED, CORRUPTED)
+    )
+    return {
+        "before": [
+            f"{RESULTS}/{folder}/{file}"
+            for file in ("summary.json", "predictions.npz", "weights.safetensors")
+        ],
+        "images": [f"{prepared}/{split}_images.npy" for split in ("train", "test")],
+        "labels": [f"{overlay}/{split}_labels.npy" for split in ("train", "test")],
+    }
+
+
+def measured_files(cells, filename):
+    """What is measured on some cells for capacity or complexity."""
+    measured = {
+        "complexity.json": set(CONFIG.cells("complexity")),
+        "stability.json": {cell for cell in CONFIG.cells("capacity") if cell.base != cell},
+    }
+    return available(f"{RESULTS}/cells/{cell}/{filename}" for cell in cells if cell in measured[filename])

@@ -15,6 +15,7 @@ if CONFIG.ablations and os.path.exists(f"{RESULTS}/ablations.md"):
     REPORTED_CELLS += [f"ablations/{name}/cells/{cell.name}" for name, cell in CONFIG.variants()]
 REPORTED_CELLS = list(dict.fromkeys(REPORTED_CELLS))
 REPORTED = [each for each in wanted(REPORTED_SECTIONS) if each.name != "sizes" or "sizes" in TABLES]
+REPORTED = [each for each in REPORTED if CAPACITY_TABLES.get(each.name, True)]
 
 
 rule render_report:

@@ -93,7 +93,7 @@ rule render_table:
     log:
         f"{RESULTS}/logs/render_{{table}}.log",
     wildcard_constraints:
-        table="table1|table4|sizes|ablations",
+        table="table1|table4|sizes|rademacher|stability|complexity|ablations",
     params:
         code=fingerprint("rethinking.presentation"),
     message:

@@ -8,13 +8,23 @@ It shares no code with the workflow: cells and formulas are written out here as 
 import json
 import math
 import sys
-from functools import cache
+from functools import cache, partial
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 
 FIVE = ["inception", "inception_no_bn", "alexnet", "mlp_3x512", "mlp_1x512"]
 THREE = ["inception", "alexnet", "mlp_1x512"]
+MEASURES = [
+    "parameters",
+    "distance",
+    "frobenius_product",
+    "spectral_product",
+    "kernel_spectral_product",
+    "path_norm",
+]
+MEASURES += ["inverse_margin", "spectral_bound", "fisher_rao", "sharpness", "relative_sharpness"]
 LEVELS = ["true_labels"] + [f"labels_p0.{tenth}" for tenth in range(1, 10)] + ["random_labels"]
 
 
@@ -25,6 +35,10 @@ class Net:
         self.summary = json.loads((folder / "summary.json").read_text())
         vars(self).update(self.summary)
         self.curve = self.memorisation = None
+        self.complexity, self.stability = (
+            json.loads(path.read_text()) if path.exists() else None
+            for path in (folder / "complexity.json", folder / "stability.json")
+        )
         path = folder / "memorisation.csv"
         if self.status != "diverged":  # there is nothing to be read off what ends early
             self.curve = pd.read_csv(folder / "curve.csv").query("epoch > 0").set_index("epoch")
@@ -95,6 +109,42 @@ def gain(a, b):
 
 def delay(a, b):
     return a.below(0.9) - b.below(0.9)
+
+
+def compared():
+    """Cells that measures of complexity are compared on."""
+    cells = [
+        f"{labels}/{net}/{name}"
+        for net in FIVE
+        for labels, name in (("true_labels", "none"), ("true_labels", "wd"), ("random_labels", "none"))
+    ]
+    return list(dict.fromkeys(cells + [f"{level}/{net}/none" for net in THREE for level in LEVELS]))
+
+
+def tau(pairs):
+    """Kendall's tau-b of pairs of (measure, gap) pairs."""
+    signs = [((a > c) - (a < c), (b > d) - (b < d)) for (a, b), (c, d) in pairs]
+    possible = math.sqrt(sum(x * x for x, _ in signs) * sum(y * y for _, y in signs))
+    return sum(x * y for x, y in signs) / possible if possible else 0.0
+
+
+def weakest(name, *nets):
+    """The least tau over all pairs, pairs of one network, and pairs on the same data."""
+    points = []
+    for net in nets:
+        if net.status != "diverged" and net.complexity[name] is not None:
+            _, corruption, model, regularisers, _ = net.cell.split("/")
+            gap = net.train_accuracy - net.test_accuracy_corrupted
+            points.append((corruption, (model, regularisers), (net.complexity[name], gap)))
+    if len(points) < 4:
+        return math.nan
+    pairs = list(combinations(points, 2))
+    kinds = (
+        pairs,
+        [(a, b) for a, b in pairs if a[1] == b[1] and a[0] != b[0]],
+        [(a, b) for a, b in pairs if a[0] == b[0] and a[1] != b[1]],
+    )
+    return min(tau([(a[2], b[2]) for a, b in kind]) for kind in kinds)
 
 
 # claim -> (cells of each check, formula) pairs, in the order of claims.csv
@@ -194,6 +244,22 @@ RECIPES = {
     "augmentation_still_fits": [
         ([["random_labels/inception/augment"]], lambda a: fitted_share(a, "train_accuracy_online"))
     ],
+    "rademacher_complexity_is_one": [
+        (
+            [cell for n in (500, 5000, 50000) for cell in bare(f"random_signs_n{n}", FIVE)],
+            lambda a: a.train_accuracy / 50 - 1,
+        )
+    ],
+    "rademacher_bound_misses_the_gap": [
+        (
+            both(FIVE, "random_signs_n50000", "true_signs_n50000"),
+            lambda a, b: (a.train_accuracy / 50 - 1) / ((b.train_accuracy - b.test_accuracy) / 100),
+        )
+    ],
+    "uniform_stability_is_trivial": [
+        (bare("random_labels_replaced0", FIVE), lambda a: a.stability["all_change"])
+    ],
+    "no_measure_explains_the_gap": [([compared()], partial(weakest, name)) for name in MEASURES],
     "truth_first": [
         ([cell for p in (2, 5, 8) for cell in bare(f"labels_p0.{p}", THREE)], lambda a: a.lead(1))
     ],

@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from rethinking import scripts
-from rethinking.cells import PIXEL_CORRUPTIONS
+from rethinking.cells import PIXEL_CORRUPTIONS, replaced_example, sample_size
 from rethinking.corruption import write_corrupted_images, write_corrupted_labels
+from rethinking.samples import write_replacement, write_signs
 
 
 def main() -> None:
@@ -20,7 +21,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the overlay")
     args = parser.parse_args()
 
-    write = write_corrupted_images if args.corruption in PIXEL_CORRUPTIONS else write_corrupted_labels
+    if args.corruption in PIXEL_CORRUPTIONS:
+        write = write_corrupted_images
+    elif sample_size(args.corruption) is not None:
+        write = write_signs
+    elif replaced_example(args.corruption) is not None:
+        write = write_replacement
+    else:
+        write = write_corrupted_labels
     manifest = write(args.prepared, args.output, args.corruption, args.dataset, args.seed)
     for key, value in manifest.items():
         print(f"{key}: {value}")

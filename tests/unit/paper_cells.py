@@ -7,6 +7,7 @@ import pandas as pd
 
 from rethinking import paper
 from rethinking.claims.measures import Run
+from rethinking.complexity_measures import MEASURES
 
 EPOCHS = 70
 SEEDS = (0, 1, 2)
@@ -43,6 +44,17 @@ def cell_values():
     for model, name in (("inception", "inception"), ("inception_no_bn", "inception_wo_bn")):
         values = cells[f"true_labels/{model}/none"]
         values["tests"] = (100 * paper.curve(f"fig2b_test_{name}")[:, 1]).tolist()
+    for model in ("inception", "inception_no_bn", "alexnet", "mlp_3x512", "mlp_1x512"):
+        for n in (500, 5000, 50000):
+            cells[f"random_signs_n{n}/{model}/none"] = {"train": 100.0, "test": 50.0}
+        cells[f"true_signs_n50000/{model}/none"] = {"train": 100.0, "test": 70.0}
+        replaced = {"train": 100.0, "test": 10.0, "measured": {"all_change": 0.9}}
+        cells[f"random_labels_replaced0/{model}/none"] = replaced
+    # Measures that are the gap itself but for one network.
+    for name, values in cells.items():
+        outlier = name == "true_labels/inception/none"
+        gap = values["train"] - values.get("test_corrupted", 10.0)
+        values.setdefault("measured", dict.fromkeys(MEASURES, 1e3 if outlier else gap))
     return cells
 
 
@@ -59,6 +71,7 @@ def make_run(
     tests=None,
     best=None,
     memorisation=None,
+    measured=None,
     settings=None,
     diverged=False,
     images=50_000,
@@ -73,6 +86,7 @@ def make_run(
         losses, tests: training loss and test accuracy by epoch, extended with their last value.
         best: best test accuracy; that of ``tests`` above its last value if not given.
         memorisation: (given, true) of the first and of the last epoch.
+        measured: measures of complexity, or stability.
         settings: those that differ from the rest.
     """
     test = test + (seed - 1) * JITTER
@@ -119,7 +133,7 @@ def make_run(
         rows = pd.DataFrame(
             {"epoch": epochs[1:], "changed_accuracy_given": given, "changed_accuracy_true": true}
         )
-    return Run(summary, curve, rows)
+    return Run(summary, curve, rows, measured or {})
 
 
 def extend(values):
@@ -143,5 +157,8 @@ def write_runs(root, runs):
             folder.mkdir(parents=True)
             (folder / "summary.json").write_text(json.dumps(run.summary))
             run.curve.to_csv(folder / "curve.csv", index=False)
+            name = "stability.json" if "replaced" in run.summary["cell"] else "complexity.json"
+            if run.measured:
+                (folder / name).write_text(json.dumps(run.measured))
             if run.memorisation is not None:
                 run.memorisation.to_csv(folder / "memorisation.csv", index=False)

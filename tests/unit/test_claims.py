@@ -15,6 +15,7 @@ from rethinking.claims import CLAIMS, measures
 from rethinking.claims.measures import NotMeasured, read_runs
 from rethinking.claims.report import claimed_cells, judge, reason, summarise, to_frame, to_markdown
 from rethinking.claims.verdicts import EXACT, Check, combine, examine
+from rethinking.complexity_measures import MEASURES
 from rethinking.config import Config
 from rethinking.defaults import default_values
 from rethinking.files import UserError
@@ -63,6 +64,16 @@ COUNTEREXAMPLES = {
     "weight_decay_stops_alexnet": ("random_labels/alexnet/wd", {"train": 99.0}),
     "cropping_still_fits": ("random_labels/inception/crop", {"online": 98.0}),
     "augmentation_still_fits": ("random_labels/inception/augment", {"online": 98.0}),
+    "rademacher_complexity_is_one": ("random_signs_n5000/alexnet/none", {"train": 90.0}),
+    "rademacher_bound_misses_the_gap": ("true_signs_n50000/mlp_1x512/none", {"test": 40.0}),
+    "uniform_stability_is_trivial": (
+        "random_labels_replaced0/alexnet/none",
+        {"measured": {"all_change": 0.01}},
+    ),
+    "no_measure_explains_the_gap": (
+        "true_labels/inception/none",
+        {"measured": dict.fromkeys(MEASURES, 0.0)},
+    ),
     "truth_first": ("labels_p0.8/alexnet/none", {"memorisation": [(15.0, 12.0), (99.0, 0.5)]}),
     "memory_last": ("labels_p0.2/mlp_1x512/none", {"memorisation": [(9.0, 25.0), (20.0, 60.0)]}),
 }
@@ -256,6 +267,38 @@ def test_missing_memorisation_is_undecided_and_says_so():
         measures.truth_lead(run)
 
 
+def test_what_was_not_measured_is_undecided_and_says_so():
+    run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0)
+    with pytest.raises(NotMeasured, match=r"seed0 has no complexity.json"):
+        measures.weakest_tau("path_norm", run)
+    with pytest.raises(NotMeasured, match=r"seed0 has no stability.json"):
+        measures.largest_change(run)
+
+
+def test_a_measure_explains_what_it_orders_in_all_kinds_of_pairs():
+    gaps = {"true_labels/alexnet/none": 20.0, "random_labels/alexnet/none": 90.0}
+    gaps |= {"true_labels/mlp_1x512/none": 40.0, "random_labels/mlp_1x512/none": 85.0}
+
+    def weakest(*values):
+        runs = [
+            make_run(
+                f"cifar10/{cell}",
+                train=100.0,
+                test=10.0,
+                test_corrupted=100 - gap,
+                measured={"path_norm": value},
+            )
+            for (cell, gap), value in zip(gaps.items(), values, strict=True)
+        ]
+        return measures.weakest_tau("path_norm", *runs)
+
+    assert weakest(1, 4, 2, 3) == 1
+    assert weakest(1, 3, 2, 4) == 0  # the two networks on random labels the other way round
+    assert weakest(2, 4, 1, 3) == 0
+    assert weakest(5, 5, 5, 5) == 0
+    assert math.isnan(weakest(1, 4, 2, None))
+
+
 def test_untrained_network_is_no_epoch():
     run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0, losses=[2.2, 2.0, 0.2])
     run.curve.loc[0, ["train_loss", "train_accuracy"]] = [0.1, 100.0]
@@ -367,7 +410,7 @@ def test_markdown_says_scale_count_and_reasons(small_results):
 def test_cells_that_are_not_named_are_left_out(small_results, tmp_path):
     (tmp_path / "cells").symlink_to(small_results[0] / "cells")
     printed = run_script(tmp_path, [f"cifar10/{CELL}"], 0, 1)
-    assert printed == "2 networks: 1 supported, 0 contradicted, 37 undecided\n"
+    assert printed == "2 networks: 1 supported, 0 contradicted, 41 undecided\n"
 
 
 def test_files_give_what_was_written(small_results):

@@ -123,13 +123,63 @@ ARTEFACTS = (
         ("memorisation",),
     ),
     Artefact(
+        "rademacher",
+        "table",
+        "Section 2.2: Rademacher complexity",
+        "If a network fits random signs on n images, its Rademacher complexity on them is 1, and the bound on the generalisation gap "
+        "that follows from it says nothing. The paper concludes this from its random labels; here it is measured on samples of the "
+        "training set. What the number of weights bounds (the VC dimension) is no better. Look for complexities near 1 beside gaps that are far smaller, "
+        "and differ between networks and sizes.",
+        ("capacity",),
+    ),
+    Artefact(
+        "stability",
+        "table",
+        "Section 2.2: uniform stability",
+        "Uniform stability asks how far the loss at any point can move when one training example is replaced, whatever the data "
+        "are. The paper discards it for that reason: a property of the algorithm alone, the same for true and random labels, cannot tell "
+        "why one of them generalises. Here examples are replaced and the networks trained again. Look for a largest change on random labels far above "
+        "1 / √n, where bounds begin to say something: it counts for true labels as well, however stable training is on them.",
+        ("capacity",),
+    ),
+    Artefact(
+        "capacity",
+        "figure",
+        "Section 2.2: Rademacher complexity and stability beside the gap",
+        "Left: what networks fit of random signs (solid) and their generalisation gap on the true signs of the same images (dashed). "
+        "Right: the largest change of the loss at any point when one training example is replaced. Look for solid lines at 1 above "
+        "dashed ones that are low and differ, and for a large change on random labels: it is what a bound that "
+        "does not depend on the labels has to reckon with.",
+        ("capacity",),
+    ),
+    Artefact(
+        "complexity",
+        "table",
+        "Complexity: does any measure explain the generalisation gap?",
+        "Not in the paper, which ends by saying that no formal measure is known under which these networks are simple. Some "
+        "that were proposed are taken here on its own networks and compared with the gap between training and test accuracy by "
+        "Kendall's rank correlation τ: 1 if the measure orders the networks as the gap does, 0 if it tells nothing of it. A measure that "
+        "explained generalisation would have a τ near 1 in all three columns: whatever differs between two networks, where "
+        "only their data differ, and where only the networks or their regularisers differ on the same data.",
+        ("complexity",),
+    ),
+    Artefact(
+        "complexity_measures",
+        "figure",
+        "Complexity: the gap over each measure",
+        "Not in the paper. The networks behind the rank correlations, one point each. A measure that explained generalisation "
+        "would have all points on one rising curve, whatever their shape and filling. Look for networks of one kind with small and with "
+        "large gaps at the same place, as there must be over the number of parameters.",
+        ("complexity",),
+    ),
+    Artefact(
         "claims",
         "claims",
         "What the paper states, checked against our numbers",
         "Each statement of the paper is written as a condition on numbers, and the verdict is computed from ours: supported, "
         "contradicted, or undecided where the interval over seeds leaves both open or networks are missing. A verdict "
         "holds for the data and the scale that it was measured at, which may not be the paper's.",
-        ("table1", "table4", *CURVES, "memorisation"),
+        ("table1", "table4", *CURVES, "memorisation", "capacity", "complexity"),
     ),
     Artefact(
         "ablations",

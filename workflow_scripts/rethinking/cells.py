@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rethinking.files import UserError
 from rethinking.models import MODELS
@@ -20,6 +20,8 @@ PIXEL_CORRUPTIONS = ("shuffled_pixels", "random_pixels", "gaussian")
 CORRUPTIONS = ("true_labels", "random_labels", *PIXEL_CORRUPTIONS)
 REGULARISERS = ("crop", "augment", "wd")  # in the order in which names list them
 NAME_FORM = "data set/corruption/model/regularisers"
+_SIGNS = re.compile(r"(true|random)_signs_n([1-9]\d*)")
+_REPLACED = re.compile(r"(true_labels|random_labels)_replaced(0|[1-9]\d*)")
 _PARTIAL = re.compile(r"labels_p(0\.0|0\.\d*[1-9]|1\.0)")
 _SYNONYMS = {"labels_p0.0": "true_labels", "labels_p1.0": "random_labels"}
 
@@ -41,8 +43,17 @@ class Cell:
 
     @property
     def stream_key(self) -> str:
-        """What the cell's random draws are keyed by: its name, the same for two names of one corruption."""
-        return canonical_name(self.name)
+        """What the cell's random draws are keyed by: its name, the same for two names of one corruption.
+
+        Where an example is replaced it is that of the cell without.
+        """
+        return canonical_name(self.base.name)
+
+    @property
+    def base(self) -> Cell:
+        """The cell without the replacement of an example; the cell itself if none is replaced."""
+        replaced = _REPLACED.fullmatch(self.corruption)
+        return replace(self, corruption=replaced[1]) if replaced else self
 
     def __str__(self) -> str:
         return f"{self.name}/seed{self.seed}"
@@ -67,10 +78,12 @@ class Cell:
             raise UserError(f"cell '{name}' has {len(parts)} parts; the form is {NAME_FORM}")
         dataset, corruption, model, regularisers = parts
         known(name, "data set", dataset, DATASETS)
-        if not _PARTIAL.fullmatch(corruption):
-            known(
-                name, "corruption", corruption, CORRUPTIONS, "; or labels_p0.0 to labels_p1.0 (0.5, not 0.50)"
+        if not any(form.fullmatch(corruption) for form in (_PARTIAL, _SIGNS, _REPLACED)):
+            more = (
+                "; or labels_p0.0 to labels_p1.0 (0.5, not 0.50), true_signs_n500 or random_signs_n500 (or another "
+                "number of images), true_labels_replaced0 or random_labels_replaced0 (or 1, 2, ...)"
             )
+            known(name, "corruption", corruption, CORRUPTIONS, more)
         known(name, "model", model, MODELS)
         return cls(dataset, corruption, model, parse_regularisers(name, regularisers), seed)
 
@@ -107,3 +120,15 @@ def label_corruption(corruption: str) -> float:
         return 1.0
     partial = _PARTIAL.fullmatch(corruption)
     return float(partial[1]) if partial else 0.0
+
+
+def sample_size(corruption: str) -> int | None:
+    """Training images of a problem of two classes, such as ``random_signs_n500``; None for other corruptions."""
+    signs = _SIGNS.fullmatch(corruption)
+    return int(signs[2]) if signs else None
+
+
+def replaced_example(corruption: str) -> int | None:
+    """Which example is replaced, by its place in a random order, such as 0; None if none is."""
+    replaced = _REPLACED.fullmatch(corruption)
+    return int(replaced[2]) if replaced else None

@@ -6,6 +6,7 @@ values of the default and the evidence for each are in ``defaults.py``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from itertools import combinations
@@ -22,6 +23,8 @@ from rethinking.cells import (
     canonical_name,
     known,
     label_corruption,
+    replaced_example,
+    sample_size,
 )
 from rethinking.config_faults import describe
 from rethinking.files import UserError
@@ -168,6 +171,13 @@ class OverrideConfig(Strict):
         corruptions = [*CORRUPTIONS, *(f"labels_p{tenth / 10}" for tenth in range(1, 10))]
         if label_corruption(parts[1]) > 0:
             corruptions.append(parts[1])  # such as labels_p0.25
+        # Those of capacity have a number: that of the pattern's end, if it has one there.
+        number = re.search(r"\d*$", parts[1])[0] or "500"
+        for kind in ("true", "random"):
+            numbered = (f"{kind}_signs_n{number}", f"{kind}_labels_replaced{number}")
+            corruptions += [
+                each for each in numbered if sample_size(each) or replaced_example(each) is not None
+            ]
         joined = [
             "+".join(some) for n in range(len(REGULARISERS)) for some in combinations(REGULARISERS, n + 1)
         ]
@@ -185,9 +195,14 @@ class OverrideConfig(Strict):
         return self
 
     def matches(self, cell: Cell) -> bool:
-        """Whether this override applies to a cell."""
-        names = canonical_name(cell.name).split("/")
-        return all(fnmatchcase(*pair) for pair in zip(names, self.cells.split("/"), strict=True))
+        """Whether this override applies to a cell; where an example is replaced all that applies without it does too."""
+        return any(
+            all(
+                fnmatchcase(*pair)
+                for pair in zip(canonical_name(each.name).split("/"), self.cells.split("/"), strict=True)
+            )
+            for each in (cell.base, cell)
+        )
 
 
 class ResultConfig(Strict):
@@ -208,6 +223,33 @@ class ResultConfig(Strict):
             if canonical.count(name) > 1:
                 raise ValueError(f"cell '{name}' is listed twice")
         return canonical
+
+
+class CapacityConfig(ResultConfig):
+    """Networks on random signs, and with one training example replaced."""
+
+    @model_validator(mode="after")
+    def replacements_can_be_compared(self) -> CapacityConfig:
+        """A replacement is compared with the cell without."""
+        cells = [Cell.from_name(name, seed=0) for name in self.cells]
+        compared = {cell.base.name for cell in cells if cell.base != cell}
+        for name in compared:
+            if name not in self.cells:
+                raise ValueError(f"cells with a replaced example are compared with '{name}'; list it too")
+        return self
+
+
+class ComplexityConfig(ResultConfig):
+    """Measures of complexity of trained networks, held against their generalisation gap."""
+
+    images: int = Field(
+        1000,
+        ge=10,
+        description="Training images on which margins, the Fisher-Rao norm and sharpness are taken.",
+    )
+    draws: int = Field(
+        5, ge=1, description="Draws of the noise on the weights that sharpness is measured with."
+    )
 
 
 class AblationConfig(ResultConfig):
@@ -271,6 +313,13 @@ class Config(Strict):
     )
     memorisation: ResultConfig = Field(
         description="Partly corrupted labels over epochs: what is memorised, what is generalised."
+    )
+    capacity: CapacityConfig = Field(
+        description="Section 2.2: what networks fit of random signs on n images (random_signs_n500, with the gap on "
+        "true_signs_n500), and how far replacing one training example moves their losses (true_labels_replaced0)."
+    )
+    complexity: ComplexityConfig = Field(
+        description="Beyond the paper: measures of complexity of trained networks against their generalisation gap."
     )
     ablations: list[AblationConfig] = Field(
         [], description="Cells with other settings, compared with the cells themselves in ablations.md."

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from rethinking.cells import canonical_name
+
 
 class Setting(NamedTuple):
     """A value and where it comes from."""
@@ -97,6 +99,27 @@ LONGER = {
     "epochs": guessed(400, "the footnote of table 4 says only 'more epochs'"),
 }
 FIG1A = ["true_labels", "random_labels", "shuffled_pixels", "random_pixels", "gaussian"]
+EVERY_CELL = [
+    *TABLE1,
+    *(f"random_labels/{cell}" for cell in TABLE4),
+    *(f"{corruption}/inception/none" for corruption in FIG1A),
+    *PARTIAL,
+]
+NETWORKS = ("inception", "inception_no_bn", "alexnet", "mlp_3x512", "mlp_1x512")
+CAPACITY = [
+    *(
+        f"{kind}_signs_n{n}/{model}/none"
+        for model in NETWORKS
+        for n in (500, 5000, 50000)
+        for kind in ("random", "true")
+    ),
+    *(
+        f"{kind}_labels{replaced}/{model}/none"
+        for model in NETWORKS
+        for kind in ("true", "random")
+        for replaced in ("", "_replaced0")
+    ),
+]
 
 # Where weight decay keeps AlexNet from fitting random labels (table 4), and whether true labels are fitted there.
 DECAY_GRID = [
@@ -248,6 +271,13 @@ SETTINGS: dict[str, Any] = {
             for model in ("inception", "alexnet", "mlp_1x512")
             for p in (0.2, 0.5, 0.8)
         ]
+    },
+    "capacity": {"cells": [f"cifar10/{cell}" for cell in CAPACITY]},
+    # All networks without other settings that the paper's tables and figures need anyway.
+    "complexity": {
+        "cells": [f"cifar10/{cell}" for cell in dict.fromkeys(map(canonical_name, EVERY_CELL))],
+        "images": 1000,
+        "draws": 5,
     },
     "ablations": ABLATIONS,
 }

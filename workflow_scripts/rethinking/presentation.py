@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rethinking import ablations, sizes
+from rethinking import ablations, beyond_presentation, rademacher, rank_correlations, sizes, stability
 from rethinking.cells import REGULARISERS
-from rethinking.rendering import MISSING, Shown
+from rethinking.rendering import MISSING, Shown, with_interval
 from rethinking.statistics import CONFIDENCE
 from rethinking.tables import COLUMNS, TABLE4_COLUMNS, describe_scale, span
 from rethinking.titles import DATASET_TITLES, MODEL_TITLES, REGULARISER_HEADINGS
@@ -180,6 +180,15 @@ VIEWS = {
     "table1": View(COLUMNS, present_table1, note_table1),
     "table4": View(TABLE4_COLUMNS, present_table4, note_table4),
     "sizes": View(sizes.COLUMNS, present_sizes, note_sizes),
+    "rademacher": View(
+        rademacher.COLUMNS, beyond_presentation.present_rademacher, beyond_presentation.note_rademacher
+    ),
+    "stability": View(
+        stability.COLUMNS, beyond_presentation.present_stability, beyond_presentation.note_stability
+    ),
+    "complexity": View(
+        rank_correlations.COLUMNS, beyond_presentation.present_complexity, beyond_presentation.note_complexity
+    ),
     "ablations": View(ablations.COLUMNS, present_ablations, note_ablations),
 }
 
@@ -221,14 +230,6 @@ def measured(row: pd.Series, column: str, prefix: str = "", mark: str = "") -> s
     if diverged and column.startswith("train_accuracy"):
         parts.append(f"diverged ({diverged} of {seeds + diverged})")
     return ", ".join(parts) or MISSING
-
-
-def with_interval(mean: float, half_width: float, form: str) -> str:
-    """For example ``+1.20 ± 0.30``."""
-    if pd.isna(mean):
-        return MISSING
-    text = form.format(mean).replace("-", "−")
-    return text if pd.isna(half_width) else f"{text} ± {half_width:.2f}"
 
 
 def published(row: pd.Series, mark: str = "") -> str:

@@ -111,8 +111,11 @@ def overview(networks: Sequence[Network], asked_for: int) -> dict[str, list[str]
 
 
 def below_full_scale(networks: Sequence[Network]) -> bool:
-    """Whether any network saw other images than the paper's, or fewer."""
-    return any(describe_data(network.summary) != FULL_SCALE for network in networks)
+    """Whether any network saw other images than the paper's, or fewer; samples have fewer by design."""
+    return any(
+        describe_data({"data": data | data.get("drawn_from", {})}) != FULL_SCALE
+        for data in (network.summary["data"] for network in networks)
+    )
 
 
 def provenance(networks: Sequence[Network]) -> dict[str, dict[str, list[Fact]]]:

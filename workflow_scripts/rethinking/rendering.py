@@ -13,7 +13,16 @@ from typing import NamedTuple
 import pandas as pd
 
 MISSING = "—"
-NUMBERS = ("parameters", "ours", "paper", "default", "variant", "difference")  # second lines of headings
+NUMBERS = (
+    "parameters",
+    "ours",
+    "paper",
+    "default",
+    "variant",
+    "difference",
+    "cells",
+    "τ",
+)  # second lines of headings
 LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -24,6 +33,10 @@ LATEX = str.maketrans(
         "×": r"$\times$",
         "→": r"$\rightarrow$",
         "−": r"$-$",
+        "τ": r"$\tau$",
+        "√": r"$\surd$",
+        "≪": r"$\ll$",
+        "–": "--",
         MISSING: "---",
     }
 )
@@ -34,6 +47,14 @@ class Shown(NamedTuple):
 
     title: str  # above it; may be empty
     table: pd.DataFrame
+
+
+def with_interval(mean: float, half_width: float, form: str) -> str:
+    """For example ``+1.20 ± 0.30``."""
+    if pd.isna(mean):
+        return MISSING
+    text = form.format(mean).replace("-", "−")
+    return text if pd.isna(half_width) else f"{text} ± {half_width:.2f}"
 
 
 def to_markdown(tables: Sequence[Shown], note: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
 
-from rethinking.cells import Cell
+from rethinking.cells import Cell, sample_size
 from rethinking.config import Config, DatasetConfig
 from rethinking.files import UserError, read_json
 from rethinking.fingerprint import cell_code, data_code
@@ -156,7 +156,7 @@ def cell_status(config: Config, cell: Cell, prepared: Prepared, variant: str | N
         reasons=tuple(dict.fromkeys(reasons)),
         epochs=settings["epochs"],
         epochs_done=epochs_done,
-        images=prepared.images,
+        images=sample_size(cell.corruption) or prepared.images,
         pixels=settings["input_size"] ** 2,
         diverged=diverged,
         speed=speed,
@@ -214,11 +214,12 @@ def data_changes(
         new = path.resolve().name if path.is_dir() else path.name
         changes += value_changes(f"datasets.{name}.", {"path": next(iter(source["files"]))}, {"path": new})
     changes += code_changes(found.get("code", {}), data_code())
+    whole = found.get("drawn_from", found)  # of a sample, what it was drawn from
     if not changes and prepared:
         changes = [
             f"datasets.{name} has other {split} images now"
             for split in ("train", "test")
-            if found[split] != prepared[split]
+            if whole[split] != prepared[split]
         ]
     return changes
 

@@ -2,10 +2,11 @@
 
 A claim holds if all its checks hold. A check is a measure, the cells that it is taken from and the
 bounds between which it must lie. Cells are named without data set, so that another one can be asked
-too. The claims themselves are in :mod:`.fitting` and :mod:`.regularisers`, the measures in
+too. The claims themselves are in :mod:`.fitting`, :mod:`.regularisers` and :mod:`.capacity`, the measures in
 :mod:`.measures`, the comparison in :mod:`.verdicts`, the table in :mod:`.report`.
 """
 
+from rethinking.claims.capacity import CAPACITY
 from rethinking.claims.fitting import (
     BEYOND_THE_PAPER,
     COURSE_OF_TRAINING,
@@ -16,5 +17,5 @@ from rethinking.claims.forms import Claim
 from rethinking.claims.regularisers import REGULARISERS
 
 CLAIMS: tuple[Claim, ...] = (
-    RANDOM_LABELS + COURSE_OF_TRAINING + PARTLY_CORRUPTED_LABELS + REGULARISERS + BEYOND_THE_PAPER
+    RANDOM_LABELS + COURSE_OF_TRAINING + PARTLY_CORRUPTED_LABELS + REGULARISERS + CAPACITY + BEYOND_THE_PAPER
 )

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from rethinking.files import read_json
+from rethinking.rank_correlations import weakest_correlation
 from rethinking.statistics import rank_correlation
 from rethinking.tables import read_columns, read_summary
 
@@ -35,6 +37,7 @@ class Run(NamedTuple):
     summary: Mapping[str, Any]
     curve: pd.DataFrame
     memorisation: pd.DataFrame | None = None  # cells of earlier versions have none
+    measured: Mapping[str, float | None] = {}  # complexity.json and stability.json, as far as they are there
 
 
 Runs = Mapping[str, Mapping[int, Run]]  # cell without seed -> seed -> network
@@ -57,11 +60,14 @@ def read_runs(root: Path, cells: Iterable[str], seeds: Iterable[int]) -> dict[st
             if not (folder / "summary.json").exists():
                 continue
             summary = read_summary(folder / "summary.json")
+            files = [folder / name for name in ("complexity.json", "stability.json")]
+            measured = [read_json(path) for path in files if path.exists()]
             recorded = summary["status"] == "finished" and (folder / "memorisation.csv").exists()
             of_cell[seed] = Run(
                 summary,
                 read_columns(folder / "curve.csv", CURVE),
                 read_columns(folder / "memorisation.csv", MEMORISATION) if recorded else None,
+                {key: value for values in measured for key, value in values.items()},
             )
     return runs
 
@@ -215,6 +221,37 @@ def memory_lead(run: Run, row: int = -1) -> float:
         raise NotMeasured(f"{run.summary['cell']} has no memorisation.csv")
     epoch = run.memorisation.iloc[row]
     return float(epoch.changed_accuracy_given - epoch.changed_accuracy_true)
+
+
+def rademacher(run: Run) -> float:
+    """Correlation of a network with the random signs that it was trained on."""
+    return 2 * finished(run)["train_accuracy"] / 100 - 1
+
+
+def rademacher_per_gap(run: Run, other: Run) -> float:
+    """The first network's correlation with random signs, divided by the second's generalisation gap as a fraction."""
+    return rademacher(run) / (generalisation_gap(other) / 100)
+
+
+def largest_change(run: Run) -> float:
+    """Largest change of the loss at any point when one training example is replaced."""
+    finished(run)
+    if run.measured.get("all_change") is None:
+        raise NotMeasured(f"{run.summary['cell']} has no stability.json")
+    return run.measured["all_change"]
+
+
+def weakest_tau(name: str, *runs: Run) -> float:
+    """The least rank correlation of a measure of complexity with the gap, over the three kinds of pairs."""
+    rows = []
+    for run in runs:
+        if run.summary["status"] == "diverged":
+            continue
+        if name not in run.measured:
+            raise NotMeasured(f"{run.summary['cell']} has no complexity.json")
+        gap = run.summary["train_accuracy"] - run.summary["test_accuracy_corrupted"]
+        rows.append((run.summary["cell"], gap, run.measured[name]))
+    return weakest_correlation(*zip(*rows, strict=True)) if rows else math.nan
 
 
 def first_epoch(run: Run, reached: pd.Series, otherwise: str) -> int:

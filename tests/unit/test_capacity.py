@@ -1,0 +1,183 @@
+"""Rademacher complexity, stability, and the names of the cells that they are measured on."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rethinking.cells import Cell, replaced_example, sample_size
+from rethinking.config import CapacityConfig, OverrideConfig
+from rethinking.files import UserError
+from rethinking.rademacher import massart_bound, rademacher_table, vc_order
+from rethinking.stability import loss_changes, stability_table
+from rethinking.statistics import mean_interval
+
+from ..summaries import SUMMARY
+
+RANDOM = "cifar10/random_signs_n500/mlp_1x512/none"
+TRUE = RANDOM.replace("random", "true")
+BASE = "cifar10/true_labels/mlp_1x512/none"
+REPLACED = "cifar10/true_labels_replaced0/mlp_1x512/none"
+
+
+def summary(name, seed=0, train=100.0, test=50.0, **values):
+    data = SUMMARY["data"] | {"train": {"count": 500, "full_count": 50000}}
+    given = {
+        "cell": f"{name}/seed{seed}",
+        "train_accuracy": train,
+        "test_accuracy": test,
+        "test_accuracy_corrupted": test,
+        "data": data,
+    }
+    return SUMMARY | given | values
+
+
+# --- names --------------------------------------------------------------------------------------------
+
+
+def test_cells_of_capacity_are_cells():
+    for name in (RANDOM, TRUE, REPLACED, REPLACED.replace("true", "random")):
+        assert Cell.from_name(name, 0).name == name
+    assert sample_size("random_signs_n500") == 500
+    assert replaced_example("random_labels_replaced12") == 12
+    assert sample_size("random_labels") is replaced_example("random_labels") is None
+
+
+@pytest.mark.parametrize(
+    "corruption",
+    ["random_signs", "random_signs_n0", "random_signs_n05", "gaussian_replaced0", "true_labels_replaced01"],
+)
+def test_other_spellings_are_refused(corruption):
+    with pytest.raises(UserError, match="random_signs_n500"):
+        Cell.from_name(f"cifar10/{corruption}/mlp_1x512/none", 0)
+
+
+def test_a_replacement_has_the_draws_of_the_cell_without():
+    cell = Cell.from_name(REPLACED, 4)
+    assert cell.base == Cell.from_name(BASE, 4)
+    assert cell.stream_key == Cell.from_name(BASE, 4).stream_key
+    assert Cell.from_name(RANDOM, 4).base == Cell.from_name(RANDOM, 4)
+
+
+def test_a_replacement_has_the_settings_of_the_cell_without():
+    override = OverrideConfig(cells="cifar10/true_labels/*/*", set={"epochs": 7})
+    assert override.matches(Cell.from_name(REPLACED, 0))
+    assert not override.matches(Cell.from_name(REPLACED.replace("true", "random"), 0))
+    assert OverrideConfig(cells="*/*_signs_n500/*/*", set={}).matches(Cell.from_name(TRUE, 0))
+
+
+def test_a_replacement_needs_the_cell_that_it_is_compared_with():
+    CapacityConfig(cells=[RANDOM, BASE, REPLACED])
+    with pytest.raises(ValueError, match=f"compared with '{BASE}'; list it too"):
+        CapacityConfig(cells=[RANDOM, REPLACED])
+
+
+@pytest.mark.parametrize(
+    "corruption",
+    ["*_signs_n5000", "random_signs_n*", "true_signs_n7", "*_replaced0", "*_replaced*", "*replaced12"],
+)
+def test_patterns_of_overrides_name_them(corruption):
+    OverrideConfig(cells=f"cifar10/{corruption}/*/*", set={})
+
+
+@pytest.mark.parametrize("corruption", ["*_signs_n0", "*_sign_n5", "gaussian_replaced0"])
+def test_patterns_that_match_none_are_refused(corruption):
+    with pytest.raises(ValueError, match="matches none of"):
+        OverrideConfig(cells=f"cifar10/{corruption}/*/*", set={})
+
+
+# --- Rademacher complexity ----------------------------------------------------------------------------
+
+
+def test_complexity_is_the_mean_correlation_with_the_signs():
+    signs, predictions = np.array([1, 1, -1, 1, -1]), np.array([1, 1, -1, -1, -1])
+    accuracy = 100 * np.mean(signs == predictions)
+    table = rademacher_table([RANDOM], [summary(RANDOM, train=accuracy)], {"mlp_1x512": 2})
+    assert table.rademacher[0] == pytest.approx(np.mean(signs * predictions))
+
+
+def test_table_has_draws_gap_and_bound():
+    summaries = [
+        summary(RANDOM, 0),
+        summary(RANDOM, 1, train=96.0),
+        summary(RANDOM, 2, status="diverged", train=None, test=None),
+        summary(TRUE, 0, test=60.0),
+        summary(TRUE, 1, train=98.0, test=70.0),
+        summary(BASE),
+    ]
+    table = rademacher_table([RANDOM, TRUE, BASE], summaries, {"mlp_1x512": 2})
+    (row,) = (row for _, row in table.iterrows())
+    assert (row.rademacher, row.rademacher_ci) == pytest.approx(mean_interval([1, 0.92]))
+    assert (row.gap, row.gap_ci) == pytest.approx(mean_interval([0.4, 0.28]))
+    assert (row.n, row.seeds, row.diverged) == (500, 2, 1)
+    assert row.vc_order == pytest.approx(1209866 * 2 * math.log2(1209866))
+    assert row.vc_bound == 1
+
+
+def test_cells_that_are_not_there_have_a_row():
+    table = rademacher_table([TRUE, RANDOM], [], {})
+    assert len(table) == 1
+    assert table[["rademacher", "gap", "vc_bound"]].isna().all(axis=None)
+
+
+def test_massart_bound_is_that_of_the_growth_function():
+    """Sauer's lemma with the sum of binomials in place of its bound is a little smaller; random signs smaller still."""
+    d, n = 3, 400
+    growth = sum(math.comb(n, k) for k in range(d + 1))
+    assert (
+        math.sqrt(2 * math.log(growth) / n) < massart_bound(d, n) < 1.1 * math.sqrt(2 * math.log(growth) / n)
+    )
+    rng = np.random.default_rng(0)
+    # Thresholds on a line have VC dimension 1.
+    partial = np.cumsum(rng.choice([-1, 1], (300, n)), axis=1)
+    largest = (2 * np.maximum(partial.max(1), 0) - partial[:, -1]) / n
+    assert largest.mean() < massart_bound(1, n) < 1
+    assert massart_bound(n, n) == massart_bound(10 * n, n) == 1
+    assert vc_order(1024, 3) == 1024 * 3 * 10
+
+
+# --- stability ----------------------------------------------------------------------------------------
+
+
+def predictions(train, test, classes):
+    return {
+        "train_confidence": np.array(train, dtype=np.float32),
+        "test_confidence": np.array(test, dtype=np.float32),
+        "test_prediction": np.array(classes),
+    }
+
+
+def test_changes_leave_out_what_was_exchanged_and_take_it_from_beside():
+    before = predictions([0.9, 0.8, 0.7], [0.5, 0.5, 0.5, 0.5], [1, 2, 3, 4])
+    after = predictions([0.9, 0.0, 0.6], [0.6, 1.0, 0.5, 0.3], [1, 0, 0, 4])
+    found = loss_changes(before, after, places=(1, 1), exchanged=[-0.05, 0.1])
+    assert found["test_change"] == pytest.approx(0.2)
+    assert found["mean_change"] == pytest.approx(0.1)
+    assert found["all_change"] == pytest.approx(0.2)
+    assert found["changed_predictions"] == pytest.approx(100 / 3)
+    assert loss_changes(before, after, (1, 1), [-0.95, 0.1])["all_change"] == pytest.approx(0.95)
+    after["train_confidence"][2] = 0.1
+    assert loss_changes(before, after, (1, 1), [-0.05, 0.1])["all_change"] == pytest.approx(0.6)
+
+
+def test_the_largest_over_replacements_is_averaged_over_seeds():
+    cells = [BASE, REPLACED, REPLACED.replace("replaced0", "replaced1")]
+    values = {(0, 0): 0.1, (0, 1): 0.3, (1, 0): 0.2, (1, 1): 0.0}
+    changes = {
+        Cell.from_name(cells[1 + number], seed): dict.fromkeys(
+            ("test_change", "all_change", "mean_change", "changed_predictions"), value
+        )
+        for (seed, number), value in values.items()
+    }
+    summaries = [summary(name, seed, test=50.0 + seed) for name in cells for seed in (0, 1)]
+    (row,) = (row for _, row in stability_table(cells, summaries, changes).iterrows())
+    assert (row.test_change, row.test_change_ci) == pytest.approx(mean_interval([0.3, 0.2]))
+    assert (row.gap, row.gap_ci) == pytest.approx(mean_interval([0.5, 0.49]))
+    assert (row.corruption, row.pairs, row.seeds) == ("true_labels", 4, 2)
+    assert row.needed == pytest.approx(1 / math.sqrt(500))
+
+
+def test_replacements_that_are_not_trained_have_a_row():
+    table = stability_table([BASE, REPLACED], [summary(BASE)], {})
+    assert (table.pairs[0], table.gap[0]) == (0, 0.5)
+    assert math.isnan(table.all_change[0])

@@ -1,0 +1,239 @@
+"""Measures of complexity against the definitions written out, and what must not change them."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rethinking import norms
+from rethinking.complexity import fisher_rao, margin_percentile, measure_complexity
+from rethinking.complexity_measures import MEASURES
+from rethinking.folding import depth, fold_batch_norm, weight_layers
+from rethinking.models import build_model, parameter_count
+from rethinking.models.layers import SameConv2d
+from rethinking.models.mlp import mlp
+from rethinking.sharpness import RANGE, largest_noise
+
+IMAGE = torch.rand(1, 3, 10, 10, generator=torch.Generator().manual_seed(1))
+
+
+def network(name="inception", seed=0, **options):
+    torch.manual_seed(seed)
+    return build_model(name, (3, 10, 10), 4, **options)
+
+
+def trained_statistics(model):
+    """Running statistics and affine parameters as training may leave them."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.5, 0.5)
+            module.running_var.uniform_(0.2, 2.0)
+            if module.affine:
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.uniform_(module.bias, -0.5, 0.5)
+    return model.eval()
+
+
+def as_matrix(module, shape):
+    """A layer without its bias as a matrix, column by column."""
+    units = torch.eye(math.prod(shape)).reshape(-1, *shape)
+    with torch.no_grad():
+        return (module(units) - module(torch.zeros(1, *shape))).flatten(1).T.double()
+
+
+def only_layer(module, shape):
+    (layer,) = weight_layers(module, torch.zeros(1, *shape))
+    return layer
+
+
+# --- folding and layers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_folding_keeps_the_function(affine):
+    model = trained_statistics(network(batch_norm_affine=affine))
+    images = torch.randn(4, 3, 10, 10)
+    folded = fold_batch_norm(model)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(folded(images), model(images), rtol=1e-4, atol=1e-5)
+    assert any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "longest"),
+    [("inception", 20, 12), ("alexnet", 5, 5), ("mlp_3x512", 4, 4), ("mlp_1x512", 2, 2)],
+)
+def test_layers_and_depth(name, layers, longest):
+    # Inception: a convolution, eight modules of two, two of one, a linear layer.
+    model = fold_batch_norm(network(name))
+    assert len(weight_layers(model, IMAGE)) == layers
+    assert depth(model, IMAGE) == longest
+
+
+# --- norms --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kernel", "stride", "size"), [(3, 1, 5), (3, 2, 6), (5, 1, 7), (3, 2, 5)])
+def test_operator_norm_is_that_of_the_convolution_as_a_matrix(kernel, stride, size):
+    torch.manual_seed(0)
+    module = SameConv2d(2, 3, kernel, stride)
+    layer = only_layer(module, (2, size, size))
+    expected = float(torch.linalg.matrix_norm(as_matrix(module, (2, size, size)), 2))
+    assert norms.operator_norm(layer) == pytest.approx(expected, rel=1e-3)
+    assert norms.operator_norm(layer) > 1.01 * norms.kernel_norm(layer)
+    assert layer.places == math.ceil(size / stride) ** 2
+
+
+def test_operator_norm_of_a_1x1_convolution_is_that_of_its_kernel():
+    layer = only_layer(SameConv2d(4, 6, 1), (4, 5, 5))
+    assert norms.operator_norm(layer) == pytest.approx(norms.kernel_norm(layer), rel=1e-3)
+
+
+def test_path_norm_is_the_sum_over_all_paths():
+    torch.manual_seed(0)
+    model = mlp((1, 1, 3), 2, [4, 2])
+    first, second, third = (m for m in model if isinstance(m, nn.Linear))
+    total = 0.0
+    for c, b, a, x in itertools.product(range(2), range(2), range(4), range(3)):
+        total += (third.weight[c, b] * second.weight[b, a] * first.weight[a, x]).item() ** 2
+    for c, b, a in itertools.product(range(2), range(2), range(4)):
+        total += float(third.weight[c, b] * second.weight[b, a] * first.bias[a]) ** 2
+    for c, b in itertools.product(range(2), range(2)):
+        total += float(third.weight[c, b] * second.bias[b]) ** 2
+    total += float(third.bias.square().sum())
+    assert norms.path_norm(model, torch.rand(1, 1, 1, 3)) == pytest.approx(math.log10(total) / 2)
+
+
+def test_spectral_complexity_is_the_formula_on_matrices():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten(), nn.Linear(8, 3))
+    model[0] = SameConv2d(1, 2, 1)
+    layers = weight_layers(model, torch.zeros(1, 1, 2, 2))
+    reference = [torch.randn_like(layer.module.weight) for layer in layers]
+    matrices = [as_matrix(model[0], (1, 2, 2)), model[2].weight.detach().double()]
+    with torch.no_grad():
+        other = SameConv2d(1, 2, 1)
+        other.weight.copy_(reference[0])
+    references = [as_matrix(other, (1, 2, 2)), reference[1].double()]
+    spectral = [torch.linalg.matrix_norm(a, 2) for a in matrices]
+    total = sum(
+        (torch.linalg.vector_norm(a - m, dim=1).sum() / s) ** (2 / 3)
+        for a, m, s in zip(matrices, references, spectral, strict=True)
+    )
+    expected = math.log10(spectral[0] * spectral[1] * total**1.5)
+    found = norms.spectral_complexity(layers, reference, [norms.operator_norm(layer) for layer in layers])
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_distance_is_over_all_weights_and_no_biases():
+    model, initial = network("mlp_1x512"), network("mlp_1x512")
+    with torch.no_grad():
+        model[1].weight[0, :3] += torch.tensor([1.0, 2.0, 2.0])
+        model[3].weight[1, 1] += 4.0
+        model[3].bias += 7.0
+    assert norms.distance_from_initialisation(model, initial) == pytest.approx(5.0, rel=1e-5)
+
+
+# --- measures on images -------------------------------------------------------------------------------
+
+
+def test_margin_is_the_tenth_percentile():
+    logits = torch.zeros(11, 3, dtype=torch.float64)
+    logits[:, 1] = torch.arange(11)
+    logits[:, 2] = 1.0
+    labels = torch.ones(11, dtype=torch.int64)
+    assert margin_percentile(logits, labels) == pytest.approx(np.percentile(np.arange(11) - 1.0, 10))
+
+
+def test_fisher_rao_is_the_derivative_along_the_weights():
+    """For a homogeneous network <gradient of the loss, weights> = layers x <its derivative, logits>."""
+    torch.manual_seed(0)
+    model = mlp((1, 2, 2), 3, [5, 4]).double()
+    with torch.no_grad():
+        for module in model:
+            if isinstance(module, nn.Linear):
+                module.bias.zero_()
+    images, labels = torch.randn(6, 1, 2, 2, dtype=torch.float64), torch.arange(6) % 3
+    squares = []
+    for image, label in zip(images, labels, strict=True):
+        loss = nn.functional.cross_entropy(model(image[None]), label[None])
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        products = [(g * w).sum() for g, w in zip(gradients, model.parameters(), strict=True)]
+        squares.append(float(sum(products)) ** 2)
+    found = fisher_rao(model(images).detach(), labels, 3)
+    assert found == pytest.approx(math.sqrt(np.mean(squares)))
+
+
+def linear_classifier(scale=1.0):
+    """Class 1 where the only input is positive."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[-scale], [scale]]))
+        model[1].bias.zero_()
+    return model
+
+
+def test_largest_noise_raises_the_error_by_the_increase():
+    """Two weights w and -w with noise s: their difference changes sign with probability P(Z > 2 w / (s root 2))."""
+    inputs = torch.tensor([-1.0, 1.0]).repeat(50).reshape(-1, 1, 1, 1)
+    labels = (inputs.flatten() > 0).long()
+    model = linear_classifier()
+    with torch.no_grad():
+        model[1].bias.copy_(torch.tensor([0.0, 0.0]))
+    found = largest_noise(model, inputs, labels, draws=3000, seed=0)
+    # With noise on the biases of the same size: error of x = +-1 is P(2 w + s N(0, 4) < 0) = 10 %.
+    assert found == pytest.approx(2 / (1.2816 * 2), rel=0.1)
+
+
+def test_relative_noise_does_not_see_the_scale():
+    inputs = torch.randn(50, 1, 1, 1)
+    labels = (inputs.flatten() > 0).long()
+    small, large = (
+        largest_noise(linear_classifier(scale), inputs, labels, 20, 0, relative=True) for scale in (1.0, 8.0)
+    )
+    assert small == pytest.approx(large)
+    small, large = (largest_noise(linear_classifier(scale), inputs, labels, 20, 0) for scale in (1.0, 8.0))
+    assert large == pytest.approx(8 * small, rel=0.05)
+
+
+def test_noise_that_changes_nothing_is_the_largest():
+    inputs, labels = torch.rand(10, 1, 1, 1), torch.zeros(10, dtype=torch.int64)
+    assert largest_noise(nn.Sequential(nn.Flatten(), nn.Linear(1, 1)), inputs, labels, 2, 0) == RANGE[1]
+
+
+@pytest.mark.parametrize("name", ["inception", "inception_no_bn", "alexnet", "mlp_3x512"])
+def test_all_measures_of_all_networks(name):
+    model, initial = trained_statistics(network(name, seed=1)), network(name, seed=0)
+    inputs = torch.randn(12, 3, 10, 10)
+    with torch.no_grad():
+        labels = model(inputs).argmax(1)  # so that they are fitted
+    found = measure_complexity(model, initial, inputs, labels, n=40, draws=1, seed=0)
+    assert list(found) == list(MEASURES)
+    assert all(math.isfinite(value) for value in found.values())
+    assert found["parameters"] == parameter_count(model)
+    wrong = measure_complexity(model, initial, inputs, (labels + 1) % 4, n=40, draws=1, seed=0)
+    assert {name for name, value in wrong.items() if value is None} == {"inverse_margin", "spectral_bound"}
+
+
+def test_scale_before_batch_norm_does_not_matter():
+    """What the normalisation divides out again must not change the norms of the folded network."""
+    model = network()
+    inputs = torch.randn(30, 3, 10, 10)
+    model.train()
+    for _ in range(60):
+        model(inputs)  # running statistics
+    found = []
+    for factor in (1.0, 10.0):
+        with torch.no_grad():
+            block = model.features[0]
+            block[0].weight.mul_(factor)
+            block[0].bias.mul_(factor)
+            block[1].running_mean.mul_(factor)
+            block[1].running_var.mul_(factor**2)
+        layers = weight_layers(fold_batch_norm(model), IMAGE)
+        found.append(norms.log_product([norms.frobenius_norm(layer) for layer in layers]))
+    assert found[1] == pytest.approx(found[0], abs=1e-3)

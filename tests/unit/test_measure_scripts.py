@@ -1,0 +1,172 @@
+"""The scripts that measure trained networks, on networks trained here."""
+
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import compare_complexity
+import measure_capacity
+import measure_complexity
+import measure_stability
+from rethinking.batches import to_inputs
+from rethinking.cells import Cell
+from rethinking.complexity_measures import MEASURES
+from rethinking.corruption import load_corrupted, write_corrupted_labels
+from rethinking.files import read_json
+from rethinking.results import running_code, write_cell
+from rethinking.samples import exchanged, write_replacement, write_sample, write_signs
+from rethinking.training import train_cell
+
+from .tiny import CPU, settings_with
+
+BASE = "cifar10/random_labels/mlp_1x512/none"
+REPLACED = BASE.replace("labels", "labels_replaced0")
+SIGNS = "cifar10/random_signs_n24/alexnet/none"
+
+
+def run(script, **options):
+    """Call a script's main with options as a shell would give them."""
+    arguments = [script.__name__]
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [value]
+        arguments += [f"--{name.replace('_', '-')}", *map(str, values)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", arguments)
+        script.main()
+
+
+class Networks:
+    """Networks in a folder as the workflow leaves them."""
+
+    def __init__(self, root, prepared):
+        self.root, self.prepared = root, prepared
+        self.cells = root / "cells"
+        sample = root / "sample"
+        write_sample(prepared, sample, 24)
+        for name, images, write in (
+            (BASE, prepared, write_corrupted_labels),
+            (REPLACED, prepared, write_replacement),
+            (SIGNS, sample, write_signs),
+        ):
+            cell = Cell.from_name(name, 0)
+            write(images, self.overlay(name), cell.corruption, "cifar10", 0)
+            self.train(cell, images)
+
+    def overlay(self, name):
+        return self.root / "corrupted" / name.split("/")[1]
+
+    def train(self, cell, images, folder=None, **values):
+        settings = settings_with(epochs=6, **values)
+        data = load_corrupted(images, self.overlay(cell.name))
+        trained = train_cell(cell, settings, data, CPU, log=lambda line: None)
+        manifest = read_json(images / "manifest.json") | {"dataset": "cifar10"}
+        folder = folder or self.cells / str(cell)
+        write_cell(folder, cell, settings, data, manifest, trained, CPU, running_code(cell.model))
+        return trained
+
+    def complexity(self, folder, name=BASE):
+        options = {"prepared": self.prepared, "overlay": self.overlay(name), "images": 30, "draws": 2}
+        run(measure_complexity, folder=folder, **options, device="cpu", output=folder / "complexity.json")
+        return read_json(folder / "complexity.json")
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory, prepared):
+    return Networks(tmp_path_factory.mktemp("networks"), prepared)
+
+
+def test_distance_is_from_the_weights_that_training_began_with(networks, tmp_path):
+    cell = Cell.from_name(BASE, 0)
+    networks.train(cell, networks.prepared, tmp_path, learning_rate=1e-9)
+    assert networks.complexity(tmp_path)["distance"] == pytest.approx(0, abs=1e-5)
+    assert networks.complexity(networks.cells / str(cell))["distance"] > 0.1
+
+
+def test_a_network_that_diverged_has_no_measures(networks, tmp_path):
+    folder = networks.cells / f"{BASE}/seed0"
+    summary = read_json(folder / "summary.json") | {"status": "diverged"}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    found = networks.complexity(tmp_path)
+    assert [found[name] for name in MEASURES] == [None] * len(MEASURES)
+
+
+def test_changes_are_those_of_both_networks_on_all_points(networks):
+    folders = {name: networks.cells / f"{name}/seed0" for name in (BASE, REPLACED)}
+    output = folders[REPLACED] / "stability.json"
+    places = {"prepared": networks.prepared, "overlay": networks.overlay(BASE)}
+    run(measure_stability, before=folders[BASE], after=folders[REPLACED], **places, output=output)
+    found = read_json(output)
+
+    data = load_corrupted(networks.prepared, networks.overlay(BASE))
+    i, j = exchanged("cifar10", 0, 0, 40, 20)
+    images = np.concatenate([data.train_images, data.test_images])
+    labels = np.concatenate([data.train_labels, data.test_labels])
+    labels[40 + j] = data.test_labels_corrupted[j]
+    inputs = to_inputs(images, 10, CPU)
+    loss = []
+    for name in (BASE, REPLACED):
+        images = networks.prepared
+        trained = train_cell(
+            Cell.from_name(name, 0),
+            settings_with(epochs=6),
+            load_corrupted(images, networks.overlay(name)),
+            CPU,
+            log=lambda line: None,
+        )
+        with torch.no_grad():
+            probabilities = torch.softmax(trained.model.eval()(inputs), 1)
+        loss.append(1 - probabilities[torch.arange(60), torch.from_numpy(labels)])
+    change = (loss[1] - loss[0]).abs().numpy()
+    assert found["all_change"] == pytest.approx(change.max(), abs=1e-5)
+    test = np.delete(change[40:], j)
+    assert found["test_change"] == pytest.approx(test.max(), abs=1e-5)
+    assert found["mean_change"] == pytest.approx(test.mean(), abs=1e-5)
+    assert change[i] > 0.1
+
+
+def test_tables_and_figures_are_written(networks, tmp_path):
+    images = [tmp_path / f"figure.{ending}" for ending in ("svg", "png", "pdf")]
+    options = {"root": networks.cells, "seeds": [0, 1], "images": images}
+    tables = {name: tmp_path / f"{name}.csv" for name in ("rademacher", "stability", "ranks", "networks")}
+    run(
+        measure_capacity,
+        cells=[SIGNS, BASE, REPLACED],
+        rademacher=tables["rademacher"],
+        stability=tables["stability"],
+        **options,
+    )
+    accuracy = read_json(networks.cells / f"{SIGNS}/seed0/summary.json")["train_accuracy"]
+    rademacher = pd.read_csv(tables["rademacher"])
+    assert rademacher.rademacher[0] == pytest.approx(accuracy / 50 - 1)
+    assert (rademacher.n[0], rademacher.depth[0], rademacher.vc_bound[0]) == (24, 5, 1)
+    assert "24 of 40 training images" in images[0].read_text()
+    assert len(pd.read_csv(tables["stability"])) == 1
+
+    networks.complexity(networks.cells / f"{BASE}/seed0")
+    run(
+        compare_complexity, cells=[BASE, SIGNS], ranks=tables["ranks"], networks=tables["networks"], **options
+    )
+    assert list(pd.read_csv(tables["ranks"]).measure) == list(MEASURES)
+    (row,) = (row for _, row in pd.read_csv(tables["networks"]).iterrows())
+    summary = read_json(networks.cells / f"{BASE}/seed0/summary.json")
+    assert row.gap == pytest.approx(summary["train_accuracy"] - summary["test_accuracy_corrupted"])
+    assert images[1].stat().st_size > 5000
+
+
+def test_without_any_network_there_are_empty_tables(tmp_path):
+    tables = {name: tmp_path / f"{name}.csv" for name in ("rademacher", "stability", "ranks", "networks")}
+    options = {"root": tmp_path, "seeds": [0], "images": [tmp_path / "figure.svg"]}
+    run(
+        measure_capacity,
+        cells=[SIGNS, BASE, REPLACED],
+        rademacher=tables["rademacher"],
+        stability=tables["stability"],
+        **options,
+    )
+    run(compare_complexity, cells=[BASE], ranks=tables["ranks"], networks=tables["networks"], **options)
+    assert pd.read_csv(tables["rademacher"]).rademacher.isna().all()
+    assert pd.read_csv(tables["ranks"]).tau_all.isna().all()

@@ -1,0 +1,54 @@
+"""The targets ``capacity`` and ``complexity``: what they train and measure."""
+
+import json
+
+import pandas as pd
+
+from .conftest import TINY, Workflow
+
+BASE = "digits/random_labels/mlp_1x512/none"
+REPLACED = "digits/random_labels_replaced0/mlp_1x512/none"
+SIGNS = "digits/random_signs_n40/mlp_1x512/none"
+MEASURED = TINY | {
+    "capacity": {"cells": [SIGNS, BASE, REPLACED]},
+    "complexity": {"cells": [BASE, "digits/true_labels/mlp_1x512/none"], "images": 20, "draws": 1},
+}
+
+
+def test_cells_are_shared_and_measured(tmp_path):
+    workflow = Workflow(tmp_path, MEASURED)
+    jobs = workflow.plan("capacity", "complexity")
+    assert {name: jobs[name] for name in ("draw_sample", "draw_signs", "replace_example")} == {
+        "draw_sample": 1,
+        "draw_signs": 1,
+        "replace_example": 1,
+    }
+    assert (jobs["train_cell"], jobs["measure_stability"], jobs["measure_complexity"]) == (4, 1, 2)
+    assert jobs["render_table"] == 3
+    # A table without cells is left out, and so is what nothing is asked of.
+    workflow.write_config(MEASURED | {"capacity": {"cells": [SIGNS]}, "complexity": {"cells": []}})
+    jobs = workflow.plan("capacity", "complexity")
+    assert (jobs["train_cell"], jobs["render_table"]) == (1, 1)
+    assert "measure_complexity" not in jobs
+
+
+def test_a_sample_larger_than_the_data_set_says_so(tmp_path):
+    workflow = Workflow(tmp_path, MEASURED)
+    output = workflow.fail("results/data/samples/digits/n61/manifest.json")
+    assert "a sample of 61 training images: digits has 60 (datasets.digits.train_limit)" in output
+
+
+def test_signs_are_trained_and_what_they_measure_goes_into_table_and_claims(tmp_path):
+    workflow = Workflow(tmp_path, MEASURED | {"capacity": {"cells": [SIGNS]}})
+    workflow.succeed("results/rademacher.md")
+    results = tmp_path / "results"
+    summary = json.loads((results / "cells" / SIGNS / "seed0/summary.json").read_text())
+    assert summary["data"]["num_classes"] == 2
+    assert summary["data"]["train"]["count"] == 40
+    (row,) = (row for _, row in pd.read_csv(results / "rademacher.csv").iterrows())
+    assert abs(row.rademacher - (summary["train_accuracy"] / 50 - 1)) < 1e-5
+    assert "40 of 1,437 training images" in (results / "rademacher.md").read_text()
+    # The settings of the measurement are no settings of the cells.
+    changed = MEASURED | {"complexity": MEASURED["complexity"] | {"images": 30}}
+    workflow.write_config(changed | {"capacity": {"cells": [SIGNS]}})
+    assert workflow.planned_cells("capacity") == []

@@ -1,0 +1,64 @@
+"""Compare measures of complexity with the generalisation gap: rank correlations, the networks behind them, a figure."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from rethinking import complexity_figure, scripts
+from rethinking.complexity_measures import MEASURES
+from rethinking.figures import save
+from rethinking.files import read_json, write_text
+from rethinking.rank_correlations import correlate
+from rethinking.runs import CELL_PARTS, cell_parts
+from rethinking.tables import aggregate_accuracy, describe_data, describe_scale, read_summary
+
+
+def main() -> None:
+    """Read the command line and the measured networks, write the three results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", nargs="+", required=True, help="names without seeds, in order")
+    parser.add_argument("--root", type=Path, required=True, help="folder that cell names start from")
+    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument("--ranks", type=Path, required=True, help="CSV of rank correlations to write")
+    parser.add_argument("--networks", type=Path, required=True, help="CSV of all networks to write")
+    parser.add_argument("--images", type=Path, nargs="+", required=True, help="to write: .svg, .png, .pdf")
+    args = parser.parse_args()
+
+    summaries, rows = [], []
+    for name in args.cells:
+        for seed in args.seeds:
+            folder = args.root / name / f"seed{seed}"
+            if (folder / "complexity.json").exists() and (folder / "summary.json").exists():
+                summary, measured = (
+                    read_summary(folder / "summary.json"),
+                    read_json(folder / "complexity.json"),
+                )
+                summaries.append(summary)
+                rows.append(
+                    {**cell_parts(name), "seed": seed, "gap": gap(summary)}
+                    | {measure: measured.get(measure) for measure in MEASURES}
+                    | {"images": measured.get("images"), "data": describe_data(summary)}
+                )
+    columns = [*CELL_PARTS, "seed", "gap", *MEASURES, "images", "data"]
+    networks = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(["gap", *MEASURES], float))
+    cells = aggregate_accuracy(args.cells, summaries, {})
+    cells = cells[cells.seeds + cells.diverged > 0]
+    scale = describe_scale(cells)
+    ranks = correlate(networks, scale)
+    write_text(args.ranks, ranks.to_csv(index=False, float_format="%.4f"))
+    numbers = networks.merge(cells[[*CELL_PARTS, "epochs"]], on=CELL_PARTS, how="left")
+    write_text(args.networks, numbers.to_csv(index=False, float_format="%.6g"))
+    save(complexity_figure.plot(networks, ranks, scale), args.images)
+    print(f"{len(networks)} networks of {len(args.cells)} cells")
+
+
+def gap(summary: dict[str, object]) -> float | None:
+    """Training accuracy minus that on test labels corrupted like the training labels; None of a network that diverged."""
+    if summary["status"] == "diverged":
+        return None
+    return summary["train_accuracy"] - summary["test_accuracy_corrupted"]
+
+
+if __name__ == "__main__":
+    scripts.run(main)

@@ -1,0 +1,66 @@
+"""Tabulate what networks can fit, and how far one example moves them: Rademacher complexity, stability, a figure."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rethinking import capacity_figure, scripts
+from rethinking.cells import Cell
+from rethinking.figures import save
+from rethinking.files import read_json, write_text
+from rethinking.folding import depth
+from rethinking.models import build_model
+from rethinking.rademacher import rademacher_table
+from rethinking.stability import MEASURED, stability_table
+from rethinking.tables import describe_scale, read_summary
+
+
+def main() -> None:
+    """Read the command line and the cells that are there, write both tables and the figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", nargs="+", required=True, help="names without seeds, in order")
+    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument("--root", type=Path, required=True, help="folder that cell names start from")
+    parser.add_argument("--rademacher", type=Path, required=True, help="CSV to write")
+    parser.add_argument("--stability", type=Path, required=True, help="CSV to write")
+    parser.add_argument("--images", type=Path, nargs="+", required=True, help="to write: .svg, .png, .pdf")
+    args = parser.parse_args()
+
+    summaries, changes = {}, {}
+    for cell in (Cell.from_name(name, seed) for name in args.cells for seed in args.seeds):
+        folder = args.root / str(cell)
+        if (folder / "summary.json").exists():
+            summaries[cell] = read_summary(folder / "summary.json")
+        if (folder / "stability.json").exists():
+            found = read_json(folder / "stability.json")
+            if found.get(MEASURED[0]) is not None:
+                changes[cell] = found
+    depths = {cell.model: network_depth(cell, summary) for cell, summary in summaries.items()}
+    rademacher = rademacher_table(args.cells, list(summaries.values()), depths)
+    stability = stability_table(args.cells, list(summaries.values()), changes)
+    write_text(args.rademacher, rademacher.to_csv(index=False, float_format="%.6g"))
+    write_text(args.stability, stability.to_csv(index=False, float_format="%.6g"))
+    scales = [
+        f"{title}: {describe_scale(table)}"
+        for title, table in (("Left", rademacher), ("Right", stability))
+        if len(table)
+    ]
+    save(capacity_figure.plot(rademacher, stability, "Ours. " + ".\n".join(scales) + "."), args.images)
+    print(f"{len(summaries)} networks, {len(changes)} replacements")
+
+
+def network_depth(cell: Cell, summary: Mapping[str, Any]) -> int:
+    """Layers with weights on the longest way through a cell's network."""
+    data, settings = summary["data"], summary["provenance"]["settings"]
+    shape = (data["image_shape"][0], settings["input_size"], settings["input_size"])
+    # Shapes alone, no numbers.
+    with torch.device("meta"):
+        model = build_model(cell.model, shape, data["num_classes"], **settings.get("architecture", {}))
+        return depth(model.eval(), torch.zeros(1, *shape))
+
+
+if __name__ == "__main__":
+    scripts.run(main)

@@ -1,0 +1,76 @@
+"""Measure the complexity of one trained network, for comparison with its generalisation gap."""
+
+import argparse
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from rethinking import scripts
+from rethinking.batches import to_inputs
+from rethinking.cells import Cell
+from rethinking.complexity import measure_complexity
+from rethinking.complexity_measures import MEASURES
+from rethinking.corruption import load_corrupted
+from rethinking.files import write_json
+from rethinking.gpu_slots import gpu_slot
+from rethinking.hardware import choose_device, expects_gpu
+from rethinking.models import build_model
+from rethinking.models.initialisation import initialise
+from rethinking.settings import CellSettings
+from rethinking.streams import stream, torch_seed
+from rethinking.tables import read_summary
+
+
+def main() -> None:
+    """Read the command line and the cell, write its measures; a network that diverged has none."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="folder of the cell")
+    parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
+    parser.add_argument("--overlay", type=Path, required=True, help="folder of the corruption")
+    parser.add_argument("--images", type=int, required=True, help="training images to measure on")
+    parser.add_argument("--draws", type=int, required=True, help="of the noise on the weights")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--cells-per-gpu", type=int, default=1, help="jobs that share a GPU")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
+    args = parser.parse_args()
+
+    torch.set_num_threads(args.threads)
+    summary = read_summary(args.folder / "summary.json")
+    cell = Cell.parse(summary["cell"])
+    measures = dict.fromkeys(MEASURES)
+    if summary["status"] != "diverged":
+        with gpu_slot(args.cells_per_gpu) if expects_gpu(args.device) else nullcontext():
+            measures = measure(cell, summary["provenance"]["settings"], args)
+    write_json(args.output, {"cell": str(cell), "images": args.images, "draws": args.draws} | measures)
+    for name, value in measures.items():
+        print(f"{name}: {value}")
+
+
+def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -> dict[str, float | None]:
+    """The measures of a network with the weights in its folder."""
+    settings = CellSettings(**settings)
+    device = choose_device(args.device)
+    data = load_corrupted(args.prepared, args.overlay)
+    n = len(data.train_labels)
+    some = np.sort(stream(cell.seed, "measured images", cell.dataset).permutation(n)[: args.images])
+    inputs = to_inputs(data.train_images[some], settings.input_size, device)
+    labels = torch.from_numpy(data.train_labels[some]).to(device)
+
+    def network() -> torch.nn.Module:
+        return build_model(cell.model, tuple(inputs.shape[1:]), data.num_classes, **settings.architecture)
+
+    # Drawn anew as training did, so that they need not be stored.
+    initial, model = network(), network()
+    generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
+    initialise(initial, settings.initialisation, generator)
+    model.load_state_dict(load_file(args.folder / "weights.safetensors"))
+    noise = torch_seed(cell.seed, "noise on weights", cell.stream_key)
+    return measure_complexity(model.to(device), initial.to(device), inputs, labels, n, args.draws, noise)
+
+
+if __name__ == "__main__":
+    scripts.run(main)

@@ -1,0 +1,73 @@
+"""Measure how far the losses of a network move when one of its training examples is replaced."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+from rethinking import scripts
+from rethinking.batches import to_inputs
+from rethinking.cells import Cell, replaced_example
+from rethinking.files import load_array, write_json
+from rethinking.models import build_model
+from rethinking.samples import exchanged
+from rethinking.stability import MEASURED, loss_changes
+from rethinking.tables import read_summary
+
+
+def main() -> None:
+    """Read the command line and both networks, write the changes; where one diverged there are none."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--before", type=Path, required=True, help="folder of the cell without the replacement"
+    )
+    parser.add_argument("--after", type=Path, required=True, help="folder of the cell with it")
+    parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
+    parser.add_argument("--overlay", type=Path, required=True, help="corruption of the cell without")
+    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
+    args = parser.parse_args()
+
+    torch.set_num_threads(1)
+    summaries = [read_summary(folder / "summary.json") for folder in (args.before, args.after)]
+    cell = Cell.parse(summaries[1]["cell"])
+    changes = dict.fromkeys(MEASURED)
+    if all(summary["status"] == "finished" for summary in summaries):
+        counts = (summaries[0]["data"][split]["count"] for split in ("train", "test"))
+        places = exchanged(cell.dataset, cell.seed, replaced_example(cell.corruption), *counts)
+        before, after = (np.load(folder / "predictions.npz") for folder in (args.before, args.after))
+        changes = loss_changes(before, after, places, change_at(cell, summaries[0], places, args))
+    write_json(args.output, {"cell": str(cell)} | changes)
+    for name, value in changes.items():
+        print(f"{name}: {value}")
+
+
+def change_at(
+    cell: Cell, summary: dict[str, object], places: tuple[int, int], args: argparse.Namespace
+) -> list[float]:
+    """Change of the loss at the two examples that were exchanged.
+
+    predictions.npz has neither the replaced one in the network without it nor the new one's label in the other.
+    """
+    data, settings = summary["data"], summary["provenance"]["settings"]
+    splits = list(zip(("train", "test"), places, strict=True))
+    images = np.stack([load_array(args.prepared / f"{split}_images.npy")[place] for split, place in splits])
+    labels = torch.tensor(
+        [int(load_array(args.overlay / f"{split}_labels.npy")[place]) for split, place in splits]
+    )
+    inputs = to_inputs(images, settings["input_size"], torch.device("cpu"))
+    model = build_model(
+        cell.model, tuple(inputs.shape[1:]), data["num_classes"], **settings.get("architecture", {})
+    ).eval()
+    confidence = []
+    for folder in (args.before, args.after):
+        model.load_state_dict(load_file(folder / "weights.safetensors"))
+        with torch.inference_mode():
+            confidence.append(F.softmax(model(inputs), 1).gather(1, labels[:, None])[:, 0])
+    return (confidence[0] - confidence[1]).tolist()
+
+
+if __name__ == "__main__":
+    scripts.run(main)

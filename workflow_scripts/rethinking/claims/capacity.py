@@ -1,0 +1,74 @@
+"""Claims of section 2.2 on what the networks' capacity says of generalisation, and of section 6 on other measures."""
+
+from functools import partial
+
+from rethinking.claims import measures
+from rethinking.claims.forms import FIGURE_1, NETWORKS, OVER_P, RANDOM, TRUE, Claim, each
+from rethinking.claims.verdicts import Check
+from rethinking.complexity_measures import MEASURES
+
+SAMPLES = (500, 5000, 50000)
+# True and random labels of all networks, weight decay, and partly corrupted labels.
+COMPARED = tuple(
+    dict.fromkeys(
+        cell.format(network)
+        for networks, cells in (
+            (NETWORKS, (TRUE, "true_labels/{}/wd", RANDOM)),
+            (FIGURE_1, OVER_P),
+        )
+        for network in networks
+        for cell in cells
+    )
+)
+
+CAPACITY = (
+    Claim(
+        "rademacher_complexity_is_one",
+        "Networks fit random signs, so that their Rademacher complexity is about 1 and what it bounds is trivial.",
+        "section 2.2",
+        "five networks on 500, 5,000 and 50,000 images: twice the training accuracy on random signs minus 1 ≥ 0.98",
+        tuple(
+            check
+            for n in SAMPLES
+            for check in each(
+                NETWORKS,
+                measures.rademacher,
+                f"random_signs_n{n}/{{}}/none",
+                label=f"{{}}, n = {n:,}",
+                at_least=0.98,
+            )
+        ),
+    ),
+    Claim(
+        "rademacher_bound_misses_the_gap",
+        "The bound by the Rademacher complexity is far above the generalisation error on true labels.",
+        "section 2.2",
+        "five networks, 50,000 images in two classes: complexity by generalisation gap on true signs, as a fraction, ≥ 2",
+        each(
+            NETWORKS,
+            measures.rademacher_per_gap,
+            "random_signs_n50000/{}/none",
+            "true_signs_n50000/{}/none",
+            at_least=2,
+        ),
+    ),
+    Claim(
+        "uniform_stability_is_trivial",
+        "Training is not uniformly stable: on random labels one example changes what a network says by a great deal.",
+        "section 2.2, where uniform stability is only named",
+        "five networks on random labels: replacing one training example moves the loss (one minus the probability of the label) "
+        "of some point by ≥ 0.5",
+        each(NETWORKS, measures.largest_change, "random_labels_replaced0/{}/none", at_least=0.5),
+    ),
+    Claim(
+        "no_measure_explains_the_gap",
+        "No formal measure of complexity is known that explains why these networks generalise.",
+        "section 6; the measures are beyond the paper",
+        f"{len(MEASURES)} measures, {len(COMPARED)} cells: rank correlation with the generalisation gap ≤ 0.8, the least of that over all "
+        "pairs of cells, over those that differ in labels alone and over those that differ in the network alone",
+        tuple(
+            Check(measure.title, partial(measures.weakest_tau, name), COMPARED, at_most=0.8)
+            for name, measure in MEASURES.items()
+        ),
+    ),
+)

@@ -1,0 +1,96 @@
+"""A trained network as a measure of complexity sees it: without batch normalisation, and its layers with their sizes."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rethinking.models.layers import SameConv2d
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution or linear layer of a network."""
+
+    module: nn.Conv2d | nn.Linear
+    input_shape: tuple[int, ...]  # of one image: (channels, height, width), or (features,)
+    places: int  # at which each row of the weights is applied: output pixels, 1 for a linear layer
+
+
+def fold_batch_norm(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode with each batch normalisation folded into the convolution before it.
+
+    The two compute the same function. Only the copy's weights have a scale that means something:
+    those before a normalisation can be multiplied by any number without a change of the function.
+    """
+    model = copy.deepcopy(model).eval()
+    for block in model.modules():
+        if not isinstance(block, nn.Sequential):
+            continue
+        for place in range(1, len(block)):
+            convolution, norm = block[place - 1], block[place]
+            if isinstance(norm, nn.BatchNorm2d):
+                fold(convolution, norm)
+                block[place] = nn.Identity()
+    return model
+
+
+@torch.no_grad()
+def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    """Scale a convolution's weights and bias as the normalisation behind it does in evaluation mode."""
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.affine:
+        scale = scale * norm.weight
+    convolution.weight.mul_(scale[:, None, None, None])
+    convolution.bias.sub_(norm.running_mean).mul_(scale)
+    if norm.affine:
+        convolution.bias.add_(norm.bias)
+
+
+@torch.no_grad()
+def weight_layers(model: nn.Module, image: Tensor) -> list[Layer]:
+    """The convolutions and linear layers in the order in which a network uses them.
+
+    Args:
+        model: a network in evaluation mode.
+        image: (1, channels, height, width) of any values.
+    """
+    layers: list[Layer] = []
+
+    def record(module: nn.Conv2d | nn.Linear, inputs: tuple[Tensor], output: Tensor) -> None:
+        layers.append(Layer(module, tuple(inputs[0].shape[1:]), math.prod(output.shape[2:])))
+
+    hooks = [
+        module.register_forward_hook(record)
+        for module in model.modules()
+        if isinstance(module, SameConv2d | nn.Linear)
+    ]
+    try:
+        model(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return layers
+
+
+def depth(model: nn.Module, image: Tensor) -> int:
+    """Convolutions and linear layers on the longest way from the image to the logits."""
+    with torch.enable_grad():
+        root = model(image).grad_fn
+    longest: dict[object, int] = {None: 0}
+    pending = [root]
+    while pending:
+        node = pending[-1]
+        before = [each for each, _ in node.next_functions]
+        unknown = [each for each in before if each not in longest]
+        if unknown:
+            pending += unknown
+            continue
+        pending.pop()
+        own = node.name() in ("ConvolutionBackward0", "AddmmBackward0")
+        longest[node] = max((longest[each] for each in before), default=0) + own
+    return longest[root]
