@@ -31,6 +31,7 @@ NEUTRAL = {
     "rethinking.models",
     "rethinking.settings",
     "rethinking.sources",
+    "rethinking.theory_progress",
 }
 
 
