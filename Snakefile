@@ -24,6 +24,8 @@ if not CONFIG.finished_only:
 
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/expressivity.smk"
+include: "rules/linear_models.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
 include: "rules/status.smk"
@@ -56,3 +58,5 @@ rule all:
     default_target: True
     input:
         rules.cifar10.input,
+        rules.expressivity.input,
+        rules.linear_models.input,

@@ -77,7 +77,9 @@ class TiledCholesky:
                     tile.diagonal().add_(jitter)
                     tile, failed = torch.linalg.cholesky_ex(tile)
                     if failed or not torch.isfinite(tile.diagonal()).all():
-                        raise NotPositiveDefinite(f"pivot {self.slices[k].start + int(failed):,} is not positive")
+                        raise NotPositiveDefinite(
+                            f"pivot {self.slices[k].start + int(failed):,} is not positive"
+                        )
                     diagonal = tile
                 else:
                     if diagonal is None:
@@ -97,15 +99,21 @@ class TiledCholesky:
 
     def solve(self, vectors: Tensor) -> Tensor:
         """L^-T L^-1 of float64 (n, k), computed in the factor's precision."""
-        scale = vectors.abs().max().clamp(min=torch.finfo(torch.float64).tiny)  # small residuals must not underflow
+        scale = (
+            vectors.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
+        )  # small residuals must not underflow
         result = (vectors / scale).to(self.device, self.dtype)
         count = len(self.slices)
         for i in range(count):
             for j in range(i):
                 result[self.slices[i]] -= self.load(i, j) @ result[self.slices[j]]
-            result[self.slices[i]] = torch.linalg.solve_triangular(self.load(i, i), result[self.slices[i]], upper=False)
+            result[self.slices[i]] = torch.linalg.solve_triangular(
+                self.load(i, i), result[self.slices[i]], upper=False
+            )
         for i in reversed(range(count)):
-            result[self.slices[i]] = torch.linalg.solve_triangular(self.load(i, i).T, result[self.slices[i]], upper=True)
+            result[self.slices[i]] = torch.linalg.solve_triangular(
+                self.load(i, i).T, result[self.slices[i]], upper=True
+            )
             for j in range(i):
                 result[self.slices[j]] -= self.load(i, j).T @ result[self.slices[i]]
         return result.cpu().double() * scale

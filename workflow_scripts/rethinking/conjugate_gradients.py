@@ -71,9 +71,7 @@ def safe_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     return torch.where(denominator == 0, 0.0, numerator / torch.where(denominator == 0, 1.0, denominator))
 
 
-def nystrom_preconditioner(
-    columns: Tensor, chosen: Tensor, penalty: float
-) -> Callable[[Tensor], Tensor]:
+def nystrom_preconditioner(columns: Tensor, chosen: Tensor, penalty: float) -> Callable[[Tensor], Tensor]:
     """About the inverse of K + penalty I from some columns of K: on their span the inverse, elsewhere a multiple of one.
 
     Args:

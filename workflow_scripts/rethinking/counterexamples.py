@@ -14,13 +14,6 @@ from rethinking.gram import kernel_tile
 from rethinking.linear_models import error, one_hot
 from rethinking.streams import stream
 
-TITLES = {
-    "minimum_norm": "true labels, minimum norm",
-    "random_centres": "true labels, centres at random points",
-    "poisoned": "true labels, and random labels forced on the test images",
-    "random_labels": "random labels, minimum norm",
-}
-
 
 def compare_fits(
     train: Tensor,
@@ -78,8 +71,14 @@ def compare_fits(
                 "train_error": error(outputs, labels),
                 "test_error": error(kernel_tile([test], [middle], gamma) @ alpha, test_labels),
                 "norm": math.sqrt(max(float((alpha * inner).sum()), 0.0)),
-                "residual": float(torch.linalg.vector_norm(outputs - targets) / torch.linalg.vector_norm(targets)),
+                "residual": float(
+                    torch.linalg.vector_norm(outputs - targets) / torch.linalg.vector_norm(targets)
+                ),
             }
         )
-        log("  ".join(f"{key} {value:.4g}" if isinstance(value, float) else value for key, value in rows[-1].items()))
+        log(
+            "  ".join(
+                f"{key} {value:.4g}" if isinstance(value, float) else value for key, value in rows[-1].items()
+            )
+        )
     return pd.DataFrame(rows)

@@ -91,7 +91,9 @@ def descend(
                     "step": step,
                     "distance": float(torch.linalg.vector_norm(w - best) / length),
                     "outside": float(torch.linalg.vector_norm(outside) / length),
-                    "residual": float(torch.linalg.vector_norm(x @ w - targets) / torch.linalg.vector_norm(targets)),
+                    "residual": float(
+                        torch.linalg.vector_norm(x @ w - targets) / torch.linalg.vector_norm(targets)
+                    ),
                 }
             )
 
@@ -132,13 +134,17 @@ def hessian_facts(x: Tensor, targets: Tensor, places: list[Tensor], seed: int, k
         X^T X / n times the direction; ``hessian_rank``, that of X^T X, and ``dimension``: where it is smaller, the Hessian is
         degenerate everywhere.
     """
-    direction = torch.from_numpy(stream(seed, "direction of curvature", key).standard_normal(tuple(places[0].shape)))
+    direction = torch.from_numpy(
+        stream(seed, "direction of curvature", key).standard_normal(tuple(places[0].shape))
+    )
 
     def loss(w: Tensor) -> Tensor:
         return (x @ w - targets).square().sum() / (2 * len(x))
 
     expected = x.T @ (x @ direction) / len(x)
-    products = [torch.autograd.functional.hvp(loss, w, direction)[1] for w in (torch.zeros_like(places[0]), *places)]
+    products = [
+        torch.autograd.functional.hvp(loss, w, direction)[1] for w in (torch.zeros_like(places[0]), *places)
+    ]
     difference = max(float(torch.linalg.vector_norm(each - expected)) for each in products)
     return {
         "hessian_difference": difference / float(torch.linalg.vector_norm(expected)),

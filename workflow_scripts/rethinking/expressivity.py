@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ class InterpolatingNetwork(nn.Module):
         """Which thresholds each hidden layer has: n / (depth - 1), rounded up or down."""
         hidden = self.depth - 1
         ends = [round(len(self.thresholds) * layer / hidden) for layer in range(hidden + 1)]
-        return [slice(*pair) for pair in zip(ends, ends[1:], strict=False)]
+        return [slice(*pair) for pair in pairwise(ends)]
 
     @property
     def width(self) -> int:
@@ -261,7 +262,13 @@ def smallest_eigenvalue(projections: Tensor, thresholds: Tensor) -> float:
 
     start = stream(0, "start of Arnoldi's iteration").standard_normal(n)
     try:
-        values = eigs(LinearOperator((n, n), matvec=solve, dtype=np.float64), k=1, v0=start, tol=1e-8, return_eigenvectors=False)
+        values = eigs(
+            LinearOperator((n, n), matvec=solve, dtype=np.float64),
+            k=1,
+            v0=start,
+            tol=1e-8,
+            return_eigenvectors=False,
+        )
     except ArpackNoConvergence:
         return math.nan
     return float(1 / np.abs(values[0]))
@@ -277,7 +284,12 @@ def largest_error(outputs: Tensor, labels: Tensor) -> tuple[float, float]:
 
 
 def error_by_size(
-    projections: Tensor, labels: Tensor, direction: Tensor, sizes: Sequence[int], offsets: Sequence[float], precisions: Sequence[str]
+    projections: Tensor,
+    labels: Tensor,
+    direction: Tensor,
+    sizes: Sequence[int],
+    offsets: Sequence[float],
+    precisions: Sequence[str],
 ) -> list[dict[str, object]]:
     """How exactly networks of the first n images fit, over n and number formats.
 

@@ -42,7 +42,9 @@ class Features:
         """Number of columns."""
         return sum(block.shape[1] for block in self.blocks) + self.constant
 
-    def parts(self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None) -> list[Tensor]:
+    def parts(
+        self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None
+    ) -> list[Tensor]:
         """Some rows (and columns), block by block, as tensors (rows, d_b)."""
         start, stop = (0, self.width) if columns is None else (columns.start, columns.stop)
         found, first = [], 0
@@ -57,7 +59,9 @@ class Features:
             found.append(torch.ones(count, 1, device=device, dtype=dtype))
         return found
 
-    def read(self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None) -> Tensor:
+    def read(
+        self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None
+    ) -> Tensor:
         """Some rows (and columns) as one tensor."""
         return torch.cat(self.parts(rows, device, dtype, columns), 1)
 

@@ -36,6 +36,19 @@ def kernel_tile(left: list[Tensor], right: list[Tensor], gamma: float | None) ->
     return distances.mul_(-gamma).exp_()
 
 
+def dense_products(left: Features, right: Features, columns: int = 4096) -> tuple[Tensor, Tensor]:
+    """Inner products and squared distances between all rows, float64 (m, n) each, some columns of the features at a time."""
+    products = torch.zeros(len(left), len(right), dtype=torch.float64)
+    squares = [torch.zeros(len(some), dtype=torch.float64) for some in (left, right)]
+    everything, cpu = slice(None), torch.device("cpu")
+    for part in slices(left.width, columns):
+        a, b = (some.read(everything, cpu, torch.float64, part) for some in (left, right))
+        products.addmm_(a, b.T)
+        for total, values in zip(squares, (a, b), strict=True):
+            total += values.square().sum(1)
+    return products, (squares[0][:, None] + squares[1] - 2 * products).clamp_(min=0)
+
+
 class KernelSystem:
     """The dual system (K + penalty I) alpha = Y over n training images.
 
@@ -72,7 +85,10 @@ class KernelSystem:
     def multiply(self, vectors: Tensor) -> Tensor:
         """(K + penalty I) times float64 (n, k), in float64; of a symmetric K each tile is computed once."""
         if self.gamma is None:
-            return linear_outputs(self.features, transposed_product(self.features, vectors)) + self.penalty * vectors
+            return (
+                linear_outputs(self.features, transposed_product(self.features, vectors))
+                + self.penalty * vectors
+            )
         result = torch.zeros_like(vectors)
         for row, rows in enumerate(self.slices):
             for column, columns in enumerate(self.slices[: row + 1]):
@@ -109,14 +125,15 @@ class CovarianceSystem:
         self.features, self.penalty, self.device = features, penalty, device
         self.size = features.width
         self.slices = slices(self.size, step)
-        self.targets: Tensor | None = None
 
     def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         """A tile of X^T X + penalty I."""
         tile = None
         for rows in slices(len(self.features), 4096):
             left = self.features.read(rows, self.device, dtype, self.slices[row])
-            right = left if row == column else self.features.read(rows, self.device, dtype, self.slices[column])
+            right = (
+                left if row == column else self.features.read(rows, self.device, dtype, self.slices[column])
+            )
             tile = left.T @ right if tile is None else tile.addmm_(left.T, right)
         if row == column:
             tile.diagonal().add_(self.penalty)
@@ -128,7 +145,9 @@ class CovarianceSystem:
 
     def multiply(self, vectors: Tensor) -> Tensor:
         """(X^T X + penalty I) times (d, k), in float64."""
-        return transposed_product(self.features, linear_outputs(self.features, vectors)) + self.penalty * vectors
+        return (
+            transposed_product(self.features, linear_outputs(self.features, vectors)) + self.penalty * vectors
+        )
 
     def fitted(self, solution: Tensor, product: Tensor) -> Tensor:
         """Outputs X w on the training images."""

@@ -17,7 +17,7 @@ from rethinking.conjugate_gradients import Solution, conjugate_gradients, nystro
 from rethinking.datasets import stratified_sample
 from rethinking.features import Features
 from rethinking.files import UserError
-from rethinking.gram import CovarianceSystem, KernelSystem, kernel_tile, mean_diagonal
+from rethinking.gram import CovarianceSystem, KernelSystem, dense_products, mean_diagonal
 from rethinking.streams import stream
 from rethinking.theory_settings import SolverConfig, ValidationConfig
 
@@ -80,7 +80,11 @@ def fit(
     targets = one_hot(train_labels, classes)
     primal = gamma is None and train.width < len(train)
     absolute = penalty * mean_diagonal(train, gamma)
-    facts: dict[str, Any] = {"form": "primal" if primal else "dual", "features": train.width, "penalty": penalty}
+    facts: dict[str, Any] = {
+        "form": "primal" if primal else "dual",
+        "features": train.width,
+        "penalty": penalty,
+    }
     system: System
     if primal:
         system = CovarianceSystem(train, absolute, device, solver.tile)
@@ -176,7 +180,9 @@ def solve_iteratively(
 def least_squares(train: Features, targets: Tensor, system: System) -> tuple[Solution, dict[str, Any]]:
     """The least squares solution of minimum norm, by a singular value decomposition of the features."""
     x = train.read(slice(0, len(train)), CPU, torch.float64)
-    weights, _, rank, _ = torch.linalg.lstsq(x, targets, driver="gelsd", rcond=max(x.shape) * torch.finfo(x.dtype).eps)
+    weights, _, rank, _ = torch.linalg.lstsq(
+        x, targets, driver="gelsd", rcond=max(x.shape) * torch.finfo(x.dtype).eps
+    )
     product = system.multiply(weights)
     right = system.right_side(targets)
     residual = float(torch.linalg.vector_norm(right - product) / torch.linalg.vector_norm(right))
@@ -191,7 +197,9 @@ def least_squares(train: Features, targets: Tensor, system: System) -> tuple[Sol
 # ---- validation part
 
 
-def validation_split(labels: np.ndarray, settings: ValidationConfig, dataset: str) -> tuple[np.ndarray, np.ndarray]:
+def validation_split(
+    labels: np.ndarray, settings: ValidationConfig, dataset: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Indices of training images to fit and of others to measure the error on, each with all classes in proportion.
 
     Raises:
@@ -224,12 +232,14 @@ def validate(
     Returns:
         ``gamma``, ``penalty``, ``train_error``, ``validation_error`` (percent) and ``norm``; nan where the matrix is singular.
     """
-    everything = slice(None)
-    fitted, others = (some.parts(everything, CPU, torch.float64) for some in (train, test))
+    (inner, distances), (inner_test, distances_test) = (dense_products(some, train) for some in (train, test))
     targets = one_hot(train_labels, classes)
     rows = []
     for gamma in gammas:
-        kernel, between = kernel_tile(fitted, fitted, gamma), kernel_tile(others, fitted, gamma)
+        if gamma is None:
+            kernel, between = inner, inner_test
+        else:
+            kernel, between = (torch.exp(-gamma * each) for each in (distances, distances_test))
         diagonal = float(kernel.diagonal().mean())
         for penalty in penalties:
             row = {"gamma": gamma, "penalty": penalty}
@@ -247,7 +257,9 @@ def validate(
     return pd.DataFrame(rows, columns=columns).astype("float64")
 
 
-def best_setting(scanned: pd.DataFrame, gamma: float | str | None, penalty: float | str) -> tuple[float | None, float]:
+def best_setting(
+    scanned: pd.DataFrame, gamma: float | str | None, penalty: float | str
+) -> tuple[float | None, float]:
     """Gamma and penalty with ``validated`` replaced by what has the lowest error on the validation part.
 
     Gamma is chosen without penalty, and the penalty with that gamma.

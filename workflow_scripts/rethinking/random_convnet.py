@@ -59,7 +59,9 @@ class RandomConvnet:
         return torch.cat(pooled, 1)
 
 
-def draw_convnet(images: np.ndarray, filters: int, seed: int, dataset: str, device: torch.device) -> RandomConvnet:
+def draw_convnet(
+    images: np.ndarray, filters: int, seed: int, dataset: str, device: torch.device
+) -> RandomConvnet:
     """A network whose filters are patches of training images.
 
     The first filters of a larger network are those of a smaller one with the same seed.
@@ -89,7 +91,9 @@ def draw_patches(images: np.ndarray, count: int, seed: int, purpose: str, datase
     which, top, left = (draws * (len(images), height, width)).astype(np.int64).T
     patches = np.empty((count, images.shape[1], PATCH, PATCH), np.uint8)
     for place in np.argsort(which, kind="stable"):  # in the order of the file
-        patches[place] = images[which[place], :, top[place] : top[place] + PATCH, left[place] : left[place] + PATCH]
+        patches[place] = images[
+            which[place], :, top[place] : top[place] + PATCH, left[place] : left[place] + PATCH
+        ]
     return torch.from_numpy(patches).flatten(1).float()
 
 

@@ -13,7 +13,22 @@ from typing import NamedTuple
 import pandas as pd
 
 MISSING = "—"
-NUMBERS = ("parameters", "ours", "paper", "default", "variant", "difference")  # second lines of headings
+# Second lines of the headings of numbers.
+NUMBERS = (
+    *("parameters", "ours", "paper", "default", "variant", "difference"),
+    *("gamma", "penalty", "images", "filters", "rank", "misfit", "residual", "mean", "sum"),
+    *(
+        "depth",
+        "width",
+        "weights",
+        "connections",
+        "largest",
+        "fitted (%)",
+        "eigenvalue",
+        "min(x − b)",
+        "number",
+    ),
+)
 LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",

@@ -41,7 +41,12 @@ class ExpressivityConfig(Strict):
 class LinearModelConfig(Strict):
     """One linear model: what it sees and how it is solved."""
 
-    dataset: Literal[DATASETS] = Field(description="Its training images are fitted, its test images predicted.")
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")] = Field(
+        description="Its files lie in linear_models/<name> of the results."
+    )
+    dataset: Literal[DATASETS] = Field(
+        description="Its training images are fitted, its test images predicted."
+    )
     preprocessing: Literal["none", "gabor", "random_convnet"] = Field(
         description="none (pixels from 0 to 1), gabor (pooled Gabor filters) or random_convnet (Coates and Ng, random patches)."
     )
@@ -49,7 +54,8 @@ class LinearModelConfig(Strict):
         description="gaussian is exp(-gamma |x - x'|^2), linear is <x, x'>."
     )
     gamma: Positive | Literal["validated"] | None = Field(
-        None, description="Of the Gaussian kernel; validated takes the best on a validation part of the training set."
+        None,
+        description="Of the Gaussian kernel; validated takes the best on a validation part of the training set.",
     )
     gammas: list[Positive] = Field([], description="Those that are tried on the validation part.")
     filters: int | None = Field(
@@ -99,7 +105,9 @@ class SolverConfig(Strict):
     precision: Literal["auto", "float32", "float64"] = Field(
         description="Of the factor; auto is float64 on a GPU, else float32. Residuals are computed in float64 in any case."
     )
-    tile: int = Field(ge=16, description="Rows and columns of a tile of the factor, the unit that a killed run keeps.")
+    tile: int = Field(
+        ge=16, description="Rows and columns of a tile of the factor, the unit that a killed run keeps."
+    )
     residual: Positive = Field(description="Refine until |y - K alpha| / |y| is below this.")
     iterations: int = Field(ge=1, description="At most so many steps of refinement.")
 
@@ -109,7 +117,9 @@ class ValidationConfig(Strict):
 
     train: int = Field(ge=10, description="Images that are fitted.")
     test: int = Field(ge=10, description="Other training images, on which the error is measured.")
-    penalties: list[Annotated[float, Field(ge=0)]] = Field(description="Penalties that are tried.", min_length=1)
+    penalties: list[Annotated[float, Field(ge=0)]] = Field(
+        description="Penalties that are tried.", min_length=1
+    )
 
     @field_validator("penalties")
     @classmethod
@@ -123,7 +133,9 @@ class ValidationConfig(Strict):
 class CounterexampleConfig(Strict):
     """Exact fits other than the one of minimum norm."""
 
-    models: list[str] = Field(description="Linear models with a Gaussian kernel, by name; none leaves this part out.")
+    models: list[str] = Field(
+        description="Linear models with a Gaussian kernel, by name; none leaves this part out."
+    )
     train: int = Field(ge=10, description="Training images.")
     test: int = Field(ge=10, description="Test images.")
 
@@ -131,7 +143,9 @@ class CounterexampleConfig(Strict):
 class DescentConfig(Strict):
     """SGD on a linear model: where it ends."""
 
-    dataset: Literal[DATASETS] | None = Field(description="Whose images are fitted; null leaves this part out.")
+    dataset: Literal[DATASETS] | None = Field(
+        description="Whose images are fitted; null leaves this part out."
+    )
     images: int = Field(ge=2, description="Training images, fewer than an image has values.")
     epochs: int = Field(ge=1, description="Passes over them.")
     batch_size: int = Field(ge=1, description="Images per step.")
@@ -140,8 +154,8 @@ class DescentConfig(Strict):
 class LinearModelsConfig(Strict):
     """Section 5: exact fits of linear models, their norms, and where SGD ends."""
 
-    models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")], LinearModelConfig] = Field(
-        description="Linear models by name, in the order of table 3; none leaves the table out."
+    models: list[LinearModelConfig] = Field(
+        description="Linear models, in the order of table 3; none leaves the table out."
     )
     solver: SolverConfig = Field(description="How K alpha = y is solved.")
     validation: ValidationConfig = Field(
@@ -154,10 +168,20 @@ class LinearModelsConfig(Strict):
 
     @model_validator(mode="after")
     def names_are_known(self) -> LinearModelsConfig:
-        """Counterexamples are of models that are there and have a Gaussian kernel."""
+        """Names differ; counterexamples are of models that are there and have a Gaussian kernel."""
+        names = [each.name for each in self.models]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"models: the name '{name}' is given twice")
         for name in self.counterexamples.models:
-            if name not in self.models:
-                raise ValueError(f"counterexamples.models: there is no model '{name}'; known: {', '.join(self.models)}")
-            if self.models[name].kernel != "gaussian":
+            if name not in names:
+                raise ValueError(
+                    f"counterexamples.models: there is no model '{name}'; known: {', '.join(names) or 'none'}"
+                )
+            if self.model(name).kernel != "gaussian":
                 raise ValueError(f"counterexamples.models: '{name}' has no Gaussian kernel")
         return self
+
+    def model(self, name: str) -> LinearModelConfig:
+        """A linear model by its name."""
+        return next(each for each in self.models if each.name == name)
