@@ -72,6 +72,12 @@ def available(files):
     return [file for file in files if not CONFIG.finished_only or os.path.exists(file)]
 
 
+def theory(files):
+    """Files of the theory, which has targets of its own: all of them where everything is made, else those that are there."""
+    everything = not workflow.dag_settings.targets or "all" in workflow.dag_settings.targets
+    return [file for file in files if os.path.exists(file) or (everything and not CONFIG.finished_only)]
+
+
 def read_cell(wildcards):
     """The cell that an output path names; a name that is none ends with what would be right."""
     try:

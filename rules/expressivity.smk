@@ -9,7 +9,7 @@ EXPRESSIVITY_FILES = (
         *multiext(f"{RESULTS}/expressivity", ".csv", ".md", ".tex"),
         *multiext(f"{RESULTS}/expressivity_precision", ".svg", ".png", ".pdf", ".csv"),
     ]
-    if EXPRESSIVITY.dataset
+    if available(EXPRESSIVITY_RECORDS)
     else []
 )
 

@@ -19,12 +19,12 @@ COUNTEREXAMPLES = [
 ]
 DESCENTS = [f"{RESULTS}/descent/seed{seed}" for seed in CONFIG.seeds if LINEAR.descent.dataset]
 LINEAR_MODEL_FILES = []
-if FITS:
+if available(FITS):
     LINEAR_MODEL_FILES += [
         f"{RESULTS}/{name}.{ending}" for name in ("table3", "norms") for ending in ("csv", "md", "tex")
     ]
     LINEAR_MODEL_FILES += multiext(f"{RESULTS}/kernel_sensitivity", ".svg", ".png", ".pdf", ".csv")
-if DESCENTS:
+if available(f"{folder}/summary.json" for folder in DESCENTS):
     LINEAR_MODEL_FILES += multiext(f"{RESULTS}/descent", ".svg", ".png", ".pdf", ".csv")
 
 

@@ -54,8 +54,9 @@ def main() -> None:
 
     # Only what was computed from the same settings, data and code is gone on from.
     code = fingerprint("rethinking.linear_models", "rethinking.features")
-    features_key = digest(model.preprocessing, model.filters, args.seed, manifest, code)
-    folder = args.scratch / digest(features_key, model.gamma, solver.model_dump(), str(device))
+    wanted = [best_setting(scanned, model.gamma, penalty) for penalty in model.penalties]
+    source = [model.preprocessing, model.kernel, model.filters, args.seed, manifest, code]
+    folder = args.scratch / digest(*source, wanted[0][0], solver.model_dump(), str(device))
     args.scratch.mkdir(parents=True, exist_ok=True)
     with open(args.scratch / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends: no second one writes the same tiles
@@ -73,16 +74,14 @@ def main() -> None:
             log=log,
         )
         fits, outputs = [], []
-        for number, wanted in enumerate(model.penalties):
+        for (gamma, penalty), given in zip(wanted, model.penalties, strict=True):
             started = time.monotonic()
-            gamma, penalty = best_setting(scanned, model.gamma, wanted)
             log(f"penalty {penalty:g}" + ("" if gamma is None else f", gamma {gamma:g}"))
-            part = folder / f"fit_{number}_{digest(gamma, penalty)}"
             facts, predicted = fit(
-                train, test, *labels, manifest["num_classes"], gamma, penalty, solver, part, device, log
+                train, test, *labels, manifest["num_classes"], gamma, penalty, solver, folder, device, log
             )
             chosen = [
-                name for name, value in (("gamma", model.gamma), ("penalty", wanted)) if value == "validated"
+                name for name, value in (("gamma", model.gamma), ("penalty", given)) if value == "validated"
             ]
             facts |= {"gamma": gamma, "chosen": " and ".join(chosen) or None}
             facts["seconds"] = round(time.monotonic() - started, 1)

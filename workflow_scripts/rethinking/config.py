@@ -348,21 +348,10 @@ class Config(Strict):
         names = [name for result in results for name in getattr(self, result).cells]
         return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
 
-    @property
-    def sections(self) -> list[str]:
-        """The parts of the configuration that ask for any result, by name; the theory's with the part behind a dot."""
-        linear = self.linear_models
-        asked = {
-            **{name: bool(getattr(self, name).cells) for name in self.results},
-            "expressivity": self.expressivity.dataset is not None,
-            "linear_models": bool(linear.models),
-            "linear_models.descent": linear.descent.dataset is not None,
-        }
-        return [name for name, is_asked in asked.items() if is_asked]
-
     def linear_model_seeds(self, name: str) -> list[int]:
         """The seeds of a linear model: one where nothing is drawn."""
-        return self.seeds if self.linear_models.model(name).random else self.seeds[:1]
+        model = self.linear_models.model(name)
+        return (model.seeds or self.seeds) if model.random else self.seeds[:1]
 
     def ablated_cells(self) -> list[Cell]:
         """The cells that ablations compare with, for all seeds, each once."""

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from rethinking.gram import kernel_tile
+from rethinking.gram import kernel_between
 from rethinking.linear_models import error, one_hot
 from rethinking.streams import stream
 
@@ -60,16 +60,16 @@ def compare_fits(
         ("random_labels", train, random_train, train),
     ):
         targets = one_hot(labels, classes)
-        matrix = kernel_tile([points], [middle], gamma)
+        matrix = kernel_between(points, middle, gamma)
         alpha = torch.linalg.solve(matrix, targets)
         alpha += torch.linalg.solve(matrix, targets - matrix @ alpha)  # one step of refinement
         outputs = matrix @ alpha
-        inner = outputs if middle is points else kernel_tile([middle], [middle], gamma) @ alpha
+        inner = outputs if middle is points else kernel_between(middle, middle, gamma) @ alpha
         rows.append(
             {
                 "fit": name,
                 "train_error": error(outputs, labels),
-                "test_error": error(kernel_tile([test], [middle], gamma) @ alpha, test_labels),
+                "test_error": error(kernel_between(test, middle, gamma) @ alpha, test_labels),
                 "norm": math.sqrt(max(float((alpha * inner).sum()), 0.0)),
                 "residual": float(
                     torch.linalg.vector_norm(outputs - targets) / torch.linalg.vector_norm(targets)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rethinking.features import Features
+from rethinking.files import load_array, save_array
+
+CHUNK = 16_384  # features read at a time
 
 
 def slices(size: int, step: int) -> list[slice]:
@@ -15,38 +20,33 @@ def slices(size: int, step: int) -> list[slice]:
     return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
 
-def kernel_tile(left: list[Tensor], right: list[Tensor], gamma: float | None) -> Tensor:
-    """The kernel between rows of features, both given in blocks of columns.
-
-    Args:
-        left: blocks (m, d_b).
-        right: blocks (n, d_b).
-        gamma: exp(-gamma |x - x'|^2); None is <x, x'>.
-
-    Returns:
-        (m, n).
-    """
-    products = left[0] @ right[0].T
-    for a, b in zip(left[1:], right[1:], strict=True):
-        products.addmm_(a, b.T)
+def apply_kernel(products: Tensor, left: Tensor, right: Tensor, gamma: float | None) -> Tensor:
+    """A kernel from inner products (m, n), which are overwritten, and squared lengths (m,) and (n,)."""
     if gamma is None:
         return products
-    squares = [sum(part.square().sum(1) for part in parts) for parts in (left, right)]
-    distances = products.mul_(-2).add_(squares[0][:, None]).add_(squares[1]).clamp_(min=0)
+    distances = products.mul_(-2).add_(left[:, None]).add_(right).clamp_(min=0)
     return distances.mul_(-gamma).exp_()
 
 
-def dense_products(left: Features, right: Features, columns: int = 4096) -> tuple[Tensor, Tensor]:
-    """Inner products and squared distances between all rows, float64 (m, n) each, some columns of the features at a time."""
-    products = torch.zeros(len(left), len(right), dtype=torch.float64)
-    squares = [torch.zeros(len(some), dtype=torch.float64) for some in (left, right)]
-    everything, cpu = slice(None), torch.device("cpu")
-    for part in slices(left.width, columns):
-        a, b = (some.read(everything, cpu, torch.float64, part) for some in (left, right))
-        products.addmm_(a, b.T)
-        for total, values in zip(squares, (a, b), strict=True):
-            total += values.square().sum(1)
-    return products, (squares[0][:, None] + squares[1] - 2 * products).clamp_(min=0)
+def kernel_between(left: Tensor, right: Tensor, gamma: float) -> Tensor:
+    """The Gaussian kernel between features (m, d) and (n, d)."""
+    return apply_kernel(left @ right.T, left.square().sum(1), right.square().sum(1), gamma)
+
+
+def inner_products(
+    left: Features, rows: slice, right: Features, columns: slice, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Inner products between rows of two sets of features, (m, n), and squared lengths, (m,) and (n,).
+
+    Features are read ``CHUNK`` columns at a time.
+    """
+    products, squares = None, [0.0, 0.0]
+    for chunk in slices(left.width, CHUNK):
+        a = left.read(rows, device, dtype, chunk)
+        b = a if (left, rows) == (right, columns) else right.read(columns, device, dtype, chunk)
+        products = a @ b.T if products is None else products.addmm_(a, b.T)
+        squares = [total + some.square().sum(1) for total, some in zip(squares, (a, b), strict=True)]
+    return products, *squares
 
 
 class KernelSystem:
@@ -58,25 +58,39 @@ class KernelSystem:
         penalty: added to the diagonal, absolute.
         device: where tiles are computed.
         step: rows and columns of a tile.
+        store: folder in which tiles of a linear kernel are kept, which take longer to compute than to read.
     """
 
     def __init__(
-        self, features: Features, gamma: float | None, penalty: float, device: torch.device, step: int
+        self,
+        features: Features,
+        gamma: float | None,
+        penalty: float,
+        device: torch.device,
+        step: int,
+        store: Path | None = None,
     ) -> None:
         self.features, self.gamma, self.penalty, self.device = features, gamma, penalty, device
+        self.store = store if gamma is None else None
         self.size = len(features)
         self.slices = slices(self.size, step)
 
     def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         """A tile of K + penalty I."""
-        left = self.features.parts(self.slices[row], self.device, dtype)
+        tile = stored(self.store, row, column, self.device, lambda: self._kernel(row, column, dtype)).to(
+            dtype
+        )
         if row == column:
-            tile = kernel_tile(left, left, self.gamma)
             if self.gamma is not None:
                 tile.fill_diagonal_(1)
             tile.diagonal().add_(self.penalty)
-            return tile
-        return kernel_tile(left, self.features.parts(self.slices[column], self.device, dtype), self.gamma)
+        return tile
+
+    def _kernel(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
+        rows, columns = self.slices[row], self.slices[column]
+        return apply_kernel(
+            *inner_products(self.features, rows, self.features, columns, self.device, dtype), self.gamma
+        )
 
     def right_side(self, targets: Tensor) -> Tensor:
         """Y, float64 (n, classes)."""
@@ -121,13 +135,23 @@ class CovarianceSystem:
 
     gamma = None
 
-    def __init__(self, features: Features, penalty: float, device: torch.device, step: int) -> None:
-        self.features, self.penalty, self.device = features, penalty, device
+    def __init__(
+        self, features: Features, penalty: float, device: torch.device, step: int, store: Path | None = None
+    ) -> None:
+        self.features, self.penalty, self.device, self.store = features, penalty, device, store
         self.size = features.width
         self.slices = slices(self.size, step)
 
     def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         """A tile of X^T X + penalty I."""
+        tile = stored(self.store, row, column, self.device, lambda: self._covariance(row, column, dtype)).to(
+            dtype
+        )
+        if row == column:
+            tile.diagonal().add_(self.penalty)
+        return tile
+
+    def _covariance(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         tile = None
         for rows in slices(len(self.features), 4096):
             left = self.features.read(rows, self.device, dtype, self.slices[row])
@@ -135,8 +159,6 @@ class CovarianceSystem:
                 left if row == column else self.features.read(rows, self.device, dtype, self.slices[column])
             )
             tile = left.T @ right if tile is None else tile.addmm_(left.T, right)
-        if row == column:
-            tile.diagonal().add_(self.penalty)
         return tile
 
     def right_side(self, targets: Tensor) -> Tensor:
@@ -162,16 +184,29 @@ class CovarianceSystem:
         return solution.square().sum(0)
 
 
+def stored(
+    store: Path | None, row: int, column: int, device: torch.device, compute: Callable[[], Tensor]
+) -> Tensor:
+    """A tile from its file, which is written if it is not there; without a folder, just the tile."""
+    if store is None:
+        return compute()
+    path = store / f"tile_{row:03d}_{column:03d}.npy"
+    if not path.exists():
+        tile = compute()
+        save_array(path, tile.cpu().numpy())
+        return tile
+    return torch.from_numpy(np.array(load_array(path))).to(device)
+
+
 def kernel_outputs(
     rows: Features, columns: Features, gamma: float, alpha: Tensor, device: torch.device, parts: list[slice]
 ) -> Tensor:
     """K alpha between two sets of images in float64, tile by tile."""
     result = torch.zeros(len(rows), alpha.shape[1], dtype=torch.float64)
     for some in slices(len(rows), parts[0].stop - parts[0].start):
-        left = rows.parts(some, device, torch.float64)
         for part in parts:
-            right = columns.parts(part, device, torch.float64)
-            result[some] += (kernel_tile(left, right, gamma) @ alpha[part].to(device)).cpu()
+            tile = apply_kernel(*inner_products(rows, some, columns, part, device, torch.float64), gamma)
+            result[some] += (tile @ alpha[part].to(device)).cpu()
     return result
 
 

@@ -17,7 +17,7 @@ from rethinking.conjugate_gradients import Solution, conjugate_gradients, nystro
 from rethinking.datasets import stratified_sample
 from rethinking.features import Features
 from rethinking.files import UserError
-from rethinking.gram import CovarianceSystem, KernelSystem, dense_products, mean_diagonal
+from rethinking.gram import CovarianceSystem, KernelSystem, apply_kernel, inner_products, mean_diagonal
 from rethinking.streams import stream
 from rethinking.theory_settings import SolverConfig, ValidationConfig
 
@@ -67,7 +67,8 @@ def fit(
         gamma: of the Gaussian kernel; None is the linear kernel.
         penalty: in units of the mean of K's diagonal.
         solver: method, precision, tiles, accuracy.
-        scratch: folder for the factor's tiles; a later call goes on from those that are there.
+        scratch: folder for tiles of the matrix (of a linear kernel) and of the factor; a later call with the same features
+            goes on from those that are there.
         device: where tiles are computed.
         log: called with lines of progress.
 
@@ -87,9 +88,9 @@ def fit(
     }
     system: System
     if primal:
-        system = CovarianceSystem(train, absolute, device, solver.tile)
+        system = CovarianceSystem(train, absolute, device, solver.tile, scratch / "matrix")
     else:
-        system = KernelSystem(train, gamma, absolute, device, solver.tile)
+        system = KernelSystem(train, gamma, absolute, device, solver.tile, scratch / "matrix")
     if primal and penalty == 0 and train.width <= DENSE:
         solution, more = least_squares(train, targets, system)
     elif solver.method == "conjugate_gradients":
@@ -108,8 +109,25 @@ def fit(
         "test_error": error(outputs, test_labels),
         "norm": math.sqrt(max(float(squares.sum()), 0.0)),
         "class_norms": squares.clamp(min=0).sqrt().tolist(),
+        **norms_of_other_targets(system, solution.x, fitted),
     }
     return facts, outputs
+
+
+def norms_of_other_targets(system: System, solution: Tensor, fitted: Tensor) -> dict[str, float]:
+    """Norms of the solutions for other ways to write labels as numbers, which follow from this one as it is linear in them.
+
+    Returns:
+        ``signed_norm``, of 1 and -1 in place of 1 and 0 for each class (exact where the labels are fitted exactly);
+        ``number_norm``, of the number of the class as the only target.
+    """
+    classes = solution.shape[1]
+    signed = 2 * torch.eye(classes, dtype=torch.float64) - 1
+    numbers = torch.arange(classes, dtype=torch.float64)[:, None]
+    return {
+        f"{name}_norm": math.sqrt(max(float(system.squared_norms(solution @ mix, fitted @ mix).sum()), 0.0))
+        for name, mix in (("signed", signed), ("number", numbers))
+    }
 
 
 # ---- solvers
@@ -129,7 +147,7 @@ def solve_by_factor(
     dtype = getattr(torch, name)
     diagonal = float(system.tile(0, 0, torch.float64).diagonal().mean())
     for jitter in JITTERS:
-        folder = scratch / f"factor_{jitter:g}"
+        folder = scratch / f"factor_{system.penalty:g}_{jitter:g}"
         try:
             factor = TiledCholesky(system, folder, dtype, device, jitter * diagonal, log)
             break
@@ -232,14 +250,16 @@ def validate(
     Returns:
         ``gamma``, ``penalty``, ``train_error``, ``validation_error`` (percent) and ``norm``; nan where the matrix is singular.
     """
-    (inner, distances), (inner_test, distances_test) = (dense_products(some, train) for some in (train, test))
+    everything = slice(None)
+    within, across = (
+        inner_products(some, everything, train, everything, CPU, torch.float64) for some in (train, test)
+    )
     targets = one_hot(train_labels, classes)
     rows = []
     for gamma in gammas:
-        if gamma is None:
-            kernel, between = inner, inner_test
-        else:
-            kernel, between = (torch.exp(-gamma * each) for each in (distances, distances_test))
+        kernel, between = (
+            apply_kernel(products.clone(), left, right, gamma) for products, left, right in (within, across)
+        )
         diagonal = float(kernel.diagonal().mean())
         for penalty in penalties:
             row = {"gamma": gamma, "penalty": penalty}

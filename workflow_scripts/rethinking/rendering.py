@@ -16,7 +16,7 @@ MISSING = "—"
 # Second lines of the headings of numbers.
 NUMBERS = (
     *("parameters", "ours", "paper", "default", "variant", "difference"),
-    *("gamma", "penalty", "images", "filters", "rank", "misfit", "residual", "mean", "sum"),
+    *("gamma", "penalty", "images", "filters", "rank", "misfit", "residual", "signed", "mean", "sum"),
     *(
         "depth",
         "width",

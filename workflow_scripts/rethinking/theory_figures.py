@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking.figures import COLOURS, GREY, MARKERS, STYLE, WIDTH, add_note, legend_above, line_styles
-from rethinking.rendering import MISSING
 from rethinking.tables import span
 from rethinking.theory_presentation import preprocessing_title
 from rethinking.theory_results import describe
@@ -104,6 +103,9 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
                 colour, marker = penalties[penalty]
                 axes.plot(some.gamma, some.validation_error, color=colour, marker=marker)
             axes.set(xscale="log", xlabel="gamma")
+            gammas = sorted(table.gamma.unique())
+            axes.set_xticks(gammas, [f"{gamma:g}" for gamma in gammas], fontsize="small", minor=False)
+            axes.set_xticks([], minor=True)
         else:
             smallest = table.penalty[table.penalty > 0].min()
             axes.plot(table.penalty, table.validation_error, color=GREY)
@@ -150,7 +152,7 @@ def draw_descent(curves: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
     left, right = figure.subplots(1, 2, sharex=True)
     for number, start in enumerate(("zero", "random")):
         for curve in curves:
-            some = curve[curve.start == start]
+            some = curve[(curve.start == start) & (curve.step > 0)]
             line = {"color": COLOURS[number], "marker": MARKERS[number], "markevery": 8, "markersize": 4}
             left.plot(some.step, some.distance, **line)
             right.plot(some.step, some.residual, **line)
@@ -159,7 +161,7 @@ def draw_descent(curves: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
     left.set(ylabel="|w − w*| / |w*|")
     right.set(ylabel="|Xw − Y| / |Y|")
     for axes in (left, right):
-        axes.set(xscale="symlog", yscale="log", xlabel="steps", xlim=(0, None))
+        axes.set(xscale="log", yscale="log", xlabel="steps")
     sns.despine(figure)
     lines = [
         Line2D([], [], color=COLOURS[number], marker=MARKERS[number], label=f"SGD from {start}")
@@ -180,7 +182,7 @@ def draw_descent(curves: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
         f"{span(pd.Series([len(records)]), 'seed')}. w*: the exact fit of minimum norm, X'(XX')⁻¹Y. Test error of w*: "
         f"{', '.join(errors)} %, from the random start: {', '.join(others)} %. The Hessian of the loss at different w is the same to "
         f"{hessian:.0e} and has rank {first['hessian_rank']:,} in {first['dimension']:,} dimensions"
-        f"{MISSING if first['hessian_rank'] >= first['dimension'] else ': every exact fit has the same curvature'}.",
+        ": every exact fit has the same curvature, zero in all other directions.",
     )
     numbers = pd.concat(
         [curve.assign(seed=record["seed"]) for curve, record in zip(curves, records, strict=True)]

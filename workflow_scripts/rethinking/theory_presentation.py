@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from rethinking.presentation import Columns, View, percent, with_interval
@@ -12,6 +13,13 @@ from rethinking.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE
 from rethinking.titles import DATASET_TITLES, FIT_TITLES
 
 PREPROCESSING_TITLES = {"none": "none", "gabor": "Gabor filters", "random_convnet": "random conv-net"}
+# Columns with norms by other definitions.
+OTHER_NORMS = {
+    "signed_norm": "signed",
+    "number_norm": "number",
+    "mean_class_norm": "mean",
+    "sum_of_class_norms": "sum",
+}
 INTERVALS = f"± half width of the {CONFIDENCE:.0%} Student-t interval over seeds, where anything is random"
 PAPER = "Paper: Zhang et al. (2017), on the exact images."
 
@@ -62,8 +70,8 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
         columns["", "gamma"] = full.gamma.map("{:g}".format)
         columns["norm", "ours"] = with_intervals(full, "norm", "{:.1f}")
         columns["norm", "paper"] = [MISSING if pd.isna(value) else f"{value:g}" for value in full.paper_norm]
-        columns["norm of one class", "mean"] = full.mean_class_norm.map("{:.1f}".format)
-        columns["norm of one class", "sum"] = full.sum_of_class_norms.map("{:.1f}".format)
+        for column, heading in OTHER_NORMS.items():
+            columns["norm", heading] = full[column].map("{:.1f}".format)
         columns["test error (%)", "ours"] = with_intervals(full, "test_error", "{:.2f}")
         columns["test error (%)", "paper"] = full.paper_test_error.map(percent)
         shown.append(Shown("Exact fits of minimum norm", pd.DataFrame(columns)))
@@ -79,12 +87,28 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
     return shown
 
 
+def closest_norm(table: pd.DataFrame) -> str | None:
+    """The definition whose norms are nearest to the paper's, by the mean ratio; None where there is nothing to compare."""
+    known = table[table.paper_norm.notna()]
+    if known.empty:
+        return None
+    definitions = {"norm": "ours", **OTHER_NORMS}
+    distance = {
+        heading: float(np.log(known[column] / known.paper_norm).abs().mean())
+        for column, heading in definitions.items()
+    }
+    return min(distance, key=distance.get)
+
+
 def note_norms(table: pd.DataFrame) -> str:
     """Data, scale, and what a norm is."""
+    closest = closest_norm(table)
+    nearest = f" Of these, '{closest}' is nearest to the paper's." if closest else ""
     return (
         f"Ours: {sources(table)}; {INTERVALS}. Norm: the root of the sum over classes of α'Kα, which is the length of the "
-        "weights in the kernel's feature space, all classes in one vector; the paper does not define its norm, and this "
-        "is compared with it. Random points: each value is that of some training image at its place. Errors are percentages, "
+        "weights in the kernel's feature space, all classes in one vector, for targets of 0 and 1; the paper does not define its "
+        "norm. Signed: the same for targets of −1 and 1; number: for the number of the class as the only target; mean and sum: of "
+        f"the classes' norms.{nearest} Random points: each value is that of some training image at its place. Errors are percentages, "
         f"those of training on the labels that were to be fitted, those of testing on the true labels. {PAPER}"
     )
 

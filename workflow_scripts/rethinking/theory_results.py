@@ -59,6 +59,8 @@ NORMS_COLUMNS = {
     "seeds": "Int64",
     "norm": "float64",
     "norm_ci": "float64",
+    "signed_norm": "float64",
+    "number_norm": "float64",
     "mean_class_norm": "float64",
     "sum_of_class_norms": "float64",
     "paper_norm": "float64",
@@ -198,13 +200,15 @@ def norms(records: Sequence[Record]) -> pd.DataFrame:
     """Norms of exact fits with a Gaussian kernel at full size, then of the counterexamples (:data:`NORMS_COLUMNS`)."""
     rows = []
     exact = table3(records)
-    parts = {(fit["model"], fit["number"]): fit["class_norms"] for fit in fits(records)}
+    parts = {(fit["model"], fit["number"]): fit for fit in fits(records)}
     for number, row in exact[(exact.kernel == "gaussian") & (exact.penalty == 0)].iterrows():
-        classes = parts[row.model, exact[exact.model == row.model].index.get_loc(number)]
+        fit = parts[row.model, exact[exact.model == row.model].index.get_loc(number)]
         more = {
             "fit": "table3",
-            "sum_of_class_norms": sum(classes),
-            "mean_class_norm": sum(classes) / len(classes),
+            "signed_norm": fit["signed_norm"],
+            "number_norm": fit["number_norm"],
+            "sum_of_class_norms": sum(fit["class_norms"]),
+            "mean_class_norm": sum(fit["class_norms"]) / len(fit["class_norms"]),
         }
         rows.append(row.to_dict() | more)
     for record_group in by_seed([each for each in records if each["kind"] == "counterexamples"], "model"):

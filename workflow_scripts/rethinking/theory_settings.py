@@ -61,6 +61,10 @@ class LinearModelConfig(Strict):
     filters: int | None = Field(
         None, ge=1, le=100_000, description="Of random_convnet; there are eight features per filter."
     )
+    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None,
+        description="Of random filters; null are those of all experiments. Without random filters there is one fit.",
+    )
     penalties: list[Penalty] = Field(
         description="Each gives a row: K + penalty * (mean of K's diagonal) I is solved; validated as for gamma.",
         min_length=1,
