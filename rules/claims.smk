@@ -34,9 +34,10 @@ rule check_claims:
         root=lambda wildcards, output: os.path.join(os.path.dirname(output.csv), "cells"),
         cells=list(dict.fromkeys(cell.name for cell in CLAIM_CELLS)),
         seeds=CONFIG.seeds,
+        theory="--theory" if THEORY_RECORDS else "",
         code=fingerprint("rethinking.claims.report", "rethinking.claims.theory"),
     message:
         "Checking the paper's claims"
     shell:
         "exec python -m check_claims --cells-root {params.root:q} --cells {params.cells:q}"
-        " --seeds {params.seeds} --records {input.records:q} --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+        " --seeds {params.seeds} {params.theory} --records {input.records:q} --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"
