@@ -11,7 +11,7 @@ $(VENV)/installed: requirements.txt requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-# The CIFAR-10 half of the paper on scikit-learn's digits, into results/demo/
+# The paper on scikit-learn's digits, into results/demo/
 demo: env
 	$(BIN)/snakemake --profile profiles/demo ablations
 	$(BIN)/snakemake --profile profiles/demo

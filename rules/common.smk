@@ -147,3 +147,23 @@ def ablated_summaries(wildcards):
     if not cells:
         raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
     return available(f"{RESULTS}/cells/{cell}/summary.json" for cell in cells)
+
+
+def prepared_folder(wildcards):
+    """The folder of the prepared data set of a linear model."""
+    return f"{DATA_DIR}/prepared/{CONFIG.linear_models.model(wildcards.model).dataset}"
+
+
+def linear_model_data(wildcards):
+    """The files in it."""
+    return [f"{prepared_folder(wildcards)}/{file}" for file in ("manifest.json", *ARRAYS)]
+
+
+def validation_file(wildcards):
+    """The errors that gamma or penalty is chosen from, where one is."""
+    return f"{RESULTS}/linear_models/{wildcards.model}/validation.csv" if validated(wildcards) else []
+
+
+def validated(wildcards):
+    """Whether a linear model has a setting that is chosen on the validation part."""
+    return CONFIG.linear_models.model(wildcards.model).validated

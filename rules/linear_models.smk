@@ -28,26 +28,6 @@ if available(f"{folder}/summary.json" for folder in DESCENTS):
     LINEAR_MODEL_FILES += multiext(f"{RESULTS}/descent", ".svg", ".png", ".pdf", ".csv")
 
 
-def prepared_folder(wildcards):
-    """The folder of the prepared data set of a linear model."""
-    return f"{DATA_DIR}/prepared/{LINEAR_MODEL[wildcards.model].dataset}"
-
-
-def linear_model_data(wildcards):
-    """The files in it."""
-    return [f"{prepared_folder(wildcards)}/{file}" for file in ("manifest.json", *ARRAYS)]
-
-
-def validation_file(wildcards):
-    """The errors that gamma or penalty is chosen from, where one is."""
-    return f"{RESULTS}/linear_models/{wildcards.model}/validation.csv" if validated(wildcards) else []
-
-
-def validated(wildcards):
-    """Whether a linear model has a setting that is chosen on the validation part."""
-    return LINEAR_MODEL[wildcards.model].validated
-
-
 localrules:
     tabulate_linear_models,
     plot_sensitivity,

@@ -103,7 +103,7 @@ class InterpolatingNetwork(nn.Module):
 
 def flat_pixels(images: np.ndarray) -> Tensor:
     """Images (n, channels, height, width) of bytes as (n, d)."""
-    return torch.from_numpy(np.ascontiguousarray(images).reshape(len(images), -1))
+    return torch.from_numpy(np.array(images).reshape(len(images), -1))
 
 
 def draw_direction(d: int, seed: int, dataset: str) -> Tensor:
