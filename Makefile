@@ -13,7 +13,7 @@ $(VENV)/installed: requirements.txt requirements-dev.txt
 	echo "$(CURDIR)/workflow_scripts" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rethinking.pth"
 	touch $@
 
-# The CIFAR-10 half of the paper on scikit-learn's digits, into results/demo/
+# The paper on scikit-learn's digits, into results/demo/
 demo: env
 	$(BIN)/snakemake --profile profiles/demo ablations
 	$(BIN)/snakemake --profile profiles/demo

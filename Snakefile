@@ -26,6 +26,8 @@ include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/capacity.smk"
 include: "rules/complexity.smk"
+include: "rules/expressivity.smk"
+include: "rules/linear_models.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
 include: "rules/status.smk"
@@ -71,3 +73,5 @@ rule all:
         rules.cifar10.input,
         rules.capacity.input,
         rules.complexity.input,
+        rules.expressivity.input,
+        rules.linear_models.input,

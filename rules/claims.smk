@@ -1,4 +1,4 @@
-# The paper's claims, held against the trained networks.
+# The paper's claims, held against the trained networks and the fits of its theory.
 
 import os
 
@@ -10,6 +10,12 @@ localrules:
 # Of all tables and figures, on the data set of the first: table 1 if it has cells.
 ALL_CELLS = CONFIG.cells(*CONFIG.results)
 CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset == ALL_CELLS[0].dataset]
+THEORY_RECORDS = [
+    *EXPRESSIVITY_RECORDS,
+    *FITS,
+    *COUNTEREXAMPLES,
+    *(f"{folder}/summary.json" for folder in DESCENTS),
+]
 
 
 rule check_claims:
@@ -19,6 +25,7 @@ rule check_claims:
         memorisation=available(f"{RESULTS}/cells/{cell}/memorisation.csv" for cell in CLAIM_CELLS),
         complexity=measured_files(CLAIM_CELLS, "complexity.json"),
         stability=measured_files(CLAIM_CELLS, "stability.json"),
+        records=lambda wildcards: theory(THEORY_RECORDS),
     output:
         csv=f"{RESULTS}/claims.csv",
         markdown=f"{RESULTS}/claims.md",
@@ -29,9 +36,10 @@ rule check_claims:
         root=lambda wildcards, output: os.path.join(os.path.dirname(output.csv), "cells"),
         cells=list(dict.fromkeys(cell.name for cell in CLAIM_CELLS)),
         seeds=CONFIG.seeds,
-        code=fingerprint("rethinking.claims.report"),
+        theory="--theory" if THEORY_RECORDS else "",
+        code=fingerprint("rethinking.claims.report", "rethinking.claims.theory"),
     message:
         "Checking the paper's claims"
     shell:
         "exec python -m check_claims --cells-root {params.root:q} --cells {params.cells:q}"
-        " --seeds {params.seeds} --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+        " --seeds {params.seeds} {params.theory} --records {input.records:q} --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"

@@ -76,6 +76,12 @@ def available(files):
     return [file for file in files if not CONFIG.finished_only or os.path.exists(file)]
 
 
+def theory(files):
+    """Files of the theory, which has targets of its own: all of them where everything is made, else those that are there."""
+    everything = not workflow.dag_settings.targets or "all" in workflow.dag_settings.targets
+    return [file for file in files if os.path.exists(file) or (everything and not CONFIG.finished_only)]
+
+
 def read_cell(wildcards):
     """The cell that an output path names; a name that is none ends with what would be right."""
     try:
@@ -197,3 +203,23 @@ def measured_files(cells, filename):
         "stability.json": {cell for cell in CONFIG.cells("capacity") if cell.base != cell},
     }
     return available(f"{RESULTS}/cells/{cell}/{filename}" for cell in cells if cell in measured[filename])
+
+
+def prepared_folder(wildcards):
+    """The folder of the prepared data set of a linear model."""
+    return f"{DATA_DIR}/prepared/{CONFIG.linear_models.model(wildcards.model).dataset}"
+
+
+def linear_model_data(wildcards):
+    """The files in it."""
+    return [f"{prepared_folder(wildcards)}/{file}" for file in ("manifest.json", *ARRAYS)]
+
+
+def validation_file(wildcards):
+    """The errors that gamma or penalty is chosen from, where one is."""
+    return f"{RESULTS}/linear_models/{wildcards.model}/validation.csv" if validated(wildcards) else []
+
+
+def validated(wildcards):
+    """Whether a linear model has a setting that is chosen on the validation part."""
+    return CONFIG.linear_models.model(wildcards.model).validated

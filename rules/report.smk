@@ -14,8 +14,16 @@ if CONFIG.ablations and os.path.exists(f"{RESULTS}/ablations.md"):
     REPORTED_CELLS += [f"cells/{cell.name}" for cell in CONFIG.ablated_cells()]
     REPORTED_CELLS += [f"ablations/{name}/cells/{cell.name}" for name, cell in CONFIG.variants()]
 REPORTED_CELLS = list(dict.fromkeys(REPORTED_CELLS))
+THEORY_FILES = EXPRESSIVITY_FILES + LINEAR_MODEL_FILES
 REPORTED = [each for each in wanted(REPORTED_SECTIONS) if each.name != "sizes" or "sizes" in TABLES]
 REPORTED = [each for each in REPORTED if CAPACITY_TABLES.get(each.name, True)]
+if THEORY_FILES and not REPORTED_SECTIONS:  # claims are shown with the theory alone, too
+    REPORTED += [each for each in wanted(["expressivity"]) if each.kind == "claims"]
+REPORTED_THEORY = [
+    f"{RESULTS}/{artefact.filename}"
+    for artefact in wanted(["expressivity", "linear_models"])
+    if f"{RESULTS}/{artefact.filename}" in THEORY_FILES
+]
 
 
 rule render_report:
@@ -25,6 +33,7 @@ rule render_report:
         summaries=available(
             f"{RESULTS}/{cell}/seed{seed}/summary.json" for cell in REPORTED_CELLS for seed in CONFIG.seeds
         ),
+        theory=lambda wildcards: theory(REPORTED_THEORY),
     output:
         f"{RESULTS}/report.html",
     log:
@@ -41,5 +50,5 @@ rule render_report:
     message:
         "Writing the report"
     shell:
-        "exec python -m render_report --artefacts {input.artefacts:q} {params.claims} --results {params.results:q}"
+        "exec python -m render_report --artefacts {input.artefacts:q} {input.theory:q} {params.claims} --results {params.results:q}"
         " --cells {params.cells:q} --seeds {params.seeds} --output {output:q} > {log:q} 2>&1"

@@ -3,12 +3,16 @@
 import argparse
 from pathlib import Path
 
+import pandas as pd
+
 from rethinking import scripts
 from rethinking.cells import Cell
 from rethinking.claims.measures import read_runs
 from rethinking.claims.report import claimed_cells, judge, summarise, to_frame, to_markdown
+from rethinking.claims.theory import judge_theory, theory_frame, theory_markdown
 from rethinking.files import UserError, write_text
 from rethinking.tables import aggregate_accuracy, describe_scale
+from rethinking.theory_results import read_records
 
 
 def main() -> None:
@@ -17,25 +21,32 @@ def main() -> None:
     parser.add_argument("--cells-root", required=True, type=Path, help="folder that cell names start from")
     parser.add_argument("--cells", nargs="*", required=True, help="names without seeds, of one data set")
     parser.add_argument("--seeds", nargs="+", required=True, type=int)
+    parser.add_argument("--theory", action="store_true", help="judge the claims of sections 4 and 5, too")
+    parser.add_argument("--records", nargs="*", default=[], type=Path, help="JSON of the fits of the theory")
     parser.add_argument("--csv", required=True, type=Path)
     parser.add_argument("--markdown", required=True, type=Path)
     args = parser.parse_args()
 
     datasets = {Cell.from_name(name, seed=0).dataset for name in args.cells}
-    if len(datasets) != 1:
-        raise UserError(
-            f"--cells are of {' and '.join(sorted(datasets)) or 'no data set'}; give those of one"
-        )
-    dataset = datasets.pop()
+    if len(datasets) > 1:
+        raise UserError(f"--cells are of {' and '.join(sorted(datasets))}; give those of one")
+    dataset = datasets.pop() if datasets else "cifar10"
     cells = [name for name in claimed_cells(dataset) if name in args.cells]
     runs = read_runs(args.cells_root, cells, args.seeds)
 
     judged = judge(runs, dataset)
     summaries = [run.summary for seeds in runs.values() for run in seeds.values()]
     scale = describe_scale(aggregate_accuracy(cells, summaries, {}))
-    write_text(args.csv, to_frame(judged, runs, dataset).to_csv(index=False))
-    write_text(args.markdown, to_markdown(judged, scale))
-    print(f"{len(summaries)} networks: {summarise(judged)}")
+    rows, texts, done = [to_frame(judged, runs, dataset)], [to_markdown(judged, scale)], summarise(judged)
+    if args.theory:
+        records = read_records(args.records, "seed")
+        theory = judge_theory(records)
+        rows.append(theory_frame(theory, records))
+        texts.append(theory_markdown(theory, records))
+        done += f"; {len(records)} fits of the theory: {summarise(theory)}"
+    write_text(args.csv, pd.concat(rows).to_csv(index=False))
+    write_text(args.markdown, "\n".join(texts))
+    print(f"{len(summaries)} networks: {done}")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
-from rethinking import scripts
+from rethinking import presentation, scripts, theory_presentation
 from rethinking.files import write_text
-from rethinking.presentation import VIEWS
 from rethinking.rendering import to_latex, to_markdown
 from rethinking.tables import read_columns
+
+VIEWS = presentation.VIEWS | theory_presentation.VIEWS
 
 
 def main() -> None:

@@ -37,6 +37,7 @@ from rethinking.settings import (
     Strict,
     WeightDecayOn,
 )
+from rethinking.theory_settings import ExpressivityConfig, LinearModelsConfig
 
 Source = Literal["official", "archive", "images", "embedded"]
 SOURCES = {
@@ -324,6 +325,10 @@ class Config(Strict):
     ablations: list[AblationConfig] = Field(
         [], description="Cells with other settings, compared with the cells themselves in ablations.md."
     )
+    expressivity: ExpressivityConfig = Field(description="Theorem 1: 2n + d weights fit any n labels.")
+    linear_models: LinearModelsConfig = Field(
+        description="Section 5: exact fits of linear models (table 3), their norms, and where SGD ends."
+    )
 
     @field_validator("models")
     @classmethod
@@ -361,6 +366,22 @@ class Config(Strict):
                 )
         return self
 
+    @model_validator(mode="after")
+    def theory_has_its_data(self) -> Config:
+        """The data sets of the theory are configured."""
+        used = {
+            "expressivity.dataset": self.expressivity.dataset,
+            "linear_models.descent.dataset": self.linear_models.descent.dataset,
+            **{
+                f"the dataset of linear_models.models '{each.name}'": each.dataset
+                for each in self.linear_models.models
+            },
+        }
+        for key, name in used.items():
+            if name is not None and name not in self.datasets:
+                raise ValueError(f"{key} is '{name}', but the configuration has no datasets.{name}; add it")
+        return self
+
     @property
     def data_folder(self) -> str:
         """Where data sets lie."""
@@ -375,6 +396,11 @@ class Config(Strict):
         """The cells of tables and figures for all seeds, each once, in order."""
         names = [name for result in results for name in getattr(self, result).cells]
         return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
+
+    def linear_model_seeds(self, name: str) -> list[int]:
+        """The seeds of a linear model: one where nothing is drawn."""
+        model = self.linear_models.model(name)
+        return (model.seeds or self.seeds) if model.random else self.seeds[:1]
 
     def ablated_cells(self) -> list[Cell]:
         """The cells that ablations compare with, for all seeds, each once."""

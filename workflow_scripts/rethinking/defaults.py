@@ -195,6 +195,87 @@ ABLATIONS = [
     ),
 ]
 
+VALIDATED = "the paper gives none; chosen on a validation part of the training set"
+FEWER = "ours, to see the error fall with the number of filters"
+
+
+def convnet(name: str, filters: Setting) -> dict[str, Any]:
+    """Least squares on a random convolutional network of Coates and Ng's kind."""
+    return {
+        "name": name,
+        "dataset": "cifar10",
+        "preprocessing": inferred(
+            "random_convnet", "section 5, footnote 2: Coates and Ng's, filters at random"
+        ),
+        "kernel": inferred("linear", "a linear model on its features"),
+        "filters": filters,
+        "penalties": [0, "validated"],
+    }
+
+
+EXPRESSIVITY = {
+    "dataset": "cifar10",
+    "drop_duplicates": False,
+    "offset": guessed(0.25, "lemma 1 allows any place; from 0.5 on the solution is badly conditioned"),
+    "depths": [2, 3, 6, 11, 51],
+    "sizes": [10, 30, 100, 300, 1000, 3000, 10000, 30000, 50000],
+    "offsets": [0.25, 0.5],
+    "precisions": ["float16", "float32", "float64"],
+}
+LINEAR_MODELS = {
+    "models": [
+        {
+            "name": "mnist_pixels",
+            "dataset": "mnist",
+            "preprocessing": stated("none", "section 5: no preprocessing"),
+            "kernel": inferred(
+                "gaussian", "the linear Gram matrix of MNIST has rank 784 at most: no exact fit"
+            ),
+            "gamma": inferred(0.02, "reported by the first author"),
+            "gammas": [0.005, 0.01, 0.02, 0.04, 0.08],
+            "penalties": [0],
+        },
+        {
+            "name": "mnist_gabor",
+            "dataset": "mnist",
+            "preprocessing": stated("gabor", "section 5: Gabor wavelet transform"),
+            "kernel": inferred("gaussian", "as for pixels"),
+            "gamma": guessed("validated", VALIDATED),
+            "gammas": [0.125, 0.25, 0.5, 1, 2],
+            "penalties": [0],
+        },
+        {
+            "name": "mnist_pixels_linear",
+            "dataset": "mnist",
+            "preprocessing": stated("none", "section 5: no preprocessing"),
+            "kernel": guessed("linear", "ours, to show that pixels as they are have no exact fit"),
+            "penalties": [0],
+        },
+        {
+            "name": "cifar10_pixels",
+            "dataset": "cifar10",
+            "preprocessing": stated("none", "section 5: no preprocessing"),
+            "kernel": stated("gaussian", "section 5: Gaussian kernel on pixels"),
+            "gamma": guessed("validated", VALIDATED),
+            "gammas": [0.0025, 0.005, 0.01, 0.02, 0.04],
+            "penalties": [0],
+        },
+        convnet("cifar10_convnet_1000", guessed(1000, FEWER)),
+        convnet("cifar10_convnet_4000", guessed(4000, FEWER)),
+        convnet("cifar10_convnet", stated(32000, "section 5: 32,000 random filters")),
+    ],
+    "solver": {
+        "method": "cholesky",
+        "precision": "auto",
+        "tile": 4096,
+        "residual": 1e-6,
+        "iterations": 100,
+    },
+    "validation": {"train": 5000, "test": 5000, "penalties": [0, 1e-4, 1e-3, 0.01, 0.1]},
+    "counterexamples": {"models": ["mnist_pixels", "mnist_gabor"], "train": 5000, "test": 2000},
+    "descent": {"dataset": "cifar10", "images": 200, "epochs": 1000, "batch_size": 1},
+}
+
 SETTINGS: dict[str, Any] = {
     "results_dir": "results",
     "data_dir": None,
@@ -280,6 +361,8 @@ SETTINGS: dict[str, Any] = {
         "draws": 5,
     },
     "ablations": ABLATIONS,
+    "expressivity": EXPRESSIVITY,
+    "linear_models": LINEAR_MODELS,
 }
 
 

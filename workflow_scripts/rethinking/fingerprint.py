@@ -32,6 +32,7 @@ NEUTRAL = {
     "rethinking.settings",
     "rethinking.sources",
     "rethinking.stop_signals",
+    "rethinking.theory_progress",
 }
 
 

@@ -59,6 +59,27 @@ def table4() -> dict[tuple[str, str, str], dict[str, Any]]:
     }
 
 
+def table3() -> dict[tuple[str, str, bool], dict[str, float]]:
+    """Table 3 and the text of section 5: linear models.
+
+    Returns:
+        (data set, preprocessing, whether with l2 penalty) -> ``test_error`` in percent and, where the text gives one, ``norm``
+        and ``filters``. The kernel is Gaussian but for the random convolutional network.
+    """
+    found = {}
+    for row in read("zhang2017")["table3"]:
+        name, _, filters = row["preprocessing"].partition(", ")
+        preprocessing = {"none (Gaussian kernel)": "none", "random conv-net": "random_convnet"}.get(
+            name, name
+        )
+        more = {"norm": row["l2_norm"]} if "l2_norm" in row else {}
+        more |= {"filters": int(filters.split()[0])} if filters else {}
+        found[row["dataset"], preprocessing, False] = {"test_error": row["test_error"], **more}
+        if "test_error_with_l2" in row:
+            found[row["dataset"], preprocessing, True] = {"test_error": row["test_error_with_l2"], **more}
+    return found
+
+
 def accuracies() -> dict[tuple[str, str, str], dict[str, Any]]:
     """Tables 1 and 4, as far as they are measured on images without augmentation, in the form of :func:`table4`."""
     return table1() | {key: row for key, row in table4().items() if not row["online"]}

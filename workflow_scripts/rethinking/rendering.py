@@ -13,16 +13,22 @@ from typing import NamedTuple
 import pandas as pd
 
 MISSING = "—"
+# Second lines of the headings of numbers.
 NUMBERS = (
-    "parameters",
-    "ours",
-    "paper",
-    "default",
-    "variant",
-    "difference",
-    "cells",
-    "τ",
-)  # second lines of headings
+    *("parameters", "ours", "paper", "default", "variant", "difference", "cells", "τ"),
+    *("gamma", "penalty", "images", "filters", "rank", "misfit", "residual", "signed", "mean", "sum"),
+    *(
+        "depth",
+        "width",
+        "weights",
+        "connections",
+        "largest",
+        "fitted (%)",
+        "eigenvalue",
+        "min(x − b)",
+        "number",
+    ),
+)
 LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",

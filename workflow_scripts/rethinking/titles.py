@@ -14,3 +14,10 @@ REGULARISER_HEADINGS = {
     "augment": ("flip and", "rotation"),
     "wd": ("weight", "decay"),
 }
+# Exact fits of the same images (rethinking.counterexamples).
+FIT_TITLES = {
+    "minimum_norm": "true labels, minimum norm",
+    "random_centres": "true labels, centres at random points",
+    "poisoned": "true labels, and random labels forced on the test images",
+    "random_labels": "random labels, minimum norm",
+}

@@ -64,6 +64,12 @@ def to_frame(judged: Sequence[Judged], runs: Runs, dataset: str) -> pd.DataFrame
         claimed_cells(dataset), [run.summary for seeds in runs.values() for run in seeds.values()], {}
     )
     table.index = table.dataset + "/" + table.corruption + "/" + table.model + "/" + table.regularisers
+    scales = [describe_scale(table.loc[claimed_cells(dataset, [each.claim])]) for each in judged]
+    return claim_rows(judged, dataset, scales)
+
+
+def claim_rows(judged: Sequence[Judged], dataset: str, scales: Sequence[str]) -> pd.DataFrame:
+    """The rows of :func:`to_frame`; ``scales`` are what each was measured on."""
     rows = [
         {
             "claim": each.claim.name,
@@ -77,9 +83,9 @@ def to_frame(judged: Sequence[Judged], runs: Runs, dataset: str) -> pd.DataFrame
             ),
             "reason": reason(each),
             "statement": each.claim.statement,
-            "data": describe_scale(table.loc[claimed_cells(dataset, [each.claim])]),
+            "data": scale,
         }
-        for each in judged
+        for each, scale in zip(judged, scales, strict=True)
     ]
     return pd.DataFrame(rows)
 
@@ -135,6 +141,19 @@ def to_markdown(judged: Sequence[Judged], scale: str) -> str:
         judged: claims and findings, in the order of the rows.
         scale: what was measured, as :func:`rethinking.tables.describe_scale` has it.
     """
+    return (
+        f"**{summarise(judged)}**: {scale}. A verdict holds for this data at this scale; the paper's is CIFAR-10 "
+        "with all 50,000 training images.\n\n"
+        f"{claims_table(judged)}\n\n"
+        f"Numbers are means over seeds and, in parentheses, their {CONFIDENCE:.0%} Student-t interval; differences and "
+        "ratios are paired by seed. A condition holds, or does not, if the whole interval lies on one side of its bound. A "
+        "claim is supported if all its conditions hold, contradicted if one does not, and undecided otherwise. A network that "
+        "diverged has fitted nothing.\n"
+    )
+
+
+def claims_table(judged: Sequence[Judged]) -> str:
+    """The table of :func:`to_markdown`."""
     rows = [("claim", "source", "holds if", "measured", "verdict", "why"), ("---",) * 6]
     for each in judged:
         claim = each.claim
@@ -148,16 +167,7 @@ def to_markdown(judged: Sequence[Judged], scale: str) -> str:
                 reason(each, SHOWN),
             )
         )
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return (
-        f"**{summarise(judged)}**: {scale}. A verdict holds for this data at this scale; the paper's is CIFAR-10 "
-        "with all 50,000 training images.\n\n"
-        f"{table}\n\n"
-        f"Numbers are means over seeds and, in parentheses, their {CONFIDENCE:.0%} Student-t interval; differences and "
-        "ratios are paired by seed. A condition holds, or does not, if the whole interval lies on one side of its bound. A "
-        "claim is supported if all its conditions hold, contradicted if one does not, and undecided otherwise. A network that "
-        "diverged has fitted nothing.\n"
-    )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def describe_findings(judged: Judged) -> str:
@@ -165,6 +175,6 @@ def describe_findings(judged: Judged) -> str:
     measured = [pair for pair in sort_findings(judged, *ORDER) if not math.isnan(pair[1].mean)]
     texts = []
     for check, finding in measured:
-        ends = interval(finding, 4) if check.measure not in EXACT else ""
+        ends = "" if check.exact or check.measure in EXACT else interval(finding, 4)
         texts.append(f"{check.label}: {number(finding.mean, 4)}" + (f" ({ends})" if ends else ""))
     return listing(texts, SHOWN, "; ") or MISSING

@@ -1,0 +1,44 @@
+"""Where SGD on a linear model ends."""
+
+import numpy as np
+import pytest
+import torch
+
+from rethinking.descent import descend, minimum_norm
+from rethinking.files import UserError
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    x, test = (torch.from_numpy(rng.standard_normal((n, 30))) for n in (8, 20))
+    return x, test, rng.integers(3, size=8), rng.integers(3, size=20)
+
+
+def test_sgd_from_zero_ends_at_the_pseudoinverse(problem):
+    x, test, labels, test_labels = problem
+    curve, facts = descend(x, test, labels, test_labels, 3, 300, 2, 0, "made up", lambda _: None)
+    expected = np.linalg.pinv(x.numpy()) @ np.eye(3)[labels]
+    assert facts["minimum_norm"] == pytest.approx(np.linalg.norm(expected))
+    assert facts["zero_distance"] < 1e-6
+    assert facts["zero_outside"] < 1e-12
+    # From elsewhere: as far away as the part of the start that no step changes.
+    assert facts["random_residual"] < 1e-5
+    assert facts["random_distance"] == pytest.approx(facts["random_outside"], rel=1e-6)
+    assert facts["random_outside"] > 0.5
+    assert facts["random_norm"] > facts["minimum_norm"]
+    assert set(curve.start) == {"zero", "random"}
+    assert curve.distance[curve.step == 0].tolist()[0] == 1
+
+
+def test_hessian_is_the_same_everywhere_and_degenerate(problem):
+    _, facts = descend(*problem, 3, 1, 2, 0, "made up", lambda _: None)
+    assert facts["hessian_difference"] < 1e-12
+    assert (facts["hessian_rank"], facts["dimension"]) == (8, 30)
+
+
+def test_dependent_images_are_refused(problem):
+    x = problem[0].clone()
+    x[1] = 2 * x[0]
+    with pytest.raises(UserError, match="these 8 have rank 7"):
+        minimum_norm(x, torch.eye(8).double())

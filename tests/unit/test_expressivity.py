@@ -1,0 +1,103 @@
+"""Theorem 1, lemma 1 and corollary 1 against dense linear algebra."""
+
+import numpy as np
+import pytest
+import torch
+
+from rethinking import expressivity
+from rethinking.files import UserError
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """60 images of 20 bytes, labels, a direction and projections."""
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (60, 20), dtype=np.uint8))
+    labels = torch.from_numpy(rng.integers(0, 10, 60)).double()
+    direction = expressivity.draw_direction(20, 0, "made up")
+    return images, labels, direction, expressivity.project(images, direction)
+
+
+def matrix(projections, thresholds):
+    return (torch.sort(projections).values[:, None] - thresholds).clamp(min=0).numpy()
+
+
+@pytest.mark.parametrize("offset", [0.05, 0.25, 0.5])
+def test_weights_solve_the_triangular_system(sample, offset):
+    _, labels, direction, x = sample
+    network = expressivity.construct(x, labels, direction, offset)
+    expected = np.linalg.solve(matrix(x, network.thresholds), labels[torch.argsort(x)])
+    assert np.allclose(network.weights, expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 8, 60])
+def test_every_depth_fits_every_image(sample, depth):
+    images, labels, direction, x = sample
+    network = expressivity.construct(x, labels, direction, 0.25, depth)
+    assert expressivity.largest_error(network(images), labels) == (pytest.approx(0, abs=1e-8), 100)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 2 * 60 + 20
+    assert network.width <= -(-60 // (depth - 1)) + 3
+
+
+def test_connections_of_a_small_network():
+    values = torch.arange(4.0)
+    # Depth 3 with two units per hidden layer. First: d weights, 2 thresholds, 2 output weights twice, threshold and two
+    # weights for x counted as 2, four for the sum. Second: weight, threshold and output weight of each unit.
+    network = expressivity.InterpolatingNetwork(torch.ones(5), values, values, 3)
+    assert network.connections == 5 + (2 + 4) + (2 + 4) + (2 + 2 + 2)
+    assert expressivity.InterpolatingNetwork(torch.ones(5), values, values).connections == 5 + 4 + 4
+
+
+def test_images_far_from_the_sample_do_not_disturb_deep_networks(sample):
+    _, labels, direction, x = sample
+    shallow, deep = (expressivity.construct(x, labels, direction, 0.25, depth) for depth in (2, 5))
+    others = torch.tensor([-1e6, float(x.min()) - 1, float(x.max()) + 1, 1e6]).double()
+    assert torch.allclose(
+        shallow.from_projections(others), deep.from_projections(others), rtol=1e-9, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("offset", [0.1, 0.25, 0.5])
+def test_conditioning_is_that_of_the_dense_matrix(sample, offset):
+    _, labels, direction, x = sample
+    network = expressivity.construct(x, labels, direction, offset)
+    facts = expressivity.conditioning(torch.sort(x).values, network.thresholds, network.weights)
+    dense = matrix(x, network.thresholds)
+    assert facts["condition"] == pytest.approx(np.linalg.cond(dense, np.inf), rel=1e-6)
+    assert facts["smallest_diagonal"] == pytest.approx(np.diag(dense).min())
+    assert facts["amplification"] == pytest.approx((dense @ np.abs(network.weights.numpy())).max())
+
+
+def test_smallest_eigenvalue_is_the_smallest_distance():
+    rng = np.random.default_rng(1)
+    x = torch.sort(torch.from_numpy(rng.random(500))).values
+    thresholds = expressivity.place_thresholds(x, 0.25)
+    expected = float((x - thresholds).min())
+    assert expressivity.smallest_eigenvalue(x, thresholds) == pytest.approx(expected, rel=1e-8)
+    small = expressivity.place_thresholds(x[:20], 0.25)
+    assert expressivity.smallest_eigenvalue(x[:20], small) == pytest.approx(float((x[:20] - small).min()))
+
+
+def test_projections_are_exact(sample):
+    images, _, direction, x = sample
+    scaled = (direction * 2 ** (expressivity.DIRECTION_BITS - 1)).to(torch.int64)
+    exact = (images.to(torch.int64) * scaled).sum(1)
+    assert torch.equal((x * 2 ** (expressivity.DIRECTION_BITS - 1)).to(torch.int64), exact)
+
+
+def test_equal_images_are_named(sample):
+    images, _, direction, _ = sample
+    images = torch.cat([images, images[[7, 3, 7]]])
+    with pytest.raises(UserError, match=r"3 = 61; 7 = 60 = 62; say expressivity\.drop_duplicates"):
+        expressivity.check_distinct(images, expressivity.project(images, direction))
+    kept = expressivity.first_of_each(images)
+    assert kept.tolist() == list(range(60))
+
+
+def test_precision_that_is_needed_grows_with_n(sample):
+    _, labels, direction, x = sample
+    rows = expressivity.error_by_size(x, labels, direction, [5, 60], [0.25], ["float16", "float64"])
+    few, _, many, exact = (rows[place] for place in (0, 1, 2, 3))
+    assert few["bits_needed"] < many["bits_needed"]
+    assert exact["fitted"] == 100
+    assert not many["largest_error"] < 0.5  # 60 images are too many for eleven bits, or collide

@@ -1,0 +1,236 @@
+"""Linear models against scikit-learn and numpy, on digits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.kernel_ridge import KernelRidge
+
+from rethinking import cholesky
+from rethinking.cholesky import NotPositiveDefinite, TiledCholesky
+from rethinking.counterexamples import compare_fits
+from rethinking.features import Features, make_features
+from rethinking.files import UserError
+from rethinking.gram import CovarianceSystem, KernelSystem
+from rethinking.linear_models import best_setting, fit, one_hot, validate, validation_split
+from rethinking.theory_settings import SolverConfig, ValidationConfig
+
+CPU = torch.device("cpu")
+
+
+def solver(**changes):
+    values = {"method": "cholesky", "precision": "float32", "tile": 64, "residual": 1e-10, "iterations": 200}
+    return SolverConfig(**values | changes)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """300 training and 100 test images of 8x8 bytes with their labels."""
+    images, labels = load_digits(return_X_y=True)
+    images = (images * 15).astype(np.uint8).reshape(-1, 1, 8, 8)
+    return images[:300], labels[:300], images[300:400], labels[300:400]
+
+
+def pixels(images):
+    return Features([images.reshape(len(images), -1)])
+
+
+def run(digits, gamma, penalty, folder, **changes):
+    train, labels, test, test_labels = digits
+    return fit(
+        pixels(train),
+        pixels(test),
+        labels,
+        test_labels,
+        10,
+        gamma,
+        penalty,
+        solver(**changes),
+        folder,
+        CPU,
+        lambda _: None,
+    )
+
+
+@pytest.mark.parametrize("method", ["cholesky", "conjugate_gradients"])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(("gamma", "penalty"), [(0.2, 0.0), (0.2, 0.1), (None, 0.1)])
+def test_outputs_are_those_of_kernel_ridge(digits, tmp_path, method, precision, gamma, penalty):
+    facts, outputs = run(digits, gamma, penalty, tmp_path, method=method, precision=precision)
+    train, labels, test, test_labels = digits
+    flat, flat_test = (images.reshape(len(images), -1) / 255 for images in (train, test))
+    scale = 1 if gamma else (flat**2).sum(1).mean()
+    ridge = KernelRidge(alpha=max(penalty * scale, 1e-14), kernel="rbf" if gamma else "linear", gamma=gamma)
+    ridge.fit(flat, one_hot(labels, 10).numpy())
+    expected = ridge.predict(flat_test)
+    assert np.abs(outputs.numpy() - expected).max() < 1e-6
+    assert facts["test_error"] == pytest.approx(100 * np.mean(expected.argmax(1) != test_labels))
+    kernel = flat @ flat.T if gamma is None else ridge._get_kernel(flat)
+    assert facts["norm"] == pytest.approx(
+        np.sqrt(np.trace(ridge.dual_coef_.T @ kernel @ ridge.dual_coef_)), rel=1e-5
+    )
+    assert facts["residual"] < 1e-9
+
+
+def test_norms_of_other_targets_are_those_of_their_own_solutions(digits, tmp_path):
+    facts, _ = run(digits, 0.2, 0.0, tmp_path, precision="float64")
+    flat = digits[0].reshape(300, -1) / 255
+    kernel = np.exp(-0.2 * ((flat[:, None] - flat) ** 2).sum(2))
+    signed = 2 * one_hot(digits[1], 10).numpy() - 1
+    number = digits[1][:, None].astype(float)
+    for name, targets in (("signed_norm", signed), ("number_norm", number)):
+        expected = np.sqrt(np.trace(targets.T @ np.linalg.solve(kernel, targets)))
+        assert facts[name] == pytest.approx(expected, rel=1e-6)
+
+
+def test_linear_kernel_on_pixels_is_least_squares_of_minimum_norm(digits, tmp_path):
+    facts, outputs = run(digits, None, 0.0, tmp_path)
+    train, labels, test, _ = digits
+    flat = train.reshape(300, -1) / 255
+    weights, _, rank, _ = np.linalg.lstsq(flat, one_hot(labels, 10).numpy(), rcond=None)
+    assert facts["rank"] == rank < 64
+    assert facts["norm"] == pytest.approx(np.linalg.norm(weights))
+    assert np.allclose(outputs, test.reshape(100, -1) / 255 @ weights)
+    assert facts["misfit"] > 0.3
+    assert facts["train_error"] > 0
+
+
+def test_exact_fit_fits_exactly(digits, tmp_path):
+    facts, _ = run(digits, 0.2, 0.0, tmp_path)
+    assert facts["train_error"] == 0
+    assert facts["misfit"] < 1e-9
+    assert facts["rank"] == 300
+    assert not list(tmp_path.rglob("factor*/tile*"))  # scratch is gone
+
+
+# ---- tiles
+
+
+@pytest.mark.parametrize("tile", [16, 100, 300, 512])
+def test_factor_is_numpys_whatever_the_tiles(digits, tmp_path, tile):
+    system = KernelSystem(pixels(digits[0]), 0.2, 0.0, CPU, tile)
+    factor = TiledCholesky(system, tmp_path, torch.float64, CPU, log=lambda _: None)
+    flat = torch.from_numpy(digits[0].reshape(300, -1) / 255)
+    kernel = torch.exp(-0.2 * torch.cdist(flat, flat).square())
+    vectors = torch.from_numpy(np.random.default_rng(0).standard_normal((300, 3)))
+    assert torch.allclose(factor.solve(vectors), torch.linalg.solve(kernel, vectors), rtol=1e-6, atol=1e-8)
+
+
+def test_covariance_tiles(digits, tmp_path):
+    features = Features(
+        [digits[0].reshape(300, -1)[:, :40], digits[0].reshape(300, -1)[:, 40:]], constant=True
+    )
+    system = CovarianceSystem(features, 0.5, CPU, 30, tmp_path)
+    x = np.concatenate([digits[0].reshape(300, -1) / 255, np.ones((300, 1))], 1)
+    expected = x.T @ x + 0.5 * np.eye(65)
+    for _ in range(2):  # computed, then read
+        assert np.allclose(system.tile(1, 0, torch.float64), expected[30:60, :30])
+        assert np.allclose(system.tile(2, 2, torch.float64), expected[60:, 60:])
+    vectors = torch.from_numpy(np.random.default_rng(0).standard_normal((65, 2)))
+    assert np.allclose(system.multiply(vectors), expected @ vectors.numpy())
+
+
+def test_killed_factorisation_goes_on_with_the_first_missing_tile(digits, tmp_path, monkeypatch):
+    system = KernelSystem(pixels(digits[0]), 0.2, 0.0, CPU, 64)
+    whole = TiledCholesky(system, tmp_path / "whole", torch.float32, CPU, log=lambda _: None)
+    written = []
+
+    def save(path, array):
+        if len(written) == 7:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        original(path, array)
+
+    original = cholesky.save_array
+    monkeypatch.setattr(cholesky, "save_array", save)
+    with pytest.raises(KeyboardInterrupt):
+        TiledCholesky(system, tmp_path / "killed", torch.float32, CPU, log=lambda _: None)
+    monkeypatch.undo()
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "killed").iterdir()}
+    assert len(before) == 7
+    lines = []
+    TiledCholesky(system, tmp_path / "killed", torch.float32, CPU, log=lines.append)
+    assert "going on" in lines[0]
+    for path in (tmp_path / "whole").iterdir():
+        other = tmp_path / "killed" / path.name
+        assert other.read_bytes() == path.read_bytes()
+        assert other.stat().st_mtime_ns == before.get(path.name, other.stat().st_mtime_ns)
+    assert len(list((tmp_path / "killed").iterdir())) == len(list(whole.folder.iterdir())) == 15
+
+
+def test_matrix_that_is_not_positive_definite(digits, tmp_path):
+    system = KernelSystem(pixels(digits[0]), None, 0.0, CPU, 64)  # rank below 64
+    with pytest.raises(NotPositiveDefinite):
+        TiledCholesky(system, tmp_path, torch.float64, CPU, jitter=-1e-6, log=lambda _: None)
+
+
+# ---- features
+
+
+def test_features_are_kept_and_scaled(digits, tmp_path):
+    train, _, test, _ = digits
+    options = {"filters": 20, "dataset": "digits", "log": lambda _: None}
+    for preprocessing, width in (("gabor", 2 * 8 * 4 * 4), ("random_convnet", 20 * 8 + 1)):
+        first = make_features(preprocessing, train, test, tmp_path / preprocessing, CPU, **options)
+        again = (
+            make_features(preprocessing, train[:0], test[:0], tmp_path / preprocessing, CPU, **options)
+            if (preprocessing == "gabor")
+            else first
+        )
+        values = first[0].read(slice(None), CPU, torch.float64)
+        assert values.shape == (300, width)
+        assert torch.equal(values, again[0].read(slice(None), CPU, torch.float64))
+        if preprocessing == "gabor":
+            assert float(values.var(0).sum()) == pytest.approx(1, rel=1e-4)
+        else:
+            assert values[:, :-1].mean(0).abs().max() < 1e-2
+            assert (values[:, -1] == 1).all()
+
+
+def test_validation_part_is_none_of_the_fitted_images(digits):
+    labels = digits[1]
+    settings = ValidationConfig(train=150, test=50, penalties=[0])
+    fitted, others = validation_split(labels, settings, "digits")
+    assert (len(fitted), len(others)) == (150, 50)
+    assert not set(fitted) & set(others)
+    assert np.bincount(labels[others]).min() >= 4
+    with pytest.raises(UserError, match="takes 200 \\+ 101 training images, but digits has 300"):
+        validation_split(labels, settings.model_copy(update={"train": 200, "test": 101}), "digits")
+
+
+def test_validation_agrees_with_the_solver(digits, tmp_path):
+    train, labels, test, test_labels = digits
+    table = validate(pixels(train), pixels(test), labels, test_labels, 10, [0.2], [0, 0.1], lambda _: None)
+    for row in table.itertuples():
+        facts, _ = run(digits, row.gamma, row.penalty, tmp_path / str(row.Index))
+        assert (row.train_error, row.validation_error) == (facts["train_error"], facts["test_error"])
+        assert row.norm == pytest.approx(facts["norm"], rel=1e-6)
+
+
+def test_settings_are_chosen_by_validation_error():
+    table = pd.DataFrame(
+        {
+            "gamma": [1.0, 1.0, 2.0, 2.0],
+            "penalty": [0.0, 0.1, 0.0, 0.1],
+            "validation_error": [5.0, 1.0, 4.0, 3.0],
+        }
+    )
+    assert best_setting(table, "validated", 0) == (2.0, 0)
+    assert best_setting(table, "validated", "validated") == (2.0, 0.1)
+    assert best_setting(table, 1.0, "validated") == (1.0, 0.1)
+    with pytest.raises(UserError, match="no gamma can be chosen"):
+        best_setting(table.assign(validation_error=np.nan), "validated", 0)
+
+
+def test_counterexamples_fit_exactly_with_larger_norms(digits):
+    train, labels, test, test_labels = digits
+    flat, flat_test = (torch.from_numpy(images.reshape(len(images), -1) / 255) for images in (train, test))
+    table = compare_fits(
+        flat, flat_test, labels, test_labels, 10, 0.2, 0, "digits", lambda _: None
+    ).set_index("fit")
+    assert (table.train_error == 0).all()
+    assert (table.residual < 1e-8).all()
+    assert (table.norm.drop("minimum_norm") > 1.5 * table.norm["minimum_norm"]).all()
+    assert (table.test_error.drop("minimum_norm") > 50).all()
+    assert table.test_error["minimum_norm"] < 15

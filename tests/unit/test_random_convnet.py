@@ -1,0 +1,62 @@
+"""Features of random networks and Gabor filters against their definitions, written out."""
+
+import numpy as np
+import pytest
+import torch
+
+from rethinking.gabor import gabor_features, gabor_filters
+from rethinking.random_convnet import FEATURES, THRESHOLD, draw_convnet
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (12, 2, 9, 8), dtype=np.uint8)
+
+
+def test_features_are_those_of_the_definition(images):
+    network = draw_convnet(images, 5, 0, "made up", torch.device("cpu"))
+    features = network.features(torch.from_numpy(images[:3])).numpy().reshape(3, FEATURES, 5)
+    for image, found in zip(images, features, strict=False):
+        responses = np.empty((4, 3, 5))
+        for top in range(4):
+            for left in range(3):
+                patch = image[:, top : top + 6, left : left + 6].astype(float).ravel()
+                patch = (patch - patch.mean()) / np.sqrt(patch.var() + 10)
+                responses[top, left] = network.filters.numpy() @ patch - network.offsets.numpy()
+        expected = []
+        for rows in (slice(0, 2), slice(2, 4)):
+            for columns in (slice(0, 2), slice(2, 3)):
+                quadrant = responses[rows, columns].reshape(-1, 5)
+                expected += [np.maximum(sign * quadrant - THRESHOLD, 0).sum(0) for sign in (1, -1)]
+        assert np.allclose(found, expected, atol=1e-4)
+
+
+def test_fewer_filters_are_the_first_of_more(images):
+    few, many = (draw_convnet(images, count, 0, "made up", torch.device("cpu")) for count in (3, 6))
+    assert torch.allclose(few.filters, many.filters[:3])
+    assert not torch.allclose(few.filters, draw_convnet(images, 3, 1, "made up", torch.device("cpu")).filters)
+
+
+def test_whitened_filters_see_white_patches(images):
+    # A filter of length 1 on whitened patches has a response of variance about 1.
+    network = draw_convnet(np.repeat(images, 3, 0), 200, 0, "made up", torch.device("cpu"))
+    assert network.filters.shape == (200, 72)
+    assert float(network.features(torch.from_numpy(images)).mean()) > 0
+
+
+def test_gabor_filters_answer_to_their_orientation():
+    stripes = torch.zeros(2, 1, 28, 28)
+    wave = 127 * (1 + torch.cos(2 * torch.pi * torch.arange(28) / 3))
+    stripes[0, 0], stripes[1, 0] = wave, wave[:, None]
+    features = gabor_features(stripes.to(torch.uint8)).view(
+        2, 2, 2, 2, 8, -1
+    )  # scale, sign, even or odd, orientation
+    strongest = features[:, 0].sum((1, 2, 4)).argmax(1)
+    assert strongest.tolist() == [0, 4]
+    assert gabor_filters(3.0).sum((1, 2, 3)).abs().max() < 1e-6
+    assert (
+        gabor_features(torch.full((1, 1, 28, 28), 200, dtype=torch.uint8))[0]
+        .view(2, 32, 7, 7)[:, :, 3, 3]
+        .max()
+        < 1e-3
+    )

@@ -1,0 +1,83 @@
+"""The theory's targets on digits."""
+
+import pandas as pd
+import pytest
+
+from .conftest import TINY, Workflow
+
+THEORY = {
+    **TINY,
+    **{
+        name: {"cells": []}
+        for name in ("table1", "table4", "fig1a", "fig1b", "fig1c", "fig2b", "memorisation")
+    },
+    "datasets": {"digits": {"train_limit": 120, "test_limit": 60}},
+    "expressivity": {"dataset": "digits", "depths": [2, 4], "sizes": [10, 120], "precisions": ["float64"]},
+    "linear_models": {
+        "models": [
+            {
+                "name": "pixels",
+                "dataset": "digits",
+                "preprocessing": "none",
+                "kernel": "gaussian",
+                "gamma": "validated",
+                "gammas": [0.1, 0.3],
+                "penalties": [0],
+            }
+        ],
+        "solver": {"tile": 32},
+        "validation": {"train": 60, "test": 60, "penalties": [0]},
+        "counterexamples": {"models": ["pixels"], "train": 60, "test": 60},
+        "descent": {"dataset": "digits", "images": 20, "epochs": 5},
+    },
+    "ablations": [],
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A workflow that has made all of the theory; the tests below leave its results as they are."""
+    workflow = Workflow(tmp_path_factory.mktemp("theory"), THEORY)
+    workflow.succeed("all")
+    return workflow
+
+
+def test_all_makes_tables_claims_and_a_report_with_them(finished):
+    results = finished.folder / "results"
+    table = pd.read_csv(results / "table3.csv")
+    assert table.preprocessing.tolist() == ["none"] or table.preprocessing.isna().all()
+    assert table.train_error.tolist() == [0]
+    claims = pd.read_csv(results / "claims.csv").set_index("claim")
+    assert claims.verdict["finite_sample_expressivity"] == "supported"
+    assert claims.verdict["mnist_pixels_error"] == "undecided"
+    assert "not run" in claims.reason["mnist_pixels_error"]
+    report = (results / "report.html").read_text()
+    assert "Theorem 1: 2n + d weights fit any labels" in report
+    assert not list((results / "scratch").rglob("*.npy"))
+
+
+def test_finished_theory_has_nothing_to_do(finished):
+    assert finished.plan("all") == {}
+
+
+def test_an_edit_reruns_what_it_touches(finished):
+    descent = {**THEORY["linear_models"]["descent"], "epochs": 6}
+    finished.write_config({**THEORY, "linear_models": {**THEORY["linear_models"], "descent": descent}})
+    jobs = finished.plan("expressivity", "linear_models")
+    finished.write_config(THEORY)
+    assert set(jobs) == {"run_descent", "plot_descent", "linear_models", "total"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gamma": None}, "the kernel 'gaussian' needs a gamma"),
+        ({"preprocessing": "random_convnet"}, "needs filters, for example 32000"),
+        ({"preprocessing": "gabr"}, "did you mean 'gabor'?"),
+        ({"dataset": "mnst"}, "did you mean 'mnist'?"),
+    ],
+)
+def test_wrong_models_say_what_would_be_right(tiny_workflow, change, message):
+    model = THEORY["linear_models"]["models"][0] | change
+    tiny_workflow.write_config({**TINY, "linear_models": {**THEORY["linear_models"], "models": [model]}})
+    assert message in tiny_workflow.fail("-n", "linear_models")

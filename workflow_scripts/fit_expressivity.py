@@ -1,0 +1,116 @@
+"""Build the networks of theorem 1 and corollary 1 for a data set's training images and measure how exactly they fit."""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rethinking import scripts
+from rethinking.corruption import corrupt_labels
+from rethinking.expressivity import (
+    check_distinct,
+    conditioning,
+    construct,
+    draw_direction,
+    error_by_size,
+    first_of_each,
+    flat_pixels,
+    largest_error,
+    project,
+    smallest_eigenvalue,
+)
+from rethinking.files import load_array, read_json, write_json
+from rethinking.streams import stream
+from rethinking.theory_results import provenance
+from rethinking.theory_settings import ExpressivityConfig
+
+
+def main() -> None:
+    """Read the command line and the images, build, evaluate, write the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="the section expressivity as JSON")
+    parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
+    parser.add_argument(
+        "--seed", type=int, required=True, help="of the direction, the order and the random labels"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
+    args = parser.parse_args()
+
+    settings = ExpressivityConfig.model_validate_json(args.settings)
+    torch.set_num_threads(args.threads)
+    manifest = read_json(args.prepared / "manifest.json")
+    dataset, classes = manifest["dataset"], manifest["num_classes"]
+    images = flat_pixels(load_array(args.prepared / "train_images.npy"))
+    labels = np.array(load_array(args.prepared / "train_labels.npy"))
+    if settings.drop_duplicates:
+        kept = first_of_each(images)
+        print(f"{len(images) - len(kept)} images equal an earlier one and are left out", flush=True)
+        images, labels = images[kept], labels[kept]
+    # Some data sets are sorted by class, and the first n images are to be like all.
+    order = stream(args.seed, "order of images", dataset).permutation(len(labels))
+    direction = draw_direction(images.shape[1], args.seed, dataset)
+    projections = project(images, direction)
+    check_distinct(images, projections)
+    drawn = {
+        "true": labels,
+        "random": corrupt_labels(labels, 1.0, classes, args.seed, dataset, "train"),
+    }
+
+    networks = []
+    for name, values in drawn.items():
+        targets = torch.from_numpy(values).double()
+        for depth in settings.depths:
+            started = time.monotonic()
+            network = construct(projections, targets, direction, settings.offset, depth)
+            error, fitted = largest_error(network(images), targets)
+            ordered = torch.sort(projections).values
+            facts = conditioning(ordered, network.thresholds, network.weights)
+            networks.append(
+                {
+                    "labels": name,
+                    "depth": depth,
+                    "n": len(images),
+                    "d": images.shape[1],
+                    "width": network.width,
+                    "parameters": sum(parameter.numel() for parameter in network.parameters()),
+                    "connections": network.connections,
+                    "largest_error": error,
+                    "fitted": fitted,
+                    **facts,
+                    "smallest_eigenvalue": smallest_eigenvalue(ordered, network.thresholds),
+                    "offset": settings.offset,
+                }
+            )
+            print(
+                f"{name} labels, depth {depth}: largest error {error:.2e}, {time.monotonic() - started:.1f} s",
+                flush=True,
+            )
+
+    count = len(labels)
+    sizes = [size for size in settings.sizes if size <= count]
+    targets = torch.from_numpy(drawn["random"][order]).double()
+    precision = error_by_size(
+        projections[torch.from_numpy(order)], targets, direction, sizes, settings.offsets, settings.precisions
+    )
+    record = {
+        "kind": "expressivity",
+        "dataset": dataset,
+        "seed": args.seed,
+        "networks": networks,
+        "precision": [{key: none_if_nan(value) for key, value in row.items()} for row in precision],
+        "data": manifest,
+        "provenance": provenance(settings.model_dump(), args.seed, "cpu", "rethinking.expressivity"),
+    }
+    write_json(args.output, record)
+
+
+def none_if_nan(value: object) -> object:
+    """JSON has no number for what there is none of."""
+    return None if value != value else value
+
+
+if __name__ == "__main__":
+    scripts.run(main)

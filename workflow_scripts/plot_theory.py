@@ -1,0 +1,44 @@
+"""Plot a figure of the paper's theory and write its numbers as CSV."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from rethinking import scripts
+from rethinking.figures import save
+from rethinking.files import write_text
+from rethinking.theory_figures import draw_descent, draw_precision, draw_sensitivity
+from rethinking.theory_results import read_records
+
+
+def main() -> None:
+    """Read the command line and the files, write the figure in each format and its numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--figure", required=True, choices=("precision", "sensitivity", "descent"))
+    parser.add_argument(
+        "--records", nargs="*", default=[], type=Path, help="JSON of expressivity or of descent"
+    )
+    parser.add_argument("--tables", nargs="*", default=[], type=Path, help="CSV of validation or of descent")
+    parser.add_argument(
+        "--models", default="[]", help="for sensitivity: settings of the models as a JSON list"
+    )
+    parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
+    parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
+    args = parser.parse_args()
+
+    records = read_records(args.records)
+    tables = [pd.read_csv(path) for path in args.tables]
+    if args.figure == "precision":
+        figure, numbers = draw_precision(records)
+    elif args.figure == "sensitivity":
+        figure, numbers = draw_sensitivity(tables, json.loads(args.models))
+    else:
+        figure, numbers = draw_descent(tables, records)
+    save(figure, args.images)
+    write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))
+
+
+if __name__ == "__main__":
+    scripts.run(main)

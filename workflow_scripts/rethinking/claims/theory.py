@@ -1,0 +1,356 @@
+"""Claims of sections 4 and 5: 2n + d weights fit any labels, and linear models that fit exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from rethinking import paper
+from rethinking.claims.forms import Claim
+from rethinking.claims.report import Judged, claim_rows, claims_table, summarise
+from rethinking.claims.verdicts import Check, examine
+from rethinking.theory_results import describe, fits
+
+Record = Mapping[str, Any]
+ROOT = "theory"  # stands where other claims have the data set
+PUBLISHED = paper.table3()
+CONVNET = "cifar10/random_convnet_32000/linear"
+PIXELS, GABOR = "mnist/none/gaussian/exact", "mnist/gabor/gaussian/exact"
+
+
+# ---- measures: one number of the records of one seed
+
+
+def value(key: str) -> Callable[[Record], float]:
+    """An entry of a record."""
+    return lambda record: float(record[key])
+
+
+def difference(key: str) -> Callable[[Record, Record], float]:
+    """An entry of the first record minus that of the second."""
+    return lambda record, other: float(record[key] - other[key])
+
+
+def ratio(key: str) -> Callable[[Record, Record], float]:
+    """An entry of the first record divided by that of the second."""
+    return lambda record, other: float(record[key] / other[key])
+
+
+def of_networks(
+    measure: Callable[[Record], float], depth_two: bool, worst: Callable = max
+) -> Callable[[Record], float]:
+    """The worst of the networks of theorem 1 (depth 2), or of those of corollary 1."""
+    return lambda record: float(
+        worst(measure(network) for network in record["networks"] if (network["depth"] == 2) == depth_two)
+    )
+
+
+def more_weights(network: Record) -> float:
+    """Weights beyond 2n + d."""
+    return network["parameters"] - 2 * network["n"] - network["d"]
+
+
+def relative_width(network: Record) -> float:
+    """Width by n / depth."""
+    return network["width"] * network["depth"] / network["n"]
+
+
+def relative_connections(network: Record) -> float:
+    """Connections by n + d."""
+    return network["connections"] / (network["n"] + network["d"])
+
+
+def eigenvalue_ratio(network: Record) -> float:
+    """Smallest eigenvalue by the smallest x - b; the distance from 1."""
+    return abs((network["smallest_eigenvalue"] or float("nan")) / network["smallest_diagonal"] - 1)
+
+
+def least_ratio(key: str) -> Callable[[Record], float]:
+    """The least of the other exact fits' values by that of the fit of minimum norm."""
+    others = ("random_centres", "poisoned")
+    return lambda record: (
+        min(float(record[name][key]) for name in others) / float(record["minimum_norm"][key])
+    )
+
+
+# ---- claims
+
+
+def published_error(
+    name: str, statement: str, cell: str, key: tuple[str, str, bool], tolerance: float, exact: bool
+) -> Claim:
+    """A test error is the paper's."""
+    theirs = PUBLISHED[key]["test_error"]
+    return Claim(
+        name,
+        statement,
+        "section 5, table 3",
+        f"test error {theirs:g} ± {tolerance:g} % (the paper's is {theirs:g})",
+        (
+            Check(
+                "test error",
+                value("test_error"),
+                (cell,),
+                at_least=theirs - tolerance,
+                at_most=theirs + tolerance,
+                exact=exact,
+            ),
+        ),
+    )
+
+
+def published_norm(name: str, statement: str, cell: str, preprocessing: str) -> Claim:
+    """A norm is the paper's to a tenth."""
+    theirs = PUBLISHED["mnist", preprocessing, False]["norm"]
+    return Claim(
+        name,
+        statement,
+        "section 5",
+        f"norm from {0.9 * theirs:g} to {1.1 * theirs:g} (the paper's is about {theirs:g})",
+        (Check("norm", value("norm"), (cell,), at_least=0.9 * theirs, at_most=1.1 * theirs, exact=True),),
+    )
+
+
+EXPRESSIVITY = (
+    Claim(
+        "finite_sample_expressivity",
+        "A two-layer ReLU network with 2n + d weights fits any labels of n images in d dimensions.",
+        "section 4, theorem 1",
+        "true and random labels: 0 weights more than 2n + d, largest error ≤ 0.01 (labels are whole numbers)",
+        (
+            Check(
+                "weights beyond 2n + d",
+                of_networks(more_weights, True),
+                ("expressivity",),
+                at_most=0,
+                exact=True,
+            ),
+            Check(
+                "largest error",
+                of_networks(value("largest_error"), True),
+                ("expressivity",),
+                at_most=0.01,
+                exact=True,
+            ),
+        ),
+    ),
+    Claim(
+        "smallest_eigenvalue",
+        "The triangular matrix has full rank; its smallest eigenvalue is the least distance of a projection from its threshold.",
+        "appendix C, lemma 1",
+        "computed smallest eigenvalue by min(x − b) differs from 1 by ≤ 1e-6; min(x − b) > 0",
+        (
+            Check(
+                "ratio − 1", of_networks(eigenvalue_ratio, True), ("expressivity",), at_most=1e-6, exact=True
+            ),
+            Check(
+                "min(x − b)",
+                of_networks(value("smallest_diagonal"), True, min),
+                ("expressivity",),
+                above=0,
+                exact=True,
+            ),
+        ),
+    ),
+    Claim(
+        "depth_for_width",
+        "Depth k with width O(n / k) and O(n + d) weights does it as well.",
+        "section 4, corollary 1",
+        "all depths: width ≤ 3 n / k, weights ≤ 4 (n + d), largest error ≤ 0.01",
+        (
+            Check(
+                "width k / n", of_networks(relative_width, False), ("expressivity",), at_most=3, exact=True
+            ),
+            Check(
+                "weights / (n + d)",
+                of_networks(relative_connections, False),
+                ("expressivity",),
+                at_most=4,
+                exact=True,
+            ),
+            Check(
+                "largest error",
+                of_networks(value("largest_error"), False),
+                ("expressivity",),
+                at_most=0.01,
+                exact=True,
+            ),
+        ),
+    ),
+)
+LINEAR_MODELS = (
+    Claim(
+        "exact_fit_of_mnist",
+        "A linear model with a kernel fits all training labels of MNIST exactly.",
+        "section 5",
+        "training error 0 %, misfit ‖Y − f(X)‖ / ‖Y‖ ≤ 0.001",
+        (
+            Check("training error", value("train_error"), (PIXELS,), at_most=0, exact=True),
+            Check("misfit", value("misfit"), (PIXELS,), at_most=0.001, exact=True),
+        ),
+    ),
+    published_error(
+        "mnist_pixels_error", "Its test error is 1.2 %.", PIXELS, ("mnist", "none", False), 0.1, True
+    ),
+    published_error(
+        "mnist_gabor_error", "On Gabor features it is 0.6 %.", GABOR, ("mnist", "gabor", False), 0.2, True
+    ),
+    published_error(
+        "cifar10_pixels_error",
+        "On pixels of CIFAR-10 it is 46 %.",
+        "cifar10/none/gaussian/exact",
+        ("cifar10", "none", False),
+        2,
+        True,
+    ),
+    published_error(
+        "cifar10_convnet_error",
+        "On a random convolutional network with 32,000 filters it is 17 %.",
+        f"{CONVNET}/exact",
+        ("cifar10", "random_convnet", False),
+        1,
+        False,
+    ),
+    published_error(
+        "cifar10_convnet_penalty",
+        "An l2 penalty brings it to 15 %.",
+        f"{CONVNET}/penalised",
+        ("cifar10", "random_convnet", True),
+        1,
+        False,
+    ),
+    published_norm(
+        "mnist_pixels_norm", "The minimum norm on the pixels of MNIST is about 220.", PIXELS, "none"
+    ),
+    published_norm("mnist_gabor_norm", "On Gabor features it is about 390.", GABOR, "gabor"),
+    Claim(
+        "norm_does_not_predict",
+        "The norm does not predict the test error: Gabor features halve the error and raise the norm.",
+        "section 5",
+        "MNIST, Gabor by pixels: norm > 1, test error ≤ 2/3",
+        (
+            Check("norm", ratio("norm"), (GABOR, PIXELS), above=1, exact=True),
+            Check("test error", ratio("test_error"), (GABOR, PIXELS), at_most=2 / 3, exact=True),
+        ),
+    ),
+    Claim(
+        "other_exact_fits",
+        "Other exact fits, with centres elsewhere or with random labels forced on the test images, have larger norms and test errors.",
+        "section 5",
+        "least of both by the fit of minimum norm, pixels: norm > 1, test error > 1",
+        (
+            Check("norm", least_ratio("norm"), ("pixels/counterexamples",), above=1),
+            Check("test error", least_ratio("test_error"), ("pixels/counterexamples",), above=1),
+        ),
+    ),
+    Claim(
+        "sgd_finds_minimum_norm",
+        "SGD from zero converges to the exact fit of minimum norm; from elsewhere it does not.",
+        "section 5",
+        "relative distance from X'(XX')⁻¹Y: from zero ≤ 0.01, from a random start ≥ 0.1",
+        (
+            Check("from zero", value("zero_distance"), ("descent",), at_most=0.01),
+            Check("from a random start", value("random_distance"), ("descent",), at_least=0.1),
+        ),
+    ),
+    Claim(
+        "same_curvature",
+        "All exact fits have the same curvature: the Hessian does not depend on w, and is degenerate.",
+        "section 5",
+        "relative difference of its products at different w ≤ 1e-9; rank minus dimension < 0",
+        (
+            Check("difference", value("hessian_difference"), ("descent",), at_most=1e-9, exact=True),
+            Check(
+                "dimension − rank",
+                lambda record: float(record["dimension"] - record["hessian_rank"]),
+                ("descent",),
+                above=0,
+                exact=True,
+            ),
+        ),
+    ),
+    Claim(
+        "linear_kernel_cannot",
+        "The pixels of MNIST as they are have no exact fit: there are fewer than images.",
+        "beyond the paper",
+        "linear kernel: rank ≤ 784, training error > 0 %",
+        (
+            Check("rank", value("rank"), ("mnist/none/linear/exact",), at_most=784, exact=True),
+            Check("training error", value("train_error"), ("mnist/none/linear/exact",), above=0, exact=True),
+        ),
+    ),
+    Claim(
+        "more_filters_help",
+        "With an l2 penalty the error falls with the number of random filters.",
+        "beyond the paper",
+        "test error with 1,000 minus that with 4,000 filters > 0 points",
+        (
+            Check(
+                "1,000 − 4,000 filters",
+                difference("test_error"),
+                (
+                    "cifar10/random_convnet_1000/linear/penalised",
+                    "cifar10/random_convnet_4000/linear/penalised",
+                ),
+                above=0,
+            ),
+        ),
+    ),
+)
+THEORY_CLAIMS: tuple[Claim, ...] = EXPRESSIVITY + LINEAR_MODELS
+
+
+# ---- verdicts
+
+
+def theory_runs(records: Sequence[Record]) -> dict[str, dict[int, Record]]:
+    """Records by what claims call them: name -> seed -> record."""
+    runs: dict[str, dict[int, Record]] = {}
+    for fit in fits(records):
+        filters = f"_{fit['filters']}" if fit["filters"] else ""
+        kind = "penalised" if fit["penalty"] else "exact"
+        name = f"{fit['dataset']}/{fit['preprocessing']}{filters}/{fit['kernel']}/{kind}"
+        runs.setdefault(f"{ROOT}/{name}", {})[fit["seed"]] = fit
+    for record in records:
+        name, found = record["kind"], record
+        if name == "counterexamples":
+            title = "pixels" if record["preprocessing"] == "none" else record["preprocessing"]
+            name, found = (
+                f"{title}/{name}",
+                {fit["fit"]: fit for fit in record["fits"]} | {"data": record["data"]},
+            )
+        elif name == "linear model":
+            continue
+        runs.setdefault(f"{ROOT}/{name}", {})[record["seed"]] = found
+    return runs
+
+
+def judge_theory(records: Sequence[Record]) -> list[Judged]:
+    """The verdicts on all claims of the theory."""
+    runs = theory_runs(records)
+    return [Judged(claim, [examine(check, runs, ROOT) for check in claim.checks]) for claim in THEORY_CLAIMS]
+
+
+def theory_frame(judged: Sequence[Judged], records: Sequence[Record]) -> pd.DataFrame:
+    """Rows as of :func:`rethinking.claims.report.to_frame`."""
+    runs = theory_runs(records)
+    scales = []
+    for each in judged:
+        cells = {f"{ROOT}/{cell}" for check in each.claim.checks for cell in check.cells}
+        found = [record for cell in cells for record in runs.get(cell, {}).values()]
+        data = dict.fromkeys(r["data"] if isinstance(r["data"], str) else describe(r) for r in found)
+        scales.append(" and ".join(data) or "not run")
+    rows = claim_rows(judged, ROOT, scales)
+    return rows.assign(reason=rows.reason.str.replace("not trained:", "not run:"))
+
+
+def theory_markdown(judged: Sequence[Judged], records: Sequence[Record]) -> str:
+    """A table as of :func:`rethinking.claims.report.to_markdown`, for below it."""
+    data = " and ".join(dict.fromkeys(map(describe, records))) or "nothing is run yet"
+    table = claims_table(judged).replace("not trained:", "not run:")
+    return (
+        f"**Sections 4 and 5: {summarise(judged)}**: {data}.\n\n{table}\n\n"
+        "Where nothing is random, the one number decides.\n"
+    )

@@ -1,0 +1,95 @@
+"""Conjugate gradients for several right-hand sides at once, with preconditioners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Approximate solution of A x = b, A times it, and how good it is."""
+
+    x: Tensor
+    product: Tensor
+    residual: float  # |b - A x| / |b|, computed from this product
+    iterations: int
+
+
+def conjugate_gradients(
+    multiply: Callable[[Tensor], Tensor],
+    right_side: Tensor,
+    precondition: Callable[[Tensor], Tensor],
+    tolerance: float,
+    iterations: int,
+    log: Callable[[str], None] = print,
+) -> Solution:
+    """Solve A x = b for a symmetric positive definite A, in float64.
+
+    With a factor of A in a lower precision as preconditioner this is iterative refinement that converges wherever the
+    factor is of any use (a step of plain refinement needs it to be better than that).
+
+    Args:
+        multiply: A times (n, k).
+        right_side: b, float64 (n, k).
+        precondition: about the inverse of A times (n, k); symmetric positive definite.
+        tolerance: stop at |b - A x| <= tolerance |b|.
+        iterations: or after so many steps.
+        log: called with a line per step.
+
+    Returns:
+        The solution with its true residual, for which A is multiplied once more.
+    """
+    size = torch.linalg.vector_norm(right_side)
+    x = torch.zeros_like(right_side)
+    residual = right_side.clone()
+    direction = image = None
+    previous = None
+    step = 0
+    for step in range(1, iterations + 1):
+        corrected = precondition(residual)
+        weight = (residual * corrected).sum(0)
+        direction = corrected if direction is None else corrected + direction * safe_ratio(weight, previous)
+        image = multiply(direction)
+        length = safe_ratio(weight, (direction * image).sum(0))
+        x += direction * length
+        residual -= image * length
+        previous = weight
+        relative = float(torch.linalg.vector_norm(residual) / size)
+        log(f"refinement step {step}: residual {relative:.1e}")
+        if relative <= tolerance:
+            break
+    product = multiply(x)
+    return Solution(x, product, float(torch.linalg.vector_norm(right_side - product) / size), step)
+
+
+def safe_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """Column by column; 0 for a column that is solved exactly."""
+    return torch.where(denominator == 0, 0.0, numerator / torch.where(denominator == 0, 1.0, denominator))
+
+
+def nystrom_preconditioner(columns: Tensor, chosen: Tensor, penalty: float) -> Callable[[Tensor], Tensor]:
+    """About the inverse of K + penalty I from some columns of K: on their span the inverse, elsewhere a multiple of one.
+
+    Args:
+        columns: float64 (n, r), columns of K.
+        chosen: (r,) which ones.
+        penalty: on the diagonal.
+    """
+    core = columns[chosen]
+    shift = torch.finfo(core.dtype).eps * torch.trace(core)
+    core = (core + core.T) / 2
+    core.diagonal().add_(shift)
+    half = torch.linalg.solve_triangular(torch.linalg.cholesky(core), columns.T, upper=False).T
+    vectors, singular, _ = torch.linalg.svd(half, full_matrices=False)
+    values = singular.square()
+    rest = values[-1] + penalty
+
+    def apply(vector: Tensor) -> Tensor:
+        inside = vectors.T @ vector
+        return vector + vectors @ ((rest / (values + penalty) - 1)[:, None] * inside)
+
+    return apply

@@ -1,0 +1,76 @@
+"""Follow SGD on a linear model from zero and from elsewhere towards exact fits, and compare with the minimum norm."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rethinking import scripts
+from rethinking.datasets import stratified_sample
+from rethinking.descent import descend
+from rethinking.files import UserError, load_array, read_json, write_json, write_text
+from rethinking.preprocessing import whiten
+from rethinking.streams import stream
+from rethinking.theory_results import provenance
+from rethinking.theory_settings import DescentConfig
+
+
+def main() -> None:
+    """Read the command line and the images, write distances over steps and the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="the section linear_models.descent as JSON")
+    parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
+    parser.add_argument("--seed", type=int, required=True, help="of images, order and start")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--curve", type=Path, required=True, help="CSV to write")
+    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
+    args = parser.parse_args()
+
+    settings = DescentConfig.model_validate_json(args.settings)
+    torch.set_num_threads(args.threads)
+    manifest = read_json(args.prepared / "manifest.json")
+    labels = np.array(load_array(args.prepared / "train_labels.npy"))
+    test_labels = np.array(load_array(args.prepared / "test_labels.npy"))
+    images = load_array(args.prepared / "train_images.npy")
+    if settings.images > min(len(labels), np.prod(images.shape[1:])):
+        raise UserError(
+            f"linear_models.descent.images is {settings.images:,}; {settings.dataset} has {len(labels):,} images of "
+            f"{np.prod(images.shape[1:]):,} values, take no more than the fewer of both"
+        )
+    chosen = stratified_sample(
+        labels, settings.images, stream(args.seed, "images of descent", settings.dataset)
+    )
+    x, test = (
+        whiten(torch.from_numpy(np.array(some))).flatten(1).double()
+        for some in (images[chosen], load_array(args.prepared / "test_images.npy"))
+    )
+    curve, facts = descend(
+        x,
+        test,
+        labels[chosen],
+        test_labels,
+        manifest["num_classes"],
+        settings.epochs,
+        settings.batch_size,
+        args.seed,
+        settings.dataset,
+        lambda line: print(line, flush=True),
+    )
+    write_text(args.curve, curve.to_csv(index=False, float_format="%.6g"))
+    record = {
+        "kind": "descent",
+        "dataset": settings.dataset,
+        "seed": args.seed,
+        "images": settings.images,
+        **facts,
+        "data": manifest,
+        "provenance": provenance(
+            settings.model_dump(), args.seed, "cpu", "rethinking.descent", "rethinking.preprocessing"
+        ),
+    }
+    write_json(args.output, record)
+
+
+if __name__ == "__main__":
+    scripts.run(main)

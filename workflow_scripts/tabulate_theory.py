@@ -1,0 +1,26 @@
+"""Make a table of the paper's theory from the records of its fits: means over seeds beside the paper's values."""
+
+import argparse
+from pathlib import Path
+
+from rethinking import scripts
+from rethinking.files import write_text
+from rethinking.theory_results import TABLES, read_records
+
+
+def main() -> None:
+    """Read the command line and the records, write the CSV."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", required=True, choices=sorted(TABLES))
+    parser.add_argument("--records", nargs="+", required=True, type=Path, help="JSON of the fits")
+    parser.add_argument("--output", required=True, type=Path, help="CSV to write")
+    args = parser.parse_args()
+
+    make, _ = TABLES[args.table]
+    table = make(read_records(args.records, "seed"))
+    write_text(args.output, table.to_csv(index=False, float_format="%.6g"))
+    print(f"{len(table)} rows from {len(args.records)} records")
+
+
+if __name__ == "__main__":
+    scripts.run(main)
