@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: env demo test lint bench config clean
+.PHONY: env demo test test-slurm lint bench config clean
 
 env: $(VENV)/installed
 
@@ -20,6 +20,10 @@ demo: env
 
 test: env
 	$(BIN)/pytest
+
+# The workflow on a real SLURM cluster that the tests start (Debian: apt-get install slurm-wlm munge), about 8 minutes
+test-slurm: env
+	$(BIN)/pytest tests/slurm
 
 lint: env
 	$(BIN)/ruff check

@@ -21,6 +21,7 @@ rule train_cell:
         cells_per_gpu=CONFIG.hardware.cells_per_gpu,
         checkpoint_seconds=CONFIG.hardware.checkpoint_seconds,
         gpu=int(expects_gpu(CONFIG.hardware.device)),
+        cache=f"--cache {quote(CONFIG.cache_dir)}" if CONFIG.cache_dir else "",
         # For profiles/slurm, which shares out cells to jobs.
         bundle_cost=training_cost,
     params:
@@ -38,5 +39,5 @@ rule train_cell:
         "exec python -m train_cell"
         " --cell {wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
         " --settings {params.settings:q} --prepared {params.prepared:q} --overlay {params.overlay:q} --output {params.folder:q}"
-        " --checkpoint {params.checkpoint:q} --checkpoint-seconds {resources.checkpoint_seconds}"
+        " --checkpoint {params.checkpoint:q} --checkpoint-seconds {resources.checkpoint_seconds} {resources.cache}"
         " --device {resources.device} --cells-per-gpu {resources.cells_per_gpu} --threads {threads} > {log:q} 2>&1"

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from rethinking import scripts
+from rethinking import cell_cache, scripts
 from rethinking.cells import Cell
 from rethinking.checkpoint import Checkpoint, Interrupted
 from rethinking.corruption import load_corrupted
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="file that keeps the state of training"
     )
+    parser.add_argument("--cache", type=Path, help="folder of finished cells that others share")
     parser.add_argument("--checkpoint-seconds", type=float, default=60, help="time between two checkpoints")
     args = parser.parse_args()
 
@@ -78,6 +79,9 @@ def main() -> None:
             return
         # A process that was killed while it wrote the cell has left a part of a file.
         remove_parts(args.output)
+        if args.cache and cell_cache.take(args.cache, identity, args.output, log):
+            checkpoint.delete()
+            return
         try:
             slot = gpu_slot(args.cells_per_gpu, stop_if_asked, log)
             with slot if expects_gpu(args.device) else nullcontext():
@@ -90,6 +94,8 @@ def main() -> None:
             goes_on = f"goes on from {args.checkpoint}" if args.checkpoint.exists() else "begins anew"
             log(f"stopped by {stop}; the next start {goes_on}")
             sys.exit(os.EX_TEMPFAIL)
+        if args.cache:
+            cell_cache.put(args.cache, identity, args.output, log)
         # Where Snakemake died meanwhile, the next one takes these files for incomplete and asks for them again.
         if os.getppid() == parent:
             checkpoint.delete()

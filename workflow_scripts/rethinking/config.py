@@ -290,6 +290,10 @@ class Config(Strict):
         None,
         description="Where prepared and corrupted data sets go; null is results_dir/data. Can be shared.",
     )
+    cache_dir: str | None = Field(
+        None,
+        description="Finished cells are taken from and put into this folder; users and checkouts can share it. null is none.",
+    )
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         description="One network is trained per cell and seed; intervals are over seeds.", min_length=1
     )

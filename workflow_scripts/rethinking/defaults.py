@@ -279,6 +279,7 @@ LINEAR_MODELS = {
 SETTINGS: dict[str, Any] = {
     "results_dir": "results",
     "data_dir": None,
+    "cache_dir": None,
     "seeds": [0, 1, 2],
     "finished_only": False,
     "hardware": {"device": "auto", "cells_per_gpu": 1, "threads": 1, "checkpoint_seconds": 60},

@@ -1,0 +1,146 @@
+"""Bundles of tasks: how they are shared out, what they leave, and a runner that is stopped and started again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rethinking.bundles import Bundle, Task, divide, find_bundles, identity, is_finished, new_folder
+
+RUNNER = Path(__file__).parents[2] / "workflow_scripts" / "run_bundle.py"
+
+
+def tasks(*commands, cost=1.0):
+    return [Task(f"task {number}", command, "", cost) for number, command in enumerate(commands)]
+
+
+def make(folder, *commands, **options):
+    bundle = Bundle(new_folder(folder), tasks(*commands), **options)
+    bundle.write()
+    return bundle
+
+
+def start(bundle):
+    return subprocess.Popen(
+        [sys.executable, RUNNER, bundle.folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def run(bundle):
+    process = start(bundle)
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output
+
+
+def wait_for(path):
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("costs", "most"), [([1] * 10, 4), ([9, 5, 4, 3, 3, 2, 1, 1], 3), ([7], 8), ([1] * 16, 8)]
+)
+def test_shared_out_in_few_groups_of_about_the_same_cost(costs, most):
+    all_tasks = [Task(str(number), "", "", cost) for number, cost in enumerate(costs)]
+    groups = divide(all_tasks, most)
+    assert len(groups) == -(-len(costs) // most)
+    assert sorted(task.name for group in groups for task in group) == sorted(task.name for task in all_tasks)
+    for group in groups:
+        assert 1 <= len(group) <= most
+        assert [task.cost for task in group] == sorted((task.cost for task in group), reverse=True)
+    totals = [sum(task.cost for task in group) for group in groups]
+    assert max(totals) - min(totals) <= max(costs)
+
+
+def test_command_of_a_cell_is_known():
+    command = "exec python -m train_cell --settings '{\"a\": [1, 2]}' --output 'a b' > 'logs/a b.log' 2>&1"
+    arguments = ["--settings", '{"a": [1, 2]}', "--output", "a b"]
+    assert Task("", command, "").cell() == (arguments, "logs/a b.log")
+    for other in ("exec python -m prepare_dataset > log 2>&1", "exec python -m train_cell --a | tee log"):
+        assert Task("", other, "").cell() is None
+
+
+def test_what_became_of_tasks(tmp_path):
+    (tmp_path / "made").touch()
+    bundle = make(tmp_path, "true", "exit 3", f"kill -9 $$; touch {tmp_path}/never")
+    bundle.tasks[0].output = [str(tmp_path / "made")]
+    code, output = run(bundle)
+    assert code == 0, output
+    assert [bundle.status(number) for number in range(3)] == [0, 3, -9]
+    assert is_finished(bundle.tasks[0], bundle, 0)
+    bundle.reported(0)
+    assert not is_finished(bundle.tasks[0], bundle, 0)
+    assert bundle.status(0) == 0
+    bundle.reported(1)
+    bundle.reported(2)
+    bundle.remove()
+    assert find_bundles(tmp_path) == []
+
+
+def test_started_again_it_goes_on_where_it_stood(tmp_path):
+    bundle = make(
+        tmp_path, f"echo a >> {tmp_path}/a", f"touch {tmp_path}/b; sleep 60", f"echo c >> {tmp_path}/c"
+    )
+    process = start(bundle)
+    wait_for(tmp_path / "b")
+    process.kill()
+    process.wait()
+    bundle.tasks[1].command = "true"
+    bundle.write()
+    assert run(bundle)[0] == 0
+    assert (tmp_path / "a").read_text() == "a\n"
+    assert (tmp_path / "c").read_text() == "c\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_signal_ends_the_tasks_and_no_other_begins(tmp_path, number):
+    bundle = make(tmp_path, f"touch {tmp_path}/a; sleep 60", f"touch {tmp_path}/b")
+    process = start(bundle)
+    wait_for(tmp_path / "a")
+    process.send_signal(number)
+    line = ""
+    while "tasks left" not in line:
+        line = process.stdout.readline()
+    assert "2 tasks left" in line
+    # It stays, so that the state of the job is what SLURM makes of it.
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert bundle.status(0) is None
+    assert not (tmp_path / "b").exists()
+
+
+def test_side_by_side(tmp_path):
+    # Each ends only if the other runs at the same time.
+    commands = [
+        f"touch {tmp_path}/{a}; while [ ! -e {tmp_path}/{b} ]; do sleep 0.01; done" for a, b in ("xy", "yx")
+    ]
+    bundle = make(tmp_path, *commands, side_by_side=2)
+    assert run(bundle)[0] == 0
+    assert [bundle.status(number) for number in range(2)] == [0, 0]
+
+
+def test_budget_of_time(tmp_path):
+    """After the first task it is known that the second one would take too long."""
+    bundle = make(tmp_path, "sleep 0.5", "true", minutes=0.01)
+    code, output = run(bundle)
+    assert code == os.EX_TEMPFAIL
+    assert "1 tasks left" in output
+    assert (bundle.status(0), bundle.status(1)) == (0, None)
+
+
+def test_identity_follows_params_and_inputs(tmp_path):
+    file = tmp_path / "a"
+    file.touch()
+    params = {"settings": "{}", "code": "1"}
+    before = identity(params.items(), [str(file)])
+    assert before == identity(reversed(params.items()), [str(file)])
+    assert before != identity((params | {"code": "2"}).items(), [str(file)])
+    os.utime(file, (1, 1))
+    assert before != identity(params.items(), [str(file)])

@@ -1,0 +1,75 @@
+"""Finished cells are shared whole and unchanged, or not at all."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from rethinking.cell_cache import FILES, entry, put, take
+
+IDENTITY = {"cell": "a", "settings": {"epochs": 2}, "code": {"x": "1"}, "data": [{"sha256": "0"}]}
+
+
+@pytest.fixture
+def cell(tmp_path):
+    folder = tmp_path / "cell"
+    folder.mkdir()
+    for number, name in enumerate(FILES):
+        (folder / name).write_bytes(bytes([number]) * 1000)
+    return folder
+
+
+def test_roundtrip(cell, tmp_path):
+    cache, other = tmp_path / "cache", tmp_path / "other"
+    assert not take(cache, IDENTITY, other)
+    put(cache, IDENTITY, cell)
+    lines = []
+    assert take(cache, IDENTITY, other, lines.append)
+    assert "taken from" in lines[0]
+    for name in FILES:
+        assert (other / name).read_bytes() == (cell / name).read_bytes()
+
+
+@pytest.mark.parametrize("key", IDENTITY)
+def test_another_identity_is_another_entry(cell, tmp_path, key):
+    put(tmp_path / "cache", IDENTITY, cell)
+    assert not take(tmp_path / "cache", IDENTITY | {key: "other"}, tmp_path / "other")
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "no checksums"])
+def test_damaged_entry_is_not_used(cell, tmp_path, damage):
+    cache = tmp_path / "cache"
+    put(cache, IDENTITY, cell)
+    file = entry(cache, IDENTITY) / ("checksums.json" if damage == "no checksums" else "weights.safetensors")
+    if damage == "changed":
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    else:
+        file.unlink()
+    lines = []
+    assert not take(cache, IDENTITY, tmp_path / "other", lines.append)
+    assert "is damaged" in lines[0]
+    assert not (tmp_path / "other").exists()
+
+
+def test_many_writers_and_readers_at_once(cell, tmp_path):
+    cache = tmp_path / "cache"
+
+    def work(number):
+        put(cache, IDENTITY, cell)
+        return take(cache, IDENTITY, tmp_path / f"other{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(32)))
+    assert [path.name for path in entry(cache, IDENTITY).parent.iterdir()] == [entry(cache, IDENTITY).name]
+
+
+def test_full_disk_costs_nothing(cell, tmp_path, monkeypatch):
+    def no_space(*_arguments):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", no_space)
+    lines = []
+    put(tmp_path / "cache", IDENTITY, cell, lines.append)
+    assert "No space left" in lines[0]
+    monkeypatch.undo()
+    assert not take(tmp_path / "cache", IDENTITY, tmp_path / "other")
