@@ -104,7 +104,7 @@ if not CONFIG.finished_only:
 rule measure_capacity:
     input:
         summaries=cell_files("capacity", "summary.json"),
-        stability=measured_files(CONFIG.cells("capacity"), "stability.json"),
+        stability=available(measured_files(CONFIG.cells("capacity"), "stability.json")),
     output:
         rademacher=f"{RESULTS}/rademacher.csv",
         stability=f"{RESULTS}/stability.csv",

@@ -39,6 +39,8 @@ if expects_gpu(CONFIG.hardware.device) and "gpu" not in workflow.global_resource
 
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
+# Sections of the configuration that have targets of their own.
+BEYOND = ("capacity", "complexity", "expressivity", "linear_models")
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
 # Where a cell lies among the results. The branch is empty, or 'ablations/<name>/' for a variant of the cell.
 TRAINED = f"{{branch}}cells/{CELL}"
@@ -76,10 +78,24 @@ def available(files):
     return [file for file in files if not CONFIG.finished_only or os.path.exists(file)]
 
 
-def theory(files):
-    """Files of the theory, which has targets of its own: all of them where everything is made, else those that are there."""
+def beyond(files):
+    """Files of what has a target of its own, not part of cifar10: all where everything is made, else those that are there."""
     everything = not workflow.dag_settings.targets or "all" in workflow.dag_settings.targets
     return [file for file in files if os.path.exists(file) or (everything and not CONFIG.finished_only)]
+
+
+def own_cells():
+    """The cells of cifar10."""
+    return CONFIG.cells(*(name for name in CONFIG.results if name not in BEYOND))
+
+
+def shown_files(cells, filename):
+    """That file of cells: of those of cifar10 as available() says, of others as beyond() does."""
+    paths = {cell: f"{RESULTS}/cells/{cell}/{filename}" for cell in cells}
+    own = set(own_cells())
+    return available(paths[cell] for cell in cells if cell in own) + beyond(
+        paths[cell] for cell in cells if cell not in own
+    )
 
 
 def read_cell(wildcards):
@@ -202,7 +218,7 @@ def measured_files(cells, filename):
         "complexity.json": set(CONFIG.cells("complexity")),
         "stability.json": {cell for cell in CONFIG.cells("capacity") if cell.base != cell},
     }
-    return available(f"{RESULTS}/cells/{cell}/{filename}" for cell in cells if cell in measured[filename])
+    return [f"{RESULTS}/cells/{cell}/{filename}" for cell in cells if cell in measured[filename]]
 
 
 def prepared_folder(wildcards):

@@ -30,9 +30,11 @@ def test_cells_share_a_gpu_and_sharing_makes_none_stale(tiny_workflow, monkeypat
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     summaries = [f"results/cells/digits/true_labels/mlp_1x512/{r}/seed0/summary.json" for r in ("none", "wd")]
-    tiny_workflow.write_config({**TINY, "hardware": {"device": "auto", "cells_per_gpu": 2}})
+    # Long enough that the second starts before the first is done.
+    config = {**TINY, "training": {"batch_size": 20, "epochs": 1500}}
+    tiny_workflow.write_config({**config, "hardware": {"device": "auto", "cells_per_gpu": 2}})
     tiny_workflow.succeed(*summaries, "--cores", "2")
     (folder,) = tmp_path.glob("rethinking-gpu-slots-*")
     assert {path.name for path in folder.iterdir()} == {"local-GPU-a-0.lock", "local-GPU-a-1.lock"}
-    tiny_workflow.write_config({**TINY, "hardware": {"device": "auto", "cells_per_gpu": 1}})
+    tiny_workflow.write_config({**config, "hardware": {"device": "auto", "cells_per_gpu": 1}})
     assert tiny_workflow.planned_cells(*summaries) == []

@@ -6,10 +6,14 @@ SEED3 = "results/cells/cifar10/random_labels/mlp_1x512/none/seed3/summary.json"
 
 
 def test_default_trains_each_cell_once(default_workflow):
-    cells = default_workflow.planned_cells("all")
+    cells = default_workflow.planned_cells("cifar10")
     # Table 1 has 19 rows, figure 1a three corruptions more, figures 1b and 1c nine levels of corruption of three
     # networks, table 4 six rows; three seeds.
     assert len(cells) == len(set(cells)) == (19 + 3 + 9 * 3 + 6) * 3
+    # Of each of the five networks: random and true signs on three sizes, replacements of true and random labels.
+    everything = default_workflow.planned_cells("all")
+    assert len(everything) == len(set(everything)) == len(cells) + 5 * (3 * 2 + 2) * 3
+    assert set(cells) < set(everything)
 
 
 def test_default_prepares_and_corrupts_each_data_set_once(default_workflow):
@@ -26,7 +30,7 @@ def test_default_ablations_train_each_variant_and_each_cell_once(default_workflo
 
 
 def test_one_seed(default_workflow):
-    assert default_workflow.plan("all", "--config", "seeds=[0]")["train_cell"] == 55
+    assert default_workflow.plan("cifar10", "--config", "seeds=[0]")["train_cell"] == 55
 
 
 def test_any_cell_can_be_asked_for(default_workflow):
