@@ -7,10 +7,9 @@ import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors.torch import save_file
 
@@ -21,6 +20,9 @@ from rethinking.fingerprint import cell_code, combined
 from rethinking.models import parameter_count
 from rethinking.settings import CellSettings
 from rethinking.training import TrainedCell, percent_equal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MEMORISATION_COLUMNS = ["epoch", "unchanged_accuracy", "changed_accuracy_given", "changed_accuracy_true"]
 LIBRARIES = ("torch", "numpy", "pandas", "safetensors")
@@ -40,6 +42,8 @@ def write_cell(
 
     ``data_manifest`` is that of the prepared data set, ``code`` is from :func:`running_code`.
     """
+    import pandas as pd  # not before training, which then starts the sooner
+
     write_text(folder / "curve.csv", pd.DataFrame(trained.curve).to_csv(index=False))
     write_text(
         folder / "memorisation.csv",
@@ -72,6 +76,8 @@ def summarise(
     cell: Cell, settings: CellSettings, data: CorruptedData, trained: TrainedCell
 ) -> dict[str, Any]:
     """The numbers of summary.json; accuracies in percent, null where the cell diverged."""
+    import pandas as pd
+
     curve = pd.DataFrame(trained.curve)
     epochs = curve[curve.epoch > 0]
     diverged = trained.diverged_at is not None
