@@ -115,6 +115,19 @@ def test_node_vanishes(workflow, cluster, undisturbed):
     cluster.start_node(node)
 
 
+def test_node_cannot_start_jobs(workflow, cluster):
+    """Its disk is full, say: SLURM holds the job, which starts on another node."""
+    spool = cluster.folder / "spool" / "n1"
+    away = spool.rename(spool.with_name("away"))
+    spool.touch()
+    try:
+        assert "could not start" in workflow.succeed("results/data/prepared/digits/manifest.json")
+    finally:
+        spool.unlink()
+        away.rename(spool)
+    assert "on n1" not in workflow.bundle_logs()
+
+
 def test_cancelled_by_hand(workflow, cluster, undisturbed):
     """That uses a retry; without one the cell fails and the next run goes on from its checkpoint."""
     snakemake = start_and_wait(workflow, "--retries", "0")

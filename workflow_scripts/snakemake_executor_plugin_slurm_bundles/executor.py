@@ -63,6 +63,7 @@ class Executor(RemoteExecutor):
         self.earlier = bundles.find_bundles(self.folder)
         self.silent_since: float | None = None
         self.cancelled: set[str] = set()
+        self.launch_failures: dict[str, int] = {}
 
     # ---- from Snakemake
 
@@ -367,8 +368,32 @@ class Executor(RemoteExecutor):
 
     def states(self) -> dict[str, str]:
         """The state of each of this user's jobs that SLURM knows, by name."""
-        lines = run(["squeue", "--me", "--states=all", "--noheader", "--format=%j|%T"]).splitlines()
-        return dict(line.strip().split("|", 1) for line in lines if "|" in line)
+        lines = run(["squeue", "--me", "--states=all", "--noheader", "--format=%j|%T|%A|%r"]).splitlines()
+        known = {}
+        for line in lines:
+            name, state, number, reason = line.strip().split("|", 3)
+            known[name] = state
+            if "launch failed requeued held" in reason.lower() and name in self.members:
+                self.start_elsewhere(name, number)
+        return known
+
+    def start_elsewhere(self, name: str, number: str) -> None:
+        """Let a job go on waiting that SLURM could not start on its node (a full disk, say) and holds since.
+
+        SLURM does not say which node that was, and would take the same one again. It takes the first that is free, so
+        with each failure one more of these is excluded.
+        """
+        self.launch_failures[name] = self.launch_failures.get(name, 0) + 1
+        free = run(["sinfo", "--noheader", "--Node", "--states=idle,mixed", "--format=%N"]).split()
+        excluded = list(dict.fromkeys(free))[: self.launch_failures[name]]
+        if len(excluded) == len(set(free)):
+            excluded = []  # none would be left
+        self.logger.warning(
+            f"SLURM could not start {name} (job {number}) on its node; trying again"
+            + (f" without {', '.join(excluded)}" if excluded else "")
+        )
+        run(["scontrol", "update", f"JobId={number}", f"ExcNodeList={','.join(excluded)}"])
+        run(["scontrol", "release", number])
 
     def scancel(self, names: Iterable[str]) -> None:
         """Cancel jobs by their names."""
@@ -407,6 +432,6 @@ def run(command: list[str], stdin: str | None = None) -> str:
             "communication",
             "temporarily",
         )
-        if command[0] == "squeue" or any(word in error.stderr.lower() for word in temporary):
+        if command[0] in ("squeue", "scontrol") or any(word in error.stderr.lower() for word in temporary):
             raise Unreachable(error.stderr.strip()) from error
         raise
