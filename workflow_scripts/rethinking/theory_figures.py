@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,7 +98,10 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     penalties = line_styles(sorted({penalty for table in tables for penalty in table.penalty}))
     for axes, table, model in zip(panels, tables, models, strict=False):
         title = f"{DATASET_TITLES[model['dataset']]}, {preprocessing_title(pd.Series(model))}"
-        axes.set_title(f"{title}\n{model['kernel'].capitalize()} kernel", fontsize="small")
+        axes.set_title(
+            f"{textwrap.fill(title, 22, break_on_hyphens=False)}\n{model['kernel'].capitalize()} kernel",
+            fontsize="small",
+        )
         if table.gamma.notna().any():
             for penalty, some in table.groupby("penalty"):
                 colour, marker = penalties[penalty]
