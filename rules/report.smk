@@ -15,9 +15,8 @@ if CONFIG.ablations and os.path.exists(f"{RESULTS}/ablations.md"):
     ABLATED_CELLS += [f"ablations/{name}/cells/{cell.name}" for name, cell in CONFIG.variants()]
 REPORTED = [each for each in wanted(REPORTED_SECTIONS) if each.name != "sizes" or "sizes" in TABLES]
 REPORTED = [each for each in REPORTED if CAPACITY_TABLES.get(each.name, True)]
-if (
-    EXPRESSIVITY_FILES + LINEAR_MODEL_FILES and not REPORTED_SECTIONS
-):  # claims are shown with the theory alone, too
+THEORY_FILES = EXPRESSIVITY_FILES + LINEAR_MODEL_FILES
+if THEORY_FILES and not REPORTED_SECTIONS:  # claims are shown with the theory alone, too
     REPORTED += [each for each in wanted(["expressivity"]) if each.kind == "claims"]
 # What has a target of its own is in the report once it is made.
 REPORTED_BEYOND = [
@@ -26,7 +25,7 @@ REPORTED_BEYOND = [
 REPORTED_BEYOND += [
     file
     for each in wanted(["expressivity", "linear_models"])
-    if (file := f"{RESULTS}/{each.filename}") in EXPRESSIVITY_FILES + LINEAR_MODEL_FILES
+    if (file := f"{RESULTS}/{each.filename}") in THEORY_FILES
 ]
 REPORTED_OWN = [file for each in REPORTED if (file := f"{RESULTS}/{each.filename}") not in REPORTED_BEYOND]
 

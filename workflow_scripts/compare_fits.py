@@ -70,7 +70,7 @@ def main() -> None:
         gamma,
         args.seed,
         model.dataset,
-        lambda line: print(line, flush=True),
+        scripts.log,
     )
     record = {
         "kind": "counterexamples",

@@ -21,6 +21,7 @@ from rethinking.files import atomic_path, load_array, read_json, write_json
 from rethinking.fingerprint import fingerprint
 from rethinking.hardware import choose_device
 from rethinking.linear_models import best_setting, fit
+from rethinking.scripts import log
 from rethinking.theory_results import provenance
 from rethinking.theory_settings import LinearModelConfig, SolverConfig
 
@@ -117,11 +118,6 @@ def main() -> None:
 def digest(*parts: object) -> str:
     """A short name for some values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def log(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

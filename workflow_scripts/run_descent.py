@@ -55,7 +55,7 @@ def main() -> None:
         settings.batch_size,
         args.seed,
         settings.dataset,
-        lambda line: print(line, flush=True),
+        scripts.log,
     )
     write_text(args.curve, curve.to_csv(index=False, float_format="%.6g"))
     record = {

@@ -27,6 +27,7 @@ from rethinking.files import read_json, remove_parts
 from rethinking.gpu_slots import gpu_slot
 from rethinking.hardware import choose_device, expects_gpu
 from rethinking.results import running_code, write_cell
+from rethinking.scripts import log
 from rethinking.settings import CellSettings
 from rethinking.training import train_cell
 
@@ -115,11 +116,6 @@ def finished(
         code["code_fingerprint"],
         data_manifest,
     )
-
-
-def log(line: str) -> None:
-    """Print a line of the cell's log at once."""
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from rethinking import scripts
 from rethinking.features import make_features
 from rethinking.files import load_array, read_json, write_text
 from rethinking.linear_models import validate, validation_split
+from rethinking.scripts import log
 from rethinking.tables import describe_data
 from rethinking.theory_settings import LinearModelConfig, ValidationConfig
 
@@ -63,11 +64,6 @@ def main() -> None:
     table["images"], table["validation_images"] = len(fitted), len(others)
     table["data"] = describe_data({"data": manifest})
     write_text(args.output, table.to_csv(index=False))
-
-
-def log(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the workflow's scripts share: how options reach them, and how they end when the input is wrong."""
+"""What the workflow's scripts share: how options reach them, how they log, and how they end when the input is wrong."""
 
 import shlex
 import sys
@@ -21,3 +21,8 @@ def options(**values: object) -> str:
     return shlex.join(
         f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None
     )
+
+
+def log(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)

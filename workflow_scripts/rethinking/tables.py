@@ -15,8 +15,7 @@ from rethinking.statistics import mean_interval
 from rethinking.titles import DATASET_TITLES
 
 # Nullable integers, as a row without results has neither parameters nor epochs.
-# Table 1:
-COLUMNS = {
+_SHARED_COLUMNS = {
     "model": "str",
     "corruption": "str",
     "regularisers": "str",
@@ -26,6 +25,9 @@ COLUMNS = {
     "diverged_at": "str",
     "train_accuracy": "float64",
     "train_accuracy_ci": "float64",
+}
+# Table 1:
+COLUMNS = _SHARED_COLUMNS | {
     "paper_train_accuracy": "float64",
     "test_accuracy": "float64",
     "test_accuracy_ci": "float64",
@@ -36,16 +38,7 @@ COLUMNS = {
     "dataset": "str",
     "data": "str",
 }
-TABLE4_COLUMNS = {
-    "model": "str",
-    "corruption": "str",
-    "regularisers": "str",
-    "parameters": "Int64",
-    "seeds": "Int64",
-    "diverged": "Int64",
-    "diverged_at": "str",
-    "train_accuracy": "float64",
-    "train_accuracy_ci": "float64",
+TABLE4_COLUMNS = _SHARED_COLUMNS | {
     "train_accuracy_online": "float64",
     "train_accuracy_online_ci": "float64",
     "paper_train_accuracy": "float64",

@@ -61,7 +61,7 @@ class Executor(RemoteExecutor):
         self.bundles: dict[str, Bundle] = {}
         self.missing_since: dict[str, float] = {}
         self.earlier = bundles.find_bundles(self.folder)
-        self.silent_since: float | None = None
+        self.silent = False  # SLURM, at the last look
         self.cancelled: set[str] = set()
         self.launch_failures: dict[str, int] = {}
 
@@ -172,12 +172,12 @@ class Executor(RemoteExecutor):
         self.gather()
         try:
             states = self.states() if self.members else {}
-            if self.silent_since is not None:
+            if self.silent:
                 self.logger.info("SLURM answers again")
-            self.silent_since = None
+            self.silent = False
         except Unreachable as error:
-            if self.silent_since is None:
-                self.silent_since = time.monotonic()
+            if not self.silent:
+                self.silent = True
                 self.logger.warning(
                     f"SLURM does not answer ({error}); jobs that run go on, asking again every "
                     f"{self.settings.poll_seconds} s"
@@ -323,23 +323,21 @@ class Executor(RemoteExecutor):
         """Put the jobs that a SLURM job left undone into a new one, as long as they come on; others are over."""
         members = self.members.pop(bundle.name)
         began = self.submitted.get(bundle.name, 0.0)
-        anything = any(bundle.status(n) is not None for n in range(len(bundle.tasks)))
-        again, over = [], []
-        for number, info in members.items():
-            task = bundle.tasks[number]
-            # Tasks behind one that came on had no turn yet.
-            if state in INTERRUPTED and (
-                anything or any(bundles.came_on(bundle.tasks[other], began) for other in members)
-            ):
-                again.append((info, task))
-            else:
-                over.append((info, f"SLURM ended {bundle.name} ({state}; log: {bundle.log}). "))
-        if again:
+        over: list[tuple[SubmittedJobInfo, str | None]] = []
+        # Tasks behind one that ended or came on had no turn yet.
+        if state in INTERRUPTED and (
+            any(bundle.status(number) is not None for number in range(len(bundle.tasks)))
+            or any(bundles.came_on(bundle.tasks[number], began) for number in members)
+        ):
+            again = [(info, bundle.tasks[number]) for number, info in members.items()]
             new = self.new_bundle(again)
             self.logger.info(
                 f"SLURM ended {bundle.name} ({state}) with {len(again)} of {len(bundle.tasks)} cells to do; they "
                 f"go on from their checkpoints as {new.name}"
             )
+        else:
+            failed = f"SLURM ended {bundle.name} ({state}; log: {bundle.log}). "
+            over = [(info, failed) for info in members.values()]
         self.remove(bundle)
         return over
 
