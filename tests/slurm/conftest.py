@@ -1,17 +1,16 @@
 """A cluster for all tests of this folder, and the workflow on it."""
 
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
 from tests.workflow.conftest import TINY, Workflow
 
-from .cluster import Cluster, missing_programs
+from .cluster import Cluster, missing_programs, wait_for
 
 LONG = "digits/random_labels/mlp_1x512/none"  # trained for several seconds, with a checkpoint each second
 CONFIG = TINY | {
@@ -88,18 +87,13 @@ class ClusterWorkflow(Workflow):
 
 @pytest.fixture
 def workflow(cluster, tmp_path):
-    """The workflow on the cluster, which is empty again afterwards."""
+    """The workflow on the cluster, which is empty before and afterwards."""
     workflow = ClusterWorkflow(tmp_path, CONFIG, cluster)
     yield workflow
-    cluster.run("scancel", "--me", check=False)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_running(request):
-    """A test that fails half-way leaves no snakemake behind."""
-    import psutil
-
-    yield
+    # A test that fails half-way leaves no snakemake behind.
     for process in psutil.Process().children(recursive=True):
         if "snakemake" in " ".join(process.cmdline()):
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
+    cluster.run("scancel", "--me", check=False)
+    # A job that is through may stay in the queue for seconds while its node tidies up.
+    wait_for(lambda: not workflow.jobs())

@@ -60,8 +60,9 @@ def assert_undisturbed(workflow, before, undisturbed):
 
 
 def only_job(workflow):
-    """Number, node and processes of the job that trains."""
-    ((number, (_, node, _)),) = workflow.jobs().items()
+    """Number and node of the job that trains; the queue may also hold one that is through and tidied up."""
+    ((number, node),) = re.findall(r"SLURM job (\d+) on (n\d)", workflow.log())
+    assert number in workflow.jobs()
     return number, node
 
 
@@ -154,7 +155,8 @@ def test_training_is_killed(workflow, cluster, undisturbed):
 def test_job_step_is_killed(workflow, cluster, undisturbed):
     """What looks after the job for SLURM dies; the cell ends all the same and SLURM's job does not stay behind."""
     snakemake = start_and_wait(workflow, "--retries", "0")
-    (keeper,) = [keeper for node in cluster.nodes for keeper in cluster.keepers(node)]
+    number, node = only_job(workflow)
+    (keeper,) = [keeper for keeper in cluster.keepers(node) if f"[{number}." in " ".join(keeper.cmdline())]
     keeper.kill()
     finish(snakemake)
     folder = workflow.results / f"cells/{LONG}/seed0"
