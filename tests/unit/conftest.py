@@ -2,7 +2,8 @@
 
 import pytest
 
-from rethinking.corruption import load_corrupted, write_corrupted_labels
+from rethinking.corruption.labels import write_corrupted_labels
+from rethinking.corruption.loading import load_corrupted
 
 
 @pytest.fixture(scope="session")

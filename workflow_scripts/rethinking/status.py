@@ -112,7 +112,7 @@ def cell_status(config: Config, cell: Cell, prepared: Prepared, variant: str | N
     def changes(found: Mapping[str, Any], code: Mapping[str, str], data: Mapping[str, Any]) -> list[str]:
         return [
             *value_changes("", found, settings),
-            *code_changes(code, cell_code(cell.model)),
+            *code_changes(code, cell_code(cell.model, cell.corruption)),
             *data_changes(cell.dataset, data, dataset, prepared.manifest),
         ]
 
