@@ -18,9 +18,10 @@ from typing import Any, Literal
 from safetensors import SafetensorError, safe_open
 
 from rethinking.cells import Cell, sample_size
-from rethinking.config import Config, DatasetConfig
+from rethinking.config import Config
 from rethinking.files import UserError, read_json
 from rethinking.fingerprint import cell_code, data_code
+from rethinking.training_settings import DatasetConfig
 
 FILES = ("curve.csv", "memorisation.csv", "weights.safetensors", "predictions.npz", "summary.json")
 # Anything that a damaged file or one of an older version can raise while it is read.
