@@ -34,7 +34,7 @@ rule draw_sample:
     params:
         prepared=subpath(input.manifest, parent=True),
         folder=subpath(output.manifest, parent=True),
-        code=fingerprint("rethinking.samples"),
+        code=fingerprint("rethinking.corruption.signs"),
     message:
         "Drawing {wildcards.n} training images of {wildcards.dataset}"
     shell:
@@ -53,10 +53,6 @@ use rule corrupt_labels as draw_signs with:
         manifest=f"{CORRUPTED}/manifest.json",
     wildcard_constraints:
         corruption="(true|random)_signs_n[1-9][0-9]*",
-    params:
-        prepared=subpath(input.manifest, parent=True),
-        overlay=subpath(output.manifest, parent=True),
-        code=fingerprint("rethinking.samples"),
 
 
 use rule corrupt_labels as replace_example with:
@@ -68,10 +64,6 @@ use rule corrupt_labels as replace_example with:
         manifest=f"{CORRUPTED}/manifest.json",
     wildcard_constraints:
         corruption="(true|random)_labels_replaced[0-9]+",
-    params:
-        prepared=subpath(input.manifest, parent=True),
-        overlay=subpath(output.manifest, parent=True),
-        code=fingerprint("rethinking.samples"),
     message:
         "Replacing an example of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"
 
@@ -93,7 +85,9 @@ if not CONFIG.finished_only:
             after=lambda wildcards, input: os.path.dirname(input.after[0]),
             prepared=lambda wildcards, input: os.path.dirname(input.images[0]),
             overlay=lambda wildcards, input: os.path.dirname(input.labels[0]),
-            code=fingerprint("rethinking.stability", "rethinking.samples", "rethinking.batches"),
+            code=fingerprint(
+                "rethinking.stability", "rethinking.corruption.replacements", "rethinking.batches"
+            ),
         message:
             "Measuring the stability of {wildcards.branch}{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
         shell:

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, SCRIPTS)
 
-from rethinking.cells import PIXEL_CORRUPTIONS, Cell, replaced_example, sample_size
+from rethinking.cells import PIXEL_CORRUPTIONS, Cell, corruption_kind, replaced_example, sample_size
 from rethinking.config import load_config
 from rethinking.files import UserError
 from rethinking.fingerprint import cell_fingerprint, fingerprint

@@ -16,7 +16,7 @@ rule corrupt_labels:
     params:
         prepared=subpath(input.manifest, parent=True),
         overlay=subpath(output.manifest, parent=True),
-        code=fingerprint("rethinking.corruption"),
+        code=lambda wildcards: fingerprint(f"rethinking.corruption.{corruption_kind(wildcards.corruption)}"),
     message:
         "Corrupting labels of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"
     shell:

@@ -37,7 +37,7 @@ if not CONFIG.finished_only and EXPRESSIVITY.dataset:
         params:
             prepared=subpath(input.manifest, parent=True),
             settings=EXPRESSIVITY.model_dump_json(),
-            code=fingerprint("rethinking.expressivity", "rethinking.corruption"),
+            code=fingerprint("rethinking.expressivity", "rethinking.corruption.labels"),
         message:
             "Building networks that fit all labels of {EXPRESSIVITY.dataset}, seed {wildcards.seed}"
         shell:

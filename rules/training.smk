@@ -32,7 +32,7 @@ rule train_cell:
         # Not declared as output: it has to outlive a job that fails.
         checkpoint=f"{RESULTS}/checkpoints/{{branch}}{CELL}.safetensors",
         # For Snakemake alone: train_cell looks itself at the code that it runs.
-        code=lambda wildcards: cell_fingerprint(wildcards.model),
+        code=lambda wildcards: cell_fingerprint(wildcards.model, wildcards.corruption),
     message:
         "Training {wildcards.branch}{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
     shell:

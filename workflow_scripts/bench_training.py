@@ -32,7 +32,7 @@ from rethinking.baseline import (
 )
 from rethinking.cells import Cell
 from rethinking.config import load_config
-from rethinking.corruption import CorruptedData
+from rethinking.corruption.loading import CorruptedData
 from rethinking.defaults import default_values
 from rethinking.files import UserError, write_text
 from rethinking.hardware import choose_device

@@ -4,9 +4,18 @@ import argparse
 from pathlib import Path
 
 from rethinking import scripts
-from rethinking.cells import PIXEL_CORRUPTIONS, replaced_example, sample_size
-from rethinking.corruption import write_corrupted_images, write_corrupted_labels
-from rethinking.samples import write_replacement, write_signs
+from rethinking.cells import corruption_kind
+from rethinking.corruption.labels import write_corrupted_labels
+from rethinking.corruption.pixels import write_corrupted_images
+from rethinking.corruption.replacements import write_replacement
+from rethinking.corruption.signs import write_signs
+
+WRITERS = {
+    "labels": write_corrupted_labels,
+    "pixels": write_corrupted_images,
+    "signs": write_signs,
+    "replacements": write_replacement,
+}
 
 
 def main() -> None:
@@ -21,14 +30,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the overlay")
     args = parser.parse_args()
 
-    if args.corruption in PIXEL_CORRUPTIONS:
-        write = write_corrupted_images
-    elif sample_size(args.corruption) is not None:
-        write = write_signs
-    elif replaced_example(args.corruption) is not None:
-        write = write_replacement
-    else:
-        write = write_corrupted_labels
+    write = WRITERS[corruption_kind(args.corruption)]
     manifest = write(args.prepared, args.output, args.corruption, args.dataset, args.seed)
     for key, value in manifest.items():
         print(f"{key}: {value}")

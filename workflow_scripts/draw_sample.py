@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from rethinking import scripts
-from rethinking.samples import write_sample
+from rethinking.corruption.signs import write_sample
 
 
 def main() -> None:

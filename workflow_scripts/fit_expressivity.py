@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from rethinking import scripts
-from rethinking.corruption import corrupt_labels
+from rethinking.corruption.labels import corrupt_labels
 from rethinking.expressivity import (
     check_distinct,
     conditioning,

@@ -3,7 +3,6 @@
 Features and the factor's tiles lie in a scratch folder until it is done; started again, it goes on from what is there.
 """
 
-import argparse
 import fcntl
 import hashlib
 import json
@@ -16,41 +15,33 @@ import pandas as pd
 import torch
 
 from rethinking import scripts
-from rethinking.features import make_features
-from rethinking.files import atomic_path, load_array, read_json, write_json
+from rethinking.files import atomic_path, write_json
 from rethinking.fingerprint import fingerprint
 from rethinking.hardware import choose_device
+from rethinking.linear_model_inputs import argument_parser, model_features, read_model, read_split
 from rethinking.linear_models import best_setting, fit
 from rethinking.scripts import log
 from rethinking.theory_results import provenance
-from rethinking.theory_settings import LinearModelConfig, SolverConfig
+from rethinking.theory_settings import SolverConfig
 
 
 def main() -> None:
     """Read the command line and the images, fit, write the record and the outputs on the test images."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, help="its settings as JSON")
+    parser = argument_parser(__doc__, "of random features", "folder for summary.json and outputs.npz")
     parser.add_argument("--solver", required=True, help="the section linear_models.solver as JSON")
-    parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
     parser.add_argument(
         "--validation", type=Path, help="CSV of errors on the validation part, to choose from"
     )
-    parser.add_argument("--seed", type=int, required=True, help="of random features")
     parser.add_argument(
         "--scratch", type=Path, required=True, help="folder for what a killed run goes on from"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--output", type=Path, required=True, help="folder for summary.json and outputs.npz")
     args = parser.parse_args()
 
-    model = LinearModelConfig.model_validate_json(args.model)
+    model, manifest = read_model(args)
     solver = SolverConfig.model_validate_json(args.solver)
-    torch.set_num_threads(args.threads)
     device = choose_device(args.device)
-    manifest = read_json(args.prepared / "manifest.json")
-    arrays = [load_array(args.prepared / f"{split}_images.npy") for split in ("train", "test")]
-    labels = [np.array(load_array(args.prepared / f"{split}_labels.npy")) for split in ("train", "test")]
+    arrays, labels = zip(*(read_split(args.prepared, split) for split in ("train", "test")), strict=True)
     scanned = pd.read_csv(args.validation) if args.validation else pd.DataFrame()
 
     # Only what was computed from the same settings, data and code is gone on from.
@@ -64,16 +55,7 @@ def main() -> None:
         for other in args.scratch.iterdir():
             if other.is_dir() and other != folder:
                 shutil.rmtree(other)
-        train, test = make_features(
-            model.preprocessing,
-            *arrays,
-            folder / "features",
-            device,
-            filters=model.filters,
-            seed=args.seed,
-            dataset=model.dataset,
-            log=log,
-        )
+        train, test = model_features(model, *arrays, folder / "features", args.seed, device)
         fits, outputs = [], []
         for (gamma, penalty), given in zip(wanted, model.penalties, strict=True):
             started = time.monotonic()

@@ -13,7 +13,7 @@ from rethinking.batches import to_inputs
 from rethinking.cells import Cell
 from rethinking.complexity import measure_complexity
 from rethinking.complexity_measures import MEASURES
-from rethinking.corruption import load_corrupted
+from rethinking.corruption.loading import load_corrupted
 from rethinking.files import write_json
 from rethinking.gpu_slots import gpu_slot
 from rethinking.hardware import choose_device, expects_gpu

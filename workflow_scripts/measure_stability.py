@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from rethinking import scripts
 from rethinking.batches import to_inputs
 from rethinking.cells import Cell, replaced_example
+from rethinking.corruption.replacements import exchanged
 from rethinking.files import load_array, write_json
 from rethinking.models import build_model
-from rethinking.samples import exchanged
 from rethinking.stability import MEASURED, loss_changes
 from rethinking.tables import read_summary
 

@@ -22,7 +22,7 @@ import torch
 from rethinking import cell_cache, scripts
 from rethinking.cells import Cell
 from rethinking.checkpoint import Checkpoint, Interrupted
-from rethinking.corruption import load_corrupted
+from rethinking.corruption.loading import load_corrupted
 from rethinking.files import read_json, remove_parts
 from rethinking.gpu_slots import gpu_slot
 from rethinking.hardware import choose_device, expects_gpu
@@ -54,7 +54,7 @@ def main() -> None:
     args = parser.parse_args()
 
     cell = Cell.parse(args.cell)
-    code = running_code(cell.model)
+    code = running_code(cell)
     settings = CellSettings.model_validate_json(args.settings)
     torch.set_num_threads(args.threads)
 

@@ -2,7 +2,10 @@
 
 import pytest
 
-from rethinking.corruption import load_corrupted, write_corrupted_labels
+from rethinking.corruption.labels import write_corrupted_labels
+from rethinking.corruption.loading import load_corrupted
+
+from .image_files import write_image
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +14,14 @@ def data(prepared, tmp_path_factory):
     overlay = tmp_path_factory.mktemp("overlay")
     write_corrupted_labels(prepared, overlay, "labels_p0.5", "cifar10", seed=0)
     return load_corrupted(prepared, overlay)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder of 2 x 3 training and 2 x 1 test images, 5 wide and 4 high."""
+    folder = tmp_path / "images"
+    for index, label in enumerate(("dog", "cat")):
+        for i in range(3):
+            write_image(folder / "train" / label / f"{i}.png", 10 * index + i)
+        write_image(folder / "test" / label / "0.JPEG", 10 * index + 9)
+    return folder

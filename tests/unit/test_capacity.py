@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from rethinking.cells import Cell, replaced_example, sample_size
-from rethinking.config import CapacityConfig, OverrideConfig
 from rethinking.files import UserError
 from rethinking.rademacher import massart_bound, rademacher_table, vc_order
+from rethinking.result_settings import CapacityConfig
 from rethinking.stability import loss_changes, stability_table
 from rethinking.statistics import mean_interval
+from rethinking.training_settings import OverrideConfig
 
 from ..summaries import SUMMARY
 

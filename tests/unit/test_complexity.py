@@ -101,10 +101,10 @@ def test_path_norm_is_the_sum_over_all_paths():
     for c, b, a, x in itertools.product(range(2), range(2), range(4), range(3)):
         total += (third.weight[c, b] * second.weight[b, a] * first.weight[a, x]).item() ** 2
     for c, b, a in itertools.product(range(2), range(2), range(4)):
-        total += float(third.weight[c, b] * second.weight[b, a] * first.bias[a]) ** 2
+        total += (third.weight[c, b] * second.weight[b, a] * first.bias[a]).item() ** 2
     for c, b in itertools.product(range(2), range(2)):
-        total += float(third.weight[c, b] * second.bias[b]) ** 2
-    total += float(third.bias.square().sum())
+        total += (third.weight[c, b] * second.bias[b]).item() ** 2
+    total += third.bias.square().sum().item()
     assert norms.path_norm(model, torch.rand(1, 1, 1, 3)) == pytest.approx(math.log10(total) / 2)
 
 
@@ -163,7 +163,7 @@ def test_fisher_rao_is_the_derivative_along_the_weights():
         loss = nn.functional.cross_entropy(model(image[None]), label[None])
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         products = [(g * w).sum() for g, w in zip(gradients, model.parameters(), strict=True)]
-        squares.append(float(sum(products)) ** 2)
+        squares.append(sum(products).item() ** 2)
     found = fisher_rao(model(images).detach(), labels, 3)
     assert found == pytest.approx(math.sqrt(np.mean(squares)))
 

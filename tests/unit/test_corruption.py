@@ -16,18 +16,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rethinking import corruption
+import rethinking
 from rethinking.cells import PIXEL_CORRUPTIONS
-from rethinking.corruption import (
-    corrupt_labels,
-    load_corrupted,
-    moments,
-    write_corrupted_images,
-    write_corrupted_labels,
-)
+from rethinking.corruption import pixels as pixel_draws
+from rethinking.corruption.labels import corrupt_labels, write_corrupted_labels
+from rethinking.corruption.loading import load_corrupted
+from rethinking.corruption.pixels import moments, write_corrupted_images
 from rethinking.files import UserError, load_array, read_json, save_array
 
-SCRIPTS = Path(corruption.__file__).parents[1]
+SCRIPTS = Path(rethinking.__file__).parents[1]
 RARE = 1e-4
 N, K = 50_000, 10
 TENTHS = [tenth / 10 for tenth in range(11)]
@@ -235,7 +232,7 @@ def test_pixel_draws_are_independent(prepared, tmp_path, images, name):
 
 @pytest.mark.parametrize("name", PIXEL_CORRUPTIONS)
 def test_numbers_do_not_depend_on_the_block_size(prepared, tmp_path, images, monkeypatch, name):
-    monkeypatch.setattr(corruption, "BLOCK", 7)
+    monkeypatch.setattr(pixel_draws, "BLOCK", 7)
     manifest = write_corrupted_images(prepared, tmp_path, name, "cifar10", seed=0)
     # The blocks of a sum add up in another order.
     assert manifest.pop("variance", None) == pytest.approx(images[name, "train"][2].get("variance"))
@@ -267,7 +264,7 @@ def test_draws_are_the_same_in_another_process(prepared, tmp_path, images, name)
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_moments(monkeypatch, dtype):
-    monkeypatch.setattr(corruption, "BLOCK", 7)  # 30 images: the last block is smaller
+    monkeypatch.setattr(pixel_draws, "BLOCK", 7)  # 30 images: the last block is smaller
     values = np.random.default_rng(0).integers(0, 256, (30, 3, 5, 4)).astype(dtype)
     values[:10] //= 2
     mean, variance = moments(values)

@@ -33,12 +33,18 @@ def edit(library, name, old, new):
 
 def stale_after(library, name, old, new):
     """Models whose cells an edit makes stale."""
-    before = {model: cell_fingerprint(model) for model in MODELS}
+    before = {model: cell_fingerprint(model, "true_labels") for model in MODELS}
     edit(library, name, old, new)
     forget()
-    return {model for model in MODELS if cell_fingerprint(model) != before[model]}
+    return {model for model in MODELS if cell_fingerprint(model, "true_labels") != before[model]}
 
 
+CORRUPTIONS = {
+    "labels": "labels_p0.5",
+    "pixels": "gaussian",
+    "signs": "random_signs_n500",
+    "replacements": "true_labels_replaced0",
+}
 INCEPTIONS = {"inception", "inception_no_bn"}
 MLPS = {"mlp_3x512", "mlp_1x512"}
 
@@ -71,6 +77,25 @@ def test_an_edit_makes_the_cells_stale_that_it_concerns(library, name, old, new,
     assert stale_after(library, name, old, new) == stale
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stale"),
+    [
+        # A replaced example takes its label from the draws of labels.
+        ("labels", "thresholds < p", "thresholds <= p", {"labels", "replacements"}),
+        ("pixels", "standard_normal", "standard_cauchy", {"pixels"}),
+        ("signs", "integers(2", "integers(1, 2", {"signs"}),
+        ("replacements", "replaced example", "other example", {"replacements"}),
+        ("loading", "train_labels=np.array(", "train_labels=np.asarray(", set(CORRUPTIONS)),
+    ],
+)
+def test_draws_make_the_cells_stale_whose_corruption_they_are(library, name, old, new, stale):
+    before = {kind: cell_fingerprint("mlp_1x512", corruption) for kind, corruption in CORRUPTIONS.items()}
+    edit(library, f"corruption/{name}.py", old, new)
+    forget()
+    after = {kind: cell_fingerprint("mlp_1x512", corruption) for kind, corruption in CORRUPTIONS.items()}
+    assert {kind for kind in CORRUPTIONS if after[kind] != before[kind]} == stale
+
+
 def test_rules_have_fingerprints_of_their_own(library):
     before = fingerprint("rethinking.figures"), fingerprint("rethinking.readers")
     edit(library, "figures.py", "200", "300")
@@ -80,17 +105,18 @@ def test_rules_have_fingerprints_of_their_own(library):
 
 
 def test_code_of_a_cell_names_the_module_that_was_edited(library):
-    before = cell_code("inception")
-    assert {"rethinking.training", "rethinking.models.inception", "rethinking.corruption"} <= before.keys()
+    before = cell_code("inception", "gaussian")
+    expected = {"training", "models.inception", "corruption.loading", "corruption.pixels"}
+    assert {f"rethinking.{name}" for name in expected} <= before.keys()
     assert not before.keys() & {"rethinking.models.mlp", "rethinking.figures", *module.NEUTRAL}
     edit(library, "streams.py", "str(seed)", "repr(seed)")
     forget()
-    after = cell_code("inception")
+    after = cell_code("inception", "gaussian")
     assert {name for name in before if after[name] != before[name]} == {"rethinking.streams"}
 
 
 def test_fingerprint_of_a_cell_is_over_its_code():
-    assert cell_fingerprint("alexnet") == combined(cell_code("alexnet"))
+    assert cell_fingerprint("alexnet", "gaussian") == combined(cell_code("alexnet", "gaussian"))
     assert combined({"one": "1", "two": "2"}) == combined({"two": "2", "one": "1"})
     assert combined({"one": "1", "two": "2"}) != combined({"one": "2", "two": "1"})
 

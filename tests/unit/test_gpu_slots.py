@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from rethinking import gpu_slots
-from rethinking.corruption import write_corrupted_labels
+from rethinking.corruption.labels import write_corrupted_labels
 from rethinking.files import UserError
 from rethinking.hardware import expects_gpu, visible_gpus
 

@@ -15,10 +15,12 @@ import measure_stability
 from rethinking.batches import to_inputs
 from rethinking.cells import Cell
 from rethinking.complexity_measures import MEASURES
-from rethinking.corruption import load_corrupted, write_corrupted_labels
+from rethinking.corruption.labels import write_corrupted_labels
+from rethinking.corruption.loading import load_corrupted
+from rethinking.corruption.replacements import exchanged, write_replacement
+from rethinking.corruption.signs import write_sample, write_signs
 from rethinking.files import read_json
 from rethinking.results import running_code, write_cell
-from rethinking.samples import exchanged, write_replacement, write_sample, write_signs
 from rethinking.training import train_cell
 
 from .tiny import CPU, settings_with
@@ -65,7 +67,7 @@ class Networks:
         trained = train_cell(cell, settings, data, CPU, log=lambda line: None)
         manifest = read_json(images / "manifest.json") | {"dataset": "cifar10"}
         folder = folder or self.cells / str(cell)
-        write_cell(folder, cell, settings, data, manifest, trained, CPU, running_code(cell.model))
+        write_cell(folder, cell, settings, data, manifest, trained, CPU, running_code(cell))
         return trained
 
     def complexity(self, folder, name=BASE):

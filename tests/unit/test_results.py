@@ -70,9 +70,9 @@ def test_files_of_a_finished_cell(data, tmp_path):
 
 
 def test_running_code_is_that_of_the_fingerprint():
-    code = running_code("alexnet")
-    assert code["code"] == cell_code("alexnet")
-    assert code["code_fingerprint"] == cell_fingerprint("alexnet")
+    code = running_code(make_cell("alexnet"))
+    assert code["code"] == cell_code("alexnet", "random_labels")
+    assert code["code_fingerprint"] == cell_fingerprint("alexnet", "random_labels")
     assert code["git_commit"] is None or len(code["git_commit"].removesuffix("+changes")) == 40
 
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from rethinking.corruption import load_corrupted, write_corrupted_labels
+from rethinking.corruption.labels import write_corrupted_labels
+from rethinking.corruption.loading import load_corrupted
+from rethinking.corruption.replacements import exchanged, write_replacement
+from rethinking.corruption.signs import write_sample, write_signs
 from rethinking.files import UserError, load_array, read_json
-from rethinking.samples import exchanged, write_replacement, write_sample, write_signs
 
 
 @pytest.fixture

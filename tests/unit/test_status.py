@@ -66,7 +66,7 @@ class Results:
         for file in FILES:
             (folder / file).touch()
         settings = self.config.settings(cell).model_dump()
-        provenance = {"settings": settings, "code": cell_code(cell.model), "device": device}
+        provenance = {"settings": settings, "code": cell_code(cell.model, cell.corruption), "device": device}
         numbers = {"status": "finished", "epochs": settings["epochs"], "wall_seconds": wall_seconds} | summary
         write_json(
             folder / "summary.json", numbers | {"data": self.manifest(cell.dataset), "provenance": provenance}
@@ -78,7 +78,7 @@ class Results:
         identity = {
             "cell": str(cell),
             "settings": self.config.settings(cell).model_dump(),
-            "code": cell_code(cell.model),
+            "code": cell_code(cell.model, cell.corruption),
             "data": [self.manifest(cell.dataset), {}],
         }
         path = self.folder / "checkpoints" / f"{cell}.safetensors"

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 import write_config
-from rethinking import config
 from rethinking.defaults import default_values, evidence
+from rethinking.settings import Strict
+from rethinking.training_settings import OverrideValues
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,7 +57,7 @@ def test_schema_accepts_the_default_and_refuses_a_typing_error():
 @pytest.mark.parametrize(
     "section",
     # The values of an override are described where they override something.
-    [section for section in config.Strict.__subclasses__() if section is not config.OverrideValues],
+    [section for section in Strict.__subclasses__() if section is not OverrideValues],
 )
 def test_every_field_has_a_description(section):
     assert all(field.description for field in section.model_fields.values())

@@ -19,7 +19,8 @@ MLP = "digits/true_labels/mlp_1x512/none/seed0"
 DECAYED = "digits/true_labels/mlp_1x512/wd/seed0"
 INCEPTION = "digits/random_labels/inception/none/seed0"
 ALEXNET = "digits/random_labels/alexnet/none/seed0"
-ALL = sorted([MLP, DECAYED, INCEPTION, ALEXNET])
+PIXELS = "digits/shuffled_pixels/mlp_1x512/none/seed0"
+ALL = sorted([MLP, DECAYED, PIXELS, INCEPTION, ALEXNET])
 RESULTS = [
     name for name, section in default_values().items() if isinstance(section, dict) and "cells" in section
 ]
@@ -76,7 +77,7 @@ def counts(workflow, *arguments):
 def test_all_is_done(workflow):
     assert workflow.plan(*TARGETS) == {}
     report, found = counts(workflow)
-    assert found == (4, 0, 0, 0)
+    assert found == (5, 0, 0, 0)
     assert "estimate" not in report
     assert "one cell at a time" not in report
     files = (workflow.folder / "results/cells" / MLP).iterdir()
@@ -109,30 +110,33 @@ def test_a_setting_makes_the_cells_stale_that_it_concerns(workflow, change, stal
     workflow.write_config(CONFIG | change)
     assert workflow.planned_cells(*TARGETS) == sorted(stale)
     report, found = counts(workflow)
-    assert found == (4 - len(stale), 0, len(stale), 0)
+    assert found == (len(ALL) - len(stale), 0, len(stale), 0)
     assert (f"because of {reason}\n" in report) == bool(stale)
 
 
 @pytest.mark.parametrize(
     ("module", "old", "new", "stale"),
     [
-        ("models/mlp.py", "nn.ReLU()", "nn.Tanh()", [MLP, DECAYED]),
+        ("models/mlp.py", "nn.ReLU()", "nn.Tanh()", [MLP, DECAYED, PIXELS]),
         ("training.py", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999", ALL),
         ("readers.py", "255 / 16", "254 / 16", ALL),
+        # What is drawn of labels concerns no pixels, and the other way round.
+        ("corruption/labels.py", "thresholds < p", "thresholds <= p", [MLP, DECAYED, INCEPTION, ALEXNET]),
+        ("corruption/pixels.py", "order[:, None, :]", "order[:, None, ::-1]", [PIXELS]),
     ],
 )
 def test_code_makes_the_cells_stale_that_it_concerns(workflow, module, old, new, stale):
     edit(workflow, f"rethinking/{module}", old, new)
     assert workflow.planned_cells(*TARGETS) == sorted(stale)
     report, found = counts(workflow)
-    assert found == (4 - len(stale), 0, len(stale), 0)
+    assert found == (len(ALL) - len(stale), 0, len(stale), 0)
     assert f"because of code of rethinking.{module.removesuffix('.py').replace('/', '.')}\n" in report
 
 
 def test_code_of_figures_plots_anew_and_trains_nothing(workflow):
     edit(workflow, "rethinking/figures.py", "200", "201")
     assert workflow.plan(*TARGETS) == {"plot_figure": 1, "total": 1}
-    assert counts(workflow)[1] == (4, 0, 0, 0)
+    assert counts(workflow)[1] == (5, 0, 0, 0)
 
 
 def test_comments_docstrings_and_formatting_make_nothing_stale(workflow):
@@ -143,21 +147,21 @@ def test_comments_docstrings_and_formatting_make_nothing_stale(workflow):
         path.write_text("# A comment.\n" + text.replace("\n\n\n", "\n\n\n\n") + "# The end.\n")
     edit(workflow, "rethinking/models/mlp.py", "nn.ReLU()", "nn.ReLU(\n)")
     assert workflow.plan(*TARGETS) == {}
-    assert counts(workflow)[1] == (4, 0, 0, 0)
+    assert counts(workflow)[1] == (5, 0, 0, 0)
 
 
 def test_another_seed_trains_that_seed_alone(workflow):
     workflow.write_config(CONFIG | {"seeds": [0, 1]})
     assert workflow.planned_cells(*TARGETS) == [cell.replace("seed0", "seed1") for cell in ALL]
     report, found = counts(workflow)
-    assert found == (4, 0, 0, 4)
+    assert found == (5, 0, 0, 5)
     assert "  digits/true_labels/mlp_1x512/{none,wd}  seed 1\n" in report
     assert re.search(r"About \d+ s of training, one cell at a time", report)
 
 
 def test_status_of_what_is_finished_and_of_other_results(workflow):
-    assert counts(workflow, "--config", "finished_only=true")[1] == (4, 0, 0, 0)
-    assert counts(workflow, "--config", "results_dir=elsewhere")[1] == (0, 0, 0, 4)
+    assert counts(workflow, "--config", "finished_only=true")[1] == (5, 0, 0, 0)
+    assert counts(workflow, "--config", "results_dir=elsewhere")[1] == (0, 0, 0, 5)
 
 
 def test_part_trained(workflow):
@@ -173,16 +177,16 @@ def test_part_trained(workflow):
                 break
             time.sleep(0.1)
         # Also while it is at work.
-        assert counts(workflow)[1] == (4, 1, 0, 0)
+        assert counts(workflow)[1] == (5, 1, 0, 0)
     finally:
         if process.poll() is None:
             for child in psutil.Process(process.pid).children(recursive=True):
                 child.terminate()
         process.communicate()
     report, found = counts(workflow)
-    assert found == (4, 1, 0, 0)
+    assert found == (5, 1, 0, 0)
     assert re.search(r"  digits/gaussian/mlp_1x512/none  seed 0 in epoch \d+ of 100000\n", report)
     edit(workflow, "rethinking/models/mlp.py", "nn.ReLU()", "nn.Tanh()")
     report, found = counts(workflow)
-    assert found == (2, 0, 2, 1)
+    assert found == (2, 0, 3, 1)
     assert "from the start, because its checkpoint is of no use: code of rethinking.models.mlp\n" in report

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rethinking.cells import Cell
-from rethinking.corruption import CorruptedData
+from rethinking.corruption.loading import CorruptedData
 from rethinking.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
 from rethinking.settings import CellSettings
 from rethinking.streams import stream

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rethinking.figures import GREY, STYLE, WIDTH, add_note, legend_above, line_styles
+from rethinking.figures import GREY, STYLE, WIDTH, add_note, legend_above, line_entries, line_styles
 from rethinking.titles import MODEL_TITLES
 
 FILLS = {"true_labels": "full", "random_labels": "none"}
@@ -31,10 +31,7 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure
     plot_rademacher(left, rademacher, styles)
     plot_stability(right, stability, styles)
     sns.despine(figure)
-    lines = [
-        Line2D([], [], color=colour, marker=marker, linestyle="", label=MODEL_TITLES[model])
-        for model, (colour, marker) in styles.items()
-    ]
+    lines = line_entries(styles, MODEL_TITLES, linestyle="")
     kinds = [
         Line2D([], [], color=GREY, marker="o", label="left: Rademacher complexity"),
         Line2D(

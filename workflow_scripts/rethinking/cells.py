@@ -114,6 +114,17 @@ def parse_regularisers(cell: str, text: str) -> tuple[str, ...]:
     return ordered
 
 
+def corruption_kind(corruption: str) -> str:
+    """Which module of :mod:`rethinking.corruption` draws a corruption."""
+    if corruption in PIXEL_CORRUPTIONS:
+        return "pixels"
+    if sample_size(corruption) is not None:
+        return "signs"
+    if replaced_example(corruption) is not None:
+        return "replacements"
+    return "labels"
+
+
 def label_corruption(corruption: str) -> float:
     """The probability p at which a corruption replaces labels; 0 where it leaves them alone."""
     if corruption == "random_labels":

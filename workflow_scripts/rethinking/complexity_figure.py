@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from rethinking.complexity_measures import MEASURES
-from rethinking.figures import GREY, STYLE, WIDTH, add_note, legend_above, line_styles
+from rethinking.figures import GREY, STYLE, WIDTH, add_note, legend_above, line_entries, line_styles
 from rethinking.titles import MODEL_TITLES
 
 COLUMNS = 3
@@ -52,10 +52,7 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
         axes.set_axis_off()
     figure.supylabel("generalisation gap (points)", fontsize="small")
     sns.despine(figure)
-    lines = [
-        Line2D([], [], color=colour, marker=marker, linestyle="", label=MODEL_TITLES[model])
-        for model, (colour, marker) in styles.items()
-    ]
+    lines = line_entries(styles, MODEL_TITLES, linestyle="")
     kinds = [
         Line2D(
             [],

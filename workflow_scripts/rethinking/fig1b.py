@@ -22,6 +22,7 @@ from rethinking.figures import (
     Colour,
     add_note,
     legend_above,
+    line_entries,
     line_styles,
     network_titles,
     plot_over_p,
@@ -128,14 +129,10 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
         axes.set_xlabel("label corruption p")
     sns.despine(figure)
 
-    lines = [
-        Line2D([], [], color=colour, marker=marker, label=titles[network])
-        for network, (colour, marker) in styles.items()
-    ]
     legend = style_legend(table.ratio.notna().any(), table.ratio_ci.notna().any(), diverged=False)
     if len(missing):
         legend.append(Line2D([], [], color=GREY, **NOT_REACHED, label="not reached by every seed"))
-    legend_above(figure, lines, legend)
+    legend_above(figure, line_entries(styles, titles), legend)
     add_note(figure, note)
     return figure
 

@@ -6,7 +6,6 @@ import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from rethinking import paper
 from rethinking.figures import (
@@ -15,6 +14,7 @@ from rethinking.figures import (
     WIDTH,
     add_note,
     legend_above,
+    line_entries,
     line_styles,
     network_titles,
     plot_over_p,
@@ -66,11 +66,7 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     panels[0].set_ylabel("test error")
     sns.despine(figure)
 
-    lines = [
-        Line2D([], [], color=colour, marker=marker, label=titles[network])
-        for network, (colour, marker) in styles.items()
-    ]
     legend = style_legend(table.test_error.notna().any(), table.test_error_ci.notna().any(), diverged=False)
-    legend_above(figure, lines, legend)
+    legend_above(figure, line_entries(styles, titles), legend)
     add_note(figure, note)
     return figure

@@ -11,7 +11,6 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
@@ -23,6 +22,7 @@ from rethinking.figures import (
     WIDTH,
     add_note,
     legend_above,
+    line_entries,
     line_styles,
     plot_runs,
     runs_legend,
@@ -34,7 +34,7 @@ from rethinking.titles import MODEL_TITLES
 
 FILE = "curve.csv"
 COLUMNS = {"epoch": "int64", "train_accuracy": "float64", "test_accuracy": "float64"}
-SPLITS = ("train", "test")
+SPLITS = {"train": "training", "test": "test"}
 SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth": 0}
 
 
@@ -114,11 +114,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str) -> Figure:
             plot_runs(axes, some, f"{split}_accuracy", colour, marker)
     panels[0].set_ylabel("accuracy (%)")
     sns.despine(figure)
-    lines = [
-        Line2D([], [], color=colour, marker=marker, label={"train": "training", "test": "test"}[split])
-        for split, (colour, marker) in styles.items()
-    ]
-    lines.append(Patch(**SHADE, label="up to the best test accuracy so far"))
+    lines = [*line_entries(styles, SPLITS), Patch(**SHADE, label="up to the best test accuracy so far")]
     legend_above(figure, lines, runs_legend(runs))
     add_note(figure, note)
     return figure

@@ -157,6 +157,16 @@ def line_styles(names: Iterable[Any]) -> dict[Any, tuple[Colour, str]]:
     return dict(zip(names, zip(cycle(COLOURS), cycle(MARKERS), strict=False), strict=False))
 
 
+def line_entries(
+    styles: Mapping[Any, tuple[Colour, str]], titles: Mapping[Any, str], **line: object
+) -> list[Line2D]:
+    """Entries for a legend: each name of :func:`line_styles` by its title."""
+    return [
+        Line2D([], [], color=colour, marker=marker, label=titles[name], **line)
+        for name, (colour, marker) in styles.items()
+    ]
+
+
 def network_titles(networks: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
     """What to call networks, (data set, model, regularisers) -> title; data sets are named where several occur."""
     networks = list(dict.fromkeys(networks))

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rethinking.cells import corruption_kind
 from rethinking.models import MODELS
 
 LIBRARY = Path(__file__).parent
@@ -36,9 +37,13 @@ NEUTRAL = {
 }
 
 
-def cell_code(model: str) -> dict[str, str]:
-    """The modules behind a trained network (training and that network's own), with a hash of each."""
-    return module_hashes("rethinking.training", f"rethinking.models.{MODELS[model][0]}")
+def cell_code(model: str, corruption: str) -> dict[str, str]:
+    """The modules behind a trained network (training, that network and its corruption), with a hash of each."""
+    return module_hashes(
+        "rethinking.training",
+        f"rethinking.models.{MODELS[model][0]}",
+        f"rethinking.corruption.{corruption_kind(corruption)}",
+    )
 
 
 def data_code() -> dict[str, str]:
@@ -46,9 +51,9 @@ def data_code() -> dict[str, str]:
     return module_hashes("rethinking.readers")
 
 
-def cell_fingerprint(model: str) -> str:
+def cell_fingerprint(model: str, corruption: str) -> str:
     """Fingerprint of the code behind a trained network."""
-    return combined(cell_code(model))
+    return combined(cell_code(model, corruption))
 
 
 def fingerprint(*modules: str) -> str:

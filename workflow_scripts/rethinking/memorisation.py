@@ -10,7 +10,6 @@ import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from rethinking.figures import (
@@ -19,6 +18,7 @@ from rethinking.figures import (
     WIDTH,
     add_note,
     legend_above,
+    line_entries,
     line_styles,
     network_titles,
     plot_runs,
@@ -79,10 +79,6 @@ def plot(runs: Runs, note: str) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
     sns.despine(figure)
-    lines = [
-        Line2D([], [], color=colour, marker=marker, label=LABELS[column])
-        for column, (colour, marker) in styles.items()
-    ]
-    legend_above(figure, lines, runs_legend(runs, paper=False))
+    legend_above(figure, line_entries(styles, LABELS), runs_legend(runs, paper=False))
     add_note(figure, note)
     return figure

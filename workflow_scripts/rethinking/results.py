@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from rethinking.cells import Cell
-from rethinking.corruption import CorruptedData
+from rethinking.corruption.loading import CorruptedData
 from rethinking.files import atomic_path, write_json, write_text
 from rethinking.fingerprint import cell_code, combined
 from rethinking.models import parameter_count
@@ -132,12 +132,12 @@ def provenance(
     }
 
 
-def running_code(model: str) -> dict[str, Any]:
-    """What a process that trains a network runs: commit, fingerprint and the hash of each module behind the numbers.
+def running_code(cell: Cell) -> dict[str, Any]:
+    """What a process that trains a cell runs: commit, fingerprint and the hash of each module behind the numbers.
 
     Asked for when it starts, because the files can be edited while it trains.
     """
-    hashes = cell_code(model)
+    hashes = cell_code(cell.model, cell.corruption)
     return {"git_commit": git_commit(), "code_fingerprint": combined(hashes), "code": hashes}
 
 

@@ -1,8 +1,11 @@
 """The resolved settings of one cell: everything besides data, seed and code that decides its numbers."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from rethinking.files import UserError
 
 Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform"]
 WeightDecayOn = Literal["weights", "hidden_linear"]
@@ -14,6 +17,14 @@ class Strict(BaseModel):
     """A model that refuses unknown keys. Numbers may be text, as ``--config`` hands them over."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) -> None:
+    """Call a check; its UserError becomes the ValueError that pydantic reports with file and key."""
+    try:
+        check(*arguments, **named)
+    except UserError as error:
+        raise ValueError(str(error)) from error
 
 
 class CellSettings(Strict):

@@ -18,9 +18,10 @@ from typing import Any, Literal
 from safetensors import SafetensorError, safe_open
 
 from rethinking.cells import Cell, sample_size
-from rethinking.config import Config, DatasetConfig
+from rethinking.config import Config
 from rethinking.files import UserError, read_json
 from rethinking.fingerprint import cell_code, data_code
+from rethinking.training_settings import DatasetConfig
 
 FILES = ("curve.csv", "memorisation.csv", "weights.safetensors", "predictions.npz", "summary.json")
 # Anything that a damaged file or one of an older version can raise while it is read.
@@ -112,7 +113,7 @@ def cell_status(config: Config, cell: Cell, prepared: Prepared, variant: str | N
     def changes(found: Mapping[str, Any], code: Mapping[str, str], data: Mapping[str, Any]) -> list[str]:
         return [
             *value_changes("", found, settings),
-            *code_changes(code, cell_code(cell.model)),
+            *code_changes(code, cell_code(cell.model, cell.corruption)),
             *data_changes(cell.dataset, data, dataset, prepared.manifest),
         ]
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from rethinking.batches import Batches, to_inputs
 from rethinking.cells import Cell
 from rethinking.checkpoint import Checkpoint, Progress, restore, state_tensors
-from rethinking.corruption import CorruptedData
+from rethinking.corruption.loading import CorruptedData
 from rethinking.files import UserError
 from rethinking.models import build_model
 from rethinking.models.initialisation import initialise

@@ -1,6 +1,6 @@
-"""Data sets that capacity is measured on (section 2.2): samples with signs as labels, and one example replaced.
+"""Samples of the training images with signs as labels, true or random (section 2.2).
 
-A sample is stored like a prepared data set; signs and replacements are overlays like any other corruption.
+A sample is stored like a prepared data set; its signs are an overlay like any other corruption.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rethinking.cells import Cell, label_corruption, replaced_example, sample_size
-from rethinking.corruption import BLOCK, SPLITS, corrupt_labels
+from rethinking.cells import sample_size
+from rethinking.corruption import BLOCK, SPLITS
 from rethinking.files import UserError, load_array, new_array, read_json, save_array, sha256_array, write_json
 from rethinking.streams import stream
 
@@ -75,74 +75,3 @@ def write_signs(sample: Path, folder: Path, corruption: str, dataset: str, seed:
         manifest[split] = {"labels_sha256": sha256_array(labels), "fraction_positive": float(labels.mean())}
     write_json(folder / "manifest.json", manifest)
     return manifest
-
-
-def write_replacement(
-    prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
-) -> dict[str, Any]:
-    """Write a training set with one example replaced, with the labels of both splits, and a manifest, which is returned.
-
-    The new example is an image of the test set with the label that the corruption gives it there, so that both
-    examples are draws from one distribution. The manifest has their places as ``train_index`` and ``test_index``.
-
-    Raises:
-        UserError: there are too few images for that many replacements.
-    """
-    number = replaced_example(corruption)
-    base = Cell(dataset, corruption, "", (), seed).base.corruption
-    manifest = read_json(prepared / "manifest.json")
-    places = exchanged(dataset, seed, number, *(manifest[split]["count"] for split in SPLITS))
-    given = {
-        split: corrupt_labels(
-            load_array(prepared / f"{split}_labels.npy"),
-            label_corruption(base),
-            manifest["num_classes"],
-            seed,
-            dataset,
-            split,
-        )
-        for split in SPLITS
-    }
-    images = load_array(prepared / "train_images.npy")
-    with new_array(folder / "train_images.npy", images.shape, images.dtype) as result:
-        for start in range(0, len(images), BLOCK):
-            result[start : start + BLOCK] = images[start : start + BLOCK]
-        result[places[0]] = load_array(prepared / "test_images.npy")[places[1]]
-    save_array(folder / "test_labels.npy", given["test"])
-    train = np.array(given["train"])
-    train[places[0]] = given["test"][places[1]]
-    save_array(folder / "train_labels.npy", train)
-    found = {
-        "dataset": dataset,
-        "corruption": corruption,
-        "seed": seed,
-        "train_index": places[0],
-        "test_index": places[1],
-        "train_labels_sha256": sha256_array(train),
-    }
-    write_json(folder / "manifest.json", found)
-    return found
-
-
-def exchanged(dataset: str, seed: int, number: int, train_count: int, test_count: int) -> tuple[int, int]:
-    """Places of the training example that is replaced and of the test example that replaces it.
-
-    Args:
-        dataset: name of the data set, which with the seed selects the stream.
-        seed: the cell's seed.
-        number: which replacement, from 0.
-        train_count: training images.
-        test_count: test images.
-
-    Raises:
-        UserError: there are too few images for that many replacements.
-    """
-    fewest = min(train_count, test_count)
-    if number >= fewest:
-        raise UserError(
-            f"replacement {number} of {dataset}: there are {fewest} examples; give at most {fewest - 1}"
-        )
-    return tuple(
-        int(stream(seed, "replaced example", dataset, split).permutation(count)[number])
-        for split, count in zip(SPLITS, (train_count, test_count), strict=True)
-    )

@@ -1,0 +1,62 @@
+"""Scripts as a shell runs them: their options, their messages, the same files from each process."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from rethinking import scripts
+from rethinking.scripts import options
+
+SCRIPTS = Path(scripts.__file__).parents[1]
+
+
+def run_script(name, *arguments):
+    """Run a workflow script; PYTHONHASHSEED differs from run to run, as in real life."""
+    command = [sys.executable, SCRIPTS / name, *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "random"}
+    )
+
+
+def test_preparation_is_equal_across_processes(images, tmp_path):
+    contents = []
+    for run in ("first", "second"):
+        done = run_script(
+            "prepare_dataset.py", "--dataset", "pets", "--source", "images", "--path", images,
+            "--provenance", "made up", "--train-limit", 4, "--output", tmp_path / run,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        contents.append({path.name: path.read_bytes() for path in (tmp_path / run).iterdir()})
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == 5
+    manifest = json.loads(contents[0]["manifest.json"])
+    assert manifest["train"]["count"] == 4
+    assert str(tmp_path) not in contents[0]["manifest.json"].decode()
+
+
+def test_options_are_quoted_for_the_shell():
+    line = options(source="images", path=None, provenance="it's a $COPY", train_limit=5)
+    assert shlex.split(line) == ["--source=images", "--provenance=it's a $COPY", "--train-limit=5"]
+
+
+def test_scripts_end_with_one_message(tmp_path):
+    done = run_script(
+        "prepare_dataset.py", "--dataset", "cifar10", "--source", "archive", "--path", "absent.tar.gz",
+        "--provenance", "", "--output", tmp_path / "out",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "error: absent.tar.gz is not a file\n")
+    done = run_script(
+        "download_dataset.py", "--dataset", "mnist", "--file", "x.gz", "--output", tmp_path / "x"
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: mnist has no file x.gz; its files are train-images-idx3-ubyte.gz, ")
+    done = run_script(
+        "download_dataset.py", "--dataset", "mnist", "--file", "t10k-labels-idx1-ubyte.gz",
+        "--url", "not-an-address", "--output", tmp_path / "x",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: x could not be downloaded.\n  not-an-address: ")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,56 @@
+"""What a cell trains on: a prepared data set under the overlay of its corruption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rethinking.files import UserError, load_array, read_json
+
+
+@dataclass(frozen=True)
+class CorruptedData:
+    """What a cell trains on and is tested on."""
+
+    train_images: np.ndarray  # (n, channels, height, width) uint8, or float32 on the scale of bytes
+    train_labels: np.ndarray  # (n,) int64, as given to the network
+    train_labels_true: np.ndarray  # (n,) int64
+    test_images: np.ndarray  # (m, channels, height, width)
+    test_labels: np.ndarray  # (m,) int64, clean
+    test_labels_corrupted: np.ndarray  # (m,) int64, corrupted at the training p
+    num_classes: int
+
+
+def load_corrupted(prepared: Path, overlay: Path) -> CorruptedData:
+    """Read a prepared data set through a corruption's overlay: its arrays win where it has them.
+
+    Raises:
+        UserError: the two do not fit; the message names the folder.
+    """
+    manifest = read_json(prepared / "manifest.json")
+
+    def array(name: str) -> np.ndarray:
+        changed = overlay / f"{name}.npy"
+        return load_array(changed if changed.exists() else prepared / f"{name}.npy")
+
+    data = CorruptedData(
+        train_images=array("train_images"),
+        train_labels=np.array(array("train_labels")),
+        train_labels_true=np.array(load_array(prepared / "train_labels.npy")),
+        test_images=array("test_images"),
+        test_labels=np.array(load_array(prepared / "test_labels.npy")),
+        test_labels_corrupted=np.array(array("test_labels")),
+        num_classes=manifest["num_classes"],
+    )
+    for split, images, labels in (
+        ("train", data.train_images, data.train_labels),
+        ("test", data.test_images, data.test_labels_corrupted),
+    ):
+        if not len(images) == len(labels) == manifest[split]["count"]:
+            raise UserError(
+                f"{overlay} has {len(images)} {split} images and {len(labels)} {split} labels, but {prepared} has "
+                f"{manifest[split]['count']}; delete {overlay} to have it made again"
+            )
+    return data
