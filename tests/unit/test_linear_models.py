@@ -104,6 +104,32 @@ def test_exact_fit_fits_exactly(digits, tmp_path):
     assert not list(tmp_path.rglob("factor*/tile*"))  # scratch is gone
 
 
+def test_matrix_that_is_definite_in_float64_alone(digits, tmp_path):
+    lines = []
+    train, labels, test, test_labels = digits
+    arguments = (pixels(train), pixels(test), labels, test_labels, 10, 0.001, 0.0)
+    facts, _ = fit(*arguments, solver(precision="auto"), tmp_path, CPU, lines.append)
+    assert (facts["precision"], facts["jitter"], facts["rank"]) == ("float64", 0.0, 300)
+    assert facts["residual"] < 1e-8  # as much as float64 has
+    assert [line for line in lines if line.startswith("not positive definite in float32 with 0 ")]
+    # A killed run does not try float32 once more.
+    lines.clear()
+    fit(*arguments, solver(precision="auto"), tmp_path, CPU, lines.append)
+    assert not [line for line in lines if "not positive definite" in line]
+
+
+def test_duplicates_are_fitted_with_jitter(digits, tmp_path):
+    """An image twice makes the matrix singular; where both have one label there is an exact fit all the same."""
+    train, labels, test, test_labels = digits
+    twice = np.concatenate([train, train[:5]]), np.concatenate([labels, labels[:5]])
+    facts, outputs = run((*twice, test, test_labels), 0.2, 0.0, tmp_path, precision="auto")
+    assert facts["jitter"] > 0
+    assert facts["rank"] is None
+    assert facts["misfit"] < 1e-8
+    _, once = run(digits, 0.2, 0.0, tmp_path / "once")
+    assert np.allclose(outputs, once, atol=1e-6)
+
+
 # ---- tiles
 
 

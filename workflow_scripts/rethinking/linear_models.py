@@ -22,7 +22,12 @@ from rethinking.streams import stream
 from rethinking.theory_settings import SolverConfig, ValidationConfig
 
 DENSE = 2500  # features up to which least squares are solved by a singular value decomposition
-JITTERS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)  # of the factor, in units of the mean diagonal, tried in this order
+JITTERS = (
+    1e-6,
+    1e-5,
+    1e-4,
+    1e-3,
+)  # of the factor, in units of the mean diagonal, tried in this order after none
 COLUMNS = 2000  # of K in the preconditioner of conjugate gradients
 CPU = torch.device("cpu")
 
@@ -138,27 +143,36 @@ def solve_by_factor(
 ) -> tuple[Solution, dict[str, Any]]:
     """Cholesky's factor in tiles, then refinement by conjugate gradients with residuals in float64.
 
-    A matrix that is not positive definite in the factor's precision gets a jitter on its diagonal there. The system that is
-    solved stays as it is.
+    A matrix that is not positive definite in float32 is factored in float64 (``auto``). If it is not in the last precision
+    allowed either, the factor gets a jitter on its diagonal, which costs steps of refinement: the system that is solved
+    stays as it is.
     """
-    name = solver.precision
-    if name == "auto":
-        name = "float64" if device.type == "cuda" else "float32"
-    dtype = getattr(torch, name)
+    names = [solver.precision]
+    if solver.precision == "auto":
+        names = ["float64"] if device.type == "cuda" else ["float32", "float64"]
+    attempts = [(name, 0.0) for name in names] + [(names[-1], jitter) for jitter in JITTERS]
     diagonal = float(system.tile(0, 0, torch.float64).diagonal().mean())
-    for jitter in JITTERS:
-        folder = scratch / f"factor_{system.penalty:g}_{jitter:g}"
+    for name, jitter in attempts:
+        folder = scratch / f"factor_{name}_{system.penalty:g}_{jitter:g}"
+        failed = folder / "not_definite"  # so that a killed run does not try it again
+        if failed.exists():
+            continue
         try:
-            factor = TiledCholesky(system, folder, dtype, device, jitter * diagonal, log)
+            factor = TiledCholesky(system, folder, getattr(torch, name), device, jitter * diagonal, log)
             break
         except NotPositiveDefinite as fault:
             log(f"not positive definite in {name} with {jitter:g} of the diagonal added to it: {fault}")
             for path in folder.glob("*.npy"):
                 path.unlink()
+            folder.mkdir(parents=True, exist_ok=True)
+            failed.touch()
     else:
-        raise UserError(
-            f"the matrix is not positive definite in {name}; say linear_models.solver.precision: float64, or give a penalty"
+        advice = (
+            "give a penalty"
+            if names[-1] == "float64"
+            else "say linear_models.solver.precision: float64, or give a penalty"
         )
+        raise UserError(f"the matrix is not positive definite in {names[-1]}; {advice}")
     solution = conjugate_gradients(
         system.multiply, system.right_side(targets), factor.solve, solver.residual, solver.iterations, log
     )

@@ -107,7 +107,7 @@ class SolverConfig(Strict):
         description="cholesky (in tiles on the disk, refined) or conjugate_gradients (no factor, for systems whose tiles do not fit on the disk)."
     )
     precision: Literal["auto", "float32", "float64"] = Field(
-        description="Of the factor; auto is float64 on a GPU, else float32. Residuals are computed in float64 in any case."
+        description="Of the factor; auto is float64 on a GPU, and else float32, or float64 where the matrix is not positive definite in float32. Residuals are computed in float64 in any case."
     )
     tile: int = Field(
         ge=16, description="Rows and columns of a tile of the factor, the unit that a killed run keeps."
