@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -87,7 +88,8 @@ def of_networks(
     """A check of the worst of the networks of theorem 1, which have depth 2, or of the deep ones of corollary 1."""
 
     def worst_of_them(record: Record) -> float:
-        return float(worst(measure(each) for each in record["networks"] if (each["depth"] > 2) == deep))
+        measured = [measure(each) for each in record["networks"] if (each["depth"] > 2) == deep]
+        return float(worst(measured, default=math.nan))
 
     return exact(label, worst_of_them, "expressivity", **bounds)
 

@@ -1,0 +1,187 @@
+"""Claims of the theory: verdicts from constructed records, each with one that is otherwise."""
+
+import copy
+
+import pytest
+
+from rethinking.claims.theory import THEORY_CLAIMS, judge_theory, theory_frame, theory_markdown
+
+SEEDS = (0, 1, 2)
+COUNT = {"count": 60_000, "full_count": 60_000}
+DATA = {"data": {"dataset": "mnist", "provenance": "official", "train": COUNT, "test": COUNT}}
+
+
+def network(depth, **changes):
+    """A network of theorem 1 or corollary 1 for 1,000 images of 20 numbers."""
+    width = 1000 if depth == 2 else 2 * 1000 // depth
+    return {
+        "depth": depth, "n": 1000, "d": 20, "width": width, "parameters": 2020, "connections": 3000,
+        "largest_error": 1e-5, "smallest_diagonal": 0.25, "smallest_eigenvalue": 0.25, **changes,
+    }  # fmt: skip
+
+
+def linear_model(dataset, preprocessing, kernel, penalty, test_error, seed, filters=None, **changes):
+    """A fit of table 3."""
+    solved = {"penalty": penalty, "gamma": 0.02, "test_error": test_error, "train_error": 0.0, "misfit": 1e-6}
+    return DATA | {
+        "kind": "linear model", "model": "any", "dataset": dataset, "preprocessing": preprocessing, "kernel": kernel,
+        "filters": filters, "seed": seed, "images": 60_000, "random": filters is not None, "fits": [solved | {"norm": 220.0, "rank": 60_000} | changes],
+    }  # fmt: skip
+
+
+def others(seed, poisoned_norm=300.0, poisoned_error=90.0):
+    """Exact fits of one sample."""
+    rows = [
+        {"fit": "minimum_norm", "norm": 100.0, "test_error": 5.0},
+        {"fit": "random_centres", "norm": 400.0 + seed, "test_error": 8.0},
+        {"fit": "poisoned", "norm": poisoned_norm + seed, "test_error": poisoned_error},
+    ]
+    return DATA | {"kind": "counterexamples", "preprocessing": "none", "seed": seed, "fits": rows}
+
+
+def descent(seed, **changes):
+    """Where SGD ended."""
+    values = {"zero_distance": 1e-4, "random_distance": 0.8 + seed / 100, "hessian_difference": 1e-14}
+    return (
+        DATA | {"kind": "descent", "seed": seed} | values | {"dimension": 500, "hessian_rank": 20} | changes
+    )
+
+
+def records():
+    """Records by name of which all claims are true."""
+    convnet = ("cifar10", "random_convnet", "linear")
+    found = {
+        "theorem 1": [{"kind": "expressivity", "seed": 0, **DATA, "networks": [network(2), network(4)]}],
+        "pixels": [linear_model("mnist", "none", "gaussian", 0, 1.22, 0)],
+        "gabor": [linear_model("mnist", "gabor", "gaussian", 0, 0.6, 0, norm=390.0)],
+        "linear": [linear_model("mnist", "none", "linear", 0, 14.7, 0, rank=712, train_error=14.8)],
+        "cifar10": [linear_model("cifar10", "none", "gaussian", 0, 45.0, 0)],
+    }
+    for name, penalty, filters, error in (
+        ("convnet", 0, 32_000, 17.0),
+        ("penalised", 0.1, 32_000, 15.0),
+        ("1,000", 0.1, 1000, 30.0),
+        ("4,000", 0.1, 4000, 25.0),
+    ):
+        found[name] = [
+            linear_model(*convnet, penalty, error + seed / 10, seed, filters=filters) for seed in SEEDS
+        ]
+    return found | {
+        "others": [others(seed) for seed in SEEDS],
+        "descent": [descent(seed) for seed in SEEDS],
+    }
+
+
+def change(name, **values):
+    """A change of the first fit of each record of this name."""
+
+    def apply(found):
+        for record in found[name]:
+            record["fits"][0] |= values
+
+    return apply
+
+
+def replace(name, make, **values):
+    """Other records of this name."""
+
+    def apply(found):
+        found[name] = [make(seed, **values) for seed in SEEDS]
+
+    return apply
+
+
+def networks(*each):
+    """Other networks of theorem 1 and corollary 1."""
+
+    def apply(found):
+        found["theorem 1"][0]["networks"] = list(each)
+
+    return apply
+
+
+COUNTEREXAMPLES = {
+    "finite_sample_expressivity": [
+        networks(network(2, parameters=2021), network(4)),
+        networks(network(2), network(2, largest_error=0.02), network(4)),
+    ],
+    "smallest_eigenvalue": [
+        networks(network(2, smallest_eigenvalue=0.26)),
+        networks(network(2, smallest_diagonal=-0.25, smallest_eigenvalue=-0.25)),
+    ],
+    "depth_for_width": [
+        networks(network(2), network(4, width=800)),
+        networks(network(2), network(4, connections=5000)),
+        networks(network(2), network(4), network(8, largest_error=0.02)),
+    ],
+    "exact_fit_of_mnist": [change("pixels", train_error=0.01), change("pixels", misfit=0.01)],
+    "mnist_pixels_error": [change("pixels", test_error=1.4), change("pixels", test_error=1.0)],
+    "mnist_gabor_error": [change("gabor", test_error=0.9)],
+    "cifar10_pixels_error": [change("cifar10", test_error=49.0), change("cifar10", test_error=43.0)],
+    "cifar10_convnet_error": [change("convnet", test_error=20.0)],
+    "cifar10_convnet_penalty": [change("penalised", test_error=17.0)],
+    "mnist_pixels_norm": [change("pixels", norm=145.0)],
+    "mnist_gabor_norm": [change("gabor", norm=300.0)],
+    "norm_does_not_predict": [change("gabor", norm=200.0), change("gabor", test_error=1.0)],
+    "other_exact_fits": [
+        replace("others", others, poisoned_norm=90.0),
+        replace("others", others, poisoned_error=4.0),
+    ],
+    "sgd_finds_minimum_norm": [
+        replace("descent", descent, zero_distance=0.1),
+        replace("descent", descent, random_distance=0.01),
+    ],
+    "same_curvature": [
+        replace("descent", descent, hessian_difference=1e-3),
+        replace("descent", descent, hessian_rank=500),
+    ],
+    "linear_kernel_cannot": [change("linear", rank=785), change("linear", train_error=0.0)],
+    "more_filters_help": [change("4,000", test_error=31.0)],
+}
+
+
+def verdicts(found):
+    """Claim -> verdict."""
+    judged = judge_theory([record for some in found.values() for record in some])
+    table = theory_frame(judged, [record for some in found.values() for record in some])
+    return dict(zip(table.claim, table.verdict, strict=True))
+
+
+def test_each_claim_has_a_counterexample():
+    assert list(COUNTEREXAMPLES) == [claim.name for claim in THEORY_CLAIMS]
+
+
+def test_all_are_supported():
+    assert set(verdicts(records()).values()) == {"supported"}
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [(name, number) for name, some in COUNTEREXAMPLES.items() for number in range(len(some))],
+)
+def test_counterexample(name, number):
+    found = copy.deepcopy(records())
+    COUNTEREXAMPLES[name][number](found)
+    assert verdicts(found)[name] == "contradicted"
+
+
+def test_nothing_is_run():
+    judged = judge_theory([])
+    table = theory_frame(judged, [])
+    assert set(table.verdict) == {"undecided"}
+    assert table.reason.str.startswith("not run:").all()
+    assert "nothing is run yet" in theory_markdown(judged, [])
+
+
+def test_no_deep_network_was_built():
+    found = records()
+    networks(network(2))(found)
+    assert verdicts(found)["depth_for_width"] == "undecided"
+    assert verdicts(found)["finite_sample_expressivity"] == "supported"
+
+
+def test_one_seed_decides_only_where_nothing_is_random():
+    found = {name: some[:1] for name, some in records().items()}
+    undecided = {name for name, verdict in verdicts(found).items() if verdict == "undecided"}
+    random = {"cifar10_convnet_error", "cifar10_convnet_penalty", "more_filters_help"}
+    assert undecided == random | {"other_exact_fits", "sgd_finds_minimum_norm"}
