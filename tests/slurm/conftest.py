@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -92,8 +93,9 @@ def workflow(cluster, tmp_path):
     yield workflow
     # A test that fails half-way leaves no snakemake behind.
     for process in psutil.Process().children(recursive=True):
-        if "snakemake" in " ".join(process.cmdline()):
-            process.kill()
+        with suppress(psutil.Error):  # or has just ended
+            if "snakemake" in " ".join(process.cmdline()):
+                process.kill()
     cluster.run("scancel", "--me", check=False)
     # A job that is through may stay in the queue for seconds while its node tidies up.
     wait_for(lambda: not workflow.jobs())

@@ -193,6 +193,37 @@ def test_snakemake_is_killed_and_started_again(workflow, cluster, undisturbed):
     assert LONG in "".join(workflow.planned_cells(TARGET))
 
 
+def test_bundle_is_damaged(workflow, cluster, undisturbed):
+    """No one knows any more what the job trains: it is cancelled, and the cell goes on from its checkpoint."""
+    snakemake = start_and_wait(workflow)
+    before = position(workflow)
+    snakemake.kill()
+    snakemake.wait()
+    job = only_job(workflow)
+    for file in workflow.results.glob("slurm/*/bundle.json"):
+        file.write_text(file.read_text()[:50])
+    output = finish(workflow.start(TARGET))
+    assert "is no bundle" in output
+    assert "nothing says what" in output
+    numbers = re.findall(r"SLURM job (\d+) on", workflow.log())
+    assert numbers[0] == job[0] != numbers[-1]
+    (resumed,) = re.findall(r"resumed from .*: epoch (\d+), (\d+) steps", workflow.log())
+    assert tuple(map(int, resumed)) >= before
+    folder = workflow.results / f"cells/{LONG}/seed0"
+    assert (folder / "weights.safetensors").read_bytes() == (undisturbed / "weights.safetensors").read_bytes()
+
+
+def test_job_is_held(workflow, cluster):
+    """The user reads why it does not start."""
+    manifest = "results/data/prepared/digits/manifest.json"
+    snakemake = workflow.start(manifest, "--default-resources", "slurm_extra='--hold'")
+    line = next((line for line in snakemake.stdout if "does not start" in line), "")
+    assert "JobHeldUser" in line
+    (number,) = workflow.jobs()
+    cluster.run("scontrol", "release", number)
+    assert "does not start" not in finish(snakemake)
+
+
 def test_finished_while_no_snakemake_ran(workflow, cluster):
     """The next one takes what the job left: nothing is trained again."""
     snakemake = start_and_wait(workflow)

@@ -80,7 +80,7 @@ def test_what_became_of_tasks(tmp_path):
     bundle.reported(1)
     bundle.reported(2)
     bundle.remove()
-    assert find_bundles(tmp_path) == []
+    assert find_bundles(tmp_path) == ([], {})
 
 
 def test_started_again_it_goes_on_where_it_stood(tmp_path):

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rethinking.files import UserError, read_json, write_json, write_text
+from rethinking.files import UserError, write_json, write_text
 
 # A task's own Python module, run in the process that has imported torch already.
 CELL_COMMAND = ["exec", "python", "-m", "train_cell"]
@@ -88,16 +88,17 @@ class Bundle:
         Raises:
             UserError: ``bundle.json`` is missing or no bundle.
         """
-        values = read_json(folder / "bundle.json")
         try:
+            values = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
             return cls(folder, [Task(**task) for task in values.pop("tasks")], **values)
-        except (TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{folder / 'bundle.json'} is no bundle ({error}); delete {folder}") from error
 
     def status(self, number: int) -> int | None:
         """The exit status of a task, None while it has none."""
         for ending in ("exit", "reported"):
-            with suppress(FileNotFoundError):
+            # What holds no number tells nothing, as if the task had not ended.
+            with suppress(FileNotFoundError, ValueError):
                 return int((self.folder / f"{number}.{ending}").read_text())
         return None
 
@@ -107,7 +108,9 @@ class Bundle:
 
     def reported(self, number: int) -> None:
         """Note that Snakemake knows the exit status of a task."""
-        (self.folder / f"{number}.exit").rename(self.folder / f"{number}.reported")
+        # A network file system may have done it and said that it had not.
+        with suppress(FileNotFoundError):
+            (self.folder / f"{number}.exit").rename(self.folder / f"{number}.reported")
 
     def unreported(self, number: int) -> bool:
         """Whether a task ended well and no Snakemake knows of it."""
@@ -137,9 +140,19 @@ def divide(tasks: Sequence[Task], most: int) -> list[list[Task]]:
     return groups
 
 
-def find_bundles(parent: Path) -> list[Bundle]:
-    """All bundles that lie in a folder; one that was cut short while it was made is none."""
-    return [Bundle.read(file.parent) for file in sorted(parent.glob("*/bundle.json"))]
+def find_bundles(parent: Path) -> tuple[list[Bundle], dict[str, str]]:
+    """All bundles that lie in a folder, and by name what is wrong with those that cannot be read.
+
+    One that was cut short while it was made has no ``bundle.json`` and is none.
+    """
+    found: list[Bundle] = []
+    damaged: dict[str, str] = {}
+    for file in sorted(parent.glob("*/bundle.json")):
+        try:
+            found.append(Bundle.read(file.parent))
+        except UserError as error:
+            damaged[file.parent.name] = str(error)
+    return found, damaged
 
 
 def identity(params: Iterable[tuple[str, Any]], inputs: Iterable[str]) -> str:

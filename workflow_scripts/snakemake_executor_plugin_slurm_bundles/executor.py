@@ -8,34 +8,43 @@ lost where SLURM does not answer, and a Snakemake that was killed finds its jobs
 
 from __future__ import annotations
 
-import subprocess
+import shlex
+import shutil
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from snakemake.shell import shell
-from snakemake_executor_plugin_slurm.submit_string import get_submit_command
-from snakemake_executor_plugin_slurm.utils import set_gres_string
+from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+from . import slurm
 
 if TYPE_CHECKING:
     from rethinking.bundles import Bundle, Task
 
-# A job in one of these states has ended; SLURM starts it again by itself from none of them.
-ENDED = {
-    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
-    "TIMEOUT",
-}  # fmt: skip
-# Ended for no fault of its tasks: they go on in another job as long as they come on.
-INTERRUPTED = {"BOOT_FAIL", "DEADLINE", "NODE_FAIL", "PREEMPTED", "TIMEOUT", "FAILED", "COMPLETED", "gone"}
+DAY = 24 * 3600
+
+T = TypeVar("T")
 
 
-class Unreachable(Exception):
-    """SLURM did not answer; nothing is known about its jobs."""
+@dataclass
+class Submission:
+    """A bundle that jobs of this Snakemake are in."""
+
+    bundle: Bundle
+    members: dict[int, SubmittedJobInfo] = field(default_factory=dict)  # by number of the task; not over yet
+    command: str = ""  # that submits it
+    submitted: float | None = None  # when; None while SLURM has no job of it, as far as is known
+    ended_since: float | None = None  # when SLURM's job was first seen to be over
+    idle_since: float | None = None  # when all tasks were first seen to be over, and SLURM's job not
+    launch_failures: int = 0
+    explained: set[str] = field(default_factory=set)  # reasons to wait that the user has read
 
 
 class Executor(RemoteExecutor):
@@ -46,6 +55,8 @@ class Executor(RemoteExecutor):
         global bundles
         from rethinking import bundles
 
+        if shutil.which("sbatch") is None:
+            raise WorkflowError("There is no sbatch here; start Snakemake where SLURM's commands are.")
         settings = self.workflow.executor_settings
         self.settings = settings
         self.next_seconds_between_status_checks = settings.poll_seconds
@@ -54,41 +65,47 @@ class Executor(RemoteExecutor):
         # Jobs that are in no bundle yet, each with its task.
         self.gathered: list[tuple[SubmittedJobInfo, Task]] = []
         self.last_gathered = 0.0
-        # Bundles that this process submitted or found; what SLURM is to know of each, and when it was submitted.
-        self.calls: dict[str, str] = {}
-        self.submitted: dict[str, float] = {}
-        self.members: dict[str, dict[int, SubmittedJobInfo]] = {}
-        self.bundles: dict[str, Bundle] = {}
-        self.missing_since: dict[str, float] = {}
-        self.earlier = bundles.find_bundles(self.folder)
-        self.silent = False  # SLURM, at the last look
+        # Bundles that this process submitted or found, by name.
+        self.active: dict[str, Submission] = {}
+        # Jobs that are over, each with what went wrong.
+        self.over: list[tuple[SubmittedJobInfo, str | None]] = []
+        self.earlier, self.damaged = bundles.find_bundles(self.folder)
         self.cancelled: set[str] = set()
-        self.launch_failures: dict[str, int] = {}
+        self.silent = False  # SLURM, at the last look
+        self.warned: set[str] = set()  # at this look
+        self.warned_before: set[str] = set()  # at the one before
+        self.stopping = False
+        self.again = f"trying again every {settings.poll_seconds} s"  # for messages
 
     # ---- from Snakemake
 
     def run_jobs(self, jobs: list[Any]) -> None:
         """Take jobs that are ready; where an earlier Snakemake's job still works on one, wait for that."""
-        self.known: dict[str, str] | None = None  # what SLURM says, asked once for all of them
+        self.known: dict[str, slurm.QueuedJob] | None = None  # what SLURM says, asked once for all of them
+        self.stop_damaged()
         for job in jobs:
             self.run_job(job)
 
     def run_job(self, job: Any) -> None:
         """Take one job."""
         self.run_job_pre(job)
-        task, info = self.task(job), SubmittedJobInfo(job)
+        info = SubmittedJobInfo(job)
+        task = self.insist(lambda: self.task(job), f"{job} cannot be submitted yet")
         with self.guard:
-            if (found := self.find_earlier(task)) is not None:
+            found = self.insist(
+                lambda: self.find_earlier(task), f"whether {task.name} runs already is not known yet"
+            )
+            if found is not None:
                 bundle, number = found
                 info.external_jobid = bundle.name
-                self.members.setdefault(bundle.name, {})[number] = info
-                self.bundles[bundle.name] = bundle
-                self.submitted.setdefault(bundle.name, time.time())
+                new = Submission(bundle, submitted=time.time())
+                self.active.setdefault(bundle.name, new).members[number] = info
                 self.logger.info(f"{task.name} is in {bundle.folder}, submitted by an earlier Snakemake")
             else:
                 self.gathered.append((info, task))
                 self.last_gathered = time.monotonic()
-        self.report_job_submission(info)
+            # Before it can be over.
+            self.report_job_submission(info)
 
     def task(self, job: Any) -> Task:
         """What a compute node has to know of a job."""
@@ -104,53 +121,31 @@ class Executor(RemoteExecutor):
             output=[str(path) for path in job.output],
         )
 
-    def find_earlier(self, task: Task) -> tuple[Bundle, int] | None:
-        """A task of an earlier Snakemake that makes or has made what this task asks for.
-
-        One that makes the same files from other settings, code or data is stopped.
-        """
-        for bundle in self.earlier:
-            for number, other in enumerate(bundle.tasks):
-                if other.output != task.output or bundle.name in self.cancelled:
-                    continue
-                if (other.identity, other.command) == (task.identity, task.command):
-                    if bundles.is_finished(other, bundle, number):
-                        return bundle, number
-                    if bundle.status(number) is None and self.is_queued(bundle):
-                        return bundle, number
-                elif bundle.status(number) is None and self.is_queued(bundle):
-                    self.logger.info(f"{bundle.name} trains {task.name} with other settings; it is cancelled")
-                    self.scancel([bundle.name])
-                    self.cancelled.add(bundle.name)
-        return None
-
-    def is_queued(self, bundle: Bundle) -> bool:
-        """Whether an earlier Snakemake's bundle waits or runs in SLURM; SLURM has to answer for that."""
-        while self.known is None:
-            try:
-                self.known = self.states()
-            except Unreachable as error:
-                self.logger.warning(
-                    f"SLURM does not answer ({error}); whether {bundle.name} runs is not known yet"
-                )
-                time.sleep(self.settings.poll_seconds)
-        return self.known.get(bundle.name, "gone") not in {*ENDED, "gone"}
-
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel what is in SLURM's queue; cells write their checkpoints."""
         with self.guard:
-            names = list(self.members)
-        try:
-            self.scancel(names)
-        except Unreachable as error:
-            self.logger.error(f"jobs {' '.join(names)} could not be cancelled: {error}")
+            # What has no job yet gets none, and what ends now is for the next Snakemake to see.
+            self.stopping = True
+            names = list(self.active)
+        for number, name in enumerate(names):
+            try:
+                slurm.scancel(name)
+            except slurm.Refused as error:
+                self.logger.error(f"{name} could not be cancelled: {error}")
+            except slurm.Unreachable as error:
+                self.logger.error(
+                    f"SLURM does not answer ({error}); not cancelled: {' '.join(names[number:])}"
+                )
+                return
 
     async def check_active_jobs(
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Submit what has gathered and report what has ended."""
         with self.guard:
-            over = self.look()
+            if not self.stopping:
+                self.look()
+            over, self.over = self.over, []
         for info, error in over:
             if error is None:
                 self.report_job_success(info)
@@ -161,64 +156,147 @@ class Executor(RemoteExecutor):
             if id(info) not in ended:
                 yield info
 
+    # ---- what an earlier Snakemake left
+
+    def find_earlier(self, task: Task) -> tuple[Bundle, int] | None:
+        """A task of an earlier Snakemake that makes or has made what this task asks for.
+
+        One that makes the same files from other settings, code or data is stopped.
+
+        Raises:
+            Unreachable: SLURM does not say what runs.
+            Refused: it does not cancel what must not run.
+        """
+        for bundle in self.earlier:
+            for number, other in enumerate(bundle.tasks):
+                if other.output != task.output or bundle.name in self.cancelled:
+                    continue
+                if (other.identity, other.command) == (task.identity, task.command):
+                    if bundles.is_finished(other, bundle, number):
+                        return bundle, number
+                    if bundle.status(number) is None and self.is_queued(bundle.name):
+                        return bundle, number
+                elif bundle.status(number) is None and self.is_queued(bundle.name):
+                    self.cancel_earlier(bundle.name, f"{bundle.name} trains {task.name} with other settings")
+        return None
+
+    def stop_damaged(self) -> None:
+        """Cancel jobs of bundles that cannot be read, so that what they train is not trained twice at a time.
+
+        The cells write their checkpoints, and are submitted anew where they are asked for.
+        """
+
+        def stop() -> None:
+            for name in self.damaged:
+                if name not in self.cancelled and self.is_queued(name):
+                    self.cancel_earlier(name, f"nothing says what {name} does")
+
+        for why in self.damaged.values():
+            self.logger.warning(why)
+        self.insist(stop, f"whether {' '.join(self.damaged)} still run is not known yet")
+        self.damaged = {}
+
+    def is_queued(self, name: str) -> bool:
+        """Whether an earlier Snakemake's job waits or runs in SLURM."""
+        if self.known is None:
+            self.known = slurm.queue()
+        return name in self.known and not self.known[name].over
+
+    def cancel_earlier(self, name: str, why: str) -> None:
+        """Cancel an earlier Snakemake's job."""
+        try:
+            slurm.scancel(name)
+        except (slurm.Unreachable, slurm.Refused):
+            self.known = None  # it may have ended meanwhile
+            raise
+        self.logger.info(f"{why}; it is cancelled")
+        self.cancelled.add(name)
+
+    def insist(self, ask: Callable[[], T], unknown: str) -> T:
+        """An answer that is needed to go on, after waiting for SLURM or the disk as long as it takes."""
+        said = ""
+        while True:
+            try:
+                return ask()
+            except (slurm.Unreachable, slurm.Refused, OSError) as error:
+                if str(error) != said:
+                    said = str(error)
+                    self.logger.warning(f"{unknown} ({error}); {self.again}")
+                time.sleep(self.settings.poll_seconds)
+
     # ---- one look at everything
 
-    def look(self) -> list[tuple[SubmittedJobInfo, str | None]]:
-        """Submit, see what has ended, put what was interrupted into new bundles.
-
-        Returns the jobs that are over, each with what went wrong.
-        """
-        over: list[tuple[SubmittedJobInfo, str | None]] = []
-        self.gather()
+    def look(self) -> None:
+        """Submit, see what has ended, put what was interrupted into new bundles."""
+        self.warned, self.warned_before = set(), self.warned
         try:
-            states = self.states() if self.members else {}
-            if self.silent:
-                self.logger.info("SLURM answers again")
-            self.silent = False
-        except Unreachable as error:
+            self.gather()
+        except OSError as error:
+            self.warn(f"jobs cannot be written to {self.folder} ({error.strerror}); {self.again}")
+        queue = self.ask()
+        open_for_more = queue is not None
+        for submission in list(self.active.values()):
+            job = (queue or {}).get(submission.bundle.name)
+            if submission.submitted is None and job is not None:
+                # A command that failed has reached SLURM all the same.
+                submission.submitted = time.time()
+            try:
+                if submission.submitted is None:
+                    open_for_more = open_for_more and self.submit(submission)
+                    continue
+                if job is not None and job.could_not_start:
+                    self.start_elsewhere(submission, job.number)
+                self.look_at(submission, queue)
+            except OSError as error:
+                self.warn(f"{submission.bundle.folder}: {error.strerror}; {self.again}")
+        if queue is not None:
+            self.explain_waiting(queue)
+
+    def ask(self) -> dict[str, slurm.QueuedJob] | None:
+        """What SLURM says of the jobs, None while it says nothing."""
+        if not self.active:
+            return {}
+        try:
+            queue = slurm.queue()
+        except slurm.Unreachable as error:
             if not self.silent:
-                self.silent = True
-                self.logger.warning(
-                    f"SLURM does not answer ({error}); jobs that run go on, asking again every "
-                    f"{self.settings.poll_seconds} s"
-                )
-            states = None
-        for name in list(self.members):
-            bundle = self.bundles[name]
-            if name in self.calls:
-                # Not submitted yet, or perhaps: a command that failed may have reached SLURM all the same.
-                if states is None:
-                    continue
-                if name not in states:
-                    over += self.submit(bundle)
-                    continue
-                del self.calls[name]
-            state = None if states is None else self.settled(name, states)
-            over += self.ended(bundle)
-            left = self.members[name]
-            if not left:
-                self.forget(bundle, state)
-            elif state is not None:
-                over += self.interrupted(bundle, state)
-        return over
+                self.logger.warning(f"SLURM does not answer ({error}); jobs that run go on, {self.again}")
+            self.silent = True
+            return None
+        if self.silent:
+            self.logger.info("SLURM answers again")
+        self.silent = False
+        return queue
+
+    def warn(self, line: str) -> None:
+        """Say something once, not at each look at which it is still so."""
+        if line not in self.warned_before | self.warned:
+            self.logger.warning(line)
+        self.warned.add(line)
 
     def gather(self) -> None:
         """Make bundles of the cells that have come, as soon as no more come; of others at once."""
         quiet = time.monotonic() - self.last_gathered >= self.settings.gather_seconds
-        ready = [(info, task) for info, task in self.gathered if quiet or not task.cost]
-        self.gathered = [] if quiet else [(info, task) for info, task in self.gathered if task.cost]
         alike: dict[str, list[tuple[SubmittedJobInfo, Task]]] = {}
-        for info, task in ready:
+        for info, task in self.gathered:
+            if task.cost and not quiet:
+                continue
             # What is bundled asks for the same resources; what is no cell stays alone.
             resources = {k: v for k, v in info.job.resources.items() if k not in ("bundle_cost", "tmpdir")}
             key = repr(sorted(resources.items())) if task.cost else task.name
             alike.setdefault(key, []).append((info, task))
-        for members in alike.values():
-            infos = {id(task): info for info, task in members}
-            for tasks in bundles.divide([task for _, task in members], max(1, self.settings.cells)):
-                self.new_bundle([(infos[id(task)], task) for task in tasks])
+        bundled: set[int] = set()
+        try:
+            for members in alike.values():
+                infos = {id(task): info for info, task in members}
+                for tasks in bundles.divide([task for _, task in members], max(1, self.settings.cells)):
+                    self.new_bundle([(infos[id(task)], task) for task in tasks])
+                    bundled.update(map(id, tasks))
+        finally:
+            # What could not be written stays.
+            self.gathered = [(info, task) for info, task in self.gathered if id(task) not in bundled]
 
-    def new_bundle(self, members: list[tuple[SubmittedJobInfo, Task]]) -> Bundle:
+    def new_bundle(self, members: Sequence[tuple[SubmittedJobInfo, Task]]) -> Bundle:
         """Write a bundle, to be submitted."""
         job = members[0][0].job
         side_by_side = 1
@@ -232,204 +310,169 @@ class Executor(RemoteExecutor):
             self.settings.minutes,
             shell._process_prefix or "",
         )
-        bundle.write()
-        self.bundles[bundle.name] = bundle
-        self.members[bundle.name] = {number: info for number, (info, _) in enumerate(members)}
-        self.calls[bundle.name] = self.sbatch(bundle, job)
+        try:
+            bundle.write()
+        except OSError:
+            # The next attempt has another name.
+            with suppress(OSError):
+                bundle.folder.rmdir()
+            raise
+        self.active[bundle.name] = Submission(
+            bundle, {number: info for number, (info, _) in enumerate(members)}
+        )
         for info, _ in members:
             info.external_jobid = bundle.name
         return bundle
 
+    def submit(self, submission: Submission) -> bool:
+        """Give a bundle to SLURM; what SLURM refuses is over.
+
+        Returns:
+            Whether SLURM takes jobs.
+        """
+        bundle = submission.bundle
+        script = f"#!/bin/bash\n{bundle.prefix}exec python -m run_bundle {shlex.quote(str(bundle.folder))}\n"
+        try:
+            if not submission.command:
+                submission.command = self.sbatch(bundle, next(iter(submission.members.values())).job)
+            number = slurm.submit(submission.command, script)
+        except slurm.Unreachable as error:
+            self.warn(f"{bundle.name} is not submitted yet ({error}); {self.again}")
+            return False
+        except (slurm.Refused, WorkflowError) as error:
+            reason = f"sbatch refused: {error}\n    {submission.command}\n"
+            self.over += [(info, reason) for info in submission.members.values()]
+            self.drop(submission)
+            return True
+        submission.submitted = time.time()
+        names = ", ".join(task.name for task in bundle.tasks)
+        self.logger.info(f"SLURM job {number}: {names} (log: {bundle.log})")
+        return True
+
     def sbatch(self, bundle: Bundle, job: Any) -> str:
         """The command that submits a bundle of jobs like this one."""
-        resources = Resources(job.resources.items())
+        resources = dict(job.resources.items())
         if resources.get("mem_mb"):
-            resources["mem_mb"] = self.at_most_a_node(
-                resources["mem_mb"] * bundle.side_by_side, resources.get("slurm_partition")
-            )
+            wanted = resources["mem_mb"] * bundle.side_by_side
+            resources["mem_mb"] = slurm.at_most_a_node(wanted, resources.get("slurm_partition"))
+            if resources["mem_mb"] < wanted:
+                self.logger.info(
+                    f"{wanted} MB are more than any node has; asking for {resources['mem_mb']} MB"
+                )
         cpus = resources.get("cpus_per_task", job.threads)
         if cpus > 0 and bundle.side_by_side > max(1, resources.get("gpu", 0)):
             resources["cpus_per_task"] = cpus * bundle.side_by_side
-        like = SimpleNamespace(resources=resources, threads=job.threads)
-        account, partition = resources.get("slurm_account"), resources.get("slurm_partition")
-        call = get_submit_command(
-            like,
-            {
-                "run_uuid": bundle.name,
-                "slurm_logfile": bundle.log,
-                "comment_str": f"{len(bundle.tasks)} x {job.rule.name}",
-                "account": f"--account={account}" if account else "",
-                "partition": f"--partition={partition}" if partition else "",
-                "workdir": Path.cwd(),
-            },
-            SimpleNamespace(requeue=True, no_requeue=False, qos=None, reservation=None),
-        )
-        return f"{call} {set_gres_string(like)} --open-mode=append"
+        comment = f"{len(bundle.tasks)} x {job.rule.name}"
+        return slurm.sbatch_command(bundle.name, bundle.log, comment, resources, job.threads)
 
-    def at_most_a_node(self, mem_mb: int, partition: str | None) -> int:
-        """Memory to ask for: not more than any node has, which SLURM would refuse."""
-        options = [f"--partition={partition}"] if partition else []
-        try:
-            nodes = [
-                int(line.strip("+ ")) for line in run(["sinfo", "-h", "-o", "%m", *options]).splitlines()
-            ]
-        except (Unreachable, ValueError, subprocess.CalledProcessError):
-            return mem_mb
-        if nodes and mem_mb > max(nodes):
-            self.logger.info(f"{mem_mb} MB are more than any node has; asking for {max(nodes)} MB")
-        return min(mem_mb, max(nodes, default=mem_mb))
+    def look_at(self, submission: Submission, queue: dict[str, slurm.QueuedJob] | None) -> None:
+        """See what has become of a bundle that was submitted."""
+        state = None if queue is None else self.settled(submission, queue)
+        self.ended(submission)
+        if not submission.members:
+            self.forget(submission, state)
+        elif state is not None:
+            self.interrupted(submission, state)
 
-    def submit(self, bundle: Bundle) -> list[tuple[SubmittedJobInfo, str | None]]:
-        """Give a bundle to SLURM; what SLURM refuses is over."""
-        script = f"#!/bin/bash\n{bundle.prefix}exec python -m run_bundle '{bundle.folder}'\n"
-        try:
-            number = run(["bash", "-c", self.calls[bundle.name]], script).strip().split(";")[0]
-        except Unreachable as error:
-            self.logger.warning(f"{bundle.name} is not submitted yet: {error}")
-            return []
-        except subprocess.CalledProcessError as error:
-            reason = f"sbatch refused: {error.stderr.strip()}\n    {self.calls.pop(bundle.name)}\n"
-            return [(info, reason) for info in self.members.pop(bundle.name).values()]
-        del self.calls[bundle.name]
-        self.submitted[bundle.name] = time.time()
-        names = ", ".join(task.name for task in bundle.tasks)
-        self.logger.info(f"SLURM job {number}: {names} (log: {bundle.log})")
-        return []
-
-    def settled(self, name: str, states: dict[str, str]) -> str | None:
+    def settled(self, submission: Submission, queue: dict[str, slurm.QueuedJob]) -> str | None:
         """In which state a bundle's job has ended, None while it has not or may not have."""
-        state = states.get(name, "gone")
-        if state not in ENDED and state != "gone":
-            self.missing_since.pop(name, None)
+        job = queue.get(submission.bundle.name)
+        if job is not None and not job.over:
+            submission.ended_since = None
             return None
         # Its last files may still be on their way through the file system.
-        since = self.missing_since.setdefault(name, time.monotonic())
+        if submission.ended_since is None:
+            submission.ended_since = time.monotonic()
         wait = min(self.workflow.execution_settings.latency_wait, 3 * self.settings.poll_seconds)
-        return state if time.monotonic() - since >= wait else None
+        if time.monotonic() - submission.ended_since < wait:
+            return None
+        return slurm.GONE if job is None else job.state
 
-    def ended(self, bundle: Bundle) -> list[tuple[SubmittedJobInfo, str | None]]:
-        """The jobs of a bundle that have ended by themselves since the last look."""
-        over = []
-        for number, info in list(self.members[bundle.name].items()):
+    def ended(self, submission: Submission) -> None:
+        """Note the jobs of a bundle that have ended by themselves since the last look."""
+        bundle = submission.bundle
+        for number in list(submission.members):
             if (status := bundle.status(number)) is None:
                 continue
-            del self.members[bundle.name][number]
             bundle.reported(number)
             failed = f"It ended with status {status} in {bundle.name} (log: {bundle.log}). "
-            over.append((info, None if status == 0 else failed))
-        return over
+            self.over.append((submission.members.pop(number), None if status == 0 else failed))
 
-    def interrupted(self, bundle: Bundle, state: str) -> list[tuple[SubmittedJobInfo, str | None]]:
+    def interrupted(self, submission: Submission, state: str) -> None:
         """Put the jobs that a SLURM job left undone into a new one, as long as they come on; others are over."""
-        members = self.members.pop(bundle.name)
-        began = self.submitted.get(bundle.name, 0.0)
-        over: list[tuple[SubmittedJobInfo, str | None]] = []
-        # Tasks behind one that ended or came on had no turn yet.
-        if state in INTERRUPTED and (
-            any(bundle.status(number) is not None for number in range(len(bundle.tasks)))
-            or any(bundles.came_on(bundle.tasks[number], began) for number in members)
+        bundle, members = submission.bundle, submission.members
+        began = submission.submitted or 0.0
+        # Tasks behind one that ended or came on had no turn yet; what was cancelled for another's sake is no failure.
+        if bundle.name in self.cancelled or (
+            state in slurm.INTERRUPTED
+            and (
+                any(bundle.status(number) is not None for number in range(len(bundle.tasks)))
+                or any(bundles.came_on(bundle.tasks[number], began) for number in members)
+            )
         ):
-            again = [(info, bundle.tasks[number]) for number, info in members.items()]
-            new = self.new_bundle(again)
+            new = self.new_bundle([(info, bundle.tasks[number]) for number, info in members.items()])
             self.logger.info(
-                f"SLURM ended {bundle.name} ({state}) with {len(again)} of {len(bundle.tasks)} cells to do; they "
-                f"go on from their checkpoints as {new.name}"
+                f"SLURM ended {bundle.name} ({state}) with {len(members)} of {len(bundle.tasks)} cells to do; "
+                f"they go on from their checkpoints as {new.name}"
             )
         else:
             failed = f"SLURM ended {bundle.name} ({state}; log: {bundle.log}). "
-            over = [(info, failed) for info in members.values()]
-        self.remove(bundle)
-        return over
+            self.over += [(info, failed) for info in members.values()]
+        self.drop(submission)
 
-    def forget(self, bundle: Bundle, state: str | None) -> None:
+    def forget(self, submission: Submission, state: str | None) -> None:
         """Drop a bundle of which all is reported; a job that hangs in SLURM all the same is cancelled."""
+        bundle = submission.bundle
         at_work = any(bundle.status(number) is None for number in range(len(bundle.tasks)))
         if state is None and not at_work:
-            since = self.missing_since.setdefault(f"done {bundle.name}", time.monotonic())
-            if time.monotonic() - since < 3 * self.settings.poll_seconds:
+            if submission.idle_since is None:
+                submission.idle_since = time.monotonic()
+            if time.monotonic() - submission.idle_since < 3 * self.settings.poll_seconds:
                 return
             try:
-                self.scancel([bundle.name])
-            except Unreachable:
+                slurm.scancel(bundle.name)
+            except (slurm.Unreachable, slurm.Refused):
                 return
-        del self.members[bundle.name]
         # One that an earlier Snakemake submitted may hold more that is asked for later.
-        if not at_work or state is not None:
-            self.remove(bundle)
+        self.drop(submission, remove=not at_work or state is not None)
 
-    def remove(self, bundle: Bundle) -> None:
-        """Remove a bundle that has nothing more to tell."""
-        if not any(bundle.unreported(number) for number in range(len(bundle.tasks))):
+    def drop(self, submission: Submission, remove: bool = True) -> None:
+        """Look no more at a bundle, and remove it if it has nothing more to tell."""
+        bundle = submission.bundle
+        del self.active[bundle.name]
+        if remove and not any(bundle.unreported(number) for number in range(len(bundle.tasks))):
             bundle.remove()
 
-    # ---- SLURM's commands
+    # ---- jobs that wait
 
-    def states(self) -> dict[str, str]:
-        """The state of each of this user's jobs that SLURM knows, by name."""
-        lines = run(["squeue", "--me", "--states=all", "--noheader", "--format=%j|%T|%A|%r"]).splitlines()
-        known = {}
-        for line in lines:
-            name, state, number, reason = line.strip().split("|", 3)
-            known[name] = state
-            if "launch failed requeued held" in reason.lower() and name in self.members:
-                self.start_elsewhere(name, number)
-        return known
-
-    def start_elsewhere(self, name: str, number: str) -> None:
-        """Let a job go on waiting that SLURM could not start on its node (a full disk, say) and holds since.
-
-        SLURM does not say which node that was, and would take the same one again. It takes the first that is free, so
-        with each failure one more of these is excluded.
-        """
-        self.launch_failures[name] = self.launch_failures.get(name, 0) + 1
-        free = run(["sinfo", "--noheader", "--Node", "--states=idle,mixed", "--format=%N"]).split()
-        excluded = list(dict.fromkeys(free))[: self.launch_failures[name]]
-        if len(excluded) == len(set(free)):
-            excluded = []  # none would be left
+    def start_elsewhere(self, submission: Submission, number: str) -> None:
+        """Let a job go to another node that SLURM could not start on the one it had chosen."""
+        name = submission.bundle.name
+        try:
+            excluded = slurm.start_elsewhere(number, submission.launch_failures + 1)
+        except (slurm.Unreachable, slurm.Refused) as error:
+            self.warn(
+                f"SLURM could not start {name} (job {number}) on its node and holds it, and it is not released yet "
+                f"({error}); {self.again}"
+            )
+            return
+        submission.launch_failures += 1
         self.logger.warning(
             f"SLURM could not start {name} (job {number}) on its node; trying again"
             + (f" without {', '.join(excluded)}" if excluded else "")
         )
-        run(["scontrol", "update", f"JobId={number}", f"ExcNodeList={','.join(excluded)}"])
-        run(["scontrol", "release", number])
 
-    def scancel(self, names: Iterable[str]) -> None:
-        """Cancel jobs by their names."""
-        for name in names:
-            try:
-                run(["scancel", "--me", f"--name={name}"])
-            except subprocess.CalledProcessError as error:
-                raise Unreachable(error.stderr.strip()) from error
-
-
-class Resources(dict):
-    """A job's resources, to be had by key and as attributes."""
-
-    __getattr__ = dict.__getitem__
-
-
-def run(command: list[str], stdin: str | None = None) -> str:
-    """The output of one of SLURM's commands.
-
-    Raises:
-        Unreachable: the controller did not answer.
-        CalledProcessError: it refused.
-    """
-    try:
-        return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, check=True, timeout=60
-        ).stdout
-    except subprocess.TimeoutExpired as error:
-        raise Unreachable(f"{command[0]} took more than {error.timeout:.0f} s") from error
-    except subprocess.CalledProcessError as error:
-        temporary = (
-            "unable to contact",
-            "timed out",
-            "connection",
-            "zero bytes",
-            "communication",
-            "temporarily",
-        )
-        if command[0] in ("squeue", "scontrol") or any(word in error.stderr.lower() for word in temporary):
-            raise Unreachable(error.stderr.strip()) from error
-        raise
+    def explain_waiting(self, queue: dict[str, slurm.QueuedJob]) -> None:
+        """Say once of each job why it waits, if that may not end by itself or has lasted long."""
+        held: dict[str, list[str]] = {}
+        for name, submission in self.active.items():
+            job = queue.get(name)
+            if job is None or not job.waits or job.could_not_start:
+                continue
+            kind = job.reason.split(",")[0]  # names of nodes may follow, and change
+            long = submission.submitted is not None and time.time() - submission.submitted > DAY
+            if kind not in submission.explained and (kind not in slurm.ORDINARY or long):
+                submission.explained.add(kind)
+                held.setdefault(job.reason, []).append(f"{name} (job {job.number})")
+        for reason, jobs in held.items():
+            self.logger.warning(f"SLURM does not start {', '.join(jobs)}: {reason}")
