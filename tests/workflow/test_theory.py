@@ -1,6 +1,9 @@
 """The theory's targets on digits."""
 
+import time
+
 import pandas as pd
+import psutil
 import pytest
 
 from .conftest import TINY, Workflow
@@ -32,6 +35,8 @@ THEORY = {
     },
     "ablations": [],
 }
+KILLED = "results/linear_models/killed/seed0/summary.json"
+IMAGES = 700  # there
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +86,44 @@ def test_wrong_models_say_what_would_be_right(tiny_workflow, change, message):
     model = THEORY["linear_models"]["models"][0] | change
     tiny_workflow.write_config({**TINY, "linear_models": {**THEORY["linear_models"], "models": [model]}})
     assert message in tiny_workflow.fail("-n", "linear_models")
+
+
+PIXELS = {"preprocessing": "none", "kernel": "gaussian", "gamma": 0.1, "penalties": [0]}
+CONVNET = {"preprocessing": "random_convnet", "kernel": "linear", "filters": 100, "penalties": [0.1]}
+
+
+@pytest.mark.parametrize(("model", "shares"), [(PIXELS, (0.2, 0.8)), (CONVNET, (0.5,))])
+def test_killed_fit_ends_as_an_undisturbed_one(tmp_path, model, shares):
+    """SIGKILL at some moments; tiles that are on the disk are not computed again."""
+    linear_models = THEORY["linear_models"] | {
+        "models": [{"name": "killed", "dataset": "digits", **model}],
+        "solver": {"tile": 16},
+        "counterexamples": {"models": []},
+    }
+    config = {**THEORY, "datasets": {"digits": {"train_limit": IMAGES}}, "linear_models": linear_models}
+    outputs = []
+    for name in ("undisturbed", "killed"):
+        (tmp_path / name).mkdir()
+        workflow = Workflow(tmp_path / name, config)
+        if name == "killed":
+            for share in shares:
+                kill_fit(workflow, share)
+        workflow.succeed(KILLED, "--cores", "1")
+        log = (workflow.folder / "results/logs/linear_models/killed/seed0.log").read_text()
+        assert ("going on" in log) == (name == "killed")
+        outputs.append((workflow.folder / KILLED).with_name("outputs.npz").read_bytes())
+    assert outputs[0] == outputs[1]
+    assert not list(tmp_path.rglob("tile*"))
+
+
+def kill_fit(workflow, share):
+    """Kill the process that fits when this share of the factor's tiles is there."""
+    rows = IMAGES // 16 + 1
+    snakemake = workflow.start(KILLED, "--cores", "1")
+    while len(list(workflow.folder.rglob("factor*/tile*.npy"))) < share * rows * (rows + 1) / 2:
+        assert snakemake.poll() is None, snakemake.stdout.read()
+        time.sleep(0.01)
+    for process in psutil.Process(snakemake.pid).children(recursive=True):
+        if "fit_linear_model" in process.cmdline():
+            process.kill()
+    snakemake.communicate()
