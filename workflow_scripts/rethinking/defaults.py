@@ -271,7 +271,7 @@ LINEAR_MODELS = {
         "residual": 1e-6,
         "iterations": 100,
     },
-    "validation": {"train": 5000, "test": 5000, "penalties": [0, 1e-4, 1e-3, 0.01, 0.1]},
+    "validation": {"train": 5000, "test": 5000, "penalties": [0, 1e-4, 1e-3, 0.01, 0.1, 1]},
     "counterexamples": {"models": ["mnist_pixels", "mnist_gabor"], "train": 5000, "test": 2000},
     "descent": {"dataset": "cifar10", "images": 200, "epochs": 1000, "batch_size": 1},
 }
