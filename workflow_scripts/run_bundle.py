@@ -17,6 +17,8 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -27,6 +29,8 @@ from rethinking.stop_signals import SIGNALS
 
 # How long the cluster may take to end a job that it has asked to stop.
 LEAVE_SECONDS = 300
+# Between two attempts to write to a full disk.
+RETRY_SECONDS = 10
 
 
 class Runner:
@@ -93,9 +97,24 @@ class Runner:
             log(f"ended by {signal.Signals(-code).name} after {seconds:.0f} s, goes on later: {task.name}")
             return
         if code == 0 and task.benchmark:
-            write_benchmark(Path(task.benchmark), seconds, usage)
-        self.bundle.ended(number, code)
+            self.insist(lambda: write_benchmark(Path(task.benchmark), seconds, usage))
+        self.insist(lambda: self.bundle.ended(number, code))
         log(f"{'done' if code == 0 else f'failed with status {code}'} after {seconds:.1f} s: {task.name}")
+
+    def insist(self, write: Callable[[], None]) -> None:
+        """Write as soon as the disk has room: what is not noted would be done again."""
+        said = False
+        while True:
+            try:
+                write()
+                return
+            except OSError as error:
+                if not said:
+                    log(f"{error}; trying again every {RETRY_SECONDS} s")
+                said = True
+            if self.signal is not None:
+                return  # the next start of the bundle sees that the task is done
+            time.sleep(RETRY_SECONDS)
 
     def note_signal(self, number: int, _frame: object) -> None:
         """Pass a signal on; nothing more begins."""
@@ -167,7 +186,9 @@ def node() -> str:
 
 def log(line: str) -> None:
     """Print a line with the time, at once."""
-    print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}", flush=True)
+    # A full disk must not end what the bundle runs.
+    with suppress(OSError):
+        print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}", flush=True)
 
 
 def main() -> None:

@@ -144,3 +144,24 @@ def test_identity_follows_params_and_inputs(tmp_path):
     assert before != identity((params | {"code": "2"}).items(), [str(file)])
     os.utime(file, (1, 1))
     assert before != identity(params.items(), [str(file)])
+
+
+def test_full_disk_is_waited_out(tmp_path):
+    """A task that ended while the disk was full is noted when there is room, and the next one begins then."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        bundle = make(disk, f"head -c 64k /dev/zero > {disk}/fill || true", "true")
+        runner = start(bundle)
+        assert "No space left" in next(line for line in runner.stdout if "trying again" in line)
+        (disk / "fill").unlink()
+        runner.communicate(timeout=60)
+        assert runner.returncode == 0
+        assert [bundle.status(number) for number in range(2)] == [0, 0]
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
