@@ -89,14 +89,16 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
 
     Args:
         tables: of ``validate_linear_model``.
-        models: settings of the same models.
+        models: settings of all models, by ``name`` those of the tables among them.
     """
     columns = min(3, len(tables))
     rows = -(-len(tables) // columns)
     figure = Figure(figsize=(WIDTH, 0.8 + 2.3 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     penalties = line_styles(sorted({penalty for table in tables for penalty in table.penalty}))
-    for axes, table, model in zip(panels, tables, models, strict=False):
+    settings = {model["name"]: model for model in models}
+    for axes, table in zip(panels, tables, strict=False):
+        model = settings[table.model.iloc[0]]
         title = f"{DATASET_TITLES[model['dataset']]}, {preprocessing_title(pd.Series(model))}"
         axes.set_title(
             f"{textwrap.fill(title, 22, break_on_hyphens=False)}\n{model['kernel'].capitalize()} kernel",

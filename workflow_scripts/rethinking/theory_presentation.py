@@ -12,7 +12,11 @@ from rethinking.tables import span
 from rethinking.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE3_COLUMNS
 from rethinking.titles import DATASET_TITLES, FIT_TITLES
 
-PREPROCESSING_TITLES = {"none": "none", "gabor": "Gabor filters", "random_convnet": "random conv-net"}
+PREPROCESSING_TITLES = {
+    "none": "none (pixels)",
+    "gabor": "Gabor filters",
+    "random_convnet": "random conv-net",
+}
 # Columns with norms by other definitions.
 OTHER_NORMS = {
     "signed_norm": "signed",
