@@ -36,7 +36,7 @@ def test_each_panel_has_the_title_of_its_model():
         axes.get_title(): axes.get_lines()[0].get_ydata().max() for axes in figure.axes if axes.get_visible()
     }
     assert shown == {
-        "CIFAR-10, random\nconv-net, 1,000\nfilters\nLinear kernel": 41,
+        "CIFAR-10, random conv-net,\n1,000 filters\nLinear kernel": 41,
         "MNIST, none (pixels)\nGaussian kernel": 4,
     }
     assert len(numbers) == 4

@@ -56,11 +56,17 @@ class Shown(NamedTuple):
 
 
 def with_interval(mean: float, half_width: float, form: str) -> str:
-    """For example ``+1.20 ± 0.30``."""
+    """For example ``+1.20 ± 0.30``; where numbers can be of any size (``g``), the half width has two digits."""
     if pd.isna(mean):
         return MISSING
     text = form.format(mean).replace("-", "−")
-    return text if pd.isna(half_width) else f"{text} ± {half_width:.2f}"
+    if pd.isna(half_width):
+        return text
+    return (
+        f"{text} ± {half_width:.2g}"
+        if "g" in form
+        else f"{text} ± {form.replace('+', '').format(half_width)}"
+    )
 
 
 def to_markdown(tables: Sequence[Shown], note: str) -> str:

@@ -101,7 +101,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
         model = settings[table.model.iloc[0]]
         title = f"{DATASET_TITLES[model['dataset']]}, {preprocessing_title(pd.Series(model))}"
         axes.set_title(
-            f"{textwrap.fill(title, 22, break_on_hyphens=False)}\n{model['kernel'].capitalize()} kernel",
+            f"{textwrap.fill(title, 26, break_on_hyphens=False)}\n{model['kernel'].capitalize()} kernel",
             fontsize="small",
         )
         if table.gamma.notna().any():
@@ -110,7 +110,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
                 axes.plot(some.gamma, some.validation_error, color=colour, marker=marker)
             axes.set(xscale="log", xlabel="gamma")
             gammas = sorted(table.gamma.unique())
-            axes.set_xticks(gammas, [f"{gamma:g}" for gamma in gammas], fontsize="small", minor=False)
+            axes.set_xticks(gammas, [f"{gamma:g}" for gamma in gammas], minor=False)
             axes.set_xticks([], minor=True)
         else:
             smallest = table.penalty[table.penalty > 0].min()
@@ -120,6 +120,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
                 axes.plot(row.penalty, row.validation_error, color=colour, marker=marker)
             axes.set_xscale("symlog", linthresh=smallest if smallest > 0 else 1e-3)
             axes.set(xlabel="penalty")
+        axes.tick_params("x", labelsize="x-small")
         axes.set_ylabel("validation error (%)")
     for axes in panels[len(tables) :]:
         axes.set_visible(False)
