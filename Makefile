@@ -21,7 +21,7 @@ demo: env
 test: env
 	$(BIN)/pytest
 
-# The workflow on a real SLURM cluster that the tests start (Debian: apt-get install slurm-wlm munge), about 8 minutes
+# The workflow on a real SLURM cluster that the tests start (Debian: apt-get install slurm-wlm munge), about 10 minutes
 test-slurm: env
 	$(BIN)/pytest tests/slurm
 
