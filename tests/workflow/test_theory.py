@@ -1,6 +1,7 @@
 """The theory's targets on digits."""
 
 import time
+from contextlib import suppress
 
 import pandas as pd
 import psutil
@@ -36,7 +37,7 @@ THEORY = {
     "ablations": [],
 }
 KILLED = "results/linear_models/killed/seed0/summary.json"
-IMAGES = 700  # there
+IMAGES = 700  # that are fitted there
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +121,12 @@ def kill_fit(workflow, share):
     """Kill the process that fits when this share of the factor's tiles is there."""
     rows = IMAGES // 16 + 1
     snakemake = workflow.start(KILLED, "--cores", "1")
-    while len(list(workflow.folder.rglob("factor*/tile*.npy"))) < share * rows * (rows + 1) / 2:
+    scratch = workflow.folder / "results/scratch"
+    while len(list(scratch.rglob("factor*/tile*.npy"))) < share * rows * (rows + 1) / 2:
         assert snakemake.poll() is None, snakemake.stdout.read()
         time.sleep(0.01)
     for process in psutil.Process(snakemake.pid).children(recursive=True):
-        if "fit_linear_model" in process.cmdline():
-            process.kill()
+        with suppress(psutil.Error):  # one that has just ended
+            if "fit_linear_model" in process.cmdline():
+                process.kill()
     snakemake.communicate()

@@ -22,12 +22,8 @@ from rethinking.streams import stream
 from rethinking.theory_settings import SolverConfig, ValidationConfig
 
 DENSE = 2500  # features up to which least squares are solved by a singular value decomposition
-JITTERS = (
-    1e-6,
-    1e-5,
-    1e-4,
-    1e-3,
-)  # of the factor, in units of the mean diagonal, tried in this order after none
+# Of the factor, in units of the mean diagonal, tried in this order where it has no factor without.
+JITTERS = (1e-6, 1e-5, 1e-4, 1e-3)
 COLUMNS = 2000  # of K in the preconditioner of conjugate gradients
 CPU = torch.device("cpu")
 
@@ -167,12 +163,8 @@ def solve_by_factor(
             folder.mkdir(parents=True, exist_ok=True)
             failed.touch()
     else:
-        advice = (
-            "give a penalty"
-            if names[-1] == "float64"
-            else "say linear_models.solver.precision: float64, or give a penalty"
-        )
-        raise UserError(f"the matrix is not positive definite in {names[-1]}; {advice}")
+        finer = "" if name == "float64" else "say linear_models.solver.precision: float64, or "
+        raise UserError(f"the matrix is not positive definite in {name}; {finer}give a penalty")
     solution = conjugate_gradients(
         system.multiply, system.right_side(targets), factor.solve, solver.residual, solver.iterations, log
     )

@@ -62,11 +62,8 @@ def with_interval(mean: float, half_width: float, form: str) -> str:
     text = form.format(mean).replace("-", "−")
     if pd.isna(half_width):
         return text
-    return (
-        f"{text} ± {half_width:.2g}"
-        if "g" in form
-        else f"{text} ± {form.replace('+', '').format(half_width)}"
-    )
+    form = "{:.2g}" if "g" in form else form.replace("+", "")
+    return f"{text} ± {form.format(half_width)}"
 
 
 def to_markdown(tables: Sequence[Shown], note: str) -> str:
