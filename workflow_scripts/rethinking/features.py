@@ -16,7 +16,7 @@ from rethinking.files import UserError, load_array, save_array
 from rethinking.gabor import gabor_features
 from rethinking.random_convnet import FEATURES, PATCH, draw_convnet
 
-FILTERS = 512  # of a random network in one block
+FILTERS = 1024  # of a random network in one block
 ROWS = 1000  # images at a time
 
 Log = Callable[[str], None]

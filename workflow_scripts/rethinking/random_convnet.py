@@ -1,8 +1,8 @@
 """The convolutional network of Coates and Ng (2012) with random patches as filters (section 5, footnote 2).
 
-Patches of 6x6 pixels are normalised (mean, standard deviation) and whitened (ZCA); each filter is a patch
-of a training image, whitened and of length 1. Responses z become max(z - 0.25, 0) and max(-z - 0.25, 0), which are summed over the four
-quadrants of the image. So a filter gives eight features.
+Patches of 6x6 pixels are normalised (mean, standard deviation) and whitened (ZCA); each filter is a patch of a training
+image, whitened and of length 1. Responses z become max(z - 0.25, 0) and max(-z - 0.25, 0), which are summed over the
+four quadrants of the image. So a filter gives eight features.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rethinking.streams import stream
@@ -23,7 +22,7 @@ FEATURES = 2 * POOLED**2  # of one filter
 CONTRAST = 10.0  # added to the variance of a patch, on the scale of bytes
 WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
 SAMPLED = 100_000  # patches for the whitening
-BATCH_VALUES = 2**21  # responses held at a time, so that they stay in the processor's cache
+BATCH_VALUES = 2**20  # responses in one quadrant held at a time, so that they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -39,24 +38,32 @@ class RandomConvnet:
 
     def features(self, images: Tensor) -> Tensor:
         """Features of images (n, channels, height, width) of bytes: (n, FEATURES * filters) float32."""
-        positions = (images.shape[2] - PATCH + 1) * (images.shape[3] - PATCH + 1)
+        positions = (images.shape[2] - PATCH + 1) * (images.shape[3] - PATCH + 1) // POOLED**2
         on_cpu = images.device.type == "cpu"
         batch = max(1, (1 if on_cpu else 64) * BATCH_VALUES // (positions * len(self.filters)))
         return torch.cat([self._batch(some) for some in images.split(batch)])
 
     def _batch(self, images: Tensor) -> Tensor:
-        height, width = (side - PATCH + 1 for side in images.shape[2:])
-        patches = F.unfold(images.float(), PATCH).transpose(1, 2)  # (n, positions, d)
-        response = normalise(patches) @ self.filters.T - self.offsets
-        shrunk = F.softshrink(response, THRESHOLD).view(len(images), height, width, -1)
         pooled = []
-        for rows in (slice(0, -(-height // 2)), slice(-(-height // 2), height)):
-            for columns in (slice(0, -(-width // 2)), slice(-(-width // 2), width)):
-                quadrant = shrunk[:, rows, columns].flatten(1, 2)
-                # The positive and the negative part, from their difference and their sum.
-                difference, total = quadrant.sum(1), quadrant.abs().sum(1)
-                pooled += [(total + difference) / 2, (total - difference) / 2]
+        for patches in quadrants(images.float()):
+            count = patches.shape[1]
+            # One product of matrices (a batched one is slower), then few passes over it while it is in the cache.
+            shifted = (normalise(patches).flatten(0, 1) @ self.filters.T).view(len(images), count, -1)
+            shifted -= self.offsets + THRESHOLD
+            positive = shifted.clamp(min=0).sum(1)
+            # max(-z - t, 0) = -min(z - t, -2t) - 2t
+            negative = -shifted.clamp_(max=-2 * THRESHOLD).sum(1) - 2 * THRESHOLD * count
+            pooled += [positive, negative]
         return torch.cat(pooled, 1)
+
+
+def quadrants(images: Tensor) -> list[Tensor]:
+    """The patches whose corner lies in each quadrant of the places that patches can have, (n, positions, d) each."""
+    patches = images.unfold(2, PATCH, 1).unfold(3, PATCH, 1).permute(0, 2, 3, 1, 4, 5)
+    rows, columns = (
+        (slice(0, -(-side // POOLED)), slice(-(-side // POOLED), side)) for side in patches.shape[1:3]
+    )
+    return [patches[:, some, others].flatten(3).flatten(1, 2) for some in rows for others in columns]
 
 
 def draw_convnet(
