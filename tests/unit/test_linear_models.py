@@ -150,9 +150,11 @@ def test_covariance_tiles(digits, tmp_path):
     system = CovarianceSystem(features, 0.5, CPU, 30, tmp_path)
     x = np.concatenate([digits[0].reshape(300, -1) / 255, np.ones((300, 1))], 1)
     expected = x.T @ x + 0.5 * np.eye(65)
+    assert system.cost(1, 0) == 300 / 30
     for _ in range(2):  # computed, then read
         assert np.allclose(system.tile(1, 0, torch.float64), expected[30:60, :30])
         assert np.allclose(system.tile(2, 2, torch.float64), expected[60:, 60:])
+    assert system.cost(1, 0) == 1
     vectors = torch.from_numpy(np.random.default_rng(0).standard_normal((65, 2)))
     assert np.allclose(system.multiply(vectors), expected @ vectors.numpy())
 

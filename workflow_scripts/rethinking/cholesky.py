@@ -27,6 +27,9 @@ class Tiled(Protocol):
     def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         """One tile of the lower triangle."""
 
+    def cost(self, row: int, column: int) -> float:
+        """How long that takes, in products of two tiles."""
+
 
 class NotPositiveDefinite(ArithmeticError):
     """A pivot is not positive in the precision of the factor."""
@@ -58,17 +61,18 @@ class TiledCholesky:
     ) -> None:
         self.slices, self.folder, self.dtype, self.device = matrix.slices, folder, dtype, device
         count = len(self.slices)
-        # Products of tiles, computing a tile of the matrix counting as one.
-        progress = Progress("Cholesky", sum(k + 2 for k in range(count) for _ in range(k, count)), log)
+        # In products of two tiles: of the matrix's tile, those that are subtracted from it, and the last step.
+        work = {(i, k): matrix.cost(i, k) + k + 1 for k in range(count) for i in range(k, count)}
+        progress = Progress("Cholesky", sum(work.values()), log)
         for k in range(count):
             if all(self.path(i, k).exists() for i in range(k, count)):
-                progress.skip((k + 2) * (count - k))
+                progress.skip(sum(work[i, k] for i in range(k, count)))
                 continue
             left = [self.load(k, j) for j in range(k)]
             diagonal = None
             for i in range(k, count):
                 if self.path(i, k).exists():
-                    progress.skip(k + 2)
+                    progress.skip(work[i, k])
                     continue
                 tile = matrix.tile(i, k, dtype)
                 for j in range(k):
@@ -87,7 +91,7 @@ class TiledCholesky:
                     # X L^T = tile
                     tile = torch.linalg.solve_triangular(diagonal.T, tile, upper=True, left=False)
                 save_array(self.path(i, k), tile.cpu().numpy())
-                progress.advance(k + 2)
+                progress.advance(work[i, k])
 
     def path(self, row: int, column: int) -> Path:
         """The file of one tile."""

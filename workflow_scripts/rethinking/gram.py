@@ -86,6 +86,10 @@ class KernelSystem:
             tile.diagonal().add_(self.penalty)
         return tile
 
+    def cost(self, row: int, column: int) -> float:
+        """Computing a tile, in products of two tiles; reading one counts as one."""
+        return tile_cost(self.store, row, column, self.features.width / self.slices[0].stop)
+
     def _kernel(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         rows, columns = self.slices[row], self.slices[column]
         return apply_kernel(
@@ -151,6 +155,10 @@ class CovarianceSystem:
             tile.diagonal().add_(self.penalty)
         return tile
 
+    def cost(self, row: int, column: int) -> float:
+        """Computing a tile, in products of two tiles; reading one counts as one."""
+        return tile_cost(self.store, row, column, len(self.features) / self.slices[0].stop)
+
     def _covariance(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         tile = None
         for rows in slices(len(self.features), 4096):
@@ -190,12 +198,22 @@ def stored(
     """A tile from its file, which is written if it is not there; without a folder, just the tile."""
     if store is None:
         return compute()
-    path = store / f"tile_{row:03d}_{column:03d}.npy"
+    path = tile_path(store, row, column)
     if not path.exists():
         tile = compute()
         save_array(path, tile.cpu().numpy())
         return tile
     return torch.from_numpy(np.array(load_array(path))).to(device)
+
+
+def tile_path(store: Path, row: int, column: int) -> Path:
+    """The file of a tile of the matrix."""
+    return store / f"tile_{row:03d}_{column:03d}.npy"
+
+
+def tile_cost(store: Path | None, row: int, column: int, products: float) -> float:
+    """What a tile costs that takes so many products of two tiles, unless it is stored."""
+    return 1.0 if store and tile_path(store, row, column).exists() else max(1.0, products)
 
 
 def kernel_outputs(
