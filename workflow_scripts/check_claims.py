@@ -37,7 +37,12 @@ def main() -> None:
     judged = judge(runs, dataset)
     summaries = [run.summary for seeds in runs.values() for run in seeds.values()]
     scale = describe_scale(aggregate_accuracy(cells, summaries, {}))
-    rows, texts, done = [to_frame(judged, runs, dataset)], [to_markdown(judged, scale)], summarise(judged)
+    rows, texts, done = [to_frame(judged, runs, dataset)], [], summarise(judged)
+    # A table in which nothing is measured says nothing; its rows are in the CSV.
+    if summaries or not args.records:
+        texts.append(to_markdown(judged, scale))
+    else:
+        texts.append(f"**{done}** on networks, as none is trained; claims.csv names those that it takes.\n")
     if args.theory:
         records = read_records(args.records, "seed")
         theory = judge_theory(records)
