@@ -17,6 +17,15 @@ COUNTEREXAMPLES = [
     for name in LINEAR.counterexamples.models
     for seed in CONFIG.seeds
 ]
+# Fits of random networks on one data set, to see the error fall with the number of filters.
+FILTERED = [model for model in LINEAR.models if model.filters]
+FILTERED = [model for model in FILTERED if model.dataset == FILTERED[0].dataset]
+FILTER_FITS = [
+    f"{RESULTS}/linear_models/{model.name}/seed{seed}/summary.json"
+    for model in FILTERED
+    for seed in CONFIG.linear_model_seeds(model.name)
+    if len({each.filters for each in FILTERED}) > 1
+]
 DESCENTS = [f"{RESULTS}/descent/seed{seed}" for seed in CONFIG.seeds if LINEAR.descent.dataset]
 LINEAR_MODEL_FILES = []
 if available(FITS):
@@ -24,6 +33,8 @@ if available(FITS):
         f"{RESULTS}/{name}.{ending}" for name in ("table3", "norms") for ending in ("csv", "md", "tex")
     ]
     LINEAR_MODEL_FILES += multiext(f"{RESULTS}/kernel_sensitivity", ".svg", ".png", ".pdf", ".csv")
+if available(FILTER_FITS):
+    LINEAR_MODEL_FILES += multiext(f"{RESULTS}/filters", ".svg", ".png", ".pdf", ".csv")
 if available(f"{folder}/summary.json" for folder in DESCENTS):
     LINEAR_MODEL_FILES += multiext(f"{RESULTS}/descent", ".svg", ".png", ".pdf", ".csv")
 
@@ -31,6 +42,7 @@ if available(f"{folder}/summary.json" for folder in DESCENTS):
 localrules:
     tabulate_linear_models,
     plot_sensitivity,
+    plot_filters,
     plot_descent,
 
 
@@ -181,6 +193,23 @@ rule plot_sensitivity:
     shell:
         "exec python -m plot_theory --figure sensitivity --tables {input:q} --models {params.models:q}"
         " --images {output.images:q} --numbers {output.numbers:q} > {log:q} 2>&1"
+
+
+rule plot_filters:
+    input:
+        available(FILTER_FITS),
+    output:
+        images=multiext(f"{RESULTS}/filters", ".svg", ".png", ".pdf"),
+        numbers=f"{RESULTS}/filters.csv",
+    log:
+        f"{RESULTS}/logs/plot_filters.log",
+    params:
+        code=fingerprint("rethinking.theory_figures"),
+    message:
+        "Plotting errors over the number of random filters"
+    shell:
+        "exec python -m plot_theory --figure filters --records {input:q} --images {output.images:q}"
+        " --numbers {output.numbers:q} > {log:q} 2>&1"
 
 
 rule plot_descent:

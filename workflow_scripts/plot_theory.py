@@ -9,16 +9,20 @@ import pandas as pd
 from rethinking import scripts
 from rethinking.figures import save
 from rethinking.files import write_text
-from rethinking.theory_figures import draw_descent, draw_precision, draw_sensitivity
+from rethinking.theory_figures import draw_descent, draw_filters, draw_precision, draw_sensitivity
 from rethinking.theory_results import read_records
 
 
 def main() -> None:
     """Read the command line and the files, write the figure in each format and its numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--figure", required=True, choices=("precision", "sensitivity", "descent"))
+    parser.add_argument("--figure", required=True, choices=("precision", "sensitivity", "filters", "descent"))
     parser.add_argument(
-        "--records", nargs="*", default=[], type=Path, help="JSON of expressivity or of descent"
+        "--records",
+        nargs="*",
+        default=[],
+        type=Path,
+        help="JSON of expressivity, of linear models or of descent",
     )
     parser.add_argument("--tables", nargs="*", default=[], type=Path, help="CSV of validation or of descent")
     parser.add_argument(
@@ -34,6 +38,8 @@ def main() -> None:
         figure, numbers = draw_precision(records)
     elif args.figure == "sensitivity":
         figure, numbers = draw_sensitivity(tables, json.loads(args.models))
+    elif args.figure == "filters":
+        figure, numbers = draw_filters(records)
     else:
         figure, numbers = draw_descent(tables, records)
     save(figure, args.images)

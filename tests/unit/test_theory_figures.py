@@ -1,8 +1,11 @@
 """Figures of the theory."""
 
 import pandas as pd
+import pytest
 
-from rethinking.theory_figures import draw_sensitivity
+from rethinking.theory_figures import draw_filters, draw_sensitivity
+
+from .test_theory_claims import linear_model
 
 
 def test_each_panel_has_the_title_of_its_model():
@@ -39,4 +42,33 @@ def test_each_panel_has_the_title_of_its_model():
         "CIFAR-10, random conv-net,\n1,000 filters\nLinear kernel": 41,
         "MNIST, none (pixels)\nGaussian kernel": 4,
     }
+    assert len(numbers) == 4
+
+
+def test_errors_over_filters():
+    """Means over seeds for each number of filters, and the paper's errors at its own number."""
+    convnet = ("cifar10", "random_convnet", "linear")
+    solved = {
+        "gamma": None,
+        "chosen": None,
+        "features": None,
+        "residual": 0.0,
+        "solver": "any",
+        "precision": "any",
+    }
+    records = []
+    for filters, penalty, error in ((100, 0, 30.0), (100, 0.1, 28.0), (8000, 0, 20.0), (8000, 0.1, 19.0)):
+        for seed in (0, 1):
+            record = linear_model(*convnet, penalty, error + seed, seed, filters, **solved)
+            record["fits"][0]["features"] = 8 * filters + 1
+            records.append(record | {"model": f"{filters} {penalty}"})
+    figure, numbers = draw_filters(records)
+    left, right, *_ = figure.axes
+    exact, theirs, penalised, theirs_penalised, enough = left.get_lines()
+    assert exact.get_xydata().tolist() == [[100, 30.5], [8000, 20.5]]
+    assert penalised.get_xydata().tolist() == [[100, 28.5], [8000, 19.5]]
+    assert set(map(tuple, theirs.get_xydata())) == {(32_000, 17.0)}
+    assert set(map(tuple, theirs_penalised.get_xydata())) == {(32_000, 15.0)}
+    assert enough.get_xdata()[0] == pytest.approx(60_000 / 8, rel=1e-2)
+    assert right.get_lines()[0].get_ydata().tolist() == [0, 0]
     assert len(numbers) == 4

@@ -59,6 +59,11 @@ def test_all_makes_tables_claims_and_a_report_with_them(finished):
     assert "not run" in claims.reason["mnist_pixels_error"]
     report = (results / "report.html").read_text()
     assert "Theorem 1: 2n + d weights fit any labels" in report
+    # Nothing is said of networks, of which there are none, but how many claims wait for them.
+    text = (results / "claims.md").read_text()
+    assert "on networks, as none is trained" in text
+    assert "not trained:" not in text
+    assert claims.reason["random_labels_at_chance"].startswith("not trained:")
     assert not list((results / "scratch").rglob("*.npy"))
 
 
@@ -87,6 +92,20 @@ def test_wrong_models_say_what_would_be_right(tiny_workflow, change, message):
     model = THEORY["linear_models"]["models"][0] | change
     tiny_workflow.write_config({**TINY, "linear_models": {**THEORY["linear_models"], "models": [model]}})
     assert message in tiny_workflow.fail("-n", "linear_models")
+
+
+def test_several_numbers_of_filters_have_a_figure(tiny_workflow):
+    convnets = [
+        {"name": f"convnet_{count}", "dataset": "digits", **CONVNET, "filters": count} for count in (5, 20)
+    ]
+    linear_models = THEORY["linear_models"] | {"counterexamples": {"models": []}}
+    tiny_workflow.write_config(THEORY | {"linear_models": linear_models | {"models": convnets[:1]}})
+    assert "plot_filters" not in tiny_workflow.plan("linear_models")
+    tiny_workflow.write_config(THEORY | {"linear_models": linear_models | {"models": convnets}})
+    tiny_workflow.succeed("results/filters.csv")
+    numbers = pd.read_csv(tiny_workflow.folder / "results/filters.csv")
+    assert numbers.filters.tolist() == [5, 20]
+    assert numbers.features.tolist() == [41, 161]
 
 
 PIXELS = {"preprocessing": "none", "kernel": "gaussian", "gamma": 0.1, "penalties": [0]}

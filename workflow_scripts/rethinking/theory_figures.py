@@ -1,4 +1,4 @@
-"""Figures of the paper's theory: precision over n, error over gamma and penalty, and where SGD ends."""
+"""Figures of the paper's theory: precision over n, error over settings and random filters, and where SGD ends."""
 
 from __future__ import annotations
 
@@ -13,10 +13,23 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rethinking.figures import COLOURS, GREY, MARKERS, STYLE, WIDTH, add_note, legend_above, line_styles
+from rethinking.figures import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    PAPER_LINE,
+    PAPER_TITLE,
+    STYLE,
+    WIDTH,
+    add_note,
+    legend_above,
+    line_styles,
+    plot_mean,
+)
+from rethinking.statistics import CONFIDENCE
 from rethinking.tables import span
 from rethinking.theory_presentation import preprocessing_title
-from rethinking.theory_results import describe
+from rethinking.theory_results import describe, table3
 from rethinking.titles import DATASET_TITLES
 
 DASHES = ["-", (0, (4, 1.5)), (0, (1, 1.5)), (0, (4, 1, 1, 1))]
@@ -145,6 +158,52 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
         "the mean of the kernel's diagonal. A point is missing where the kernel matrix is singular.",
     )
     return figure, everything
+
+
+@mpl.rc_context(STYLE)
+def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
+    """Test and training error over the number of random filters, without and with a penalty, beside the paper's.
+
+    Args:
+        records: of ``fit_linear_model``, of random convolutional networks on one data set.
+    """
+    numbers = table3(records).sort_values("filters", ignore_index=True)
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True)
+    theirs = PAPER_LINE | {"linestyle": "", "markevery": None}
+    lines = []
+    for number, (penalised, rows) in enumerate(numbers.groupby(numbers.penalty > 0)):
+        line = {"color": COLOURS[number], "marker": MARKERS[number]}
+        lines.append(Line2D([], [], **line, label="with an l2 penalty" if penalised else "no penalty"))
+        filters = rows.filters.astype(float)
+        for axes, key in ((left, "test_error"), (right, "train_error")):
+            plot_mean(axes, filters, rows[key], rows[f"{key}_ci"], **line)
+            axes.vlines(
+                filters, rows[key] - rows[f"{key}_ci"], rows[key] + rows[f"{key}_ci"], color=line["color"]
+            )
+        left.plot(rows.paper_filters.astype(float), rows.paper_test_error, **line | theirs)
+    enough = numbers.images.max() / (numbers.features / numbers.filters).mean()
+    ticks = sorted({*numbers.filters, *numbers.paper_filters.dropna()})
+    for axes in (left, right):
+        axes.axvline(enough, color=GREY, linewidth=0.8, linestyle=DASHES[2])
+        axes.set(xscale="log", xlabel="random filters", ylim=(0, None))
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize="x-small")
+        axes.set_xticks([], minor=True)
+    left.set_ylabel("test error (%)")
+    right.set_ylabel("training error (%)")
+    sns.despine(figure)
+    others = [Line2D([], [], color=GREY, linestyle=DASHES[2], label="as many features as images")]
+    if numbers.paper_test_error.notna().any():
+        others.append(Line2D([], [], color=GREY, marker="o", label=PAPER_TITLE, **theirs))
+    legend_above(figure, lines, others)
+    validated = " Penalties are chosen on a part of the training set." if numbers.chosen.notna().any() else ""
+    add_note(
+        figure,
+        f"Ours: {' and '.join(numbers.data.unique())}; {span(numbers.seeds, 'seed')}, with {CONFIDENCE:.0%} Student-t intervals where "
+        "there is more than one. Each filter gives eight features. From the dotted line on they are as many as the images or more, "
+        f"and without a penalty every label is fitted; before it the fit is that of least squares.{validated}",
+    )
+    return figure, numbers
 
 
 @mpl.rc_context(STYLE)
