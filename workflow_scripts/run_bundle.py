@@ -11,6 +11,7 @@ from rethinking import stop_signals
 stop_signals.exit_at_once()
 
 import argparse
+import errno
 import os
 import runpy
 import signal
@@ -29,7 +30,8 @@ from rethinking.stop_signals import SIGNALS
 
 # How long the cluster may take to end a job that it has asked to stop.
 LEAVE_SECONDS = 300
-# Between two attempts to write to a full disk.
+# Faults of a disk that pass, and the time between two attempts to write to it.
+PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 RETRY_SECONDS = 10
 
 
@@ -102,13 +104,20 @@ class Runner:
         log(f"{'done' if code == 0 else f'failed with status {code}'} after {seconds:.1f} s: {task.name}")
 
     def insist(self, write: Callable[[], None]) -> None:
-        """Write as soon as the disk has room: what is not noted would be done again."""
+        """Write as soon as the disk has room: what is not noted would be done again.
+
+        A fault that does not pass by itself (a missing permission, say) is said and left: Snakemake misses the file and
+        says so, and the other tasks go on.
+        """
         said = False
         while True:
             try:
                 write()
                 return
             except OSError as error:
+                if error.errno not in PASSING:
+                    log(f"not written: {error}")
+                    return
                 if not said:
                     log(f"{error}; trying again every {RETRY_SECONDS} s")
                 said = True

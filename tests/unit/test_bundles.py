@@ -165,3 +165,21 @@ def test_full_disk_is_waited_out(tmp_path):
         assert [bundle.status(number) for number in range(2)] == [0, 0]
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_what_can_never_be_written_does_not_hold_up_the_rest(tmp_path):
+    """A benchmark file in a place that is a file."""
+    (tmp_path / "blocked").touch()
+    bundle = Bundle(
+        new_folder(tmp_path),
+        [
+            Task("task", "true", "", benchmark=str(tmp_path / "blocked" / "benchmark.tsv")),
+            *tasks("true"),
+        ],
+    )
+    bundle.write()
+    code, output = run(bundle)
+    assert code == 0
+    assert "not written:" in output
+    assert "blocked" in output
+    assert [bundle.status(number) for number in range(2)] == [0, 0]
