@@ -26,21 +26,22 @@ class Features:
     """Features of n images, held in files.
 
     Args:
-        blocks: arrays (n, d_1), (n, d_2), ...; bytes are pixels and are divided by 255.
+        blocks: arrays (n, d_1), (n, d_2), ..., or files of them; bytes are pixels and are divided by 255.
         constant: whether there is one column more, of ones.
     """
 
-    def __init__(self, blocks: Sequence[np.ndarray], constant: bool = False) -> None:
+    def __init__(self, blocks: Sequence[np.ndarray | Path], constant: bool = False) -> None:
         self.blocks = blocks
         self.constant = constant
+        self.widths = [opened(block).shape[1] for block in blocks]
 
     def __len__(self) -> int:
-        return len(self.blocks[0])
+        return len(opened(self.blocks[0]))
 
     @property
     def width(self) -> int:
         """Number of columns."""
-        return sum(block.shape[1] for block in self.blocks) + self.constant
+        return sum(self.widths) + self.constant
 
     def parts(
         self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None
@@ -48,12 +49,14 @@ class Features:
         """Some rows (and columns), block by block, as tensors (rows, d_b)."""
         start, stop = (0, self.width) if columns is None else (columns.start, columns.stop)
         found, first = [], 0
-        for block in self.blocks:
-            inside = slice(max(start - first, 0), max(min(stop - first, block.shape[1]), 0))
+        for block, width in zip(self.blocks, self.widths, strict=True):
+            inside = slice(max(start - first, 0), max(min(stop - first, width), 0))
             if inside.start < inside.stop:
-                values = torch.from_numpy(np.array(block[rows, inside])).to(device).to(dtype)
-                found.append(values / 255 if block.dtype == np.uint8 else values)
-            first += block.shape[1]
+                # A file is mapped for this one read: what stays mapped counts as this process's memory.
+                values = np.array(opened(block)[rows, inside])
+                tensor = torch.from_numpy(values).to(device).to(dtype)
+                found.append(tensor / 255 if values.dtype == np.uint8 else tensor)
+            first += width
         if self.constant and start <= first < stop:
             count = len(range(*rows.indices(len(self))))
             found.append(torch.ones(count, 1, device=device, dtype=dtype))
@@ -64,6 +67,11 @@ class Features:
     ) -> Tensor:
         """Some rows (and columns) as one tensor."""
         return torch.cat(self.parts(rows, device, dtype, columns), 1)
+
+
+def opened(block: np.ndarray | Path) -> np.ndarray:
+    """An array, or that of a file."""
+    return load_array(block) if isinstance(block, Path) else block
 
 
 def make_features(
@@ -112,8 +120,9 @@ def make_features(
         part = network.part(slice(start, start + FILTERS))
         pairs.append(make_block(folder, number, train, test, device, part.features, "each"))
         log(f"features of {min(start + FILTERS, filters):,} of {filters:,} filters")
-    assert sum(block.shape[1] for block, _ in pairs) == FEATURES * filters
-    return tuple(Features(blocks, constant=True) for blocks in zip(*pairs, strict=True))
+    train_and_test = tuple(Features(blocks, constant=True) for blocks in zip(*pairs, strict=True))
+    assert train_and_test[0].width == FEATURES * filters + 1
+    return train_and_test
 
 
 def make_block(
@@ -124,8 +133,8 @@ def make_block(
     device: torch.device,
     transform: Callable[[Tensor], Tensor],
     scaling: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """One block of features of training and test images, from its files if they are there.
+) -> tuple[Path, Path]:
+    """The files of one block of features of training and test images, which are made if they are not there.
 
     ``scaling`` is ``each`` (every feature has mean 0 and variance 1) or ``total`` (the variances sum to 1).
     """
@@ -141,7 +150,7 @@ def make_block(
             dtype = np.float32
         for path, some in ((paths[1], compute(test, device, transform)), (paths[0], values)):
             save_array(path, some.sub_(mean).div_(scale).numpy().astype(dtype))
-    return tuple(load_array(path) for path in paths)
+    return tuple(paths)
 
 
 def compute(images: np.ndarray, device: torch.device, transform: Callable[[Tensor], Tensor]) -> Tensor:
