@@ -173,7 +173,7 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     theirs = PAPER_LINE | {"linestyle": "", "markevery": None}
     lines = []
     for number, (penalised, rows) in enumerate(numbers.groupby(numbers.penalty > 0)):
-        line = {"color": COLOURS[number], "marker": MARKERS[number]}
+        line = {"color": COLOURS[number], "marker": MARKERS[number], "clip_on": False}
         lines.append(Line2D([], [], **line, label="with an l2 penalty" if penalised else "no penalty"))
         filters = rows.filters.astype(float)
         for axes, key in ((left, "test_error"), (right, "train_error")):
@@ -186,7 +186,8 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     ticks = sorted({*numbers.filters, *numbers.paper_filters.dropna()})
     for axes in (left, right):
         axes.axvline(enough, color=GREY, linewidth=0.8, linestyle=DASHES[2])
-        axes.set(xscale="log", xlabel="random filters", ylim=(0, None))
+        # Exact fits lie on the axis; where all are exact it has no height of its own.
+        axes.set(xscale="log", xlabel="random filters", ylim=(0, max(1, axes.get_ylim()[1])))
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize="x-small")
         axes.set_xticks([], minor=True)
     left.set_ylabel("test error (%)")
