@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.kernel_ridge import KernelRidge
 
-from rethinking import cholesky
+from rethinking import cholesky, linear_models
 from rethinking.cholesky import NotPositiveDefinite, TiledCholesky
 from rethinking.counterexamples import compare_fits
 from rethinking.features import Features, make_features
@@ -120,6 +120,34 @@ def test_matrix_that_is_definite_in_float64_alone(digits, tmp_path):
     assert not [line for line in lines if "not positive definite" in line]
 
 
+@pytest.mark.parametrize("count", [60, 200])
+def test_features_that_are_independent_in_float64_alone(tmp_path, monkeypatch, count):
+    """Fewer and more of them than the 100 images; tiles that are kept in float32 are of no use in float64."""
+    monkeypatch.setattr(linear_models, "DENSE", 0)
+    rng = np.random.default_rng(0)
+    basis = rng.standard_normal((min(count, 100), count))
+    values = rng.standard_normal((100, len(basis))) * np.geomspace(1, 1e-4, len(basis)) @ basis
+    labels = rng.integers(10, size=100)
+    features = Features([values])
+    facts, outputs = fit(
+        features,
+        features,
+        labels,
+        labels,
+        10,
+        None,
+        0.0,
+        solver(precision="auto", tile=16),
+        tmp_path,
+        CPU,
+        print,
+    )
+    assert (facts["form"], facts["precision"]) == ("primal" if count < 100 else "dual", "float64")
+    assert facts["jitter"] == 0
+    expected = values @ np.linalg.lstsq(values, np.eye(10)[labels], rcond=None)[0]
+    assert np.allclose(outputs, expected, atol=1e-5)
+
+
 def test_duplicates_are_fitted_with_jitter(digits, tmp_path):
     """An image twice makes the matrix singular; where both have one label there is an exact fit all the same."""
     train, labels, test, test_labels = digits
@@ -152,11 +180,11 @@ def test_covariance_tiles(digits, tmp_path):
     system = CovarianceSystem(features, 0.5, CPU, 30, tmp_path)
     x = np.concatenate([digits[0].reshape(300, -1) / 255, np.ones((300, 1))], 1)
     expected = x.T @ x + 0.5 * np.eye(65)
-    assert system.cost(1, 0) == 300 / 30
+    assert system.cost(1, 0, torch.float64) == 300 / 30
     for _ in range(2):  # computed, then read
         assert np.allclose(system.tile(1, 0, torch.float64), expected[30:60, :30])
         assert np.allclose(system.tile(2, 2, torch.float64), expected[60:, 60:])
-    assert system.cost(1, 0) == 1
+    assert system.cost(1, 0, torch.float64) == 1
     vectors = torch.from_numpy(np.random.default_rng(0).standard_normal((65, 2)))
     assert np.allclose(system.multiply(vectors), expected @ vectors.numpy())
 

@@ -27,7 +27,7 @@ class Tiled(Protocol):
     def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         """One tile of the lower triangle."""
 
-    def cost(self, row: int, column: int) -> float:
+    def cost(self, row: int, column: int, dtype: torch.dtype) -> float:
         """How long that takes, in products of two tiles."""
 
 
@@ -62,7 +62,7 @@ class TiledCholesky:
         self.slices, self.folder, self.dtype, self.device = matrix.slices, folder, dtype, device
         count = len(self.slices)
         # In products of two tiles: of the matrix's tile, those that are subtracted from it, and the last step.
-        work = {(i, k): matrix.cost(i, k) + k + 1 for k in range(count) for i in range(k, count)}
+        work = {(i, k): matrix.cost(i, k, dtype) + k + 1 for k in range(count) for i in range(k, count)}
         progress = Progress("Cholesky", sum(work.values()), log)
         for k in range(count):
             if all(self.path(i, k).exists() for i in range(k, count)):

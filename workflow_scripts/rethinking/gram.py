@@ -77,18 +77,16 @@ class KernelSystem:
 
     def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         """A tile of K + penalty I."""
-        tile = stored(self.store, row, column, self.device, lambda: self._kernel(row, column, dtype)).to(
-            dtype
-        )
+        tile = stored(self.store, row, column, self.device, dtype, lambda: self._kernel(row, column, dtype))
         if row == column:
             if self.gamma is not None:
                 tile.fill_diagonal_(1)
             tile.diagonal().add_(self.penalty)
         return tile
 
-    def cost(self, row: int, column: int) -> float:
+    def cost(self, row: int, column: int, dtype: torch.dtype) -> float:
         """Computing a tile, in products of two tiles; reading one counts as one."""
-        return tile_cost(self.store, row, column, self.features.width / self.slices[0].stop)
+        return tile_cost(self.store, row, column, dtype, self.features.width / self.slices[0].stop)
 
     def _kernel(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         rows, columns = self.slices[row], self.slices[column]
@@ -148,16 +146,16 @@ class CovarianceSystem:
 
     def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         """A tile of X^T X + penalty I."""
-        tile = stored(self.store, row, column, self.device, lambda: self._covariance(row, column, dtype)).to(
-            dtype
+        tile = stored(
+            self.store, row, column, self.device, dtype, lambda: self._covariance(row, column, dtype)
         )
         if row == column:
             tile.diagonal().add_(self.penalty)
         return tile
 
-    def cost(self, row: int, column: int) -> float:
+    def cost(self, row: int, column: int, dtype: torch.dtype) -> float:
         """Computing a tile, in products of two tiles; reading one counts as one."""
-        return tile_cost(self.store, row, column, len(self.features) / self.slices[0].stop)
+        return tile_cost(self.store, row, column, dtype, len(self.features) / self.slices[0].stop)
 
     def _covariance(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         tile = None
@@ -193,12 +191,17 @@ class CovarianceSystem:
 
 
 def stored(
-    store: Path | None, row: int, column: int, device: torch.device, compute: Callable[[], Tensor]
+    store: Path | None,
+    row: int,
+    column: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    compute: Callable[[], Tensor],
 ) -> Tensor:
     """A tile from its file, which is written if it is not there; without a folder, just the tile."""
     if store is None:
         return compute()
-    path = tile_path(store, row, column)
+    path = tile_path(store, row, column, dtype)
     if not path.exists():
         tile = compute()
         save_array(path, tile.cpu().numpy())
@@ -206,14 +209,14 @@ def stored(
     return torch.from_numpy(np.array(load_array(path))).to(device)
 
 
-def tile_path(store: Path, row: int, column: int) -> Path:
-    """The file of a tile of the matrix."""
-    return store / f"tile_{row:03d}_{column:03d}.npy"
+def tile_path(store: Path, row: int, column: int, dtype: torch.dtype) -> Path:
+    """The file of a tile of the matrix; what was rounded to float32 is of no use in float64."""
+    return store / str(dtype).removeprefix("torch.") / f"tile_{row:03d}_{column:03d}.npy"
 
 
-def tile_cost(store: Path | None, row: int, column: int, products: float) -> float:
+def tile_cost(store: Path | None, row: int, column: int, dtype: torch.dtype, products: float) -> float:
     """What a tile costs that takes so many products of two tiles, unless it is stored."""
-    return 1.0 if store and tile_path(store, row, column).exists() else max(1.0, products)
+    return 1.0 if store and tile_path(store, row, column, dtype).exists() else max(1.0, products)
 
 
 def kernel_outputs(

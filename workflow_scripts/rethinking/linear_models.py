@@ -147,14 +147,15 @@ def solve_by_factor(
     if solver.precision == "auto":
         names = ["float64"] if device.type == "cuda" else ["float32", "float64"]
     attempts = [(name, 0.0) for name in names] + [(names[-1], jitter) for jitter in JITTERS]
-    diagonal = float(system.tile(0, 0, torch.float64).diagonal().mean())
     for name, jitter in attempts:
         folder = scratch / f"factor_{name}_{system.penalty:g}_{jitter:g}"
         failed = folder / "not_definite"  # so that a killed run does not try it again
         if failed.exists():
             continue
         try:
-            factor = TiledCholesky(system, folder, getattr(torch, name), device, jitter * diagonal, log)
+            dtype = getattr(torch, name)
+            added = jitter * float(system.tile(0, 0, dtype).diagonal().mean()) if jitter else 0.0
+            factor = TiledCholesky(system, folder, dtype, device, added, log)
             break
         except NotPositiveDefinite as fault:
             log(f"not positive definite in {name} with {jitter:g} of the diagonal added to it: {fault}")
