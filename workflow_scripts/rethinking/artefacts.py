@@ -223,9 +223,9 @@ ARTEFACTS = (
         "filters",
         "figure",
         "Random filters: the error falls with their number",
-        "The paper gives the error of 32,000 random filters alone, 17 %, and 15 % with an l2 penalty. Look for errors on the way there as "
-        "the number of filters grows, although nothing of them is learnt, and, without a penalty, for a hump of the test error where "
-        "features are as many as images: just enough for an exact fit is the worst number, and far more than enough is better.",
+        "The paper gives the error of 32,000 random filters alone, 17 %, and 15 % with an l2 penalty. Look for an error that falls with "
+        "their number when there is a penalty, although nothing of the filters is learnt. Without one it need not: features that are just "
+        "enough for an exact fit, near the dotted line, can do worse than fewer and than many more.",
         ("linear_models",),
     ),
     Artefact(
