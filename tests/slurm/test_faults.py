@@ -257,6 +257,10 @@ def test_snakemake_is_stopped(workflow, cluster, undisturbed, number):
     """Ctrl-C cancels the jobs, which write checkpoints; after SIGTERM they end. The next run goes on."""
     snakemake = start_and_wait(workflow)
     before = position(workflow)
+    if number == signal.SIGINT:
+        # The cell must not end before it is cancelled; SLURM wakes it with its signal.
+        for process in trainers_on(cluster):
+            process.suspend()
     os.kill(snakemake.pid, number)
     snakemake.communicate(timeout=300)
     wait_for(lambda: not workflow.jobs())
