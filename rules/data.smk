@@ -40,8 +40,10 @@ rule prepare_dataset:
         dataset="|".join(CONFIG.datasets),
     params:
         folder=subpath(output.manifest, parent=True),
-        # Of several files, the folder that they are in.
-        path=lambda wildcards, input: options(path=os.path.commonpath(input) if input else None),
+        # Of several downloads, the folder that they are in.
+        path=lambda wildcards, input: options(
+            path=CONFIG.datasets[wildcards.dataset].path or (os.path.commonpath(input) if input else None)
+        ),
         # Without 'input': Snakemake does not heed changes of params that are derived from it.
         options=lambda wildcards: options(
             **CONFIG.datasets[wildcards.dataset].model_dump(

@@ -21,7 +21,7 @@ SUMMARY = {
     "data": {
         "dataset": "cifar10",
         "provenance": None,
-        "source": {"kind": "official", "files": {"cifar-10-python.tar.gz": "6d958be0"}},
+        "source": {"kind": "official", "files": {"cifar-10-binary.tar.gz": "6d958be0"}},
         "train": {"count": 50000, "full_count": 50000, "images_sha256": "aa"},
         "test": {"count": 10000, "full_count": 10000, "images_sha256": "bb"},
     },

@@ -1,6 +1,6 @@
 """Download one published file of a data set and verify it.
 
-python workflow_scripts/download_dataset.py --dataset cifar10 --file cifar-10-python.tar.gz --output PATH
+python workflow_scripts/download_dataset.py --dataset cifar10 --file cifar-10-binary.tar.gz --output PATH
 """
 
 import argparse
@@ -24,7 +24,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    files = {file.name: file for file in SOURCES[args.dataset]}
+    files = {file.name: file for file in SOURCES[args.dataset].downloads}
     if args.file not in files:
         raise UserError(f"{args.dataset} has no file {args.file}; its files are {', '.join(files)}")
     file = files[args.file]

@@ -1,7 +1,7 @@
 """Turn a data set's source into memory-mappable arrays and a manifest.
 
     python workflow_scripts/prepare_dataset.py --dataset cifar10 --source official \\
-        --path cifar-10-python.tar.gz --output FOLDER
+        --path cifar-10-binary.tar.gz --output FOLDER
 """
 
 import argparse
@@ -9,7 +9,7 @@ import argparse
 from rethinking import scripts
 from rethinking.datasets import prepare
 from rethinking.fingerprint import data_code
-from rethinking.readers import describe_source, read_dataset
+from rethinking.readers import choose_provenance, describe_source, read_dataset
 
 
 def main() -> None:
@@ -19,9 +19,7 @@ def main() -> None:
     )
     parser.add_argument("--dataset", required=True, help="name of the data set, e.g. cifar10")
     parser.add_argument("--source", required=True, choices=("official", "archive", "images", "embedded"))
-    parser.add_argument(
-        "--path", help="published file (mnist: folder of its files), or folder or tar of images"
-    )
+    parser.add_argument("--path", help="archive or folder of a published version, or folder or tar of images")
     parser.add_argument("--provenance", help="what to call this copy of the data, e.g. 'JPEG copy'")
     parser.add_argument(
         "--train-limit", type=int, metavar="N", help="keep N training images, classes in proportion"
@@ -32,12 +30,15 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="folder for the arrays and manifest.json")
     args = parser.parse_args()
 
-    dataset = read_dataset(args.dataset, args.source, args.path)
+    dataset, verified = read_dataset(args.dataset, args.source, args.path)
+    provenance = choose_provenance(args.dataset, dataset, verified, args.provenance)
+    if args.provenance and provenance is None:
+        print(f"these are the exact images: the provenance '{args.provenance}' is not shown")
     prepare(
         dataset,
         args.output,
         name=args.dataset,
-        provenance=args.provenance,
+        provenance=provenance,
         source=describe_source(args.dataset, args.source, args.path),
         train_limit=args.train_limit,
         test_limit=args.test_limit,

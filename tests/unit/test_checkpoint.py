@@ -130,7 +130,7 @@ def test_full_disk_keeps_the_last_checkpoint_and_goes_on(data, tmp_path, monkeyp
 def test_checkpoint_holds_momentum(data, tmp_path):
     stop_at_first_chance(data, tmp_path / "c.safetensors")
     names = load_file(tmp_path / "c.safetensors")
-    assert {name.split(".")[0] for name in names} == {"model", "momentum", "losses", "predictions"}
+    assert {name.split(".")[0] for name in names} == {"model", "momentum", "losses", "correct", "predictions"}
 
 
 def test_signal_is_noted_and_handlers_come_back(tmp_path):

@@ -382,7 +382,7 @@ def test_csv_lists_checks_and_cells_in_one_order(small_results):
         "cifar10/true_labels/alexnet/crop+wd, cifar10/true_labels/alexnet/none"
     )
     assert (row.verdict, row.reason) == ("contradicted", "not so: AlexNet")
-    assert row.data == "CIFAR-10 (official), 1,000 of 50,000 training images; 70 epochs; 3 seeds"
+    assert row.data == "CIFAR-10 (exact), 1,000 of 50,000 training images; 70 epochs; 3 seeds"
     assert small_results[2].loc["fits_gaussian"].measured == ""
     assert small_results[2].loc["fits_gaussian"].data == "no network is trained yet"
 
@@ -392,7 +392,7 @@ def test_markdown_says_scale_count_and_reasons(small_results):
     text = (root / "claims.md").read_text()
     counts = table.verdict.value_counts()
     summary = ", ".join(f"{counts[v]} {v}" for v in ("supported", "contradicted", "undecided"))
-    assert text.startswith(f"**{summary}**: CIFAR-10 (official), 1,000 of 50,000 training images; 70 epochs;")
+    assert text.startswith(f"**{summary}**: CIFAR-10 (exact), 1,000 of 50,000 training images; 70 epochs;")
     assert printed.strip().endswith(summary)
     lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("|")}
     assert len(lines) == len(CLAIMS) + 2
@@ -425,7 +425,7 @@ def test_another_data_set_can_be_asked():
     assert summarise(judged) == f"{len(CLAIMS)} supported, 0 contradicted, 0 undecided"
     table = to_frame(judged, runs, "digits")
     assert table.cells.str.startswith("digits/").all()
-    assert table.data.str.startswith("digits (official)").all()
+    assert table.data.str.startswith("digits (exact)").all()
     assert "digits" in to_markdown(judged, table.data[0]).splitlines()[0]
 
 

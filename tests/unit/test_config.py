@@ -189,8 +189,6 @@ def test_data_folder():
         ({"seeds": []}, "seeds", "at least 1"),
         ({"datasets.cifar10.source": "archive"}, "datasets.cifar10", "the source 'archive' needs a path"),
         ({"datasets.cifar10.path": "x"}, "datasets.cifar10", "source 'official' takes no path"),
-        ({"datasets.cifar10": {"source": "images", "path": "x", "input_size": 28}}, "datasets.cifar10",
-         "needs a provenance"),
         ({"datasets.digits.source": "official"}, "datasets.digits.source", "it can be embedded"),
         ({"datasets.mnist.train_limit": 5}, "datasets.mnist.train_limit", "greater than or equal to 10, not 5"),
         ({"table1.cells": [CELL.replace("alexnet", "alexnt")]}, "table1.cells", "did you mean 'alexnet'?"),

@@ -6,8 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from rethinking.download import DownloadError, download, verify
-from rethinking.files import UserError
+from rethinking.download import DownloadError, download
 
 CONTENT = bytes(range(256)) * 2000
 HALF = len(CONTENT) // 2
@@ -272,23 +271,3 @@ def test_malformed_address_is_not_tried_again(path):
     with pytest.raises(DownloadError, match="not-an-address"):
         download(["not-an-address"], path, log=lines.append, **DIGESTS)
     assert lines == ["downloading not-an-address"]
-
-
-def test_verify(tmp_path):
-    path = tmp_path / "data.bin"
-    path.write_bytes(CONTENT)
-    verify(path, **DIGESTS)
-    path.write_bytes(CONTENT[:HALF])
-    with pytest.raises(UserError) as error:
-        verify(path, **DIGESTS, size=len(CONTENT))
-    message = str(error.value)
-    assert str(path) in message
-    assert DIGESTS["sha256"] in message
-    assert hashlib.sha256(CONTENT[:HALF]).hexdigest() in message
-    assert "truncated" in message
-    path.write_bytes(CONTENT[::-1])
-    with pytest.raises(UserError, match="expected") as error:
-        verify(path, **DIGESTS, size=len(CONTENT))
-    assert "truncated" not in str(error.value)
-    with pytest.raises(UserError, match="absent"):
-        verify(tmp_path / "absent", **DIGESTS)

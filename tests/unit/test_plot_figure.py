@@ -42,10 +42,10 @@ def test_images_and_numbers_say_their_scale(tmp_path, figure, corruption, rows):
     outputs = ["--images", tmp_path / "figure.svg", "--numbers", tmp_path / "figure.csv"]
     subprocess.run([*command, "--folders", *folders, *outputs], check=True)
     svg = (tmp_path / "figure.svg").read_text()
-    scale = "Ours: Inception, CIFAR-10 (official), 2,000 of 50,000 training images; 1 epoch; 2 seeds"
+    scale = "Ours: Inception, CIFAR-10 (exact), 2,000 of 50,000 training images; 1 epoch; 2 seeds"
     assert scale in svg
     assert "ours, 95% interval" in svg
     numbers = pd.read_csv(tmp_path / "figure.csv")
     assert len(numbers) == rows
     assert set(numbers.seeds) == {2}
-    assert set(numbers.data) == {"CIFAR-10 (official), 2,000 of 50,000 training images"}
+    assert set(numbers.data) == {"CIFAR-10 (exact), 2,000 of 50,000 training images"}

@@ -40,9 +40,9 @@ def test_each_distinct_value_is_there_with_its_networks():
     ]
     assert values(facts["Software and hardware"]["torch"]) == [("2.14.1", 4, ["all"])]
     assert values(facts["Data"]["CIFAR-10: images used"]) == [
-        ("CIFAR-10 (official), 50,000 training images", 4, ["all"])
+        ("CIFAR-10 (exact), 50,000 training images", 4, ["all"])
     ]
-    assert values(facts["Data"]["CIFAR-10: SHA-256 of cifar-10-python.tar.gz"]) == [("6d958be0", 4, ["all"])]
+    assert values(facts["Data"]["CIFAR-10: SHA-256 of cifar-10-binary.tar.gz"]) == [("6d958be0", 4, ["all"])]
 
 
 def test_networks_with_nothing_of_their_own_are_named_the_fewer_of_two():

@@ -175,7 +175,7 @@ def test_csv_keeps_the_table(tmp_path):
                 "source": {"kind": "official", "files": {}},
                 "train": {"count": 50000, "full_count": 50000},
             },
-            "CIFAR-10 (official), 50,000 training images",
+            "CIFAR-10 (exact), 50,000 training images",
         ),
         (
             {

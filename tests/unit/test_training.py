@@ -66,7 +66,7 @@ def plain_loop(model, data, orders, decayed, weight_decay):
     labels, test_labels = torch.tensor(data.train_labels), torch.tensor(data.test_labels)
     corrupted = torch.tensor(data.test_labels_corrupted)
 
-    def row(epoch, rate, loss, correct):
+    def row(epoch, rate, loss, correct, at_end):
         logits = model(test_images)
         return {
             "epoch": epoch,
@@ -77,15 +77,22 @@ def plain_loop(model, data, orders, decayed, weight_decay):
             "test_loss": nn.CrossEntropyLoss()(logits, test_labels).item(),
             "test_accuracy": 100 * (logits.argmax(1) == test_labels).double().mean().item(),
             "test_accuracy_corrupted": 100 * (logits.argmax(1) == corrupted).double().mean().item(),
+            "train_loss_end": at_end[0],
+            "train_accuracy_end": at_end[1],
         }
 
     logits = model(images)
     loss = nn.CrossEntropyLoss(reduction="sum")(logits, labels).item()
-    curve = [row(0, 0.0, loss, (logits.argmax(1) == labels).sum().item())]
+    correct = (logits.argmax(1) == labels).sum().item()
+    curve = [row(0, 0.0, loss, correct, (loss / 40, 100 * correct / 40))]
     parameters = list(model.parameters())
     velocity = [torch.zeros_like(parameter) for parameter in parameters]
     for epoch, order in enumerate(orders, start=1):
         rate, loss_sum, correct = 0.02 * 0.95 ** (epoch - 1), 0.0, 0
+        shadow = [
+            0.0,
+            0.0,
+        ]  # TensorFlow's moving average: from zero, and divided by what zero has lost of its weight
         for batch in order.split(16):
             logits = model(images[batch])
             loss = nn.CrossEntropyLoss()(logits, labels[batch])
@@ -94,9 +101,12 @@ def plain_loop(model, data, orders, decayed, weight_decay):
                 for place, (w, v, g) in enumerate(zip(parameters, velocity, gradients, strict=True)):
                     v.mul_(0.9).add_(g + (weight_decay * w if place in decayed else 0))
                     w.sub_(rate * v)
+            right = (logits.argmax(1) == labels[batch]).sum().item()
             loss_sum += loss.item() * len(batch)
-            correct += (logits.argmax(1) == labels[batch]).sum().item()
-        curve.append(row(epoch, rate, loss_sum, correct))
+            correct += right
+            new = loss.item(), 100 * right / len(batch)
+            shadow = [0.9 * old + 0.1 * value for old, value in zip(shadow, new, strict=True)]
+        curve.append(row(epoch, rate, loss_sum, correct, [each / (1 - 0.9**3) for each in shadow]))
     return curve
 
 

@@ -13,7 +13,7 @@ from rethinking.training import train_cell
 CPU = torch.device("cpu")
 COLUMNS = (
     "epoch,step,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,"
-    "test_accuracy_corrupted,seconds"
+    "test_accuracy_corrupted,seconds,train_loss_end,train_accuracy_end"
 )
 SETTINGS = CellSettings(
     epochs=4,

@@ -1,5 +1,6 @@
 """What a data set is, how a subset is drawn from it, and how a prepared one lies on the disk."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,16 @@ class Dataset:
     train: Split
     test: Split
     class_names: tuple[str, ...]
+
+
+def records_sha256(split: Split) -> str:
+    """SHA-256 over a split's records (label and pixels, a byte each) in sorted order, so that their order plays no part."""
+    labels = split.labels.astype(np.uint8)[:, None]
+    records = np.concatenate([labels, split.images.reshape(len(labels), -1)], 1)
+    digest = hashlib.sha256()
+    for record in sorted(map(bytes, records)):
+        digest.update(record)
+    return digest.hexdigest()
 
 
 def stratified_sample(labels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -73,7 +84,7 @@ def prepare(
         dataset: what to write.
         folder: the destination; it is made.
         name: the data set's name; it also names the random stream of the subsets.
-        provenance: what to call this copy of the data, e.g. "JPEG copy"; None for the published files.
+        provenance: what to call this copy of the data, e.g. "JPEG copy"; None for an exact one.
         source: what was read, see :func:`rethinking.readers.describe_source`.
         train_limit: keep only a stratified subset of so many training images; None or a number
             beyond what there is keeps all.

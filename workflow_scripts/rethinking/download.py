@@ -21,8 +21,8 @@ RETRIED_CLIENT_ERRORS = (408, 429)  # request timeout, too many requests: both s
 ADVICE = (
     "Get the file by another way (a browser, another machine) and set in the config "
     "datasets.<name>.source: archive and datasets.<name>.path: to the file (for mnist: to the folder of "
-    "its four files). For CIFAR, a folder or tar of images (train/<class>/*.png, test/<class>/*.png) "
-    "works too, with source: images."
+    "its four files). A folder or tar of the images (train/<class>/*.png, test/<class>/*.png) works too, "
+    "with source: images."
 )
 
 
@@ -42,8 +42,8 @@ class _Fault(Exception):
 class _Expected:
     """What is known about the right file: hexadecimal digests and size in bytes."""
 
-    sha256: str
-    md5: str | None
+    sha256: str | None
+    md5: str
     size: int | None
 
     def mismatch(self, path: Path) -> str | None:
@@ -64,8 +64,8 @@ def download(
     urls: Sequence[str],
     path: str | Path,
     *,
-    sha256: str,
-    md5: str | None = None,
+    md5: str,
+    sha256: str | None = None,
     size: int | None = None,
     attempts: int = 5,
     backoff_seconds: float = 1.0,
@@ -80,8 +80,8 @@ def download(
     Args:
         urls: addresses of the same file, in order of preference.
         path: the destination; its folder is made.
-        sha256: expected digest, hexadecimal.
-        md5: expected digest, hexadecimal, if published.
+        md5: expected digest, hexadecimal.
+        sha256: expected digest, hexadecimal, if published.
         size: expected size in bytes, if known: it tells a cut from a wrong file.
         attempts: requests per address.
         backoff_seconds: pause after the first failed request; it doubles after each further one.
@@ -116,21 +116,6 @@ def download(
     except OSError as error:
         raise DownloadError(f"{path} cannot be written: {error}") from error
     raise DownloadError("\n".join([f"{path.name} could not be downloaded.", *failures, ADVICE]))
-
-
-def verify(path: str | Path, *, sha256: str, md5: str | None = None, size: int | None = None) -> None:
-    """Check a local file against its digests (hexadecimal).
-
-    Raises:
-        UserError: the file is missing or differs; the message has the expected and the actual digest,
-            and says "truncated" if there are fewer than ``size`` bytes.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path} is not a file")
-    reason = _Expected(sha256, md5, size).mismatch(path)
-    if reason is not None:
-        raise UserError(f"{path} {reason}; get it again")
 
 
 def _fetch(

@@ -17,7 +17,7 @@ from rethinking.status_report import condense
 from rethinking.tables import describe_data, describe_divergence, read_summary
 from rethinking.titles import DATASET_TITLES, MODEL_TITLES
 
-FULL_SCALE = "CIFAR-10 (official), 50,000 training images"  # as describe_data writes the paper's data
+FULL_SCALE = "CIFAR-10 (exact), 50,000 training images"  # as describe_data writes the paper's data
 LONGEST_LIST = 4  # of ablations
 
 

@@ -1,12 +1,7 @@
 """Read each supported data set, from the files it is published in or from folders of images, into memory."""
 
-import gzip
 import hashlib
 import io
-import math
-import pickle
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -16,24 +11,26 @@ import numpy as np
 from PIL import Image
 
 from rethinking.archives import iter_members
-from rethinking.datasets import Dataset, Split, stratified_sample
+from rethinking.datasets import Dataset, Split, records_sha256, stratified_sample
 from rethinking.files import UserError, hash_file
+from rethinking.published import DIGIT_NAMES, read_published
 from rethinking.sources import SOURCES
 from rethinking.streams import stream
 
-DIGIT_NAMES = tuple("0123456789")
 DIGITS_TEST_COUNT = 360  # a fifth of the 1,797 images
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-IDX_UNSIGNED_BYTE = 0x08
 
 
-def read_dataset(name: str, source: str, path: str | Path | None) -> Dataset:
+def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Dataset, bool]:
     """Read the data set ``name``.
 
     Args:
         name: ``cifar10``, ``cifar100``, ``mnist``, ``digits``, or any name with ``source="images"``.
-        source: ``official`` or ``archive`` (the published files), ``images`` or ``embedded``.
+        source: ``official`` or ``archive`` (a published version), ``images`` or ``embedded``.
         path: the file or folder to read; None only for ``embedded``.
+
+    Returns:
+        The data set, and whether its files have been held to published checksums.
 
     Raises:
         UserError: this data set has no such source, or the files are missing, damaged or not the right ones.
@@ -41,32 +38,57 @@ def read_dataset(name: str, source: str, path: str | Path | None) -> Dataset:
     if source == "embedded":
         if name != "digits":
             raise UserError(f"source embedded holds only the data set digits, not {name}")
-        return read_digits()
+        return read_digits(), True
     if path is None:
         raise UserError(f"source {source} of {name} needs a path")
     if source == "images":
-        return read_images(path)
+        return read_images(path), False
     if name not in SOURCES:
         known = ", ".join(SOURCES)
         raise UserError(f"{name} has no published files (only {known} do); use source images")
-    return read_mnist(path) if name == "mnist" else read_cifar(path, name)
+    return read_published(name, path)
+
+
+def choose_provenance(name: str, dataset: Dataset, verified: bool, provenance: str | None) -> str | None:
+    """What to call a copy of a data set: None if it is exact, which its records decide.
+
+    Args:
+        name: the data set's name.
+        dataset: all of it, in any order.
+        verified: whether its files have published checksums.
+        provenance: what the configuration calls this copy.
+
+    Raises:
+        UserError: the images are not the published ones and there is no provenance.
+    """
+    records = SOURCES[name].records if name in SOURCES else None
+    if records:
+        verified = records == (records_sha256(dataset.train), records_sha256(dataset.test))
+    if verified:
+        return None
+    if not provenance:
+        why = "are not the published ones" if records else "cannot be held to published ones"
+        raise UserError(
+            f"the images and labels of {name} {why}; say in datasets.{name}.provenance what this copy is, "
+            "for example 'JPEG copy', which tables and figures then show"
+        )
+    return provenance
 
 
 def describe_source(name: str, source: str, path: str | Path | None) -> dict[str, Any]:
     """The manifest's entry on what was read: kind of source, and file names (no folders) with their SHA-256.
 
-    For a folder of images the digest is over the sorted relative names and the contents.
+    For a folder the digest is over the sorted relative names and the contents.
     """
     if path is None:
         return {"kind": source, "files": {}}
     path = Path(path)
-    if source == "images" and path.is_dir():
+    if path.is_dir():
         digest = hashlib.sha256()
         for member, content in _folder_members(path):
             digest.update(member.encode() + b"\0" + hashlib.sha256(content).digest())
         return {"kind": source, "files": {path.resolve().name: digest.hexdigest()}}
-    files = [path / file.name for file in SOURCES[name]] if path.is_dir() else [path]
-    return {"kind": source, "files": {file.name: hash_file(file) for file in files}}
+    return {"kind": source, "files": {path.name: hash_file(path)}}
 
 
 def read_digits() -> Dataset:
@@ -80,95 +102,6 @@ def read_digits() -> Dataset:
     test = stratified_sample(labels, DIGITS_TEST_COUNT, stream(0, "digits split"))
     train = np.setdiff1d(np.arange(len(labels)), test)
     return Dataset(Split(images[train], labels[train]), Split(images[test], labels[test]), DIGIT_NAMES)
-
-
-def read_mnist(folder: str | Path) -> Dataset:
-    """MNIST, (1, 28, 28), from a folder with its four published ``.gz`` files.
-
-    Raises:
-        UserError: a file is missing, damaged or not the published one.
-    """
-    arrays = []
-    for file, dimensions in zip(SOURCES["mnist"], (3, 1, 3, 1), strict=True):
-        path = Path(folder) / file.name
-        file.verify(path)
-        arrays.append(read_idx(path, dimensions))
-    train_images, train_labels, test_images, test_labels = arrays
-    return Dataset(
-        Split(train_images[:, None], train_labels.astype(np.int64)),
-        Split(test_images[:, None], test_labels.astype(np.int64)),
-        DIGIT_NAMES,
-    )
-
-
-def read_idx(path: str | Path, dimensions: int) -> np.ndarray:
-    """The uint8 array in a gzipped idx file.
-
-    The header is big-endian: two zero bytes, the type of the values (0x08, unsigned byte), the number
-    of dimensions, then the length of each as a 32-bit integer.
-
-    Args:
-        path: the ``.gz`` file.
-        dimensions: the number of dimensions it must have.
-
-    Raises:
-        UserError: not a gzip file, another type or number of dimensions, or not as long as the header says.
-    """
-    try:
-        with gzip.open(path) as file:
-            content = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is damaged, cut short or no gzip file ({error}); get it again") from error
-    expected = bytes([0, 0, IDX_UNSIGNED_BYTE, dimensions])
-    if content[:4] != expected:
-        raise UserError(
-            f"{path} starts with {content[:4].hex()}, but an idx file of bytes in {dimensions} dimension(s) "
-            f"starts with {expected.hex()}"
-        )
-    header = 4 + 4 * dimensions
-    if len(content) < header:
-        raise UserError(f"{path} ends inside its idx header; get it again")
-    shape = struct.unpack(f">{dimensions}I", content[4:header])
-    if len(content) - header != math.prod(shape):
-        raise UserError(
-            f"{path} holds {len(content) - header:,} values, but its idx header says {math.prod(shape):,}; "
-            "get it again"
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-def read_cifar(archive: str | Path, name: str) -> Dataset:
-    """CIFAR-10 or CIFAR-100 (fine labels), (3, 32, 32), from the published "python version" archive.
-
-    Args:
-        archive: the ``.tar.gz``.
-        name: ``cifar10`` or ``cifar100``.
-
-    Raises:
-        UserError: the archive is missing or not the published one.
-    """
-    # Unpickling runs whatever code the file asks for, so only the published bytes may get there.
-    (file,) = SOURCES[name]
-    file.verify(archive)
-    if name == "cifar10":
-        train_names, test_names = [f"data_batch_{i}" for i in range(1, 6)], ["test_batch"]
-        meta, class_key, label_key = "batches.meta", b"label_names", b"labels"
-    else:
-        train_names, test_names = ["train"], ["test"]
-        meta, class_key, label_key = "meta", b"fine_label_names", b"fine_labels"
-    batches = {
-        PurePosixPath(member).name: pickle.loads(content, encoding="bytes")
-        for member, content in iter_members(archive)
-        if PurePosixPath(member).name in {*train_names, *test_names, meta}
-    }
-
-    def split(names: list[str]) -> Split:
-        images = np.concatenate([batches[batch][b"data"] for batch in names]).reshape(-1, 3, 32, 32)
-        return Split(images, np.concatenate([batches[batch][label_key] for batch in names]).astype(np.int64))
-
-    return Dataset(
-        split(train_names), split(test_names), tuple(label.decode() for label in batches[meta][class_key])
-    )
 
 
 def read_images(path: str | Path) -> Dataset:

@@ -208,7 +208,7 @@ def describe_data(summary: Mapping[str, Any]) -> str:
     mentioned where not all were used.
     """
     data = summary["data"]
-    copy = data["provenance"] or ("scikit-learn" if data["source"]["kind"] == "embedded" else "official")
+    copy = data["provenance"] or ("scikit-learn" if data["source"]["kind"] == "embedded" else "exact")
     parts = [f"{DATASET_TITLES[data['dataset']]} ({copy})"]
     for split, title in (("train", "training"), ("test", "test")):
         count, full = data[split]["count"], data[split]["full_count"]
@@ -220,7 +220,7 @@ def describe_data(summary: Mapping[str, Any]) -> str:
 
 
 def describe_scale(table: pd.DataFrame) -> str:
-    """Data, epochs and seeds behind a table's rows, for example ``MNIST (official), ...; 30 epochs; 1 to 3 seeds``."""
+    """Data, epochs and seeds behind a table's rows, for example ``MNIST (exact), ...; 30 epochs; 1 to 3 seeds``."""
     trained = table[table.data.notna()]
     if trained.empty:
         return "no network is trained yet"

@@ -38,6 +38,9 @@ from rethinking.streams import torch_seed
 
 EVALUATION_BATCH = 1000
 LOG_SECONDS = 60  # between two lines within an epoch
+# Of the moving average over steps that the published training curves show: TensorFlow's CIFAR-10 tutorial, of
+# which the paper's figure 1a has the name 'average_loss'.
+MOVING_AVERAGE_DECAY = 0.9
 
 
 @dataclass
@@ -146,7 +149,9 @@ def train_cell(
         for images, labels, index in batches.epoch(epoch, first):
             loss, logits = step(images, labels)
             seen["losses"][progress.step] = loss
-            seen["predictions"][index] = logits.argmax(1)
+            predicted = logits.argmax(1)
+            seen["predictions"][index] = predicted
+            seen["correct"][progress.step] = (predicted == labels).sum()
             progress.step += 1
             if not stepped:
                 log("first step done")
@@ -172,11 +177,8 @@ def train_cell(
             untrained_train = evaluate_on(train_inputs, data.train_labels, untrained)
             untrained_test = evaluate_on(test_inputs(), data.test_labels, untrained)
             seconds = time.perf_counter() - epoch_started - step_seconds
-            progress.curve.append(
-                curve_row(
-                    0, 0, 0.0, untrained_train.loss, untrained_train.accuracy, untrained_test, data, seconds
-                )
-            )
+            before = untrained_train.loss, untrained_train.accuracy
+            progress.curve.append(curve_row(0, 0, 0.0, before, before, untrained_test, data, seconds))
             epoch_started = time.perf_counter() - step_seconds
         test = evaluate_on(test_inputs(), data.test_labels)
         finite = torch.isfinite(losses)
@@ -187,15 +189,17 @@ def train_cell(
             log(f"epoch {epoch} step {diverged_at[1]}: the loss is not finite; the cell ends as diverged")
             break
         seconds = time.perf_counter() - epoch_started
-        train_loss = float(losses.double() @ batches.sizes()) / n
+        sizes = batches.sizes()
+        train_loss = float(losses.double() @ sizes) / n
         train_accuracy = percent_equal(predictions, data.train_labels)
+        at_end = moving_average(losses), moving_average(100 * seen["correct"].cpu() / sizes)
         progress.curve.append(
             curve_row(
                 epoch,
                 epoch * steps_per_epoch,
                 learning_rate,
-                train_loss,
-                train_accuracy,
+                (train_loss, train_accuracy),
+                at_end,
                 test,
                 data,
                 seconds,
@@ -228,11 +232,21 @@ def train_cell(
 
 
 def new_record(steps_per_epoch: int, n: int, device: torch.device) -> dict[str, Tensor]:
-    """What an epoch leaves on the device: the loss of each step, the class predicted for each image."""
+    """What an epoch leaves on the device: loss and right predictions of each step, the class predicted for each image."""
     return {
         "losses": torch.zeros(steps_per_epoch, device=device),
+        "correct": torch.zeros(steps_per_epoch, dtype=torch.int64, device=device),
         "predictions": torch.zeros(n, dtype=torch.int64, device=device),
     }
+
+
+def moving_average(values: Tensor) -> float:
+    """Exponential moving average over the steps (steps,) of an epoch, at its end.
+
+    With the paper's 391 steps nothing is left of the epoch before; fewer steps share the weight among them.
+    """
+    weights = MOVING_AVERAGE_DECAY ** torch.arange(len(values) - 1, -1, -1, dtype=torch.float64)
+    return float(values.double() @ weights / weights.sum())
 
 
 def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None:
@@ -290,23 +304,28 @@ def curve_row(
     epoch: int,
     step: int,
     learning_rate: float,
-    train_loss: float,
-    train_accuracy: float,
+    train: tuple[float, float],
+    train_end: tuple[float, float],
     test: Evaluation,
     data: CorruptedData,
     seconds: float,
 ) -> dict[str, float]:
-    """One line of curve.csv."""
+    """One line of curve.csv.
+
+    ``train`` are loss and online accuracy in the mean over the epoch, ``train_end`` their moving averages at its end.
+    """
     return {
         "epoch": epoch,
         "step": step,
         "learning_rate": learning_rate,
-        "train_loss": train_loss,
-        "train_accuracy": train_accuracy,
+        "train_loss": train[0],
+        "train_accuracy": train[1],
         "test_loss": test.loss,
         "test_accuracy": test.accuracy,
         "test_accuracy_corrupted": percent_equal(test.predictions, data.test_labels_corrupted),
         "seconds": seconds,
+        "train_loss_end": train_end[0],
+        "train_accuracy_end": train_end[1],
     }
 
 

@@ -63,14 +63,15 @@ class DatasetConfig(Strict):
     """Where a data set comes from and how much of it is used."""
 
     source: Source = Field(
-        description="official (download), archive (a local copy of the official archive; for MNIST a folder with its four files), "
+        description="official (download), archive (a local archive or unpacked folder of a published version), "
         "images (a folder or tar of train/<class>/*.jpg|png and test/...) or embedded (digits)."
     )
     path: str | None = Field(
         None, description="The local file or folder, for the sources archive and images."
     )
     provenance: str | None = Field(
-        None, description="What to call this copy in tables and figures; required for the source images."
+        None,
+        description="What to call this copy in tables and figures; needed where the images are not the published ones.",
     )
     train_limit: Limit | None = Field(
         None, description="Use this many training images, balanced over classes; null is all."
@@ -82,15 +83,13 @@ class DatasetConfig(Strict):
 
     @model_validator(mode="after")
     def local_source_is_complete(self) -> DatasetConfig:
-        """A local source needs a path, an image folder a name for what it is."""
+        """A local source needs a path."""
         if (self.path is None) == (self.source in ("archive", "images")):
             raise ValueError(
                 f"the source '{self.source}' needs a path"
                 if self.path is None
                 else f"source '{self.source}' takes no path"
             )
-        if self.source == "images" and not self.provenance:
-            raise ValueError("the source 'images' needs a provenance, for example \"JPEG copy\"")
         return self
 
 

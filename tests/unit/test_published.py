@@ -1,0 +1,297 @@
+"""Published data sets, from synthetic files in their formats."""
+
+import gzip
+import hashlib
+import io
+import pickle
+import struct
+import tarfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rethinking.files import UserError
+from rethinking.published import CIFAR10_NAMES, read_idx, read_published
+from rethinking.sources import SOURCES
+from rethinking.streams import stream
+
+
+def accept(monkeypatch, name, contents, version=0):
+    """Make these files the published ones of a version of a data set."""
+    versions = list(SOURCES[name].versions)
+    digests = {file: hashlib.md5(contents[file]).hexdigest() for file in versions[version].files}
+    versions[version] = replace(versions[version], files=digests)
+    monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], versions=tuple(versions)))
+
+
+def pack(path, contents, folder, compression):
+    """A tar archive of files in a folder."""
+    with tarfile.open(path, f"w:{compression}") as archive:
+        for name, content in contents.items():
+            info = tarfile.TarInfo(f"{folder}/{name}")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def unpack(path, contents):
+    """The same files in a folder."""
+    path.mkdir(parents=True)
+    for name, content in contents.items():
+        (path / name).write_bytes(content)
+    return path
+
+
+# --- CIFAR ----------------------------------------------------------------------------------------
+
+
+def images_and_labels(n, classes=10):
+    rng = stream(n, "test")
+    return rng.integers(0, 256, (n, 3, 32, 32), np.uint8), rng.permutation(np.arange(n) % classes)
+
+
+def as_binary(images, *labels):
+    """Records of the binary version, written out byte by byte."""
+    records = zip(images, *labels, strict=True)
+    return b"".join(
+        bytes(map(int, some)) + b"".join(bytes(plane.ravel()) for plane in image) for image, *some in records
+    )
+
+
+def as_pickle(images, **labels):
+    named = {key.encode(): list(map(int, some)) for key, some in labels.items()}
+    return pickle.dumps({b"data": images.reshape(len(images), -1), **named}, protocol=2)
+
+
+@pytest.fixture
+def cifar10():
+    """Twenty training and seven test images: arrays, and the files of both versions."""
+    train, test = images_and_labels(20), images_and_labels(7)
+    binary, python = {}, {}
+    for number in (3, 1, 5, 2, 4):
+        part = [each[4 * (number - 1) : 4 * number] for each in train]
+        binary[f"data_batch_{number}.bin"] = as_binary(*part)
+        python[f"data_batch_{number}"] = as_pickle(part[0], labels=part[1])
+    binary["test_batch.bin"] = as_binary(*test)
+    python["test_batch"] = as_pickle(test[0], labels=test[1])
+    binary["batches.meta.txt"] = b"airplane"
+    return train, test, binary, python
+
+
+@pytest.mark.parametrize("compression", ["gz", "xz", "bz2", ""])
+@pytest.mark.parametrize("version", [0, 1], ids=["binary", "python"])
+def test_cifar10(cifar10, version, compression, tmp_path, monkeypatch):
+    train, test, *contents = cifar10
+    accept(monkeypatch, "cifar10", contents[version], version)
+    path = pack(
+        tmp_path / "c.tar", contents[version], SOURCES["cifar10"].versions[version].folder, compression
+    )
+    dataset, verified = read_published("cifar10", path)
+    assert verified
+    assert dataset.class_names == CIFAR10_NAMES
+    for split, (images, labels) in ((dataset.train, train), (dataset.test, test)):
+        np.testing.assert_array_equal(split.images, images)
+        np.testing.assert_array_equal(split.labels, labels)
+        assert (split.images.dtype, split.labels.dtype) == (np.uint8, np.int64)
+
+
+@pytest.mark.parametrize("version", [0, 1], ids=["binary", "python"])
+@pytest.mark.parametrize("depth", [0, 1])
+def test_unpacked_folder(cifar10, version, depth, tmp_path, monkeypatch):
+    train, _, *contents = cifar10
+    accept(monkeypatch, "cifar10", contents[version], version)
+    unpack(tmp_path / "outer" / "inner", contents[version])
+    dataset, verified = read_published("cifar10", tmp_path / "outer" / ("" if depth else "inner"))
+    assert verified
+    np.testing.assert_array_equal(dataset.train.images, train[0])
+
+
+@pytest.mark.parametrize("form", ["archive", "folder"])
+def test_flipped_byte_is_named(cifar10, form, tmp_path, monkeypatch):
+    contents = cifar10[2]
+    accept(monkeypatch, "cifar10", contents)
+    content = bytearray(contents["data_batch_3.bin"])
+    content[5000] ^= 1
+    damaged = contents | {"data_batch_3.bin": bytes(content)}
+    path = (
+        pack(tmp_path / "c.tar", damaged, "x", "xz") if form == "archive" else unpack(tmp_path / "c", damaged)
+    )
+    with pytest.raises(
+        UserError, match=r"data_batch_3\.bin is not the published file of CIFAR-10.*get the data set again"
+    ):
+        read_published("cifar10", path)
+
+
+def test_missing_batch_is_named(cifar10, tmp_path, monkeypatch):
+    contents = dict(cifar10[2])
+    accept(monkeypatch, "cifar10", contents)
+    del contents["test_batch.bin"]
+    with pytest.raises(UserError, match=r"has no test_batch\.bin, which the binary version of CIFAR-10 has"):
+        read_published("cifar10", pack(tmp_path / "c.tar", contents, "x", "gz"))
+
+
+@pytest.mark.parametrize("end", [-1000, 3000])
+def test_cut_archive_is_named(cifar10, end, tmp_path, monkeypatch):
+    accept(monkeypatch, "cifar10", cifar10[2])
+    path = pack(tmp_path / "c.tar.gz", cifar10[2], "x", "gz")
+    path.write_bytes(path.read_bytes()[:end])
+    with pytest.raises(UserError, match=r"c\.tar\.gz is damaged or cut short"):
+        read_published("cifar10", path)
+
+
+def test_another_data_set_is_named(cifar10, tmp_path):
+    contents = {"train.bin": b"", "test.bin": b"", "fine_label_names.txt": b""}
+    with pytest.raises(UserError, match="holds CIFAR-100, not CIFAR-10; give the path to CIFAR-10"):
+        read_published("cifar10", pack(tmp_path / "c.tar", contents, "cifar-100-binary", "gz"))
+    with pytest.raises(UserError, match="holds CIFAR-10, not CIFAR-100"):
+        read_published("cifar100", unpack(tmp_path / "c", cifar10[2]))
+
+
+def test_folder_of_something_else(tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(
+        UserError, match=r"holds no files of CIFAR-10; it should hold data_batch_1\.bin.*\(binary version\)"
+    ):
+        read_published("cifar10", tmp_path)
+
+
+@pytest.mark.parametrize("version", [0, 1], ids=["binary", "python"])
+def test_cifar100_takes_the_fine_labels(version, tmp_path, monkeypatch):
+    names = [f"name{number}" for number in range(100)]
+    train, test = images_and_labels(200, 100), images_and_labels(100, 100)
+    coarse = [np.zeros(len(labels), int) + 19 for _, labels in (train, test)]
+    binary = {
+        "train.bin": as_binary(train[0], coarse[0], train[1]),
+        "test.bin": as_binary(test[0], coarse[1], test[1]),
+        "fine_label_names.txt": "\n".join(names).encode(),
+        "coarse_label_names.txt": b"others",
+    }
+    python = {
+        "train": as_pickle(train[0], fine_labels=train[1], coarse_labels=coarse[0]),
+        "test": as_pickle(test[0], fine_labels=test[1], coarse_labels=coarse[1]),
+        "meta": pickle.dumps({b"fine_label_names": [name.encode() for name in names]}),
+    }
+    if version:
+        accept(monkeypatch, "cifar100", python, 1)
+    path = pack(tmp_path / "c.tar.gz", (binary, python)[version], "x", "gz")
+    dataset, verified = read_published("cifar100", path)
+    assert dataset.train.labels.tolist() == train[1].tolist()
+    np.testing.assert_array_equal(dataset.test.images, test[0])
+    assert dataset.class_names == tuple(names)
+    # The files of the binary version have no published checksums: only their archive does.
+    assert verified == bool(version)
+    if not version:
+        (archive,) = SOURCES["cifar100"].downloads
+        right = replace(archive, md5=hashlib.md5(path.read_bytes()).hexdigest())
+        monkeypatch.setitem(SOURCES, "cifar100", replace(SOURCES["cifar100"], downloads=(right,)))
+        assert read_published("cifar100", path)[1]
+
+
+def test_records_of_another_size_are_refused(tmp_path):
+    contents = {"train.bin": bytes(3074 * 2 + 1), "test.bin": bytes(3074), "fine_label_names.txt": b"a b"}
+    with pytest.raises(UserError, match=r"train\.bin has 6,149 bytes, not whole records of 3,074"):
+        read_published("cifar100", unpack(tmp_path / "c", contents))
+    contents["train.bin"] = b"\0\2" + bytes(3072)
+    with pytest.raises(UserError, match=r"train\.bin has the label 2 of 2 classes"):
+        read_published("cifar100", unpack(tmp_path / "d", contents))
+
+
+class Bomb:
+    """Unpickling it creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("form", ["archive", "folder"])
+def test_nothing_is_unpickled_that_was_not_checked(cifar10, form, tmp_path, monkeypatch):
+    crater = tmp_path / "crater"
+    contents = cifar10[3] | {"data_batch_1": pickle.dumps(Bomb(crater))}
+    path = (
+        pack(tmp_path / "c.tar", contents, "x", "gz")
+        if form == "archive"
+        else unpack(tmp_path / "c", contents)
+    )
+    with pytest.raises(UserError, match="data_batch_1 is not the published file"):
+        read_published("cifar10", path)
+    assert not crater.exists()
+    # The bomb works: with its checksum accepted it goes off.
+    accept(monkeypatch, "cifar10", contents, 1)
+    with pytest.raises(TypeError):  # a file is no batch
+        read_published("cifar10", path)
+    assert crater.exists()
+
+
+# --- idx and MNIST --------------------------------------------------------------------------------
+
+
+def as_idx(array, magic=None):
+    header = bytes([0, 0, 8, array.ndim]) if magic is None else magic
+    return header + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def mnist():
+    """The contents of four small files with MNIST's names, and their arrays."""
+    rng = stream(0, "test")
+    shapes = ((30, 28, 28), (30,), (12, 28, 28), (12,))
+    arrays = [rng.integers(0, 10, shape, np.uint8) for shape in shapes]
+    names = SOURCES["mnist"].versions[0].files
+    return {name: as_idx(array) for name, array in zip(names, arrays, strict=True)}, arrays
+
+
+def test_idx_of_another_kind_is_refused():
+    array = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    np.testing.assert_array_equal(read_idx(as_idx(array), 3, "a"), array)
+    for magic in (b"\0\0\x0d\x03", b"\0\0\x08\x01", b"\x01\0\x08\x03"):
+        with pytest.raises(UserError, match=r"^a starts with"):
+            read_idx(as_idx(array, magic), 3, "a")
+
+
+def test_idx_with_wrong_sizes_is_refused():
+    whole = bytes([0, 0, 8, 1]) + struct.pack(">I", 5) + b"12345"
+    for content in (whole[:-1], whole + b"6", whole[:6], whole[:2]):
+        with pytest.raises(UserError, match=r"^a\.gz"):
+            read_idx(content, 1, "a.gz")
+
+
+@pytest.mark.parametrize("packed", ["gzip", "unpacked", "unpacked but called .gz", "tar"])
+def test_mnist(mnist, packed, tmp_path, monkeypatch):
+    contents, arrays = mnist
+    accept(monkeypatch, "mnist", contents)
+    files = {
+        name + ("" if packed == "unpacked" else ".gz"): content
+        if "unpacked" in packed
+        else gzip.compress(content)
+        for name, content in contents.items()
+    }
+    path = pack(tmp_path / "m.tar", files, "mnist", "") if packed == "tar" else unpack(tmp_path / "m", files)
+    dataset, verified = read_published("mnist", path)
+    assert verified
+    np.testing.assert_array_equal(dataset.train.images, arrays[0][:, None])
+    np.testing.assert_array_equal(dataset.test.labels, arrays[3])
+    assert dataset.train.labels.dtype == np.int64
+
+
+def test_mnist_with_other_contents_is_refused(mnist, tmp_path):
+    with pytest.raises(
+        UserError, match=r"train-images-idx3-ubyte is not the published file of MNIST.*expected ba891046"
+    ):
+        read_published("mnist", unpack(tmp_path / "m", mnist[0]))
+
+
+def test_cut_gzip_is_named(mnist, tmp_path):
+    files = {f"{name}.gz": gzip.compress(content)[:-9] for name, content in mnist[0].items()}
+    with pytest.raises(UserError, match=r"ubyte\.gz is damaged or cut short"):
+        read_published("mnist", unpack(tmp_path / "m", files))
+
+
+def test_two_different_files_of_one_name(mnist, tmp_path):
+    contents = mnist[0]
+    first = next(iter(contents))
+    with pytest.raises(UserError, match=f"two different files called {first}"):
+        read_published("mnist", unpack(tmp_path / "m", contents | {f"{first}.gz": gzip.compress(b"other")}))
