@@ -33,7 +33,7 @@ lint: env
 
 # How fast networks train here, against a common PyTorch loop, into results/bench/ (about 4 minutes on two cores)
 bench: env
-	$(BIN)/python workflow_scripts/bench_training.py
+	$(BIN)/python bench/bench_training.py
 
 # Write config.yaml and its schema anew from the typed models
 config: env

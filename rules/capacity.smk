@@ -86,7 +86,7 @@ if not CONFIG.finished_only:
             prepared=lambda wildcards, input: os.path.dirname(input.images[0]),
             overlay=lambda wildcards, input: os.path.dirname(input.labels[0]),
             code=fingerprint(
-                "rethinking.stability", "rethinking.corruption.replacements", "rethinking.batches"
+                "rethinking.measures.stability", "rethinking.corruption.replacements", "rethinking.training.batches"
             ),
         message:
             "Measuring the stability of {wildcards.branch}{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
@@ -111,10 +111,10 @@ rule measure_capacity:
         seeds=CONFIG.seeds,
         root=lambda wildcards, output: os.path.join(os.path.dirname(output.rademacher), "cells"),
         code=fingerprint(
-            "rethinking.capacity_figure",
-            "rethinking.folding",
-            "rethinking.rademacher",
-            "rethinking.stability",
+            "rethinking.figures.capacity",
+            "rethinking.measures.folding",
+            "rethinking.measures.rademacher",
+            "rethinking.measures.stability",
         ),
     message:
         "Measuring capacity: Rademacher complexity and stability"

@@ -11,13 +11,13 @@ SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, SCRIPTS)
 
 from rethinking.cells import PIXEL_CORRUPTIONS, Cell, corruption_kind, replaced_example, sample_size
-from rethinking.config import load_config
-from rethinking.files import UserError
-from rethinking.fingerprint import cell_fingerprint, fingerprint
-from rethinking.hardware import expects_gpu, visible_gpus
+from rethinking.config.loading import load_config
+from rethinking.run.files import UserError
+from rethinking.run.fingerprint import cell_fingerprint, fingerprint
+from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.models import training_megaflops
-from rethinking.progress import show_progress
-from rethinking.results_lock import lock_results
+from rethinking.run.progress import show_progress
+from rethinking.run.results_lock import lock_results
 
 # Scripts are found wherever the working directory is, and run with the Python that runs Snakemake whether or not
 # its environment is activated. The C library keeps freed blocks: otherwise each training step on the CPU asks

@@ -38,7 +38,7 @@ if not CONFIG.finished_only:
             overlay=lambda wildcards, input: os.path.dirname(input.overlay[0]),
             images=CONFIG.complexity.images,
             draws=CONFIG.complexity.draws,
-            code=fingerprint("rethinking.complexity", "rethinking.batches"),
+            code=fingerprint("rethinking.measures.complexity", "rethinking.training.batches"),
         message:
             "Measuring the complexity of {wildcards.branch}{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
         shell:
@@ -62,7 +62,7 @@ rule compare_complexity:
         cells=lambda wildcards: result_cells("complexity"),
         root=lambda wildcards, output: os.path.join(os.path.dirname(output.ranks), "cells"),
         seeds=CONFIG.seeds,
-        code=fingerprint("rethinking.complexity_figure", "rethinking.rank_correlations"),
+        code=fingerprint("rethinking.figures.complexity", "rethinking.analysis.rank_correlations"),
     message:
         "Comparing measures of complexity with the generalisation gap"
     shell:

@@ -2,8 +2,8 @@
 
 import os
 
-from rethinking.scripts import options
-from rethinking.sources import source_paths
+from rethinking.run.scripts import options
+from rethinking.data.sources import source_paths
 
 
 rule download_file:
@@ -50,7 +50,7 @@ rule prepare_dataset:
                 include={"source", "provenance", "train_limit", "test_limit"}
             )
         ),
-        code=fingerprint("rethinking.readers"),
+        code=fingerprint("rethinking.data.readers"),
     message:
         "Preparing {wildcards.dataset}"
     shell:

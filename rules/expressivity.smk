@@ -37,7 +37,7 @@ if not CONFIG.finished_only and EXPRESSIVITY.dataset:
         params:
             prepared=subpath(input.manifest, parent=True),
             settings=EXPRESSIVITY.model_dump_json(),
-            code=fingerprint("rethinking.expressivity", "rethinking.corruption.labels"),
+            code=fingerprint("rethinking.theory.expressivity", "rethinking.corruption.labels"),
         message:
             "Building networks that fit all labels of {EXPRESSIVITY.dataset}, seed {wildcards.seed}"
         shell:
@@ -53,7 +53,7 @@ rule tabulate_expressivity:
     log:
         f"{RESULTS}/logs/tabulate_expressivity.log",
     params:
-        code=fingerprint("rethinking.theory_results"),
+        code=fingerprint("rethinking.analysis.theory_results"),
     message:
         "Tabulating expressivity"
     shell:
@@ -69,7 +69,7 @@ rule plot_expressivity:
     log:
         f"{RESULTS}/logs/plot_expressivity.log",
     params:
-        code=fingerprint("rethinking.theory_figures"),
+        code=fingerprint("rethinking.figures.theory"),
     message:
         "Plotting the precision that theorem 1 needs"
     shell:
@@ -82,7 +82,7 @@ use rule render_table as render_theory_table with:
         table="expressivity|table3|norms",
     localrule: True
     params:
-        code=fingerprint("rethinking.theory_presentation"),
+        code=fingerprint("rethinking.tables.theory"),
 
 
 rule expressivity:

@@ -2,7 +2,7 @@
 
 import os
 
-from rethinking.scripts import options
+from rethinking.run.scripts import options
 
 FIGURES = [
     name for name in ("fig1a", "fig1b", "fig1c", "fig2b", "memorisation") if getattr(CONFIG, name).cells
@@ -31,7 +31,7 @@ rule plot_figure:
         figure="fig1a|fig1b|fig1c|fig2b|memorisation",
     params:
         cells=lambda wildcards: result_cells(wildcards.figure),
-        code=lambda wildcards: fingerprint(f"rethinking.{wildcards.figure}", "rethinking.tables"),
+        code=lambda wildcards: fingerprint(f"rethinking.figures.{wildcards.figure}", "rethinking.analysis.aggregation"),
         folders=figure_folders,
     message:
         "Plotting {wildcards.figure}"
@@ -51,7 +51,7 @@ rule compare_curves:
         f"{RESULTS}/logs/compare_curves.log",
     params:
         numbers=lambda wildcards, input: options(**dict(input.items())),
-        code=fingerprint("rethinking.differences", "rethinking.paper", "rethinking.rendering"),
+        code=fingerprint("rethinking.analysis.differences", "rethinking.paper", "rethinking.tables.rendering"),
     message:
         "Comparing our curves with the paper's"
     shell:

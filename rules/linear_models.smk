@@ -2,7 +2,7 @@
 
 import json
 
-from rethinking.scripts import options
+from rethinking.run.scripts import options
 
 LINEAR = CONFIG.linear_models
 LINEAR_MODEL = {model.name: model for model in LINEAR.models}
@@ -65,7 +65,7 @@ if not CONFIG.finished_only:
             model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
             settings=LINEAR.validation.model_dump_json(),
             seed=CONFIG.seeds[0],
-            code=fingerprint("rethinking.linear_models", "rethinking.features"),
+            code=fingerprint("rethinking.theory.linear_models", "rethinking.theory.features"),
         message:
             "Trying settings of {wildcards.model} on a part of the training set"
         shell:
@@ -98,7 +98,7 @@ if not CONFIG.finished_only:
             validation=lambda wildcards, input: options(validation=input.get("validation") or None),
             # Not declared as output: it has to outlive a job that fails.
             scratch=f"{RESULTS}/scratch/linear_models/{{model}}/seed{{seed}}",
-            code=fingerprint("rethinking.linear_models", "rethinking.features"),
+            code=fingerprint("rethinking.theory.linear_models", "rethinking.theory.features"),
         message:
             "Fitting {wildcards.model} exactly, seed {wildcards.seed}"
         shell:
@@ -122,7 +122,7 @@ if not CONFIG.finished_only:
             model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
             settings=LINEAR.counterexamples.model_dump_json(),
             validation=lambda wildcards, input: options(validation=input.get("validation") or None),
-            code=fingerprint("rethinking.counterexamples", "rethinking.features"),
+            code=fingerprint("rethinking.theory.counterexamples", "rethinking.theory.features"),
         message:
             "Comparing exact fits of {wildcards.model}, seed {wildcards.seed}"
         shell:
@@ -145,7 +145,7 @@ if not CONFIG.finished_only:
             params:
                 prepared=subpath(input.manifest, parent=True),
                 settings=LINEAR.descent.model_dump_json(),
-                code=fingerprint("rethinking.descent", "rethinking.preprocessing"),
+                code=fingerprint("rethinking.theory.descent", "rethinking.training.preprocessing"),
             message:
                 "Following SGD on a linear model, seed {wildcards.seed}"
             shell:
@@ -165,7 +165,7 @@ rule tabulate_linear_models:
     wildcard_constraints:
         table="table3|norms",
     params:
-        code=fingerprint("rethinking.theory_results", "rethinking.paper"),
+        code=fingerprint("rethinking.analysis.theory_results", "rethinking.paper"),
     message:
         "Tabulating {wildcards.table}"
     shell:
@@ -187,7 +187,7 @@ rule plot_sensitivity:
                 for model in LINEAR.models
             ]
         ),
-        code=fingerprint("rethinking.theory_figures"),
+        code=fingerprint("rethinking.figures.theory"),
     message:
         "Plotting errors over gamma and penalty"
     shell:
@@ -204,7 +204,7 @@ rule plot_filters:
     log:
         f"{RESULTS}/logs/plot_filters.log",
     params:
-        code=fingerprint("rethinking.theory_figures"),
+        code=fingerprint("rethinking.figures.theory"),
     message:
         "Plotting errors over the number of random filters"
     shell:
@@ -222,7 +222,7 @@ rule plot_descent:
     log:
         f"{RESULTS}/logs/plot_descent.log",
     params:
-        code=fingerprint("rethinking.theory_figures"),
+        code=fingerprint("rethinking.figures.theory"),
     message:
         "Plotting where SGD ends"
     shell:

@@ -2,9 +2,9 @@
 
 import os
 
-from rethinking.artefacts import wanted
-from rethinking.files import hash_file
-from rethinking.scripts import options
+from rethinking.report.artefacts import wanted
+from rethinking.run.files import hash_file
+from rethinking.run.scripts import options
 
 REPORTED_SECTIONS = [name for name in CONFIG.results if getattr(CONFIG, name).cells]
 ABLATED_CELLS = []
@@ -56,8 +56,8 @@ rule render_report:
             )
         ),
         seeds=CONFIG.seeds,
-        code=fingerprint("rethinking.report"),
-        template=hash_file(f"{SCRIPTS}/rethinking/report.html.jinja"),
+        code=fingerprint("rethinking.report.page"),
+        template=hash_file(f"{SCRIPTS}/rethinking/report/report.html.jinja"),
     message:
         "Writing the report"
     shell:

@@ -33,7 +33,7 @@ rule aggregate_table:
         table="table1|table4",
     params:
         cells=lambda wildcards: result_cells(wildcards.table),
-        code=fingerprint("rethinking.tables", "rethinking.paper"),
+        code=fingerprint("rethinking.analysis.aggregation", "rethinking.paper"),
     message:
         "Aggregating {wildcards.table}"
     shell:
@@ -51,7 +51,7 @@ rule count_sizes:
     params:
         networks=lambda wildcards: json.dumps(networks()),
         code=fingerprint(
-            "rethinking.sizes",
+            "rethinking.tables.sizes",
             "rethinking.paper",
             *(f"rethinking.models.{module}" for module, _ in MODELS.values()),
         ),
@@ -76,7 +76,7 @@ rule compare_ablations:
         ablations=json.dumps(
             [ablation.model_dump(include={"name", "question", "cells"}) for ablation in CONFIG.ablations]
         ),
-        code=fingerprint("rethinking.ablations", "rethinking.paper"),
+        code=fingerprint("rethinking.analysis.ablations", "rethinking.paper"),
     message:
         "Comparing ablations"
     shell:
@@ -95,7 +95,7 @@ rule render_table:
     wildcard_constraints:
         table="table1|table4|sizes|rademacher|stability|complexity|ablations",
     params:
-        code=fingerprint("rethinking.presentation"),
+        code=fingerprint("rethinking.tables.presentation"),
     message:
         "Rendering {wildcards.table}"
     shell:

@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 
-from rethinking.files import save_array, write_json
+from rethinking.run.files import save_array, write_json
 
 SHAPE = (3, 10, 10)
 CLASSES = 4

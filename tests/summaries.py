@@ -3,7 +3,7 @@
 import copy
 
 from rethinking.cells import Cell
-from rethinking.provenance import Network
+from rethinking.report.provenance import Network
 
 SUMMARY = {
     "cell": "cifar10/true_labels/mlp_1x512/none/seed0",

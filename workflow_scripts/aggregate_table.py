@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from rethinking import paper, scripts
-from rethinking.files import write_text
-from rethinking.tables import COLUMNS, TABLE4_COLUMNS, aggregate_accuracy, read_summary
+from rethinking import paper
+from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, aggregate_accuracy, read_summary
+from rethinking.run import scripts
+from rethinking.run.files import write_text
 
 # table -> the paper's values and the columns
 TABLES = {"table1": (paper.table1, COLUMNS), "table4": (paper.table4, TABLE4_COLUMNS)}

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from rethinking import scripts
+from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
+from rethinking.analysis.theory_results import read_records
 from rethinking.cells import Cell
 from rethinking.claims.measures import read_runs
 from rethinking.claims.report import claimed_cells, judge, summarise, to_frame, to_markdown
 from rethinking.claims.theory import judge_theory, theory_frame, theory_markdown
-from rethinking.files import UserError, write_text
-from rethinking.tables import aggregate_accuracy, describe_scale
-from rethinking.theory_results import read_records
+from rethinking.run import scripts
+from rethinking.run.files import UserError, write_text
 
 
 def main() -> None:

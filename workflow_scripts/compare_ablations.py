@@ -5,10 +5,11 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-from rethinking import paper, scripts
-from rethinking.ablations import compare_variants
-from rethinking.files import write_text
-from rethinking.tables import read_summary
+from rethinking import paper
+from rethinking.analysis.ablations import compare_variants
+from rethinking.analysis.aggregation import read_summary
+from rethinking.run import scripts
+from rethinking.run.files import write_text
 
 
 def main() -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from rethinking import complexity_figure, scripts
-from rethinking.complexity_measures import MEASURES
-from rethinking.figures import save
-from rethinking.files import read_json, write_text
-from rethinking.rank_correlations import correlate
-from rethinking.runs import CELL_PARTS, cell_parts
-from rethinking.tables import aggregate_accuracy, describe_data, describe_scale, read_summary
+from rethinking.analysis.aggregation import aggregate_accuracy, describe_data, describe_scale, read_summary
+from rethinking.analysis.rank_correlations import correlate
+from rethinking.analysis.runs import CELL_PARTS, cell_parts
+from rethinking.figures import complexity as complexity_figure
+from rethinking.figures.style import save
+from rethinking.measures.complexity_measures import MEASURES
+from rethinking.run import scripts
+from rethinking.run.files import read_json, write_text
 
 
 def main() -> None:

@@ -3,10 +3,11 @@
 import argparse
 from pathlib import Path
 
-from rethinking import paper, scripts
-from rethinking.differences import COMPARED, compare, note, present, read_numbers
-from rethinking.files import write_text
-from rethinking.rendering import to_latex, to_markdown
+from rethinking import paper
+from rethinking.analysis.differences import COMPARED, compare, note, present, read_numbers
+from rethinking.run import scripts
+from rethinking.run.files import write_text
+from rethinking.tables.rendering import to_latex, to_markdown
 
 
 def main() -> None:

@@ -6,15 +6,15 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from rethinking import scripts
-from rethinking.counterexamples import compare_fits
-from rethinking.datasets import stratified_sample
-from rethinking.files import UserError, write_json
-from rethinking.linear_model_inputs import argument_parser, model_features, read_model, read_split
-from rethinking.linear_models import best_setting
+from rethinking.analysis.theory_results import provenance
+from rethinking.config.theory import CounterexampleConfig
+from rethinking.data.prepared import stratified_sample
+from rethinking.run import scripts
+from rethinking.run.files import UserError, write_json
 from rethinking.streams import stream
-from rethinking.theory_results import provenance
-from rethinking.theory_settings import CounterexampleConfig
+from rethinking.theory.counterexamples import compare_fits
+from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
+from rethinking.theory.linear_models import best_setting
 
 
 def main() -> None:
@@ -70,8 +70,8 @@ def main() -> None:
             model.model_dump() | settings.model_dump(),
             args.seed,
             "cpu",
-            "rethinking.counterexamples",
-            "rethinking.features",
+            "rethinking.theory.counterexamples",
+            "rethinking.theory.features",
         ),
     }
     write_json(args.output, record)

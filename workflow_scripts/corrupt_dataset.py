@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from rethinking import scripts
 from rethinking.cells import corruption_kind
 from rethinking.corruption.labels import write_corrupted_labels
 from rethinking.corruption.pixels import write_corrupted_images
 from rethinking.corruption.replacements import write_replacement
 from rethinking.corruption.signs import write_signs
+from rethinking.run import scripts
 
 WRITERS = {
     "labels": write_corrupted_labels,

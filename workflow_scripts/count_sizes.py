@@ -4,9 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from rethinking import paper, scripts
-from rethinking.files import read_json, write_text
-from rethinking.sizes import count_sizes
+from rethinking import paper
+from rethinking.run import scripts
+from rethinking.run.files import read_json, write_text
+from rethinking.tables.sizes import count_sizes
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ python workflow_scripts/download_dataset.py --dataset cifar10 --file cifar-10-bi
 
 import argparse
 
-from rethinking import scripts
-from rethinking.download import download
-from rethinking.files import UserError
-from rethinking.sources import SOURCES
+from rethinking.data.download import download
+from rethinking.data.sources import SOURCES
+from rethinking.run import scripts
+from rethinking.run.files import UserError
 
 
 def main() -> None:

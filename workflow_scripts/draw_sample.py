@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from rethinking import scripts
 from rethinking.corruption.signs import write_sample
+from rethinking.run import scripts
 
 
 def main() -> None:

@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rethinking import scripts
+from rethinking.analysis.theory_results import provenance
+from rethinking.config.theory import ExpressivityConfig
 from rethinking.corruption.labels import corrupt_labels
-from rethinking.expressivity import (
+from rethinking.run import scripts
+from rethinking.run.files import load_array, read_json, write_json
+from rethinking.streams import stream
+from rethinking.theory.expressivity import (
     check_distinct,
     conditioning,
     construct,
@@ -21,10 +25,6 @@ from rethinking.expressivity import (
     project,
     smallest_eigenvalue,
 )
-from rethinking.files import load_array, read_json, write_json
-from rethinking.streams import stream
-from rethinking.theory_results import provenance
-from rethinking.theory_settings import ExpressivityConfig
 
 
 def main() -> None:
@@ -102,7 +102,7 @@ def main() -> None:
         "networks": networks,
         "precision": [{key: none_if_nan(value) for key, value in row.items()} for row in precision],
         "data": manifest,
-        "provenance": provenance(settings.model_dump(), args.seed, "cpu", "rethinking.expressivity"),
+        "provenance": provenance(settings.model_dump(), args.seed, "cpu", "rethinking.theory.expressivity"),
     }
     write_json(args.output, record)
 

@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rethinking import scripts
-from rethinking.files import atomic_path, write_json
-from rethinking.fingerprint import fingerprint
-from rethinking.hardware import choose_device
-from rethinking.linear_model_inputs import argument_parser, model_features, read_model, read_split
-from rethinking.linear_models import best_setting, fit
-from rethinking.scripts import log
-from rethinking.theory_results import provenance
-from rethinking.theory_settings import SolverConfig
+from rethinking.analysis.theory_results import provenance
+from rethinking.config.theory import SolverConfig
+from rethinking.run import scripts
+from rethinking.run.files import atomic_path, write_json
+from rethinking.run.fingerprint import fingerprint
+from rethinking.run.hardware import choose_device
+from rethinking.run.scripts import log
+from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
+from rethinking.theory.linear_models import best_setting, fit
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     scanned = pd.read_csv(args.validation) if args.validation else pd.DataFrame()
 
     # Only what was computed from the same settings, data and code is gone on from.
-    code = fingerprint("rethinking.linear_models", "rethinking.features")
+    code = fingerprint("rethinking.theory.linear_models", "rethinking.theory.features")
     wanted = [best_setting(scanned, model.gamma, penalty) for penalty in model.penalties]
     source = [model.preprocessing, model.kernel, model.filters, args.seed, manifest, code]
     folder = args.scratch / digest(*source, wanted[0][0], solver.model_dump(), str(device))
@@ -89,8 +89,8 @@ def main() -> None:
                 model.model_dump() | {"solver": solver.model_dump()},
                 args.seed,
                 torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-                "rethinking.linear_models",
-                "rethinking.features",
+                "rethinking.theory.linear_models",
+                "rethinking.theory.features",
             ),
         }
         write_json(args.output / "summary.json", record)

@@ -7,15 +7,16 @@ from typing import Any
 
 import torch
 
-from rethinking import capacity_figure, scripts
+from rethinking.analysis.aggregation import describe_scale, read_summary
 from rethinking.cells import Cell
-from rethinking.figures import save
-from rethinking.files import read_json, write_text
-from rethinking.folding import depth
+from rethinking.figures import capacity as capacity_figure
+from rethinking.figures.style import save
+from rethinking.measures.folding import depth
+from rethinking.measures.rademacher import rademacher_table
+from rethinking.measures.stability import MEASURED, stability_table
 from rethinking.models import build_model
-from rethinking.rademacher import rademacher_table
-from rethinking.stability import MEASURED, stability_table
-from rethinking.tables import describe_scale, read_summary
+from rethinking.run import scripts
+from rethinking.run.files import read_json, write_text
 
 
 def main() -> None:

@@ -8,20 +8,20 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from rethinking import scripts
-from rethinking.batches import to_inputs
+from rethinking.analysis.aggregation import read_summary
 from rethinking.cells import Cell
-from rethinking.complexity import measure_complexity
-from rethinking.complexity_measures import MEASURES
+from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import load_corrupted
-from rethinking.files import write_json
-from rethinking.gpu_slots import gpu_slot
-from rethinking.hardware import choose_device, expects_gpu
+from rethinking.measures.complexity import measure_complexity
+from rethinking.measures.complexity_measures import MEASURES
 from rethinking.models import build_model
 from rethinking.models.initialisation import initialise
-from rethinking.settings import CellSettings
+from rethinking.run import scripts
+from rethinking.run.files import write_json
+from rethinking.run.gpu_slots import gpu_slot
+from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.streams import stream, torch_seed
-from rethinking.tables import read_summary
+from rethinking.training.batches import to_inputs
 
 
 def main() -> None:

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from rethinking import scripts
-from rethinking.batches import to_inputs
+from rethinking.analysis.aggregation import read_summary
 from rethinking.cells import Cell, replaced_example
 from rethinking.corruption.replacements import exchanged
-from rethinking.files import load_array, write_json
+from rethinking.measures.stability import MEASURED, loss_changes
 from rethinking.models import build_model
-from rethinking.stability import MEASURED, loss_changes
-from rethinking.tables import read_summary
+from rethinking.run import scripts
+from rethinking.run.files import load_array, write_json
+from rethinking.training.batches import to_inputs
 
 
 def main() -> None:

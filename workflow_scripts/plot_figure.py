@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-from rethinking import fig1a, fig1b, fig1c, fig2b, memorisation, scripts
-from rethinking.figures import save
-from rethinking.files import write_text
-from rethinking.runs import CELL_PARTS, cell_parts, read_runs
-from rethinking.tables import aggregate_accuracy, describe_scale
-from rethinking.titles import MODEL_TITLES
+from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
+from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs
+from rethinking.figures import fig1a, fig1b, fig1c, fig2b, memorisation
+from rethinking.figures.style import save
+from rethinking.paper.titles import MODEL_TITLES
+from rethinking.run import scripts
+from rethinking.run.files import write_text
 
 FIGURES = {
     "fig1a": fig1a,

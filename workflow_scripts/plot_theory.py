@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from rethinking import scripts
-from rethinking.figures import save
-from rethinking.files import write_text
-from rethinking.theory_figures import draw_descent, draw_filters, draw_precision, draw_sensitivity
-from rethinking.theory_results import read_records
+from rethinking.analysis.theory_results import read_records
+from rethinking.figures.style import save
+from rethinking.figures.theory import draw_descent, draw_filters, draw_precision, draw_sensitivity
+from rethinking.run import scripts
+from rethinking.run.files import write_text
 
 
 def main() -> None:

@@ -6,10 +6,10 @@
 
 import argparse
 
-from rethinking import scripts
-from rethinking.datasets import prepare
-from rethinking.fingerprint import data_code
-from rethinking.readers import choose_provenance, describe_source, read_dataset
+from rethinking.data.prepared import prepare
+from rethinking.data.readers import choose_provenance, describe_source, read_dataset
+from rethinking.run import scripts
+from rethinking.run.fingerprint import data_code
 
 
 def main() -> None:

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from rethinking import scripts
-from rethinking.files import write_text
-from rethinking.provenance import read_networks
-from rethinking.report import render
-from rethinking.tables import read_columns
+from rethinking.analysis.aggregation import read_columns
+from rethinking.report.page import render
+from rethinking.report.provenance import read_networks
+from rethinking.run import scripts
+from rethinking.run.files import write_text
 
 
 def main() -> None:

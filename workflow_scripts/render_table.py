@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
-from rethinking import presentation, scripts, theory_presentation
-from rethinking.files import write_text
-from rethinking.rendering import to_latex, to_markdown
-from rethinking.tables import read_columns
+from rethinking.analysis.aggregation import read_columns
+from rethinking.run import scripts
+from rethinking.run.files import write_text
+from rethinking.tables import presentation
+from rethinking.tables import theory as theory_presentation
+from rethinking.tables.rendering import to_latex, to_markdown
 
 VIEWS = presentation.VIEWS | theory_presentation.VIEWS
 

@@ -3,10 +3,10 @@
 import argparse
 import json
 
-from rethinking import scripts
-from rethinking.config import load_config
-from rethinking.status import estimate, survey, survey_ablations
-from rethinking.status_report import report
+from rethinking.config.loading import load_config
+from rethinking.run import scripts
+from rethinking.run.status import estimate, survey, survey_ablations
+from rethinking.run.status_report import report
 
 
 def main() -> None:

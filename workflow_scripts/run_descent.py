@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rethinking import scripts
-from rethinking.datasets import stratified_sample
-from rethinking.descent import descend
-from rethinking.files import UserError, load_array, read_json, write_json, write_text
-from rethinking.preprocessing import whiten
+from rethinking.analysis.theory_results import provenance
+from rethinking.config.theory import DescentConfig
+from rethinking.data.prepared import stratified_sample
+from rethinking.run import scripts
+from rethinking.run.files import UserError, load_array, read_json, write_json, write_text
 from rethinking.streams import stream
-from rethinking.theory_results import provenance
-from rethinking.theory_settings import DescentConfig
+from rethinking.theory.descent import descend
+from rethinking.training.preprocessing import whiten
 
 
 def main() -> None:
@@ -66,7 +66,11 @@ def main() -> None:
         **facts,
         "data": manifest,
         "provenance": provenance(
-            settings.model_dump(), args.seed, "cpu", "rethinking.descent", "rethinking.preprocessing"
+            settings.model_dump(),
+            args.seed,
+            "cpu",
+            "rethinking.theory.descent",
+            "rethinking.training.preprocessing",
         ),
     }
     write_json(args.output, record)

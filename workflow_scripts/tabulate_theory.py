@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from rethinking import scripts
-from rethinking.files import write_text
-from rethinking.theory_results import TABLES, read_records
+from rethinking.analysis.theory_results import TABLES, read_records
+from rethinking.run import scripts
+from rethinking.run.files import write_text
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ status is 75 ("try again"). Started again, in whatever way it ended, it goes on 
 """
 
 # ruff: noqa: E402
-from rethinking import stop_signals
+from rethinking.run import stop_signals
 
 stop_signals.exit_at_once()  # before the imports that take a second or two
 
@@ -19,17 +19,17 @@ from typing import Any
 
 import torch
 
-from rethinking import cell_cache, scripts
 from rethinking.cells import Cell
-from rethinking.checkpoint import Checkpoint, Interrupted
+from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import load_corrupted
-from rethinking.files import read_json, remove_parts
-from rethinking.gpu_slots import gpu_slot
-from rethinking.hardware import choose_device, expects_gpu
-from rethinking.results import running_code, write_cell
-from rethinking.scripts import log
-from rethinking.settings import CellSettings
-from rethinking.training import train_cell
+from rethinking.run import cell_cache, scripts
+from rethinking.run.checkpoint import Checkpoint, Interrupted
+from rethinking.run.files import read_json, remove_parts
+from rethinking.run.gpu_slots import gpu_slot
+from rethinking.run.hardware import choose_device, expects_gpu
+from rethinking.run.scripts import log
+from rethinking.training.loop import train_cell
+from rethinking.training.results import running_code, write_cell
 
 
 def main() -> None:

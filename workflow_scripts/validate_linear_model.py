@@ -3,13 +3,13 @@
 import tempfile
 from pathlib import Path
 
-from rethinking import scripts
-from rethinking.files import write_text
-from rethinking.linear_model_inputs import argument_parser, model_features, read_model, read_split
-from rethinking.linear_models import validate, validation_split
-from rethinking.scripts import log
-from rethinking.tables import describe_data
-from rethinking.theory_settings import ValidationConfig
+from rethinking.analysis.aggregation import describe_data
+from rethinking.config.theory import ValidationConfig
+from rethinking.run import scripts
+from rethinking.run.files import write_text
+from rethinking.run.scripts import log
+from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
+from rethinking.theory.linear_models import validate, validation_split
 
 
 def main() -> None:

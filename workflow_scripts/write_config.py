@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from rethinking import scripts
-from rethinking.config import Config
-from rethinking.defaults import default_values, evidence
-from rethinking.files import write_text
+from rethinking.config.defaults import default_values, evidence
+from rethinking.config.loading import Config
+from rethinking.run import scripts
+from rethinking.run.files import write_text
 
 HEADER = """\
 # yaml-language-server: $schema=rules/config.schema.json

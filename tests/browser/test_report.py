@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rethinking.artefacts import ARTEFACTS
+from rethinking.report.artefacts import ARTEFACTS
 
 from ..summaries import make_summary
 

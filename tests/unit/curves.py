@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 
+from rethinking.analysis.runs import Run
 from rethinking.cells import Cell
-from rethinking.runs import Run
 
 
 def make_run(name, seed=0, diverged=False, steps_per_epoch=16, first_epoch=0, **columns):

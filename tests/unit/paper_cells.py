@@ -7,7 +7,7 @@ import pandas as pd
 
 from rethinking import paper
 from rethinking.claims.measures import Run
-from rethinking.complexity_measures import MEASURES
+from rethinking.measures.complexity_measures import MEASURES
 
 EPOCHS = 70
 SEEDS = (0, 1, 2)

@@ -9,15 +9,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rethinking import ablations, paper, rendering
-from rethinking.ablations import COLUMNS, compare_variants
-from rethinking.files import UserError
-from rethinking.presentation import VIEWS
-from rethinking.tables import read_columns
+import rethinking
+from rethinking import paper
+from rethinking.analysis.ablations import COLUMNS, compare_variants
+from rethinking.analysis.aggregation import read_columns
+from rethinking.run.files import UserError
+from rethinking.tables import rendering
+from rethinking.tables.presentation import VIEWS
 
 from .test_tables import DATA, summary
 
-SCRIPTS = Path(ablations.__file__).parents[1]
+SCRIPTS = Path(rethinking.__file__).parents[1]
 CELL = "cifar10/random_labels/alexnet/wd"
 OTHER = "cifar10/true_labels/alexnet/wd"
 SETTINGS = {"weight_decay": 0.004, "weight_decay_on": "hidden_linear", "epochs": 30,

@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from rethinking.archives import iter_members
-from rethinking.files import UserError
+from rethinking.data.archives import iter_members
+from rethinking.run.files import UserError
 
 # Incompressible, so that a cut anywhere in a packed archive removes content.
 FILES = {f"folder/{i}.bin": bytes((i * j * j + j // 7) % 256 for j in range(3000 + i)) for i in range(20)}

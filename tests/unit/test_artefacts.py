@@ -1,8 +1,8 @@
 """The list of tables and figures is complete."""
 
-from rethinking.artefacts import ARTEFACTS, wanted
-from rethinking.config import load_config
-from rethinking.defaults import default_values
+from rethinking.config.defaults import default_values
+from rethinking.config.loading import load_config
+from rethinking.report.artefacts import ARTEFACTS, wanted
 
 CONFIG = load_config(default_values(), [])
 

@@ -14,8 +14,7 @@ import torch
 from torch import nn
 
 import bench_training
-from bench_training import Group, ask, receive
-from rethinking.baseline import (
+from baseline import (
     ImageDataset,
     build_baseline,
     build_loader,
@@ -24,12 +23,13 @@ from rethinking.baseline import (
     standardise,
     train_steps,
 )
-from rethinking.files import UserError
+from bench_training import Group, ask, receive
+from peak import training_flops
 from rethinking.models import build_model
 from rethinking.models.initialisation import initialise
-from rethinking.peak import training_flops
-from rethinking.preprocessing import centre_crop, whiten
+from rethinking.run.files import UserError
 from rethinking.streams import torch_seed
+from rethinking.training.preprocessing import centre_crop, whiten
 
 from .tiny import CPU, make_cell, settings_with, train
 

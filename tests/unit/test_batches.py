@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from rethinking.batches import Batches, to_inputs
-from rethinking.preprocessing import centre_crop, flip_and_rotate, whiten
 from rethinking.streams import stream
+from rethinking.training.batches import Batches, to_inputs
+from rethinking.training.preprocessing import centre_crop, flip_and_rotate, whiten
 
 from .tiny import CPU, make_cell, numbered_batches, plain_whiten, settings_with
 
@@ -43,7 +43,7 @@ def coded(data):
 
 
 def test_crops_are_windows_of_the_images(coded, monkeypatch):
-    monkeypatch.setattr("rethinking.batches.whiten", lambda images: images)
+    monkeypatch.setattr("rethinking.training.batches.whiten", lambda images: images)
     batches = Batches(coded, torch.zeros(1), make_cell(regularisers="crop"), settings_with(input_size=7))
     seen = []
     for epoch in (1, 2):
@@ -77,7 +77,7 @@ def test_augmentation_flips_and_turns_before_the_crop(data, monkeypatch):
         drawn.append((images, flips, angles))
         return flip_and_rotate(images, flips, angles)
 
-    monkeypatch.setattr("rethinking.batches.flip_and_rotate", record)
+    monkeypatch.setattr("rethinking.training.batches.flip_and_rotate", record)
     many = replace(data, train_images=np.tile(data.train_images, (10, 1, 1, 1)), train_labels=np.arange(400))
     batches = Batches(many, torch.zeros(1), make_cell(regularisers="augment"), settings_with(input_size=8))
     for images, labels, _ in batches.epoch(1):

@@ -9,9 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from rethinking.bundles import Bundle, Task, divide, find_bundles, identity, is_finished, new_folder
+from snakemake_executor_plugin_slurm_bundles.bundles import (
+    Bundle,
+    Task,
+    divide,
+    find_bundles,
+    identity,
+    is_finished,
+    new_folder,
+)
 
-RUNNER = Path(__file__).parents[2] / "workflow_scripts" / "run_bundle.py"
+RUNNER = (
+    Path(__file__).parents[2]
+    / "workflow_scripts"
+    / "snakemake_executor_plugin_slurm_bundles"
+    / "run_bundle.py"
+)
 
 
 def tasks(*commands, cost=1.0):

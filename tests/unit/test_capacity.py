@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
+from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell, replaced_example, sample_size
-from rethinking.files import UserError
-from rethinking.rademacher import massart_bound, rademacher_table, vc_order
-from rethinking.result_settings import CapacityConfig
-from rethinking.stability import loss_changes, stability_table
-from rethinking.statistics import mean_interval
-from rethinking.training_settings import OverrideConfig
+from rethinking.config.results import CapacityConfig
+from rethinking.config.training import OverrideConfig
+from rethinking.measures.rademacher import massart_bound, rademacher_table, vc_order
+from rethinking.measures.stability import loss_changes, stability_table
+from rethinking.run.files import UserError
 
 from ..summaries import SUMMARY
 

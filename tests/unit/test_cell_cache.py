@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rethinking.cell_cache import FILES, entry, put, take
+from rethinking.run.cell_cache import FILES, entry, put, take
 
 IDENTITY = {"cell": "a", "settings": {"epochs": 2}, "code": {"x": "1"}, "data": [{"sha256": "0"}]}
 

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from rethinking.cells import CORRUPTIONS, DATASETS, REGULARISERS, Cell, canonical_name, label_corruption
-from rethinking.files import UserError
 from rethinking.models import MODELS
+from rethinking.run.files import UserError
 
 ALL_REGULARISERS = [
     "none",

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rethinking import checkpoint as checkpoint_module
 from rethinking.cells import Cell
-from rethinking.checkpoint import Checkpoint, Interrupted
-from rethinking.training import train_cell
+from rethinking.run import checkpoint as checkpoint_module
+from rethinking.run.checkpoint import Checkpoint, Interrupted
+from rethinking.training.loop import train_cell
 
 from .tiny import settings_with
 

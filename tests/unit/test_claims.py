@@ -15,10 +15,10 @@ from rethinking.claims import CLAIMS, measures
 from rethinking.claims.measures import NotMeasured, read_runs
 from rethinking.claims.report import claimed_cells, judge, reason, summarise, to_frame, to_markdown
 from rethinking.claims.verdicts import EXACT, Check, combine, examine
-from rethinking.complexity_measures import MEASURES
-from rethinking.config import Config
-from rethinking.defaults import default_values
-from rethinking.files import UserError
+from rethinking.config.defaults import default_values
+from rethinking.config.loading import Config
+from rethinking.measures.complexity_measures import MEASURES
+from rethinking.run.files import UserError
 
 from ..recompute_claims import differences
 from .paper_cells import EPOCHS, cell_values, make_run, make_runs, write_runs

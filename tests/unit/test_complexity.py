@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from rethinking import norms
-from rethinking.complexity import fisher_rao, margin_percentile, measure_complexity
-from rethinking.complexity_measures import MEASURES
-from rethinking.folding import depth, fold_batch_norm, weight_layers
+from rethinking.measures import norms
+from rethinking.measures.complexity import fisher_rao, margin_percentile, measure_complexity
+from rethinking.measures.complexity_measures import MEASURES
+from rethinking.measures.folding import depth, fold_batch_norm, weight_layers
+from rethinking.measures.sharpness import RANGE, largest_noise
 from rethinking.models import build_model, parameter_count
 from rethinking.models.layers import SameConv2d
 from rethinking.models.mlp import mlp
-from rethinking.sharpness import RANGE, largest_noise
 
 IMAGE = torch.rand(1, 3, 10, 10, generator=torch.Generator().manual_seed(1))
 

@@ -10,11 +10,11 @@ import yaml
 
 import rethinking
 from rethinking.cells import CORRUPTIONS, Cell
-from rethinking.config import load_config
-from rethinking.defaults import default_values, evidence
-from rethinking.files import UserError
+from rethinking.config.defaults import default_values, evidence
+from rethinking.config.loading import load_config
+from rethinking.run.files import UserError
 
-PAPER = json.loads((Path(rethinking.__file__).parent / "paper_data" / "zhang2017.json").read_text())
+PAPER = json.loads((Path(rethinking.__file__).parent / "paper" / "data" / "zhang2017.json").read_text())
 FACTS = PAPER["settings"]
 CELL = "cifar10/true_labels/alexnet/none"
 

@@ -22,7 +22,7 @@ from rethinking.corruption import pixels as pixel_draws
 from rethinking.corruption.labels import corrupt_labels, write_corrupted_labels
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.pixels import moments, write_corrupted_images
-from rethinking.files import UserError, load_array, read_json, save_array
+from rethinking.run.files import UserError, load_array, read_json, save_array
 
 SCRIPTS = Path(rethinking.__file__).parents[1]
 RARE = 1e-4

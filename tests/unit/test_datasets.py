@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from rethinking.datasets import Dataset, Split, prepare, stratified_sample, subset
-from rethinking.files import UserError, load_array, read_json
+from rethinking.data.prepared import Dataset, Split, prepare, stratified_sample, subset
+from rethinking.run.files import UserError, load_array, read_json
 from rethinking.streams import stream
 
 # --- subsets --------------------------------------------------------------------------------------

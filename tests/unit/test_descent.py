@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from rethinking.descent import descend, minimum_norm
-from rethinking.files import UserError
+from rethinking.run.files import UserError
+from rethinking.theory.descent import descend, minimum_norm
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rethinking import differences, paper
-from rethinking.differences import compare, difference, nearest_threshold, over_epochs, over_p
+from rethinking import paper
+from rethinking.analysis import differences
+from rethinking.analysis.differences import compare, difference, nearest_threshold, over_epochs, over_p
 
 from .test_figures import SCRIPTS
 

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from rethinking.download import DownloadError, download
+from rethinking.data.download import DownloadError, download
 
 CONTENT = bytes(range(256)) * 2000
 HALF = len(CONTENT) // 2

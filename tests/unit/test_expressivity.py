@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from rethinking import expressivity
-from rethinking.files import UserError
+from rethinking.run.files import UserError
+from rethinking.theory import expressivity
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,12 @@ import matplotlib.colors
 import numpy as np
 import pytest
 
-from rethinking import figures, paper
+from rethinking import paper
+from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import CORRUPTIONS
-from rethinking.fig1a import draw
-from rethinking.fig1a import plot as plot_runs
-from rethinking.statistics import mean_interval
+from rethinking.figures import style as figures
+from rethinking.figures.fig1a import draw
+from rethinking.figures.fig1a import plot as plot_runs
 
 from .curves import dashed_lines, legend, make_run, note, solid_lines
 

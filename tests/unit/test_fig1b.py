@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rethinking import paper
-from rethinking.fig1b import HEADROOM, NOT_REACHED, draw
+from rethinking.figures.fig1b import HEADROOM, NOT_REACHED, draw
 
 from .curves import dashed_lines, legend, note, solid_lines
 from .test_overfitting import HALF, RANDOM, TRUE, fitted_after

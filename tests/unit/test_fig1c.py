@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rethinking.fig1c import draw
-from rethinking.statistics import mean_interval
+from rethinking.analysis.statistics import mean_interval
+from rethinking.figures.fig1c import draw
 
 from .curves import dashed_lines, legend, make_run, note, solid_lines
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rethinking import paper
-from rethinking.fig2b import SHADE, draw, early_stopping_gain, with_best
-from rethinking.statistics import mean_interval
+from rethinking.analysis.statistics import mean_interval
+from rethinking.figures.fig2b import SHADE, draw, early_stopping_gain, with_best
 
 from .curves import dashed_lines, legend, make_run, note, solid_lines
 

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from rethinking import figures
-from rethinking.figures import line_styles, network_titles, save, short_labels
-from rethinking.files import UserError
+import rethinking
+from rethinking.figures import style as figures
+from rethinking.figures.style import line_styles, network_titles, save, short_labels
+from rethinking.run.files import UserError
 
 from .curves import make_run
 from .test_fig1a import CELLS, plot
 
-SCRIPTS = Path(figures.__file__).parents[1]
+SCRIPTS = Path(rethinking.__file__).parents[1]
 
 
 def test_labels_name_what_differs():

@@ -6,7 +6,7 @@ import stat
 import numpy as np
 import pytest
 
-from rethinking.files import (
+from rethinking.run.files import (
     UserError,
     atomic_path,
     hash_file,

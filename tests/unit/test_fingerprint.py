@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from rethinking import fingerprint as module
-from rethinking.fingerprint import cell_code, cell_fingerprint, combined, data_code, fingerprint
 from rethinking.models import MODELS
+from rethinking.run import fingerprint as module
+from rethinking.run.fingerprint import cell_code, cell_fingerprint, combined, data_code, fingerprint
 
 
 @pytest.fixture
@@ -57,18 +57,18 @@ MLPS = {"mlp_3x512", "mlp_1x512"}
         ("models/inception.py", "(32, 48)", "(32, 49)", INCEPTIONS),
         ("models/layers.py", "total // 2", "total // 3", INCEPTIONS | {"alexnet"}),
         ("models/initialisation.py", "math.sqrt(6", "math.sqrt(5", set(MODELS)),
-        ("training.py", "epoch - 1", "epoch", set(MODELS)),
-        ("batches.py", "25.0", "24.0", set(MODELS)),
-        ("preprocessing.py", "min=255", "min=256", set(MODELS)),
+        ("training/loop.py", "epoch - 1", "epoch", set(MODELS)),
+        ("training/batches.py", "25.0", "24.0", set(MODELS)),
+        ("training/preprocessing.py", "min=255", "min=256", set(MODELS)),
         ("streams.py", "str(seed)", "repr(seed)", set(MODELS)),
         # Comments, docstrings and formatting decide nothing.
-        ("training.py", "# ---- epochs", "# ---- passes", set()),
+        ("training/loop.py", "# ---- epochs", "# ---- passes", set()),
         ("models/mlp.py", "Fully connected network", "Network", set()),
         ("models/mlp.py", "[512, 512, 512]", "[\n        512, 512,\n        512\n    ]", set()),
         # Neither does code that only names, writes or shows.
-        ("figures.py", "200", "300", set()),
-        ("tables.py", "seeds", "runs", set()),
-        ("files.py", "1024", "2048", set()),
+        ("figures/style.py", "200", "300", set()),
+        ("analysis/aggregation.py", "seeds", "runs", set()),
+        ("run/files.py", "1024", "2048", set()),
         ("models/__init__.py", '"mlp_3x512": ', '"mlp_9x9": ("mlp", "mlp_9x9"),\n    "mlp_3x512": ', set()),
         ("cells.py", "DATASETS = (", 'DATASETS = ("svhn", ', set()),
     ],
@@ -97,18 +97,18 @@ def test_draws_make_the_cells_stale_whose_corruption_they_are(library, name, old
 
 
 def test_rules_have_fingerprints_of_their_own(library):
-    before = fingerprint("rethinking.figures"), fingerprint("rethinking.readers")
-    edit(library, "figures.py", "200", "300")
+    before = fingerprint("rethinking.figures.style"), fingerprint("rethinking.data.readers")
+    edit(library, "figures/style.py", "200", "300")
     forget()
-    assert fingerprint("rethinking.figures") != before[0]
-    assert fingerprint("rethinking.readers") == before[1]
+    assert fingerprint("rethinking.figures.style") != before[0]
+    assert fingerprint("rethinking.data.readers") == before[1]
 
 
 def test_code_of_a_cell_names_the_module_that_was_edited(library):
     before = cell_code("inception", "gaussian")
-    expected = {"training", "models.inception", "corruption.loading", "corruption.pixels"}
+    expected = {"training.loop", "models.inception", "corruption.loading", "corruption.pixels"}
     assert {f"rethinking.{name}" for name in expected} <= before.keys()
-    assert not before.keys() & {"rethinking.models.mlp", "rethinking.figures", *module.NEUTRAL}
+    assert not before.keys() & {"rethinking.models.mlp", "rethinking.figures.style", *module.NEUTRAL}
     edit(library, "streams.py", "str(seed)", "repr(seed)")
     forget()
     after = cell_code("inception", "gaussian")
@@ -123,10 +123,10 @@ def test_fingerprint_of_a_cell_is_over_its_code():
 
 def test_code_of_a_prepared_data_set(library):
     before = data_code()
-    assert {"rethinking.readers", "rethinking.datasets"} <= before.keys()
-    edit(library, "readers.py", "255 / 16", "254 / 16")
+    assert {"rethinking.data.readers", "rethinking.data.prepared"} <= before.keys()
+    edit(library, "data/readers.py", "255 / 16", "254 / 16")
     forget()
-    assert {name for name in before if data_code()[name] != before[name]} == {"rethinking.readers"}
+    assert {name for name in before if data_code()[name] != before[name]} == {"rethinking.data.readers"}
 
 
 def test_a_hash_is_the_same_in_every_version_of_python():

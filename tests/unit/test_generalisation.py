@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from rethinking.generalisation import measure_errors
-from rethinking.statistics import mean_interval
+from rethinking.analysis.generalisation import measure_errors
+from rethinking.analysis.statistics import mean_interval
 
 from .curves import make_run
 

@@ -8,18 +8,19 @@ from collections import Counter
 
 import pytest
 
-from rethinking import gpu_slots
+import rethinking
 from rethinking.corruption.labels import write_corrupted_labels
-from rethinking.files import UserError
-from rethinking.hardware import expects_gpu, visible_gpus
+from rethinking.run import gpu_slots
+from rethinking.run.files import UserError
+from rethinking.run.hardware import expects_gpu, visible_gpus
 
 from .tiny import SETTINGS, make_cell
 
-SCRIPTS = os.path.dirname(os.path.dirname(gpu_slots.__file__))
+SCRIPTS = os.path.dirname(os.path.dirname(rethinking.__file__))
 
 HOLD = """
 import os, sys
-from rethinking.gpu_slots import gpu_slot
+from rethinking.run.gpu_slots import gpu_slot
 
 with gpu_slot(int(sys.argv[1]), log=lambda line: print(line, flush=True)) as gpu:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == gpu
@@ -30,7 +31,7 @@ with gpu_slot(int(sys.argv[1]), log=lambda line: print(line, flush=True)) as gpu
 # Writes down when it has a GPU: short appended lines do not mix.
 TAKE_TURNS = """
 import sys, time
-from rethinking.gpu_slots import gpu_slot
+from rethinking.run.gpu_slots import gpu_slot
 
 with open(sys.argv[2], "a") as diary, gpu_slot(int(sys.argv[1])) as gpu:
     print(gpu, "+1", file=diary, flush=True)

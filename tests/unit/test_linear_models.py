@@ -9,14 +9,14 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.kernel_ridge import KernelRidge
 
-from rethinking import cholesky, linear_models
-from rethinking.cholesky import NotPositiveDefinite, TiledCholesky
-from rethinking.counterexamples import compare_fits
-from rethinking.features import Features, make_features
-from rethinking.files import UserError
-from rethinking.gram import CovarianceSystem, KernelSystem
-from rethinking.linear_models import best_setting, fit, one_hot, validate, validation_split
-from rethinking.theory_settings import SolverConfig, ValidationConfig
+from rethinking.config.theory import SolverConfig, ValidationConfig
+from rethinking.run.files import UserError
+from rethinking.theory import cholesky, linear_models
+from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
+from rethinking.theory.counterexamples import compare_fits
+from rethinking.theory.features import Features, make_features
+from rethinking.theory.gram import CovarianceSystem, KernelSystem
+from rethinking.theory.linear_models import best_setting, fit, one_hot, validate, validation_split
 
 CPU = torch.device("cpu")
 

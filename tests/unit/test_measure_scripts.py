@@ -12,16 +12,16 @@ import compare_complexity
 import measure_capacity
 import measure_complexity
 import measure_stability
-from rethinking.batches import to_inputs
 from rethinking.cells import Cell
-from rethinking.complexity_measures import MEASURES
 from rethinking.corruption.labels import write_corrupted_labels
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.replacements import exchanged, write_replacement
 from rethinking.corruption.signs import write_sample, write_signs
-from rethinking.files import read_json
-from rethinking.results import running_code, write_cell
-from rethinking.training import train_cell
+from rethinking.measures.complexity_measures import MEASURES
+from rethinking.run.files import read_json
+from rethinking.training.batches import to_inputs
+from rethinking.training.loop import train_cell
+from rethinking.training.results import running_code, write_cell
 
 from .tiny import CPU, settings_with
 

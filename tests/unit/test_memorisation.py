@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from rethinking.memorisation import LABELS, draw
+from rethinking.figures.memorisation import LABELS, draw
 
 from .curves import legend, make_run, note, solid_lines
 

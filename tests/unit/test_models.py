@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import nn
 
 import rethinking
-from rethinking.files import UserError
 from rethinking.models import MODELS, build_model, parameter_count
 from rethinking.models.alexnet import LocalResponseNorm, SameConv2d, SameMaxPool2d
 from rethinking.models.initialisation import initialise
+from rethinking.run.files import UserError
 
-PAPER = json.loads((Path(rethinking.__file__).parent / "paper_data" / "zhang2017.json").read_text())
+PAPER = json.loads((Path(rethinking.__file__).parent / "paper" / "data" / "zhang2017.json").read_text())
 CIFAR_SHAPE = (3, 28, 28)
 
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from rethinking.overfitting import THRESHOLDS, TITLES, epochs_to_fit, times_to_overfit
-from rethinking.statistics import mean_interval
+from rethinking.analysis.statistics import mean_interval
+from rethinking.analysis.time_to_fit import THRESHOLDS, TITLES, epochs_to_fit, times_to_overfit
 
 from .curves import make_run
 

@@ -5,7 +5,7 @@ import pytest
 
 from rethinking import paper
 from rethinking.cells import CORRUPTIONS
-from rethinking.defaults import SETTINGS
+from rethinking.config.defaults import SETTINGS
 
 
 def test_table1_has_a_value_for_each_default_cell():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rethinking.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
+from rethinking.training.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
 
 
 def random_images(*shape, dtype=torch.uint8):

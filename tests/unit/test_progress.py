@@ -10,10 +10,11 @@ import time
 
 import pytest
 
-from rethinking import progress, training
-from rethinking.files import write_json, write_text
-from rethinking.progress import Run, Running, State, StatusLine, read_position, seconds_left, status_line
-from rethinking.training import train_cell
+from rethinking.run import progress
+from rethinking.run.files import write_json, write_text
+from rethinking.run.progress import Run, Running, State, StatusLine, read_position, seconds_left, status_line
+from rethinking.training import loop as training
+from rethinking.training.loop import train_cell
 
 from ..terminal import screen
 from .tiny import CPU, SETTINGS, make_cell

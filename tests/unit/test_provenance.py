@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from rethinking.files import UserError
-from rethinking.provenance import (
+from rethinking.report.provenance import (
     describe_cells,
     network_rows,
     overview,
@@ -13,6 +12,7 @@ from rethinking.provenance import (
     read_networks,
     run_times,
 )
+from rethinking.run.files import UserError
 
 from ..summaries import make_network, make_summary
 

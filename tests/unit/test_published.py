@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rethinking.files import UserError
-from rethinking.published import CIFAR10_NAMES, read_idx, read_published
-from rethinking.sources import SOURCES
+from rethinking.data.published import CIFAR10_NAMES, read_idx, read_published
+from rethinking.data.sources import SOURCES
+from rethinking.run.files import UserError
 from rethinking.streams import stream
 
 

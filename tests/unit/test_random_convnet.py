@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from rethinking.gabor import gabor_features, gabor_filters
-from rethinking.random_convnet import FEATURES, THRESHOLD, draw_convnet
+from rethinking.theory.gabor import gabor_features, gabor_filters
+from rethinking.theory.random_convnet import FEATURES, THRESHOLD, draw_convnet
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from rethinking.complexity_measures import MEASURES
-from rethinking.rank_correlations import comparable, correlate, kendall, kendall_interval
+from rethinking.analysis.rank_correlations import comparable, correlate, kendall, kendall_interval
+from rethinking.measures.complexity_measures import MEASURES
 
 NAMES = [
     "cifar10/true_labels/alexnet/none",

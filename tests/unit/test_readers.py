@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rethinking.datasets import Split, records_sha256
-from rethinking.files import UserError
-from rethinking.readers import choose_provenance, describe_source, read_dataset, read_digits, read_images
-from rethinking.sources import SOURCES
+from rethinking.data.prepared import Split, records_sha256
+from rethinking.data.readers import choose_provenance, describe_source, read_dataset, read_digits, read_images
+from rethinking.data.sources import SOURCES
+from rethinking.run.files import UserError
 from rethinking.streams import stream
 
 from .image_files import write_image

@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from rethinking.artefacts import ARTEFACTS
-from rethinking.files import UserError
-from rethinking.report import inline_svg, markdown_html, render
+from rethinking.report.artefacts import ARTEFACTS
+from rethinking.report.page import inline_svg, markdown_html, render
+from rethinking.run.files import UserError
 
 from ..summaries import SUMMARY, make_network
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rethinking.batches import to_inputs
-from rethinking.fingerprint import cell_code, cell_fingerprint
+from rethinking.config.cell_settings import CellSettings
 from rethinking.models import build_model, parameter_count
-from rethinking.results import running_code, write_cell
-from rethinking.settings import CellSettings
-from rethinking.training import evaluate
+from rethinking.run.fingerprint import cell_code, cell_fingerprint
+from rethinking.training.batches import to_inputs
+from rethinking.training.loop import evaluate
+from rethinking.training.results import running_code, write_cell
 
 from .tiny import COLUMNS, CPU, SETTINGS, make_cell, read_strictly, settings_with, train
 
@@ -24,7 +24,7 @@ SUMMARY_KEYS = {
 }  # fmt: skip
 
 
-CODE = {"git_commit": "c0ffee", "code_fingerprint": "f00d", "code": {"rethinking.training": "beef"}}
+CODE = {"git_commit": "c0ffee", "code_fingerprint": "f00d", "code": {"rethinking.training.loop": "beef"}}
 
 
 def write(folder, data, cell, **values):

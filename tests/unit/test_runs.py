@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from rethinking.files import UserError
-from rethinking.runs import by_network, mean_curve, mean_curves, networks_of, read_runs
-from rethinking.statistics import mean_interval
+from rethinking.analysis.runs import by_network, mean_curve, mean_curves, networks_of, read_runs
+from rethinking.analysis.statistics import mean_interval
+from rethinking.run.files import UserError
 
 from .curves import make_run, write_run
 

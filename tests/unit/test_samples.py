@@ -7,7 +7,7 @@ from rethinking.corruption.labels import write_corrupted_labels
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.replacements import exchanged, write_replacement
 from rethinking.corruption.signs import write_sample, write_signs
-from rethinking.files import UserError, load_array, read_json
+from rethinking.run.files import UserError, load_array, read_json
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rethinking import scripts
-from rethinking.scripts import options
+import rethinking
+from rethinking.run.scripts import options
 
-SCRIPTS = Path(scripts.__file__).parents[1]
+SCRIPTS = Path(rethinking.__file__).parents[1]
 
 
 def run_script(name, *arguments):
@@ -47,7 +47,10 @@ def test_scripts_end_with_one_message(tmp_path):
         "prepare_dataset.py", "--dataset", "cifar10", "--source", "archive", "--path", "absent.tar.gz",
         "--provenance", "", "--output", tmp_path / "out",
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, "error: absent.tar.gz is not a file; a tar archive is needed\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: absent.tar.gz is not a file; a tar archive is needed\n",
+    )
     done = run_script(
         "download_dataset.py", "--dataset", "mnist", "--file", "x.gz", "--output", tmp_path / "x"
     )

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rethinking.sgd import SGD
+from rethinking.training.optimisers import SGD
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

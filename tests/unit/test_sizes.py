@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from rethinking import paper, rendering, sizes
-from rethinking.presentation import VIEWS
-from rethinking.sizes import count_sizes
-from rethinking.tables import read_columns
+import rethinking
+from rethinking import paper
+from rethinking.analysis.aggregation import read_columns
+from rethinking.tables import rendering
+from rethinking.tables.presentation import VIEWS
+from rethinking.tables.sizes import count_sizes
 
-SCRIPTS = Path(sizes.__file__).parents[1]
+SCRIPTS = Path(rethinking.__file__).parents[1]
 
 
 def manifest(dataset, shape, train, full, kind="official"):

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 
-from rethinking.bundles import Bundle, Task, new_folder
 from snakemake_executor_plugin_slurm_bundles import executor as executor_module
 from snakemake_executor_plugin_slurm_bundles import slurm
+from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task, new_folder
 from snakemake_executor_plugin_slurm_bundles.executor import Executor
 
 AWAY = "Unable to contact slurm controller (connect failure)"
@@ -274,7 +274,8 @@ def test_full_disk_when_a_bundle_is_written(fake, results, read, monkeypatch):
     executor = Alone(results)
     with monkeypatch.context() as patch:
         patch.setattr(
-            "rethinking.bundles.write_json", lambda path, _: (path.parent.mkdir(parents=True), full())
+            "snakemake_executor_plugin_slurm_bundles.bundles.write_json",
+            lambda path, _: (path.parent.mkdir(parents=True), full()),
         )
         executor.run_jobs([job("a"), job("b"), job("c")])
         for _ in range(3):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rethinking.files import UserError
-from rethinking.sources import source_paths
+from rethinking.data.sources import source_paths
+from rethinking.run.files import UserError
 
 
 def test_source_paths(tmp_path):

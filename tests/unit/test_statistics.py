@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rethinking.statistics import mean_interval, rank_correlation
+from rethinking.analysis.statistics import mean_interval, rank_correlation
 
 
 @pytest.mark.parametrize("confidence", [0.9, 0.95])

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from rethinking.cells import Cell
-from rethinking.checkpoint import Checkpoint, Progress
-from rethinking.config import load_config
-from rethinking.defaults import default_values
-from rethinking.files import read_json, write_json
-from rethinking.fingerprint import cell_code, data_code
-from rethinking.status import FILES, Estimate, estimate, survey, survey_ablations
-from rethinking.status_report import condense, duration, report
+from rethinking.config.defaults import default_values
+from rethinking.config.loading import load_config
+from rethinking.run.checkpoint import Checkpoint, Progress
+from rethinking.run.files import read_json, write_json
+from rethinking.run.fingerprint import cell_code, data_code
+from rethinking.run.status import FILES, Estimate, estimate, survey, survey_ablations
+from rethinking.run.status_report import condense, duration, report
 
 MLP = "digits/true_labels/mlp_1x512/wd"
 ALEXNET = "digits/random_labels/alexnet/none"
@@ -154,7 +154,7 @@ def test_another_local_copy(results):
 
 
 @pytest.mark.parametrize(
-    ("part", "module"), [("provenance", "rethinking.models.mlp"), ("data", "rethinking.readers")]
+    ("part", "module"), [("provenance", "rethinking.models.mlp"), ("data", "rethinking.data.readers")]
 )
 def test_stale_because_of_code(results, part, module):
     summary = results.finish() / "summary.json"

@@ -9,14 +9,24 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rethinking import paper, presentation, rendering, tables, titles
+import rethinking
+from rethinking import paper
+from rethinking.analysis import aggregation as tables
+from rethinking.analysis.aggregation import (
+    COLUMNS,
+    TABLE4_COLUMNS,
+    aggregate_accuracy,
+    describe_data,
+    read_columns,
+)
 from rethinking.cells import DATASETS, REGULARISERS
-from rethinking.files import UserError
 from rethinking.models import MODELS
-from rethinking.presentation import VIEWS
-from rethinking.tables import COLUMNS, TABLE4_COLUMNS, aggregate_accuracy, describe_data, read_columns
+from rethinking.paper import titles
+from rethinking.run.files import UserError
+from rethinking.tables import presentation, rendering
+from rethinking.tables.presentation import VIEWS
 
-SCRIPTS = Path(tables.__file__).parents[1]
+SCRIPTS = Path(rethinking.__file__).parents[1]
 CELLS = [
     "cifar10/true_labels/inception/crop+wd",
     "cifar10/random_labels/inception/none",

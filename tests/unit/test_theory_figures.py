@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from rethinking.theory_figures import draw_filters, draw_sensitivity
+from rethinking.figures.theory import draw_filters, draw_sensitivity
 
 from .test_theory_claims import linear_model
 

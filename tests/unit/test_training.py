@@ -9,13 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rethinking import steps, training
-from rethinking.batches import to_inputs
-from rethinking.files import UserError
 from rethinking.models import MODELS, build_model
 from rethinking.models.alexnet import LocalResponseNorm
-from rethinking.results import write_cell
-from rethinking.training import evaluate, memorisation_row, train_cell
+from rethinking.run.files import UserError
+from rethinking.training import loop as training
+from rethinking.training import steps
+from rethinking.training.batches import to_inputs
+from rethinking.training.loop import evaluate, memorisation_row, train_cell
+from rethinking.training.results import write_cell
 
 from .tiny import (
     COLUMNS,
@@ -276,7 +277,7 @@ def first_bad_step(data, cell, monkeypatch, **values):
         losses.append(cross_entropy(*arguments))
         return losses[-1]
 
-    monkeypatch.setattr("rethinking.steps.F.cross_entropy", record)
+    monkeypatch.setattr("rethinking.training.steps.F.cross_entropy", record)
     trained = train(data, cell, **values)
     bad = [step for step, loss in enumerate(losses, start=1) if not torch.isfinite(loss)]
     return trained, bad[0] if bad else None

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 import write_config
-from rethinking.defaults import default_values, evidence
-from rethinking.settings import Strict
-from rethinking.training_settings import OverrideValues
+from rethinking.config.cell_settings import Strict
+from rethinking.config.defaults import default_values, evidence
+from rethinking.config.training import OverrideValues
 
 ROOT = Path(__file__).parents[2]
 

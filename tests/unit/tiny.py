@@ -5,10 +5,10 @@ import json
 import numpy as np
 import torch
 
-from rethinking.batches import Batches
 from rethinking.cells import Cell
-from rethinking.settings import CellSettings
-from rethinking.training import train_cell
+from rethinking.config.cell_settings import CellSettings
+from rethinking.training.batches import Batches
+from rethinking.training.loop import train_cell
 
 CPU = torch.device("cpu")
 COLUMNS = (

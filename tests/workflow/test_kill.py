@@ -18,9 +18,9 @@ import pytest
 from safetensors import safe_open
 
 from rethinking.cells import Cell
-from rethinking.config import load_config
-from rethinking.defaults import default_values
-from rethinking.stop_signals import SIGNALS
+from rethinking.config.defaults import default_values
+from rethinking.config.loading import load_config
+from rethinking.run.stop_signals import SIGNALS
 
 from .conftest import ROOT, TINY
 

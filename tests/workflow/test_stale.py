@@ -10,8 +10,8 @@ import time
 import psutil
 import pytest
 
-from rethinking.defaults import default_values
-from rethinking.status import FILES
+from rethinking.config.defaults import default_values
+from rethinking.run.status import FILES
 
 from .conftest import ROOT, TINY, Workflow
 
@@ -118,8 +118,8 @@ def test_a_setting_makes_the_cells_stale_that_it_concerns(workflow, change, stal
     ("module", "old", "new", "stale"),
     [
         ("models/mlp.py", "nn.ReLU()", "nn.Tanh()", [MLP, DECAYED, PIXELS]),
-        ("training.py", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999", ALL),
-        ("readers.py", "255 / 16", "254 / 16", ALL),
+        ("training/loop.py", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999", ALL),
+        ("data/readers.py", "255 / 16", "254 / 16", ALL),
         # What is drawn of labels concerns no pixels, and the other way round.
         ("corruption/labels.py", "thresholds < p", "thresholds <= p", [MLP, DECAYED, INCEPTION, ALEXNET]),
         ("corruption/pixels.py", "order[:, None, :]", "order[:, None, ::-1]", [PIXELS]),
@@ -134,7 +134,7 @@ def test_code_makes_the_cells_stale_that_it_concerns(workflow, module, old, new,
 
 
 def test_code_of_figures_plots_anew_and_trains_nothing(workflow):
-    edit(workflow, "rethinking/figures.py", "200", "201")
+    edit(workflow, "rethinking/figures/style.py", "200", "201")
     assert workflow.plan(*TARGETS) == {"plot_figure": 1, "total": 1}
     assert counts(workflow)[1] == (5, 0, 0, 0)
 

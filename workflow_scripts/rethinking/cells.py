@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from rethinking.files import UserError
 from rethinking.models import MODELS
+from rethinking.run.files import UserError
 
 DATASETS = ("digits", "mnist", "cifar10", "cifar100")
 PIXEL_CORRUPTIONS = ("shuffled_pixels", "random_pixels", "gaussian")

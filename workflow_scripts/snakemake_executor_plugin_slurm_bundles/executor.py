@@ -1,7 +1,7 @@
 """Snakemake's executor for SLURM that puts several cells into one job and survives what clusters do.
 
 To Snakemake every cell stays a job of its own, with its own settings,
-outputs and retries; only on the way to SLURM are jobs gathered into bundles (see ``rethinking.bundles``). What
+outputs and retries; only on the way to SLURM are jobs gathered into bundles (see ``snakemake_executor_plugin_slurm_bundles.bundles``). What
 became of them is read from the bundles' folders, and from SLURM only whether a job is still there. So nothing is
 lost where SLURM does not answer, and a Snakemake that was killed finds its jobs again when it is started anew.
 """
@@ -26,7 +26,7 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from . import slurm
 
 if TYPE_CHECKING:
-    from rethinking.bundles import Bundle, Task
+    from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task
 
 DAY = 24 * 3600
 
@@ -53,7 +53,7 @@ class Executor(RemoteExecutor):
     def __post_init__(self) -> None:
         # Not before the workflow has said where its library lies.
         global bundles
-        from rethinking import bundles
+        from snakemake_executor_plugin_slurm_bundles import bundles
 
         if shutil.which("sbatch") is None:
             raise WorkflowError("There is no sbatch here; start Snakemake where SLURM's commands are.")
@@ -331,7 +331,7 @@ class Executor(RemoteExecutor):
             Whether SLURM takes jobs.
         """
         bundle = submission.bundle
-        script = f"#!/bin/bash\n{bundle.prefix}exec python -m run_bundle {shlex.quote(str(bundle.folder))}\n"
+        script = f"#!/bin/bash\n{bundle.prefix}exec python -m snakemake_executor_plugin_slurm_bundles.run_bundle {shlex.quote(str(bundle.folder))}\n"
         try:
             if not submission.command:
                 submission.command = self.sbatch(bundle, next(iter(submission.members.values())).job)

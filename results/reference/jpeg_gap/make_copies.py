@@ -17,8 +17,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "workflow_scripts"))
 
-from rethinking.files import atomic_path
-from rethinking.readers import read_images
+from rethinking.data.readers import read_images
+from rethinking.run.files import atomic_path
 from rethinking.streams import stream
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from rethinking.claims import measures
 from rethinking.claims.forms import FIGURE_1, NETWORKS, OVER_P, RANDOM, TRUE, Claim, each
 from rethinking.claims.verdicts import Check
-from rethinking.complexity_measures import MEASURES
+from rethinking.measures.complexity_measures import MEASURES
 
 SAMPLES = (500, 5000, 50000)
 # True and random labels of all networks, weight decay, and partly corrupted labels.

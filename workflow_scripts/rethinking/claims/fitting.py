@@ -3,7 +3,7 @@
 from rethinking.claims import measures
 from rethinking.claims.forms import FIGURE_1, INCEPTION, NETWORKS, OVER_P, RANDOM, TRUE, Claim, each, fit
 from rethinking.claims.verdicts import Check
-from rethinking.titles import MODEL_TITLES
+from rethinking.paper.titles import MODEL_TITLES
 
 
 def starts_later(name: str, statement: str, late: str, early: str) -> Claim:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rethinking.claims import measures
 from rethinking.claims.verdicts import Check
-from rethinking.titles import MODEL_TITLES
+from rethinking.paper.titles import MODEL_TITLES
 
 
 class Claim(NamedTuple):

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rethinking.files import read_json
-from rethinking.rank_correlations import weakest_correlation
-from rethinking.statistics import rank_correlation
-from rethinking.tables import read_columns, read_summary
+from rethinking.analysis.aggregation import read_columns, read_summary
+from rethinking.analysis.rank_correlations import weakest_correlation
+from rethinking.analysis.statistics import rank_correlation
+from rethinking.run.files import read_json
 
 CURVE = {"epoch": "int64", "train_loss": "float64", "train_accuracy": "float64", "test_accuracy": "float64"}
 MEMORISATION = {

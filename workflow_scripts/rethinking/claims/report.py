@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
+from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.claims import CLAIMS, Claim
 from rethinking.claims.measures import Runs
 from rethinking.claims.verdicts import EXACT, Check, Finding, Verdict, combine, examine
-from rethinking.rendering import MISSING
-from rethinking.statistics import CONFIDENCE
-from rethinking.tables import aggregate_accuracy, describe_scale
+from rethinking.tables.rendering import MISSING
 
 SHOWN = 5  # numbers of one claim, and reasons, in the table for readers
 ORDER: tuple[Verdict, ...] = ("contradicted", "undecided", "supported")
@@ -139,7 +139,7 @@ def to_markdown(judged: Sequence[Judged], scale: str) -> str:
 
     Args:
         judged: claims and findings, in the order of the rows.
-        scale: what was measured, as :func:`rethinking.tables.describe_scale` has it.
+        scale: what was measured, as :func:`rethinking.analysis.aggregation.describe_scale` has it.
     """
     return (
         f"**{summarise(judged)}**: {scale}. A verdict holds for this data at this scale; the paper's is CIFAR-10 "

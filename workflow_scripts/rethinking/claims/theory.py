@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from rethinking import paper
+from rethinking.analysis.theory_results import describe, fits
 from rethinking.claims.forms import Claim
 from rethinking.claims.report import Judged, claim_rows, claims_table, summarise
 from rethinking.claims.verdicts import Check, examine
-from rethinking.theory_results import describe, fits
 
 Record = Mapping[str, Any]
 ROOT = "theory"  # stands where other claims have the data set

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+from rethinking.analysis.statistics import mean_interval
 from rethinking.claims.measures import NotMeasured, Runs, changed_settings, parameters_per_image
-from rethinking.statistics import mean_interval
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rethinking.cells import label_corruption
 from rethinking.corruption import SPLITS
-from rethinking.files import load_array, read_json, save_array, sha256_array, write_json
+from rethinking.run.files import load_array, read_json, save_array, sha256_array, write_json
 from rethinking.streams import stream
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rethinking.files import UserError, load_array, read_json
+from rethinking.run.files import UserError, load_array, read_json
 
 
 @dataclass(frozen=True)

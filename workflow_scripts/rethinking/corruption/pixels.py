@@ -9,7 +9,7 @@ import numpy as np
 
 from rethinking.cells import PIXEL_CORRUPTIONS
 from rethinking.corruption import BLOCK, SPLITS
-from rethinking.files import load_array, new_array, sha256_array, write_json
+from rethinking.run.files import load_array, new_array, sha256_array, write_json
 from rethinking.streams import stream
 
 

@@ -10,7 +10,15 @@ import numpy as np
 from rethinking.cells import Cell, label_corruption, replaced_example
 from rethinking.corruption import BLOCK, SPLITS
 from rethinking.corruption.labels import corrupt_labels
-from rethinking.files import UserError, load_array, new_array, read_json, save_array, sha256_array, write_json
+from rethinking.run.files import (
+    UserError,
+    load_array,
+    new_array,
+    read_json,
+    save_array,
+    sha256_array,
+    write_json,
+)
 from rethinking.streams import stream
 
 

@@ -12,7 +12,15 @@ import numpy as np
 
 from rethinking.cells import sample_size
 from rethinking.corruption import BLOCK, SPLITS
-from rethinking.files import UserError, load_array, new_array, read_json, save_array, sha256_array, write_json
+from rethinking.run.files import (
+    UserError,
+    load_array,
+    new_array,
+    read_json,
+    save_array,
+    sha256_array,
+    write_json,
+)
 from rethinking.streams import stream
 
 

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rethinking.files import UserError
+from rethinking.run.files import UserError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +27,7 @@ MODELS = {
 # name -> options of its architecture; without them a network is the paper's
 OPTIONS = {"inception": ("batch_norm_affine",), "alexnet": ("local_response_norm",)}
 
-# name -> 10^6 operations to train on an image of 28x28 pixels once (see rethinking.peak)
+# name -> 10^6 operations to train on an image of 28x28 pixels once (see peak)
 MEGAFLOPS = {"inception": 1221, "inception_no_bn": 1221, "alexnet": 147, "mlp_3x512": 8.0, "mlp_1x512": 4.8}
 
 

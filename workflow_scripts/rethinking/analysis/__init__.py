@@ -1,0 +1,1 @@
+"""From trained networks to numbers: seeds, intervals, times to fit, gaps."""

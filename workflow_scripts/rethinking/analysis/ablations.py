@@ -1,0 +1,127 @@
+"""Ablations: how far results move when a setting that the paper leaves open is another one.
+
+A variant is trained with the cell's own name and seeds, so it has the same data, initial weights
+(where the scheme is the same) and order of batches; differences are taken seed by seed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from rethinking.analysis.aggregation import aggregate_cell, by_name, shared
+from rethinking.analysis.statistics import mean_interval
+
+# 'default' is the cell itself, the rest its variant.
+COLUMNS = {
+    "variant": "str",
+    "question": "str",
+    "model": "str",
+    "corruption": "str",
+    "regularisers": "str",
+    "changes": "str",
+    "seeds": "Int64",
+    "diverged": "Int64",
+    "diverged_at": "str",
+    "default_seeds": "Int64",
+    "default_diverged": "Int64",
+    "pairs": "Int64",
+    "default_train_accuracy": "float64",
+    "default_train_accuracy_ci": "float64",
+    "train_accuracy": "float64",
+    "train_accuracy_ci": "float64",
+    "train_difference": "float64",
+    "train_difference_ci": "float64",
+    "paper_train_accuracy": "float64",
+    "default_test_accuracy": "float64",
+    "default_test_accuracy_ci": "float64",
+    "test_accuracy": "float64",
+    "test_accuracy_ci": "float64",
+    "test_difference": "float64",
+    "test_difference_ci": "float64",
+    "paper_test_accuracy": "float64",
+    "paper_note": "str",
+    "epochs": "Int64",
+    "dataset": "str",
+    "data": "str",
+}
+
+
+def compare_variants(
+    ablations: Iterable[Mapping[str, Any]],
+    defaults: Iterable[Mapping[str, Any]],
+    variants: Mapping[str, Iterable[Mapping[str, Any]]],
+    paper: Mapping[tuple[str, str, str], Mapping[str, Any]],
+) -> pd.DataFrame:
+    """Accuracies of each variant of each cell beside the cell's own.
+
+    Args:
+        ablations: ``name``, ``question`` and ``cells`` (names without seeds) of each variant.
+        defaults: contents of ``summary.json`` of any of the cells.
+        variants: variant -> contents of ``summary.json`` of any of its cells.
+        paper: as :func:`rethinking.paper.accuracies` has it.
+
+    Returns:
+        One row per variant and cell, also where nothing is trained, with :data:`COLUMNS`. Accuracies
+        are percentages of the final network on images without augmentation, averaged over the seeds that
+        did not diverge. A difference is variant minus default, over the ``pairs`` seeds that both have
+        finished; its ``ci`` is the half width of the paired interval (see
+        :func:`rethinking.analysis.statistics.mean_interval`). ``changes`` has each setting that differs, as
+        ``setting default → variant``; it is empty where there is no seed of both to tell.
+
+    Raises:
+        UserError: seeds of one cell differ in network, data, schedule or in what the variant changes.
+    """
+    ordinary = by_name(defaults)
+    rows = []
+    for ablation in ablations:
+        changed = by_name(variants.get(ablation["name"], []))
+        for name in ablation["cells"]:
+            row = compare_cell(name, ordinary.get(name, []), changed.get(name, []), paper)
+            rows.append({"variant": ablation["name"], "question": ablation["question"], **row})
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def compare_cell(
+    name: str,
+    defaults: list[Mapping[str, Any]],
+    variants: list[Mapping[str, Any]],
+    paper: Mapping[tuple[str, str, str], Mapping[str, Any]],
+) -> dict[str, Any]:
+    """One row of :func:`compare_variants`, from the summaries of a cell and of its variant."""
+    theirs, ours = aggregate_cell(name, defaults, paper), aggregate_cell(name, variants, paper)
+    by_seed = {summary["cell"]: summary for summary in defaults}
+    pairs = [(by_seed[summary["cell"]], summary) for summary in variants if summary["cell"] in by_seed]
+    shared(name, "data", [theirs["data"], ours["data"]] if pairs else [])
+    changes = shared(name, "what the variant changes", [describe_changes(*pair) for pair in pairs])
+    finished = [pair for pair in pairs if all(summary["status"] == "finished" for summary in pair)]
+    row = {**ours, "changes": changes, "pairs": len(finished)}
+    row |= {key: theirs[key] for key in ("epochs", "data") if not variants}
+    row |= {f"default_{key}": theirs[key] for key in ("seeds", "diverged")}
+    for split in ("train", "test"):
+        accuracy = f"{split}_accuracy"
+        row |= {f"default_{key}": theirs[key] for key in (accuracy, f"{accuracy}_ci")}
+        row[f"{split}_difference"], row[f"{split}_difference_ci"] = mean_interval(
+            [variant[accuracy] - default[accuracy] for default, variant in finished]
+        )
+    return row
+
+
+def describe_changes(default: Mapping[str, Any], variant: Mapping[str, Any]) -> str:
+    """The settings in which two summaries differ, for example ``learning_rate 0.1 → 0.01``; ``nothing`` if in none."""
+    old, new = (flatten(summary["provenance"]["settings"]) for summary in (default, variant))
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return ", ".join(f"{key} {show(old.get(key))} → {show(new.get(key))}" for key in changed) or "nothing"
+
+
+def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the options of the architecture among them."""
+    return {**settings, **settings.get("architecture", {})} | {"architecture": None}
+
+
+def show(value: Any) -> str:
+    """A setting as the configuration writes it."""
+    return value if isinstance(value, str) else json.dumps(value)

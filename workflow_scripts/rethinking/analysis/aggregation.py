@@ -1,0 +1,234 @@
+"""Tables of accuracies: from the summaries of cells to one row per cell name, beside the paper's values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rethinking.analysis.statistics import mean_interval
+from rethinking.cells import Cell
+from rethinking.paper.titles import DATASET_TITLES
+from rethinking.run.files import UserError, read_json
+
+# Nullable integers, as a row without results has neither parameters nor epochs.
+_SHARED_COLUMNS = {
+    "model": "str",
+    "corruption": "str",
+    "regularisers": "str",
+    "parameters": "Int64",
+    "seeds": "Int64",
+    "diverged": "Int64",
+    "diverged_at": "str",
+    "train_accuracy": "float64",
+    "train_accuracy_ci": "float64",
+}
+# Table 1:
+COLUMNS = _SHARED_COLUMNS | {
+    "paper_train_accuracy": "float64",
+    "test_accuracy": "float64",
+    "test_accuracy_ci": "float64",
+    "paper_test_accuracy": "float64",
+    "train_accuracy_online": "float64",
+    "best_test_accuracy": "float64",
+    "epochs": "Int64",
+    "dataset": "str",
+    "data": "str",
+}
+TABLE4_COLUMNS = _SHARED_COLUMNS | {
+    "train_accuracy_online": "float64",
+    "train_accuracy_online_ci": "float64",
+    "paper_train_accuracy": "float64",
+    "paper_note": "str",
+    "epochs": "Int64",
+    "dataset": "str",
+    "data": "str",
+}
+SUMMARY_KEYS = (
+    "cell",
+    "status",
+    "diverged_epoch",
+    "diverged_step",
+    "train_accuracy",
+    "test_accuracy",
+    "train_accuracy_online",
+    "best_test_accuracy",
+    "parameters",
+    "data",
+    "provenance",
+)
+
+
+# ---- reading
+
+
+def read_summary(path: str | Path) -> dict[str, Any]:
+    """Read a cell's ``summary.json``.
+
+    Raises:
+        UserError: it is not there, or not a cell's summary; the message names it.
+    """
+    summary = read_json(path)
+    missing = [key for key in SUMMARY_KEYS if key not in summary]
+    if missing:
+        raise UserError(f"{path} has no {', '.join(missing)}; delete it to have it made again")
+    return summary
+
+
+def read_columns(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Read a CSV that must have these columns and at least one row.
+
+    Args:
+        path: the file; an empty field is a missing value.
+        columns: name -> dtype.
+
+    Raises:
+        UserError: it is not there, no such CSV, or cut short; the message names it.
+    """
+    try:
+        table = pd.read_csv(path, dtype=columns, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it to have it made again") from error
+    missing = [column for column in columns if column not in table]
+    if missing or table.empty:
+        what = f"has no column {', '.join(missing)}" if missing else "has no rows"
+        raise UserError(f"{path} {what}; delete it to have it made again")
+    return table
+
+
+# ---- aggregation
+
+
+def aggregate_accuracy(
+    cells: Sequence[str],
+    summaries: Iterable[Mapping[str, Any]],
+    paper: Mapping[tuple[str, str, str], Mapping[str, Any]],
+    columns: Mapping[str, str] = COLUMNS,
+) -> pd.DataFrame:
+    """Mean accuracies of each cell over its seeds, beside the paper's.
+
+    Args:
+        cells: names without seeds, in the order of the rows.
+        summaries: contents of ``summary.json`` of any of their seeds; other cells are left out.
+        paper: (corruption, model, regularisers) -> accuracies, as :func:`rethinking.paper.table1` and
+            :func:`rethinking.paper.table4` have them.
+        columns: those of the table, :data:`COLUMNS` or :data:`TABLE4_COLUMNS`.
+
+    Returns:
+        One row per name, also where no seed of it is there, with these columns. Accuracies are
+        percentages, averaged over the seeds that did not diverge; ``*_ci`` is the half width of their
+        interval (see :func:`rethinking.analysis.statistics.mean_interval`). ``train_accuracy`` is measured on
+        the final network over its whole training set, ``train_accuracy_online`` over the batches of
+        the last epoch. ``epochs`` is the length of the schedule.
+
+    Raises:
+        UserError: a name is none, or seeds of one cell differ in network, data or schedule.
+    """
+    seeds = by_name(summaries)
+    rows = [aggregate_cell(name, seeds.get(name, []), paper) for name in cells]
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+
+
+def by_name(summaries: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The summaries of each cell by its name without the seed, in the order of the seeds."""
+    found = defaultdict(list)
+    for summary in sorted(summaries, key=lambda summary: Cell.parse(summary["cell"])):
+        found[Cell.parse(summary["cell"]).name].append(summary)
+    return dict(found)
+
+
+def aggregate_cell(
+    name: str,
+    summaries: Sequence[Mapping[str, Any]],
+    paper: Mapping[tuple[str, str, str], Mapping[str, Any]],
+) -> dict[str, Any]:
+    """One row of :func:`aggregate_accuracy`, with the columns of all tables."""
+    Cell.from_name(name, seed=0)
+    dataset, corruption, model, regularisers = name.split("/")
+    published = paper.get((corruption, model, regularisers), {})
+    finished = [summary for summary in summaries if summary["status"] == "finished"]
+    diverged = [summary for summary in summaries if summary["status"] == "diverged"]
+
+    def mean(key: str) -> tuple[float, float]:
+        return mean_interval([summary[key] for summary in finished])
+
+    train, train_ci = mean("train_accuracy")
+    test, test_ci = mean("test_accuracy")
+    online, online_ci = mean("train_accuracy_online")
+    return {
+        "model": model,
+        "corruption": corruption,
+        "regularisers": regularisers,
+        "parameters": shared(name, "parameters", [summary["parameters"] for summary in summaries]),
+        "seeds": len(finished),
+        "diverged": len(diverged),
+        "diverged_at": "; ".join(describe_divergence(summary) for summary in diverged) or None,
+        "train_accuracy": train,
+        "train_accuracy_ci": train_ci,
+        "paper_train_accuracy": published.get("train_accuracy"),
+        "test_accuracy": test,
+        "test_accuracy_ci": test_ci,
+        "paper_test_accuracy": published.get("test_accuracy"),
+        "train_accuracy_online": online,
+        "train_accuracy_online_ci": online_ci,
+        "paper_note": published.get("note"),
+        "best_test_accuracy": mean("best_test_accuracy")[0],
+        "epochs": shared(
+            name, "epochs", [summary["provenance"]["settings"]["epochs"] for summary in summaries]
+        ),
+        "dataset": dataset,
+        "data": shared(name, "data", [describe_data(summary) for summary in summaries]),
+    }
+
+
+def shared(cell: str, what: str, values: Sequence[Hashable]) -> Any:
+    """The one value of all seeds, None if there is no seed; a mean over unlike runs would say nothing."""
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) > 1:
+        raise UserError(
+            f"cell '{cell}': its seeds differ in {what} ({'; '.join(map(str, distinct))}); "
+            "delete the folders of the outdated seeds to have them trained again"
+        )
+    return distinct[0] if distinct else None
+
+
+def describe_divergence(summary: Mapping[str, Any]) -> str:
+    """Where a cell diverged, for example ``seed2: epoch 3, step 812``."""
+    seed = Cell.parse(summary["cell"]).seed
+    return f"seed{seed}: epoch {summary['diverged_epoch']}, step {summary['diverged_step']}"
+
+
+def describe_data(summary: Mapping[str, Any]) -> str:
+    """Which copy of which data set a cell saw and how much of it.
+
+    For example ``CIFAR-10 (JPEG copy), 2,000 of 50,000 training images``; test images are
+    mentioned where not all were used.
+    """
+    data = summary["data"]
+    copy = data["provenance"] or ("scikit-learn" if data["source"]["kind"] == "embedded" else "exact")
+    parts = [f"{DATASET_TITLES[data['dataset']]} ({copy})"]
+    for split, title in (("train", "training"), ("test", "test")):
+        count, full = data[split]["count"], data[split]["full_count"]
+        if count < full:
+            parts.append(f"{count:,} of {full:,} {title} images")
+        elif split == "train":
+            parts.append(f"{count:,} training images")
+    return ", ".join(parts)
+
+
+def describe_scale(table: pd.DataFrame) -> str:
+    """Data, epochs and seeds behind a table's rows, for example ``MNIST (exact), ...; 30 epochs; 1 to 3 seeds``."""
+    trained = table[table.data.notna()]
+    if trained.empty:
+        return "no network is trained yet"
+    data = " and ".join(trained.data.unique())
+    return f"{data}; {span(trained.epochs, 'epoch')}; {span(trained.seeds + trained.diverged, 'seed')}"
+
+
+def span(counts: pd.Series, noun: str) -> str:
+    """Smallest to largest count with its noun: ``1 seed``, ``1 to 3 seeds``."""
+    low, high = counts.min(), counts.max()
+    return f"{low if low == high else f'{low} to {high}'} {noun}{'' if high == 1 else 's'}"

@@ -1,0 +1,233 @@
+"""How far our curves lie from the paper's, point by point.
+
+Curves over epochs are compared at the paper's points, ours interpolated linearly between epochs,
+as far as both go; before our first whole epoch there is nothing to compare. Curves over the label
+corruption p are compared where both have that p. Relative times are 1 at p = 0 by definition, which
+says nothing and is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rethinking.analysis.aggregation import describe_scale, read_columns
+from rethinking.analysis.runs import CELL_PARTS
+from rethinking.analysis.time_to_fit import TITLES
+from rethinking.paper.titles import MODEL_TITLES
+from rethinking.tables.rendering import MISSING, Shown
+
+# Columns of curve_differences.csv.
+COLUMNS = [
+    "figure",
+    "curve",
+    "variant",
+    "unit",
+    "points",
+    "paper_points",
+    "mean_difference",
+    "largest_difference",
+    "largest_at",
+    "scale",
+]
+UNITS = {"fig1a": "nats", "fig1b": "ratio", "fig1c": "fraction", "fig2b": "percentage points"}
+COMPARED = tuple(UNITS)
+# Columns of a figure's CSV.
+CURVE = {"quantity": "str", "epoch": "Int64", "mean": "float64"}
+RATIOS = {"p": "float64", "threshold": "str", "ratio": "float64", "paper_ratio": "float64"}
+ERRORS = {"p": "float64", "test_labels": "str", "test_error": "float64", "paper_test_error": "float64"}
+NUMBERS = {"fig1a": CURVE, "fig1b": RATIOS, "fig1c": ERRORS, "fig2b": CURVE}
+SCALE = {"seeds": "Int64", "diverged": "Int64", "epochs": "Int64", "data": "str"}
+EPOCH_TOLERANCE = 0.01  # the paper's whole epochs, as read off its figures
+
+
+def read_numbers(figure: str, path: Path) -> pd.DataFrame:
+    """Read the CSV of one of :data:`COMPARED`, as plot_figure.py writes it.
+
+    Raises:
+        UserError: it is not there or not such a file; the message names it.
+    """
+    return read_columns(path, dict.fromkeys(CELL_PARTS, "str") | NUMBERS[figure] | SCALE)
+
+
+def difference(ours: np.ndarray, paper: np.ndarray, x: np.ndarray) -> dict[str, Any]:
+    """Mean and largest absolute difference of two curves at the same places.
+
+    Args:
+        ours: (n,) values.
+        paper: (n,) values.
+        x: (n,) places.
+
+    Returns:
+        ``points`` (n), ``mean_difference``, ``largest_difference`` and ``largest_at``, its place; nan where n is 0.
+    """
+    gaps = np.abs(np.asarray(ours, float) - np.asarray(paper, float))
+    if not len(gaps):
+        return {"points": 0} | dict.fromkeys(
+            ("mean_difference", "largest_difference", "largest_at"), math.nan
+        )
+    largest = int(gaps.argmax())
+    return {
+        "points": len(gaps),
+        "mean_difference": float(gaps.mean()),
+        "largest_difference": float(gaps[largest]),
+        "largest_at": float(np.asarray(x)[largest]),
+    }
+
+
+def over_epochs(ours: pd.DataFrame, paper: np.ndarray) -> dict[str, Any]:
+    """:func:`difference` at the paper's epochs, from our first whole epoch to our last.
+
+    Args:
+        ours: ``epoch`` in order and ``mean``.
+        paper: (n, 2) epoch and value.
+    """
+    trained = ours[ours["mean"].notna() & (ours.epoch > 0)].astype({"epoch": "float64"})
+    if trained.empty:
+        return difference(np.array([]), np.array([]), np.array([]))
+    first, last = trained.epoch.min() - EPOCH_TOLERANCE, trained.epoch.max() + EPOCH_TOLERANCE
+    x, published = paper[(paper[:, 0] >= first) & (paper[:, 0] <= last)].T
+    return difference(np.interp(x, trained.epoch, trained["mean"]), published, x)
+
+
+def over_p(points: pd.DataFrame, column: str) -> dict[str, Any]:
+    """:func:`difference` of ``column`` and ``paper_{column}`` where there are both, by ``p``."""
+    both = points[points[column].notna() & points[f"paper_{column}"].notna()]
+    return difference(both[column].to_numpy(), both[f"paper_{column}"].to_numpy(), both.p.to_numpy())
+
+
+def compare(
+    tables: Mapping[str, pd.DataFrame], published: Mapping[str, Mapping[str, np.ndarray]]
+) -> pd.DataFrame:
+    """Compare each curve of our figures with the paper's of the same network.
+
+    Args:
+        tables: figure -> its CSV, as plot_figure.py writes it; of fig1a, fig1b, fig1c and fig2b any.
+        published: figure -> the paper's curves, as :func:`rethinking.paper.curves` has them.
+
+    Returns:
+        One row per curve of the paper that our figure shows the cells of, with :data:`COLUMNS`;
+        ``points`` is 0 where nothing could be compared. ``scale`` is that of our curve.
+    """
+    rows = []
+    for figure, table in tables.items():
+        curves = compare_over_p if figure in ("fig1b", "fig1c") else compare_over_epochs
+        for curve, variant, measured, ours in curves(figure, table, published[figure]):
+            rows.append(
+                {
+                    "figure": figure,
+                    "curve": curve,
+                    "variant": variant,
+                    "unit": UNITS[figure],
+                    # Without p = 0 of figure 1b.
+                    "paper_points": len(published[figure][curve]) - (figure == "fig1b"),
+                    "scale": describe_scale(ours),
+                    **measured,
+                }
+            )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def compare_over_epochs(
+    figure: str, table: pd.DataFrame, published: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, str, dict[str, Any], pd.DataFrame]]:
+    """Figures 1a (training loss of the Inception by corruption) and 2b (accuracies by network)."""
+    for (_, corruption, model, regularisers, quantity), ours in table.groupby(
+        [*CELL_PARTS, "quantity"], sort=False
+    ):
+        if figure == "fig1a":
+            curve = corruption if model == "inception" else ""
+        else:
+            curve = f"{quantity.removesuffix('_accuracy')}_{model}" if corruption == "true_labels" else ""
+        if curve in published and regularisers == "none":
+            yield curve, "", over_epochs(ours, published[curve]), ours
+
+
+def compare_over_p(
+    figure: str, table: pd.DataFrame, published: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, str, dict[str, Any], pd.DataFrame]]:
+    """Figures 1b (relative time to overfit by threshold) and 1c (test error by test labels)."""
+    kind, column = ("threshold", "ratio") if figure == "fig1b" else ("test_labels", "test_error")
+    for (_, model, regularisers, variant), ours in table.groupby(
+        ["dataset", "model", "regularisers", kind], sort=False
+    ):
+        # The paper's test labels are corrupted.
+        if model in published and regularisers == "none" and variant != "true":
+            points = ours[ours.p > 0] if figure == "fig1b" else ours
+            yield model, variant, over_p(points, column), ours
+
+
+def nearest_threshold(table: pd.DataFrame) -> tuple[str | None, dict[str, dict[str, Any]]]:
+    """The threshold of figure 1b whose ratios are nearest to the paper's, over all networks and p above 0.
+
+    Args:
+        table: as :func:`rethinking.analysis.time_to_fit.times_to_overfit` has it.
+
+    Returns:
+        The threshold with the smallest mean absolute difference, None if no point can be compared,
+        and :func:`difference` of each threshold.
+    """
+    measured = {
+        threshold: over_p(points[points.p > 0], "ratio")
+        for threshold, points in table.groupby("threshold", sort=False)
+    }
+    comparable = {
+        threshold: each["mean_difference"] for threshold, each in measured.items() if each["points"]
+    }
+    return min(comparable, key=comparable.get, default=None), measured
+
+
+def present(table: pd.DataFrame) -> list[Shown]:
+    """A frame of :func:`compare` for readers, as :mod:`rethinking.tables.rendering` takes it."""
+    curves = [curve_title(row) for row in table.itertuples()]
+    columns = {
+        ("", "figure"): table.figure.str.removeprefix("fig"),
+        ("", "curve"): curves,
+        ("", "unit"): table.unit,
+        ("mean", "difference"): table.mean_difference.map(number),
+        ("largest", "difference"): table.largest_difference.map(number),
+        ("", "at"): [place(row) for row in table.itertuples()],
+        ("", "points"): [f"{row.points} of {row.paper_points}" for row in table.itertuples()],
+    }
+    if table.scale.nunique() > 1:
+        columns["", "our scale"] = table.scale
+    return [Shown("", pd.DataFrame(columns))]
+
+
+def note(table: pd.DataFrame) -> str:
+    """What is compared, and at which scale ours was where it is the same for all curves."""
+    scale = f"Ours: {table.scale.iloc[0]}. " if table.scale.nunique() == 1 else ""
+    return (
+        f"{scale}Absolute differences between our means over seeds and the curves of Zhang et al. (2017), CIFAR-10 at "
+        "full scale, read off the published figures. Over epochs ours are interpolated at the paper's points, as far as "
+        "both go, from our first whole epoch on; ratios are 1 at p = 0 by definition, which is left out. "
+        f"{MISSING}: nothing to compare."
+    )
+
+
+def curve_title(row: Any) -> str:
+    """A curve in words, for example ``MLP 1×512, online accuracy ≥ 99 %``."""
+    if row.figure == "fig1a":
+        return row.curve.replace("_", " ")
+    if row.figure == "fig2b":
+        split, _, model = row.curve.partition("_")
+        return f"{MODEL_TITLES[model]}, {split}"
+    title = MODEL_TITLES[row.curve]
+    return f"{title}, {TITLES[row.variant]}" if row.figure == "fig1b" else title
+
+
+def number(value: float) -> str:
+    """A difference with three significant digits."""
+    return MISSING if math.isnan(value) else f"{value:.3g}"
+
+
+def place(row: Any) -> str:
+    """Where a curve lies furthest from the paper's."""
+    if math.isnan(row.largest_at):
+        return MISSING
+    return f"p = {row.largest_at:g}" if row.figure in ("fig1b", "fig1c") else f"epoch {row.largest_at:.1f}"

@@ -1,0 +1,134 @@
+"""Kendall's rank correlation of measures of complexity with the generalisation gap, over pairs of networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from rethinking.analysis.runs import CELL_PARTS
+from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.measures.complexity_measures import MEASURES
+from rethinking.streams import stream
+
+RESAMPLES = 2000
+FEWEST = 4  # cells with which an order says anything
+FEWEST_RESAMPLED = 10  # cells: intervals of fewer collapse where all pairs agree
+# Which pairs of cells are compared: all, those that differ in labels or pixels alone, those that do not differ in these.
+PAIRS = ("all", "data", "network")
+COLUMNS = {
+    "measure": "str",
+    "source": "str",
+    "cells": "Int64",
+    **{
+        f"tau_{pairs}{end}": "Int64" if end == "_pairs" else "float64"
+        for pairs in PAIRS
+        for end in ("", "_low", "_high", "_pairs")
+    },
+    "data": "str",
+}
+
+
+def kendall(x: np.ndarray, y: np.ndarray, pairs: np.ndarray) -> float:
+    """Kendall's tau-b over some pairs: (concordant - discordant) / root of (not tied in x) x (not tied in y).
+
+    Args:
+        x: (n,).
+        y: (n,).
+        pairs: symmetric (n, n), the weight of each pair; ones give scipy.stats.kendalltau.
+
+    Returns:
+        nan where no pair counts, or all are tied in x or in y.
+    """
+    over_x, over_y = (np.sign(values[:, None] - values[None, :]) for values in (x, y))
+    possible = math.sqrt(float((pairs * over_x**2).sum()) * float((pairs * over_y**2).sum()))
+    return float((pairs * over_x * over_y).sum()) / possible if possible else math.nan
+
+
+def kendall_interval(x: np.ndarray, y: np.ndarray, pairs: np.ndarray, measure: str) -> tuple[float, float]:
+    """Bootstrap percentile interval of :func:`kendall`, the n cells drawn with replacement.
+
+    ``measure`` names the stream of the draws. nan for fewer than :data:`FEWEST_RESAMPLED` cells.
+    """
+    n = len(x)
+    if n < FEWEST_RESAMPLED:
+        return math.nan, math.nan
+    counts = stream(0, "bootstrap", measure).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(float)
+    over_x, over_y = (np.sign(values[:, None] - values[None, :]) for values in (x, y))
+
+    def weigh(matrix: np.ndarray) -> np.ndarray:
+        # A cell drawn twice is paired with the others twice and tied with itself.
+        return np.einsum("ri,ri->r", counts @ matrix, counts)
+
+    possible = np.sqrt(weigh(pairs * over_x**2) * weigh(pairs * over_y**2))
+    taus = weigh(pairs * over_x * over_y)[possible > 0] / possible[possible > 0]
+    if not len(taus):
+        return math.nan, math.nan
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(taus, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def comparable(cells: pd.DataFrame) -> dict[str, np.ndarray]:
+    """For each kind of pairs, which cells (rows with the columns of CELL_PARTS) are compared: symmetric (n, n) of 0 and 1."""
+    same = {part: cells[part].to_numpy()[:, None] == cells[part].to_numpy()[None, :] for part in CELL_PARTS}
+    network = same["model"] & same["regularisers"]
+    kinds = {
+        "all": same["dataset"],
+        "data": same["dataset"] & network & ~same["corruption"],
+        "network": same["dataset"] & same["corruption"] & ~network,
+    }
+    return {name: (kind & ~np.eye(len(cells), dtype=bool)).astype(float) for name, kind in kinds.items()}
+
+
+def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
+    """Rank correlations of all measures with the generalisation gap.
+
+    Args:
+        networks: one row per network with ``CELL_PARTS``, ``seed``, ``gap`` and all measures; missing values where
+            there is none.
+        scale: data, epochs and seeds, as :func:`rethinking.analysis.aggregation.describe_scale` has them.
+
+    Returns:
+        :data:`COLUMNS`, one row per measure. Measures and gaps are averaged over the seeds of a cell; cells whose
+        measure is undefined are left out. ``tau_*`` are over the pairs of :data:`PAIRS`.
+    """
+    rows = []
+    for name, measure in MEASURES.items():
+        cells = networks.dropna(subset=["gap", name]).groupby(CELL_PARTS, sort=False)[["gap", name]].mean()
+        cells = cells.reset_index()
+        row = {"measure": name, "source": measure.source, "cells": len(cells), "data": scale}
+        x, y = cells[name].to_numpy(), cells.gap.to_numpy()
+        for kind, pairs in comparable(cells).items():
+            low, high = kendall_interval(x, y, pairs, name)
+            row |= {
+                f"tau_{kind}": kendall(x, y, pairs),
+                f"tau_{kind}_low": low,
+                f"tau_{kind}_high": high,
+                f"tau_{kind}_pairs": int(pairs.sum()) // 2,
+            }
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def weakest_correlation(cells: Sequence[str], gaps: Sequence[float], values: Sequence[float | None]) -> float:
+    """The least of the rank correlations over the three kinds of pairs; 0 where a measure is the same in all of them.
+
+    Args:
+        cells: data set/corruption/model/regularisers/seed of each network.
+        gaps: generalisation gaps.
+        values: of one measure; networks with None are left out.
+
+    Returns:
+        nan where there are fewer than :data:`FEWEST` values.
+    """
+    names = pd.DataFrame([name.split("/")[:4] for name in cells], columns=CELL_PARTS)
+    table = names.assign(gap=gaps, value=pd.Series(values, dtype=float)).dropna()
+    if len(table) < FEWEST:
+        return math.nan
+    taus = [
+        kendall(table.value.to_numpy(), table.gap.to_numpy(), pairs) for pairs in comparable(table).values()
+    ]
+    return min(0.0 if math.isnan(tau) else tau for tau in taus)

@@ -1,0 +1,260 @@
+"""What a fit of the theory leaves behind, and the tables that are made of it."""
+
+from __future__ import annotations
+
+import platform
+import resource
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rethinking import paper
+from rethinking.analysis.aggregation import describe_data
+from rethinking.analysis.statistics import mean_interval
+from rethinking.run.files import UserError, read_json
+from rethinking.run.fingerprint import combined, module_hashes
+
+Record = Mapping[str, Any]
+
+TABLE3_COLUMNS = {
+    "model": "str",
+    "dataset": "str",
+    "preprocessing": "str",
+    "kernel": "str",
+    "gamma": "float64",
+    "filters": "Int64",
+    "penalty": "float64",
+    "chosen": "str",
+    "images": "Int64",
+    "features": "Int64",
+    "rank": "Int64",
+    "seeds": "Int64",
+    "random": "bool",
+    "train_error": "float64",
+    "train_error_ci": "float64",
+    "test_error": "float64",
+    "test_error_ci": "float64",
+    "paper_test_error": "float64",
+    "paper_filters": "Int64",
+    "norm": "float64",
+    "norm_ci": "float64",
+    "paper_norm": "float64",
+    "misfit": "float64",
+    "residual": "float64",
+    "solver": "str",
+    "precision": "str",
+    "data": "str",
+}
+NORMS_COLUMNS = {
+    "model": "str",
+    "dataset": "str",
+    "preprocessing": "str",
+    "gamma": "float64",
+    "fit": "str",
+    "images": "Int64",
+    "seeds": "Int64",
+    "norm": "float64",
+    "norm_ci": "float64",
+    "signed_norm": "float64",
+    "number_norm": "float64",
+    "mean_class_norm": "float64",
+    "sum_of_class_norms": "float64",
+    "paper_norm": "float64",
+    "train_error": "float64",
+    "test_error": "float64",
+    "test_error_ci": "float64",
+    "paper_test_error": "float64",
+    "residual": "float64",
+    "data": "str",
+}
+EXPRESSIVITY_COLUMNS = {
+    "dataset": "str",
+    "labels": "str",
+    "depth": "Int64",
+    "n": "Int64",
+    "d": "Int64",
+    "width": "Int64",
+    "parameters": "Int64",
+    "connections": "Int64",
+    "seeds": "Int64",
+    "largest_error": "float64",
+    "fitted": "float64",
+    "smallest_diagonal": "float64",
+    "smallest_eigenvalue": "float64",
+    "condition": "float64",
+    "amplification": "float64",
+    "offset": "float64",
+    "data": "str",
+}
+
+
+# ---- records
+
+
+def provenance(settings: Mapping[str, Any], seed: int, device: str, *modules: str) -> dict[str, Any]:
+    """What produced a record: settings, code, versions, device, and the most memory that the process had."""
+    from rethinking.training.results import git_commit
+
+    code = module_hashes(*modules)
+    return {
+        "settings": dict(settings),
+        "seed": seed,
+        "git_commit": git_commit(),
+        "code_fingerprint": combined(code),
+        "code": code,
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in ("torch", "numpy", "pandas", "scipy")},
+        "device": device,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def read_records(paths: Iterable[str | Path], *keys: str) -> list[dict[str, Any]]:
+    """Read records that must have these keys.
+
+    Raises:
+        UserError: one is missing or damaged; the message names it.
+    """
+    records = []
+    for path in paths:
+        record = read_json(path)
+        if missing := [key for key in ("kind", "data", *keys) if key not in record]:
+            raise UserError(f"{path} has no {', '.join(missing)}; delete it to have it made again")
+        records.append(record)
+    return records
+
+
+def describe(record: Record) -> str:
+    """The data behind a record."""
+    return describe_data({"data": record["data"]})
+
+
+def by_seed(records: Sequence[Record], *keys: str) -> list[list[Record]]:
+    """Records that agree in some keys, together; in the order of the first of each."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        groups.setdefault(tuple(record[key] for key in keys), []).append(record)
+    return list(groups.values())
+
+
+# ---- tables
+
+
+def table3(records: Sequence[Record]) -> pd.DataFrame:
+    """Linear models beside the paper's: a row per model and penalty, means over seeds (:data:`TABLE3_COLUMNS`).
+
+    ``residual`` and ``misfit`` are the largest of the seeds, ``chosen`` says what the validation part has chosen.
+    """
+    published = paper.table3()
+    rows = []
+    for group in by_seed(fits(records), "model", "number"):
+        first = group[0]
+        gaussian = first["kernel"] == "gaussian"
+        known = gaussian or first["preprocessing"] == "random_convnet"
+        theirs = (
+            published.get((first["dataset"], first["preprocessing"], first["penalty"] > 0), {})
+            if known
+            else {}
+        )
+        row = {key: first[key] for key in TABLE3_COLUMNS if key in first}
+        for key in ("train_error", "test_error", "norm"):
+            row[key], row[f"{key}_ci"] = mean_interval([each[key] for each in group])
+        row["penalty"] = mean_interval([each["penalty"] for each in group])[0]
+        row |= {
+            "seeds": len(group),
+            "misfit": max(each["misfit"] for each in group),
+            "residual": max(each["residual"] for each in group),
+            "paper_test_error": theirs.get("test_error"),
+            "paper_filters": theirs.get("filters"),
+            "paper_norm": theirs.get("norm"),
+        }
+        rows.append(row)
+    return frame(rows, TABLE3_COLUMNS)
+
+
+def fits(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The fits of all linear models, one per penalty."""
+    return [
+        {
+            **{
+                key: record[key]
+                for key in ("model", "dataset", "preprocessing", "kernel", "filters", "images", "random")
+            },
+            **fit,
+            "number": number,
+            "seed": record["seed"],
+            "data": describe(record),
+        }
+        for record in records
+        if record["kind"] == "linear model"
+        for number, fit in enumerate(record["fits"])
+    ]
+
+
+def norms(records: Sequence[Record]) -> pd.DataFrame:
+    """Norms of exact fits with a Gaussian kernel at full size, then of the counterexamples (:data:`NORMS_COLUMNS`)."""
+    rows = []
+    exact = table3(records)
+    parts = {(fit["model"], fit["number"]): fit for fit in fits(records)}
+    for number, row in exact[(exact.kernel == "gaussian") & (exact.penalty == 0)].iterrows():
+        fit = parts[row.model, exact[exact.model == row.model].index.get_loc(number)]
+        more = {
+            "fit": "table3",
+            "signed_norm": fit["signed_norm"],
+            "number_norm": fit["number_norm"],
+            "sum_of_class_norms": sum(fit["class_norms"]),
+            "mean_class_norm": sum(fit["class_norms"]) / len(fit["class_norms"]),
+        }
+        rows.append(row.to_dict() | more)
+    for record_group in by_seed([each for each in records if each["kind"] == "counterexamples"], "model"):
+        names = [fit["fit"] for fit in record_group[0]["fits"]]
+        for number, name in enumerate(names):
+            some = [record["fits"][number] for record in record_group]
+            first = record_group[0]
+            row = {key: first[key] for key in ("model", "dataset", "preprocessing", "gamma", "images")}
+            row |= {"fit": name, "seeds": len(some), "data": describe(first)}
+            for key in ("norm", "test_error"):
+                row[key], row[f"{key}_ci"] = mean_interval([fit[key] for fit in some])
+            row["train_error"] = max(fit["train_error"] for fit in some)
+            row["residual"] = max(fit["residual"] for fit in some)
+            rows.append(row)
+    return frame(rows, NORMS_COLUMNS)
+
+
+def expressivity(records: Sequence[Record]) -> pd.DataFrame:
+    """Theorem 1 and corollary 1: a row per labels and depth (:data:`EXPRESSIVITY_COLUMNS`).
+
+    Over seeds, the worst: the largest error, condition and amplification, the smallest eigenvalue and diagonal.
+    """
+    worst = {"largest_error": max, "fitted": min, "smallest_diagonal": min, "smallest_eigenvalue": min}
+    worst |= {"condition": max, "amplification": max}
+    networks = [
+        {**network, "dataset": record["dataset"], "data": describe(record)}
+        for record in records
+        if record["kind"] == "expressivity"
+        for network in record["networks"]
+    ]
+    rows = []
+    for group in by_seed(networks, "labels", "depth"):
+        row = dict(group[0]) | {"seeds": len(group)}
+        for key, choose in worst.items():
+            row[key] = choose(network[key] for network in group)
+        rows.append(row)
+    return frame(rows, EXPRESSIVITY_COLUMNS)
+
+
+TABLES = {
+    "table3": (table3, TABLE3_COLUMNS),
+    "norms": (norms, NORMS_COLUMNS),
+    "expressivity": (expressivity, EXPRESSIVITY_COLUMNS),
+}
+
+
+def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """Rows as a frame with these columns and types."""
+    return pd.DataFrame(list(rows), columns=list(columns)).astype(columns)

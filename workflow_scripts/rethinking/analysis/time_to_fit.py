@@ -1,0 +1,89 @@
+"""Figure 1b's numbers: how much longer a network takes to fit its training set when labels are corrupted.
+
+The time to overfit is counted in whole epochs until the training set is fitted and divided by the
+same network's time at p = 0, as the published ratios are multiples of 1/10, 1/31 and 1/28. The
+paper does not say when a training set counts as fitted, so several thresholds are measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from rethinking.analysis.runs import Run, Runs, by_network, cell_parts
+from rethinking.analysis.statistics import mean_interval
+
+# When a training set counts as fitted: by the online accuracy (percent) or loss (nats) of an epoch.
+TITLES = {
+    "100 %": "online accuracy ≥ 100 %",
+    "99.9 %": "online accuracy ≥ 99.9 %",
+    "99 %": "online accuracy ≥ 99 %",
+    "loss 0.1": "training loss ≤ 0.1 nats",
+}
+THRESHOLDS = {
+    "100 %": lambda epochs: epochs.train_accuracy >= 100,
+    "99.9 %": lambda epochs: epochs.train_accuracy >= 99.9,
+    "99 %": lambda epochs: epochs.train_accuracy >= 99,
+    "loss 0.1": lambda epochs: epochs.train_loss <= 0.1,
+}
+
+
+def epochs_to_fit(run: Run, threshold: str) -> int | None:
+    """The first epoch that reaches one of :data:`THRESHOLDS`; None if none does or the network diverged."""
+    epochs = run.curve[run.curve.epoch > 0]
+    reached = epochs.epoch[THRESHOLDS[threshold](epochs)]
+    return None if run.diverged or reached.empty else int(reached.iloc[0])
+
+
+def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Epochs to fit the training set relative to p = 0, paired by seed.
+
+    Args:
+        runs: curves with ``epoch``, ``train_accuracy`` and ``train_loss``; of each network one cell is p = 0.
+        paper: network without regularisers -> (n, 2) p and ratio.
+
+    Returns:
+        One row per cell and threshold. ``paired``: seeds that are there at p = 0 as well;
+        ``unpaired``: the others; ``reached``: how many of the paired ones reach the threshold, and
+        ``epochs_to_fit`` their mean time if all do; ``ratio`` and ``ratio_ci``: mean over all
+        paired seeds and half width of its interval, missing unless every one reaches the threshold
+        at both places, as a mean over the fast ones alone would be too small; ``paper_ratio``.
+
+    Raises:
+        UserError: the pixels of a cell are corrupted.
+    """
+    rows = []
+    for (_, model, regularisers), levels in by_network(runs).items():
+        published = dict(paper[model]) if regularisers == "none" and model in paper else {}
+        at_start = runs[levels[0.0]] if 0.0 in levels else []
+        for p, name in levels.items():
+            for threshold in THRESHOLDS:
+                pairs = paired_times(runs[name], at_start, threshold)
+                ratios = [here / start if here and start else math.nan for here, start in pairs]
+                ratio, ratio_ci = mean_interval(ratios)
+                rows.append(
+                    {
+                        **cell_parts(name),
+                        "p": p,
+                        "threshold": threshold,
+                        "paired": len(pairs),
+                        "unpaired": len(runs[name]) - len(pairs),
+                        "reached": sum(here is not None for here, _ in pairs),
+                        "epochs_to_fit": mean_interval([here or math.nan for here, _ in pairs])[0],
+                        "ratio": ratio,
+                        "ratio_ci": ratio_ci,
+                        "paper_ratio": published.get(p, math.nan),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def paired_times(
+    runs: Sequence[Run], at_start: Sequence[Run], threshold: str
+) -> list[tuple[int | None, int | None]]:
+    """Epochs to fit of each seed and of the same seed at p = 0, for the seeds that are in both."""
+    start = {run.cell.seed: epochs_to_fit(run, threshold) for run in at_start}
+    return [(epochs_to_fit(run, threshold), start[run.cell.seed]) for run in runs if run.cell.seed in start]

@@ -1,0 +1,1 @@
+"""The configuration: typed models, patterns of cells, messages."""

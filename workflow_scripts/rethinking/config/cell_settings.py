@@ -1,0 +1,75 @@
+"""The resolved settings of one cell: everything besides data, seed and code that decides its numbers."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rethinking.run.files import UserError
+
+Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform"]
+WeightDecayOn = Literal["weights", "hidden_linear"]
+Precision = Literal["float32", "tf32", "bfloat16"]
+Architecture = dict[Literal["batch_norm_affine", "local_response_norm"], bool]
+
+
+class Strict(BaseModel):
+    """A model that refuses unknown keys. Numbers may be text, as ``--config`` hands them over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) -> None:
+    """Call a check; its UserError becomes the ValueError that pydantic reports with file and key."""
+    try:
+        check(*arguments, **named)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+
+
+class CellSettings(Strict):
+    """Settings of one cell after defaults, the model's own and overrides have been merged."""
+
+    epochs: Annotated[int, Field(ge=1, description="Passes over the training set.")]
+    batch_size: Annotated[
+        int, Field(ge=1, description="Images per step; the last batch of an epoch may be smaller.")
+    ]
+    learning_rate: Annotated[float, Field(gt=0, description="Learning rate of the first epoch.")]
+    learning_rate_decay: Annotated[
+        float, Field(gt=0, le=1, description="Factor on the learning rate after every epoch.")
+    ]
+    momentum: Annotated[float, Field(ge=0, lt=1, description="Momentum of SGD.")]
+    weight_decay: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Coefficient of the l2 penalty (coefficient / 2 x squared norm) in cells whose regularisers name wd.",
+        ),
+    ]
+    weight_decay_on: Annotated[
+        WeightDecayOn,
+        Field(
+            description="What weight decay applies to: weights (of all layers, never biases) or hidden_linear (weights of linear layers but the last)."
+        ),
+    ]
+    initialisation: Annotated[
+        Initialisation,
+        Field(description="Initial weights: glorot_uniform, he_normal or lecun_uniform (torch's default)."),
+    ]
+    architecture: Annotated[
+        Architecture,
+        Field(
+            description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation) and local_response_norm (of alexnet)."
+        ),
+    ] = {}
+    precision: Annotated[
+        Precision,
+        Field(
+            description="Arithmetic of the network: float32, tf32 (float32 on a CPU) or bfloat16 (weights stay float32)."
+        ),
+    ]
+    input_size: Annotated[int, Field(ge=1, description="Height and width that the images are cropped to.")]
+    thresholds: Annotated[
+        list[Annotated[float, Field(gt=0, le=100)]],
+        Field(description="Online training accuracies, in percent, whose first epoch is recorded."),
+    ]

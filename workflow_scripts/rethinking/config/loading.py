@@ -1,0 +1,210 @@
+"""The configuration: typed models, checked before any job is planned.
+
+Its sections are in ``training_settings.py``, ``result_settings.py`` and ``theory_settings.py``. ``config.yaml`` and
+its JSON schema are written from these models (``write_config.py``); the values of the default and the evidence for
+each are in ``defaults.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from rethinking.cells import DATASETS, Cell, known
+from rethinking.config.cell_settings import CellSettings, Strict, as_value_error
+from rethinking.config.faults import describe
+from rethinking.config.results import AblationConfig, CapacityConfig, ComplexityConfig, ResultConfig
+from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
+from rethinking.config.training import (
+    SOURCES,
+    DatasetConfig,
+    HardwareConfig,
+    ModelConfig,
+    OverrideConfig,
+    TrainingConfig,
+)
+from rethinking.models import MODELS, check_options
+from rethinking.run.files import UserError
+
+
+class Config(Strict):
+    """Everything that can be set."""
+
+    results_dir: str = Field("results", description="Where results go; give each experiment its own.")
+    data_dir: str | None = Field(
+        None,
+        description="Where prepared and corrupted data sets go; null is results_dir/data. Can be shared.",
+    )
+    cache_dir: str | None = Field(
+        None,
+        description="Finished cells are taken from and put into this folder; users and checkouts can share it. null is none.",
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        description="One network is trained per cell and seed; intervals are over seeds.", min_length=1
+    )
+    finished_only: bool = Field(
+        False,
+        description="Build tables and figures from the cells that are finished now and train none.",
+    )
+    hardware: HardwareConfig = Field(description="Where cells are trained. Changing it makes no cell stale.")
+    datasets: dict[Literal[DATASETS], DatasetConfig] = Field(description="Data sets by name.")
+    training: TrainingConfig = Field(description="Settings of all cells.")
+    models: dict[Literal[tuple(MODELS)], ModelConfig] = Field(description="Settings by network.")
+    overrides: list[OverrideConfig] = Field(
+        [], description="Other settings for some cells, applied in this order."
+    )
+    table1: ResultConfig = Field(description="Table 1: training and test accuracy on CIFAR-10.")
+    table4: ResultConfig = Field(description="Table 4: random labels with explicit regularisers.")
+    fig1a: ResultConfig = Field(description="Figure 1a: training loss of the Inception on five corruptions.")
+    fig1b: ResultConfig = Field(description="Figure 1b: relative time to overfit over the label corruption.")
+    fig1c: ResultConfig = Field(description="Figure 1c: test error over the label corruption.")
+    fig2b: ResultConfig = Field(
+        description="Figure 2b: the Inception over epochs, with and without batch normalisation."
+    )
+    memorisation: ResultConfig = Field(
+        description="Partly corrupted labels over epochs: what is memorised, what is generalised."
+    )
+    capacity: CapacityConfig = Field(
+        description="Section 2.2: what networks fit of random signs on n images (random_signs_n500, with the gap on "
+        "true_signs_n500), and how far replacing one training example moves their losses (true_labels_replaced0)."
+    )
+    complexity: ComplexityConfig = Field(
+        description="Beyond the paper: measures of complexity of trained networks against their generalisation gap."
+    )
+    ablations: list[AblationConfig] = Field(
+        [], description="Cells with other settings, compared with the cells themselves in ablations.md."
+    )
+    expressivity: ExpressivityConfig = Field(description="Theorem 1: 2n + d weights fit any n labels.")
+    linear_models: LinearModelsConfig = Field(
+        description="Section 5: exact fits of linear models (table 3), their norms, and where SGD ends."
+    )
+
+    @field_validator("models")
+    @classmethod
+    def networks_have_their_options(cls, models: dict[str, ModelConfig]) -> dict[str, ModelConfig]:
+        """Options of the architecture belong to one network."""
+        for name, model in models.items():
+            as_value_error(check_options, name, model.architecture)
+        return models
+
+    @field_validator("ablations")
+    @classmethod
+    def names_differ(cls, ablations: list[AblationConfig]) -> list[AblationConfig]:
+        """Two variants of one name would lie in one folder."""
+        names = [ablation.name for ablation in ablations]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the name '{name}' is given twice")
+        return ablations
+
+    @field_validator("seeds")
+    @classmethod
+    def seeds_differ(cls, seeds: list[int]) -> list[int]:
+        """The same seed twice would narrow the intervals for nothing."""
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"{seeds} names a seed twice")
+        return seeds
+
+    @model_validator(mode="after")
+    def sources_fit(self) -> Config:
+        """Each data set has its own kinds of source."""
+        for name, dataset in self.datasets.items():
+            if dataset.source not in SOURCES[name]:
+                raise ValueError(
+                    f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(SOURCES[name])}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def theory_has_its_data(self) -> Config:
+        """The data sets of the theory are configured."""
+        used = {
+            "expressivity.dataset": self.expressivity.dataset,
+            "linear_models.descent.dataset": self.linear_models.descent.dataset,
+            **{
+                f"the dataset of linear_models.models '{each.name}'": each.dataset
+                for each in self.linear_models.models
+            },
+        }
+        for key, name in used.items():
+            if name is not None and name not in self.datasets:
+                raise ValueError(f"{key} is '{name}', but the configuration has no datasets.{name}; add it")
+        return self
+
+    @property
+    def data_folder(self) -> str:
+        """Where data sets lie."""
+        return self.data_dir or f"{self.results_dir}/data"
+
+    @property
+    def results(self) -> list[str]:
+        """The tables and figures, by their names in the configuration."""
+        return [name for name in type(self).model_fields if isinstance(getattr(self, name), ResultConfig)]
+
+    def cells(self, *results: str) -> list[Cell]:
+        """The cells of tables and figures for all seeds, each once, in order."""
+        names = [name for result in results for name in getattr(self, result).cells]
+        return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
+
+    def linear_model_seeds(self, name: str) -> list[int]:
+        """The seeds of a linear model: one where nothing is drawn."""
+        model = self.linear_models.model(name)
+        return (model.seeds or self.seeds) if model.random else self.seeds[:1]
+
+    def ablated_cells(self) -> list[Cell]:
+        """The cells that ablations compare with, for all seeds, each once."""
+        return list(dict.fromkeys(cell for _, cell in self.variants()))
+
+    def variants(self) -> list[tuple[str, Cell]]:
+        """Each ablation's name with each of its cells, for all seeds."""
+        return [
+            (ablation.name, Cell.from_name(name, seed))
+            for ablation in self.ablations
+            for name in ablation.cells
+            for seed in self.seeds
+        ]
+
+    def settings(self, cell: Cell, variant: str | None = None) -> CellSettings:
+        """Resolve the settings of a cell: training, then its model, then overrides in order, then a variant's.
+
+        Raises:
+            UserError: the configuration says nothing about the cell's data set or model, there is no
+                ablation of that name, or its settings have no meaning in the cell.
+        """
+        for section, name in (("datasets", cell.dataset), ("models", cell.model)):
+            if name not in getattr(self, section):
+                raise UserError(f"cell '{cell}': the configuration has no {section}.{name}; add it")
+        values = self.training.model_dump() | self.models[cell.model].model_dump()
+        values["input_size"] = self.datasets[cell.dataset].input_size
+        for override in self.overrides:
+            if override.matches(cell):
+                values = override.set.applied_to(values)
+        if variant is not None:
+            ablations = {ablation.name: ablation for ablation in self.ablations}
+            known(str(cell), "ablation", variant, ablations)
+            ablations[variant].check(cell)
+            values = ablations[variant].set.applied_to(values)
+        if "wd" not in cell.regularisers:
+            # Where no weight decay is asked for, editing it must leave the cell alone.
+            values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
+        return CellSettings(**values)
+
+
+def load_config(values: dict[str, Any], files: list[str]) -> Config:
+    """Check a merged configuration.
+
+    Args:
+        values: the merged dictionary.
+        files: the files that it was merged from, later ones over earlier ones; for messages.
+
+    Raises:
+        UserError: one message for all faults, each with its file, its key and what would be right.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        lines = [describe(fault, files, Config) for fault in error.errors()]
+        raise UserError(
+            "the configuration is not valid:\n" + "\n".join(f"  {line}" for line in lines)
+        ) from None

@@ -1,0 +1,89 @@
+"""Settings of tables, figures and ablations: the cells that they show."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from rethinking.cells import NAME_FORM, Cell, canonical_name
+from rethinking.config.cell_settings import Strict, as_value_error
+from rethinking.config.training import OverrideValues
+from rethinking.models import check_options
+from rethinking.run.files import UserError
+
+
+class ResultConfig(Strict):
+    """One table or figure: the cells that it shows."""
+
+    cells: list[str] = Field(
+        description=f"Cells without seeds, {NAME_FORM}, in the order shown; none leaves the result out."
+    )
+
+    @field_validator("cells")
+    @classmethod
+    def names_are_known(cls, names: list[str]) -> list[str]:
+        """Check the grammar and write each cell in its canonical form, so that cells are shared."""
+        for name in names:
+            as_value_error(Cell.from_name, name, seed=0)
+        canonical = [canonical_name(name) for name in names]
+        for name in canonical:
+            if canonical.count(name) > 1:
+                raise ValueError(f"cell '{name}' is listed twice")
+        return canonical
+
+
+class CapacityConfig(ResultConfig):
+    """Networks on random signs, and with one training example replaced."""
+
+    @model_validator(mode="after")
+    def replacements_can_be_compared(self) -> CapacityConfig:
+        """A replacement is compared with the cell without."""
+        cells = [Cell.from_name(name, seed=0) for name in self.cells]
+        compared = {cell.base.name for cell in cells if cell.base != cell}
+        for name in compared:
+            if name not in self.cells:
+                raise ValueError(f"cells with a replaced example are compared with '{name}'; list it too")
+        return self
+
+
+class ComplexityConfig(ResultConfig):
+    """Measures of complexity of trained networks, held against their generalisation gap."""
+
+    images: int = Field(
+        1000,
+        ge=10,
+        description="Training images on which margins, the Fisher-Rao norm and sharpness are taken.",
+    )
+    draws: int = Field(
+        5, ge=1, description="Draws of the noise on the weights that sharpness is measured with."
+    )
+
+
+class AblationConfig(ResultConfig):
+    """A variant of the settings of some cells, to see what depends on a choice that the paper leaves open."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")] = Field(
+        description="What the variant is called; its cells lie in ablations/<name> of the results."
+    )
+    question: str = Field(description="What the comparison answers; variants of one question stand together.")
+    set: OverrideValues = Field(description="The settings that differ from those of the cells themselves.")
+
+    @model_validator(mode="after")
+    def changes_each_cell(self) -> AblationConfig:
+        """A variant that cannot differ from the cell would be trained for nothing."""
+        if not self.set.model_dump(exclude_none=True):
+            raise ValueError("'set' names no setting")
+        for name in self.cells:
+            as_value_error(self.check, Cell.from_name(name, seed=0))
+        return self
+
+    def check(self, cell: Cell) -> None:
+        """Raise a UserError if a setting of this variant has no meaning in a cell."""
+        try:
+            check_options(cell.model, self.set.architecture or {})
+        except UserError as error:
+            raise UserError(f"cell '{cell.name}': {error}") from None
+        for setting in ("weight_decay", "weight_decay_on"):
+            if getattr(self.set, setting) is not None and "wd" not in cell.regularisers:
+                raise UserError(f"cell '{cell.name}' does not use {setting}: its regularisers do not name wd")

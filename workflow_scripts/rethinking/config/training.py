@@ -1,0 +1,189 @@
+"""Settings of data and training: the sections hardware, datasets, training, models and overrides."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from itertools import combinations
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from rethinking.cells import (
+    CORRUPTIONS,
+    DATASETS,
+    NAME_FORM,
+    REGULARISERS,
+    Cell,
+    canonical_name,
+    label_corruption,
+    replaced_example,
+    sample_size,
+)
+from rethinking.config.cell_settings import (
+    Architecture,
+    CellSettings,
+    Initialisation,
+    Precision,
+    Strict,
+    WeightDecayOn,
+    as_value_error,
+)
+from rethinking.models import MODELS, check_options
+
+Source = Literal["official", "archive", "images", "embedded"]
+SOURCES = {
+    "digits": ("embedded",),
+    "mnist": ("official", "archive"),
+    "cifar10": ("official", "archive", "images"),
+    "cifar100": ("official", "archive", "images"),
+}
+Limit = Annotated[int, Field(ge=10)]
+
+
+def described(name: str) -> str:
+    """The description of a resolved setting, so that it is written once."""
+    return CellSettings.model_fields[name].description
+
+
+class HardwareConfig(Strict):
+    """Where cells are trained. Changing it makes no cell stale."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto takes the GPU if torch sees one, else the CPU."
+    )
+    cells_per_gpu: int = Field(
+        1, ge=1, description="Cells that share a GPU; small networks leave most of one idle."
+    )
+    threads: int = Field(1, ge=1, description="CPU threads of each training job.")
+    checkpoint_seconds: int = Field(60, ge=1, description="Seconds between two checkpoints of a cell.")
+
+
+class DatasetConfig(Strict):
+    """Where a data set comes from and how much of it is used."""
+
+    source: Source = Field(
+        description="official (download), archive (a local archive or unpacked folder of a published version), "
+        "images (a folder or tar of train/<class>/*.jpg|png and test/...) or embedded (digits)."
+    )
+    path: str | None = Field(
+        None, description="The local file or folder, for the sources archive and images."
+    )
+    provenance: str | None = Field(
+        None,
+        description="What to call this copy in tables and figures; needed where the images are not the published ones.",
+    )
+    train_limit: Limit | None = Field(
+        None, description="Use this many training images, balanced over classes; null is all."
+    )
+    test_limit: Limit | None = Field(
+        None, description="Use this many test images, balanced over classes; null is all."
+    )
+    input_size: int = Field(ge=1, description=described("input_size"))
+
+    @model_validator(mode="after")
+    def local_source_is_complete(self) -> DatasetConfig:
+        """A local source needs a path."""
+        if (self.path is None) == (self.source in ("archive", "images")):
+            raise ValueError(
+                f"the source '{self.source}' needs a path"
+                if self.path is None
+                else f"source '{self.source}' takes no path"
+            )
+        return self
+
+
+class TrainingConfig(Strict):
+    """Settings that all cells share unless an override says otherwise."""
+
+    epochs: int = Field(ge=1, description=described("epochs"))
+    batch_size: int = Field(ge=1, description=described("batch_size"))
+    learning_rate_decay: float = Field(gt=0, le=1, description=described("learning_rate_decay"))
+    momentum: float = Field(ge=0, lt=1, description=described("momentum"))
+    precision: Precision = Field(description=described("precision"))
+    thresholds: list[Annotated[float, Field(gt=0, le=100)]] = Field(description=described("thresholds"))
+
+
+class ModelConfig(Strict):
+    """Settings of one network."""
+
+    learning_rate: float = Field(gt=0, description=described("learning_rate"))
+    initialisation: Initialisation = Field(description=described("initialisation"))
+    weight_decay: float = Field(ge=0, description=described("weight_decay"))
+    weight_decay_on: WeightDecayOn = Field(description=described("weight_decay_on"))
+    architecture: Architecture = Field({}, description=described("architecture"))
+
+
+class OverrideValues(Strict):
+    """Settings that an override or an ablation replaces."""
+
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    learning_rate_decay: float | None = Field(None, gt=0, le=1)
+    momentum: float | None = Field(None, ge=0, lt=1)
+    precision: Precision | None = None
+    initialisation: Initialisation | None = None
+    weight_decay: float | None = Field(None, ge=0)
+    weight_decay_on: WeightDecayOn | None = None
+    input_size: int | None = Field(None, ge=1)
+    architecture: Architecture | None = None
+
+    def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Settings with these in their place; of the architecture, the options that are named here."""
+        changed = self.model_dump(exclude_none=True)
+        architecture = values["architecture"] | changed.get("architecture", {})
+        return values | changed | {"architecture": architecture}
+
+
+class OverrideConfig(Strict):
+    """Other settings for the cells whose name matches a pattern."""
+
+    cells: str = Field(
+        description=f"Pattern {NAME_FORM} with * in any part, for example cifar10/random_labels/*/none."
+    )
+    set: OverrideValues = Field(description="The settings and their values for these cells.")
+
+    @field_validator("cells")
+    @classmethod
+    def pattern_can_match(cls, pattern: str) -> str:
+        """A typing error in a pattern would otherwise do nothing, silently."""
+        pattern = canonical_name(pattern)
+        parts = pattern.split("/")
+        if len(parts) != 4:
+            raise ValueError(f"'{pattern}' has {len(parts)} parts; the form is {NAME_FORM}")
+        corruptions = [*CORRUPTIONS, *(f"labels_p{tenth / 10}" for tenth in range(1, 10))]
+        if label_corruption(parts[1]) > 0:
+            corruptions.append(parts[1])  # such as labels_p0.25
+        # Those of capacity have a number: that of the pattern's end, if it has one there.
+        number = re.search(r"\d*$", parts[1])[0] or "500"
+        for kind in ("true", "random"):
+            numbered = (f"{kind}_signs_n{number}", f"{kind}_labels_replaced{number}")
+            corruptions += [
+                each for each in numbered if sample_size(each) or replaced_example(each) is not None
+            ]
+        joined = [
+            "+".join(some) for n in range(len(REGULARISERS)) for some in combinations(REGULARISERS, n + 1)
+        ]
+        for part, names in zip(parts, (DATASETS, corruptions, MODELS, ["none", *joined]), strict=True):
+            if not any(fnmatchcase(name, part) for name in names):
+                raise ValueError(f"'{part}' in '{pattern}' matches none of {', '.join(names)}")
+        return pattern
+
+    @model_validator(mode="after")
+    def networks_have_the_options(self) -> OverrideConfig:
+        """An option of one network's architecture would do nothing in another."""
+        for model in MODELS:
+            if fnmatchcase(model, self.cells.split("/")[2]):
+                as_value_error(check_options, model, self.set.architecture or {})
+        return self
+
+    def matches(self, cell: Cell) -> bool:
+        """Whether this override applies to a cell; where an example is replaced all that applies without it does too."""
+        return any(
+            all(
+                fnmatchcase(*pair)
+                for pair in zip(canonical_name(each.name).split("/"), self.cells.split("/"), strict=True)
+            )
+            for each in (cell.base, cell)
+        )

@@ -1,0 +1,1 @@
+"""From published or local files to prepared arrays."""

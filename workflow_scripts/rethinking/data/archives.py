@@ -1,0 +1,69 @@
+"""Read tar archives as a stream, without extracting: nothing can be written outside a folder."""
+
+import bz2
+import gzip
+import lzma
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from rethinking.run.files import UserError
+
+OPENERS = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\x00", lzma.open), (b"BZh", bz2.open))
+DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
+
+
+def iter_members(path: str | Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each regular file of a tar archive (plain, gz, xz or bz2), in its order.
+
+    Folders are passed over; names come without a leading ``./``.
+
+    Raises:
+        UserError: the archive is missing, damaged or cut short, or a member is a link or a device or
+            has a name that leads out of the archive (absolute, or with ``..``).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; a tar archive is needed")
+    try:
+        with _open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                name = _safe_name(path, member)
+                if member.isfile():
+                    yield name, archive.extractfile(member).read()
+            # tarfile takes a cut or a broken header after the first member for the end. A whole archive
+            # ends with two zero blocks: it has read the first one, and only zeros may follow.
+            rest = archive.fileobj.read(tarfile.BLOCKSIZE)
+            if not rest:
+                raise tarfile.ReadError("the end marker is missing")
+            while rest:
+                if rest.strip(b"\0"):
+                    raise tarfile.ReadError("a header is broken")
+                rest = archive.fileobj.read(1 << 20)
+    except DAMAGE as error:
+        raise UserError(
+            f"{path} is damaged or cut short, or no tar archive ({error}); get or make it again"
+        ) from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    """The uncompressed bytes. Unlike tarfile's own streams, these readers notice a cut and a wrong CRC."""
+    with open(path, "rb") as file:
+        start = file.read(6)
+    for magic, opener in OPENERS:
+        if start.startswith(magic):
+            return opener(path)
+    return open(path, "rb")
+
+
+def _safe_name(path: Path, member: tarfile.TarInfo) -> str:
+    name = PurePosixPath(member.name)
+    if name.is_absolute() or ".." in name.parts:
+        raise UserError(f"{path}: member {member.name!r} leads out of the archive; refusing to read it")
+    if not (member.isfile() or member.isdir()):
+        raise UserError(
+            f"{path}: member {member.name!r} is a link or a device; only files and folders are read"
+        )
+    return str(name)

@@ -1,0 +1,186 @@
+"""Read each supported data set, from the files it is published in or from folders of images, into memory."""
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rethinking.data.archives import iter_members
+from rethinking.data.prepared import Dataset, Split, records_sha256, stratified_sample
+from rethinking.data.published import DIGIT_NAMES, read_published
+from rethinking.data.sources import SOURCES
+from rethinking.run.files import UserError, hash_file
+from rethinking.streams import stream
+
+DIGITS_TEST_COUNT = 360  # a fifth of the 1,797 images
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Dataset, bool]:
+    """Read the data set ``name``.
+
+    Args:
+        name: ``cifar10``, ``cifar100``, ``mnist``, ``digits``, or any name with ``source="images"``.
+        source: ``official`` or ``archive`` (a published version), ``images`` or ``embedded``.
+        path: the file or folder to read; None only for ``embedded``.
+
+    Returns:
+        The data set, and whether its files have been held to published checksums.
+
+    Raises:
+        UserError: this data set has no such source, or the files are missing, damaged or not the right ones.
+    """
+    if source == "embedded":
+        if name != "digits":
+            raise UserError(f"source embedded holds only the data set digits, not {name}")
+        return read_digits(), True
+    if path is None:
+        raise UserError(f"source {source} of {name} needs a path")
+    if source == "images":
+        return read_images(path), False
+    if name not in SOURCES:
+        known = ", ".join(SOURCES)
+        raise UserError(f"{name} has no published files (only {known} do); use source images")
+    return read_published(name, path)
+
+
+def choose_provenance(name: str, dataset: Dataset, verified: bool, provenance: str | None) -> str | None:
+    """What to call a copy of a data set: None if it is exact, which its records decide.
+
+    Args:
+        name: the data set's name.
+        dataset: all of it, in any order.
+        verified: whether its files have published checksums.
+        provenance: what the configuration calls this copy.
+
+    Raises:
+        UserError: the images are not the published ones and there is no provenance.
+    """
+    records = SOURCES[name].records if name in SOURCES else None
+    if records:
+        verified = records == (records_sha256(dataset.train), records_sha256(dataset.test))
+    if verified:
+        return None
+    if not provenance:
+        why = "are not the published ones" if records else "cannot be held to published ones"
+        raise UserError(
+            f"the images and labels of {name} {why}; say in datasets.{name}.provenance what this copy is, "
+            "for example 'JPEG copy', which tables and figures then show"
+        )
+    return provenance
+
+
+def describe_source(name: str, source: str, path: str | Path | None) -> dict[str, Any]:
+    """The manifest's entry on what was read: kind of source, and file names (no folders) with their SHA-256.
+
+    For a folder the digest is over the sorted relative names and the contents.
+    """
+    if path is None:
+        return {"kind": source, "files": {}}
+    path = Path(path)
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for member, content in _folder_members(path):
+            digest.update(member.encode() + b"\0" + hashlib.sha256(content).digest())
+        return {"kind": source, "files": {path.resolve().name: digest.hexdigest()}}
+    return {"kind": source, "files": {path.name: hash_file(path)}}
+
+
+def read_digits() -> Dataset:
+    """scikit-learn's digits, (1, 8, 8), values 0..16 stretched to 0..255; 1,437 to train, 360 to test."""
+    # Imported here: it takes a second, and only this data set needs it.
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.rint(digits.images[:, None] * (255 / 16)).astype(np.uint8)
+    labels = digits.target.astype(np.int64)
+    test = stratified_sample(labels, DIGITS_TEST_COUNT, stream(0, "digits split"))
+    train = np.setdiff1d(np.arange(len(labels)), test)
+    return Dataset(Split(images[train], labels[train]), Split(images[test], labels[test]), DIGIT_NAMES)
+
+
+def read_images(path: str | Path) -> Dataset:
+    """Images in ``train/<class>/`` and ``test/<class>/`` of a folder, or of a tar archive of such a folder.
+
+    Classes and files are sorted by name, so folder and archive give the same arrays. Images are RGB,
+    (3, height, width), or (1, height, width) if all are grayscale. Files beside ``train`` and ``test``
+    and hidden files are passed over.
+
+    Raises:
+        UserError: a file is not a JPEG or PNG image or lies elsewhere, sizes differ, a split is empty, or
+            the two splits have different classes; the message names the file or the classes.
+    """
+    path = Path(path)
+    decoded = {}
+    for member, content in _folder_members(path) if path.is_dir() else iter_members(path):
+        parts = PurePosixPath(member).parts
+        if parts[0] not in ("train", "test") or parts[-1].startswith("."):
+            continue
+        if len(parts) != 3 or not parts[-1].lower().endswith(IMAGE_SUFFIXES):
+            raise UserError(
+                f"{path}: {member} is not an image at {parts[0]}/<class>/<file>; "
+                f"images end in {', '.join(IMAGE_SUFFIXES)}"
+            )
+        decoded[parts] = _decode(content, f"{path}: {member}")
+
+    _check_sizes(path, decoded)
+    class_names = _check_classes(path, decoded)
+    channels = max(1 if image.ndim == 2 else 3 for image in decoded.values())
+
+    def split(part: str) -> Split:
+        keys = sorted(key for key in decoded if key[0] == part)
+        images = np.empty((len(keys), channels, *decoded[keys[0]].shape[:2]), np.uint8)
+        for target, key in zip(images, keys, strict=True):
+            # A gray image among coloured ones gets three equal channels by broadcasting.
+            target[:] = decoded[key] if decoded[key].ndim == 2 else decoded[key].transpose(2, 0, 1)
+        return Split(images, np.array([class_names.index(key[1]) for key in keys], np.int64))
+
+    return Dataset(split("train"), split("test"), class_names)
+
+
+def _folder_members(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Relative name and content of each visible file, sorted by name, like :func:`iter_members`."""
+    files = {file.relative_to(folder): file for file in folder.rglob("*") if file.is_file()}
+    for name in sorted(files):
+        if not any(part.startswith(".") for part in name.parts):
+            yield name.as_posix(), files[name].read_bytes()
+
+
+def _decode(content: bytes, name: str) -> np.ndarray:
+    """The pixels, uint8: (height, width) of a grayscale image, else (height, width, 3)."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{name} cannot be read as an image ({error})") from error
+
+
+def _check_sizes(path: Path, decoded: dict[tuple[str, ...], np.ndarray]) -> None:
+    sizes = Counter(image.shape[:2] for image in decoded.values())
+    if len(sizes) > 1:
+        (height, width), _ = sizes.most_common(1)[0]
+        odd = min(key for key, image in decoded.items() if image.shape[:2] != (height, width))
+        odd_height, odd_width = decoded[odd].shape[:2]
+        raise UserError(
+            f"{path}: {'/'.join(odd)} is {odd_width}x{odd_height}, but most images are {width}x{height}; "
+            "all must have one size"
+        )
+
+
+def _check_classes(path: Path, decoded: dict[tuple[str, ...], np.ndarray]) -> tuple[str, ...]:
+    """The class names, sorted, if both splits have the same."""
+    train, test = ({key[1] for key in decoded if key[0] == part} for part in ("train", "test"))
+    for part, classes, others in (("train", train, test), ("test", test, train)):
+        if not classes:
+            raise UserError(f"{path} has no images in {part}/<class>/")
+        if others - classes:
+            missing = ", ".join(sorted(others - classes))
+            raise UserError(
+                f"{path}: {part}/ has no images of the class(es) {missing}, which the other split has"
+            )
+    return tuple(sorted(train))

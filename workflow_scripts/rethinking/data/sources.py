@@ -1,0 +1,216 @@
+"""Where each data set comes from: its published versions with their checksums, and local copies of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rethinking.run.files import UserError
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to download: addresses of equal copies, hexadecimal digests (None where not known) and size in bytes."""
+
+    name: str
+    urls: tuple[str, ...]
+    md5: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Version:
+    """One of the forms in which a data set is published.
+
+    ``files`` are the files that hold it, each with the published digest of its contents: MD5 or SHA-256 by
+    its length, None where none is published. In the archive they lie in ``folder``.
+    """
+
+    title: str
+    folder: str
+    files: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published data set.
+
+    ``downloads`` are the files of its first version, as they are fetched by default. ``records`` are the SHA-256
+    of the sorted records of both splits (:func:`rethinking.data.prepared.records_sha256`), None where not known.
+    """
+
+    title: str
+    downloads: tuple[SourceFile, ...]
+    versions: tuple[Version, ...]
+    records: tuple[str, str] | None
+
+
+def _mnist(name: str, sha256: str, md5: str, size: int) -> SourceFile:
+    mirrors = (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    )
+    return SourceFile(name, tuple(mirror + name for mirror in mirrors), md5, sha256, size)
+
+
+SOURCES: dict[str, Published] = {
+    "cifar10": Published(
+        title="CIFAR-10",
+        downloads=(
+            SourceFile(
+                name="cifar-10-binary.tar.gz",
+                urls=("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
+                md5="c32a1d4ab5d03f1284b67883e8d87530",
+                sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                size=170_052_171,
+            ),
+        ),
+        versions=(
+            Version(
+                "binary version",
+                "cifar-10-batches-bin",
+                {
+                    "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
+                    "data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",
+                    "data_batch_3.bin": "942cd6a4bcdd0dd3c604fbe906cb4421",
+                    "data_batch_4.bin": "ae636b3ba5c66a11e91e8cb52e771fcb",
+                    "data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
+                    "test_batch.bin": "803d5f7f4d78ea53de84dbe85f74fb6d",
+                },
+            ),
+            Version(
+                "Python version",
+                "cifar-10-batches-py",
+                {
+                    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+                    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+                    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+                    "data_batch_4": "634d18415352ddfa80567beed471001a",
+                    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+                    "test_batch": "40351d587109b95175f43aff81a1287e",
+                },
+            ),
+        ),
+        records=(
+            "72083841cd0fa633f09b24c0833cf6d6a1809caff400317117334e0aa6b0ed46",
+            "f1bbb931260cda782c84c1948c82d910e2c193cb1d56756293f445027090946b",
+        ),
+    ),
+    "cifar100": Published(
+        title="CIFAR-100",
+        downloads=(
+            SourceFile(
+                name="cifar-100-binary.tar.gz",
+                urls=("https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",),
+                md5="03b5dce01913d631647c71ecec9e9cb8",
+            ),
+        ),
+        versions=(
+            # No digests of these three are published, only that of their archive.
+            Version(
+                "binary version",
+                "cifar-100-binary",
+                {"train.bin": None, "test.bin": None, "fine_label_names.txt": None},
+            ),
+            Version(
+                "Python version",
+                "cifar-100-python",
+                {
+                    "train": "16019d7e3df5f24257cddd939b257f8d",
+                    "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+                    "meta": "7973b15100ade9c7d40fb424638fde48",
+                },
+            ),
+        ),
+        records=None,
+    ),
+    "mnist": Published(
+        title="MNIST",
+        downloads=(
+            _mnist(
+                "train-images-idx3-ubyte.gz",
+                sha256="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                md5="f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                size=9_912_422,
+            ),
+            _mnist(
+                "train-labels-idx1-ubyte.gz",
+                sha256="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                md5="d53e105ee54ea40749a09fcbcd1e9432",
+                size=28_881,
+            ),
+            _mnist(
+                "t10k-images-idx3-ubyte.gz",
+                sha256="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                md5="9fb629c4189551a2d022fa330f9573f3",
+                size=1_648_877,
+            ),
+            _mnist(
+                "t10k-labels-idx1-ubyte.gz",
+                sha256="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                md5="ec29112dd5afa0611ce80d1b7f02629c",
+                size=4_542,
+            ),
+        ),
+        # Packed or not: digests are of the unpacked bytes, as gzip packs them into other bytes than the published ones.
+        versions=(
+            Version(
+                "idx version",
+                "mnist",
+                {
+                    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                },
+            ),
+        ),
+        records=(
+            "da6370735bf1d490f086dde49c15f2ed0480ad05dc7c70abf5d36bf471d5e312",
+            "0c7bc63f656fb2440dc2b5bea4ff3ac8632e305b73ec1dc88141a32d36204fac",
+        ),
+    ),
+}
+
+
+# Of any version of any data set, so that one that is given for another can be recognised.
+FILE_NAMES = {
+    name
+    for published in SOURCES.values()
+    for version in published.versions
+    for file in version.files
+    for name in (file, f"{file}.gz")
+}
+
+
+def local_files(folder: Path) -> list[Path]:
+    """The files of published data sets in a folder, or in a folder within it."""
+    return sorted(
+        file
+        for file in (*folder.glob("*"), *folder.glob("*/*"))
+        if file.name in FILE_NAMES and file.is_file()
+    )
+
+
+def source_paths(name: str, source: str, path: str | None, downloads: str) -> list[str]:
+    """The files that a data set is made from, or the one file or folder; none if it is embedded.
+
+    Args:
+        name: the data set.
+        source: ``official``, ``archive``, ``images`` or ``embedded``.
+        path: the local file or folder, for ``archive`` and ``images``.
+        downloads: the folder that published files are downloaded to, for ``official``.
+
+    Raises:
+        UserError: the local path does not exist; the message names the key of the config.
+    """
+    if source == "embedded":
+        return []
+    if source == "official":
+        return [f"{downloads}/{file.name}" for file in SOURCES[name].downloads]
+    if not Path(path).exists():
+        raise UserError(f"{path} does not exist; correct datasets.{name}.path in the config")
+    if source == "archive" and Path(path).is_dir():
+        # A folder's time does not change with its files.
+        return list(map(str, local_files(Path(path)))) or [path]
+    return [path]

@@ -1,0 +1,101 @@
+"""What networks can fit and how stable they are, beside how they generalise."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rethinking.figures.style import GREY, STYLE, WIDTH, add_note, legend_above, line_entries, line_styles
+from rethinking.paper.titles import MODEL_TITLES
+
+FILLS = {"true_labels": "full", "random_labels": "none"}
+
+
+@mpl.rc_context(STYLE)
+def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure:
+    """Rademacher complexity and gap over the number of images; stability over the gap.
+
+    Args:
+        rademacher: as :func:`rethinking.measures.rademacher.rademacher_table` has it; may be empty.
+        stability: as :func:`rethinking.measures.stability.stability_table` has it; may be empty.
+        note: data, scale and seeds, printed under the axes.
+    """
+    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    models = {*rademacher.model, *stability.model}
+    styles = line_styles(name for name in MODEL_TITLES if name in models)
+    plot_rademacher(left, rademacher, styles)
+    plot_stability(right, stability, styles)
+    sns.despine(figure)
+    lines = line_entries(styles, MODEL_TITLES, linestyle="")
+    kinds = [
+        Line2D([], [], color=GREY, marker="o", label="left: Rademacher complexity"),
+        Line2D(
+            [],
+            [],
+            color=GREY,
+            marker="o",
+            markerfacecolor="white",
+            linestyle="--",
+            label="left: gap on true signs",
+        ),
+        Line2D([], [], color=GREY, marker="o", linestyle="", label="right: true labels"),
+        Line2D([], [], color=GREY, marker="o", linestyle="", fillstyle="none", label="right: random labels"),
+    ]
+    legend_above(figure, lines, kinds)
+    add_note(figure, note)
+    return figure
+
+
+def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
+    """Complexity and gap over n, a pair of lines for each network."""
+    axes.axhline(1, color=GREY, linewidth=0.6, zorder=0)
+    for (_, model, _), rows in table.groupby(["dataset", "model", "regularisers"], sort=False):
+        colour, marker = styles[model]
+        rows = rows.sort_values("n")
+        for column, line, fill in (("rademacher", "-", colour), ("gap", "--", "white")):
+            axes.errorbar(
+                rows.n.astype(float),
+                rows[column],
+                rows[f"{column}_ci"],
+                color=colour,
+                marker=marker,
+                linestyle=line,
+                markerfacecolor=fill,
+                markersize=4.5,
+                linewidth=1,
+            )
+    if len(table):
+        sizes = sorted(table.n.astype(int).unique())
+        axes.set_xscale("log")
+        axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
+        axes.set_xticks([], minor=True)
+    axes.set(xlabel="training images n", ylabel="Rademacher complexity, gap", ylim=(-0.05, 1.05))
+    axes.set_title("random signs fitted; at 1 bounds say nothing", fontsize="small")
+
+
+def plot_stability(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
+    """Largest change of the loss by one example over the gap, a point for each cell."""
+    for _, row in table.iterrows():
+        colour, marker = styles[row.model]
+        axes.errorbar(
+            row.gap,
+            row.all_change,
+            row.all_change_ci,
+            row.gap_ci,
+            color=colour,
+            marker=marker,
+            fillstyle=FILLS[row.corruption],
+            markersize=5.5,
+            linewidth=0.8,
+        )
+    for needed in table.needed.dropna().unique():
+        axes.axhline(needed, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
+        axes.annotate("1 / √n", (1.0, needed), va="bottom", ha="right", fontsize="x-small", color=GREY)
+    axes.set(xlabel="generalisation gap", ylabel="largest change of the loss", ylim=(-0.05, 1.05))
+    axes.set_xlim(-0.05, 1.05)
+    axes.set_title("one training example replaced", fontsize="small")

@@ -1,0 +1,77 @@
+"""The generalisation gap of all networks over each measure of their complexity."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from rethinking.figures.style import GREY, STYLE, WIDTH, add_note, legend_above, line_entries, line_styles
+from rethinking.measures.complexity_measures import MEASURES
+from rethinking.paper.titles import MODEL_TITLES
+
+COLUMNS = 3
+# Labels and pixels as they are, or how much of them is corrupted.
+FILLED = {"true_labels": "full", "random_labels": "none"}
+FILL_TITLES = {"full": "true labels", "left": "other corruptions", "none": "random labels"}
+
+
+@mpl.rc_context(STYLE)
+def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
+    """A panel per measure, a point per network.
+
+    Args:
+        networks: one row per network with ``model``, ``corruption``, ``gap`` in percentage points and all measures.
+        ranks: as :func:`rethinking.analysis.rank_correlations.correlate` has them.
+        scale: data, epochs and seeds, printed under the axes.
+    """
+    rows = math.ceil(len(MEASURES) / COLUMNS)
+    figure = Figure(figsize=(WIDTH, 1.2 + 1.8 * rows), layout="constrained")
+    panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat
+    styles = line_styles(name for name in MODEL_TITLES if name in set(networks.model))
+    fills = networks.corruption.map(FILLED).fillna("left")
+    taus = ranks.set_index("measure").tau_all
+    for (name, measure), axes in zip(MEASURES.items(), panels, strict=False):
+        for (model, fill), points in networks.groupby([networks.model, fills]):
+            colour, marker = styles[model]
+            style = {"color": colour, "marker": marker, "fillstyle": fill, "markersize": 4.5}
+            axes.plot(points[name], points.gap, linestyle="", markerfacecoloralt="white", **style)
+        tau = "no τ" if pd.isna(taus[name]) else f"τ = {taus[name]:.2f}".replace("-", "−")
+        axes.set_title(f"{measure.title}\n{tau}", fontsize="small")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
+        if not measure.logarithmic:
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_xlabel("log10" if measure.logarithmic else "", fontsize="x-small", labelpad=1)
+        axes.tick_params(labelsize="x-small")
+    for axes in panels:
+        axes.set_axis_off()
+    figure.supylabel("generalisation gap (points)", fontsize="small")
+    sns.despine(figure)
+    lines = line_entries(styles, MODEL_TITLES, linestyle="")
+    kinds = [
+        Line2D(
+            [],
+            [],
+            color=GREY,
+            marker="o",
+            linestyle="",
+            fillstyle=fill,
+            markerfacecoloralt="white",
+            label=title,
+        )
+        for fill, title in FILL_TITLES.items()
+        if (fills == fill).any()
+    ]
+    legend_above(figure, lines, kinds)
+    add_note(
+        figure,
+        f"Ours: {scale}. A point per network; gap: accuracy on the training set minus that on test labels corrupted like "
+        "the training labels, in percentage points. τ: Kendall's rank correlation over all pairs of cells. Larger values are "
+        "more complex.",
+    )
+    return figure

@@ -1,0 +1,87 @@
+"""Figure 1a: training loss of a network on true and corrupted data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from rethinking import paper
+from rethinking.analysis.runs import Runs, mean_curves
+from rethinking.figures.style import (
+    PAPER_LINE,
+    PAPER_TITLE,
+    STYLE,
+    WIDTH,
+    add_note,
+    line_styles,
+    plot_runs,
+    runs_legend,
+    short_labels,
+)
+
+FILE = "curve.csv"
+COLUMNS = {"epoch": "int64", "step": "int64", "train_loss": "float64"}
+
+
+def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
+    """The figure and its numbers; ``scale`` says which networks, data and seeds are ours."""
+    note = f"Ours: {scale}.\n{PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure."
+    figure = plot(runs, paper.curves("fig1a"), paper.steps_per_epoch(), note)
+    return figure, mean_curves(runs, ["train_loss"])
+
+
+@mpl.rc_context(STYLE)
+def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, note: str) -> Figure:
+    """Training loss over epochs, one colour per cell, the paper's curve dashed beneath ours.
+
+    Args:
+        runs: by cell in the order of the legend, curves with :data:`COLUMNS`; a cell may have no runs.
+        published: corruption -> (n, 2) epochs and training loss in nats, at least one.
+        steps_per_epoch: of the paper's runs. Where ours have as many, an axis on top counts steps.
+        note: data, scale and seeds of our runs, printed under the axes.
+    """
+    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
+    axes = figure.subplots()
+    curves = [run.curve for some in runs.values() for run in some]
+
+    last_epoch = max((curve.epoch.max() for curve in curves), default=0)
+    paper_epochs = max(curve[:, 0].max() for curve in published.values())
+    paper_loss = max(curve[:, 1].max() for curve in published.values())
+    loss = max([paper_loss, *(curve.train_loss.max() for curve in curves)])
+    axes.set(xlabel="epoch", ylabel="training loss (nats)", xlim=(0, last_epoch or paper_epochs))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
+    # A run that is about to diverge must not flatten the others.
+    axes.set_ylim(0, 1.03 * min(loss, 1.5 * paper_loss))
+
+    lines = []
+    styles = line_styles(runs)
+    for name, label in zip(runs, short_labels(list(runs)), strict=True):
+        colour, marker = styles[name]
+        corruption = name.split("/")[1]
+        if corruption in published:
+            axes.plot(*published[corruption].T, color=colour, marker=marker, **PAPER_LINE)
+        plot_runs(axes, runs[name], "train_loss", colour, marker)
+        lines.append(Line2D([], [], color=colour, marker=marker, label=label))
+
+    on_top = {steps_in_epoch(curve) for curve in curves} - {None} == {steps_per_epoch}
+    if on_top:
+        thousand = steps_per_epoch / 1000
+        convert = (lambda epochs: epochs * thousand, lambda steps: steps / thousand)
+        axes.secondary_xaxis("top", functions=convert).set_xlabel("thousand steps")
+    sns.despine(figure, top=not on_top)
+    figure.legend(handles=lines + runs_legend(runs), loc="outside right upper")
+    add_note(figure, note)
+    return figure
+
+
+def steps_in_epoch(curve: pd.DataFrame) -> float | None:
+    """Steps of one epoch of a run; None if it did not get through one."""
+    last = curve.iloc[-1]
+    return last.step / last.epoch if last.epoch else None

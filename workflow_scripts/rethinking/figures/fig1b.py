@@ -1,0 +1,155 @@
+"""Figure 1b: relative time to overfit over the label corruption, under several thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rethinking import paper
+from rethinking.analysis.differences import nearest_threshold
+from rethinking.analysis.runs import NETWORK, Runs, networks_of
+from rethinking.analysis.time_to_fit import TITLES, times_to_overfit
+from rethinking.figures.style import (
+    GREY,
+    PAPER_TITLE,
+    STYLE,
+    WIDTH,
+    Colour,
+    add_note,
+    legend_above,
+    line_entries,
+    line_styles,
+    network_titles,
+    plot_over_p,
+    style_legend,
+)
+
+FILE = "curve.csv"
+COLUMNS = {"epoch": "int64", "train_loss": "float64", "train_accuracy": "float64"}
+HEADROOM = 0.11  # of the axes' height, for each network's row of arrows
+NOT_REACHED = {
+    "marker": "$\\uparrow$",
+    "linestyle": "",
+    "markersize": 7,
+    "markeredgewidth": 0.3,
+}
+
+
+def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
+    """The figure and its numbers; ``scale`` says which networks, data and seeds are ours."""
+    table = times_to_overfit(runs, paper.curves("fig1b"))
+    return plot(table, describe(table, scale)), table
+
+
+def describe(table: pd.DataFrame, scale: str) -> str:
+    """The note: what is ours, what the threshold nearest to the paper is, what did not reach a threshold."""
+    lines = [
+        f"Ours: {scale}. Time to overfit: whole epochs until the training set is fitted, divided by the same "
+        "seed's epochs at p = 0.",
+        f"{PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure; no threshold is given.",
+    ]
+    nearest, measured = nearest_threshold(table)
+    if nearest:
+        titles = network_titles(networks_of(table))
+        starts = table[(table.threshold == nearest) & (table.p == 0) & table.epochs_to_fit.notna()]
+        epochs = [
+            f"{titles[tuple(network)]} {epochs:.3g}"
+            for *network, epochs in starts[[*NETWORK, "epochs_to_fit"]].itertuples(index=False, name=None)
+        ]
+        lines.append(
+            "Nearest to the paper, by mean absolute difference over all networks and p > 0: "
+            f"{TITLES[nearest]} ({measured[nearest]['mean_difference']:.2f} over {measured[nearest]['points']} points). "
+            f"Epochs at p = 0 by it: {', '.join(epochs)}; the paper's ratios are multiples of 1/10 (Inception), "
+            "1/31 (AlexNet), 1/28 (MLP 1×512)."
+        )
+    missing = not_reached(table)
+    if len(missing):
+        lines.append(
+            "Arrows: not every seed reached the threshold there or at p = 0, so there is no mean. "
+            + "; ".join(
+                f"{threshold}: {', '.join(count_missing(missing[missing.threshold == threshold]))}"
+                for threshold in TITLES
+                if threshold in set(missing.threshold)
+            )
+            + "."
+        )
+    if table.unpaired.any():
+        lines.append("Runs without a run of their seed at p = 0 are left out.")
+    return "\n".join(lines)
+
+
+def not_reached(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have seeds but no ratio."""
+    return table[(table.paired > 0) & table.ratio.isna()]
+
+
+def count_missing(rows: pd.DataFrame) -> list[str]:
+    """By network at how many p a threshold was not reached, and by how many of the runs there it was."""
+    titles = network_titles(networks_of(rows))
+    return [
+        f"{titles[network]} at {len(some)} p ({some.reached.sum()} of {some.paired.sum()} runs fitted)"
+        for network, some in rows.groupby(NETWORK, sort=False)
+    ]
+
+
+@mpl.rc_context(STYLE)
+def plot(table: pd.DataFrame, note: str) -> Figure:
+    """One panel per threshold: ratios over p, one colour per network, the paper's dashed beneath ours.
+
+    Args:
+        table: as :func:`rethinking.analysis.time_to_fit.times_to_overfit` has it.
+        note: data, scale and seeds of our runs, printed under the axes.
+    """
+    figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True, sharey=True).flat
+    titles = network_titles(networks_of(table))
+    styles = line_styles(titles)
+    nearest, measured = nearest_threshold(table)
+    missing = not_reached(table)
+    rows_of_arrows = {network: row for row, network in enumerate(networks_of(missing))}
+    top = 1.08 * table[["ratio", "paper_ratio"]].max(axis=None)
+    top = 4 if pd.isna(top) else top
+
+    for axes, (threshold, rows) in zip(panels, table.groupby("threshold", sort=False), strict=True):
+        axes.set_title(panel_title(threshold, measured[threshold], threshold == nearest), fontsize="medium")
+        axes.set(xlim=(-0.03, 1.03), ylim=(0, top / (1 - HEADROOM * len(rows_of_arrows))))
+        for network, points in rows.groupby(NETWORK, sort=False):
+            plot_over_p(axes, points, "ratio", *styles[network])
+        for network, points in not_reached(rows).groupby(NETWORK, sort=False):
+            plot_not_reached(axes, points, rows_of_arrows[network], *styles[network])
+    figure.supylabel("time to overfit relative to p = 0", fontsize="medium")
+    for axes in figure.axes[2:]:
+        axes.set_xlabel("label corruption p")
+    sns.despine(figure)
+
+    legend = style_legend(table.ratio.notna().any(), table.ratio_ci.notna().any(), diverged=False)
+    if len(missing):
+        legend.append(Line2D([], [], color=GREY, **NOT_REACHED, label="not reached by every seed"))
+    legend_above(figure, line_entries(styles, titles), legend)
+    add_note(figure, note)
+    return figure
+
+
+def plot_not_reached(axes: Axes, points: pd.DataFrame, row: int, colour: Colour, marker: str) -> None:
+    """A row of open markers with arrows at the top of the axes, at the p where a network has no ratio."""
+    height = [1 - HEADROOM * (row + 0.75)] * len(points)
+    line = {"color": colour, "linestyle": "", "transform": axes.get_xaxis_transform()}
+    axes.plot(points.p, height, marker=marker, markersize=4, markerfacecolor="white", **line)
+    axes.plot(points.p, [y + HEADROOM * 0.45 for y in height], **NOT_REACHED | line)
+
+
+def panel_title(threshold: str, measured: Mapping[str, Any], nearest: bool) -> str:
+    """What the threshold is and how far from the paper's its ratios are."""
+    if not measured["points"]:
+        return f"{TITLES[threshold]}\nnothing to compare"
+    return (
+        f"{TITLES[threshold]}{', nearest' if nearest else ''}\n"
+        f"mean |ours − paper| {measured['mean_difference']:.2f}, {measured['points']} points"
+    )

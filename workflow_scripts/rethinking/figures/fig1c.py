@@ -1,0 +1,72 @@
+"""Figure 1c: test error over the label corruption, on corrupted and on true test labels."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from rethinking import paper
+from rethinking.analysis.generalisation import TEST_LABELS, measure_errors
+from rethinking.analysis.runs import NETWORK, Runs, networks_of
+from rethinking.figures.style import (
+    PAPER_TITLE,
+    STYLE,
+    WIDTH,
+    add_note,
+    legend_above,
+    line_entries,
+    line_styles,
+    network_titles,
+    plot_over_p,
+    style_legend,
+)
+
+FILE = "curve.csv"
+COLUMNS = {"epoch": "int64", **dict.fromkeys(TEST_LABELS.values(), "float64")}
+TITLES = {"corrupted": "test labels corrupted at the same p", "true": "true test labels"}
+
+
+def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
+    """The figure and its numbers; ``scale`` says which networks, data and seeds are ours."""
+    table = measure_errors(runs, paper.curves("fig1c"))
+    note = (
+        f"Ours: {scale}; test error after the last epoch.\n"
+        f"{PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure. Its errors exceed those that its "
+        "networks can have on true test labels: its test labels are corrupted too."
+    )
+    diverged = [
+        f"{name} ({sum(run.diverged for run in some)} of {len(some)})"
+        for name, some in runs.items()
+        if any(run.diverged for run in some)
+    ]
+    if diverged:
+        note += f"\nDiverged and not in the means: {', '.join(diverged)}."
+    return plot(table, note), table
+
+
+@mpl.rc_context(STYLE)
+def plot(table: pd.DataFrame, note: str) -> Figure:
+    """One panel per kind of test labels: error over p, one colour per network, the paper's dashed beneath ours.
+
+    Args:
+        table: as :func:`rethinking.analysis.generalisation.measure_errors` has it.
+        note: data, scale and seeds of our runs, printed under the axes.
+    """
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    titles = network_titles(networks_of(table))
+    styles = line_styles(titles)
+    for axes, (labels, rows) in zip(panels, table.groupby("test_labels", sort=False), strict=True):
+        axes.set_title(TITLES[labels], fontsize="medium")
+        axes.set(xlabel="label corruption p", xlim=(-0.03, 1.03), ylim=(0, 1))
+        for network, points in rows.groupby(NETWORK, sort=False):
+            plot_over_p(axes, points, "test_error", *styles[network])
+    panels[0].set_ylabel("test error")
+    sns.despine(figure)
+
+    legend = style_legend(table.test_error.notna().any(), table.test_error_ci.notna().any(), diverged=False)
+    legend_above(figure, line_entries(styles, titles), legend)
+    add_note(figure, note)
+    return figure

@@ -1,0 +1,133 @@
+"""Figure 2b: training and test accuracy over epochs, with and without batch normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from rethinking import paper
+from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_curves
+from rethinking.analysis.statistics import mean_interval
+from rethinking.figures.style import (
+    PAPER_LINE,
+    PAPER_TITLE,
+    STYLE,
+    WIDTH,
+    add_note,
+    legend_above,
+    line_entries,
+    line_styles,
+    plot_runs,
+    runs_legend,
+    short_labels,
+)
+from rethinking.paper.titles import MODEL_TITLES
+
+FILE = "curve.csv"
+COLUMNS = {"epoch": "int64", "train_accuracy": "float64", "test_accuracy": "float64"}
+SPLITS = {"train": "training", "test": "test"}
+SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth": 0}
+
+
+def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
+    """The figure and its numbers; ``scale`` says which networks, data and seeds are ours."""
+    runs = {name: [with_best(run) for run in some] for name, some in runs.items()}
+    published = paper.curves("fig2b")
+    gains = [describe_gain(name, some, paper_curve(published, name, "test")) for name, some in runs.items()]
+    note = (
+        f"Ours: {scale}; training accuracy over the batches of an epoch.\n"
+        f"{PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure.\n"
+        "Early stopping could gain at most (best less final test accuracy, in percentage points): "
+        + "; ".join(gains)
+        + "."
+    )
+    table = mean_curves(runs, ["train_accuracy", "test_accuracy", "best_test_accuracy"])
+    return plot(runs, published, note), table
+
+
+def with_best(run: Run) -> Run:
+    """A run from its first epoch on, with ``best_test_accuracy``, the highest so far."""
+    curve = run.curve[run.curve.epoch > 0]
+    return replace(run, curve=curve.assign(best_test_accuracy=curve.test_accuracy.cummax()))
+
+
+def early_stopping_gain(runs: Sequence[Run]) -> tuple[float, float]:
+    """Mean and interval of best less final test accuracy over the seeds that did not diverge, percentage points."""
+    final = [run.curve.iloc[-1] for run in runs if not run.diverged]
+    return mean_interval([last.best_test_accuracy - last.test_accuracy for last in final])
+
+
+def describe_gain(name: str, runs: Sequence[Run], published: np.ndarray | None) -> str:
+    """What early stopping could gain, for example ``Inception 0.35 ± 0.10, paper 0.19``."""
+    mean, half_width = early_stopping_gain(runs)
+    title = MODEL_TITLES[cell_parts(name)["model"]]
+    ours = f"{mean:.2f}" + ("" if pd.isna(half_width) else f" ± {half_width:.2f}")
+    text = f"{title} {'not trained' if pd.isna(mean) else ours}"
+    return text if published is None else f"{text}, paper {published[:, 1].max() - published[-1, 1]:.2f}"
+
+
+def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> np.ndarray | None:
+    """The paper's curve of a cell, if it has that cell."""
+    parts = cell_parts(name)
+    same = (parts["corruption"], parts["regularisers"]) == ("true_labels", "none")
+    return published.get(f"{split}_{parts['model']}") if same else None
+
+
+@mpl.rc_context(STYLE)
+def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str) -> Figure:
+    """One panel per cell: accuracies over epochs, the paper's dashed beneath ours.
+
+    What lies between the test accuracy and the best so far is hatched: early stopping could gain no more.
+
+    Args:
+        runs: by cell, as :func:`with_best` has them; a cell may have no runs.
+        published: split and network -> (n, 2) epochs and accuracy in percent, at least one.
+        note: data, scale and seeds of our runs, printed under the axes.
+    """
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
+    curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
+    lowest = [curve[:, 1].min() for curve in published.values()]
+    lowest += [curve[["train_accuracy", "test_accuracy"]].min(axis=None) for curve in curves]
+    last_epoch = max((curve.epoch.max() for curve in curves), default=0)
+    last_epoch = last_epoch or max(curve[:, 0].max() for curve in published.values())
+    styles = line_styles(SPLITS)
+    titles = panel_titles(list(runs))
+    for axes, title, (name, some) in zip(panels, titles, runs.items(), strict=True):
+        axes.set_title(title, fontsize="medium")
+        axes.set(xlabel="epoch", xlim=(0, last_epoch), ylim=(max(0, min(lowest) - 5), 103))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
+        shade_gain(axes, some)
+        for split, (colour, marker) in styles.items():
+            theirs = paper_curve(published, name, split)
+            if theirs is not None:
+                axes.plot(*theirs.T, color=colour, marker=marker, **PAPER_LINE)
+            plot_runs(axes, some, f"{split}_accuracy", colour, marker)
+    panels[0].set_ylabel("accuracy (%)")
+    sns.despine(figure)
+    lines = [*line_entries(styles, SPLITS), Patch(**SHADE, label="up to the best test accuracy so far")]
+    legend_above(figure, lines, runs_legend(runs))
+    add_note(figure, note)
+    return figure
+
+
+def shade_gain(axes: Axes, runs: Sequence[Run]) -> None:
+    """Hatch from the mean test accuracy up to the mean best so far."""
+    test, best = mean_curve(runs, "test_accuracy"), mean_curve(runs, "best_test_accuracy")
+    if len(test):
+        axes.fill_between(test.epoch, test["mean"], best["mean"], **SHADE)
+
+
+def panel_titles(names: Sequence[str]) -> list[str]:
+    """Networks as titles where they differ and nothing else does, as in the paper; else what differs."""
+    models = [MODEL_TITLES[cell_parts(name)["model"]] for name in names]
+    return models if len(set(models)) == len(names) else short_labels(names)

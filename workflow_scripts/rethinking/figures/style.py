@@ -1,0 +1,194 @@
+"""What the figures share: one style, one way to draw means over seeds, one way to write files."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from rethinking.analysis.runs import Run, mean_curve
+from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
+from rethinking.run.files import UserError, atomic_path
+
+STYLE = {
+    **sns.axes_style("ticks"),
+    **sns.plotting_context("paper"),
+    # The font that matplotlib ships, so that figures are the same on every machine.
+    "font.family": "DejaVu Sans",
+    "legend.frameon": False,
+    "savefig.dpi": 200,
+    # TrueType in PDF and text as text in SVG: both can be searched and edited.
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    # Without it, identifiers in SVG are random.
+    "svg.hashsalt": "rethinking",
+}
+METADATA = {".svg": {"Date": None}, ".png": {}, ".pdf": {"CreationDate": None}}
+
+Colour = tuple[float, float, float]
+COLOURS: list[Colour] = sns.color_palette("colorblind")
+MARKERS = "osD^vP*X<>"  # tell lines apart where the print has no colour
+GREY = "0.35"
+# Markers are spaced along lines as drawn, so that steep parts have some too; the paper's lie between ours.
+OUR_LINE = {"markersize": 5, "markevery": (0.04, 0.12)}
+PAPER_LINE = {
+    "linestyle": (0, (4, 1.5)),
+    "linewidth": 0.9,
+    "markersize": 4.5,
+    "markevery": (0.1, 0.12),
+    "markerfacecolor": "white",
+    "markeredgewidth": 0.8,
+}
+BAND = {"alpha": 0.25, "linewidth": 0}
+DIVERGED = {"marker": "x", "linestyle": "", "markersize": 7, "markeredgewidth": 1.5}
+PAPER_TITLE = "Zhang et al. (2017)"
+WIDTH = 6.5  # inches: the text of a page
+NOTE_WIDTH = 128  # characters of a line under a figure
+
+
+def save(figure: Figure, paths: Iterable[str | Path]) -> None:
+    """Write a figure in the format of each path's ending; equal figures give equal bytes.
+
+    Raises:
+        UserError: an ending is not ``.svg``, ``.png`` or ``.pdf``; the message names the path.
+    """
+    for path in map(Path, paths):
+        if path.suffix not in METADATA:
+            raise UserError(f"{path}: a figure's name ends with {', '.join(METADATA)}, not '{path.suffix}'")
+        with atomic_path(path) as temporary, mpl.rc_context(STYLE):
+            figure.savefig(temporary, metadata=METADATA[path.suffix])
+
+
+# ---- lines
+
+
+def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, marker: str) -> None:
+    """Draw a column of the curves of one cell: mean and interval of the finished seeds, each diverged seed by itself."""
+    curve = mean_curve(runs, column)
+    if len(curve):
+        plot_mean(axes, curve.epoch, curve["mean"], curve.ci, color=colour, marker=marker, **OUR_LINE)
+    for run in runs:
+        if run.diverged:
+            left, (_, top) = axes.get_xlim()[0], axes.get_ylim()
+            # Values above the axes are drawn on their edge, where the last of them can be marked.
+            values = run.curve[column].clip(upper=top)
+            axes.plot(run.curve.epoch, values, color=colour)
+            end = (run.curve.epoch.iloc[-1], values.iloc[-1]) if len(values) else (left, top)
+            axes.plot(*end, color=colour, **DIVERGED, clip_on=False)
+
+
+def plot_mean(axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, **line: object) -> None:
+    """A line of means and, where there are half widths, the band of their intervals."""
+    axes.plot(x, mean, **line)
+    if half_width.notna().any():
+        axes.fill_between(x, mean - half_width, mean + half_width, color=line["color"], **BAND)
+
+
+def plot_over_p(axes: Axes, points: pd.DataFrame, column: str, colour: Colour, marker: str) -> None:
+    """A network's values over the label corruption p, the paper's dashed beneath.
+
+    Args:
+        axes: where to draw.
+        points: one row per ``p`` with ``column``, ``{column}_ci`` and ``paper_{column}``; a line
+            breaks where its value is missing.
+        column: what to draw.
+        colour: of the lines.
+        marker: of the lines.
+    """
+    published = points[points[f"paper_{column}"].notna()]
+    if len(published):
+        every_point = PAPER_LINE | {"markevery": None}
+        axes.plot(published.p, published[f"paper_{column}"], color=colour, marker=marker, **every_point)
+    mean, half_width = points[column], points[f"{column}_ci"]
+    plot_mean(axes, points.p, mean, half_width, color=colour, marker=marker, markersize=5)
+    # A band needs two neighbours; these are also seen at a point that has none.
+    axes.vlines(points.p, mean - half_width, mean + half_width, color=colour, linewidth=0.8)
+
+
+# ---- legends, labels and notes
+
+
+def style_legend(ours: bool, several: bool, diverged: bool, paper: bool = True) -> list[Artist]:
+    """What line styles mean, as far as they occur; ``several`` is whether means are over several seeds."""
+    entries: list[Artist] = []
+    if ours:
+        label = "ours, mean over seeds" if several else "ours"
+        entries.append(Line2D([], [], color=GREY, marker="o", **OUR_LINE, label=label))
+    if several:
+        entries.append(Patch(**BAND, color=GREY, label=f"ours, {CONFIDENCE:.0%} interval"))
+    if diverged:
+        entries.append(Line2D([], [], color=GREY, **DIVERGED, label="ours, diverged"))
+    if paper:
+        entries.append(Line2D([], [], color=GREY, marker="o", **PAPER_LINE, label=PAPER_TITLE))
+    return entries
+
+
+def runs_legend(runs: Mapping[str, Sequence[Run]], paper: bool = True) -> list[Artist]:
+    """:func:`style_legend` of figures drawn by :func:`plot_runs`."""
+    finished = [sum(not run.diverged for run in some) for some in runs.values()]
+    diverged = any(run.diverged for some in runs.values() for run in some)
+    return style_legend(any(finished), max(finished, default=0) > 1, diverged, paper)
+
+
+def legend_above(figure: Figure, lines: Sequence[Artist], styles: Sequence[Artist]) -> None:
+    """A legend above all panels: what lines are in its first column, what their styles mean in the others."""
+    height = max(2, len(lines))
+    columns = 1 + math.ceil(len(styles) / height)
+    blank = [Line2D([], [], linestyle="", label="")] * (columns * height)
+    handles = [*lines, *blank][:height] + [*styles, *blank][: height * (columns - 1)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+
+
+def line_styles(names: Iterable[Any]) -> dict[Any, tuple[Colour, str]]:
+    """Colour and marker of each name, in order."""
+    return dict(zip(names, zip(cycle(COLOURS), cycle(MARKERS), strict=False), strict=False))
+
+
+def line_entries(
+    styles: Mapping[Any, tuple[Colour, str]], titles: Mapping[Any, str], **line: object
+) -> list[Line2D]:
+    """Entries for a legend: each name of :func:`line_styles` by its title."""
+    return [
+        Line2D([], [], color=colour, marker=marker, label=titles[name], **line)
+        for name, (colour, marker) in styles.items()
+    ]
+
+
+def network_titles(networks: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
+    """What to call networks, (data set, model, regularisers) -> title; data sets are named where several occur."""
+    networks = list(dict.fromkeys(networks))
+    several = len({dataset for dataset, _, _ in networks}) > 1
+    titles = {}
+    for dataset, model, regularisers in networks:
+        parts = [MODEL_TITLES[model]]
+        parts += [regularisers] if regularisers != "none" else []
+        parts += [DATASET_TITLES[dataset]] if several else []
+        titles[dataset, model, regularisers] = ", ".join(parts)
+    return titles
+
+
+def short_labels(names: Sequence[str]) -> list[str]:
+    """The parts in which cell names differ, as text for a legend; the corruption if they differ in none."""
+    parts = [name.split("/") for name in names]
+    varying = [i for i, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1] or [1]
+    return [", ".join(part[i].replace("_", " ") for i in varying) for part in parts]
+
+
+def add_note(figure: Figure, note: str) -> None:
+    """Print data, scale and seeds under the axes, line by line."""
+    wrapped = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in note.splitlines())
+    # A label of the whole figure is something that the layout keeps room for.
+    figure.supxlabel(wrapped, x=0.01, ha="left", fontsize="x-small", color=GREY, parse_math=False)

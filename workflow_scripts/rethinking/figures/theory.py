@@ -1,0 +1,257 @@
+"""Figures of the paper's theory: precision over n, error over settings and random filters, and where SGD ends."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rethinking.analysis.aggregation import span
+from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.analysis.theory_results import describe, table3
+from rethinking.figures.style import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    PAPER_LINE,
+    PAPER_TITLE,
+    STYLE,
+    WIDTH,
+    add_note,
+    legend_above,
+    line_styles,
+    plot_mean,
+)
+from rethinking.paper.titles import DATASET_TITLES
+from rethinking.tables.theory import preprocessing_title
+
+DASHES = ["-", (0, (4, 1.5)), (0, (1, 1.5)), (0, (4, 1, 1, 1))]
+Record = dict[str, Any]
+
+
+@mpl.rc_context(STYLE)
+def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
+    """Largest error of theorem 1's network over n in several number formats, and the bits that are needed.
+
+    Args:
+        records: of ``fit_expressivity``, one per seed.
+    """
+    numbers = pd.DataFrame(
+        [{"seed": record["seed"], **row} for record in records for row in record["precision"]]
+    ).astype({"largest_error": "float64", "fitted": "float64"})
+    # The worst of the seeds; where one has no network, there is none.
+    table = (
+        numbers.groupby(["precision", "offset", "n"], sort=False)[["largest_error", "bits_needed"]]
+        .agg(lambda values: values.max(skipna=False))
+        .reset_index()
+    )
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    colours = line_styles(table.precision.unique())
+    dashes = dict(zip(table.offset.unique(), DASHES, strict=False))
+    for (precision, offset), rows in table.groupby(["precision", "offset"], sort=False):
+        colour, marker = colours[precision]
+        # Zero has no place on the axis.
+        left.plot(
+            rows.n,
+            rows.largest_error.clip(lower=1e-17),
+            color=colour,
+            marker=marker,
+            linestyle=dashes[offset],
+        )
+    left.axhline(0.5, color=GREY, linewidth=0.8)
+    left.set(xscale="log", yscale="log", xlabel="images n", ylabel="largest error")
+    for offset, rows in table.drop_duplicates(["offset", "n"]).groupby("offset", sort=False):
+        right.plot(rows.n, rows.bits_needed, color=GREY, marker="o", linestyle=dashes[offset])
+    for name, bits in (("float16", 11), ("float32", 24), ("float64", 53)):
+        if name in colours:
+            right.axhline(bits, color=colours[name][0], linewidth=0.8)
+            right.annotate(
+                name, (1, bits), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize="small"
+            )
+    right.set(xscale="log", xlabel="images n", ylabel="bits of precision needed", ylim=(0, None))
+    sns.despine(figure)
+    lines = [
+        Line2D([], [], color=colour, marker=marker, label=name) for name, (colour, marker) in colours.items()
+    ]
+    styles = [
+        Line2D([], [], color=GREY, linestyle=dash, label=f"thresholds at {offset:g}")
+        for offset, dash in dashes.items()
+    ]
+    legend_above(figure, lines, styles)
+    add_note(
+        figure,
+        f"Ours: {describe(records[0])}; random labels (numbers of classes); the worst of {span(pd.Series([len(records)]), 'seed')}. "
+        "Left: where a line ends, projections of different images are equal in this format and there is no network; above the "
+        "grey line labels are lost. Right: bits with which the amplified rounding error stays below 1/2; thresholds lie at this "
+        "share of the way between neighbouring projections.",
+    )
+    return figure, numbers
+
+
+@mpl.rc_context(STYLE)
+def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
+    """Error on the validation part over gamma or, with a linear kernel, over the penalty.
+
+    Args:
+        tables: of ``validate_linear_model``.
+        models: settings of all models, by ``name`` those of the tables among them.
+    """
+    columns = min(3, len(tables))
+    rows = -(-len(tables) // columns)
+    figure = Figure(figsize=(WIDTH, 0.8 + 2.3 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    penalties = line_styles(sorted({penalty for table in tables for penalty in table.penalty}))
+    settings = {model["name"]: model for model in models}
+    for axes, table in zip(panels, tables, strict=False):
+        model = settings[table.model.iloc[0]]
+        title = f"{DATASET_TITLES[model['dataset']]}, {preprocessing_title(pd.Series(model))}"
+        axes.set_title(
+            f"{textwrap.fill(title, 26, break_on_hyphens=False)}\n{model['kernel'].capitalize()} kernel",
+            fontsize="small",
+        )
+        if table.gamma.notna().any():
+            for penalty, some in table.groupby("penalty"):
+                colour, marker = penalties[penalty]
+                axes.plot(some.gamma, some.validation_error, color=colour, marker=marker)
+            axes.set(xscale="log", xlabel="gamma")
+            gammas = sorted(table.gamma.unique())
+            axes.set_xticks(gammas, [f"{gamma:g}" for gamma in gammas], minor=False)
+            axes.set_xticks([], minor=True)
+        else:
+            smallest = table.penalty[table.penalty > 0].min()
+            axes.plot(table.penalty, table.validation_error, color=GREY)
+            for row in table.itertuples():
+                colour, marker = penalties[row.penalty]
+                axes.plot(row.penalty, row.validation_error, color=colour, marker=marker)
+            axes.set_xscale("symlog", linthresh=smallest if smallest > 0 else 1e-3)
+            axes.set(xlabel="penalty")
+        axes.tick_params("x", labelsize="x-small")
+        axes.set_ylabel("validation error (%)")
+    for axes in panels[len(tables) :]:
+        axes.set_visible(False)
+    sns.despine(figure)
+    lines = [
+        Line2D(
+            [],
+            [],
+            color=colour,
+            marker=marker,
+            linestyle="",
+            label=f"penalty {penalty:g}" if penalty else "no penalty",
+        )
+        for penalty, (colour, marker) in penalties.items()
+    ]
+    legend_above(figure, lines[: -(-len(lines) // 2)], lines[-(-len(lines) // 2) :])
+    everything = pd.concat(tables)
+    add_note(
+        figure,
+        f"Ours: {' and '.join(everything.data.unique())}; of these {span(everything.images, 'training image')} fitted and "
+        f"{span(everything.validation_images, 'other')} to measure the error on, all of the training set. Penalties are in units of "
+        "the mean of the kernel's diagonal. A point is missing where the kernel matrix is singular.",
+    )
+    return figure, everything
+
+
+@mpl.rc_context(STYLE)
+def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
+    """Test and training error over the number of random filters, without and with a penalty, beside the paper's.
+
+    Args:
+        records: of ``fit_linear_model``, of random convolutional networks on one data set.
+    """
+    numbers = table3(records).sort_values("filters", ignore_index=True)
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True)
+    theirs = PAPER_LINE | {"linestyle": "", "markevery": None}
+    lines = []
+    for number, (penalised, rows) in enumerate(numbers.groupby(numbers.penalty > 0)):
+        line = {"color": COLOURS[number], "marker": MARKERS[number], "clip_on": False}
+        lines.append(Line2D([], [], **line, label="with an l2 penalty" if penalised else "no penalty"))
+        filters = rows.filters.astype(float)
+        for axes, key in ((left, "test_error"), (right, "train_error")):
+            plot_mean(axes, filters, rows[key], rows[f"{key}_ci"], **line)
+            axes.vlines(
+                filters, rows[key] - rows[f"{key}_ci"], rows[key] + rows[f"{key}_ci"], color=line["color"]
+            )
+        left.plot(rows.paper_filters.astype(float), rows.paper_test_error, **line | theirs)
+    enough = numbers.images.max() / (numbers.features / numbers.filters).mean()
+    ticks = sorted({*numbers.filters, *numbers.paper_filters.dropna()})
+    for axes in (left, right):
+        axes.axvline(enough, color=GREY, linewidth=0.8, linestyle=DASHES[2])
+        # Exact fits lie on the axis; where all are exact it has no height of its own.
+        axes.set(xscale="log", xlabel="random filters", ylim=(0, max(1, axes.get_ylim()[1])))
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize="x-small")
+        axes.set_xticks([], minor=True)
+    left.set_ylabel("test error (%)")
+    right.set_ylabel("training error (%)")
+    sns.despine(figure)
+    others = [Line2D([], [], color=GREY, linestyle=DASHES[2], label="as many features as images")]
+    if numbers.paper_test_error.notna().any():
+        others.append(Line2D([], [], color=GREY, marker="o", label=PAPER_TITLE, **theirs))
+    legend_above(figure, lines, others)
+    validated = " Penalties are chosen on a part of the training set." if numbers.chosen.notna().any() else ""
+    add_note(
+        figure,
+        f"Ours: {' and '.join(numbers.data.unique())}; {span(numbers.seeds, 'seed')}, with {CONFIDENCE:.0%} Student-t intervals where "
+        "there is more than one. Each filter gives eight features. From the dotted line on they are as many as the images or more, "
+        f"and without a penalty every label is fitted; before it the fit is that of least squares.{validated}",
+    )
+    return figure, numbers
+
+
+@mpl.rc_context(STYLE)
+def draw_descent(curves: Sequence[pd.DataFrame], records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
+    """Distance of SGD from the exact fit of minimum norm over steps, from zero and from a random start.
+
+    Args:
+        curves: of ``run_descent``, one per seed.
+        records: the facts of the same runs.
+    """
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True)
+    for number, start in enumerate(("zero", "random")):
+        for curve in curves:
+            some = curve[(curve.start == start) & (curve.step > 0)]
+            line = {"color": COLOURS[number], "marker": MARKERS[number], "markevery": 8, "markersize": 4}
+            left.plot(some.step, some.distance, **line)
+            right.plot(some.step, some.residual, **line)
+    for record in records:
+        left.axhline(record["random_outside"], color=GREY, linewidth=0.8, linestyle=DASHES[1])
+    left.set(ylabel="|w − w*| / |w*|")
+    right.set(ylabel="|Xw − Y| / |Y|")
+    for axes in (left, right):
+        axes.set(xscale="log", yscale="log", xlabel="steps")
+    sns.despine(figure)
+    lines = [
+        Line2D([], [], color=COLOURS[number], marker=MARKERS[number], label=f"SGD from {start}")
+        for number, start in enumerate(("zero", "a random start"))
+    ]
+    legend_above(
+        figure,
+        lines,
+        [Line2D([], [], color=GREY, linestyle=DASHES[1], label="start's part outside the images' span")],
+    )
+    first = records[0]
+    errors = [f"{record['minimum_norm_test_error']:.1f}" for record in records]
+    others = [f"{record['random_test_error']:.1f}" for record in records]
+    hessian = max(record["hessian_difference"] for record in records)
+    add_note(
+        figure,
+        f"Ours: {describe(first)}, of which {first['images']:,} are fitted, whitened image by image; "
+        f"{span(pd.Series([len(records)]), 'seed')}. w*: the exact fit of minimum norm, X'(XX')⁻¹Y. Test error of w*: "
+        f"{', '.join(errors)} %, from the random start: {', '.join(others)} %. The Hessian of the loss at different w is the same to "
+        f"{hessian:.0e} and has rank {first['hessian_rank']:,} in {first['dimension']:,} dimensions"
+        ": every exact fit has the same curvature, zero in all other directions.",
+    )
+    numbers = pd.concat(
+        [curve.assign(seed=record["seed"]) for curve, record in zip(curves, records, strict=True)]
+    )
+    return figure, numbers.replace({np.inf: np.nan})

@@ -1,0 +1,124 @@
+"""Norms of a network's weights that bounds on the generalisation error are made of, in float64.
+
+Products over layers are returned as decimal logarithms. As usual for these measures (Jiang et al. 2020)
+a product is over all layers with weights, whether they lie behind or beside each other; pooling and
+local response normalisation have no weights. Biases count in the path norm alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rethinking.measures.folding import Layer
+from rethinking.models.alexnet import LocalResponseNorm
+
+ITERATIONS = 500
+TOLERANCE = 1e-6  # relative change of the operator norm at which its iteration ends
+
+
+def distance_from_initialisation(model: nn.Module, initial: nn.Module) -> float:
+    """Frobenius distance of all convolution and linear weights from their initial values."""
+    square = sum(
+        float((weight.double() - other.double()).square().sum())
+        for weight, other in zip(weights(model), weights(initial), strict=True)
+    )
+    return math.sqrt(square)
+
+
+def weights(model: nn.Module) -> list[Tensor]:
+    """The weights of the convolutions and linear layers, without biases."""
+    return [module.weight.detach() for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+
+
+def frobenius_norm(layer: Layer) -> float:
+    """Frobenius norm of a layer's weights; of a convolution, those of its kernel."""
+    return float(torch.linalg.vector_norm(layer.module.weight.detach().double()))
+
+
+def kernel_norm(layer: Layer) -> float:
+    """Spectral norm of the weights as a matrix; a convolution's kernel is reshaped to (out, in x height x width)."""
+    return float(torch.linalg.matrix_norm(layer.module.weight.detach().double().flatten(1), 2))
+
+
+def operator_norm(layer: Layer) -> float:
+    """Largest factor by which a layer lengthens an input: its largest singular value as a linear map.
+
+    That of a convolution is found by power iteration on the map itself, at its size of image, with its
+    padding and stride; that of the reshaped kernel (:func:`kernel_norm`) is another number.
+    """
+    if isinstance(layer.module, nn.Linear):
+        return kernel_norm(layer)
+    module = copy.deepcopy(layer.module).double().requires_grad_(False)
+    module.bias.zero_()
+    # Any start will do that is not orthogonal to the singular vector; a fixed one gives the same digits each time.
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, *layer.input_shape, generator=generator, dtype=torch.float64)
+    x = x.to(module.weight.device)
+    norm = 0.0
+    for _ in range(ITERATIONS):
+        x = (x / torch.linalg.vector_norm(x)).requires_grad_()
+        with torch.enable_grad():
+            square = module(x).square().sum()
+            (x,) = torch.autograd.grad(square, x)  # twice the transposed map of the map
+        if square == 0:
+            return 0.0
+        before, norm = norm, math.sqrt(square.item())
+        if abs(norm - before) <= TOLERANCE * norm:
+            break
+    return norm
+
+
+def log_product(values: Sequence[float]) -> float:
+    """Decimal logarithm of a product; minus infinity if a factor is 0."""
+    return sum(math.log10(value) if value > 0 else -math.inf for value in values)
+
+
+def path_norm(model: nn.Module, image: Tensor) -> float:
+    """Decimal logarithm of the l2 path norm (Neyshabur, Salakhutdinov and Srebro 2015).
+
+    The root of the sum over all paths from an input to a logit of the squared product of the weights
+    along it; a bias is an edge from a unit that is 1. Computed as a forward pass of ones through the network
+    with squared weights, with pooling as it is and without local response normalisation.
+
+    Args:
+        model: a network without batch normalisation, in evaluation mode.
+        image: (1, channels, height, width) of any values.
+    """
+    squared = copy.deepcopy(model).double()
+    for block in squared.modules():
+        for name, child in block.named_children():
+            if isinstance(child, LocalResponseNorm):
+                setattr(block, name, nn.Identity())
+    with torch.no_grad():
+        for parameter in squared.parameters():
+            parameter.square_()
+        total = float(squared(torch.ones_like(image, dtype=torch.float64)).sum())
+    return 0.5 * math.log10(total) if total > 0 else -math.inf
+
+
+def spectral_complexity(
+    layers: Sequence[Layer], reference: Sequence[Tensor], norms: Sequence[float]
+) -> float:
+    """Decimal logarithm of R_A in equation 1.2 of Bartlett, Foster and Telgarsky (2017).
+
+    R_A = prod_i s_i x (sum_i (b_i / s_i)^(2/3))^(3/2), with s_i the operator norm of layer i and b_i the sum over
+    its output units of the l2 norms of their incoming weights minus the reference's. A convolution is the
+    matrix that it stands for; its rows are counted as if none were cut off at the border.
+
+    Args:
+        layers: those of a network without batch normalisation.
+        reference: weights that do not depend on the data, one for each layer and of its shape.
+        norms: the operator norm of each layer.
+    """
+    if min(norms) == 0:
+        return -math.inf
+    total = 0.0
+    for layer, other, norm in zip(layers, reference, norms, strict=True):
+        rows = (layer.module.weight.detach() - other).double().flatten(1)
+        total += (layer.places * float(torch.linalg.vector_norm(rows, dim=1).sum()) / norm) ** (2 / 3)
+    return log_product(norms) + (1.5 * math.log10(total) if total > 0 else -math.inf)

@@ -1,0 +1,111 @@
+"""Empirical Rademacher complexity (section 2.2) by training on random signs, beside what the number of weights bounds.
+
+The complexity of a class of functions with values -1 and +1 on n points is the mean over random signs s of the largest
+mean of s_i h(x_i). Training finds some h, so what is measured is a lower bound; 1 is the largest value there is. It bounds
+the generalisation gap of the fraction of errors, up to a term in 1 / root n, and at 1 bounds nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from rethinking.analysis.aggregation import describe_data, shared
+from rethinking.analysis.statistics import mean_interval
+from rethinking.cells import Cell, sample_size
+
+COLUMNS = {
+    "dataset": "str",
+    "model": "str",
+    "regularisers": "str",
+    "n": "Int64",
+    "rademacher": "float64",
+    "rademacher_ci": "float64",
+    "seeds": "Int64",
+    "diverged": "Int64",
+    "gap": "float64",
+    "gap_ci": "float64",
+    "parameters": "Int64",
+    "depth": "Int64",
+    "vc_order": "float64",
+    "vc_bound": "float64",
+    "epochs": "Int64",
+    "data": "str",
+}
+
+
+def rademacher_table(
+    cells: Sequence[str], summaries: Sequence[Mapping[str, Any]], depths: Mapping[str, int]
+) -> pd.DataFrame:
+    """Rademacher complexity and generalisation gap of each network and number n of images.
+
+    Args:
+        cells: names without seeds; those with signs as labels are taken.
+        summaries: contents of ``summary.json`` of any of their seeds.
+        depths: layers with weights on the longest way through each network, by model.
+
+    Returns:
+        :data:`COLUMNS`. ``rademacher``: mean over the draws of the signs, one per seed, and half width of its interval;
+        ``gap``: test minus training error, as a fraction, on the true signs of the same images; ``vc_order``:
+        W L log2 W; ``vc_bound``: what it leaves of the complexity (:func:`massart_bound`).
+    """
+    found = defaultdict(list)
+    for summary in summaries:
+        found[Cell.parse(summary["cell"]).name].append(summary)
+    rows = {}
+    for name in cells:
+        cell = Cell.from_name(name, seed=0)
+        n = sample_size(cell.corruption)
+        if n is None:
+            continue
+        signs = {kind: name.replace(cell.corruption, f"{kind}_signs_n{n}") for kind in ("random", "true")}
+        drawn = [each for each in found[signs["random"]] if each["status"] == "finished"]
+        true = [each for each in found[signs["true"]] if each["status"] == "finished"]
+        some = found[signs["random"]] or found[signs["true"]]
+        parameters = shared(name, "parameters", [each["parameters"] for each in some])
+        depth = depths.get(cell.model)
+        order = vc_order(parameters, depth) if parameters and depth else None
+        rademacher, rademacher_ci = mean_interval([2 * each["train_accuracy"] / 100 - 1 for each in drawn])
+        gap, gap_ci = mean_interval([(each["train_accuracy"] - each["test_accuracy"]) / 100 for each in true])
+        rows[signs["random"]] = {
+            "dataset": cell.dataset,
+            "model": cell.model,
+            "regularisers": "+".join(cell.regularisers) or "none",
+            "n": n,
+            "rademacher": rademacher,
+            "rademacher_ci": rademacher_ci,
+            "seeds": len(drawn),
+            "diverged": len(found[signs["random"]]) - len(drawn),
+            "gap": gap,
+            "gap_ci": gap_ci,
+            "parameters": parameters,
+            "depth": depth,
+            "vc_order": order,
+            "vc_bound": massart_bound(order, n) if order else None,
+            "epochs": shared(name, "epochs", [each["provenance"]["settings"]["epochs"] for each in some]),
+            "data": shared(name, "data", [describe_data(each) for each in some]),
+        }
+    return pd.DataFrame(list(rows.values()), columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def vc_order(parameters: int, depth: int) -> float:
+    """W L log2 W, the order of the VC dimension of a network of rectified linear units.
+
+    Bartlett, Harvey, Liaw and Mehrabian (2019): with W weights in L layers it is at most a constant times W L log W, and there are
+    networks with a constant times W L log(W / L).
+    """
+    return parameters * depth * math.log2(parameters)
+
+
+def massart_bound(dimension: float, n: int) -> float:
+    """Bound on the Rademacher complexity on n points by the VC dimension d: root of 2 d log(e n / d) / n, at most 1.
+
+    From Massart's finite class lemma and Sauer's lemma; for n <= d, where d points may be labelled at will, it is 1.
+    """
+    if n <= dimension:
+        return 1.0
+    return min(1.0, math.sqrt(2 * dimension * math.log(math.e * n / dimension) / n))

@@ -1,0 +1,122 @@
+"""Uniform stability (section 2.2): how far the replacement of one training example moves the loss of any point.
+
+Bousquet and Elisseeff (2002) call an algorithm uniformly stable with b if the loss at every point changes by at most b
+whatever example is replaced; their bounds on the generalisation gap say something for b well below 1 / root n. What is
+measured with some replacements is a lower bound on b. The loss lies between 0 and 1: one minus the probability that the network gives
+to the label.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rethinking.analysis.aggregation import describe_data, shared
+from rethinking.analysis.statistics import mean_interval
+from rethinking.cells import Cell
+
+MEASURED = ("test_change", "all_change", "mean_change", "changed_predictions")
+COLUMNS = {
+    "dataset": "str",
+    "model": "str",
+    "corruption": "str",
+    "regularisers": "str",
+    "seeds": "Int64",
+    "pairs": "Int64",
+    **{f"{name}{end}": "float64" for name in (*MEASURED, "gap") for end in ("", "_ci")},
+    "needed": "float64",
+    "epochs": "Int64",
+    "diverged": "Int64",
+    "data": "str",
+}
+Predictions = Mapping[str, np.ndarray]
+
+
+def loss_changes(
+    before: Predictions, after: Predictions, places: tuple[int, int], exchanged: Sequence[float]
+) -> dict[str, float]:
+    """How far the losses of a network moved when one of its training examples was replaced.
+
+    Args:
+        before: ``predictions.npz`` of the network without the replacement.
+        after: that of the network with it.
+        places: of the replaced training example and of the test example that replaced it.
+        exchanged: change of the loss at these two.
+
+    Returns:
+        ``test_change``: largest change over the other test points; ``all_change``: over these, the training points
+        that both saw, and the two exchanged; ``mean_change``: mean over the test points;
+        ``changed_predictions``: percentage of them that are given another class.
+    """
+    test, train = (
+        np.ones(len(before["test_confidence"]), bool),
+        np.ones(len(before["train_confidence"]), bool),
+    )
+    train[places[0]], test[places[1]] = False, False
+
+    def change(split: str, part: np.ndarray) -> np.ndarray:
+        key = f"{split}_confidence"
+        return np.abs(after[key][part].astype(float) - before[key][part].astype(float))
+
+    on_test = change("test", test)
+    others = [on_test.max(), change("train", train).max(), *map(abs, exchanged)]
+    differ = before["test_prediction"][test] != after["test_prediction"][test]
+    return {
+        "test_change": float(on_test.max()),
+        "all_change": float(max(others)),
+        "mean_change": float(on_test.mean()),
+        "changed_predictions": 100 * float(differ.mean()),
+    }
+
+
+def stability_table(
+    cells: Sequence[str], summaries: Sequence[Mapping[str, Any]], changes: Mapping[Cell, Mapping[str, float]]
+) -> pd.DataFrame:
+    """Stability and generalisation gap of each cell of which examples were replaced.
+
+    Args:
+        cells: names without seeds; those in which an example is replaced are taken.
+        summaries: contents of ``summary.json`` of any of their seeds and of those without a replacement.
+        changes: by cell with a replacement, as :func:`loss_changes` has them.
+
+    Returns:
+        :data:`COLUMNS`, one row per cell without a replacement: of each measure the largest over the replacements of a seed,
+        averaged over seeds, and half width of its interval; ``gap``: test minus training error, as a fraction, on test labels
+        corrupted like the training labels; ``needed``: 1 / root n.
+    """
+    by_cell = {Cell.parse(summary["cell"]): summary for summary in summaries}
+    pairs: dict[str, dict[int, list[Mapping[str, float]]]] = defaultdict(lambda: defaultdict(list))
+    for cell, change in changes.items():
+        pairs[cell.base.name][cell.seed].append(change)
+    replaced = [Cell.from_name(name, seed=0) for name in cells]
+    rows = []
+    for base in dict.fromkeys(cell.base for cell in replaced if cell.base != cell):
+        seeds = pairs[base.name]
+        some = [summary for cell, summary in by_cell.items() if cell.name == base.name]
+        finished = [summary for summary in some if summary["status"] == "finished"]
+        row: dict[str, Any] = {
+            "dataset": base.dataset,
+            "model": base.model,
+            "corruption": base.corruption,
+            "regularisers": "+".join(base.regularisers) or "none",
+            "seeds": len(seeds),
+            "pairs": sum(map(len, seeds.values())),
+            "diverged": len(some) - len(finished),
+            "epochs": shared(
+                base.name, "epochs", [each["provenance"]["settings"]["epochs"] for each in some]
+            ),
+            "data": shared(base.name, "data", [describe_data(each) for each in some]),
+        }
+        for name in MEASURED:
+            values = [max(change[name] for change in found) for found in seeds.values()]
+            row[name], row[f"{name}_ci"] = mean_interval(values)
+        gaps = [(each["train_accuracy"] - each["test_accuracy_corrupted"]) / 100 for each in finished]
+        row["gap"], row["gap_ci"] = mean_interval(gaps)
+        if some:
+            row["needed"] = some[0]["data"]["train"]["count"] ** -0.5
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)

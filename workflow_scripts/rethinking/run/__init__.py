@@ -1,0 +1,1 @@
+"""What decides no number: files, checkpoints, locks, signals, GPU slots, logs, progress, status."""

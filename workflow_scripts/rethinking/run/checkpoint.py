@@ -1,0 +1,154 @@
+"""Checkpoints: a cell that is killed goes on where it stood and ends with the same numbers.
+
+A checkpoint holds weights and momentum as tensors and the rest of the state as JSON in one
+safetensors file, so reading it runs no code. It is written on a timer, whole or not at all,
+and says which cell, settings, data and code it belongs to; another's is never used.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from rethinking.run.files import atomic_path, remove_parts
+from rethinking.run.stop_signals import SIGNALS
+from rethinking.training.optimisers import SGD
+
+
+class Interrupted(Exception):
+    """A signal asked the cell to stop; its state is in the checkpoint."""
+
+
+@dataclass
+class Progress:
+    """Where a cell stands, besides its tensors."""
+
+    epoch: int = 1  # the epoch under way, counted from 1
+    step: int = 0  # steps of it that are done
+    curve: list[dict[str, float]] = field(default_factory=list)
+    memorisation: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0  # spent in total, by all processes that worked on the cell
+    device_seconds: float = 0.0  # of these, in training steps
+    images_seen: int = 0
+
+
+class Checkpoint:
+    """The checkpoint of one cell.
+
+    Args:
+        path: the file; its folder is made.
+        identity: what the numbers depend on (cell, settings, data, code), JSON values.
+        every_seconds: time between two checkpoints.
+        log: takes one line per event.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        identity: dict[str, Any],
+        every_seconds: float = 60.0,
+        log: Callable[[str], None] = print,
+    ) -> None:
+        self.path, self.identity, self.every_seconds, self.log = path, identity, every_seconds, log
+        self.last = time.monotonic()
+        self.signal: int | None = None
+
+    def load(self) -> tuple[Progress, dict[str, Tensor]] | None:
+        """The last state, or None where there is none that fits; the log says why."""
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                found = json.loads(metadata.get("identity", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+                progress = Progress(**json.loads(metadata.get("progress", "{}")))
+        except (SafetensorError, OSError, ValueError, TypeError) as error:
+            self.log(f"checkpoint {self.path} cannot be read ({error}); training starts over")
+            return None
+        changed = [key for key in self.identity if found.get(key) != self.identity[key]]
+        if changed:
+            self.log(f"checkpoint {self.path} is of another {' and '.join(changed)}; training starts over")
+            return None
+        self.log(f"resumed from {self.path}: epoch {progress.epoch}, {progress.step} steps of it done")
+        return progress, tensors
+
+    def due(self) -> bool:
+        """Whether a checkpoint is to be written after the step that has just ended."""
+        return self.signal is not None or time.monotonic() - self.last >= self.every_seconds
+
+    def save(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
+        """Write the state; a full disk leaves the last checkpoint as it is and the training going on.
+
+        Raises:
+            Interrupted: a signal had asked for it.
+        """
+        metadata = {"identity": json.dumps(self.identity), "progress": json.dumps(asdict(progress))}
+        try:
+            with atomic_path(self.path) as path:
+                save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, path, metadata)
+        except (OSError, SafetensorError) as error:
+            self.log(f"checkpoint {self.path} not written ({error}); the last one stays")
+        self.last = time.monotonic()
+        if self.signal is not None:
+            raise Interrupted(signal.Signals(self.signal).name)
+
+    def delete(self) -> None:
+        """Remove the checkpoint of a cell that is done."""
+        self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Hold the cell's lock and heed signals; the value is whether another process held it before."""
+        with self.lock() as waited:
+            before = {number: signal.signal(number, self.note_signal) for number in SIGNALS}
+            try:
+                yield waited
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    @contextmanager
+    def lock(self) -> Iterator[bool]:
+        """Wait until no other process works on the cell; the kernel releases the lock of one that dies."""
+        waited = False
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path.with_suffix(".lock"), "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.log("another process is at work on this cell; waiting for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                waited = True
+            # A process that was killed while it wrote a checkpoint has left a part of it.
+            remove_parts(self.path.parent, self.path.name)
+            yield waited
+
+    def note_signal(self, number: int, _frame: Any) -> None:
+        """Remember that the cell was asked to stop; the step under way is finished first."""
+        self.signal = number
+
+
+def state_tensors(model: nn.Module, optimiser: SGD) -> dict[str, Tensor]:
+    """Weights, buffers and momentum by name."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    return tensors | {f"momentum.{name}": optimiser.velocity[p] for name, p in model.named_parameters()}
+
+
+def restore(model: nn.Module, optimiser: SGD, tensors: dict[str, Tensor]) -> None:
+    """Put the tensors of :func:`state_tensors` back, in the memory layout of the model's own."""
+    prefix = "model."
+    model.load_state_dict({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
+    for name, parameter in model.named_parameters():
+        optimiser.velocity[parameter].copy_(tensors[f"momentum.{name}"])

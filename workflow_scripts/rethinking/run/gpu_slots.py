@@ -1,0 +1,90 @@
+"""GPU slots: no more than k cells train on one GPU, whichever and however many Snakemakes start them.
+
+A slot is a GPU and a number below k, and is held by a lock on a file. The kernel releases the lock
+when the process that has it dies, in whatever way, so that no slot is ever lost.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from rethinking.run.files import UserError
+from rethinking.run.hardware import visible_gpus
+
+POLL_SECONDS = 1.0
+
+
+@contextmanager
+def gpu_slot(
+    cells_per_gpu: int,
+    between: Callable[[], None] = lambda: None,
+    log: Callable[[str], None] = print,
+) -> Iterator[str | None]:
+    """Hold a slot and see its GPU alone; the value is that GPU, None where there is none to share.
+
+    To be entered before anything initialises CUDA, which reads ``CUDA_VISIBLE_DEVICES`` once; the variable
+    stays set. Slot 0 of every GPU is taken before slot 1 of any.
+
+    Args:
+        cells_per_gpu: k, how many processes may hold a slot of one GPU.
+        between: called before each look at the slots; what it raises ends the waiting.
+        log: takes one line if all slots are taken.
+
+    Raises:
+        UserError: the folder of the locks is another user's.
+    """
+    gpus = visible_gpus()
+    if not gpus:
+        yield None
+        return
+    folder = lock_folder()
+    # SLURM numbers the GPUs of each job from 0, and no other job has them.
+    job = os.environ.get("SLURM_JOB_ID") or "local"
+    slots = [
+        (gpu, folder / f"{job}-{gpu.replace('/', '_')}-{number}.lock")
+        for number in range(cells_per_gpu)
+        for gpu in gpus
+    ]
+    between()
+    waiting = False
+    while (held := take_one(slots)) is None:
+        if not waiting:
+            log("waiting for a GPU slot")
+            waiting = True
+        time.sleep(POLL_SECONDS)
+        between()
+    gpu, lock = held
+    with lock:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        yield gpu
+
+
+def take_one(slots: list[tuple[str, Path]]) -> tuple[str, IO[str]] | None:
+    """The GPU and the locked file of the first free slot, or None."""
+    for gpu, path in slots:
+        lock = open(path, "a")  # noqa: SIM115 (closed by whoever gets it)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            return gpu, lock
+    return None
+
+
+def lock_folder() -> Path:
+    """The user's folder of locks on this machine; it must not be one that somebody else put there."""
+    folder = Path(tempfile.gettempdir()) / f"rethinking-gpu-slots-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.lstat().st_uid != os.getuid():
+        raise UserError(
+            f"{folder} belongs to another user; have it removed, or set TMPDIR to a folder of yours"
+        )
+    return folder

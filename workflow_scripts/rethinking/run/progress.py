@@ -1,0 +1,236 @@
+"""A status line on the terminal while cells are trained: what is done, what runs and how long the rest takes.
+
+All of it is read from the cells' logs and summaries, so it is the same for cells that run on other machines.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import TextIO
+
+from rethinking.run.files import UserError, read_json
+from rethinking.run.status_report import duration
+
+UPDATE_SECONDS = 2.0
+# A cell writes a line every minute. One that has been silent for so long waits for something or was killed.
+SILENT_SECONDS = 300
+TAIL_BYTES = 4096
+CLEAR = "\r\x1b[K"
+EPOCH = re.compile(
+    r"^epoch (\d+)/(\d+) (?:step (\d+)/(\d+) )?loss .* (\d+) images/s left (\d+) s$", re.MULTILINE
+)
+ENDED_BADLY = re.compile(r"^(Traceback |error: |stopped by )", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A cell that is being trained."""
+
+    cell: str
+    epoch: int = 0  # 0: no line about an epoch yet
+    epochs: int = 0
+    done: float = 0.0  # share of its training
+    images_per_second: int = 0
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the cells of a run stand; each is in one of the four."""
+
+    finished: Mapping[str, float]  # seconds that the cell took
+    running: Sequence[Running]
+    failed: Sequence[str]
+    waiting: Sequence[str]
+
+
+class Run:
+    """The cells that a run is to train, and what lay there before it began.
+
+    Args:
+        results: the folder of all results.
+        cells: their folders in it, ``cells/...`` or ``ablations/<name>/cells/...``; their logs are in
+            ``logs/``. A cell counts as finished when its summary is new, so that one that is trained once
+            more is not taken for done.
+    """
+
+    def __init__(self, results: str | Path, cells: Sequence[str]) -> None:
+        self.summaries = {cell: Path(results, cell, "summary.json") for cell in cells}
+        self.logs = {cell: Path(results, "logs", f"{cell}.log") for cell in cells}
+        self.before = {path: modified(path) for path in (*self.summaries.values(), *self.logs.values())}
+        self.finished: dict[str, float] = {}
+
+    def state(self) -> State:
+        """Where the cells stand now."""
+        running, failed, waiting = [], [], []
+        for cell in self.summaries.keys() - self.finished.keys():
+            summary, log = self.summaries[cell], self.logs[cell]
+            if self.is_new(summary):
+                try:
+                    self.finished[cell] = read_json(summary)["wall_seconds"]
+                except UserError:  # Snakemake has just removed it
+                    waiting.append(cell)
+            elif not self.is_new(log):
+                waiting.append(cell)
+            elif ENDED_BADLY.search(text := tail(log)):
+                failed.append(cell)
+            elif time.time() - (modified(log) or 0) / 1e9 > SILENT_SECONDS:
+                waiting.append(cell)
+            else:
+                running.append(read_position(cell, text))
+        return State(dict(self.finished), sorted(running, key=lambda one: one.cell), failed, waiting)
+
+    def is_new(self, path: Path) -> bool:
+        """Whether a file was written since the run began, by its file system's own clock."""
+        return modified(path) not in (None, self.before[path])
+
+
+def modified(path: Path) -> int | None:
+    """Time of the last change in nanoseconds, None where there is no file."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def tail(path: Path) -> str:
+    """The end of a file; empty where it is gone."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def read_position(cell: str, log: str) -> Running:
+    """How far a cell is, from the last line of its log that says it."""
+    lines = EPOCH.findall(log)
+    if not lines:
+        return Running(cell)
+    epoch, epochs, step, steps, images_per_second, left = (int(part or 0) for part in lines[-1])
+    done = (epoch - 1 + step / steps if steps else epoch) / epochs
+    return Running(cell, epoch, epochs, done, images_per_second, left)
+
+
+def seconds_left(state: State) -> float | None:
+    """Estimated time until all cells are trained, as many at a time as run now; None where nothing tells it.
+
+    A cell takes as long as those of its data set and model, if one of them has got anywhere, else as long as
+    the others.
+    """
+    measured = [
+        *((kind(cell), seconds) for cell, seconds in state.finished.items()),
+        *((kind(one.cell), one.seconds_left / (1 - one.done)) for one in state.running if 0 < one.done < 1),
+    ]
+    if not measured:
+        return None
+
+    def expected(cell: str) -> float:
+        alike = [seconds for other, seconds in measured if other == kind(cell)]
+        return mean(alike or [seconds for _, seconds in measured])
+
+    running = [expected(one.cell) if one.seconds_left is None else one.seconds_left for one in state.running]
+    in_total = sum(running) + sum(map(expected, state.waiting))
+    return max([in_total / max(1, len(running)), *running])
+
+
+def kind(cell: str) -> tuple[str, str]:
+    """Data set and model, which decide most of what a cell takes."""
+    dataset, _corruption, model = cell.split("/")[-5:-2]
+    return dataset, model
+
+
+def status_line(state: State, width: int) -> str:
+    """The state in words, the most important first, cut to ``width`` characters.
+
+    A data set that all cells share is left out of their names.
+    """
+    cells = [*state.finished, *(one.cell for one in state.running), *state.failed, *state.waiting]
+    datasets = {kind(cell)[0] for cell in cells}
+    shared = f"cells/{datasets.pop()}/" if len(datasets) == 1 else "cells/"
+    parts = [f"{len(state.finished)} of {len(cells)} cells done"]
+    if state.failed:
+        parts.append(f"{len(state.failed)} failed")
+    if (state.running or state.waiting) and (left := seconds_left(state)) is not None:
+        parts.append(f"about {duration(left)} left")
+    if speed := sum(one.images_per_second for one in state.running):
+        parts.append(f"{speed} images/s")
+    for one in state.running:
+        name = one.cell.replace(shared, "", 1)
+        if one.seconds_left is None:
+            parts.append(f"starting: {name}")
+        else:
+            parts.append(f"epoch {one.epoch}/{one.epochs}, {duration(one.seconds_left)}: {name}")
+    line = " | ".join(parts)
+    return line if len(line) <= width else line[: max(0, width - 1)] + "…"
+
+
+class StatusLine(threading.Thread):
+    """Rewrites the status line in place, and clears it whenever somebody else writes to the stream."""
+
+    def __init__(self, run: Run, stream: TextIO) -> None:
+        super().__init__(daemon=True)
+        self.training, self.stream, self.write = run, stream, stream.write
+        self.lock = threading.RLock()
+        self.shown = False
+        self.at_line_start = True
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        """Show the line until :meth:`stop`."""
+        self.stream.write = self.write_beside
+        while not self.stopped.wait(UPDATE_SECONDS):
+            self.draw()
+
+    def draw(self) -> None:
+        """Show the line as it is now, unless somebody is in the middle of another."""
+        width = os.get_terminal_size(self.stream.fileno()).columns or 80
+        line = status_line(self.training.state(), width - 1)
+        with self.lock:
+            if self.at_line_start and not self.stopped.is_set():
+                self.write(CLEAR + line)
+                self.stream.flush()
+                self.shown = True
+
+    def write_beside(self, text: str) -> int:
+        """Write somebody's text where the status line was."""
+        with self.lock:
+            self.clear()
+            self.at_line_start = text.endswith("\n")
+            return self.write(text)
+
+    def clear(self) -> None:
+        """Take the line off the terminal."""
+        if self.shown:
+            self.write(CLEAR)
+            self.shown = False
+
+    def stop(self) -> None:
+        """Leave the terminal to others."""
+        self.stopped.set()
+        with self.lock:
+            self.clear()
+            self.stream.flush()
+            self.stream.write = self.write
+
+
+def show_progress(results: str | Path, cells: Sequence[str], stream: TextIO | None = None) -> None:
+    """Show a status line about cells on ``stream`` (standard error) until this process ends.
+
+    Does nothing where no cell is to be trained or the stream is no terminal that can rewrite a line.
+    """
+    stream = stream or sys.stderr
+    if cells and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        line = StatusLine(Run(results, cells), stream)
+        atexit.register(line.stop)
+        line.start()

@@ -1,0 +1,113 @@
+"""The status of a configuration's cells in words: hundreds of cells on one screen."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from rethinking.run.status import CellStatus, Estimate
+
+STATES = ("done", "part-trained", "stale", "to run")
+LONGEST_LIST = 30  # lines
+
+
+def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
+    """The counts, a list for each kind of cell that is not simply done, and the time left."""
+    by_state = {state: [s for s in statuses if s.state == state] for state in STATES}
+    counts = ", ".join(f"{len(found)} {state}" for state, found in by_state.items())
+    blocks = [f"{plural(len(statuses), 'cell')}: {counts}"]
+
+    running = defaultdict(list)
+    for status in by_state["part-trained"]:
+        epoch = min(int(status.epochs_done) + 1, status.epochs)
+        running[name(status)].append(f"seed {status.cell.seed} in epoch {epoch} of {status.epochs}")
+    blocks.append(section("part-trained", [f"{cell}  {', '.join(seeds)}" for cell, seeds in running.items()]))
+
+    for state, lead in (
+        ("stale", "because of"),
+        ("to run", "from the start, because its checkpoint is of no use:"),
+    ):
+        lines = []
+        groups = defaultdict(list)
+        for status in by_state[state]:
+            groups[status.reasons].append(status)
+        for reasons, cells in sorted(groups.items()):
+            if reasons:
+                lines.append(f"{lead} {', '.join(reasons)}")
+            lines += [f"{'  ' if reasons else ''}{line}" for line in condense(cells)]
+        blocks.append(section(state, lines))
+
+    diverged = [s for s in by_state["done"] if s.diverged]
+    places = [f"{name(s)}/seed{s.cell.seed}  epoch {s.diverged[0]}, step {s.diverged[1]}" for s in diverged]
+    blocks.append(section("done, but diverged", places))
+
+    lines = []
+    if left.cells:
+        lines.append(
+            f"About {duration(left.seconds)} of training, one cell at a time; divide by the number run side by side."
+        )
+    if left.unknown:
+        models = ", ".join(f"{model} ({plural(count, 'cell')})" for model, count in left.unknown.items())
+        lines.append(f"No estimate for {models}: nothing like it has been trained yet.")
+    blocks.append("\n".join(lines))
+    return "\n\n".join(block for block in blocks if block)
+
+
+def name(status: CellStatus) -> str:
+    """A cell without its seed, or a variant of it as ``ablations/<its name>/<cell>``."""
+    return f"ablations/{status.variant}/{status.cell.name}" if status.variant else status.cell.name
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def section(title: str, lines: Sequence[str]) -> str:
+    """A titled list, cut where it gets too long for a screen; empty if it has no lines."""
+    if len(lines) > LONGEST_LIST:
+        lines = [*lines[: LONGEST_LIST - 1], f"... and {plural(len(lines) - LONGEST_LIST + 1, 'more line')}"]
+    return "\n  ".join([title, *lines]) if lines else ""
+
+
+def condense(cells: Iterable[CellStatus]) -> list[str]:
+    """Cells in few lines, written as a shell would expand them: ``cifar10/true_labels/mlp_1x512/{wd,none}  seeds 0-2``."""
+    groups = []
+    for status in cells:
+        *variant, dataset, corruption, model, regularisers = name(status).rsplit("/", 4)
+        parts = ("".join(variant), dataset, corruption, model, regularisers, status.cell.seed)
+        groups.append(tuple((part,) for part in parts))
+    for axis in (5, 4, 2, 3):  # seeds, regularisers, corruptions, models
+        merged = defaultdict(list)
+        for group in groups:
+            merged[group[:axis], group[axis + 1 :]] += group[axis]
+        groups = [(*before, tuple(values), *after) for (before, after), values in merged.items()]
+    return [
+        f"{'/'.join(map(braces, group[:5])).removeprefix('/')}  {seed_range(group[5])}" for group in groups
+    ]
+
+
+def braces(values: Sequence[str]) -> str:
+    """``a`` or ``{a,b}``."""
+    return values[0] if len(values) == 1 else "{" + ",".join(values) + "}"
+
+
+def seed_range(seeds: Sequence[int]) -> str:
+    """``seed 3``, ``seeds 0-2`` or ``seeds 0, 2, 5-9``."""
+    runs: list[list[int]] = []
+    for seed in sorted(seeds):
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    spans = [f"{first}" if first == last else f"{first}-{last}" for first, last in runs]
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(spans)}"
+
+
+def duration(seconds: float) -> str:
+    """Time to two digits or so: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 99.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

@@ -1,0 +1,41 @@
+"""Lines of progress in a log, with the time that is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rethinking.run.status_report import duration
+
+EVERY_SECONDS = 20.0
+
+
+class Progress:
+    """Counts work in any unit and logs now and then how much is done and how long the rest takes.
+
+    Args:
+        what: is being done.
+        total: the whole work.
+        log: called with each line.
+    """
+
+    def __init__(self, what: str, total: float, log: Callable[[str], None]) -> None:
+        self.what, self.total, self.log = what, total, log
+        self.skipped = self.done = 0.0
+        self.started = self.logged = time.monotonic()
+
+    def skip(self, work: float) -> None:
+        """Work that an earlier run has done."""
+        if not self.skipped:
+            self.log(f"{self.what}: going on from what an earlier run has done")
+        self.skipped += work
+
+    def advance(self, work: float) -> None:
+        """Work that is done now."""
+        self.done += work
+        now = time.monotonic()
+        finished = self.skipped + self.done
+        if now - self.logged >= EVERY_SECONDS:
+            self.logged = now
+            left = (now - self.started) / self.done * max(self.total - finished, 0)
+            self.log(f"{self.what}: {100 * finished / self.total:.0f} % done, {duration(left)} left")

@@ -1,0 +1,134 @@
+"""What readers see of capacity and complexity: tables of finished text and the notes below them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from rethinking.analysis.aggregation import describe_scale
+from rethinking.analysis.rank_correlations import FEWEST_RESAMPLED
+from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.measures.complexity_measures import MEASURES
+from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
+from rethinking.tables.rendering import MISSING, Shown, with_interval
+
+TAU_TITLES = {
+    "all": "any difference",
+    "data": "only the data differ",
+    "network": "only the network differs",
+}
+
+
+def present_complexity(table: pd.DataFrame) -> list[Shown]:
+    """Rank correlations of each measure with the gap."""
+    columns: dict[tuple[str, str], list[str]] = {
+        ("", "measure"): [MEASURES[name].title for name in table.measure],
+        ("", "source"): list(table.source),
+        ("", "cells"): [str(count) for count in table.cells],
+    }
+    for kind, title in TAU_TITLES.items():
+        rows = [row for _, row in table.iterrows()]
+        columns[title, "τ"] = [number(row[f"tau_{kind}"]) for row in rows]
+        columns[title, "interval"] = [
+            between(row[f"tau_{kind}_low"], row[f"tau_{kind}_high"]) for row in rows
+        ]
+    return [Shown("", pd.DataFrame(columns))]
+
+
+def note_complexity(table: pd.DataFrame) -> str:
+    """Data and scale, and what the numbers mean."""
+    counts = {kind: int(table[f"tau_{kind}_pairs"].max()) for kind in TAU_TITLES}
+    return (
+        f"Ours: {table.data.iloc[0]}. τ: Kendall's rank correlation (tau-b) of a measure with the generalisation gap, the accuracy "
+        "on the training set minus that on test labels corrupted like the training labels, over pairs of cells of one data set, both averaged over seeds; "
+        f"interval: {CONFIDENCE:.0%} bootstrap interval over cells, where there are at least {FEWEST_RESAMPLED}. Pairs: {counts['all']} in all, {counts['data']} of one network on "
+        f"differently corrupted data, {counts['network']} of different networks or regularisers on the same data. Measures are defined so that a larger value is "
+        "more complex; products, norms and bounds are decimal logarithms in the CSV, and all but the first two measures are of the network with its batch normalisation folded into its convolutions. "
+        f"Those with a margin are undefined where less than nine tenths of the training images are fitted. {MISSING}: not available, or the same in all pairs."
+    )
+
+
+def present_rademacher(table: pd.DataFrame) -> list[Shown]:
+    """Rademacher complexity of each network over n, what its size bounds, and the gap."""
+    rows = [row for _, row in table.iterrows()]
+    columns = {
+        **model_columns(table),
+        ("", "images n"): [f"{row.n:,}" for row in rows],
+        ("Rademacher complexity", "measured"): [
+            with_interval(row.rademacher, row.rademacher_ci, "{:.2f}") for row in rows
+        ],
+        ("Rademacher complexity", "bound"): [number(row.vc_bound) for row in rows],
+        ("", "gap"): [with_interval(row.gap, row.gap_ci, "{:.2f}") for row in rows],
+        ("", "draws"): [str(row.seeds) for row in rows],
+    }
+    return [Shown("", pd.DataFrame(columns))]
+
+
+def note_rademacher(table: pd.DataFrame) -> str:
+    """Data, scale and what is compared."""
+    smallest = "" if table.vc_order.isna().all() else f", here at least {table.vc_order.min():,.0f}"
+    return (
+        f"Ours: {describe_scale(table)}. Measured: twice the training accuracy on random signs, as a fraction, minus 1: what "
+        "training finds of the largest correlation with the signs, a lower bound; 1 is the largest possible. Mean over the "
+        f"draws of the signs (one per seed) ± half width of the {CONFIDENCE:.0%} Student-t interval. Bound: root of "
+        "(2 d ln(e n / d) / n), and 1 for n below d, with d = W L log2 W, the order of the VC dimension of a network of "
+        f"rectified linear units with W weights in L layers (Bartlett et al. 2019){smallest}. Gap: test minus training error, "
+        "as a fraction, on the same images with true signs (first half of the classes against the others). The theory bounds "
+        f"the gap by the Rademacher complexity, up to a term in 1 / √n. {MISSING}: not available."
+    )
+
+
+def present_stability(table: pd.DataFrame) -> list[Shown]:
+    """How far the losses of each network move, on true and on random labels, and the gap."""
+    rows = [row for _, row in table.iterrows()]
+
+    def measured(name: str, form: str = "{:.2f}") -> list[str]:
+        return [with_interval(row[name], row[f"{name}_ci"], form) for row in rows]
+
+    columns = {
+        **model_columns(table),
+        ("", "labels"): [row.corruption.removesuffix("_labels") for row in rows],
+        ("largest change of the loss", "test points"): measured("test_change"),
+        ("largest change of the loss", "all points"): measured("all_change"),
+        ("test points", "mean change"): measured("mean_change", "{:.3f}"),
+        ("test points", "other class (%)"): measured("changed_predictions"),
+        ("", "1 / √n"): [number(row.needed, "{:.3f}") for row in rows],
+        ("", "gap"): measured("gap"),
+        ("", "replaced"): [str(row.pairs) for row in rows],
+    }
+    return [Shown("", pd.DataFrame(columns))]
+
+
+def note_stability(table: pd.DataFrame) -> str:
+    """Data, scale and what is compared."""
+    return (
+        f"Ours: {describe_scale(table)}. One training example is replaced by one of the test set, and the network trained again "
+        "with the same initial weights and order of images. Loss: one minus the probability that the network gives to the label, between 0 and 1. "
+        "Largest over the test points other than the new example, or over all test and training points; the "
+        "largest over few replacements is a lower bound on the uniform stability. Means over seeds ± half width of the "
+        f"{CONFIDENCE:.0%} Student-t interval. Uniform stability is the largest change on any data, so that what happens on random labels counts for true labels as well; bounds "
+        "by it (Bousquet and Elisseeff 2002) say something where it is ≪ 1 / √n. "
+        "Gap: test minus training error, as a fraction, on test labels corrupted like the training labels. On a GPU arithmetic itself may differ "
+        f"between two trainings. {MISSING}: not available."
+    )
+
+
+def model_columns(table: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
+    """Data set and regularisers (where there are several) and network, the network at the first row of each block."""
+    columns = {}
+    first = table.model != table.model.shift()
+    if table.dataset.nunique() > 1:
+        columns["", "data set"] = table.dataset.map(DATASET_TITLES)
+    columns["", "model"] = table.model.map(MODEL_TITLES).where(first, "")
+    if set(table.regularisers) != {"none"}:
+        columns["", "regularisers"] = table.regularisers
+    return columns
+
+
+def number(value: float, form: str = "{:.2f}") -> str:
+    """A number, or that there is none."""
+    return MISSING if pd.isna(value) else form.format(value).replace("-", "−")
+
+
+def between(low: float, high: float, form: str = "{:.2f}") -> str:
+    """The ends of an interval."""
+    return MISSING if pd.isna(low) else f"{number(low, form)} to {number(high, form)}"

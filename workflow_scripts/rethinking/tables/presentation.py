@@ -1,0 +1,247 @@
+"""From the CSVs of tables to what readers see: the paper's shape, its numbers beside ours, and a note on scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from rethinking.analysis import ablations, rank_correlations
+from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, describe_scale, span
+from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.cells import REGULARISERS
+from rethinking.measures import rademacher, stability
+from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES, REGULARISER_HEADINGS
+from rethinking.tables import beyond as beyond_presentation
+from rethinking.tables import sizes
+from rethinking.tables.rendering import MISSING, Shown, with_interval
+
+# A rendered column, by its heading of two lines.
+Columns = dict[tuple[str, str], Any]
+MEANS = (
+    f"means over the seeds that did not diverge, ± half width of the {CONFIDENCE:.0%} Student-t interval "
+    "(a single seed has none)"
+)
+PAPER = "Paper: Zhang et al. (2017), CIFAR-10 at full scale."
+
+
+class View(NamedTuple):
+    """How a kind of table is read and shown."""
+
+    columns: Mapping[str, str]  # of the CSV -> dtype
+    present: Callable[[pd.DataFrame], list[Shown]]
+    note: Callable[[pd.DataFrame], str]  # what a reader must know beside the numbers
+
+
+# ---- table 1
+
+
+def present_table1(table: pd.DataFrame) -> list[Shown]:
+    """Table 1 in the shape of the paper's."""
+    columns = network_columns(table)
+    for regulariser in REGULARISERS:
+        used = table.regularisers.map(lambda names, wanted=regulariser: wanted in names.split("+"))
+        if used.any():
+            columns[REGULARISER_HEADINGS[regulariser]] = used.map({True: "yes", False: "no"})
+    columns["", "labels"] = table.corruption.map(short_label)
+    for split, title in (("train", "training accuracy (%)"), ("test", "test accuracy (%)")):
+        columns[title, "ours"] = [measured(row, f"{split}_accuracy") for _, row in table.iterrows()]
+        columns[title, "paper"] = table[f"paper_{split}_accuracy"].map(percent)
+    return [Shown("", pd.DataFrame(columns))]
+
+
+def note_table1(table: pd.DataFrame) -> str:
+    """Data, scale, seeds and what is compared."""
+    text = (
+        f"Ours: {describe_scale(table)}. Accuracies are those of the network after its last epoch, on images "
+        f"without augmentation: {MEANS}. {PAPER}"
+    )
+    some_missing = (table.seeds + table.diverged == 0).any() or table.paper_test_accuracy.isna().any()
+    return f"{text} {MISSING}: not available." if some_missing else text
+
+
+# ---- table 4
+
+
+def present_table4(table: pd.DataFrame) -> list[Shown]:
+    """Table 4 in the shape of the paper's; a star marks accuracies on augmented images."""
+    columns = network_columns(table)
+    columns["", "regularisers"] = table.regularisers.map(regulariser_titles)
+    if set(table.corruption) != {"random_labels"}:
+        columns["", "labels"] = table.corruption.map(short_label)
+    ours, paper = [], []
+    for _, row in table.iterrows():
+        star = "*" if augmented(row.regularisers) else ""
+        ours.append(measured(row, "train_accuracy_online" if star else "train_accuracy", mark=star))
+        paper.append(published(row, mark=star))
+    columns["training accuracy (%)", "ours"] = ours
+    columns["training accuracy (%)", "paper"] = paper
+    return [Shown("", pd.DataFrame(columns))]
+
+
+def note_table4(table: pd.DataFrame) -> str:
+    """Data, scale, seeds and what is compared."""
+    labels = "Random labels. " if set(table.corruption) == {"random_labels"} else ""
+    text = (
+        f"{labels}Ours: {describe_scale(table)}. Accuracies are those of the network after its last epoch, on images "
+        f"without augmentation, {MEANS}."
+    )
+    if table.regularisers.map(augmented).any():
+        text += " *: accuracy over the augmented training batches of the last epoch, ours and the paper's."
+    some_missing = (table.seeds + table.diverged == 0).any() or table.paper_train_accuracy.isna().any()
+    return f"{text} {PAPER}" + (f" {MISSING}: not available." if some_missing else "")
+
+
+def augmented(regularisers: str) -> bool:
+    """Whether a network sees altered images in training; the paper then gives the accuracy on these."""
+    return bool({"crop", "augment"} & set(regularisers.split("+")))
+
+
+# ---- sizes
+
+
+def present_sizes(table: pd.DataFrame) -> list[Shown]:
+    """Parameters, training images and their ratio, beside the paper's."""
+    columns: Columns = {
+        ("", "data set"): table.dataset.map(DATASET_TITLES),
+        ("", "images"): table.input_size.map(lambda size: f"{size}×{size}"),
+        ("", "model"): table.model.map(MODEL_TITLES),
+    }
+    block = table[["dataset", "input_size"]]
+    for heading in (("", "data set"), ("", "images")):
+        columns[heading] = columns[heading].where((block != block.shift()).any(axis=1), "")
+    for column, title, form in (
+        ("parameters", "parameters p", "{:,}"),
+        ("train_images", "training images n", "{:,}"),
+        ("parameters_per_image", "p / n", "{:.1f}"),
+    ):
+        for name, whose in ((column, "ours"), (f"paper_{column}", "paper")):
+            columns[title, whose] = [MISSING if pd.isna(n) else form.format(n) for n in table[name]]
+    return [Shown("", pd.DataFrame(columns))]
+
+
+def note_sizes(table: pd.DataFrame) -> str:
+    """Data behind the counts."""
+    text = (
+        f"Ours: {' and '.join(table.data.unique())}; trainable parameters of the networks as they are built here. "
+        "Paper: Zhang et al. (2017)."
+    )
+    return f"{text} {MISSING}: not in the paper." if table.paper_parameters.isna().any() else text
+
+
+# ---- ablations
+
+
+def present_ablations(table: pd.DataFrame) -> list[Shown]:
+    """One table for each question: each cell with its own settings and with the variant's."""
+    return [
+        Shown(question, present_question(table[table.question == question]))
+        for question in dict.fromkeys(table.question)
+    ]
+
+
+def present_question(table: pd.DataFrame) -> pd.DataFrame:
+    """The variants that answer one question."""
+    first = table.variant != table.variant.shift()
+    columns: Columns = {("", "name"): table.variant.where(first, "")}
+    columns["", "changed"] = table.changes.fillna(MISSING)
+    if table.dataset.nunique() > 1:
+        columns["", "data set"] = table.dataset.map(DATASET_TITLES)
+    columns["", "model"] = table.model.map(MODEL_TITLES)
+    columns["", "regularisers"] = table.regularisers.map(regulariser_titles)
+    columns["", "labels"] = table.corruption.map(short_label)
+    rows = [row for _, row in table.iterrows()]
+    for split, title in (("train", "training accuracy (%)"), ("test", "test accuracy (%)")):
+        accuracy = f"{split}_accuracy"
+        columns[title, "default"] = [measured(row, accuracy, prefix="default_") for row in rows]
+        columns[title, "variant"] = [measured(row, accuracy) for row in rows]
+        columns[title, "difference"] = [
+            with_interval(row[f"{split}_difference"], row[f"{split}_difference_ci"], "{:+.2f}")
+            for row in rows
+        ]
+        columns[title, "paper"] = table[f"paper_{accuracy}"].map(percent)
+    columns["training accuracy (%)", "paper"] = list(map(published, rows))
+    return pd.DataFrame(columns)
+
+
+def note_ablations(table: pd.DataFrame) -> str:
+    """Data, scale, seeds and what is compared."""
+    return (
+        f"Ours: {describe_scale(table)}; differences from {span(table.pairs, 'pair')} of networks with the same seed. "
+        "Default: the cell with the configuration's own settings; variant: the same cell, with the same "
+        "random draws, with what is changed; difference: variant minus default. "
+        "Accuracies are those of the network after its last epoch, on images without augmentation: "
+        f"{MEANS}; the interval of a difference is over the pairs. {PAPER} {MISSING}: not available."
+    )
+
+
+# ---- all tables
+
+
+VIEWS = {
+    "table1": View(COLUMNS, present_table1, note_table1),
+    "table4": View(TABLE4_COLUMNS, present_table4, note_table4),
+    "sizes": View(sizes.COLUMNS, present_sizes, note_sizes),
+    "rademacher": View(
+        rademacher.COLUMNS, beyond_presentation.present_rademacher, beyond_presentation.note_rademacher
+    ),
+    "stability": View(
+        stability.COLUMNS, beyond_presentation.present_stability, beyond_presentation.note_stability
+    ),
+    "complexity": View(
+        rank_correlations.COLUMNS, beyond_presentation.present_complexity, beyond_presentation.note_complexity
+    ),
+    "ablations": View(ablations.COLUMNS, present_ablations, note_ablations),
+}
+
+
+def network_columns(table: pd.DataFrame) -> Columns:
+    """Data set (where there are several), network and its parameters, at the first row of each block."""
+    blocks = table[["dataset", "model"]]
+    first = (blocks != blocks.shift()).any(axis=1)
+    parameters = table.groupby(first.cumsum()).parameters.transform("first")
+    columns: Columns = {}
+    if table.dataset.nunique() > 1:
+        columns["", "data set"] = table.dataset.map(DATASET_TITLES).where(first, "")
+    columns["", "model"] = table.model.map(MODEL_TITLES).where(first, "")
+    columns["", "parameters"] = parameters.map(lambda n: MISSING if pd.isna(n) else f"{n:,}").where(first, "")
+    return columns
+
+
+def short_label(corruption: str) -> str:
+    """A corruption as the paper's tables write it, for example ``random``."""
+    return corruption.removesuffix("_labels").replace("_", " ")
+
+
+def regulariser_titles(names: str) -> str:
+    """The regularisers of a cell's name in words."""
+    if names == "none":
+        return "none"
+    return ", ".join(" ".join(REGULARISER_HEADINGS[name]) for name in names.split("+"))
+
+
+def measured(row: pd.Series, column: str, prefix: str = "", mark: str = "") -> str:
+    """Mean and half width, and with training accuracies how many of the seeds diverged.
+
+    ``prefix`` is that of the columns, ``mark`` stands behind the number.
+    """
+    seeds, diverged = row[f"{prefix}seeds"], row[f"{prefix}diverged"]
+    parts = []
+    if seeds:
+        parts.append(with_interval(row[f"{prefix}{column}"], row[f"{prefix}{column}_ci"], "{:.2f}") + mark)
+    if diverged and column.startswith("train_accuracy"):
+        parts.append(f"diverged ({diverged} of {seeds + diverged})")
+    return ", ".join(parts) or MISSING
+
+
+def published(row: pd.Series, mark: str = "") -> str:
+    """The paper's training accuracy, or what it says in place of a number."""
+    if pd.notna(row.paper_train_accuracy):
+        return percent(row.paper_train_accuracy) + mark
+    return row.paper_note if pd.notna(row.paper_note) else MISSING
+
+
+def percent(value: float) -> str:
+    """A published accuracy."""
+    return MISSING if pd.isna(value) else f"{value:.2f}"

@@ -1,0 +1,135 @@
+"""Tables of finished text as Markdown and LaTeX.
+
+A table's columns are headings of two lines; its cells are text. :mod:`rethinking.tables.presentation`
+makes such tables from the CSVs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import pandas as pd
+
+MISSING = "—"
+# Second lines of the headings of numbers.
+NUMBERS = (
+    *("parameters", "ours", "paper", "default", "variant", "difference", "cells", "τ"),
+    *("gamma", "penalty", "images", "filters", "rank", "misfit", "residual", "signed", "mean", "sum"),
+    *(
+        "depth",
+        "width",
+        "weights",
+        "connections",
+        "largest",
+        "fitted (%)",
+        "eigenvalue",
+        "min(x − b)",
+        "number",
+    ),
+)
+LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "±": r"$\pm$",
+        "×": r"$\times$",
+        "→": r"$\rightarrow$",
+        "−": r"$-$",
+        "τ": r"$\tau$",
+        "√": r"$\surd$",
+        "≪": r"$\ll$",
+        "–": "--",
+        MISSING: "---",
+    }
+)
+
+
+class Shown(NamedTuple):
+    """A table as readers see it."""
+
+    title: str  # above it; may be empty
+    table: pd.DataFrame
+
+
+def with_interval(mean: float, half_width: float, form: str) -> str:
+    """For example ``+1.20 ± 0.30``; where numbers can be of any size (``g``), the half width has two digits."""
+    if pd.isna(mean):
+        return MISSING
+    text = form.format(mean).replace("-", "−")
+    if pd.isna(half_width):
+        return text
+    form = "{:.2g}" if "g" in form else form.replace("+", "")
+    return f"{text} ± {form.format(half_width)}"
+
+
+def to_markdown(tables: Sequence[Shown], note: str) -> str:
+    """Render tables, with a note below."""
+    parts = []
+    for title, table in tables:
+        alignment = ["right" if align(column) == "r" else "left" for column in table]
+        headings = [" ".join(filter(None, heading)) for heading in table]
+        # disable_numparse: the cells are finished text.
+        text = table.set_axis(headings, axis=1).to_markdown(
+            index=False, disable_numparse=True, colalign=alignment
+        )
+        parts += [f"**{title}**", text] if title else [text]
+    return "\n\n".join([*parts, note]) + "\n"
+
+
+def to_latex(tables: Sequence[Shown], note: str) -> str:
+    r"""Render as :func:`to_markdown` does, each as a ``tabular`` for ``\input`` into a document with booktabs."""
+    lines = ["% Needs the package booktabs.", r"\begingroup\footnotesize\setlength{\tabcolsep}{4pt}"]
+    for title, table in tables:
+        if title:
+            lines += [rf"\par\medskip\noindent\textbf{{{escape(title)}}}\par\smallskip"]
+        lines += [r"\noindent", *tabular(table)]
+    lines += [rf"\par\smallskip\noindent {escape(note)}\par", r"\endgroup"]
+    return "\n".join(lines) + "\n"
+
+
+def tabular(table: pd.DataFrame) -> list[str]:
+    """The lines of one ``tabular``; space above each row whose first cell is not blank."""
+    top, rules, column = [], [], 1
+    for heading, group in groupby(heading for heading, _ in table):
+        width = len(list(group))
+        if heading and width > 1:
+            top.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(heading)}}}")
+            rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
+        else:
+            top += [escape(heading)] * width
+        column += width
+    body = []
+    for cells in table.itertuples(index=False, name=None):
+        if body and cells[0]:
+            body.append(r"\addlinespace")
+        body.append(latex_row(map(escape, cells)))
+    return [
+        rf"\begin{{tabular}}{{@{{}}{''.join(map(align, table))}@{{}}}}",
+        r"\toprule",
+        latex_row(top),
+        *rules,
+        latex_row(escape(heading) for _, heading in table),
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def align(heading: tuple[str, str]) -> str:
+    """How a rendered column is aligned: numbers right, words left."""
+    return "r" if heading[1] in NUMBERS else "l"
+
+
+def latex_row(cells: Iterable[str]) -> str:
+    """One row of a ``tabular``."""
+    return " & ".join(cells) + r" \\"
+
+
+def escape(text: str) -> str:
+    """Plain text for LaTeX."""
+    return text.translate(LATEX)

@@ -1,0 +1,194 @@
+"""Tables of the paper's theory for readers: linear models, norms, and networks that fit any labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from rethinking.analysis.aggregation import span
+from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.analysis.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE3_COLUMNS
+from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
+from rethinking.tables.presentation import Columns, View, percent, with_interval
+from rethinking.tables.rendering import MISSING, Shown
+
+PREPROCESSING_TITLES = {
+    "none": "none (pixels)",
+    "gabor": "Gabor filters",
+    "random_convnet": "random conv-net",
+}
+# Columns with norms by other definitions.
+OTHER_NORMS = {
+    "signed_norm": "signed",
+    "number_norm": "number",
+    "mean_class_norm": "mean",
+    "sum_of_class_norms": "sum",
+}
+INTERVALS = f"± half width of the {CONFIDENCE:.0%} Student-t interval over seeds, where anything is random"
+PAPER = "Paper: Zhang et al. (2017), on the exact images."
+
+
+def present_table3(table: pd.DataFrame) -> list[Shown]:
+    """Table 3 with what the paper leaves out: kernel, settings, training error and how exact the fit is."""
+    columns: Columns = model_columns(table)
+    columns["", "kernel"] = table.kernel.map({"gaussian": "Gaussian", "linear": "linear"})
+    columns["", "gamma"] = [starred(row.gamma, "gamma", row.chosen) for row in table.itertuples()]
+    columns["", "penalty"] = [
+        starred(row.penalty, "penalty", row.chosen) if row.penalty else "none" for row in table.itertuples()
+    ]
+    columns["training", "error (%)"] = [f"{value:.2f}" for value in table.train_error]
+    columns["test error (%)", "ours"] = with_intervals(table, "test_error", "{:.2f}")
+    columns["test error (%)", "paper"] = [
+        percent_and_filters(row.paper_test_error, row.filters, row.paper_filters)
+        for row in table.itertuples()
+    ]
+    columns["", "misfit"] = [f"{value:.1e}" for value in table.misfit]
+    columns["", "residual"] = [f"{value:.1e}" for value in table.residual]
+    return [Shown("", pd.DataFrame(columns))]
+
+
+def note_table3(table: pd.DataFrame) -> str:
+    """Data, scale, and what stands in the columns."""
+    text = (
+        f"Ours: {sources(table)}; {INTERVALS}. Targets are 0 and 1 for each class; misfit: |Y − f(X)| / |Y| on the training "
+        "images, 0 for an exact fit; residual: relative, in float64, of the linear system that was solved, with a penalty or "
+        "with too few features not that of the fit. The penalty is in units of the mean of the kernel's diagonal."
+    )
+    if table.chosen.notna().any():
+        text += " *: chosen on a validation part of the training set."
+    short = table[(table["rank"].notna()) & (table["rank"] < table.images)]
+    for row in short.itertuples():
+        text += (
+            f" The {row.kernel} kernel on {DATASET_TITLES[row.dataset]}, {preprocessing_title(row)}, has rank {row.rank:,} for "
+            f"{row.images:,} images, so that most labellings have no exact fit; shown is that of least squares."
+        )
+    return f"{text} {PAPER}"
+
+
+def present_norms(table: pd.DataFrame) -> list[Shown]:
+    """Norms of the exact fits of table 3, and those of other exact fits of fewer images."""
+    full = table[table.fit == "table3"]
+    shown = []
+    if len(full):
+        columns = model_columns(full)
+        columns["", "gamma"] = full.gamma.map("{:g}".format)
+        columns["norm", "ours"] = with_intervals(full, "norm", "{:.1f}")
+        columns["norm", "paper"] = [MISSING if pd.isna(value) else f"{value:g}" for value in full.paper_norm]
+        for column, heading in OTHER_NORMS.items():
+            columns["norm", heading] = full[column].map("{:.1f}".format)
+        columns["test error (%)", "ours"] = with_intervals(full, "test_error", "{:.2f}")
+        columns["test error (%)", "paper"] = full.paper_test_error.map(percent)
+        shown.append(Shown("Exact fits of minimum norm", pd.DataFrame(columns)))
+    for _, some in table[table.fit != "table3"].groupby("model", sort=False):
+        columns = {("", "labels and solution"): some.fit.map(FIT_TITLES)}
+        columns["norm", "ours"] = with_intervals(some, "norm", "{:.4g}")
+        columns["training", "error (%)"] = some.train_error.map("{:.2f}".format)
+        columns["test error (%)", "ours"] = with_intervals(some, "test_error", "{:.2f}")
+        columns["", "residual"] = some.residual.map("{:.1e}".format)
+        first = some.iloc[0]
+        title = f"Exact fits of {first.images:,} images: {DATASET_TITLES[first.dataset]}, preprocessing: {preprocessing_title(first)}"
+        shown.append(Shown(title, pd.DataFrame(columns)))
+    return shown
+
+
+def closest_norm(table: pd.DataFrame) -> str | None:
+    """The definition whose norms are nearest to the paper's, by the mean ratio; None where there is nothing to compare."""
+    known = table[table.paper_norm.notna()]
+    if known.empty:
+        return None
+    definitions = {"norm": "ours", **OTHER_NORMS}
+    distance = {
+        heading: float(np.log(known[column] / known.paper_norm).abs().mean())
+        for column, heading in definitions.items()
+    }
+    return min(distance, key=distance.get)
+
+
+def note_norms(table: pd.DataFrame) -> str:
+    """Data, scale, and what a norm is."""
+    closest = closest_norm(table)
+    nearest = f" Of these, '{closest}' is nearest to the paper's." if closest else ""
+    return (
+        f"Ours: {sources(table)}; {INTERVALS}. Norm: the root of the sum over classes of α'Kα, which is the length of the "
+        "weights in the kernel's feature space, all classes in one vector, for targets of 0 and 1; the paper does not define its "
+        "norm. Signed: the same for targets of −1 and 1; number: for the number of the class as the only target; mean and sum: of "
+        f"the classes' norms.{nearest} Random points: each value is that of some training image at its place. Errors are percentages, "
+        f"those of training on the labels that were to be fitted, those of testing on the true labels. {PAPER}"
+    )
+
+
+def present_expressivity(table: pd.DataFrame) -> list[Shown]:
+    """Theorem 1 (depth 2) and corollary 1 (other depths)."""
+    columns: Columns = {("", "labels"): table.labels, ("", "depth"): table.depth.map(str)}
+    for column, heading in (("width", "width"), ("parameters", "weights"), ("connections", "connections")):
+        columns["", heading] = table[column].map("{:,}".format)
+    columns["error", "largest"] = table.largest_error.map("{:.1e}".format)
+    columns["labels", "fitted (%)"] = table.fitted.map("{:g}".format)
+    columns["smallest", "eigenvalue"] = [
+        MISSING if pd.isna(v) else f"{v:.4e}" for v in table.smallest_eigenvalue
+    ]
+    columns["smallest", "min(x − b)"] = table.smallest_diagonal.map("{:.4e}".format)
+    columns["condition", "number"] = table.condition.map("{:.1e}".format)
+    return [Shown("", pd.DataFrame(columns))]
+
+
+def note_expressivity(table: pd.DataFrame) -> str:
+    """Data, scale, and what stands in the columns."""
+    first = table.iloc[0]
+    return (
+        f"Ours: {sources(table)}; the worst of the seeds; float64. n = {first.n:,} images of d = {first.d:,} bytes; theorem 1: "
+        f"2n + d = {2 * first.n + first.d:,} weights. Labels are the numbers of classes; an output within 1/2 of it has "
+        "fitted a label. Connections: weights and thresholds other than zero, those fixed to one included. Condition number: of the "
+        f"triangular matrix of lemma 1 in the maximum norm; its thresholds lie at {first.offset:g} of the way between neighbouring "
+        "projections. Its eigenvalue is Arnoldi's, which knows nothing of its diagonal."
+    )
+
+
+VIEWS = {
+    "table3": View(TABLE3_COLUMNS, present_table3, note_table3),
+    "norms": View(NORMS_COLUMNS, present_norms, note_norms),
+    "expressivity": View(EXPRESSIVITY_COLUMNS, present_expressivity, note_expressivity),
+}
+
+
+# ---- parts
+
+
+def model_columns(table: pd.DataFrame) -> Columns:
+    """Data set and preprocessing."""
+    return {
+        ("", "data set"): table.dataset.map(DATASET_TITLES),
+        ("", "preprocessing"): [preprocessing_title(row) for row in table.itertuples()],
+    }
+
+
+def preprocessing_title(row: object) -> str:
+    """For example ``random conv-net, 4,000 filters``."""
+    filters = getattr(row, "filters", None)
+    title = PREPROCESSING_TITLES[row.preprocessing]
+    return title if filters is None or pd.isna(filters) else f"{title}, {filters:,} filters"
+
+
+def starred(value: float, name: str, chosen: str | float) -> str:
+    """A setting, with a star if it was chosen on the validation part."""
+    if pd.isna(value):
+        return MISSING
+    return f"{value:g}" + ("*" if isinstance(chosen, str) and name in chosen else "")
+
+
+def percent_and_filters(error: float, filters: int, paper_filters: int) -> str:
+    """The paper's error, and its number of filters where ours is another."""
+    text = percent(error)
+    return (
+        text if pd.isna(paper_filters) or filters == paper_filters else f"{text} ({paper_filters:,} filters)"
+    )
+
+
+def with_intervals(table: pd.DataFrame, column: str, form: str) -> list[str]:
+    """Means and half widths."""
+    return [with_interval(row[column], row[f"{column}_ci"], form) for _, row in table.iterrows()]
+
+
+def sources(table: pd.DataFrame) -> str:
+    """Data and seeds behind a table."""
+    return f"{' and '.join(table.data.unique())}; {span(table.seeds, 'seed')}"

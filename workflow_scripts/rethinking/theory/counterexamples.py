@@ -1,0 +1,84 @@
+"""Exact fits that are not the one of minimum norm, and the minimum norm of other labels (section 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from rethinking.streams import stream
+from rethinking.theory.gram import kernel_between
+from rethinking.theory.linear_models import error, one_hot
+
+
+def compare_fits(
+    train: Tensor,
+    test: Tensor,
+    train_labels: np.ndarray,
+    test_labels: np.ndarray,
+    classes: int,
+    gamma: float,
+    seed: int,
+    key: str,
+    log: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Four functions in the space of the Gaussian kernel that fit their training labels exactly.
+
+    ``minimum_norm`` has centres at the training images, ``random_centres`` at random points: each value of a point is that of some
+    training image at this place. ``poisoned`` also gives each test image a random label, and ``random_labels`` fits
+    random training labels.
+
+    Args:
+        train: features (n, d), float64.
+        test: features (m, d), float64.
+        train_labels: (n,) int64.
+        test_labels: (m,) int64.
+        classes: number of classes.
+        gamma: of the kernel.
+        seed: of the draws.
+        key: what the draws belong to.
+        log: called with a line per function.
+
+    Returns:
+        ``fit``, ``train_error``, ``test_error`` (percent, on the labels that it is to fit and on the true test labels),
+        ``norm`` (root of the sum over classes of alpha_c^T K alpha_c) and ``residual`` (|K alpha - Y| / |Y|).
+    """
+    rng = stream(seed, "random labels of counterexamples", key)
+    random_train = rng.integers(classes, size=len(train_labels))
+    random_test = rng.integers(classes, size=len(test_labels))
+    centres = torch.from_numpy(stream(seed, "random centres", key).permuted(train.numpy(), axis=0))
+    both = torch.cat([train, test])
+    rows = []
+    for name, points, labels, middle in (
+        ("minimum_norm", train, train_labels, train),
+        ("random_centres", train, train_labels, centres),
+        ("poisoned", both, np.concatenate([train_labels, random_test]), both),
+        ("random_labels", train, random_train, train),
+    ):
+        targets = one_hot(labels, classes)
+        matrix = kernel_between(points, middle, gamma)
+        alpha = torch.linalg.solve(matrix, targets)
+        alpha += torch.linalg.solve(matrix, targets - matrix @ alpha)  # one step of refinement
+        outputs = matrix @ alpha
+        inner = outputs if middle is points else kernel_between(middle, middle, gamma) @ alpha
+        rows.append(
+            {
+                "fit": name,
+                "train_error": error(outputs, labels),
+                "test_error": error(kernel_between(test, middle, gamma) @ alpha, test_labels),
+                "norm": math.sqrt(max(float((alpha * inner).sum()), 0.0)),
+                "residual": float(
+                    torch.linalg.vector_norm(outputs - targets) / torch.linalg.vector_norm(targets)
+                ),
+            }
+        )
+        log(
+            "  ".join(
+                f"{key} {value:.4g}" if isinstance(value, float) else value for key, value in rows[-1].items()
+            )
+        )
+    return pd.DataFrame(rows)

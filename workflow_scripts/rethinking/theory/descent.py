@@ -1,0 +1,153 @@
+"""SGD on a linear model converges to the exact fit of minimum norm if it starts at zero (section 5).
+
+Its steps are multiples of training images, so that w stays in their span, and only one exact fit lies there: w = X^T (X X^T)^-1 y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from rethinking.run.files import UserError
+from rethinking.streams import stream
+from rethinking.theory.linear_models import error, one_hot
+
+STARTS = ("zero", "random")
+RECORDED = 60  # epochs at which distances are measured, evenly spaced in their logarithm
+
+
+def minimum_norm(x: Tensor, targets: Tensor) -> Tensor:
+    """X^T (X X^T)^-1 Y, float64 (d, classes).
+
+    Raises:
+        UserError: the images are linearly dependent, so that not every labelling has an exact fit.
+    """
+    gram = x @ x.T
+    rank = int(torch.linalg.matrix_rank(x))
+    if rank < len(x):
+        raise UserError(
+            f"linear_models.descent needs linearly independent images; these {len(x)} have rank {rank}: take fewer"
+        )
+    return x.T @ torch.cholesky_solve(targets, torch.linalg.cholesky(gram))
+
+
+def descend(
+    x: Tensor,
+    test: Tensor,
+    labels: np.ndarray,
+    test_labels: np.ndarray,
+    classes: int,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    key: str,
+    log: Callable[[str], None] = print,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """SGD on the mean of |w^T x - y|^2 / 2 from zero and from a random start of the length of the solution.
+
+    The learning rate is 1 / max |x|^2, constant.
+
+    Args:
+        x: images (n, d), n < d, float64.
+        test: test images (m, d), float64.
+        labels: (n,) int64.
+        test_labels: (m,) int64.
+        classes: number of classes.
+        epochs: passes.
+        batch_size: images per step.
+        seed: of order and start.
+        key: what the draws belong to.
+        log: called now and then.
+
+    Returns:
+        A row per start and recorded step: ``start``, ``step``, ``distance`` |w - w*| / |w*| from the minimum norm
+        solution w*, ``outside`` |component orthogonal to all images| / |w*| and ``residual`` |X w - Y| / |Y|; and
+        facts: test errors (percent) and norms of the ends and of w*, see also :func:`hessian_facts`.
+    """
+    targets = one_hot(labels, classes)
+    best = minimum_norm(x, targets)
+    basis = torch.linalg.qr(x.T).Q  # of the span of the images
+    length = torch.linalg.vector_norm(best)
+    rate = 1 / float(x.square().sum(1).max())
+    recorded = set(np.unique(np.geomspace(1, epochs, RECORDED).round().astype(int)).tolist())
+    draw = torch.from_numpy(stream(seed, "start of descent", key).standard_normal(tuple(best.shape)))
+    starts = {"zero": torch.zeros_like(best), "random": draw * length / torch.linalg.vector_norm(draw)}
+    rows, ends = [], {}
+
+    for name, start in starts.items():
+        w = start.clone()
+        rng = stream(seed, "order of descent", key)
+
+        def record(step: int, w: Tensor = w, name: str = name) -> None:
+            outside = w - basis @ (basis.T @ w)
+            rows.append(
+                {
+                    "start": name,
+                    "step": step,
+                    "distance": float(torch.linalg.vector_norm(w - best) / length),
+                    "outside": float(torch.linalg.vector_norm(outside) / length),
+                    "residual": float(
+                        torch.linalg.vector_norm(x @ w - targets) / torch.linalg.vector_norm(targets)
+                    ),
+                }
+            )
+
+        record(0)
+        step = 0
+        for epoch in range(1, epochs + 1):
+            order = torch.from_numpy(rng.permutation(len(x)))
+            for chosen in order.split(batch_size):
+                some = x[chosen]
+                w.addmm_(some.T, some @ w - targets[chosen], alpha=-rate / len(chosen))
+                step += 1
+            if epoch in recorded:
+                record(step)
+        log(f"from {name}: after {step:,} steps the relative distance is {rows[-1]['distance']:.2e}")
+        ends[name] = w
+    facts = {
+        "learning_rate": rate,
+        "minimum_norm": float(length),
+        "minimum_norm_test_error": error(test @ best, test_labels),
+    }
+    for name, w in ends.items():
+        last = [row for row in rows if row["start"] == name][-1]
+        facts |= {
+            f"{name}_distance": last["distance"],
+            f"{name}_outside": last["outside"],
+            f"{name}_residual": last["residual"],
+            f"{name}_norm": float(torch.linalg.vector_norm(w)),
+            f"{name}_test_error": error(test @ w, test_labels),
+        }
+    return pd.DataFrame(rows), facts | hessian_facts(x, targets, list(ends.values()), seed, key)
+
+
+def hessian_facts(x: Tensor, targets: Tensor, places: list[Tensor], seed: int, key: str) -> dict[str, Any]:
+    """The Hessian of the loss at several w, by automatic differentiation along a direction.
+
+    Returns:
+        ``hessian_difference``, the largest relative difference between the Hessian's products at different w and
+        X^T X / n times the direction; ``hessian_rank``, that of X^T X, and ``dimension``: where it is smaller, the Hessian is
+        degenerate everywhere.
+    """
+    direction = torch.from_numpy(
+        stream(seed, "direction of curvature", key).standard_normal(tuple(places[0].shape))
+    )
+
+    def loss(w: Tensor) -> Tensor:
+        return (x @ w - targets).square().sum() / (2 * len(x))
+
+    expected = x.T @ (x @ direction) / len(x)
+    products = [
+        torch.autograd.functional.hvp(loss, w, direction)[1] for w in (torch.zeros_like(places[0]), *places)
+    ]
+    difference = max(float(torch.linalg.vector_norm(each - expected)) for each in products)
+    return {
+        "hessian_difference": difference / float(torch.linalg.vector_norm(expected)),
+        "hessian_rank": int(torch.linalg.matrix_rank(x)),
+        "dimension": x.shape[1],
+    }

@@ -1,0 +1,319 @@
+"""Theorem 1, lemma 1 and corollary 1 (section 4, appendix C): ReLU networks that fit any labels with 2n + d weights.
+
+A direction a projects the images z_i on distinct numbers x_i = <a, z_i>. With thresholds b_1 < x_1 < b_2 < ... < b_n < x_n
+the hidden units max(x_i - b_j, 0) of the n images are a lower triangular matrix A with x_i - b_i > 0 on its
+diagonal, so that A w = y has a solution for any labels y. A is never formed: the network's function is piecewise
+linear, and its slope in one piece follows from that in the piece before, n steps in all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rethinking.run.files import UserError
+from rethinking.streams import stream
+
+DIRECTION_BITS = 28  # of the entries of a; see draw_direction
+SHOWN = 5  # groups of equal images in an error message
+ROWS, UNITS = 256, 4096  # of a block of hidden units, which stays in the processor's cache
+
+
+class InterpolatingNetwork(nn.Module):
+    """The network of theorem 1 and corollary 1: 2n + d weights in one or more hidden layers.
+
+    With one hidden layer it computes sum_j w_j max(<a, z> - b_j, 0). With several, each adds the terms of its
+    share of the thresholds; three more units hand x = <a, z> + shift (never negative on the images) and the positive and the
+    negative part of the sum on to the next layer.
+
+    Args:
+        direction: (d,) a.
+        thresholds: (n,) b, ascending.
+        weights: (n,) w.
+        depth: number of layers with weights, as the paper counts: hidden layers and the output; at least 2.
+    """
+
+    def __init__(self, direction: Tensor, thresholds: Tensor, weights: Tensor, depth: int = 2) -> None:
+        super().__init__()
+        if depth < 2:
+            raise UserError(f"a network that fits any labels has depth 2 or more, not {depth}")
+        self.direction = nn.Parameter(direction, requires_grad=False)
+        self.thresholds = nn.Parameter(thresholds, requires_grad=False)
+        self.weights = nn.Parameter(weights, requires_grad=False)
+        self.depth = depth
+
+    @property
+    def layers(self) -> list[slice]:
+        """Which thresholds each hidden layer has: n / (depth - 1), rounded up or down."""
+        hidden = self.depth - 1
+        ends = [round(len(self.thresholds) * layer / hidden) for layer in range(hidden + 1)]
+        return [slice(*pair) for pair in pairwise(ends)]
+
+    @property
+    def width(self) -> int:
+        """Units of the widest hidden layer."""
+        units = [part.stop - part.start for part in self.layers]
+        return max(units) + (3 if self.depth > 2 else 0)
+
+    @property
+    def connections(self) -> int:
+        """Weights and thresholds that are not zero, those that are fixed to one included; O(n + d).
+
+        a counts once, as in the theorem. A unit of a later layer has a weight for x, a threshold and, as its value goes into
+        both parts of the sum, two weights; handing on takes two weights and a threshold for x and four for the sum.
+        """
+        n, later = len(self.thresholds), self.depth - 2
+        if not later:
+            return len(self.direction) + 2 * n
+        parts = [part.stop - part.start for part in self.layers]
+        # From the second layer on: a weight for x each. Before the last: a second output weight each.
+        return len(self.direction) + 2 * n + (n - parts[0]) + (n - parts[-1]) + later * (2 + 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Labels (m,) of images (m, d)."""
+        return self.from_projections(images.to(self.direction.dtype) @ self.direction)
+
+    def from_projections(self, x: Tensor) -> Tensor:
+        """Labels (m,) of images whose projections are (m,) x.
+
+        The n units of an image are computed in blocks and not kept.
+        """
+        return torch.cat([self._forward_block(rows) for rows in x.split(ROWS)])
+
+    def _forward_block(self, x: Tensor) -> Tensor:
+        total = torch.zeros_like(x)
+        # The threshold of the unit that hands x on; below it no later unit is active anyway.
+        lowest = self.thresholds[0]
+        for number, part in enumerate(self.layers):
+            if number:
+                x, total = (x - lowest).relu() + lowest, total.relu() - (-total).relu()
+            for start in range(part.start, part.stop, UNITS):
+                units = slice(start, min(start + UNITS, part.stop))
+                total += (x[:, None] - self.thresholds[units]).clamp_(min=0) @ self.weights[units]
+        return total
+
+
+# ---- construction
+
+
+def flat_pixels(images: np.ndarray) -> Tensor:
+    """Images (n, channels, height, width) of bytes as (n, d)."""
+    return torch.from_numpy(np.array(images).reshape(len(images), -1))
+
+
+def draw_direction(d: int, seed: int, dataset: str) -> Tensor:
+    """A random direction, float64 (d,), on which bytes are projected without any rounding.
+
+    Its entries are whole multiples of 2 ** (1 - DIRECTION_BITS) between -1 and 1, so that the sums of up to 2 ** 17
+    products with bytes are exact in float64, in whatever order and block they are added.
+    """
+    bound = 2 ** (DIRECTION_BITS - 1)
+    draws = stream(seed, "projection", dataset).integers(-bound, bound, size=d, endpoint=True)
+    return torch.from_numpy(draws / bound)
+
+
+def project(images: Tensor, direction: Tensor) -> Tensor:
+    """<a, z_i>, float64 (n,), of bytes (n, d); exact (see :func:`draw_direction`)."""
+    return torch.cat([block.double() @ direction for block in images.split(1024)])
+
+
+def place_thresholds(projections: Tensor, offset: float) -> Tensor:
+    """Interleaving thresholds b_1 < x_1 < b_2 < ... of lemma 1.
+
+    Args:
+        projections: (n,) ascending.
+        offset: place of b_i between x_{i-1} (0) and x_i (1), exclusive. Beyond 1/2 the solution grows exponentially
+            with n; see :func:`conditioning`.
+
+    Raises:
+        UserError: two projections are equal, or so close that no threshold fits between them in this precision.
+    """
+    gaps = torch.diff(projections)
+    first = gaps.mean() if len(gaps) else torch.ones((), dtype=projections.dtype)
+    before = torch.cat([(projections[0] - first)[None], projections[:-1]])
+    thresholds = before + offset * (projections - before)
+    between = (before < thresholds) & (thresholds < projections)
+    if not between.all():
+        raise UserError(
+            f"in {str(projections.dtype).removeprefix('torch.')} {int((~between).sum()):,} of {len(between):,} "
+            "projections are not apart enough for a threshold between them"
+        )
+    return thresholds
+
+
+def solve_weights(projections: Tensor, thresholds: Tensor, labels: Tensor) -> Tensor:
+    """w with A w = y for the triangular A of lemma 1, (n,), in O(n) time and memory.
+
+    Let s_i be the slope behind b_i, the sum of the first i weights. The function runs from (x_{i-1}, y_{i-1}) with slope
+    s_{i-1} to b_i and from there with slope s_i to (x_i, y_i).
+
+    Args:
+        projections: (n,) ascending x.
+        thresholds: (n,) interleaving b.
+        labels: (n,) y.
+    """
+    x, b, y = (values.tolist() for values in (projections.double(), thresholds.double(), labels.double()))
+    slopes = [y[0] / (x[0] - b[0])]
+    for i in range(1, len(x)):
+        bend = y[i - 1] + slopes[-1] * (b[i] - x[i - 1])  # the function at b_i
+        slopes.append((y[i] - bend) / (x[i] - b[i]))
+    return torch.diff(torch.tensor(slopes, dtype=torch.float64), prepend=torch.zeros(1).double()).to(
+        projections.dtype
+    )
+
+
+def construct(
+    projections: Tensor, labels: Tensor, direction: Tensor, offset: float, depth: int = 2
+) -> InterpolatingNetwork:
+    """The network that gives images with these projections these labels, in the precision of the projections.
+
+    Raises:
+        UserError: two projections are not apart in that precision.
+    """
+    x, order = torch.sort(projections)
+    thresholds = place_thresholds(x, offset)
+    weights = solve_weights(x, thresholds, labels[order])
+    return InterpolatingNetwork(direction.to(x.dtype), thresholds, weights, depth)
+
+
+def check_distinct(images: Tensor, projections: Tensor) -> None:
+    """See to it that no two images are equal: no function gives one image two labels.
+
+    Raises:
+        UserError: some are; the message names them. Or different images have one projection.
+    """
+    x, order = torch.sort(projections)
+    ends = (torch.diff(x) != 0).nonzero().flatten() + 1
+    groups = [group for group in torch.tensor_split(order, ends) if len(group) > 1]
+    equal = [sorted(group.tolist()) for group in groups if (images[group] == images[group[0]]).all()]
+    if equal:
+        named = "; ".join(" = ".join(map(str, group)) for group in sorted(equal)[:SHOWN])
+        more = f" and {len(equal) - SHOWN} more" if len(equal) > SHOWN else ""
+        raise UserError(
+            f"theorem 1 needs images that differ, and these training images (numbered from 0) are equal: {named}{more}; "
+            "say expressivity.drop_duplicates: true to keep the first of each"
+        )
+    if groups:
+        raise UserError("two different images have the same projection; another seed draws another direction")
+
+
+def first_of_each(images: Tensor) -> Tensor:
+    """Ascending indices of the images that equal no earlier one."""
+    _, first = np.unique(images.numpy(), axis=0, return_index=True)
+    return torch.from_numpy(np.sort(first))
+
+
+# ---- conditioning
+
+
+def conditioning(projections: Tensor, thresholds: Tensor, weights: Tensor) -> dict[str, float]:
+    """Lemma 1 in numbers, in O(n).
+
+    Args:
+        projections: (n,) ascending x.
+        thresholds: (n,) interleaving b.
+        weights: (n,) w.
+
+    Returns:
+        ``smallest_diagonal``, min_i x_i - b_i; ``condition``, the condition number of A in the maximum norm (exact: the
+        elements of a row of A^-1 have alternating signs, so that their absolute values follow a recursion); and
+        ``amplification``, max_i sum_j |w_j| max(x_i - b_j, 0), which times the unit roundoff of a number format is
+        the error to expect when the network is evaluated in it.
+    """
+    x, b, w = (values.double().numpy() for values in (projections, thresholds, weights))
+    diagonal = x - b
+    count = np.arange(1, len(x) + 1)
+    rows = count * x - np.cumsum(b)  # sums of the rows of A
+    inverse = 1 / diagonal
+    ratio = np.append(0.0, (b[1:] - x[:-1]) / diagonal[1:])
+    slope = 0.0  # sum of absolute values of the row of slopes before this one
+    largest = 0.0
+    for i in range(len(x)):
+        largest = max(largest, inverse[i] * (2 if i else 1) + (1 + ratio[i]) * slope)
+        slope = inverse[i] * (2 if i else 1) + ratio[i] * slope
+    amplification = np.cumsum(np.abs(w)) * x - np.cumsum(np.abs(w) * b)
+    return {
+        "smallest_diagonal": float(diagonal.min()),
+        "condition": float(rows.max() * largest),
+        "amplification": float(amplification.max()),
+    }
+
+
+def smallest_eigenvalue(projections: Tensor, thresholds: Tensor) -> float:
+    """The smallest eigenvalue of A by Arnoldi's iteration on its inverse, which knows nothing of its diagonal.
+
+    Small matrices (up to 64) are formed and handed to LAPACK.
+    """
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+
+    n = len(projections)
+    if n <= 64:
+        matrix = (projections[:, None] - thresholds).clamp(min=0).double().numpy()
+        return float(np.abs(np.linalg.eigvals(matrix)).min())
+
+    def solve(vector: np.ndarray) -> np.ndarray:
+        labels = torch.from_numpy(np.ascontiguousarray(vector.ravel()))
+        return solve_weights(projections.double(), thresholds.double(), labels).numpy()
+
+    start = stream(0, "start of Arnoldi's iteration").standard_normal(n)
+    try:
+        values = eigs(
+            LinearOperator((n, n), matvec=solve, dtype=np.float64),
+            k=1,
+            v0=start,
+            tol=1e-8,
+            return_eigenvectors=False,
+        )
+    except ArpackNoConvergence:
+        return math.nan
+    return float(1 / np.abs(values[0]))
+
+
+# ---- measurements
+
+
+def largest_error(outputs: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Largest distance of an output from its label, and the percentage of labels that rounding outputs gives."""
+    distance = (outputs.double() - labels.double()).abs()
+    return float(distance.max()), 100 * float((distance < 0.5).double().mean())
+
+
+def error_by_size(
+    projections: Tensor,
+    labels: Tensor,
+    direction: Tensor,
+    sizes: Sequence[int],
+    offsets: Sequence[float],
+    precisions: Sequence[str],
+) -> list[dict[str, object]]:
+    """How exactly networks of the first n images fit, over n and number formats.
+
+    Returns:
+        One dictionary per size, offset and format. ``largest_error`` is nan where projections collide in the format and
+        there is no network; ``bits_needed`` is the precision at which the amplified unit roundoff stays below 1/2, the
+        distance at which a label is lost.
+    """
+    rows = []
+    for n in sizes:
+        x, y = projections[:n], labels[:n]
+        for offset in offsets:
+            ordered = torch.sort(x).values
+            exact = construct(x, y, direction, offset)
+            facts = conditioning(ordered, exact.thresholds, exact.weights)
+            for precision in precisions:
+                row = {"n": n, "offset": offset, "precision": precision, **facts}
+                row["bits_needed"] = math.log2(2 * facts["amplification"])
+                dtype = getattr(torch, precision)
+                try:
+                    network = construct(x.to(dtype), y.to(dtype), direction, offset)
+                    outputs = network.from_projections(x.to(dtype))
+                    row["largest_error"], row["fitted"] = largest_error(outputs, y)
+                except UserError:
+                    row["largest_error"], row["fitted"] = math.nan, math.nan
+                rows.append(row)
+    return rows

@@ -1,0 +1,164 @@
+"""What linear models see: pixels, Gabor features or a random convolutional network, in blocks of columns on the disk.
+
+Each block is a file; a killed run keeps those that are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rethinking.run.files import UserError, load_array, save_array
+from rethinking.theory.gabor import gabor_features
+from rethinking.theory.random_convnet import FEATURES, PATCH, draw_convnet
+
+FILTERS = 1024  # of a random network in one block
+ROWS = 1000  # images at a time
+
+Log = Callable[[str], None]
+
+
+class Features:
+    """Features of n images, held in files.
+
+    Args:
+        blocks: arrays (n, d_1), (n, d_2), ..., or files of them; bytes are pixels and are divided by 255.
+        constant: whether there is one column more, of ones.
+    """
+
+    def __init__(self, blocks: Sequence[np.ndarray | Path], constant: bool = False) -> None:
+        self.blocks = blocks
+        self.constant = constant
+        self.widths = [opened(block).shape[1] for block in blocks]
+
+    def __len__(self) -> int:
+        return len(opened(self.blocks[0]))
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return sum(self.widths) + self.constant
+
+    def parts(
+        self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None
+    ) -> list[Tensor]:
+        """Some rows (and columns), block by block, as tensors (rows, d_b)."""
+        start, stop = (0, self.width) if columns is None else (columns.start, columns.stop)
+        found, first = [], 0
+        for block, width in zip(self.blocks, self.widths, strict=True):
+            inside = slice(max(start - first, 0), max(min(stop - first, width), 0))
+            if inside.start < inside.stop:
+                # A file is mapped for this one read: what stays mapped counts as this process's memory.
+                values = np.array(opened(block)[rows, inside])
+                tensor = torch.from_numpy(values).to(device).to(dtype)
+                found.append(tensor / 255 if values.dtype == np.uint8 else tensor)
+            first += width
+        if self.constant and start <= first < stop:
+            count = len(range(*rows.indices(len(self))))
+            found.append(torch.ones(count, 1, device=device, dtype=dtype))
+        return found
+
+    def read(
+        self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None
+    ) -> Tensor:
+        """Some rows (and columns) as one tensor."""
+        return torch.cat(self.parts(rows, device, dtype, columns), 1)
+
+
+def opened(block: np.ndarray | Path) -> np.ndarray:
+    """An array, or that of a file."""
+    return load_array(block) if isinstance(block, Path) else block
+
+
+def make_features(
+    preprocessing: str,
+    train: np.ndarray,
+    test: np.ndarray,
+    folder: Path,
+    device: torch.device,
+    *,
+    filters: int | None = None,
+    seed: int = 0,
+    dataset: str = "",
+    log: Log = print,
+) -> tuple[Features, Features]:
+    """Features of training and test images.
+
+    Pixels are left as they are. Gabor features are divided by the root of their total variance over the training images,
+    so that two images have the mean squared distance 2. The features of a random network are standardised over the
+    training images and stored with 16 bits, whose rounding is thus part of them; a column of ones is added.
+
+    Args:
+        preprocessing: ``none``, ``gabor`` or ``random_convnet``.
+        train: (n, channels, height, width) of bytes; all statistics are taken from them.
+        test: the same of the test images.
+        folder: where files lie.
+        device: where they are computed.
+        filters: of ``random_convnet``.
+        seed: of its patches.
+        dataset: name of the data set, which selects its streams.
+        log: called with a line per block.
+
+    Raises:
+        UserError: the images are too small.
+    """
+    if preprocessing == "none":
+        return tuple(Features([images.reshape(len(images), -1)]) for images in (train, test))
+    if preprocessing == "gabor":
+        return tuple(
+            Features([block]) for block in make_block(folder, 0, train, test, device, gabor_features, "total")
+        )
+    if min(train.shape[2:]) < PATCH + 1:
+        raise UserError(f"a random convolutional network needs images of {PATCH + 1} pixels or more")
+    network = draw_convnet(train, filters, seed, dataset, device)
+    pairs = []
+    for number, start in enumerate(range(0, filters, FILTERS)):
+        part = network.part(slice(start, start + FILTERS))
+        pairs.append(make_block(folder, number, train, test, device, part.features, "each"))
+        log(f"features of {min(start + FILTERS, filters):,} of {filters:,} filters")
+    train_and_test = tuple(Features(blocks, constant=True) for blocks in zip(*pairs, strict=True))
+    assert train_and_test[0].width == FEATURES * filters + 1
+    return train_and_test
+
+
+def make_block(
+    folder: Path,
+    number: int,
+    train: np.ndarray,
+    test: np.ndarray,
+    device: torch.device,
+    transform: Callable[[Tensor], Tensor],
+    scaling: str,
+) -> tuple[Path, Path]:
+    """The files of one block of features of training and test images, which are made if they are not there.
+
+    ``scaling`` is ``each`` (every feature has mean 0 and variance 1) or ``total`` (the variances sum to 1).
+    """
+    paths = [folder / f"{split}_{number:03d}.npy" for split in ("train", "test")]
+    if not paths[0].exists():  # which is written last
+        values = compute(train, device, transform)
+        deviation, mean = torch.std_mean(values, 0)
+        if scaling == "each":
+            scale = deviation.clamp(min=1e-6)
+            dtype = np.float16
+        else:
+            scale, mean = deviation.square().sum().sqrt(), torch.zeros_like(mean)
+            dtype = np.float32
+        for path, some in ((paths[1], compute(test, device, transform)), (paths[0], values)):
+            save_array(path, some.sub_(mean).div_(scale).numpy().astype(dtype))
+    return tuple(paths)
+
+
+def compute(images: np.ndarray, device: torch.device, transform: Callable[[Tensor], Tensor]) -> Tensor:
+    """A transformation of all images, some at a time; the result is in main memory."""
+    result = None
+    for start in range(0, len(images), ROWS):
+        some = transform(torch.from_numpy(np.array(images[start : start + ROWS])).to(device)).cpu()
+        if result is None:
+            result = torch.empty(len(images), some.shape[1])
+        result[start : start + ROWS] = some
+    return result

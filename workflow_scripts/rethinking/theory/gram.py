@@ -1,0 +1,258 @@
+"""Kernel matrices in tiles: none is ever held as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rethinking.run.files import load_array, save_array
+from rethinking.theory.features import Features
+
+CHUNK = 16_384  # features read at a time
+
+
+def slices(size: int, step: int) -> list[slice]:
+    """0 to ``size`` in pieces of ``step``."""
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+
+
+def apply_kernel(products: Tensor, left: Tensor, right: Tensor, gamma: float | None) -> Tensor:
+    """A kernel from inner products (m, n), which are overwritten, and squared lengths (m,) and (n,)."""
+    if gamma is None:
+        return products
+    distances = products.mul_(-2).add_(left[:, None]).add_(right).clamp_(min=0)
+    return distances.mul_(-gamma).exp_()
+
+
+def kernel_between(left: Tensor, right: Tensor, gamma: float) -> Tensor:
+    """The Gaussian kernel between features (m, d) and (n, d)."""
+    return apply_kernel(left @ right.T, left.square().sum(1), right.square().sum(1), gamma)
+
+
+def inner_products(
+    left: Features, rows: slice, right: Features, columns: slice, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Inner products between rows of two sets of features, (m, n), and squared lengths, (m,) and (n,).
+
+    Features are read ``CHUNK`` columns at a time.
+    """
+    products, squares = None, [0.0, 0.0]
+    for chunk in slices(left.width, CHUNK):
+        a = left.read(rows, device, dtype, chunk)
+        b = a if (left, rows) == (right, columns) else right.read(columns, device, dtype, chunk)
+        products = a @ b.T if products is None else products.addmm_(a, b.T)
+        squares = [total + some.square().sum(1) for total, some in zip(squares, (a, b), strict=True)]
+    return products, *squares
+
+
+class KernelSystem:
+    """The dual system (K + penalty I) alpha = Y over n training images.
+
+    Args:
+        features: of the training images.
+        gamma: of the Gaussian kernel; None is the linear kernel.
+        penalty: added to the diagonal, absolute.
+        device: where tiles are computed.
+        step: rows and columns of a tile.
+        store: folder in which tiles of a linear kernel are kept, which take longer to compute than to read.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        gamma: float | None,
+        penalty: float,
+        device: torch.device,
+        step: int,
+        store: Path | None = None,
+    ) -> None:
+        self.features, self.gamma, self.penalty, self.device = features, gamma, penalty, device
+        self.store = store if gamma is None else None
+        self.size = len(features)
+        self.slices = slices(self.size, step)
+
+    def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
+        """A tile of K + penalty I."""
+        tile = stored(self.store, row, column, self.device, dtype, lambda: self._kernel(row, column, dtype))
+        if row == column:
+            if self.gamma is not None:
+                tile.fill_diagonal_(1)
+            tile.diagonal().add_(self.penalty)
+        return tile
+
+    def cost(self, row: int, column: int, dtype: torch.dtype) -> float:
+        """Computing a tile, in products of two tiles; reading one counts as one."""
+        return tile_cost(self.store, row, column, dtype, self.features.width / self.slices[0].stop)
+
+    def _kernel(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
+        rows, columns = self.slices[row], self.slices[column]
+        return apply_kernel(
+            *inner_products(self.features, rows, self.features, columns, self.device, dtype), self.gamma
+        )
+
+    def right_side(self, targets: Tensor) -> Tensor:
+        """Y, float64 (n, classes)."""
+        return targets
+
+    def multiply(self, vectors: Tensor) -> Tensor:
+        """(K + penalty I) times float64 (n, k), in float64; of a symmetric K each tile is computed once."""
+        if self.gamma is None:
+            return (
+                linear_outputs(self.features, transposed_product(self.features, vectors))
+                + self.penalty * vectors
+            )
+        result = torch.zeros_like(vectors)
+        for row, rows in enumerate(self.slices):
+            for column, columns in enumerate(self.slices[: row + 1]):
+                tile = self.tile(row, column, torch.float64)
+                result[rows] += (tile @ vectors[columns].to(self.device)).cpu()
+                if row != column:
+                    result[columns] += (tile.T @ vectors[rows].to(self.device)).cpu()
+        return result
+
+    def fitted(self, solution: Tensor, product: Tensor) -> Tensor:
+        """Outputs K alpha on the training images, given the product with the whole matrix."""
+        return product - self.penalty * solution
+
+    def outputs(self, solution: Tensor, others: Features) -> Tensor:
+        """Outputs (m, k) on other images."""
+        if self.gamma is None:
+            return linear_outputs(others, transposed_product(self.features, solution))
+        return kernel_outputs(others, self.features, self.gamma, solution, self.device, self.slices)
+
+    def squared_norms(self, solution: Tensor, fitted: Tensor) -> Tensor:
+        """alpha_c^T K alpha_c of each class, (k,)."""
+        return (solution * fitted).sum(0)
+
+
+class CovarianceSystem:
+    """The primal system (X^T X + penalty I) w = X^T Y of the linear kernel, where features are fewer than images.
+
+    It has the same solution function as :class:`KernelSystem`, whose matrix has not full rank then.
+    """
+
+    gamma = None
+
+    def __init__(
+        self, features: Features, penalty: float, device: torch.device, step: int, store: Path | None = None
+    ) -> None:
+        self.features, self.penalty, self.device, self.store = features, penalty, device, store
+        self.size = features.width
+        self.slices = slices(self.size, step)
+
+    def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
+        """A tile of X^T X + penalty I."""
+        tile = stored(
+            self.store, row, column, self.device, dtype, lambda: self._covariance(row, column, dtype)
+        )
+        if row == column:
+            tile.diagonal().add_(self.penalty)
+        return tile
+
+    def cost(self, row: int, column: int, dtype: torch.dtype) -> float:
+        """Computing a tile, in products of two tiles; reading one counts as one."""
+        return tile_cost(self.store, row, column, dtype, len(self.features) / self.slices[0].stop)
+
+    def _covariance(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
+        tile = None
+        for rows in slices(len(self.features), 4096):
+            left = self.features.read(rows, self.device, dtype, self.slices[row])
+            right = (
+                left if row == column else self.features.read(rows, self.device, dtype, self.slices[column])
+            )
+            tile = left.T @ right if tile is None else tile.addmm_(left.T, right)
+        return tile
+
+    def right_side(self, targets: Tensor) -> Tensor:
+        """X^T Y."""
+        return transposed_product(self.features, targets)
+
+    def multiply(self, vectors: Tensor) -> Tensor:
+        """(X^T X + penalty I) times (d, k), in float64."""
+        return (
+            transposed_product(self.features, linear_outputs(self.features, vectors)) + self.penalty * vectors
+        )
+
+    def fitted(self, solution: Tensor, product: Tensor) -> Tensor:
+        """Outputs X w on the training images."""
+        return linear_outputs(self.features, solution)
+
+    def outputs(self, solution: Tensor, others: Features) -> Tensor:
+        """Outputs (m, k) on other images."""
+        return linear_outputs(others, solution)
+
+    def squared_norms(self, solution: Tensor, fitted: Tensor) -> Tensor:
+        """|w_c|^2 of each class, (k,)."""
+        return solution.square().sum(0)
+
+
+def stored(
+    store: Path | None,
+    row: int,
+    column: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    compute: Callable[[], Tensor],
+) -> Tensor:
+    """A tile from its file, which is written if it is not there; without a folder, just the tile."""
+    if store is None:
+        return compute()
+    path = tile_path(store, row, column, dtype)
+    if not path.exists():
+        tile = compute()
+        save_array(path, tile.cpu().numpy())
+        return tile
+    return torch.from_numpy(np.array(load_array(path))).to(device)
+
+
+def tile_path(store: Path, row: int, column: int, dtype: torch.dtype) -> Path:
+    """The file of a tile of the matrix; what was rounded to float32 is of no use in float64."""
+    return store / str(dtype).removeprefix("torch.") / f"tile_{row:03d}_{column:03d}.npy"
+
+
+def tile_cost(store: Path | None, row: int, column: int, dtype: torch.dtype, products: float) -> float:
+    """What a tile costs that takes so many products of two tiles, unless it is stored."""
+    return 1.0 if store and tile_path(store, row, column, dtype).exists() else max(1.0, products)
+
+
+def kernel_outputs(
+    rows: Features, columns: Features, gamma: float, alpha: Tensor, device: torch.device, parts: list[slice]
+) -> Tensor:
+    """K alpha between two sets of images in float64, tile by tile."""
+    result = torch.zeros(len(rows), alpha.shape[1], dtype=torch.float64)
+    for some in slices(len(rows), parts[0].stop - parts[0].start):
+        for part in parts:
+            tile = apply_kernel(*inner_products(rows, some, columns, part, device, torch.float64), gamma)
+            result[some] += (tile @ alpha[part].to(device)).cpu()
+    return result
+
+
+def linear_outputs(features: Features, weights: Tensor) -> Tensor:
+    """X w in float64, some rows at a time."""
+    return torch.cat([block @ weights for _, block in row_blocks(features)])
+
+
+def transposed_product(features: Features, vectors: Tensor) -> Tensor:
+    """X^T v in float64, some rows at a time."""
+    result = torch.zeros(features.width, vectors.shape[1], dtype=torch.float64)
+    for rows, block in row_blocks(features):
+        result.addmm_(block.T, vectors[rows])
+    return result
+
+
+def row_blocks(features: Features) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of features in float64, so many that a block takes about 256 MB."""
+    cpu = torch.device("cpu")
+    for rows in slices(len(features), max(1, 2**25 // features.width)):
+        yield rows, features.read(rows, cpu, torch.float64)
+
+
+def mean_diagonal(features: Features, gamma: float | None) -> float:
+    """Mean of K's diagonal, the unit of penalties."""
+    if gamma is not None:
+        return 1.0
+    return sum(float(block.square().sum()) for _, block in row_blocks(features)) / len(features)

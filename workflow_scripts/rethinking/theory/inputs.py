@@ -1,0 +1,61 @@
+"""What the scripts on one linear model have in common: arguments, settings, images and features."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rethinking.config.theory import LinearModelConfig
+from rethinking.run.files import load_array, read_json
+from rethinking.run.scripts import log
+from rethinking.theory.features import Features, make_features
+
+
+def argument_parser(description: str, seed: str, output: str) -> argparse.ArgumentParser:
+    """The arguments of all of them; ``seed`` and ``output`` say what these two are."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--model", required=True, help="its settings as JSON")
+    parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
+    parser.add_argument("--seed", type=int, required=True, help=seed)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--output", type=Path, required=True, help=output)
+    return parser
+
+
+def read_model(args: argparse.Namespace) -> tuple[LinearModelConfig, dict[str, Any]]:
+    """The model and the manifest of its data set; also sets the number of threads."""
+    torch.set_num_threads(args.threads)
+    return LinearModelConfig.model_validate_json(args.model), read_json(args.prepared / "manifest.json")
+
+
+def read_split(prepared: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images, memory-mapped, and labels of ``train`` or ``test``."""
+    return load_array(prepared / f"{split}_images.npy"), np.array(
+        load_array(prepared / f"{split}_labels.npy")
+    )
+
+
+def model_features(
+    model: LinearModelConfig,
+    train: np.ndarray,
+    test: np.ndarray,
+    folder: Path,
+    seed: int,
+    device: torch.device | None = None,
+) -> tuple[Features, Features]:
+    """What a model sees of training and test images (see :func:`rethinking.theory.features.make_features`), by default from a CPU."""
+    return make_features(
+        model.preprocessing,
+        train,
+        test,
+        folder,
+        device or torch.device("cpu"),
+        filters=model.filters,
+        seed=seed,
+        dataset=model.dataset,
+        log=log,
+    )

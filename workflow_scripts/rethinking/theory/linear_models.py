@@ -1,0 +1,309 @@
+"""Exact fits of linear models (section 5, table 3): K alpha = y, its norm and its errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from rethinking.config.theory import SolverConfig, ValidationConfig
+from rethinking.data.prepared import stratified_sample
+from rethinking.run.files import UserError
+from rethinking.streams import stream
+from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
+from rethinking.theory.conjugate_gradients import Solution, conjugate_gradients, nystrom_preconditioner
+from rethinking.theory.features import Features
+from rethinking.theory.gram import CovarianceSystem, KernelSystem, apply_kernel, inner_products, mean_diagonal
+
+DENSE = 2500  # features up to which least squares are solved by a singular value decomposition
+# Of the factor, in units of the mean diagonal, tried in this order where it has no factor without.
+JITTERS = (1e-6, 1e-5, 1e-4, 1e-3)
+COLUMNS = 2000  # of K in the preconditioner of conjugate gradients
+CPU = torch.device("cpu")
+
+Log = Callable[[str], None]
+System = KernelSystem | CovarianceSystem
+
+
+def one_hot(labels: np.ndarray, classes: int) -> Tensor:
+    """0 and 1, float64 (n, classes)."""
+    return torch.nn.functional.one_hot(torch.from_numpy(np.array(labels)), classes).double()
+
+
+def error(outputs: Tensor, labels: np.ndarray) -> float:
+    """Percentage of images whose largest output is not that of their label."""
+    return 100 * float(np.mean(outputs.argmax(1).numpy() != labels))
+
+
+def fit(
+    train: Features,
+    test: Features,
+    train_labels: np.ndarray,
+    test_labels: np.ndarray,
+    classes: int,
+    gamma: float | None,
+    penalty: float,
+    solver: SolverConfig,
+    scratch: Path,
+    device: torch.device,
+    log: Log = print,
+) -> tuple[dict[str, Any], Tensor]:
+    """Solve (K + penalty * mean(diagonal of K) I) alpha = Y with Y of 0 and 1, and measure the solution.
+
+    A linear kernel with fewer features than images is solved in its primal form, which has the same solution
+    function; without penalty it is the least squares solution of minimum norm, as an exact one does not exist.
+
+    Args:
+        train: features of the training images.
+        test: those of the test images.
+        train_labels: (n,) int64.
+        test_labels: (m,) int64.
+        classes: number of classes.
+        gamma: of the Gaussian kernel; None is the linear kernel.
+        penalty: in units of the mean of K's diagonal.
+        solver: method, precision, tiles, accuracy.
+        scratch: folder for tiles of the matrix (of a linear kernel) and of the factor; a later call with the same features
+            goes on from those that are there.
+        device: where tiles are computed.
+        log: called with lines of progress.
+
+    Returns:
+        The numbers of a summary, and the outputs on the test images, float64 (m, classes). Errors are percentages.
+        ``norm`` is the root of the sum over classes of alpha_c^T K alpha_c, ``class_norms`` its parts; ``misfit``
+        |Y - f(X)| / |Y| on the training images; ``residual`` that of the system that was solved, in float64; ``rank`` of K,
+        where it is known.
+    """
+    targets = one_hot(train_labels, classes)
+    primal = gamma is None and train.width < len(train)
+    absolute = penalty * mean_diagonal(train, gamma)
+    facts: dict[str, Any] = {
+        "form": "primal" if primal else "dual",
+        "features": train.width,
+        "penalty": penalty,
+    }
+    system: System
+    if primal:
+        system = CovarianceSystem(train, absolute, device, solver.tile, scratch / "matrix")
+    else:
+        system = KernelSystem(train, gamma, absolute, device, solver.tile, scratch / "matrix")
+    if primal and penalty == 0 and train.width <= DENSE:
+        solution, more = least_squares(train, targets, system)
+    elif solver.method == "conjugate_gradients":
+        solution, more = solve_iteratively(system, targets, solver, log)
+    else:
+        solution, more = solve_by_factor(system, targets, solver, scratch, device, log)
+    fitted = system.fitted(solution.x, solution.product)
+    outputs = system.outputs(solution.x, test)
+    squares = system.squared_norms(solution.x, fitted)
+    facts |= {
+        **more,
+        "residual": solution.residual,
+        "iterations": solution.iterations,
+        "misfit": float(torch.linalg.vector_norm(targets - fitted) / torch.linalg.vector_norm(targets)),
+        "train_error": error(fitted, train_labels),
+        "test_error": error(outputs, test_labels),
+        "norm": math.sqrt(max(float(squares.sum()), 0.0)),
+        "class_norms": squares.clamp(min=0).sqrt().tolist(),
+        **norms_of_other_targets(system, solution.x, fitted),
+    }
+    return facts, outputs
+
+
+def norms_of_other_targets(system: System, solution: Tensor, fitted: Tensor) -> dict[str, float]:
+    """Norms of the solutions for other ways to write labels as numbers, which follow from this one as it is linear in them.
+
+    Returns:
+        ``signed_norm``, of 1 and -1 in place of 1 and 0 for each class (exact where the labels are fitted exactly);
+        ``number_norm``, of the number of the class as the only target.
+    """
+    classes = solution.shape[1]
+    signed = 2 * torch.eye(classes, dtype=torch.float64) - 1
+    numbers = torch.arange(classes, dtype=torch.float64)[:, None]
+    return {
+        f"{name}_norm": math.sqrt(max(float(system.squared_norms(solution @ mix, fitted @ mix).sum()), 0.0))
+        for name, mix in (("signed", signed), ("number", numbers))
+    }
+
+
+# ---- solvers
+
+
+def solve_by_factor(
+    system: System, targets: Tensor, solver: SolverConfig, scratch: Path, device: torch.device, log: Log
+) -> tuple[Solution, dict[str, Any]]:
+    """Cholesky's factor in tiles, then refinement by conjugate gradients with residuals in float64.
+
+    A matrix that is not positive definite in float32 is factored in float64 (``auto``). If it is not in the last precision
+    allowed either, the factor gets a jitter on its diagonal, which costs steps of refinement: the system that is solved
+    stays as it is.
+    """
+    names = [solver.precision]
+    if solver.precision == "auto":
+        names = ["float64"] if device.type == "cuda" else ["float32", "float64"]
+    attempts = [(name, 0.0) for name in names] + [(names[-1], jitter) for jitter in JITTERS]
+    for name, jitter in attempts:
+        folder = scratch / f"factor_{name}_{system.penalty:g}_{jitter:g}"
+        failed = folder / "not_definite"  # so that a killed run does not try it again
+        if failed.exists():
+            continue
+        try:
+            dtype = getattr(torch, name)
+            added = jitter * float(system.tile(0, 0, dtype).diagonal().mean()) if jitter else 0.0
+            factor = TiledCholesky(system, folder, dtype, device, added, log)
+            break
+        except NotPositiveDefinite as fault:
+            log(f"not positive definite in {name} with {jitter:g} of the diagonal added to it: {fault}")
+            for path in folder.glob("*.npy"):
+                path.unlink()
+            folder.mkdir(parents=True, exist_ok=True)
+            failed.touch()
+    else:
+        finer = "" if name == "float64" else "say linear_models.solver.precision: float64, or "
+        raise UserError(f"the matrix is not positive definite in {name}; {finer}give a penalty")
+    solution = conjugate_gradients(
+        system.multiply, system.right_side(targets), factor.solve, solver.residual, solver.iterations, log
+    )
+    factor.delete()
+    definite = jitter == 0 and isinstance(system, KernelSystem) and system.penalty == 0
+    return solution, {
+        "solver": "cholesky",
+        "precision": name,
+        "jitter": jitter,
+        "rank": system.size if definite else None,
+    }
+
+
+def solve_iteratively(
+    system: System, targets: Tensor, solver: SolverConfig, log: Log
+) -> tuple[Solution, dict[str, Any]]:
+    """Conjugate gradients without a factor, preconditioned by some columns of the matrix (Nystroem)."""
+    count = min(COLUMNS, system.size)
+    chosen = torch.from_numpy(
+        np.sort(stream(0, "columns of the preconditioner").choice(system.size, count, replace=False))
+    )
+    unit = torch.zeros(system.size, count, dtype=torch.float64)
+    unit[chosen, torch.arange(count)] = 1
+    columns = system.multiply(unit)
+    columns[chosen, torch.arange(count)] -= system.penalty
+    solution = conjugate_gradients(
+        system.multiply,
+        system.right_side(targets),
+        nystrom_preconditioner(columns, chosen, system.penalty),
+        solver.residual,
+        solver.iterations,
+        log,
+    )
+    return solution, {"solver": "conjugate_gradients", "precision": "float64", "jitter": 0.0, "rank": None}
+
+
+def least_squares(train: Features, targets: Tensor, system: System) -> tuple[Solution, dict[str, Any]]:
+    """The least squares solution of minimum norm, by a singular value decomposition of the features."""
+    x = train.read(slice(0, len(train)), CPU, torch.float64)
+    weights, _, rank, _ = torch.linalg.lstsq(
+        x, targets, driver="gelsd", rcond=max(x.shape) * torch.finfo(x.dtype).eps
+    )
+    product = system.multiply(weights)
+    right = system.right_side(targets)
+    residual = float(torch.linalg.vector_norm(right - product) / torch.linalg.vector_norm(right))
+    return Solution(weights, product, residual, 0), {
+        "solver": "least squares",
+        "precision": "float64",
+        "jitter": 0.0,
+        "rank": int(rank),
+    }
+
+
+# ---- validation part
+
+
+def validation_split(
+    labels: np.ndarray, settings: ValidationConfig, dataset: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of training images to fit and of others to measure the error on, each with all classes in proportion.
+
+    Raises:
+        UserError: there are not enough training images.
+    """
+    count = settings.train + settings.test
+    if count > len(labels):
+        raise UserError(
+            f"linear_models.validation takes {settings.train:,} + {settings.test:,} training images, but {dataset} has "
+            f"{len(labels):,}; take fewer"
+        )
+    rng = stream(0, "validation part", dataset)
+    both = stratified_sample(labels, count, rng)
+    inside = stratified_sample(labels[both], settings.test, rng)
+    return np.delete(both, inside), both[inside]
+
+
+def validate(
+    train: Features,
+    test: Features,
+    train_labels: np.ndarray,
+    test_labels: np.ndarray,
+    classes: int,
+    gammas: list[float | None],
+    penalties: list[float],
+    log: Log = print,
+) -> pd.DataFrame:
+    """Errors and norms over gamma and penalty, each solved densely in float64.
+
+    Returns:
+        ``gamma``, ``penalty``, ``train_error``, ``validation_error`` (percent) and ``norm``; nan where the matrix is singular.
+    """
+    everything = slice(None)
+    within, across = (
+        inner_products(some, everything, train, everything, CPU, torch.float64) for some in (train, test)
+    )
+    targets = one_hot(train_labels, classes)
+    rows = []
+    for gamma in gammas:
+        kernel, between = (
+            apply_kernel(products.clone(), left, right, gamma) for products, left, right in (within, across)
+        )
+        diagonal = float(kernel.diagonal().mean())
+        for penalty in penalties:
+            row = {"gamma": gamma, "penalty": penalty}
+            matrix = kernel + penalty * diagonal * torch.eye(len(kernel), dtype=torch.float64)
+            factor, failed = torch.linalg.cholesky_ex(matrix)
+            if not failed:
+                alpha = torch.cholesky_solve(targets, factor)
+                outputs = kernel @ alpha
+                row["train_error"] = error(outputs, train_labels)
+                row["validation_error"] = error(between @ alpha, test_labels)
+                row["norm"] = math.sqrt(max(float((alpha * outputs).sum()), 0.0))
+            rows.append(row)
+            log("  ".join(f"{key} {value:g}" for key, value in row.items() if value is not None))
+    columns = ["gamma", "penalty", "train_error", "validation_error", "norm"]
+    return pd.DataFrame(rows, columns=columns).astype("float64")
+
+
+def best_setting(
+    scanned: pd.DataFrame, gamma: float | str | None, penalty: float | str
+) -> tuple[float | None, float]:
+    """Gamma and penalty with ``validated`` replaced by what has the lowest error on the validation part.
+
+    Gamma is chosen without penalty, and the penalty with that gamma.
+
+    Raises:
+        UserError: nothing was measured that could be chosen from.
+    """
+
+    def best(table: pd.DataFrame, column: str) -> float:
+        table = table[table.validation_error.notna()]
+        if table.empty:
+            raise UserError(f"no {column} can be chosen: the validation part has no error for any of them")
+        return float(table.loc[table.validation_error.idxmin(), column])
+
+    if gamma == "validated":
+        gamma = best(scanned[scanned.penalty == 0], "gamma")
+    if penalty == "validated":
+        same = scanned if gamma is None else scanned[np.isclose(scanned.gamma, gamma)]
+        penalty = best(same[same.penalty > 0], "penalty")
+    return gamma, penalty

@@ -1,0 +1,76 @@
+"""The training set on the device, in the order and with the augmentation of each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rethinking.cells import Cell
+from rethinking.config.cell_settings import CellSettings
+from rethinking.corruption.loading import CorruptedData
+from rethinking.streams import stream
+from rethinking.training.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
+
+MAX_ROTATION_DEGREES = 25.0  # table 4
+
+
+def to_inputs(
+    images: np.ndarray, size: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Crop centrally and whiten a whole set: (n, c, h, w) of uint8 -> (n, c, size, size) of ``dtype``."""
+    inputs = torch.empty((len(images), images.shape[1], size, size), device=device, dtype=dtype)
+    # Few enough images at a time to stay in a processor's cache.
+    block = 256 if device.type == "cpu" else 8192
+    for start in range(0, len(images), block):
+        some = torch.from_numpy(np.array(images[start : start + block])).to(device)
+        inputs[start : start + block] = whiten(centre_crop(some, size))
+    return inputs
+
+
+class Batches:
+    """The training set on the device, handed out in batches as the regularisers ask."""
+
+    def __init__(self, data: CorruptedData, inputs: Tensor, cell: Cell, settings: CellSettings) -> None:
+        self.cell, self.settings, self.device = cell, settings, inputs.device
+        self.crop, self.augment = "crop" in cell.regularisers, "augment" in cell.regularisers
+        self.labels = torch.from_numpy(data.train_labels).to(self.device)
+        # Without augmentation every epoch sees the same whitened inputs.
+        augmented = self.crop or self.augment
+        self.images = torch.from_numpy(np.array(data.train_images)).to(self.device) if augmented else inputs
+
+    def sizes(self) -> Tensor:
+        """Images in each batch of an epoch, float64 (steps,)."""
+        starts = torch.arange(0, len(self.labels), self.settings.batch_size)
+        return (len(self.labels) - starts).clamp(max=self.settings.batch_size).double()
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index.
+
+        ``index`` (batch,) int64 says which training images they are.
+        """
+        rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
+        n, size = len(self.labels), self.settings.input_size
+        order = torch.from_numpy(rng.permutation(n)).to(self.device)
+        if self.augment:
+            flips = torch.from_numpy(rng.random(n) < 0.5).to(self.device)
+            angles = rng.uniform(-MAX_ROTATION_DEGREES, MAX_ROTATION_DEGREES, n).astype(np.float32)
+            angles = torch.from_numpy(angles).to(self.device)
+        if self.crop:
+            room = np.array(self.images.shape[2:]) - size
+            offsets = torch.from_numpy(rng.integers(0, room + 1, (n, 2))).to(self.device)
+        for start in range(first * self.settings.batch_size, n, self.settings.batch_size):
+            here = slice(start, start + self.settings.batch_size)
+            index = order[here]
+            images = self.images[index]
+            if self.augment:
+                images = flip_and_rotate(images, flips[here], angles[here])
+            if self.crop:
+                images = crop_at(images, offsets[here], size)
+            elif self.augment:
+                images = centre_crop(images, size)
+            if self.crop or self.augment:
+                images = whiten(images)
+            yield images, self.labels[index], index

@@ -1,0 +1,158 @@
+"""The files of a finished cell: curve, summary, weights and predictions."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from rethinking.cells import Cell
+from rethinking.config.cell_settings import CellSettings
+from rethinking.corruption.loading import CorruptedData
+from rethinking.models import parameter_count
+from rethinking.run.files import atomic_path, write_json, write_text
+from rethinking.run.fingerprint import cell_code, combined
+from rethinking.training.loop import TrainedCell, percent_equal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MEMORISATION_COLUMNS = ["epoch", "unchanged_accuracy", "changed_accuracy_given", "changed_accuracy_true"]
+LIBRARIES = ("torch", "numpy", "pandas", "safetensors")
+
+
+def write_cell(
+    folder: Path,
+    cell: Cell,
+    settings: CellSettings,
+    data: CorruptedData,
+    data_manifest: dict[str, Any],
+    trained: TrainedCell,
+    device: torch.device,
+    code: dict[str, Any],
+) -> None:
+    """Write a cell's five files into ``folder``; ``summary.json`` comes last.
+
+    ``data_manifest`` is that of the prepared data set, ``code`` is from :func:`running_code`.
+    """
+    import pandas as pd  # not before training, which then starts the sooner
+
+    write_text(folder / "curve.csv", pd.DataFrame(trained.curve).to_csv(index=False))
+    write_text(
+        folder / "memorisation.csv",
+        pd.DataFrame(trained.memorisation, columns=MEMORISATION_COLUMNS).to_csv(index=False),
+    )
+    with atomic_path(folder / "weights.safetensors") as path:
+        save_file(
+            {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()}, path
+        )
+    with atomic_path(folder / "predictions.npz") as path, open(path, "wb") as file:
+        np.savez_compressed(
+            file,
+            train_prediction=trained.train.predictions.astype(np.int16),
+            train_confidence=trained.train.confidence,
+            train_label=data.train_labels.astype(np.int16),
+            train_label_true=data.train_labels_true.astype(np.int16),
+            test_prediction=trained.test.predictions.astype(np.int16),
+            test_confidence=trained.test.confidence,
+            test_label=data.test_labels.astype(np.int16),
+            test_label_corrupted=data.test_labels_corrupted.astype(np.int16),
+        )
+    write_json(
+        folder / "summary.json",
+        summarise(cell, settings, data, trained)
+        | {"data": data_manifest, "provenance": provenance(settings, cell, device, code)},
+    )
+
+
+def summarise(
+    cell: Cell, settings: CellSettings, data: CorruptedData, trained: TrainedCell
+) -> dict[str, Any]:
+    """The numbers of summary.json; accuracies in percent, null where the cell diverged."""
+    import pandas as pd
+
+    curve = pd.DataFrame(trained.curve)
+    epochs = curve[curve.epoch > 0]
+    diverged = trained.diverged_at is not None
+    best = epochs.loc[epochs.test_accuracy.idxmax()] if len(epochs) else None
+    reached = {
+        f"{threshold:g}": first_epoch(epochs, epochs.train_accuracy >= threshold)
+        for threshold in settings.thresholds
+    }
+    return {
+        "cell": str(cell),
+        "status": "diverged" if diverged else "finished",
+        "diverged_epoch": trained.diverged_at[0] if diverged else None,
+        "diverged_step": trained.diverged_at[1] if diverged else None,
+        "train_accuracy": None if diverged else trained.train.accuracy,
+        "train_accuracy_online": None if diverged else float(epochs.train_accuracy.iloc[-1]),
+        "train_loss": None if diverged else trained.train.loss,
+        "test_accuracy": None if diverged else trained.test.accuracy,
+        "test_accuracy_corrupted": None
+        if diverged
+        else percent_equal(trained.test.predictions, data.test_labels_corrupted),
+        "test_loss": None if diverged else trained.test.loss,
+        "best_test_accuracy": float(best.test_accuracy) if best is not None else None,
+        "best_test_epoch": int(best.epoch) if best is not None else None,
+        "epochs_to_train_accuracy": reached,
+        "epochs": len(epochs),
+        "steps": int(curve.step.iloc[-1]),
+        "parameters": parameter_count(trained.model),
+        "wall_seconds": trained.wall_seconds,
+        "device_seconds": trained.device_seconds,
+        "images_per_second": trained.images_per_second,
+    }
+
+
+def first_epoch(epochs: pd.DataFrame, reached: pd.Series) -> int | None:
+    """The first epoch at which a condition holds, or None."""
+    return int(epochs.epoch[reached].iloc[0]) if reached.any() else None
+
+
+def provenance(
+    settings: CellSettings, cell: Cell, device: torch.device, code: dict[str, Any]
+) -> dict[str, Any]:
+    """What produced a cell: enough to make it again."""
+    return {
+        "settings": settings.model_dump(),
+        "seed": cell.seed,
+        **code,
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def running_code(cell: Cell) -> dict[str, Any]:
+    """What a process that trains a cell runs: commit, fingerprint and the hash of each module behind the numbers.
+
+    Asked for when it starts, because the files can be edited while it trains.
+    """
+    hashes = cell_code(cell.model, cell.corruption)
+    return {"git_commit": git_commit(), "code_fingerprint": combined(hashes), "code": hashes}
+
+
+def git_commit() -> str | None:
+    """The commit of this source tree, with ``+changes`` if files differ from it; None outside a clone."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + (
+            "+changes" if git("status", "--porcelain", "--", ":/*.py", ":/*.smk") else ""
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None

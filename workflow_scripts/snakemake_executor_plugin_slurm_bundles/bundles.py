@@ -1,0 +1,174 @@
+"""Bundles: several jobs of the workflow in one job of a cluster.
+
+A bundle is a folder on the file system that login and compute nodes share:
+
+- ``bundle.json``: its tasks, largest first, how many run side by side and for how long new ones may begin;
+- ``<task>.exit``: the exit status of a task that has ended by itself, written by the compute node, and renamed
+  to ``<task>.reported`` once Snakemake knows it;
+- ``log``: what the bundle did, from all attempts.
+
+Who submitted a bundle may die; who comes next finds in the folder what became of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rethinking.run.files import UserError, write_json, write_text
+
+# A task's own Python module, run in the process that has imported torch already.
+CELL_COMMAND = ["exec", "python", "-m", "train_cell"]
+
+
+@dataclass
+class Task:
+    """One job of the workflow."""
+
+    name: str  # what the user calls it
+    command: str  # for the shell
+    identity: str  # what its files depend on; another identity asks for other files
+    cost: float = 1.0  # arithmetic, in any unit; decides the order
+    benchmark: str | None = None  # where its run time goes
+    checkpoint: str | None = None  # what it goes on from, and so shows that it came on
+    output: list[str] = field(default_factory=list)
+
+    def cell(self) -> tuple[list[str], str] | None:
+        """Arguments and log of ``train_cell``, if that is all the command is; it needs no process of its own."""
+        words = shlex.split(self.command)
+        if words[: len(CELL_COMMAND)] == CELL_COMMAND and words[-3:-2] == [">"] and words[-1] == "2>&1":
+            return words[len(CELL_COMMAND) : -3], words[-2]
+        return None
+
+
+@dataclass
+class Bundle:
+    """Tasks that one job of the cluster works off.
+
+    Args:
+        folder: where the bundle lies; its name is the name of the job.
+        tasks: in the order in which they begin.
+        side_by_side: how many run at a time.
+        minutes: none begins that would probably end later than this; 0 sets no limit.
+        prefix: what the shell needs before each command.
+    """
+
+    folder: Path
+    tasks: list[Task]
+    side_by_side: int = 1
+    minutes: float = 0
+    prefix: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its job in the queue."""
+        return self.folder.name
+
+    @property
+    def log(self) -> Path:
+        """The file that tells what it did."""
+        return self.folder / "log"
+
+    def write(self) -> None:
+        """Write the bundle, without what became of it."""
+        values = {key: value for key, value in asdict(self).items() if key != "folder"}
+        write_json(self.folder / "bundle.json", values)
+
+    @classmethod
+    def read(cls, folder: Path) -> Bundle:
+        """Read a bundle.
+
+        Raises:
+            UserError: ``bundle.json`` is missing or no bundle.
+        """
+        try:
+            values = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+            return cls(folder, [Task(**task) for task in values.pop("tasks")], **values)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(f"{folder / 'bundle.json'} is no bundle ({error}); delete {folder}") from error
+
+    def status(self, number: int) -> int | None:
+        """The exit status of a task, None while it has none."""
+        for ending in ("exit", "reported"):
+            # What holds no number tells nothing, as if the task had not ended.
+            with suppress(FileNotFoundError, ValueError):
+                return int((self.folder / f"{number}.{ending}").read_text())
+        return None
+
+    def ended(self, number: int, status: int) -> None:
+        """Note the exit status of a task."""
+        write_text(self.folder / f"{number}.exit", f"{status}\n")
+
+    def reported(self, number: int) -> None:
+        """Note that Snakemake knows the exit status of a task."""
+        # A network file system may have done it and said that it had not.
+        with suppress(FileNotFoundError):
+            (self.folder / f"{number}.exit").rename(self.folder / f"{number}.reported")
+
+    def unreported(self, number: int) -> bool:
+        """Whether a task ended well and no Snakemake knows of it."""
+        return (self.folder / f"{number}.exit").exists() and self.status(number) == 0
+
+    def remove(self) -> None:
+        """Delete what says that the bundle is under way; its log stays."""
+        for path in [
+            self.folder / "bundle.json",
+            *self.folder.glob("*.exit"),
+            *self.folder.glob("*.reported"),
+        ]:
+            path.unlink(missing_ok=True)
+
+
+def new_folder(parent: Path) -> Path:
+    """A name for a bundle that no other has."""
+    return parent / f"cells-{uuid.uuid4().hex[:12]}"
+
+
+def divide(tasks: Sequence[Task], most: int) -> list[list[Task]]:
+    """As few groups as hold at most ``most`` tasks each, with about the same cost, each largest first."""
+    groups: list[list[Task]] = [[] for _ in range(-(-len(tasks) // most))]
+    for task in sorted(tasks, key=lambda task: -task.cost):
+        open_groups = [group for group in groups if len(group) < most]
+        min(open_groups, key=lambda group: sum(each.cost for each in group)).append(task)
+    return groups
+
+
+def find_bundles(parent: Path) -> tuple[list[Bundle], dict[str, str]]:
+    """All bundles that lie in a folder, and by name what is wrong with those that cannot be read.
+
+    One that was cut short while it was made has no ``bundle.json`` and is none.
+    """
+    found: list[Bundle] = []
+    damaged: dict[str, str] = {}
+    for file in sorted(parent.glob("*/bundle.json")):
+        try:
+            found.append(Bundle.read(file.parent))
+        except UserError as error:
+            damaged[file.parent.name] = str(error)
+    return found, damaged
+
+
+def identity(params: Iterable[tuple[str, Any]], inputs: Iterable[str]) -> str:
+    """What a task's files depend on: its parameters and its input files as they are now."""
+    files = [(path, os.stat(path).st_mtime_ns) for path in inputs]
+    return json.dumps([sorted((key, str(value)) for key, value in params), files])
+
+
+def is_finished(task: Task, bundle: Bundle, number: int) -> bool:
+    """Whether a task of a bundle ended well, no Snakemake knows of it and its files are still there."""
+    return bundle.unreported(number) and all(os.path.exists(path) for path in task.output)
+
+
+def came_on(task: Task, since: float) -> bool:
+    """Whether a task has written a checkpoint after a point in time."""
+    try:
+        return task.checkpoint is not None and os.stat(task.checkpoint).st_mtime > since
+    except FileNotFoundError:
+        return False

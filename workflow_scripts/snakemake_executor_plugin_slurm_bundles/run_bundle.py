@@ -1,0 +1,218 @@
+"""Work off the tasks of a bundle on a compute node; what each came to goes into the bundle's folder.
+
+Cells are trained in copies of this process, which has imported torch once for all of them. A task that ended
+by itself is not run again, so a bundle that is started again goes on where it stood. On SIGTERM, SIGINT or
+SIGUSR1 the cells write their checkpoints; the bundle then waits for the cluster to end or requeue it.
+"""
+
+# ruff: noqa: E402
+from rethinking.run import stop_signals
+
+stop_signals.exit_at_once()
+
+import argparse
+import errno
+import os
+import runpy
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from rethinking.run import scripts
+from rethinking.run.files import write_text
+from rethinking.run.stop_signals import SIGNALS
+from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task
+
+# How long the cluster may take to end a job that it has asked to stop.
+LEAVE_SECONDS = 300
+# Faults of a disk that pass, and the time between two attempts to write to it.
+PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+RETRY_SECONDS = 10
+
+
+class Runner:
+    """The running tasks of a bundle."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.running: dict[int, tuple[int, float]] = {}  # process -> task, when it began
+        self.signal: int | None = None
+        self.began = time.monotonic()
+        self.cost_done = 0.0
+
+    def run(self) -> bool:
+        """Run what has not ended; whether all has."""
+        waiting = [n for n in range(len(self.bundle.tasks)) if self.bundle.status(n) is None]
+        if any(self.bundle.tasks[n].cell() for n in waiting):
+            import train_cell  # noqa: F401 (and torch with it, once for all cells)
+        for number in SIGNALS:
+            signal.signal(number, self.note_signal)
+        log(f"{len(waiting)} of {len(self.bundle.tasks)} tasks to do, {self.bundle.side_by_side} at a time")
+        while waiting or self.running:
+            while waiting and len(self.running) < self.bundle.side_by_side and self.may_begin(waiting[0]):
+                self.begin(waiting.pop(0))
+            if not self.running:
+                break
+            self.wait_for_one()
+        left = sum(self.bundle.status(n) is None for n in range(len(self.bundle.tasks)))
+        log(f"{left} tasks left" if left else "all tasks have ended")
+        return not left
+
+    def may_begin(self, number: int) -> bool:
+        """Whether another task may begin: none was asked to stop, and there is probably time for it."""
+        if self.signal is not None:
+            return False
+        if not self.bundle.minutes or not self.cost_done:
+            return True
+        elapsed = time.monotonic() - self.began
+        needed = elapsed * self.bundle.tasks[number].cost / self.cost_done
+        return elapsed + needed <= 60 * self.bundle.minutes
+
+    def begin(self, number: int) -> None:
+        """Start a task in a process of its own."""
+        task = self.bundle.tasks[number]
+        log(f"begins: {task.name}")
+        # A signal in between would find neither this process nor the task ready for it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        process = os.fork()
+        if process == 0:
+            become(self.bundle, task)
+        self.running[process] = number, time.monotonic()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def wait_for_one(self) -> None:
+        """Wait for the end of a task and note how it ended."""
+        process, status, usage = os.wait4(-1, 0)
+        number, began = self.running.pop(process)
+        task, code = self.bundle.tasks[number], os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - began
+        self.cost_done += task.cost
+        if code == os.EX_TEMPFAIL:
+            log(f"stopped after {seconds:.0f} s, goes on later: {task.name}")
+            return
+        if self.signal is not None and code < 0:
+            log(f"ended by {signal.Signals(-code).name} after {seconds:.0f} s, goes on later: {task.name}")
+            return
+        if code == 0 and task.benchmark:
+            self.insist(lambda: write_benchmark(Path(task.benchmark), seconds, usage))
+        self.insist(lambda: self.bundle.ended(number, code))
+        log(f"{'done' if code == 0 else f'failed with status {code}'} after {seconds:.1f} s: {task.name}")
+
+    def insist(self, write: Callable[[], None]) -> None:
+        """Write as soon as the disk has room: what is not noted would be done again.
+
+        A fault that does not pass by itself (a missing permission, say) is said and left: Snakemake misses the file and
+        says so, and the other tasks go on.
+        """
+        said = False
+        while True:
+            try:
+                write()
+                return
+            except OSError as error:
+                if error.errno not in PASSING:
+                    log(f"not written: {error}")
+                    return
+                if not said:
+                    log(f"{error}; trying again every {RETRY_SECONDS} s")
+                said = True
+            if self.signal is not None:
+                return  # the next start of the bundle sees that the task is done
+            time.sleep(RETRY_SECONDS)
+
+    def note_signal(self, number: int, _frame: object) -> None:
+        """Pass a signal on; nothing more begins."""
+        if self.signal is None:
+            log(f"{signal.Signals(number).name}: the tasks write their checkpoints")
+        self.signal = number
+        for process in list(self.running):
+            os.kill(process, number)
+
+
+def become(bundle: Bundle, task: Task) -> None:
+    """Turn this copy of the process into a task; it does not return."""
+    try:
+        cell = task.cell()
+        if cell is None:
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            shell = ["bash", "-c", f"set -euo pipefail; {bundle.prefix}{task.command}"]
+            os.execvp(shell[0], shell)
+        stop_signals.exit_at_once()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        arguments, log_file = cell
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        # What an earlier attempt said stays.
+        output = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.argv = ["train_cell.py", *arguments]
+        job = os.environ.get("SLURM_JOB_ID", "none")
+        print(f"SLURM job {job} on {node()}, process {os.getpid()}", flush=True)
+        runpy.run_module("train_cell", run_name="__main__")
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def write_benchmark(path: Path, seconds: float, usage: object) -> None:
+    """What Snakemake writes for ``benchmark:``, as far as the kernel counts it."""
+    clock = f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}:{int(seconds % 60):02d}"
+    cpu = usage.ru_utime + usage.ru_stime
+    row = [f"{seconds:.4f}", clock, f"{usage.ru_maxrss / 1024:.2f}", *["NA"] * 5]
+    row += [f"{100 * cpu / max(seconds, 1e-9):.2f}", f"{cpu:.2f}"]
+    header = [
+        "s",
+        "h:m:s",
+        "max_rss",
+        "max_vms",
+        "max_uss",
+        "max_pss",
+        "io_in",
+        "io_out",
+        "mean_load",
+        "cpu_time",
+    ]
+    write_text(path, "\t".join(header) + "\n" + "\t".join(row) + "\n")
+
+
+def node() -> str:
+    """The name of this node, as SLURM knows it."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def log(line: str) -> None:
+    """Print a line with the time, at once."""
+    # A full disk must not end what the bundle runs.
+    with suppress(OSError):
+        print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}", flush=True)
+
+
+def main() -> None:
+    """Read the command line, run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder of the bundle")
+    bundle = Bundle.read(parser.parse_args().folder)
+    log(f"SLURM job {os.environ.get('SLURM_JOB_ID', 'none')} on {node()}")
+    runner = Runner(bundle)
+    done = runner.run()
+    if runner.signal is not None:
+        # The state of the job is then what the cluster makes of it: requeued, timed out, cancelled.
+        time.sleep(LEAVE_SECONDS)
+    sys.exit(0 if done else os.EX_TEMPFAIL)
+
+
+if __name__ == "__main__":
+    scripts.run(main)
