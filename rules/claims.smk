@@ -1,6 +1,4 @@
-# The paper's claims, held against the trained networks and the fits of its theory.
-
-import os
+# The paper's claims, checked against the trained networks and the fits of its theory.
 
 
 localrules:
@@ -10,22 +8,19 @@ localrules:
 # Of all tables and figures, on the data set of the first: table 1 if it has cells.
 ALL_CELLS = CONFIG.cells(*CONFIG.results)
 CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset == ALL_CELLS[0].dataset]
-THEORY_RECORDS = [
-    *EXPRESSIVITY_RECORDS,
-    *FITS,
-    *COUNTEREXAMPLES,
-    *(f"{folder}/summary.json" for folder in DESCENTS),
-]
+CLAIM_NAMES = list(dict.fromkeys(cell.name for cell in CLAIM_CELLS))
+THEORY = [*BUILT, *FITS, *COMPARISONS, *DESCENTS]
+CLAIMS = artefact(
+    "check_claims",
+    [f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"],
+    {"cells": CLAIM_NAMES, "seeds": CONFIG.seeds},
+    [*PLAN.cells(CLAIM_CELLS), *measured("complexity"), *measured("stability"), *THEORY],
+)
 
 
 rule check_claims:
     input:
-        summaries=lambda wildcards: shown_files(CLAIM_CELLS, "summary.json"),
-        curves=lambda wildcards: shown_files(CLAIM_CELLS, "curve.csv"),
-        memorisation=lambda wildcards: shown_files(CLAIM_CELLS, "memorisation.csv"),
-        complexity=lambda wildcards: beyond(measured_files(CLAIM_CELLS, "complexity.json")),
-        stability=lambda wildcards: beyond(measured_files(CLAIM_CELLS, "stability.json")),
-        records=lambda wildcards: beyond(THEORY_RECORDS),
+        lambda wildcards: reads(CLAIMS),
     output:
         csv=f"{RESULTS}/claims.csv",
         markdown=f"{RESULTS}/claims.md",
@@ -33,13 +28,15 @@ rule check_claims:
         f"{RESULTS}/logs/check_claims.log",
     params:
         # Names and not files, which are too many for a command line.
-        root=lambda wildcards, output: os.path.join(os.path.dirname(output.csv), "cells"),
-        cells=list(dict.fromkeys(cell.name for cell in CLAIM_CELLS)),
+        root=f"{RESULTS}/cells",
+        cells=CLAIM_NAMES,
         seeds=CONFIG.seeds,
-        theory="--theory" if THEORY_RECORDS else "",
-        code=fingerprint("rethinking.claims.report", "rethinking.claims.theory"),
+        theory="--theory" if THEORY else "",
+        records=[made.outputs[0] for made in finished(THEORY)],
+        record=record(CLAIMS),
     message:
         "Checking the paper's claims"
     shell:
         "exec python -m check_claims --cells-root {params.root:q} --cells {params.cells:q}"
-        " --seeds {params.seeds} {params.theory} --records {input.records:q} --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+        " --seeds {params.seeds} {params.theory} --records {params.records:q} --csv {output.csv:q}"
+        " --markdown {output.markdown:q} --record {params.record:q} > {log:q} 2>&1"

@@ -10,14 +10,16 @@ from snakemake.exceptions import WorkflowError
 SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, SCRIPTS)
 
-from rethinking.cells import PIXEL_CORRUPTIONS, Cell, corruption_kind, replaced_example, sample_size
+from rethinking.cells import PIXEL_CORRUPTIONS, Cell, sample_size
 from rethinking.config.loading import load_config
-from rethinking.run.files import UserError
-from rethinking.run.fingerprint import cell_fingerprint, fingerprint
-from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.models import training_megaflops
+from rethinking.run.files import UserError
+from rethinking.run.hardware import expects_gpu, visible_gpus
+from rethinking.run.identity import digest_of, recorded_digest
+from rethinking.run.plan import ARRAYS, LIBRARY, Plan
 from rethinking.run.progress import show_progress
 from rethinking.run.results_lock import lock_results
+from rethinking.run.scripts import options
 
 # Scripts are found wherever the working directory is, and run with the Python that runs Snakemake whether or not
 # its environment is activated. The C library keeps freed blocks: otherwise each training step on the CPU asks
@@ -37,6 +39,7 @@ except UserError as error:
 if expects_gpu(CONFIG.hardware.device) and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", CONFIG.hardware.cells_per_gpu * max(1, len(visible_gpus())))
 
+PLAN = Plan(CONFIG)
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
 # Sections of the configuration that have targets of their own.
@@ -44,11 +47,11 @@ BEYOND = ("capacity", "complexity", "expressivity", "linear_models")
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
 # Where a cell lies among the results. The branch is empty, or 'ablations/<name>/' for a variant of the cell.
 TRAINED = f"{{branch}}cells/{CELL}"
-PREPARED = f"{DATA_DIR}/prepared/{{dataset}}"
-CORRUPTED = f"{DATA_DIR}/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}"
+# Data lie in folders that are named after what they are made from, so that checkouts can share them.
+PREPARED = f"{DATA_DIR}/prepared/{{dataset}}/{{key}}"
+CORRUPTED = f"{DATA_DIR}/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}/{{key}}"
 # A problem of two classes on n of the training images, stored like a prepared data set.
-SAMPLE = f"{DATA_DIR}/samples/{{dataset}}/n{{n}}"
-ARRAYS = ["train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy"]
+SAMPLE = f"{DATA_DIR}/samples/{{dataset}}/n{{n}}/{{key}}"
 
 
 wildcard_constraints:
@@ -58,11 +61,107 @@ wildcard_constraints:
     regularisers="[^/]+",
     seed="[0-9]+",
     branch="(ablations/[^/]+/)?",
+    key="[0-9a-f]{20}",
 
 
-def cell_files(result, filename):
-    """That file of every cell and seed that a table or figure shows; only finished cells if the config says so."""
-    return available(f"{RESULTS}/cells/{cell}/{filename}" for cell in CONFIG.cells(result))
+# ---- what is stale
+
+
+def reads(made):
+    """The files that a job reads. A current result needs none; one that is there and stale is made again.
+
+    So identities decide alone what is made: Snakemake sees neither times nor inputs of what is current.
+    """
+    asked_for = workflow.dag_settings
+    forced = asked_for.forceall or asked_for.forcetargets or asked_for.forcerun
+    if made.current and not forced:
+        return []
+    if any(os.path.exists(file) for file in made.outputs):
+        workflow.dag.forcefiles.update(made.outputs)
+    files = [[each] if isinstance(each, str) else each.outputs for each in (*made.needs, *made.data)]
+    return list(dict.fromkeys(file for some in files for file in some))
+
+
+def record(made):
+    """What a job has to know to record the identity of its result."""
+    return json.dumps(made.record)
+
+
+def finished(results):
+    """Results to build from: all of them, or those that are there if the configuration says so."""
+    return [each for each in results if not CONFIG.finished_only or os.path.exists(each.outputs[-1])]
+
+
+def artefact(script, outputs, settings, results=(), entries=(), needs=()):
+    """A table, figure or text made from trained networks and fits (results) and from other artefacts (needs)."""
+    found = finished(results)
+    if CONFIG.finished_only:
+        # Whatever they were made from: their own records say what it was.
+        parts = digest_of([recorded_digest(each.outputs[0]) or "" for each in found])
+        made = PLAN.make(script, outputs, settings, inputs={"finished": parts}, entries=entries, needs=needs)
+        made.results = found
+        return made
+    made = PLAN.make(script, outputs, settings, entries=entries, needs=[*results, *needs])
+    made.results = found
+    return made
+
+
+def files_of(made, filename):
+    """The files of that name among the results that an artefact is made from."""
+    return [file for each in made.results for file in each.outputs if os.path.basename(file) == filename]
+
+
+def described(get):
+    """A function of wildcards that ends with a message for the user where there is no such thing."""
+
+    def checked(wildcards):
+        try:
+            made = get(wildcards)
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
+        key = wildcards.get("key")
+        if key is not None and key != made.identity.digest:
+            raise WorkflowError(
+                f"there are no data {key}: with this configuration it is {made.identity.digest}; ask for that"
+            )
+        return made
+
+    return checked
+
+
+@described
+def prepared(wildcards):
+    """A prepared data set."""
+    return PLAN.prepared(wildcards.dataset)
+
+
+@described
+def sampled(wildcards):
+    """A sample of a data set."""
+    return PLAN.sample(wildcards.dataset, int(wildcards.n))
+
+
+@described
+def corrupted(wildcards):
+    """A corruption of a data set."""
+    return PLAN.overlay(wildcards.dataset, wildcards.corruption, int(wildcards.seed))
+
+
+@described
+def trained(wildcards):
+    """A network that an output path names."""
+    cell = Cell.parse(
+        f"{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
+    )
+    return PLAN.cell(cell, wildcards.branch.removeprefix("ablations/").removesuffix("/") or None)
+
+
+# ---- cells
+
+
+def cells_of(*results):
+    """The trained networks of some sections of the configuration."""
+    return PLAN.cells(CONFIG.cells(*results))
 
 
 def result_cells(result):
@@ -73,74 +172,44 @@ def result_cells(result):
     return cells
 
 
-def available(files):
-    """Files to build from: all of them, or those that are there if the config says so."""
-    return [file for file in files if not CONFIG.finished_only or os.path.exists(file)]
-
-
-def beyond(files):
-    """Files of what has a target of its own, not part of cifar10: all where everything is made, else those that are there."""
-    everything = not workflow.dag_settings.targets or "all" in workflow.dag_settings.targets
-    return [file for file in files if os.path.exists(file) or (everything and not CONFIG.finished_only)]
-
-
-def own_cells():
-    """The cells of cifar10."""
-    return CONFIG.cells(*(name for name in CONFIG.results if name not in BEYOND))
-
-
-def shown_files(cells, filename):
-    """That file of cells: of those of cifar10 as available() says, of others as beyond() does."""
-    paths = {cell: f"{RESULTS}/cells/{cell}/{filename}" for cell in cells}
-    own = set(own_cells())
-    return available(paths[cell] for cell in cells if cell in own) + beyond(
-        paths[cell] for cell in cells if cell not in own
-    )
-
-
-def read_cell(wildcards):
-    """The cell that an output path names; a name that is none ends with what would be right."""
-    try:
-        cell = Cell.parse(
-            f"{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
-        )
-        CONFIG.settings(cell, variant(wildcards))
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
-    return cell
-
-
-def variant(wildcards):
-    """The ablation that an output path names; None for the cell with its own settings."""
-    return wildcards.branch.removeprefix("ablations/").removesuffix("/") or None
-
-
-def cell_inputs(wildcards):
-    """Images and labels of a cell: the prepared data set and its corruption's overlay."""
-    read_cell(wildcards)
-    changed = "images" if wildcards.corruption in PIXEL_CORRUPTIONS else "labels"
-    arrays = [f"{split}_{changed}.npy" for split in ("train", "test")]
-    if replaced_example(wildcards.corruption) is not None:
-        arrays.append("train_images.npy")
-    n = sample_size(wildcards.corruption)
-    # Not by expand(), which for thousands of cells is felt.
-    prepared = PREPARED.format(**wildcards) if n is None else SAMPLE.format(n=n, **wildcards)
-    overlay = CORRUPTED.format(**wildcards)
-    return {
-        "prepared": [f"{prepared}/{file}" for file in (*ARRAYS, "manifest.json")],
-        "overlay": [f"{overlay}/{file}" for file in (*arrays, "manifest.json")],
-    }
+def cell_options(made):
+    """Where a network's data lie, for a command line."""
+    *_, overlay = made.data
+    whole = overlay.data[0]
+    return options(prepared=whole.folder, overlay=overlay.folder)
 
 
 def cell_settings(wildcards):
     """The resolved settings of a cell, as JSON."""
-    return CONFIG.settings(read_cell(wildcards), variant(wildcards)).model_dump_json()
+    settings = dict(trained(wildcards).identity.settings)
+    settings.pop("cell")
+    return json.dumps(settings)
 
 
 def training_cost(wildcards):
     """The arithmetic that training a cell takes for each image of its data set, 10^6 operations."""
-    settings = CONFIG.settings(read_cell(wildcards), variant(wildcards))
-    return round(settings.epochs * training_megaflops(wildcards.model, settings.input_size))
+    settings = trained(wildcards).identity.settings
+    return round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"]))
+
+
+def measured(name):
+    """What is measured on cells for capacity or complexity."""
+    if name == "complexity":
+        return [PLAN.complexity(cell) for cell in CONFIG.cells("complexity")]
+    return [PLAN.stability(cell) for cell in CONFIG.cells("capacity") if cell.base != cell]
+
+
+def networks():
+    """Data set, network, its input size and architecture of all results, each once."""
+    found = {}
+    for cell in CONFIG.cells(*CONFIG.results):
+        settings = CONFIG.settings(cell).model_dump(include={"input_size", "architecture"})
+        network = {"dataset": cell.dataset, "model": cell.model, **settings}
+        found[json.dumps(network)] = network
+    return list(found.values())
+
+
+# ---- runs
 
 
 def take_results():
@@ -156,86 +225,3 @@ def planned_cells():
     """The cells that this run trains. Only Snakemake's graph of jobs knows them, which is there once a run starts."""
     jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
     return [TRAINED.format(**job.wildcards_dict) for job in jobs]
-
-
-def figure_curves(wildcards):
-    """What a figure shows of each cell, one row per epoch."""
-    filename = "memorisation.csv" if wildcards.figure == "memorisation" else "curve.csv"
-    return cell_files(wildcards.figure, filename)
-
-
-def figure_folders(wildcards, input):
-    """The folders of the cells that have both files."""
-    curves = set(map(os.path.dirname, input.curves))
-    return [folder for folder in map(os.path.dirname, input.summaries) if folder in curves]
-
-
-def networks():
-    """Data set, network, its input size and architecture of all results, each once."""
-    found = {}
-    for cell in CONFIG.cells(*CONFIG.results):
-        settings = CONFIG.settings(cell).model_dump(include={"input_size", "architecture"})
-        network = {"dataset": cell.dataset, "model": cell.model, **settings}
-        found[json.dumps(network)] = network
-    return list(found.values())
-
-
-def ablated_summaries(wildcards):
-    """The summaries of the cells that ablations compare with."""
-    cells = CONFIG.ablated_cells()
-    if not cells:
-        raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
-    return available(f"{RESULTS}/cells/{cell}/summary.json" for cell in cells)
-
-
-def sample_file(wildcards, filename):
-    """A file of the sample that the signs of a corruption belong to."""
-    n = sample_size(wildcards.corruption)
-    return f"{SAMPLE.format(dataset=wildcards.dataset, n=n)}/{filename}"
-
-
-def replaced_inputs(wildcards):
-    """The network without the replacement of an example, with the images and labels of both examples."""
-    base = read_cell(wildcards).base
-    folder = TRAINED.format(**{**wildcards, "corruption": base.corruption})
-    prepared, overlay = (
-        path.format(dataset=base.dataset, corruption=base.corruption, seed=base.seed)
-        for path in (PREPARED, CORRUPTED)
-    )
-    return {
-        "before": [
-            f"{RESULTS}/{folder}/{file}"
-            for file in ("summary.json", "predictions.npz", "weights.safetensors")
-        ],
-        "images": [f"{prepared}/{split}_images.npy" for split in ("train", "test")],
-        "labels": [f"{overlay}/{split}_labels.npy" for split in ("train", "test")],
-    }
-
-
-def measured_files(cells, filename):
-    """What is measured on some cells for capacity or complexity."""
-    measured = {
-        "complexity.json": set(CONFIG.cells("complexity")),
-        "stability.json": {cell for cell in CONFIG.cells("capacity") if cell.base != cell},
-    }
-    return [f"{RESULTS}/cells/{cell}/{filename}" for cell in cells if cell in measured[filename]]
-
-
-def prepared_folder(wildcards):
-    """The folder of the prepared data set of a linear model."""
-    return f"{DATA_DIR}/prepared/{CONFIG.linear_models.model(wildcards.model).dataset}"
-
-
-def linear_model_data(wildcards):
-    """The files in it."""
-    return [f"{prepared_folder(wildcards)}/{file}" for file in ("manifest.json", *ARRAYS)]
-
-
-def validation_file(wildcards):
-    """The errors that gamma or penalty is chosen from, where one is."""
-    return f"{RESULTS}/linear_models/{wildcards.model}/validation.csv" if validated(wildcards) else []
-
-
-def validated(wildcards):
-    """Whether a linear model has a setting that is chosen on the validation part."""
-    return CONFIG.linear_models.model(wildcards.model).validated

@@ -1,10 +1,5 @@
 # From published or local files to verified, memory-mappable arrays.
 
-import os
-
-from rethinking.run.scripts import options
-from rethinking.data.sources import source_paths
-
 
 rule download_file:
     output:
@@ -23,36 +18,33 @@ rule download_file:
         " --file {wildcards.file} --output {output:q} > {log:q} 2>&1"
 
 
+def source_options(wildcards):
+    """Where a data set comes from and what is used of it, for a command line."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    downloads = f"{DATA_DIR}/downloads/{wildcards.dataset}"
+    files = PLAN.prepared(wildcards.dataset).data
+    path = dataset.path or (files[0] if len(files) == 1 else downloads if files else None)
+    return options(
+        path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"})
+    )
+
+
 rule prepare_dataset:
     input:
-        lambda wildcards: source_paths(
-            wildcards.dataset,
-            CONFIG.datasets[wildcards.dataset].source,
-            CONFIG.datasets[wildcards.dataset].path,
-            f"{DATA_DIR}/downloads/{wildcards.dataset}",
-        ),
+        lambda wildcards: reads(prepared(wildcards)),
     output:
-        arrays=multiext(f"{PREPARED}/", *ARRAYS),
         manifest=f"{PREPARED}/manifest.json",
+        arrays=multiext(f"{PREPARED}/", *ARRAYS),
     log:
-        f"{DATA_DIR}/logs/prepared/{{dataset}}.log",
+        f"{DATA_DIR}/logs/prepared/{{dataset}}/{{key}}.log",
     wildcard_constraints:
         dataset="|".join(CONFIG.datasets),
     params:
-        folder=subpath(output.manifest, parent=True),
-        # Of several downloads, the folder that they are in.
-        path=lambda wildcards, input: options(
-            path=CONFIG.datasets[wildcards.dataset].path or (os.path.commonpath(input) if input else None)
-        ),
-        # Without 'input': Snakemake does not heed changes of params that are derived from it.
-        options=lambda wildcards: options(
-            **CONFIG.datasets[wildcards.dataset].model_dump(
-                include={"source", "provenance", "train_limit", "test_limit"}
-            )
-        ),
-        code=fingerprint("rethinking.data.readers"),
+        folder=PREPARED,
+        options=source_options,
+        record=lambda wildcards: record(prepared(wildcards)),
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "exec python -m prepare_dataset --dataset {wildcards.dataset} {params.path} {params.options}"
-        " --output {params.folder:q} > {log:q} 2>&1"
+        "exec python -m prepare_dataset --dataset {wildcards.dataset} {params.options}"
+        " --output {params.folder:q} --record {params.record:q} > {log:q} 2>&1"

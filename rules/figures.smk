@@ -1,16 +1,34 @@
 # Our curves over the paper's, their numbers, and how far apart they are.
 
-import os
-
-from rethinking.run.scripts import options
-
-FIGURES = [
-    name for name in ("fig1a", "fig1b", "fig1c", "fig2b", "memorisation") if getattr(CONFIG, name).cells
-]
-COMPARED = [name for name in ("fig1a", "fig1b", "fig1c", "fig2b") if name in FIGURES]
-FIGURE_FILES = [f"{RESULTS}/{name}.{ending}" for name in FIGURES for ending in ("svg", "png", "pdf", "csv")]
-if COMPARED:
-    FIGURE_FILES += multiext(f"{RESULTS}/curve_differences", ".csv", ".md", ".tex")
+IMAGES = (".svg", ".png", ".pdf")
+# figure -> what it shows of each cell, one row per epoch
+CURVES = {
+    "fig1a": "curve.csv",
+    "fig1b": "curve.csv",
+    "fig1c": "curve.csv",
+    "fig2b": "curve.csv",
+    "memorisation": "memorisation.csv",
+}
+FIGURES = {
+    name: artefact(
+        "plot_figure",
+        [*multiext(f"{RESULTS}/{name}", *IMAGES), f"{RESULTS}/{name}.csv"],
+        {"figure": name, "cells": getattr(CONFIG, name).cells},
+        cells_of(name),
+        entries=[(LIBRARY / "figures" / f"{name}.py", None)],
+    )
+    for name in CURVES
+    if getattr(CONFIG, name).cells
+}
+COMPARED = [name for name in FIGURES if name != "memorisation"]
+DIFFERENCES = artefact(
+    "compare_curves",
+    multiext(f"{RESULTS}/curve_differences", ".csv", ".md", ".tex"),
+    {"figures": COMPARED},
+    needs=[FIGURES[name] for name in COMPARED],
+)
+FIGURE_FILES = [file for made in FIGURES.values() for file in made.outputs]
+FIGURE_FILES += DIFFERENCES.outputs if COMPARED else []
 
 
 localrules:
@@ -18,31 +36,37 @@ localrules:
     compare_curves,
 
 
+def figure(wildcards):
+    """A figure of the paper's kind."""
+    result_cells(wildcards.figure)
+    return FIGURES[wildcards.figure]
+
+
 rule plot_figure:
     input:
-        summaries=lambda wildcards: cell_files(wildcards.figure, "summary.json"),
-        curves=figure_curves,
+        lambda wildcards: reads(figure(wildcards)),
     output:
-        images=multiext(f"{RESULTS}/{{figure}}", ".svg", ".png", ".pdf"),
+        images=multiext(f"{RESULTS}/{{figure}}", *IMAGES),
         numbers=f"{RESULTS}/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/plot_{{figure}}.log",
     wildcard_constraints:
-        figure="fig1a|fig1b|fig1c|fig2b|memorisation",
+        figure="|".join(CURVES),
     params:
         cells=lambda wildcards: result_cells(wildcards.figure),
-        code=lambda wildcards: fingerprint(f"rethinking.figures.{wildcards.figure}", "rethinking.analysis.aggregation"),
-        folders=figure_folders,
+        folders=lambda wildcards: [each.folder for each in figure(wildcards).results],
+        record=lambda wildcards: record(figure(wildcards)),
     message:
         "Plotting {wildcards.figure}"
     shell:
         "exec python -m plot_figure --figure {wildcards.figure} --cells {params.cells:q}"
-        " --folders {params.folders:q} --images {output.images:q} --numbers {output.numbers:q} > {log:q} 2>&1"
+        " --folders {params.folders:q} --images {output.images:q} --numbers {output.numbers:q}"
+        " --record {params.record:q} > {log:q} 2>&1"
 
 
 rule compare_curves:
     input:
-        **{name: f"{RESULTS}/{name}.csv" for name in COMPARED},
+        lambda wildcards: reads(DIFFERENCES),
     output:
         csv=f"{RESULTS}/curve_differences.csv",
         markdown=f"{RESULTS}/curve_differences.md",
@@ -50,10 +74,11 @@ rule compare_curves:
     log:
         f"{RESULTS}/logs/compare_curves.log",
     params:
-        numbers=lambda wildcards, input: options(**dict(input.items())),
-        code=fingerprint("rethinking.analysis.differences", "rethinking.paper", "rethinking.tables.rendering"),
+        numbers=options(**{name: f"{RESULTS}/{name}.csv" for name in COMPARED}),
+        record=record(DIFFERENCES),
     message:
         "Comparing our curves with the paper's"
     shell:
         "exec python -m compare_curves {params.numbers}"
-        " --output {output.csv:q} --markdown {output.markdown:q} --latex {output.latex:q} > {log:q} 2>&1"
+        " --output {output.csv:q} --markdown {output.markdown:q} --latex {output.latex:q}"
+        " --record {params.record:q} > {log:q} 2>&1"

@@ -1,42 +1,53 @@
 # Section 5: exact fits of linear models (table 3), their norms, and where SGD ends.
 
-import json
-
-from rethinking.run.scripts import options
-
 LINEAR = CONFIG.linear_models
 LINEAR_MODEL = {model.name: model for model in LINEAR.models}
 MODEL_FOLDER = f"{RESULTS}/linear_models/{{model}}"
-FITS = [
-    f"{RESULTS}/linear_models/{name}/seed{seed}/summary.json"
-    for name in LINEAR_MODEL
-    for seed in CONFIG.linear_model_seeds(name)
-]
-COUNTEREXAMPLES = [
-    f"{RESULTS}/linear_models/{name}/counterexamples_seed{seed}.json"
-    for name in LINEAR.counterexamples.models
-    for seed in CONFIG.seeds
-]
+FITS = [PLAN.fit(name, seed) for name in LINEAR_MODEL for seed in CONFIG.linear_model_seeds(name)]
+COMPARISONS = [PLAN.comparison(name, seed) for name in LINEAR.counterexamples.models for seed in CONFIG.seeds]
+DESCENTS = [PLAN.descent(seed) for seed in CONFIG.seeds if LINEAR.descent.dataset]
 # Fits of random networks on one data set, to see the error fall with the number of filters.
 FILTERED = [model for model in LINEAR.models if model.filters]
 FILTERED = [model for model in FILTERED if model.dataset == FILTERED[0].dataset]
 FILTER_FITS = [
-    f"{RESULTS}/linear_models/{model.name}/seed{seed}/summary.json"
+    PLAN.fit(model.name, seed)
     for model in FILTERED
     for seed in CONFIG.linear_model_seeds(model.name)
     if len({each.filters for each in FILTERED}) > 1
 ]
-DESCENTS = [f"{RESULTS}/descent/seed{seed}" for seed in CONFIG.seeds if LINEAR.descent.dataset]
+MODELS_SHOWN = [
+    model.model_dump(include={"name", "dataset", "preprocessing", "kernel", "filters"})
+    for model in LINEAR.models
+]
+
+
+def theory_figure(name, stem, settings, results):
+    """A figure of the theory."""
+    outputs = [*multiext(f"{RESULTS}/{stem}", *IMAGES), f"{RESULTS}/{stem}.csv"]
+    return artefact("plot_theory", outputs, {"figure": name, **settings}, results)
+
+
+LINEAR_TABLES = {
+    "table3": artefact("tabulate_theory", [f"{RESULTS}/table3.csv"], {"table": "table3"}, FITS),
+    "norms": artefact("tabulate_theory", [f"{RESULTS}/norms.csv"], {"table": "norms"}, [*FITS, *COMPARISONS]),
+}
+SENSITIVITY = theory_figure(
+    "sensitivity",
+    "kernel_sensitivity",
+    {"models": MODELS_SHOWN},
+    [PLAN.validation(name) for name in LINEAR_MODEL],
+)
+FILTERS = theory_figure("filters", "filters", {}, FILTER_FITS)
+DESCENT = theory_figure("descent", "descent", {}, DESCENTS)
 LINEAR_MODEL_FILES = []
-if available(FITS):
+if FITS:
+    RENDERED |= LINEAR_TABLES
     LINEAR_MODEL_FILES += [
-        f"{RESULTS}/{name}.{ending}" for name in ("table3", "norms") for ending in ("csv", "md", "tex")
+        f"{RESULTS}/{name}.{ending}" for name in LINEAR_TABLES for ending in ("csv", "md", "tex")
     ]
-    LINEAR_MODEL_FILES += multiext(f"{RESULTS}/kernel_sensitivity", ".svg", ".png", ".pdf", ".csv")
-if available(FILTER_FITS):
-    LINEAR_MODEL_FILES += multiext(f"{RESULTS}/filters", ".svg", ".png", ".pdf", ".csv")
-if available(f"{folder}/summary.json" for folder in DESCENTS):
-    LINEAR_MODEL_FILES += multiext(f"{RESULTS}/descent", ".svg", ".png", ".pdf", ".csv")
+    LINEAR_MODEL_FILES += SENSITIVITY.outputs
+LINEAR_MODEL_FILES += FILTERS.outputs if FILTER_FITS else []
+LINEAR_MODEL_FILES += DESCENT.outputs if DESCENTS else []
 
 
 localrules:
@@ -46,118 +57,128 @@ localrules:
     plot_descent,
 
 
-if not CONFIG.finished_only:
+def fit(wildcards):
+    """An exact fit."""
+    return PLAN.fit(wildcards.model, int(wildcards.seed))
 
-    rule validate_linear_model:
-        input:
-            linear_model_data,
-        output:
-            f"{MODEL_FOLDER}/validation.csv",
-        log:
-            f"{RESULTS}/logs/linear_models/{{model}}/validation.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/linear_models/{{model}}/validation.tsv"
-        wildcard_constraints:
-            model="|".join(LINEAR_MODEL) or "none",
-        threads: CONFIG.hardware.threads
-        params:
-            prepared=prepared_folder,
-            model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
-            settings=LINEAR.validation.model_dump_json(),
-            seed=CONFIG.seeds[0],
-            code=fingerprint("rethinking.theory.linear_models", "rethinking.theory.features"),
-        message:
-            "Trying settings of {wildcards.model} on a part of the training set"
-        shell:
-            "exec python -m validate_linear_model --model {params.model:q} --validation {params.settings:q}"
-            " --prepared {params.prepared:q} --seed {params.seed} --threads {threads} --output {output:q} > {log:q} 2>&1"
 
-    rule fit_linear_model:
-        input:
-            data=linear_model_data,
-            validation=validation_file,
-        output:
-            summary=f"{MODEL_FOLDER}/seed{{seed}}/summary.json",
-            outputs=f"{MODEL_FOLDER}/seed{{seed}}/outputs.npz",
-        log:
-            f"{RESULTS}/logs/linear_models/{{model}}/seed{{seed}}.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/linear_models/{{model}}/seed{{seed}}.tsv"
-        wildcard_constraints:
-            model="|".join(LINEAR_MODEL) or "none",
-        threads: CONFIG.hardware.threads
-        # As resources, so that a change of them makes no fit stale. A fit has a GPU for itself.
-        resources:
-            device=CONFIG.hardware.device,
-            gpu=CONFIG.hardware.cells_per_gpu * expects_gpu(CONFIG.hardware.device),
-        params:
-            prepared=prepared_folder,
-            folder=subpath(output.summary, parent=True),
-            model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
-            solver=LINEAR.solver.model_dump_json(),
-            validation=lambda wildcards, input: options(validation=input.get("validation") or None),
-            # Not declared as output: it has to outlive a job that fails.
-            scratch=f"{RESULTS}/scratch/linear_models/{{model}}/seed{{seed}}",
-            code=fingerprint("rethinking.theory.linear_models", "rethinking.theory.features"),
-        message:
-            "Fitting {wildcards.model} exactly, seed {wildcards.seed}"
-        shell:
-            "exec python -m fit_linear_model --model {params.model:q} --solver {params.solver:q}"
-            " --prepared {params.prepared:q} {params.validation} --seed {wildcards.seed} --scratch {params.scratch:q}"
-            " --device {resources.device} --threads {threads} --output {params.folder:q} > {log:q} 2>&1"
+def comparison(wildcards):
+    """Other exact fits."""
+    return PLAN.comparison(wildcards.model, int(wildcards.seed))
 
-    rule compare_fits:
-        input:
-            data=linear_model_data,
-            validation=validation_file,
-        output:
-            f"{MODEL_FOLDER}/counterexamples_seed{{seed}}.json",
-        log:
-            f"{RESULTS}/logs/linear_models/{{model}}/counterexamples_seed{{seed}}.log",
-        wildcard_constraints:
-            model="|".join(LINEAR.counterexamples.models) or "none",
-        threads: CONFIG.hardware.threads
-        params:
-            prepared=prepared_folder,
-            model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
-            settings=LINEAR.counterexamples.model_dump_json(),
-            validation=lambda wildcards, input: options(validation=input.get("validation") or None),
-            code=fingerprint("rethinking.theory.counterexamples", "rethinking.theory.features"),
-        message:
-            "Comparing exact fits of {wildcards.model}, seed {wildcards.seed}"
-        shell:
-            "exec python -m compare_fits --model {params.model:q} --settings {params.settings:q}"
-            " --prepared {params.prepared:q} {params.validation} --seed {wildcards.seed} --threads {threads}"
-            " --output {output:q} > {log:q} 2>&1"
 
-    if DESCENTS:
+def fit_data(made):
+    """Where a fit's images lie, and the errors that its gamma or penalty is chosen from, for a command line."""
+    return options(prepared=made.data[0].folder, validation=made.needs[0].outputs[0] if made.needs else None)
 
-        rule run_descent:
-            input:
-                manifest=f"{DATA_DIR}/prepared/{LINEAR.descent.dataset}/manifest.json",
-                arrays=multiext(f"{DATA_DIR}/prepared/{LINEAR.descent.dataset}/", *ARRAYS),
-            output:
-                curve=f"{RESULTS}/descent/seed{{seed}}/curve.csv",
-                summary=f"{RESULTS}/descent/seed{{seed}}/summary.json",
-            log:
-                f"{RESULTS}/logs/descent/seed{{seed}}.log",
-            threads: CONFIG.hardware.threads
-            params:
-                prepared=subpath(input.manifest, parent=True),
-                settings=LINEAR.descent.model_dump_json(),
-                code=fingerprint("rethinking.theory.descent", "rethinking.training.preprocessing"),
-            message:
-                "Following SGD on a linear model, seed {wildcards.seed}"
-            shell:
-                "exec python -m run_descent --settings {params.settings:q} --prepared {params.prepared:q}"
-                " --seed {wildcards.seed} --threads {threads} --curve {output.curve:q} --output {output.summary:q}"
-                " > {log:q} 2>&1"
+
+rule validate_linear_model:
+    input:
+        lambda wildcards: reads(PLAN.validation(wildcards.model)),
+    output:
+        f"{MODEL_FOLDER}/validation.csv",
+    log:
+        f"{RESULTS}/logs/linear_models/{{model}}/validation.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/linear_models/{{model}}/validation.tsv"
+    wildcard_constraints:
+        model="|".join(LINEAR_MODEL) or "none",
+    threads: CONFIG.hardware.threads
+    params:
+        data=lambda wildcards: fit_data(PLAN.validation(wildcards.model)),
+        model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
+        settings=LINEAR.validation.model_dump_json(),
+        seed=CONFIG.seeds[0],
+        record=lambda wildcards: record(PLAN.validation(wildcards.model)),
+    message:
+        "Trying settings of {wildcards.model} on a part of the training set"
+    shell:
+        "exec python -m validate_linear_model --model {params.model:q} --validation {params.settings:q}"
+        " {params.data} --seed {params.seed} --threads {threads} --output {output:q}"
+        " --record {params.record:q} > {log:q} 2>&1"
+
+
+rule fit_linear_model:
+    input:
+        lambda wildcards: reads(fit(wildcards)),
+    output:
+        summary=f"{MODEL_FOLDER}/seed{{seed}}/summary.json",
+        outputs=f"{MODEL_FOLDER}/seed{{seed}}/outputs.npz",
+    log:
+        f"{RESULTS}/logs/linear_models/{{model}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/linear_models/{{model}}/seed{{seed}}.tsv"
+    wildcard_constraints:
+        model="|".join(LINEAR_MODEL) or "none",
+    threads: CONFIG.hardware.threads
+    # As resources, so that they are no part of what a fit is made from. A fit has a GPU for itself.
+    resources:
+        device=CONFIG.hardware.device,
+        gpu=CONFIG.hardware.cells_per_gpu * expects_gpu(CONFIG.hardware.device),
+    params:
+        data=lambda wildcards: fit_data(fit(wildcards)),
+        folder=f"{MODEL_FOLDER}/seed{{seed}}",
+        model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
+        solver=LINEAR.solver.model_dump_json(),
+        # Not declared as output: it has to outlive a job that fails.
+        scratch=f"{RESULTS}/scratch/linear_models/{{model}}/seed{{seed}}",
+        record=lambda wildcards: record(fit(wildcards)),
+    message:
+        "Fitting {wildcards.model} exactly, seed {wildcards.seed}"
+    shell:
+        "exec python -m fit_linear_model --model {params.model:q} --solver {params.solver:q}"
+        " {params.data} --seed {wildcards.seed} --scratch {params.scratch:q}"
+        " --device {resources.device} --threads {threads} --output {params.folder:q}"
+        " --record {params.record:q} > {log:q} 2>&1"
+
+
+rule compare_fits:
+    input:
+        lambda wildcards: reads(comparison(wildcards)),
+    output:
+        f"{MODEL_FOLDER}/counterexamples_seed{{seed}}.json",
+    log:
+        f"{RESULTS}/logs/linear_models/{{model}}/counterexamples_seed{{seed}}.log",
+    wildcard_constraints:
+        model="|".join(LINEAR.counterexamples.models) or "none",
+    threads: CONFIG.hardware.threads
+    params:
+        data=lambda wildcards: fit_data(comparison(wildcards)),
+        model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
+        settings=LINEAR.counterexamples.model_dump_json(),
+        record=lambda wildcards: record(comparison(wildcards)),
+    message:
+        "Comparing exact fits of {wildcards.model}, seed {wildcards.seed}"
+    shell:
+        "exec python -m compare_fits --model {params.model:q} --settings {params.settings:q}"
+        " {params.data} --seed {wildcards.seed} --threads {threads}"
+        " --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+
+
+rule run_descent:
+    input:
+        lambda wildcards: reads(PLAN.descent(int(wildcards.seed))),
+    output:
+        summary=f"{RESULTS}/descent/seed{{seed}}/summary.json",
+        curve=f"{RESULTS}/descent/seed{{seed}}/curve.csv",
+    log:
+        f"{RESULTS}/logs/descent/seed{{seed}}.log",
+    threads: CONFIG.hardware.threads
+    params:
+        prepared=lambda wildcards: PLAN.descent(int(wildcards.seed)).data[0].folder,
+        settings=LINEAR.descent.model_dump_json(),
+        record=lambda wildcards: record(PLAN.descent(int(wildcards.seed))),
+    message:
+        "Following SGD on a linear model, seed {wildcards.seed}"
+    shell:
+        "exec python -m run_descent --settings {params.settings:q} --prepared {params.prepared:q}"
+        " --seed {wildcards.seed} --threads {threads} --curve {output.curve:q} --output {output.summary:q}"
+        " --record {params.record:q} > {log:q} 2>&1"
 
 
 rule tabulate_linear_models:
     input:
-        fits=available(FITS),
-        counterexamples=lambda wildcards: available(COUNTEREXAMPLES) if wildcards.table == "norms" else [],
+        lambda wildcards: reads(LINEAR_TABLES[wildcards.table]),
     output:
         f"{RESULTS}/{{table}}.csv",
     log:
@@ -165,69 +186,69 @@ rule tabulate_linear_models:
     wildcard_constraints:
         table="table3|norms",
     params:
-        code=fingerprint("rethinking.analysis.theory_results", "rethinking.paper"),
+        records=lambda wildcards: [made.outputs[0] for made in LINEAR_TABLES[wildcards.table].results],
+        record=lambda wildcards: record(LINEAR_TABLES[wildcards.table]),
     message:
         "Tabulating {wildcards.table}"
     shell:
-        "exec python -m tabulate_theory --table {wildcards.table} --records {input:q} --output {output:q} > {log:q} 2>&1"
+        "exec python -m tabulate_theory --table {wildcards.table} --records {params.records:q} --output {output:q}"
+        " --record {params.record:q} > {log:q} 2>&1"
 
 
 rule plot_sensitivity:
     input:
-        available(f"{RESULTS}/linear_models/{name}/validation.csv" for name in LINEAR_MODEL),
+        lambda wildcards: reads(SENSITIVITY),
     output:
-        images=multiext(f"{RESULTS}/kernel_sensitivity", ".svg", ".png", ".pdf"),
+        images=multiext(f"{RESULTS}/kernel_sensitivity", *IMAGES),
         numbers=f"{RESULTS}/kernel_sensitivity.csv",
     log:
         f"{RESULTS}/logs/plot_sensitivity.log",
     params:
-        models=json.dumps(
-            [
-                model.model_dump(include={"name", "dataset", "preprocessing", "kernel", "filters"})
-                for model in LINEAR.models
-            ]
-        ),
-        code=fingerprint("rethinking.figures.theory"),
+        tables=[made.outputs[0] for made in SENSITIVITY.results],
+        models=json.dumps(MODELS_SHOWN),
+        record=record(SENSITIVITY),
     message:
         "Plotting errors over gamma and penalty"
     shell:
-        "exec python -m plot_theory --figure sensitivity --tables {input:q} --models {params.models:q}"
-        " --images {output.images:q} --numbers {output.numbers:q} > {log:q} 2>&1"
+        "exec python -m plot_theory --figure sensitivity --tables {params.tables:q} --models {params.models:q}"
+        " --images {output.images:q} --numbers {output.numbers:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule plot_filters:
     input:
-        available(FILTER_FITS),
+        lambda wildcards: reads(FILTERS),
     output:
-        images=multiext(f"{RESULTS}/filters", ".svg", ".png", ".pdf"),
+        images=multiext(f"{RESULTS}/filters", *IMAGES),
         numbers=f"{RESULTS}/filters.csv",
     log:
         f"{RESULTS}/logs/plot_filters.log",
     params:
-        code=fingerprint("rethinking.figures.theory"),
+        records=[made.outputs[0] for made in FILTERS.results],
+        record=record(FILTERS),
     message:
         "Plotting errors over the number of random filters"
     shell:
-        "exec python -m plot_theory --figure filters --records {input:q} --images {output.images:q}"
-        " --numbers {output.numbers:q} > {log:q} 2>&1"
+        "exec python -m plot_theory --figure filters --records {params.records:q} --images {output.images:q}"
+        " --numbers {output.numbers:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule plot_descent:
     input:
-        curves=available(f"{folder}/curve.csv" for folder in DESCENTS),
-        records=available(f"{folder}/summary.json" for folder in DESCENTS),
+        lambda wildcards: reads(DESCENT),
     output:
-        images=multiext(f"{RESULTS}/descent", ".svg", ".png", ".pdf"),
+        images=multiext(f"{RESULTS}/descent", *IMAGES),
         numbers=f"{RESULTS}/descent.csv",
     log:
         f"{RESULTS}/logs/plot_descent.log",
     params:
-        code=fingerprint("rethinking.figures.theory"),
+        curves=files_of(DESCENT, "curve.csv"),
+        records=files_of(DESCENT, "summary.json"),
+        record=record(DESCENT),
     message:
         "Plotting where SGD ends"
     shell:
-        "exec python -m plot_theory --figure descent --tables {input.curves:q} --records {input.records:q}"
-        " --images {output.images:q} --numbers {output.numbers:q} > {log:q} 2>&1"
+        "exec python -m plot_theory --figure descent --tables {params.curves:q} --records {params.records:q}"
+        " --images {output.images:q} --numbers {output.numbers:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule linear_models:

@@ -1,65 +1,75 @@
 # Tables, figures, claims and where they come from, in one file to read.
 
-import os
-
 from rethinking.report.artefacts import wanted
-from rethinking.run.files import hash_file
-from rethinking.run.scripts import options
 
-REPORTED_SECTIONS = [name for name in CONFIG.results if getattr(CONFIG, name).cells]
-ABLATED_CELLS = []
-# They have a target of their own, as they take as long as all the rest; once made they are in the report.
-if CONFIG.ablations and os.path.exists(f"{RESULTS}/ablations.md"):
-    REPORTED_SECTIONS.append("ablations")
-    ABLATED_CELLS += [f"cells/{cell.name}" for cell in CONFIG.ablated_cells()]
-    ABLATED_CELLS += [f"ablations/{name}/cells/{cell.name}" for name, cell in CONFIG.variants()]
-REPORTED = [each for each in wanted(REPORTED_SECTIONS) if each.name != "sizes" or "sizes" in TABLES]
-REPORTED = [each for each in REPORTED if CAPACITY_TABLES.get(each.name, True)]
-THEORY_FILES = EXPRESSIVITY_FILES + LINEAR_MODEL_FILES
-if THEORY_FILES and not REPORTED_SECTIONS:  # claims are shown with the theory alone, too
-    REPORTED += [each for each in wanted(["expressivity"]) if each.kind == "claims"]
-# What has a target of its own is in the report once it is made.
-REPORTED_BEYOND = [
-    f"{RESULTS}/{each.filename}" for each in REPORTED if each.sections and set(each.sections) <= set(BEYOND)
-]
-REPORTED_BEYOND += [
-    file
-    for each in wanted(["expressivity", "linear_models"])
-    if (file := f"{RESULTS}/{each.filename}") in THEORY_FILES
-]
-REPORTED_OWN = [file for each in REPORTED if (file := f"{RESULTS}/{each.filename}") not in REPORTED_BEYOND]
+SECTIONS = [name for name in CONFIG.results if getattr(CONFIG, name).cells]
+SECTIONS += ["expressivity"] if BUILT else []
+SECTIONS += ["linear_models"] if FITS or DESCENTS else []
+MADE_BY_THEORY = EXPRESSIVITY_FILES + LINEAR_MODEL_FILES
+
+
+def is_made(each):
+    """Whether this configuration makes an artefact."""
+    theory = each.sections and set(each.sections) <= {"expressivity", "linear_models"}
+    if theory:
+        return f"{RESULTS}/{each.filename}" in MADE_BY_THEORY
+    return each.name in TABLES if each.name == "sizes" else CAPACITY_TABLES.get(each.name, True)
+
+
+REPORTED = [each for each in wanted(SECTIONS) if is_made(each)]
+# Their networks take as long as all others, so they have a target of their own; once made they are in the report.
+ABLATED = [each for each in wanted(["ablations"]) if each.name == "ablations" and ABLATIONS.current]
+
+
+def shown_artefact(each):
+    """What makes an artefact, as far as it is known by a name of its own."""
+    made = {**FIGURES, "curve_differences": DIFFERENCES, "capacity": CAPACITY, "claims": CLAIMS}
+    made |= {"complexity_measures": COMPLEXITY, "expressivity_precision": PRECISION}
+    made |= {"kernel_sensitivity": SENSITIVITY, "filters": FILTERS, "descent": DESCENT}
+    if each.name in made:
+        return made[each.name]
+    return artefact(
+        "render_table",
+        [f"{RESULTS}/{each.name}.{ending}" for ending in ("md", "tex")],
+        {"table": each.name},
+        needs=[RENDERED[each.name]],
+    )
+
+
+REPORTED_CELLS = [f"cells/{name}" for name in dict.fromkeys(cell.name for cell in ALL_CELLS)]
+if ABLATED:
+    REPORTED_CELLS += [f"cells/{cell.name}" for cell in CONFIG.ablated_cells()]
+    REPORTED_CELLS += [f"ablations/{name}/cells/{cell.name}" for name, cell in CONFIG.variants()]
+    REPORTED_CELLS = list(dict.fromkeys(REPORTED_CELLS))
+REPORT = artefact(
+    "render_report",
+    [f"{RESULTS}/report.html"],
+    {"artefacts": [each.name for each in REPORTED + ABLATED], "cells": REPORTED_CELLS, "seeds": CONFIG.seeds},
+    PLAN.cells(ALL_CELLS),
+    needs=[shown_artefact(each) for each in REPORTED + ABLATED],
+)
 
 
 rule render_report:
     input:
-        artefacts=REPORTED_OWN,
-        claims=[f"{RESULTS}/claims.csv" for artefact in REPORTED if artefact.kind == "claims"],
-        summaries=lambda wildcards: shown_files(CONFIG.cells(*CONFIG.results), "summary.json"),
-        ablated=available(
-            f"{RESULTS}/{cell}/seed{seed}/summary.json" for cell in ABLATED_CELLS for seed in CONFIG.seeds
-        ),
-        beyond=lambda wildcards: beyond(REPORTED_BEYOND),
+        lambda wildcards: reads(REPORT),
     output:
         f"{RESULTS}/report.html",
     log:
         f"{RESULTS}/logs/render_report.log",
     localrule: True
     params:
-        claims=lambda wildcards, input: options(claims=input.claims[0] if input.claims else None),
-        results=subpath(output[0], parent=True),
-        # Names and not files, which are too many for a command line.
-        cells=lambda wildcards, input: list(
-            dict.fromkeys(
-                [f"cells/{cell.name}" for cell in own_cells()]
-                + ABLATED_CELLS
-                + [os.path.relpath(file, RESULTS).rsplit("/", 2)[0] for file in input.summaries]
-            )
+        artefacts=[f"{RESULTS}/{each.filename}" for each in REPORTED + ABLATED],
+        claims=options(
+            claims=f"{RESULTS}/claims.csv" if any(each.kind == "claims" for each in REPORTED) else None
         ),
+        results=RESULTS,
+        # Names and not files, which are too many for a command line.
+        cells=REPORTED_CELLS,
         seeds=CONFIG.seeds,
-        code=fingerprint("rethinking.report.page"),
-        template=hash_file(f"{SCRIPTS}/rethinking/report/report.html.jinja"),
+        record=record(REPORT),
     message:
         "Writing the report"
     shell:
-        "exec python -m render_report --artefacts {input.artefacts:q} {input.beyond:q} {params.claims} --results {params.results:q}"
-        " --cells {params.cells:q} --seeds {params.seeds} --output {output:q} > {log:q} 2>&1"
+        "exec python -m render_report --artefacts {params.artefacts:q} {params.claims} --results {params.results:q}"
+        " --cells {params.cells:q} --seeds {params.seeds} --output {output:q} --record {params.record:q} > {log:q} 2>&1"

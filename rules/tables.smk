@@ -1,18 +1,36 @@
 # Tables beside the paper's values, for programs (CSV) and for readers.
 
-import json
-
 from rethinking.models import MODELS
 
-TABLES = [name for name in ("table1", "table4") if getattr(CONFIG, name).cells]
-MANIFESTS = available(
-    f"{DATA_DIR}/prepared/{dataset}/manifest.json"
-    for dataset in dict.fromkeys(cell.dataset for cell in CONFIG.cells(*CONFIG.results))
+TABLES = {
+    name: artefact(
+        "aggregate_table",
+        [f"{RESULTS}/{name}.csv"],
+        {"table": name, "cells": getattr(CONFIG, name).cells},
+        cells_of(name),
+    )
+    for name in ("table1", "table4")
+    if getattr(CONFIG, name).cells
+}
+SIZED = [] if CONFIG.finished_only else sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
+if SIZED:
+    TABLES["sizes"] = PLAN.make(
+        "count_sizes",
+        [f"{RESULTS}/sizes.csv"],
+        {"networks": networks()},
+        inputs={name: PLAN.prepared(name) for name in SIZED},
+        entries=[(LIBRARY / "models" / f"{module}.py", function) for module, function in MODELS.values()],
+        data=[PLAN.prepared(name) for name in SIZED],
+    )
+ABLATIONS = artefact(
+    "compare_ablations",
+    [f"{RESULTS}/ablations.csv"],
+    {"ablations": [each.model_dump(include={"name", "question", "cells"}) for each in CONFIG.ablations]},
+    [*PLAN.cells(CONFIG.ablated_cells()), *(PLAN.cell(cell, name) for name, cell in CONFIG.variants())],
 )
-# Built from finished cells alone, there may be no data set to count the images of.
-if MANIFESTS:
-    TABLES.append("sizes")
 TABLE_FILES = [f"{RESULTS}/{name}.{ending}" for name in TABLES for ending in ("csv", "md", "tex")]
+# All tables that are rendered for readers; the other stages add theirs.
+RENDERED = TABLES | {"ablations": ABLATIONS}
 
 
 localrules:
@@ -22,9 +40,24 @@ localrules:
     render_table,
 
 
+def table(wildcards):
+    """A table of accuracies."""
+    result_cells(wildcards.table)
+    return TABLES[wildcards.table]
+
+
+def rendered(wildcards):
+    """A table for readers."""
+    name = wildcards.table
+    if name not in RENDERED:
+        raise WorkflowError(f"{name} has nothing to show with this configuration; list its cells")
+    outputs = [f"{RESULTS}/{name}.{ending}" for ending in ("md", "tex")]
+    return artefact("render_table", outputs, {"table": name}, needs=[RENDERED[name]])
+
+
 rule aggregate_table:
     input:
-        lambda wildcards: cell_files(wildcards.table, "summary.json"),
+        lambda wildcards: reads(table(wildcards)),
     output:
         f"{RESULTS}/{{table}}.csv",
     log:
@@ -33,71 +66,76 @@ rule aggregate_table:
         table="table1|table4",
     params:
         cells=lambda wildcards: result_cells(wildcards.table),
-        code=fingerprint("rethinking.analysis.aggregation", "rethinking.paper"),
+        summaries=lambda wildcards: files_of(table(wildcards), "summary.json"),
+        record=lambda wildcards: record(table(wildcards)),
     message:
         "Aggregating {wildcards.table}"
     shell:
         "exec python -m aggregate_table --table {wildcards.table} --cells {params.cells:q}"
-        " --summaries {input:q} --output {output:q} > {log:q} 2>&1"
+        " --summaries {params.summaries:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
-rule count_sizes:
-    input:
-        MANIFESTS,
-    output:
-        f"{RESULTS}/sizes.csv",
-    log:
-        f"{RESULTS}/logs/count_sizes.log",
-    params:
-        networks=lambda wildcards: json.dumps(networks()),
-        code=fingerprint(
-            "rethinking.tables.sizes",
-            "rethinking.paper",
-            *(f"rethinking.models.{module}" for module, _ in MODELS.values()),
-        ),
-    message:
-        "Counting parameters and training images"
-    shell:
-        "exec python -m count_sizes --networks {params.networks:q}"
-        " --manifests {input:q} --output {output:q} > {log:q} 2>&1"
+if SIZED:
+
+    rule count_sizes:
+        input:
+            lambda wildcards: reads(TABLES["sizes"]),
+        output:
+            f"{RESULTS}/sizes.csv",
+        log:
+            f"{RESULTS}/logs/count_sizes.log",
+        params:
+            networks=json.dumps(networks()),
+            manifests=[PLAN.prepared(name).outputs[0] for name in SIZED],
+            record=record(TABLES["sizes"]),
+        message:
+            "Counting parameters and training images"
+        shell:
+            "exec python -m count_sizes --networks {params.networks:q}"
+            " --manifests {params.manifests:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+
+
+def ablations(wildcards):
+    """The comparison of ablations."""
+    if not CONFIG.ablated_cells():
+        raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
+    return ABLATIONS
 
 
 rule compare_ablations:
     input:
-        defaults=ablated_summaries,
-        variants=available(
-            f"{RESULTS}/ablations/{name}/cells/{cell}/summary.json" for name, cell in CONFIG.variants()
-        ),
+        lambda wildcards: reads(ablations(wildcards)),
     output:
         f"{RESULTS}/ablations.csv",
     log:
         f"{RESULTS}/logs/compare_ablations.log",
     params:
-        ablations=json.dumps(
-            [ablation.model_dump(include={"name", "question", "cells"}) for ablation in CONFIG.ablations]
-        ),
-        code=fingerprint("rethinking.analysis.ablations", "rethinking.paper"),
+        ablations=json.dumps(ABLATIONS.identity.settings["ablations"]),
+        defaults=[file for file in files_of(ABLATIONS, "summary.json") if f"{RESULTS}/cells/" in file],
+        variants=[file for file in files_of(ABLATIONS, "summary.json") if f"{RESULTS}/ablations/" in file],
+        record=record(ABLATIONS),
     message:
         "Comparing ablations"
     shell:
-        "exec python -m compare_ablations --ablations {params.ablations:q}"
-        " --defaults {input.defaults:q} --variants {input.variants:q} --output {output:q} > {log:q} 2>&1"
+        "exec python -m compare_ablations --ablations {params.ablations:q} --defaults {params.defaults:q}"
+        " --variants {params.variants:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule render_table:
     input:
-        f"{RESULTS}/{{table}}.csv",
+        lambda wildcards: reads(rendered(wildcards)),
     output:
         markdown=f"{RESULTS}/{{table}}.md",
         latex=f"{RESULTS}/{{table}}.tex",
     log:
         f"{RESULTS}/logs/render_{{table}}.log",
     wildcard_constraints:
-        table="table1|table4|sizes|rademacher|stability|complexity|ablations",
+        table="table1|table4|sizes|rademacher|stability|complexity|ablations|expressivity|table3|norms",
     params:
-        code=fingerprint("rethinking.tables.presentation"),
+        csv=f"{RESULTS}/{{table}}.csv",
+        record=lambda wildcards: record(rendered(wildcards)),
     message:
         "Rendering {wildcards.table}"
     shell:
-        "exec python -m render_table --table {wildcards.table} --input {input:q}"
-        " --markdown {output.markdown:q} --latex {output.latex:q} > {log:q} 2>&1"
+        "exec python -m render_table --table {wildcards.table} --input {params.csv:q}"
+        " --markdown {output.markdown:q} --latex {output.latex:q} --record {params.record:q} > {log:q} 2>&1"

@@ -70,8 +70,6 @@ def main() -> None:
             model.model_dump() | settings.model_dump(),
             args.seed,
             "cpu",
-            "rethinking.theory.counterexamples",
-            "rethinking.theory.features",
         ),
     }
     write_json(args.output, record)

@@ -1,21 +1,11 @@
 """Draw a corruption once and store it as an overlay on a prepared data set."""
 
 import argparse
+import importlib
 from pathlib import Path
 
 from rethinking.cells import corruption_kind
-from rethinking.corruption.labels import write_corrupted_labels
-from rethinking.corruption.pixels import write_corrupted_images
-from rethinking.corruption.replacements import write_replacement
-from rethinking.corruption.signs import write_signs
 from rethinking.run import scripts
-
-WRITERS = {
-    "labels": write_corrupted_labels,
-    "pixels": write_corrupted_images,
-    "signs": write_signs,
-    "replacements": write_replacement,
-}
 
 
 def main() -> None:
@@ -30,8 +20,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the overlay")
     args = parser.parse_args()
 
-    write = WRITERS[corruption_kind(args.corruption)]
-    manifest = write(args.prepared, args.output, args.corruption, args.dataset, args.seed)
+    # Imported by name, so that an edit of one kind of corruption concerns that kind alone.
+    kind = importlib.import_module(f"rethinking.corruption.{corruption_kind(args.corruption)}")
+    manifest = kind.write(args.prepared, args.output, args.corruption, args.dataset, args.seed)
     for key, value in manifest.items():
         print(f"{key}: {value}")
 

@@ -102,7 +102,7 @@ def main() -> None:
         "networks": networks,
         "precision": [{key: none_if_nan(value) for key, value in row.items()} for row in precision],
         "data": manifest,
-        "provenance": provenance(settings.model_dump(), args.seed, "cpu", "rethinking.theory.expressivity"),
+        "provenance": provenance(settings.model_dump(), args.seed, "cpu"),
     }
     write_json(args.output, record)
 

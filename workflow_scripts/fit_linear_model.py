@@ -17,10 +17,10 @@ import torch
 from rethinking.analysis.theory_results import provenance
 from rethinking.config.theory import SolverConfig
 from rethinking.run import scripts
+from rethinking.run.code import combined
 from rethinking.run.files import atomic_path, write_json
-from rethinking.run.fingerprint import fingerprint
 from rethinking.run.hardware import choose_device
-from rethinking.run.scripts import log
+from rethinking.run.scripts import log, running_code
 from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
 from rethinking.theory.linear_models import best_setting, fit
 
@@ -44,8 +44,8 @@ def main() -> None:
     arrays, labels = zip(*(read_split(args.prepared, split) for split in ("train", "test")), strict=True)
     scanned = pd.read_csv(args.validation) if args.validation else pd.DataFrame()
 
-    # Only what was computed from the same settings, data and code is gone on from.
-    code = fingerprint("rethinking.theory.linear_models", "rethinking.theory.features")
+    # Only what was computed from the same settings, data and code is used.
+    code = combined(running_code())
     wanted = [best_setting(scanned, model.gamma, penalty) for penalty in model.penalties]
     source = [model.preprocessing, model.kernel, model.filters, args.seed, manifest, code]
     folder = args.scratch / digest(*source, wanted[0][0], solver.model_dump(), str(device))
@@ -89,8 +89,6 @@ def main() -> None:
                 model.model_dump() | {"solver": solver.model_dump()},
                 args.seed,
                 torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-                "rethinking.theory.linear_models",
-                "rethinking.theory.features",
             ),
         }
         write_json(args.output / "summary.json", record)

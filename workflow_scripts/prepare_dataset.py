@@ -9,7 +9,6 @@ import argparse
 from rethinking.data.prepared import prepare
 from rethinking.data.readers import choose_provenance, describe_source, read_dataset
 from rethinking.run import scripts
-from rethinking.run.fingerprint import data_code
 
 
 def main() -> None:
@@ -42,7 +41,6 @@ def main() -> None:
         source=describe_source(args.dataset, args.source, args.path),
         train_limit=args.train_limit,
         test_limit=args.test_limit,
-        code=data_code(),
     )
     print(f"{args.dataset} is prepared in {args.output}")
 

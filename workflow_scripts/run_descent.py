@@ -69,8 +69,6 @@ def main() -> None:
             settings.model_dump(),
             args.seed,
             "cpu",
-            "rethinking.theory.descent",
-            "rethinking.training.preprocessing",
         ),
     }
     write_json(args.output, record)

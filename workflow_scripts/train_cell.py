@@ -15,21 +15,21 @@ import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from rethinking.cells import Cell
+from rethinking.cells import CELL_FILES, Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import load_corrupted
 from rethinking.run import cell_cache, scripts
 from rethinking.run.checkpoint import Checkpoint, Interrupted
-from rethinking.run.files import read_json, remove_parts
+from rethinking.run.files import hash_file, read_json, remove_parts
 from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
+from rethinking.run.identity import Identity, recorded_digest, write_record
 from rethinking.run.scripts import log
 from rethinking.training.loop import train_cell
-from rethinking.training.results import running_code, write_cell
+from rethinking.training.results import write_cell
 
 
 def main() -> None:
@@ -54,17 +54,10 @@ def main() -> None:
     args = parser.parse_args()
 
     cell = Cell.parse(args.cell)
-    code = running_code(cell)
     settings = CellSettings.model_validate_json(args.settings)
     torch.set_num_threads(args.threads)
-
-    manifests = [read_json(folder / "manifest.json") for folder in (args.prepared, args.overlay)]
-    identity = {
-        "cell": str(cell),
-        "settings": settings.model_dump(),
-        "code": code["code"],
-        "data": manifests,
-    }
+    manifest = read_json(args.prepared / "manifest.json")
+    identity = own_identity(cell, settings, args)
     checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
 
     def stop_if_asked() -> None:
@@ -73,7 +66,7 @@ def main() -> None:
 
     # First the cell, then a GPU: a cell that another process is at work on must not keep a GPU from others.
     with checkpoint.alone() as waited:
-        if waited and finished(args.output, settings, code, manifests[0]):
+        if waited and finished(args.output, identity):
             # A job whose Snakemake was killed runs on by itself.
             log("the other process has finished this cell")
             checkpoint.delete()
@@ -81,6 +74,7 @@ def main() -> None:
         # A process that was killed while it wrote the cell has left a part of a file.
         remove_parts(args.output)
         if args.cache and cell_cache.take(args.cache, identity, args.output, log):
+            write_record(args.output / CELL_FILES[0], identity)
             checkpoint.delete()
             return
         try:
@@ -90,11 +84,12 @@ def main() -> None:
                 log(f"cell {cell} on {device} with {settings.model_dump_json()}")
                 data = load_corrupted(args.prepared, args.overlay)
                 trained = train_cell(cell, settings, data, device, checkpoint, log)
-                write_cell(args.output, cell, settings, data, manifests[0], trained, device, code)
+                write_cell(args.output, cell, settings, data, manifest, trained, device, identity)
         except Interrupted as stop:
             goes_on = f"goes on from {args.checkpoint}" if args.checkpoint.exists() else "begins anew"
             log(f"stopped by {stop}; the next start {goes_on}")
             sys.exit(os.EX_TEMPFAIL)
+        write_record(args.output / CELL_FILES[0], identity)
         if args.cache:
             cell_cache.put(args.cache, identity, args.output, log)
         # Where Snakemake died meanwhile, the next one takes these files for incomplete and asks for them again.
@@ -103,18 +98,18 @@ def main() -> None:
     log(f"done in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
 
 
-def finished(
-    folder: Path, settings: CellSettings, code: dict[str, Any], data_manifest: dict[str, Any]
-) -> bool:
-    """Whether a cell with these settings, trained by this code on these data, lies in a folder."""
-    if not (folder / "summary.json").exists():
-        return False
-    summary = read_json(folder / "summary.json")
-    provenance = summary["provenance"]
-    return (provenance["settings"], provenance["code_fingerprint"], summary["data"]) == (
-        settings.model_dump(),
-        code["code_fingerprint"],
-        data_manifest,
+def own_identity(cell: Cell, settings: CellSettings, args: argparse.Namespace) -> Identity:
+    """What the cell is made from, also where the script is run by hand."""
+    if result := scripts.asked_for():
+        return result[1]
+    data = {name: hash_file(getattr(args, name) / "manifest.json") for name in ("prepared", "overlay")}
+    return Identity({"cell": str(cell), **settings.model_dump()}, scripts.running_code(), data)
+
+
+def finished(folder: Path, identity: Identity) -> bool:
+    """Whether a cell with this identity lies in a folder."""
+    return recorded_digest(folder / CELL_FILES[0]) == identity.digest and all(
+        (folder / name).exists() for name in CELL_FILES
     )
 
 

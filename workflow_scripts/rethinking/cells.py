@@ -19,6 +19,8 @@ DATASETS = ("digits", "mnist", "cifar10", "cifar100")
 PIXEL_CORRUPTIONS = ("shuffled_pixels", "random_pixels", "gaussian")
 CORRUPTIONS = ("true_labels", "random_labels", *PIXEL_CORRUPTIONS)
 REGULARISERS = ("crop", "augment", "wd")  # in the order in which names list them
+# The files of a trained network, the summary last.
+CELL_FILES = ("curve.csv", "memorisation.csv", "weights.safetensors", "predictions.npz", "summary.json")
 NAME_FORM = "data set/corruption/model/regularisers"
 _SIGNS = re.compile(r"(true|random)_signs_n([1-9]\d*)")
 _REPLACED = re.compile(r"(true_labels|random_labels)_replaced(0|[1-9]\d*)")

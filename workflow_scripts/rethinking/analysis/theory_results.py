@@ -15,8 +15,9 @@ import pandas as pd
 from rethinking import paper
 from rethinking.analysis.aggregation import describe_data
 from rethinking.analysis.statistics import mean_interval
+from rethinking.run.code import combined
 from rethinking.run.files import UserError, read_json
-from rethinking.run.fingerprint import combined, module_hashes
+from rethinking.run.scripts import running_code
 
 Record = Mapping[str, Any]
 
@@ -95,17 +96,15 @@ EXPRESSIVITY_COLUMNS = {
 # ---- records
 
 
-def provenance(settings: Mapping[str, Any], seed: int, device: str, *modules: str) -> dict[str, Any]:
+def provenance(settings: Mapping[str, Any], seed: int, device: str) -> dict[str, Any]:
     """What produced a record: settings, code, versions, device, and the most memory that the process had."""
     from rethinking.training.results import git_commit
 
-    code = module_hashes(*modules)
     return {
         "settings": dict(settings),
         "seed": seed,
         "git_commit": git_commit(),
-        "code_fingerprint": combined(code),
-        "code": code,
+        "code_fingerprint": combined(running_code()),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in ("torch", "numpy", "pandas", "scipy")},
         "device": device,

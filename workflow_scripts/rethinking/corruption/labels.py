@@ -41,9 +41,7 @@ def corrupt_labels(
     return np.where(thresholds < p, replacements, labels)
 
 
-def write_corrupted_labels(
-    prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
-) -> dict[str, Any]:
+def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int) -> dict[str, Any]:
     """Write the labels of a label corruption for train and test, and its manifest, which is returned."""
     p = label_corruption(corruption)
     num_classes = read_json(prepared / "manifest.json")["num_classes"]

@@ -13,9 +13,7 @@ from rethinking.run.files import load_array, new_array, sha256_array, write_json
 from rethinking.streams import stream
 
 
-def write_corrupted_images(
-    prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
-) -> dict[str, Any]:
+def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int) -> dict[str, Any]:
     """Write the images of a pixel corruption for train and test, and its manifest, which is returned.
 
     ``shuffled_pixels`` applies one permutation of the pixel positions to all images of both

@@ -22,9 +22,7 @@ from rethinking.run.files import (
 from rethinking.streams import stream
 
 
-def write_replacement(
-    prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
-) -> dict[str, Any]:
+def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int) -> dict[str, Any]:
     """Write a training set with one example replaced, with the labels of both splits, and a manifest, which is returned.
 
     The new example is an image of the test set with the label that the corruption gives it there, so that both

@@ -67,7 +67,7 @@ def write_sample(prepared: Path, folder: Path, n: int) -> dict[str, Any]:
     return manifest
 
 
-def write_signs(sample: Path, folder: Path, corruption: str, dataset: str, seed: int) -> dict[str, Any]:
+def write(sample: Path, folder: Path, corruption: str, dataset: str, seed: int) -> dict[str, Any]:
     """Write the labels of a sample, 0 and 1 for the signs -1 and +1, and a manifest, which is returned.
 
     Random signs are drawn with equal probability, one draw per seed, for training and test images.

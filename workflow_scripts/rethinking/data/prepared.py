@@ -73,11 +73,10 @@ def prepare(
     source: Mapping[str, Any],
     train_limit: int | None = None,
     test_limit: int | None = None,
-    code: Mapping[str, str] | None = None,
 ) -> None:
     """Write ``{train,test}_{images,labels}.npy`` and, last, ``manifest.json`` into ``folder``.
 
-    The manifest holds counts, digests, limits, code and where the data came from, and no folder names, so
+    The manifest holds counts, digests, limits and where the data came from, and no folder names, so
     the same data prepared in the same way give equal files on every machine. As it is written last, its presence says the rest is whole.
 
     Args:
@@ -89,7 +88,6 @@ def prepare(
         train_limit: keep only a stratified subset of so many training images; None or a number
             beyond what there is keeps all.
         test_limit: the same for the test images.
-        code: the modules behind the arrays and their hashes, see :func:`rethinking.run.fingerprint.data_code`.
     """
     folder = Path(folder)
     manifest_path = folder / "manifest.json"
@@ -101,7 +99,6 @@ def prepare(
         "class_names": list(dataset.class_names),
         "num_classes": len(dataset.class_names),
         "image_shape": list(dataset.train.images.shape[1:]),
-        "code": dict(code or {}),
     }
     for part, full, limit in (("train", dataset.train, train_limit), ("test", dataset.test, test_limit)):
         full_count = len(full.labels)

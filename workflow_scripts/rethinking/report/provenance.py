@@ -153,8 +153,6 @@ def origins(network: Network) -> Iterator[tuple[str, str, str]]:
         yield "Settings", key, show(value)
     for key in ("git_commit", "code_fingerprint"):
         yield "Code", key.replace("_", " "), show(origin.get(key))
-    for module, digest in origin.get("code", {}).items():
-        yield "Code", f"code of {module}", show(digest)
     for library, version in {"python": origin.get("python"), **origin.get("libraries", {})}.items():
         yield "Software and hardware", library, show(version)
     for key in ("device", "threads"):

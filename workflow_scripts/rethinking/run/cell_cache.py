@@ -7,47 +7,43 @@ what does not match its checksums is not used.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from rethinking.cells import CELL_FILES
 from rethinking.run.files import UserError, atomic_path, hash_file, read_json, write_json
-
-FILES = ("curve.csv", "memorisation.csv", "weights.safetensors", "predictions.npz", "summary.json")
-
-
-def entry(cache: Path, identity: dict[str, Any]) -> Path:
-    """The folder of a cell with this identity (JSON values)."""
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return cache / "cells" / key[:2] / key[2:]
+from rethinking.run.identity import Identity
 
 
-def take(cache: Path, identity: dict[str, Any], folder: Path, log: Callable[[str], None] = print) -> bool:
+def entry(cache: Path, identity: Identity) -> Path:
+    """The folder of a cell with this identity."""
+    return cache / "cells" / identity.digest[:2] / identity.digest[2:]
+
+
+def take(cache: Path, identity: Identity, folder: Path, log: Callable[[str], None] = print) -> bool:
     """Copy a cell from the cache into ``folder``; whether it was there and whole. The log says which and why not."""
     source = entry(cache, identity)
     if not source.exists():
         return False
     try:
         checksums = read_json(source / "checksums.json")
-        damaged = [name for name in FILES if hash_file(source / name) != checksums[name]]
+        damaged = [name for name in CELL_FILES if hash_file(source / name) != checksums[name]]
     except (UserError, OSError, KeyError, TypeError) as error:
         damaged = [str(error)]
     if damaged:
         log(f"{source} is damaged ({', '.join(damaged)}) and not used; delete it to have it written anew")
         return False
-    for name in FILES:  # the summary comes last
+    for name in CELL_FILES:  # the summary comes last
         with atomic_path(folder / name) as path:
             shutil.copyfile(source / name, path)
     log(f"taken from {source}")
     return True
 
 
-def put(cache: Path, identity: dict[str, Any], folder: Path, log: Callable[[str], None] = print) -> None:
+def put(cache: Path, identity: Identity, folder: Path, log: Callable[[str], None] = print) -> None:
     """Copy a finished cell into the cache, unless it is there. A full disk leaves the cache as it is."""
     target = entry(cache, identity)
     if target.exists():
@@ -57,9 +53,9 @@ def put(cache: Path, identity: dict[str, Any], folder: Path, log: Callable[[str]
         with tempfile.TemporaryDirectory(prefix=f".{target.name[:8]}.", dir=target.parent) as temporary:
             whole = Path(temporary) / "entry"
             whole.mkdir()
-            for name in FILES:
+            for name in CELL_FILES:
                 shutil.copyfile(folder / name, whole / name)
-            write_json(whole / "checksums.json", {name: hash_file(whole / name) for name in FILES})
+            write_json(whole / "checksums.json", {name: hash_file(whole / name) for name in CELL_FILES})
             try:
                 os.rename(whole, target)
             except OSError:

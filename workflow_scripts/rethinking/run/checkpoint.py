@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rethinking.run.files import atomic_path, remove_parts
+from rethinking.run.identity import Identity, differences
 from rethinking.run.stop_signals import SIGNALS
 from rethinking.training.optimisers import SGD
 
@@ -48,7 +49,7 @@ class Checkpoint:
 
     Args:
         path: the file; its folder is made.
-        identity: what the numbers depend on (cell, settings, data, code), JSON values.
+        identity: what the numbers depend on.
         every_seconds: time between two checkpoints.
         log: takes one line per event.
     """
@@ -56,7 +57,7 @@ class Checkpoint:
     def __init__(
         self,
         path: Path,
-        identity: dict[str, Any],
+        identity: Identity,
         every_seconds: float = 60.0,
         log: Callable[[str], None] = print,
     ) -> None:
@@ -71,15 +72,15 @@ class Checkpoint:
         try:
             with safe_open(self.path, framework="pt") as file:
                 metadata = file.metadata() or {}
-                found = json.loads(metadata.get("identity", "{}"))
+                found = Identity.from_json(json.loads(metadata["identity"]))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
                 progress = Progress(**json.loads(metadata.get("progress", "{}")))
-        except (SafetensorError, OSError, ValueError, TypeError) as error:
+        except (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
             self.log(f"checkpoint {self.path} cannot be read ({error}); training starts over")
             return None
-        changed = [key for key in self.identity if found.get(key) != self.identity[key]]
-        if changed:
-            self.log(f"checkpoint {self.path} is of another {' and '.join(changed)}; training starts over")
+        if found.digest != self.identity.digest:
+            changed = ", ".join(differences(found, self.identity))
+            self.log(f"checkpoint {self.path} is of another cell ({changed}); training starts over")
             return None
         self.log(f"resumed from {self.path}: epoch {progress.epoch}, {progress.step} steps of it done")
         return progress, tensors
@@ -94,7 +95,7 @@ class Checkpoint:
         Raises:
             Interrupted: a signal had asked for it.
         """
-        metadata = {"identity": json.dumps(self.identity), "progress": json.dumps(asdict(progress))}
+        metadata = {"identity": json.dumps(self.identity.to_json()), "progress": json.dumps(asdict(progress))}
         try:
             with atomic_path(self.path) as path:
                 save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, path, metadata)

@@ -1,19 +1,62 @@
-"""What the workflow's scripts share: how options reach them, how they log, and how they end when the input is wrong."""
+"""What the workflow's scripts share: how options reach them, how they log, what they record and how they end."""
 
+import json
 import shlex
 import sys
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
+from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
+from rethinking.run.identity import Identity, write_record
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call ``main``; a ``UserError`` ends the process with its message and status 1, without a traceback."""
+    """Call ``main``, and record the identity of the result that the option ``--record`` describes.
+
+    A ``UserError`` ends the process with its message and status 1, without a traceback.
+    """
     try:
+        result = asked_for()
         main()
+        if result:
+            write_record(*result)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+@cache
+def asked_for() -> tuple[str, Identity] | None:
+    """First file and identity of the result that the command line asks for; None without the option ``--record``.
+
+    The code is looked up in the process that runs it, as files can have been edited since the job was planned.
+    """
+    if "--record" not in sys.argv:
+        return None
+    place = sys.argv.index("--record")
+    try:
+        record = json.loads(sys.argv[place + 1])
+        entries = [(Path(path), name) for path, name in record["entries"]]
+        values = {"settings": record["settings"], "inputs": record["inputs"], "code": {}}
+        identity = Identity.from_json(values)
+    except (LookupError, TypeError, ValueError) as error:
+        raise UserError(
+            "--record takes what the workflow gives it; leave it out to run a script by hand"
+        ) from error
+    del sys.argv[place : place + 2]
+    return record["output"], Identity(
+        identity.settings, script_code(record["script"], entries), identity.inputs
+    )
+
+
+def running_code() -> dict[str, str]:
+    """The code behind the numbers of the script that runs; empty where none of the workflow's does."""
+    if result := asked_for():
+        return dict(result[1].code)
+    script = Path(sys.argv[0]).stem
+    return script_code(script) if (SCRIPTS / f"{script}.py").is_file() else {}
 
 
 def options(**values: object) -> str:

@@ -1,7 +1,7 @@
 """Where the cells of a configuration stand: done, part-trained, stale and why, or to run; and how long the rest takes.
 
-All of it is read from the files that the cells left. A cell is stale when its settings, the code behind its
-numbers or the way its data set was prepared is no longer what the configuration and this library say.
+All of it is read from the files that the cells left. A cell is stale when its identity (settings, code, data) is no
+longer the one that the configuration and this library ask for.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -19,11 +19,10 @@ from safetensors import SafetensorError, safe_open
 
 from rethinking.cells import Cell, sample_size
 from rethinking.config.loading import Config
-from rethinking.config.training import DatasetConfig
 from rethinking.run.files import UserError, read_json
-from rethinking.run.fingerprint import cell_code, data_code
+from rethinking.run.identity import Identity, differences, recorded
+from rethinking.run.plan import Plan
 
-FILES = ("curve.csv", "memorisation.csv", "weights.safetensors", "predictions.npz", "summary.json")
 # Anything that a damaged file or one of an older version can raise while it is read.
 UNREADABLE = (UserError, SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError)
 
@@ -34,15 +33,6 @@ class Speed:
 
     seconds_per_image: float  # in all, evaluation included, per image and epoch
     device: Literal["cpu", "gpu"] | None  # None: not recorded
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A prepared data set."""
-
-    manifest: dict[str, Any] | None  # None where there is none that the configuration can use
-    changes: list[str]  # why it cannot
-    images: int | None  # for training, when it is prepared as the configuration says
 
 
 @dataclass(frozen=True)
@@ -87,64 +77,61 @@ def survey_ablations(config: Config) -> list[CellStatus]:
 
 def cell_statuses(config: Config, cells: Iterable[tuple[str | None, Cell]]) -> list[CellStatus]:
     """The status of cells, each with the name of an ablation or None."""
-    prepared = {name: read_prepared(config, name) for name in config.datasets}
-    return [cell_status(config, cell, prepared[cell.dataset], variant) for variant, cell in cells]
+    plan = Plan(config)
+    return [cell_status(plan, cell, variant) for variant, cell in cells]
 
 
-def read_prepared(config: Config, name: str) -> Prepared:
-    """A data set as it is prepared now."""
+def training_images(plan: Plan, cell: Cell) -> int | None:
+    """Images in a cell's training set, as its data set is prepared or was for the cell; None where it never was."""
+    if n := sample_size(cell.corruption):
+        return n
     try:
-        manifest = read_json(Path(config.data_folder, "prepared", name, "manifest.json"))
-        changes = data_changes(name, manifest, config.datasets[name])
-        full, limit = manifest["train"]["full_count"], config.datasets[name].train_limit
-        return Prepared(None if changes else manifest, changes, min(full, limit or full))
+        return read_json(plan.prepared(cell.dataset).outputs[0])["train"]["count"]
     except UNREADABLE:
-        return Prepared(None, [], None)
+        return plan.config.datasets[cell.dataset].train_limit
 
 
-def cell_status(config: Config, cell: Cell, prepared: Prepared, variant: str | None = None) -> CellStatus:
-    """The status of a cell, whose data set is prepared as told, or of a variant of it."""
-    settings, dataset = config.settings(cell, variant).model_dump(), config.datasets[cell.dataset]
-    results, branch = Path(config.results_dir), Path("ablations", variant) if variant else Path()
-    folder = results / branch / "cells" / str(cell)
-    checkpoint = results / "checkpoints" / branch / f"{cell}.safetensors"
+def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatus:
+    """The status of a cell, or of a variant of it."""
+    made = plan.cell(cell, variant)
+    settings = made.identity.settings
+    checkpoint = Path(
+        plan.results, "checkpoints", "ablations" if variant else "", variant or "", f"{cell}.safetensors"
+    )
     state, reasons, epochs_done, diverged, speed = "to run", [], 0.0, None, None
+    images = training_images(plan, cell)
 
-    def changes(found: Mapping[str, Any], code: Mapping[str, str], data: Mapping[str, Any]) -> list[str]:
-        return [
-            *value_changes("", found, settings),
-            *code_changes(code, cell_code(cell.model, cell.corruption)),
-            *data_changes(cell.dataset, data, dataset, prepared.manifest),
-        ]
-
-    if (folder / "summary.json").exists():
+    summary_file = Path(made.outputs[-1])
+    if summary_file.exists():
+        if not made.current:
+            found = recorded(made.outputs[0])
+            reasons = (
+                differences(found, made.identity) if found else ["it has no record of what it was made from"]
+            )
+            reasons += [f"{Path(file).name} is missing" for file in made.outputs if not Path(file).exists()]
         try:
-            summary = read_json(folder / "summary.json")
+            summary = read_json(summary_file)
             origin, data = summary["provenance"], summary["data"]
-            reasons = changes(origin["settings"], origin.get("code", {}), data)
             if summary["status"] == "diverged":
                 diverged = summary["diverged_epoch"], summary["diverged_step"]
             if summary["epochs"]:
                 device = "cpu" if origin["device"] == "cpu" else "gpu"
                 speed = Speed(summary["wall_seconds"] / (summary["epochs"] * data["train"]["count"]), device)
+            images = images or data["train"]["count"]
         except UNREADABLE:
-            reasons = ["summary.json cannot be read"]
-        reasons += [f"{name} is missing" for name in FILES if not (folder / name).exists()]
-        # Where the data set is to be prepared anew, its cells are trained anew.
-        reasons += prepared.changes
+            reasons.append("summary.json cannot be read")
         state = "stale" if reasons else "done"
 
     if state != "done" and checkpoint.exists():
         try:
             identity, progress = checkpoint_metadata(checkpoint)
-            data = identity["data"][0]
-            misfits = changes(identity["settings"], identity["code"], data)
-            if not misfits:
-                steps_per_epoch = math.ceil(data["train"]["count"] / settings["batch_size"])
+            misfits = differences(identity, made.identity)
+            if identity.digest == made.identity.digest and images:
+                steps_per_epoch = math.ceil(images / settings["batch_size"])
                 epochs_done = progress["epoch"] - 1 + progress["step"] / steps_per_epoch
                 state, reasons, diverged = "part-trained", [], None
                 if epochs_done:
-                    speed = Speed(progress["seconds"] / (epochs_done * data["train"]["count"]), None)
+                    speed = Speed(progress["seconds"] / (epochs_done * images), None)
         except UNREADABLE:
             misfits = ["it cannot be read"]
         if state == "to run":
@@ -157,72 +144,18 @@ def cell_status(config: Config, cell: Cell, prepared: Prepared, variant: str | N
         reasons=tuple(dict.fromkeys(reasons)),
         epochs=settings["epochs"],
         epochs_done=epochs_done,
-        images=sample_size(cell.corruption) or prepared.images,
+        images=images,
         pixels=settings["input_size"] ** 2,
         diverged=diverged,
         speed=speed,
     )
 
 
-def checkpoint_metadata(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def checkpoint_metadata(path: Path) -> tuple[Identity, dict[str, Any]]:
     """Whose a checkpoint is and how far it is (see :mod:`rethinking.run.checkpoint`), without reading a tensor."""
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
-    return json.loads(metadata["identity"]), json.loads(metadata["progress"])
-
-
-# ---- what has changed
-
-
-def value_changes(prefix: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """Keys whose value is another one, as ``key old -> new``."""
-
-    def show(values: Mapping[str, Any], key: str) -> str:
-        value = values.get(key, "unknown")
-        return value if isinstance(value, str) else json.dumps(value)
-
-    keys = [key for key in {**expected, **found} if key not in found or found[key] != expected.get(key)]
-    return [f"{prefix}{key} {show(found, key)} -> {show(expected, key)}" for key in keys]
-
-
-def code_changes(found: Mapping[str, str], expected: Mapping[str, str]) -> list[str]:
-    """Modules whose code is another one."""
-    if not found:
-        return ["its code was not recorded"]
-    modules = sorted({*found, *expected})
-    return [f"code of {name}" for name in modules if found.get(name) != expected.get(name)]
-
-
-def data_changes(
-    name: str, found: Mapping[str, Any], dataset: DatasetConfig, prepared: Mapping[str, Any] | None = None
-) -> list[str]:
-    """How a data set differs from the one that the manifest ``found`` tells of.
-
-    It is compared with the options in the configuration, with the code that reads it and, where they are the
-    same, with the images that are ``prepared`` now.
-    """
-    source = found["source"]
-    options = {
-        "source": source["kind"],
-        "provenance": found["provenance"],
-        "train_limit": found["train"].get("limit", "unknown"),
-        "test_limit": found["test"].get("limit", "unknown"),
-    }
-    changes = value_changes(f"datasets.{name}.", options, dataset.model_dump(include=set(options)))
-    if dataset.path and dataset.source == source["kind"] and len(source["files"]) == 1:
-        # Manifests name files without their folder.
-        path = Path(dataset.path)
-        new = path.resolve().name if path.is_dir() else path.name
-        changes += value_changes(f"datasets.{name}.", {"path": next(iter(source["files"]))}, {"path": new})
-    changes += code_changes(found.get("code", {}), data_code())
-    whole = found.get("drawn_from", found)  # of a sample, what it was drawn from
-    if not changes and prepared:
-        changes = [
-            f"datasets.{name} has other {split} images now"
-            for split in ("train", "test")
-            if whole[split] != prepared[split]
-        ]
-    return changes
+    return Identity.from_json(json.loads(metadata["identity"])), json.loads(metadata["progress"])
 
 
 # ---- time

@@ -17,8 +17,9 @@ from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import CorruptedData
 from rethinking.models import parameter_count
+from rethinking.run.code import combined
 from rethinking.run.files import atomic_path, write_json, write_text
-from rethinking.run.fingerprint import cell_code, combined
+from rethinking.run.identity import Identity
 from rethinking.training.loop import TrainedCell, percent_equal
 
 if TYPE_CHECKING:
@@ -36,11 +37,11 @@ def write_cell(
     data_manifest: dict[str, Any],
     trained: TrainedCell,
     device: torch.device,
-    code: dict[str, Any],
+    identity: Identity,
 ) -> None:
     """Write a cell's five files into ``folder``; ``summary.json`` comes last.
 
-    ``data_manifest`` is that of the prepared data set, ``code`` is from :func:`running_code`.
+    ``data_manifest`` is that of the prepared data set, ``identity`` is the cell's.
     """
     import pandas as pd  # not before training, which then starts the sooner
 
@@ -68,7 +69,7 @@ def write_cell(
     write_json(
         folder / "summary.json",
         summarise(cell, settings, data, trained)
-        | {"data": data_manifest, "provenance": provenance(settings, cell, device, code)},
+        | {"data": data_manifest, "provenance": provenance(settings, cell, device, identity)},
     )
 
 
@@ -117,28 +118,21 @@ def first_epoch(epochs: pd.DataFrame, reached: pd.Series) -> int | None:
 
 
 def provenance(
-    settings: CellSettings, cell: Cell, device: torch.device, code: dict[str, Any]
+    settings: CellSettings, cell: Cell, device: torch.device, identity: Identity
 ) -> dict[str, Any]:
     """What produced a cell: enough to make it again."""
     return {
         "settings": settings.model_dump(),
         "seed": cell.seed,
-        **code,
+        "git_commit": git_commit(),
+        "identity": identity.digest,
+        "code_fingerprint": combined(dict(identity.code)),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def running_code(cell: Cell) -> dict[str, Any]:
-    """What a process that trains a cell runs: commit, fingerprint and the hash of each module behind the numbers.
-
-    Asked for when it starts, because the files can be edited while it trains.
-    """
-    hashes = cell_code(cell.model, cell.corruption)
-    return {"git_commit": git_commit(), "code_fingerprint": combined(hashes), "code": hashes}
 
 
 def git_commit() -> str | None:

@@ -1,0 +1,263 @@
+"""Which code decides a number: the definitions that a script reaches, each with a hash of what it does.
+
+A definition is a function, a class or a constant of a module of this project. From a script's own, all that are
+referred to by name are followed through the imports. Left out is what decides no number: comments, docstrings,
+formatting, type annotations of functions, the texts of errors, log lines and descriptions, and all of ``rethinking/run``.
+Names of files and folders play no part, so code can be moved.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[2]
+RUN = Path(__file__).parent
+# Texts for people: the calls, as statements of their own, that print them and the arguments that hold them.
+SPEAKERS = {"log", "print"}
+DESCRIPTIONS = {"description", "help"}
+# (file, name of a definition), or (file, None) for the whole file
+Root = tuple[Path, str | None]
+
+
+@dataclass
+class Module:
+    """One parsed file."""
+
+    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    imports: dict[str, tuple[Path, str | None]] = field(
+        default_factory=dict
+    )  # local name -> what it stands for
+    loose: list[ast.stmt] = field(default_factory=list)  # statements that run when it is imported
+
+
+def code_of(*roots: Root) -> dict[str, str]:
+    """All definitions that these reach, themselves included.
+
+    Returns:
+        ``training/loop.py: train_cell`` -> hash, 12 hexadecimal digits; ``paper/data/figures.json`` for data files
+        that stand beside code that reads them.
+    """
+    found: dict[str, str] = {}
+    seen: set[Root] = set()
+    pending = list(roots)
+    while pending:
+        path, name = pending.pop()
+        if (path, name) in seen or RUN in path.parents:
+            continue
+        seen.add((path, name))
+        module = parse(path)
+        if name is None:
+            pending += [(path, each) for each in module.definitions]
+        elif name in module.imports:  # a name that is passed on, as in a package's __init__
+            pending.append(module.imports[name])
+            continue
+        pending.append((path, ""))  # what runs when it is imported
+        label, digest, references, reads_files = examine(path, name)
+        if digest:
+            found[label] = digest
+        pending += references
+        if reads_files:
+            found |= data_files(path.parent)
+    return dict(sorted(found.items()))
+
+
+def combined(code: dict[str, str]) -> str:
+    """One hash over definitions, 16 hexadecimal digits; their names and places play no part."""
+    return digest_of(sorted(set(code.values())))[:16]
+
+
+@cache
+def parse(path: Path) -> Module:
+    """A file's definitions, imports of this project and other statements."""
+    module = Module()
+    tree = ast.parse(path.read_bytes(), str(path))
+    for node in ast.walk(tree):
+        for local, target in project_imports(node, path):
+            module.imports[local] = target
+    for statement in tree.body:
+        names = defined_names(statement)
+        for name in names:
+            module.definitions.setdefault(name, []).append(statement)
+        if not names and not isinstance(statement, ast.Import | ast.ImportFrom):
+            module.loose.append(statement)
+    return module
+
+
+def defined_names(statement: ast.stmt) -> list[str]:
+    """The names that a statement at the top of a file defines."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [statement.name]
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign | ast.AugAssign):
+        targets = [statement.target]
+    else:
+        return []
+    return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+
+
+def project_imports(node: ast.AST, path: Path) -> Iterator[tuple[str, tuple[Path, str | None]]]:
+    """What an import binds, if it is of this project: local name, and a file with a definition or the whole of it."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            if file := module_file(alias.name):
+                yield alias.asname or alias.name, (file, None)
+    elif isinstance(node, ast.ImportFrom):
+        package = node.module or ""
+        if node.level:
+            # Relative to the file's folder, as in plug-ins and the executor.
+            base = path.parents[node.level - 1]
+            file = source_file(base.joinpath(*package.split(".")) if package else base)
+        else:
+            file = module_file(package)
+        for alias in node.names if file else ():
+            within = source_file(file.parent / alias.name) if file.name == "__init__.py" else None
+            yield alias.asname or alias.name, (within, None) if within else (file, alias.name)
+
+
+def module_file(name: str) -> Path | None:
+    """The file of a module of this project, by its dotted name."""
+    return source_file(SCRIPTS.joinpath(*name.split("."))) if name.split(".")[0] == "rethinking" else None
+
+
+def source_file(stem: Path) -> Path | None:
+    """The file of a module or package."""
+    for file in (stem / "__init__.py", stem.with_name(f"{stem.name}.py")):
+        if file.is_file():
+            return file
+    return None
+
+
+@cache
+def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], bool]:
+    """Label and hash of a definition, what it refers to, and whether it asks where its file lies.
+
+    The name is empty for the statements that run when the file is imported.
+    """
+    module = parse(path)
+    label = f"{relative(path)}: {name}" if name else f"{relative(path)} (when imported)"
+    statements = module.loose if not name else module.definitions.get(name, [])
+    plain = [each for statement in statements if (each := plainly(statement)) is not None]
+    references: list[Root] = []
+    reads_files = False
+    for statement in statements:
+        for node in relevant(statement):
+            if isinstance(node, ast.Attribute) and (dotted := dotted_name(node)) is not None:
+                alias, _, attribute = dotted.rpartition(".")
+                if alias in module.imports and module.imports[alias][1] is None:
+                    references.append((module.imports[alias][0], attribute))
+            elif isinstance(node, ast.Name):
+                if node.id == "__file__":
+                    reads_files = True
+                elif node.id in module.imports:
+                    # A module is followed by the attributes that are taken from it.
+                    if module.imports[node.id][1] is not None:
+                        references.append(module.imports[node.id])
+                elif node.id in module.definitions and node.id != name:
+                    references.append((path, node.id))
+    plain = [each for each in plain if each != ["Pass"]]
+    return label, digest_of(plain)[:12] if plain else "", references, reads_files
+
+
+def dotted_name(node: ast.Attribute) -> str | None:
+    """``package.module.name`` as it is written, None where it is not a plain chain of names."""
+    parts = [node.attr]
+    value = node.value
+    while isinstance(value, ast.Attribute):
+        parts.append(value.attr)
+        value = value.value
+    return ".".join([value.id, *reversed(parts)]) if isinstance(value, ast.Name) else None
+
+
+def relative(path: Path) -> str:
+    """A file as people know it: within the library, or its name."""
+    for folder in (SCRIPTS / "rethinking", SCRIPTS):
+        if folder in path.parents:
+            return path.relative_to(folder).as_posix()
+    return path.name
+
+
+def data_files(folder: Path) -> dict[str, str]:
+    """Files other than code in and below a folder, each with a hash."""
+    files = [file for file in folder.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")]
+    return {relative(file): hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in sorted(files)}
+
+
+# ---- what a piece of code does
+
+
+def is_text(statement: ast.AST) -> bool:
+    """Whether a statement only speaks to people: a docstring, or a call that logs or prints."""
+    if not isinstance(statement, ast.Expr):
+        return False
+    value = statement.value
+    if isinstance(value, ast.Constant):
+        return True
+    if not isinstance(value, ast.Call):
+        return False
+    called = value.func
+    name = (
+        called.id
+        if isinstance(called, ast.Name)
+        else called.attr
+        if isinstance(called, ast.Attribute)
+        else ""
+    )
+    return name in SPEAKERS
+
+
+def children(node: ast.AST) -> Iterator[tuple[str, object]]:
+    """The fields of a node that decide what it does."""
+    for key, value in ast.iter_fields(node):
+        if value is None or value == []:
+            continue  # versions of Python differ in which empty fields there are
+        if isinstance(node, ast.Raise) or (isinstance(node, ast.Assert) and key == "msg"):
+            continue
+        if isinstance(node, ast.arg) and key == "annotation":
+            continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and key == "returns":
+            continue
+        if isinstance(value, list):
+            value = [each for each in value if not is_text(each)]
+            value = [
+                each for each in value if not (isinstance(each, ast.keyword) and each.arg in DESCRIPTIONS)
+            ]
+            value = [each for each in value if not isinstance(each, ast.Import | ast.ImportFrom)]
+        yield key, value
+
+
+def relevant(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all below it that decide what it does."""
+    if is_text(node):
+        return
+    yield node
+    for _, value in children(node):
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, ast.AST):
+                yield from relevant(each)
+
+
+def plainly(node: object) -> object:
+    """A syntax tree as nested lists, without what decides nothing; None for a text."""
+    if isinstance(node, list):
+        return [plainly(each) for each in node]
+    if not isinstance(node, ast.AST):
+        return node
+    if is_text(node):
+        return None
+    return [type(node).__name__, *([key, plainly(value)] for key, value in children(node))]
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 of a value's representation."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+def script_code(script: str, entries: Iterable[Root] = ()) -> dict[str, str]:
+    """The code behind the numbers of a workflow script, and of what it is told by name to use."""
+    return code_of((SCRIPTS / f"{script}.py", "main"), *entries)

@@ -1,0 +1,175 @@
+"""What a result was made from: settings, the content of its data and the code behind its numbers.
+
+Every result has an identity. It is recorded beside the files of the result when they are finished, and planning,
+status, checkpoints and the cache compare it with the one that the configuration and this code ask for now.
+Times and paths play no part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rethinking.run.code import combined
+from rethinking.run.files import UserError, read_json, write_json
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Settings (JSON values), code (see :func:`rethinking.run.code.code_of`) and inputs, by name.
+
+    An input is an identity itself, or a digest where it is a file or stands for many results.
+    """
+
+    settings: Mapping[str, Any]
+    code: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Identity | str] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """20 hexadecimal digits over all of it."""
+        inputs = {
+            name: each if isinstance(each, str) else each.digest for name, each in sorted(self.inputs.items())
+        }
+        text = json.dumps([self.settings, combined(dict(self.code)), inputs], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        inputs = {
+            name: each if isinstance(each, str) else each.to_json() for name, each in self.inputs.items()
+        }
+        return {"settings": dict(self.settings), "code": dict(self.code), "inputs": inputs}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Identity:
+        """The identity that :meth:`to_json` gave.
+
+        Raises:
+            KeyError, TypeError, AttributeError: it is not one.
+        """
+        inputs = {
+            name: each if isinstance(each, str) else cls.from_json(each)
+            for name, each in values["inputs"].items()
+        }
+        return cls(dict(values["settings"]), dict(values["code"]), inputs)
+
+
+def digest_of(parts: Sequence[str]) -> str:
+    """One digest for many, in order."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+
+
+# ---- records
+
+
+def record_path(output: str | Path) -> Path:
+    """Where the identity of a result lies: beside its first file."""
+    output = Path(output)
+    return output.parent / ".identity" / f"{output.name}.json"
+
+
+def write_record(output: str | Path, identity: Identity) -> None:
+    """Record the identity of a result whose first file is ``output``."""
+    write_json(record_path(output), {"identity": identity.digest, **identity.to_json()})
+
+
+def recorded_digest(output: str | Path) -> str | None:
+    """The digest of a recorded identity; None where there is no readable record."""
+    try:
+        return str(read_json(record_path(output))["identity"])
+    except (UserError, LookupError, TypeError):
+        return None
+
+
+def recorded(output: str | Path) -> Identity | None:
+    """A recorded identity; None where there is no readable record."""
+    try:
+        return Identity.from_json(read_json(record_path(output)))
+    except (UserError, LookupError, TypeError, AttributeError):
+        return None
+
+
+# ---- differences
+
+
+def differences(old: Identity, new: Identity, prefix: str = "") -> list[str]:
+    """How two identities differ, one line each: ``epochs 2 -> 3``, ``code of training/loop.py: train_cell``."""
+    lines = setting_changes(old.settings, new.settings, prefix)
+    if combined(dict(old.code)) != combined(dict(new.code)):
+        names = sorted({*old.code, *new.code})
+        lines += [f"code of {name}" for name in names if old.code.get(name) != new.code.get(name)]
+    for name in sorted({*old.inputs, *new.inputs}):
+        before, after = old.inputs.get(name), new.inputs.get(name)
+        if isinstance(before, Identity) and isinstance(after, Identity):
+            lines += differences(before, after, prefix)
+        elif before != after:
+            lines.append(f"{name}: other contents")
+    return lines
+
+
+def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Keys whose value is another one, as ``key old -> new``."""
+
+    def show(values: Mapping[str, Any], key: str) -> str:
+        value = values.get(key, "unknown")
+        return value if isinstance(value, str) else json.dumps(value)
+
+    keys = [key for key in {**new, **old} if key not in old or key not in new or old[key] != new[key]]
+    return [f"{prefix}{key} {show(old, key)} -> {show(new, key)}" for key in keys]
+
+
+# ---- files of the user
+
+
+def content_digest(path: Path, cache: Path | None) -> str:
+    """SHA-256 over a file, or over names and contents of the files in a folder.
+
+    Args:
+        path: the file or folder.
+        cache: a JSON file that keeps digests by names, sizes and times, so that contents are read once; None for none.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    key, known = str(path.resolve()), known_digests(cache)
+    if not path.exists() and key in known:
+        return known[key][1]  # what was made from it can still be current
+    try:
+        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        stats = [(each.relative_to(path).as_posix(), each.stat()) for each in files]
+        marks = [
+            f"{name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+            for name, stat in stats
+        ]
+        mark = digest_of(marks)
+        if known.get(key, [None])[0] == mark:
+            return known[key][1]
+        digest = hashlib.sha256()
+        for (name, _), file in zip(stats, files, strict=True):
+            with open(file, "rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest.update(f"{name}\0{content}\n".encode() if path.is_dir() else content.encode())
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or path} cannot be read ({error.strerror}); make it readable"
+        ) from error
+    if cache:
+        with suppress(OSError):  # results can be read-only; the contents are read again next time
+            write_json(cache, known | {key: [mark, digest.hexdigest()]})
+    return digest.hexdigest()
+
+
+def known_digests(cache: Path | None) -> dict[str, list[str]]:
+    """The digests that a cache keeps."""
+    try:
+        found = read_json(cache) if cache else {}
+    except UserError:
+        return {}
+    return found if isinstance(found, dict) else {}

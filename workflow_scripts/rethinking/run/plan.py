@@ -1,0 +1,310 @@
+"""What a configuration makes, what each result is made from, and whether it is current.
+
+The rules, ``snakemake status`` and the tests read it from here, so there is one answer to what is stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, wraps
+from pathlib import Path
+from typing import Any
+
+from rethinking.cells import CELL_FILES, Cell, corruption_kind, replaced_example, sample_size
+from rethinking.config.loading import Config
+from rethinking.data.sources import SOURCES
+from rethinking.models import MODELS
+from rethinking.run.code import SCRIPTS, Root, script_code
+from rethinking.run.files import UserError
+from rethinking.run.identity import Identity, content_digest, digest_of, known_digests, recorded_digest
+
+LIBRARY = SCRIPTS / "rethinking"
+ARRAYS = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")
+
+
+@dataclass
+class Made:
+    """Some files that one job makes.
+
+    ``needs`` are the results that must be current for this one to be; ``data`` are read as well, but a finished
+    result does not need them any more.
+    """
+
+    script: str
+    outputs: list[str]
+    identity: Identity
+    entries: tuple[Root, ...] = ()
+    needs: Sequence[Made] = ()
+    data: Sequence[Made | str] = ()
+
+    @cached_property
+    def current(self) -> bool:
+        """Whether the files are there and were made from what is asked for now."""
+        return (
+            all(each.current for each in self.needs)
+            and recorded_digest(self.outputs[0]) == self.identity.digest
+            and all(Path(file).exists() for file in self.outputs)
+        )
+
+    @property
+    def folder(self) -> str:
+        """Where its first file lies."""
+        return str(Path(self.outputs[0]).parent)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a job must know to record the identity; the code is looked up by the job itself."""
+        values = self.identity.to_json()
+        return {
+            "output": self.outputs[0],
+            "script": self.script,
+            "settings": values["settings"],
+            "inputs": values["inputs"],
+            "entries": [[str(path), name] for path, name in self.entries],
+        }
+
+
+def once(method: Callable[..., Made]) -> Callable[..., Made]:
+    """Make a result once for each plan: many others are made from it."""
+
+    @wraps(method)
+    def look_up(self: Plan, *arguments: Any) -> Made:
+        key = (method.__name__, *arguments)
+        if key not in self.found:
+            self.found[key] = method(self, *arguments)
+        return self.found[key]
+
+    return look_up
+
+
+class Plan:
+    """Everything that a configuration can make.
+
+    Args:
+        config: the checked configuration.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.results, self.data_dir = config.results_dir, config.data_folder
+        self.found: dict[Any, Made] = {}
+
+    def make(
+        self,
+        script: str,
+        outputs: Iterable[str],
+        settings: Mapping[str, Any],
+        *,
+        inputs: Mapping[str, Made | Sequence[Made] | str] | None = None,
+        entries: Iterable[Root] = (),
+        needs: Sequence[Made] = (),
+        data: Sequence[Made | str] = (),
+    ) -> Made:
+        """A result with its identity; ``needs`` count as inputs."""
+        entries = tuple(entries)
+        named: dict[str, Identity | str] = {}
+        for name, each in (inputs or {}).items():
+            named[name] = each.identity if isinstance(each, Made) else each
+        if needs:
+            named["results"] = digest_of([each.identity.digest for each in needs])
+        identity = Identity(settings, code(script, entries), named)
+        return Made(script, list(outputs), identity, entries, needs, data)
+
+    # ---- data
+
+    @once
+    def prepared(self, name: str) -> Made:
+        """A prepared data set; its folder is named after its identity, so that checkouts can share it."""
+        dataset = self.config.datasets[name]
+        published = dataset.source in ("official", "archive")
+        settings = {
+            "dataset": name,
+            "source": "published" if published else dataset.source,
+            **dataset.model_dump(include={"provenance", "train_limit", "test_limit"}),
+        }
+        files: list[str] = []
+        inputs: dict[str, str] = {}
+        if dataset.source == "official":
+            downloads = SOURCES[name].downloads
+            files = [f"{self.data_dir}/downloads/{name}/{file.name}" for file in downloads]
+            inputs["source"] = digest_of([file.sha256 or file.md5 for file in downloads])
+        elif dataset.path:
+            files = [dataset.path]
+            known = Path(self.results, ".identity", "sources.json")
+            if not Path(dataset.path).exists() and str(Path(dataset.path).resolve()) not in known_digests(
+                known
+            ):
+                raise UserError(f"{dataset.path} does not exist; correct datasets.{name}.path in the config")
+            inputs["source"] = content_digest(Path(dataset.path), known)
+        made = self.make("prepare_dataset", [], settings, inputs=inputs, data=files)
+        return in_folder(made, f"{self.data_dir}/prepared/{name}", ("manifest.json", *ARRAYS))
+
+    @once
+    def sample(self, name: str, n: int) -> Made:
+        """A problem of two classes on n of the training images, stored like a prepared data set."""
+        whole = self.prepared(name)
+        made = self.make("draw_sample", [], {"images": n}, inputs={"data": whole}, data=[whole])
+        return in_folder(made, f"{self.data_dir}/samples/{name}/n{n}", ("manifest.json", *ARRAYS))
+
+    @once
+    def overlay(self, name: str, corruption: str, seed: int) -> Made:
+        """What a corruption changes of a data set."""
+        n = sample_size(corruption)
+        whole = self.prepared(name) if n is None else self.sample(name, n)
+        kind = corruption_kind(corruption)
+        changed = "images" if kind == "pixels" else "labels"
+        files = ["manifest.json", f"train_{changed}.npy", f"test_{changed}.npy"]
+        if replaced_example(corruption) is not None:
+            files.append("train_images.npy")
+        made = self.make(
+            "corrupt_dataset",
+            [],
+            {"dataset": name, "corruption": corruption, "seed": seed},
+            inputs={"data": whole},
+            entries=[(LIBRARY / "corruption" / f"{kind}.py", "write")],
+            data=[whole],
+        )
+        return in_folder(made, f"{self.data_dir}/corrupted/{name}/{corruption}/seed{seed}", files)
+
+    # ---- networks
+
+    @once
+    def cell(self, cell: Cell, variant: str | None = None) -> Made:
+        """A trained network, or a variant of it for an ablation."""
+        overlay = self.overlay(cell.dataset, cell.corruption, cell.seed)
+        folder = f"{self.results}/{branch(variant)}cells/{cell}"
+        module, function = MODELS[cell.model]
+        return self.make(
+            "train_cell",
+            [f"{folder}/{file}" for file in CELL_FILES],
+            {"cell": str(cell), **self.config.settings(cell, variant).model_dump()},
+            inputs={"data": overlay},
+            entries=[(LIBRARY / "models" / f"{module}.py", function)],
+            data=[*overlay.data, overlay],
+        )
+
+    @once
+    def complexity(self, cell: Cell) -> Made:
+        """Measures of complexity of a trained network."""
+        trained = self.cell(cell)
+        settings = self.config.complexity.model_dump(include={"images", "draws"})
+        return self.make(
+            "measure_complexity",
+            [f"{trained.folder}/complexity.json"],
+            settings,
+            entries=trained.entries,
+            needs=[trained],
+            data=trained.data,
+        )
+
+    @once
+    def stability(self, cell: Cell) -> Made:
+        """How far the replacement of an example moved the losses of a network."""
+        after, before = self.cell(cell), self.cell(cell.base)
+        return self.make(
+            "measure_stability",
+            [f"{after.folder}/stability.json"],
+            {},
+            entries=after.entries,
+            needs=[before, after],
+            data=[*before.data, *after.data],
+        )
+
+    def cells(self, cells: Iterable[Cell]) -> list[Made]:
+        """Trained networks."""
+        return [self.cell(cell) for cell in cells]
+
+    # ---- theory
+
+    @once
+    def expressivity(self, seed: int) -> Made:
+        """Theorem 1 on a data set."""
+        settings = self.config.expressivity
+        return self.theory(
+            "fit_expressivity", f"expressivity/seed{seed}.json", settings, settings.dataset, seed
+        )
+
+    @once
+    def descent(self, seed: int) -> Made:
+        """SGD on a linear model."""
+        settings = self.config.linear_models.descent
+        files = f"descent/seed{seed}/summary.json", f"descent/seed{seed}/curve.csv"
+        return self.theory("run_descent", files, settings, settings.dataset, seed)
+
+    @once
+    def validation(self, name: str) -> Made:
+        """The errors of a linear model over gamma and penalty."""
+        model, settings = self.config.linear_models.model(name), self.config.linear_models.validation
+        return self.theory(
+            "validate_linear_model",
+            f"linear_models/{name}/validation.csv",
+            settings,
+            model.dataset,
+            self.config.seeds[0],
+            model=model,
+        )
+
+    @once
+    def fit(self, name: str, seed: int) -> Made:
+        """An exact fit of a linear model."""
+        folder = f"linear_models/{name}/seed{seed}"
+        files = f"{folder}/summary.json", f"{folder}/outputs.npz"
+        return self.fitted("fit_linear_model", files, self.config.linear_models.solver, name, seed)
+
+    @once
+    def comparison(self, name: str, seed: int) -> Made:
+        """Exact fits other than the one of minimum norm."""
+        files = f"linear_models/{name}/counterexamples_seed{seed}.json"
+        return self.fitted("compare_fits", files, self.config.linear_models.counterexamples, name, seed)
+
+    def fitted(self, script: str, files: str | Sequence[str], settings: Any, name: str, seed: int) -> Made:
+        """A result on a linear model, whose gamma and penalty may come from a validation part."""
+        model = self.config.linear_models.model(name)
+        needs = [self.validation(name)] if model.validated else []
+        return self.theory(script, files, settings, model.dataset, seed, model=model, needs=needs)
+
+    def theory(
+        self,
+        script: str,
+        files: str | Sequence[str],
+        settings: Any,
+        dataset: str,
+        seed: int,
+        *,
+        model: Any = None,
+        needs: Sequence[Made] = (),
+    ) -> Made:
+        """A result of the theory on one data set."""
+        prepared = self.prepared(dataset)
+        values = {"seed": seed, **settings.model_dump()}
+        if script == "compare_fits":
+            values.pop("models")
+        if model is not None:
+            # Which seeds are asked for decides no number of one of them.
+            values["model"] = model.model_dump(exclude={"seeds", "name"})
+        return self.make(
+            script,
+            [f"{self.results}/{file}" for file in ([files] if isinstance(files, str) else files)],
+            values,
+            inputs={"data": prepared},
+            needs=needs,
+            data=[prepared],
+        )
+
+
+def in_folder(made: Made, stem: str, files: Iterable[str]) -> Made:
+    """A result of the data folder, at a place that is named after its identity."""
+    made.outputs = [f"{stem}/{made.identity.digest}/{file}" for file in files]
+    return made
+
+
+def branch(variant: str | None) -> str:
+    """Where variants of cells lie."""
+    return f"ablations/{variant}/" if variant else ""
+
+
+@cache
+def code(script: str, entries: tuple[Root, ...]) -> dict[str, str]:
+    """The code behind a script's numbers, looked up once."""
+    return script_code(script, entries)
