@@ -15,7 +15,7 @@ from rethinking.run.files import UserError
 from rethinking.training import loop as training
 from rethinking.training import steps
 from rethinking.training.batches import to_inputs
-from rethinking.training.loop import evaluate, memorisation_row, train_cell
+from rethinking.training.loop import evaluate, memorisation_row, moving_average, train_cell
 from rethinking.training.results import write_cell
 
 from .tiny import (
@@ -109,6 +109,16 @@ def plain_loop(model, data, orders, decayed, weight_decay):
             shadow = [0.9 * old + 0.1 * value for old, value in zip(shadow, new, strict=True)]
         curve.append(row(epoch, rate, loss_sum, correct, [each / (1 - 0.9**3) for each in shadow]))
     return curve
+
+
+def test_moving_average_weighs_the_last_batches():
+    # 100 (1 - 0.9^10) of a jump ten batches before the end, but for what forty batches lack of a long epoch.
+    values = torch.tensor([0.0] * 30 + [100.0] * 10)
+    assert moving_average(values) == pytest.approx(100 * (1 - 0.9**10) / (1 - 0.9**40))
+
+
+def test_moving_average_of_equal_values_is_that_value():
+    assert all(moving_average(torch.full((steps,), 100.0)) == 100 for steps in range(1, 400))
 
 
 @pytest.mark.parametrize(

@@ -244,9 +244,11 @@ def moving_average(values: Tensor) -> float:
     """Exponential moving average over the steps (steps,) of an epoch, at its end.
 
     With the paper's 391 steps nothing is left of the epoch before; fewer steps share the weight among them.
+    Counted from the last value, so that equal values give exactly that value: 100 % must not become a little less.
     """
+    values = values.double()
     weights = MOVING_AVERAGE_DECAY ** torch.arange(len(values) - 1, -1, -1, dtype=torch.float64)
-    return float(values.double() @ weights / weights.sum())
+    return float(values[-1] + (values - values[-1]) @ weights / weights.sum())
 
 
 def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None:
