@@ -82,9 +82,10 @@ def test_only_where_both_have_a_point():
 def test_figure_1a_is_compared_for_the_inception():
     table = pd.concat(
         [
-            epochs_table("gaussian", "inception", "train_loss", [3.0, 2.0]),
-            epochs_table("gaussian", "alexnet", "train_loss", [3.0, 2.0]),
-            epochs_table("gaussian", "inception", "train_loss", [3.0, 2.0], regularisers="wd"),
+            epochs_table("gaussian", "inception", "train_loss_end", [3.0, 2.0]),
+            epochs_table("gaussian", "inception", "train_loss", [3.5, 2.4]),
+            epochs_table("gaussian", "alexnet", "train_loss_end", [3.0, 2.0]),
+            epochs_table("gaussian", "inception", "train_loss_end", [3.0, 2.0], regularisers="wd"),
         ]
     )
     (row,) = compare({"fig1a": table}, {"fig1a": {"gaussian": np.array([[1.0, 2.5]])}}).itertuples()
@@ -94,8 +95,13 @@ def test_figure_1a_is_compared_for_the_inception():
 
 def test_figure_2b_is_compared_by_network_and_split():
     table = pd.concat(
-        epochs_table("true_labels", "inception_no_bn", f"{quantity}_accuracy", [10.0, value])
-        for quantity, value in (("train", 80.0), ("test", 70.0), ("best_test", 70.0))
+        epochs_table("true_labels", "inception_no_bn", quantity, [10.0, value])
+        for quantity, value in (
+            ("train_accuracy_end", 80.0),
+            ("train_accuracy", 75.0),
+            ("test_accuracy", 70.0),
+            ("best_test_accuracy", 70.0),
+        )
     )
     published = {
         f"{split}_inception_no_bn": np.array([[1.0, value]])
@@ -107,7 +113,7 @@ def test_figure_2b_is_compared_by_network_and_split():
 
 
 def test_cell_that_is_not_there_has_no_points():
-    table = epochs_table("gaussian", "inception", "train_loss", [math.nan]).assign(epoch=pd.NA, data=None)
+    table = epochs_table("gaussian", "inception", "train_loss_end", [math.nan]).assign(epoch=pd.NA, data=None)
     found = compare({"fig1a": table.astype({"epoch": "Int64"})}, {"fig1a": {"gaussian": np.ones((4, 2))}})
     assert (found.points[0], found.paper_points[0]) == (0, 4)
     assert "0 of 4" in str(differences.present(found)[0].table)
@@ -139,7 +145,7 @@ def test_nearest_threshold_is_over_all_networks():
 
 
 def test_script(tmp_path):
-    epochs_table("random_labels", "inception", "train_loss", [2.5, 2.3034, 3.3047]).to_csv(
+    epochs_table("random_labels", "inception", "train_loss_end", [2.5, 2.3034, 3.3047]).to_csv(
         tmp_path / "a.csv", index=False
     )
     ratios("mlp_1x512", "99 %", [1.0, 1.886, math.nan], [1.0, 1.786, 1.964]).to_csv(
@@ -157,4 +163,5 @@ def test_script(tmp_path):
     text = outputs[1].read_text()
     assert "MLP 1×512, online accuracy ≥ 99 %" in text
     assert "Ours: some data; 9 epochs; 3 seeds." in text
+    assert "moving averages over batches at the end of each epoch" in text
     assert r"\toprule" in outputs[2].read_text()

@@ -13,9 +13,10 @@ BN, NO_BN = "cifar10/true_labels/inception/none", "cifar10/true_labels/inception
 
 
 def accuracies(test, name=BN, seed=0, **options):
-    """A run with these test accuracies from epoch 0 on."""
+    """A run with these test accuracies from epoch 0 on; the training accuracy over an epoch lags behind its end."""
     train = np.linspace(10, 100, len(test))
-    return make_run(name, seed, train_accuracy=train, test_accuracy=[float(each) for each in test], **options)
+    columns = {"train_accuracy": train - 10, "train_accuracy_end": train}
+    return make_run(name, seed, **columns, test_accuracy=[float(each) for each in test], **options)
 
 
 def hatched(axes):
@@ -36,7 +37,10 @@ def test_panels_with_and_without_batch_normalisation():
             np.testing.assert_allclose(line.get_xydata(), published[f"{split}_{network}"])
     best = numbers[(numbers.model == "inception") & (numbers.quantity == "best_test_accuracy")]
     assert list(best["mean"]) == [60, 80, 80]
-    assert note(figure).startswith("Ours: some scale;")
+    assert set(numbers.quantity) == {"train_accuracy_end", "test_accuracy", "best_test_accuracy"}
+    assert note(figure).startswith(
+        "Ours: some scale. Training accuracy: moving average over batches at the end"
+    )
 
 
 def test_hatched_up_to_the_best_so_far():

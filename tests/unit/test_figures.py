@@ -38,7 +38,7 @@ def test_ten_lines_differ_and_more_have_styles_all_the_same():
 def test_files(tmp_path):
     paths = [tmp_path / f"fig1a.{ending}" for ending in ("svg", "png", "pdf")]
     again = [path.with_stem("again") for path in paths]
-    runs = [make_run(CELLS[0], seed, train_loss=[2.5, 1.0 + seed]) for seed in (0, 1)]
+    runs = [make_run(CELLS[0], seed, train_loss_end=[2.5, 1.0 + seed]) for seed in (0, 1)]
     for targets in (paths, again):
         save(plot(runs, note="Data that cost $5, not $6."), targets)
     for first, second in zip(paths, again, strict=True):

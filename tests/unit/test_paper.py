@@ -6,6 +6,7 @@ import pytest
 from rethinking import paper
 from rethinking.cells import CORRUPTIONS
 from rethinking.config.defaults import SETTINGS
+from rethinking.training.loop import MOVING_AVERAGE_DECAY
 
 
 def test_table1_has_a_value_for_each_default_cell():
@@ -71,6 +72,17 @@ def test_fig1a_points_lie_on_whole_epochs():
         assert curve.shape == (69, 2)
         epochs = curve[:-1, 0] * 1000 / paper.steps_per_epoch()  # the last point is cut off by the axes
         np.testing.assert_allclose(epochs, np.arange(1, 69), atol=0.01)
+
+
+def test_fig2b_training_accuracy_is_a_moving_average():
+    """After a dip late in training every batch is right, and only the average still remembers the dip."""
+    x, y = paper.curve("fig2b_train_inception_wo_bn").T
+    step, error = np.round(1000 * x), 1 - y
+    between = np.diff(step)
+    late = (step[:-1] > 9000) & (between < 16) & (error[:-1] > 0.005) & (error[1:] < error[:-1])
+    per_step = (error[1:] / error[:-1])[late] ** (1 / between[late])
+    assert len(per_step) > 5
+    assert np.median(per_step) == pytest.approx(MOVING_AVERAGE_DECAY, abs=0.002)
 
 
 def test_unknown_curve():

@@ -37,6 +37,9 @@ COLUMNS = [
 ]
 UNITS = {"fig1a": "nats", "fig1b": "ratio", "fig1c": "fraction", "fig2b": "percentage points"}
 COMPARED = tuple(UNITS)
+# Quantities of figures 1a and 2b that the paper shows; in training, moving averages at the end of an epoch.
+LOSS = "train_loss_end"
+SPLITS = {"train_accuracy_end": "train", "test_accuracy": "test"}
 # Columns of a figure's CSV.
 CURVE = {"quantity": "str", "epoch": "Int64", "mean": "float64"}
 RATIOS = {"p": "float64", "threshold": "str", "ratio": "float64", "paper_ratio": "float64"}
@@ -141,9 +144,9 @@ def compare_over_epochs(
         [*CELL_PARTS, "quantity"], sort=False
     ):
         if figure == "fig1a":
-            curve = corruption if model == "inception" else ""
+            curve = corruption if (model, quantity) == ("inception", LOSS) else ""
         else:
-            curve = f"{quantity.removesuffix('_accuracy')}_{model}" if corruption == "true_labels" else ""
+            curve = f"{SPLITS.get(quantity)}_{model}" if corruption == "true_labels" else ""
         if curve in published and regularisers == "none":
             yield curve, "", over_epochs(ours, published[curve]), ours
 
@@ -204,7 +207,8 @@ def note(table: pd.DataFrame) -> str:
     scale = f"Ours: {table.scale.iloc[0]}. " if table.scale.nunique() == 1 else ""
     return (
         f"{scale}Absolute differences between our means over seeds and the curves of Zhang et al. (2017), CIFAR-10 at "
-        "full scale, read off the published figures. Over epochs ours are interpolated at the paper's points, as far as "
+        "full scale, read off the published figures. Training loss (1a) and training accuracy (2b): moving averages over "
+        "batches at the end of each epoch, as in the paper. Over epochs ours are interpolated at the paper's points, as far as "
         "both go, from our first whole epoch on; ratios are 1 at p = 0 by definition, which is left out. "
         f"{MISSING}: nothing to compare."
     )

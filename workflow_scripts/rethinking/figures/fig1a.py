@@ -27,14 +27,19 @@ from rethinking.figures.style import (
 )
 
 FILE = "curve.csv"
-COLUMNS = {"epoch": "int64", "step": "int64", "train_loss": "float64"}
+LOSS = "train_loss_end"  # the paper's average_loss
+COLUMNS = {"epoch": "int64", "step": "int64", LOSS: "float64"}
 
 
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` says which networks, data and seeds are ours."""
-    note = f"Ours: {scale}.\n{PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure."
+    note = (
+        f"Ours: {scale}.\n"
+        "Training loss: moving average over batches at the end of each epoch, as in the paper (average_loss).\n"
+        f"{PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure."
+    )
     figure = plot(runs, paper.curves("fig1a"), paper.steps_per_epoch(), note)
-    return figure, mean_curves(runs, ["train_loss"])
+    return figure, mean_curves(runs, [LOSS])
 
 
 @mpl.rc_context(STYLE)
@@ -54,7 +59,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     last_epoch = max((curve.epoch.max() for curve in curves), default=0)
     paper_epochs = max(curve[:, 0].max() for curve in published.values())
     paper_loss = max(curve[:, 1].max() for curve in published.values())
-    loss = max([paper_loss, *(curve.train_loss.max() for curve in curves)])
+    loss = max([paper_loss, *(curve[LOSS].max() for curve in curves)])
     axes.set(xlabel="epoch", ylabel="training loss (nats)", xlim=(0, last_epoch or paper_epochs))
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
     # A run that is about to diverge must not flatten the others.
@@ -67,7 +72,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
         corruption = name.split("/")[1]
         if corruption in published:
             axes.plot(*published[corruption].T, color=colour, marker=marker, **PAPER_LINE)
-        plot_runs(axes, runs[name], "train_loss", colour, marker)
+        plot_runs(axes, runs[name], LOSS, colour, marker)
         lines.append(Line2D([], [], color=colour, marker=marker, label=label))
 
     on_top = {steps_in_epoch(curve) for curve in curves} - {None} == {steps_per_epoch}

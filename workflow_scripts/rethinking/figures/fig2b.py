@@ -33,8 +33,9 @@ from rethinking.figures.style import (
 from rethinking.paper.titles import MODEL_TITLES
 
 FILE = "curve.csv"
-COLUMNS = {"epoch": "int64", "train_accuracy": "float64", "test_accuracy": "float64"}
 SPLITS = {"train": "training", "test": "test"}
+ACCURACIES = {"train": "train_accuracy_end", "test": "test_accuracy"}
+COLUMNS = {"epoch": "int64", **dict.fromkeys(ACCURACIES.values(), "float64")}
 SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth": 0}
 
 
@@ -44,13 +45,14 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     published = paper.curves("fig2b")
     gains = [describe_gain(name, some, paper_curve(published, name, "test")) for name, some in runs.items()]
     note = (
-        f"Ours: {scale}; training accuracy over the batches of an epoch.\n"
+        f"Ours: {scale}.\n"
+        "Training accuracy: moving average over batches at the end of each epoch, as in the paper.\n"
         f"{PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure.\n"
         "Early stopping could gain at most (best less final test accuracy, in percentage points): "
         + "; ".join(gains)
         + "."
     )
-    table = mean_curves(runs, ["train_accuracy", "test_accuracy", "best_test_accuracy"])
+    table = mean_curves(runs, [*ACCURACIES.values(), "best_test_accuracy"])
     return plot(runs, published, note), table
 
 
@@ -97,7 +99,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str) -> Figure:
     panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
     curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
     lowest = [curve[:, 1].min() for curve in published.values()]
-    lowest += [curve[["train_accuracy", "test_accuracy"]].min(axis=None) for curve in curves]
+    lowest += [curve[[*ACCURACIES.values()]].min(axis=None) for curve in curves]
     last_epoch = max((curve.epoch.max() for curve in curves), default=0)
     last_epoch = last_epoch or max(curve[:, 0].max() for curve in published.values())
     styles = line_styles(SPLITS)
@@ -111,7 +113,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str) -> Figure:
             theirs = paper_curve(published, name, split)
             if theirs is not None:
                 axes.plot(*theirs.T, color=colour, marker=marker, **PAPER_LINE)
-            plot_runs(axes, some, f"{split}_accuracy", colour, marker)
+            plot_runs(axes, some, ACCURACIES[split], colour, marker)
     panels[0].set_ylabel("accuracy (%)")
     sns.despine(figure)
     lines = [*line_entries(styles, SPLITS), Patch(**SHADE, label="up to the best test accuracy so far")]
