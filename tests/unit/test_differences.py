@@ -161,7 +161,7 @@ def test_script(tmp_path):
     assert list(table.paper_points) == [len(paper.curve("fig1a_random_labels")), 10]
     assert list(table.mean_difference) == pytest.approx([0.5, 0.1], abs=1e-3)
     text = outputs[1].read_text()
-    assert "MLP 1×512, online accuracy ≥ 99 %" in text
+    assert "MLP 1×512, whole-epoch accuracy ≥ 99 %" in text
     assert "Ours: some data; 9 epochs; 3 seeds." in text
     assert "moving averages over batches at the end of each epoch" in text
     assert r"\toprule" in outputs[2].read_text()

@@ -28,8 +28,8 @@ def arrows(axes):
 def test_a_panel_per_threshold_with_ours_and_the_papers():
     figure, _ = draw(figure_of([[10, 10], [18, 16], [20, 20]]), "some scale")
     titles = [axes.get_title().split("\n")[0] for axes in figure.axes]
-    assert titles[0].startswith("online accuracy ≥ 100 %")
-    assert titles[3].startswith("training loss ≤ 0.1 nats")
+    assert titles[0].startswith("end-of-epoch accuracy ≥ 100 %")
+    assert titles[3].startswith("end-of-epoch loss ≤ 0.1 nats")
     assert sum("nearest" in title for title in titles) == 1
     for axes in figure.axes:
         (ours,), (published,) = solid_lines(axes), dashed_lines(axes)
@@ -54,8 +54,29 @@ def test_not_reached_is_an_arrow_and_a_gap():
     assert list(arrow.get_xdata()) == [0.5]
     assert 0.9 < arrow.get_ydata()[0] < 1  # of the axes' height
     assert "not reached by every seed" in legend(figure)
-    assert "99.9 %: MLP 1×512 at 1 p (1 of 2 runs fitted)" in note(figure)
-    assert list(table[table.p == 0.5].reached) == [1] * 4
+    assert "; 99.9 %: MLP 1×512 at 1 p (1 of 2 runs fitted)" in note(figure)
+    assert list(table[table.p == 0.5].reached) == [1] * 8
+
+
+def test_panels_show_the_ends_of_epochs_and_the_csv_both():
+    runs = {TRUE: [fitted_after(10, lag=2)], HALF: [fitted_after(15, HALF, lag=6)]}
+    figure, table = draw(runs, "some scale")
+    for axes in figure.axes:
+        np.testing.assert_allclose(solid_lines(axes)[0].get_ydata(), [1, 1.5])
+    assert set(table[table.p == 0.5].ratio) == {1.5, 1.75}
+    # 1.786 in the paper: a threshold that no panel shows is nearest.
+    assert not any("nearest" in axes.get_title() for axes in figure.axes)
+    assert "whole-epoch accuracy ≥ 100 % (0.04 over 1 points). Epochs at p = 0 by it: MLP 1×512 12;" in note(
+        figure
+    )
+
+
+def test_what_is_not_shown_has_no_arrows():
+    runs = {TRUE: [fitted_after(10, lag=2)], HALF: [fitted_after(15, HALF, lag=30)]}
+    figure, table = draw(runs, "some scale")
+    assert table.ratio.isna().sum() == 4
+    assert not any(arrows(axes) for axes in figure.axes)
+    assert "Arrows" not in note(figure)
 
 
 def test_start_not_reached_leaves_arrows_alone():

@@ -12,16 +12,22 @@ from .curves import make_run
 
 MLP = "cifar10/{}/mlp_1x512/none".format
 TRUE, HALF, RANDOM = MLP("true_labels"), MLP("labels_p0.5"), MLP("random_labels")
+NOT_FITTED = (("accuracy", 98.0), ("loss", 0.5))
 PAPER = {"mlp_1x512": np.array([[0.0, 1.0], [0.5, 1.786], [1.0, 1.964]])}
 
 
-def fitted_after(epochs, name=TRUE, seed=0, length=40, **options):
-    """A run that is fitted by every threshold at an epoch and, where ``epochs`` is None, never."""
-    accuracy = np.full(length, 98.0)
-    loss = np.full(length, 0.5)
-    if epochs is not None:
-        accuracy[epochs:], loss[epochs:] = 100.0, 0.0
-    return make_run(name, seed, train_accuracy=accuracy, train_loss=loss, **options)
+def fitted_after(epochs, name=TRUE, seed=0, length=40, lag=0, **options):
+    """A run that is fitted by every threshold at an epoch and, where ``epochs`` is None, never.
+
+    The means over a whole epoch get there ``lag`` epochs after the averages at its end.
+    """
+    columns = {}
+    for ending, delay in (("_end", 0), ("", lag)):
+        accuracy, loss = np.full(length, 98.0), np.full(length, 0.5)
+        if epochs is not None:
+            accuracy[epochs + delay :], loss[epochs + delay :] = 100.0, 0.0
+        columns |= {f"train_accuracy{ending}": accuracy, f"train_loss{ending}": loss}
+    return make_run(name, seed, **columns, **options)
 
 
 def times(runs, threshold="99 %"):
@@ -30,11 +36,24 @@ def times(runs, threshold="99 %"):
 
 
 @pytest.mark.parametrize(("threshold", "epoch"), [("100 %", 5), ("99.9 %", 4), ("99 %", 3), ("loss 0.1", 2)])
-def test_first_whole_epoch_at_each_threshold(threshold, epoch):
+@pytest.mark.parametrize(("kind", "column"), [("", "train_{}"), (" at end", "train_{}_end")])
+def test_first_whole_epoch_at_each_threshold(kind, column, threshold, epoch):
     # The untrained network, epoch 0, is not an epoch of training.
     accuracy = [100.0, 98.9, 98.99, 99.0, 99.9, 100.0, 90.0]
     loss = [0.0, 0.11, 0.1, 0.2, 0.3, 0.4, 0.5]
-    assert epochs_to_fit(make_run(TRUE, train_accuracy=accuracy, train_loss=loss), threshold) == epoch
+    # By the other kind of average it is never fitted.
+    columns = {f"train_{name}{end}": [value] * 7 for name, value in NOT_FITTED for end in ("", "_end")}
+    columns |= {column.format("accuracy"): accuracy, column.format("loss"): loss}
+    assert epochs_to_fit(make_run(TRUE, **columns), threshold + kind) == epoch
+
+
+def test_ratios_of_both_kinds():
+    runs = {TRUE: [fitted_after(10, lag=2)], HALF: [fitted_after(15, HALF, lag=6)]}
+    table = times_to_overfit(runs, PAPER)
+    ratios = table[table.p == 0.5].set_index("threshold").ratio
+    assert list(ratios.index) == list(TITLES)
+    assert ratios[[name for name in TITLES if name.endswith("at end")]].tolist() == [1.5] * 4
+    assert ratios[[name for name in TITLES if not name.endswith("at end")]].tolist() == [1.75] * 4
 
 
 def test_never_reached_and_diverged():

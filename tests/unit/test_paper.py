@@ -80,7 +80,7 @@ def test_fig2b_training_accuracy_is_a_moving_average():
     step, error = np.round(1000 * x), 1 - y
     between = np.diff(step)
     late = (step[:-1] > 9000) & (between < 16) & (error[:-1] > 0.005) & (error[1:] < error[:-1])
-    per_step = (error[1:] / error[:-1])[late] ** (1 / between[late])
+    per_step = (error[1:][late] / error[:-1][late]) ** (1 / between[late])
     assert len(per_step) > 5
     assert np.median(per_step) == pytest.approx(MOVING_AVERAGE_DECAY, abs=0.002)
 

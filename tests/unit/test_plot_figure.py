@@ -29,7 +29,7 @@ CHANGED = {
     ("figure", "corruption", "rows"),
     [
         ("fig1a", "random_labels", 2),
-        ("fig1b", "true_labels", 4),
+        ("fig1b", "true_labels", 8),
         ("fig1c", "random_labels", 2),
         ("fig2b", "true_labels", 3),
         ("memorisation", "labels_p0.5", 3),

@@ -207,15 +207,17 @@ def note(table: pd.DataFrame) -> str:
     scale = f"Ours: {table.scale.iloc[0]}. " if table.scale.nunique() == 1 else ""
     return (
         f"{scale}Absolute differences between our means over seeds and the curves of Zhang et al. (2017), CIFAR-10 at "
-        "full scale, read off the published figures. Training loss (1a) and training accuracy (2b): moving averages over "
-        "batches at the end of each epoch, as in the paper. Over epochs ours are interpolated at the paper's points, as far as "
-        "both go, from our first whole epoch on; ratios are 1 at p = 0 by definition, which is left out. "
+        "full scale, read off the published figures. Training loss (1a) and training accuracy (2b): moving "
+        "averages over batches at the end of each epoch, as in the paper. Time to overfit (1b): by such averages "
+        "(end-of-epoch) and by means over all batches of an epoch (whole-epoch). Over epochs ours are "
+        "interpolated at the paper's points, as far as both go, from our first whole epoch on; ratios are 1 at "
+        "p = 0 by definition, which is left out. "
         f"{MISSING}: nothing to compare."
     )
 
 
 def curve_title(row: Any) -> str:
-    """A curve in words, for example ``MLP 1×512, online accuracy ≥ 99 %``."""
+    """A curve in words, for example ``MLP 1×512, whole-epoch accuracy ≥ 99 %``."""
     if row.figure == "fig1a":
         return row.curve.replace("_", " ")
     if row.figure == "fig2b":

@@ -32,7 +32,15 @@ from rethinking.figures.style import (
 )
 
 FILE = "curve.csv"
-COLUMNS = {"epoch": "int64", "train_loss": "float64", "train_accuracy": "float64"}
+COLUMNS = {
+    "epoch": "int64",
+    "train_loss": "float64",
+    "train_accuracy": "float64",
+    "train_loss_end": "float64",
+    "train_accuracy_end": "float64",
+}
+# What the figure shows; its CSV has all thresholds.
+SHOWN = ("100 % at end", "99.9 % at end", "99 % at end", "loss 0.1 at end")
 HEADROOM = 0.11  # of the axes' height, for each network's row of arrows
 NOT_REACHED = {
     "marker": "$\\uparrow$",
@@ -53,6 +61,8 @@ def describe(table: pd.DataFrame, scale: str) -> str:
     lines = [
         f"Ours: {scale}. Time to overfit: whole epochs until the training set is fitted, divided by the same "
         "seed's epochs at p = 0.",
+        "End-of-epoch accuracy and loss: moving averages over batches at the end of each epoch, as in figures 1a "
+        "and 2b. The CSV of this figure also has whole-epoch ones: means over all batches of an epoch.",
         f"{PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure; no threshold is given.",
     ]
     nearest, measured = nearest_threshold(table)
@@ -64,18 +74,18 @@ def describe(table: pd.DataFrame, scale: str) -> str:
             for *network, epochs in starts[[*NETWORK, "epochs_to_fit"]].itertuples(index=False, name=None)
         ]
         lines.append(
-            "Nearest to the paper, by mean absolute difference over all networks and p > 0: "
+            "Nearest to the paper among both kinds, by mean absolute difference over all networks and p > 0: "
             f"{TITLES[nearest]} ({measured[nearest]['mean_difference']:.2f} over {measured[nearest]['points']} points). "
             f"Epochs at p = 0 by it: {', '.join(epochs)}; the paper's ratios are multiples of 1/10 (Inception), "
             "1/31 (AlexNet), 1/28 (MLP 1×512)."
         )
-    missing = not_reached(table)
+    missing = not_reached(table[table.threshold.isin(SHOWN)])
     if len(missing):
         lines.append(
             "Arrows: not every seed reached the threshold there or at p = 0, so there is no mean. "
             + "; ".join(
-                f"{threshold}: {', '.join(count_missing(missing[missing.threshold == threshold]))}"
-                for threshold in TITLES
+                f"{threshold.removesuffix(' at end')}: {', '.join(count_missing(missing[missing.threshold == threshold]))}"
+                for threshold in SHOWN
                 if threshold in set(missing.threshold)
             )
             + "."
@@ -101,7 +111,7 @@ def count_missing(rows: pd.DataFrame) -> list[str]:
 
 @mpl.rc_context(STYLE)
 def plot(table: pd.DataFrame, note: str) -> Figure:
-    """One panel per threshold: ratios over p, one colour per network, the paper's dashed beneath ours.
+    """One panel per threshold of :data:`SHOWN`: ratios over p, one colour per network, the paper's dashed beneath ours.
 
     Args:
         table: as :func:`rethinking.analysis.time_to_fit.times_to_overfit` has it.
@@ -112,12 +122,13 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     titles = network_titles(networks_of(table))
     styles = line_styles(titles)
     nearest, measured = nearest_threshold(table)
-    missing = not_reached(table)
+    shown = table[table.threshold.isin(SHOWN)]
+    missing = not_reached(shown)
     rows_of_arrows = {network: row for row, network in enumerate(networks_of(missing))}
-    top = 1.08 * table[["ratio", "paper_ratio"]].max(axis=None)
+    top = 1.08 * shown[["ratio", "paper_ratio"]].max(axis=None)
     top = 4 if pd.isna(top) else top
 
-    for axes, (threshold, rows) in zip(panels, table.groupby("threshold", sort=False), strict=True):
+    for axes, (threshold, rows) in zip(panels, shown.groupby("threshold", sort=False), strict=True):
         axes.set_title(panel_title(threshold, measured[threshold], threshold == nearest), fontsize="medium")
         axes.set(xlim=(-0.03, 1.03), ylim=(0, top / (1 - HEADROOM * len(rows_of_arrows))))
         for network, points in rows.groupby(NETWORK, sort=False):
@@ -129,7 +140,7 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
         axes.set_xlabel("label corruption p")
     sns.despine(figure)
 
-    legend = style_legend(table.ratio.notna().any(), table.ratio_ci.notna().any(), diverged=False)
+    legend = style_legend(shown.ratio.notna().any(), shown.ratio_ci.notna().any(), diverged=False)
     if len(missing):
         legend.append(Line2D([], [], color=GREY, **NOT_REACHED, label="not reached by every seed"))
     legend_above(figure, line_entries(styles, titles), legend)

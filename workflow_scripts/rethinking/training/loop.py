@@ -39,8 +39,8 @@ from rethinking.training.steps import (
 EVALUATION_BATCH = 1000
 LOG_SECONDS = 60  # between two lines within an epoch
 # Of the moving average over steps that the published training curves show: TensorFlow's CIFAR-10 tutorial, of
-# which the paper's figure 1a has the name 'average_loss'. Figure 2b shows one too: after a dip the error in training
-# without batch normalisation falls by a factor of 0.9 per step.
+# which the paper's figure 1a has the name 'average_loss'. Figure 2b shows one too: after a dip the error in
+# training without batch normalisation falls by a factor of 0.9 per step.
 MOVING_AVERAGE_DECAY = 0.9
 
 
