@@ -53,13 +53,13 @@ class Net:
         return self.train_accuracy - self.test_accuracy
 
     def below(self, share):
-        """First epoch with a training loss below a share of that of guessing."""
+        """First epoch at whose end the training loss is below a share of that of guessing."""
         bound = share * math.log(self.summary["data"]["num_classes"])
-        return (self.curve.train_loss < bound).pipe(lambda below: below[below].index[0])
+        return (self.curve.train_loss_end < bound).pipe(lambda below: below[below].index[0])
 
     @property
     def fitted(self):
-        return self.curve.query("train_accuracy >= 99").index[0]
+        return self.curve.query("train_accuracy_end >= 99").index[0]
 
     @property
     def falls(self):

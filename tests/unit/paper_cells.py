@@ -82,8 +82,10 @@ def make_run(
     Args:
         name: with data set, without seed.
         test: mean over seeds of the test accuracy, percent; seed 1 has it, the others lie beside it.
-        fitted: first epoch with an online training accuracy of 100 %, or None.
-        losses, tests: training loss and test accuracy by epoch, extended with their last value.
+        fitted: first epoch with an online training accuracy of 100 % at its end, or None. Over the batches of an
+            epoch it is one later.
+        losses, tests: training loss and test accuracy at the end of each epoch, extended with their last value.
+            Over the batches of an epoch the loss is that at the end of the one before.
         best: best test accuracy; that of ``tests`` above its last value if not given.
         memorisation: (given, true) of the first and of the last epoch.
         measured: measures of complexity, or stability.
@@ -118,12 +120,15 @@ def make_run(
         },
     }
     epochs = np.arange(EPOCHS + 1)
+    losses, fitted = [3.0, *extend(losses)], fitted or EPOCHS + 1
     curve = pd.DataFrame(
         {
             "epoch": epochs,
-            "train_loss": [3.0, *extend(losses)],
-            "train_accuracy": np.where(epochs >= (fitted or EPOCHS + 1), 100.0, 50.0),
+            "train_loss": [3.0, *losses[:-1]],
+            "train_accuracy": np.where(epochs > fitted, 100.0, 50.0),
             "test_accuracy": [10.0, *extend(tests)],
+            "train_loss_end": losses,
+            "train_accuracy_end": np.where(epochs >= fitted, 100.0, 50.0),
         }
     )
     rows = None

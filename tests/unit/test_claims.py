@@ -301,14 +301,15 @@ def test_a_measure_explains_what_it_orders_in_all_kinds_of_pairs():
 
 def test_untrained_network_is_no_epoch():
     run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0, losses=[2.2, 2.0, 0.2])
-    run.curve.loc[0, ["train_loss", "train_accuracy"]] = [0.1, 100.0]
+    run.curve.loc[0, ["train_loss_end", "train_accuracy_end"]] = [0.1, 100.0]
     assert (measures.loss_epoch(run, 0.9), measures.loss_epoch(run, 0.1)) == (2, 3)
     assert measures.fit_time(run) == 20
 
 
 def test_epochs_are_read_off_where_the_predicates_say():
     run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0, losses=[2.08, 2.07, 0.24, 0.23, 0.22])
-    run.curve.loc[5:6, "train_accuracy"] = [98.99, 99.0]
+    run.curve.loc[5:6, "train_accuracy_end"] = [98.99, 99.0]
+    run.curve.loc[3, "train_accuracy"] = 100.0  # over the batches of an epoch
     assert measures.fit_time(run) == 6
     # The loss of guessing among ten classes is 2.3026.
     assert (measures.wait_beyond_fall(run), measures.start_delay(run, run)) == (2 - (4 - 2), 0)

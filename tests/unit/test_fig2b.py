@@ -13,7 +13,7 @@ BN, NO_BN = "cifar10/true_labels/inception/none", "cifar10/true_labels/inception
 
 
 def accuracies(test, name=BN, seed=0, **options):
-    """A run with these test accuracies from epoch 0 on; the training accuracy over an epoch lags behind its end."""
+    """A run with these test accuracies from epoch 0 on; training accuracy over an epoch is below that at its end."""
     train = np.linspace(10, 100, len(test))
     columns = {"train_accuracy": train - 10, "train_accuracy_end": train}
     return make_run(name, seed, **columns, test_accuracy=[float(each) for each in test], **options)

@@ -18,7 +18,13 @@ from rethinking.analysis.rank_correlations import weakest_correlation
 from rethinking.analysis.statistics import rank_correlation
 from rethinking.run.files import read_json
 
-CURVE = {"epoch": "int64", "train_loss": "float64", "train_accuracy": "float64", "test_accuracy": "float64"}
+# In training what the paper's curves show: moving averages over batches at the end of each epoch.
+CURVE = {
+    "epoch": "int64",
+    "train_loss_end": "float64",
+    "train_accuracy_end": "float64",
+    "test_accuracy": "float64",
+}
 MEMORISATION = {
     "epoch": "int64",
     "changed_accuracy_given": "float64",
@@ -153,8 +159,8 @@ def corrupted_test_error_trend(*runs: Run) -> float:
 
 
 def fit_time(run: Run) -> int:
-    """The first epoch whose online training accuracy reaches FITTED."""
-    return first_epoch(run, run.curve.train_accuracy >= FITTED, f"never reaches {FITTED:g} %")
+    """The first epoch at whose end the online training accuracy reaches FITTED."""
+    return first_epoch(run, run.curve.train_accuracy_end >= FITTED, f"never reaches {FITTED:g} %")
 
 
 def fit_time_ratio(run: Run, other: Run) -> float:
@@ -168,10 +174,10 @@ def fit_time_trend(*runs: Run) -> float:
 
 
 def loss_epoch(run: Run, share: float) -> int:
-    """The first epoch whose training loss is below this share of the loss of guessing, the log of the classes."""
+    """The first epoch at whose end the training loss is below this share of that of guessing (log of classes)."""
     guessing = math.log(run.summary["data"]["num_classes"])
     return first_epoch(
-        run, run.curve.train_loss < share * guessing, f"keeps a loss above {share * guessing:.2f}"
+        run, run.curve.train_loss_end < share * guessing, f"keeps a loss above {share * guessing:.2f}"
     )
 
 

@@ -77,8 +77,8 @@ ARTEFACTS = (
         "labels it stays at its start for a while and then falls quickly; random pixels and Gaussian noise are fitted sooner "
         "than random labels, because such images lie further apart than natural images of one class. Look for "
         "solid lines that reach zero, and for their order. The paper's lines are dashed. Epochs are compared: where ours saw fewer "
-        "images, an epoch has fewer steps, so that the same epoch is earlier in training. The loss is the one at the end of an epoch, averaged over its last ten "
-        "batches or so, as in the paper.",
+        "images, an epoch has fewer steps, so that the same epoch is earlier in training. The loss is that of "
+        "about the last ten batches of an epoch, as in the paper.",
         ("fig1a",),
     ),
     Artefact(
@@ -89,8 +89,8 @@ ARTEFACTS = (
         "and only by a small factor: at p = 1 it is 3.6 times that of the true labels for the Inception, 2.0 for the "
         "MLP 1×512, 1.5 for AlexNet. So fitting random labels is hardly harder than fitting true ones. Look for "
         "lines that rise slowly and end at a small factor. The paper does not say when a training set counts as fitted, so each "
-        "panel shows another threshold, on what its other curves show: moving averages over batches at the end of an epoch. "
-        "A network that does not reach it in every seed has an arrow in place of a point.",
+        "panel shows another threshold, on what its other curves show: moving averages over batches at the end of an "
+        "epoch. A network that does not reach it in every seed has an arrow in place of a point.",
         ("fig1b",),
     ),
     Artefact(
