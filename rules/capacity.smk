@@ -39,7 +39,7 @@ rule draw_sample:
         n="[1-9][0-9]*",
     params:
         prepared=lambda wildcards: sampled(wildcards).data[0].folder,
-        folder=SAMPLE,
+        folder=subpath(output.manifest, parent=True),
         record=lambda wildcards: record(sampled(wildcards)),
     message:
         "Drawing {wildcards.n} training images of {wildcards.dataset}"
@@ -61,12 +61,6 @@ use rule corrupt_labels as replace_example with:
         corruption="(true|random)_labels_replaced[0-9]+",
     message:
         "Replacing an example of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"
-
-
-@described
-def stability(wildcards):
-    """The stability of a network."""
-    return PLAN.stability(Cell.parse(CELL.format(**wildcards)))
 
 
 rule measure_stability:

@@ -6,6 +6,7 @@ import sys
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import RerunTrigger
 
 SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, SCRIPTS)
@@ -70,9 +71,11 @@ wildcard_constraints:
 def reads(made):
     """The files that a job reads. A current result needs none; one that is there and stale is made again.
 
-    So identities decide alone what is made: Snakemake sees neither times nor inputs of what is current.
+    So identities decide alone what is made: Snakemake sees neither times nor inputs of what is current, and its own
+    records, which are lost with .snakemake, play no part.
     """
     asked_for = workflow.dag_settings
+    asked_for.rerun_triggers = frozenset([RerunTrigger.MTIME])
     forced = asked_for.forceall or asked_for.forcetargets or asked_for.forcerun
     if made.current and not forced:
         return []
@@ -207,6 +210,104 @@ def networks():
         network = {"dataset": cell.dataset, "model": cell.model, **settings}
         found[json.dumps(network)] = network
     return list(found.values())
+
+
+# ---- results, by the wildcards of their rules
+
+
+def source_options(wildcards):
+    """Where a data set comes from and what is used of it, for a command line."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    downloads = f"{DATA_DIR}/downloads/{wildcards.dataset}"
+    files = PLAN.prepared(wildcards.dataset).data
+    path = dataset.path or (files[0] if len(files) == 1 else downloads if files else None)
+    return options(
+        path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"})
+    )
+
+
+def table(wildcards):
+    """A table of accuracies."""
+    result_cells(wildcards.table)
+    return TABLES[wildcards.table]
+
+
+def rendered(wildcards):
+    """A table for readers."""
+    name = wildcards.table
+    if name not in RENDERED:
+        raise WorkflowError(f"{name} has nothing to show with this configuration; list its cells")
+    outputs = [f"{RESULTS}/{name}.{ending}" for ending in ("md", "tex")]
+    return artefact("render_table", outputs, {"table": name}, needs=[RENDERED[name]])
+
+
+def ablations(wildcards):
+    """The comparison of ablations."""
+    if not CONFIG.ablated_cells():
+        raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
+    return ABLATIONS
+
+
+def figure(wildcards):
+    """A figure of the paper's kind."""
+    result_cells(wildcards.figure)
+    return FIGURES[wildcards.figure]
+
+
+@described
+def stability(wildcards):
+    """The stability of a network."""
+    return PLAN.stability(Cell.parse(CELL.format(**wildcards)))
+
+
+@described
+def complexity(wildcards):
+    """The complexity of a network."""
+    return PLAN.complexity(Cell.parse(CELL.format(**wildcards)))
+
+
+def theory_figure(name, stem, settings, results):
+    """A figure of the theory."""
+    outputs = [*multiext(f"{RESULTS}/{stem}", *IMAGES), f"{RESULTS}/{stem}.csv"]
+    return artefact("plot_theory", outputs, {"figure": name, **settings}, results)
+
+
+def fit(wildcards):
+    """An exact fit."""
+    return PLAN.fit(wildcards.model, int(wildcards.seed))
+
+
+def comparison(wildcards):
+    """Other exact fits."""
+    return PLAN.comparison(wildcards.model, int(wildcards.seed))
+
+
+def fit_data(made):
+    """Where a fit's images lie, and the errors that its gamma or penalty is chosen from, for a command line."""
+    return options(prepared=made.data[0].folder, validation=made.needs[0].outputs[0] if made.needs else None)
+
+
+def is_made(each):
+    """Whether this configuration makes an artefact."""
+    theory = each.sections and set(each.sections) <= {"expressivity", "linear_models"}
+    if theory:
+        return f"{RESULTS}/{each.filename}" in MADE_BY_THEORY
+    return each.name in TABLES if each.name == "sizes" else CAPACITY_TABLES.get(each.name, True)
+
+
+def shown_artefact(each):
+    """What makes an artefact, as far as it is known by a name of its own."""
+    made = {**FIGURES, "curve_differences": DIFFERENCES, "capacity": CAPACITY, "claims": CLAIMS}
+    made |= {"complexity_measures": COMPLEXITY, "expressivity_precision": PRECISION}
+    made |= {"kernel_sensitivity": SENSITIVITY, "filters": FILTERS, "descent": DESCENT}
+    if each.name in made:
+        return made[each.name]
+    return artefact(
+        "render_table",
+        [f"{RESULTS}/{each.name}.{ending}" for ending in ("md", "tex")],
+        {"table": each.name},
+        needs=[RENDERED[each.name]],
+    )
 
 
 # ---- runs

@@ -20,12 +20,6 @@ localrules:
     compare_complexity,
 
 
-@described
-def complexity(wildcards):
-    """The complexity of a network."""
-    return PLAN.complexity(Cell.parse(CELL.format(**wildcards)))
-
-
 rule measure_complexity:
     input:
         lambda wildcards: reads(complexity(wildcards)),
@@ -41,7 +35,7 @@ rule measure_complexity:
         cells_per_gpu=CONFIG.hardware.cells_per_gpu,
         gpu=int(expects_gpu(CONFIG.hardware.device)),
     params:
-        folder=f"{RESULTS}/cells/{CELL}",
+        folder=subpath(output[0], parent=True),
         data=lambda wildcards: cell_options(complexity(wildcards).needs[0]),
         images=CONFIG.complexity.images,
         draws=CONFIG.complexity.draws,

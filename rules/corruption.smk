@@ -14,7 +14,7 @@ rule corrupt_labels:
     localrule: True
     params:
         prepared=lambda wildcards: corrupted(wildcards).data[0].folder,
-        overlay=CORRUPTED,
+        overlay=subpath(output.manifest, parent=True),
         record=lambda wildcards: record(corrupted(wildcards)),
     message:
         "Corrupting labels of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"

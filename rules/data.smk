@@ -18,17 +18,6 @@ rule download_file:
         " --file {wildcards.file} --output {output:q} > {log:q} 2>&1"
 
 
-def source_options(wildcards):
-    """Where a data set comes from and what is used of it, for a command line."""
-    dataset = CONFIG.datasets[wildcards.dataset]
-    downloads = f"{DATA_DIR}/downloads/{wildcards.dataset}"
-    files = PLAN.prepared(wildcards.dataset).data
-    path = dataset.path or (files[0] if len(files) == 1 else downloads if files else None)
-    return options(
-        path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"})
-    )
-
-
 rule prepare_dataset:
     input:
         lambda wildcards: reads(prepared(wildcards)),
@@ -40,7 +29,7 @@ rule prepare_dataset:
     wildcard_constraints:
         dataset="|".join(CONFIG.datasets),
     params:
-        folder=PREPARED,
+        folder=subpath(output.manifest, parent=True),
         options=source_options,
         record=lambda wildcards: record(prepared(wildcards)),
     message:

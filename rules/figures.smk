@@ -36,12 +36,6 @@ localrules:
     compare_curves,
 
 
-def figure(wildcards):
-    """A figure of the paper's kind."""
-    result_cells(wildcards.figure)
-    return FIGURES[wildcards.figure]
-
-
 rule plot_figure:
     input:
         lambda wildcards: reads(figure(wildcards)),

@@ -21,12 +21,6 @@ MODELS_SHOWN = [
 ]
 
 
-def theory_figure(name, stem, settings, results):
-    """A figure of the theory."""
-    outputs = [*multiext(f"{RESULTS}/{stem}", *IMAGES), f"{RESULTS}/{stem}.csv"]
-    return artefact("plot_theory", outputs, {"figure": name, **settings}, results)
-
-
 LINEAR_TABLES = {
     "table3": artefact("tabulate_theory", [f"{RESULTS}/table3.csv"], {"table": "table3"}, FITS),
     "norms": artefact("tabulate_theory", [f"{RESULTS}/norms.csv"], {"table": "norms"}, [*FITS, *COMPARISONS]),
@@ -55,21 +49,6 @@ localrules:
     plot_sensitivity,
     plot_filters,
     plot_descent,
-
-
-def fit(wildcards):
-    """An exact fit."""
-    return PLAN.fit(wildcards.model, int(wildcards.seed))
-
-
-def comparison(wildcards):
-    """Other exact fits."""
-    return PLAN.comparison(wildcards.model, int(wildcards.seed))
-
-
-def fit_data(made):
-    """Where a fit's images lie, and the errors that its gamma or penalty is chosen from, for a command line."""
-    return options(prepared=made.data[0].folder, validation=made.needs[0].outputs[0] if made.needs else None)
 
 
 rule validate_linear_model:
@@ -117,7 +96,7 @@ rule fit_linear_model:
         gpu=CONFIG.hardware.cells_per_gpu * expects_gpu(CONFIG.hardware.device),
     params:
         data=lambda wildcards: fit_data(fit(wildcards)),
-        folder=f"{MODEL_FOLDER}/seed{{seed}}",
+        folder=subpath(output.summary, parent=True),
         model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
         solver=LINEAR.solver.model_dump_json(),
         # Not declared as output: it has to outlive a job that fails.

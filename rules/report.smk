@@ -8,32 +8,9 @@ SECTIONS += ["linear_models"] if FITS or DESCENTS else []
 MADE_BY_THEORY = EXPRESSIVITY_FILES + LINEAR_MODEL_FILES
 
 
-def is_made(each):
-    """Whether this configuration makes an artefact."""
-    theory = each.sections and set(each.sections) <= {"expressivity", "linear_models"}
-    if theory:
-        return f"{RESULTS}/{each.filename}" in MADE_BY_THEORY
-    return each.name in TABLES if each.name == "sizes" else CAPACITY_TABLES.get(each.name, True)
-
-
 REPORTED = [each for each in wanted(SECTIONS) if is_made(each)]
 # Their networks take as long as all others, so they have a target of their own; once made they are in the report.
 ABLATED = [each for each in wanted(["ablations"]) if each.name == "ablations" and ABLATIONS.current]
-
-
-def shown_artefact(each):
-    """What makes an artefact, as far as it is known by a name of its own."""
-    made = {**FIGURES, "curve_differences": DIFFERENCES, "capacity": CAPACITY, "claims": CLAIMS}
-    made |= {"complexity_measures": COMPLEXITY, "expressivity_precision": PRECISION}
-    made |= {"kernel_sensitivity": SENSITIVITY, "filters": FILTERS, "descent": DESCENT}
-    if each.name in made:
-        return made[each.name]
-    return artefact(
-        "render_table",
-        [f"{RESULTS}/{each.name}.{ending}" for ending in ("md", "tex")],
-        {"table": each.name},
-        needs=[RENDERED[each.name]],
-    )
 
 
 REPORTED_CELLS = [f"cells/{name}" for name in dict.fromkeys(cell.name for cell in ALL_CELLS)]
@@ -63,7 +40,7 @@ rule render_report:
         claims=options(
             claims=f"{RESULTS}/claims.csv" if any(each.kind == "claims" for each in REPORTED) else None
         ),
-        results=RESULTS,
+        results=subpath(output[0], parent=True),
         # Names and not files, which are too many for a command line.
         cells=REPORTED_CELLS,
         seeds=CONFIG.seeds,

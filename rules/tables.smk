@@ -40,21 +40,6 @@ localrules:
     render_table,
 
 
-def table(wildcards):
-    """A table of accuracies."""
-    result_cells(wildcards.table)
-    return TABLES[wildcards.table]
-
-
-def rendered(wildcards):
-    """A table for readers."""
-    name = wildcards.table
-    if name not in RENDERED:
-        raise WorkflowError(f"{name} has nothing to show with this configuration; list its cells")
-    outputs = [f"{RESULTS}/{name}.{ending}" for ending in ("md", "tex")]
-    return artefact("render_table", outputs, {"table": name}, needs=[RENDERED[name]])
-
-
 rule aggregate_table:
     input:
         lambda wildcards: reads(table(wildcards)),
@@ -93,13 +78,6 @@ if SIZED:
         shell:
             "exec python -m count_sizes --networks {params.networks:q}"
             " --manifests {params.manifests:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
-
-
-def ablations(wildcards):
-    """The comparison of ablations."""
-    if not CONFIG.ablated_cells():
-        raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
-    return ABLATIONS
 
 
 rule compare_ablations:

@@ -26,7 +26,7 @@ rule train_cell:
         bundle_cost=training_cost,
     params:
         data=lambda wildcards: cell_options(trained(wildcards)),
-        folder=f"{RESULTS}/{TRAINED}",
+        folder=subpath(output.summary, parent=True),
         settings=cell_settings,
         # Not declared as output: it has to outlive a job that fails.
         checkpoint=f"{RESULTS}/checkpoints/{{branch}}{CELL}.safetensors",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rethinking.corruption.labels import write_corrupted_labels
+from rethinking.corruption.labels import write as write_corrupted_labels
 from rethinking.corruption.loading import load_corrupted
 
 from .image_files import write_image

@@ -19,9 +19,11 @@ from scipy import stats
 import rethinking
 from rethinking.cells import PIXEL_CORRUPTIONS
 from rethinking.corruption import pixels as pixel_draws
-from rethinking.corruption.labels import corrupt_labels, write_corrupted_labels
+from rethinking.corruption.labels import corrupt_labels
+from rethinking.corruption.labels import write as write_corrupted_labels
 from rethinking.corruption.loading import load_corrupted
-from rethinking.corruption.pixels import moments, write_corrupted_images
+from rethinking.corruption.pixels import moments
+from rethinking.corruption.pixels import write as write_corrupted_images
 from rethinking.run.files import UserError, load_array, read_json, save_array
 
 SCRIPTS = Path(rethinking.__file__).parents[1]

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 import rethinking
-from rethinking.corruption.labels import write_corrupted_labels
+from rethinking.corruption.labels import write as write_corrupted_labels
 from rethinking.run import gpu_slots
 from rethinking.run.files import UserError
 from rethinking.run.hardware import expects_gpu, visible_gpus

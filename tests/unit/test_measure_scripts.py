@@ -13,10 +13,12 @@ import measure_capacity
 import measure_complexity
 import measure_stability
 from rethinking.cells import Cell
-from rethinking.corruption.labels import write_corrupted_labels
+from rethinking.corruption.labels import write as write_corrupted_labels
 from rethinking.corruption.loading import load_corrupted
-from rethinking.corruption.replacements import exchanged, write_replacement
-from rethinking.corruption.signs import write_sample, write_signs
+from rethinking.corruption.replacements import exchanged
+from rethinking.corruption.replacements import write as write_replacement
+from rethinking.corruption.signs import write as write_signs
+from rethinking.corruption.signs import write_sample
 from rethinking.measures.complexity_measures import MEASURES
 from rethinking.run.files import read_json
 from rethinking.training.batches import to_inputs

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from rethinking.corruption.labels import write_corrupted_labels
+from rethinking.corruption.labels import write as write_corrupted_labels
 from rethinking.corruption.loading import load_corrupted
-from rethinking.corruption.replacements import exchanged, write_replacement
-from rethinking.corruption.signs import write_sample, write_signs
+from rethinking.corruption.replacements import exchanged
+from rethinking.corruption.replacements import write as write_replacement
+from rethinking.corruption.signs import write as write_signs
+from rethinking.corruption.signs import write_sample
 from rethinking.run.files import UserError, load_array, read_json
 
 
