@@ -39,6 +39,12 @@ rule cifar10:
         FIGURE_FILES,
 
 
+# The data sets of all trained networks, downloaded or read, verified and prepared.
+rule data:
+    input:
+        [PLAN.prepared(name).outputs for name in sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})],
+
+
 # What depends on the settings that the paper leaves open.
 rule ablations:
     input:

@@ -3,6 +3,7 @@
 import errno
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from safetensors.torch import load_file
 from rethinking.cells import Cell
 from rethinking.run import checkpoint as checkpoint_module
 from rethinking.run.checkpoint import Checkpoint, Interrupted
+from rethinking.run.identity import Identity
 from rethinking.training.loop import train_cell
 
 from .tiny import settings_with
 
 SETTINGS = settings_with(epochs=2, weight_decay=0.001, initialisation="he_normal", input_size=8)
-IDENTITY = {"cell": "a", "settings": {"epochs": 2}, "code": "1", "data": []}
+IDENTITY = Identity({"cell": "a", "epochs": 2}, {"loop.py: train": "1"}, {"data": "0"})
 CELLS = [
     "cifar10/labels_p0.5/inception/none",  # batch normalisation
     "cifar10/labels_p0.5/alexnet/crop+augment+wd",  # random augmentation
@@ -87,14 +89,27 @@ def logged_load(path, identity):
     return Checkpoint(path, identity, log=lines.append).load(), " ".join(lines)
 
 
-@pytest.mark.parametrize("key", ["cell", "settings", "code", "data"])
-def test_another_ones_checkpoint_is_not_used(data, tmp_path, key):
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"settings": {"cell": "a", "epochs": 3}}, "epochs 2 -> 3"),
+        ({"code": {"loop.py: train": "2"}}, "code of loop.py: train"),
+        ({"inputs": {"data": "1"}}, "data: other contents"),
+    ],
+)
+def test_another_ones_checkpoint_is_not_used(data, tmp_path, changes, reason):
     path = tmp_path / "c.safetensors"
     stop_at_first_chance(data, path)
     assert logged_load(path, IDENTITY)[0] is not None
-    found, log = logged_load(path, IDENTITY | {key: "other"})
+    found, log = logged_load(path, replace(IDENTITY, **changes))
     assert found is None
-    assert f"is of another {key}; training starts over" in log
+    assert f"is of another cell ({reason}); training starts over" in log
+
+
+def test_a_checkpoint_outlives_moved_code(data, tmp_path):
+    path = tmp_path / "c.safetensors"
+    stop_at_first_chance(data, path)
+    assert logged_load(path, replace(IDENTITY, code={"other.py: fit": "1"}))[0] is not None
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 0.5, 0.999])

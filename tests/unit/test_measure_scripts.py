@@ -21,9 +21,10 @@ from rethinking.corruption.signs import write as write_signs
 from rethinking.corruption.signs import write_sample
 from rethinking.measures.complexity_measures import MEASURES
 from rethinking.run.files import read_json
+from rethinking.run.identity import Identity
 from rethinking.training.batches import to_inputs
 from rethinking.training.loop import train_cell
-from rethinking.training.results import running_code, write_cell
+from rethinking.training.results import write_cell
 
 from .tiny import CPU, settings_with
 
@@ -69,7 +70,7 @@ class Networks:
         trained = train_cell(cell, settings, data, CPU, log=lambda line: None)
         manifest = read_json(images / "manifest.json") | {"dataset": "cifar10"}
         folder = folder or self.cells / str(cell)
-        write_cell(folder, cell, settings, data, manifest, trained, CPU, running_code(cell))
+        write_cell(folder, cell, settings, data, manifest, trained, CPU, Identity({"cell": str(cell)}))
         return trained
 
     def complexity(self, folder, name=BASE):

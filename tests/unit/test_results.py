@@ -8,10 +8,11 @@ from safetensors.torch import load_file
 
 from rethinking.config.cell_settings import CellSettings
 from rethinking.models import build_model, parameter_count
-from rethinking.run.fingerprint import cell_code, cell_fingerprint
+from rethinking.run.code import combined
+from rethinking.run.identity import Identity
 from rethinking.training.batches import to_inputs
 from rethinking.training.loop import evaluate
-from rethinking.training.results import running_code, write_cell
+from rethinking.training.results import write_cell
 
 from .tiny import COLUMNS, CPU, SETTINGS, make_cell, read_strictly, settings_with, train
 
@@ -24,12 +25,12 @@ SUMMARY_KEYS = {
 }  # fmt: skip
 
 
-CODE = {"git_commit": "c0ffee", "code_fingerprint": "f00d", "code": {"rethinking.training.loop": "beef"}}
+IDENTITY = Identity({"epochs": 4}, {"training/loop.py: train_cell": "beef"}, {})
 
 
 def write(folder, data, cell, **values):
     trained = train(data, cell, **values)
-    write_cell(folder, cell, settings_with(**values), data, {"provenance": "made up"}, trained, CPU, CODE)
+    write_cell(folder, cell, settings_with(**values), data, {"provenance": "made up"}, trained, CPU, IDENTITY)
     return trained
 
 
@@ -64,16 +65,12 @@ def test_files_of_a_finished_cell(data, tmp_path):
     assert summary["data"] == {"provenance": "made up"}
     origin = summary["provenance"]
     assert CellSettings.model_validate(origin["settings"]) == SETTINGS
-    assert {key: origin[key] for key in CODE} == CODE
+    assert (origin["identity"], origin["code_fingerprint"]) == (
+        IDENTITY.digest,
+        combined(dict(IDENTITY.code)),
+    )
     assert (origin["seed"], origin["device"]) == (0, "cpu")
     assert torch.__version__.startswith(origin["libraries"]["torch"])
-
-
-def test_running_code_is_that_of_the_fingerprint():
-    code = running_code(make_cell("alexnet"))
-    assert code["code"] == cell_code("alexnet", "random_labels")
-    assert code["code_fingerprint"] == cell_fingerprint("alexnet", "random_labels")
-    assert code["git_commit"] is None or len(code["git_commit"].removesuffix("+changes")) == 40
 
 
 def test_predictions(data, tmp_path):

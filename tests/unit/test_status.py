@@ -1,17 +1,20 @@
 """The status of cells: done, part-trained, stale and why, to run; how long the rest takes; and all that in words."""
 
 import copy
+import os
+from dataclasses import replace
 
 import pytest
 import torch
 
-from rethinking.cells import Cell
+from rethinking.cells import CELL_FILES, Cell
 from rethinking.config.defaults import default_values
 from rethinking.config.loading import load_config
 from rethinking.run.checkpoint import Checkpoint, Progress
 from rethinking.run.files import read_json, write_json
-from rethinking.run.fingerprint import cell_code, data_code
-from rethinking.run.status import FILES, Estimate, estimate, survey, survey_ablations
+from rethinking.run.identity import Identity, record_path, write_record
+from rethinking.run.plan import Plan
+from rethinking.run.status import Estimate, estimate, survey, survey_ablations
 from rethinking.run.status_report import condense, duration, report
 
 MLP = "digits/true_labels/mlp_1x512/wd"
@@ -43,46 +46,41 @@ class Results:
     def status(self, name=MLP, seed=0):
         return self.survey()[f"{name}/seed{seed}"]
 
-    def manifest(self, name):
-        dataset = self.config.datasets[name]
-        limits = {"train": dataset.train_limit, "test": dataset.test_limit}
-        return {
-            "provenance": dataset.provenance,
-            "source": {"kind": dataset.source, "files": {}},
-            "code": data_code(),
-            **{
-                split: {"count": limit or 500, "full_count": 500, "limit": limit}
-                for split, limit in limits.items()
-            },
-        }
+    @property
+    def plan(self):
+        return Plan(self.config)
 
     def prepare(self, name="digits"):
-        write_json(self.folder / "data" / "prepared" / name / "manifest.json", self.manifest(name))
+        count = self.config.datasets[name].train_limit or 500
+        write_json(self.plan.prepared(name).outputs[0], {"train": {"count": count}})
 
     def finish(self, name=MLP, seed=0, wall_seconds=50.0, device="cpu", **summary):
-        cell = Cell.from_name(name, seed)
-        folder = self.folder / "cells" / str(cell)
+        made = self.plan.cell(Cell.from_name(name, seed))
+        folder = self.folder / "cells" / name / f"seed{seed}"
         folder.mkdir(parents=True)
-        for file in FILES:
+        for file in CELL_FILES:
             (folder / file).touch()
-        settings = self.config.settings(cell).model_dump()
-        provenance = {"settings": settings, "code": cell_code(cell.model, cell.corruption), "device": device}
-        numbers = {"status": "finished", "epochs": settings["epochs"], "wall_seconds": wall_seconds} | summary
-        write_json(
-            folder / "summary.json", numbers | {"data": self.manifest(cell.dataset), "provenance": provenance}
-        )
+        count = self.config.datasets[name.split("/")[0]].train_limit or 500
+        numbers = {
+            "status": "finished",
+            "epochs": made.identity.settings["epochs"],
+            "wall_seconds": wall_seconds,
+        }
+        origin = {"data": {"train": {"count": count}}, "provenance": {"device": device}}
+        write_json(folder / "summary.json", numbers | summary | origin)
+        write_record(made.outputs[0], made.identity)
         return folder
+
+    def record(self, change, name=MLP):
+        """Change the recorded identity of a finished cell."""
+        output = self.plan.cell(Cell.from_name(name, 0)).outputs[0]
+        identity = Identity.from_json(read_json(record_path(output)))
+        write_record(output, change(identity))
 
     def checkpoint(self, epoch, step, name=MLP, seed=0, seconds=5.0):
         cell = Cell.from_name(name, seed)
-        identity = {
-            "cell": str(cell),
-            "settings": self.config.settings(cell).model_dump(),
-            "code": cell_code(cell.model, cell.corruption),
-            "data": [self.manifest(cell.dataset), {}],
-        }
         path = self.folder / "checkpoints" / f"{cell}.safetensors"
-        state = Checkpoint(path, identity)
+        state = Checkpoint(path, self.plan.cell(cell).identity)
         state.save(Progress(epoch=epoch, step=step, seconds=seconds), {"weight": torch.zeros(2)})
         return path
 
@@ -138,49 +136,51 @@ def test_other_settings_leave_a_cell_alone(results):
     assert results.status().state == "done"
 
 
-def test_another_local_copy(results):
-    copies = {"source": "images", "path": "a/one.tar", "provenance": "JPEG copy"}
-    results.values["datasets"]["cifar10"] |= copies
+def test_a_local_copy_counts_by_its_contents(results, tmp_path):
+    copy = tmp_path / "one.tar"
+    copy.write_bytes(b"images")
+    results.values["datasets"]["cifar10"] |= {
+        "source": "images",
+        "path": str(copy),
+        "provenance": "JPEG copy",
+    }
     results.values["table1"]["cells"] = [name := MLP.replace("digits", "cifar10")]
-    summary = results.finish(name) / "summary.json"
-    values = read_json(summary)
-    values["data"]["source"]["files"] = {"one.tar": "digest"}
-    write_json(summary, values)
+    results.finish(name)
     assert results.status(name).state == "done"
-    results.values["datasets"]["cifar10"]["path"] = "b/one.tar"
+    moved = copy.rename(tmp_path / "two.tar")
+    results.values["datasets"]["cifar10"]["path"] = str(moved)
     assert results.status(name).state == "done"
-    results.values["datasets"]["cifar10"]["path"] = "a/two.tar"
-    assert results.status(name).reasons == ("datasets.cifar10.path one.tar -> two.tar",)
+    moved.write_bytes(b"imagez")
+    os.utime(moved, (0, 0))  # an older date
+    assert results.status(name).reasons == ("source: other contents",)
+    # What was made from images that are gone is still what it was.
+    moved.write_bytes(b"images")
+    assert results.status(name).state == "done"
+    moved.unlink()
+    assert results.status(name).state == "done"
 
 
 @pytest.mark.parametrize(
-    ("part", "module"), [("provenance", "rethinking.models.mlp"), ("data", "rethinking.data.readers")]
+    ("part", "definition"), [("cell", "models/mlp.py: mlp"), ("data", "data/readers.py: read_digits")]
 )
-def test_stale_because_of_code(results, part, module):
-    summary = results.finish() / "summary.json"
-    values = read_json(summary)
-    values[part]["code"][module] = "other"
-    write_json(summary, values)
-    assert results.status().reasons == (f"code of {module}",)
-
-
-def test_a_data_set_that_is_prepared_otherwise_now(results):
+def test_stale_because_of_code(results, part, definition):
     results.finish()
-    results.prepare()
-    assert results.status().state == "done"
-    path = results.folder / "data/prepared/digits/manifest.json"
-    other_images = read_json(path)
-    other_images["train"]["images_sha256"] = "other"
-    write_json(path, other_images)
-    assert results.status().reasons == ("datasets.digits has other train images now",)
-    # To be prepared anew for these cells, and then they are trained anew.
-    results.values["datasets"]["digits"]["train_limit"] = 50
-    results.prepare()
-    results.values["datasets"]["digits"]["train_limit"] = 100
-    assert results.status().reasons == ("datasets.digits.train_limit 50 -> 100",)
+
+    def change(identity):
+        if part == "cell":
+            assert definition in identity.code
+            return replace(identity, code=identity.code | {definition: "other"})
+        overlay = identity.inputs["data"]
+        whole = overlay.inputs["data"]
+        assert definition in whole.code
+        whole = replace(whole, code=whole.code | {definition: "other"})
+        return replace(identity, inputs={"data": replace(overlay, inputs={"data": whole})})
+
+    results.record(change)
+    assert results.status().reasons == (f"code of {definition}",)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", CELL_FILES)
 def test_a_file_that_is_gone(results, name):
     (results.finish() / name).unlink()
     if name == "summary.json":
@@ -195,12 +195,10 @@ def test_a_summary_that_cannot_be_read(results, text):
     assert (results.status().state, results.status().reasons) == ("stale", ("summary.json cannot be read",))
 
 
-def test_a_summary_without_code_is_of_an_older_version(results):
-    summary = results.finish() / "summary.json"
-    values = read_json(summary)
-    del values["provenance"]["code"]
-    write_json(summary, values)
-    assert results.status().reasons == ("its code was not recorded",)
+def test_a_cell_without_a_record_is_stale(results):
+    results.finish()
+    record_path(results.plan.cell(Cell.from_name(MLP, 0)).outputs[0]).unlink()
+    assert results.status().reasons == ("it has no record of what it was made from",)
 
 
 def test_diverged_is_done(results):

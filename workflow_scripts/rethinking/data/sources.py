@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rethinking.run.files import UserError
-
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -190,27 +188,3 @@ def local_files(folder: Path) -> list[Path]:
         for file in (*folder.glob("*"), *folder.glob("*/*"))
         if file.name in FILE_NAMES and file.is_file()
     )
-
-
-def source_paths(name: str, source: str, path: str | None, downloads: str) -> list[str]:
-    """The files that a data set is made from, or the one file or folder; none if it is embedded.
-
-    Args:
-        name: the data set.
-        source: ``official``, ``archive``, ``images`` or ``embedded``.
-        path: the local file or folder, for ``archive`` and ``images``.
-        downloads: the folder that published files are downloaded to, for ``official``.
-
-    Raises:
-        UserError: the local path does not exist; the message names the key of the config.
-    """
-    if source == "embedded":
-        return []
-    if source == "official":
-        return [f"{downloads}/{file.name}" for file in SOURCES[name].downloads]
-    if not Path(path).exists():
-        raise UserError(f"{path} does not exist; correct datasets.{name}.path in the config")
-    if source == "archive" and Path(path).is_dir():
-        # A folder's time does not change with its files.
-        return list(map(str, local_files(Path(path)))) or [path]
-    return [path]

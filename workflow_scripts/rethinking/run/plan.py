@@ -118,11 +118,9 @@ class Plan:
         """A prepared data set; its folder is named after its identity, so that checkouts can share it."""
         dataset = self.config.datasets[name]
         published = dataset.source in ("official", "archive")
-        settings = {
-            "dataset": name,
-            "source": "published" if published else dataset.source,
-            **dataset.model_dump(include={"provenance", "train_limit", "test_limit"}),
-        }
+        chosen = {"source": "published" if published else dataset.source}
+        chosen |= dataset.model_dump(include={"provenance", "train_limit", "test_limit"})
+        settings = {f"datasets.{name}.{key}": value for key, value in chosen.items()}
         files: list[str] = []
         inputs: dict[str, str] = {}
         if dataset.source == "official":

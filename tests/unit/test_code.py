@@ -1,0 +1,199 @@
+"""Which code decides a number: every edit that can change one is seen, and no other."""
+
+import ast
+import shutil
+
+import pytest
+
+from rethinking.models import MODELS
+from rethinking.run import code as module
+from rethinking.run.code import SCRIPTS, code_of, combined, parse, plainly, relative, script_code
+
+LIBRARY = SCRIPTS / "rethinking"
+FIGURES = ("fig1a", "fig1b", "fig1c", "fig2b", "memorisation")
+# What no script's numbers depend on, and why.
+DECIDES_NOTHING = {
+    "data/download.py: DownloadError": "an error",
+    "data/download.py: _explain": "texts of errors",
+    "models/__init__.py: training_megaflops": "shares out cells to jobs",
+    "report/artefacts.py: wanted": "its value, the list of artefacts, is part of the report's identity",
+    "theory/cholesky.py: Tiled": "a type",
+}
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A copy of the scripts and the library that a test can edit."""
+    folder = tmp_path / "workflow_scripts"
+    shutil.copytree(SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(module, "SCRIPTS", folder)
+    monkeypatch.setattr(module, "RUN", folder / "rethinking" / "run")
+    forget()
+    yield folder
+    forget()
+
+
+def forget():
+    module.parse.cache_clear()
+    module.examine.cache_clear()
+
+
+def edit(folder, name, old, new):
+    path = folder / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    forget()
+
+
+def model_root(folder, name):
+    file, function = MODELS[name]
+    return folder / "rethinking" / "models" / f"{file}.py", function
+
+
+def cells(folder):
+    return {name: combined(script_code("train_cell", [model_root(folder, name)])) for name in MODELS}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stale"),
+    [
+        ("models/mlp.py", "nn.ReLU()", "nn.Tanh()", {"mlp_3x512", "mlp_1x512"}),
+        ("models/mlp.py", "[512, 512, 512]", "[512, 512]", {"mlp_3x512"}),
+        ("models/alexnet.py", "pow(-0.75)", "pow(-0.5)", {"alexnet"}),
+        ("training/loop.py", "epoch - 1", "epoch", set(MODELS)),
+        ("training/batches.py", "25.0", "24.0", set(MODELS)),
+        ("training/preprocessing.py", "min=255", "min=256", set(MODELS)),
+        ("streams.py", "str(seed)", "repr(seed)", set(MODELS)),
+        ("cells.py", "canonical_name(self.base.name)", "self.base.name", set(MODELS)),
+        # Texts decide nothing, wherever they stand.
+        ("training/loop.py", "# ---- epochs", "# ---- passes", set()),
+        ("training/loop.py", 'log("first step done")', 'log("the first step is done")', set()),
+        ("training/loop.py", "random cropping needs images larger", "crops need larger images", set()),
+        ("models/mlp.py", "Fully connected network", "Network", set()),
+        ("models/mlp.py", "[512, 512, 512]", "[\n        512, 512,\n        512\n    ]", set()),
+        ("training/loop.py", "labels: np.ndarray", "labels: object", set()),
+        # Neither does what only runs, names or shows.
+        ("run/files.py", "1024", "2048", set()),
+        ("run/checkpoint.py", "time.monotonic()", "time.time()", set()),
+        ("figures/style.py", "200", "300", set()),
+        ("analysis/aggregation.py", "seeds", "runs", set()),
+        ("paper/titles.py", "AlexNet", "alexnet", set()),
+    ],
+)
+def test_an_edit_makes_the_cells_stale_that_it_concerns(copy, name, old, new, stale):
+    before = cells(copy)
+    edit(copy, f"rethinking/{name}", old, new)
+    after = cells(copy)
+    assert {each for each in MODELS if after[each] != before[each]} == stale
+
+
+def test_scripts_count(copy):
+    before = combined(script_code("prepare_dataset"))
+    edit(copy, "prepare_dataset.py", "train_limit=args.train_limit", "train_limit=args.train_limit // 2")
+    assert combined(script_code("prepare_dataset")) != before
+
+
+def test_data_files_count_where_they_are_read(copy):
+    before = {script: combined(script_code(script)) for script in ("aggregate_table", "train_cell")}
+    edit(copy, "rethinking/paper/data/zhang2017.json", "50.51", "50.52")
+    assert combined(script_code("aggregate_table")) != before["aggregate_table"]
+    assert combined(script_code("train_cell")) == before["train_cell"]
+
+
+def test_moved_code_is_the_same(copy):
+    before = combined(script_code("train_cell"))
+    old, new = copy / "rethinking/training/optimisers.py", copy / "rethinking/training/descent.py"
+    old.rename(new)
+    for path in copy.rglob("*.py"):
+        path.write_text(
+            path.read_text().replace("rethinking.training.optimisers", "rethinking.training.descent")
+        )
+    forget()
+    found = script_code("train_cell")
+    assert "training/descent.py: SGD" in found
+    assert combined(found) == before
+
+
+def test_a_definition_is_named():
+    found = script_code("train_cell", [model_root(SCRIPTS, "inception")])
+    assert {"training/loop.py: train_cell", "models/inception.py: Inception"} <= found.keys()
+    assert not any(label.startswith(("models/mlp.py", "run/", "figures/")) for label in found)
+
+
+def everything():
+    """The code behind all that the workflow can make."""
+    entries = [model_root(SCRIPTS, name) for name in MODELS]
+    entries += [(LIBRARY / "figures" / f"{name}.py", None) for name in FIGURES]
+    entries += [
+        (path, "write") for path in (LIBRARY / "corruption").glob("*.py") if "def write(" in path.read_text()
+    ]
+    found = code_of(*entries)
+    for script in SCRIPTS.glob("*.py"):
+        found |= script_code(script.stem)
+    return found
+
+
+def changed(statement):
+    """A copy of a function with another number or operator in it, or None where it has neither."""
+    tree = ast.parse(ast.unparse(statement)).body[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise):
+            node.exc = node.cause = None  # texts
+    swaps = {
+        ast.Add: ast.Sub,
+        ast.Sub: ast.Add,
+        ast.Mult: ast.Div,
+        ast.Div: ast.Mult,
+        ast.Lt: ast.GtE,
+        ast.Eq: ast.NotEq,
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            node.value += 1
+            return tree
+        if isinstance(node, ast.BinOp) and type(node.op) in swaps:
+            node.op = swaps[type(node.op)]()
+            return tree
+        if isinstance(node, ast.Compare) and type(node.ops[0]) in swaps:
+            node.ops[0] = swaps[type(node.ops[0])]()
+            return tree
+    return None
+
+
+def test_every_function_that_can_change_a_number_is_seen():
+    """All functions and classes outside run/ and config/ are behind something, and a changed number changes their hash.
+
+    Settings are part of each identity as they are resolved, so code of config/ counts by its values.
+    """
+    behind, unseen, blind = everything(), [], []
+    for path in sorted(LIBRARY.rglob("*.py")):
+        if {"run", "config"} & set(path.relative_to(LIBRARY).parts):
+            continue
+        for name, statements in parse(path).definitions.items():
+            if not isinstance(statements[0], ast.FunctionDef | ast.ClassDef):
+                continue
+            label = f"{relative(path)}: {name}"
+            if label not in behind:
+                unseen.append(label)
+            other = changed(statements[0])
+            same = ast.parse(ast.unparse(statements[0])).body[0]
+            if other is not None and plainly(other) == plainly(same):
+                blind.append(label)
+    assert blind == []
+    assert sorted(unseen) == sorted(DECIDES_NOTHING)
+
+
+def test_a_hash_is_the_same_in_every_version_of_python():
+    # Versions differ in the empty fields that a node has, such as type_params.
+    tree = ast.parse("def double(x, /):\n    return 2 * x").body[0]
+    name, load = ["id", "x"], ["ctx", ["Load"]]
+    product = [
+        "BinOp",
+        ["left", ["Constant", ["value", 2]]],
+        ["op", ["Mult"]],
+        ["right", ["Name", name, load]],
+    ]
+    arguments = ["arguments", ["posonlyargs", [["arg", ["arg", "x"]]]]]
+    body = ["body", [["Return", ["value", product]]]]
+    assert plainly(tree) == ["FunctionDef", ["name", "double"], ["args", arguments], body]
