@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from rethinking.cells import Cell
-from rethinking.config.defaults import default_values
 from rethinking.config.loading import load_config
 from rethinking.run.checkpoint import Checkpoint, Progress
 from rethinking.run.files import read_json, write_json
 from rethinking.run.fingerprint import cell_code, data_code
 from rethinking.run.status import FILES, Estimate, estimate, survey, survey_ablations
 from rethinking.run.status_report import condense, duration, report
+
+from ..default_config import default_values
 
 MLP = "digits/true_labels/mlp_1x512/wd"
 ALEXNET = "digits/random_labels/alexnet/none"

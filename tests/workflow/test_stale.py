@@ -10,9 +10,9 @@ import time
 import psutil
 import pytest
 
-from rethinking.config.defaults import default_values
 from rethinking.run.status import FILES
 
+from ..default_config import default_values
 from .conftest import ROOT, TINY, Workflow
 
 MLP = "digits/true_labels/mlp_1x512/none/seed0"
