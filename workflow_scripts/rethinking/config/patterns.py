@@ -170,8 +170,8 @@ class _Cells:
             self.faults.append((origin, "this section has no cells"))
         elif entry not in self.sections:
             near = difflib.get_close_matches(entry, self.sections, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            self.faults.append((origin, f"no section with cells has this name{hint}; a cell is {NAME_FORM}"))
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            self.faults.append((origin, f"no section with cells has this name; {hint}a cell is {NAME_FORM}"))
         elif entry in self.pending:
             self.faults.append((origin, f"goes in a circle: {' -> '.join([*self.pending, entry])}"))
         elif isinstance(names := self.of_section(entry), list):
