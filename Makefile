@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: env demo test test-slurm lint bench config clean
+.PHONY: env demo test test-slurm lint bench schema clean
 
 env: $(VENV)/installed
 
@@ -35,9 +35,9 @@ lint: env
 bench: env
 	$(BIN)/python bench/bench_training.py
 
-# Write config.yaml and its schema anew from the typed models
-config: env
-	$(BIN)/python workflow_scripts/write_config.py
+# Write the schema of configurations, which editors use, from the typed models
+schema: env
+	$(BIN)/python workflow_scripts/write_schema.py
 
 clean:
 	rm -rf results/demo .snakemake .pytest_cache .ruff_cache

@@ -32,8 +32,7 @@ from baseline import (
 from peak import peak_flops, training_flops
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings, Precision
-from rethinking.config.defaults import default_values
-from rethinking.config.loading import load_config
+from rethinking.config.loading import load_config, read_yaml
 from rethinking.corruption.loading import CorruptedData
 from rethinking.models import MODELS
 from rethinking.models.initialisation import initialise
@@ -43,6 +42,7 @@ from rethinking.run.hardware import choose_device
 from rethinking.training.loop import train_cell
 
 IMAGE_SHAPE, NUM_CLASSES, TEST_IMAGES = (3, 32, 32), 10, 100  # CIFAR-10's; few to test on, as nobody looks
+DEFAULT = str(Path(__file__).parents[1] / "config.yaml")
 LEAST_STEPS = 4
 LINE = "{:<15}  {:<27}  {:>26}  {:>32}  {:>6}  {:>7}"
 
@@ -283,7 +283,7 @@ def bench_cell(model: str) -> Cell:
 
 def cell_settings(model: str, precision: str) -> CellSettings:
     """The default configuration's settings of that cell, in a precision."""
-    settings = load_config(default_values(), ["the default configuration"]).settings(bench_cell(model))
+    settings = load_config(read_yaml(DEFAULT), [DEFAULT]).settings(bench_cell(model))
     return CellSettings(**settings.model_dump() | {"precision": precision})
 
 

@@ -1,10 +1,10 @@
 """The list of tables and figures is complete."""
 
-from rethinking.config.defaults import default_values
-from rethinking.config.loading import load_config
 from rethinking.report.artefacts import ARTEFACTS, wanted
 
-CONFIG = load_config(default_values(), [])
+from ..default_config import default_config
+
+CONFIG = default_config()
 
 
 def test_every_result_of_the_configuration_is_in_a_report():

@@ -15,11 +15,10 @@ from rethinking.claims import CLAIMS, measures
 from rethinking.claims.measures import NotMeasured, read_runs
 from rethinking.claims.report import claimed_cells, judge, reason, summarise, to_frame, to_markdown
 from rethinking.claims.verdicts import EXACT, Check, combine, examine
-from rethinking.config.defaults import default_values
-from rethinking.config.loading import Config
 from rethinking.measures.complexity_measures import MEASURES
 from rethinking.run.files import UserError
 
+from ..default_config import default_config
 from ..recompute_claims import differences
 from .paper_cells import EPOCHS, cell_values, make_run, make_runs, write_runs
 
@@ -163,7 +162,7 @@ def test_names_are_unique_and_every_claim_has_a_bound():
 
 
 def test_default_configuration_trains_every_claimed_cell():
-    config = Config.model_validate(default_values())
+    config = default_config()
     planned = {cell.name for cell in config.cells(*config.results)}
     claimed = claimed_cells("cifar10")
     assert [name for name in claimed if name not in planned] == []

@@ -10,9 +10,10 @@ import yaml
 
 import rethinking
 from rethinking.cells import CORRUPTIONS, Cell
-from rethinking.config.defaults import default_values, evidence
 from rethinking.config.loading import load_config
 from rethinking.run.files import UserError
+
+from ..default_config import FILE, default_values
 
 PAPER = json.loads((Path(rethinking.__file__).parent / "paper" / "data" / "zhang2017.json").read_text())
 FACTS = PAPER["settings"]
@@ -68,29 +69,63 @@ def leaves(node, path=()):
     return [path]
 
 
-NEED_EVIDENCE = [
-    path
-    for path in leaves(default_values())
-    if (path[0] in ("training", "models") and "thresholds" not in path)
-    or (path[0] == "datasets" and path[-1] == "input_size")
-    or (path[0] == "overrides" and "set" in path)
-    or path == ("expressivity", "offset")
-    or (path[0] == "linear_models" and path[-1] in ("kernel", "gamma", "preprocessing", "filters"))
-]
+def labels(node, lines, path=()):
+    """Path of each setting -> its label and evidence, from the comment behind it; as YAML merges them."""
+    found = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == "<<":
+                found = labels(value, lines, path) | found
+            else:
+                found |= labels(value, lines, (*path, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            found |= labels(value, lines, (*path, number))
+    else:
+        behind = lines[node.end_mark.line][node.end_mark.column :]
+        if label := re.fullmatch(r"\}?  # (stated|inferred|guessed): (.+)", behind):
+            found[path] = label.groups()
+    return found
 
 
-@pytest.mark.parametrize("path", NEED_EVIDENCE, ids=lambda path: ".".join(map(str, path)))
-def test_settings_of_the_paper_are_labelled(path):
-    setting = evidence()[path]
-    assert setting.status in ("stated", "inferred", "guessed")
-    assert len(setting.evidence) > 5
-    assert setting.status != "stated" or re.search(
-        "appendix|footnote|section", setting.evidence
-    )  # says where
+LABELS = labels(yaml.compose(FILE.read_text()), FILE.read_text().splitlines())
 
 
-def test_nothing_else_is_labelled():
-    assert set(evidence()) == set(NEED_EVIDENCE)
+def test_settings_that_the_paper_concerns_are_labelled_and_no_others():
+    needed = {
+        path
+        for path in leaves(default_values())
+        if (path[0] in ("training", "models") and "thresholds" not in path)
+        or (path[0] == "datasets" and path[-1] == "input_size")
+        or (path[0] == "overrides" and "set" in path)
+        or path == ("expressivity", "offset")
+        or (path[0] == "linear_models" and path[-1] in ("kernel", "gamma", "preprocessing", "filters"))
+    }
+    assert set(LABELS) == needed
+
+
+def test_what_the_paper_states_says_where():
+    stated = [evidence for label, evidence in LABELS.values() if label == "stated"]
+    assert len(stated) > 10
+    assert [each for each in stated if not re.search("appendix|footnote|section", each)] == []
+
+
+def test_config_is_short():
+    lines = FILE.read_text().splitlines()
+    assert len(lines) <= 200
+    assert max(map(len, lines)) <= 120
+
+
+def sections(values):
+    """A configuration and all mappings in it that are not in lists."""
+    inner = (value for value in values.values() if isinstance(value, dict))
+    return [values, *(section for each in inner for section in sections(each))]
+
+
+def test_no_two_sections_are_one_object():
+    """Snakemake merges in place: what a user sets in one of them would be set in the other."""
+    found = sections(default_values())
+    assert len(set(map(id, found))) == len(found) > 15
 
 
 @pytest.mark.parametrize(
@@ -105,7 +140,10 @@ def test_nothing_else_is_labelled():
     ],
 )  # fmt: skip
 def test_labels_agree_with_the_paper(path, value, fact):
-    assert evidence()[path][:2] == (value, FACTS[fact]["status"])
+    node = default_values()
+    for key in path:
+        node = node[key]
+    assert (node, LABELS[path][0]) == (value, FACTS[fact]["status"])
     assert FACTS[fact]["status"] in ("stated", "inferred")
 
 
@@ -124,9 +162,9 @@ def test_table4_has_the_papers_rows_in_its_order_and_the_schedule_of_its_footnot
 @pytest.mark.parametrize("fact", ["epochs", "weight_decay", "initialisation"])
 def test_what_the_paper_leaves_open_is_not_called_stated(fact):
     assert FACTS[fact]["status"] == "unknown"
-    labels = [setting.status for path, setting in evidence().items() if path[-1].startswith(fact)]
-    assert labels
-    assert "stated" not in labels
+    found = [label for path, (label, _) in LABELS.items() if path[-1].startswith(fact)]
+    assert found
+    assert "stated" not in found
 
 
 def test_alexnet_takes_the_weight_decay_that_the_evidence_speaks_for():
@@ -183,8 +221,8 @@ def test_data_folder():
         ({"training.epochs": 2.5}, "training.epochs", "fractional part, not 2.5"),
         ({"training.momentum": 1.0}, "training.momentum", "less than 1, not 1.0"),
         ({"training.learning_rate_decay": 1.5}, "training.learning_rate_decay", "equal to 1, not 1.5"),
-        ({"training.thresholds": [99.0, 101.0]}, "training.thresholds.1", "equal to 100, not 101"),
-        ({"seeds": [0, -1]}, "seeds.1", "greater than or equal to 0, not -1"),
+        ({"training.thresholds": [99.0, 101.0]}, "training.thresholds[1]", "equal to 100, not 101"),
+        ({"seeds": [0, -1]}, "seeds[1]", "greater than or equal to 0, not -1"),
         ({"seeds": [1, 2, 1]}, "seeds", "names a seed twice"),
         ({"seeds": []}, "seeds", "at least 1"),
         ({"datasets.cifar10.source": "archive"}, "datasets.cifar10", "the source 'archive' needs a path"),
@@ -196,29 +234,29 @@ def test_data_folder():
         ({"table1.cells": [CELL.replace("cifar10", "cifar11")]}, "table1.cells", "did you mean 'cifar10'?"),
         ({"table1.cells": [CELL + "/seed0"]}, "table1.cells", "the form is data set/corruption/model/regu"),
         ({"table1.cells": [CELL, CELL]}, "table1.cells", "is listed twice"),
-        ({"overrides": [override("*/*/alexnt/*")]}, "overrides.0.cells", "matches none of inception, "),
-        ({"overrides": [override("*/*/*/*"), override("cifar/*/*/*")]}, "overrides.1.cells", "cifar10"),
-        ({"overrides": [override("*/randm*/*/*")]}, "overrides.0.cells", "matches none of true_labels, "),
-        ({"overrides": [override("*/*/*/weight_decay")]}, "overrides.0.cells", "matches none of none, crop"),
-        ({"overrides": [override("*/*/*")]}, "overrides.0.cells", "has 3 parts; the form is"),
-        ({"overrides": [override("*/*/*/*", epoch=1)]}, "overrides.0.set.epoch", "did you mean 'epochs'?"),
-        ({"overrides": [override("*/*/*/*", epochs=0)]}, "overrides.0.set.epochs", "equal to 1, not 0"),
-        ({"overrides": [override("*/*/*_?x512/*", architecture={"batch_norm_affine": True})]}, "overrides.0",
+        ({"overrides": [override("*/*/alexnt/*")]}, "overrides[0].cells", "matches none of inception, "),
+        ({"overrides": [override("*/*/*/*"), override("cifar/*/*/*")]}, "overrides[1].cells", "cifar10"),
+        ({"overrides": [override("*/randm*/*/*")]}, "overrides[0].cells", "matches none of true_labels, "),
+        ({"overrides": [override("*/*/*/weight_decay")]}, "overrides[0].cells", "matches none of none, crop"),
+        ({"overrides": [override("*/*/*")]}, "overrides[0].cells", "has 3 parts; the form is"),
+        ({"overrides": [override("*/*/*/*", epoch=1)]}, "overrides[0].set.epoch", "did you mean 'epochs'?"),
+        ({"overrides": [override("*/*/*/*", epochs=0)]}, "overrides[0].set.epochs", "equal to 1, not 0"),
+        ({"overrides": [override("*/*/*_?x512/*", architecture={"batch_norm_affine": True})]}, "overrides[0]",
          "'mlp_3x512' has no option 'batch_norm_affine'; it has none"),
         ({"models.alexnet.architecture": {"local_respons_norm": False}},
          "models.alexnet.architecture.local_respons_norm", "did you mean 'local_response_norm'?"),
         ({"models.alexnet.architecture": {"batch_norm_affine": True}}, "models",
          "'alexnet' has no option 'batch_norm_affine'; it has local_response_norm"),
-        ({"ablations": [ablation(weight_decya=1)]}, "ablations.0.set.weight_decya", "did you mean 'weight_decay'?"),
-        ({"ablations": [ablation(epochs=0)]}, "ablations.0.set.epochs", "equal to 1, not 0"),
-        ({"ablations": [ablation()]}, "ablations.0", "names no setting"),
+        ({"ablations": [ablation(weight_decya=1)]}, "ablations[0].set.weight_decya", "did you mean 'weight_decay'?"),
+        ({"ablations": [ablation(epochs=0)]}, "ablations[0].set.epochs", "equal to 1, not 0"),
+        ({"ablations": [ablation()]}, "ablations[0]", "names no setting"),
         ({"ablations": [ablation(epochs=1), ablation(epochs=2)]}, "ablations", "the name 'x' is given twice"),
-        ({"ablations": [ablation(epochs=1) | {"name": "a/b"}]}, "ablations.0.name", "should match pattern"),
-        ({"ablations": [ablation(epochs=1) | {"cells": [CELL.replace("alexnet", "alexnt")]}]}, "ablations.0.cells", "did you mean 'alexnet'?"),
-        ({"ablations": [ablation(epochs=1) | {"quesiton": "?"}]}, "ablations.0.quesiton", "did you mean 'question'?"),
-        ({"ablations": [ablation(weight_decay=1)]}, "ablations.0",
+        ({"ablations": [ablation(epochs=1) | {"name": "a/b"}]}, "ablations[0].name", "should match pattern"),
+        ({"ablations": [ablation(epochs=1) | {"cells": [CELL.replace("alexnet", "alexnt")]}]}, "ablations[0].cells", "did you mean 'alexnet'?"),
+        ({"ablations": [ablation(epochs=1) | {"quesiton": "?"}]}, "ablations[0].quesiton", "did you mean 'question'?"),
+        ({"ablations": [ablation(weight_decay=1)]}, "ablations[0]",
          f"'{CELL}' does not use weight_decay: its regularisers do not name wd"),
-        ({"ablations": [ablation(architecture={"batch_norm_affine": True})]}, "ablations.0",
+        ({"ablations": [ablation(architecture={"batch_norm_affine": True})]}, "ablations[0]",
          f"cell '{CELL}': the network 'alexnet' has no option 'batch_norm_affine'"),
     ],
 )  # fmt: skip

@@ -5,14 +5,15 @@ import pytest
 
 from rethinking import paper
 from rethinking.cells import CORRUPTIONS
-from rethinking.config.defaults import SETTINGS
 from rethinking.training.loop import MOVING_AVERAGE_DECAY
+
+from ..default_config import default_config
 
 
 def test_table1_has_a_value_for_each_default_cell():
     names = {"/".join(("cifar10", *key)) for key in paper.table1()}
     assert len(paper.table1()) == 19
-    assert names == set(SETTINGS["table1"]["cells"])
+    assert names == set(default_config().table1.cells)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_table1_values(key, train, test):
 
 def test_table4_has_a_value_for_each_default_cell():
     names = ["/".join(("cifar10", *key)) for key in paper.table4()]
-    assert names == SETTINGS["table4"]["cells"]
+    assert names == default_config().table4.cells
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from rethinking.cells import CELL_FILES, Cell
-from rethinking.config.defaults import default_values
 from rethinking.config.loading import load_config
 from rethinking.run.checkpoint import Checkpoint, Progress
 from rethinking.run.files import read_json, write_json
@@ -16,6 +15,8 @@ from rethinking.run.identity import Identity, record_path, write_record
 from rethinking.run.plan import Plan
 from rethinking.run.status import Estimate, estimate, survey, survey_ablations
 from rethinking.run.status_report import condense, duration, report
+
+from ..default_config import default_values
 
 MLP = "digits/true_labels/mlp_1x512/wd"
 ALEXNET = "digits/random_labels/alexnet/none"

@@ -18,10 +18,10 @@ import pytest
 from safetensors import safe_open
 
 from rethinking.cells import Cell
-from rethinking.config.defaults import default_values
 from rethinking.config.loading import load_config
 from rethinking.run.stop_signals import SIGNALS
 
+from ..default_config import default_values
 from .conftest import ROOT, TINY
 
 SCRIPTS = ROOT / "workflow_scripts"

@@ -43,6 +43,29 @@ def test_any_cell_can_be_asked_for(default_workflow):
     }
 
 
+def test_own_overrides_add_to_the_default_ones(default_workflow):
+    cell = "results/cells/cifar10/random_labels/inception/crop/seed0/summary.json"
+    own = {"cells": "cifar10/*/inception/crop", "set": {"batch_size": 64}}
+    default_workflow.write_config({"overrides": [own]})
+    output = default_workflow.succeed("-n", "-p", cell)
+    for setting in ('"batch_size": 64', '"epochs": 400', '"learning_rate_decay": 0.999'):
+        assert setting in output
+
+
+def test_sections_of_a_config_take_the_place_of_the_default_ones(default_workflow):
+    """Figure 1c and the measures of complexity follow the sections whose cells they have."""
+    sections = ("table1", "table4", "fig1a", "fig1b", "fig2b", "memorisation", "capacity")
+    default_workflow.write_config({section: {"cells": []} for section in sections})
+    assert default_workflow.run("-n", "results/fig1c.csv").returncode != 0
+    default_workflow.write_config({"fig1b": {"cells": "digits/labels_p{0.0,0.5}/mlp_1x512/none"}})
+    cells = [
+        f"digits/{corruption}/mlp_1x512/none/seed{seed}"
+        for corruption in ("labels_p0.5", "true_labels")
+        for seed in (0, 1, 2)
+    ]
+    assert default_workflow.planned_cells("results/fig1c.svg") == cells
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
@@ -70,6 +93,10 @@ def test_wrong_cell_says_what_would_be_right(default_workflow, path, message):
         ({"models": {"alexnt": {"learning_rate": 0.1}}}, "did you mean 'alexnet'?"),
         ({"datasets": {"cifar11": {"source": "official"}}}, "did you mean 'cifar10'?"),
         ({"training": {"epochs": -3}}, "training.epochs: Input should be greater than or equal to 1, not -3"),
+        (
+            {"table1": {"cells": ["cifar10/{true,ture}_labels/alexnet/none"]}},
+            "table1.cells[0] 'cifar10/{true,ture}_labels/alexnet/none' -> 'ture_labels': did you mean 'true_labels'?",
+        ),
         (
             {"datasets": {"cifar10": {"source": "images"}}},
             "datasets.cifar10: the source 'images' needs a path",

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from rethinking.cells import CELL_FILES
-from rethinking.config.defaults import default_values
 
+from ..default_config import default_values
 from .conftest import ROOT, TINY, Workflow
 
 MLP = "digits/true_labels/mlp_1x512/none/seed0"

@@ -28,6 +28,15 @@ _PARTIAL = re.compile(r"labels_p(0\.0|0\.\d*[1-9]|1\.0)")
 _SYNONYMS = {"labels_p0.0": "true_labels", "labels_p1.0": "random_labels"}
 
 
+class UnknownName(UserError):
+    """A cell names something that does not exist; ``advice`` says what would be right."""
+
+    def __init__(self, cell: str, part: str, name: str, advice: str) -> None:
+        super().__init__(f"cell '{cell}': unknown {part} '{name}'; {advice}")
+        self.name = name
+        self.advice = advice
+
+
 @dataclass(frozen=True, order=True)
 class Cell:
     """One network to train."""
@@ -95,12 +104,18 @@ def canonical_name(name: str) -> str:
     return "/".join(_SYNONYMS.get(part, part) for part in name.split("/"))
 
 
+def corruption_names(corruption: str) -> list[str]:
+    """All names of a corruption: ``true_labels`` is ``labels_p0.0`` too, ``random_labels`` is ``labels_p1.0``."""
+    canonical = _SYNONYMS.get(corruption, corruption)
+    return [canonical, *(name for name, same in _SYNONYMS.items() if same == canonical)]
+
+
 def known(cell: str, part: str, value: str, choices: Iterable[str], more: str = "") -> None:
-    """Raise a UserError that names the nearest right value if ``value`` is not among ``choices``."""
+    """Raise an UnknownName with the nearest right value if ``value`` is not among ``choices``."""
     if value not in choices:
         near = difflib.get_close_matches(value, choices, 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        raise UserError(f"cell '{cell}': unknown {part} '{value}'; {hint}known: {', '.join(choices)}{more}")
+        raise UnknownName(cell, part, value, f"{hint}known: {', '.join(choices)}{more}")
 
 
 def parse_regularisers(cell: str, text: str) -> tuple[str, ...]:

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from rethinking.run.files import UserError
 
 Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform"]
 WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
+# How cells may be written; the models see them when config/patterns.py has expanded them.
+PATTERNS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 Architecture = dict[Literal["batch_norm_affine", "local_response_norm"], bool]
 
 

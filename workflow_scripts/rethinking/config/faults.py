@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
+from rethinking.cells import UnknownName
+from rethinking.config.patterns import Origin, Path
 
-def describe(fault: dict[str, Any], files: list[str], config: type[BaseModel]) -> str:
+
+def describe(
+    fault: dict[str, Any],
+    files: dict[str, Any],
+    values: dict[str, Any],
+    config: type[BaseModel],
+    origins: dict[Path, Origin],
+) -> str:
     """One line for one fault that pydantic found.
 
     Args:
         fault: an entry of ``ValidationError.errors()``.
-        files: the configuration files, later ones over earlier ones.
+        files: the content of each configuration file, later ones over earlier ones.
+        values: what they are merged to.
         config: the model of the whole configuration.
+        origins: what cells and variants were written as.
     """
     # pydantic marks a dictionary's key with '[key]' behind the key itself.
-    path = [part for part in fault["loc"] if part != "[key]"]
-    key = ".".join(str(part) for part in path)
+    loc = tuple(part for part in fault["loc"] if part != "[key]")
     message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] in ("extra_forbidden", "literal_error") and path:
-        names = allowed_names(path, fault, config)
+    if fault["type"] in ("extra_forbidden", "literal_error") and loc:
+        names = allowed_names(loc, fault, config)
         near = difflib.get_close_matches(
-            str(path[-1] if fault["type"] == "extra_forbidden" else fault["input"]), names, 1
+            str(loc[-1] if fault["type"] == "extra_forbidden" else fault["input"]), names, 1
         )
         hint = f"did you mean '{near[0]}'? " if near else ""
         if fault["type"] == "extra_forbidden":
@@ -34,10 +42,37 @@ def describe(fault: dict[str, Any], files: list[str], config: type[BaseModel]) -
             message = f"unknown value '{fault['input']}'; {hint}known: {', '.join(names)}"
     elif fault["type"] != "value_error" and fault["type"] != "missing":
         message += f", not {fault['input']!r}"
-    return f"{origin(path, files, fault)}: {key + ': ' if key else ''}{message}"
+
+    start = next((loc[:n] for n in range(len(loc), 0, -1) if loc[:n] in origins), None)
+    if start is None:
+        file = file_of_value(loc, files, values)
+        return f"{file}: {key_text(loc)}{': ' if loc else ''}{message}"
+    origin, rest = origins[start], loc[len(start) :]
+    if len(rest) > 1 and rest[0] == "set" and rest[1] in origin.written.get("grid", {}):
+        rest = ("grid", rest[1])
+    place = f"{file_of_origin(origin, files)}: {key_text((*origin.path, *rest))}"
+    if not isinstance(origin.written, str) or fault["input"] == origin.written:
+        return f"{place}: {message}"
+    # A name that a pattern stands for.
+    unknown = fault["ctx"]["error"].__cause__
+    if isinstance(unknown, UnknownName):
+        return f"{place} '{origin.written}' -> '{unknown.name}': {unknown.advice}"
+    return f"{place} '{origin.written}' -> {message}"
 
 
-def allowed_names(path: list[Any], fault: dict[str, Any], config: type[BaseModel]) -> list[str]:
+def describe_pattern(origin: Origin, message: str, files: dict[str, Any]) -> str:
+    """One line for one fault of an expansion."""
+    quoted = f" '{origin.written}'" if isinstance(origin.written, str) else ""
+    return f"{file_of_origin(origin, files)}: {key_text(origin.path)}{quoted}: {message}"
+
+
+def key_text(path: Path) -> str:
+    """A place in a configuration, such as ``table1.cells[3]``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def allowed_names(path: Path, fault: dict[str, Any], config: type[BaseModel]) -> list[str]:
     """The keys or values that would have been right at a fault's place."""
     if fault["type"] == "literal_error":
         return [name.strip("'") for name in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
@@ -50,16 +85,34 @@ def allowed_names(path: list[Any], fault: dict[str, Any], config: type[BaseModel
     return list(getattr(model, "model_fields", {}))
 
 
-def origin(path: list[Any], files: list[str], fault: dict[str, Any]) -> str:
-    """The last file that sets a faulty value (or, where it is missing, its section); ``--config`` if none does."""
-    missing = fault["type"] == "missing"
-    for file in reversed(files):
-        try:
-            node = yaml.safe_load(Path(file).read_text())
-            for part in path[:-1] if missing else path:
-                node = node[part]
-        except (OSError, yaml.YAMLError, LookupError, TypeError):
-            continue
-        if isinstance(node, dict) or "[key]" in fault["loc"] or node == fault["input"]:
+def file_of_value(path: Path, files: dict[str, Any], values: dict[str, Any]) -> str:
+    """The last file that sets a value (or, where it is missing, a part of its section); ``--config`` if none does."""
+    while not value_at(path, values)[0]:
+        path = path[:-1]
+    for file, content in reversed(files.items()):
+        found, value = value_at(path, content)
+        if found and (isinstance(value, dict) or value == value_at(path, values)[1]):
             return file
     return "--config"
+
+
+def file_of_origin(origin: Origin, files: dict[str, Any]) -> str:
+    """The last file in which a cell or variant is written; ``--config`` if none has it."""
+    return next(
+        (
+            file
+            for file, content in reversed(files.items())
+            if value_at(origin.path, content) == (True, origin.written)
+        ),
+        "--config",
+    )
+
+
+def value_at(path: Path, content: Any) -> tuple[bool, Any]:
+    """Whether a file sets something at a place, and what."""
+    try:
+        for part in path:
+            content = content[part]
+    except (LookupError, TypeError):
+        return False, None
+    return True, content

@@ -1,19 +1,22 @@
 """The configuration: typed models, checked before any job is planned.
 
-Its sections are in ``training_settings.py``, ``result_settings.py`` and ``theory_settings.py``. ``config.yaml`` and
-its JSON schema are written from these models (``write_config.py``); the values of the default and the evidence for
-each are in ``defaults.py``.
+Its sections are in ``training.py``, ``results.py`` and ``theory.py``. The values of the default and the evidence for
+each are in ``config.yaml``; editors take descriptions and checks from the JSON schema that ``make schema`` writes.
 """
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rethinking.cells import DATASETS, Cell, known
 from rethinking.config.cell_settings import CellSettings, Strict, as_value_error
-from rethinking.config.faults import describe
+from rethinking.config.faults import describe, describe_pattern
+from rethinking.config.patterns import Origin, expand
 from rethinking.config.results import AblationConfig, CapacityConfig, ComplexityConfig, ResultConfig
 from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
 from rethinking.config.training import (
@@ -52,7 +55,9 @@ class Config(Strict):
     training: TrainingConfig = Field(description="Settings of all cells.")
     models: dict[Literal[tuple(MODELS)], ModelConfig] = Field(description="Settings by network.")
     overrides: list[OverrideConfig] = Field(
-        [], description="Other settings for some cells, applied in this order."
+        [],
+        description="Other settings for some cells, applied in this order: first those of config.yaml, then those of "
+        "further configuration files, which add to them.",
     )
     table1: ResultConfig = Field(description="Table 1: training and test accuracy on CIFAR-10.")
     table4: ResultConfig = Field(description="Table 4: random labels with explicit regularisers.")
@@ -192,19 +197,51 @@ class Config(Strict):
 
 
 def load_config(values: dict[str, Any], files: list[str]) -> Config:
-    """Check a merged configuration.
+    """Expand and check a merged configuration.
 
     Args:
         values: the merged dictionary.
-        files: the files that it was merged from, later ones over earlier ones; for messages.
+        files: the files that it was merged from, later ones over earlier ones; for messages, and for the overrides
+            of all of them.
 
     Raises:
         UserError: one message for all faults, each with its file, its key and what would be right.
     """
+    contents = {file: content for file in files if isinstance(content := read_yaml(file), dict)}
+    expanded = expand(values, all_overrides(values, contents))
+    lines = [describe_pattern(origin, message, contents) for origin, message in expanded.faults]
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(expanded.values)
+        if not lines:
+            return config
     except ValidationError as error:
-        lines = [describe(fault, files, Config) for fault in error.errors()]
-        raise UserError(
-            "the configuration is not valid:\n" + "\n".join(f"  {line}" for line in lines)
-        ) from None
+        lines += [describe(fault, contents, values, Config, expanded.origins) for fault in error.errors()]
+    # A section's fault appears in all sections that take its cells.
+    lines = list(dict.fromkeys(f"  {line}" for line in lines))
+    raise UserError("\n".join(["the configuration is not valid:", *lines]))
+
+
+def read_yaml(file: str) -> Any:
+    """What a configuration file holds; None if it cannot be read, which Snakemake reports."""
+    try:
+        return yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+
+
+def all_overrides(values: dict[str, Any], contents: dict[str, dict[str, Any]]) -> list[Origin]:
+    """The overrides of all files in their order, then those of the command line: a merge keeps the last list alone."""
+    lists = [content["overrides"] for content in contents.values() if "overrides" in content]
+    if values.get("overrides") not in lists[-1:]:
+        lists.append(values.get("overrides"))
+    return [
+        Origin(("overrides", number), entry)
+        for each in lists
+        if isinstance(each, list)
+        for number, entry in enumerate(each)
+    ]
+
+
+def schema_json() -> str:
+    """The JSON schema of the configuration, for editors."""
+    return json.dumps(Config.model_json_schema(), indent=2) + "\n"

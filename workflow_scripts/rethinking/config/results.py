@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from rethinking.cells import NAME_FORM, Cell, canonical_name
-from rethinking.config.cell_settings import Strict, as_value_error
+from rethinking.config.cell_settings import PATTERNS, Strict, as_value_error
 from rethinking.config.training import OverrideValues
 from rethinking.models import check_options
 from rethinking.run.files import UserError
 
 
+def checked_name(name: str) -> str:
+    """Check the grammar of a cell's name and write it in its canonical form, so that cells are shared."""
+    as_value_error(Cell.from_name, name, seed=0)
+    return canonical_name(name)
+
+
 class ResultConfig(Strict):
     """One table or figure: the cells that it shows."""
 
-    cells: list[str] = Field(
-        description=f"Cells without seeds, {NAME_FORM}, in the order shown; none leaves the result out."
+    cells: Annotated[list[Annotated[str, AfterValidator(checked_name)]], PATTERNS] = Field(
+        description=f"Cells without seeds, {NAME_FORM}, in the order shown: patterns with alternatives "
+        "{true,random} and ranges {0.0..1.0..0.1}, the first varying fastest, or names of other sections, which add "
+        "their cells; none leaves the result out."
     )
-
-    @field_validator("cells")
-    @classmethod
-    def names_are_known(cls, names: list[str]) -> list[str]:
-        """Check the grammar and write each cell in its canonical form, so that cells are shared."""
-        for name in names:
-            as_value_error(Cell.from_name, name, seed=0)
-        canonical = [canonical_name(name) for name in names]
-        for name in canonical:
-            if canonical.count(name) > 1:
-                raise ValueError(f"cell '{name}' is listed twice")
-        return canonical
 
 
 class CapacityConfig(ResultConfig):
@@ -63,11 +59,21 @@ class ComplexityConfig(ResultConfig):
 class AblationConfig(ResultConfig):
     """A variant of the settings of some cells, to see what depends on a choice that the paper leaves open."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")] = Field(
-        description="What the variant is called; its cells lie in ablations/<name> of the results."
-    )
+    # The schema knows the name before it is made from the values of a grid.
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"), WithJsonSchema({"type": "string"})
+    ] = Field(description="What the variant is called; its cells lie in ablations/<name> of the results.")
     question: str = Field(description="What the comparison answers; variants of one question stand together.")
-    set: OverrideValues = Field(description="The settings that differ from those of the cells themselves.")
+    set: OverrideValues = Field(
+        default_factory=OverrideValues,
+        description="The settings that differ from those of the cells themselves.",
+    )
+    # Empty once patterns.py has made one ablation of each combination.
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        {},
+        description="Settings with a list of values each; one variant for each combination, whose name is made from "
+        "its values, such as decay_{weight_decay:g}.",
+    )
 
     @model_validator(mode="after")
     def changes_each_cell(self) -> AblationConfig:

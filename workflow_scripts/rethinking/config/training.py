@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from rethinking.cells import (
     CORRUPTIONS,
@@ -15,12 +15,13 @@ from rethinking.cells import (
     NAME_FORM,
     REGULARISERS,
     Cell,
-    canonical_name,
+    corruption_names,
     label_corruption,
     replaced_example,
     sample_size,
 )
 from rethinking.config.cell_settings import (
+    PATTERNS,
     Architecture,
     CellSettings,
     Initialisation,
@@ -136,54 +137,53 @@ class OverrideValues(Strict):
         return values | changed | {"architecture": architecture}
 
 
+def checked_pattern(pattern: str) -> str:
+    """A typing error in a pattern would otherwise do nothing, silently."""
+    parts = pattern.split("/")
+    if len(parts) != 4:
+        raise ValueError(f"'{pattern}' has {len(parts)} parts; the form is {NAME_FORM}")
+    corruptions = [*CORRUPTIONS, *(f"labels_p{tenth / 10}" for tenth in range(11))]
+    if label_corruption(parts[1]) > 0:
+        corruptions.append(parts[1])  # such as labels_p0.25
+    # Those of capacity have a number: that of the pattern's end, if it has one there.
+    number = re.search(r"\d*$", parts[1])[0] or "500"
+    for kind in ("true", "random"):
+        numbered = (f"{kind}_signs_n{number}", f"{kind}_labels_replaced{number}")
+        corruptions += [each for each in numbered if sample_size(each) or replaced_example(each) is not None]
+    joined = ["+".join(some) for n in range(len(REGULARISERS)) for some in combinations(REGULARISERS, n + 1)]
+    for part, names in zip(parts, (DATASETS, corruptions, MODELS, ["none", *joined]), strict=True):
+        if not any(fnmatchcase(name, part) for name in names):
+            raise ValueError(f"'{part}' in '{pattern}' matches none of {', '.join(names)}")
+    return pattern
+
+
 class OverrideConfig(Strict):
     """Other settings for the cells whose name matches a pattern."""
 
-    cells: str = Field(
-        description=f"Pattern {NAME_FORM} with * in any part, for example cifar10/random_labels/*/none."
+    cells: Annotated[list[Annotated[str, AfterValidator(checked_pattern)]], PATTERNS] = Field(
+        description=f"Patterns {NAME_FORM} with * in any part, for example cifar10/random_labels/*/none, and "
+        "alternatives and ranges as in the cells of results."
     )
     set: OverrideValues = Field(description="The settings and their values for these cells.")
-
-    @field_validator("cells")
-    @classmethod
-    def pattern_can_match(cls, pattern: str) -> str:
-        """A typing error in a pattern would otherwise do nothing, silently."""
-        pattern = canonical_name(pattern)
-        parts = pattern.split("/")
-        if len(parts) != 4:
-            raise ValueError(f"'{pattern}' has {len(parts)} parts; the form is {NAME_FORM}")
-        corruptions = [*CORRUPTIONS, *(f"labels_p{tenth / 10}" for tenth in range(1, 10))]
-        if label_corruption(parts[1]) > 0:
-            corruptions.append(parts[1])  # such as labels_p0.25
-        # Those of capacity have a number: that of the pattern's end, if it has one there.
-        number = re.search(r"\d*$", parts[1])[0] or "500"
-        for kind in ("true", "random"):
-            numbered = (f"{kind}_signs_n{number}", f"{kind}_labels_replaced{number}")
-            corruptions += [
-                each for each in numbered if sample_size(each) or replaced_example(each) is not None
-            ]
-        joined = [
-            "+".join(some) for n in range(len(REGULARISERS)) for some in combinations(REGULARISERS, n + 1)
-        ]
-        for part, names in zip(parts, (DATASETS, corruptions, MODELS, ["none", *joined]), strict=True):
-            if not any(fnmatchcase(name, part) for name in names):
-                raise ValueError(f"'{part}' in '{pattern}' matches none of {', '.join(names)}")
-        return pattern
 
     @model_validator(mode="after")
     def networks_have_the_options(self) -> OverrideConfig:
         """An option of one network's architecture would do nothing in another."""
-        for model in MODELS:
-            if fnmatchcase(model, self.cells.split("/")[2]):
-                as_value_error(check_options, model, self.set.architecture or {})
+        for pattern in self.cells:
+            for model in MODELS:
+                if fnmatchcase(model, pattern.split("/")[2]):
+                    as_value_error(check_options, model, self.set.architecture or {})
         return self
 
     def matches(self, cell: Cell) -> bool:
-        """Whether this override applies to a cell; where an example is replaced all that applies without it does too."""
+        """Whether this override applies to a cell, by any of the names of its corruption.
+
+        Where an example is replaced all that applies without it does too.
+        """
+        dataset, _, model, regularisers = cell.name.split("/")
         return any(
-            all(
-                fnmatchcase(*pair)
-                for pair in zip(canonical_name(each.name).split("/"), self.cells.split("/"), strict=True)
-            )
+            fnmatchcase(f"{dataset}/{corruption}/{model}/{regularisers}", pattern)
             for each in (cell.base, cell)
+            for corruption in corruption_names(each.corruption)
+            for pattern in self.cells
         )

@@ -1,0 +1,243 @@
+"""The short form of cells: braces, ranges, cells of other sections, grids; and what is said of mistakes in it."""
+
+import pytest
+import yaml
+
+from rethinking.cells import Cell
+from rethinking.config.loading import load_config
+from rethinking.config.patterns import expand_braces
+from rethinking.run.files import UserError
+
+from ..default_config import FILE, default_values
+
+MLP = "cifar10/true_labels/mlp_1x512/none"
+WD = "cifar10/{true,random}_labels/alexnet/wd"
+
+
+def load(**sections):
+    """The default configuration with other sections."""
+    return load_config(default_values() | sections, [])
+
+
+def faults(tmp_path, **sections):
+    """The lines about a file with these sections, without the file's name."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(sections))
+    with pytest.raises(UserError) as error:
+        load_config(default_values() | sections, [str(FILE), str(file)])
+    first, *lines = str(error.value).splitlines()
+    assert first == "the configuration is not valid:"
+    return [line.removeprefix(f"  {file}: ") for line in lines]
+
+
+def cells(*patterns):
+    return {"cells": list(patterns)}
+
+
+# --- expansion ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("plain", ["plain"]),
+        ("{a,b}-{1,2}", ["a-1", "b-1", "a-2", "b-2"]),  # the first varies fastest
+        ("a{,_b}", ["a", "a_b"]),
+        ("{ a , b }", ["a", "b"]),
+        ("p{0.0..1.0..0.25}", ["p0.0", "p0.25", "p0.5", "p0.75", "p1.0"]),
+        ("p{0.1..0.7..0.2}", ["p0.1", "p0.3", "p0.5", "p0.7"]),
+        ("p{0.0..0.5..0.2}", ["p0.0", "p0.2", "p0.4"]),
+        ("n{8..11}", ["n8", "n9", "n10", "n11"]),
+        ("n{0..1000..500,7}", ["n0", "n500", "n1000", "n7"]),
+    ],
+)
+def test_braces(pattern, names):
+    assert expand_braces(pattern) == names
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{a,b", "no partner"),
+        ("a}", "no partner"),
+        ("{a,{b,c}}", "stands in other braces"),
+        ("{0.0..1.0}", "needs a step"),
+        ("{1.0..0.0..0.1}", "must go up"),
+        ("{0..1..0}", "must go up"),
+        ("{0..10000000000}", "more than 10000 numbers"),
+        ("{1..1000}{1..1000}", "more than 10000 names"),
+    ],
+)
+def test_braces_that_mean_nothing(pattern, message):
+    with pytest.raises(ValueError, match=message):
+        expand_braces(pattern)
+
+
+def test_expanded_names_are_canonical():
+    config = load(fig1b={"cells": "cifar10/labels_p{0.0,0.5,1.0}/alexnet/none"})
+    corruptions = [name.split("/")[1] for name in config.fig1b.cells]
+    assert corruptions == ["true_labels", "labels_p0.5", "random_labels"]
+
+
+def test_a_section_follows_the_one_that_it_names():
+    config = load(fig1b=cells(MLP))
+    assert config.fig1c.cells == [MLP]
+    assert load(fig1b=cells()).fig1c.cells == []
+
+
+def test_sections_add_what_is_not_listed_yet():
+    other = MLP.replace("true", "random")
+    config = load(table1=cells(MLP), fig1b=cells(MLP, other), fig1c=cells(MLP, "fig1b", "table1"))
+    assert config.fig1c.cells == [MLP, other]
+
+
+def test_grid_is_a_variant_for_each_combination():
+    entry = {"name": "{epochs}_{momentum:.2f}_{weight_decay_on}", "question": "?", "cells": WD}
+    entry |= {"set": {"weight_decay_on": "weights"}, "grid": {"epochs": [1, 2], "momentum": [0, 0.5]}}
+    variants = load(ablations=[entry]).ablations
+    assert [each.name for each in variants] == [
+        "1_0.00_weights",
+        "2_0.00_weights",
+        "1_0.50_weights",
+        "2_0.50_weights",
+    ]
+    assert [(each.set.epochs, each.set.momentum) for each in variants] == [(1, 0), (2, 0), (1, 0.5), (2, 0.5)]
+    assert {each.set.weight_decay_on for each in variants} == {"weights"}
+    assert all(each.cells == expand_braces(WD) for each in variants)
+
+
+def test_expansion_changes_none_of_the_values():
+    values = default_values()
+    load_config(values, [])
+    assert values == default_values()
+
+
+# --- mistakes -------------------------------------------------------------------------------------
+
+PATTERN = "cifar10/{true,ture}_labels/{mlp_3x512,mlp_1x512}/none"
+GRID = {"name": "x_{epochs}", "question": "?", "cells": WD, "grid": {"epochs": [1, 2]}}
+
+
+@pytest.mark.parametrize(
+    ("sections", "line"),
+    [
+        ({"table1": cells(MLP, WD, PATTERN)}, f"table1.cells[2] '{PATTERN}' -> 'ture_labels': did you mean 'true_labels'?"),
+        ({"table1": {"cells": PATTERN}}, f"table1.cells '{PATTERN}' -> 'ture_labels': did you mean 'true_labels'?"),
+        ({"table1": cells(MLP.replace("true", "ture"))}, "table1.cells[0]: cell 'cifar10/ture_labels/mlp_1x512/none': unknown"),
+        ({"table1": cells("cifar10/true_labels/alexnet/{wd,wd+crop}")},
+         "table1.cells[0] 'cifar10/true_labels/alexnet/{wd,wd+crop}' -> cell 'cifar10/true_labels/alexnet/wd+crop': write"),
+        ({"table1": cells("cifar10/{true/alexnet/none")}, "table1.cells[0] 'cifar10/{true/alexnet/none': a brace has no partner"),
+        ({"table1": cells(MLP, "cifar10/{random,true}_labels/mlp_1x512/none")},
+         f"table1.cells[1] 'cifar10/{{random,true}}_labels/mlp_1x512/none': cell '{MLP}' is listed twice"),
+        ({"table1": cells("tabel4")}, "table1.cells[0] 'tabel4': no section with cells has this name; did you mean 'table4'?"),
+        ({"fig1b": cells("fig1c")}, f"  {FILE}: fig1c.cells 'fig1b': goes in a circle: fig1b -> fig1c -> fig1b"),
+        ({"overrides": [{"cells": "cifar10/{true,ture}_labels/*/*", "set": {"epochs": 1}}]},
+         "overrides[0].cells 'cifar10/{true,ture}_labels/*/*' -> 'ture_labels' in 'cifar10/ture_labels/*/*' matches none of"),
+        ({"ablations": [GRID | {"name": "y", "grid": {"epochs": [1]}}, GRID | {"cells": cells(MLP, PATTERN)["cells"]}]},
+         f"ablations[1].cells[1] '{PATTERN}' -> 'ture_labels': did you mean 'true_labels'?"),
+        ({"ablations": [GRID | {"grid": {"epochs": [1, 0]}}]}, "ablations[0].grid.epochs: Input should be greater than or equal to 1"),
+        ({"ablations": [GRID | {"grid": {"epoch": [1]}, "name": "x"}]}, "ablations[0].grid.epoch: unknown key; did you mean 'epochs'?"),
+        ({"ablations": [GRID | {"grid": {"epochs": 1}}]}, "ablations[0].grid.epochs: Input should be a valid list"),
+        ({"ablations": [GRID | {"name": "x_{epoch}"}]},
+         "ablations[0]: the name 'x_{epoch}' cannot be made from its values; it can hold {epochs}"),
+        ({"ablations": [GRID | {"name": "x"}]}, "ablations: the name 'x' is given twice"),
+        ({"ablations": [GRID | {"grid": {}}]}, "ablations[0].name: "),
+        ({"ablations": [GRID | {"name": "x", "grid": {}}]}, "ablations[0]: 'set' names no setting"),
+        ({"ablations": [{"name": "x", "question": "?", "cells": WD, "set": 3}]}, "ablations[0].set: Input should"),
+        ({"overrides": [{"cells": WD, "set": {"architecture": {"batch_norm_affine": True}}}]},
+         "overrides[0]: the network 'alexnet' has no option 'batch_norm_affine'"),
+        ({"table1": {"cells": 5}}, "table1.cells: Input should be a valid list, not 5"),
+        ({"table1": {"cells": [5]}}, "table1.cells[0]: Input should be a valid string, not 5"),
+        ({"table1": 5}, "table1: "),
+        ({"overrides": 5}, "overrides: Input should be a valid list, not 5"),
+        ({"overrides": [5]}, "overrides[0]: "),
+    ],
+)  # fmt: skip
+def test_mistakes_name_what_was_written_and_what_would_be_right(tmp_path, sections, line):
+    found = faults(tmp_path, **sections)
+    assert [each for each in found if each.startswith(line)], found
+
+
+def test_mistake_in_a_section_is_reported_once(tmp_path):
+    """Figure 1c and the measures of complexity take the cells of figure 1b."""
+    assert len(faults(tmp_path, fig1b=cells("cifar10/ture_labels/alexnet/none"))) == 1
+    assert len(faults(tmp_path, fig1b=cells("cifar10/{a/alexnet/none"))) == 1
+
+
+# --- overrides ------------------------------------------------------------------------------------
+
+
+def settings(config, name):
+    return config.settings(Cell.from_name(name, seed=0))
+
+
+def load_files(tmp_path, *overrides, command_line=None):
+    """One file for each list of overrides, merged as Snakemake does it: the last list stays."""
+    files, values = [], default_values()
+    for number, some in enumerate(overrides):
+        files.append(tmp_path / f"{number}.yaml")
+        files[-1].write_text(yaml.safe_dump({} if some is None else {"overrides": some}))
+        values |= {} if some is None else {"overrides": some}
+    values |= {} if command_line is None else {"overrides": command_line}
+    return load_config(values, list(map(str, files)))
+
+
+def override(pattern, **values):
+    return {"cells": pattern, "set": values}
+
+
+CROPPED = "cifar10/random_labels/inception/crop"
+
+
+def test_own_overrides_add_to_the_default_ones(tmp_path):
+    default = default_values()["overrides"]
+    for mine in ([override(MLP, epochs=7)], [], None):
+        config = load_files(tmp_path, default, mine)
+        assert (settings(config, CROPPED).epochs, settings(config, CROPPED).learning_rate_decay) == (
+            400,
+            0.999,
+        )
+        assert settings(config, MLP).epochs == (7 if mine else 100)
+
+
+def test_own_overrides_come_after_the_default_ones(tmp_path):
+    default = default_values()["overrides"]
+    config = load_files(tmp_path, default, [override("cifar10/*/inception/*", epochs=40)])
+    assert (settings(config, CROPPED).epochs, settings(config, CROPPED).learning_rate_decay) == (40, 0.999)
+
+
+def test_overrides_of_all_files_and_of_the_command_line_add(tmp_path):
+    some = [
+        [override(MLP, epochs=1, momentum=0.1, batch_size=1)],
+        [override(MLP, momentum=0.2, batch_size=2)],
+    ]
+    found = settings(load_files(tmp_path, *some, command_line=[override(MLP, batch_size=3)]), MLP)
+    assert (found.epochs, found.momentum, found.batch_size) == (1, 0.2, 3)
+
+
+def test_message_names_the_place_in_the_users_file(tmp_path):
+    default = default_values()["overrides"]
+    with pytest.raises(UserError, match=r"1\.yaml: overrides\[0\]\.set\.epochs: .* not 0"):
+        load_files(tmp_path, default, [override(MLP, epochs=0)])
+    with pytest.raises(UserError, match=r"--config: overrides\[0\]\.set\.epochs: .* not 0"):
+        load_files(tmp_path, default, None, command_line=[override(MLP, epochs=0)])
+
+
+@pytest.mark.parametrize("dataset", ["cifar100", "digits", "mnist"])
+def test_default_overrides_concern_cifar10_alone(dataset):
+    found = settings(load(), CROPPED.replace("cifar10", dataset))
+    assert (found.epochs, found.learning_rate_decay) == (100, 0.95)
+
+
+@pytest.mark.parametrize("pattern", ["labels_p*", "labels_p0.*", "labels_p?.0", "labels_p{0.0..1.0..0.5}"])
+def test_partial_corruption_means_none_and_all_too(pattern):
+    config = load(overrides=[override(f"cifar10/{pattern}/*/*", epochs=5)])
+
+    def overridden(corruption):
+        return settings(config, f"cifar10/{corruption}/alexnet/none").epochs == 5
+
+    for corruption in ("true_labels", "labels_p0.0", "true_labels_replaced3"):
+        assert overridden(corruption)
+    for corruption in ("random_labels", "labels_p1.0", "random_labels_replaced3"):
+        assert overridden(corruption) == (pattern != "labels_p0.*")
+    assert not any(map(overridden, ("random_pixels", "gaussian", "random_signs_n500")))
