@@ -60,7 +60,7 @@ def cells(folder):
     [
         ("models/mlp.py", "nn.ReLU()", "nn.Tanh()", {"mlp_3x512", "mlp_1x512"}),
         ("models/mlp.py", "[512, 512, 512]", "[512, 512]", {"mlp_3x512"}),
-        ("models/alexnet.py", "pow(-0.75)", "pow(-0.5)", {"alexnet"}),
+        ("models/alexnet.py", "mul_(1.5 * ctx.a)", "mul_(1.6 * ctx.a)", {"alexnet"}),
         ("training/loop.py", "epoch - 1", "epoch", set(MODELS)),
         ("training/batches.py", "25.0", "24.0", set(MODELS)),
         ("training/preprocessing.py", "min=255", "min=256", set(MODELS)),
