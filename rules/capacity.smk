@@ -86,7 +86,9 @@ if not CONFIG.finished_only:
             prepared=lambda wildcards, input: os.path.dirname(input.images[0]),
             overlay=lambda wildcards, input: os.path.dirname(input.labels[0]),
             code=fingerprint(
-                "rethinking.measures.stability", "rethinking.corruption.replacements", "rethinking.training.batches"
+                "rethinking.measures.stability",
+                "rethinking.corruption.replacements",
+                "rethinking.training.batches",
             ),
         message:
             "Measuring the stability of {wildcards.branch}{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"

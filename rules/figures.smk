@@ -31,7 +31,9 @@ rule plot_figure:
         figure="fig1a|fig1b|fig1c|fig2b|memorisation",
     params:
         cells=lambda wildcards: result_cells(wildcards.figure),
-        code=lambda wildcards: fingerprint(f"rethinking.figures.{wildcards.figure}", "rethinking.analysis.aggregation"),
+        code=lambda wildcards: fingerprint(
+            f"rethinking.figures.{wildcards.figure}", "rethinking.analysis.aggregation"
+        ),
         folders=figure_folders,
     message:
         "Plotting {wildcards.figure}"

@@ -89,6 +89,7 @@ if not CONFIG.finished_only:
         # As resources, so that a change of them makes no fit stale. A fit has a GPU for itself.
         resources:
             device=CONFIG.hardware.device,
+            cells_per_gpu=CONFIG.hardware.cells_per_gpu,
             gpu=CONFIG.hardware.cells_per_gpu * expects_gpu(CONFIG.hardware.device),
         params:
             prepared=prepared_folder,
@@ -104,7 +105,8 @@ if not CONFIG.finished_only:
         shell:
             "exec python -m fit_linear_model --model {params.model:q} --solver {params.solver:q}"
             " --prepared {params.prepared:q} {params.validation} --seed {wildcards.seed} --scratch {params.scratch:q}"
-            " --device {resources.device} --threads {threads} --output {params.folder:q} > {log:q} 2>&1"
+            " --device {resources.device} --cells-per-gpu {resources.cells_per_gpu} --threads {threads}"
+            " --output {params.folder:q} > {log:q} 2>&1"
 
     rule compare_fits:
         input:

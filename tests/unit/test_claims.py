@@ -14,7 +14,7 @@ from rethinking.cells import Cell
 from rethinking.claims import CLAIMS, measures
 from rethinking.claims.measures import NotMeasured, read_runs
 from rethinking.claims.report import claimed_cells, judge, reason, summarise, to_frame, to_markdown
-from rethinking.claims.verdicts import EXACT, Check, combine, examine
+from rethinking.claims.verdicts import EXACT, Check, combine, compare, examine
 from rethinking.config.defaults import default_values
 from rethinking.config.loading import Config
 from rethinking.measures.complexity_measures import MEASURES
@@ -228,6 +228,18 @@ def test_range_is_left_on_either_side():
         "supported",
         "contradicted",
     ]
+
+
+@pytest.mark.parametrize("bounds", [{}, {"at_least": math.nan}, {"at_most": 1, "above": math.nan}])
+def test_check_that_could_not_fail_is_an_error(bounds):
+    with pytest.raises(ValueError, match="the check 'MLP' needs a bound"):
+        Check("MLP", measures.train_accuracy, (CELL,), **bounds)
+
+
+@pytest.mark.parametrize("interval", [(math.nan, math.nan), (math.nan, 0.0), (0.0, math.nan)])
+@pytest.mark.parametrize("bounds", [{"at_least": -1}, {"at_most": 1}, {"above": -1}])
+def test_nan_is_never_supported(bounds, interval):
+    assert compare(Check("MLP", measures.train_accuracy, (CELL,), **bounds), *interval) == "undecided"
 
 
 def test_one_contradiction_is_enough_and_one_doubt_too_many():
