@@ -22,6 +22,7 @@ from rethinking.config.loading import Config
 from rethinking.config.training import DatasetConfig
 from rethinking.run.files import UserError, read_json
 from rethinking.run.fingerprint import cell_code, data_code
+from rethinking.run.running import Running, read_running
 
 FILES = ("curve.csv", "memorisation.csv", "weights.safetensors", "predictions.npz", "summary.json")
 # Anything that a damaged file or one of an older version can raise while it is read.
@@ -59,6 +60,7 @@ class CellStatus:
     pixels: int  # of an image as the network sees it
     diverged: tuple[int, int] | None  # epoch and step
     speed: Speed | None
+    running: Running | None = None  # what a process that is at work on it says, or one that failed
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ def cell_status(config: Config, cell: Cell, prepared: Prepared, variant: str | N
         pixels=settings["input_size"] ** 2,
         diverged=diverged,
         speed=speed,
+        running=None if state == "done" else read_running(checkpoint),
     )
 
 
