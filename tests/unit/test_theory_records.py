@@ -22,7 +22,7 @@ from .tiny import read_strictly
 
 LOST = {"value": math.nan, "norm": math.inf, "test_error": 1.0, "train_error": 0.0, "residual": 0.0}
 MODEL = {"name": "any", "dataset": "digits", "preprocessing": "none", "kernel": "gaussian", "gamma": 0.1}
-SOLVER = {"method": "cholesky", "precision": "auto", "tile": 16, "residual": 1e-6, "iterations": 3}
+SOLVER = {"precision": "auto", "tile": 16, "residual": 1e-6, "iterations": 3}
 
 
 def settings(**values):

@@ -79,21 +79,6 @@ def test_an_edit_reruns_what_it_touches(finished):
     assert set(jobs) == {"run_descent", "plot_descent", "linear_models", "total"}
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"gamma": None}, "the kernel 'gaussian' needs a gamma"),
-        ({"preprocessing": "random_convnet"}, "needs filters, for example 32000"),
-        ({"preprocessing": "gabr"}, "did you mean 'gabor'?"),
-        ({"dataset": "mnst"}, "did you mean 'mnist'?"),
-    ],
-)
-def test_wrong_models_say_what_would_be_right(tiny_workflow, change, message):
-    model = THEORY["linear_models"]["models"][0] | change
-    tiny_workflow.write_config({**TINY, "linear_models": {**THEORY["linear_models"], "models": [model]}})
-    assert message in tiny_workflow.fail("-n", "linear_models")
-
-
 def test_several_numbers_of_filters_have_a_figure(tiny_workflow):
     convnets = [
         {"name": f"convnet_{count}", "dataset": "digits", **CONVNET, "filters": count} for count in (5, 20)

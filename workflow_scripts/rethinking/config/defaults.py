@@ -265,7 +265,6 @@ LINEAR_MODELS = {
         convnet("cifar10_convnet", stated(32000, "section 5: 32,000 random filters")),
     ],
     "solver": {
-        "method": "cholesky",
         "precision": "auto",
         "tile": 4096,
         "residual": 1e-6,
