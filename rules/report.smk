@@ -57,7 +57,10 @@ rule render_report:
         ),
         seeds=CONFIG.seeds,
         code=fingerprint("rethinking.report.page"),
-        template=hash_file(f"{SCRIPTS}/rethinking/report/report.html.jinja"),
+        texts=[
+            hash_file(f"{SCRIPTS}/rethinking/report/{name}")
+            for name in ("report.html.jinja", "captions.yaml")
+        ],
     message:
         "Writing the report"
     shell:
