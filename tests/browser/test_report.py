@@ -25,7 +25,10 @@ QUIET = [
     "--enable-logging=stderr",  # what a page's console says
 ]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed to read the report with")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed to read the report with"),
+]
 
 
 @pytest.fixture(scope="module")

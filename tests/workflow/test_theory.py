@@ -97,6 +97,7 @@ PIXELS = {"preprocessing": "none", "kernel": "gaussian", "gamma": 0.1, "penaltie
 CONVNET = {"preprocessing": "random_convnet", "kernel": "linear", "filters": 100, "penalties": [0.1]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "shares"), [(PIXELS, (0.2, 0.8)), (CONVNET, (0.5,))])
 def test_killed_fit_ends_as_an_undisturbed_one(tmp_path, model, shares):
     """SIGKILL at some moments; tiles that are on the disk are not computed again."""
