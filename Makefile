@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: env demo test test-slurm lint bench schema clean
+.PHONY: env demo test test-all test-slurm lint bench schema clean
 
 env: $(VENV)/installed
 
@@ -18,10 +18,15 @@ demo: env
 	$(BIN)/snakemake --profile profiles/demo ablations
 	$(BIN)/snakemake --profile profiles/demo
 
+# At most 8 minutes on two cores
 test: env
+	$(BIN)/pytest -m "not slow"
+
+# Also kills and restarts, a SLURM cluster and a browser (Debian: apt-get install slurm-wlm munge chromium)
+test-all: env
 	$(BIN)/pytest
 
-# The workflow on a real SLURM cluster that the tests start (Debian: apt-get install slurm-wlm munge), about 10 minutes
+# The workflow on a real SLURM cluster that the tests start, about 10 minutes
 test-slurm: env
 	$(BIN)/pytest tests/slurm
 

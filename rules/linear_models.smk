@@ -93,6 +93,7 @@ rule fit_linear_model:
     # As resources, so that they are no part of what a fit is made from. A fit has a GPU for itself.
     resources:
         device=CONFIG.hardware.device,
+        cells_per_gpu=CONFIG.hardware.cells_per_gpu,
         gpu=CONFIG.hardware.cells_per_gpu * expects_gpu(CONFIG.hardware.device),
     params:
         data=lambda wildcards: fit_data(fit(wildcards)),
@@ -107,7 +108,8 @@ rule fit_linear_model:
     shell:
         "exec python -m fit_linear_model --model {params.model:q} --solver {params.solver:q}"
         " {params.data} --seed {wildcards.seed} --scratch {params.scratch:q}"
-        " --device {resources.device} --threads {threads} --output {params.folder:q}"
+        " --device {resources.device} --cells-per-gpu {resources.cells_per_gpu} --threads {threads}"
+        " --output {params.folder:q}"
         " --record {params.record:q} > {log:q} 2>&1"
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 
 # Before torch is imported: on tensors this small a second thread only waits for the first.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -10,6 +11,10 @@ import numpy as np
 import pytest
 
 from rethinking.run.files import save_array, write_json
+
+# A shell without job control starts what it puts in the background with SIGINT ignored, and so would be all that the
+# tests start. A handler of this process is the default action in programs that it runs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHAPE = (3, 10, 10)
 CLASSES = 4

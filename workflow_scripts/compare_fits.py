@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from rethinking.analysis.theory_results import provenance
+from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import CounterexampleConfig
 from rethinking.data.prepared import stratified_sample
 from rethinking.run import scripts
-from rethinking.run.files import UserError, write_json
+from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.counterexamples import compare_fits
 from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
@@ -72,7 +72,7 @@ def main() -> None:
             "cpu",
         ),
     }
-    write_json(args.output, record)
+    write_record(args.output, record)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rethinking.analysis.theory_results import provenance
+from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import ExpressivityConfig
 from rethinking.corruption.labels import corrupt_labels
 from rethinking.run import scripts
-from rethinking.run.files import load_array, read_json, write_json
+from rethinking.run.files import load_array, read_json
 from rethinking.streams import stream
 from rethinking.theory.expressivity import (
     check_distinct,
@@ -100,16 +100,11 @@ def main() -> None:
         "dataset": dataset,
         "seed": args.seed,
         "networks": networks,
-        "precision": [{key: none_if_nan(value) for key, value in row.items()} for row in precision],
+        "precision": precision,
         "data": manifest,
         "provenance": provenance(settings.model_dump(), args.seed, "cpu"),
     }
-    write_json(args.output, record)
-
-
-def none_if_nan(value: object) -> object:
-    """JSON has no number for what there is none of."""
-    return None if value != value else value
+    write_record(args.output, record)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,20 @@ import hashlib
 import json
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from rethinking.analysis.theory_results import provenance
+from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import SolverConfig
 from rethinking.run import scripts
 from rethinking.run.code import combined
-from rethinking.run.files import atomic_path, write_json
-from rethinking.run.hardware import choose_device
+from rethinking.run.files import atomic_path
+from rethinking.run.gpu_slots import gpu_slot
+from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.run.scripts import log, running_code
 from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
 from rethinking.theory.linear_models import best_setting, fit
@@ -36,11 +38,11 @@ def main() -> None:
         "--scratch", type=Path, required=True, help="folder for what a killed run goes on from"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--cells-per-gpu", type=int, default=1, help="slots of a GPU; a fit takes all of one")
     args = parser.parse_args()
 
     model, manifest = read_model(args)
     solver = SolverConfig.model_validate_json(args.solver)
-    device = choose_device(args.device)
     arrays, labels = zip(*(read_split(args.prepared, split) for split in ("train", "test")), strict=True)
     scanned = pd.read_csv(args.validation) if args.validation else pd.DataFrame()
 
@@ -48,10 +50,14 @@ def main() -> None:
     code = combined(running_code())
     wanted = [best_setting(scanned, model.gamma, penalty) for penalty in model.penalties]
     source = [model.preprocessing, model.kernel, model.filters, args.seed, manifest, code]
-    folder = args.scratch / digest(*source, wanted[0][0], solver.model_dump(), str(device))
     args.scratch.mkdir(parents=True, exist_ok=True)
-    with open(args.scratch / "lock", "w") as lock:
+    with ExitStack() as held:
+        lock = held.enter_context(open(args.scratch / "lock", "w"))
         fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends: no second one writes the same tiles
+        if expects_gpu(args.device):
+            held.enter_context(gpu_slot(args.cells_per_gpu, log=log, alone=True))
+        device = choose_device(args.device)
+        folder = args.scratch / digest(*source, wanted[0][0], solver.model_dump(), str(device))
         for other in args.scratch.iterdir():
             if other.is_dir() and other != folder:
                 shutil.rmtree(other)
@@ -91,7 +97,7 @@ def main() -> None:
                 torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             ),
         }
-        write_json(args.output / "summary.json", record)
+        write_record(args.output / "summary.json", record)
         shutil.rmtree(folder, ignore_errors=True)
 
 

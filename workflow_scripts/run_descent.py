@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rethinking.analysis.theory_results import provenance
+from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import DescentConfig
 from rethinking.data.prepared import stratified_sample
 from rethinking.run import scripts
-from rethinking.run.files import UserError, load_array, read_json, write_json, write_text
+from rethinking.run.files import UserError, load_array, read_json, write_text
 from rethinking.streams import stream
 from rethinking.theory.descent import descend
 from rethinking.training.preprocessing import whiten
@@ -71,7 +71,7 @@ def main() -> None:
             "cpu",
         ),
     }
-    write_json(args.output, record)
+    write_record(args.output, record)
 
 
 if __name__ == "__main__":

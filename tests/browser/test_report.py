@@ -25,12 +25,15 @@ QUIET = [
     "--enable-logging=stderr",  # what a page's console says
 ]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed to read the report with")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed to read the report with"),
+]
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A report of every artefact: tables of two rows, and for all figures the same one, so that identifiers collide."""
+    """A report of every artefact: tables of two rows, and for all figures the same one."""
     folder = tmp_path_factory.mktemp("report")
     for artefact in ARTEFACTS:
         path = folder / artefact.filename
@@ -81,8 +84,8 @@ def test_artefact_is_there(page, artefact):
     assert artefact.title in text
     assert artefact.caption in text
     if artefact.kind == "figure":
-        assert "training loss (nats)" in text
-        assert f'role="img" aria-labelledby="{artefact.name}-title"' in part
+        (alternative,) = re.findall(r'<img src="data:image/svg[^"]*" alt="([^"]*)"', part)
+        assert unescape(alternative) == artefact.title
     else:
         assert f"first of {artefact.name}" in text
         assert part.count('<th style="text-align:') == part.count('scope="col"') == 3
@@ -101,13 +104,14 @@ def test_networks_are_counted_and_listed(page):
 
 def test_identifiers_stay_unique(page):
     identifiers = re.findall(r'\sid="([^"]*)"', page.stdout)
-    assert len(identifiers) > 500
+    assert len(identifiers) > 2 * len(ARTEFACTS)
     assert len(identifiers) == len(set(identifiers))
 
 
 def test_nothing_is_fetched_and_nothing_refused(page):
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page.stdout)
-    assert {address for address in addresses if address[0] != "#"} == {"https://arxiv.org/abs/1611.03530v2"}
+    elsewhere = {address for address in addresses if not address.startswith(("#", "data:"))}
+    assert elsewhere == {"https://arxiv.org/abs/1611.03530v2"}
     assert "url(http" not in page.stdout
     assert "<script" not in page.stdout
     assert "CONSOLE" not in page.stderr

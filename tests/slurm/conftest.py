@@ -22,12 +22,13 @@ CONFIG = TINY | {
 
 
 def pytest_collection_modifyitems(items):
-    if missing := missing_programs():
-        for item in items:
-            if Path(__file__).parent in item.path.parents:
-                item.add_marker(
-                    pytest.mark.skip(reason=f"needs SLURM ({missing[0]} is missing): see docs/cluster.md")
-                )
+    missing = missing_programs()
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+            if missing:
+                reason = f"needs SLURM ({missing[0]} is missing): see docs/cluster.md"
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

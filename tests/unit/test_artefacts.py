@@ -1,6 +1,6 @@
 """The list of tables and figures is complete."""
 
-from rethinking.report.artefacts import ARTEFACTS, wanted
+from rethinking.report.artefacts import ARTEFACTS, captions, wanted
 
 from ..default_config import default_config
 
@@ -17,9 +17,10 @@ def test_artefacts_name_sections_of_the_configuration():
     assert sections <= set(type(CONFIG).model_fields)
 
 
-def test_names_are_unique():
+def test_names_are_unique_and_each_has_a_caption():
     names = [artefact.name for artefact in ARTEFACTS]
     assert len(set(names)) == len(names)
+    assert list(captions()) == names
 
 
 def test_an_artefact_of_several_sections_needs_one_of_them():

@@ -1,6 +1,8 @@
 """Bundles of tasks: how they are shared out, what they leave, and a runner that is stopped and started again."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,12 +73,28 @@ def test_shared_out_in_few_groups_of_about_the_same_cost(costs, most):
     assert max(totals) - min(totals) <= max(costs)
 
 
-def test_command_of_a_cell_is_known():
+def test_module_that_a_command_runs_is_known():
     command = "exec python -m train_cell --settings '{\"a\": [1, 2]}' --output 'a b' > 'logs/a b.log' 2>&1"
     arguments = ["--settings", '{"a": [1, 2]}', "--output", "a b"]
-    assert Task("", command, "").cell() == (arguments, "logs/a b.log")
-    for other in ("exec python -m prepare_dataset > log 2>&1", "exec python -m train_cell --a | tee log"):
-        assert Task("", other, "").cell() is None
+    assert Task("", command, "").module() == ("train_cell", arguments, "logs/a b.log")
+    assert Task("", command, "", cost=0).module() is None
+    for other in ("python -m train_cell > log 2>&1", "exec python -m train_cell --a | tee log"):
+        assert Task("", other, "").module() is None
+
+
+def test_package_needs_nothing_of_the_project_and_its_runner_no_snakemake(tmp_path):
+    """Alone in another folder it runs a module that it never heard of."""
+    shutil.copytree(RUNNER.parent, tmp_path / RUNNER.parent.name)
+    (tmp_path / "other.py").write_text("import sys; print(sorted(m.split('.')[0] for m in sys.modules))")
+    log = tmp_path / "log"
+    bundle = make(tmp_path, f"exec python -m other > {log} 2>&1")
+    command = [sys.executable, "-m", f"{RUNNER.parent.name}.run_bundle", str(bundle.folder)]
+    subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ""}, check=True)
+    assert "'snakemake_executor_plugin_slurm_bundles'" in log.read_text()
+    assert not {"'rethinking'", "'snakemake'", "'numpy'"} & set(re.findall(r"'\w+'", log.read_text()))
+    imported = "import snakemake_executor_plugin_slurm_bundles as p; p.Executor; import sys"
+    command = [sys.executable, "-c", f"{imported}; assert 'rethinking' not in sys.modules"]
+    subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ""}, check=True)
 
 
 def test_what_became_of_tasks(tmp_path):

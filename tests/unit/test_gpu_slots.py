@@ -22,7 +22,7 @@ HOLD = """
 import os, sys
 from rethinking.run.gpu_slots import gpu_slot
 
-with gpu_slot(int(sys.argv[1]), log=lambda line: print(line, flush=True)) as gpu:
+with gpu_slot(int(sys.argv[1]), log=lambda line: print(line, flush=True), alone="alone" in sys.argv) as gpu:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == gpu
     print(gpu, flush=True)
     sys.stdin.read()
@@ -77,6 +77,18 @@ def test_gpus_fill_evenly_and_the_next_waits_for_whoever_is_killed(start):
     assert line(fifth) == "waiting for a GPU slot"
     holders[1].send_signal(signal.SIGKILL)
     assert line(fifth) == "GPU-b"
+
+
+def test_fit_waits_for_a_gpu_of_which_it_has_all_slots(start):
+    cells = [start("-c", HOLD, 2) for _ in range(2)]
+    assert {line(cell) for cell in cells} == {"GPU-a", "GPU-b"}
+    fit = start("-c", HOLD, 2, "alone")
+    assert line(fit) == "waiting for a GPU slot"
+    cells[1].kill()
+    freed = line(fit)
+    more = start("-c", HOLD, 2)
+    assert {line(more), freed} == {"GPU-a", "GPU-b"}
+    assert line(start("-c", HOLD, 2)) == "waiting for a GPU slot"
 
 
 def test_six_processes_never_have_more_than_two_on_a_gpu(start, tmp_path):

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 from sklearn.datasets import load_digits
 from sklearn.kernel_ridge import KernelRidge
 
-from rethinking.config.theory import SolverConfig, ValidationConfig
+from rethinking.config.theory import LinearModelConfig, SolverConfig, ValidationConfig
 from rethinking.run.files import UserError
 from rethinking.theory import cholesky, linear_models
 from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
@@ -22,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 def solver(**changes):
-    values = {"method": "cholesky", "precision": "float32", "tile": 64, "residual": 1e-10, "iterations": 200}
+    values = {"precision": "float32", "tile": 64, "residual": 1e-10, "iterations": 200}
     return SolverConfig(**values | changes)
 
 
@@ -55,11 +56,10 @@ def run(digits, gamma, penalty, folder, **changes):
     )
 
 
-@pytest.mark.parametrize("method", ["cholesky", "conjugate_gradients"])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize(("gamma", "penalty"), [(0.2, 0.0), (0.2, 0.1), (None, 0.1)])
-def test_outputs_are_those_of_kernel_ridge(digits, tmp_path, method, precision, gamma, penalty):
-    facts, outputs = run(digits, gamma, penalty, tmp_path, method=method, precision=precision)
+def test_outputs_are_those_of_kernel_ridge(digits, tmp_path, precision, gamma, penalty):
+    facts, outputs = run(digits, gamma, penalty, tmp_path, precision=precision)
     train, labels, test, test_labels = digits
     flat, flat_test = (images.reshape(len(images), -1) / 255 for images in (train, test))
     scale = 1 if gamma else (flat**2).sum(1).mean()
@@ -294,3 +294,19 @@ def test_counterexamples_fit_exactly_with_larger_norms(digits):
     assert (table.norm.drop("minimum_norm") > 1.5 * table.norm["minimum_norm"]).all()
     assert (table.test_error.drop("minimum_norm") > 50).all()
     assert table.test_error["minimum_norm"] < 15
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gamma": None}, "the kernel 'gaussian' needs a gamma"),
+        ({"kernel": "linear"}, "the kernel 'linear' has none"),
+        ({"gamma": "validated"}, "gammas must list those to try"),
+        ({"preprocessing": "random_convnet"}, "needs filters, for example 32000"),
+        ({"filters": 10}, "filters are of the preprocessing 'random_convnet'"),
+    ],
+)
+def test_wrong_models_say_what_would_be_right(change, message):
+    model = {"name": "a", "dataset": "digits", "preprocessing": "none", "kernel": "gaussian", "gamma": 0.1}
+    with pytest.raises(ValidationError, match=message):
+        LinearModelConfig.model_validate(model | {"penalties": [0]} | change)

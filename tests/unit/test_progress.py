@@ -11,9 +11,11 @@ import time
 import pytest
 
 from rethinking.run import progress
-from rethinking.run.files import write_json, write_text
-from rethinking.run.progress import Run, Running, State, StatusLine, read_position, seconds_left, status_line
-from rethinking.training import loop as training
+from rethinking.run import running as running_module
+from rethinking.run.checkpoint import Checkpoint
+from rethinking.run.files import UserError, write_json
+from rethinking.run.progress import Run, State, StatusLine, seconds_left, status_line
+from rethinking.run.running import Running, RunningFile, read_running, running_file
 from rethinking.training.loop import train_cell
 
 from ..terminal import screen
@@ -22,11 +24,14 @@ from .tiny import CPU, SETTINGS, make_cell
 MLP = "cells/digits/true_labels/mlp_1x512/none/seed0"
 WD = "cells/digits/true_labels/mlp_1x512/wd/seed0"
 INCEPTION = "ablations/no_crop/cells/digits/random_labels/inception/none/seed1"
-EPOCH_LINE = "epoch 34/100 loss 1.2345 train 56.78 % test 45.67 % 3.2 s 36123 images/s left 210 s"
 
 
-def write_log(folder, cell, *lines):
-    write_text(folder / "logs" / f"{cell}.log", "\n".join([f"cell {cell} on cpu with {{}}", *lines, ""]))
+def checkpoint_of(folder, cell):
+    return folder / "checkpoints" / f"{cell.replace('cells/', '', 1)}.safetensors"
+
+
+def write_running(folder, cell, **values):
+    write_json(running_file(checkpoint_of(folder, cell)), values)
 
 
 def write_summary(folder, cell, seconds):
@@ -34,53 +39,60 @@ def write_summary(folder, cell, seconds):
 
 
 def state_of(finished=(), running=(), failed=(), waiting=()):
-    return State(dict(finished), list(running), list(failed), list(waiting))
+    return State(dict(finished), dict(running), list(failed), list(waiting))
 
 
-def test_position_is_that_of_the_last_line_about_an_epoch():
-    log = (
-        f"{EPOCH_LINE}\nepoch 35/100 step 120/480 loss nan 240 images/s left 3600 s\ncheckpoint not written\n"
-    )
-    assert read_position(MLP, EPOCH_LINE) == Running(MLP, 34, 100, 0.34, 36123, 210)
-    assert read_position(MLP, log) == Running(MLP, 35, 100, 34.25 / 100, 240, 3600)
-    assert read_position(MLP, "first step done\n") == Running(MLP)
+def test_training_says_how_far_it_is_and_nothing_is_left_of_it(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(running_module, "WRITE_SECONDS", 0)
+    checkpoint = Checkpoint(tmp_path / "cell.safetensors", {}, 1e9, log=lambda line: None)
+    seen = []
+    due = checkpoint.due
+    checkpoint.due = lambda: seen.append(read_running(checkpoint.path)) or due()
+    with checkpoint.alone():
+        assert str(read_running(checkpoint.path)) == "starting"
+        train_cell(make_cell(), SETTINGS, data, CPU, checkpoint, log=lambda line: None)
+    assert read_running(checkpoint.path) is None
+    assert [(one.epoch, one.epochs) for one in seen[:3]] == [(1, SETTINGS.epochs)] * 3  # three steps an epoch
+    assert [one.done for one in seen] == sorted(one.done for one in seen)
+    assert (seen[0].done, seen[-1].done) == (pytest.approx(1 / 12), 1)
+    assert seen[5].images_per_second > 0
+    assert seen[5].seconds_left > 0
+    assert list(tmp_path.glob(".*")) == []
 
 
-@pytest.mark.parametrize("within_epochs", [False, True])
-def test_position_is_read_from_what_training_writes(data, monkeypatch, within_epochs):
-    if within_epochs:
-        monkeypatch.setattr(training, "LOG_SECONDS", -1)
-    lines = []
-    train_cell(make_cell(), SETTINGS, data, CPU, log=lines.append)
-    steps = [line for line in lines if line.startswith("epoch") and " step " in line]
-    assert bool(steps) == within_epochs
-    last = read_position(MLP, "\n".join(steps or lines))
-    assert (last.epoch, last.epochs) == (SETTINGS.epochs, SETTINGS.epochs)
-    assert (0.75 < last.done < 1) if within_epochs else (last.done == 1)
-    assert last.images_per_second > 0
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [(UserError("no"), "UserError: no"), (SystemExit(75), None), (KeyboardInterrupt(), None)],
+)
+def test_file_of_a_failed_cell_alone_stays(tmp_path, error, left):
+    with pytest.raises(type(error)), RunningFile(tmp_path / "a.safetensors"):
+        raise error
+    found = read_running(tmp_path / "a.safetensors")
+    assert (found and found.failed) == left
+
+
+def test_training_does_not_end_because_its_file_cannot_be_written(tmp_path):
+    with RunningFile(tmp_path / "missing" / "a.safetensors") as _:
+        pass
 
 
 def test_each_cell_of_a_run_is_finished_running_failed_or_waiting(tmp_path):
     cells = [f"cells/digits/true_labels/mlp_1x512/none/seed{seed}" for seed in range(6)]
     # From earlier runs: one is trained once more, one had failed.
     write_summary(tmp_path, cells[0], 10)
-    write_log(tmp_path, cells[0], EPOCH_LINE, "done in 10 s")
-    write_log(tmp_path, cells[1], "error: no")
+    write_running(tmp_path, cells[1], failed="no")
     run = Run(tmp_path, cells)
-    assert run.state() == state_of(waiting=run.state().waiting)
-    assert sorted(run.state().waiting) == cells
+    assert run.state() == state_of(waiting=cells)
 
     write_summary(tmp_path, cells[2], 20)
-    write_log(tmp_path, cells[3], EPOCH_LINE)
-    write_log(tmp_path, cells[4], EPOCH_LINE, "Traceback (most recent call last):", "  ...", "ValueError: no")
-    write_log(tmp_path, cells[5], EPOCH_LINE)
-    long_ago = time.time() - 2 * progress.SILENT_SECONDS
-    os.utime(tmp_path / "logs" / f"{cells[5]}.log", (long_ago, long_ago))
-    state = run.state()
-    assert state.finished == {cells[2]: 20}
-    assert [one.cell for one in state.running] == [cells[3]]
-    assert state.failed == [cells[4]]
-    assert sorted(state.waiting) == [cells[0], cells[1], cells[5]]
+    write_running(tmp_path, cells[3], epoch=34, epochs=100, done=0.335)
+    write_running(tmp_path, cells[4], failed="ValueError: no")
+    write_running(tmp_path, cells[5], epoch=34, epochs=100)
+    long_ago = time.time() - 2 * running_module.SILENT_SECONDS
+    os.utime(running_file(checkpoint_of(tmp_path, cells[5])), (long_ago, long_ago))
+    assert run.state() == state_of(
+        {cells[2]: 20}, {cells[3]: Running(34, 100, 0.335)}, [cells[4]], [cells[0], cells[1], cells[5]]
+    )
 
     write_summary(tmp_path, cells[0], 30)
     assert run.state().finished == {cells[0]: 30, cells[2]: 20}
@@ -91,16 +103,16 @@ def test_time_left_is_that_of_like_cells_at_as_many_at_a_time_as_run_now():
     finished = {MLP: 100.0, WD: 300.0, INCEPTION: 5000.0}
     waiting = ["cells/digits/gaussian/mlp_1x512/none/seed0"] * 4
     assert seconds_left(state_of(finished, waiting=waiting)) == 4 * 200
-    two = [Running(MLP, seconds_left=None), Running(WD, 50, 100, 0.5, 10, 100)]
+    two = {MLP: Running(), WD: Running(50, 100, 0.5, 10, 100)}
     # 4 x 200 + 200 + 100, all cells taking 100, 300 or 100 / (1 - 0.5).
     assert seconds_left(state_of(finished, two, waiting=waiting)) == pytest.approx(1100 / 2)
     # One that runs for long decides; of another model nothing is known but what others take.
-    assert seconds_left(state_of(finished, [Running(INCEPTION, 1, 100, 0.01, 10, 9000), *two])) == 9000
+    assert seconds_left(state_of(finished, {INCEPTION: Running(1, 100, 0.01, 10, 9000), **two})) == 9000
     assert seconds_left(state_of({MLP: 100.0}, waiting=[INCEPTION])) == 100
 
 
 def test_line_says_the_most_important_first_and_fits():
-    state = state_of({WD: 60}, [Running(MLP, 34, 100, 0.34, 36123, 210), Running(INCEPTION)], [], [])
+    state = state_of({WD: 60}, {MLP: Running(34, 100, 0.34, 36123, 210), INCEPTION: Running()})
     line = status_line(state, 200)
     assert line == (
         "1 of 3 cells done | about 4 min left | 36123 images/s | epoch 34/100, 4 min: true_labels/mlp_1x512/none/seed0"

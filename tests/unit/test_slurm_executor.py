@@ -274,7 +274,7 @@ def test_full_disk_when_a_bundle_is_written(fake, results, read, monkeypatch):
     executor = Alone(results)
     with monkeypatch.context() as patch:
         patch.setattr(
-            "snakemake_executor_plugin_slurm_bundles.bundles.write_json",
+            "snakemake_executor_plugin_slurm_bundles.bundles.write",
             lambda path, _: (path.parent.mkdir(parents=True), full()),
         )
         executor.run_jobs([job("a"), job("b"), job("c")])

@@ -13,6 +13,7 @@ from rethinking.run.checkpoint import Checkpoint, Progress
 from rethinking.run.files import read_json, write_json
 from rethinking.run.identity import Identity, record_path, write_record
 from rethinking.run.plan import Plan
+from rethinking.run.running import running_file
 from rethinking.run.status import Estimate, estimate, survey, survey_ablations
 from rethinking.run.status_report import condense, duration, report
 
@@ -353,6 +354,21 @@ def test_report(results):
         "About 2 min of training, one cell at a time; divide by the number run side by side.\n"
         "No estimate for alexnet (4 cells): nothing like it has been trained yet."
     )
+
+
+def test_report_of_what_runs_now_and_of_what_failed(results):
+    path = results.checkpoint(epoch=3, step=0)
+    write_json(running_file(path), {"epoch": 3, "epochs": 10, "done": 0.25, "seconds_left": 210.0})
+    path = results.checkpoint(epoch=1, step=1, name=ALEXNET)
+    write_json(running_file(path), {"failed": "UserError: no GPU"})
+    lines = report(survey(results.config), left(results)).splitlines()
+    assert lines[2:7] == [
+        "running now",
+        f"  {MLP}  seed 0: epoch 3/10, 4 min left",
+        "",
+        "failed at the last attempt",
+        f"  {ALEXNET}  seed 0: UserError: no GPU",
+    ]
 
 
 def test_report_when_all_is_done(results):

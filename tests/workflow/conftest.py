@@ -41,6 +41,16 @@ TINY = {
 }
 
 
+def jobs_of(output: str) -> dict[str, int]:
+    """Jobs by rule, from what a dry run says."""
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
+
+
+def cells_of(output: str) -> list[str]:
+    """Cells that would be trained, from what a dry run says."""
+    return sorted(re.findall(r"Training (\S+)", output))
+
+
 class Workflow:
     """The workflow in a working directory with a configuration file; ``root`` is the folder of its code."""
 
@@ -83,17 +93,11 @@ class Workflow:
 
     def plan(self, *arguments: str) -> dict[str, int]:
         """Jobs that a run would do, by rule."""
-        result = self.run("-n", *arguments)
-        assert result.returncode == 0, result.stdout
-        return {
-            rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE)
-        }
+        return jobs_of(self.succeed("-n", *arguments))
 
     def planned_cells(self, *arguments: str) -> list[str]:
         """Cells that a run would train."""
-        result = self.run("-n", *arguments)
-        assert result.returncode == 0, result.stdout
-        return sorted(re.findall(r"Training (\S+)", result.stdout))
+        return cells_of(self.succeed("-n", *arguments))
 
     def succeed(self, *arguments: str) -> str:
         """Run and return the output."""

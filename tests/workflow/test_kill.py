@@ -24,6 +24,8 @@ from rethinking.run.stop_signals import SIGNALS
 from ..default_config import default_values
 from .conftest import ROOT, TINY
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = ROOT / "workflow_scripts"
 INCEPTION = "digits/random_labels/inception/none"  # batch normalisation
 ALEXNET = "digits/random_labels/alexnet/crop+wd"  # random crops

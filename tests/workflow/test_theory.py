@@ -79,21 +79,6 @@ def test_an_edit_reruns_what_it_touches(finished):
     assert set(jobs) == {"run_descent", "plot_descent", "linear_models", "total"}
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"gamma": None}, "the kernel 'gaussian' needs a gamma"),
-        ({"preprocessing": "random_convnet"}, "needs filters, for example 32000"),
-        ({"preprocessing": "gabr"}, "did you mean 'gabor'?"),
-        ({"dataset": "mnst"}, "did you mean 'mnist'?"),
-    ],
-)
-def test_wrong_models_say_what_would_be_right(tiny_workflow, change, message):
-    model = THEORY["linear_models"]["models"][0] | change
-    tiny_workflow.write_config({**TINY, "linear_models": {**THEORY["linear_models"], "models": [model]}})
-    assert message in tiny_workflow.fail("-n", "linear_models")
-
-
 def test_several_numbers_of_filters_have_a_figure(tiny_workflow):
     convnets = [
         {"name": f"convnet_{count}", "dataset": "digits", **CONVNET, "filters": count} for count in (5, 20)
@@ -112,6 +97,7 @@ PIXELS = {"preprocessing": "none", "kernel": "gaussian", "gamma": 0.1, "penaltie
 CONVNET = {"preprocessing": "random_convnet", "kernel": "linear", "filters": 100, "penalties": [0.1]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "shares"), [(PIXELS, (0.2, 0.8)), (CONVNET, (0.5,))])
 def test_killed_fit_ends_as_an_undisturbed_one(tmp_path, model, shares):
     """SIGKILL at some moments; tiles that are on the disk are not computed again."""

@@ -1,42 +1,19 @@
 """Snakemake's executor for SLURM that puts several cells into one job: ``snakemake --executor slurm-bundles``.
 
-Snakemake takes for an executor what it finds in a package of such a name.
+It can be used in any workflow. From a rule it reads the resources ``bundle_cost`` (arithmetic of the job in any unit;
+0 or none: the job stays alone), ``gpu`` and ``cells_per_gpu`` (jobs side by side), and the parameter ``checkpoint``. Bundles lie
+below ``RESULTS`` where the Snakefile has such a variable.
+
+Snakemake takes for an executor what it finds in a package of such a name. Compute nodes need the runner alone, so
+that nothing here imports Snakemake before it is asked for.
 """
 
-from dataclasses import dataclass, field
-
-from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
-
-from .executor import Executor
-
-__all__ = ["Executor", "ExecutorSettings", "common_settings"]
+from typing import Any
 
 
-@dataclass
-class ExecutorSettings(ExecutorSettingsBase):
-    """Settings of the executor."""
+def __getattr__(name: str) -> Any:
+    if name not in ("Executor", "ExecutorSettings", "common_settings"):
+        raise AttributeError(name)
+    from . import executor
 
-    cells: int = field(default=1, metadata={"help": "Cells that one SLURM job trains at most."})
-    minutes: int = field(
-        default=0,
-        metadata={
-            "help": "A SLURM job begins no further cell that would probably end later than this; 0 sets no limit."
-        },
-    )
-    gather_seconds: int = field(
-        default=10,
-        metadata={"help": "A job that is not full is submitted when no further cell has come for so long."},
-    )
-    poll_seconds: int = field(default=10, metadata={"help": "Time between two looks at the jobs."})
-
-
-common_settings = CommonSettings(
-    non_local_exec=True,
-    implies_no_shared_fs=False,
-    job_deploy_sources=False,
-    pass_default_storage_provider_args=True,
-    pass_default_resources_args=True,
-    pass_envvar_declarations_to_cmd=False,
-    auto_deploy_default_storage_provider=False,
-    init_seconds_before_status_checks=1,
-)
+    return getattr(executor, name)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import tempfile
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -22,10 +23,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rethinking.run.files import UserError, write_json, write_text
+MODULE = ["exec", "python", "-m"]  # how a command begins that runs a Python module
 
-# A task's own Python module, run in the process that has imported torch already.
-CELL_COMMAND = ["exec", "python", "-m", "train_cell"]
+
+class Damaged(Exception):
+    """A bundle that cannot be read; the message says what to do."""
 
 
 @dataclass
@@ -37,14 +39,17 @@ class Task:
     identity: str  # what its files depend on; another identity asks for other files
     cost: float = 1.0  # arithmetic, in any unit; decides the order
     benchmark: str | None = None  # where its run time goes
-    checkpoint: str | None = None  # what it goes on from, and so shows that it came on
+    checkpoint: str | None = None  # what it goes on from; a new one shows that the task makes progress
     output: list[str] = field(default_factory=list)
 
-    def cell(self) -> tuple[list[str], str] | None:
-        """Arguments and log of ``train_cell``, if that is all the command is; it needs no process of its own."""
+    def module(self) -> tuple[str, list[str], str] | None:
+        """The Python module that a bundled task runs, its arguments and its log, if that is all the command is.
+
+        All such tasks of a bundle run in copies of one process, which has imported the module once.
+        """
         words = shlex.split(self.command)
-        if words[: len(CELL_COMMAND)] == CELL_COMMAND and words[-3:-2] == [">"] and words[-1] == "2>&1":
-            return words[len(CELL_COMMAND) : -3], words[-2]
+        if self.cost and words[:3] == MODULE and words[-3:-2] == [">"] and words[-1] == "2>&1":
+            return words[3], words[4:-3], words[-2]
         return None
 
 
@@ -79,20 +84,20 @@ class Bundle:
     def write(self) -> None:
         """Write the bundle, without what became of it."""
         values = {key: value for key, value in asdict(self).items() if key != "folder"}
-        write_json(self.folder / "bundle.json", values)
+        write(self.folder / "bundle.json", json.dumps(values, indent=2) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> Bundle:
         """Read a bundle.
 
         Raises:
-            UserError: ``bundle.json`` is missing or no bundle.
+            Damaged: ``bundle.json`` is missing or no bundle.
         """
         try:
             values = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
             return cls(folder, [Task(**task) for task in values.pop("tasks")], **values)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(f"{folder / 'bundle.json'} is no bundle ({error}); delete {folder}") from error
+            raise Damaged(f"{folder / 'bundle.json'} is no bundle ({error}); delete {folder}") from error
 
     def status(self, number: int) -> int | None:
         """The exit status of a task, None while it has none."""
@@ -104,7 +109,7 @@ class Bundle:
 
     def ended(self, number: int, status: int) -> None:
         """Note the exit status of a task."""
-        write_text(self.folder / f"{number}.exit", f"{status}\n")
+        write(self.folder / f"{number}.exit", f"{status}\n")
 
     def reported(self, number: int) -> None:
         """Note that Snakemake knows the exit status of a task."""
@@ -150,7 +155,7 @@ def find_bundles(parent: Path) -> tuple[list[Bundle], dict[str, str]]:
     for file in sorted(parent.glob("*/bundle.json")):
         try:
             found.append(Bundle.read(file.parent))
-        except UserError as error:
+        except Damaged as error:
             damaged[file.parent.name] = str(error)
     return found, damaged
 
@@ -166,9 +171,26 @@ def is_finished(task: Task, bundle: Bundle, number: int) -> bool:
     return bundle.unreported(number) and all(os.path.exists(path) for path in task.output)
 
 
-def came_on(task: Task, since: float) -> bool:
+def made_progress(task: Task, since: float) -> bool:
     """Whether a task has written a checkpoint after a point in time."""
     try:
         return task.checkpoint is not None and os.stat(task.checkpoint).st_mtime > since
     except FileNotFoundError:
         return False
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that is whole or absent, on the disk before it has its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp creates 0600; give it the usual mode.
+        os.umask(mask := os.umask(0))
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,12 +1,10 @@
 """Snakemake's executor for SLURM that puts several cells into one job and survives what clusters do.
 
 To Snakemake every cell stays a job of its own, with its own settings,
-outputs and retries; only on the way to SLURM are jobs gathered into bundles (see ``snakemake_executor_plugin_slurm_bundles.bundles``). What
+outputs and retries; only on the way to SLURM are jobs gathered into bundles (see ``bundles``). What
 became of them is read from the bundles' folders, and from SLURM only whether a job is still there. So nothing is
 lost where SLURM does not answer, and a Snakemake that was killed finds its jobs again when it is started anew.
 """
-
-from __future__ import annotations
 
 import shlex
 import shutil
@@ -16,21 +14,50 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from snakemake.shell import shell
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
-from . import slurm
-
-if TYPE_CHECKING:
-    from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task
+from . import bundles, slurm
+from .bundles import Bundle, Task
 
 DAY = 24 * 3600
 
 T = TypeVar("T")
+
+
+@dataclass
+class ExecutorSettings(ExecutorSettingsBase):
+    """Settings of the executor."""
+
+    cells: int = field(default=1, metadata={"help": "Cells that one SLURM job trains at most."})
+    minutes: int = field(
+        default=0,
+        metadata={
+            "help": "A SLURM job begins no further cell that would probably end later than this; 0 sets no limit."
+        },
+    )
+    gather_seconds: int = field(
+        default=10,
+        metadata={"help": "A job that is not full is submitted when no further cell has come for so long."},
+    )
+    poll_seconds: int = field(default=10, metadata={"help": "Time between two looks at the jobs."})
+
+
+common_settings = CommonSettings(
+    non_local_exec=True,
+    implies_no_shared_fs=False,
+    job_deploy_sources=False,
+    pass_default_storage_provider_args=True,
+    pass_default_resources_args=True,
+    pass_envvar_declarations_to_cmd=False,
+    auto_deploy_default_storage_provider=False,
+    init_seconds_before_status_checks=1,
+)
 
 
 @dataclass
@@ -51,16 +78,12 @@ class Executor(RemoteExecutor):
     """Jobs of the workflow in SLURM jobs, several at a time."""
 
     def __post_init__(self) -> None:
-        # Not before the workflow has said where its library lies.
-        global bundles
-        from snakemake_executor_plugin_slurm_bundles import bundles
-
         if shutil.which("sbatch") is None:
             raise WorkflowError("There is no sbatch here; start Snakemake where SLURM's commands are.")
         settings = self.workflow.executor_settings
         self.settings = settings
         self.next_seconds_between_status_checks = settings.poll_seconds
-        self.folder = Path(self.workflow.globals["RESULTS"]) / "slurm"
+        self.folder = Path(self.workflow.globals.get("RESULTS", ".snakemake")) / "slurm"
         self.guard = threading.Lock()
         # Jobs that are in no bundle yet, each with its task.
         self.gathered: list[tuple[SubmittedJobInfo, Task]] = []
@@ -331,7 +354,8 @@ class Executor(RemoteExecutor):
             Whether SLURM takes jobs.
         """
         bundle = submission.bundle
-        script = f"#!/bin/bash\n{bundle.prefix}exec python -m snakemake_executor_plugin_slurm_bundles.run_bundle {shlex.quote(str(bundle.folder))}\n"
+        run = f"exec python -m {__package__}.run_bundle {shlex.quote(str(bundle.folder))}"
+        script = f"#!/bin/bash\n{bundle.prefix}{run}\n"
         try:
             if not submission.command:
                 submission.command = self.sbatch(bundle, next(iter(submission.members.values())).job)
@@ -399,15 +423,15 @@ class Executor(RemoteExecutor):
             self.over.append((submission.members.pop(number), None if status == 0 else failed))
 
     def interrupted(self, submission: Submission, state: str) -> None:
-        """Put the jobs that a SLURM job left undone into a new one, as long as they come on; others are over."""
+        """Put the jobs that a SLURM job left undone into a new one, as long as they make progress; others are over."""
         bundle, members = submission.bundle, submission.members
         began = submission.submitted or 0.0
-        # Tasks behind one that ended or came on had no turn yet; what was cancelled for another's sake is no failure.
+        # Tasks behind one that ended or made progress had no turn yet; what was cancelled for another's sake is no failure.
         if bundle.name in self.cancelled or (
             state in slurm.INTERRUPTED
             and (
                 any(bundle.status(number) is not None for number in range(len(bundle.tasks)))
-                or any(bundles.came_on(bundle.tasks[number], began) for number in members)
+                or any(bundles.made_progress(bundle.tasks[number], began) for number in members)
             )
         ):
             new = self.new_bundle([(info, bundle.tasks[number]) for number, info in members.items()])

@@ -1,17 +1,13 @@
 """Work off the tasks of a bundle on a compute node; what each came to goes into the bundle's folder.
 
-Cells are trained in copies of this process, which has imported torch once for all of them. A task that ended
+Tasks that run a Python module do so in copies of this process, which has imported it (and torch, say) once for all. A task that ended
 by itself is not run again, so a bundle that is started again goes on where it stood. On SIGTERM, SIGINT or
-SIGUSR1 the cells write their checkpoints; the bundle then waits for the cluster to end or requeue it.
+SIGUSR1 the tasks write their checkpoints; the bundle then waits for the cluster to end or requeue it.
 """
-
-# ruff: noqa: E402
-from rethinking.run import stop_signals
-
-stop_signals.exit_at_once()
 
 import argparse
 import errno
+import importlib
 import os
 import runpy
 import signal
@@ -23,11 +19,9 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from rethinking.run import scripts
-from rethinking.run.files import write_text
-from rethinking.run.stop_signals import SIGNALS
-from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task
+from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Damaged, Task, write
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # that ask to stop
 # How long the cluster may take to end a job that it has asked to stop.
 LEAVE_SECONDS = 300
 # Faults of a disk that pass, and the time between two attempts to write to it.
@@ -48,8 +42,8 @@ class Runner:
     def run(self) -> bool:
         """Run what has not ended; whether all has."""
         waiting = [n for n in range(len(self.bundle.tasks)) if self.bundle.status(n) is None]
-        if any(self.bundle.tasks[n].cell() for n in waiting):
-            import train_cell  # noqa: F401 (and torch with it, once for all cells)
+        for name in {module[0] for n in waiting if (module := self.bundle.tasks[n].module())}:
+            importlib.import_module(name)
         for number in SIGNALS:
             signal.signal(number, self.note_signal)
         log(f"{len(waiting)} of {len(self.bundle.tasks)} tasks to do, {self.bundle.side_by_side} at a time")
@@ -106,8 +100,8 @@ class Runner:
     def insist(self, write: Callable[[], None]) -> None:
         """Write as soon as the disk has room: what is not noted would be done again.
 
-        A fault that does not pass by itself (a missing permission, say) is said and left: Snakemake misses the file and
-        says so, and the other tasks go on.
+        A fault that does not pass by itself (a missing permission, say) is logged and skipped: Snakemake misses the file
+        and says so, and the other tasks go on.
         """
         said = False
         while True:
@@ -137,25 +131,25 @@ class Runner:
 def become(bundle: Bundle, task: Task) -> None:
     """Turn this copy of the process into a task; it does not return."""
     try:
-        cell = task.cell()
-        if cell is None:
+        module = task.module()
+        if module is None:
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             shell = ["bash", "-c", f"set -euo pipefail; {bundle.prefix}{task.command}"]
             os.execvp(shell[0], shell)
-        stop_signals.exit_at_once()
+        exit_on_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        arguments, log_file = cell
+        name, arguments, log_file = module
         Path(log_file).parent.mkdir(parents=True, exist_ok=True)
         # What an earlier attempt said stays.
         output = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        sys.argv = ["train_cell.py", *arguments]
+        sys.argv = [f"{name}.py", *arguments]
         job = os.environ.get("SLURM_JOB_ID", "none")
         print(f"SLURM job {job} on {node()}, process {os.getpid()}", flush=True)
-        runpy.run_module("train_cell", run_name="__main__")
+        runpy.run_module(name, run_name="__main__")
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -185,7 +179,13 @@ def write_benchmark(path: Path, seconds: float, usage: object) -> None:
         "mean_load",
         "cpu_time",
     ]
-    write_text(path, "\t".join(header) + "\n" + "\t".join(row) + "\n")
+    write(path, "\t".join(header) + "\n" + "\t".join(row) + "\n")
+
+
+def exit_on_signals() -> None:
+    """Until a task handles these signals itself they end it with status 75, "try again"."""
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: os._exit(os.EX_TEMPFAIL))
 
 
 def node() -> str:
@@ -202,9 +202,13 @@ def log(line: str) -> None:
 
 def main() -> None:
     """Read the command line, run."""
+    exit_on_signals()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of the bundle")
-    bundle = Bundle.read(parser.parse_args().folder)
+    try:
+        bundle = Bundle.read(parser.parse_args().folder)
+    except Damaged as error:
+        sys.exit(f"error: {error}")
     log(f"SLURM job {os.environ.get('SLURM_JOB_ID', 'none')} on {node()}")
     runner = Runner(bundle)
     done = runner.run()
@@ -215,4 +219,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    scripts.run(main)
+    main()

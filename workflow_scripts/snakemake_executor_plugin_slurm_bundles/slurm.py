@@ -22,7 +22,7 @@ ENDED = {
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
     "TIMEOUT", GONE,
 }  # fmt: skip
-# Ended for no fault of its tasks: they go on in another job as long as they come on.
+# Ended for no fault of its tasks: they go on in another job as long as they make progress.
 INTERRUPTED = {"BOOT_FAIL", "DEADLINE", "NODE_FAIL", "PREEMPTED", "TIMEOUT", "FAILED", "COMPLETED", GONE}
 WAITING = {"PENDING", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 # Why jobs wait on any day; what else SLURM says may last until someone does something about it.

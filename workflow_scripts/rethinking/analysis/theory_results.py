@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import resource
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,13 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rethinking import paper
 from rethinking.analysis.aggregation import describe_data
 from rethinking.analysis.statistics import mean_interval
 from rethinking.run.code import combined
-from rethinking.run.files import UserError, read_json
+from rethinking.run.files import UserError, read_json, write_json
 from rethinking.run.scripts import running_code
 
 Record = Mapping[str, Any]
@@ -113,8 +115,31 @@ def provenance(settings: Mapping[str, Any], seed: int, device: str) -> dict[str,
     }
 
 
+def write_record(path: str | Path, record: Record) -> None:
+    """Write a record as JSON, which has no infinity and no nan: these become null.
+
+    ``not_finite`` lists where they stood and what they were, and :func:`read_records` puts them back: a condition
+    number beyond float64 costs a record nothing.
+    """
+    not_finite: list[list[Any]] = []
+
+    def finite(value: Any, *place: str | int) -> Any:
+        if isinstance(value, Mapping):
+            return {key: finite(each, *place, key) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [finite(each, *place, number) for number, each in enumerate(value)]
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, float) and not math.isfinite(value):
+            not_finite.append([list(place), str(value)])
+            return None
+        return value
+
+    write_json(path, finite(record) | ({"not_finite": not_finite} if not_finite else {}))
+
+
 def read_records(paths: Iterable[str | Path], *keys: str) -> list[dict[str, Any]]:
-    """Read records that must have these keys.
+    """Read what :func:`write_record` wrote; each record must have these keys.
 
     Raises:
         UserError: one is missing or damaged; the message names it.
@@ -124,6 +149,11 @@ def read_records(paths: Iterable[str | Path], *keys: str) -> list[dict[str, Any]
         record = read_json(path)
         if missing := [key for key in ("kind", "data", *keys) if key not in record]:
             raise UserError(f"{path} has no {', '.join(missing)}; delete it to have it made again")
+        for (*parents, last), value in record.pop("not_finite", ()):
+            place = record
+            for key in parents:
+                place = place[key]
+            place[last] = float(value)
         records.append(record)
     return records
 
@@ -230,8 +260,9 @@ def expressivity(records: Sequence[Record]) -> pd.DataFrame:
 
     Over seeds, the worst: the largest error, condition and amplification, the smallest eigenvalue and diagonal.
     """
-    worst = {"largest_error": max, "fitted": min, "smallest_diagonal": min, "smallest_eigenvalue": min}
-    worst |= {"condition": max, "amplification": max}
+    # NumPy's extremes, which are nan where one seed has nan.
+    worst = dict.fromkeys(("largest_error", "condition", "amplification"), np.max)
+    worst |= dict.fromkeys(("fitted", "smallest_diagonal", "smallest_eigenvalue"), np.min)
     networks = [
         {**network, "dataset": record["dataset"], "data": describe(record)}
         for record in records
@@ -242,7 +273,7 @@ def expressivity(records: Sequence[Record]) -> pd.DataFrame:
     for group in by_seed(networks, "labels", "depth"):
         row = dict(group[0]) | {"seeds": len(group)}
         for key, choose in worst.items():
-            row[key] = choose(network[key] for network in group)
+            row[key] = choose([network[key] for network in group])
         rows.append(row)
     return frame(rows, EXPRESSIVITY_COLUMNS)
 

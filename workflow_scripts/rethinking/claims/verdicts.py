@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from rethinking.analysis.statistics import mean_interval
@@ -12,8 +13,13 @@ from rethinking.claims.measures import NotMeasured, Runs, changed_settings, para
 Verdict = Literal["supported", "contradicted", "undecided"]
 
 
-class Check(NamedTuple):
-    """A measure of some cells and where it must lie, bounds as far as given."""
+@dataclass(frozen=True)
+class Check:
+    """A measure of some cells and where it must lie: within all the bounds that are given.
+
+    Raises:
+        ValueError: there is no bound, or one is nan: such a check could not fail.
+    """
 
     label: str
     measure: Callable[..., float]
@@ -22,6 +28,11 @@ class Check(NamedTuple):
     at_most: float | None = None
     above: float | None = None
     exact: bool = False  # nothing is random, so that one seed tells
+
+    def __post_init__(self) -> None:
+        bounds = [bound for bound in (self.at_least, self.at_most, self.above) if bound is not None]
+        if not bounds or any(map(math.isnan, bounds)):
+            raise ValueError(f"the check {self.label!r} needs a bound: at_least, at_most or above a number")
 
 
 class Finding(NamedTuple):
@@ -77,6 +88,8 @@ def examine(check: Check, runs: Runs, dataset: str) -> Finding:
 
 def compare(check: Check, low: float, high: float) -> Verdict:
     """Whether an interval lies within the bounds as a whole, outside as a whole, or neither; nan is neither."""
+    if math.isnan(low) or math.isnan(high):
+        return "undecided"
     within, outside = [], []
     if check.at_least is not None:
         within.append(low >= check.at_least)

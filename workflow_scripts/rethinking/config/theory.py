@@ -101,11 +101,8 @@ class LinearModelConfig(Strict):
 
 
 class SolverConfig(Strict):
-    """How K alpha = y is solved."""
+    """How K alpha = y is solved: by Cholesky's factor, in tiles on the disk, then refined."""
 
-    method: Literal["cholesky", "conjugate_gradients"] = Field(
-        description="cholesky (in tiles on the disk, refined) or conjugate_gradients (no factor, for systems whose tiles do not fit on the disk)."
-    )
     precision: Literal["auto", "float32", "float64"] = Field(
         description="Of the factor; auto is float64 on a GPU, and else float32, or float64 where the matrix is not positive definite in float32. Residuals are computed in float64 in any case."
     )

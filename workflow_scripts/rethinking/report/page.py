@@ -6,7 +6,7 @@ both placed into ``report.html.jinja``; all text from files is escaped.
 
 from __future__ import annotations
 
-import re
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -41,13 +41,6 @@ SECTIONS = {
 }
 VERDICTS = get_args(Verdict)
 
-# What matplotlib draws with; anything else, such as a script, has no place in a figure.
-SVG = "{http://www.w3.org/2000/svg}"
-DRAWING = {
-    *("svg", "g", "defs", "style", "title", "desc", "path", "rect", "circle", "ellipse", "line", "polyline"),
-    *("polygon", "text", "tspan", "use", "clipPath", "mask", "image", "marker", "pattern", "linearGradient"),
-    *("radialGradient", "stop"),
-}
 # Text that was Markdown may hold anything: no HTML passes, and no image, which a browser would fetch.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
@@ -116,7 +109,7 @@ def read_artefact(artefact: Artefact, path: Path) -> Markup:
         ) from error
     if artefact.kind == "figure":
         try:
-            return inline_svg(text, artefact.name)
+            return svg_image(text, artefact.title, f"{artefact.name}-caption")
         except ValueError as error:
             raise UserError(
                 f"{path} ({artefact.title}) is no figure to show: {error}; delete it to have it made again"
@@ -160,45 +153,24 @@ def markdown_html(text: str, label: str) -> Markup:
     )
 
 
-def inline_svg(text: str, name: str) -> Markup:
-    """An SVG document as an element of a page in which there are others.
+def svg_image(text: str, title: str, caption: str) -> Markup:
+    """An SVG document as an image of a page: its identifiers and styles stay its own, and nothing in it is fetched or run.
 
-    Identifiers and what refers to them get ``name`` as prefix, styles hold inside the figure alone, metadata are
-    left out. The page must have elements ``{name}-title`` and ``{name}-caption``, which name and describe it.
+    Args:
+        text: the document.
+        title: what those hear who do not see it.
+        caption: identifier of the element that describes it.
 
     Raises:
-        ValueError: it is not SVG, or has elements or references that a drawing does not need.
+        ValueError: it is not SVG.
     """
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise ValueError(f"not SVG ({error})") from error
-    if root.tag != f"{SVG}svg" or "viewBox" not in root.attrib:
-        raise ValueError("its root is no <svg> with a viewBox")
-    for metadata in root.findall(f"{SVG}metadata"):
-        root.remove(metadata)
-    for element in root.iter():
-        tag = element.tag.removeprefix(SVG)
-        if tag not in DRAWING:
-            raise ValueError(f"it has an element <{tag}>")
-        element.tag = tag
-        # HTML has no namespaces: xlink:href is href.
-        attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
-        element.attrib.clear()
-        for key, value in attributes.items():
-            if key.startswith("on") or (key == "href" and not value.startswith(("#", "data:image/"))):
-                raise ValueError(f'it has an attribute {key}="{value}"')
-            if key == "id":
-                value = f"{name}-{value}"
-            elif key == "href":
-                value = re.sub("^#", f"#{name}-", value)
-            element.set(key, re.sub(r"url\(#", f"url(#{name}-", value))
-        if tag == "style":
-            element.text = re.sub(r"(^|})\s*\*", rf"\1 #{name}-svg *", element.text or "")
-    for key in ("width", "height"):
-        root.attrib.pop(key, None)  # the page decides
-    root.set("id", f"{name}-svg")
-    root.set("role", "img")
-    root.set("aria-labelledby", f"{name}-title")
-    root.set("aria-describedby", f"{name}-caption")
-    return Markup(ElementTree.tostring(root, encoding="unicode", short_empty_elements=False))
+    if not root.tag.endswith("}svg"):
+        raise ValueError("its root is no <svg>")
+    data = b64encode(text.encode()).decode()
+    return Markup('<img src="data:image/svg+xml;base64,{}" alt="{}" aria-describedby="{}">').format(
+        data, title, caption
+    )

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from rethinking.run.files import atomic_path, remove_parts
 from rethinking.run.identity import Identity, differences
+from rethinking.run.running import RunningFile
 from rethinking.run.stop_signals import SIGNALS
 from rethinking.training.optimisers import SGD
 
@@ -62,6 +63,7 @@ class Checkpoint:
         log: Callable[[str], None] = print,
     ) -> None:
         self.path, self.identity, self.every_seconds, self.log = path, identity, every_seconds, log
+        self.running = RunningFile(path)
         self.last = time.monotonic()
         self.signal: int | None = None
 
@@ -111,8 +113,8 @@ class Checkpoint:
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
-        """Hold the cell's lock and heed signals; the value is whether another process held it before."""
-        with self.lock() as waited:
+        """Hold the cell's lock, heed signals and say that it runs; the value is whether another process held the lock before."""
+        with self.lock() as waited, self.running:
             before = {number: signal.signal(number, self.note_signal) for number in SIGNALS}
             try:
                 yield waited

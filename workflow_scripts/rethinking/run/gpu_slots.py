@@ -1,4 +1,4 @@
-"""GPU slots: no more than k cells train on one GPU, whichever and however many Snakemakes start them.
+"""GPU slots: no more than k cells train on one GPU, whichever and however many Snakemakes start them; a fit has one alone.
 
 A slot is a GPU and a number below k, and is held by a lock on a file. The kernel releases the lock
 when the process that has it dies, in whatever way, so that no slot is ever lost.
@@ -10,10 +10,9 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
 from rethinking.run.files import UserError
 from rethinking.run.hardware import visible_gpus
@@ -26,6 +25,7 @@ def gpu_slot(
     cells_per_gpu: int,
     between: Callable[[], None] = lambda: None,
     log: Callable[[str], None] = print,
+    alone: bool = False,
 ) -> Iterator[str | None]:
     """Hold a slot and see its GPU alone; the value is that GPU, None where there is none to share.
 
@@ -36,6 +36,7 @@ def gpu_slot(
         cells_per_gpu: k, how many processes may hold a slot of one GPU.
         between: called before each look at the slots; what it raises ends the waiting.
         log: takes one line if all slots are taken.
+        alone: take all slots of one GPU.
 
     Raises:
         UserError: the folder of the locks is another user's.
@@ -48,34 +49,35 @@ def gpu_slot(
     # SLURM numbers the GPUs of each job from 0, and no other job has them.
     job = os.environ.get("SLURM_JOB_ID") or "local"
     slots = [
-        (gpu, folder / f"{job}-{gpu.replace('/', '_')}-{number}.lock")
+        [(gpu, folder / f"{job}-{gpu.replace('/', '_')}-{number}.lock") for gpu in gpus]
         for number in range(cells_per_gpu)
-        for gpu in gpus
     ]
+    # What is taken together.
+    choices = list(zip(*slots, strict=True)) if alone else [[slot] for row in slots for slot in row]
     between()
     waiting = False
-    while (held := take_one(slots)) is None:
+    while (held := take_one(choices)) is None:
         if not waiting:
             log("waiting for a GPU slot")
             waiting = True
         time.sleep(POLL_SECONDS)
         between()
-    gpu, lock = held
-    with lock:
+    gpu, locks = held
+    with locks:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         yield gpu
 
 
-def take_one(slots: list[tuple[str, Path]]) -> tuple[str, IO[str]] | None:
-    """The GPU and the locked file of the first free slot, or None."""
-    for gpu, path in slots:
-        lock = open(path, "a")  # noqa: SIM115 (closed by whoever gets it)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-        else:
-            return gpu, lock
+def take_one(choices: Sequence[Sequence[tuple[str, Path]]]) -> tuple[str, ExitStack] | None:
+    """The GPU and the locked files of the first choice whose slots are all free, or None."""
+    for slots in choices:
+        with ExitStack() as locks:
+            try:
+                for _, path in slots:
+                    fcntl.flock(locks.enter_context(open(path, "a")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            return slots[0][0], locks.pop_all()
     return None
 
 

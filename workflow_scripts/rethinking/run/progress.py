@@ -1,16 +1,14 @@
 """A status line on the terminal while cells are trained: what is done, what runs and how long the rest takes.
 
-All of it is read from the cells' logs and summaries, so it is the same for cells that run on other machines.
+All of it is read from what the cells write, so it is the same for cells that run on other machines.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
-import re
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,29 +16,11 @@ from statistics import mean
 from typing import TextIO
 
 from rethinking.run.files import UserError, read_json
+from rethinking.run.running import Running, read_running, running_file
 from rethinking.run.status_report import duration
 
 UPDATE_SECONDS = 2.0
-# A cell writes a line every minute. One that has been silent for so long waits for something or was killed.
-SILENT_SECONDS = 300
-TAIL_BYTES = 4096
 CLEAR = "\r\x1b[K"
-EPOCH = re.compile(
-    r"^epoch (\d+)/(\d+) (?:step (\d+)/(\d+) )?loss .* (\d+) images/s left (\d+) s$", re.MULTILINE
-)
-ENDED_BADLY = re.compile(r"^(Traceback |error: |stopped by )", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Running:
-    """A cell that is being trained."""
-
-    cell: str
-    epoch: int = 0  # 0: no line about an epoch yet
-    epochs: int = 0
-    done: float = 0.0  # share of its training
-    images_per_second: int = 0
-    seconds_left: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +28,7 @@ class State:
     """Where the cells of a run stand; each is in one of the four."""
 
     finished: Mapping[str, float]  # seconds that the cell took
-    running: Sequence[Running]
+    running: Mapping[str, Running]
     failed: Sequence[str]
     waiting: Sequence[str]
 
@@ -58,36 +38,38 @@ class Run:
 
     Args:
         results: the folder of all results.
-        cells: their folders in it, ``cells/...`` or ``ablations/<name>/cells/...``; their logs are in
-            ``logs/``. A cell counts as finished when its summary is new, so that one that is trained once
-            more is not taken for done.
+        cells: their folders in it, ``cells/...`` or ``ablations/<name>/cells/...``. A cell counts as finished when its
+            summary is new, so that one that is trained once more is not taken for done.
     """
 
     def __init__(self, results: str | Path, cells: Sequence[str]) -> None:
         self.summaries = {cell: Path(results, cell, "summary.json") for cell in cells}
-        self.logs = {cell: Path(results, "logs", f"{cell}.log") for cell in cells}
-        self.before = {path: modified(path) for path in (*self.summaries.values(), *self.logs.values())}
+        self.checkpoints = {
+            cell: Path(results, "checkpoints", f"{cell.replace('cells/', '', 1)}.safetensors")
+            for cell in cells
+        }
+        watched = [*self.summaries.values(), *map(running_file, self.checkpoints.values())]
+        self.before = {path: modified(path) for path in watched}
         self.finished: dict[str, float] = {}
 
     def state(self) -> State:
         """Where the cells stand now."""
-        running, failed, waiting = [], [], []
-        for cell in self.summaries.keys() - self.finished.keys():
-            summary, log = self.summaries[cell], self.logs[cell]
+        running, failed, waiting = {}, [], []
+        for cell in sorted(self.summaries.keys() - self.finished.keys()):
+            summary, checkpoint = self.summaries[cell], self.checkpoints[cell]
+            found = read_running(checkpoint) if self.is_new(running_file(checkpoint)) else None
             if self.is_new(summary):
                 try:
                     self.finished[cell] = read_json(summary)["wall_seconds"]
                 except UserError:  # Snakemake has just removed it
                     waiting.append(cell)
-            elif not self.is_new(log):
+            elif found is None:
                 waiting.append(cell)
-            elif ENDED_BADLY.search(text := tail(log)):
+            elif found.failed:
                 failed.append(cell)
-            elif time.time() - (modified(log) or 0) / 1e9 > SILENT_SECONDS:
-                waiting.append(cell)
             else:
-                running.append(read_position(cell, text))
-        return State(dict(self.finished), sorted(running, key=lambda one: one.cell), failed, waiting)
+                running[cell] = found
+        return State(dict(self.finished), running, failed, waiting)
 
     def is_new(self, path: Path) -> bool:
         """Whether a file was written since the run began, by its file system's own clock."""
@@ -102,26 +84,6 @@ def modified(path: Path) -> int | None:
         return None
 
 
-def tail(path: Path) -> str:
-    """The end of a file; empty where it is gone."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def read_position(cell: str, log: str) -> Running:
-    """How far a cell is, from the last line of its log that says it."""
-    lines = EPOCH.findall(log)
-    if not lines:
-        return Running(cell)
-    epoch, epochs, step, steps, images_per_second, left = (int(part or 0) for part in lines[-1])
-    done = (epoch - 1 + step / steps if steps else epoch) / epochs
-    return Running(cell, epoch, epochs, done, images_per_second, left)
-
-
 def seconds_left(state: State) -> float | None:
     """Estimated time until all cells are trained, as many at a time as run now; None where nothing tells it.
 
@@ -130,7 +92,11 @@ def seconds_left(state: State) -> float | None:
     """
     measured = [
         *((kind(cell), seconds) for cell, seconds in state.finished.items()),
-        *((kind(one.cell), one.seconds_left / (1 - one.done)) for one in state.running if 0 < one.done < 1),
+        *(
+            (kind(cell), one.seconds_left / (1 - one.done))
+            for cell, one in state.running.items()
+            if one.seconds_left
+        ),
     ]
     if not measured:
         return None
@@ -139,7 +105,10 @@ def seconds_left(state: State) -> float | None:
         alike = [seconds for other, seconds in measured if other == kind(cell)]
         return mean(alike or [seconds for _, seconds in measured])
 
-    running = [expected(one.cell) if one.seconds_left is None else one.seconds_left for one in state.running]
+    running = [
+        expected(cell) if one.seconds_left is None else one.seconds_left
+        for cell, one in state.running.items()
+    ]
     in_total = sum(running) + sum(map(expected, state.waiting))
     return max([in_total / max(1, len(running)), *running])
 
@@ -155,7 +124,7 @@ def status_line(state: State, width: int) -> str:
 
     A data set that all cells share is left out of their names.
     """
-    cells = [*state.finished, *(one.cell for one in state.running), *state.failed, *state.waiting]
+    cells = [*state.finished, *state.running, *state.failed, *state.waiting]
     datasets = {kind(cell)[0] for cell in cells}
     shared = f"cells/{datasets.pop()}/" if len(datasets) == 1 else "cells/"
     parts = [f"{len(state.finished)} of {len(cells)} cells done"]
@@ -163,14 +132,11 @@ def status_line(state: State, width: int) -> str:
         parts.append(f"{len(state.failed)} failed")
     if (state.running or state.waiting) and (left := seconds_left(state)) is not None:
         parts.append(f"about {duration(left)} left")
-    if speed := sum(one.images_per_second for one in state.running):
+    if speed := sum(one.images_per_second for one in state.running.values()):
         parts.append(f"{speed} images/s")
-    for one in state.running:
-        name = one.cell.replace(shared, "", 1)
-        if one.seconds_left is None:
-            parts.append(f"starting: {name}")
-        else:
-            parts.append(f"epoch {one.epoch}/{one.epochs}, {duration(one.seconds_left)}: {name}")
+    for cell, one in state.running.items():
+        left = f", {duration(one.seconds_left)}" if one.seconds_left is not None else ""
+        parts.append(f"{one}{left}: {cell.replace(shared, '', 1)}")
     line = " | ".join(parts)
     return line if len(line) <= width else line[: max(0, width - 1)] + "…"
 

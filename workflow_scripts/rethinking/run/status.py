@@ -22,6 +22,7 @@ from rethinking.config.loading import Config
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import Identity, differences, recorded
 from rethinking.run.plan import Plan
+from rethinking.run.running import Running, read_running
 
 # Anything that a damaged file or one of an older version can raise while it is read.
 UNREADABLE = (UserError, SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError)
@@ -49,6 +50,7 @@ class CellStatus:
     pixels: int  # of an image as the network sees it
     diverged: tuple[int, int] | None  # epoch and step
     speed: Speed | None
+    running: Running | None = None  # what a process that is at work on it says, or one that failed
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
         pixels=settings["input_size"] ** 2,
         diverged=diverged,
         speed=speed,
+        running=None if state == "done" else read_running(checkpoint),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from rethinking.run.running import Running
 from rethinking.run.status import CellStatus, Estimate
 
 STATES = ("done", "part-trained", "stale", "to run")
@@ -17,11 +18,20 @@ def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
     counts = ", ".join(f"{len(found)} {state}" for state, found in by_state.items())
     blocks = [f"{plural(len(statuses), 'cell')}: {counts}"]
 
-    running = defaultdict(list)
+    at_work = [status for status in statuses if status.running]
+    for title, failed in (("running now", False), ("failed at the last attempt", True)):
+        lines = [
+            f"{name(status)}  seed {status.cell.seed}: {says(status.running)}"
+            for status in at_work
+            if bool(status.running.failed) == failed
+        ]
+        blocks.append(section(title, lines))
+
+    stopped = defaultdict(list)
     for status in by_state["part-trained"]:
         epoch = min(int(status.epochs_done) + 1, status.epochs)
-        running[name(status)].append(f"seed {status.cell.seed} in epoch {epoch} of {status.epochs}")
-    blocks.append(section("part-trained", [f"{cell}  {', '.join(seeds)}" for cell, seeds in running.items()]))
+        stopped[name(status)].append(f"seed {status.cell.seed} in epoch {epoch} of {status.epochs}")
+    blocks.append(section("part-trained", [f"{cell}  {', '.join(seeds)}" for cell, seeds in stopped.items()]))
 
     for state, lead in (
         ("stale", "because of"),
@@ -51,6 +61,13 @@ def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
         lines.append(f"No estimate for {models}: nothing like it has been trained yet.")
     blocks.append("\n".join(lines))
     return "\n\n".join(block for block in blocks if block)
+
+
+def says(running: Running) -> str:
+    """``epoch 3/100, 4 min left``, or why a cell failed."""
+    if running.failed or running.seconds_left is None:
+        return running.failed or str(running)
+    return f"{running}, {duration(running.seconds_left)} left"
 
 
 def name(status: CellStatus) -> str:

@@ -6,7 +6,7 @@ makes such tables from the CSVs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -86,48 +86,31 @@ def to_latex(tables: Sequence[Shown], note: str) -> str:
     for title, table in tables:
         if title:
             lines += [rf"\par\medskip\noindent\textbf{{{escape(title)}}}\par\smallskip"]
-        lines += [r"\noindent", *tabular(table)]
+        lines += [r"\noindent", tabular(table)]
     lines += [rf"\par\smallskip\noindent {escape(note)}\par", r"\endgroup"]
     return "\n".join(lines) + "\n"
 
 
-def tabular(table: pd.DataFrame) -> list[str]:
-    """The lines of one ``tabular``; space above each row whose first cell is not blank."""
-    top, rules, column = [], [], 1
+def tabular(table: pd.DataFrame) -> str:
+    """One ``tabular``: a rule under each heading of several columns, space above each row whose first cell is not blank."""
+    shown = table.map(escape)
+    shown.iloc[1:, 0] = shown.iloc[1:, 0].map(lambda cell: cell and rf"\addlinespace {cell}")
+    rules, column = "", 1
     for heading, group in groupby(heading for heading, _ in table):
         width = len(list(group))
         if heading and width > 1:
-            top.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(heading)}}}")
-            rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
-        else:
-            top += [escape(heading)] * width
+            rules += rf"\cmidrule(lr){{{column}-{column + width - 1}}} "
         column += width
-    body = []
-    for cells in table.itertuples(index=False, name=None):
-        if body and cells[0]:
-            body.append(r"\addlinespace")
-        body.append(latex_row(map(escape, cells)))
-    return [
-        rf"\begin{{tabular}}{{@{{}}{''.join(map(align, table))}@{{}}}}",
-        r"\toprule",
-        latex_row(top),
-        *rules,
-        latex_row(escape(heading) for _, heading in table),
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
+    top, (first, *others) = ([escape(heading) for heading in line] for line in zip(*table, strict=True))
+    shown.columns = pd.MultiIndex.from_arrays([top, [rules + first, *others]])
+    alignment = "".join(map(align, table))
+    style = shown.style.hide(axis="index")
+    return style.to_latex(column_format=f"@{{}}{alignment}@{{}}", hrules=True, multicol_align="c").rstrip()
 
 
 def align(heading: tuple[str, str]) -> str:
     """How a rendered column is aligned: numbers right, words left."""
     return "r" if heading[1] in NUMBERS else "l"
-
-
-def latex_row(cells: Iterable[str]) -> str:
-    """One row of a ``tabular``."""
-    return " & ".join(cells) + r" \\"
 
 
 def escape(text: str) -> str:

@@ -122,13 +122,11 @@ def present_expressivity(table: pd.DataFrame) -> list[Shown]:
     columns: Columns = {("", "labels"): table.labels, ("", "depth"): table.depth.map(str)}
     for column, heading in (("width", "width"), ("parameters", "weights"), ("connections", "connections")):
         columns["", heading] = table[column].map("{:,}".format)
-    columns["error", "largest"] = table.largest_error.map("{:.1e}".format)
+    columns["error", "largest"] = scientific(table.largest_error, 1)
     columns["labels", "fitted (%)"] = table.fitted.map("{:g}".format)
-    columns["smallest", "eigenvalue"] = [
-        MISSING if pd.isna(v) else f"{v:.4e}" for v in table.smallest_eigenvalue
-    ]
-    columns["smallest", "min(x − b)"] = table.smallest_diagonal.map("{:.4e}".format)
-    columns["condition", "number"] = table.condition.map("{:.1e}".format)
+    columns["smallest", "eigenvalue"] = scientific(table.smallest_eigenvalue, 4)
+    columns["smallest", "min(x − b)"] = scientific(table.smallest_diagonal, 4)
+    columns["condition", "number"] = scientific(table.condition, 1)
     return [Shown("", pd.DataFrame(columns))]
 
 
@@ -167,6 +165,14 @@ def preprocessing_title(row: object) -> str:
     filters = getattr(row, "filters", None)
     title = PREPROCESSING_TITLES[row.preprocessing]
     return title if filters is None or pd.isna(filters) else f"{title}, {filters:,} filters"
+
+
+def scientific(values: pd.Series, digits: int) -> list[str]:
+    """Numbers with so many digits behind the point; those beyond float64 as a bound."""
+    return [
+        MISSING if pd.isna(value) else "> 1e308" if np.isinf(value) else f"{value:.{digits}e}"
+        for value in values
+    ]
 
 
 def starred(value: float, name: str, chosen: str | float) -> str:

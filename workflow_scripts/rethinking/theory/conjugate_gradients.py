@@ -1,4 +1,4 @@
-"""Conjugate gradients for several right-hand sides at once, with preconditioners."""
+"""Conjugate gradients for several right-hand sides at once, with a preconditioner."""
 
 from __future__ import annotations
 
@@ -69,27 +69,3 @@ def conjugate_gradients(
 def safe_ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Column by column; 0 for a column that is solved exactly."""
     return torch.where(denominator == 0, 0.0, numerator / torch.where(denominator == 0, 1.0, denominator))
-
-
-def nystrom_preconditioner(columns: Tensor, chosen: Tensor, penalty: float) -> Callable[[Tensor], Tensor]:
-    """About the inverse of K + penalty I from some columns of K: on their span the inverse, elsewhere a multiple of one.
-
-    Args:
-        columns: float64 (n, r), columns of K.
-        chosen: (r,) which ones.
-        penalty: on the diagonal.
-    """
-    core = columns[chosen]
-    shift = torch.finfo(core.dtype).eps * torch.trace(core)
-    core = (core + core.T) / 2
-    core.diagonal().add_(shift)
-    half = torch.linalg.solve_triangular(torch.linalg.cholesky(core), columns.T, upper=False).T
-    vectors, singular, _ = torch.linalg.svd(half, full_matrices=False)
-    values = singular.square()
-    rest = values[-1] + penalty
-
-    def apply(vector: Tensor) -> Tensor:
-        inside = vectors.T @ vector
-        return vector + vectors @ ((rest / (values + penalty) - 1)[:, None] * inside)
-
-    return apply

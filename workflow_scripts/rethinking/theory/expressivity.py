@@ -211,6 +211,7 @@ def first_of_each(images: Tensor) -> Tensor:
 # ---- conditioning
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is beyond float64 is inf, and its differences are nan
 def conditioning(projections: Tensor, thresholds: Tensor, weights: Tensor) -> dict[str, float]:
     """Lemma 1 in numbers, in O(n).
 
@@ -221,8 +222,8 @@ def conditioning(projections: Tensor, thresholds: Tensor, weights: Tensor) -> di
 
     Returns:
         ``smallest_diagonal``, min_i x_i - b_i; ``condition``, the condition number of A in the maximum norm (exact: the
-        elements of a row of A^-1 have alternating signs, so that their absolute values follow a recursion); and
-        ``amplification``, max_i sum_j |w_j| max(x_i - b_j, 0), which times the unit roundoff of a number format is
+        elements of a row of A^-1 have alternating signs, so that their absolute values follow a recursion; inf beyond
+        float64); and ``amplification``, max_i sum_j |w_j| max(x_i - b_j, 0), which times the unit roundoff of a number format is
         the error to expect when the network is evaluated in it.
     """
     x, b, w = (values.double().numpy() for values in (projections, thresholds, weights))
@@ -247,9 +248,10 @@ def conditioning(projections: Tensor, thresholds: Tensor, weights: Tensor) -> di
 def smallest_eigenvalue(projections: Tensor, thresholds: Tensor) -> float:
     """The smallest eigenvalue of A by Arnoldi's iteration on its inverse, which knows nothing of its diagonal.
 
-    Small matrices (up to 64) are formed and handed to LAPACK.
+    Small matrices (up to 64) are formed and handed to LAPACK. nan where the iteration fails, as it does where numbers of
+    the inverse are beyond float64.
     """
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
     n = len(projections)
     if n <= 64:
@@ -269,7 +271,7 @@ def smallest_eigenvalue(projections: Tensor, thresholds: Tensor) -> float:
             tol=1e-8,
             return_eigenvectors=False,
         )
-    except ArpackNoConvergence:
+    except ArpackError:
         return math.nan
     return float(1 / np.abs(values[0]))
 
@@ -307,7 +309,8 @@ def error_by_size(
             facts = conditioning(ordered, exact.thresholds, exact.weights)
             for precision in precisions:
                 row = {"n": n, "offset": offset, "precision": precision, **facts}
-                row["bits_needed"] = math.log2(2 * facts["amplification"])
+                needed = 2 * facts["amplification"]  # 0 where all labels are 0
+                row["bits_needed"] = math.log2(needed) if needed else 0.0
                 dtype = getattr(torch, precision)
                 try:
                     network = construct(x.to(dtype), y.to(dtype), direction, offset)

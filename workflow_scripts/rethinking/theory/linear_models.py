@@ -17,14 +17,13 @@ from rethinking.data.prepared import stratified_sample
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
-from rethinking.theory.conjugate_gradients import Solution, conjugate_gradients, nystrom_preconditioner
+from rethinking.theory.conjugate_gradients import Solution, conjugate_gradients
 from rethinking.theory.features import Features
 from rethinking.theory.gram import CovarianceSystem, KernelSystem, apply_kernel, inner_products, mean_diagonal
 
 DENSE = 2500  # features up to which least squares are solved by a singular value decomposition
 # Of the factor, in units of the mean diagonal, tried in this order where it has no factor without.
 JITTERS = (1e-6, 1e-5, 1e-4, 1e-3)
-COLUMNS = 2000  # of K in the preconditioner of conjugate gradients
 CPU = torch.device("cpu")
 
 Log = Callable[[str], None]
@@ -67,7 +66,7 @@ def fit(
         classes: number of classes.
         gamma: of the Gaussian kernel; None is the linear kernel.
         penalty: in units of the mean of K's diagonal.
-        solver: method, precision, tiles, accuracy.
+        solver: precision, tiles, accuracy.
         scratch: folder for tiles of the matrix (of a linear kernel) and of the factor; a later call with the same features
             goes on from those that are there.
         device: where tiles are computed.
@@ -94,8 +93,6 @@ def fit(
         system = KernelSystem(train, gamma, absolute, device, solver.tile, scratch / "matrix")
     if primal and penalty == 0 and train.width <= DENSE:
         solution, more = least_squares(train, targets, system)
-    elif solver.method == "conjugate_gradients":
-        solution, more = solve_iteratively(system, targets, solver, log)
     else:
         solution, more = solve_by_factor(system, targets, solver, scratch, device, log)
     fitted = system.fitted(solution.x, solution.product)
@@ -177,29 +174,6 @@ def solve_by_factor(
         "jitter": jitter,
         "rank": system.size if definite else None,
     }
-
-
-def solve_iteratively(
-    system: System, targets: Tensor, solver: SolverConfig, log: Log
-) -> tuple[Solution, dict[str, Any]]:
-    """Conjugate gradients without a factor, preconditioned by some columns of the matrix (Nystroem)."""
-    count = min(COLUMNS, system.size)
-    chosen = torch.from_numpy(
-        np.sort(stream(0, "columns of the preconditioner").choice(system.size, count, replace=False))
-    )
-    unit = torch.zeros(system.size, count, dtype=torch.float64)
-    unit[chosen, torch.arange(count)] = 1
-    columns = system.multiply(unit)
-    columns[chosen, torch.arange(count)] -= system.penalty
-    solution = conjugate_gradients(
-        system.multiply,
-        system.right_side(targets),
-        nystrom_preconditioner(columns, chosen, system.penalty),
-        solver.residual,
-        solver.iterations,
-        log,
-    )
-    return solution, {"solver": "conjugate_gradients", "precision": "float64", "jitter": 0.0, "rank": None}
 
 
 def least_squares(train: Features, targets: Tensor, system: System) -> tuple[Solution, dict[str, Any]]:

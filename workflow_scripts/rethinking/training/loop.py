@@ -129,7 +129,11 @@ def train_cell(
     earlier_seconds = progress.seconds
 
     def save_if_due() -> None:
-        if checkpoint and checkpoint.due():
+        if not checkpoint:
+            return
+        done = (progress.epoch - 1 + progress.step / steps_per_epoch) / settings.epochs
+        checkpoint.running.update(progress.epoch, settings.epochs, done, n * settings.epochs)
+        if checkpoint.due():
             progress.seconds = earlier_seconds + time.perf_counter() - started
             checkpoint.save(progress, state_tensors(model, optimiser) | seen)
 

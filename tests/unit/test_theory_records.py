@@ -1,0 +1,118 @@
+"""Records of the theory keep what was measured, also where a number is beyond float64 or is none."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import compare_fits
+import fit_expressivity
+import fit_linear_model
+import run_descent
+from rethinking.analysis.theory_results import TABLES, read_records, write_record
+from rethinking.claims.theory import judge_theory
+from rethinking.figures.theory import draw_precision
+from rethinking.run.files import read_json, save_array, write_json
+from rethinking.tables.theory import present_expressivity
+
+from .tiny import read_strictly
+
+LOST = {"value": math.nan, "norm": math.inf, "test_error": 1.0, "train_error": 0.0, "residual": 0.0}
+MODEL = {"name": "any", "dataset": "digits", "preprocessing": "none", "kernel": "gaussian", "gamma": 0.1}
+SOLVER = {"precision": "auto", "tile": 16, "residual": 1e-6, "iterations": 3}
+
+
+def settings(**values):
+    return json.dumps(values)
+
+
+@pytest.fixture
+def call(monkeypatch, prepared, tmp_path):
+    """Run a script's main() on a prepared data set in this process; the path of its record is the value."""
+
+    def run(script, *arguments, folder=prepared, output="record.json"):
+        arguments = [*arguments, "--prepared", folder, "--seed", 0, "--output", tmp_path / output]
+        monkeypatch.setattr("sys.argv", list(map(str, [script.__name__, *arguments])))
+        threads = torch.get_num_threads()
+        script.main()
+        torch.set_num_threads(threads)
+        return tmp_path / output
+
+    return run
+
+
+def test_record_is_read_as_it_was_written(tmp_path):
+    record = {
+        "kind": "any",
+        "data": {},
+        "a": [{"b": np.float64("-inf"), "c": (1.5, math.inf)}],
+        "n": np.int64(3),
+    }
+    write_record(tmp_path / "record.json", record)
+    stored = read_strictly(tmp_path / "record.json")
+    assert stored["a"] == [{"b": None, "c": [1.5, None]}]
+    assert stored["not_finite"] == [[["a", 0, "b"], "-inf"], [["a", 0, "c", 1], "inf"]]
+    (read,) = read_records([tmp_path / "record.json"])
+    assert read == {"kind": "any", "data": {}, "a": [{"b": -math.inf, "c": [1.5, math.inf]}], "n": 3}
+
+
+def test_hopelessly_conditioned_network_is_recorded_shown_and_judged(call, prepared, tmp_path):
+    """Beyond a half the solution grows exponentially with n; at 0.9, 500 images are far too many for float64."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (500, 3, 4, 4), dtype=np.uint8)
+    write_json(tmp_path / "manifest.json", read_json(prepared / "manifest.json") | {"dataset": "digits"})
+    save_array(tmp_path / "train_images.npy", images)
+    save_array(tmp_path / "train_labels.npy", rng.integers(0, 4, 500))
+    chosen = settings(
+        dataset="digits", offset=0.9, depths=[2, 3], sizes=[2, 500], offsets=[0.9], precisions=["float64"]
+    )
+    path = call(fit_expressivity, "--settings", chosen, folder=tmp_path)
+    record = read_strictly(path)
+    assert {network["condition"] for network in record["networks"]} == {None}
+    records = read_records([path])
+    make, _ = TABLES["expressivity"]
+    table = make(records)
+    assert np.isinf(table.condition).all()
+    (shown,) = present_expressivity(table)
+    assert set(shown.table["condition", "number"]) == {"> 1e308"}
+    draw_precision(records)[0].savefig(tmp_path / "figure.svg")
+    verdicts = {judged.claim.name: judged.verdict for judged in judge_theory(records)}
+    assert verdicts["finite_sample_expressivity"] != "supported"
+    assert verdicts["smallest_eigenvalue"] != "supported"
+
+
+def test_no_fit_is_lost_to_a_number_that_json_refuses(call, monkeypatch, tmp_path):
+    nothing = [10 * [0.0]]
+    monkeypatch.setattr(run_descent, "descend", lambda *_: (pd.DataFrame({"step": [0]}), dict(LOST)))
+    monkeypatch.setattr(compare_fits, "compare_fits", lambda *_: pd.DataFrame([LOST | {"fit": "poisoned"}]))
+    monkeypatch.setattr(fit_linear_model, "fit", lambda *_: (dict(LOST), torch.tensor(nothing)))
+    scratch = tmp_path / "scratch"
+    paths = [
+        call(
+            run_descent,
+            *("--settings", settings(dataset="digits", images=8, epochs=1, batch_size=4)),
+            *("--curve", tmp_path / "curve.csv"),
+        ),
+        call(
+            compare_fits,
+            *("--settings", settings(models=["any"], train=10, test=10)),
+            *("--model", settings(**MODEL, penalties=[0])),
+            output="fits.json",
+        ),
+        call(
+            fit_linear_model,
+            *("--model", settings(**MODEL, penalties=[0, 0.1]), "--solver", json.dumps(SOLVER)),
+            *("--scratch", scratch, "--device", "cpu"),
+            output="folder",
+        )
+        / "summary.json",
+    ]
+    for path in paths:
+        read_strictly(path)
+        record = read_records([path])[0]
+        (found, *_) = record.get("fits", [record])
+        assert math.isnan(found["value"])
+        assert found["norm"] == math.inf

@@ -1,0 +1,103 @@
+"""A small file per running cell: how far it is, for the status line and ``snakemake status`` on any machine.
+
+It lies beside the checkpoint, is rewritten every few seconds and removed when the cell ends. That of a cell that
+failed stays, with the reason, until its next start.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+WRITE_SECONDS = 2.0
+# A cell whose file is as old as this waits for something or was killed.
+SILENT_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Running:
+    """What the file of a cell says."""
+
+    epoch: int = 0  # under way, counted from 1; 0 before the first step
+    epochs: int = 0
+    done: float = 0.0  # share of the training
+    images_per_second: int = 0
+    seconds_left: float | None = None
+    failed: str | None = None  # why it ended
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch}/{self.epochs}" if self.epoch else "starting"
+
+
+def running_file(checkpoint: Path) -> Path:
+    """The file of the cell with this checkpoint."""
+    return checkpoint.with_suffix(".running.json")
+
+
+def read_running(checkpoint: Path) -> Running | None:
+    """Where a cell is; None where none is at work on it."""
+    path = running_file(checkpoint)
+    try:
+        running = Running(**json.loads(path.read_text(encoding="utf-8")))
+        silent = time.time() - path.stat().st_mtime > SILENT_SECONDS
+    except (OSError, ValueError, TypeError):
+        return None
+    return None if silent and not running.failed else running
+
+
+class RunningFile:
+    """The file of a cell that this process trains; a context manager.
+
+    What cannot be written is left out: no cell ends because of its status line.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.path = running_file(checkpoint)
+        self.first: tuple[float, float] | None = None  # time and share of the training at the first step
+        self.written = math.inf  # not to be written before it is entered
+
+    def __enter__(self) -> None:
+        self.write()
+
+    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, Exception):
+            self.write(failed=f"{kind.__name__}: {error}")
+        else:  # it is done, or was asked to stop
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+    def update(self, epoch: int, epochs: int, done: float, images: int) -> None:
+        """Say where the training is; to be called often.
+
+        Args:
+            epoch: under way, counted from 1.
+            epochs: of the schedule.
+            done: share of the training, 0 to 1.
+            images: that all epochs take.
+        """
+        now = time.monotonic()
+        if now - self.written < WRITE_SECONDS:
+            return
+        self.first = self.first or (now, done)
+        began, before = self.first
+        speed = (done - before) / (now - began) if done > before else 0.0
+        self.write(
+            epoch=min(epoch, epochs),
+            epochs=epochs,
+            done=done,
+            images_per_second=round(speed * images),
+            seconds_left=(1 - done) / speed if speed else None,
+        )
+
+    def write(self, **values: object) -> None:
+        """Replace the file, at once and without waiting for the disk."""
+        self.written = time.monotonic()
+        temporary = self.path.with_name(f".{self.path.name}")
+        with suppress(OSError):
+            temporary.write_text(json.dumps(values), encoding="utf-8")
+            os.replace(temporary, self.path)
