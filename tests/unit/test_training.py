@@ -12,6 +12,7 @@ from torch import nn
 from rethinking.models import MODELS, build_model
 from rethinking.models.alexnet import LocalResponseNorm
 from rethinking.run.files import UserError
+from rethinking.run.identity import Identity
 from rethinking.training import loop as training
 from rethinking.training import steps
 from rethinking.training.batches import to_inputs
@@ -314,7 +315,7 @@ def test_divergence_in_the_last_step_is_noticed(data, monkeypatch, tmp_path):
     assert step is None
     assert trained.diverged_at == (1, 1)
     assert len(trained.curve) == 1
-    write_cell(tmp_path, cell, SETTINGS, data, {}, trained, CPU, {})
+    write_cell(tmp_path, cell, SETTINGS, data, {}, trained, CPU, Identity({}))
     assert read_strictly(tmp_path / "summary.json")["status"] == "diverged"
 
 
