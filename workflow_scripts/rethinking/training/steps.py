@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking.config.cell_settings import CellSettings
+from rethinking.registry import regulariser
 from rethinking.training.optimisers import SGD
 
 # images (batch, c, h, w) and labels (batch,) -> mean cross-entropy in nats and logits (batch, classes)
@@ -83,6 +84,7 @@ def memory_layout(model: nn.Module) -> torch.memory_format:
     return torch.channels_last if convolutional else torch.contiguous_format
 
 
+@regulariser("wd", heading=("weight", "decay"))
 def build_optimiser(model: nn.Module, settings: CellSettings) -> SGD:
     """SGD with momentum; weight decay as an l2 penalty on the weights that the settings name."""
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
