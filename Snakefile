@@ -42,7 +42,10 @@ rule cifar10:
 # The data sets of all trained networks, downloaded or read, verified and prepared.
 rule data:
     input:
-        [PLAN.prepared(name).outputs for name in sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})],
+        [
+            PLAN.prepared(name).outputs
+            for name in sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
+        ],
 
 
 # What depends on the settings that the paper leaves open.

@@ -116,10 +116,10 @@ def changes_images(corruption: str) -> bool:
     return next(iter(registry.entry("corruption", corruption).arguments)) == "images"
 
 
-def label_corruption(corruption: str) -> float:
-    """The probability p at which a corruption replaces labels; 0 where it leaves them alone."""
+def probability(corruption: str) -> float | None:
+    """The probability p at which a corruption replaces labels; None for what is no such corruption."""
     entry = registry.find("corruption", corruption)
-    return parameters(corruption).get("p", 0.0) if entry and not changes_images(corruption) else 0.0
+    return parameters(corruption).get("p") if entry and not changes_images(corruption) else None
 
 
 def sample_size(corruption: str) -> int | None:

@@ -35,8 +35,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "dataset": ("data", ("name", "path")),
     "corruption": (
         "corruption",
-        ("labels", "images", "num_classes", "rng", "draws", "moments")
-        + ("prepared", "folder", "corruption", "dataset", "seed"),
+        ("labels", "images", "num_classes", "rng", "draws", "moments"),
     ),
     "model": ("models", ()),
     "regulariser": ("training", ("images", "labels", "rng")),
@@ -117,7 +116,9 @@ class Entry:
         match = self.form.fullmatch(name)
         if not match:
             return None
-        values = {key: int(text) if text.isdigit() else float(text) for key, text in match.groupdict().items()}
+        values = {
+            key: int(text) if text.isdigit() else float(text) for key, text in match.groupdict().items()
+        }
         for key, (low, high) in self.bounds.items():
             if (low is not None and values[key] < low) or (high is not None and values[key] > high):
                 return None
@@ -138,7 +139,9 @@ class Entry:
         for parameter in self.bounds:
             decimal = self.arguments[parameter] != "int"
             numbers = (
-                [str(tenth / 10) for tenth in range(11)] if decimal else [re.search(r"\d*$", like)[0] or "500"]
+                [str(tenth / 10) for tenth in range(11)]
+                if decimal
+                else [re.search(r"\d*$", like)[0] or "500"]
             )
             names = [
                 re.sub(rf"\{{{parameter}[^}}]*\}}", number, name) for name in names for number in numbers
@@ -155,6 +158,13 @@ class Entry:
             text += f" to {show(high)}" if high is not None else ""
             text += "" if self.arguments[parameter] == "int" else " (0.5, not 0.50)"
         return text
+
+    @property
+    def files(self) -> list[str]:
+        """The files of a corruption's overlay: a manifest and the arrays that it changes."""
+        changed = next(iter(self.arguments))
+        arrays = self.options.get("arrays", (f"train_{changed}", f"test_{changed}"))
+        return ["manifest.json", *(f"{array}.npy" for array in arrays)]
 
     def resolve(self) -> Callable[..., Any]:
         """The function; its file is imported.
@@ -226,7 +236,9 @@ def everything() -> dict[str, dict[str, Entry]]:
     for file in plugins():
         entries = registrations(file)
         if not entries:
-            raise UserError(f"{file}:1: registers nothing; put a decorator such as @model('name') on a function")
+            raise UserError(
+                f"{file}:1: registers nothing; put a decorator such as @model('name') on a function"
+            )
         for entry in entries:
             add(found, entry)
     return found
@@ -315,7 +327,9 @@ def registrations(file: Path) -> list[Entry]:
             return []
         tree = ast.parse(source, str(file))
     except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}); correct 'plugins' in the config") from None
+        raise UserError(
+            f"{file} cannot be read ({error.strerror}); correct 'plugins' in the config"
+        ) from None
     except (SyntaxError, ValueError) as error:
         raise UserError(f"{file}:{getattr(error, 'lineno', None) or 1}: {error.args[0]}") from None
     kinds = decorators(tree)
@@ -351,12 +365,16 @@ def read(file: Path, statement: ast.FunctionDef | ast.ClassDef, node: ast.Call, 
             f"{place}: @{kind} takes a name and options that are literal values, as it is read without running the file"
         ) from None
     if not isinstance(name, str) or not re.fullmatch(r"(?:[A-Za-z0-9_.-]|\{\w+(?::[0-9.]*)?\})+", name):
-        raise UserError(f"{place}: the name '{name}' can hold letters, digits and _ . - and parameters such as {{p}}")
+        raise UserError(
+            f"{place}: the name '{name}' can hold letters, digits and _ . - and parameters such as {{p}}"
+        )
     arguments, optional = signature(statement)
     found = Entry(kind, name, file, statement.lineno, statement.name, arguments, optional, options)
     for key in options:
         if key not in OPTIONS[kind] and not (kind == "corruption" and key in arguments):
-            raise UserError(f"{place}: @{kind} has no option '{key}'; it has {', '.join(sorted(OPTIONS[kind]))}")
+            raise UserError(
+                f"{place}: @{kind} has no option '{key}'; it has {', '.join(sorted(OPTIONS[kind]))}"
+            )
     if not found.own or kind not in ("dataset", "corruption", "regulariser"):
         return found
     known = {*KINDS[kind][1], *found.bounds, *options}
@@ -367,8 +385,10 @@ def read(file: Path, statement: ast.FunctionDef | ast.ClassDef, node: ast.Call, 
             )
     for key in found.bounds:
         if key not in arguments:
-            raise UserError(f"{place}: {statement.name} takes no argument '{key}', which the name '{name}' holds")
-    if kind == "corruption" and next(iter(arguments), None) not in ("labels", "images", "prepared"):
+            raise UserError(
+                f"{place}: {statement.name} takes no argument '{key}', which the name '{name}' holds"
+            )
+    if kind == "corruption" and next(iter(arguments), None) not in ("labels", "images"):
         raise UserError(
             f"{place}: the first argument of {statement.name} must be labels or images: what it changes and returns"
         )

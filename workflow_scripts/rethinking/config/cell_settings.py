@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from rethinking import registry
 from rethinking.run.files import UserError
 
 Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform"]
 WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
-Architecture = dict[Literal["batch_norm_affine", "local_response_norm"], bool]
+Architecture = dict[str, bool | int | float | str]
 
 
 class Strict(BaseModel):
@@ -25,6 +26,27 @@ def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) 
         check(*arguments, **named)
     except UserError as error:
         raise ValueError(str(error)) from error
+
+
+class Names:
+    """The registered names as examples in the JSON schema, which editors offer."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], Any]) -> Any:
+        return handler(core) | {"examples": registry.names(self.kind)}
+
+
+def registered(kind: str) -> Any:
+    """The type of a registered name."""
+
+    def check(name: str) -> str:
+        if registry.find(kind, name) is None:
+            raise ValueError(registry.unknown(kind, name))
+        return name
+
+    return Annotated[str, AfterValidator(check), Names(kind)]
 
 
 class CellSettings(Strict):
@@ -59,7 +81,7 @@ class CellSettings(Strict):
     architecture: Annotated[
         Architecture,
         Field(
-            description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation) and local_response_norm (of alexnet)."
+            description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation), local_response_norm (of alexnet), and those of plug-ins' networks."
         ),
     ] = {}
     precision: Annotated[

@@ -22,9 +22,19 @@ from rethinking.run.files import (
 from rethinking.streams import stream
 
 
-@registry.corruption("true_labels_replaced{number:0..}", base="true_labels", arrays=("train_labels", "test_labels", "train_images"))
-@registry.corruption("random_labels_replaced{number:0..}", base="random_labels", arrays=("train_labels", "test_labels", "train_images"))
-def replace_example(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int, number: int) -> dict[str, Any]:
+@registry.corruption(
+    "true_labels_replaced{number:0..}",
+    base="true_labels",
+    arrays=("train_labels", "test_labels", "train_images"),
+)
+@registry.corruption(
+    "random_labels_replaced{number:0..}",
+    base="random_labels",
+    arrays=("train_labels", "test_labels", "train_images"),
+)
+def replace_example(
+    prepared: Path, folder: Path, corruption: str, dataset: str, seed: int, number: int
+) -> dict[str, Any]:
     """Write a training set with one example replaced, with the labels of both splits, and a manifest, which is returned.
 
     The new example is an image of the test set with the label that the corruption gives it there, so that both

@@ -45,10 +45,11 @@ def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Datas
         raise UserError(f"source {source} of {name} needs a path")
     if source == "images":
         return read_images(path), False
-    if not entry.own:
-        return entry.call(name=name, path=path)
     with registry.blamed():
-        return checked(entry, entry.call(name=name, path=path)), True
+        found = entry.call(name=name, path=path)
+    if entry.own:
+        found = checked(entry, found)
+    return (found, True) if isinstance(found, Dataset) else found
 
 
 def checked(entry: registry.Entry, found: Any) -> Dataset:
@@ -140,7 +141,7 @@ def describe_source(name: str, source: str, path: str | Path | None) -> dict[str
 
 
 @dataset("digits", title="digits", sources=("embedded",))
-def read_digits() -> tuple[Dataset, bool]:
+def read_digits() -> Dataset:
     """scikit-learn's digits, (1, 8, 8), values 0..16 stretched to 0..255; 1,437 to train, 360 to test."""
     # Imported here: it takes a second, and only this data set needs it.
     from sklearn.datasets import load_digits
@@ -150,8 +151,7 @@ def read_digits() -> tuple[Dataset, bool]:
     labels = digits.target.astype(np.int64)
     test = stratified_sample(labels, DIGITS_TEST_COUNT, stream(0, "digits split"))
     train = np.setdiff1d(np.arange(len(labels)), test)
-    splits = Split(images[train], labels[train]), Split(images[test], labels[test])
-    return Dataset(*splits, DIGIT_NAMES), True
+    return Dataset(Split(images[train], labels[train]), Split(images[test], labels[test]), DIGIT_NAMES)
 
 
 def read_images(path: str | Path) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from rethinking.run.files import UserError
 
 if TYPE_CHECKING:
     from torch import nn
+
 
 def training_megaflops(name: str, input_size: int) -> float:
     """10^6 operations to train a network on an image once, about: enough to tell large cells from small ones.
@@ -45,8 +47,40 @@ def check_options(name: str, options: Iterable[str]) -> None:
     known = registry.entry("model", name).optional
     for option in options:
         if option not in known:
+            near = difflib.get_close_matches(option, known, 1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise UserError(f"the network '{name}' has no option '{option}'; {has}")
+            raise UserError(f"the network '{name}' has no option '{option}'; {hint}{has}")
+
+
+def check_network(
+    entry: registry.Entry, model: nn.Module, image_shape: tuple[int, int, int], num_classes: int
+) -> None:
+    """Try a network of a plug-in on two images, before hours of training.
+
+    Raises:
+        UserError: it gives other than logits (2, num_classes), or a parameter plays no part in them; the message has
+            the file and line of its registration, or of the error.
+    """
+    import copy
+
+    import torch
+
+    tried = copy.deepcopy(model).train()
+    with registry.blamed():
+        logits = tried(torch.zeros(2, *image_shape))
+    shape = tuple(getattr(logits, "shape", ()))
+    if shape != (2, num_classes):
+        raise UserError(
+            f"{entry.place}: the network '{entry.name}' turns images {(2, *image_shape)} into {shape}, not logits "
+            f"{(2, num_classes)}"
+        )
+    logits.float().sum().backward()
+    unused = [name for name, p in tried.named_parameters() if p.requires_grad and p.grad is None]
+    if unused:
+        raise UserError(
+            f"{entry.place}: no logit depends on {', '.join(unused)} of the network '{entry.name}'"
+        )
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -10,7 +10,6 @@ import pandas as pd
 from rethinking.analysis import ablations, rank_correlations
 from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, describe_scale, span
 from rethinking.analysis.statistics import CONFIDENCE
-from rethinking.cells import REGULARISERS
 from rethinking.measures import rademacher, stability
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES, REGULARISER_HEADINGS
 from rethinking.tables import beyond as beyond_presentation
@@ -40,7 +39,7 @@ class View(NamedTuple):
 def present_table1(table: pd.DataFrame) -> list[Shown]:
     """Table 1 in the shape of the paper's."""
     columns = network_columns(table)
-    for regulariser in REGULARISERS:
+    for regulariser in REGULARISER_HEADINGS:
         used = table.regularisers.map(lambda names, wanted=regulariser: wanted in names.split("+"))
         if used.any():
             columns[REGULARISER_HEADINGS[regulariser]] = used.map({True: "yes", False: "no"})
