@@ -13,7 +13,7 @@ SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, SCRIPTS)
 
 from rethinking import registry
-from rethinking.cells import Cell, sample_size
+from rethinking.cells import Cell, canonical_name, sample_size
 from rethinking.config.loading import load_config
 from rethinking.models import training_megaflops
 from rethinking.run.files import UserError

@@ -375,6 +375,10 @@ def read(file: Path, statement: ast.FunctionDef | ast.ClassDef, node: ast.Call, 
             raise UserError(
                 f"{place}: @{kind} has no option '{key}'; it has {', '.join(sorted(OPTIONS[kind]))}"
             )
+    if kind == "claim" and not (
+        {"statement", "cells"} <= set(options) and {"at_least", "at_most", "above"} & set(options)
+    ):
+        raise UserError(f"{place}: @claim needs a statement, cells, and at_least, at_most or above")
     if not found.own or kind not in ("dataset", "corruption", "regulariser"):
         return found
     known = {*KINDS[kind][1], *found.bounds, *options}

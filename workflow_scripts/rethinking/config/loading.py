@@ -211,6 +211,12 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
     plugins = values.get("plugins") or []
     if isinstance(plugins, list) and all(isinstance(file, str) for file in plugins):
         registry.load(plugins)
+    for entry in registry.entries("claim"):
+        for name in entry.options["cells"]:
+            try:
+                Cell.from_name(name, seed=0)
+            except UserError as error:
+                raise UserError(f"{entry.place}: {error}") from None
     try:
         return Config.model_validate(values)
     except ValidationError as error:
