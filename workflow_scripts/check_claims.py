@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
 from rethinking.analysis.theory_results import read_records
 from rethinking.cells import Cell
+from rethinking.claims import CLAIMS
 from rethinking.claims.measures import read_runs
 from rethinking.claims.own import own_claims
 from rethinking.claims.report import claimed_cells, claims_table, judge, summarise, to_frame, to_markdown
@@ -39,21 +41,25 @@ def main() -> None:
     if len(datasets) > 1:
         raise UserError(f"--cells are of {' and '.join(sorted(datasets))}; give those of one")
     dataset = datasets.pop() if datasets else "cifar10"
-    cells = [name for name in claimed_cells(dataset) if name in args.cells]
+    # The paper says nothing of a plug-in's data set.
+    claims = () if registry.entry("dataset", dataset).own else CLAIMS
+    cells = [name for name in claimed_cells(dataset, claims) if name in args.cells]
     runs = read_runs(args.cells_root, cells, args.seeds)
 
-    judged = judge(runs, dataset)
+    judged = judge(runs, dataset, claims)
     summaries = [run.summary for seeds in runs.values() for run in seeds.values()]
     scale = describe_scale(aggregate_accuracy(cells, summaries, {}))
     rows, texts, done = [to_frame(judged, runs, dataset)], [], summarise(judged)
     # A table in which nothing is measured says nothing; its rows are in the CSV.
-    if summaries or not args.records:
+    if not claims:
+        done = "none of the paper's"
+    elif summaries or not args.records:
         texts.append(to_markdown(judged, scale))
     else:
         texts.append(f"**{done}** on networks, as none is trained; claims.csv names those that it takes.\n")
     if own:
-        runs = read_runs(args.cells_root, claimed_cells("", own), args.seeds)
-        judged = judge(runs, "", own)
+        asked = [name for name in claimed_cells("", own) if name in args.cells]
+        judged = judge(runs := read_runs(args.cells_root, asked, args.seeds), "", own)
         frame = to_frame(judged, runs, "")
         rows.append(frame)
         scale = " and ".join(frame.data.unique())

@@ -178,9 +178,14 @@ class Entry:
         return getattr(import_plugin(self.file), self.function)
 
     def call(self, **available: Any) -> Any:
-        """Call the function with those of the values that it asks for by the names of its arguments."""
+        """Call the function with those of the values that it asks for by the names of its arguments.
+
+        Raises:
+            UserError: an exception arose in a plug-in; the message has file and line.
+        """
         function = self.resolve()
-        return function(**{name: available[name] for name in self.arguments if name in available})
+        with blamed():
+            return function(**{name: available[name] for name in self.arguments if name in available})
 
 
 @cache
@@ -432,13 +437,16 @@ def blame(error: BaseException) -> str | None:
 
 
 @contextmanager
-def blamed() -> Iterator[None]:
-    """Turn an error that arose in a plug-in into a UserError with file and line."""
+def blamed(entry: Entry | None = None) -> Iterator[None]:
+    """Turn an error that arose in a plug-in into a UserError with file and line; any error, if it is of this entry."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if message := blame(error):
+        message = blame(error)
+        if entry and not message:
+            message = f"{entry.place}: {type(error).__name__}: {error}"
+        if message:
             raise UserError(message) from error
         raise

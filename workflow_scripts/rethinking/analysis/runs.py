@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.aggregation import read_columns, read_summary
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell, probability
@@ -110,6 +111,11 @@ def mean_curves(runs: Runs, columns: Sequence[str]) -> pd.DataFrame:
 def cell_parts(name: str) -> dict[str, str]:
     """The parts of a cell's name, by :data:`CELL_PARTS`."""
     return dict(zip(CELL_PARTS, name.split("/"), strict=True))
+
+
+def paper_has(dataset: str) -> bool:
+    """Whether the paper's curves are shown beside those of a data set: not beside a plug-in's own."""
+    return not registry.entry("dataset", dataset).own
 
 
 def by_network(names: Iterable[str]) -> dict[Network, dict[float, str]]:

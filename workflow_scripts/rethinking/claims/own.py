@@ -19,7 +19,7 @@ def own_claim(entry: registry.Entry) -> Claim:
     """The claim of one registration, whose function takes one run for each cell and gives a number."""
     options = entry.options
     check = Check(
-        options["statement"],
+        entry.function.replace("_", " "),
         entry.resolve(),
         tuple(map(canonical_name, options["cells"])),
         **{bound: options[bound] for bound in BOUNDS if bound in options},

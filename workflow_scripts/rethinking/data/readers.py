@@ -45,8 +45,7 @@ def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Datas
         raise UserError(f"source {source} of {name} needs a path")
     if source == "images":
         return read_images(path), False
-    with registry.blamed():
-        found = entry.call(name=name, path=path)
+    found = entry.call(name=name, path=path)
     if entry.own:
         found = checked(entry, found)
     return (found, True) if isinstance(found, Dataset) else found

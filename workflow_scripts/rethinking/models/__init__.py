@@ -67,7 +67,7 @@ def check_network(
     import torch
 
     tried = copy.deepcopy(model).train()
-    with registry.blamed():
+    with registry.blamed(entry):
         logits = tried(torch.zeros(2, *image_shape))
     shape = tuple(getattr(logits, "shape", ()))
     if shape != (2, num_classes):

@@ -86,8 +86,7 @@ class Batches:
     ) -> Tensor:
         """What a plug-in's regulariser makes of a batch of whitened images; each batch has random numbers of its own."""
         rng = stream(self.cell.seed, entry.name, self.cell.stream_key, str(epoch), str(start))
-        with registry.blamed():
-            result = entry.call(images=images, labels=labels, rng=rng)
+        result = entry.call(images=images, labels=labels, rng=rng)
         if not isinstance(result, Tensor) or (result.shape, result.dtype) != (images.shape, images.dtype):
             what = f"{result.dtype} {tuple(result.shape)}" if isinstance(result, Tensor) else repr(result)
             raise UserError(
