@@ -30,11 +30,11 @@ from baseline import (
     measure_baseline,
 )
 from peak import peak_flops, training_flops
+from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings, Precision
 from rethinking.config.loading import load_config, read_yaml
 from rethinking.corruption.loading import CorruptedData
-from rethinking.models import MODELS
 from rethinking.models.initialisation import initialise
 from rethinking.run import scripts
 from rethinking.run.files import UserError, write_text
@@ -54,7 +54,10 @@ def main() -> None:
     """Read the command line; measure all models, or be one of the measured processes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--models", nargs="+", choices=MODELS, default=["mlp_1x512", "mlp_3x512", "alexnet", "inception"]
+        "--models",
+        nargs="+",
+        choices=registry.names("model"),
+        default=["mlp_1x512", "mlp_3x512", "alexnet", "inception"],
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(

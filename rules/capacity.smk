@@ -6,8 +6,9 @@ CAPACITY = artefact(
     {"cells": CONFIG.capacity.cells, "seeds": CONFIG.seeds},
     [*cells_of("capacity"), *measured("stability")],
     # The depth of a network is counted in its own code.
-    entries=[(LIBRARY / "models" / f"{module}.py", function) for module, function in MODELS.values()],
+    entries=model_entries("capacity"),
 )
+REPLACED = corruptions("train_labels", "test_labels", "train_images")
 CAPACITY_TABLES = {
     "rademacher": any(sample_size(cell.corruption) for cell in CONFIG.cells("capacity")),
     "stability": any(cell.base != cell for cell in CONFIG.cells("capacity")),
@@ -48,17 +49,12 @@ rule draw_sample:
         " --output {params.folder:q} --record {params.record:q} > {log:q} 2>&1"
 
 
-use rule corrupt_labels as draw_signs with:
-    wildcard_constraints:
-        corruption="(true|random)_signs_n[1-9][0-9]*",
-
-
 use rule corrupt_labels as replace_example with:
     output:
         manifest=f"{CORRUPTED}/manifest.json",
         labels=multiext(f"{CORRUPTED}/", "train_labels.npy", "test_labels.npy", "train_images.npy"),
     wildcard_constraints:
-        corruption="(true|random)_labels_replaced[0-9]+",
+        corruption=REPLACED,
     message:
         "Replacing an example of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"
 
@@ -71,7 +67,7 @@ rule measure_stability:
     log:
         f"{RESULTS}/logs/stability/cells/{CELL}.log",
     wildcard_constraints:
-        corruption="(true|random)_labels_replaced[0-9]+",
+        corruption=REPLACED,
     params:
         folders=lambda wildcards: options(
             before=stability(wildcards).needs[0].folder, after=stability(wildcards).needs[1].folder

@@ -7,14 +7,17 @@ localrules:
 
 # Of all tables and figures, on the data set of the first: table 1 if it has cells.
 ALL_CELLS = CONFIG.cells(*CONFIG.results)
-CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset == ALL_CELLS[0].dataset]
+OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
+OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}
+CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset == ALL_CELLS[0].dataset or cell.name in OWN_CELLS]
 CLAIM_NAMES = list(dict.fromkeys(cell.name for cell in CLAIM_CELLS))
 THEORY = [*BUILT, *FITS, *COMPARISONS, *DESCENTS]
 CLAIMS = artefact(
     "check_claims",
     [f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"],
-    {"cells": CLAIM_NAMES, "seeds": CONFIG.seeds},
+    {"cells": CLAIM_NAMES, "seeds": CONFIG.seeds, "own": [dict(each.options) for each in OWN_CLAIMS]},
     [*PLAN.cells(CLAIM_CELLS), *measured("complexity"), *measured("stability"), *THEORY],
+    entries=[each.root for each in OWN_CLAIMS],
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from shlex import quote
 
@@ -11,7 +12,8 @@ from snakemake.settings.types import RerunTrigger
 SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, SCRIPTS)
 
-from rethinking.cells import PIXEL_CORRUPTIONS, Cell, sample_size
+from rethinking import registry
+from rethinking.cells import Cell, canonical_name, sample_size
 from rethinking.config.loading import load_config
 from rethinking.models import training_megaflops
 from rethinking.run.files import UserError
@@ -22,18 +24,19 @@ from rethinking.run.progress import show_progress
 from rethinking.run.results_lock import lock_results
 from rethinking.run.scripts import options
 
-# Scripts are found wherever the working directory is, and run with the Python that runs Snakemake whether or not
-# its environment is activated. The C library keeps freed blocks: otherwise each training step on the CPU asks
-# the kernel for its activations anew.
-shell.prefix(
-    f"export PYTHONPATH={quote(SCRIPTS)} PATH={quote(os.path.dirname(sys.executable))}:$PATH"
-    " MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296; "
-)
-
 try:
     CONFIG = load_config(config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)])
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+# Scripts are found wherever the working directory is, and run with the Python that runs Snakemake whether or not
+# its environment is activated. The C library keeps freed blocks: otherwise each training step on the CPU asks
+# the kernel for its activations anew. Plug-ins are told to each job, wherever it runs.
+shell.prefix(
+    f"export {registry.VARIABLE}={quote(os.pathsep.join(map(str, registry.plugins())))}"
+    f" PYTHONPATH={quote(SCRIPTS)} PATH={quote(os.path.dirname(sys.executable))}:$PATH"
+    " MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296; "
+)
 
 # So many cells train on this machine's GPUs at a time, unless --resources gpu=N says otherwise. On a cluster
 # profiles/slurm makes this limit one of each job. Snakemake has no directive for it.
@@ -45,6 +48,8 @@ RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
 # Sections of the configuration that have targets of their own.
 BEYOND = ("capacity", "complexity", "expressivity", "linear_models")
+# What tables and figures call things is a part of what they are made from.
+TITLES = digest_of([json.dumps(registry.titles())])
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
 # Where a cell lies among the results. The branch is empty, or 'ablations/<name>/' for a variant of the cell.
 TRAINED = f"{{branch}}cells/{CELL}"
@@ -101,12 +106,27 @@ def artefact(script, outputs, settings, results=(), entries=(), needs=()):
     if CONFIG.finished_only:
         # Whatever they were made from: their own records say what it was.
         parts = digest_of([recorded_digest(each.outputs[0]) or "" for each in found])
-        made = PLAN.make(script, outputs, settings, inputs={"finished": parts}, entries=entries, needs=needs)
+        inputs = {"finished": parts, "titles": TITLES}
+        made = PLAN.make(script, outputs, settings, inputs=inputs, entries=entries, needs=needs)
         made.results = found
         return made
-    made = PLAN.make(script, outputs, settings, entries=entries, needs=[*results, *needs])
+    inputs = {"titles": TITLES}
+    made = PLAN.make(script, outputs, settings, inputs=inputs, entries=entries, needs=[*results, *needs])
     made.results = found
     return made
+
+
+def model_entries(*results):
+    """The code of the networks that some sections of the configuration have."""
+    models = dict.fromkeys(cell.model for cell in CONFIG.cells(*results))
+    return [registry.entry("model", model).root for model in models]
+
+
+def corruptions(*arrays):
+    """The form of the names of all corruptions that change these arrays, for a wildcard."""
+    files = ["manifest.json", *(f"{array}.npy" for array in arrays)]
+    forms = [each.form.pattern for each in registry.entries("corruption") if each.files == files]
+    return "|".join(re.sub(r"\?P<\w+>", "?:", form) for form in forms)
 
 
 def files_of(made, filename):

@@ -10,7 +10,7 @@ rule corrupt_labels:
     log:
         f"{DATA_DIR}/logs/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}/{{key}}.log",
     wildcard_constraints:
-        corruption="true_labels|random_labels|labels_p[0-9.]+",
+        corruption=corruptions("train_labels", "test_labels"),
     localrule: True
     params:
         prepared=lambda wildcards: corrupted(wildcards).data[0].folder,
@@ -30,6 +30,6 @@ use rule corrupt_labels as corrupt_pixels with:
         manifest=f"{CORRUPTED}/manifest.json",
         images=multiext(f"{CORRUPTED}/", "train_images.npy", "test_images.npy"),
     wildcard_constraints:
-        corruption="|".join(PIXEL_CORRUPTIONS),
+        corruption=corruptions("train_images", "test_images"),
     message:
         "Corrupting pixels of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"

@@ -1,7 +1,5 @@
 # Tables beside the paper's values, for programs (CSV) and for readers.
 
-from rethinking.models import MODELS
-
 TABLES = {
     name: artefact(
         "aggregate_table",
@@ -19,7 +17,7 @@ if SIZED:
         [f"{RESULTS}/sizes.csv"],
         {"networks": networks()},
         inputs={name: PLAN.prepared(name) for name in SIZED},
-        entries=[(LIBRARY / "models" / f"{module}.py", function) for module, function in MODELS.values()],
+        entries=model_entries(*CONFIG.results),
         data=[PLAN.prepared(name) for name in SIZED],
     )
 ABLATIONS = artefact(

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
 from rethinking.analysis.theory_results import read_records
 from rethinking.cells import Cell
+from rethinking.claims import CLAIMS
 from rethinking.claims.measures import read_runs
-from rethinking.claims.report import claimed_cells, judge, summarise, to_frame, to_markdown
+from rethinking.claims.own import own_claims
+from rethinking.claims.report import claimed_cells, claims_table, judge, summarise, to_frame, to_markdown
 from rethinking.claims.theory import judge_theory, theory_frame, theory_markdown
 from rethinking.run import scripts
 from rethinking.run.files import UserError, write_text
@@ -19,7 +22,12 @@ def main() -> None:
     """Read the command line and the networks that are there, write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells-root", required=True, type=Path, help="folder that cell names start from")
-    parser.add_argument("--cells", nargs="*", required=True, help="names without seeds, of one data set")
+    parser.add_argument(
+        "--cells",
+        nargs="*",
+        required=True,
+        help="names without seeds, of one data set but for those of own claims",
+    )
     parser.add_argument("--seeds", nargs="+", required=True, type=int)
     parser.add_argument("--theory", action="store_true", help="judge the claims of sections 4 and 5, too")
     parser.add_argument("--records", nargs="*", default=[], type=Path, help="JSON of the fits of the theory")
@@ -27,22 +35,36 @@ def main() -> None:
     parser.add_argument("--markdown", required=True, type=Path)
     args = parser.parse_args()
 
-    datasets = {Cell.from_name(name, seed=0).dataset for name in args.cells}
+    own = own_claims()
+    paper_cells = [name for name in args.cells if name not in claimed_cells("", own)]
+    datasets = {Cell.from_name(name, seed=0).dataset for name in paper_cells or args.cells[:1]}
     if len(datasets) > 1:
         raise UserError(f"--cells are of {' and '.join(sorted(datasets))}; give those of one")
     dataset = datasets.pop() if datasets else "cifar10"
-    cells = [name for name in claimed_cells(dataset) if name in args.cells]
+    # The paper says nothing of a plug-in's data set.
+    claims = () if registry.entry("dataset", dataset).own else CLAIMS
+    cells = [name for name in claimed_cells(dataset, claims) if name in args.cells]
     runs = read_runs(args.cells_root, cells, args.seeds)
 
-    judged = judge(runs, dataset)
+    judged = judge(runs, dataset, claims)
     summaries = [run.summary for seeds in runs.values() for run in seeds.values()]
     scale = describe_scale(aggregate_accuracy(cells, summaries, {}))
     rows, texts, done = [to_frame(judged, runs, dataset)], [], summarise(judged)
     # A table in which nothing is measured says nothing; its rows are in the CSV.
-    if summaries or not args.records:
+    if not claims:
+        done = "none of the paper's"
+    elif summaries or not args.records:
         texts.append(to_markdown(judged, scale))
     else:
         texts.append(f"**{done}** on networks, as none is trained; claims.csv names those that it takes.\n")
+    if own:
+        asked = [name for name in claimed_cells("", own) if name in args.cells]
+        judged = judge(runs := read_runs(args.cells_root, asked, args.seeds), "", own)
+        frame = to_frame(judged, runs, "")
+        rows.append(frame)
+        scale = " and ".join(frame.data.unique())
+        texts.append(f"**Own claims: {summarise(judged)}**: {scale}.\n\n{claims_table(judged)}\n")
+        done += f"; own claims: {summarise(judged)}"
     if args.theory:
         records = read_records(args.records, "seed")
         theory = judge_theory(records)

@@ -1,10 +1,9 @@
 """Draw a corruption once and store it as an overlay on a prepared data set."""
 
 import argparse
-import importlib
 from pathlib import Path
 
-from rethinking.cells import corruption_kind
+from rethinking.corruption.overlays import write
 from rethinking.run import scripts
 
 
@@ -20,9 +19,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the overlay")
     args = parser.parse_args()
 
-    # Imported by name, so that an edit of one kind of corruption concerns that kind alone.
-    kind = importlib.import_module(f"rethinking.corruption.{corruption_kind(args.corruption)}")
-    manifest = kind.write(args.prepared, args.output, args.corruption, args.dataset, args.seed)
+    manifest = write(args.prepared, args.output, args.corruption, args.dataset, args.seed)
     for key, value in manifest.items():
         print(f"{key}: {value}")
 

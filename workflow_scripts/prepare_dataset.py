@@ -17,7 +17,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", required=True, help="name of the data set, e.g. cifar10")
-    parser.add_argument("--source", required=True, choices=("official", "archive", "images", "embedded"))
+    parser.add_argument(
+        "--source", required=True, choices=("official", "archive", "images", "embedded", "plugin")
+    )
     parser.add_argument("--path", help="archive or folder of a published version, or folder or tar of images")
     parser.add_argument("--provenance", help="what to call this copy of the data, e.g. 'JPEG copy'")
     parser.add_argument(

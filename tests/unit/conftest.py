@@ -2,8 +2,8 @@
 
 import pytest
 
-from rethinking.corruption.labels import write as write_corrupted_labels
 from rethinking.corruption.loading import load_corrupted
+from rethinking.corruption.overlays import write
 
 from .image_files import write_image
 
@@ -12,7 +12,7 @@ from .image_files import write_image
 def data(prepared, tmp_path_factory):
     """The tiny data set with random labels."""
     overlay = tmp_path_factory.mktemp("overlay")
-    write_corrupted_labels(prepared, overlay, "labels_p0.5", "cifar10", seed=0)
+    write(prepared, overlay, "labels_p0.5", "cifar10", seed=0)
     return load_corrupted(prepared, overlay)
 
 

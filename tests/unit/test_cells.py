@@ -4,9 +4,14 @@ import itertools
 
 import pytest
 
-from rethinking.cells import CORRUPTIONS, DATASETS, REGULARISERS, Cell, canonical_name, label_corruption
-from rethinking.models import MODELS
+from rethinking import registry
+from rethinking.cells import Cell, canonical_name, probability
 from rethinking.run.files import UserError
+
+CORRUPTIONS = registry.names("corruption")
+DATASETS = registry.names("dataset")
+REGULARISERS = registry.names("regulariser")
+MODELS = registry.names("model")
 
 ALL_REGULARISERS = [
     "none",
@@ -75,18 +80,18 @@ def test_wrong_names_say_what_would_be_right(text, expected):
 )  # fmt: skip
 def test_a_probability_has_one_spelling(corruption):
     """Two spellings would be two folders with the same numbers."""
-    with pytest.raises(UserError, match=r"labels_p0\.0 to labels_p1\.0"):
+    with pytest.raises(UserError, match=r"labels_p\{p\} with p from 0\.0 to 1\.0"):
         Cell.from_name(f"cifar10/{corruption}/alexnet/none", seed=0)
-    assert label_corruption(corruption) == 0
+    assert probability(corruption) is None
 
 
 @pytest.mark.parametrize(
     ("corruption", "p"),
     [("labels_p0.0", 0), ("labels_p0.1", 0.1), ("labels_p0.25", 0.25), ("labels_p1.0", 1), ("random_labels", 1),
-     ("true_labels", 0), ("shuffled_pixels", 0), ("random_pixels", 0), ("gaussian", 0)],
+     ("true_labels", 0), ("shuffled_pixels", None), ("random_pixels", None), ("gaussian", None)],
 )  # fmt: skip
 def test_label_corruption(corruption, p):
-    assert label_corruption(corruption) == p
+    assert probability(corruption) == p
 
 
 @pytest.mark.parametrize(

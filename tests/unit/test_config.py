@@ -9,11 +9,14 @@ import pytest
 import yaml
 
 import rethinking
-from rethinking.cells import CORRUPTIONS, Cell
+from rethinking import registry
+from rethinking.cells import Cell
 from rethinking.config.loading import load_config
 from rethinking.run.files import UserError
 
 from ..default_config import FILE, default_values
+
+CORRUPTIONS = registry.names("corruption")
 
 PAPER = json.loads((Path(rethinking.__file__).parent / "paper" / "data" / "zhang2017.json").read_text())
 FACTS = PAPER["settings"]
@@ -244,7 +247,7 @@ def test_data_folder():
         ({"overrides": [override("*/*/*_?x512/*", architecture={"batch_norm_affine": True})]}, "overrides[0]",
          "'mlp_3x512' has no option 'batch_norm_affine'; it has none"),
         ({"models.alexnet.architecture": {"local_respons_norm": False}},
-         "models.alexnet.architecture.local_respons_norm", "did you mean 'local_response_norm'?"),
+         "models", "did you mean 'local_response_norm'?"),
         ({"models.alexnet.architecture": {"batch_norm_affine": True}}, "models",
          "'alexnet' has no option 'batch_norm_affine'; it has local_response_norm"),
         ({"ablations": [ablation(weight_decya=1)]}, "ablations[0].set.weight_decya", "did you mean 'weight_decay'?"),

@@ -17,14 +17,15 @@ import pytest
 from scipy import stats
 
 import rethinking
-from rethinking.cells import PIXEL_CORRUPTIONS
-from rethinking.corruption import pixels as pixel_draws
-from rethinking.corruption.labels import corrupt_labels
-from rethinking.corruption.labels import write as write_corrupted_labels
+from rethinking import registry
+from rethinking.cells import changes_images
+from rethinking.corruption import Draws, overlays
+from rethinking.corruption.labels import replace_labels
 from rethinking.corruption.loading import load_corrupted
-from rethinking.corruption.pixels import moments
-from rethinking.corruption.pixels import write as write_corrupted_images
+from rethinking.corruption.overlays import moments, write
 from rethinking.run.files import UserError, load_array, read_json, save_array
+
+PIXEL_CORRUPTIONS = [name for name in registry.names("corruption") if changes_images(name)]
 
 SCRIPTS = Path(rethinking.__file__).parents[1]
 RARE = 1e-4
@@ -35,7 +36,7 @@ TRUE_LABELS = np.random.default_rng(0).choice(K, N, p=np.arange(1, K + 1) / 55)
 
 
 def replaced(p, seed=0, dataset="cifar10", split="train"):
-    return corrupt_labels(TRUE_LABELS, p, K, seed, dataset, split)
+    return replace_labels(TRUE_LABELS, K, Draws(seed, dataset, split), p)
 
 
 def assert_share(events, probability):
@@ -103,19 +104,18 @@ def test_draws_are_independent(other):
 
 
 def test_label_corruption_stores_labels_alone(prepared, tmp_path):
-    manifest = write_corrupted_labels(prepared, tmp_path, "labels_p0.5", "cifar10", seed=3)
+    manifest = write(prepared, tmp_path, "labels_p0.5", "cifar10", seed=3)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "manifest.json", "test_labels.npy", "train_labels.npy",
     ]  # fmt: skip
     assert manifest == read_json(tmp_path / "manifest.json")
     assert (manifest["dataset"], manifest["corruption"], manifest["seed"]) == ("cifar10", "labels_p0.5", 3)
-    assert manifest["probability"] == 0.5
-    assert manifest["expected_fraction_changed"] == 0.5 * 3 / 4
+    assert manifest["p"] == 0.5
     for split in ("train", "test"):
         true, stored = (
             np.array(load_array(folder / f"{split}_labels.npy")) for folder in (prepared, tmp_path)
         )
-        np.testing.assert_array_equal(stored, corrupt_labels(true, 0.5, 4, 3, "cifar10", split))
+        np.testing.assert_array_equal(stored, replace_labels(true, 4, Draws(3, "cifar10", split), 0.5))
         assert stored.dtype == np.int64
         assert manifest[split]["fraction_changed"] == np.mean(true != stored) > 0
         assert manifest[split]["labels_sha256"] == hashlib.sha256(stored.tobytes()).hexdigest()
@@ -123,7 +123,7 @@ def test_label_corruption_stores_labels_alone(prepared, tmp_path):
 
 @pytest.mark.parametrize(("one", "other"), [("labels_p1.0", "random_labels"), ("labels_p0.0", "true_labels")])
 def test_two_names_of_one_corruption_give_the_same_labels(prepared, tmp_path, one, other):
-    manifests = [write_corrupted_labels(prepared, tmp_path, name, "cifar10", seed=0) for name in (one, other)]
+    manifests = [write(prepared, tmp_path, name, "cifar10", seed=0) for name in (one, other)]
     assert manifests[0]["train"] == manifests[1]["train"]
     assert (manifests[0]["train"]["fraction_changed"] == 0) == (other == "true_labels")
 
@@ -137,7 +137,7 @@ def images(prepared, tmp_path_factory):
     result = {}
     for name in PIXEL_CORRUPTIONS:
         folder = tmp_path_factory.mktemp(name)
-        manifest = write_corrupted_images(prepared, folder, name, "cifar10", seed=0)
+        manifest = write(prepared, folder, name, "cifar10", seed=0)
         assert manifest == read_json(folder / "manifest.json")
         assert sorted(path.name for path in folder.iterdir()) == [
             "manifest.json", "test_images.npy", "train_images.npy",
@@ -166,14 +166,13 @@ def test_shuffled_pixels_is_one_permutation_of_all_images(images):
     # All images and channels stacked are one image of many channels.
     permutations = []
     for split in ("train", "test"):
-        before, after, manifest = images["shuffled_pixels", split]
+        before, after, _ = images["shuffled_pixels", split]
         stacked = [part.reshape(-1, *part.shape[2:]) for part in (before, after)]
         permutations.append(recover_permutation(*stacked))
         assert after.dtype == np.uint8
     np.testing.assert_array_equal(*permutations)
     order = permutations[0].astype(np.int64)
     assert sorted(order) == list(range(100))
-    assert manifest["permutation_sha256"] == hashlib.sha256(order.tobytes()).hexdigest()
     # A random permutation has one fixed point on average.
     assert np.sum(order == np.arange(100)) <= stats.poisson.isf(RARE, 1)
     restored = after.reshape(*after.shape[:2], -1)[..., np.argsort(order)].reshape(after.shape)
@@ -224,26 +223,26 @@ def test_gaussian_is_neither_clipped_nor_repeated(images):
 
 
 @pytest.mark.parametrize("name", PIXEL_CORRUPTIONS)
-def test_pixel_draws_are_independent(prepared, tmp_path, images, name):
+def test_overlays_are_independent(prepared, tmp_path, images, name):
     first = images[name, "train"][1]
     for seed, dataset in ((1, "cifar10"), (0, "cifar100")):
-        write_corrupted_images(prepared, tmp_path, name, dataset, seed)
+        write(prepared, tmp_path, name, dataset, seed)
         other = load_array(tmp_path / "train_images.npy")
         assert not any(np.array_equal(*pair) for pair in zip(first, other, strict=True))
 
 
 @pytest.mark.parametrize("name", PIXEL_CORRUPTIONS)
 def test_numbers_do_not_depend_on_the_block_size(prepared, tmp_path, images, monkeypatch, name):
-    monkeypatch.setattr(pixel_draws, "BLOCK", 7)
-    manifest = write_corrupted_images(prepared, tmp_path, name, "cifar10", seed=0)
+    monkeypatch.setattr(overlays, "BLOCK", 7)
+    manifest = write(prepared, tmp_path, name, "cifar10", seed=0)
     # The blocks of a sum add up in another order.
     assert manifest.pop("variance", None) == pytest.approx(images[name, "train"][2].get("variance"))
     np.testing.assert_allclose(load_array(tmp_path / "train_images.npy"), images[name, "train"][1], rtol=1e-6)
 
 
-def test_unknown_pixel_corruption_is_refused(prepared, tmp_path):
-    with pytest.raises(ValueError, match="random_labels"):
-        write_corrupted_images(prepared, tmp_path, "random_labels", "cifar10", seed=0)
+def test_what_nothing_draws_is_refused(prepared, tmp_path):
+    with pytest.raises(UserError, match="unknown corruption 'random_label'; did you mean 'random_labels'"):
+        write(prepared, tmp_path, "random_label", "cifar10", seed=0)
 
 
 @pytest.mark.parametrize("name", ["labels_p0.5", "shuffled_pixels", "random_pixels", "gaussian"])
@@ -258,7 +257,7 @@ def test_draws_are_the_same_in_another_process(prepared, tmp_path, images, name)
     if name in PIXEL_CORRUPTIONS:
         assert there == images[name, "train"][2]
     else:
-        assert there == write_corrupted_labels(prepared, tmp_path / "here", name, "cifar10", seed=0)
+        assert there == write(prepared, tmp_path / "here", name, "cifar10", seed=0)
 
 
 # --- moments --------------------------------------------------------------------------------------
@@ -266,7 +265,7 @@ def test_draws_are_the_same_in_another_process(prepared, tmp_path, images, name)
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_moments(monkeypatch, dtype):
-    monkeypatch.setattr(pixel_draws, "BLOCK", 7)  # 30 images: the last block is smaller
+    monkeypatch.setattr(overlays, "BLOCK", 7)  # 30 images: the last block is smaller
     values = np.random.default_rng(0).integers(0, 256, (30, 3, 5, 4)).astype(dtype)
     values[:10] //= 2
     mean, variance = moments(values)
@@ -279,7 +278,7 @@ def test_moments(monkeypatch, dtype):
 
 
 def test_label_overlay(prepared, tmp_path):
-    write_corrupted_labels(prepared, tmp_path, "random_labels", "cifar10", seed=0)
+    write(prepared, tmp_path, "random_labels", "cifar10", seed=0)
     data = load_corrupted(prepared, tmp_path)
     expected = {
         "train_images": load_array(prepared / "train_images.npy"),
@@ -297,7 +296,7 @@ def test_label_overlay(prepared, tmp_path):
 
 
 def test_image_overlay(prepared, tmp_path):
-    write_corrupted_images(prepared, tmp_path, "gaussian", "cifar10", seed=0)
+    write(prepared, tmp_path, "gaussian", "cifar10", seed=0)
     data = load_corrupted(prepared, tmp_path)
     for split in ("train", "test"):
         after = load_array(tmp_path / f"{split}_images.npy")

@@ -4,14 +4,15 @@ import matplotlib.colors
 import numpy as np
 import pytest
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis.statistics import mean_interval
-from rethinking.cells import CORRUPTIONS
 from rethinking.figures import style as figures
 from rethinking.figures.fig1a import draw
 from rethinking.figures.fig1a import plot as plot_runs
 
 from .curves import dashed_lines, legend, make_run, note, solid_lines
+
+CORRUPTIONS = registry.names("corruption")
 
 CELLS = [f"cifar10/{corruption}/inception/none" for corruption in CORRUPTIONS]
 PAPER = paper.curves("fig1a")

@@ -13,11 +13,9 @@ import measure_capacity
 import measure_complexity
 import measure_stability
 from rethinking.cells import Cell
-from rethinking.corruption.labels import write as write_corrupted_labels
 from rethinking.corruption.loading import load_corrupted
+from rethinking.corruption.overlays import write
 from rethinking.corruption.replacements import exchanged
-from rethinking.corruption.replacements import write as write_replacement
-from rethinking.corruption.signs import write as write_signs
 from rethinking.corruption.signs import write_sample
 from rethinking.measures.complexity_measures import MEASURES
 from rethinking.run.files import read_json
@@ -52,10 +50,10 @@ class Networks:
         self.cells = root / "cells"
         sample = root / "sample"
         write_sample(prepared, sample, 24)
-        for name, images, write in (
-            (BASE, prepared, write_corrupted_labels),
-            (REPLACED, prepared, write_replacement),
-            (SIGNS, sample, write_signs),
+        for name, images in (
+            (BASE, prepared),
+            (REPLACED, prepared),
+            (SIGNS, sample),
         ):
             cell = Cell.from_name(name, 0)
             write(images, self.overlay(name), cell.corruption, "cifar10", 0)

@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from torch import nn
 
 import rethinking
-from rethinking.models import MODELS, build_model, parameter_count
+from rethinking import registry
+from rethinking.models import build_model, parameter_count
 from rethinking.models.alexnet import LocalResponseNorm, SameConv2d, SameMaxPool2d
 from rethinking.models.initialisation import initialise
 from rethinking.run.files import UserError
+
+MODELS = registry.names("model")
 
 PAPER = json.loads((Path(rethinking.__file__).parent / "paper" / "data" / "zhang2017.json").read_text())
 CIFAR_SHAPE = (3, 28, 28)
@@ -47,7 +50,9 @@ def test_shapes(name, size, channels, classes):
 
 
 def test_unknown_model():
-    with pytest.raises(UserError, match=r"unknown model 'resnet'; known: inception, .*mlp_1x512"):
+    with pytest.raises(
+        UserError, match=r"unknown model 'resnet'; did you mean 'alexnet'\? known: inception, .*mlp_1x512"
+    ):
         build_model("resnet", CIFAR_SHAPE, 10)
 
 

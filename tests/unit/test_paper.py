@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from rethinking import paper
-from rethinking.cells import CORRUPTIONS
+from rethinking import paper, registry
 from rethinking.training.loop import MOVING_AVERAGE_DECAY
 
 from ..default_config import default_config
+
+CORRUPTIONS = registry.names("corruption")
 
 
 def test_table1_has_a_value_for_each_default_cell():

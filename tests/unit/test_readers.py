@@ -140,9 +140,9 @@ def test_source_descriptions(images, tmp_path):
 @pytest.mark.parametrize(
     ("name", "source", "path", "message"),
     [
-        ("cifar10", "embedded", None, "only the data set digits"),
+        ("cifar10", "embedded", None, "has no source embedded; it can be official or archive or images"),
         ("cifar10", "archive", None, "needs a path"),
-        ("digits", "official", "somewhere", "no published files"),
+        ("digits", "official", "somewhere", "has no source official; it can be embedded"),
         ("cifar10", "archive", "absent.tar.gz", "absent.tar.gz is not a file"),
     ],
 )
@@ -180,6 +180,6 @@ def test_images_that_match_the_published_ones_are_exact(images, monkeypatch):
 def test_images_of_a_data_set_without_known_records_need_a_name(images):
     dataset = read_images(images)
     assert choose_provenance("cifar100", dataset, True, None) is None
-    for name in ("cifar100", "pets"):
+    for name in ("cifar100", "mnist"):
         with pytest.raises(UserError, match=rf"datasets\.{name}\.provenance"):
             choose_provenance(name, dataset, False, None)

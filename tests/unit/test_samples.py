@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from rethinking.corruption.labels import write as write_corrupted_labels
 from rethinking.corruption.loading import load_corrupted
+from rethinking.corruption.overlays import write
 from rethinking.corruption.replacements import exchanged
-from rethinking.corruption.replacements import write as write_replacement
-from rethinking.corruption.signs import write as write_signs
 from rethinking.corruption.signs import write_sample
 from rethinking.run.files import UserError, load_array, read_json
 
@@ -53,7 +51,7 @@ def test_signs_are_true_or_random_and_drawn_per_seed(sample, tmp_path):
     for kind in ("true", "random"):
         for seed in (0, 1):
             folder = tmp_path / f"{kind}{seed}"
-            write_signs(sample, folder, f"{kind}_signs_n24", "digits", seed)
+            write(sample, folder, f"{kind}_signs_n24", "digits", seed)
             data = load_corrupted(sample, folder)
             assert data.num_classes == 2
             assert set(data.train_labels) <= {0, 1}
@@ -75,8 +73,8 @@ def test_random_signs_are_fair():
 
 @pytest.mark.parametrize("base", ["true_labels", "random_labels"])
 def test_one_example_is_replaced_and_nothing_else(prepared, tmp_path, base):
-    write_corrupted_labels(prepared, tmp_path / "base", base, "digits", 3)
-    write_replacement(prepared, tmp_path / "replaced", f"{base}_replaced2", "digits", 3)
+    write(prepared, tmp_path / "base", base, "digits", 3)
+    write(prepared, tmp_path / "replaced", f"{base}_replaced2", "digits", 3)
     before = load_corrupted(prepared, tmp_path / "base")
     after = load_corrupted(prepared, tmp_path / "replaced")
     i, j = exchanged("digits", 3, 2, 40, 20)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import rethinking
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis import aggregation as tables
 from rethinking.analysis.aggregation import (
     COLUMNS,
@@ -20,12 +20,14 @@ from rethinking.analysis.aggregation import (
     describe_data,
     read_columns,
 )
-from rethinking.cells import DATASETS, REGULARISERS
-from rethinking.models import MODELS
 from rethinking.paper import titles
 from rethinking.run.files import UserError
 from rethinking.tables import presentation, rendering
 from rethinking.tables.presentation import VIEWS
+
+DATASETS = registry.names("dataset")
+REGULARISERS = registry.names("regulariser")
+MODELS = registry.names("model")
 
 SCRIPTS = Path(rethinking.__file__).parents[1]
 CELLS = [

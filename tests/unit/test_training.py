@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rethinking.models import MODELS, build_model
+from rethinking import registry
+from rethinking.models import build_model
 from rethinking.models.alexnet import LocalResponseNorm
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity
@@ -31,6 +32,8 @@ from .tiny import (
     train,
     without_seconds,
 )
+
+MODELS = registry.names("model")
 
 # --- against a plain loop -------------------------------------------------------------------------
 

@@ -12,20 +12,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from rethinking.models import MODELS
+from rethinking import registry
 from rethinking.run.files import UserError
 
-DATASETS = ("digits", "mnist", "cifar10", "cifar100")
-PIXEL_CORRUPTIONS = ("shuffled_pixels", "random_pixels", "gaussian")
-CORRUPTIONS = ("true_labels", "random_labels", *PIXEL_CORRUPTIONS)
-REGULARISERS = ("crop", "augment", "wd")  # in the order in which names list them
 # The files of a trained network, the summary last.
 CELL_FILES = ("curve.csv", "memorisation.csv", "weights.safetensors", "predictions.npz", "summary.json")
 NAME_FORM = "data set/corruption/model/regularisers"
-_SIGNS = re.compile(r"(true|random)_signs_n([1-9]\d*)")
-_REPLACED = re.compile(r"(true_labels|random_labels)_replaced(0|[1-9]\d*)")
-_PARTIAL = re.compile(r"labels_p(0\.0|0\.\d*[1-9]|1\.0)")
-_SYNONYMS = {"labels_p0.0": "true_labels", "labels_p1.0": "random_labels"}
 
 
 class UnknownName(UserError):
@@ -63,8 +55,8 @@ class Cell:
     @property
     def base(self) -> Cell:
         """The cell without the replacement of an example; the cell itself if none is replaced."""
-        replaced = _REPLACED.fullmatch(self.corruption)
-        return replace(self, corruption=replaced[1]) if replaced else self
+        base = registry.entry("corruption", self.corruption).options.get("base")
+        return replace(self, corruption=base) if base else self
 
     def __str__(self) -> str:
         return f"{self.name}/seed{self.seed}"
@@ -88,26 +80,29 @@ class Cell:
         if len(parts) != 4:
             raise UserError(f"cell '{name}' has {len(parts)} parts; the form is {NAME_FORM}")
         dataset, corruption, model, regularisers = parts
-        known(name, "data set", dataset, DATASETS)
-        if not any(form.fullmatch(corruption) for form in (_PARTIAL, _SIGNS, _REPLACED)):
-            more = (
-                "; or labels_p0.0 to labels_p1.0 (0.5, not 0.50), true_signs_n500 or random_signs_n500 (or another "
-                "number of images), true_labels_replaced0 or random_labels_replaced0 (or 1, 2, ...)"
-            )
-            known(name, "corruption", corruption, CORRUPTIONS, more)
-        known(name, "model", model, MODELS)
+        for kind, part in (("dataset", dataset), ("corruption", corruption), ("model", model)):
+            if registry.find(kind, part) is None:
+                raise UnknownName(name, registry.TITLES.get(kind, kind), part, registry.advice(kind, part))
         return cls(dataset, corruption, model, parse_regularisers(name, regularisers), seed)
 
 
 def canonical_name(name: str) -> str:
     """Write ``labels_p0.0`` as ``true_labels`` and ``labels_p1.0`` as ``random_labels``, so that cells are shared."""
-    return "/".join(_SYNONYMS.get(part, part) for part in name.split("/"))
+    same = synonyms()
+    return "/".join(same.get(part, part) for part in name.split("/"))
+
+
+def synonyms() -> dict[str, str]:
+    """Other names of corruptions, and the ones that cells are shared under."""
+    return {
+        also: entry.name for entry in registry.entries("corruption") if (also := entry.options.get("also"))
+    }
 
 
 def corruption_names(corruption: str) -> list[str]:
     """All names of a corruption: ``true_labels`` is ``labels_p0.0`` too, ``random_labels`` is ``labels_p1.0``."""
-    canonical = _SYNONYMS.get(corruption, corruption)
-    return [canonical, *(name for name, same in _SYNONYMS.items() if same == canonical)]
+    canonical = canonical_name(corruption)
+    return [canonical, *(name for name, same in synonyms().items() if same == canonical)]
 
 
 def known(cell: str, part: str, value: str, choices: Iterable[str], more: str = "") -> None:
@@ -124,39 +119,39 @@ def parse_regularisers(cell: str, text: str) -> tuple[str, ...]:
         return ()
     given = text.split("+")
     for value in given:
-        known(cell, "regulariser", value, REGULARISERS, "; or none")
-    ordered = tuple(value for value in REGULARISERS if value in given)
+        if registry.find("regulariser", value) is None:
+            raise UnknownName(cell, "regulariser", value, registry.advice("regulariser", value, "; or none"))
+    ordered = tuple(value for value in registry.names("regulariser") if value in given)
     if list(ordered) != given:
         raise UserError(f"cell '{cell}': write its regularisers as '{'+'.join(ordered)}', not '{text}'")
     return ordered
 
 
-def corruption_kind(corruption: str) -> str:
-    """Which module of :mod:`rethinking.corruption` draws a corruption."""
-    if corruption in PIXEL_CORRUPTIONS:
-        return "pixels"
-    if sample_size(corruption) is not None:
-        return "signs"
-    if replaced_example(corruption) is not None:
-        return "replacements"
-    return "labels"
+def parameters(corruption: str) -> dict[str, float]:
+    """The parameters of a corruption, from its name and its registration; none if there is no such corruption."""
+    entry = registry.find("corruption", corruption)
+    return entry.parameters(corruption) if entry else {}
 
 
-def label_corruption(corruption: str) -> float:
-    """The probability p at which a corruption replaces labels; 0 where it leaves them alone."""
-    if corruption == "random_labels":
-        return 1.0
-    partial = _PARTIAL.fullmatch(corruption)
-    return float(partial[1]) if partial else 0.0
+def changes_images(corruption: str) -> bool:
+    """Whether a corruption replaces the images of both splits; others give them labels."""
+    return next(iter(registry.entry("corruption", corruption).arguments)) == "images"
+
+
+def probability(corruption: str) -> float | None:
+    """The probability p at which a corruption replaces labels; None for what is no such corruption."""
+    entry = registry.find("corruption", corruption)
+    return parameters(corruption).get("p") if entry and not changes_images(corruption) else None
 
 
 def sample_size(corruption: str) -> int | None:
     """Training images of a problem of two classes, such as ``random_signs_n500``; None for other corruptions."""
-    signs = _SIGNS.fullmatch(corruption)
-    return int(signs[2]) if signs else None
+    entry = registry.find("corruption", corruption)
+    sample = entry.options.get("sample") if entry else None
+    return int(parameters(corruption)[sample]) if sample else None
 
 
 def replaced_example(corruption: str) -> int | None:
     """Which example is replaced, by its place in a random order, such as 0; None if none is."""
-    replaced = _REPLACED.fullmatch(corruption)
-    return int(replaced[2]) if replaced else None
+    entry = registry.find("corruption", corruption)
+    return int(parameters(corruption)["number"]) if entry and "base" in entry.options else None

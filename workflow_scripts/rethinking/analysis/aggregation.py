@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 from rethinking.paper.titles import DATASET_TITLES
@@ -148,7 +149,9 @@ def aggregate_cell(
     """One row of :func:`aggregate_accuracy`, with the columns of all tables."""
     Cell.from_name(name, seed=0)
     dataset, corruption, model, regularisers = name.split("/")
-    published = paper.get((corruption, model, regularisers), {})
+    # The paper's numbers are shown beside those of its kind of data at any scale, not beside a plug-in's own.
+    own = registry.entry("dataset", dataset).own
+    published = {} if own else paper.get((corruption, model, regularisers), {})
     finished = [summary for summary in summaries if summary["status"] == "finished"]
     diverged = [summary for summary in summaries if summary["status"] == "diverged"]
 
@@ -208,8 +211,9 @@ def describe_data(summary: Mapping[str, Any]) -> str:
     mentioned where not all were used.
     """
     data = summary["data"]
-    copy = data["provenance"] or ("scikit-learn" if data["source"]["kind"] == "embedded" else "exact")
-    parts = [f"{DATASET_TITLES[data['dataset']]} ({copy})"]
+    exact = {"embedded": "scikit-learn", "plugin": None}.get(data["source"]["kind"], "exact")
+    copy = data["provenance"] or exact
+    parts = [DATASET_TITLES[data["dataset"]] + (f" ({copy})" if copy else "")]
     for split, title in (("train", "training"), ("test", "test")):
         count, full = data[split]["count"], data[split]["full_count"]
         if count < full:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from rethinking.analysis.aggregation import describe_scale, read_columns
-from rethinking.analysis.runs import CELL_PARTS
+from rethinking.analysis.runs import CELL_PARTS, paper_has
 from rethinking.analysis.time_to_fit import TITLES
 from rethinking.paper.titles import MODEL_TITLES
 from rethinking.tables.rendering import MISSING, Shown
@@ -140,14 +140,14 @@ def compare_over_epochs(
     figure: str, table: pd.DataFrame, published: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[str, str, dict[str, Any], pd.DataFrame]]:
     """Figures 1a (training loss of the Inception by corruption) and 2b (accuracies by network)."""
-    for (_, corruption, model, regularisers, quantity), ours in table.groupby(
+    for (dataset, corruption, model, regularisers, quantity), ours in table.groupby(
         [*CELL_PARTS, "quantity"], sort=False
     ):
         if figure == "fig1a":
             curve = corruption if (model, quantity) == ("inception", LOSS) else ""
         else:
             curve = f"{SPLITS.get(quantity)}_{model}" if corruption == "true_labels" else ""
-        if curve in published and regularisers == "none":
+        if curve in published and regularisers == "none" and paper_has(dataset):
             yield curve, "", over_epochs(ours, published[curve]), ours
 
 
@@ -156,11 +156,11 @@ def compare_over_p(
 ) -> Iterator[tuple[str, str, dict[str, Any], pd.DataFrame]]:
     """Figures 1b (relative time to overfit by threshold) and 1c (test error by test labels)."""
     kind, column = ("threshold", "ratio") if figure == "fig1b" else ("test_labels", "test_error")
-    for (_, model, regularisers, variant), ours in table.groupby(
+    for (dataset, model, regularisers, variant), ours in table.groupby(
         ["dataset", "model", "regularisers", kind], sort=False
     ):
         # The paper's test labels are corrupted.
-        if model in published and regularisers == "none" and variant != "true":
+        if model in published and regularisers == "none" and variant != "true" and paper_has(dataset):
             points = ours[ours.p > 0] if figure == "fig1b" else ours
             yield model, variant, over_p(points, column), ours
 

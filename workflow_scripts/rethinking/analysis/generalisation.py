@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.runs import Runs, by_network, cell_parts
+from rethinking.analysis.runs import Runs, by_network, cell_parts, paper_has
 from rethinking.analysis.statistics import mean_interval
 
 # Test labels -> column of curve.csv with the accuracy on them.
@@ -36,8 +36,10 @@ def measure_errors(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFrame:
         UserError: the pixels of a cell are corrupted.
     """
     rows = []
-    for (_, model, regularisers), levels in by_network(runs).items():
-        published = dict(paper[model]) if regularisers == "none" and model in paper else {}
+    for (dataset, model, regularisers), levels in by_network(runs).items():
+        published = (
+            dict(paper[model]) if regularisers == "none" and model in paper and paper_has(dataset) else {}
+        )
         for p, name in levels.items():
             for labels, column in TEST_LABELS.items():
                 errors = [1 - run.curve[column].iloc[-1] / 100 for run in runs[name] if not run.diverged]

@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.aggregation import read_columns, read_summary
 from rethinking.analysis.statistics import mean_interval
-from rethinking.cells import PIXEL_CORRUPTIONS, Cell, label_corruption
+from rethinking.cells import Cell, probability
 from rethinking.run.files import UserError
 
 CELL_PARTS = ["dataset", "corruption", "model", "regularisers"]
@@ -112,6 +113,11 @@ def cell_parts(name: str) -> dict[str, str]:
     return dict(zip(CELL_PARTS, name.split("/"), strict=True))
 
 
+def paper_has(dataset: str) -> bool:
+    """Whether the paper's curves are shown beside those of a data set: not beside a plug-in's own."""
+    return not registry.entry("dataset", dataset).own
+
+
 def by_network(names: Iterable[str]) -> dict[Network, dict[float, str]]:
     """The cells of each network by the probability p at which their labels are corrupted, smallest p first.
 
@@ -121,12 +127,17 @@ def by_network(names: Iterable[str]) -> dict[Network, dict[float, str]]:
     networks: dict[Network, dict[float, str]] = defaultdict(dict)
     for name in names:
         parts = cell_parts(name)
-        if parts["corruption"] in PIXEL_CORRUPTIONS:
+        p = probability(parts["corruption"])
+        if p is None:
             raise UserError(
                 f"cell '{name}' cannot be shown over the label corruption; "
                 "take true_labels, random_labels or labels_p0.0 to labels_p1.0"
             )
-        networks[tuple(parts[key] for key in NETWORK)][label_corruption(parts["corruption"])] = name
+        cells = networks[tuple(parts[key] for key in NETWORK)]
+        if cells.setdefault(p, name) != name:
+            raise UserError(
+                f"cells '{cells[p]}' and '{name}' have one place on the axis of p; show one of them"
+            )
     return {network: dict(sorted(levels.items())) for network, levels in networks.items()}
 
 

@@ -12,7 +12,7 @@ from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.claims import CLAIMS, Claim
 from rethinking.claims.measures import Runs
-from rethinking.claims.verdicts import EXACT, Check, Finding, Verdict, combine, examine
+from rethinking.claims.verdicts import EXACT, Check, Finding, Verdict, combine, examine, full_name
 from rethinking.tables.rendering import MISSING
 
 SHOWN = 5  # numbers of one claim, and reasons, in the table for readers
@@ -34,7 +34,7 @@ class Judged(NamedTuple):
 def claimed_cells(dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[str]:
     """The cells, without seeds, that claims rest on, each once."""
     cells = [cell for claim in claims for check in claim.checks for cell in check.cells]
-    return [f"{dataset}/{cell}" for cell in dict.fromkeys(cells)]
+    return [full_name(dataset, cell) for cell in dict.fromkeys(cells)]
 
 
 def judge(runs: Runs, dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[Judged]:
@@ -61,7 +61,9 @@ def to_frame(judged: Sequence[Judged], runs: Runs, dataset: str) -> pd.DataFrame
     nothing. ``data`` is the scale at which it was measured.
     """
     table = aggregate_accuracy(
-        claimed_cells(dataset), [run.summary for seeds in runs.values() for run in seeds.values()], {}
+        claimed_cells(dataset, [each.claim for each in judged]),
+        [run.summary for seeds in runs.values() for run in seeds.values()],
+        {},
     )
     table.index = table.dataset + "/" + table.corruption + "/" + table.model + "/" + table.regularisers
     scales = [describe_scale(table.loc[claimed_cells(dataset, [each.claim])]) for each in judged]
@@ -79,7 +81,7 @@ def claim_rows(judged: Sequence[Judged], dataset: str, scales: Sequence[str]) ->
             "interval": "; ".join(interval(finding) for finding in each.findings),
             "verdict": each.verdict,
             "cells": "; ".join(
-                ", ".join(f"{dataset}/{cell}" for cell in check.cells) for check in each.claim.checks
+                ", ".join(full_name(dataset, cell) for cell in check.cells) for check in each.claim.checks
             ),
             "reason": reason(each),
             "statement": each.claim.statement,

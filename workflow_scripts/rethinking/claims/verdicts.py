@@ -56,7 +56,7 @@ def examine(check: Check, runs: Runs, dataset: str) -> Finding:
     A seed whose network lacks the number (it diverged, never got there) is left out of mean and
     interval, and the check stays undecided: the seeds that are left would be a choice.
     """
-    networks = [runs.get(f"{dataset}/{cell}", {}) for cell in check.cells]
+    networks = [runs.get(full_name(dataset, cell), {}) for cell in check.cells]
     missing = tuple(cell for cell, seeds in zip(check.cells, networks, strict=True) if not seeds)
     if missing:
         return Finding(missing=missing)
@@ -84,6 +84,11 @@ def examine(check: Check, runs: Runs, dataset: str) -> Finding:
         else:
             reasons = ["the interval straddles the bound"]
     return Finding(mean, low, high, verdict, tuple(reasons))
+
+
+def full_name(dataset: str, cell: str) -> str:
+    """A claim's cell on a data set; an empty one where the cell names its own."""
+    return f"{dataset}/{cell}" if dataset else cell
 
 
 def compare(check: Check, low: float, high: float) -> Verdict:

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from rethinking import registry
 from rethinking.run.files import UserError
 
 Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform"]
@@ -12,7 +13,7 @@ WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
 # How cells may be written; the models see them when config/patterns.py has expanded them.
 PATTERNS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
-Architecture = dict[Literal["batch_norm_affine", "local_response_norm"], bool]
+Architecture = dict[str, bool | int | float | str]
 
 
 class Strict(BaseModel):
@@ -27,6 +28,27 @@ def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) 
         check(*arguments, **named)
     except UserError as error:
         raise ValueError(str(error)) from error
+
+
+class Names:
+    """The registered names as examples in the JSON schema, which editors offer."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], Any]) -> Any:
+        return handler(core) | {"examples": registry.names(self.kind)}
+
+
+def registered(kind: str) -> Any:
+    """The type of a registered name."""
+
+    def check(name: str) -> str:
+        if registry.find(kind, name) is None:
+            raise ValueError(registry.unknown(kind, name))
+        return name
+
+    return Annotated[str, AfterValidator(check), Names(kind)]
 
 
 class CellSettings(Strict):
@@ -61,7 +83,7 @@ class CellSettings(Strict):
     architecture: Annotated[
         Architecture,
         Field(
-            description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation) and local_response_norm (of alexnet)."
+            description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation), local_response_norm (of alexnet), and those of plug-ins' networks."
         ),
     ] = {}
     precision: Annotated[

@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from rethinking.cells import DATASETS, Cell, known
-from rethinking.config.cell_settings import CellSettings, Strict, as_value_error
+from rethinking import registry
+from rethinking.cells import Cell, known
+from rethinking.config.cell_settings import CellSettings, Strict, as_value_error, registered
 from rethinking.config.faults import describe, describe_pattern
 from rethinking.config.patterns import Origin, expand
 from rethinking.config.results import AblationConfig, CapacityConfig, ComplexityConfig, ResultConfig
 from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
 from rethinking.config.training import (
-    SOURCES,
     DatasetConfig,
     HardwareConfig,
     ModelConfig,
     OverrideConfig,
     TrainingConfig,
 )
-from rethinking.models import MODELS, check_options
+from rethinking.data.sources import sources
+from rethinking.models import check_options
 from rethinking.run.files import UserError
 
 
@@ -50,10 +51,15 @@ class Config(Strict):
         False,
         description="Build tables and figures from the cells that are finished now and train none.",
     )
+    plugins: list[str] = Field(
+        [],
+        description="Python files with your own models, data sets, corruptions, regularisers and claims "
+        "(docs/extending.md). Relative paths start from the working directory.",
+    )
     hardware: HardwareConfig = Field(description="Where cells are trained. Changing it makes no cell stale.")
-    datasets: dict[Literal[DATASETS], DatasetConfig] = Field(description="Data sets by name.")
+    datasets: dict[registered("dataset"), DatasetConfig] = Field(description="Data sets by name.")
     training: TrainingConfig = Field(description="Settings of all cells.")
-    models: dict[Literal[tuple(MODELS)], ModelConfig] = Field(description="Settings by network.")
+    models: dict[registered("model"), ModelConfig] = Field(description="Settings by network.")
     overrides: list[OverrideConfig] = Field(
         [],
         description="Other settings for some cells, applied in this order: first those of config.yaml, then those of "
@@ -115,9 +121,9 @@ class Config(Strict):
     def sources_fit(self) -> Config:
         """Each data set has its own kinds of source."""
         for name, dataset in self.datasets.items():
-            if dataset.source not in SOURCES[name]:
+            if dataset.source not in sources(name):
                 raise ValueError(
-                    f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(SOURCES[name])}"
+                    f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(sources(name))}"
                 )
         return self
 
@@ -205,8 +211,18 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
             of all of them.
 
     Raises:
-        UserError: one message for all faults, each with its file, its key and what would be right.
+        UserError: a plug-in cannot be used, or one message for all faults, each with its file, its key and what
+            would be right.
     """
+    plugins = values.get("plugins") or []
+    if isinstance(plugins, list) and all(isinstance(file, str) for file in plugins):
+        registry.load(plugins)
+    for entry in registry.entries("claim"):
+        for name in entry.options["cells"]:
+            try:
+                Cell.from_name(name, seed=0)
+            except UserError as error:
+                raise UserError(f"{entry.place}: {error}") from None
     contents = {file: content for file in files if isinstance(content := read_yaml(file), dict)}
     expanded = expand(values, all_overrides(values, contents))
     lines = [describe_pattern(origin, message, contents) for origin, message in expanded.faults]

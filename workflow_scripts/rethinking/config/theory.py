@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rethinking.cells import DATASETS
-from rethinking.config.cell_settings import Strict
+from rethinking.config.cell_settings import Strict, registered
 
 Positive = Annotated[float, Field(gt=0)]
 Penalty = Annotated[float, Field(ge=0)] | Literal["validated"]
@@ -17,7 +16,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 class ExpressivityConfig(Strict):
     """Theorem 1, lemma 1 and corollary 1."""
 
-    dataset: Literal[DATASETS] | None = Field(
+    dataset: registered("dataset") | None = Field(
         description="Its training images are fitted, all of them; null leaves this part out."
     )
     drop_duplicates: bool = Field(
@@ -44,7 +43,7 @@ class LinearModelConfig(Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")] = Field(
         description="Its files lie in linear_models/<name> of the results."
     )
-    dataset: Literal[DATASETS] = Field(
+    dataset: registered("dataset") = Field(
         description="Its training images are fitted, its test images predicted."
     )
     preprocessing: Literal["none", "gabor", "random_convnet"] = Field(
@@ -144,7 +143,7 @@ class CounterexampleConfig(Strict):
 class DescentConfig(Strict):
     """SGD on a linear model: where it ends."""
 
-    dataset: Literal[DATASETS] | None = Field(
+    dataset: registered("dataset") | None = Field(
         description="Whose images are fitted; null leaves this part out."
     )
     images: int = Field(ge=2, description="Training images, fewer than an image has values.")

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from rethinking.cells import (
-    CORRUPTIONS,
-    DATASETS,
-    NAME_FORM,
-    REGULARISERS,
-    Cell,
-    corruption_names,
-    label_corruption,
-    replaced_example,
-    sample_size,
-)
+from rethinking import registry
+from rethinking.cells import NAME_FORM, Cell, corruption_names
 from rethinking.config.cell_settings import (
     PATTERNS,
     Architecture,
@@ -30,15 +20,9 @@ from rethinking.config.cell_settings import (
     WeightDecayOn,
     as_value_error,
 )
-from rethinking.models import MODELS, check_options
+from rethinking.models import check_options
 
-Source = Literal["official", "archive", "images", "embedded"]
-SOURCES = {
-    "digits": ("embedded",),
-    "mnist": ("official", "archive"),
-    "cifar10": ("official", "archive", "images"),
-    "cifar100": ("official", "archive", "images"),
-}
+Source = Literal["official", "archive", "images", "embedded", "plugin"]
 Limit = Annotated[int, Field(ge=10)]
 
 
@@ -65,10 +49,11 @@ class DatasetConfig(Strict):
 
     source: Source = Field(
         description="official (download), archive (a local archive or unpacked folder of a published version), "
-        "images (a folder or tar of train/<class>/*.jpg|png and test/...) or embedded (digits)."
+        "images (a folder or tar of train/<class>/*.jpg|png and test/...), embedded (digits) or plugin (read by a plug-in)."
     )
     path: str | None = Field(
-        None, description="The local file or folder, for the sources archive and images."
+        None,
+        description="The local file or folder, for the sources archive and images, and for plugin if it reads one.",
     )
     provenance: str | None = Field(
         None,
@@ -85,6 +70,8 @@ class DatasetConfig(Strict):
     @model_validator(mode="after")
     def local_source_is_complete(self) -> DatasetConfig:
         """A local source needs a path."""
+        if self.source == "plugin":
+            return self
         if (self.path is None) == (self.source in ("archive", "images")):
             raise ValueError(
                 f"the source '{self.source}' needs a path"
@@ -142,16 +129,11 @@ def checked_pattern(pattern: str) -> str:
     parts = pattern.split("/")
     if len(parts) != 4:
         raise ValueError(f"'{pattern}' has {len(parts)} parts; the form is {NAME_FORM}")
-    corruptions = [*CORRUPTIONS, *(f"labels_p{tenth / 10}" for tenth in range(11))]
-    if label_corruption(parts[1]) > 0:
-        corruptions.append(parts[1])  # such as labels_p0.25
-    # Those of capacity have a number: that of the pattern's end, if it has one there.
-    number = re.search(r"\d*$", parts[1])[0] or "500"
-    for kind in ("true", "random"):
-        numbered = (f"{kind}_signs_n{number}", f"{kind}_labels_replaced{number}")
-        corruptions += [each for each in numbered if sample_size(each) or replaced_example(each) is not None]
-    joined = ["+".join(some) for n in range(len(REGULARISERS)) for some in combinations(REGULARISERS, n + 1)]
-    for part, names in zip(parts, (DATASETS, corruptions, MODELS, ["none", *joined]), strict=True):
+    corruptions = [name for entry in registry.entries("corruption") for name in entry.examples(like=parts[1])]
+    single = registry.names("regulariser")
+    joined = ["+".join(some) for n in range(len(single)) for some in combinations(single, n + 1)]
+    known = registry.names("dataset"), corruptions, registry.names("model"), ["none", *joined]
+    for part, names in zip(parts, known, strict=True):
         if not any(fnmatchcase(name, part) for name in names):
             raise ValueError(f"'{part}' in '{pattern}' matches none of {', '.join(names)}")
     return pattern
@@ -170,7 +152,7 @@ class OverrideConfig(Strict):
     def networks_have_the_options(self) -> OverrideConfig:
         """An option of one network's architecture would do nothing in another."""
         for pattern in self.cells:
-            for model in MODELS:
+            for model in registry.names("model"):
                 if fnmatchcase(model, pattern.split("/")[2]):
                     as_value_error(check_options, model, self.set.architecture or {})
         return self

@@ -4,5 +4,32 @@ A corruption is stored as an overlay on the prepared data set: the arrays that i
 are made once, from streams named after their purpose, and stay fixed over epochs and cells.
 """
 
+from __future__ import annotations
+
+import numpy as np
+
+from rethinking.streams import stream
+
 BLOCK = 2048  # images held in memory at a time
 SPLITS = ("train", "test")
+
+
+class Draws:
+    """Random streams of one split of a corrupted data set, by their purpose.
+
+    A stream goes on from one block of images to the next.
+    """
+
+    def __init__(self, seed: int, dataset: str, split: str) -> None:
+        self.seed, self.dataset, self.split = seed, dataset, split
+        self.streams: dict[tuple[str, ...], np.random.Generator] = {}
+
+    def __call__(self, purpose: str, *key: str) -> np.random.Generator:
+        """The stream of a purpose on this split; each split has draws of its own."""
+        if (purpose, *key) not in self.streams:
+            self.streams[purpose, *key] = stream(self.seed, purpose, self.dataset, self.split, *key)
+        return self.streams[purpose, *key]
+
+    def shared(self, purpose: str) -> np.random.Generator:
+        """A stream that both splits have in common, from its start."""
+        return stream(self.seed, purpose, self.dataset)

@@ -2,60 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
-from rethinking.cells import PIXEL_CORRUPTIONS
-from rethinking.corruption import BLOCK, SPLITS
-from rethinking.run.files import load_array, new_array, sha256_array, write_json
-from rethinking.streams import stream
+from rethinking.corruption import Draws
+from rethinking.registry import corruption
 
 
-def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int) -> dict[str, Any]:
-    """Write the images of a pixel corruption for train and test, and its manifest, which is returned.
+@corruption("shuffled_pixels")
+def shuffle_pixels(images: np.ndarray, draws: Draws) -> np.ndarray:
+    """Apply one permutation of the pixel positions to all images of both splits; channels move together."""
+    positions = images.shape[2] * images.shape[3]
+    shared = draws.shared("pixel permutation").permutation(positions)
+    return permute_pixels(images, np.broadcast_to(shared, (len(images), positions)))
 
-    ``shuffled_pixels`` applies one permutation of the pixel positions to all images of both
-    splits, ``random_pixels`` one per image; channels move together. ``gaussian`` replaces every
-    value by a draw from a normal distribution with the mean and variance of all training
-    values, as float32 and not clipped to the range of bytes.
+
+@corruption("random_pixels")
+def shuffle_each(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Apply a permutation of its own to the pixel positions of each image; channels move together."""
+    positions = images.shape[2] * images.shape[3]
+    return permute_pixels(images, rng.permuted(np.tile(np.arange(positions), (len(images), 1)), axis=1))
+
+
+@corruption("gaussian")
+def replace_by_noise(
+    images: np.ndarray, rng: np.random.Generator, moments: tuple[float, float]
+) -> np.ndarray:
+    """Draw every value from a normal distribution with the mean and variance of all training values.
+
+    float32, not clipped to the range of bytes.
     """
-    manifest: dict[str, Any] = {"dataset": dataset, "corruption": corruption, "seed": seed}
-    train = load_array(prepared / "train_images.npy")
-    positions = train.shape[2] * train.shape[3]
-    if corruption == "shuffled_pixels":
-        shared = stream(seed, "pixel permutation", dataset).permutation(positions)
-        manifest["permutation_sha256"] = sha256_array(shared)
-    elif corruption == "gaussian":
-        mean, variance = moments(train)
-        manifest |= {"mean": mean, "variance": variance}
-    elif corruption not in PIXEL_CORRUPTIONS:
-        raise ValueError(f"'{corruption}' does not change pixels")
-
-    for split in SPLITS:
-        images = load_array(prepared / f"{split}_images.npy")
-        rng = stream(seed, corruption, dataset, split)
-        dtype = np.float32 if corruption == "gaussian" else images.dtype
-        permutations = []
-        with new_array(folder / f"{split}_images.npy", images.shape, dtype) as result:
-            for start in range(0, len(images), BLOCK):
-                block = np.asarray(images[start : start + BLOCK])
-                if corruption == "gaussian":
-                    noise = rng.standard_normal(block.shape, dtype=np.float32)
-                    result[start : start + BLOCK] = mean + np.sqrt(variance) * noise
-                    continue
-                if corruption == "random_pixels":
-                    order = rng.permuted(np.tile(np.arange(positions), (len(block), 1)), axis=1)
-                    permutations.append(order.astype(np.uint16))
-                else:
-                    order = np.broadcast_to(shared, (len(block), positions))
-                result[start : start + BLOCK] = permute_pixels(block, order)
-        manifest[split] = {"images_sha256": sha256_array(load_array(folder / f"{split}_images.npy"))}
-        if permutations:
-            manifest[split]["permutations_sha256"] = sha256_array(np.concatenate(permutations))
-    write_json(folder / "manifest.json", manifest)
-    return manifest
+    mean, variance = moments
+    noise = rng.standard_normal(images.shape, dtype=np.float32)
+    return (mean + np.sqrt(variance) * noise).astype(np.float32)
 
 
 def permute_pixels(images: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -70,14 +48,3 @@ def permute_pixels(images: np.ndarray, order: np.ndarray) -> np.ndarray:
     """
     flat = images.reshape(*images.shape[:2], -1)
     return np.take_along_axis(flat, order[:, None, :], axis=2).reshape(images.shape)
-
-
-def moments(images: np.ndarray) -> tuple[float, float]:
-    """Mean and variance over all values of all images, block by block."""
-    total = square = 0.0
-    for start in range(0, len(images), BLOCK):
-        block = np.asarray(images[start : start + BLOCK], dtype=np.float64)
-        total += block.sum()
-        square += np.square(block).sum()
-    mean = total / images.size
-    return float(mean), float(square / images.size - mean**2)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from rethinking.cells import Cell, label_corruption, replaced_example
+from rethinking import registry
 from rethinking.corruption import BLOCK, SPLITS
-from rethinking.corruption.labels import corrupt_labels
+from rethinking.corruption.overlays import corrupted_labels
 from rethinking.run.files import (
     UserError,
     load_array,
@@ -22,7 +22,19 @@ from rethinking.run.files import (
 from rethinking.streams import stream
 
 
-def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int) -> dict[str, Any]:
+@registry.corruption(
+    "true_labels_replaced{number:0..}",
+    base="true_labels",
+    arrays=("train_labels", "test_labels", "train_images"),
+)
+@registry.corruption(
+    "random_labels_replaced{number:0..}",
+    base="random_labels",
+    arrays=("train_labels", "test_labels", "train_images"),
+)
+def replace_example(
+    prepared: Path, folder: Path, corruption: str, dataset: str, seed: int, number: int
+) -> dict[str, Any]:
     """Write a training set with one example replaced, with the labels of both splits, and a manifest, which is returned.
 
     The new example is an image of the test set with the label that the corruption gives it there, so that both
@@ -31,21 +43,10 @@ def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
     Raises:
         UserError: there are too few images for that many replacements.
     """
-    number = replaced_example(corruption)
-    base = Cell(dataset, corruption, "", (), seed).base.corruption
+    base = registry.entry("corruption", corruption).options["base"]
     manifest = read_json(prepared / "manifest.json")
     places = exchanged(dataset, seed, number, *(manifest[split]["count"] for split in SPLITS))
-    given = {
-        split: corrupt_labels(
-            load_array(prepared / f"{split}_labels.npy"),
-            label_corruption(base),
-            manifest["num_classes"],
-            seed,
-            dataset,
-            split,
-        )
-        for split in SPLITS
-    }
+    given = {split: corrupted_labels(prepared, base, dataset, seed, split) for split in SPLITS}
     images = load_array(prepared / "train_images.npy")
     with new_array(folder / "train_images.npy", images.shape, images.dtype) as result:
         for start in range(0, len(images), BLOCK):

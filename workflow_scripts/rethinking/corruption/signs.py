@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rethinking.cells import sample_size
-from rethinking.corruption import BLOCK, SPLITS
+from rethinking.corruption import BLOCK, SPLITS, Draws
+from rethinking.registry import corruption
 from rethinking.run.files import (
     UserError,
     load_array,
@@ -67,19 +67,13 @@ def write_sample(prepared: Path, folder: Path, n: int) -> dict[str, Any]:
     return manifest
 
 
-def write(sample: Path, folder: Path, corruption: str, dataset: str, seed: int) -> dict[str, Any]:
-    """Write the labels of a sample, 0 and 1 for the signs -1 and +1, and a manifest, which is returned.
+@corruption("true_signs_n{n:1..}", sample="n")
+def true_signs(labels: np.ndarray, n: int) -> np.ndarray:
+    """The labels of a sample, 0 and 1 for the signs -1 and +1."""
+    return labels
 
-    Random signs are drawn with equal probability, one draw per seed, for training and test images.
-    """
-    random = corruption.startswith("random")
-    manifest: dict[str, Any] = {"dataset": dataset, "corruption": corruption, "seed": seed}
-    for split in SPLITS:
-        labels = np.array(load_array(sample / f"{split}_labels.npy"))
-        if random:
-            generator = stream(seed, "random signs", dataset, split, str(sample_size(corruption)))
-            labels = generator.integers(2, size=len(labels)).astype(labels.dtype)
-        save_array(folder / f"{split}_labels.npy", labels)
-        manifest[split] = {"labels_sha256": sha256_array(labels), "fraction_positive": float(labels.mean())}
-    write_json(folder / "manifest.json", manifest)
-    return manifest
+
+@corruption("random_signs_n{n:1..}", sample="n")
+def random_signs(labels: np.ndarray, draws: Draws, n: int) -> np.ndarray:
+    """Signs with equal probability, one draw per seed, for training and test images."""
+    return draws("random signs", str(n)).integers(2, size=len(labels)).astype(labels.dtype)

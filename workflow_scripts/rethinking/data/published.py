@@ -14,6 +14,7 @@ import numpy as np
 from rethinking.data.archives import iter_members
 from rethinking.data.prepared import Dataset, Split
 from rethinking.data.sources import FILE_NAMES, SOURCES, Version, local_files
+from rethinking.registry import dataset
 from rethinking.run.files import UserError, hash_file
 
 DIGIT_NAMES = tuple("0123456789")
@@ -22,6 +23,9 @@ CIFAR_SHAPE = (3, 32, 32)
 IDX_UNSIGNED_BYTE = 0x08
 
 
+@dataset("mnist", title="MNIST", sources=("official", "archive"))
+@dataset("cifar10", title="CIFAR-10", sources=("official", "archive", "images"))
+@dataset("cifar100", title="CIFAR-100", sources=("official", "archive", "images"))
 def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
     """Read a published data set.
 

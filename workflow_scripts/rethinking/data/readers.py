@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rethinking import registry
 from rethinking.data.archives import iter_members
 from rethinking.data.prepared import Dataset, Split, records_sha256, stratified_sample
-from rethinking.data.published import DIGIT_NAMES, read_published
-from rethinking.data.sources import SOURCES
+from rethinking.data.published import DIGIT_NAMES
+from rethinking.data.sources import SOURCES, sources
+from rethinking.registry import dataset
 from rethinking.run.files import UserError, hash_file
 from rethinking.streams import stream
 
@@ -25,28 +27,72 @@ def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Datas
     """Read the data set ``name``.
 
     Args:
-        name: ``cifar10``, ``cifar100``, ``mnist``, ``digits``, or any name with ``source="images"``.
-        source: ``official`` or ``archive`` (a published version), ``images`` or ``embedded``.
-        path: the file or folder to read; None only for ``embedded``.
+        name: a registered one.
+        source: ``official`` or ``archive`` (a published version), ``images``, ``embedded`` or ``plugin``.
+        path: the file or folder to read; None for ``embedded``, and where a plug-in needs none.
 
     Returns:
-        The data set, and whether its files have been held to published checksums.
+        The data set, and whether there is nothing that could tell it from another copy: its files have published
+        checksums, or it is a plug-in's.
 
     Raises:
         UserError: this data set has no such source, or the files are missing, damaged or not the right ones.
     """
-    if source == "embedded":
-        if name != "digits":
-            raise UserError(f"source embedded holds only the data set digits, not {name}")
-        return read_digits(), True
-    if path is None:
+    entry = registry.entry("dataset", name)
+    if source not in sources(name):
+        raise UserError(f"{name} has no source {source}; it can be {' or '.join(sources(name))}")
+    if path is None and source not in ("embedded", "plugin"):
         raise UserError(f"source {source} of {name} needs a path")
     if source == "images":
         return read_images(path), False
-    if name not in SOURCES:
-        known = ", ".join(SOURCES)
-        raise UserError(f"{name} has no published files (only {known} do); use source images")
-    return read_published(name, path)
+    found = entry.call(name=name, path=path)
+    if entry.own:
+        found = checked(entry, found)
+    return (found, True) if isinstance(found, Dataset) else found
+
+
+def checked(entry: registry.Entry, found: Any) -> Dataset:
+    """What a plug-in returns as a data set: a :class:`Dataset`, or its arrays and class names.
+
+    Args:
+        entry: the plug-in's registration.
+        found: a data set, or training images and labels, test images and labels, and names of classes. Images are
+            uint8 (n, channels, height, width) with 1 or 3 channels, labels (n,) whole numbers from 0.
+
+    Raises:
+        UserError: they do not fit together; the message has the function's file and line.
+    """
+
+    def fault(what: str) -> UserError:
+        return UserError(f"{entry.place}: {entry.function} {what}")
+
+    if not isinstance(found, Dataset):
+        try:
+            train_images, train_labels, test_images, test_labels, names = found
+        except (TypeError, ValueError):
+            raise fault(
+                "must return a Dataset, or training images and labels, test images and labels, and names of classes"
+            ) from None
+        splits = ((train_images, train_labels), (test_images, test_labels))
+        found = Dataset(*(Split(np.asarray(x), np.asarray(y)) for x, y in splits), tuple(map(str, names)))
+    for part, split in (("training", found.train), ("test", found.test)):
+        images, labels = split.images, split.labels
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise fault(
+                f"gives {part} images of {images.dtype} {images.shape}, not uint8 (n, 1 or 3, height, width)"
+            )
+        if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1] or not len(labels):
+            raise fault(f"gives {len(images)} {part} images, but labels of {labels.dtype} {labels.shape}")
+        if labels.min() < 0 or labels.max() >= len(found.class_names):
+            raise fault(
+                f"gives {part} labels from {labels.min()} to {labels.max()}, but {len(found.class_names)} names of classes"
+            )
+    if found.train.images.shape[1:] != found.test.images.shape[1:]:
+        raise fault(
+            f"gives training images {found.train.images.shape[1:]}, but test images {found.test.images.shape[1:]}"
+        )
+    train, test = (Split(s.images, s.labels.astype(np.int64)) for s in (found.train, found.test))
+    return Dataset(train, test, found.class_names)
 
 
 def choose_provenance(name: str, dataset: Dataset, verified: bool, provenance: str | None) -> str | None:
@@ -64,6 +110,8 @@ def choose_provenance(name: str, dataset: Dataset, verified: bool, provenance: s
     records = SOURCES[name].records if name in SOURCES else None
     if records:
         verified = records == (records_sha256(dataset.train), records_sha256(dataset.test))
+    if registry.entry("dataset", name).own:
+        return provenance
     if verified:
         return None
     if not provenance:
@@ -91,6 +139,7 @@ def describe_source(name: str, source: str, path: str | Path | None) -> dict[str
     return {"kind": source, "files": {path.name: hash_file(path)}}
 
 
+@dataset("digits", title="digits", sources=("embedded",))
 def read_digits() -> Dataset:
     """scikit-learn's digits, (1, 8, 8), values 0..16 stretched to 0..255; 1,437 to train, 360 to test."""
     # Imported here: it takes a second, and only this data set needs it.

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rethinking import registry
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -169,6 +171,11 @@ SOURCES: dict[str, Published] = {
         ),
     ),
 }
+
+
+def sources(name: str) -> tuple[str, ...]:
+    """The kinds of source that a data set can come from; those of a plug-in are read by it or as a folder of images."""
+    return registry.entry("dataset", name).options.get("sources", ("plugin", "images"))
 
 
 # Of any version of any data set, so that one that is given for another can be recognised.

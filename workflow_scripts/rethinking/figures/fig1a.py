@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from rethinking import paper
-from rethinking.analysis.runs import Runs, mean_curves
+from rethinking.analysis.runs import Runs, cell_parts, mean_curves, paper_has
 from rethinking.figures.style import (
     PAPER_LINE,
     PAPER_TITLE,
@@ -70,7 +70,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     for name, label in zip(runs, short_labels(list(runs)), strict=True):
         colour, marker = styles[name]
         corruption = name.split("/")[1]
-        if corruption in published:
+        if corruption in published and paper_has(cell_parts(name)["dataset"]):
             axes.plot(*published[corruption].T, color=colour, marker=marker, **PAPER_LINE)
         plot_runs(axes, runs[name], LOSS, colour, marker)
         lines.append(Line2D([], [], color=colour, marker=marker, label=label))

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from rethinking import paper
-from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_curves
+from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_curves, paper_has
 from rethinking.analysis.statistics import mean_interval
 from rethinking.figures.style import (
     PAPER_LINE,
@@ -81,7 +81,7 @@ def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> n
     """The paper's curve of a cell, if it has that cell."""
     parts = cell_parts(name)
     same = (parts["corruption"], parts["regularisers"]) == ("true_labels", "none")
-    return published.get(f"{split}_{parts['model']}") if same else None
+    return published.get(f"{split}_{parts['model']}") if same and paper_has(parts["dataset"]) else None
 
 
 @mpl.rc_context(STYLE)

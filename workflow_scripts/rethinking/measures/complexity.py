@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking.measures import norms
-from rethinking.measures.folding import depth, fold_batch_norm, weight_layers
+from rethinking.measures.complexity_measures import MEASURES
+from rethinking.measures.folding import beyond_norms, depth, fold_batch_norm, weight_layers
 from rethinking.measures.sharpness import largest_noise
 
 MARGIN_PERCENTILE = 10  # Jiang et al. 2020
@@ -39,35 +40,53 @@ def measure_complexity(
         seed: of that noise.
 
     Returns:
-        None where a measure is undefined: those with a margin of a network that has not fitted nine tenths of the images.
+        None where a measure is undefined: those with a margin of a network that has not fitted nine tenths of the images,
+        and those with norms of weights of a network that is more than convolutions and linear layers
+        (:func:`rethinking.measures.folding.beyond_norms`).
     """
     folded, image = fold_batch_norm(model), inputs[:1]
-    layers = weight_layers(folded, image)
-    reference = [layer.module.weight.detach() for layer in weight_layers(initial.eval(), image)]
-    operator_norms = [norms.operator_norm(layer) for layer in layers]
     logits = predict(folded, inputs)
     margin = margin_percentile(logits, labels)
-    norm_of_images = float(inputs.double().flatten(1).square().sum(1).mean().sqrt())  # root mean square
-    complexity = norms.spectral_complexity(layers, reference, operator_norms)
     found: dict[str, float | None] = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "distance": norms.distance_from_initialisation(model, initial),
-        "frobenius_product": norms.log_product([norms.frobenius_norm(layer) for layer in layers]),
-        "spectral_product": norms.log_product(operator_norms),
-        "kernel_spectral_product": norms.log_product([norms.kernel_norm(layer) for layer in layers]),
-        "path_norm": norms.path_norm(folded, image),
         "inverse_margin": -math.log10(margin) if margin > 0 else None,
-        # Theorem 1.1 without its logarithm of the width: |X| R_A / (margin n), with |X| = sqrt(n) root mean square.
-        "spectral_bound": complexity + math.log10(norm_of_images / (math.sqrt(n) * margin))
-        if margin > 0
-        else None,
-        "fisher_rao": math.log10(fisher_rao(logits, labels, depth(folded, image))),
         "sharpness": -2 * math.log10(largest_noise(folded, inputs, labels, draws, seed)),
         "relative_sharpness": -2
         * math.log10(largest_noise(folded, inputs, labels, draws, seed, relative=True)),
     }
+    if others := beyond_norms(folded):
+        print(
+            f"no norms of weights: the network has {', '.join(others)} beside convolutions and linear layers"
+        )
+    else:
+        found |= norms_of_weights(folded, initial, inputs, margin, n)
+        found["fisher_rao"] = math.log10(fisher_rao(logits, labels, depth(folded, image)))
+    values = {name: found.get(name) for name in MEASURES}
     return {
-        name: value if value is not None and math.isfinite(value) else None for name, value in found.items()
+        name: value if value is not None and math.isfinite(value) else None for name, value in values.items()
+    }
+
+
+def norms_of_weights(
+    folded: nn.Module, initial: nn.Module, inputs: Tensor, margin: float, n: int
+) -> dict[str, float | None]:
+    """The measures that are made of norms of the weights of convolutions and linear layers."""
+    image = inputs[:1]
+    layers = weight_layers(folded, image)
+    reference = [layer.module.weight.detach() for layer in weight_layers(initial.eval(), image)]
+    operator_norms = [norms.operator_norm(layer) for layer in layers]
+    norm_of_images = float(inputs.double().flatten(1).square().sum(1).mean().sqrt())  # root mean square
+    complexity = norms.spectral_complexity(layers, reference, operator_norms)
+    return {
+        "frobenius_product": norms.log_product([norms.frobenius_norm(layer) for layer in layers]),
+        "spectral_product": norms.log_product(operator_norms),
+        "kernel_spectral_product": norms.log_product([norms.kernel_norm(layer) for layer in layers]),
+        "path_norm": norms.path_norm(folded, image),
+        # Theorem 1.1 without its logarithm of the width: |X| R_A / (margin n), with |X| = sqrt(n) root mean square.
+        "spectral_bound": complexity + math.log10(norm_of_images / (math.sqrt(n) * margin))
+        if margin > 0
+        else None,
     }
 
 

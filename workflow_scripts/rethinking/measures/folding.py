@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rethinking.models.layers import SameConv2d
-
 
 @dataclass(frozen=True)
 class Layer:
@@ -33,7 +31,7 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
             continue
         for place in range(1, len(block)):
             convolution, norm = block[place - 1], block[place]
-            if isinstance(norm, nn.BatchNorm2d):
+            if isinstance(norm, nn.BatchNorm2d) and isinstance(convolution, nn.Conv2d):
                 fold(convolution, norm)
                 block[place] = nn.Identity()
     return model
@@ -43,12 +41,28 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     """Scale a convolution's weights and bias as the normalisation behind it does in evaluation mode."""
     scale = (norm.running_var + norm.eps).rsqrt()
+    if convolution.bias is None:
+        convolution.bias = nn.Parameter(torch.zeros_like(norm.running_mean))
     if norm.affine:
         scale = scale * norm.weight
     convolution.weight.mul_(scale[:, None, None, None])
     convolution.bias.sub_(norm.running_mean).mul_(scale)
     if norm.affine:
         convolution.bias.add_(norm.bias)
+
+
+def beyond_norms(folded: nn.Module) -> list[str]:
+    """Layers of a folded network that norms of weights say nothing of: those that hold numbers of their own and are
+    neither convolutions nor linear layers, for example a normalisation that is not right behind its convolution."""
+    return [
+        f"{name} ({type(module).__name__})"
+        for name, module in folded.named_modules()
+        if (
+            not isinstance(module, nn.Conv2d | nn.Linear)
+            and any(True for _ in module.parameters(recurse=False))
+        )
+        or isinstance(module, nn.modules.batchnorm._NormBase)
+    ]
 
 
 @torch.no_grad()
@@ -67,7 +81,7 @@ def weight_layers(model: nn.Module, image: Tensor) -> list[Layer]:
     hooks = [
         module.register_forward_hook(record)
         for module in model.modules()
-        if isinstance(module, SameConv2d | nn.Linear)
+        if isinstance(module, nn.Conv2d | nn.Linear)
     ]
     try:
         model(image)
@@ -91,6 +105,6 @@ def depth(model: nn.Module, image: Tensor) -> int:
             pending += unknown
             continue
         pending.pop()
-        own = node.name() in ("ConvolutionBackward0", "AddmmBackward0")
+        own = node.name() in ("ConvolutionBackward0", "AddmmBackward0", "MmBackward0")
         longest[node] = max((longest[each] for each in before), default=0) + own
     return longest[root]

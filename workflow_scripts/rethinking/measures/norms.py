@@ -54,7 +54,8 @@ def operator_norm(layer: Layer) -> float:
     if isinstance(layer.module, nn.Linear):
         return kernel_norm(layer)
     module = copy.deepcopy(layer.module).double().requires_grad_(False)
-    module.bias.zero_()
+    if module.bias is not None:
+        module.bias.zero_()
     # Any start will do that is not orthogonal to the singular vector; a fixed one gives the same digits each time.
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, *layer.input_shape, generator=generator, dtype=torch.float64)

@@ -1,50 +1,35 @@
-"""The paper's networks, by name.
-
-Each network lives in a module of its own that is imported when it is built, so that
-planning a workflow needs no torch and the code behind one network can be told from
-the code behind another.
-"""
+"""Networks, by name: the paper's, each in a module of its own, and those of plug-ins."""
 
 from __future__ import annotations
 
-import importlib
+import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rethinking import registry
 from rethinking.run.files import UserError
 
 if TYPE_CHECKING:
     from torch import nn
 
-# name -> (module, function that builds it)
-MODELS = {
-    "inception": ("inception", "inception"),
-    "inception_no_bn": ("inception", "inception_no_bn"),
-    "alexnet": ("alexnet", "alexnet"),
-    "mlp_3x512": ("mlp", "mlp_3x512"),
-    "mlp_1x512": ("mlp", "mlp_1x512"),
-}
-# name -> options of its architecture; without them a network is the paper's
-OPTIONS = {"inception": ("batch_norm_affine",), "alexnet": ("local_response_norm",)}
-
-# name -> 10^6 operations to train on an image of 28x28 pixels once (see peak)
-MEGAFLOPS = {"inception": 1221, "inception_no_bn": 1221, "alexnet": 147, "mlp_3x512": 8.0, "mlp_1x512": 4.8}
-
 
 def training_megaflops(name: str, input_size: int) -> float:
-    """10^6 operations to train a network on an image once, about: enough to tell large cells from small ones."""
-    return MEGAFLOPS[name] * (input_size / 28) ** 2
+    """10^6 operations to train a network on an image once, about: enough to tell large cells from small ones.
+
+    A registration gives those on an image of 28x28 pixels; a network that gives none counts as the largest.
+    """
+    costs = {entry.name: entry.options.get("megaflops") for entry in registry.entries("model")}
+    return (costs[name] or max(filter(None, costs.values()))) * (input_size / 28) ** 2
 
 
-def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, **options: bool) -> nn.Module:
+def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, **options: Any) -> nn.Module:
     """Build a network with torch's default initial weights (see ``initialisation`` for the others).
 
     Args:
-        name: one of ``MODELS``.
+        name: a registered one.
         image_shape: (channels, height, width) as the network sees it, i.e. after cropping.
         num_classes: number of logits.
-        options: some of ``OPTIONS[name]``: ``batch_norm_affine`` gives the batch normalisation a scale and a
-            shift that are trained, ``local_response_norm=False`` leaves that normalisation out.
+        options: of its architecture: arguments of the registered function with a default.
 
     Returns:
         A module that maps (batch, channels, height, width) to (batch, num_classes) logits.
@@ -52,21 +37,50 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
     Raises:
         UserError: there is no network of that name, or it has no such option.
     """
-    if name not in MODELS:
-        raise UserError(f"unknown model '{name}'; known: {', '.join(MODELS)}")
     check_options(name, options)
-    module, function = MODELS[name]
-    build = getattr(importlib.import_module(f"rethinking.models.{module}"), function)
-    return build(image_shape, num_classes, **options)
+    with registry.blamed():
+        return registry.entry("model", name).resolve()(image_shape, num_classes, **options)
 
 
 def check_options(name: str, options: Iterable[str]) -> None:
     """Raise a UserError if the architecture of the network ``name`` lacks one of these options."""
-    known = OPTIONS.get(name, ())
+    known = registry.entry("model", name).optional
     for option in options:
         if option not in known:
+            near = difflib.get_close_matches(option, known, 1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise UserError(f"the network '{name}' has no option '{option}'; {has}")
+            raise UserError(f"the network '{name}' has no option '{option}'; {hint}{has}")
+
+
+def check_network(
+    entry: registry.Entry, model: nn.Module, image_shape: tuple[int, int, int], num_classes: int
+) -> None:
+    """Try a network of a plug-in on two images, before hours of training.
+
+    Raises:
+        UserError: it gives other than logits (2, num_classes), or a parameter plays no part in them; the message has
+            the file and line of its registration, or of the error.
+    """
+    import copy
+
+    import torch
+
+    tried = copy.deepcopy(model).train()
+    with registry.blamed(entry):
+        logits = tried(torch.zeros(2, *image_shape))
+    shape = tuple(getattr(logits, "shape", ()))
+    if shape != (2, num_classes):
+        raise UserError(
+            f"{entry.place}: the network '{entry.name}' turns images {(2, *image_shape)} into {shape}, not logits "
+            f"{(2, num_classes)}"
+        )
+    logits.float().sum().backward()
+    unused = [name for name, p in tried.named_parameters() if p.requires_grad and p.grad is None]
+    if unused:
+        raise UserError(
+            f"{entry.place}: no logit depends on {', '.join(unused)} of the network '{entry.name}'"
+        )
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from rethinking.models.layers import SameConv2d, SameMaxPool2d
+from rethinking.registry import model
 
 
 class LocalResponseNorm(nn.Module):
@@ -88,6 +89,7 @@ class AlexNet(nn.Module):
         return self.classifier(self.features(x))
 
 
+@model("alexnet", title="AlexNet", megaflops=147)
 def alexnet(
     image_shape: tuple[int, int, int], num_classes: int, local_response_norm: bool = True
 ) -> nn.Module:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rethinking.models.layers import SameConv2d, SameMaxPool2d
+from rethinking.registry import model
 
 # number of channels -> the layers between a convolution and its ReLU
 Norm = Callable[[int], list[nn.Module]]
@@ -82,6 +83,7 @@ class Inception(nn.Module):
         return self.classifier(self.features(x).mean(dim=(2, 3)))
 
 
+@model("inception", title="Inception", megaflops=1221)
 def inception(
     image_shape: tuple[int, int, int], num_classes: int, batch_norm_affine: bool = False
 ) -> nn.Module:
@@ -91,6 +93,7 @@ def inception(
     )
 
 
+@model("inception_no_bn", title="Inception w/o BatchNorm", megaflops=1221)
 def inception_no_bn(image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """The small Inception without batch normalisation."""
     return Inception(image_shape, num_classes, lambda channels: [])

@@ -5,25 +5,34 @@ import math
 import torch
 from torch import nn
 
+from rethinking.run.files import UserError
+from rethinking.streams import torch_seed
+
 
 def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> None:
-    """Draw all weights of ``model`` anew from ``generator``; biases become zero.
+    """Draw all weights of ``model`` again from ``generator``.
 
     Args:
-        model: a network of convolutions and linear layers.
+        model: any network. The scheme is that of its 2-D convolutions and linear layers; all other layers with
+            parameters are reset by their own ``reset_parameters``, from the seed of ``generator``.
         scheme: ``glorot_uniform`` (Glorot and Bengio 2010; TensorFlow's default),
             ``he_normal`` (He et al. 2015) or ``lecun_uniform``, which is torch's default:
-            U(-1/sqrt(fan_in), 1/sqrt(fan_in)), for the biases too.
+            U(-1/sqrt(fan_in), 1/sqrt(fan_in)), for the biases too. In the other two biases are zero.
         generator: CPU generator; the same one gives the same weights on any device.
+
+    Raises:
+        UserError: a layer has parameters of its own and no ``reset_parameters``; the message names it.
     """
-    for module in model.modules():
+    for name, module in model.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
+            reset(name, module, generator.initial_seed())
             continue
-        weight = module.weight
+        weight, bias = module.weight, module.bias
         receptive = weight[0, 0].numel()
         fan_in, fan_out = weight.shape[1] * receptive, weight.shape[0] * receptive
         with torch.no_grad():
-            module.bias.zero_()
+            if bias is not None:
+                bias.zero_()
             if scheme == "glorot_uniform":
                 limit = math.sqrt(6 / (fan_in + fan_out))
                 weight.uniform_(-limit, limit, generator=generator)
@@ -32,6 +41,24 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
             elif scheme == "lecun_uniform":
                 limit = 1 / math.sqrt(fan_in)
                 weight.uniform_(-limit, limit, generator=generator)
-                module.bias.uniform_(-limit, limit, generator=generator)
+                if bias is not None:
+                    bias.uniform_(-limit, limit, generator=generator)
             else:
                 raise ValueError(f"unknown initialisation '{scheme}'")
+
+
+def reset(name: str, module: nn.Module, seed: int) -> None:
+    """Let a layer draw its own parameters, if it has any; each layer has random numbers of its own."""
+    own = [key for key, _ in module.named_parameters(recurse=False)]
+    if not own:
+        return
+    reset_parameters = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+    if reset_parameters is None:
+        raise UserError(
+            f"the layer '{name}' ({type(module).__name__}) has parameters ({', '.join(own)}) but no method "
+            "reset_parameters that draws them, so its initial weights would not follow from the seed; give it one"
+        )
+    # Layers draw from torch's own generator.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(seed, "initial weights", name))
+        reset_parameters()

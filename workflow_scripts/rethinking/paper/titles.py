@@ -1,19 +1,40 @@
-"""How data sets, networks and regularisers are called in tables and figures."""
+"""How data sets, networks and regularisers are called in tables and figures: as they are registered."""
 
-DATASET_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "mnist": "MNIST", "digits": "digits"}
-MODEL_TITLES = {
-    "inception": "Inception",
-    "inception_no_bn": "Inception w/o BatchNorm",
-    "alexnet": "AlexNet",
-    "mlp_3x512": "MLP 3×512",
-    "mlp_1x512": "MLP 1×512",
-}
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rethinking import registry
+
+
+class Titles(Mapping[str, Any]):
+    """Name -> what a registration says, the paper's first."""
+
+    def __init__(self, kind: str, option: str) -> None:
+        self.kind, self.option = kind, option
+
+    def __getitem__(self, name: str) -> Any:
+        entry = registry.find(self.kind, name)
+        if entry is None:
+            raise KeyError(name)
+        return entry.options.get(self.option, self.default(name))
+
+    def default(self, name: str) -> Any:
+        """What stands where the registration says nothing."""
+        return (name, "") if self.option == "heading" else name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(registry.names(self.kind))
+
+    def __len__(self) -> int:
+        return len(registry.names(self.kind))
+
+
+DATASET_TITLES = Titles("dataset", "title")
+MODEL_TITLES = Titles("model", "title")
 # Headings have two lines, so that columns of yes and no stay narrow in print.
-REGULARISER_HEADINGS = {
-    "crop": ("random", "crop"),
-    "augment": ("flip and", "rotation"),
-    "wd": ("weight", "decay"),
-}
+REGULARISER_HEADINGS = Titles("regulariser", "heading")
 # Exact fits of the same images (rethinking.theory.counterexamples).
 FIT_TITLES = {
     "minimum_norm": "true labels, minimum norm",

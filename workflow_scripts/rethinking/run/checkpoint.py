@@ -146,12 +146,17 @@ class Checkpoint:
 def state_tensors(model: nn.Module, optimiser: SGD) -> dict[str, Tensor]:
     """Weights, buffers and momentum by name."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    return tensors | {f"momentum.{name}": optimiser.velocity[p] for name, p in model.named_parameters()}
+    return tensors | {
+        f"momentum.{name}": optimiser.velocity[p]
+        for name, p in model.named_parameters()
+        if p in optimiser.velocity
+    }
 
 
 def restore(model: nn.Module, optimiser: SGD, tensors: dict[str, Tensor]) -> None:
     """Put the tensors of :func:`state_tensors` back, in the memory layout of the model's own."""
     prefix = "model."
     model.load_state_dict({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
-    for name, parameter in model.named_parameters():
-        optimiser.velocity[parameter].copy_(tensors[f"momentum.{name}"])
+    parameters = dict(model.named_parameters())
+    for name in (name for name, parameter in parameters.items() if parameter in optimiser.velocity):
+        optimiser.velocity[parameters[name]].copy_(tensors[f"momentum.{name}"])

@@ -20,6 +20,8 @@ RUN = Path(__file__).parent
 # Texts for people: the calls, as statements of their own, that print them and the arguments that hold them.
 SPEAKERS = {"log", "print"}
 DESCRIPTIONS = {"description", "help"}
+# Decorators that register a function (rethinking.registry). What they say is part of identities as far as it decides.
+REGISTRATIONS = {"dataset", "corruption", "model", "regulariser", "measure", "claim"}
 # (file, name of a definition), or (file, None) for the whole file
 Root = tuple[Path, str | None]
 
@@ -228,7 +230,18 @@ def children(node: ast.AST) -> Iterator[tuple[str, object]]:
                 each for each in value if not (isinstance(each, ast.keyword) and each.arg in DESCRIPTIONS)
             ]
             value = [each for each in value if not isinstance(each, ast.Import | ast.ImportFrom)]
+            if key == "decorator_list":
+                value = [each for each in value if not is_registration(each)]
+                if not value:
+                    continue
         yield key, value
+
+
+def is_registration(decorator: ast.AST) -> bool:
+    """Whether a decorator registers a function."""
+    called = decorator.func if isinstance(decorator, ast.Call) else None
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
+    return name in REGISTRATIONS
 
 
 def relevant(node: ast.AST) -> Iterator[ast.AST]:

@@ -11,10 +11,10 @@ from functools import cache, cached_property, wraps
 from pathlib import Path
 from typing import Any
 
-from rethinking.cells import CELL_FILES, Cell, corruption_kind, replaced_example, sample_size
+from rethinking import registry
+from rethinking.cells import CELL_FILES, Cell, parameters, sample_size
 from rethinking.config.loading import Config
 from rethinking.data.sources import SOURCES
-from rethinking.models import MODELS
 from rethinking.run.code import SCRIPTS, Root, script_code
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, content_digest, digest_of, known_digests, recorded_digest
@@ -135,7 +135,8 @@ class Plan:
             ):
                 raise UserError(f"{dataset.path} does not exist; correct datasets.{name}.path in the config")
             inputs["source"] = content_digest(Path(dataset.path), known)
-        made = self.make("prepare_dataset", [], settings, inputs=inputs, data=files)
+        entries = [registry.entry("dataset", name).root]
+        made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
         return in_folder(made, f"{self.data_dir}/prepared/{name}", ("manifest.json", *ARRAYS))
 
     @once
@@ -150,20 +151,17 @@ class Plan:
         """What a corruption changes of a data set."""
         n = sample_size(corruption)
         whole = self.prepared(name) if n is None else self.sample(name, n)
-        kind = corruption_kind(corruption)
-        changed = "images" if kind == "pixels" else "labels"
-        files = ["manifest.json", f"train_{changed}.npy", f"test_{changed}.npy"]
-        if replaced_example(corruption) is not None:
-            files.append("train_images.npy")
+        entry = registry.entry("corruption", corruption)
+        base = entry.options.get("base")
         made = self.make(
             "corrupt_dataset",
             [],
-            {"dataset": name, "corruption": corruption, "seed": seed},
+            {"dataset": name, "corruption": corruption, "seed": seed, **parameters(corruption)},
             inputs={"data": whole},
-            entries=[(LIBRARY / "corruption" / f"{kind}.py", "write")],
+            entries=[entry.root, *([registry.entry("corruption", base).root] if base else [])],
             data=[whole],
         )
-        return in_folder(made, f"{self.data_dir}/corrupted/{name}/{corruption}/seed{seed}", files)
+        return in_folder(made, f"{self.data_dir}/corrupted/{name}/{corruption}/seed{seed}", entry.files)
 
     # ---- networks
 
@@ -172,13 +170,12 @@ class Plan:
         """A trained network, or a variant of it for an ablation."""
         overlay = self.overlay(cell.dataset, cell.corruption, cell.seed)
         folder = f"{self.results}/{branch(variant)}cells/{cell}"
-        module, function = MODELS[cell.model]
         return self.make(
             "train_cell",
             [f"{folder}/{file}" for file in CELL_FILES],
             {"cell": str(cell), **self.config.settings(cell, variant).model_dump()},
             inputs={"data": overlay},
-            entries=[(LIBRARY / "models" / f"{module}.py", function)],
+            entries=cell_entries(cell),
             data=[*overlay.data, overlay],
         )
 
@@ -289,6 +286,12 @@ class Plan:
             needs=needs,
             data=[prepared],
         )
+
+
+def cell_entries(cell: Cell) -> list[Root]:
+    """The code of a cell that is found by its name: of its network and of the regularisers of plug-ins."""
+    regularisers = [registry.entry("regulariser", name) for name in cell.regularisers]
+    return [registry.entry("model", cell.model).root, *(each.root for each in regularisers if each.own)]
 
 
 def in_folder(made: Made, stem: str, files: Iterable[str]) -> Made:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from rethinking import registry
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, write_record
@@ -15,7 +16,8 @@ from rethinking.run.identity import Identity, write_record
 def run(main: Callable[[], None]) -> None:
     """Call ``main``, and record the identity of the result that the option ``--record`` describes.
 
-    A ``UserError`` ends the process with its message and status 1, without a traceback.
+    A ``UserError`` ends the process with its message and status 1, without a traceback, and an error in a plug-in
+    with its file and line.
     """
     try:
         result = asked_for()
@@ -24,6 +26,12 @@ def run(main: Callable[[], None]) -> None:
             write_record(*result)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Exception as error:
+        message = registry.blame(error)
+        if not message:
+            raise
+        print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
 
 

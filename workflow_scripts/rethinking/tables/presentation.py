@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis import ablations, rank_correlations
 from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, describe_scale, span
 from rethinking.analysis.statistics import CONFIDENCE
-from rethinking.cells import REGULARISERS
 from rethinking.measures import rademacher, stability
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES, REGULARISER_HEADINGS
 from rethinking.tables import beyond as beyond_presentation
@@ -34,13 +34,31 @@ class View(NamedTuple):
     note: Callable[[pd.DataFrame], str]  # what a reader must know beside the numbers
 
 
+def beside_paper(table: pd.DataFrame) -> bool:
+    """Whether the paper's numbers stand beside a table's: not where all data sets are those of plug-ins."""
+    return not all(registry.entry("dataset", name).own for name in table.dataset.unique()) or table.empty
+
+
+def comparable(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """Columns of readers, without the paper's where it has nothing to compare."""
+    frame = pd.DataFrame(columns)
+    return (
+        frame if beside_paper(table) else frame.drop(columns=[each for each in frame if each[1] == "paper"])
+    )
+
+
+def paper_note(table: pd.DataFrame) -> str:
+    """What the paper's columns are, if there are any."""
+    return PAPER if beside_paper(table) else ""
+
+
 # ---- table 1
 
 
 def present_table1(table: pd.DataFrame) -> list[Shown]:
     """Table 1 in the shape of the paper's."""
     columns = network_columns(table)
-    for regulariser in REGULARISERS:
+    for regulariser in REGULARISER_HEADINGS:
         used = table.regularisers.map(lambda names, wanted=regulariser: wanted in names.split("+"))
         if used.any():
             columns[REGULARISER_HEADINGS[regulariser]] = used.map({True: "yes", False: "no"})
@@ -48,14 +66,14 @@ def present_table1(table: pd.DataFrame) -> list[Shown]:
     for split, title in (("train", "training accuracy (%)"), ("test", "test accuracy (%)")):
         columns[title, "ours"] = [measured(row, f"{split}_accuracy") for _, row in table.iterrows()]
         columns[title, "paper"] = table[f"paper_{split}_accuracy"].map(percent)
-    return [Shown("", pd.DataFrame(columns))]
+    return [Shown("", comparable(table, columns))]
 
 
 def note_table1(table: pd.DataFrame) -> str:
     """Data, scale, seeds and what is compared."""
     text = (
         f"Ours: {describe_scale(table)}. Accuracies are those of the network after its last epoch, on images "
-        f"without augmentation: {MEANS}. {PAPER}"
+        f"without augmentation: {MEANS}. {paper_note(table)}"
     )
     some_missing = (table.seeds + table.diverged == 0).any() or table.paper_test_accuracy.isna().any()
     return f"{text} {MISSING}: not available." if some_missing else text
@@ -77,7 +95,7 @@ def present_table4(table: pd.DataFrame) -> list[Shown]:
         paper.append(published(row, mark=star))
     columns["training accuracy (%)", "ours"] = ours
     columns["training accuracy (%)", "paper"] = paper
-    return [Shown("", pd.DataFrame(columns))]
+    return [Shown("", comparable(table, columns))]
 
 
 def note_table4(table: pd.DataFrame) -> str:
@@ -90,7 +108,7 @@ def note_table4(table: pd.DataFrame) -> str:
     if table.regularisers.map(augmented).any():
         text += " *: accuracy over the augmented training batches of the last epoch, ours and the paper's."
     some_missing = (table.seeds + table.diverged == 0).any() or table.paper_train_accuracy.isna().any()
-    return f"{text} {PAPER}" + (f" {MISSING}: not available." if some_missing else "")
+    return f"{text} {paper_note(table)}" + (f" {MISSING}: not available." if some_missing else "")
 
 
 def augmented(regularisers: str) -> bool:
@@ -118,16 +136,16 @@ def present_sizes(table: pd.DataFrame) -> list[Shown]:
     ):
         for name, whose in ((column, "ours"), (f"paper_{column}", "paper")):
             columns[title, whose] = [MISSING if pd.isna(n) else form.format(n) for n in table[name]]
-    return [Shown("", pd.DataFrame(columns))]
+    return [Shown("", comparable(table, columns))]
 
 
 def note_sizes(table: pd.DataFrame) -> str:
     """Data behind the counts."""
-    text = (
-        f"Ours: {' and '.join(table.data.unique())}; trainable parameters of the networks as they are built here. "
-        "Paper: Zhang et al. (2017)."
-    )
-    return f"{text} {MISSING}: not in the paper." if table.paper_parameters.isna().any() else text
+    text = f"Ours: {' and '.join(table.data.unique())}; trainable parameters of the networks as they are built here."
+    if not beside_paper(table):
+        return text
+    missing = f" {MISSING}: not in the paper." if table.paper_parameters.isna().any() else ""
+    return f"{text} Paper: Zhang et al. (2017).{missing}"
 
 
 # ---- ablations
@@ -162,7 +180,7 @@ def present_question(table: pd.DataFrame) -> pd.DataFrame:
         ]
         columns[title, "paper"] = table[f"paper_{accuracy}"].map(percent)
     columns["training accuracy (%)", "paper"] = list(map(published, rows))
-    return pd.DataFrame(columns)
+    return comparable(table, columns)
 
 
 def note_ablations(table: pd.DataFrame) -> str:
@@ -172,7 +190,7 @@ def note_ablations(table: pd.DataFrame) -> str:
         "Default: the cell with the configuration's own settings; variant: the same cell, with the same "
         "random draws, with what is changed; difference: variant minus default. "
         "Accuracies are those of the network after its last epoch, on images without augmentation: "
-        f"{MEANS}; the interval of a difference is over the pairs. {PAPER} {MISSING}: not available."
+        f"{MEANS}; the interval of a difference is over the pairs. {paper_note(table)} {MISSING}: not available."
     )
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import CorruptedData
+from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.training.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
 
@@ -36,6 +38,8 @@ class Batches:
     def __init__(self, data: CorruptedData, inputs: Tensor, cell: Cell, settings: CellSettings) -> None:
         self.cell, self.settings, self.device = cell, settings, inputs.device
         self.crop, self.augment = "crop" in cell.regularisers, "augment" in cell.regularisers
+        entries = [registry.entry("regulariser", name) for name in cell.regularisers]
+        self.own = [entry for entry in entries if entry.own]
         self.labels = torch.from_numpy(data.train_labels).to(self.device)
         # Without augmentation every epoch sees the same whitened inputs.
         augmented = self.crop or self.augment
@@ -73,4 +77,19 @@ class Batches:
                 images = centre_crop(images, size)
             if self.crop or self.augment:
                 images = whiten(images)
+            for entry in self.own:
+                images = self.changed(entry, images, self.labels[index], epoch, start)
             yield images, self.labels[index], index
+
+    def changed(
+        self, entry: registry.Entry, images: Tensor, labels: Tensor, epoch: int, start: int
+    ) -> Tensor:
+        """What a plug-in's regulariser makes of a batch of whitened images; each batch has random numbers of its own."""
+        rng = stream(self.cell.seed, entry.name, self.cell.stream_key, str(epoch), str(start))
+        result = entry.call(images=images, labels=labels, rng=rng)
+        if not isinstance(result, Tensor) or (result.shape, result.dtype) != (images.shape, images.dtype):
+            what = f"{result.dtype} {tuple(result.shape)}" if isinstance(result, Tensor) else repr(result)
+            raise UserError(
+                f"{entry.place}: {entry.function} returns {what}, not {images.dtype} {tuple(images.shape)}"
+            )
+        return result

@@ -19,10 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import CorruptedData
-from rethinking.models import build_model
+from rethinking.models import build_model, check_network
 from rethinking.models.initialisation import initialise
 from rethinking.run.checkpoint import Checkpoint, Progress, restore, state_tensors
 from rethinking.run.files import UserError
@@ -101,11 +102,14 @@ def train_cell(
     channels = data.train_images.shape[1]
     shape = (channels, settings.input_size, settings.input_size)
     model = build_model(cell.model, shape, data.num_classes, **settings.architecture)
+    entry = registry.entry("model", cell.model)
+    if entry.own:
+        check_network(entry, model, shape, data.num_classes)
     generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
     initialise(model, settings.initialisation, generator)
     model = model.to(device, memory_format=memory_layout(model))
     optimiser = build_optimiser(model, settings)
-    step = build_step(model, optimiser, settings, device)
+    step = build_step(cell.model, model, optimiser, settings, device)
 
     # ---- data; in bfloat16 what the first layer would round anyway
     dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
@@ -152,6 +156,11 @@ def train_cell(
         model.train()
         first = progress.step  # not 0 in a process that goes on where another was stopped
         for images, labels, index in batches.epoch(epoch, first):
+            if entry.own:
+                # Layers that draw, such as dropout, have the same random numbers wherever training was stopped.
+                torch.manual_seed(
+                    torch_seed(cell.seed, "layers", cell.stream_key, f"{epoch}/{progress.step}")
+                )
             loss, logits = step(images, labels)
             seen["losses"][progress.step] = loss
             predicted = logits.argmax(1)

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rethinking.registry import regulariser
+
 
 def whiten(images: Tensor) -> Tensor:
     """TensorFlow's ``per_image_whitening``, as the paper applies it.
@@ -31,6 +33,7 @@ def centre_crop(images: Tensor, size: int) -> Tensor:
     return images[:, :, top : top + size, left : left + size]
 
 
+@regulariser("crop", heading=("random", "crop"))
 def crop_at(images: Tensor, offsets: Tensor, size: int) -> Tensor:
     """Crop each image at its own place, without leaving the device.
 
@@ -50,6 +53,7 @@ def crop_at(images: Tensor, offsets: Tensor, size: int) -> Tensor:
     return images[n, channels, rows, columns]
 
 
+@regulariser("augment", heading=("flip and", "rotation"))
 def flip_and_rotate(images: Tensor, flips: Tensor, angles: Tensor) -> Tensor:
     """Mirror left-right where asked and rotate about the centre (table 4: up to 25 degrees).
 

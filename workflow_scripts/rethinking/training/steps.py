@@ -11,7 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rethinking import registry
 from rethinking.config.cell_settings import CellSettings
+from rethinking.registry import regulariser
+from rethinking.run.files import UserError
 from rethinking.training.optimisers import SGD
 
 # images (batch, c, h, w) and labels (batch,) -> mean cross-entropy in nats and logits (batch, classes)
@@ -19,8 +22,13 @@ Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 WARM_UP_STEPS = 3
 
 
-def build_step(model: nn.Module, optimiser: SGD, settings: CellSettings, device: torch.device) -> Step:
-    """The training step for a device: captured on a GPU, operation by operation on a CPU."""
+def build_step(
+    name: str, model: nn.Module, optimiser: SGD, settings: CellSettings, device: torch.device
+) -> Step:
+    """The training step for a device: captured on a GPU, operation by operation on a CPU.
+
+    ``name`` is the network's; registered with ``capture=False`` it is not captured on a GPU either.
+    """
     layout = memory_layout(model)
 
     def step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,7 +40,9 @@ def build_step(model: nn.Module, optimiser: SGD, settings: CellSettings, device:
         optimiser.step()
         return loss.detach(), logits.detach()
 
-    return CapturedStep(step, model, optimiser, settings.batch_size) if device.type == "cuda" else step
+    if device.type != "cuda" or not registry.entry("model", name).options.get("capture", True):
+        return step
+    return CapturedStep(step, name, model, optimiser, settings.batch_size)
 
 
 class CapturedStep:
@@ -41,7 +51,8 @@ class CapturedStep:
     What it returns is overwritten by the next call.
     """
 
-    def __init__(self, step: Step, model: nn.Module, optimiser: SGD, batch_size: int) -> None:
+    def __init__(self, step: Step, name: str, model: nn.Module, optimiser: SGD, batch_size: int) -> None:
+        self.name = name
         self.step, self.model, self.optimiser, self.batch_size = step, model, optimiser, batch_size
         self.graph: torch.cuda.CUDAGraph | None = None
 
@@ -70,8 +81,14 @@ class CapturedStep:
         torch.cuda.current_stream().wait_stream(stream)
         self.optimiser.zero_grad()
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.results = self.step(self.images, self.labels)
+        try:
+            with torch.cuda.graph(self.graph):
+                self.results = self.step(self.images, self.labels)
+        except RuntimeError as error:
+            raise UserError(
+                f"{registry.entry('model', self.name).place}: a step of the network '{self.name}' cannot be captured "
+                f"in a CUDA graph ({str(error).splitlines()[0]}); register it with capture=False"
+            ) from error
         with torch.no_grad():
             for tensor, value in zip(state, before, strict=True):
                 tensor.copy_(value)
@@ -83,13 +100,15 @@ def memory_layout(model: nn.Module) -> torch.memory_format:
     return torch.channels_last if convolutional else torch.contiguous_format
 
 
+@regulariser("wd", heading=("weight", "decay"))
 def build_optimiser(model: nn.Module, settings: CellSettings) -> SGD:
     """SGD with momentum; weight decay as an l2 penalty on the weights that the settings name."""
+    # Other layers, such as normalisations, are not decayed.
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     if settings.weight_decay_on == "hidden_linear":
         layers = [m for m in layers if isinstance(m, nn.Linear)][:-1]
     decayed = {layer.weight for layer in layers}
-    decay = {p: settings.weight_decay if p in decayed else 0.0 for p in model.parameters()}
+    decay = {p: settings.weight_decay if p in decayed else 0.0 for p in model.parameters() if p.requires_grad}
     return SGD(decay, settings.learning_rate, settings.momentum)
 
 

@@ -1,0 +1,266 @@
+"""What plug-ins add, and what is said of wrong ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rethinking import registry
+from rethinking.cells import Cell, parameters, probability
+from rethinking.claims.own import own_claims
+from rethinking.corruption.overlays import write
+from rethinking.data.readers import read_dataset
+from rethinking.measures.complexity import measure_complexity
+from rethinking.models import build_model, parameter_count
+from rethinking.models.initialisation import initialise
+from rethinking.run.code import combined, script_code
+from rethinking.run.files import UserError, load_array
+
+from .tiny import train, without_seconds
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+HEAD = "from rethinking.registry import claim, corruption, dataset, model, regulariser\n"
+
+
+@pytest.fixture(autouse=True)
+def no_plugins_left():
+    yield
+    registry.load([])
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """Load a plug-in with this text; its file."""
+
+    def load(text):
+        file = tmp_path / "study.py"
+        file.write_text(HEAD + text)
+        registry.load([file])
+        return file
+
+    return load
+
+
+@pytest.fixture
+def examples():
+    files = sorted(EXAMPLES.glob("*.py"))
+    registry.load(files)
+    return files
+
+
+# --- the examples of docs/extending.md -----------------------------------------------------------------
+
+
+def test_examples_are_short(examples):
+    assert len(examples) == 4
+    for file in examples:
+        assert len(file.read_text().splitlines()) <= 60
+
+
+def test_wide_resnet_has_the_parameters_of_the_first_author(examples):
+    assert parameter_count(build_model("wrn_28_1", (3, 28, 28), 10)) == 369_498
+    assert parameter_count(build_model("wrn_28_1", (3, 28, 28), 10, blocks=1)) < 369_498
+
+
+def test_weights_of_all_layers_follow_from_the_generator(examples):
+    def weights(seed):
+        torch.manual_seed(np.random.default_rng().integers(2**31))
+        model = build_model("wrn_28_1", (3, 10, 10), 4)
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight)
+        initialise(model, "he_normal", torch.Generator().manual_seed(seed))
+        return nn.utils.parameters_to_vector(model.parameters())
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_asymmetric_noise_is_nested(examples, prepared, tmp_path):
+    true = np.array(load_array(prepared / "train_labels.npy"))
+    changed = []
+    for p in (0.4, 0.8):
+        write(prepared, tmp_path, f"asymmetric_p{p}", "cifar10", seed=0)
+        labels = np.array(load_array(tmp_path / "train_labels.npy"))
+        assert set((labels - true) % 4) == {0, 1}
+        changed.append(labels != true)
+    assert 0 < changed[0].sum() < changed[1].sum()
+    assert not (changed[0] & ~changed[1]).any()
+    assert parameters("asymmetric_p0.4") == {"p": 0.4}
+    assert probability("asymmetric_p0.4") == 0.4
+
+
+def test_own_images_have_their_own_name(examples, images):
+    dataset, verified = read_dataset("shapes", "plugin", images)
+    assert verified
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.train.images.shape == (6, 3, 4, 5)
+
+
+def test_an_own_cell_trains_as_its_seed_says(examples, data):
+    cell = Cell.parse("shapes/asymmetric_p0.4/wrn_28_1/none/seed0")
+    first, second = (train(data, cell, epochs=1) for _ in range(2))
+    assert without_seconds(first.curve) == without_seconds(second.curve)
+    assert np.isfinite(first.curve[-1]["train_loss"])
+
+
+def test_complexity_says_what_it_cannot_measure(examples, capsys):
+    model, initial = (build_model("wrn_28_1", (3, 10, 10), 4, blocks=1).eval() for _ in range(2))
+    images = torch.randn(20, 3, 10, 10)
+    found = measure_complexity(model, initial, images, model(images).argmax(1), 20, 1, 0)
+    assert found["parameters"] == parameter_count(model)
+    assert found["distance"] > 0
+    assert found["path_norm"] is None
+    assert "(BatchNorm2d)" in capsys.readouterr().out
+
+
+def test_the_claim_of_the_example(examples):
+    (claim,) = own_claims()
+    (check,) = claim.checks
+    assert check.cells == ("shapes/asymmetric_p0.4/wrn_28_1/none",)
+    assert (check.above, check.at_least) == (0, None)
+
+
+def test_a_plugin_counts_for_the_cells_that_use_it(plugin):
+    def codes(noise):
+        plugin(
+            "import torch.nn as nn\n"
+            "@model('flat')\ndef flat(image_shape, num_classes):\n    return nn.Flatten()\n"
+            f"@corruption('noisy')\ndef noisy(labels):\n    return labels + {noise}\n"
+        )
+        from rethinking.run import code
+
+        code.parse.cache_clear()
+        code.examine.cache_clear()
+        entries = registry.entry("model", "flat"), registry.entry("corruption", "noisy")
+        return [combined(script_code("train_cell", [entry.root])) for entry in entries]
+
+    before, after = codes(1), codes(2)
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+
+
+# --- regularisers --------------------------------------------------------------------------------------
+
+
+def test_a_regulariser_changes_batches(plugin, data):
+    text = "@regulariser('dark')\ndef dark(images, rng):\n    return images * float(rng.random())\n"
+    plugin(text)
+    dark = Cell.parse("cifar10/labels_p0.5/mlp_1x512/dark/seed0")
+    first, second = (train(data, dark, epochs=1) for _ in range(2))
+    assert without_seconds(first.curve) == without_seconds(second.curve)
+    plain = train(data, Cell.parse("cifar10/labels_p0.5/mlp_1x512/none/seed0"), epochs=1)
+    assert first.curve[-1]["train_loss"] != plain.curve[-1]["train_loss"]
+    assert str(Cell.parse("cifar10/labels_p0.5/mlp_1x512/crop+dark/seed0")).count("crop+dark") == 1
+
+
+# --- wrong plug-ins ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("def broken(:\n", 2, "invalid syntax"),
+        ("@model('alexnet')\ndef net(image_shape, num_classes): ...\n", 3, "the model 'alexnet' is taken by"),
+        ("@corruption('labels_p0.5')\ndef half(labels): ...\n", 3, "is taken by"),
+        ("@model(NAME)\ndef net(image_shape, num_classes): ...\n", 3, "literal values"),
+        ("@model('net', tilte='Net')\ndef net(image_shape, num_classes): ...\n", 3, "no option 'tilte'"),
+        ("@corruption('x_p{p}')\ndef x(labels): ...\n", 3, "takes no argument 'p'"),
+        ("@corruption('x')\ndef x(labels, seeds): ...\n", 3, "argument 'seeds' of x is none of"),
+        ("@corruption('x')\ndef x(rng): ...\n", 3, "first argument of x must be labels or images"),
+        ("@claim('x', statement='x', cells=[])\ndef x(run): ...\n", 3, "needs a statement, cells, and"),
+        ("x = 1\n", 1, "registers nothing"),
+    ],
+)
+def test_wrong_registrations_are_named(plugin, tmp_path, text, line, message):
+    with pytest.raises(UserError) as error:
+        plugin(text)
+    assert str(error.value).startswith(f"{tmp_path / 'study.py'}:{line}: ")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "message"),
+    [
+        ("labels[:-1]", 3, "not whole numbers (40,)"),
+        ("labels + 4", 3, "gives labels from 4 to 7, but there are 4 classes"),
+        ("labels / 2", 3, "returns float64"),
+        ("labels[99]", 4, "IndexError: index 99 is out of bounds"),
+    ],
+)
+def test_wrong_corruptions_are_named(plugin, prepared, tmp_path, body, line, message):
+    file = plugin(f"@corruption('wrong')\ndef wrong(labels):\n    return {body}\n")
+    with pytest.raises(UserError) as error:
+        write(prepared, tmp_path / "overlay", "wrong", "cifar10", seed=0)
+    assert str(error.value).startswith(f"{file}:{line}: ")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "message"),
+    [
+        ("nn.Sequential(nn.Flatten(), nn.Linear(300, 7))", 4, "into (2, 7), not logits (2, 4)"),
+        ("nn.Sequential(nn.Flatten(), nn.Linear(30, 4))", None, "mat1 and mat2 shapes cannot be multiplied"),
+        ("1 / 0", 5, "ZeroDivisionError"),
+    ],
+)
+def test_wrong_networks_are_named(plugin, data, body, line, message):
+    file = plugin(
+        f"from torch import nn\n@model('wrong')\ndef wrong(image_shape, num_classes):\n    return {body}\n"
+    )
+    with pytest.raises(UserError) as error:
+        train(data, Cell.parse("cifar10/labels_p0.5/wrong/none/seed0"))
+    assert str(error.value).startswith(f"{file}:{line or 4}: ")
+    assert message in str(error.value)
+
+
+def test_a_layer_that_cannot_be_reset_is_refused(plugin, data):
+    plugin(
+        "import torch\nfrom torch import nn\n"
+        "class Scale(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.scale = nn.Parameter(torch.rand(1))\n"
+        "    def forward(self, x):\n        return self.scale * x\n"
+        "@model('scaled')\ndef scaled(image_shape, num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), Scale(), nn.Linear(300, num_classes))\n"
+    )
+    with pytest.raises(
+        UserError, match=r"'1' \(Scale\) has parameters \(scale\) but no method reset_parameters"
+    ):
+        train(data, Cell.parse("cifar10/labels_p0.5/scaled/none/seed0"))
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("1", "must return a Dataset, or"),
+        ("x, y, x[:, 0], y, 'ab'", "not uint8 (n, 1 or 3, height, width)"),
+        ("x, y + 2, x, y, 'ab'", "training labels from 2 to 2, but 2 names"),
+        ("x, y[:3], x, y, 'ab'", "gives 4 training images, but labels of int64 (3,)"),
+    ],
+)
+def test_wrong_data_sets_are_named(plugin, returned, message):
+    file = plugin(
+        "import numpy as np\n@dataset('own')\ndef own():\n"
+        f"    x, y = np.zeros((4, 1, 5, 5), np.uint8), np.zeros(4, int)\n    return {returned}\n"
+    )
+    with pytest.raises(UserError) as error:
+        read_dataset("own", "plugin", None)
+    assert str(error.value).startswith(f"{file}:4: own ")
+    assert message in str(error.value)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(UserError, match=r"nowhere.py cannot be read .*; correct 'plugins'"):
+        registry.load(["nowhere.py"])
+
+
+def test_pixels_can_be_corrupted(plugin, prepared, tmp_path):
+    plugin("@corruption('dim_s{s:1..}')\ndef dim(images, s: int):\n    return images // s\n")
+    write(prepared, tmp_path, "dim_s3", "cifar10", seed=0)
+    before = np.array(load_array(prepared / "train_images.npy"))
+    np.testing.assert_array_equal(load_array(tmp_path / "train_images.npy"), before // 3)
+    for wrong in ("dim_s0", "dim_s03", "dim_s1.5", "dim_s"):
+        with pytest.raises(UserError, match="unknown corruption"):
+            Cell.from_name(f"cifar10/{wrong}/mlp_1x512/none", 0)

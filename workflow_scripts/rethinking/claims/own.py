@@ -1,0 +1,31 @@
+"""Claims of plug-ins: each says which cells it is about, what is measured on them and where that must lie."""
+
+from __future__ import annotations
+
+from rethinking import registry
+from rethinking.cells import canonical_name
+from rethinking.claims.forms import Claim
+from rethinking.claims.verdicts import Check
+
+BOUNDS = ("at_least", "at_most", "above")
+
+
+def own_claims() -> list[Claim]:
+    """The claims that plug-ins register; their cells have a data set, unlike those of the paper's claims."""
+    return [own_claim(entry) for entry in registry.entries("claim") if entry.own]
+
+
+def own_claim(entry: registry.Entry) -> Claim:
+    """The claim of one registration, whose function takes one run for each cell and gives a number."""
+    options = entry.options
+    check = Check(
+        entry.function.replace("_", " "),
+        entry.resolve(),
+        tuple(map(canonical_name, options["cells"])),
+        **{bound: options[bound] for bound in BOUNDS if bound in options},
+    )
+    bounds = ", ".join(
+        f"{bound.replace('_', ' ')} {options[bound]:g}" for bound in BOUNDS if bound in options
+    )
+    holds_if = options.get("holds_if", f"{entry.function.replace('_', ' ')} {bounds}")
+    return Claim(entry.name, options["statement"], options.get("source", "own"), holds_if, (check,))

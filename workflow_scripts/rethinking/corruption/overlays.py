@@ -1,0 +1,134 @@
+"""Draw a corruption and store it as an overlay on a prepared data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rethinking import registry
+from rethinking.corruption import BLOCK, SPLITS, Draws
+from rethinking.run.files import (
+    UserError,
+    load_array,
+    new_array,
+    read_json,
+    save_array,
+    sha256_array,
+    write_json,
+)
+
+
+def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int) -> dict[str, Any]:
+    """Write the arrays that a corruption changes, for both splits, and a manifest, which is returned.
+
+    The registered function is called with what it asks for by the names of its arguments: ``labels`` (n,) int64,
+    or ``images`` (block, channels, height, width), first what it changes; ``num_classes``; ``rng``, a random stream
+    of seed, data set and split that does not depend on the parameters; ``draws`` for other streams; ``moments``, mean
+    and variance of all training values; and the parameters in the corruption's name.
+
+    Raises:
+        UserError: what it returns does not fit the data set; the message has its file and line.
+    """
+    entry = registry.entry("corruption", corruption)
+    parameters = entry.parameters(corruption)
+    if next(iter(entry.arguments)) == "prepared":
+        return entry.call(
+            prepared=prepared,
+            folder=folder,
+            corruption=corruption,
+            dataset=dataset,
+            seed=seed,
+            **parameters,
+        )
+    manifest: dict[str, Any] = {"dataset": dataset, "corruption": corruption, "seed": seed, **parameters}
+    values: dict[str, Any] = {}
+    if "moments" in entry.arguments:
+        values["moments"] = moments(load_array(prepared / "train_images.npy"))
+        manifest |= dict(zip(("mean", "variance"), values["moments"], strict=True))
+    for split in SPLITS:
+        labels = load_array(prepared / f"{split}_labels.npy")
+        if next(iter(entry.arguments)) == "labels":
+            given = corrupted_labels(prepared, corruption, dataset, seed, split)
+            save_array(folder / f"{split}_labels.npy", given)
+            manifest[split] = {
+                "labels_sha256": sha256_array(given),
+                "fraction_changed": float(np.mean(given != labels)),
+            }
+        else:
+            file = folder / f"{split}_images.npy"
+            asked = values | arguments(prepared, corruption, dataset, seed, split)
+            write_images(entry, asked, load_array(prepared / file.name), labels, file)
+            manifest[split] = {"images_sha256": sha256_array(load_array(file))}
+    write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def arguments(prepared: Path, corruption: str, dataset: str, seed: int, split: str) -> dict[str, Any]:
+    """What every corruption can ask for."""
+    entry, draws = registry.entry("corruption", corruption), Draws(seed, dataset, split)
+    classes = read_json(prepared / "manifest.json")["num_classes"]
+    return {
+        **entry.parameters(corruption),
+        "num_classes": classes,
+        "draws": draws,
+        "rng": draws(entry.name),
+    }
+
+
+def corrupted_labels(prepared: Path, corruption: str, dataset: str, seed: int, split: str) -> np.ndarray:
+    """The labels (n,) that a corruption gives the images of a split.
+
+    Raises:
+        UserError: they do not fit the data set; the message has the function's file and line.
+    """
+    entry = registry.entry("corruption", corruption)
+    values = arguments(prepared, corruption, dataset, seed, split)
+    labels = np.array(load_array(prepared / f"{split}_labels.npy"))
+    given = np.asarray(entry.call(**values, labels=labels.copy()))
+    if given.shape != labels.shape or given.dtype.kind not in "iu":
+        raise UserError(
+            f"{entry.place}: {entry.function} returns {given.dtype} {given.shape}, not whole numbers {labels.shape}"
+        )
+    if given.min() < 0 or given.max() >= values["num_classes"]:
+        raise UserError(
+            f"{entry.place}: {entry.function} gives labels from {given.min()} to {given.max()}, but there are "
+            f"{values['num_classes']} classes: 0 to {values['num_classes'] - 1}"
+        )
+    return given.astype(labels.dtype, copy=False)
+
+
+def write_images(
+    entry: registry.Entry, values: dict[str, Any], images: np.ndarray, labels: np.ndarray, file: Path
+) -> None:
+    """Write what a corruption makes of the images of a split, block by block."""
+
+    def block(start: int) -> np.ndarray:
+        here = slice(start, start + BLOCK)
+        before = np.asarray(images[here])
+        after = np.asarray(entry.call(**values, images=before, labels=np.array(labels[here])))
+        if after.shape != before.shape or after.dtype not in (np.uint8, np.float32):
+            raise UserError(
+                f"{entry.place}: {entry.function} returns {after.dtype} {after.shape}, not uint8 or float32 {before.shape}"
+            )
+        if not np.isfinite(after).all():
+            raise UserError(f"{entry.place}: {entry.function} returns values that are not finite")
+        return after
+
+    first = block(0)
+    with new_array(file, images.shape, first.dtype) as result:
+        result[: len(first)] = first
+        for start in range(BLOCK, len(images), BLOCK):
+            result[start : start + BLOCK] = block(start)
+
+
+def moments(images: np.ndarray) -> tuple[float, float]:
+    """Mean and variance over all values of all images, block by block."""
+    total = square = 0.0
+    for start in range(0, len(images), BLOCK):
+        block = np.asarray(images[start : start + BLOCK], dtype=np.float64)
+        total += block.sum()
+        square += np.square(block).sum()
+    mean = total / images.size
+    return float(mean), float(square / images.size - mean**2)
