@@ -9,7 +9,8 @@ import torch
 
 from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import ExpressivityConfig
-from rethinking.corruption.labels import corrupt_labels
+from rethinking.corruption import Draws
+from rethinking.corruption.labels import replace_labels
 from rethinking.run import scripts
 from rethinking.run.files import load_array, read_json
 from rethinking.streams import stream
@@ -56,7 +57,7 @@ def main() -> None:
     check_distinct(images, projections)
     drawn = {
         "true": labels,
-        "random": corrupt_labels(labels, 1.0, classes, args.seed, dataset, "train"),
+        "random": replace_labels(labels, classes, Draws(args.seed, dataset, "train"), 1.0),
     }
 
     networks = []

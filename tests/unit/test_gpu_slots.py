@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 import rethinking
-from rethinking.corruption.labels import write as write_corrupted_labels
+from rethinking.corruption.overlays import write
 from rethinking.run import gpu_slots
 from rethinking.run.files import UserError
 from rethinking.run.hardware import expects_gpu, visible_gpus
@@ -112,7 +112,7 @@ def test_jobs_of_slurm_do_not_wait_for_each_other(start):
 
 
 def test_cell_that_waits_for_a_slot_stops_when_asked(start, prepared, tmp_path):
-    write_corrupted_labels(prepared, tmp_path / "overlay", "labels_p0.5", "cifar10", seed=0)
+    write(prepared, tmp_path / "overlay", "labels_p0.5", "cifar10", seed=0)
     command = [f"{SCRIPTS}/train_cell.py", "--cell", make_cell(), "--settings", SETTINGS.model_dump_json()]
     command += ["--prepared", prepared, "--overlay", tmp_path / "overlay", "--output", tmp_path / "cell"]
     command += ["--checkpoint", tmp_path / "state.safetensors"]
