@@ -1,5 +1,8 @@
 """Fixtures of the unit tests."""
 
+import importlib
+import sys
+
 import pytest
 
 from rethinking.corruption.loading import load_corrupted
@@ -14,6 +17,17 @@ def data(prepared, tmp_path_factory):
     overlay = tmp_path_factory.mktemp("overlay")
     write(prepared, overlay, "labels_p0.5", "cifar10", seed=0)
     return load_corrupted(prepared, overlay)
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Run a script of the workflow in this process, which has imported already what takes a new one seconds."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", list(map(str, [name, *arguments])))
+        importlib.import_module(name).main()
+
+    return run
 
 
 @pytest.fixture

@@ -2,14 +2,10 @@
 
 import copy
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-import rethinking
 from rethinking import paper
 from rethinking.analysis.ablations import COLUMNS, compare_variants
 from rethinking.analysis.aggregation import read_columns
@@ -19,7 +15,6 @@ from rethinking.tables.presentation import VIEWS
 
 from .test_tables import DATA, summary
 
-SCRIPTS = Path(rethinking.__file__).parents[1]
 CELL = "cifar10/random_labels/alexnet/wd"
 OTHER = "cifar10/true_labels/alexnet/wd"
 SETTINGS = {"weight_decay": 0.004, "weight_decay_on": "hidden_linear", "epochs": 30,
@@ -110,7 +105,7 @@ def test_variant_on_other_data_is_refused():
         compare(variants={"small": other})
 
 
-def test_script_and_text(tmp_path):
+def test_script_and_text(script, tmp_path):
     paths = {"defaults": [], "small": [], "plain": []}
     for branch, summaries in {"defaults": DEFAULTS, **VARIANTS}.items():
         for each in summaries:
@@ -119,12 +114,12 @@ def test_script_and_text(tmp_path):
             path.write_text(json.dumps(each))
             paths[branch].append(path)
     csv, markdown, latex = (tmp_path / f"ablations.{ending}" for ending in ("csv", "md", "tex"))
-    for script, arguments in {
-        "compare_ablations.py": ["--ablations", json.dumps(ABLATIONS), "--defaults", *paths["defaults"],
+    for name, arguments in {
+        "compare_ablations": ["--ablations", json.dumps(ABLATIONS), "--defaults", *paths["defaults"],
                                  "--variants", *paths["small"], *paths["plain"], "--output", csv],
-        "render_table.py": ["--table", "ablations", "--input", csv, "--markdown", markdown, "--latex", latex],
+        "render_table": ["--table", "ablations", "--input", csv, "--markdown", markdown, "--latex", latex],
     }.items():  # fmt: skip
-        subprocess.run([sys.executable, SCRIPTS / script, *arguments], check=True)
+        script(name, *arguments)
     table = read_columns(csv, COLUMNS)
     pd.testing.assert_frame_equal(table, compare(), atol=5e-5, rtol=0)
     text = markdown.read_text()

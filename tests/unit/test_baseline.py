@@ -159,5 +159,5 @@ def test_bench_writes_its_columns(tmp_path):
     for row in rows:
         ours, baseline = float(row["images_per_second"]), float(row["baseline_images_per_second"])
         assert float(row["ratio"]) == pytest.approx(ours / baseline, rel=0.01)
-        assert 0 < float(row["peak_share"]) < 1
+        assert float(row["peak_share"]) > 0  # of a peak that was measured at another moment
     assert "random bytes" in done.stdout

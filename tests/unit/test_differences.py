@@ -1,8 +1,6 @@
 """Differences of constructed curves are exact."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -11,8 +9,6 @@ import pytest
 from rethinking import paper
 from rethinking.analysis import differences
 from rethinking.analysis.differences import compare, difference, nearest_threshold, over_epochs, over_p
-
-from .test_figures import SCRIPTS
 
 SCALE = {"seeds": 3, "diverged": 0, "epochs": 9, "data": "some data"}
 
@@ -144,7 +140,7 @@ def test_nearest_threshold_is_over_all_networks():
     assert nearest_threshold(table[table.threshold == "99.9 %"])[0] is None
 
 
-def test_script(tmp_path):
+def test_script(script, tmp_path):
     epochs_table("random_labels", "inception", "train_loss_end", [2.5, 2.3034, 3.3047]).to_csv(
         tmp_path / "a.csv", index=False
     )
@@ -152,9 +148,8 @@ def test_script(tmp_path):
         tmp_path / "b.csv", index=False
     )
     outputs = [tmp_path / f"curve_differences.{ending}" for ending in ("csv", "md", "tex")]
-    command = [sys.executable, SCRIPTS / "compare_curves.py", "--fig1a", tmp_path / "a.csv"]
-    command += ["--fig1b", tmp_path / "b.csv", "--output", outputs[0], "--markdown", outputs[1]]
-    subprocess.run([*command, "--latex", outputs[2]], check=True)
+    inputs = ["--fig1a", tmp_path / "a.csv", "--fig1b", tmp_path / "b.csv"]
+    script("compare_curves", *inputs, "--output", outputs[0], "--markdown", outputs[1], "--latex", outputs[2])
     table = pd.read_csv(outputs[0])
     assert list(table) == differences.COLUMNS
     assert list(table.figure) == ["fig1a", "fig1b"]

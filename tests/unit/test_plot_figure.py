@@ -1,13 +1,9 @@
 """The script that plots each figure, from folders of cells."""
 
-import subprocess
-import sys
-
 import pandas as pd
 import pytest
 
 from .curves import make_run, write_run
-from .test_figures import SCRIPTS
 
 NAME = "cifar10/{}/inception/none".format
 EPOCHS = {
@@ -35,14 +31,13 @@ CHANGED = {
         ("memorisation", "labels_p0.5", 3),
     ],
 )
-def test_images_and_numbers_say_their_scale(tmp_path, figure, corruption, rows):
+def test_images_and_numbers_say_their_scale(script, tmp_path, figure, corruption, rows):
     name, columns, filename = NAME(corruption), EPOCHS, "curve.csv"
     if figure == "memorisation":
         columns, filename = CHANGED, "memorisation.csv"
     folders = [write_run(tmp_path / str(seed), make_run(name, seed, **columns), filename) for seed in (0, 1)]
-    command = [sys.executable, SCRIPTS / "plot_figure.py", "--figure", figure, "--cells", name]
     outputs = ["--images", tmp_path / "figure.svg", "--numbers", tmp_path / "figure.csv"]
-    subprocess.run([*command, "--folders", *folders, *outputs], check=True)
+    script("plot_figure", "--figure", figure, "--cells", name, "--folders", *folders, *outputs)
     svg = (tmp_path / "figure.svg").read_text()
     scale = "Ours: Inception, CIFAR-10 (exact), 2,000 of 50,000 training images; 1 epoch; 2 seeds"
     assert scale in svg

@@ -1,20 +1,14 @@
 """Parameters and training images beside the paper's."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-import rethinking
 from rethinking import paper
 from rethinking.analysis.aggregation import read_columns
 from rethinking.tables import rendering
 from rethinking.tables.presentation import VIEWS
 from rethinking.tables.sizes import count_sizes
-
-SCRIPTS = Path(rethinking.__file__).parents[1]
 
 
 def manifest(dataset, shape, train, full, kind="official"):
@@ -66,14 +60,14 @@ def test_data_set_that_is_not_prepared_is_left_out():
     assert count(manifests={"digits": MANIFESTS["digits"]}).dataset.tolist() == ["digits"]
 
 
-def test_script_and_text(tmp_path):
+def test_script_and_text(script, tmp_path):
     paths = []
     for name, content in MANIFESTS.items():
         paths.append(tmp_path / f"{name}.json")
         paths[-1].write_text(json.dumps(content))
     csv = tmp_path / "sizes.csv"
     arguments = ["--networks", json.dumps(NETWORKS), "--manifests", *paths, "--output", csv]
-    subprocess.run([sys.executable, SCRIPTS / "count_sizes.py", *arguments], check=True)
+    script("count_sizes", *arguments)
     view = VIEWS["sizes"]
     table = read_columns(csv, view.columns)
     text = rendering.to_markdown(view.present(table), view.note(table))

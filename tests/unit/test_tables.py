@@ -3,14 +3,10 @@
 import copy
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-import rethinking
 from rethinking import paper, registry
 from rethinking.analysis import aggregation as tables
 from rethinking.analysis.aggregation import (
@@ -29,7 +25,6 @@ DATASETS = registry.names("dataset")
 REGULARISERS = registry.names("regulariser")
 MODELS = registry.names("model")
 
-SCRIPTS = Path(rethinking.__file__).parents[1]
 CELLS = [
     "cifar10/true_labels/inception/crop+wd",
     "cifar10/random_labels/inception/none",
@@ -318,12 +313,6 @@ def test_every_name_has_a_title():
 # --- files and scripts ----------------------------------------------------------------------------
 
 
-def run_script(name, *arguments):
-    return subprocess.run(
-        [sys.executable, SCRIPTS / name, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-
-
 @pytest.mark.parametrize(
     ("kind", "cells", "summaries", "expected"),
     [
@@ -332,7 +321,7 @@ def run_script(name, *arguments):
          aggregate_table4(summaries=[summary(f"{RANDOM[0]}/seed0", 99.0, 10.0)])),
     ],
 )  # fmt: skip
-def test_scripts_from_summaries_to_text(tmp_path, kind, cells, summaries, expected):
+def test_scripts_from_summaries_to_text(script, tmp_path, kind, cells, summaries, expected):
     paths = []
     for each in summaries:
         path = tmp_path / each["cell"] / "summary.json"
@@ -341,9 +330,9 @@ def test_scripts_from_summaries_to_text(tmp_path, kind, cells, summaries, expect
         paths.append(path)
     csv, markdown, latex = (tmp_path / f"{kind}.{ending}" for ending in ("csv", "md", "tex"))
     aggregation = ["--table", kind, "--cells", *cells, "--summaries", *paths, "--output", csv]
-    assert run_script("aggregate_table.py", *aggregation).returncode == 0
+    script("aggregate_table", *aggregation)
     output = ["--input", csv, "--markdown", markdown, "--latex", latex]
-    assert run_script("render_table.py", "--table", kind, *output).returncode == 0
+    script("render_table", "--table", kind, *output)
     assert markdown.read_text() == to_markdown(expected, kind)
     assert latex.read_text() == to_latex(expected, kind)
 

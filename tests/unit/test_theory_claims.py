@@ -8,7 +8,15 @@ from rethinking.claims.theory import THEORY_CLAIMS, judge_theory, theory_frame, 
 
 SEEDS = (0, 1, 2)
 COUNT = {"count": 60_000, "full_count": 60_000}
-DATA = {"data": {"dataset": "mnist", "provenance": None, "source": {"kind": "official"}, "train": COUNT, "test": COUNT}}
+DATA = {
+    "data": {
+        "dataset": "mnist",
+        "provenance": None,
+        "source": {"kind": "official"},
+        "train": COUNT,
+        "test": COUNT,
+    }
+}
 
 
 def network(depth, **changes):
