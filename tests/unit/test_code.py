@@ -18,6 +18,7 @@ DECIDES_NOTHING = {
     "data/download.py: DownloadError": "an error",
     "data/download.py: _explain": "texts of errors",
     "models/__init__.py: training_megaflops": "shares out cells to jobs",
+    "registry.py: advice": "texts of errors",
     "registry.py: unknown": "texts of errors",
     "registry.py: titles": "its value, what things are called, is part of the identity of what shows them",
     "report/artefacts.py: wanted": "its value, the list of artefacts, is part of the report's identity",

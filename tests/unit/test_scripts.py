@@ -25,7 +25,7 @@ def test_preparation_is_equal_across_processes(images, tmp_path):
     contents = []
     for run in ("first", "second"):
         done = run_script(
-            "prepare_dataset.py", "--dataset", "pets", "--source", "images", "--path", images,
+            "prepare_dataset.py", "--dataset", "cifar100", "--source", "images", "--path", images,
             "--provenance", "made up", "--train-limit", 4, "--output", tmp_path / run,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
