@@ -47,7 +47,7 @@ def expand(config):
         f"{each.name}: {each.question}": {name: digest(name, each.name) for name in each.cells}
         for each in config.ablations
     }
-    rest = config.model_dump(mode="json", exclude={"overrides", "ablations"})
+    rest = config.model_dump(mode="json", exclude={"overrides", "ablations", "plugins"})
     for result in config.results:
         del rest[result]["cells"]
     return {"cells": cells, "ablations": ablations, "rest": rest}

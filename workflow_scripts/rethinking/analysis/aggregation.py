@@ -211,8 +211,9 @@ def describe_data(summary: Mapping[str, Any]) -> str:
     mentioned where not all were used.
     """
     data = summary["data"]
-    exact = {"embedded": "scikit-learn", "plugin": None}.get(data["source"]["kind"], "exact")
-    copy = data["provenance"] or exact
+    # There is but one copy of a plug-in's data.
+    exact = {"embedded": "scikit-learn", "plugin": ""}
+    copy = data["provenance"] or exact.get(data["source"]["kind"], "exact")
     parts = [DATASET_TITLES[data["dataset"]] + (f" ({copy})" if copy else "")]
     for split, title in (("train", "training"), ("test", "test")):
         count, full = data[split]["count"], data[split]["full_count"]

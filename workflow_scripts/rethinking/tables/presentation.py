@@ -49,7 +49,7 @@ def comparable(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
 
 def paper_note(table: pd.DataFrame) -> str:
     """What the paper's columns are, if there are any."""
-    return PAPER if beside_paper(table) else ""
+    return f" {PAPER}" if beside_paper(table) else ""
 
 
 # ---- table 1
@@ -73,7 +73,7 @@ def note_table1(table: pd.DataFrame) -> str:
     """Data, scale, seeds and what is compared."""
     text = (
         f"Ours: {describe_scale(table)}. Accuracies are those of the network after its last epoch, on images "
-        f"without augmentation: {MEANS}. {paper_note(table)}"
+        f"without augmentation: {MEANS}.{paper_note(table)}"
     )
     some_missing = (table.seeds + table.diverged == 0).any() or table.paper_test_accuracy.isna().any()
     return f"{text} {MISSING}: not available." if some_missing else text
@@ -108,7 +108,7 @@ def note_table4(table: pd.DataFrame) -> str:
     if table.regularisers.map(augmented).any():
         text += " *: accuracy over the augmented training batches of the last epoch, ours and the paper's."
     some_missing = (table.seeds + table.diverged == 0).any() or table.paper_train_accuracy.isna().any()
-    return f"{text} {paper_note(table)}" + (f" {MISSING}: not available." if some_missing else "")
+    return f"{text}{paper_note(table)}" + (f" {MISSING}: not available." if some_missing else "")
 
 
 def augmented(regularisers: str) -> bool:
@@ -190,7 +190,7 @@ def note_ablations(table: pd.DataFrame) -> str:
         "Default: the cell with the configuration's own settings; variant: the same cell, with the same "
         "random draws, with what is changed; difference: variant minus default. "
         "Accuracies are those of the network after its last epoch, on images without augmentation: "
-        f"{MEANS}; the interval of a difference is over the pairs. {paper_note(table)} {MISSING}: not available."
+        f"{MEANS}; the interval of a difference is over the pairs.{paper_note(table)} {MISSING}: not available."
     )
 
 
