@@ -164,13 +164,7 @@ def test_comments_docstrings_and_formatting_make_nothing_stale(workflow):
         ("workflow_scripts/plot_figure.py", '"%.6g"', '"%.3g"', "plot_figure"),
         # So are the paper's, and what names stand for.
         ("workflow_scripts/rethinking/paper/data/zhang2017.json", "50.51", "50.52", "aggregate_table"),
-        ("workflow_scripts/rethinking/cells.py", "return 1.0", "return 0.5", "corrupt_labels"),
-        (
-            "workflow_scripts/rethinking/models/__init__.py",
-            '("mlp", "mlp_1x512")',
-            '("mlp", "mlp_3x512")',
-            "train_cell",
-        ),
+        ("workflow_scripts/rethinking/corruption/labels.py", "p=1.0", "p=0.5", "corrupt_labels"),
     ],
 )
 def test_an_edit_anywhere_makes_what_depends_on_it_stale(trained, file, old, new, jobs):
