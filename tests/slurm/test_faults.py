@@ -122,7 +122,7 @@ def test_node_cannot_start_jobs(workflow, cluster):
     away = spool.rename(spool.with_name("away"))
     spool.touch()
     try:
-        assert "could not start" in workflow.succeed("results/data/prepared/digits/manifest.json")
+        assert "could not start" in workflow.succeed(TARGET, "--until", "prepare_dataset")
     finally:
         spool.unlink()
         away.rename(spool)
@@ -215,8 +215,9 @@ def test_bundle_is_damaged(workflow, cluster, undisturbed):
 
 def test_job_is_held(workflow, cluster):
     """The user reads why it does not start."""
-    manifest = "results/data/prepared/digits/manifest.json"
-    snakemake = workflow.start(manifest, "--default-resources", "slurm_extra='--hold'")
+    snakemake = workflow.start(
+        TARGET, "--until", "prepare_dataset", "--default-resources", "slurm_extra='--hold'"
+    )
     line = next((line for line in snakemake.stdout if "does not start" in line), "")
     assert "JobHeldUser" in line
     (number,) = workflow.jobs()

@@ -34,7 +34,7 @@ def test_cells_are_shared_and_measured(tmp_path):
 
 def test_a_sample_larger_than_the_data_set_says_so(tmp_path):
     workflow = Workflow(tmp_path, MEASURED)
-    output = workflow.fail("results/data/samples/digits/n61/manifest.json")
+    output = workflow.fail(f"results/cells/{SIGNS.replace('n40', 'n61')}/seed0/summary.json")
     assert "a sample of 61 training images: digits has 60 (datasets.digits.train_limit)" in output
 
 

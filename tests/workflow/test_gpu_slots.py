@@ -6,8 +6,6 @@ import pytest
 
 from .conftest import TINY
 
-PREPARED = "results/data/prepared/digits/manifest.json"
-
 
 @pytest.mark.parametrize(
     ("gpus", "hardware", "options", "limit"),
@@ -22,7 +20,7 @@ PREPARED = "results/data/prepared/digits/manifest.json"
 def test_limit_is_cells_per_gpu_times_gpus(tiny_workflow, monkeypatch, gpus, hardware, options, limit):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
     tiny_workflow.write_config({**TINY, "hardware": {"device": "auto", **hardware}})
-    output = tiny_workflow.succeed(PREPARED, *options)
+    output = tiny_workflow.succeed("status", *options)
     assert re.findall(r"Provided resources: gpu=\D*(\d+)", output) == limit
 
 
