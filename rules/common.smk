@@ -86,8 +86,9 @@ def reads(made):
         return []
     if any(os.path.exists(file) for file in made.outputs):
         workflow.dag.forcefiles.update(made.outputs)
-    files = [[each] if isinstance(each, str) else each.outputs for each in (*made.needs, *made.data)]
-    return list(dict.fromkeys(file for some in files for file in some))
+    # One file of each job is enough: with thousands of cells the others are felt.
+    files = (each if isinstance(each, str) else each.outputs[0] for each in (*made.needs, *made.data))
+    return list(dict.fromkeys(files))
 
 
 def record(made):
