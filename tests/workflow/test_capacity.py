@@ -18,9 +18,8 @@ MEASURED = TINY | {
 def test_cells_are_shared_and_measured(tmp_path):
     workflow = Workflow(tmp_path, MEASURED)
     jobs = workflow.plan("capacity", "complexity")
-    assert {name: jobs[name] for name in ("draw_sample", "draw_signs", "replace_example")} == {
+    assert {name: jobs[name] for name in ("draw_sample", "replace_example")} == {
         "draw_sample": 1,
-        "draw_signs": 1,
         "replace_example": 1,
     }
     assert (jobs["train_cell"], jobs["measure_stability"], jobs["measure_complexity"]) == (4, 1, 2)
