@@ -63,7 +63,7 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
     def network() -> torch.nn.Module:
         return build_model(cell.model, tuple(inputs.shape[1:]), data.num_classes, **settings.architecture)
 
-    # Drawn anew as training did, so that they need not be stored.
+    # Drawn again as training did, so that they need not be stored.
     initial, model = network(), network()
     generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
     initialise(initial, settings.initialisation, generator)

@@ -3,7 +3,7 @@
 To Snakemake every cell stays a job of its own, with its own settings,
 outputs and retries; only on the way to SLURM are jobs gathered into bundles (see ``bundles``). What
 became of them is read from the bundles' folders, and from SLURM only whether a job is still there. So nothing is
-lost where SLURM does not answer, and a Snakemake that was killed finds its jobs again when it is started anew.
+lost where SLURM does not answer, and a Snakemake that was killed finds its jobs again when it is started again.
 """
 
 import shlex
@@ -206,7 +206,7 @@ class Executor(RemoteExecutor):
     def stop_damaged(self) -> None:
         """Cancel jobs of bundles that cannot be read, so that what they train is not trained twice at a time.
 
-        The cells write their checkpoints, and are submitted anew where they are asked for.
+        The cells write their checkpoints, and are submitted again where they are asked for.
         """
 
         def stop() -> None:

@@ -44,7 +44,7 @@ class CapacityConfig(ResultConfig):
 
 
 class ComplexityConfig(ResultConfig):
-    """Measures of complexity of trained networks, held against their generalisation gap."""
+    """Measures of complexity of trained networks, compared with their generalisation gap."""
 
     images: int = Field(
         1000,

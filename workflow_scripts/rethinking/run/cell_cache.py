@@ -34,7 +34,7 @@ def take(cache: Path, identity: Identity, folder: Path, log: Callable[[str], Non
     except (UserError, OSError, KeyError, TypeError) as error:
         damaged = [str(error)]
     if damaged:
-        log(f"{source} is damaged ({', '.join(damaged)}) and not used; delete it to have it written anew")
+        log(f"{source} is damaged ({', '.join(damaged)}) and not used; delete it to have it written again")
         return False
     for name in CELL_FILES:  # the summary comes last
         with atomic_path(folder / name) as path:

@@ -167,7 +167,7 @@ def checkpoint_metadata(path: Path) -> tuple[Identity, dict[str, Any]]:
 def estimate(statuses: Iterable[CellStatus], trained: Iterable[CellStatus], device: str) -> Estimate:
     """How long those of the cells that are not done take one after the other.
 
-    The time of a cell is that of its like: the same data set and model for as many images, else the same
+    The time of a cell is taken from similar cells: the same data set and model for as many images, else the same
     model for as many pixels.
 
     Args:

@@ -120,7 +120,7 @@ def set_precision(precision: str, device: torch.device) -> None:
 
 
 def autocast(device: torch.device, settings: CellSettings) -> torch.autocast:
-    """Arithmetic in the cell's precision; weights are cast anew each time, as a captured step has to."""
+    """Arithmetic in the cell's precision; weights are cast again each time, as a captured step has to."""
     return torch.autocast(
         device.type,
         dtype=torch.bfloat16,
