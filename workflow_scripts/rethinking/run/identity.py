@@ -155,15 +155,18 @@ def content_digest(path: Path, cache: Path | None) -> str:
         for (name, _), file in zip(stats, files, strict=True):
             with open(file, "rb") as stream:
                 content = hashlib.file_digest(stream, "sha256").hexdigest()
-            digest.update(f"{name}\0{content}\n".encode() if path.is_dir() else content.encode())
+            if not path.is_dir():
+                break
+            digest.update(f"{name}\0{content}\n".encode())
+        result = digest.hexdigest() if path.is_dir() else content
     except OSError as error:
         raise UserError(
             f"{error.filename or path} cannot be read ({error.strerror}); make it readable"
         ) from error
     if cache:
         with suppress(OSError):  # results can be read-only; the contents are read again next time
-            write_json(cache, known | {key: [mark, digest.hexdigest()]})
-    return digest.hexdigest()
+            write_json(cache, known | {key: [mark, result]})
+    return result
 
 
 def known_digests(cache: Path | None) -> dict[str, list[str]]:

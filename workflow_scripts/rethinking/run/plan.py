@@ -126,7 +126,9 @@ class Plan:
         if dataset.source == "official":
             downloads = SOURCES[name].downloads
             files = [f"{self.data_dir}/downloads/{name}/{file.name}" for file in downloads]
-            inputs["source"] = digest_of([file.sha256 or file.md5 for file in downloads])
+            digests = [file.sha256 or file.md5 for file in downloads]
+            # The same file given as a local copy has the same digest.
+            inputs["source"] = digests[0] if len(digests) == 1 else digest_of(digests)
         elif dataset.path:
             files = [dataset.path]
             known = Path(self.results, ".identity", "sources.json")
