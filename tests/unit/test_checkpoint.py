@@ -94,7 +94,7 @@ def logged_load(path, identity):
     [
         ({"settings": {"cell": "a", "epochs": 3}}, "epochs 2 -> 3"),
         ({"code": {"loop.py: train": "2"}}, "code of loop.py: train"),
-        ({"inputs": {"data": "1"}}, "data: other contents"),
+        ({"inputs": {"data": "1"}}, "data: contents changed"),
     ],
 )
 def test_another_ones_checkpoint_is_not_used(data, tmp_path, changes, reason):

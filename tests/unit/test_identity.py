@@ -38,7 +38,7 @@ IDENTITY = Identity(
             replace(IDENTITY, inputs={"data": replace(INNER, settings={"limit": 4}), "results": "x"}),
             ["limit 5 -> 4"],
         ),
-        (replace(IDENTITY, inputs={"data": INNER, "results": "y"}), ["results: other contents"]),
+        (replace(IDENTITY, inputs={"data": INNER, "results": "y"}), ["results: contents changed"]),
     ],
 )
 def test_identities_differ_by_each_part(other, lines):

@@ -249,4 +249,4 @@ def test_part_trained(workflow):
     edit(workflow, "rethinking/models/mlp.py", "nn.ReLU()", "nn.Tanh()")
     report, found = counts(workflow)
     assert found == (2, 0, 3, 1)
-    assert "from the start, because its checkpoint is of no use: code of models/mlp.py: mlp\n" in report
+    assert "from the start, because the checkpoint does not fit: code of models/mlp.py: mlp\n" in report

@@ -1,9 +1,9 @@
-"""What a cell's name can hold and what is checked on it, registered once, where it is done.
+"""What the name of a cell can contain, and claims on cells: each registered once, where it is implemented.
 
-A registration is a decorator with literal arguments on the function that does the thing: ``@model("mlp_3x512",
-title="MLP 3×512")``. Names can hold parameters, with bounds if need be: ``@corruption("labels_p{p:0.0..1.0}")``.
-Registrations are read from the syntax tree, so that planning imports neither torch nor a plug-in; the file is imported
-when its function is needed. A plug-in is a file of the user with such registrations, read in the same way.
+A registration is a decorator with literal arguments on the function that does the work: ``@model("mlp_3x512",
+title="MLP 3×512")``. Names can contain parameters, if needed with bounds: ``@corruption("labels_p{p:0.0..1.0}")``.
+Registrations are read from the syntax tree, so planning imports neither torch nor a plug-in; a file is imported only
+when its function is needed. A plug-in is a user's file with such registrations, read in the same way.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError
 
 LIBRARY = SCRIPTS / "rethinking"
-# Tells the scripts of jobs, on compute nodes too, which plug-ins there are.
+# Tells the scripts of jobs, also on compute nodes, which plug-ins there are.
 VARIABLE = "RETHINKING_PLUGINS"
 # kind -> folder of the library with its registrations, and what its functions can ask for by the names of their
 # arguments beside the parameters of the name. The first argument of a corruption is what it changes.
