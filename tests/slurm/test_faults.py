@@ -78,7 +78,7 @@ def test_time_limit(workflow, cluster, undisturbed):
     output = finish(snakemake)
     assert "(TIMEOUT)" in output
     assert "go on from their checkpoints" in output
-    assert "stopped by SIGTERM; the next start goes on from" in workflow.log()
+    assert "stopped by SIGTERM; the next start resumes from" in workflow.log()
     assert_undisturbed(workflow, before, undisturbed)
 
 

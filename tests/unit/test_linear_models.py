@@ -209,7 +209,7 @@ def test_killed_factorisation_goes_on_with_the_first_missing_tile(digits, tmp_pa
     assert len(before) == 7
     lines = []
     TiledCholesky(system, tmp_path / "killed", torch.float32, CPU, log=lines.append)
-    assert "going on" in lines[0]
+    assert "resuming" in lines[0]
     for path in (tmp_path / "whole").iterdir():
         other = tmp_path / "killed" / path.name
         assert other.read_bytes() == path.read_bytes()

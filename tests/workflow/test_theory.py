@@ -116,7 +116,7 @@ def test_killed_fit_ends_as_an_undisturbed_one(tmp_path, model, shares):
                 kill_fit(workflow, share)
         workflow.succeed(KILLED, "--cores", "1")
         log = (workflow.folder / "results/logs/linear_models/killed/seed0.log").read_text()
-        assert ("going on" in log) == (name == "killed")
+        assert ("resuming" in log) == (name == "killed")
         outputs.append((workflow.folder / KILLED).with_name("outputs.npz").read_bytes())
     assert outputs[0] == outputs[1]
     assert not list(tmp_path.rglob("tile*"))

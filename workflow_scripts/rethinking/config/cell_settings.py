@@ -1,4 +1,4 @@
-"""The resolved settings of one cell: everything besides data, seed and code that decides its numbers."""
+"""The resolved settings of one cell: everything besides data, seed and code that affects its numbers."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal

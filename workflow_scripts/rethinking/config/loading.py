@@ -88,7 +88,7 @@ class Config(Strict):
     )
     expressivity: ExpressivityConfig = Field(description="Theorem 1: 2n + d weights fit any n labels.")
     linear_models: LinearModelsConfig = Field(
-        description="Section 5: exact fits of linear models (table 3), their norms, and where SGD ends."
+        description="Section 5: exact fits of linear models (table 3), their norms, and where SGD converges."
     )
 
     @field_validator("models")

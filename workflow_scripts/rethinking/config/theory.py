@@ -153,7 +153,7 @@ class DescentConfig(Strict):
 
 
 class LinearModelsConfig(Strict):
-    """Section 5: exact fits of linear models, their norms, and where SGD ends."""
+    """Section 5: exact fits of linear models, their norms, and where SGD converges."""
 
     models: list[LinearModelConfig] = Field(
         description="Linear models, in the order of table 3; none leaves the table out."

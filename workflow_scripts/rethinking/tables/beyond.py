@@ -1,4 +1,4 @@
-"""What readers see of capacity and complexity: tables of finished text and the notes below them."""
+"""Tables on capacity and complexity for readers, with the notes below them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def note_complexity(table: pd.DataFrame) -> str:
 
 
 def present_rademacher(table: pd.DataFrame) -> list[Shown]:
-    """Rademacher complexity of each network over n, what its size bounds, and the gap."""
+    """Rademacher complexity of each network over n, its bound by the number of weights, and the gap."""
     rows = [row for _, row in table.iterrows()]
     columns = {
         **model_columns(table),
@@ -125,7 +125,7 @@ def model_columns(table: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
 
 
 def number(value: float, form: str = "{:.2f}") -> str:
-    """A number, or that there is none."""
+    """A number as text, or the sign for a missing one."""
     return MISSING if pd.isna(value) else form.format(value).replace("-", "−")
 
 

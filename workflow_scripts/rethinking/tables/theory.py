@@ -29,7 +29,7 @@ PAPER = "Paper: Zhang et al. (2017), on the exact images."
 
 
 def present_table3(table: pd.DataFrame) -> list[Shown]:
-    """Table 3 with what the paper leaves out: kernel, settings, training error and how exact the fit is."""
+    """Table 3, extended by kernel, settings, training error and how exact the fit is."""
     columns: Columns = model_columns(table)
     columns["", "kernel"] = table.kernel.map({"gaussian": "Gaussian", "linear": "linear"})
     columns["", "gamma"] = [starred(row.gamma, "gamma", row.chosen) for row in table.itertuples()]
@@ -60,7 +60,7 @@ def note_table3(table: pd.DataFrame) -> str:
     for row in short.itertuples():
         text += (
             f" The {row.kernel} kernel on {DATASET_TITLES[row.dataset]}, {preprocessing_title(row)}, has rank {row.rank:,} for "
-            f"{row.images:,} images, so that most labellings have no exact fit; shown is that of least squares."
+            f"{row.images:,} images, so most labellings have no exact fit; the row shows the least-squares fit."
         )
     return f"{text} {PAPER}"
 
@@ -92,7 +92,7 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
 
 
 def closest_norm(table: pd.DataFrame) -> str | None:
-    """The definition whose norms are nearest to the paper's, by the mean ratio; None where there is nothing to compare."""
+    """The definition whose norms are nearest to the paper's, by the mean ratio; None if there is nothing to compare."""
     known = table[table.paper_norm.notna()]
     if known.empty:
         return None
@@ -168,7 +168,7 @@ def preprocessing_title(row: object) -> str:
 
 
 def scientific(values: pd.Series, digits: int) -> list[str]:
-    """Numbers with so many digits behind the point; those beyond float64 as a bound."""
+    """Numbers with this many digits after the point; those beyond float64 as a bound."""
     return [
         MISSING if pd.isna(value) else "> 1e308" if np.isinf(value) else f"{value:.{digits}e}"
         for value in values
@@ -183,7 +183,7 @@ def starred(value: float, name: str, chosen: str | float) -> str:
 
 
 def percent_and_filters(error: float, filters: int, paper_filters: int) -> str:
-    """The paper's error, and its number of filters where ours is another."""
+    """The paper's error, with its number of filters if ours differs."""
     text = percent(error)
     return (
         text if pd.isna(paper_filters) or filters == paper_filters else f"{text} ({paper_filters:,} filters)"
