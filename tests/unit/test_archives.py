@@ -1,4 +1,4 @@
-"""Archives are read whole or refused; nothing leads out of them."""
+"""Archives are read completely or refused; no member can lead out of them."""
 
 import io
 import tarfile

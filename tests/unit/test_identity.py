@@ -1,4 +1,4 @@
-"""What a result is made from, and what a configuration asks for."""
+"""Identities of results, and those that a configuration asks for."""
 
 import os
 from dataclasses import replace

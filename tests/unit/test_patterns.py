@@ -1,4 +1,4 @@
-"""The short form of cells: braces, ranges, cells of other sections, grids; and what is said of mistakes in it."""
+"""The short form of cells: braces, ranges, cells of other sections, grids; and messages on mistakes."""
 
 import pytest
 import yaml

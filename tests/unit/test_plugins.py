@@ -1,4 +1,4 @@
-"""What plug-ins add, and what is said of wrong ones."""
+"""What plug-ins add, and messages on wrong ones."""
 
 from pathlib import Path
 

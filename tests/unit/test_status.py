@@ -24,7 +24,7 @@ ALEXNET = "digits/random_labels/alexnet/none"
 
 
 class Results:
-    """A results folder in which cells can be put down as finished or part-trained."""
+    """A results folder in which a test can place finished or part-trained cells."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -155,7 +155,7 @@ def test_a_local_copy_counts_by_its_contents(results, tmp_path):
     moved.write_bytes(b"imagez")
     os.utime(moved, (0, 0))  # an older date
     assert results.status(name).reasons == ("source: contents changed",)
-    # What was made from images that are gone is still what it was.
+    # Results of images that are gone are still current.
     moved.write_bytes(b"images")
     assert results.status(name).state == "done"
     moved.unlink()
