@@ -1,7 +1,7 @@
 """Every corruption against what section 2.1 of the paper makes one expect of it.
 
 All draws are fixed by their seeds, so that these tests pass or fail for good. Where they
-hold a number against its distribution, a right implementation would fail for fewer than
+compare a number with its distribution, a correct implementation would fail for fewer than
 one seed in 10,000.
 """
 

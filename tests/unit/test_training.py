@@ -151,7 +151,7 @@ def test_training_is_that_of_a_plain_loop(data, monkeypatch, name, decay_on, wei
     with torch.no_grad():
         for parameter, value in zip(plain.parameters(), start, strict=True):
             parameter.copy_(value)
-    # Where an image stands in an epoch's order is known from batches of numbered images.
+    # The place of an image in an epoch's order is known from batches of numbered images.
     orders = [
         torch.cat([images.flatten().long() for images, *_ in numbered_batches(data, cell).epoch(epoch)])
         for epoch in range(1, 5)

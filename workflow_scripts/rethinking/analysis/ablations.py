@@ -56,7 +56,7 @@ def compare_variants(
     variants: Mapping[str, Iterable[Mapping[str, Any]]],
     paper: Mapping[tuple[str, str, str], Mapping[str, Any]],
 ) -> pd.DataFrame:
-    """Accuracies of each variant of each cell beside the cell's own.
+    """Accuracies of each variant of each cell, with the cell's own for comparison.
 
     Args:
         ablations: ``name``, ``question`` and ``cells`` (names without seeds) of each variant.

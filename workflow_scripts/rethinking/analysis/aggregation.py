@@ -1,4 +1,4 @@
-"""Tables of accuracies: from the summaries of cells to one row per cell name, beside the paper's values."""
+"""Tables of accuracies: from the summaries of cells to one row per cell name, with the paper's values."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def aggregate_accuracy(
     paper: Mapping[tuple[str, str, str], Mapping[str, Any]],
     columns: Mapping[str, str] = COLUMNS,
 ) -> pd.DataFrame:
-    """Mean accuracies of each cell over its seeds, beside the paper's.
+    """Mean accuracies of each cell over its seeds, with the paper's values.
 
     Args:
         cells: names without seeds, in the order of the rows.

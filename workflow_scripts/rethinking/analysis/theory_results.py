@@ -175,7 +175,7 @@ def by_seed(records: Sequence[Record], *keys: str) -> list[list[Record]]:
 
 
 def table3(records: Sequence[Record]) -> pd.DataFrame:
-    """Linear models beside the paper's: a row per model and penalty, means over seeds (:data:`TABLE3_COLUMNS`).
+    """Linear models with the paper's values: a row per model and penalty, means over seeds (:data:`TABLE3_COLUMNS`).
 
     ``residual`` and ``misfit`` are the largest of the seeds, ``chosen`` says what was chosen on the validation part.
     """

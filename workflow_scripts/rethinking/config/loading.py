@@ -42,7 +42,7 @@ class Config(Strict):
     )
     cache_dir: str | None = Field(
         None,
-        description="Finished cells are taken from and put into this folder; users and checkouts can share it. null is none.",
+        description="Folder from which finished cells are taken and to which they are copied; users and checkouts can share it. null for none.",
     )
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         description="One network is trained per cell and seed; intervals are over seeds.", min_length=1

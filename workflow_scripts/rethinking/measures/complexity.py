@@ -57,7 +57,7 @@ def measure_complexity(
     }
     if others := beyond_norms(folded):
         print(
-            f"no norms of weights: the network has {', '.join(others)} beside convolutions and linear layers"
+            f"no norms of weights: the network has {', '.join(others)} besides convolutions and linear layers"
         )
     else:
         found |= norms_of_weights(folded, initial, inputs, margin, n)

@@ -67,8 +67,8 @@ def note_rademacher(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
     smallest = "" if table.vc_order.isna().all() else f", here at least {table.vc_order.min():,.0f}"
     return (
-        f"Ours: {describe_scale(table)}. Measured: twice the training accuracy on random signs, as a fraction, minus 1: what "
-        "training finds of the largest correlation with the signs, a lower bound; 1 is the largest possible. Mean over the "
+        f"Ours: {describe_scale(table)}. Measured: twice the training accuracy on random signs, as a fraction, minus 1. This is the "
+        "correlation with the signs that training finds, a lower bound on the complexity; 1 is the largest possible. Mean over the "
         f"draws of the signs (one per seed) ± half width of the {CONFIDENCE:.0%} Student-t interval. Bound: root of "
         "(2 d ln(e n / d) / n), and 1 for n below d, with d = W L log2 W, the order of the VC dimension of a network of "
         f"rectified linear units with W weights in L layers (Bartlett et al. 2019){smallest}. Gap: test minus training error, "
@@ -102,12 +102,12 @@ def note_stability(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
     return (
         f"Ours: {describe_scale(table)}. One training example is replaced by one of the test set, and the network trained again "
-        "with the same initial weights and order of images. Loss: one minus the probability that the network gives to the label, between 0 and 1. "
+        "with the same initial weights and order of images. Loss: one minus the probability that the network assigns to the label, between 0 and 1. "
         "Largest over the test points other than the new example, or over all test and training points; the "
         "largest over few replacements is a lower bound on the uniform stability. Means over seeds ± half width of the "
-        f"{CONFIDENCE:.0%} Student-t interval. Uniform stability is the largest change on any data, so that what happens on random labels counts for true labels as well; bounds "
-        "by it (Bousquet and Elisseeff 2002) say something where it is ≪ 1 / √n. "
-        "Gap: test minus training error, as a fraction, on test labels corrupted like the training labels. On a GPU arithmetic itself may differ "
+        f"{CONFIDENCE:.0%} Student-t interval. Uniform stability is the largest change on any data, so a large change on random labels counts for true labels as well; bounds "
+        "by it (Bousquet and Elisseeff 2002) are informative where it is ≪ 1 / √n. "
+        "Gap: test minus training error, as a fraction, on test labels corrupted like the training labels. On a GPU the arithmetic itself may differ "
         f"between two trainings. {MISSING}: not available."
     )
 

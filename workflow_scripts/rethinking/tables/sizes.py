@@ -29,7 +29,7 @@ def count_sizes(
     manifests: Mapping[str, Mapping[str, Any]],
     paper: Mapping[tuple[str, str], Mapping[str, int]],
 ) -> pd.DataFrame:
-    """Parameters p of each network and training images n of its data set, beside the paper's.
+    """Parameters p of each network and training images n of its data set, with the paper's values.
 
     Args:
         networks: ``dataset``, ``model``, ``input_size`` and ``architecture`` of each, in the order of the rows.

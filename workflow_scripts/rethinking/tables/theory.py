@@ -48,7 +48,7 @@ def present_table3(table: pd.DataFrame) -> list[Shown]:
 
 
 def note_table3(table: pd.DataFrame) -> str:
-    """Data, scale, and what stands in the columns."""
+    """Data, scale, and the meaning of the columns."""
     text = (
         f"Ours: {sources(table)}; {INTERVALS}. Targets are 0 and 1 for each class; misfit: |Y − f(X)| / |Y| on the training "
         "images, 0 for an exact fit; residual: relative, in float64, of the linear system that was solved, with a penalty or "
@@ -113,7 +113,7 @@ def note_norms(table: pd.DataFrame) -> str:
         "weights in the kernel's feature space, all classes in one vector, for targets of 0 and 1; the paper does not define its "
         "norm. Signed: the same for targets of −1 and 1; number: for the number of the class as the only target; mean and sum: of "
         f"the classes' norms.{nearest} Random points: each value is that of some training image at its place. Errors are percentages, "
-        f"those of training on the labels that were to be fitted, those of testing on the true labels. {PAPER}"
+        f"of training on the labels to be fitted, of testing on the true labels. {PAPER}"
     )
 
 
@@ -131,14 +131,14 @@ def present_expressivity(table: pd.DataFrame) -> list[Shown]:
 
 
 def note_expressivity(table: pd.DataFrame) -> str:
-    """Data, scale, and what stands in the columns."""
+    """Data, scale, and the meaning of the columns."""
     first = table.iloc[0]
     return (
         f"Ours: {sources(table)}; the worst of the seeds; float64. n = {first.n:,} images of d = {first.d:,} bytes; theorem 1: "
-        f"2n + d = {2 * first.n + first.d:,} weights. Labels are the numbers of classes; an output within 1/2 of it has "
-        "fitted a label. Connections: weights and thresholds other than zero, those fixed to one included. Condition number: of the "
+        f"2n + d = {2 * first.n + first.d:,} weights. A label is the number of its class; it is fitted if the "
+        "output is within 1/2 of it. Connections: nonzero weights and thresholds, including those fixed to one. Condition number: of the "
         f"triangular matrix of lemma 1 in the maximum norm; its thresholds lie at {first.offset:g} of the way between neighbouring "
-        "projections. Its eigenvalue is Arnoldi's, which knows nothing of its diagonal."
+        "projections. Its eigenvalue is computed by Arnoldi iteration, which does not use its diagonal."
     )
 
 
