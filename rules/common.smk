@@ -31,7 +31,7 @@ except UserError as error:
 
 # Scripts are found from any working directory and run with the Python that runs Snakemake, whether or not its
 # environment is activated. The C library keeps freed blocks; otherwise each training step on the CPU would ask
-# the kernel for the memory of its activations again. Plug-ins are told to each job, wherever it runs.
+# the kernel for the memory of its activations again. Each job is told the plug-ins, wherever it runs.
 shell.prefix(
     f"export {registry.VARIABLE}={quote(os.pathsep.join(map(str, registry.plugins())))}"
     f" PYTHONPATH={quote(SCRIPTS)} PATH={quote(os.path.dirname(sys.executable))}:$PATH"
