@@ -40,7 +40,7 @@ lint: env
 bench: env
 	$(BIN)/python bench/bench_training.py
 
-# Write the schema of configurations, which editors use, from the typed models
+# Write the JSON schema of configurations, which editors use, from the typed models
 schema: env
 	$(BIN)/python workflow_scripts/write_schema.py
 

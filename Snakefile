@@ -27,7 +27,7 @@ include: "rules/report.smk"
 include: "rules/status.smk"
 
 
-# Not in the jobs of a cluster, which Snakemake starts without this hook, and not in dry runs.
+# Snakemake does not run this hook in jobs of a cluster or in dry runs.
 onstart:
     take_results()
     show_progress(RESULTS, planned_cells())

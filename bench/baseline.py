@@ -1,4 +1,4 @@
-"""The loop that our training is measured against: PyTorch as reproductions of the paper write it.
+"""The baseline for our training speed: the PyTorch loop that reproductions of the paper use.
 
 One image at a time is opened and transformed, a DataLoader makes batches of them, arithmetic is float32 and the
 loss is read after every step, as in the authors' own https://github.com/pluskid/fitting-random-labels.
@@ -25,7 +25,7 @@ WARM_UP_STEPS = 2
 
 
 class ImageDataset(Dataset):
-    """Images in memory, handed out as ``torchvision.datasets.CIFAR10`` does: ``transform(PIL image), label``."""
+    """Images in memory, delivered as by ``torchvision.datasets.CIFAR10``: ``transform(PIL image), label``."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Transform) -> None:
         """Take images (n, 3, height, width) of uint8 and labels (n,)."""
@@ -48,7 +48,7 @@ def standardise(image: Tensor) -> Tensor:
 
 def build_transform(size: int) -> Transform:
     """Crop centrally to ``size``, make a tensor, standardise."""
-    from torchvision import transforms  # two seconds, which only those who load images need to wait
+    from torchvision import transforms  # takes two seconds, so import it only to load images
 
     return transforms.Compose(
         [transforms.CenterCrop(size), transforms.ToTensor(), transforms.Lambda(standardise)]
@@ -56,7 +56,7 @@ def build_transform(size: int) -> Transform:
 
 
 def build_baseline(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """The network of that name from torch's own layers; arguments and errors as in ``models.build_model``."""
+    """The network of this name from torch's own layers; arguments and errors as in ``models.build_model``."""
     model = build_model(name, image_shape, num_classes)
     for parent in list(model.modules()):
         for child, layer in parent.named_children():
@@ -67,7 +67,7 @@ def build_baseline(name: str, image_shape: tuple[int, int, int], num_classes: in
 
 
 def build_loader(dataset: Dataset, settings: CellSettings, num_workers: int, pin_memory: bool) -> DataLoader:
-    """Batches of an epoch in an order of its own."""
+    """Batches of one epoch in random order."""
     return DataLoader(
         dataset, settings.batch_size, shuffle=True, num_workers=num_workers, pin_memory=pin_memory
     )
@@ -95,11 +95,11 @@ def train_steps(
 def measure_baseline(
     model: nn.Module, loader: DataLoader, settings: CellSettings, device: torch.device, steps: int
 ) -> float:
-    """Images per second over ``steps`` steps with their loading, after some that are not counted."""
+    """Images per second over ``steps`` steps, including loading, after some warm-up steps."""
     epochs = chain.from_iterable(repeat(loader))
     losses = train_steps(model, epochs, settings, device)
     sum(islice(losses, WARM_UP_STEPS))
     started = time.perf_counter()
-    # Each step ends with a read of its loss, so the device has done what is counted.
+    # Each step ends by reading its loss, so the device has finished the counted work.
     sum(islice(losses, steps))
     return steps * settings.batch_size / (time.perf_counter() - started)

@@ -1,8 +1,8 @@
-"""Measure how fast cells train, against the loop that PyTorch reproductions of the paper use.
+"""Measure how fast cells train, compared with the loop that PyTorch reproductions of the paper use.
 
-Baseline and cells are measured in turn, several times each, on the same images and networks, so that whatever
-else the machine does slows both; the medians are reported. Rates are images per second of training steps with
-the loading of their batches, without evaluation, after warm-up.
+Baseline and cells are measured in turn, several times each, on the same images and networks, so that other load
+on the machine slows both; medians are reported. Rates are images per second of training steps, including loading,
+without evaluation, after warm-up.
 """
 
 import argparse
@@ -41,12 +41,16 @@ from rethinking.run.files import UserError, write_text
 from rethinking.run.hardware import choose_device
 from rethinking.training.loop import train_cell
 
-IMAGE_SHAPE, NUM_CLASSES, TEST_IMAGES = (3, 32, 32), 10, 100  # CIFAR-10's; few to test on, as nobody looks
+IMAGE_SHAPE, NUM_CLASSES, TEST_IMAGES = (
+    (3, 32, 32),
+    10,
+    100,
+)  # CIFAR-10's; few test images, because nobody looks at test results
 DEFAULT = str(Path(__file__).parents[1] / "config.yaml")
 LEAST_STEPS = 4
 LINE = "{:<15}  {:<27}  {:>26}  {:>32}  {:>6}  {:>7}"
 
-# What rules/common.smk gives a training job. Users of the baseline's loop have it as the system comes.
+# The environment that rules/common.smk gives a training job. Users of the baseline have the system's default.
 WORKFLOW_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
 
 
@@ -102,13 +106,13 @@ class Group(NamedTuple):
     """Processes that train at the same time."""
 
     processes: list[subprocess.Popen]
-    images: int  # that each trains on in one repetition
+    images: int  # per process and repetition
     num_workers: int | None  # loading processes of the baseline
 
 
 def measure(model: str, device: torch.device, cores: int, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Rows of one model, one for each way in which the workflow uses the device; each is printed."""
-    # How many cells at the same time, CPU threads of each.
+    """Rows of one model, one for each way in which the workflow uses the device. Prints each row."""
+    # Number of cells at the same time, and CPU threads of each.
     if device.type == "cuda":
         ways = {"cuda": (1, 1)}
     elif cores == 1:
@@ -176,7 +180,7 @@ def start_group(
 
 
 def ask(group: Group) -> dict[str, float]:
-    """Let the processes of a group train at the same time; the sums of what they reach."""
+    """Let the processes of a group train at the same time; returns the sum of their rates."""
     for process in group.processes:
         process.stdin.write(f"{group.images}\n")
         process.stdin.flush()
@@ -188,7 +192,7 @@ def receive(process: subprocess.Popen) -> dict[str, float]:
     """The next answer of a measured process."""
     line = process.stdout.readline()
     if not line:
-        raise UserError(f"a measured process ended with status {process.wait()}; its message stands above")
+        raise UserError(f"a measured process ended with status {process.wait()}; its message is above")
     return json.loads(line)
 
 
@@ -196,7 +200,7 @@ def receive(process: subprocess.Popen) -> dict[str, float]:
 
 
 def work(args: argparse.Namespace) -> None:
-    """Warm up and say so, then answer each number of images on stdin with the speed of training on them."""
+    """Warm up and report it, then answer each number of images on stdin with the training speed on them."""
     device, data = choose_device(args.device), random_data(args.images)
     settings = cell_settings(args.models[0], args.precision)
     if args.worker == "cell":
@@ -204,7 +208,7 @@ def work(args: argparse.Namespace) -> None:
         run = cell_run(args.models[0], settings, data, device)
         ready = {"images_per_second": warm_up(run, settings, args.seconds)}
     else:
-        # As many threads as torch takes by itself.
+        # The number of threads that torch chooses.
         run, ready = baseline_run(args.models[0], settings, data, device, args.seconds)
     dtype = torch.bfloat16 if args.precision == "bfloat16" else torch.float32
 
@@ -217,7 +221,7 @@ def work(args: argparse.Namespace) -> None:
 
 
 def warm_up(run: Callable[[int], float], settings: CellSettings, seconds: float) -> float:
-    """Train until libraries have chosen their algorithms; the rate then, found in a part of the seconds."""
+    """Train until libraries have chosen their algorithms; returns the rate after that, measured for a shorter time."""
     rate = run(LEAST_STEPS * settings.batch_size)
     return run(round(rate * seconds / 4))
 
@@ -225,7 +229,7 @@ def warm_up(run: Callable[[int], float], settings: CellSettings, seconds: float)
 def cell_run(
     model: str, settings: CellSettings, data: CorruptedData, device: torch.device
 ) -> Callable[[int], float]:
-    """A function that trains a cell, as the workflow does, on about so many images and returns its rate."""
+    """A function that trains a cell as the workflow does, on about a given number of images, and returns its rate."""
     cell = bench_cell(model)
 
     def run(images: int) -> float:
@@ -251,7 +255,7 @@ def cell_run(
 def baseline_run(
     model: str, settings: CellSettings, data: CorruptedData, device: torch.device, seconds: float
 ) -> tuple[Callable[[int], float], dict[str, float]]:
-    """The same for the baseline, warm, with the number of loading processes that a trial found best, and what it found."""
+    """The same for the baseline after warm-up, with the fastest number of loading processes of a trial, and the trial."""
     on_gpu = device.type == "cuda"
     torch.backends.cudnn.benchmark = True
     network, _ = baseline_network(model, settings)
@@ -267,7 +271,7 @@ def baseline_run(
 
         return run
 
-    # With a GPU the CPU has nothing else to do than to load.
+    # With a GPU the CPU only has to load images.
     choices = {0, 2, min(len(os.sched_getaffinity(0)), 16)} if on_gpu else {0, 2}
     runs = {num_workers: run_with(num_workers) for num_workers in sorted(choices)}
     rate = warm_up(runs[0], settings, seconds)

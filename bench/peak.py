@@ -1,4 +1,4 @@
-"""How much of the hardware training uses: operations that a network needs, and the most that the device gives."""
+"""How much of the hardware training uses: operations of a network, and the peak of the device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def training_flops(model: nn.Module, image_shape: tuple[int, int, int]) -> float
     the gradient for the images, which nobody needs, is not computed and does not count.
 
     Args:
-        model: any network; it is left as it is.
+        model: any network; it is not changed.
         image_shape: (channels, height, width) as the network sees it.
     """
     batch = 2
@@ -30,7 +30,7 @@ def training_flops(model: nn.Module, image_shape: tuple[int, int, int]) -> float
 def peak_flops(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:
     """Operations per second of the fastest of several large square matrix products.
 
-    On a CPU with the threads that torch has now, on a GPU with the float32 arithmetic that torch is set to.
+    On a CPU with torch's current number of threads, on a GPU with torch's current float32 arithmetic.
     """
     size = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))

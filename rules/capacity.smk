@@ -1,4 +1,4 @@
-# Section 2.2 measured: what the networks can fit, and how far one example moves them, beside how they generalise.
+# Section 2.2 measured: what the networks can fit and how far one example moves them, compared with their gap.
 
 CAPACITY = artefact(
     "measure_capacity",
@@ -92,7 +92,7 @@ rule measure_capacity:
     log:
         f"{RESULTS}/logs/measure_capacity.log",
     params:
-        # Names and not files, which are too many for a command line.
+        # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells("capacity"),
         seeds=CONFIG.seeds,
         root=f"{RESULTS}/cells",

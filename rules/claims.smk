@@ -5,7 +5,7 @@ localrules:
     check_claims,
 
 
-# Of all tables and figures, on the data set of the first: table 1 if it has cells.
+# The cells of all tables and figures that are on the data set of the first cell (of table 1, if it has any).
 ALL_CELLS = CONFIG.cells(*CONFIG.results)
 OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
 OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}
@@ -30,7 +30,7 @@ rule check_claims:
     log:
         f"{RESULTS}/logs/check_claims.log",
     params:
-        # Names and not files, which are too many for a command line.
+        # Names, because there are too many files for a command line.
         root=f"{RESULTS}/cells",
         cells=CLAIM_NAMES,
         seeds=CONFIG.seeds,

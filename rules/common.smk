@@ -29,17 +29,17 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-# Scripts are found wherever the working directory is, and run with the Python that runs Snakemake whether or not
-# its environment is activated. The C library keeps freed blocks: otherwise each training step on the CPU asks
-# the kernel for its activations again. Each job learns of the plug-ins, wherever it runs.
+# Scripts are found from any working directory and run with the Python that runs Snakemake, whether or not its
+# environment is activated. The C library keeps freed blocks; otherwise each training step on the CPU would ask
+# the kernel for the memory of its activations again. Each job is told the plug-ins, wherever it runs.
 shell.prefix(
     f"export {registry.VARIABLE}={quote(os.pathsep.join(map(str, registry.plugins())))}"
     f" PYTHONPATH={quote(SCRIPTS)} PATH={quote(os.path.dirname(sys.executable))}:$PATH"
     " MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296; "
 )
 
-# So many cells train on this machine's GPUs at a time, unless --resources gpu=N says otherwise. On a cluster
-# profiles/slurm makes this limit one of each job. Snakemake has no directive for it.
+# How many cells train on this machine's GPUs at a time, unless --resources gpu=N says otherwise. On a cluster,
+# profiles/slurm applies the limit to each job. Snakemake has no directive for it.
 if expects_gpu(CONFIG.hardware.device) and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", CONFIG.hardware.cells_per_gpu * max(1, len(visible_gpus())))
 
@@ -51,7 +51,7 @@ BEYOND = ("capacity", "complexity", "expressivity", "linear_models")
 # What tables and figures call things is a part of what they are made from.
 TITLES = digest_of([json.dumps(registry.titles())])
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
-# Where a cell lies among the results. The branch is empty, or 'ablations/<name>/' for a variant of the cell.
+# The place of a cell among the results. The branch is empty, or 'ablations/<name>/' for a variant of the cell.
 TRAINED = f"{{branch}}cells/{CELL}"
 # Data lie in folders that are named after what they are made from, so that checkouts can share them.
 PREPARED = f"{DATA_DIR}/prepared/{{dataset}}/{{key}}"
@@ -74,10 +74,10 @@ wildcard_constraints:
 
 
 def reads(made):
-    """The files that a job reads. A current result needs none; one that is there and stale is made again.
+    """The files that a job reads. A current result needs none; an existing but stale one is made again.
 
-    So identities decide alone what is made: Snakemake sees neither times nor inputs of what is current, and its own
-    records, which are lost with .snakemake, play no part.
+    So identities alone decide what is made. Snakemake sees neither times nor inputs of current results, and its own
+    records, which are lost with .snakemake, are not used.
     """
     asked_for = workflow.dag_settings
     asked_for.rerun_triggers = frozenset([RerunTrigger.MTIME])
@@ -92,12 +92,12 @@ def reads(made):
 
 
 def record(made):
-    """What a job has to know to record the identity of its result."""
+    """What a job must know to record the identity of its result."""
     return json.dumps(made.record)
 
 
 def finished(results):
-    """Results to build from: all of them, or those that are there if the configuration says so."""
+    """The results to build from: all, or with finished_only those that exist."""
     return [each for each in results if not CONFIG.finished_only or os.path.exists(each.outputs[-1])]
 
 
@@ -105,7 +105,7 @@ def artefact(script, outputs, settings, results=(), entries=(), needs=()):
     """A table, figure or text made from trained networks and fits (results) and from other artefacts (needs)."""
     found = finished(results)
     if CONFIG.finished_only:
-        # Whatever they were made from: their own records say what it was.
+        # They need not be current: their records say what they were made from.
         parts = digest_of([recorded_digest(each.outputs[0]) or "" for each in found])
         inputs = {"finished": parts, "titles": TITLES}
         made = PLAN.make(script, outputs, settings, inputs=inputs, entries=entries, needs=needs)
@@ -131,12 +131,12 @@ def corruptions(*arrays):
 
 
 def files_of(made, filename):
-    """The files of that name among the results that an artefact is made from."""
+    """The files with this name among the results that an artefact is made from."""
     return [file for each in made.results for file in each.outputs if os.path.basename(file) == filename]
 
 
 def described(get):
-    """A function of wildcards that ends with a message for the user where there is no such thing."""
+    """Wrap a function of wildcards, so that an unknown name ends with a message for the user."""
 
     def checked(wildcards):
         try:
@@ -146,7 +146,7 @@ def described(get):
         key = wildcards.get("key")
         if key is not None and key != made.identity.digest:
             raise WorkflowError(
-                f"there are no data {key}: with this configuration it is {made.identity.digest}; ask for that"
+                f"there are no data {key}: with this configuration the key is {made.identity.digest}; ask for that"
             )
         return made
 
@@ -217,14 +217,14 @@ def training_cost(wildcards):
 
 
 def measured(name):
-    """What is measured on cells for capacity or complexity."""
+    """The measurements on cells for capacity or complexity."""
     if name == "complexity":
         return [PLAN.complexity(cell) for cell in CONFIG.cells("complexity")]
     return [PLAN.stability(cell) for cell in CONFIG.cells("capacity") if cell.base != cell]
 
 
 def networks():
-    """Data set, network, its input size and architecture of all results, each once."""
+    """Data set, network, input size and architecture behind all results, each combination once."""
     found = {}
     for cell in CONFIG.cells(*CONFIG.results):
         settings = CONFIG.settings(cell).model_dump(include={"input_size", "architecture"})
@@ -237,7 +237,7 @@ def networks():
 
 
 def source_options(wildcards):
-    """Where a data set comes from and what is used of it, for a command line."""
+    """Source of a data set and how much of it is used, for a command line."""
     dataset = CONFIG.datasets[wildcards.dataset]
     downloads = f"{DATA_DIR}/downloads/{wildcards.dataset}"
     files = PLAN.prepared(wildcards.dataset).data
@@ -270,7 +270,7 @@ def ablations(wildcards):
 
 
 def figure(wildcards):
-    """A figure of the paper's kind."""
+    """A figure of trained networks."""
     result_cells(wildcards.figure)
     return FIGURES[wildcards.figure]
 
@@ -317,7 +317,7 @@ def is_made(each):
 
 
 def shown_artefact(each):
-    """What makes an artefact, as far as it is known by a name of its own."""
+    """The result behind an artefact of the report."""
     made = {**FIGURES, "curve_differences": DIFFERENCES, "capacity": CAPACITY, "claims": CLAIMS}
     made |= {"complexity_measures": COMPLEXITY, "expressivity_precision": PRECISION}
     made |= {"kernel_sensitivity": SENSITIVITY, "filters": FILTERS, "descent": DESCENT}
@@ -344,6 +344,6 @@ def take_results():
 
 
 def planned_cells():
-    """The cells that this run trains. Only Snakemake's graph of jobs knows them, which is there once a run starts."""
+    """The cells that this run trains, from Snakemake's graph of jobs, which exists once the run starts."""
     jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
     return [TRAINED.format(**job.wildcards_dict) for job in jobs]

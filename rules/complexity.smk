@@ -1,4 +1,4 @@
-# Beyond the paper: measures of complexity of the trained networks, beside their generalisation gap.
+# Beyond the paper: measures of complexity of the trained networks, compared with their generalisation gap.
 
 COMPLEXITY = artefact(
     "compare_complexity",
@@ -59,7 +59,7 @@ rule compare_complexity:
     log:
         f"{RESULTS}/logs/compare_complexity.log",
     params:
-        # Names and not files, which are too many for a command line.
+        # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells("complexity"),
         root=f"{RESULTS}/cells",
         seeds=CONFIG.seeds,

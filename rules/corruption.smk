@@ -24,7 +24,7 @@ rule corrupt_labels:
         " --record {params.record:q} > {log:q} 2>&1"
 
 
-# Not a local rule, which is not inherited: pixels take minutes and gigabytes on large data sets.
+# Not a local rule (the directive is not inherited): pixels take minutes and gigabytes on large data sets.
 use rule corrupt_labels as corrupt_pixels with:
     output:
         manifest=f"{CORRUPTED}/manifest.json",

@@ -9,7 +9,7 @@ rule download_file:
     wildcard_constraints:
         dataset="|".join(CONFIG.datasets),
         file="[^/]+",
-    # Compute nodes of a cluster often have no way to the internet.
+    # Compute nodes of a cluster often have no internet.
     localrule: True
     message:
         "Downloading {wildcards.file} ({wildcards.dataset})"

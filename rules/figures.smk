@@ -1,7 +1,7 @@
 # Our curves over the paper's, their numbers, and how far apart they are.
 
 IMAGES = (".svg", ".png", ".pdf")
-# figure -> what it shows of each cell, one row per epoch
+# figure -> the file of each cell that it shows, one row per epoch
 CURVES = {
     "fig1a": "curve.csv",
     "fig1b": "curve.csv",

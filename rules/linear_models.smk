@@ -1,4 +1,4 @@
-# Section 5: exact fits of linear models (table 3), their norms, and where SGD ends.
+# Section 5: exact fits of linear models (table 3), their norms, and where SGD converges.
 
 LINEAR = CONFIG.linear_models
 LINEAR_MODEL = {model.name: model for model in LINEAR.models}
@@ -90,7 +90,7 @@ rule fit_linear_model:
     wildcard_constraints:
         model="|".join(LINEAR_MODEL) or "none",
     threads: CONFIG.hardware.threads
-    # As resources, so that they are no part of what a fit is made from. A fit has a GPU for itself.
+    # Resources are not part of what a fit is made from. A fit has a GPU to itself.
     resources:
         device=CONFIG.hardware.device,
         cells_per_gpu=CONFIG.hardware.cells_per_gpu,
@@ -100,7 +100,7 @@ rule fit_linear_model:
         folder=subpath(output.summary, parent=True),
         model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
         solver=LINEAR.solver.model_dump_json(),
-        # Not declared as output: it has to outlive a job that fails.
+        # Not an output, because it must outlive a job that fails.
         scratch=f"{RESULTS}/scratch/linear_models/{{model}}/seed{{seed}}",
         record=lambda wildcards: record(fit(wildcards)),
     message:
@@ -226,7 +226,7 @@ rule plot_descent:
         records=files_of(DESCENT, "summary.json"),
         record=record(DESCENT),
     message:
-        "Plotting where SGD ends"
+        "Plotting where SGD converges"
     shell:
         "exec python -m plot_theory --figure descent --tables {params.curves:q} --records {params.records:q}"
         " --images {output.images:q} --numbers {output.numbers:q} --record {params.record:q} > {log:q} 2>&1"

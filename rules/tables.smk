@@ -1,4 +1,4 @@
-# Tables beside the paper's values, for programs (CSV) and for readers.
+# Tables with the paper's values, for programs (CSV) and for readers.
 
 TABLES = {
     name: artefact(

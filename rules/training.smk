@@ -15,20 +15,20 @@ rule train_cell:
     benchmark:
         f"{RESULTS}/benchmarks/{TRAINED}.tsv"
     threads: CONFIG.hardware.threads
-    # As resources, so that they are no part of what a cell is made from.
+    # Resources are not part of what a cell is made from.
     resources:
         device=CONFIG.hardware.device,
         cells_per_gpu=CONFIG.hardware.cells_per_gpu,
         checkpoint_seconds=CONFIG.hardware.checkpoint_seconds,
         gpu=int(expects_gpu(CONFIG.hardware.device)),
         cache=f"--cache {quote(CONFIG.cache_dir)}" if CONFIG.cache_dir else "",
-        # For profiles/slurm, which shares out cells to jobs.
+        # For profiles/slurm, which distributes cells over jobs.
         bundle_cost=training_cost,
     params:
         data=lambda wildcards: cell_options(trained(wildcards)),
         folder=subpath(output.summary, parent=True),
         settings=cell_settings,
-        # Not declared as output: it has to outlive a job that fails.
+        # Not an output, because it must outlive a job that fails.
         checkpoint=f"{RESULTS}/checkpoints/{{branch}}{CELL}.safetensors",
         record=lambda wildcards: record(trained(wildcards)),
     message:

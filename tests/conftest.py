@@ -12,8 +12,8 @@ import pytest
 
 from rethinking.run.files import save_array, write_json
 
-# A shell without job control starts what it puts in the background with SIGINT ignored, and so would be all that the
-# tests start. A handler of this process is the default action in programs that it runs.
+# A shell without job control starts background programs with SIGINT ignored, and all programs that the tests start
+# would inherit this. With a handler in this process, programs that it starts get the default action.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHAPE = (3, 10, 10)
@@ -24,7 +24,7 @@ CLASSES = 4
 def prepared(tmp_path_factory):
     """A prepared data set: 40 training and 20 test images of 3x10x10 in four classes.
 
-    No image has two pixels of one colour. The test images are darker, so that a statistic of
+    No image has two pixels of the same colour. The test images are darker, so that a statistic of
     the wrong split is noticed.
     """
     folder = tmp_path_factory.mktemp("prepared")

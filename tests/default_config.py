@@ -11,10 +11,10 @@ FILE = Path(__file__).parents[1] / "config.yaml"
 
 
 def default_values() -> dict[str, Any]:
-    """Its values as they are written, new ones at each call."""
+    """Its values as written; a new copy at each call."""
     return yaml.safe_load(FILE.read_text())
 
 
 def default_config() -> Config:
-    """The configuration that it stands for."""
+    """The configuration that it describes."""
     return load_config(default_values(), [str(FILE)])

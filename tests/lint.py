@@ -1,6 +1,6 @@
-"""``snakemake --lint`` without its wish for a container or conda environment in every rule.
+"""``snakemake --lint`` without its demand for a container or conda environment in every rule.
 
-The environment is requirements.txt; an image that nobody has tried would document nothing.
+The environment is requirements.txt; a container that nobody has tried would document nothing.
 """
 
 import sys

@@ -1,8 +1,8 @@
-"""Compute the numbers of claims.csv anew, from summary.json and the CSVs of the cells alone, and compare.
+"""Recompute the numbers of claims.csv from summary.json and the CSVs of the cells alone, and compare.
 
     python tests/recompute_claims.py results
 
-It shares no code with the workflow: cells and formulas are written out here as the predicates have them in words.
+It shares no code with the workflow: cells and formulas are written out here from the predicates in words.
 """
 
 import json
@@ -40,7 +40,7 @@ class Net:
             for path in (folder / "complexity.json", folder / "stability.json")
         )
         path = folder / "memorisation.csv"
-        if self.status != "diverged":  # there is nothing to be read off what ends early
+        if self.status != "diverged":  # a curve that ends early has no numbers
             self.curve = pd.read_csv(folder / "curve.csv").query("epoch > 0").set_index("epoch")
             self.memorisation = pd.read_csv(path).set_index("epoch") if path.exists() else None
 
@@ -53,7 +53,7 @@ class Net:
         return self.train_accuracy - self.test_accuracy
 
     def below(self, share):
-        """First epoch at whose end the training loss is below a share of that of guessing."""
+        """First epoch at whose end the training loss is below this share of the loss of guessing."""
         bound = share * math.log(self.summary["data"]["num_classes"])
         return (self.curve.train_loss_end < bound).pipe(lambda below: below[below].index[0])
 
@@ -112,7 +112,7 @@ def delay(a, b):
 
 
 def compared():
-    """Cells that measures of complexity are compared on."""
+    """Cells on which measures of complexity are compared."""
     cells = [
         f"{labels}/{net}/{name}"
         for net in FIVE
@@ -273,7 +273,7 @@ RECIPES = {
 
 
 def measure(folder, dataset, cells, formula):
-    """Mean over the seeds that all cells have; None if a cell has none or the numbers are not there."""
+    """Mean over the seeds that all cells have; None if a cell has no seed or a number is missing."""
     folders = [
         {path.parent.name: path.parent for path in folder.glob(f"cells/{dataset}/{cell}/seed*/summary.json")}
         for cell in cells
@@ -288,9 +288,9 @@ def measure(folder, dataset, cells, formula):
 
 
 def differences(folder):
-    """Claims whose recorded numbers are not those computed here, as lines of text."""
+    """Claims whose recorded numbers differ from those computed here, as lines of text."""
     table = pd.read_csv(folder / "claims.csv", keep_default_na=False).set_index("claim")
-    table = table[~table.cells.str.startswith("theory/")]  # those rest on no networks
+    table = table[~table.cells.str.startswith("theory/")]  # these do not depend on networks
     lines = [f"{name}: not in claims.csv" for name in RECIPES if name not in table.index]
     for name, row in table.iterrows():
         recorded = [float(text) if text else math.nan for text in row.measured.split("; ")]

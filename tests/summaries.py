@@ -1,4 +1,4 @@
-"""Summaries of networks that nobody has trained, for tests of what reads them."""
+"""Made-up summaries of networks, for tests of the code that reads them."""
 
 import copy
 

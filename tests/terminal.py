@@ -1,4 +1,4 @@
-"""A terminal just good enough to see what a program leaves on it."""
+"""A simple model of a terminal, to see what a program leaves on it."""
 
 import re
 

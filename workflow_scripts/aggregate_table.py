@@ -1,4 +1,4 @@
-"""Average the summaries of a table's cells over their seeds and put the paper's values beside them."""
+"""Average the summaries of a table's cells over their seeds and add the paper's values."""
 
 import argparse
 from pathlib import Path

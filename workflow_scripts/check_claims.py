@@ -1,4 +1,4 @@
-"""Hold the paper's claims against the trained networks: claims.csv for programs, claims.md for readers."""
+"""Check the paper's claims on the trained networks: claims.csv for programs, claims.md for readers."""
 
 import argparse
 from pathlib import Path
@@ -19,17 +19,17 @@ from rethinking.run.files import UserError, write_text
 
 
 def main() -> None:
-    """Read the command line and the networks that are there, write both files."""
+    """Read the command line and the existing networks, write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells-root", required=True, type=Path, help="folder that cell names start from")
     parser.add_argument(
         "--cells",
         nargs="*",
         required=True,
-        help="names without seeds, of one data set but for those of own claims",
+        help="names without seeds, of one data set except for those of plug-ins' claims",
     )
     parser.add_argument("--seeds", nargs="+", required=True, type=int)
-    parser.add_argument("--theory", action="store_true", help="judge the claims of sections 4 and 5, too")
+    parser.add_argument("--theory", action="store_true", help="also judge the claims of sections 4 and 5")
     parser.add_argument("--records", nargs="*", default=[], type=Path, help="JSON of the fits of the theory")
     parser.add_argument("--csv", required=True, type=Path)
     parser.add_argument("--markdown", required=True, type=Path)
@@ -41,7 +41,7 @@ def main() -> None:
     if len(datasets) > 1:
         raise UserError(f"--cells are of {' and '.join(sorted(datasets))}; give those of one")
     dataset = datasets.pop() if datasets else "cifar10"
-    # The paper says nothing of a plug-in's data set.
+    # The paper says nothing about a plug-in's data set.
     claims = () if registry.entry("dataset", dataset).own else CLAIMS
     cells = [name for name in claimed_cells(dataset, claims) if name in args.cells]
     runs = read_runs(args.cells_root, cells, args.seeds)
@@ -50,13 +50,15 @@ def main() -> None:
     summaries = [run.summary for seeds in runs.values() for run in seeds.values()]
     scale = describe_scale(aggregate_accuracy(cells, summaries, {}))
     rows, texts, done = [to_frame(judged, runs, dataset)], [], summarise(judged)
-    # A table in which nothing is measured says nothing; its rows are in the CSV.
+    # A table without measurements is useless to readers; its rows are in the CSV.
     if not claims:
         done = "none of the paper's"
     elif summaries or not args.records:
         texts.append(to_markdown(judged, scale))
     else:
-        texts.append(f"**{done}** on networks, as none is trained; claims.csv names those that it takes.\n")
+        texts.append(
+            f"**{done}** on networks, because none is trained; claims.csv names the ones that are needed.\n"
+        )
     if own:
         asked = [name for name in claimed_cells("", own) if name in args.cells]
         judged = judge(runs := read_runs(args.cells_root, asked, args.seeds), "", own)

@@ -1,4 +1,4 @@
-"""Put the accuracies of each ablation's cells beside those of the same cells with their own settings."""
+"""Compare the accuracies of each ablation's cells with those of the same cells with their own settings."""
 
 import argparse
 import json

@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def gap(summary: dict[str, object]) -> float | None:
-    """Training accuracy minus that on test labels corrupted like the training labels; None of a network that diverged."""
+    """Training accuracy minus accuracy on test labels corrupted like the training labels; None if training diverged."""
     if summary["status"] == "diverged":
         return None
     return summary["train_accuracy"] - summary["test_accuracy_corrupted"]

@@ -1,4 +1,4 @@
-"""Measure how far the curves of our figures lie from the paper's, as CSV and for readers."""
+"""Measure how far the curves of our figures are from the paper's, as CSV and for readers."""
 
 import argparse
 from pathlib import Path

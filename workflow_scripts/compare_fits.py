@@ -1,4 +1,4 @@
-"""Fit some images exactly in other ways than with the minimum norm, and compare norms and test errors."""
+"""Fit some images exactly, but not with minimum norm, and compare norms and test errors."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Count the parameters of networks and the training images of their data sets, beside the paper's."""
+"""Count the parameters of networks and the training images of their data sets, with the paper's counts."""
 
 import argparse
 import json

@@ -20,7 +20,9 @@ def main() -> None:
     parser.add_argument("--file", required=True, help="name of the published file")
     parser.add_argument("--output", required=True, help="where to put it")
     parser.add_argument(
-        "--url", action="append", help="fetch from here instead, checksums as ever; repeat for more mirrors"
+        "--url",
+        action="append",
+        help="fetch from here instead, with the same checksums; repeat for more mirrors",
     )
     args = parser.parse_args()
 

@@ -48,9 +48,9 @@ def main() -> None:
     labels = np.array(load_array(args.prepared / "train_labels.npy"))
     if settings.drop_duplicates:
         kept = first_of_each(images)
-        print(f"{len(images) - len(kept)} images equal an earlier one and are left out", flush=True)
+        print(f"{len(images) - len(kept)} images are equal to an earlier one and are left out", flush=True)
         images, labels = images[kept], labels[kept]
-    # Some data sets are sorted by class, and the first n images are to be like all.
+    # Some data sets are sorted by class, but the first n images should be typical of all.
     order = stream(args.seed, "order of images", dataset).permutation(len(labels))
     direction = draw_direction(images.shape[1], args.seed, dataset)
     projections = project(images, direction)

@@ -1,6 +1,6 @@
 """Fit a linear model to all training images exactly, for each of its penalties, and measure its error and norm.
 
-Features and the factor's tiles lie in a scratch folder until it is done; started again, it goes on from what is there.
+Features and the factor's tiles stay in a scratch folder until the fit is done. Started again, it resumes from them.
 """
 
 import fcntl
@@ -35,7 +35,7 @@ def main() -> None:
         "--validation", type=Path, help="CSV of errors on the validation part, to choose from"
     )
     parser.add_argument(
-        "--scratch", type=Path, required=True, help="folder for what a killed run goes on from"
+        "--scratch", type=Path, required=True, help="folder for the files from which a killed run resumes"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--cells-per-gpu", type=int, default=1, help="slots of a GPU; a fit takes all of one")
@@ -53,7 +53,9 @@ def main() -> None:
     args.scratch.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         lock = held.enter_context(open(args.scratch / "lock", "w"))
-        fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends: no second one writes the same tiles
+        fcntl.flock(
+            lock, fcntl.LOCK_EX
+        )  # held until this process ends, so that no second one writes the same tiles
         if expects_gpu(args.device):
             held.enter_context(gpu_slot(args.cells_per_gpu, log=log, alone=True))
         device = choose_device(args.device)

@@ -20,7 +20,7 @@ from rethinking.run.files import read_json, write_text
 
 
 def main() -> None:
-    """Read the command line and the cells that are there, write both tables and the figure."""
+    """Read the command line and the existing cells, write both tables and the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", nargs="+", required=True, help="names without seeds, in order")
     parser.add_argument("--seeds", nargs="+", type=int, required=True)
@@ -54,10 +54,10 @@ def main() -> None:
 
 
 def network_depth(cell: Cell, summary: Mapping[str, Any]) -> int:
-    """Layers with weights on the longest way through a cell's network."""
+    """Layers with weights on the longest path through a cell's network."""
     data, settings = summary["data"], summary["provenance"]["settings"]
     shape = (data["image_shape"][0], settings["input_size"], settings["input_size"])
-    # Shapes alone, no numbers.
+    # On the meta device: shapes without numbers.
     with torch.device("meta"):
         model = build_model(cell.model, shape, data["num_classes"], **settings.get("architecture", {}))
         return depth(model.eval(), torch.zeros(1, *shape))

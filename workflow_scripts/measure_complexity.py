@@ -25,7 +25,7 @@ from rethinking.training.batches import to_inputs
 
 
 def main() -> None:
-    """Read the command line and the cell, write its measures; a network that diverged has none."""
+    """Read the command line and the cell, write its measures, of which a diverged network has none."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="folder of the cell")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
@@ -63,7 +63,7 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
     def network() -> torch.nn.Module:
         return build_model(cell.model, tuple(inputs.shape[1:]), data.num_classes, **settings.architecture)
 
-    # Drawn again as training did, so that they need not be stored.
+    # Drawn again as in training, so that they need not be stored.
     initial, model = network(), network()
     generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
     initialise(initial, settings.initialisation, generator)

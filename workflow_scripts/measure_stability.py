@@ -19,7 +19,7 @@ from rethinking.training.batches import to_inputs
 
 
 def main() -> None:
-    """Read the command line and both networks, write the changes; where one diverged there are none."""
+    """Read the command line and both networks, write the changes; there are none if one network diverged."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--before", type=Path, required=True, help="folder of the cell without the replacement"
@@ -49,7 +49,7 @@ def change_at(
 ) -> list[float]:
     """Change of the loss at the two examples that were exchanged.
 
-    predictions.npz has neither the replaced one in the network without it nor the new one's label in the other.
+    These are not in predictions.npz: each network was trained on only one of the two.
     """
     data, settings = summary["data"], summary["provenance"]["settings"]
     splits = list(zip(("train", "test"), places, strict=True))

@@ -1,4 +1,4 @@
-"""Plot a figure of the paper, ours over the paper's curves, and write its numbers as CSV."""
+"""Plot a figure of the paper, our curves over the paper's, and write its numbers as CSV."""
 
 import argparse
 from pathlib import Path

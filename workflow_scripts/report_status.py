@@ -1,4 +1,4 @@
-"""Print where the cells of a configuration stand and how long the rest takes."""
+"""Print the state of a configuration's cells and how long the rest takes."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ def main() -> None:
     cells, ablations = survey(config), survey_ablations(config)
     # An empty line between this and what Snakemake prints before and after.
     print()
-    for title, statuses in (("", cells), ("For the target 'ablations' besides: ", ablations)):
+    for title, statuses in (("", cells), ("In addition for the target 'ablations': ", ablations)):
         if statuses:
             left = estimate(statuses, [*cells, *ablations], config.hardware.device)
             print(f"{title}{report(statuses, left)}\n")

@@ -1,4 +1,4 @@
-"""Follow SGD on a linear model from zero and from elsewhere towards exact fits, and compare with the minimum norm."""
+"""Follow SGD on a linear model to an exact fit, from zero and from a random start; compare with the minimum norm."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Make a table of the paper's theory from the records of its fits: means over seeds beside the paper's values."""
+"""Make a table of the paper's theory from the records of its fits: means over seeds with the paper's values."""
 
 import argparse
 from pathlib import Path

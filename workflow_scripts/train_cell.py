@@ -1,7 +1,7 @@
 """Train the network of one cell and write its curve, summary, weights and predictions.
 
-On SIGTERM, SIGINT or SIGUSR1 the step under way is finished, the state written to the checkpoint and the exit
-status is 75 ("try again"). Started again, in whatever way it ended, it goes on from the checkpoint.
+On SIGTERM, SIGINT or SIGUSR1 the current step is finished, the state is written to the checkpoint and the exit
+status is 75 ("try again"). Started again, it resumes from the checkpoint, however it ended.
 """
 
 # ruff: noqa: E402
@@ -64,14 +64,14 @@ def main() -> None:
         if checkpoint.signal is not None:
             raise Interrupted(signal.Signals(checkpoint.signal).name)
 
-    # First the cell, then a GPU: a cell that another process is at work on must not keep a GPU from others.
+    # First the cell, then a GPU: while another process works on the cell, this one must not occupy a GPU.
     with checkpoint.alone() as waited:
         if waited and finished(args.output, identity):
-            # A job whose Snakemake was killed runs on by itself.
+            # A job keeps running after its Snakemake was killed.
             log("the other process has finished this cell")
             checkpoint.delete()
             return
-        # A process that was killed while it wrote the cell has left a part of a file.
+        # A process that was killed while writing the cell leaves a partial file.
         remove_parts(args.output)
         if args.cache and cell_cache.take(args.cache, identity, args.output, log):
             write_record(args.output / CELL_FILES[0], identity)
@@ -86,20 +86,20 @@ def main() -> None:
                 trained = train_cell(cell, settings, data, device, checkpoint, log)
                 write_cell(args.output, cell, settings, data, manifest, trained, device, identity)
         except Interrupted as stop:
-            goes_on = f"goes on from {args.checkpoint}" if args.checkpoint.exists() else "begins anew"
-            log(f"stopped by {stop}; the next start {goes_on}")
+            how = f"resumes from {args.checkpoint}" if args.checkpoint.exists() else "begins again"
+            log(f"stopped by {stop}; the next start {how}")
             sys.exit(os.EX_TEMPFAIL)
         write_record(args.output / CELL_FILES[0], identity)
         if args.cache:
             cell_cache.put(args.cache, identity, args.output, log)
-        # Where Snakemake died meanwhile, the next one takes these files for incomplete and asks for them again.
+        # If Snakemake died in the meantime, the next one takes these files for incomplete and asks for them again.
         if os.getppid() == parent:
             checkpoint.delete()
     log(f"done in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
 
 
 def own_identity(cell: Cell, settings: CellSettings, args: argparse.Namespace) -> Identity:
-    """What the cell is made from, also where the script is run by hand."""
+    """The cell's identity, also when the script is run by hand."""
     if result := scripts.asked_for():
         return result[1]
     data = {name: hash_file(getattr(args, name) / "manifest.json") for name in ("prepared", "overlay")}
@@ -107,7 +107,7 @@ def own_identity(cell: Cell, settings: CellSettings, args: argparse.Namespace) -
 
 
 def finished(folder: Path, identity: Identity) -> bool:
-    """Whether a cell with this identity lies in a folder."""
+    """Whether a folder contains a cell with this identity."""
     return recorded_digest(folder / CELL_FILES[0]) == identity.digest and all(
         (folder / name).exists() for name in CELL_FILES
     )

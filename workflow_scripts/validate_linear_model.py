@@ -1,4 +1,4 @@
-"""Try gamma and penalty of a linear model on a part of the training set; test images are not looked at."""
+"""Try gamma and penalty of a linear model on a part of the training set, without the test images."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The report in a real browser: every table, figure and claim can be read there, and nothing is fetched."""
+"""The report in a real browser: every table, figure and claim can be read, and nothing is fetched."""
 
 import json
 import re
@@ -33,7 +33,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A report of every artefact: tables of two rows, and for all figures the same one."""
+    """A report with every artefact: tables of two rows, and the same image for all figures."""
     folder = tmp_path_factory.mktemp("report")
     for artefact in ARTEFACTS:
         path = folder / artefact.filename
@@ -68,7 +68,7 @@ def browse(report, *arguments):
 
 @pytest.fixture(scope="module")
 def page(report):
-    """What the browser made of the report, and what it said to it."""
+    """The page as the browser built it, and its console messages."""
     return browse(report, "--dump-dom")
 
 
@@ -123,6 +123,6 @@ def test_page_is_drawn(report, width):
     browse(report, f"--screenshot={picture}", f"--window-size={width},4000")
     with Image.open(picture) as image:
         assert image.size == (width, 4000)
-        # Text alone has greys; the lines of figures and the verdicts have colours.
+        # Text is grey; only lines of figures and verdicts have colours.
         colours = image.convert("RGB").getcolors(maxcolors=1 << 24)
         assert sum(max(colour) - min(colour) > 60 for _, colour in colours) > 50

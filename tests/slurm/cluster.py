@@ -1,7 +1,7 @@
-"""A real SLURM cluster of several nodes on one machine, for a test: started in a second, stopped without a trace.
+"""A real SLURM cluster of several nodes on one machine, for tests: started in a second, stopped without a trace.
 
-Needs Debian's slurm-wlm and munge (several slurmd on one machine is a build option); nothing is written outside
-its folder, neither systemd nor an entry in /etc is needed.
+It needs Debian's slurm-wlm and munge (several slurmd on one machine is a build option). It writes nothing outside
+its folder, and needs neither systemd nor entries in /etc.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Cluster:
     Args:
         folder: where configuration, logs and state go.
         nodes: how many, called n1, n2 ...
-        gpus: generic resources of each node, on devices that are none.
+        gpus: generic resources of each node, on devices that are not GPUs.
         cpus: of each node; may be more than the machine has.
     """
 
@@ -100,7 +100,7 @@ class Cluster:
         self.start()
 
     def device(self, node: str, number: int) -> Path:
-        """A character device that stands for a GPU, as SLURM asks for one."""
+        """A character device in place of a GPU, because SLURM requires one."""
         path = self.folder / "devices" / f"{node}-gpu{number}"
         try:
             os.mknod(path, 0o600 | 0o020000, os.makedev(1, 3))
@@ -135,22 +135,22 @@ class Cluster:
         self.run("slurmd", "-N", node, *options)
 
     def stop_controller(self) -> None:
-        """Stop the controller as its host does when it restarts; jobs run on."""
+        """Stop the controller as on a restart of its host; jobs keep running."""
         controller = psutil.Process(int((self.folder / "slurmctld.pid").read_text()))
         self.run("scontrol", "shutdown", "slurmctld")
-        # Its ports are free only then.
+        # Only then are its ports free.
         psutil.wait_procs([controller])
 
     def kill_node(self, node: str) -> None:
-        """Let a node vanish, with all that runs on it."""
+        """Kill a node, with everything that runs on it."""
         daemon = psutil.Process(int((self.folder / f"slurmd.{node}.pid").read_text()))
-        # The processes of its jobs are no children of the daemon; they know their node.
+        # The processes of its jobs are not children of the daemon; their environment names the node.
         victims = [daemon, *self.processes_on(node)]
         for process in victims:
             self.kill(process.pid)
 
     def processes_on(self, node: str) -> list[psutil.Process]:
-        """The processes of jobs on a node and what looks after them."""
+        """The processes of jobs on a node, and their slurmstepd."""
 
         def ours(process: psutil.Process) -> bool:
             environment = process.environ()
@@ -161,7 +161,7 @@ class Cluster:
         return self.keepers(node) + processes(ours)
 
     def keepers(self, node: str) -> list[psutil.Process]:
-        """What looks after the steps of jobs on a node; of its environment nothing can be read."""
+        """The slurmstepd processes of a node; their environment cannot be read."""
         log = str(self.folder / f"slurmd.{node}.log")
         return processes(
             lambda process: (
@@ -187,7 +187,7 @@ class Cluster:
         return done.stdout
 
     def stop(self) -> None:
-        """Cancel all jobs and stop all that was started."""
+        """Cancel all jobs and stop everything that was started."""
         self.run("scancel", "--me", "--full", check=False)
         for node in self.nodes:
             for process in self.processes_on(node):
@@ -197,7 +197,7 @@ class Cluster:
 
 
 def processes(condition: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
-    """The processes of this machine for which a condition holds."""
+    """The processes on this machine for which a condition holds."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -207,13 +207,13 @@ def processes(condition: Callable[[psutil.Process], bool]) -> list[psutil.Proces
 
 
 def missing_programs() -> list[str]:
-    """Which of the programs are not installed."""
+    """The programs that are not installed."""
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     return [program for program in PROGRAMS if not shutil.which(program, path=path)]
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports that no one listens on."""
+    """Unused ports."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

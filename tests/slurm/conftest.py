@@ -15,7 +15,7 @@ from .cluster import Cluster, missing_programs, wait_for
 
 LONG = "digits/random_labels/mlp_1x512/none"  # trained for several seconds, with a checkpoint each second
 CONFIG = TINY | {
-    # A GPU is asked for and given, but no torch sees it.
+    # A GPU is requested and granted, but torch does not see it.
     "hardware": {"device": "auto", "checkpoint_seconds": 1},
     "overrides": [{"cells": f"{LONG}", "set": {"epochs": 2500}}],
 }
@@ -40,7 +40,7 @@ def cluster(tmp_path_factory):
 
 
 class ClusterWorkflow(Workflow):
-    """The workflow with the profile for SLURM, but without its patience."""
+    """The workflow with the SLURM profile, but with shorter waiting times."""
 
     def __init__(self, folder: Path, config: dict, cluster: Cluster) -> None:
         super().__init__(folder, config)
@@ -74,7 +74,7 @@ class ClusterWorkflow(Workflow):
         return file.read_text() if file.exists() else ""
 
     def bundle_logs(self) -> str:
-        """What the SLURM jobs did, one after the other in no order."""
+        """The logs of all SLURM jobs, in no particular order."""
         return "".join(file.read_text() for file in self.results.glob("slurm/*/log"))
 
     def checkpoint(self, cell: str = f"{LONG}/seed0") -> Path:
@@ -82,7 +82,7 @@ class ClusterWorkflow(Workflow):
         return self.results / f"checkpoints/{cell}.safetensors"
 
     def jobs(self) -> dict[str, tuple[str, str, str]]:
-        """Jobs that wait or run: number -> state, node and name."""
+        """Waiting and running jobs: number -> state, node and name."""
         lines = self.cluster.run("squeue", "--me", "-h", "--format=%A|%T|%N|%j").splitlines()
         return {number: tuple(rest) for number, *rest in (line.split("|") for line in lines)}
 
@@ -92,11 +92,11 @@ def workflow(cluster, tmp_path):
     """The workflow on the cluster, which is empty before and afterwards."""
     workflow = ClusterWorkflow(tmp_path, CONFIG, cluster)
     yield workflow
-    # A test that fails half-way leaves no snakemake behind.
+    # A test that fails halfway leaves no snakemake behind.
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # or has just ended
             if "snakemake" in " ".join(process.cmdline()):
                 process.kill()
     cluster.run("scancel", "--me", check=False)
-    # A job that is through may stay in the queue for seconds while its node tidies up.
+    # A finished job may stay in the queue for seconds while its node cleans up.
     wait_for(lambda: not workflow.jobs())

@@ -1,4 +1,4 @@
-"""What clusters do to jobs, on a real SLURM with real signals: the numbers are those of an undisturbed run."""
+"""Faults of clusters, on a real SLURM with real signals: the numbers are those of an undisturbed run."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def finish(snakemake):
 
 
 def assert_undisturbed(workflow, before, undisturbed):
-    """The cell went on behind ``before`` and ended as if nothing had happened."""
+    """The cell resumed at ``before`` or later and ended as if nothing had happened."""
     folder = workflow.results / f"cells/{LONG}/seed0"
     resumed = re.findall(r"resumed from .*: epoch (\d+), (\d+) steps", workflow.log())
     assert resumed, workflow.log()
@@ -60,25 +60,25 @@ def assert_undisturbed(workflow, before, undisturbed):
 
 
 def only_job(workflow):
-    """Number and node of the job that trains; the queue may also hold one that is through and tidied up."""
+    """Number and node of the job that trains; the queue may also contain a finished one that is being cleaned up."""
     ((number, node),) = re.findall(r"SLURM job (\d+) on (n\d)", workflow.log())
     assert number in workflow.jobs()
     return number, node
 
 
 def test_time_limit(workflow, cluster, undisturbed):
-    """The cell goes on in a new job, and no retry is used for that."""
+    """The cell continues in a new job, and no retry is used up."""
     snakemake = start_and_wait(workflow, "--retries", "0")
     before = position(workflow)
     number, _ = only_job(workflow)
-    # The shortest limit is a minute. Until then the process stands still, and SLURM wakes it with its first signal.
+    # The shortest limit is a minute. Until then the process is halted, and SLURM wakes it with its first signal.
     for process in trainers_on(cluster):
         process.suspend()
     cluster.run("scontrol", "update", f"JobId={number}", "TimeLimit=1")
     output = finish(snakemake)
     assert "(TIMEOUT)" in output
     assert "go on from their checkpoints" in output
-    assert "stopped by SIGTERM; the next start goes on from" in workflow.log()
+    assert "stopped by SIGTERM; the next start resumes from" in workflow.log()
     assert_undisturbed(workflow, before, undisturbed)
 
 
@@ -117,7 +117,7 @@ def test_node_vanishes(workflow, cluster, undisturbed):
 
 
 def test_node_cannot_start_jobs(workflow, cluster):
-    """Its disk is full, say: SLURM holds the job, which starts on another node."""
+    """For example because its disk is full: SLURM holds the job, and it starts on another node."""
     spool = cluster.folder / "spool" / "n1"
     away = spool.rename(spool.with_name("away"))
     spool.touch()
@@ -130,7 +130,7 @@ def test_node_cannot_start_jobs(workflow, cluster):
 
 
 def test_cancelled_by_hand(workflow, cluster, undisturbed):
-    """That uses a retry; without one the cell fails and the next run goes on from its checkpoint."""
+    """This uses a retry. Without one the cell fails, and the next run resumes from its checkpoint."""
     snakemake = start_and_wait(workflow, "--retries", "0")
     before = position(workflow)
     cluster.run("scancel", only_job(workflow)[0])
@@ -142,7 +142,7 @@ def test_cancelled_by_hand(workflow, cluster, undisturbed):
 
 
 def test_training_is_killed(workflow, cluster, undisturbed):
-    """A retry goes on from the checkpoint."""
+    """A retry resumes from the checkpoint."""
     snakemake = start_and_wait(workflow, "--retries", "1")
     before = position(workflow)
     (trainer,) = trainers_on(cluster)
@@ -153,7 +153,7 @@ def test_training_is_killed(workflow, cluster, undisturbed):
 
 
 def test_job_step_is_killed(workflow, cluster, undisturbed):
-    """What looks after the job for SLURM dies; the cell ends all the same and SLURM's job does not stay behind."""
+    """slurmstepd dies; the cell still finishes, and SLURM's job does not stay behind."""
     snakemake = start_and_wait(workflow, "--retries", "0")
     number, node = only_job(workflow)
     (keeper,) = [keeper for keeper in cluster.keepers(node) if f"[{number}." in " ".join(keeper.cmdline())]
@@ -165,7 +165,7 @@ def test_job_step_is_killed(workflow, cluster, undisturbed):
 
 
 def test_controller_is_away_for_a_while(workflow, cluster, undisturbed):
-    """Training goes on meanwhile; the user reads why nothing is known."""
+    """Training continues, and the user is told why nothing is known about it."""
     snakemake = start_and_wait(workflow, "--retries", "0")
     cluster.stop_controller()
     try:
@@ -179,7 +179,7 @@ def test_controller_is_away_for_a_while(workflow, cluster, undisturbed):
 
 
 def test_snakemake_is_killed_and_started_again(workflow, cluster, undisturbed):
-    """The next one waits for the job that runs on: nothing is submitted twice, and settings are on record."""
+    """The next one waits for the running job: nothing is submitted twice, and the settings are recorded."""
     snakemake = start_and_wait(workflow)
     snakemake.kill()
     snakemake.wait()
@@ -194,7 +194,7 @@ def test_snakemake_is_killed_and_started_again(workflow, cluster, undisturbed):
 
 
 def test_bundle_is_damaged(workflow, cluster, undisturbed):
-    """No one knows any more what the job trains: it is cancelled, and the cell goes on from its checkpoint."""
+    """It is no longer known what the job trains: it is cancelled, and the cell resumes from its checkpoint."""
     snakemake = start_and_wait(workflow)
     before = position(workflow)
     snakemake.kill()
@@ -214,7 +214,7 @@ def test_bundle_is_damaged(workflow, cluster, undisturbed):
 
 
 def test_job_is_held(workflow, cluster):
-    """The user reads why it does not start."""
+    """The user is told why it does not start."""
     snakemake = workflow.start(
         TARGET, "--until", "prepare_dataset", "--default-resources", "slurm_extra='--hold'"
     )
@@ -226,7 +226,7 @@ def test_job_is_held(workflow, cluster):
 
 
 def test_finished_while_no_snakemake_ran(workflow, cluster):
-    """The next one takes what the job left: nothing is trained again."""
+    """The next one uses the results of the job: nothing is trained again."""
     snakemake = start_and_wait(workflow)
     snakemake.kill()
     snakemake.wait()
@@ -255,7 +255,7 @@ def test_other_settings_while_the_old_job_runs(workflow, cluster):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_snakemake_is_stopped(workflow, cluster, undisturbed, number):
-    """Ctrl-C cancels the jobs, which write checkpoints; after SIGTERM they end. The next run goes on."""
+    """Ctrl-C cancels the jobs: on SIGTERM they write checkpoints and end. The next run resumes."""
     snakemake = start_and_wait(workflow)
     before = position(workflow)
     if number == signal.SIGINT:
@@ -271,7 +271,7 @@ def test_snakemake_is_stopped(workflow, cluster, undisturbed, number):
 
 
 def test_two_snakemakes(workflow):
-    """The second says who is at work."""
+    """The second names the first."""
     first = start_and_wait(workflow)
     second = workflow.start(TARGET)
     output, _ = second.communicate(timeout=300)

@@ -6,7 +6,7 @@ from .conftest import CONFIG
 
 
 def test_everything_as_on_one_machine(workflow):
-    """All results of two seeds; eight cells to a job, and nothing left to do afterwards."""
+    """All results of two seeds, with eight cells per job; afterwards nothing is left to do."""
     workflow.write_config(CONFIG | {"seeds": [0, 1], "overrides": []})
     output = workflow.succeed("all")
     jobs = [line.count("Training") for line in output.splitlines() if line.startswith("SLURM job")]

@@ -21,7 +21,7 @@ def data(prepared, tmp_path_factory):
 
 @pytest.fixture
 def script(monkeypatch):
-    """Run a script of the workflow in this process, which has imported already what takes a new one seconds."""
+    """Run a script of the workflow in this process, which has already imported what takes a new one seconds."""
 
     def run(name, *arguments):
         monkeypatch.setattr(sys, "argv", list(map(str, [name, *arguments])))

@@ -52,7 +52,7 @@ def dashed_lines(axes):
 
 
 def legend(figure):
-    """What the legend says, without what keeps its columns apart."""
+    """The text of the legend, without the padding between its columns."""
     return [text.get_text() for text in figure.legends[0].get_texts() if text.get_text()]
 
 

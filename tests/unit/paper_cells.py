@@ -1,4 +1,4 @@
-"""Made-up networks that have the paper's published numbers: what the cells would be if everything came out as there."""
+"""Made-up networks with the paper's published numbers, as if every result came out as there."""
 
 import json
 
@@ -35,7 +35,7 @@ def cell_values():
             )
             values["fitted"] = round(ratio * epochs)
             values["test_corrupted"] = 100 * (1 - error)
-            if 0 < p < 1:  # of corrupted test labels p/10 are right by chance
+            if 0 < p < 1:  # a share p/10 of the corrupted test labels is right by chance
                 values["test"] = (values["test_corrupted"] - 10 * p) / (1 - p)
                 values["memorisation"] = [(9.0, 25.0), (99.0, 0.5)]
     for corruption in ("true_labels", "random_labels", "shuffled_pixels", "random_pixels", "gaussian"):
@@ -50,7 +50,7 @@ def cell_values():
         cells[f"true_signs_n50000/{model}/none"] = {"train": 100.0, "test": 70.0}
         replaced = {"train": 100.0, "test": 10.0, "measured": {"all_change": 0.9}}
         cells[f"random_labels_replaced0/{model}/none"] = replaced
-    # Measures that are the gap itself but for one network.
+    # Measures that equal the gap except for one network.
     for name, values in cells.items():
         outlier = name == "true_labels/inception/none"
         gap = values["train"] - values.get("test_corrupted", 10.0)

@@ -1,4 +1,4 @@
-"""Variants beside the cells themselves, on made-up summaries."""
+"""Variants compared with the cells themselves, on made-up summaries."""
 
 import copy
 import json
@@ -125,7 +125,7 @@ def test_script_and_text(script, tmp_path):
     text = markdown.read_text()
     view = VIEWS["ablations"]
     assert text == rendering.to_markdown(view.present(table), view.note(table))
-    # Each question stands above the table of its variants.
+    # Each question is above the table of its variants.
     assert (
         text.index("**Does it fit with less?**")
         < text.index("| small")

@@ -1,4 +1,4 @@
-"""Archives are read whole or refused; nothing leads out of them."""
+"""Archives are read completely or refused; no member can lead out of them."""
 
 import io
 import tarfile
@@ -96,7 +96,7 @@ def test_flipped_bit_in_gz_is_refused(tmp_path):
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "a.tar"
     path.write_text("not an archive\n" * 1000)
-    with pytest.raises(UserError, match="no tar archive"):
+    with pytest.raises(UserError, match="not a tar archive"):
         list(iter_members(path))
     with pytest.raises(UserError, match="absent"):
         list(iter_members(tmp_path / "absent"))

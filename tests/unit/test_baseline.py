@@ -142,7 +142,7 @@ def test_a_measured_process_that_fails_is_reported():
 def test_bench_writes_its_columns(tmp_path):
     output = tmp_path / "bench" / "today.csv"
     options = ["--models=mlp_1x512", "--device=cpu", "--images=512", "--seconds=0.02", "--repetitions=1"]
-    core = min(os.sched_getaffinity(0))  # on more there would be a cell for each, and threads that wait
+    core = min(os.sched_getaffinity(0))  # with more CPUs there would be a cell for each, and waiting threads
     done = subprocess.run(
         [sys.executable, SCRIPT, *options, f"--output={output}"],
         text=True,
@@ -159,5 +159,5 @@ def test_bench_writes_its_columns(tmp_path):
     for row in rows:
         ours, baseline = float(row["images_per_second"]), float(row["baseline_images_per_second"])
         assert float(row["ratio"]) == pytest.approx(ours / baseline, rel=0.01)
-        assert float(row["peak_share"]) > 0  # of a peak that was measured at another moment
+        assert float(row["peak_share"]) > 0  # relative to a peak that was measured at another moment
     assert "random bytes" in done.stdout

@@ -1,4 +1,4 @@
-"""Bundles of tasks: how they are shared out, what they leave, and a runner that is stopped and started again."""
+"""Bundles of tasks: how they are distributed, what they write, and a runner that is stopped and started again."""
 
 import os
 import re
@@ -178,7 +178,7 @@ def test_identity_follows_params_and_inputs(tmp_path):
 
 
 def test_full_disk_is_waited_out(tmp_path):
-    """A task that ended while the disk was full is noted when there is room, and the next one begins then."""
+    """A task that ended while the disk was full is recorded once there is room, and then the next one begins."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -199,7 +199,7 @@ def test_full_disk_is_waited_out(tmp_path):
 
 
 def test_what_can_never_be_written_does_not_hold_up_the_rest(tmp_path):
-    """A benchmark file in a place that is a file."""
+    """A benchmark file whose folder is a file."""
     (tmp_path / "blocked").touch()
     bundle = Bundle(
         new_folder(tmp_path),

@@ -1,4 +1,4 @@
-"""Finished cells are shared whole and unchanged, or not at all."""
+"""Finished cells are shared complete and unchanged, or not at all."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor

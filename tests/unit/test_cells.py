@@ -79,7 +79,7 @@ def test_wrong_names_say_what_would_be_right(text, expected):
      "labels_p0.5\n", "labels_p"],
 )  # fmt: skip
 def test_a_probability_has_one_spelling(corruption):
-    """Two spellings would be two folders with the same numbers."""
+    """Two spellings would give two folders with the same numbers."""
     with pytest.raises(UserError, match=r"labels_p\{p\} with p from 0\.0 to 1\.0"):
         Cell.from_name(f"cifar10/{corruption}/alexnet/none", seed=0)
     assert probability(corruption) is None

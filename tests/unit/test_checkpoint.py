@@ -23,12 +23,12 @@ IDENTITY = Identity({"cell": "a", "epochs": 2}, {"loop.py: train": "1"}, {"data"
 CELLS = [
     "cifar10/labels_p0.5/inception/none",  # batch normalisation
     "cifar10/labels_p0.5/alexnet/crop+augment+wd",  # random augmentation
-    "cifar10/labels_p0.5/mlp_1x512/none",  # label corruption alone
+    "cifar10/labels_p0.5/mlp_1x512/none",  # only label corruption
 ]
 
 
 class StoppedAfterAStep(Checkpoint):
-    """As if a signal arrived during the first step that this process does."""
+    """As if a signal arrived during the first step of this process."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -94,7 +94,7 @@ def logged_load(path, identity):
     [
         ({"settings": {"cell": "a", "epochs": 3}}, "epochs 2 -> 3"),
         ({"code": {"loop.py: train": "2"}}, "code of loop.py: train"),
-        ({"inputs": {"data": "1"}}, "data: other contents"),
+        ({"inputs": {"data": "1"}}, "data: contents changed"),
     ],
 )
 def test_another_ones_checkpoint_is_not_used(data, tmp_path, changes, reason):

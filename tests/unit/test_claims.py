@@ -26,7 +26,7 @@ NAMES = [claim.name for claim in CLAIMS]
 CELL = "random_labels/mlp_1x512/none"
 FITS = Check("MLP", measures.train_accuracy, (CELL,), at_least=99)
 GAINS = Check("MLP", measures.test_gain, ("true_labels/mlp_1x512/wd", "true_labels/mlp_1x512/none"), above=0)
-# Claim -> a cell and what has to be otherwise there for the claim to be wrong.
+# Claim -> a cell, and what must change there for the claim to be wrong.
 COUNTEREXAMPLES = {
     **{
         f"fits_random_labels_{model}": (f"random_labels/{model}/none", {"train": 98.0})
@@ -93,13 +93,13 @@ def runs_of(cell, *networks):
 
 
 def fits(*accuracies):
-    """What the check FITS finds on seeds with these training accuracies; None is a diverged one."""
+    """The finding of the check FITS on seeds with these training accuracies; None is a diverged one."""
     networks = [{"train": value, "test": 10.0, "diverged": value is None} for value in accuracies]
     return examine(FITS, runs_of(CELL, *networks), "cifar10")
 
 
 def gains(with_decay, without):
-    """What the check GAINS finds on test accuracies by seed."""
+    """The finding of the check GAINS on test accuracies by seed."""
     runs = {
         f"cifar10/{cell}": {
             seed: make_run(f"cifar10/{cell}", 1, train=100.0, test=value) for seed, value in values.items()
@@ -205,7 +205,7 @@ def test_comparison_is_paired_by_seed():
     finding = gains({0: 41.0, 1: 51.1, 2: 61.0}, {0: 40.0, 1: 50.0, 2: 60.0})
     assert finding.mean == pytest.approx(3.1 / 3)
     assert finding.verdict == "supported"
-    # The same numbers with the seeds in another order say nothing.
+    # With the seeds in another order, the same numbers decide nothing.
     assert gains({0: 61.0, 1: 41.0, 2: 51.1}, {0: 40.0, 1: 50.0, 2: 60.0}).verdict == "undecided"
 
 

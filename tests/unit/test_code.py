@@ -13,7 +13,7 @@ MODELS = registry.names("model")
 
 LIBRARY = SCRIPTS / "rethinking"
 FIGURES = ("fig1a", "fig1b", "fig1c", "fig2b", "memorisation")
-# What no script's numbers depend on, and why.
+# Code on which no script's numbers depend, and why.
 DECIDES_NOTHING = {
     "data/download.py: DownloadError": "an error",
     "data/download.py: _explain": "texts of errors",
@@ -71,14 +71,14 @@ def cells(folder):
         ("training/preprocessing.py", "min=255", "min=256", set(MODELS)),
         ("streams.py", "str(seed)", "repr(seed)", set(MODELS)),
         ("cells.py", "canonical_name(self.base.name)", "self.base.name", set(MODELS)),
-        # Texts decide nothing, wherever they stand.
+        # Texts never change a number.
         ("training/loop.py", "# ---- epochs", "# ---- passes", set()),
         ("training/loop.py", 'log("first step done")', 'log("the first step is done")', set()),
         ("training/loop.py", "random cropping needs images larger", "crops need larger images", set()),
         ("models/mlp.py", "Fully connected network", "Network", set()),
         ("models/mlp.py", "[512, 512, 512]", "[\n        512, 512,\n        512\n    ]", set()),
         ("training/loop.py", "labels: np.ndarray", "labels: object", set()),
-        # Neither does what only runs, names or shows.
+        # Nor does code that only runs, names or shows things.
         ("run/files.py", "1024", "2048", set()),
         ("run/checkpoint.py", "time.monotonic()", "time.time()", set()),
         ("figures/style.py", "200", "300", set()),
@@ -138,9 +138,9 @@ def everything():
 
 
 def changed(statement):
-    """A copy of a function with another number or operator in it, or None where it has neither."""
+    """A copy of a function with one number or operator changed, or None if it has neither."""
     tree = ast.parse(ast.unparse(statement)).body[0]
-    # What registrations say is part of identities as far as it decides a number.
+    # Arguments of registrations are part of identities if they can change a number.
     tree.decorator_list = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise):

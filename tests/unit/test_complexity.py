@@ -1,4 +1,4 @@
-"""Measures of complexity against the definitions written out, and what must not change them."""
+"""Measures of complexity against their definitions written out, and changes that must not affect them."""
 
 import itertools
 import math
@@ -226,7 +226,7 @@ def test_network_that_has_not_fitted_its_labels_has_no_margin():
 
 
 def test_scale_before_batch_norm_does_not_matter():
-    """What the normalisation divides out again must not change the norms of the folded network."""
+    """A factor that the normalisation divides out again must not change the norms of the folded network."""
     model = network()
     inputs = torch.randn(30, 3, 10, 10)
     model.train()

@@ -253,7 +253,7 @@ def test_data_folder():
         ({"ablations": [ablation(weight_decya=1)]}, "ablations[0].set.weight_decya", "did you mean 'weight_decay'?"),
         ({"ablations": [ablation(epochs=0)]}, "ablations[0].set.epochs", "equal to 1, not 0"),
         ({"ablations": [ablation()]}, "ablations[0]", "names no setting"),
-        ({"ablations": [ablation(epochs=1), ablation(epochs=2)]}, "ablations", "the name 'x' is given twice"),
+        ({"ablations": [ablation(epochs=1), ablation(epochs=2)]}, "ablations", "the name 'x' appears twice"),
         ({"ablations": [ablation(epochs=1) | {"name": "a/b"}]}, "ablations[0].name", "should match pattern"),
         ({"ablations": [ablation(epochs=1) | {"cells": [CELL.replace("alexnet", "alexnt")]}]}, "ablations[0].cells", "did you mean 'alexnet'?"),
         ({"ablations": [ablation(epochs=1) | {"quesiton": "?"}]}, "ablations[0].quesiton", "did you mean 'question'?"),

@@ -1,7 +1,7 @@
 """Every corruption against what section 2.1 of the paper makes one expect of it.
 
 All draws are fixed by their seeds, so that these tests pass or fail for good. Where they
-hold a number against its distribution, a right implementation would fail for fewer than
+compare a number with its distribution, a correct implementation would fail for fewer than
 one seed in 10,000.
 """
 
@@ -40,7 +40,7 @@ def replaced(p, seed=0, dataset="cifar10", split="train"):
 
 
 def assert_share(events, probability):
-    """The share of events is one that draws of this probability give."""
+    """The share of events is plausible for draws with this probability."""
     low, high = stats.binom.interval(1 - RARE, len(events), probability)
     assert low <= np.sum(events) <= high
 
@@ -97,7 +97,7 @@ def test_p0_changes_nothing():
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"dataset": "cifar100"}, {"split": "test"}])
 def test_draws_are_independent(other):
-    """Seeds, data sets and splits agree as often as chance makes them."""
+    """Seeds, data sets and splits agree only as often as expected by chance."""
     assert_share(replaced(1.0) == replaced(1.0, **other), 1 / K)
     changed, changed_other = replaced(0.5) != TRUE_LABELS, replaced(0.5, **other) != TRUE_LABELS
     assert_share(changed & changed_other, (0.5 * (1 - 1 / K)) ** 2)

@@ -1,4 +1,4 @@
-"""Subsets of data sets, and what is written to the disk."""
+"""Subsets of data sets, and the files of prepared ones."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Where SGD on a linear model ends."""
+"""Where SGD on a linear model converges."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_sgd_from_zero_ends_at_the_pseudoinverse(problem):
     assert facts["minimum_norm"] == pytest.approx(np.linalg.norm(expected))
     assert facts["zero_distance"] < 1e-6
     assert facts["zero_outside"] < 1e-12
-    # From elsewhere: as far away as the part of the start that no step changes.
+    # From a random start it stays as far away as the part of the start that no step changes.
     assert facts["random_residual"] < 1e-5
     assert facts["random_distance"] == pytest.approx(facts["random_outside"], rel=1e-6)
     assert facts["random_outside"] > 0.5

@@ -125,12 +125,12 @@ def test_figure_1b_leaves_out_the_start():
 def test_nearest_threshold_is_over_all_networks():
     table = pd.concat(
         [
-            # In the mean 0.3 and 0.2; for AlexNet alone it is the other way round.
+            # The means are 0.3 and 0.2; for AlexNet alone it is the other way round.
             ratios("alexnet", "100 %", [1, 1.1, 1.1], [1, 1, 1]),
             ratios("inception", "100 %", [1, 1.5, 1.5], [1, 1, 1]),
             ratios("alexnet", "99 %", [1, 1.2, 1.2], [1, 1, 1]),
             ratios("inception", "99 %", [1, 1.2, math.nan], [1, 1, 1]),
-            # Never reached but at the start, where every ratio is 1.
+            # Reached only at p = 0, where every ratio is 1.
             ratios("alexnet", "99.9 %", [1, math.nan, math.nan], [1, 1, 1]),
         ]
     )

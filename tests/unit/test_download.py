@@ -1,4 +1,4 @@
-"""Downloads from a real server on this machine that misbehaves as told."""
+"""Downloads from a real server on this machine that fails in prescribed ways."""
 
 import hashlib
 import threading

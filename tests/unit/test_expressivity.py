@@ -88,7 +88,7 @@ def test_projections_are_exact(sample):
 def test_equal_images_are_named(sample):
     images, _, direction, _ = sample
     images = torch.cat([images, images[[7, 3, 7]]])
-    with pytest.raises(UserError, match=r"3 = 61; 7 = 60 = 62; say expressivity\.drop_duplicates"):
+    with pytest.raises(UserError, match=r"3 = 61; 7 = 60 = 62; set expressivity\.drop_duplicates"):
         expressivity.check_distinct(images, expressivity.project(images, direction))
     kept = expressivity.first_of_each(images)
     assert kept.tolist() == list(range(60))

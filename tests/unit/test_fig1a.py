@@ -19,7 +19,7 @@ PAPER = paper.curves("fig1a")
 
 
 def finished(losses, seed=0, **options):
-    """A run with these losses at the ends of epochs; the mean over an epoch is another."""
+    """A run with these losses at the ends of epochs; the means over epochs differ from them."""
     means = [loss + 0.5 for loss in losses]
     return make_run(CELLS[0], seed, train_loss=means, train_loss_end=losses, **options)
 

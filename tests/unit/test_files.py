@@ -1,4 +1,4 @@
-"""Files are whole or absent, and broken ones are named."""
+"""Files are complete or absent, and broken ones are named."""
 
 import os
 import stat
@@ -55,7 +55,7 @@ def test_failed_array_leaves_nothing(tmp_path):
 
 
 def test_writing_happens_in_the_same_folder(tmp_path):
-    """Renaming is atomic within one file system alone."""
+    """Renaming is atomic only within one file system."""
     with atomic_path(tmp_path / "a.npz") as temporary:
         assert temporary.parent == tmp_path
         assert temporary.suffix == ".npz"  # some writers append it otherwise

@@ -1,4 +1,4 @@
-"""Slots on GPUs that do not exist, held by real processes that are really killed."""
+"""Slots on pretended GPUs, held by real processes that are really killed."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ with open(sys.argv[2], "a") as diary, gpu_slot(int(sys.argv[1])) as gpu:
 
 @pytest.fixture
 def start(tmp_path):
-    """Start Python on a machine with the GPUs GPU-a and GPU-b; what is left at the end is killed."""
+    """Start Python as on a machine with the GPUs GPU-a and GPU-b; remaining processes are killed at the end."""
     processes = []
 
     def start_python(*arguments, gpus="GPU-a,GPU-b", **environment):

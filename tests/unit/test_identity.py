@@ -1,4 +1,4 @@
-"""What a result is made from, and what a configuration asks for."""
+"""Identities of results, and those that a configuration asks for."""
 
 import os
 from dataclasses import replace
@@ -38,7 +38,7 @@ IDENTITY = Identity(
             replace(IDENTITY, inputs={"data": replace(INNER, settings={"limit": 4}), "results": "x"}),
             ["limit 5 -> 4"],
         ),
-        (replace(IDENTITY, inputs={"data": INNER, "results": "y"}), ["results: other contents"]),
+        (replace(IDENTITY, inputs={"data": INNER, "results": "y"}), ["results: contents changed"]),
     ],
 )
 def test_identities_differ_by_each_part(other, lines):

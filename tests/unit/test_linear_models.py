@@ -122,7 +122,7 @@ def test_matrix_that_is_definite_in_float64_alone(digits, tmp_path):
 
 @pytest.mark.parametrize("count", [60, 200])
 def test_features_that_are_independent_in_float64_alone(tmp_path, monkeypatch, count):
-    """Fewer and more of them than the 100 images; tiles that are kept in float32 are of no use in float64."""
+    """Fewer and more of them than the 100 images; stored tiles in float32 cannot serve in float64."""
     monkeypatch.setattr(linear_models, "DENSE", 0)
     rng = np.random.default_rng(0)
     basis = rng.standard_normal((min(count, 100), count))
@@ -149,7 +149,7 @@ def test_features_that_are_independent_in_float64_alone(tmp_path, monkeypatch, c
 
 
 def test_duplicates_are_fitted_with_jitter(digits, tmp_path):
-    """An image twice makes the matrix singular; where both have one label there is an exact fit all the same."""
+    """A repeated image makes the matrix singular, but if both copies have one label there is still an exact fit."""
     train, labels, test, test_labels = digits
     twice = np.concatenate([train, train[:5]]), np.concatenate([labels, labels[:5]])
     facts, outputs = run((*twice, test, test_labels), 0.2, 0.0, tmp_path, precision="auto")
@@ -209,7 +209,7 @@ def test_killed_factorisation_goes_on_with_the_first_missing_tile(digits, tmp_pa
     assert len(before) == 7
     lines = []
     TiledCholesky(system, tmp_path / "killed", torch.float32, CPU, log=lines.append)
-    assert "going on" in lines[0]
+    assert "resuming" in lines[0]
     for path in (tmp_path / "whole").iterdir():
         other = tmp_path / "killed" / path.name
         assert other.read_bytes() == path.read_bytes()

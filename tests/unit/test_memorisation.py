@@ -64,7 +64,7 @@ def test_no_images_with_changed_labels():
 def test_cells_that_are_not_there():
     names = [NAME(0.2, "alexnet"), NAME(0.5, "mlp_1x512")]
     figure, _ = draw({names[0]: [memorising(names[0])], names[1]: []}, "some scale")
-    # Of each network one p is not asked for; of the second network nothing is trained.
+    # For each network one p is not requested; the second network is not trained at all.
     assert [axes.axison for axes in figure.axes] == [True, False, False, True]
     assert [len(axes.lines) for axes in figure.axes] == [3, 0, 0, 0]
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["not trained"]

@@ -30,7 +30,7 @@ def generator(seed=0):
 
 
 def build_on_meta(*arguments, **options):
-    """A network without numbers: shapes alone cost no time."""
+    """A network on the meta device: shapes without numbers, which costs no time."""
     with torch.device("meta"):
         return build_model(*arguments, **options)
 
@@ -107,7 +107,7 @@ def test_alexnet_without_local_response_norm_is_a_plain_network():
 
 
 def padding_before(size, kernel, stride):
-    """SAME padding as TensorFlow's documentation words it; the rest goes behind."""
+    """SAME padding as in TensorFlow's documentation; the odd pixel goes at the end."""
     left_over = size % stride
     return max(kernel - stride if left_over == 0 else kernel - left_over, 0) // 2
 
@@ -311,7 +311,7 @@ def test_lecun_uniform_is_the_default_of_torch():
     ours = build_model("mlp_1x512", CIFAR_SHAPE, 10)
     initialise(ours, "lecun_uniform", generator())
     for a, b in zip(torch_default.parameters(), ours.parameters(), strict=True):
-        # The largest of n uniform draws is within 10 / n of its limit but once in 20,000 times.
+        # The largest of n uniform draws is within 10 / n of its limit, except once in 20,000 times.
         torch.testing.assert_close(a.abs().max(), b.abs().max(), rtol=max(20 / a.numel(), 1e-5), atol=0)
 
 

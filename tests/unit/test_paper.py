@@ -77,7 +77,7 @@ def test_fig1a_points_lie_on_whole_epochs():
 
 
 def test_fig2b_training_accuracy_is_a_moving_average():
-    """After a dip late in training every batch is right, and only the average still remembers the dip."""
+    """After a late dip in training every batch is right again, and only the average still shows the dip."""
     x, y = paper.curve("fig2b_train_inception_wo_bn").T
     step, error = np.round(1000 * x), 1 - y
     between = np.diff(step)

@@ -1,4 +1,4 @@
-"""The short form of cells: braces, ranges, cells of other sections, grids; and what is said of mistakes in it."""
+"""The short form of cells: braces, ranges, cells of other sections, grids; and messages on mistakes."""
 
 import pytest
 import yaml
@@ -60,7 +60,7 @@ def test_braces(pattern, names):
     [
         ("{a,b", "no partner"),
         ("a}", "no partner"),
-        ("{a,{b,c}}", "stands in other braces"),
+        ("{a,{b,c}}", "is inside other braces"),
         ("{0.0..1.0}", "needs a step"),
         ("{1.0..0.0..0.1}", "must go up"),
         ("{0..1..0}", "must go up"),
@@ -140,7 +140,7 @@ GRID = {"name": "x_{epochs}", "question": "?", "cells": WD, "grid": {"epochs": [
         ({"ablations": [GRID | {"grid": {"epochs": 1}}]}, "ablations[0].grid.epochs: Input should be a valid list"),
         ({"ablations": [GRID | {"name": "x_{epoch}"}]},
          "ablations[0]: the name 'x_{epoch}' cannot be made from its values; it can hold {epochs}"),
-        ({"ablations": [GRID | {"name": "x"}]}, "ablations: the name 'x' is given twice"),
+        ({"ablations": [GRID | {"name": "x"}]}, "ablations: the name 'x' appears twice"),
         ({"ablations": [GRID | {"grid": {}}]}, "ablations[0].name: "),
         ({"ablations": [GRID | {"name": "x", "grid": {}}]}, "ablations[0]: 'set' names no setting"),
         ({"ablations": [{"name": "x", "question": "?", "cells": WD, "set": 3}]}, "ablations[0].set: Input should"),

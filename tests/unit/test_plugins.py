@@ -1,4 +1,4 @@
-"""What plug-ins add, and what is said of wrong ones."""
+"""What plug-ins add, and messages on wrong ones."""
 
 from pathlib import Path
 
@@ -168,7 +168,7 @@ def test_a_regulariser_changes_batches(plugin, data):
         ("@model(NAME)\ndef net(image_shape, num_classes): ...\n", 3, "literal values"),
         ("@model('net', tilte='Net')\ndef net(image_shape, num_classes): ...\n", 3, "no option 'tilte'"),
         ("@corruption('x_p{p}')\ndef x(labels): ...\n", 3, "takes no argument 'p'"),
-        ("@corruption('x')\ndef x(labels, seeds): ...\n", 3, "argument 'seeds' of x is none of"),
+        ("@corruption('x')\ndef x(labels, seeds): ...\n", 3, "argument 'seeds' of x is not one of"),
         ("@corruption('x')\ndef x(rng): ...\n", 3, "first argument of x must be labels or images"),
         ("@claim('x', statement='x', cells=[])\ndef x(run): ...\n", 3, "needs a statement, cells, and"),
         ("x = 1\n", 1, "registers nothing"),

@@ -1,4 +1,4 @@
-"""What the status line says, and that it does not disturb what else is written to a real terminal."""
+"""The content of the status line, and that it does not disturb other output on a real terminal."""
 
 import io
 import os
@@ -78,7 +78,7 @@ def test_training_does_not_end_because_its_file_cannot_be_written(tmp_path):
 
 def test_each_cell_of_a_run_is_finished_running_failed_or_waiting(tmp_path):
     cells = [f"cells/digits/true_labels/mlp_1x512/none/seed{seed}" for seed in range(6)]
-    # From earlier runs: one is trained once more, one had failed.
+    # From earlier runs: one is trained again, one had failed.
     write_summary(tmp_path, cells[0], 10)
     write_running(tmp_path, cells[1], failed="no")
     run = Run(tmp_path, cells)
@@ -106,7 +106,7 @@ def test_time_left_is_that_of_like_cells_at_as_many_at_a_time_as_run_now():
     two = {MLP: Running(), WD: Running(50, 100, 0.5, 10, 100)}
     # 4 x 200 + 200 + 100, all cells taking 100, 300 or 100 / (1 - 0.5).
     assert seconds_left(state_of(finished, two, waiting=waiting)) == pytest.approx(1100 / 2)
-    # One that runs for long decides; of another model nothing is known but what others take.
+    # One that runs for long decides; the time of an unknown model is taken from the others.
     assert seconds_left(state_of(finished, {INCEPTION: Running(1, 100, 0.01, 10, 9000), **two})) == 9000
     assert seconds_left(state_of({MLP: 100.0}, waiting=[INCEPTION])) == 100
 

@@ -1,4 +1,4 @@
-"""What is said about the origin of networks and their run times, from constructed summaries."""
+"""The origin of networks and their run times, from constructed summaries."""
 
 import json
 

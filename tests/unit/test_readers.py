@@ -39,7 +39,7 @@ def test_digits_split_is_a_stratified_partition():
     assert len(set(map(bytes, everything))) == len(everything)
     per_class = np.bincount(digits.test.labels) / np.bincount(load_digits().target)
     np.testing.assert_allclose(per_class, 360 / 1797, atol=1 / 170)
-    # The split must not move between versions: all results on digits hang on it.
+    # The split must not change between versions: all results on digits depend on it.
     assert digits.test.labels[:20].tolist() == [1, 9, 0, 9, 8, 4, 1, 5, 2, 2, 2, 6, 3, 5, 2, 3, 1, 7, 3, 4]
 
 
@@ -170,7 +170,7 @@ def test_images_that_match_the_published_ones_are_exact(images, monkeypatch):
     records = records_sha256(dataset.train), records_sha256(dataset.test)
     monkeypatch.setitem(SOURCES, "cifar10", replace(SOURCES["cifar10"], records=records))
     assert choose_provenance("cifar10", dataset, False, None) is None
-    assert choose_provenance("cifar10", dataset, False, "JPEG copy") is None  # exact all the same
+    assert choose_provenance("cifar10", dataset, False, "JPEG copy") is None  # still exact
     changed = replace(dataset, test=Split(dataset.test.images ^ 1, dataset.test.labels))
     with pytest.raises(UserError, match=r"not the published ones.*datasets\.cifar10\.provenance.*JPEG copy"):
         choose_provenance("cifar10", changed, True, None)

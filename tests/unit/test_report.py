@@ -1,4 +1,4 @@
-"""What the report says and how it puts files of others into one page, from constructed summaries and figures."""
+"""The text of the report, and how it puts files into one page, from constructed summaries and figures."""
 
 import copy
 import re
@@ -56,7 +56,7 @@ class Outline(HTMLParser):
 
 @pytest.fixture
 def files(tmp_path):
-    """A file for each artefact that there is, in which its name stands."""
+    """A file for each artefact, which contains its name."""
     paths = {}
     for artefact in ARTEFACTS:
         path = paths[artefact.name] = tmp_path / artefact.filename

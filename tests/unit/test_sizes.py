@@ -1,4 +1,4 @@
-"""Parameters and training images beside the paper's."""
+"""Parameters and training images, compared with the paper's."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The executor for SLURM where a real cluster cannot show the fault: commands that fail, a full disk, damage."""
+"""The SLURM executor under faults that a real cluster cannot show: failing commands, a full disk, damaged files."""
 
 import asyncio
 import errno
@@ -84,7 +84,7 @@ def fake(tmp_path, monkeypatch):
 
 @pytest.fixture
 def read(caplog):
-    """What the user has read so far that holds a text."""
+    """The messages to the user so far that contain a text."""
     caplog.set_level(logging.INFO, "test")
     return lambda text: [line for line in caplog.messages if text in line]
 
@@ -129,7 +129,7 @@ def earlier(results, **values):
 
 
 def once_it_waits(monkeypatch, change):
-    """Change something as soon as the executor waits for it."""
+    """Change something as soon as the executor waits."""
     waits = []
 
     def sleep(seconds):
@@ -195,7 +195,7 @@ def test_a_command_that_is_not_there(fake):
 
 @pytest.mark.parametrize("text", ["", '{"tasks": [{"na', "[1]", '{"tasks": [{"colour": 1}]}', "\0\0", "5"])
 def test_damaged_bundle(fake, results, read, text):
-    """What can be read is used; the job of what cannot be read is cancelled before anything is submitted."""
+    """Readable bundles are used; the job of an unreadable one is cancelled before anything is submitted."""
     whole, damaged = earlier(results), earlier(results)
     (damaged.folder / "bundle.json").write_text(text)
     fake.queues((whole.name, "RUNNING", "None"), (damaged.name, "RUNNING", "None"))
@@ -216,7 +216,7 @@ def test_damaged_bundle_without_a_job(fake, results, read):
 @pytest.mark.parametrize("away", ["squeue", "scancel"])
 @pytest.mark.parametrize("damaged", [True, False])
 def test_slurm_is_away_when_a_job_is_to_be_cancelled(fake, results, read, monkeypatch, away, damaged):
-    """The user reads once why nothing happens."""
+    """The user is told once why nothing happens."""
     bundle = earlier(results, identity="other settings")
     if damaged:
         (bundle.folder / "bundle.json").write_text("")
@@ -241,7 +241,7 @@ def test_job_has_ended_when_it_is_to_be_cancelled(fake, results, read, monkeypat
 
 
 def test_cancelled_for_the_sake_of_another(fake, results, read):
-    """What has the same settings as before goes on in a new job, and fails not once."""
+    """Tasks with the same settings as before continue in a new job and do not fail even once."""
     bundle = earlier(results)
     bundle.tasks.append(Task("b", "train b", "other settings", output=["b/summary.json"]))
     bundle.write()
@@ -303,7 +303,7 @@ def test_full_disk_when_an_interrupted_bundle_goes_on(fake, results, monkeypatch
 
 
 def test_full_disk_when_an_end_is_noted(fake, results, monkeypatch):
-    """The others are seen all the same."""
+    """The others are still noticed."""
     executor, (bundle, other) = at_work(results, fake, "a", "b", "c")
     bundle.ended(0, 0)
     other.ended(0, 1)
@@ -334,7 +334,7 @@ def test_resource_that_is_none(fake, results):
 
 
 def test_slurm_holds_as_many_jobs_as_it_may(fake, results, read):
-    """The others wait, and sbatch is not called in vain for each of them."""
+    """The others wait, and sbatch is not called for each of them."""
     fake.fails("sbatch", "sbatch: error: QOSMaxSubmitJobPerUserLimit")
     executor, _ = at_work(results, fake, *"abcdef")
     fake.queues()
@@ -348,7 +348,7 @@ def test_slurm_holds_as_many_jobs_as_it_may(fake, results, read):
 
 
 def test_memory_of_nodes_is_asked_for_when_slurm_answers(fake, results):
-    """What no node has would be refused."""
+    """More than any node has would be refused."""
     fake.fails("sinfo")
     executor, _ = at_work(results, fake, "a")
     assert fake.calls("sbatch") == []
@@ -369,7 +369,7 @@ def test_sbatch_failed_and_reached_slurm(fake, results):
 
 @pytest.mark.parametrize(("command", "error"), [("sinfo", AWAY), ("scontrol", "Access denied")])
 def test_job_that_cannot_be_released(fake, results, read, command, error):
-    """Other jobs are looked after."""
+    """Other jobs are still watched."""
     executor, (held, other) = at_work(results, fake, "a", "b", "c")
     fake.queues((held.name, "PENDING", "launch failed requeued held"), (other.name, "RUNNING", "None"))
     fake.says("sinfo", "n1", "n2")
@@ -388,7 +388,7 @@ def test_job_that_cannot_be_released(fake, results, read, command, error):
 
 
 def test_why_jobs_wait(fake, results, read):
-    """A line for each reason that may last, however often it comes."""
+    """One line for each reason that may last, however often it is reported."""
     executor, (one, two) = at_work(results, fake, "a", "b", "c")
     for node in ("n1", "n2"):
         fake.queues((one.name, "PENDING", "Priority"), (two.name, "PENDING", "Resources"))
@@ -427,7 +427,7 @@ def test_slurm_does_not_answer(fake, results, read):
 
 
 def test_cancelled(fake, results, read):
-    """One job that cannot be cancelled keeps no other from it, and nothing more is submitted."""
+    """A job that cannot be cancelled does not prevent cancelling the others, and nothing more is submitted."""
     executor, found = at_work(results, fake, "a", "b", "c")
     executor.run_jobs([job("d")])
     fake.fails("scancel", "scancel: error: Kill job error on job id 1")

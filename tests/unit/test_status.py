@@ -24,7 +24,7 @@ ALEXNET = "digits/random_labels/alexnet/none"
 
 
 class Results:
-    """A results folder in which cells can be put down as finished or part-trained."""
+    """A results folder in which a test can place finished or part-trained cells."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -154,8 +154,8 @@ def test_a_local_copy_counts_by_its_contents(results, tmp_path):
     assert results.status(name).state == "done"
     moved.write_bytes(b"imagez")
     os.utime(moved, (0, 0))  # an older date
-    assert results.status(name).reasons == ("source: other contents",)
-    # What was made from images that are gone is still what it was.
+    assert results.status(name).reasons == ("source: contents changed",)
+    # Results of images that are gone are still current.
     moved.write_bytes(b"images")
     assert results.status(name).state == "done"
     moved.unlink()
@@ -200,7 +200,7 @@ def test_a_summary_that_cannot_be_read(results, text):
 def test_a_cell_without_a_record_is_stale(results):
     results.finish()
     record_path(results.plan.cell(Cell.from_name(MLP, 0)).outputs[0]).unlink()
-    assert results.status().reasons == ("it has no record of what it was made from",)
+    assert results.status().reasons == ("there is no record of what it was made from",)
 
 
 def test_diverged_is_done(results):
@@ -345,14 +345,14 @@ def test_report(results):
         "\n"
         "to run\n"
         "  digits/random_labels/alexnet/none  seeds 0-2\n"
-        "  from the start, because its checkpoint is of no use: learning_rate 0.01 -> 1.0\n"
+        "  from the start, because the checkpoint does not fit: learning_rate 0.01 -> 1.0\n"
         "    digits/random_labels/alexnet/none  seed 4\n"
         "\n"
         "done, but diverged\n"
         "  digits/true_labels/mlp_1x512/wd/seed4  epoch 3, step 7\n"
         "\n"
-        "About 2 min of training, one cell at a time; divide by the number run side by side.\n"
-        "No estimate for alexnet (4 cells): nothing like it has been trained yet."
+        "About 2 min of training, one cell at a time; divide by the number of cells that run in parallel.\n"
+        "No estimate for alexnet (4 cells): no similar cell has been trained yet."
     )
 
 

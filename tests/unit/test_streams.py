@@ -1,4 +1,4 @@
-"""One name, one sequence of numbers: everywhere and for nothing else."""
+"""One name gives one sequence of numbers, everywhere and for nothing else."""
 
 import hashlib
 import itertools
@@ -53,7 +53,7 @@ def test_same_name_same_numbers():
 
 
 def test_scheme():
-    """All results hang on these numbers: a change of the scheme must not pass unnoticed."""
+    """All results depend on these numbers: a change of the scheme must not go unnoticed."""
     digest = hashlib.sha256(b"3\0batches\0cifar10\x001").digest()
     words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 32, 4)]
     assert seed_sequence(3, "batches", "cifar10", "1").entropy == words

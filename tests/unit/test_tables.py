@@ -40,7 +40,7 @@ DATA = {
 
 
 def summary(cell, train=None, test=None, diverged_at=None, epochs=30, parameters=1_649_402, data=DATA):
-    """What ``summary.json`` of a cell holds, as far as tables use it; it diverged where that is given."""
+    """The part of a cell's ``summary.json`` that tables use; the cell diverged if that is given."""
     epoch, step = diverged_at or (None, None)
     return {
         "cell": cell,
@@ -214,7 +214,7 @@ def test_markdown():
     text = to_markdown(aggregate())
     heading, *body = rows(text)
     assert heading[:5] == ["model", "parameters", "random crop", "weight decay", "labels"]
-    # Of AlexNet nothing is there, so its parameters are not known either.
+    # AlexNet is not trained, so its parameters are unknown too.
     assert body == [
         ["Inception", "1,649,402", "yes", "yes", "true", "99.00 ± 2.48", "100.00", "89.00 ± 2.48", "89.05"],
         ["", "", "no", "no", "random", "97.50, diverged (1 of 2)", "100.00", "10.00", "9.78"],

@@ -1,4 +1,4 @@
-"""Claims of the theory: verdicts from constructed records, each with one that is otherwise."""
+"""Claims of the theory: verdicts from constructed records, and from records with one change each."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Records of the theory keep what was measured, also where a number is beyond float64 or is none."""
+"""Records of the theory keep what was measured, even if a number is beyond float64 or nan."""
 
 import json
 import math

@@ -116,7 +116,7 @@ def plain_loop(model, data, orders, decayed, weight_decay):
 
 
 def test_moving_average_weighs_the_last_batches():
-    # 100 (1 - 0.9^10) of a jump ten batches before the end, but for what forty batches lack of a long epoch.
+    # 100 (1 - 0.9^10) of a jump ten batches before the end, up to what forty batches lack of a long epoch.
     values = torch.tensor([0.0] * 30 + [100.0] * 10)
     assert moving_average(values) == pytest.approx(100 * (1 - 0.9**10) / (1 - 0.9**40))
 
@@ -136,7 +136,7 @@ def test_moving_average_of_equal_values_is_that_value():
     ],
 )
 def test_training_is_that_of_a_plain_loop(data, monkeypatch, name, decay_on, weight_decay):
-    """Twelve steps from the same weights over the same batches; the images have other means than zero."""
+    """Twelve steps from the same weights over the same batches; the images have nonzero means."""
     initialise, start = training.initialise, []
 
     def initialise_and_keep(model, scheme, generator):
@@ -151,7 +151,7 @@ def test_training_is_that_of_a_plain_loop(data, monkeypatch, name, decay_on, wei
     with torch.no_grad():
         for parameter, value in zip(plain.parameters(), start, strict=True):
             parameter.copy_(value)
-    # Where an image stands in an epoch's order is known from batches of numbered images.
+    # The place of an image in an epoch's order is known from batches of numbered images.
     orders = [
         torch.cat([images.flatten().long() for images, *_ in numbered_batches(data, cell).epoch(epoch)])
         for epoch in range(1, 5)

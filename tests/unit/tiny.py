@@ -47,7 +47,7 @@ def without_seconds(curve):
 
 
 def numbered_batches(data, cell):
-    """Batches whose only input is an image's number."""
+    """Batches in which each image is replaced by its number."""
     numbers = torch.arange(len(data.train_labels), dtype=torch.float32).reshape(-1, 1, 1, 1)
     return Batches(data, numbers, cell, settings_with(input_size=1))
 

@@ -42,12 +42,12 @@ TINY = {
 
 
 def jobs_of(output: str) -> dict[str, int]:
-    """Jobs by rule, from what a dry run says."""
+    """Jobs by rule, from the output of a dry run."""
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
 
 
 def cells_of(output: str) -> list[str]:
-    """Cells that would be trained, from what a dry run says."""
+    """Cells that would be trained, from the output of a dry run."""
     return sorted(re.findall(r"Training (\S+)", output))
 
 
@@ -106,7 +106,7 @@ class Workflow:
         return result.stdout
 
     def fail(self, *arguments: str) -> str:
-        """Run what must end in an error, and return the output."""
+        """Run a command that must fail, and return the output."""
         result = self.run(*arguments)
         assert result.returncode != 0, result.stdout
         return result.stdout
@@ -114,7 +114,7 @@ class Workflow:
 
 @pytest.fixture
 def default_workflow(tmp_path: Path) -> Workflow:
-    """The workflow as it comes."""
+    """The workflow with its default configuration."""
     return Workflow(tmp_path, None)
 
 

@@ -1,4 +1,4 @@
-"""A variant of a cell: trained apart, with its own settings, and compared with the cell."""
+"""A variant of a cell: trained separately, with its own settings, and compared with the cell."""
 
 import json
 
@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from .conftest import TINY, Workflow
 
 CELL = "digits/true_labels/mlp_1x512/none"
-# In 6 steps a rate of 1e-9 leaves the weights where they were.
+# In 6 steps a learning rate of 1e-9 leaves the weights almost unchanged.
 STILL = {
     "name": "still",
     "question": "Does it learn at all?",
@@ -21,7 +21,7 @@ STILL = {
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A workflow that has compared one variant of one cell; the tests below leave its results as they are."""
+    """A workflow that has compared one variant of one cell; the tests below do not change its results."""
     workflow = Workflow(tmp_path_factory.mktemp("ablations"), TINY | {"ablations": [STILL]})
     workflow.succeed("ablations")
     return workflow
@@ -36,7 +36,7 @@ def test_variant_is_trained_at_a_path_of_its_own_with_its_settings(finished):
         cell["provenance"]["settings"]["learning_rate"],
         variant["provenance"]["settings"]["learning_rate"],
     ) == (0.01, 1e-9)
-    # The same initial weights: in the untrained network of epoch 0 both are one.
+    # Both have the same initial weights, so they agree in epoch 0, before training.
     untrained = [pd.read_csv(folder / "curve.csv").iloc[0].drop("seconds") for folder in folders]
     assert untrained[0].equals(untrained[1])
     weights = [load_file(folder / "weights.safetensors") for folder in folders]
@@ -62,6 +62,6 @@ def test_an_edit_of_a_variant_concerns_the_variant_alone(finished):
     assert finished.planned_cells("ablations") == [f"ablations/still/{CELL}/seed0"]
     jobs = finished.plan("ablations", f"results/cells/{CELL}/seed0/summary.json")
     assert (jobs["train_cell"], jobs["compare_ablations"], jobs["render_table"]) == (1, 1, 1)
-    # Another variant leaves this one alone.
+    # Another variant does not make this one stale.
     finished.write_config(TINY | {"ablations": [STILL, STILL | {"name": "other", "set": {"epochs": 3}}]})
     assert finished.planned_cells("ablations") == [f"ablations/other/{CELL}/seed0"]

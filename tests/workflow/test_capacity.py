@@ -24,7 +24,7 @@ def test_cells_are_shared_and_measured(tmp_path):
     }
     assert (jobs["train_cell"], jobs["measure_stability"], jobs["measure_complexity"]) == (4, 1, 2)
     assert jobs["render_table"] == 3
-    # A table without cells is left out, and so is what nothing is asked of.
+    # Tables and measurements without cells are left out.
     workflow.write_config(MEASURED | {"capacity": {"cells": [SIGNS]}, "complexity": {"cells": []}})
     jobs = workflow.plan("capacity", "complexity")
     assert (jobs["train_cell"], jobs["render_table"]) == (1, 1)
@@ -47,7 +47,7 @@ def test_signs_are_trained_and_what_they_measure_goes_into_table_and_claims(tmp_
     (row,) = (row for _, row in pd.read_csv(results / "rademacher.csv").iterrows())
     assert abs(row.rademacher - (summary["train_accuracy"] / 50 - 1)) < 1e-5
     assert "40 of 1,437 training images" in (results / "rademacher.md").read_text()
-    # The settings of the measurement are no settings of the cells.
+    # The settings of the measurement are not settings of the cells.
     changed = MEASURED | {"complexity": MEASURED["complexity"] | {"images": 30}}
     workflow.write_config(changed | {"capacity": {"cells": [SIGNS]}})
     assert workflow.planned_cells("capacity") == []

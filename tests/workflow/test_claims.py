@@ -11,7 +11,7 @@ from .conftest import TINY
 def test_claims_take_the_cells_of_all_results_of_the_first_data_set(tiny_workflow):
     names = [name for section in TINY.values() if "cells" in section for name in section["cells"]]
     digits = {f"{canonical_name(name)}/seed0" for name in names if name.startswith("digits/")}
-    # Sections that a configuration leaves out are those of the default, on CIFAR-10.
+    # Sections that a configuration does not mention are those of the default, on CIFAR-10.
     assert tiny_workflow.planned_cells("claims") == sorted(digits)
     assert tiny_workflow.plan("claims")["check_claims"] == 1
 

@@ -10,7 +10,7 @@ FIGURES = ("fig1a", "fig1b", "fig1c", "fig2b", "memorisation")
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A workflow that has made all figures; the tests below leave its results as they are."""
+    """A workflow that has made all figures; the tests below do not change its results."""
     workflow = Workflow(tmp_path_factory.mktemp("figures"), TINY)
     workflow.succeed(*(f"results/{name}.svg" for name in FIGURES), "results/curve_differences.md")
     return workflow

@@ -1,4 +1,4 @@
-"""How many cells the workflow trains at a time on GPUs that do not exist; the cells end up on the CPU."""
+"""How many cells the workflow trains at a time on pretended GPUs; the cells actually run on the CPU."""
 
 import re
 
@@ -28,7 +28,7 @@ def test_cells_share_a_gpu_and_sharing_makes_none_stale(tiny_workflow, monkeypat
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     summaries = [f"results/cells/digits/true_labels/mlp_1x512/{r}/seed0/summary.json" for r in ("none", "wd")]
-    # Long enough that the second starts before the first is done.
+    # Long enough for the second to start before the first is done.
     config = {**TINY, "training": {"batch_size": 20, "epochs": 1500}}
     tiny_workflow.write_config({**config, "hardware": {"device": "auto", "cells_per_gpu": 2}})
     tiny_workflow.succeed(*summaries, "--cores", "2")

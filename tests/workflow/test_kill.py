@@ -32,7 +32,7 @@ ALEXNET = "digits/random_labels/alexnet/crop+wd"  # random crops
 MLP = "digits/labels_p0.5/mlp_1x512/augment"  # label corruption
 EPOCHS = {INCEPTION: 6, ALEXNET: 8, MLP: 40}
 STEPS = 6  # of an epoch
-NO_CHECKPOINTS = 3600  # seconds between two checkpoints that no run here lasts
+NO_CHECKPOINTS = 3600  # seconds between two checkpoints; longer than any run here
 
 # Where a process can be when it is killed.
 START_UP, STEP, EVALUATION = "start-up", "step", "evaluation"
@@ -43,7 +43,7 @@ ANY = "any"
 
 @pytest.fixture(autouse=True)
 def nothing_left_running():
-    """A test that fails half-way leaves no process behind."""
+    """A test that fails halfway leaves no process behind."""
     yield
     for process in psutil.Process().children(recursive=True):
         process.kill()
@@ -77,7 +77,7 @@ def undisturbed(data, tmp_path_factory):
 
 
 def start(name, data, folder, checkpoint_seconds=0, log="log"):
-    """Start training a cell; as it comes, it writes a checkpoint after every step."""
+    """Start training a cell; by default it writes a checkpoint after every step."""
     values = default_values()
     values["training"] |= {"epochs": EPOCHS[name], "batch_size": 10}
     cell = Cell.from_name(name, 0)
@@ -91,7 +91,7 @@ def start(name, data, folder, checkpoint_seconds=0, log="log"):
 
 
 def finish(process, folder, log="log"):
-    """Wait for the end of what must succeed, and return its log."""
+    """Wait for a process that must succeed, and return its log."""
     process.wait(timeout=300)
     output = (folder / log).read_text()
     assert process.returncode == 0, output
@@ -99,14 +99,14 @@ def finish(process, folder, log="log"):
 
 
 def wait_until(condition, process):
-    """Wait for something that a process is to do before it ends."""
+    """Wait for a condition that must occur before the process ends."""
     while not condition():
         assert process.poll() is None, "the process ended before"
         time.sleep(0.002)
 
 
 def assert_same(folder, other):
-    """All files of two cells are the same to the bit, but for the times in them."""
+    """All files of two cells are identical bit for bit, except for the times in them."""
     names = sorted(path.name for path in other.iterdir())
     assert sorted(path.name for path in folder.iterdir()) == names
     for name in set(names) - {"curve.csv", "summary.json"}:
@@ -133,7 +133,7 @@ def files(folder):
 
 
 def phase(folder, before, epochs, checkpoint_seconds):
-    """Where a process is that is dead or stopped, from its log and its changes of the files ``before``.
+    """The phase in which a process died or stopped, from its log and the changes since the files ``before``.
 
     A step and an evaluation are told apart by the last checkpoint, so only where one is written after every step.
     """
@@ -157,7 +157,7 @@ def phase(folder, before, epochs, checkpoint_seconds):
 
 
 def stop(process):
-    """Halt a process where it is; whether it was still running."""
+    """Halt a process; returns whether it was still running."""
     # Not process.send_signal, which would reap a process that has ended.
     os.kill(process.pid, signal.SIGSTOP)
     state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
@@ -174,7 +174,7 @@ def kill(name, data, folder, aim, wait, checkpoint_seconds, rng):
     if aim != START_UP:
         wait_until(lambda: started((folder / "log").read_text()), process)
     time.sleep(wait)
-    # Looked at while it stands still, so that it is killed where it was seen.
+    # Inspect it while it is halted, so that it is killed in the observed phase.
     while stop(process):
         found = phase(folder, before, EPOCHS[name], checkpoint_seconds)
         if aim in (found, ANY) and found != FINISHED:
@@ -193,7 +193,7 @@ def test_killed_in_every_phase_and_at_random_times(name, data, undisturbed, tmp_
     seconds = json.loads((reference / "summary.json").read_text())["wall_seconds"]
     rng = random.Random(name)
     # Each with the longest wait before it and the time between two checkpoints, all in seconds.
-    # The evaluations of the small networks are over before one can look.
+    # The evaluations of the small networks are too short to be observed.
     evaluation = EVALUATION if name == INCEPTION else ANY
     aims = [(START_UP, 0.5, 0), *((aim, 0.3 * seconds, 0) for aim in (STEP, evaluation, CHECKPOINT))]
     aims += [(ANY, 0.6 * seconds, 0), (ANY, 0.6 * seconds, 0.1)]
@@ -203,9 +203,9 @@ def test_killed_in_every_phase_and_at_random_times(name, data, undisturbed, tmp_
     for number, (aim, longest, checkpoint_seconds) in enumerate([*aims, (FINAL_WRITE, 0, 0)]):
         found = None
         for attempt in range(10):
-            # One that slipped through has finished the cell: go back to where it started.
+            # A process that was not caught has finished the cell: restore the files from before it.
             trial = shutil.copytree(folder, tmp_path / f"kill{number}.{attempt}")
-            # Earlier each time: a cell that was resumed often has little left to do.
+            # Earlier each time, because a cell that was resumed often has little left to do.
             wait = rng.uniform(0, longest / 2**attempt)
             if found := kill(name, data, trial, aim, wait, checkpoint_seconds, rng):
                 break
@@ -233,7 +233,7 @@ def test_signals_write_a_checkpoint_and_say_so(data, undisturbed, tmp_path):
 
 
 def heeds(process, number):
-    """Whether a process has its own way to take a signal."""
+    """Whether a process has a handler for a signal."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return bool(int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> number - 1 & 1)
 

@@ -1,4 +1,4 @@
-"""What the workflow plans, and what it says to wrong input, without running anything."""
+"""What the workflow plans, and its messages on wrong input, without running anything."""
 
 from .conftest import cells_of, jobs_of
 
@@ -46,7 +46,7 @@ def test_own_overrides_add_to_the_default_ones(default_workflow):
 
 
 def test_sections_of_a_config_take_the_place_of_the_default_ones(default_workflow):
-    """Figure 1c and the measures of complexity follow the sections whose cells they have."""
+    """Figure 1c and the measures of complexity follow the sections whose cells they take."""
     sections = ("table1", "table4", "fig1a", "fig1b", "fig2b", "memorisation", "capacity")
     default_workflow.write_config({section: {"cells": []} for section in sections})
     assert default_workflow.run("-n", "results/fig1c.csv").returncode != 0

@@ -1,4 +1,4 @@
-"""The study of docs/extending.md, run as it stands there, and a wrong plug-in."""
+"""The study of docs/extending.md, exactly as it is there, and a wrong plug-in."""
 
 import shutil
 
@@ -38,7 +38,7 @@ def test_the_example_study_runs(study):
     assert "The Wide ResNet fits asymmetric noise" in claims
     assert "random_labels" not in claims
     assert "Nothing to be done" in study.succeed("--cores", "2")
-    # An edit of the noise concerns its cells alone, an edit of the network all.
+    # An edit of the noise affects only its own cells, an edit of the network affects all.
     noise = study.folder / "docs" / "examples" / "asymmetric_noise.py"
     noise.write_text(noise.read_text().replace("labels + 1", "labels + 2"))
     assert study.planned_cells() == [f"shapes/asymmetric_p0.4/wrn_28_1/none/seed{seed}" for seed in (0, 1)]

@@ -13,7 +13,7 @@ CELL = "results/cells/digits/random_labels/mlp_1x512/none"
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A workflow that has run to its end; the tests below leave its results as they are."""
+    """A workflow that has run to its end; the tests below do not change its results."""
     workflow = Workflow(tmp_path_factory.mktemp("finished"), TINY)
     workflow.succeed("all")
     return workflow

@@ -1,4 +1,4 @@
-"""An edit of configuration or code re-trains the cells that it concerns and no others, and ``status`` says why.
+"""An edit of configuration or code retrains the cells that it affects and no others, and ``status`` says why.
 
 Real runs and dry runs of a copy of the workflow whose code can be edited.
 """
@@ -52,7 +52,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def workflow(trained):
-    """The same, and what a test edits is put back."""
+    """The same workflow; files that a test edits are restored afterwards."""
     library = trained.root / "workflow_scripts"
     before = {path: path.read_text() for path in library.rglob("*.py")}
     yield trained
@@ -88,12 +88,12 @@ def test_all_is_done(workflow):
 @pytest.mark.parametrize(
     ("change", "stale", "reason"),
     [
-        # Other hardware is asked for the same numbers.
+        # Other hardware must give the same numbers.
         ({"hardware": {"device": "cpu", "threads": 2, "checkpoint_seconds": 5}}, [], ""),
-        # Weight decay concerns the cell that has it.
+        # Weight decay affects only the cell that has it.
         ({"models": {"mlp_1x512": {"weight_decay": 0.1}}}, [DECAYED], "weight_decay 0.0005 -> 0.1"),
         ({"models": {"mlp_3x512": {"learning_rate": 0.3}}}, [], ""),
-        # A pattern concerns the cells that it matches.
+        # A pattern affects the cells that it matches.
         (
             {"overrides": [{"cells": "digits/random_labels/*/*", "set": {"epochs": 3}}]},
             [INCEPTION, ALEXNET],
@@ -121,7 +121,7 @@ def test_a_setting_makes_the_cells_stale_that_it_concerns(workflow, change, stal
         ("models/mlp.py", "nn.ReLU()", "nn.Tanh()", [MLP, DECAYED, PIXELS]),
         ("training/loop.py", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999", ALL),
         ("data/readers.py", "255 / 16", "254 / 16", ALL),
-        # What is drawn of labels concerns no pixels, and the other way round.
+        # Drawing labels does not affect cells with corrupted pixels, and the other way round.
         ("corruption/labels.py", "thresholds < p", "thresholds <= p", [MLP, DECAYED, INCEPTION, ALEXNET]),
         ("corruption/pixels.py", "order[:, None, :]", "order[:, None, ::-1]", [PIXELS]),
     ],
@@ -154,7 +154,7 @@ def test_comments_docstrings_and_formatting_make_nothing_stale(workflow):
 @pytest.mark.parametrize(
     ("file", "old", "new", "jobs"),
     [
-        # A number in a script is as good as one in the library.
+        # A number in a script counts like one in the library.
         (
             "workflow_scripts/prepare_dataset.py",
             "limit=args.train_limit",
@@ -162,7 +162,7 @@ def test_comments_docstrings_and_formatting_make_nothing_stale(workflow):
             "train_cell",
         ),
         ("workflow_scripts/plot_figure.py", '"%.6g"', '"%.3g"', "plot_figure"),
-        # So are the paper's, and what names stand for.
+        # So do the paper's numbers, and the network behind a name.
         ("workflow_scripts/rethinking/paper/data/zhang2017.json", "50.51", "50.52", "aggregate_table"),
         ("workflow_scripts/rethinking/corruption/labels.py", "p=1.0", "p=0.5", "corrupt_labels"),
     ],
@@ -249,4 +249,4 @@ def test_part_trained(workflow):
     edit(workflow, "rethinking/models/mlp.py", "nn.ReLU()", "nn.Tanh()")
     report, found = counts(workflow)
     assert found == (2, 0, 3, 1)
-    assert "from the start, because its checkpoint is of no use: code of models/mlp.py: mlp\n" in report
+    assert "from the start, because the checkpoint does not fit: code of models/mlp.py: mlp\n" in report

@@ -42,7 +42,7 @@ IMAGES = 700  # that are fitted there
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A workflow that has made all of the theory; the tests below leave its results as they are."""
+    """A workflow that has made all of the theory; the tests below do not change its results."""
     workflow = Workflow(tmp_path_factory.mktemp("theory"), THEORY)
     workflow.succeed("all")
     return workflow
@@ -59,9 +59,9 @@ def test_all_makes_tables_claims_and_a_report_with_them(finished):
     assert "not run" in claims.reason["mnist_pixels_error"]
     report = (results / "report.html").read_text()
     assert "Theorem 1: 2n + d weights fit any labels" in report
-    # Nothing is said of networks, of which there are none, but how many claims wait for them.
+    # There are no networks; the page only says how many claims wait for them.
     text = (results / "claims.md").read_text()
-    assert "on networks, as none is trained" in text
+    assert "on networks, because none is trained" in text
     assert "not trained:" not in text
     assert claims.reason["random_labels_at_chance"].startswith("not trained:")
     assert not list((results / "scratch").rglob("*.npy"))
@@ -100,7 +100,7 @@ CONVNET = {"preprocessing": "random_convnet", "kernel": "linear", "filters": 100
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "shares"), [(PIXELS, (0.2, 0.8)), (CONVNET, (0.5,))])
 def test_killed_fit_ends_as_an_undisturbed_one(tmp_path, model, shares):
-    """SIGKILL at some moments; tiles that are on the disk are not computed again."""
+    """SIGKILL at several moments; tiles on disk are not computed again."""
     linear_models = THEORY["linear_models"] | {
         "models": [{"name": "killed", "dataset": "digits", **model}],
         "solver": {"tile": 16},
@@ -116,14 +116,14 @@ def test_killed_fit_ends_as_an_undisturbed_one(tmp_path, model, shares):
                 kill_fit(workflow, share)
         workflow.succeed(KILLED, "--cores", "1")
         log = (workflow.folder / "results/logs/linear_models/killed/seed0.log").read_text()
-        assert ("going on" in log) == (name == "killed")
+        assert ("resuming" in log) == (name == "killed")
         outputs.append((workflow.folder / KILLED).with_name("outputs.npz").read_bytes())
     assert outputs[0] == outputs[1]
     assert not list(tmp_path.rglob("tile*"))
 
 
 def kill_fit(workflow, share):
-    """Kill the process that fits when this share of the factor's tiles is there."""
+    """Kill the fitting process when this share of the factor's tiles exists."""
     rows = IMAGES // 16 + 1
     snakemake = workflow.start(KILLED, "--cores", "1")
     scratch = workflow.folder / "results/scratch"

@@ -48,7 +48,7 @@ class Cell:
     def stream_key(self) -> str:
         """What the cell's random draws are keyed by: its name, the same for two names of one corruption.
 
-        Where an example is replaced it is that of the cell without.
+        A cell with a replaced example has the key of the cell without the replacement.
         """
         return canonical_name(self.base.name)
 

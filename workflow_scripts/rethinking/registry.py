@@ -1,9 +1,9 @@
-"""What a cell's name can hold and what is checked on it, registered once, where it is done.
+"""What the name of a cell can contain, and claims on cells: each registered once, where it is implemented.
 
-A registration is a decorator with literal arguments on the function that does the thing: ``@model("mlp_3x512",
-title="MLP 3×512")``. Names can hold parameters, with bounds if need be: ``@corruption("labels_p{p:0.0..1.0}")``.
-Registrations are read from the syntax tree, so that planning imports neither torch nor a plug-in; the file is imported
-when its function is needed. A plug-in is a file of the user with such registrations, read in the same way.
+A registration is a decorator with literal arguments on the function that does the work: ``@model("mlp_3x512",
+title="MLP 3×512")``. Names can contain parameters, if needed with bounds: ``@corruption("labels_p{p:0.0..1.0}")``.
+Registrations are read from the syntax tree, so planning imports neither torch nor a plug-in; a file is imported only
+when its function is needed. A plug-in is a user's file with such registrations, read in the same way.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError
 
 LIBRARY = SCRIPTS / "rethinking"
-# Tells the scripts of jobs, on compute nodes too, which plug-ins there are.
+# Tells the scripts of jobs, also on compute nodes, which plug-ins there are.
 VARIABLE = "RETHINKING_PLUGINS"
-# kind -> folder of the library with its registrations, and what its functions can ask for by the names of their
-# arguments beside the parameters of the name. The first argument of a corruption is what it changes.
+# kind -> folder of the library with its registrations, and what its functions can request by the names of their
+# arguments, in addition to the parameters in the name. The first argument of a corruption is what it changes.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "dataset": ("data", ("name", "path")),
     "corruption": (
@@ -56,7 +56,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def registration(name: str, **options: Any) -> Callable[[Function], Function]:
-    """Leave a function as it is."""
+    """Return a function unchanged."""
     return lambda function: function
 
 
@@ -68,7 +68,7 @@ dataset = corruption = model = regulariser = claim = registration
 
 @dataclass(frozen=True)
 class Entry:
-    """One registration; ``line`` is that of its function, ``arguments`` have the type that is annotated or None."""
+    """One registration; ``line`` is the line of its function, ``arguments`` maps to the annotated types or None."""
 
     kind: str
     name: str
@@ -81,7 +81,7 @@ class Entry:
 
     @property
     def own(self) -> bool:
-        """Whether it is a plug-in's, none of the paper's."""
+        """Whether a plug-in registers it, and not the library."""
         return LIBRARY not in self.file.parents
 
     @property
@@ -91,17 +91,17 @@ class Entry:
 
     @property
     def root(self) -> tuple[Path, str]:
-        """Where the code behind it begins (see :func:`rethinking.run.code.code_of`)."""
+        """The definition at which its code starts (see :func:`rethinking.run.code.code_of`)."""
         return self.file, self.function
 
     @property
     def title(self) -> str:
-        """How readers know it; its name if the registration says nothing else."""
+        """Its title for readers; by default its name."""
         return self.options.get("title", self.name)
 
     @cached_property
     def form(self) -> re.Pattern[str]:
-        """Which names it stands for, each number in one spelling: 0.5, not 0.50."""
+        """The names that it covers, with one spelling of each number: 0.5, not 0.50."""
         text = ""
         for literal, parameter in placeholders(self.name):
             text += re.escape(literal)
@@ -126,7 +126,7 @@ class Entry:
 
     @cached_property
     def bounds(self) -> dict[str, tuple[float | None, float | None]]:
-        """Smallest and largest value of each parameter in the name, None where there is none."""
+        """Smallest and largest value of each parameter in the name, None if unbounded."""
         found = {}
         for parameter, text in re.findall(r"\{(\w+)(?::([^}]*))?\}", self.name):
             low, _, high = text.partition("..")
@@ -134,7 +134,7 @@ class Entry:
         return found
 
     def examples(self, like: str = "") -> list[str]:
-        """Names that it stands for: tenths of decimal numbers; the whole number that ``like`` ends with, or 500."""
+        """Example names: with tenths for decimal numbers, and the whole number at the end of ``like``, or 500."""
         names = [self.name]
         for parameter in self.bounds:
             decimal = self.arguments[parameter] != "int"
@@ -178,10 +178,10 @@ class Entry:
         return getattr(import_plugin(self.file), self.function)
 
     def call(self, **available: Any) -> Any:
-        """Call the function with those of the values that it asks for by the names of its arguments.
+        """Call the function with the values that its arguments request by name.
 
         Raises:
-            UserError: an exception arose in a plug-in; the message has file and line.
+            UserError: a plug-in raised an exception; the message has file and line.
         """
         function = self.resolve()
         with blamed():
@@ -193,7 +193,7 @@ def import_plugin(file: Path) -> Any:
     """The module in a file, under a name that no other module has."""
     spec = importlib.util.spec_from_file_location(f"rethinking_plugin_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where pickling and dataclasses look for it
+    sys.modules[spec.name] = module  # pickling and dataclasses look for it there
     with blamed():
         spec.loader.exec_module(module)
     return module
@@ -205,10 +205,11 @@ _plugins: list[Path] | None = None
 
 
 def load(files: Iterable[str | Path]) -> None:
-    """Register what these plug-ins hold beside the library's own; relative paths start from the working directory.
+    """Register the contents of these plug-ins as well; relative paths start from the working directory.
 
     Raises:
-        UserError: a file is missing or no Python, a name is taken or a registration wrong; the message has file and line.
+        UserError: a file is missing or not Python, a name is taken or a registration is wrong; the message has file
+            and line.
     """
     global _plugins
     _plugins = [Path(file).resolve() for file in files]
@@ -219,7 +220,7 @@ def load(files: Iterable[str | Path]) -> None:
 
 
 def plugins() -> list[Path]:
-    """The files of the plug-ins: those loaded, or those that the environment of a job names."""
+    """The files of the plug-ins: the loaded ones, or those named by a job's environment."""
     if _plugins is not None:
         return _plugins
     return [Path(file) for file in os.environ.get(VARIABLE, "").split(os.pathsep) if file]
@@ -227,7 +228,7 @@ def plugins() -> list[Path]:
 
 @cache
 def everything() -> dict[str, dict[str, Entry]]:
-    """All entries by kind and name: the library's, dearest networks first as in table 1, then the plug-ins'."""
+    """All entries by kind and name: the library's, most expensive networks first as in table 1, then the plug-ins'."""
     found: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
     for kind, (folder, _) in KINDS.items():
         entries = [
@@ -250,7 +251,7 @@ def everything() -> dict[str, dict[str, Entry]]:
 
 
 def add(found: dict[str, dict[str, Entry]], entry: Entry) -> None:
-    """Add an entry whose names no other has."""
+    """Add an entry, whose names must be free."""
     for other in found[entry.kind].values():
         if any(other.parameters(name) is not None for name in entry.examples()) or any(
             entry.parameters(name) is not None for name in other.examples()
@@ -274,17 +275,17 @@ def entries(kind: str) -> list[Entry]:
 
 @cache
 def find(kind: str, name: str) -> Entry | None:
-    """The entry that a name is of; None if there is none."""
+    """The entry that covers a name; None if there is none."""
     if name in everything()[kind] and "{" not in name:
         return everything()[kind][name]
     return next((entry for entry in entries(kind) if entry.parameters(name) is not None), None)
 
 
 def entry(kind: str, name: str) -> Entry:
-    """The entry that a name is of.
+    """The entry that covers a name.
 
     Raises:
-        UserError: there is none; the message has what would be right.
+        UserError: there is none; the message says what would be right.
     """
     if found := find(kind, name):
         return found
@@ -292,12 +293,12 @@ def entry(kind: str, name: str) -> Entry:
 
 
 def unknown(kind: str, name: str) -> str:
-    """What to say of a name that is not registered."""
+    """The message about a name that is not registered."""
     return f"unknown {TITLES.get(kind, kind)} '{name}'; {advice(kind, name)}"
 
 
 def advice(kind: str, name: str, more: str = "") -> str:
-    """What would be right in place of a name that is not registered."""
+    """Names that would be right in place of one that is not registered."""
     forms = [entry.described for entry in entries(kind) if entry.bounds]
     near = difflib.get_close_matches(name, names(kind), 1)
     hint = f"did you mean '{near[0]}'? " if near else ""
@@ -306,7 +307,7 @@ def advice(kind: str, name: str, more: str = "") -> str:
 
 
 def titles() -> list[list[str]]:
-    """What tables and figures call things; another wording makes them stale and nothing else."""
+    """Titles in tables and figures; changing one makes these stale and nothing else."""
     shown = ("title", "heading", "statement", "source", "holds_if")
     return [
         [kind, entry.name, *(str(entry.options[key]) for key in shown if key in entry.options)]
@@ -353,7 +354,7 @@ def registrations(file: Path) -> list[Entry]:
 
 
 def decorators(tree: ast.Module) -> dict[str, str]:
-    """How a file writes each of the decorators -> its kind."""
+    """The spelling of each decorator in a file -> its kind."""
     found = {}
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module == "rethinking.registry":
@@ -395,7 +396,7 @@ def read(file: Path, statement: ast.FunctionDef | ast.ClassDef, node: ast.Call, 
     for key in arguments:
         if key not in known and key not in optional:
             raise UserError(
-                f"{place}: the argument '{key}' of {statement.name} is none of {', '.join(sorted(known))}"
+                f"{place}: the argument '{key}' of {statement.name} is not one of {', '.join(sorted(known))}"
             )
     for key in found.bounds:
         if key not in arguments:
@@ -431,7 +432,7 @@ def signature(statement: ast.FunctionDef | ast.ClassDef) -> tuple[dict[str, str 
 
 
 def blame(error: BaseException) -> str | None:
-    """File, line and message of an error that arose in a plug-in; None for others."""
+    """File, line and message of an error in a plug-in; None for other errors."""
     files = {str(file): file for file in plugins()}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
     if isinstance(error, SyntaxError) and error.filename in files:
@@ -443,7 +444,7 @@ def blame(error: BaseException) -> str | None:
 
 @contextmanager
 def blamed(entry: Entry | None = None) -> Iterator[None]:
-    """Turn an error that arose in a plug-in into a UserError with file and line; any error, if it is of this entry."""
+    """Turn errors in plug-ins, or all errors if there is an ``entry``, into a UserError with file and line."""
     try:
         yield
     except UserError:

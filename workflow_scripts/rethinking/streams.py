@@ -1,7 +1,7 @@
 """Named random streams: every draw says what it is for.
 
 Seed, purpose and key are hashed into a ``numpy.random.SeedSequence``, so two purposes
-never share numbers, and adding a draw for one purpose leaves all others as they were.
+never share numbers, and adding a draw for one purpose changes no other.
 """
 
 import hashlib

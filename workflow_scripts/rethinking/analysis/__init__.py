@@ -1,1 +1,1 @@
-"""From trained networks to numbers: seeds, intervals, times to fit, gaps."""
+"""From trained networks to numbers: means over seeds, intervals, times to fit, gaps."""

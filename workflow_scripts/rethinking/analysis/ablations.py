@@ -1,7 +1,7 @@
-"""Ablations: how far results move when a setting that the paper leaves open is another one.
+"""Ablations: how far results move when a setting that the paper leaves open is changed.
 
 A variant is trained with the cell's own name and seeds, so it has the same data, initial weights
-(where the scheme is the same) and order of batches; differences are taken seed by seed.
+(if the scheme is the same) and order of batches. Differences are taken seed by seed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def compare_variants(
     variants: Mapping[str, Iterable[Mapping[str, Any]]],
     paper: Mapping[tuple[str, str, str], Mapping[str, Any]],
 ) -> pd.DataFrame:
-    """Accuracies of each variant of each cell beside the cell's own.
+    """Accuracies of each variant of each cell, with the cell's own for comparison.
 
     Args:
         ablations: ``name``, ``question`` and ``cells`` (names without seeds) of each variant.
@@ -70,7 +70,7 @@ def compare_variants(
         did not diverge. A difference is variant minus default, over the ``pairs`` seeds that both have
         finished; its ``ci`` is the half width of the paired interval (see
         :func:`rethinking.analysis.statistics.mean_interval`). ``changes`` has each setting that differs, as
-        ``setting default → variant``; it is empty where there is no seed of both to tell.
+        ``setting default → variant``; it is empty if no seed of both is trained.
 
     Raises:
         UserError: seeds of one cell differ in network, data, schedule or in what the variant changes.

@@ -1,4 +1,4 @@
-"""Tables of accuracies: from the summaries of cells to one row per cell name, beside the paper's values."""
+"""Tables of accuracies: from the summaries of cells to one row per cell name, with the paper's values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rethinking.cells import Cell
 from rethinking.paper.titles import DATASET_TITLES
 from rethinking.run.files import UserError, read_json
 
-# Nullable integers, as a row without results has neither parameters nor epochs.
+# Nullable integers, because a row without results has neither parameters nor epochs.
 _SHARED_COLUMNS = {
     "model": "str",
     "corruption": "str",
@@ -70,7 +70,7 @@ def read_summary(path: str | Path) -> dict[str, Any]:
     """Read a cell's ``summary.json``.
 
     Raises:
-        UserError: it is not there, or not a cell's summary; the message names it.
+        UserError: it is missing, or not a cell's summary; the message names it.
     """
     summary = read_json(path)
     missing = [key for key in SUMMARY_KEYS if key not in summary]
@@ -87,7 +87,7 @@ def read_columns(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
         columns: name -> dtype.
 
     Raises:
-        UserError: it is not there, no such CSV, or cut short; the message names it.
+        UserError: it is missing, not such a CSV, or cut short; the message names it.
     """
     try:
         table = pd.read_csv(path, dtype=columns, keep_default_na=False, na_values=[""])
@@ -109,7 +109,7 @@ def aggregate_accuracy(
     paper: Mapping[tuple[str, str, str], Mapping[str, Any]],
     columns: Mapping[str, str] = COLUMNS,
 ) -> pd.DataFrame:
-    """Mean accuracies of each cell over its seeds, beside the paper's.
+    """Mean accuracies of each cell over its seeds, with the paper's values.
 
     Args:
         cells: names without seeds, in the order of the rows.
@@ -119,14 +119,14 @@ def aggregate_accuracy(
         columns: those of the table, :data:`COLUMNS` or :data:`TABLE4_COLUMNS`.
 
     Returns:
-        One row per name, also where no seed of it is there, with these columns. Accuracies are
+        One row per name with these columns, even if none of its seeds is trained. Accuracies are
         percentages, averaged over the seeds that did not diverge; ``*_ci`` is the half width of their
         interval (see :func:`rethinking.analysis.statistics.mean_interval`). ``train_accuracy`` is measured on
         the final network over its whole training set, ``train_accuracy_online`` over the batches of
         the last epoch. ``epochs`` is the length of the schedule.
 
     Raises:
-        UserError: a name is none, or seeds of one cell differ in network, data or schedule.
+        UserError: a name is not a cell's, or seeds of one cell differ in network, data or schedule.
     """
     seeds = by_name(summaries)
     rows = [aggregate_cell(name, seeds.get(name, []), paper) for name in cells]
@@ -149,7 +149,7 @@ def aggregate_cell(
     """One row of :func:`aggregate_accuracy`, with the columns of all tables."""
     Cell.from_name(name, seed=0)
     dataset, corruption, model, regularisers = name.split("/")
-    # The paper's numbers are shown beside those of its kind of data at any scale, not beside a plug-in's own.
+    # The paper's numbers are shown beside its own kinds of data at any scale, but not beside a plug-in's data.
     own = registry.entry("dataset", dataset).own
     published = {} if own else paper.get((corruption, model, regularisers), {})
     finished = [summary for summary in summaries if summary["status"] == "finished"]
@@ -188,7 +188,7 @@ def aggregate_cell(
 
 
 def shared(cell: str, what: str, values: Sequence[Hashable]) -> Any:
-    """The one value of all seeds, None if there is no seed; a mean over unlike runs would say nothing."""
+    """The value that all seeds share, None if there is no seed. A mean over different settings would be meaningless."""
     distinct = list(dict.fromkeys(values))
     if len(distinct) > 1:
         raise UserError(

@@ -1,9 +1,9 @@
 """How far our curves lie from the paper's, point by point.
 
 Curves over epochs are compared at the paper's points, ours interpolated linearly between epochs,
-as far as both go; before our first whole epoch there is nothing to compare. Curves over the label
-corruption p are compared where both have that p. Relative times are 1 at p = 0 by definition, which
-says nothing and is left out.
+over their common range; before our first whole epoch there is nothing to compare. Curves over the label
+corruption p are compared at the p that both have. Relative times are 1 at p = 0 by definition, so p = 0
+is left out.
 """
 
 from __future__ import annotations
@@ -53,21 +53,21 @@ def read_numbers(figure: str, path: Path) -> pd.DataFrame:
     """Read the CSV of one of :data:`COMPARED`, as plot_figure.py writes it.
 
     Raises:
-        UserError: it is not there or not such a file; the message names it.
+        UserError: it is missing or not such a file; the message names it.
     """
     return read_columns(path, dict.fromkeys(CELL_PARTS, "str") | NUMBERS[figure] | SCALE)
 
 
 def difference(ours: np.ndarray, paper: np.ndarray, x: np.ndarray) -> dict[str, Any]:
-    """Mean and largest absolute difference of two curves at the same places.
+    """Mean and largest absolute difference of two curves at the same points.
 
     Args:
         ours: (n,) values.
         paper: (n,) values.
-        x: (n,) places.
+        x: (n,) points on the axis.
 
     Returns:
-        ``points`` (n), ``mean_difference``, ``largest_difference`` and ``largest_at``, its place; nan where n is 0.
+        ``points`` (n), ``mean_difference``, ``largest_difference`` and its position ``largest_at``; nan if n is 0.
     """
     gaps = np.abs(np.asarray(ours, float) - np.asarray(paper, float))
     if not len(gaps):
@@ -99,7 +99,7 @@ def over_epochs(ours: pd.DataFrame, paper: np.ndarray) -> dict[str, Any]:
 
 
 def over_p(points: pd.DataFrame, column: str) -> dict[str, Any]:
-    """:func:`difference` of ``column`` and ``paper_{column}`` where there are both, by ``p``."""
+    """:func:`difference` of ``column`` and ``paper_{column}`` over ``p``, where both have values."""
     both = points[points[column].notna() & points[f"paper_{column}"].notna()]
     return difference(both[column].to_numpy(), both[f"paper_{column}"].to_numpy(), both.p.to_numpy())
 
@@ -110,12 +110,12 @@ def compare(
     """Compare each curve of our figures with the paper's of the same network.
 
     Args:
-        tables: figure -> its CSV, as plot_figure.py writes it; of fig1a, fig1b, fig1c and fig2b any.
+        tables: figure -> its CSV, as plot_figure.py writes it; any of fig1a, fig1b, fig1c and fig2b.
         published: figure -> the paper's curves, as :func:`rethinking.paper.curves` has them.
 
     Returns:
-        One row per curve of the paper that our figure shows the cells of, with :data:`COLUMNS`;
-        ``points`` is 0 where nothing could be compared. ``scale`` is that of our curve.
+        One row with :data:`COLUMNS` per curve of the paper whose cells our figure shows;
+        ``points`` is 0 if nothing could be compared. ``scale`` is that of our curve.
     """
     rows = []
     for figure, table in tables.items():
@@ -203,7 +203,7 @@ def present(table: pd.DataFrame) -> list[Shown]:
 
 
 def note(table: pd.DataFrame) -> str:
-    """What is compared, and at which scale ours was where it is the same for all curves."""
+    """What is compared, and the scale of our curves if they share one."""
     scale = f"Ours: {table.scale.iloc[0]}. " if table.scale.nunique() == 1 else ""
     return (
         f"{scale}Absolute differences between our means over seeds and the curves of Zhang et al. (2017), CIFAR-10 at "
@@ -233,7 +233,7 @@ def number(value: float) -> str:
 
 
 def place(row: Any) -> str:
-    """Where a curve lies furthest from the paper's."""
+    """Where a curve is furthest from the paper's."""
     if math.isnan(row.largest_at):
         return MISSING
     return f"p = {row.largest_at:g}" if row.figure in ("fig1b", "fig1c") else f"epoch {row.largest_at:.1f}"

@@ -1,8 +1,8 @@
 """Figure 1c's numbers: test error over the label corruption, on corrupted and on true test labels.
 
-The published errors are those on test labels corrupted at the same p as the training labels:
-they exceed what any of the networks has on true ones, and 1 - ((1 - p) a + p / 10) of the
-accuracy a on true labels lands within 0.03 of the Inception's.
+The published errors are on test labels corrupted at the same p as the training labels: they are larger
+than any of the networks has on true labels, and 1 - ((1 - p) a + p / 10), with a the accuracy on true
+labels, is within 0.03 of the Inception's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def measure_errors(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFrame:
     Returns:
         One row per cell and kind of ``test_labels``. ``test_error`` and ``test_error_ci``, fractions:
         mean over the seeds that did not diverge and half width of its interval;
-        ``paper_test_error``: the paper's, where its test labels are these.
+        ``paper_test_error``: the paper's, only for the corrupted test labels, on which it was measured.
 
     Raises:
         UserError: the pixels of a cell are corrupted.

@@ -16,7 +16,7 @@ from rethinking.streams import stream
 RESAMPLES = 2000
 FEWEST = 4  # cells with which an order says anything
 FEWEST_RESAMPLED = 10  # cells: intervals of fewer collapse where all pairs agree
-# Which pairs of cells are compared: all, those that differ in labels or pixels alone, those that do not differ in these.
+# Which pairs of cells are compared: all, those that differ only in labels or pixels, those that agree in both.
 PAIRS = ("all", "data", "network")
 COLUMNS = {
     "measure": "str",
@@ -40,7 +40,7 @@ def kendall(x: np.ndarray, y: np.ndarray, pairs: np.ndarray) -> float:
         pairs: symmetric (n, n), the weight of each pair; ones give scipy.stats.kendalltau.
 
     Returns:
-        nan where no pair counts, or all are tied in x or in y.
+        nan if no pair counts, or all are tied in x or in y.
     """
     over_x, over_y = (np.sign(values[:, None] - values[None, :]) for values in (x, y))
     possible = math.sqrt(float((pairs * over_x**2).sum()) * float((pairs * over_y**2).sum()))
@@ -72,7 +72,7 @@ def kendall_interval(x: np.ndarray, y: np.ndarray, pairs: np.ndarray, measure: s
 
 
 def comparable(cells: pd.DataFrame) -> dict[str, np.ndarray]:
-    """For each kind of pairs, which cells (rows with the columns of CELL_PARTS) are compared: symmetric (n, n) of 0 and 1."""
+    """Which cells (rows with the columns of CELL_PARTS) each kind of pairs compares: symmetric (n, n) of 0 and 1."""
     same = {part: cells[part].to_numpy()[:, None] == cells[part].to_numpy()[None, :] for part in CELL_PARTS}
     network = same["model"] & same["regularisers"]
     kinds = {
@@ -87,8 +87,8 @@ def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
     """Rank correlations of all measures with the generalisation gap.
 
     Args:
-        networks: one row per network with ``CELL_PARTS``, ``seed``, ``gap`` and all measures; missing values where
-            there is none.
+        networks: one row per network with ``CELL_PARTS``, ``seed``, ``gap`` and all measures; undefined measures are
+            missing values.
         scale: data, epochs and seeds, as :func:`rethinking.analysis.aggregation.describe_scale` has them.
 
     Returns:
@@ -114,7 +114,7 @@ def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
 
 
 def weakest_correlation(cells: Sequence[str], gaps: Sequence[float], values: Sequence[float | None]) -> float:
-    """The least of the rank correlations over the three kinds of pairs; 0 where a measure is the same in all of them.
+    """The smallest rank correlation over the three kinds of pairs; 0 for a kind in which the measure never differs.
 
     Args:
         cells: data set/corruption/model/regularisers/seed of each network.

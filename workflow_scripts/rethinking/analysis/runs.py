@@ -1,4 +1,4 @@
-"""What the seeds of a cell have in common: their curves, the mean over them and its interval."""
+"""The seeds of a cell together: their curves, the mean and its interval."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Run:
     diverged: bool
 
 
-# Name without seed -> its runs, possibly none, in the order in which a figure shows them.
+# Name without seed -> its runs, possibly none, in the order of a figure.
 Runs = Mapping[str, Sequence[Run]]
 Network = tuple[str, str, str]  # as in NETWORK
 
@@ -61,7 +61,7 @@ def read_runs(
         summaries.append(summary)
         cell, diverged = Cell.parse(summary["cell"]), summary["status"] == "diverged"
         path = folder / filename
-        # A network that diverged in its first epoch has no line in memorisation.csv.
+        # memorisation.csv of a network that diverged in its first epoch has no line.
         if diverged and path.exists() and not path.read_text().strip():
             curve = pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})
         else:
@@ -114,7 +114,7 @@ def cell_parts(name: str) -> dict[str, str]:
 
 
 def paper_has(dataset: str) -> bool:
-    """Whether the paper's curves are shown beside those of a data set: not beside a plug-in's own."""
+    """Whether the paper's curves are shown with those of a data set; they are not for a plug-in's data."""
     return not registry.entry("dataset", dataset).own
 
 
@@ -122,7 +122,7 @@ def by_network(names: Iterable[str]) -> dict[Network, dict[float, str]]:
     """The cells of each network by the probability p at which their labels are corrupted, smallest p first.
 
     Raises:
-        UserError: the pixels of a cell are corrupted; it has no place on an axis of p.
+        UserError: the pixels of a cell are corrupted, so it has no p.
     """
     networks: dict[Network, dict[float, str]] = defaultdict(dict)
     for name in names:
@@ -135,9 +135,7 @@ def by_network(names: Iterable[str]) -> dict[Network, dict[float, str]]:
             )
         cells = networks[tuple(parts[key] for key in NETWORK)]
         if cells.setdefault(p, name) != name:
-            raise UserError(
-                f"cells '{cells[p]}' and '{name}' have one place on the axis of p; show one of them"
-            )
+            raise UserError(f"cells '{cells[p]}' and '{name}' have the same p; show one of them")
     return {network: dict(sorted(levels.items())) for network, levels in networks.items()}
 
 

@@ -1,4 +1,4 @@
-"""Means over seeds and how far to trust them."""
+"""Means over seeds and their confidence intervals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tu
 def rank_correlation(values: Sequence[float]) -> float:
     """Spearman's rank correlation of values with their order: 1 if they only rise, -1 if they only fall.
 
-    Ties share their mean rank. nan for fewer than two values or if all are equal.
+    Ties share their mean rank. nan if there are fewer than two different values.
     """
     if len(set(values)) < 2:
         return math.nan

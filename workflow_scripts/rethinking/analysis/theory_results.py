@@ -1,4 +1,4 @@
-"""What a fit of the theory leaves behind, and the tables that are made of it."""
+"""Records of the theory's fits, and the tables that are made from them."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ EXPRESSIVITY_COLUMNS = {
 
 
 def provenance(settings: Mapping[str, Any], seed: int, device: str) -> dict[str, Any]:
-    """What produced a record: settings, code, versions, device, and the most memory that the process had."""
+    """What produced a record: settings, code, versions, device, and the peak memory of the process."""
     from rethinking.training.results import git_commit
 
     return {
@@ -116,10 +116,10 @@ def provenance(settings: Mapping[str, Any], seed: int, device: str) -> dict[str,
 
 
 def write_record(path: str | Path, record: Record) -> None:
-    """Write a record as JSON, which has no infinity and no nan: these become null.
+    """Write a record as JSON, in which infinity and nan, which JSON lacks, become null.
 
-    ``not_finite`` lists where they stood and what they were, and :func:`read_records` puts them back: a condition
-    number beyond float64 costs a record nothing.
+    ``not_finite`` lists their places and values, and :func:`read_records` restores them. So a condition number beyond
+    float64 does not cost the whole record.
     """
     not_finite: list[list[Any]] = []
 
@@ -164,7 +164,7 @@ def describe(record: Record) -> str:
 
 
 def by_seed(records: Sequence[Record], *keys: str) -> list[list[Record]]:
-    """Records that agree in some keys, together; in the order of the first of each."""
+    """Records grouped by some keys, in order of appearance."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         groups.setdefault(tuple(record[key] for key in keys), []).append(record)
@@ -175,9 +175,9 @@ def by_seed(records: Sequence[Record], *keys: str) -> list[list[Record]]:
 
 
 def table3(records: Sequence[Record]) -> pd.DataFrame:
-    """Linear models beside the paper's: a row per model and penalty, means over seeds (:data:`TABLE3_COLUMNS`).
+    """Linear models with the paper's values: a row per model and penalty, means over seeds (:data:`TABLE3_COLUMNS`).
 
-    ``residual`` and ``misfit`` are the largest of the seeds, ``chosen`` says what the validation part has chosen.
+    ``residual`` and ``misfit`` are the largest of the seeds, ``chosen`` says what was chosen on the validation part.
     """
     published = paper.table3()
     rows = []
@@ -258,9 +258,9 @@ def norms(records: Sequence[Record]) -> pd.DataFrame:
 def expressivity(records: Sequence[Record]) -> pd.DataFrame:
     """Theorem 1 and corollary 1: a row per labels and depth (:data:`EXPRESSIVITY_COLUMNS`).
 
-    Over seeds, the worst: the largest error, condition and amplification, the smallest eigenvalue and diagonal.
+    The worst of the seeds is taken: largest error, condition and amplification, smallest eigenvalue and diagonal.
     """
-    # NumPy's extremes, which are nan where one seed has nan.
+    # NumPy's extremes, which are nan if one seed has nan.
     worst = dict.fromkeys(("largest_error", "condition", "amplification"), np.max)
     worst |= dict.fromkeys(("fitted", "smallest_diagonal", "smallest_eigenvalue"), np.min)
     networks = [

@@ -1,9 +1,9 @@
 """Figure 1b's numbers: how much longer a network takes to fit its training set when labels are corrupted.
 
-The time to overfit is counted in whole epochs until the training set is fitted and divided by the
-same network's time at p = 0, as the published ratios are multiples of 1/10, 1/31 and 1/28. The
-paper does not say when a training set counts as fitted, so several thresholds are measured, each on
-the mean over the batches of an epoch and on their moving average at its end, as in the paper's curves.
+The time to overfit is the number of whole epochs until the training set is fitted, divided by the same
+network's time at p = 0: the published ratios are multiples of 1/10, 1/31 and 1/28. The paper does not
+say when a training set counts as fitted, so several thresholds are measured, each on the mean over the
+batches of an epoch and on the moving average at its end, which the paper's curves show.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rethinking.analysis.runs import Run, Runs, by_network, cell_parts, paper_ha
 from rethinking.analysis.statistics import mean_interval
 
 # When a training set counts as fitted: by the accuracy (percent) or loss (nats) over the batches of training.
-# 100 % at the end of an epoch means that its last 300 batches or so are right; what lies before is rounded away.
+# 100 % at the end of an epoch means that about the last 300 batches are right; earlier ones have no weight left.
 TITLES = {
     "100 % at end": "end-of-epoch accuracy ≥ 100 %",
     "99.9 % at end": "end-of-epoch accuracy ≥ 99.9 %",
@@ -57,11 +57,11 @@ def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFram
         paper: network without regularisers -> (n, 2) p and ratio.
 
     Returns:
-        One row per cell and threshold. ``paired``: seeds that are there at p = 0 as well;
+        One row per cell and threshold. ``paired``: seeds that are also trained at p = 0;
         ``unpaired``: the others; ``reached``: how many of the paired ones reach the threshold, and
         ``epochs_to_fit`` their mean time if all do; ``ratio`` and ``ratio_ci``: mean over all
-        paired seeds and half width of its interval, missing unless every one reaches the threshold
-        at both places, as a mean over the fast ones alone would be too small; ``paper_ratio``.
+        paired seeds and half width of its interval, missing unless every seed reaches the threshold
+        at this p and at p = 0, because a mean over the fast ones would be too small; ``paper_ratio``.
 
     Raises:
         UserError: the pixels of a cell are corrupted.
@@ -97,6 +97,6 @@ def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFram
 def paired_times(
     runs: Sequence[Run], at_start: Sequence[Run], threshold: str
 ) -> list[tuple[int | None, int | None]]:
-    """Epochs to fit of each seed and of the same seed at p = 0, for the seeds that are in both."""
+    """Epochs to fit of each seed, here and at p = 0, for the seeds that both have."""
     start = {run.cell.seed: epochs_to_fit(run, threshold) for run in at_start}
     return [(epochs_to_fit(run, threshold), start[run.cell.seed]) for run in runs if run.cell.seed in start]

@@ -1,8 +1,8 @@
-"""What Zhang et al. (2017) and talks about the paper say of CIFAR-10, each statement as a condition on cells.
+"""What Zhang et al. (2017) and talks about the paper say about CIFAR-10, each statement as a condition on cells.
 
-A claim holds if all its checks hold. A check is a measure, the cells that it is taken from and the
-bounds between which it must lie. Cells are named without data set, so that another one can be asked
-too. The claims themselves are in :mod:`.fitting`, :mod:`.regularisers` and :mod:`.capacity`, the measures in
+A claim holds if all its checks hold. A check is a measure, the cells on which it is taken and the
+bounds within which it must lie. Cells are named without data set, so that claims can be checked on another one.
+The claims are in :mod:`.fitting`, :mod:`.regularisers` and :mod:`.capacity`, the measures in
 :mod:`.measures`, the comparison in :mod:`.verdicts`, the table in :mod:`.report`.
 """
 

@@ -1,4 +1,4 @@
-"""Claims of section 2.2 on what the networks' capacity says of generalisation, and of section 6 on other measures."""
+"""Claims of section 2.2 on what the networks' capacity says about generalisation, and of section 6 on other measures."""
 
 from functools import partial
 
@@ -24,7 +24,7 @@ COMPARED = tuple(
 CAPACITY = (
     Claim(
         "rademacher_complexity_is_one",
-        "Networks fit random signs, so that their Rademacher complexity is about 1 and what it bounds is trivial.",
+        "Networks fit random signs, so their Rademacher complexity is about 1 and the bound that follows is trivial.",
         "section 2.2",
         "five networks on 500, 5,000 and 50,000 images: twice the training accuracy on random signs minus 1 ≥ 0.98",
         tuple(
@@ -43,7 +43,7 @@ CAPACITY = (
         "rademacher_bound_misses_the_gap",
         "The bound by the Rademacher complexity is far above the generalisation error on true labels.",
         "section 2.2",
-        "five networks, 50,000 images in two classes: complexity by generalisation gap on true signs, as a fraction, ≥ 2",
+        "five networks, 50,000 images in two classes: complexity divided by the generalisation gap on true signs, as a fraction, ≥ 2",
         each(
             NETWORKS,
             measures.rademacher_per_gap,
@@ -54,7 +54,7 @@ CAPACITY = (
     ),
     Claim(
         "uniform_stability_is_trivial",
-        "Training is not uniformly stable: on random labels one example changes what a network says by a great deal.",
+        "Training is not uniformly stable: on random labels one example changes a network's output by a great deal.",
         "section 2.2, where uniform stability is only named",
         "five networks on random labels: replacing one training example moves the loss (one minus the probability of the label) "
         "of some point by ≥ 0.5",
@@ -64,7 +64,7 @@ CAPACITY = (
         "no_measure_explains_the_gap",
         "No formal measure of complexity is known that explains why these networks generalise.",
         "section 6; the measures are beyond the paper",
-        f"{len(MEASURES)} measures, {len(COMPARED)} cells: rank correlation with the generalisation gap ≤ 0.8, the least of that over all "
+        f"{len(MEASURES)} measures, {len(COMPARED)} cells: rank correlation with the generalisation gap ≤ 0.8, the smallest of the correlations over all "
         "pairs of cells, over those that differ in labels alone and over those that differ in the network alone",
         tuple(
             Check(measure.title, partial(measures.weakest_tau, name), COMPARED, at_most=0.8)

@@ -1,4 +1,4 @@
-"""Claims of section 2: networks fit random labels and noise, and what that takes."""
+"""Claims of section 2: networks fit random labels and noise, and how long that takes."""
 
 from rethinking.claims import measures
 from rethinking.claims.forms import FIGURE_1, INCEPTION, NETWORKS, OVER_P, RANDOM, TRUE, Claim, each, fit
@@ -62,7 +62,7 @@ RANDOM_LABELS = (
     ),
     Claim(
         "labels_alone_open_the_gap",
-        "Randomising labels alone makes the generalisation error jump; network and optimiser stay the same.",
+        "Randomising the labels alone makes the generalisation error jump; network and optimiser stay the same.",
         "section 1, table 1",
         "five networks: training minus test accuracy grows by ≥ 20 points (the paper's least growth is 39)",
         each(NETWORKS, measures.gap_growth, RANDOM, TRUE, at_least=20),
@@ -122,7 +122,7 @@ COURSE_OF_TRAINING = (
 PARTLY_CORRUPTED_LABELS = (
     Claim(
         "fits_every_corruption",
-        "Labels corrupted in any proportion are fitted.",
+        "Labels are fitted whatever share of them is corrupted.",
         "section 2.2",
         f"three networks, p = 0, 0.1, ..., 1: {FITTED}",
         tuple(
@@ -136,7 +136,7 @@ PARTLY_CORRUPTED_LABELS = (
         "Fitting random labels takes longer only by a small constant factor.",
         "section 1, figure 1b",
         f"three networks: epochs until online training accuracy {AT_END} is 99 %, "
-        "on random by those on true labels, ≤ 4 (the paper's are 1.5 to 3.6)",
+        "on random labels divided by those on true labels, ≤ 4 (the paper's are 1.5 to 3.6)",
         each(FIGURE_1, measures.fit_time_ratio, RANDOM, TRUE, at_most=4),
     ),
     Claim(
@@ -166,7 +166,7 @@ PARTLY_CORRUPTED_LABELS = (
     ),
     Claim(
         "order_of_networks",
-        "Whatever the corruption, the Inception generalises better than the AlexNet and that better than the MLP.",
+        "Whatever the corruption, the Inception generalises better than AlexNet, and AlexNet better than the MLP.",
         "figure 1c",
         "p = 0, 0.1, ..., 0.8 (in the figure the curves meet beyond): differences of test accuracy > 0",
         tuple(
@@ -197,14 +197,14 @@ BEYOND_THE_PAPER = tuple(
     for name, statement, epoch, order, measure in (
         (
             "truth_first",
-            "At first networks predict the true class of images whose label is wrong.",
+            "At first, networks predict the true class of images with a wrong label.",
             "first",
             "their true class minus share predicted as labelled",
             measures.truth_lead,
         ),
         (
             "memory_last",
-            "In the end they predict the wrong label that they were given.",
+            "In the end, they predict the wrong label that they were given.",
             "last",
             "labelled minus share predicted as their true class",
             measures.memory_lead,

@@ -11,12 +11,12 @@ from rethinking.paper.titles import MODEL_TITLES
 
 
 class Claim(NamedTuple):
-    """A statement, where it stands, and what has to be measured for it to hold."""
+    """A statement, its place in the paper, and the conditions under which it holds."""
 
     name: str
     statement: str
     source: str
-    predicate: str  # the checks and their bounds in words
+    predicate: str  # the checks with their bounds, in words
     checks: tuple[Check, ...]
 
 
@@ -47,5 +47,5 @@ def each(
 
 
 def fit(networks: Iterable[str], cell: str = RANDOM, label: str = "{}") -> tuple[Check, ...]:
-    """Each network reproduces the labels that it was given."""
+    """Each network fits the labels that it was given."""
     return each(networks, measures.train_accuracy, cell, label=label, at_least=99)

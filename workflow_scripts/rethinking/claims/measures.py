@@ -1,7 +1,7 @@
-"""Measures: one number of the networks of one or more cells, all of one seed, so that comparisons are paired.
+"""Measures: one number from one or more networks with the same seed, so that comparisons are paired.
 
-A measure takes one :class:`Run` per cell. Where a network does not have the number, because it diverged or
-never got there, it raises :class:`NotMeasured`.
+A measure takes one :class:`Run` per cell. If a network does not have the number, because it diverged or
+never reached a threshold, the measure raises :class:`NotMeasured`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ STARTED, ALMOST_DONE = 0.9, 0.1  # training loss as a share of that of guessing
 
 
 class Run(NamedTuple):
-    """What one network left behind."""
+    """The results of one network."""
 
     summary: Mapping[str, Any]
     curve: pd.DataFrame
-    memorisation: pd.DataFrame | None = None  # cells of earlier versions have none
-    measured: Mapping[str, float | None] = {}  # complexity.json and stability.json, as far as they are there
+    memorisation: pd.DataFrame | None = None  # missing in cells of earlier versions
+    measured: Mapping[str, float | None] = {}  # complexity.json and stability.json, if they exist
 
 
 Runs = Mapping[str, Mapping[int, Run]]  # cell without seed -> seed -> network
@@ -129,7 +129,7 @@ def test_share(run: Run, other: Run) -> float:
 
 
 def difference_of_gains(run: Run, other: Run, base: Run) -> float:
-    """How much more the first network gains on the third than the second does on the first, percentage points."""
+    """Gain of the first network over the third, minus gain of the second over the first, percentage points."""
     return test_gain(run, base) - test_gain(other, run)
 
 
@@ -193,7 +193,7 @@ def wait_beyond_fall(run: Run) -> float:
 
 
 def mean_fall(run: Run) -> float:
-    """Percentage points per epoch that test accuracy loses, summed over the epochs in which it falls."""
+    """Mean loss of test accuracy per epoch, percentage points; epochs in which it rises count as 0."""
     finished(run)
     return float(-run.curve.test_accuracy[run.curve.epoch > 0].diff().clip(upper=0).mean())
 
@@ -204,7 +204,7 @@ def excess_falls(run: Run, other: Run) -> float:
 
 
 def changed_settings(run: Run, other: Run) -> float:
-    """Number of hyperparameters in which two networks differ; which thresholds were recorded is none."""
+    """Number of hyperparameters in which two networks differ; the recorded thresholds do not count."""
     settings, others = (each.summary["provenance"]["settings"] for each in (run, other))
     known = settings.keys() & others.keys() - {"thresholds"}  # a later version may record more
     return sum(settings[key] != others[key] for key in known)
@@ -216,12 +216,12 @@ def parameters_per_image(run: Run) -> float:
 
 
 def truth_lead(run: Run) -> float:
-    """In the first epoch, on images with a wrong label: predictions of the true minus of the given one, points."""
+    """First epoch, images with a wrong label: predictions of the true label minus those of the given one, points."""
     return -memory_lead(run, 0)
 
 
 def memory_lead(run: Run, row: int = -1) -> float:
-    """In the last epoch, on images with a wrong label: predictions of the given minus of the true one, points."""
+    """Last epoch, images with a wrong label: predictions of the given label minus those of the true one, points."""
     finished(run)
     if run.memorisation is None:
         raise NotMeasured(f"{run.summary['cell']} has no memorisation.csv")
@@ -248,7 +248,7 @@ def largest_change(run: Run) -> float:
 
 
 def weakest_tau(name: str, *runs: Run) -> float:
-    """The least rank correlation of a measure of complexity with the gap, over the three kinds of pairs."""
+    """The smallest rank correlation of a measure of complexity with the gap, over the three kinds of pairs."""
     rows = []
     for run in runs:
         if run.summary["status"] == "diverged":

@@ -1,4 +1,4 @@
-"""Claims of plug-ins: each says which cells it is about, what is measured on them and where that must lie."""
+"""Claims of plug-ins: each names its cells, the measure on them and its bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims of section 3 and appendix E: what explicit and implicit regularisers do, and what they do not."""
+"""Claims of section 3 and appendix E: what explicit and implicit regularisers do and do not do."""
 
 from rethinking.claims import measures
 from rethinking.claims.forms import CROPPED, INCEPTION, NETWORKS, TRUE, Claim, each, fit
@@ -23,7 +23,7 @@ REGULARISERS = (
         "regularisers_not_necessary",
         "Without any regulariser the networks still generalise very well.",
         "section 3, table 1",
-        "five networks: test accuracy without regularisers by that with all that table 1 has ≥ 0.9 "
+        "five networks: test accuracy without regularisers divided by that with all regularisers of table 1 ≥ 0.9 "
         "(the paper's lowest is 0.94)",
         each(CROPPED, measures.test_share, TRUE, "true_labels/{}/crop+wd", at_least=0.9)
         + each(
@@ -47,7 +47,7 @@ REGULARISERS = (
     ),
     Claim(
         "architecture_matters_more",
-        "Changing the architecture gains more than adding regularisers.",
+        "Changing the architecture gains more than adding regularisation.",
         "section 3, table 1",
         "test accuracy, gain of the bare Inception on the MLP 3×512 with weight decay, minus gain of the Inception by "
         "cropping and weight decay, > 0 points (the paper's gains are 32.4 and 3.3)",
@@ -85,7 +85,7 @@ REGULARISERS = (
     ),
     Claim(
         "batch_norm_steadies",
-        "Batch normalisation steadies training.",
+        "Batch normalisation makes training steadier.",
         "section 3.1, figure 2b",
         "points of test accuracy lost per epoch, in those epochs in which it falls: without minus with batch "
         "normalisation > 0",
@@ -100,7 +100,7 @@ REGULARISERS = (
     ),
     Claim(
         "weight_decay_stops_alexnet",
-        "With weight decay the AlexNet fails to fit random labels.",
+        "With weight decay AlexNet fails to fit random labels.",
         "appendix E, table 4",
         "training accuracy ≤ 50 % (the paper gives no number)",
         each(["alexnet"], measures.train_accuracy, "random_labels/{}/wd", at_most=50),

@@ -32,7 +32,7 @@ class Judged(NamedTuple):
 
 
 def claimed_cells(dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[str]:
-    """The cells, without seeds, that claims rest on, each once."""
+    """The cells, without seeds, that claims use, each once."""
     cells = [cell for claim in claims for check in claim.checks for cell in check.cells]
     return [full_name(dataset, cell) for cell in dict.fromkeys(cells)]
 
@@ -57,8 +57,8 @@ def to_frame(judged: Sequence[Judged], runs: Runs, dataset: str) -> pd.DataFrame
     """One row per claim.
 
     ``measured``, ``interval`` and ``cells`` list the checks in one order, separated by semicolons: mean over
-    seeds, ends of the interval, and the cells without seeds, separated by commas. They are empty where there is
-    nothing. ``data`` is the scale at which it was measured.
+    seeds, ends of the interval, and the cells without seeds, separated by commas. They are empty if nothing was
+    measured. ``data`` is the scale at which it was measured.
     """
     table = aggregate_accuracy(
         claimed_cells(dataset, [each.claim for each in judged]),
@@ -93,19 +93,19 @@ def claim_rows(judged: Sequence[Judged], dataset: str, scales: Sequence[str]) ->
 
 
 def number(value: float, digits: int = 6) -> str:
-    """A number with so many significant digits, nothing for nan."""
+    """A number with this many significant digits; empty for nan."""
     return "" if math.isnan(value) else f"{round(value, 9) + 0.0:.{digits}g}"
 
 
 def interval(finding: Finding, digits: int = 6) -> str:
-    """For example ``9.5 to 10.5``, nothing where there is none."""
+    """For example ``9.5 to 10.5``; empty if there is no interval."""
     return (
         "" if math.isnan(finding.low) else f"{number(finding.low, digits)} to {number(finding.high, digits)}"
     )
 
 
 def reason(judged: Judged, shown: int | None = None) -> str:
-    """Why a claim is undecided, or which of its checks contradict it; so many missing cells are named."""
+    """Why a claim is undecided, or which of its checks contradict it; at most ``shown`` items are named."""
     if judged.verdict == "supported":
         return ""
     if judged.verdict == "contradicted":
@@ -121,7 +121,7 @@ def reason(judged: Judged, shown: int | None = None) -> str:
 
 
 def listing(items: Sequence[str], shown: int | None, separator: str = ", ") -> str:
-    """The first items, and how many there are more."""
+    """The first items, and how many more there are."""
     if shown is None or len(items) <= shown:
         return separator.join(items)
     return separator.join(items[:shown]) + f"{separator}{len(items) - shown} more"
@@ -148,7 +148,7 @@ def to_markdown(judged: Sequence[Judged], scale: str) -> str:
         "with all 50,000 training images.\n\n"
         f"{claims_table(judged)}\n\n"
         f"Numbers are means over seeds and, in parentheses, their {CONFIDENCE:.0%} Student-t interval; differences and "
-        "ratios are paired by seed. A condition holds, or does not, if the whole interval lies on one side of its bound. A "
+        "ratios are paired by seed. A condition holds, or fails, if the whole interval lies on one side of its bound. A "
         "claim is supported if all its conditions hold, contradicted if one does not, and undecided otherwise. A network that "
         "diverged has fitted nothing.\n"
     )
@@ -173,7 +173,7 @@ def claims_table(judged: Sequence[Judged]) -> str:
 
 
 def describe_findings(judged: Judged) -> str:
-    """The measured numbers of a claim, those first that decide against it."""
+    """The measured numbers of a claim, those that contradict it first."""
     measured = [pair for pair in sort_findings(judged, *ORDER) if not math.isnan(pair[1].mean)]
     texts = []
     for check, finding in measured:

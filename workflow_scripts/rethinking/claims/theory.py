@@ -16,10 +16,10 @@ from rethinking.claims.report import Judged, claim_rows, claims_table, summarise
 from rethinking.claims.verdicts import Check, examine
 
 Record = Mapping[str, Any]
-ROOT = "theory"  # stands where other claims have the data set
+ROOT = "theory"  # takes the place of the data set in other claims
 PUBLISHED = paper.table3()
 PIXELS, GABOR = "mnist/none/gaussian/exact", "mnist/gabor/gaussian/exact"
-CONVNET = "random_convnet_32000"  # the only random features among those of the paper
+CONVNET = "random_convnet_32000"  # the only features of the paper that are random
 LINEAR = "mnist/none/linear/exact"
 FILTERS = tuple(f"cifar10/random_convnet_{count}/linear/penalised" for count in (1000, 4000))
 
@@ -48,17 +48,17 @@ def more_weights(network: Record) -> float:
 
 
 def relative_width(network: Record) -> float:
-    """Width by n / depth."""
+    """Width divided by n / depth."""
     return network["width"] * network["depth"] / network["n"]
 
 
 def relative_connections(network: Record) -> float:
-    """Connections by n + d."""
+    """Connections divided by n + d."""
     return network["connections"] / (network["n"] + network["d"])
 
 
 def eigenvalue_ratio(network: Record) -> float:
-    """Smallest eigenvalue by the smallest x - b; the distance from 1."""
+    """Smallest eigenvalue divided by the smallest x - b; its distance from 1."""
     return abs(network["smallest_eigenvalue"] / network["smallest_diagonal"] - 1)
 
 
@@ -68,7 +68,7 @@ def null_dimensions(record: Record) -> float:
 
 
 def least_ratio(key: str) -> Callable[[Record], float]:
-    """The least of the other exact fits' values by that of the fit of minimum norm."""
+    """The smallest value of the other exact fits, divided by that of the fit of minimum norm."""
     others = ("random_centres", "poisoned")
     return lambda record: (
         min(float(record[name][key]) for name in others) / float(record["minimum_norm"][key])
@@ -79,7 +79,7 @@ def least_ratio(key: str) -> Callable[[Record], float]:
 
 
 def exact(label: str, measure: Callable[..., float], *cells: str, **bounds: float) -> Check:
-    """A check of something in which nothing is random."""
+    """A check of a number that does not vary from seed to seed."""
     return Check(label, measure, cells, exact=True, **bounds)
 
 
@@ -119,7 +119,7 @@ def published_error(name: str, statement: str, cell: str, tolerance: float) -> C
 
 
 def published_norm(name: str, statement: str, cell: str) -> Claim:
-    """A norm is the paper's to a tenth."""
+    """A norm is within a tenth of the paper's."""
     dataset, preprocessing, *_ = cell.split("/")
     theirs = PUBLISHED[dataset, preprocessing, False]["norm"]
     low, high = 0.9 * theirs, 1.1 * theirs
@@ -147,7 +147,7 @@ EXPRESSIVITY = (
         "smallest_eigenvalue",
         "The triangular matrix has full rank; its smallest eigenvalue is the least distance of a projection from its threshold.",
         "appendix C, lemma 1",
-        "computed smallest eigenvalue by min(x − b) differs from 1 by ≤ 1e-6; min(x − b) > 0",
+        "computed smallest eigenvalue divided by min(x − b) differs from 1 by ≤ 1e-6; min(x − b) > 0",
         (
             of_networks("ratio − 1", eigenvalue_ratio, at_most=1e-6),
             of_networks("min(x − b)", value("smallest_diagonal"), worst=np.min, above=0),
@@ -199,7 +199,7 @@ LINEAR_MODELS = (
         "norm_does_not_predict",
         "The norm does not predict the test error: Gabor features halve the error and raise the norm.",
         "section 5",
-        "MNIST, Gabor by pixels: norm > 1, test error ≤ 2/3",
+        "MNIST, Gabor divided by pixels: norm > 1, test error ≤ 2/3",
         (
             exact("norm", ratio("norm"), GABOR, PIXELS, above=1),
             exact("test error", ratio("test_error"), GABOR, PIXELS, at_most=2 / 3),
@@ -209,7 +209,7 @@ LINEAR_MODELS = (
         "other_exact_fits",
         "Other exact fits, with centres elsewhere or with random labels forced on the test images, have larger norms and test errors.",
         "section 5",
-        "least of both by the fit of minimum norm, pixels: norm > 1, test error > 1",
+        "pixels, smallest of both divided by that of the fit of minimum norm: norm > 1, test error > 1",
         (
             Check("norm", least_ratio("norm"), ("pixels/counterexamples",), above=1),
             Check("test error", least_ratio("test_error"), ("pixels/counterexamples",), above=1),
@@ -237,7 +237,7 @@ LINEAR_MODELS = (
     ),
     Claim(
         "linear_kernel_cannot",
-        "The pixels of MNIST as they are have no exact fit: there are fewer than images.",
+        "The raw pixels of MNIST have no exact linear fit: there are fewer pixels than images.",
         "beyond the paper",
         "linear kernel: rank ≤ 784, training error > 0 %",
         (
@@ -260,7 +260,7 @@ THEORY_CLAIMS: tuple[Claim, ...] = EXPRESSIVITY + LINEAR_MODELS
 
 
 def theory_runs(records: Sequence[Record]) -> dict[str, dict[int, Record]]:
-    """Records by what claims call them: name -> seed -> record."""
+    """Records by their name in claims: name -> seed -> record."""
     runs: dict[str, dict[int, Record]] = {}
     for fit in fits(records):
         filters = f"_{fit['filters']}" if fit["filters"] else ""

@@ -15,10 +15,10 @@ Verdict = Literal["supported", "contradicted", "undecided"]
 
 @dataclass(frozen=True)
 class Check:
-    """A measure of some cells and where it must lie: within all the bounds that are given.
+    """A measure of some cells and the bounds within which it must lie.
 
     Raises:
-        ValueError: there is no bound, or one is nan: such a check could not fail.
+        ValueError: there is no bound, or a bound is nan; such a check could not fail.
     """
 
     label: str
@@ -27,7 +27,7 @@ class Check:
     at_least: float | None = None
     at_most: float | None = None
     above: float | None = None
-    exact: bool = False  # nothing is random, so that one seed tells
+    exact: bool = False  # nothing is random, so one seed is enough
 
     def __post_init__(self) -> None:
         bounds = [bound for bound in (self.at_least, self.at_most, self.above) if bound is not None]
@@ -36,7 +36,7 @@ class Check:
 
 
 class Finding(NamedTuple):
-    """What came out of a check: mean over seeds, interval, verdict and, where undecided, why."""
+    """The outcome of a check: mean over seeds, interval, verdict and, if undecided, why."""
 
     mean: float = math.nan
     low: float = math.nan
@@ -46,15 +46,15 @@ class Finding(NamedTuple):
     missing: tuple[str, ...] = ()  # cells without any network
 
 
-# These do not vary from seed to seed, so that one seed tells.
+# These do not vary from seed to seed, so one seed is enough.
 EXACT = (changed_settings, parameters_per_image)
 
 
 def examine(check: Check, runs: Runs, dataset: str) -> Finding:
     """Measure a check on all seeds that its cells share and compare the interval with its bounds.
 
-    A seed whose network lacks the number (it diverged, never got there) is left out of mean and
-    interval, and the check stays undecided: the seeds that are left would be a choice.
+    A seed whose network lacks the number (it diverged, or never reached a threshold) is left out of mean and
+    interval, and the check stays undecided, because the remaining seeds would be a selection.
     """
     networks = [runs.get(full_name(dataset, cell), {}) for cell in check.cells]
     missing = tuple(cell for cell, seeds in zip(check.cells, networks, strict=True) if not seeds)
@@ -92,7 +92,7 @@ def full_name(dataset: str, cell: str) -> str:
 
 
 def compare(check: Check, low: float, high: float) -> Verdict:
-    """Whether an interval lies within the bounds as a whole, outside as a whole, or neither; nan is neither."""
+    """Whether the whole interval is within the bounds, the whole interval is outside, or neither; nan is neither."""
     if math.isnan(low) or math.isnan(high):
         return "undecided"
     within, outside = [], []

@@ -1,4 +1,4 @@
-"""The resolved settings of one cell: everything besides data, seed and code that decides its numbers."""
+"""The resolved settings of one cell: everything besides data, seed and code that affects its numbers."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -11,13 +11,13 @@ from rethinking.run.files import UserError
 Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform"]
 WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
-# How cells may be written; the models see them when config/patterns.py has expanded them.
+# How users may write cells. The models see them after config/patterns.py has expanded them.
 PATTERNS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 Architecture = dict[str, bool | int | float | str]
 
 
 class Strict(BaseModel):
-    """A model that refuses unknown keys. Numbers may be text, as ``--config`` hands them over."""
+    """A model that refuses unknown keys. Numbers may be text, because ``--config`` passes them as text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -25,7 +25,7 @@ def describe(
         files: the content of each configuration file, later ones over earlier ones.
         values: what they are merged to.
         config: the model of the whole configuration.
-        origins: what cells and variants were written as.
+        origins: how cells and variants were written.
     """
     # pydantic marks a dictionary's key with '[key]' behind the key itself.
     loc = tuple(part for part in fault["loc"] if part != "[key]")
@@ -73,7 +73,7 @@ def key_text(path: Path) -> str:
 
 
 def allowed_names(path: Path, fault: dict[str, Any], config: type[BaseModel]) -> list[str]:
-    """The keys or values that would have been right at a fault's place."""
+    """The keys or values that would be right at the place of a fault."""
     if fault["type"] == "literal_error":
         return [name.strip("'") for name in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
     model: Any = config
@@ -86,7 +86,7 @@ def allowed_names(path: Path, fault: dict[str, Any], config: type[BaseModel]) ->
 
 
 def file_of_value(path: Path, files: dict[str, Any], values: dict[str, Any]) -> str:
-    """The last file that sets a value (or, where it is missing, a part of its section); ``--config`` if none does."""
+    """The last file that sets a value (or, if it is missing, a part of its section); ``--config`` if none does."""
     while not value_at(path, values)[0]:
         path = path[:-1]
     for file, content in reversed(files.items()):
@@ -97,7 +97,7 @@ def file_of_value(path: Path, files: dict[str, Any], values: dict[str, Any]) -> 
 
 
 def file_of_origin(origin: Origin, files: dict[str, Any]) -> str:
-    """The last file in which a cell or variant is written; ``--config`` if none has it."""
+    """The last file that contains a cell or variant; ``--config`` if none does."""
     return next(
         (
             file

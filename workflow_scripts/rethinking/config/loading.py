@@ -42,7 +42,7 @@ class Config(Strict):
     )
     cache_dir: str | None = Field(
         None,
-        description="Finished cells are taken from and put into this folder; users and checkouts can share it. null is none.",
+        description="Folder from which finished cells are taken and to which they are copied; users and checkouts can share it. null for none.",
     )
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         description="One network is trained per cell and seed; intervals are over seeds.", min_length=1
@@ -88,13 +88,13 @@ class Config(Strict):
     )
     expressivity: ExpressivityConfig = Field(description="Theorem 1: 2n + d weights fit any n labels.")
     linear_models: LinearModelsConfig = Field(
-        description="Section 5: exact fits of linear models (table 3), their norms, and where SGD ends."
+        description="Section 5: exact fits of linear models (table 3), their norms, and where SGD converges."
     )
 
     @field_validator("models")
     @classmethod
     def networks_have_their_options(cls, models: dict[str, ModelConfig]) -> dict[str, ModelConfig]:
-        """Options of the architecture belong to one network."""
+        """Refuse options of the architecture that the network does not have."""
         for name, model in models.items():
             as_value_error(check_options, name, model.architecture)
         return models
@@ -102,17 +102,17 @@ class Config(Strict):
     @field_validator("ablations")
     @classmethod
     def names_differ(cls, ablations: list[AblationConfig]) -> list[AblationConfig]:
-        """Two variants of one name would lie in one folder."""
+        """Refuse two variants with the same name: they would share a folder."""
         names = [ablation.name for ablation in ablations]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"the name '{name}' is given twice")
+                raise ValueError(f"the name '{name}' appears twice")
         return ablations
 
     @field_validator("seeds")
     @classmethod
     def seeds_differ(cls, seeds: list[int]) -> list[int]:
-        """The same seed twice would narrow the intervals for nothing."""
+        """Refuse the same seed twice: it would make the intervals too narrow."""
         if len(set(seeds)) < len(seeds):
             raise ValueError(f"{seeds} names a seed twice")
         return seeds
@@ -177,7 +177,7 @@ class Config(Strict):
         ]
 
     def settings(self, cell: Cell, variant: str | None = None) -> CellSettings:
-        """Resolve the settings of a cell: training, then its model, then overrides in order, then a variant's.
+        """Resolve the settings of a cell: training, then its model, then overrides in order, then those of a variant.
 
         Raises:
             UserError: the configuration says nothing about the cell's data set or model, there is no
@@ -197,7 +197,7 @@ class Config(Strict):
             ablations[variant].check(cell)
             values = ablations[variant].set.applied_to(values)
         if "wd" not in cell.regularisers:
-            # Where no weight decay is asked for, editing it must leave the cell alone.
+            # Editing the weight decay must not make cells without it stale.
             values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
         return CellSettings(**values)
 
@@ -232,13 +232,13 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
             return config
     except ValidationError as error:
         lines += [describe(fault, contents, values, Config, expanded.origins) for fault in error.errors()]
-    # A section's fault appears in all sections that take its cells.
+    # A fault in a section appears in every section that takes its cells.
     lines = list(dict.fromkeys(f"  {line}" for line in lines))
     raise UserError("\n".join(["the configuration is not valid:", *lines]))
 
 
 def read_yaml(file: str) -> Any:
-    """What a configuration file holds; None if it cannot be read, which Snakemake reports."""
+    """The content of a configuration file; None if it cannot be read, which Snakemake reports."""
     try:
         return yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
@@ -246,7 +246,7 @@ def read_yaml(file: str) -> Any:
 
 
 def all_overrides(values: dict[str, Any], contents: dict[str, dict[str, Any]]) -> list[Origin]:
-    """The overrides of all files in their order, then those of the command line: a merge keeps the last list alone."""
+    """The overrides of all files in order, then those of the command line; a merge would keep only the last list."""
     lists = [content["overrides"] for content in contents.values() if "overrides" in content]
     if values.get("overrides") not in lists[-1:]:
         lists.append(values.get("overrides"))

@@ -1,7 +1,7 @@
 """From the short form of a configuration to single cells and variants, before the typed models check it.
 
-- Braces hold alternatives and ranges (``labels_p{0.0..1.0..0.1}``). The first brace varies fastest, so that the cells
-  of one network stand together: ``{true,random}_labels/{alexnet,mlp_1x512}`` is AlexNet twice, then the MLP twice.
+- Braces contain alternatives and ranges (``labels_p{0.0..1.0..0.1}``). The first brace varies fastest, so that the
+  cells of one network are adjacent: ``{true,random}_labels/{alexnet,mlp_1x512}`` is AlexNet twice, then the MLP twice.
 - The name of a section with cells stands for those of them that are not listed yet.
 - An ablation with a ``grid`` becomes one variant for each combination of its values (the first setting varies
   fastest), with a name made from them.
@@ -23,18 +23,18 @@ from rethinking.cells import NAME_FORM, canonical_name
 Path = tuple[str | int, ...]
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?:\.\.({_NUMBER}))?")
-_LONGEST = 10_000  # names of one pattern, so that a typing error in a range does not fill the memory
+_LONGEST = 10_000  # names of one pattern, so that a typing error in a range does not fill memory
 
 
 class Origin(NamedTuple):
-    """What a cell or variant was written as, and where in its configuration file."""
+    """How a cell or variant was written, and where in its configuration file."""
 
     path: Path
     written: Any
 
 
 class Expanded(NamedTuple):
-    """A configuration without patterns; its paths that were written elsewhere; and (place, message) of each fault."""
+    """A configuration without patterns, the origins of its cells and variants, and (origin, message) of each fault."""
 
     values: dict[str, Any]
     origins: dict[Path, Origin]
@@ -45,11 +45,11 @@ def expand_braces(pattern: str) -> list[str]:
     """The names that a pattern stands for.
 
     Raises:
-        ValueError: a brace has no partner, a range never ends, or there are too many names.
+        ValueError: a brace has no partner, a range is wrong, or there are too many names.
     """
     parts = re.split(r"\{([^{}]*)\}", pattern)
     if re.search("[{}]", "".join(parts[::2])):
-        raise ValueError("a brace has no partner, or stands in other braces")
+        raise ValueError("a brace has no partner, or is inside other braces")
     choices = [
         [value for text in part.split(",") for value in expand_range(text.strip())] if number % 2 else [part]
         for number, part in enumerate(parts)
@@ -78,7 +78,7 @@ def expand_range(text: str) -> list[str]:
 
 
 def expand(values: dict[str, Any], overrides: list[Origin]) -> Expanded:
-    """Expand all cells of a configuration. What has the wrong type stays, for the typed models to refuse.
+    """Expand all cells of a configuration. Values of the wrong type are left for the typed models to refuse.
 
     Args:
         values: the configuration.
@@ -138,7 +138,7 @@ class _Cells:
 
         Args:
             written: a pattern or a list of patterns.
-            path: where the names come to stand in the expanded configuration.
+            path: the place of the names in the expanded configuration.
             source: where they are written.
         """
         if not isinstance(written, str | list):
@@ -148,7 +148,7 @@ class _Cells:
             origin = Origin(source if isinstance(written, str) else (*source, number), entry)
             for name, name_origin in self.named_by(origin):
                 if (key := canonical_name(str(name))) in canonical:
-                    if name_origin is origin:  # a section adds what is not listed yet
+                    if name_origin is origin:  # a section adds the cells that are not listed yet
                         self.faults.append((origin, f"cell '{key}' is listed twice"))
                     continue
                 canonical.add(key)
@@ -157,7 +157,7 @@ class _Cells:
         return names
 
     def named_by(self, origin: Origin) -> list[tuple[Any, Origin]]:
-        """The cells of one entry of a list, each with what it was written as."""
+        """The cells of one entry of a list, each with its origin."""
         entry = origin.written
         if not isinstance(entry, str):
             return [(entry, origin)]
@@ -171,7 +171,9 @@ class _Cells:
         elif entry not in self.sections:
             near = difflib.get_close_matches(entry, self.sections, 1)
             hint = f"did you mean '{near[0]}'? " if near else ""
-            self.faults.append((origin, f"no section with cells has this name; {hint}a cell is {NAME_FORM}"))
+            self.faults.append(
+                (origin, f"no section with cells has this name; {hint}cells have the form {NAME_FORM}")
+            )
         elif entry in self.pending:
             self.faults.append((origin, f"goes in a circle: {' -> '.join([*self.pending, entry])}"))
         elif isinstance(names := self.of_section(entry), list):

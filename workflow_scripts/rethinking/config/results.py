@@ -14,7 +14,7 @@ from rethinking.run.files import UserError
 
 
 def checked_name(name: str) -> str:
-    """Check the grammar of a cell's name and write it in its canonical form, so that cells are shared."""
+    """Check a cell's name and write it in its canonical form, so that cells are shared."""
     as_value_error(Cell.from_name, name, seed=0)
     return canonical_name(name)
 
@@ -34,7 +34,7 @@ class CapacityConfig(ResultConfig):
 
     @model_validator(mode="after")
     def replacements_can_be_compared(self) -> CapacityConfig:
-        """A replacement is compared with the cell without."""
+        """A cell with a replaced example is compared with the cell without the replacement."""
         cells = [Cell.from_name(name, seed=0) for name in self.cells]
         compared = {cell.base.name for cell in cells if cell.base != cell}
         for name in compared:
@@ -49,11 +49,9 @@ class ComplexityConfig(ResultConfig):
     images: int = Field(
         1000,
         ge=10,
-        description="Training images on which margins, the Fisher-Rao norm and sharpness are taken.",
+        description="Training images on which margins, the Fisher-Rao norm and sharpness are measured.",
     )
-    draws: int = Field(
-        5, ge=1, description="Draws of the noise on the weights that sharpness is measured with."
-    )
+    draws: int = Field(5, ge=1, description="Draws of the weight noise with which sharpness is measured.")
 
 
 class AblationConfig(ResultConfig):
@@ -63,7 +61,9 @@ class AblationConfig(ResultConfig):
     name: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"), WithJsonSchema({"type": "string"})
     ] = Field(description="What the variant is called; its cells lie in ablations/<name> of the results.")
-    question: str = Field(description="What the comparison answers; variants of one question stand together.")
+    question: str = Field(
+        description="The question that the comparison answers; variants with the same question are shown together."
+    )
     set: OverrideValues = Field(
         default_factory=OverrideValues,
         description="The settings that differ from those of the cells themselves.",
@@ -77,7 +77,7 @@ class AblationConfig(ResultConfig):
 
     @model_validator(mode="after")
     def changes_each_cell(self) -> AblationConfig:
-        """A variant that cannot differ from the cell would be trained for nothing."""
+        """Refuse a variant that cannot differ from its cell: it would be trained for nothing."""
         if not self.set.model_dump(exclude_none=True):
             raise ValueError("'set' names no setting")
         for name in self.cells:

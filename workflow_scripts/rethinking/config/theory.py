@@ -20,7 +20,8 @@ class ExpressivityConfig(Strict):
         description="Its training images are fitted, all of them; null leaves this part out."
     )
     drop_duplicates: bool = Field(
-        False, description="Keep the first of equal images, which no function gives two labels; false stops."
+        False,
+        description="Of equal images keep the first, because no function gives one image two labels; with false the run stops.",
     )
     offset: Fraction = Field(
         description="Place of each threshold between its neighbours (0 to 1). Beyond 0.5 weights grow exponentially with n."
@@ -29,7 +30,7 @@ class ExpressivityConfig(Strict):
         description="Depths of the networks; 2 is theorem 1, the others corollary 1.", min_length=1
     )
     sizes: list[Annotated[int, Field(ge=2)]] = Field(
-        description="Numbers of images at which the precision that is needed is measured, as far as there are so many."
+        description="Numbers of images at which the required precision is measured; those beyond the training set are left out."
     )
     offsets: list[Fraction] = Field(description="Places of thresholds that are compared in it.", min_length=1)
     precisions: list[Literal["float16", "bfloat16", "float32", "float64"]] = Field(
@@ -152,7 +153,7 @@ class DescentConfig(Strict):
 
 
 class LinearModelsConfig(Strict):
-    """Section 5: exact fits of linear models, their norms, and where SGD ends."""
+    """Section 5: exact fits of linear models, their norms, and where SGD converges."""
 
     models: list[LinearModelConfig] = Field(
         description="Linear models, in the order of table 3; none leaves the table out."
@@ -172,7 +173,7 @@ class LinearModelsConfig(Strict):
         names = [each.name for each in self.models]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"models: the name '{name}' is given twice")
+                raise ValueError(f"models: the name '{name}' appears twice")
         for name in self.counterexamples.models:
             if name not in names:
                 raise ValueError(

@@ -118,14 +118,14 @@ class OverrideValues(Strict):
     architecture: Architecture | None = None
 
     def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Settings with these in their place; of the architecture, the options that are named here."""
+        """The given settings, with these values in their place; of the architecture, only the options named here change."""
         changed = self.model_dump(exclude_none=True)
         architecture = values["architecture"] | changed.get("architecture", {})
         return values | changed | {"architecture": architecture}
 
 
 def checked_pattern(pattern: str) -> str:
-    """A typing error in a pattern would otherwise do nothing, silently."""
+    """Refuse a pattern that matches nothing, which is probably a typing error."""
     parts = pattern.split("/")
     if len(parts) != 4:
         raise ValueError(f"'{pattern}' has {len(parts)} parts; the form is {NAME_FORM}")
@@ -150,7 +150,7 @@ class OverrideConfig(Strict):
 
     @model_validator(mode="after")
     def networks_have_the_options(self) -> OverrideConfig:
-        """An option of one network's architecture would do nothing in another."""
+        """Refuse an option of the architecture that a matching network does not have."""
         for pattern in self.cells:
             for model in registry.names("model"):
                 if fnmatchcase(model, pattern.split("/")[2]):
@@ -160,7 +160,7 @@ class OverrideConfig(Strict):
     def matches(self, cell: Cell) -> bool:
         """Whether this override applies to a cell, by any of the names of its corruption.
 
-        Where an example is replaced all that applies without it does too.
+        What applies to a cell also applies to the cell with a replaced example.
         """
         dataset, _, model, regularisers = cell.name.split("/")
         return any(

@@ -17,7 +17,7 @@ SPLITS = ("train", "test")
 class Draws:
     """Random streams of one split of a corrupted data set, by their purpose.
 
-    A stream goes on from one block of images to the next.
+    A stream continues from one block of images to the next.
     """
 
     def __init__(self, seed: int, dataset: str, split: str) -> None:
@@ -25,11 +25,11 @@ class Draws:
         self.streams: dict[tuple[str, ...], np.random.Generator] = {}
 
     def __call__(self, purpose: str, *key: str) -> np.random.Generator:
-        """The stream of a purpose on this split; each split has draws of its own."""
+        """The stream of a purpose on this split; each split has its own draws."""
         if (purpose, *key) not in self.streams:
             self.streams[purpose, *key] = stream(self.seed, purpose, self.dataset, self.split, *key)
         return self.streams[purpose, *key]
 
     def shared(self, purpose: str) -> np.random.Generator:
-        """A stream that both splits have in common, from its start."""
+        """A stream that both splits share, from its beginning."""
         return stream(self.seed, purpose, self.dataset)

@@ -29,7 +29,7 @@ def replace_labels(labels: np.ndarray, num_classes: int, draws: Draws, p: float)
     Returns:
         (n,) int64.
     """
-    # Both draws are made for every image whatever p is: this is what nests the corruptions.
+    # Both draws are made for every image, whatever p is; this makes the corruptions nested.
     thresholds = draws("which labels").random(len(labels))
     replacements = draws("new labels").integers(num_classes, size=len(labels))
     return np.where(thresholds < p, replacements, labels)

@@ -1,4 +1,4 @@
-"""What a cell trains on: a prepared data set under the overlay of its corruption."""
+"""What a cell trains on: a prepared data set with the overlay of its corruption."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class CorruptedData:
 
 
 def load_corrupted(prepared: Path, overlay: Path) -> CorruptedData:
-    """Read a prepared data set through a corruption's overlay: its arrays win where it has them.
+    """Read a prepared data set with a corruption's overlay, whose arrays replace those of the data set.
 
     Raises:
-        UserError: the two do not fit; the message names the folder.
+        UserError: the two do not fit together; the message names the folder.
     """
     manifest = read_json(prepared / "manifest.json")
 

@@ -18,7 +18,7 @@ def shuffle_pixels(images: np.ndarray, draws: Draws) -> np.ndarray:
 
 @corruption("random_pixels")
 def shuffle_each(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Apply a permutation of its own to the pixel positions of each image; channels move together."""
+    """Permute the pixel positions of each image by its own permutation; channels move together."""
     positions = images.shape[2] * images.shape[3]
     return permute_pixels(images, rng.permuted(np.tile(np.arange(positions), (len(images), 1)), axis=1))
 

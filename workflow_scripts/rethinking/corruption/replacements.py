@@ -1,4 +1,4 @@
-"""One training example replaced by a test example (section 2.2), which shows how far it moves the network."""
+"""One training example replaced by a test example (section 2.2), to see how far it moves the network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def replace_example(
     """Write a training set with one example replaced, with the labels of both splits, and a manifest, which is returned.
 
     The new example is an image of the test set with the label that the corruption gives it there, so that both
-    examples are draws from one distribution. The manifest has their places as ``train_index`` and ``test_index``.
+    examples come from one distribution. The manifest has their indices as ``train_index`` and ``test_index``.
 
     Raises:
         UserError: there are too few images for that many replacements.
@@ -69,7 +69,7 @@ def replace_example(
 
 
 def exchanged(dataset: str, seed: int, number: int, train_count: int, test_count: int) -> tuple[int, int]:
-    """Places of the training example that is replaced and of the test example that replaces it.
+    """Indices of the training example that is replaced and of the test example that replaces it.
 
     Args:
         dataset: name of the data set, which with the seed selects the stream.

@@ -18,7 +18,7 @@ DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 def iter_members(path: str | Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each regular file of a tar archive (plain, gz, xz or bz2), in its order.
 
-    Folders are passed over; names come without a leading ``./``.
+    Folders are skipped; names come without a leading ``./``.
 
     Raises:
         UserError: the archive is missing, damaged or cut short, or a member is a link or a device or
@@ -33,8 +33,8 @@ def iter_members(path: str | Path) -> Iterator[tuple[str, bytes]]:
                 name = _safe_name(path, member)
                 if member.isfile():
                     yield name, archive.extractfile(member).read()
-            # tarfile takes a cut or a broken header after the first member for the end. A whole archive
-            # ends with two zero blocks: it has read the first one, and only zeros may follow.
+            # tarfile mistakes a cut or broken header after the first member for the end. A complete archive
+            # ends with two zero blocks: tarfile has read the first one, and only zeros may follow.
             rest = archive.fileobj.read(tarfile.BLOCKSIZE)
             if not rest:
                 raise tarfile.ReadError("the end marker is missing")
@@ -44,7 +44,7 @@ def iter_members(path: str | Path) -> Iterator[tuple[str, bytes]]:
                 rest = archive.fileobj.read(1 << 20)
     except DAMAGE as error:
         raise UserError(
-            f"{path} is damaged or cut short, or no tar archive ({error}); get or make it again"
+            f"{path} is damaged or cut short, or not a tar archive ({error}); get or make it again"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """Fetch one file whose checksum is known: resumed, retried and verified before it gets its name.
 
-The bytes gather in ``<path>.part`` beside the destination, which outlives a killed process, so the
-next call goes on where the last one stopped. Only a file with the right checksum is renamed.
+The bytes are collected in ``<path>.part`` beside the destination. This file outlives a killed process, so the
+next call resumes where the last one stopped. Only a file with the right checksum is renamed.
 """
 
 import os
@@ -16,10 +16,10 @@ import urllib3
 from rethinking.run.files import UserError, hash_file
 
 CHUNK_BYTES = 1 << 16
-RETRIED_CLIENT_ERRORS = (408, 429)  # request timeout, too many requests: both say "later"
+RETRIED_CLIENT_ERRORS = (408, 429)  # request timeout, too many requests: both mean "later"
 
 ADVICE = (
-    "Get the file by another way (a browser, another machine) and set in the config "
+    "Get the file in another way (a browser, another machine) and set in the config "
     "datasets.<name>.source: archive and datasets.<name>.path: to the file (for mnist: to the folder of "
     "its four files). A folder or tar of the images (train/<class>/*.png, test/<class>/*.png) works too, "
     "with source: images."
@@ -27,11 +27,11 @@ ADVICE = (
 
 
 class DownloadError(UserError):
-    """No address gave the file; the message says what each one answered and what to do instead."""
+    """No address delivered the file; the message says what each one answered and what to do instead."""
 
 
 class _Fault(Exception):
-    """One failed request; ``transient`` says whether the same address may answer better later."""
+    """One failed request; ``transient`` says whether it is worth trying the same address again."""
 
     def __init__(self, reason: str, *, transient: bool):
         super().__init__(reason)
@@ -72,24 +72,24 @@ def download(
     timeout_seconds: float = 30,
     log: Callable[[str], None] = print,
 ) -> None:
-    """Make ``path`` the file with these checksums, from the first of ``urls`` that gives it.
+    """Make ``path`` the file with these checksums, from the first of ``urls`` that delivers it.
 
-    A file that is already there and right is kept. Faults that may pass (no connection, a stall, a
-    body cut short, status 5xx) are tried again; others (404) lead straight to the next address.
+    If the right file is already there, it is kept. Temporary failures (no connection, a stall, a
+    body cut short, status 5xx) are tried again; after others (404) the next address is tried.
 
     Args:
         urls: addresses of the same file, in order of preference.
         path: the destination; its folder is made.
         md5: expected digest, hexadecimal.
         sha256: expected digest, hexadecimal, if published.
-        size: expected size in bytes, if known: it tells a cut from a wrong file.
+        size: expected size in bytes, if known; it tells a truncated file from a wrong one.
         attempts: requests per address.
         backoff_seconds: pause after the first failed request; it doubles after each further one.
         timeout_seconds: longest wait for a connection or for the next bytes.
         log: receives one line per event.
 
     Raises:
-        DownloadError: no address gave the file, or it cannot be written.
+        DownloadError: no address delivered the file, or it cannot be written.
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -140,7 +140,7 @@ def _fetch(
                 return None
             part.unlink()
             mismatches += 1
-            # The first mismatch may come from an old partial file; a whole download that differs does not.
+            # The first mismatch may come from an old partial file; the second comes from a complete download.
             give_up = mismatches == 2
         if give_up or attempt == attempts:
             break
@@ -151,7 +151,7 @@ def _fetch(
 
 
 def _receive(url: str, part: Path, size: int | None, timeout_seconds: float) -> None:
-    """Append what is missing from ``part``, or start it over where the server cannot resume."""
+    """Append the missing bytes to ``part``, or start again if the server cannot resume."""
     offset = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"}
     if offset:
@@ -160,7 +160,7 @@ def _receive(url: str, part: Path, size: int | None, timeout_seconds: float) -> 
         with requests.get(url, headers=headers, stream=True, timeout=timeout_seconds) as response:
             status = response.status_code
             if status == 416 and offset:
-                return  # Nothing lies beyond what is here: the checksum decides whether that is the file.
+                return  # There are no further bytes; the checksum decides whether this is the file.
             if status not in (200, 206):
                 transient = status >= 500 or status in RETRIED_CLIENT_ERRORS
                 raise _Fault(f"the server answered {status} {response.reason}", transient=transient)
@@ -174,7 +174,7 @@ def _receive(url: str, part: Path, size: int | None, timeout_seconds: float) -> 
                     if size is not None and file.tell() > size:
                         break  # Too long to be right, perhaps endless: the checksum refuses it.
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        # requests reports a malformed address as a ValueError.
+        # requests raises ValueError for a malformed address.
         raise _Fault(_explain(error, timeout_seconds), transient=not isinstance(error, ValueError)) from error
     received = part.stat().st_size
     if size is not None and received < size:

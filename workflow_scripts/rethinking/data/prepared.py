@@ -1,4 +1,4 @@
-"""What a data set is, how a subset is drawn from it, and how a prepared one lies on the disk."""
+"""Data sets: their form, drawing subsets, and how prepared ones are stored on disk."""
 
 import hashlib
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Dataset:
 
 
 def records_sha256(split: Split) -> str:
-    """SHA-256 over a split's records (label and pixels, a byte each) in sorted order, so that their order plays no part."""
+    """SHA-256 over a split's sorted records (label and pixels, a byte each), whatever order they came in."""
     labels = split.labels.astype(np.uint8)[:, None]
     records = np.concatenate([labels, split.images.reshape(len(labels), -1)], 1)
     digest = hashlib.sha256()
@@ -49,7 +49,7 @@ def stratified_sample(labels: np.ndarray, n: int, rng: np.random.Generator) -> n
         raise UserError(f"cannot choose {n} of {len(labels)} images; choose between 1 and {len(labels)}")
     classes, counts = np.unique(labels, return_counts=True)
     shares, remainders = np.divmod(counts * n, len(labels))
-    # The items that rounding down leaves over go to the classes that lost most by it.
+    # The items that remain after rounding down go to the classes with the largest remainders.
     shares[np.argsort(-remainders, kind="stable")[: n - shares.sum()]] += 1
     chosen = [
         rng.choice(np.flatnonzero(labels == label), share, replace=False)
@@ -76,8 +76,9 @@ def prepare(
 ) -> None:
     """Write ``{train,test}_{images,labels}.npy`` and, last, ``manifest.json`` into ``folder``.
 
-    The manifest holds counts, digests, limits and where the data came from, and no folder names, so
-    the same data prepared in the same way give equal files on every machine. As it is written last, its presence says the rest is whole.
+    The manifest contains counts, digests, limits and the source of the data, but no folder names, so
+    the same data prepared in the same way give equal files on every machine. It is written last, so if it
+    exists, the rest is complete.
 
     Args:
         dataset: what to write.
@@ -85,8 +86,8 @@ def prepare(
         name: the data set's name; it also names the random stream of the subsets.
         provenance: what to call this copy of the data, e.g. "JPEG copy"; None for an exact one.
         source: what was read, see :func:`rethinking.data.readers.describe_source`.
-        train_limit: keep only a stratified subset of so many training images; None or a number
-            beyond what there is keeps all.
+        train_limit: keep only a stratified subset of this many training images; None, or a larger number
+            than there are images, keeps all.
         test_limit: the same for the test images.
     """
     folder = Path(folder)

@@ -38,7 +38,7 @@ def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
         The data set, and whether every file of it, or the archive, has its published checksum.
 
     Raises:
-        UserError: files are missing, damaged, not the published ones, or those of another data set.
+        UserError: files are missing, damaged, not the published ones, or of another data set.
     """
     path = Path(path)
     contents = _collect(path)
@@ -64,7 +64,7 @@ def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
 
 
 def _collect(path: Path) -> dict[str, bytes]:
-    """Contents by file name of what belongs to any published version; a file in gzip counts under its unpacked name."""
+    """Contents, by file name, of the files of any published version; gzipped files count under their unpacked name."""
     if path.is_dir():
         members = ((file.name, file.read_bytes()) for file in local_files(path))
     else:
@@ -82,7 +82,7 @@ def _collect(path: Path) -> dict[str, bytes]:
 
 
 def _unpack(content: bytes, name: str) -> bytes:
-    """The contents of a file in gzip; one that was unpacked and kept its name is taken as it is."""
+    """The contents of a gzipped file; a file that was unpacked but kept its name is returned unchanged."""
     if not content.startswith(b"\x1f\x8b"):
         return content
     try:
@@ -92,7 +92,7 @@ def _unpack(content: bytes, name: str) -> bytes:
 
 
 def _choose_version(name: str, path: Path, contents: Mapping[str, bytes]) -> Version:
-    """The version of a data set that is there in full."""
+    """The version of a data set of which all files are there."""
     published = SOURCES[name]
     for version in published.versions:
         if version.files.keys() <= contents.keys():

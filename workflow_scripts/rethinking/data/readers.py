@@ -27,13 +27,13 @@ def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Datas
     """Read the data set ``name``.
 
     Args:
-        name: a registered one.
+        name: a registered name.
         source: ``official`` or ``archive`` (a published version), ``images``, ``embedded`` or ``plugin``.
         path: the file or folder to read; None for ``embedded``, and where a plug-in needs none.
 
     Returns:
-        The data set, and whether there is nothing that could tell it from another copy: its files have published
-        checksums, or it is a plug-in's.
+        The data set, and whether it is known to be exact: its files have the published checksums, or a plug-in
+        read it.
 
     Raises:
         UserError: this data set has no such source, or the files are missing, damaged or not the right ones.
@@ -52,7 +52,7 @@ def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Datas
 
 
 def checked(entry: registry.Entry, found: Any) -> Dataset:
-    """What a plug-in returns as a data set: a :class:`Dataset`, or its arrays and class names.
+    """Turn what a plug-in returned into a :class:`Dataset`, after checking it.
 
     Args:
         entry: the plug-in's registration.
@@ -96,7 +96,7 @@ def checked(entry: registry.Entry, found: Any) -> Dataset:
 
 
 def choose_provenance(name: str, dataset: Dataset, verified: bool, provenance: str | None) -> str | None:
-    """What to call a copy of a data set: None if it is exact, which its records decide.
+    """What to call a copy of a data set; None if it is exact, judged by its records.
 
     Args:
         name: the data set's name.
@@ -115,7 +115,7 @@ def choose_provenance(name: str, dataset: Dataset, verified: bool, provenance: s
     if verified:
         return None
     if not provenance:
-        why = "are not the published ones" if records else "cannot be held to published ones"
+        why = "are not the published ones" if records else "cannot be compared with the published ones"
         raise UserError(
             f"the images and labels of {name} {why}; say in datasets.{name}.provenance what this copy is, "
             "for example 'JPEG copy', which tables and figures then show"
@@ -124,7 +124,7 @@ def choose_provenance(name: str, dataset: Dataset, verified: bool, provenance: s
 
 
 def describe_source(name: str, source: str, path: str | Path | None) -> dict[str, Any]:
-    """The manifest's entry on what was read: kind of source, and file names (no folders) with their SHA-256.
+    """The manifest's entry on the source: its kind, and file names (no folders) with their SHA-256.
 
     For a folder the digest is over the sorted relative names and the contents.
     """
@@ -157,8 +157,8 @@ def read_images(path: str | Path) -> Dataset:
     """Images in ``train/<class>/`` and ``test/<class>/`` of a folder, or of a tar archive of such a folder.
 
     Classes and files are sorted by name, so folder and archive give the same arrays. Images are RGB,
-    (3, height, width), or (1, height, width) if all are grayscale. Files beside ``train`` and ``test``
-    and hidden files are passed over.
+    (3, height, width), or (1, height, width) if all are grayscale. Files outside ``train`` and ``test``
+    and hidden files are skipped.
 
     Raises:
         UserError: a file is not a JPEG or PNG image or lies elsewhere, sizes differ, a split is empty, or
@@ -222,7 +222,7 @@ def _check_sizes(path: Path, decoded: dict[tuple[str, ...], np.ndarray]) -> None
 
 
 def _check_classes(path: Path, decoded: dict[tuple[str, ...], np.ndarray]) -> tuple[str, ...]:
-    """The class names, sorted, if both splits have the same."""
+    """The sorted class names, which both splits must have."""
     train, test = ({key[1] for key in decoded if key[0] == part} for part in ("train", "test"))
     for part, classes, others in (("train", train, test), ("test", test, train)):
         if not classes:

@@ -9,7 +9,7 @@ from rethinking import registry
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to download: addresses of equal copies, hexadecimal digests (None where not known) and size in bytes."""
+    """A file to download: addresses of identical copies, hexadecimal digests (None if unknown) and size in bytes."""
 
     name: str
     urls: tuple[str, ...]
@@ -22,8 +22,8 @@ class SourceFile:
 class Version:
     """One of the forms in which a data set is published.
 
-    ``files`` are the files that hold it, each with the published digest of its contents: MD5 or SHA-256 by
-    its length, None where none is published. In the archive they lie in ``folder``.
+    ``files`` are its files, each with the published digest of its contents: MD5 or SHA-256, depending on the
+    length, or None if none is published. In the archive they lie in ``folder``.
     """
 
     title: str
@@ -35,8 +35,8 @@ class Version:
 class Published:
     """A published data set.
 
-    ``downloads`` are the files of its first version, as they are fetched by default. ``records`` are the SHA-256
-    of the sorted records of both splits (:func:`rethinking.data.prepared.records_sha256`), None where not known.
+    ``downloads`` are the files of its first version, which are fetched by default. ``records`` are the SHA-256
+    of the sorted records of both splits (:func:`rethinking.data.prepared.records_sha256`), None if unknown.
     """
 
     title: str
@@ -106,7 +106,7 @@ SOURCES: dict[str, Published] = {
             ),
         ),
         versions=(
-            # No digests of these three are published, only that of their archive.
+            # No digests of these three files are published, only that of their archive.
             Version(
                 "binary version",
                 "cifar-100-binary",
@@ -152,7 +152,7 @@ SOURCES: dict[str, Published] = {
                 size=4_542,
             ),
         ),
-        # Packed or not: digests are of the unpacked bytes, as gzip packs them into other bytes than the published ones.
+        # Digests are of the unpacked bytes, because compressing them again need not give the published file.
         versions=(
             Version(
                 "idx version",
@@ -178,7 +178,7 @@ def sources(name: str) -> tuple[str, ...]:
     return registry.entry("dataset", name).options.get("sources", ("plugin", "images"))
 
 
-# Of any version of any data set, so that one that is given for another can be recognised.
+# Of all versions of all data sets, so that a wrong data set can be recognised.
 FILE_NAMES = {
     name
     for published in SOURCES.values()

@@ -1,4 +1,4 @@
-"""What networks can fit and how stable they are, beside how they generalise."""
+"""What networks can fit and how stable they are, compared with how they generalise."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
         axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
         axes.set_xticks([], minor=True)
     axes.set(xlabel="training images n", ylabel="Rademacher complexity, gap", ylim=(-0.05, 1.05))
-    axes.set_title("random signs fitted; at 1 bounds say nothing", fontsize="small")
+    axes.set_title("fit of random signs; at 1 bounds say nothing", fontsize="small")
 
 
 def plot_stability(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
-    """Largest change of the loss by one example over the gap, a point for each cell."""
+    """Largest change of the loss when one example is replaced, over the gap; one point per cell."""
     for _, row in table.iterrows():
         colour, marker = styles[row.model]
         axes.errorbar(

@@ -1,4 +1,4 @@
-"""The generalisation gap of all networks over each measure of their complexity."""
+"""The generalisation gap of all networks over each measure of complexity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rethinking.measures.complexity_measures import MEASURES
 from rethinking.paper.titles import MODEL_TITLES
 
 COLUMNS = 3
-# Labels and pixels as they are, or how much of them is corrupted.
+# Kinds of data, by what is corrupted.
 FILLED = {"true_labels": "full", "random_labels": "none"}
 FILL_TITLES = {"full": "true labels", "left": "other corruptions", "none": "random labels"}
 

@@ -32,7 +32,7 @@ COLUMNS = {"epoch": "int64", "step": "int64", LOSS: "float64"}
 
 
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
-    """The figure and its numbers; ``scale`` says which networks, data and seeds are ours."""
+    """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     note = (
         f"Ours: {scale}.\n"
         "Training loss: moving average over batches at the end of each epoch, as in the paper (average_loss).\n"
@@ -44,12 +44,12 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
 
 @mpl.rc_context(STYLE)
 def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, note: str) -> Figure:
-    """Training loss over epochs, one colour per cell, the paper's curve dashed beneath ours.
+    """Training loss over epochs, one colour per cell, with the paper's dashed curves beneath ours.
 
     Args:
         runs: by cell in the order of the legend, curves with :data:`COLUMNS`; a cell may have no runs.
         published: corruption -> (n, 2) epochs and training loss in nats, at least one.
-        steps_per_epoch: of the paper's runs. Where ours have as many, an axis on top counts steps.
+        steps_per_epoch: of the paper's runs. If ours have the same number, an axis on top counts steps.
         note: data, scale and seeds of our runs, printed under the axes.
     """
     figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
@@ -87,6 +87,6 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
 
 
 def steps_in_epoch(curve: pd.DataFrame) -> float | None:
-    """Steps of one epoch of a run; None if it did not get through one."""
+    """Steps of one epoch of a run; None if it did not finish one."""
     last = curve.iloc[-1]
     return last.step / last.epoch if last.epoch else None

@@ -41,7 +41,7 @@ COLUMNS = {
 }
 # What the figure shows; its CSV has all thresholds.
 SHOWN = ("100 % at end", "99.9 % at end", "99 % at end", "loss 0.1 at end")
-HEADROOM = 0.11  # of the axes' height, for each network's row of arrows
+HEADROOM = 0.11  # share of the axes' height for each network's row of arrows
 NOT_REACHED = {
     "marker": "$\\uparrow$",
     "linestyle": "",
@@ -51,13 +51,13 @@ NOT_REACHED = {
 
 
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
-    """The figure and its numbers; ``scale`` says which networks, data and seeds are ours."""
+    """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     table = times_to_overfit(runs, paper.curves("fig1b"))
     return plot(table, describe(table, scale)), table
 
 
 def describe(table: pd.DataFrame, scale: str) -> str:
-    """The note: what is ours, what the threshold nearest to the paper is, what did not reach a threshold."""
+    """The note: our runs, the threshold nearest to the paper, and what did not reach a threshold."""
     lines = [
         f"Ours: {scale}. Time to overfit: whole epochs until the training set is fitted, divided by the same "
         "seed's epochs at p = 0.",
@@ -101,7 +101,7 @@ def not_reached(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def count_missing(rows: pd.DataFrame) -> list[str]:
-    """By network at how many p a threshold was not reached, and by how many of the runs there it was."""
+    """For each network, at how many p a threshold was not reached, and how many of the runs there did reach it."""
     titles = network_titles(networks_of(rows))
     return [
         f"{titles[network]} at {len(some)} p ({some.reached.sum()} of {some.paired.sum()} runs fitted)"
@@ -157,7 +157,7 @@ def plot_not_reached(axes: Axes, points: pd.DataFrame, row: int, colour: Colour,
 
 
 def panel_title(threshold: str, measured: Mapping[str, Any], nearest: bool) -> str:
-    """What the threshold is and how far from the paper's its ratios are."""
+    """The threshold, and how far its ratios are from the paper's."""
     if not measured["points"]:
         return f"{TITLES[threshold]}\nnothing to compare"
     return (

@@ -29,7 +29,7 @@ TITLES = {"corrupted": "test labels corrupted at the same p", "true": "true test
 
 
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
-    """The figure and its numbers; ``scale`` says which networks, data and seeds are ours."""
+    """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     table = measure_errors(runs, paper.curves("fig1c"))
     note = (
         f"Ours: {scale}; test error after the last epoch.\n"
@@ -48,7 +48,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
 
 @mpl.rc_context(STYLE)
 def plot(table: pd.DataFrame, note: str) -> Figure:
-    """One panel per kind of test labels: error over p, one colour per network, the paper's dashed beneath ours.
+    """One panel per kind of test labels: error over p, one colour per network, with the paper's dashed beneath ours.
 
     Args:
         table: as :func:`rethinking.analysis.generalisation.measure_errors` has it.

@@ -40,7 +40,7 @@ SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth
 
 
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
-    """The figure and its numbers; ``scale`` says which networks, data and seeds are ours."""
+    """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     runs = {name: [with_best(run) for run in some] for name, some in runs.items()}
     published = paper.curves("fig2b")
     gains = [describe_gain(name, some, paper_curve(published, name, "test")) for name, some in runs.items()]
@@ -48,7 +48,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
         f"Ours: {scale}.\n"
         "Training accuracy: moving average over batches at the end of each epoch, as in the paper.\n"
         f"{PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure.\n"
-        "Early stopping could gain at most (best less final test accuracy, in percentage points): "
+        "Early stopping could gain at most (best minus final test accuracy, in percentage points): "
         + "; ".join(gains)
         + "."
     )
@@ -63,7 +63,7 @@ def with_best(run: Run) -> Run:
 
 
 def early_stopping_gain(runs: Sequence[Run]) -> tuple[float, float]:
-    """Mean and interval of best less final test accuracy over the seeds that did not diverge, percentage points."""
+    """Best minus final test accuracy, percentage points: mean over the seeds that did not diverge, and interval."""
     final = [run.curve.iloc[-1] for run in runs if not run.diverged]
     return mean_interval([last.best_test_accuracy - last.test_accuracy for last in final])
 
@@ -88,7 +88,7 @@ def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> n
 def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str) -> Figure:
     """One panel per cell: accuracies over epochs, the paper's dashed beneath ours.
 
-    What lies between the test accuracy and the best so far is hatched: early stopping could gain no more.
+    The area between the test accuracy and the best so far is hatched: early stopping could gain no more.
 
     Args:
         runs: by cell, as :func:`with_best` has them; a cell may have no runs.
@@ -130,6 +130,6 @@ def shade_gain(axes: Axes, runs: Sequence[Run]) -> None:
 
 
 def panel_titles(names: Sequence[str]) -> list[str]:
-    """Networks as titles where they differ and nothing else does, as in the paper; else what differs."""
+    """Titles of the panels: the networks if only they differ, as in the paper; otherwise what differs."""
     models = [MODEL_TITLES[cell_parts(name)["model"]] for name in names]
     return models if len(set(models)) == len(names) else short_labels(names)

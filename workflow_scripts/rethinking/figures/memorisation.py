@@ -1,7 +1,7 @@
-"""Memorisation: what a network does with corrupted labels while it trains.
+"""Memorisation: what a network does with corrupted labels during training.
 
-Of a network that memorises only what it must, the accuracy on images with changed labels rises
-first against their true labels, then against those given.
+If a network memorises only what it must, its accuracy on images with changed labels first rises
+against the true labels, then against the given ones.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COLUMNS = {"epoch": "int64", **dict.fromkeys(LABELS, "float64")}
 
 
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
-    """The figure and its numbers; ``scale`` says which networks, data and seeds are ours."""
+    """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     note = (
         f"Ours: {scale}. Accuracies over the batches of an epoch. p: probability with which a label is replaced by "
         "one drawn from all classes; a label counts as changed if it differs from the true one."
@@ -46,7 +46,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
 
 @mpl.rc_context(STYLE)
 def plot(runs: Runs, note: str) -> Figure:
-    """A row of panels per network, a column per p: accuracies over epochs by what happened to the label.
+    """A row of panels per network and a column per p: accuracies over epochs for unchanged and changed labels.
 
     Args:
         runs: by cell, curves with :data:`COLUMNS`; a cell may have no runs.

@@ -1,4 +1,4 @@
-"""What the figures share: one style, one way to draw means over seeds, one way to write files."""
+"""What all figures share: style, drawing means over seeds, writing files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STYLE = {
     # TrueType in PDF and text as text in SVG: both can be searched and edited.
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
-    # Without it, identifiers in SVG are random.
+    # Otherwise identifiers in SVG are random.
     "svg.hashsalt": "rethinking",
 }
 METADATA = {".svg": {"Date": None}, ".png": {}, ".pdf": {"CreationDate": None}}
@@ -42,7 +42,7 @@ Colour = tuple[float, float, float]
 COLOURS: list[Colour] = sns.color_palette("colorblind")
 MARKERS = "osD^vP*X<>"  # tell lines apart where the print has no colour
 GREY = "0.35"
-# Markers are spaced along lines as drawn, so that steep parts have some too; the paper's lie between ours.
+# Markers are spaced along the drawn lines, so that steep parts also have some; the paper's are between ours.
 OUR_LINE = {"markersize": 5, "markevery": (0.04, 0.12)}
 PAPER_LINE = {
     "linestyle": (0, (4, 1.5)),
@@ -76,14 +76,14 @@ def save(figure: Figure, paths: Iterable[str | Path]) -> None:
 
 
 def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, marker: str) -> None:
-    """Draw a column of the curves of one cell: mean and interval of the finished seeds, each diverged seed by itself."""
+    """Draw a column of the curves of one cell: mean and interval of the finished seeds, and each diverged seed."""
     curve = mean_curve(runs, column)
     if len(curve):
         plot_mean(axes, curve.epoch, curve["mean"], curve.ci, color=colour, marker=marker, **OUR_LINE)
     for run in runs:
         if run.diverged:
             left, (_, top) = axes.get_xlim()[0], axes.get_ylim()
-            # Values above the axes are drawn on their edge, where the last of them can be marked.
+            # Values above the axes are drawn at the edge, so that the last of them can be marked.
             values = run.curve[column].clip(upper=top)
             axes.plot(run.curve.epoch, values, color=colour)
             end = (run.curve.epoch.iloc[-1], values.iloc[-1]) if len(values) else (left, top)
@@ -91,7 +91,7 @@ def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, mark
 
 
 def plot_mean(axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, **line: object) -> None:
-    """A line of means and, where there are half widths, the band of their intervals."""
+    """A line of means and, where they have half widths, a band of intervals."""
     axes.plot(x, mean, **line)
     if half_width.notna().any():
         axes.fill_between(x, mean - half_width, mean + half_width, color=line["color"], **BAND)
@@ -114,7 +114,7 @@ def plot_over_p(axes: Axes, points: pd.DataFrame, column: str, colour: Colour, m
         axes.plot(published.p, published[f"paper_{column}"], color=colour, marker=marker, **every_point)
     mean, half_width = points[column], points[f"{column}_ci"]
     plot_mean(axes, points.p, mean, half_width, color=colour, marker=marker, markersize=5)
-    # A band needs two neighbours; these are also seen at a point that has none.
+    # A band needs two neighbouring points; error bars are also visible at a single one.
     axes.vlines(points.p, mean - half_width, mean + half_width, color=colour, linewidth=0.8)
 
 
@@ -122,7 +122,7 @@ def plot_over_p(axes: Axes, points: pd.DataFrame, column: str, colour: Colour, m
 
 
 def style_legend(ours: bool, several: bool, diverged: bool, paper: bool = True) -> list[Artist]:
-    """What line styles mean, as far as they occur; ``several`` is whether means are over several seeds."""
+    """Legend entries for the line styles that occur; ``several`` says whether means are over several seeds."""
     entries: list[Artist] = []
     if ours:
         label = "ours, mean over seeds" if several else "ours"
@@ -144,7 +144,7 @@ def runs_legend(runs: Mapping[str, Sequence[Run]], paper: bool = True) -> list[A
 
 
 def legend_above(figure: Figure, lines: Sequence[Artist], styles: Sequence[Artist]) -> None:
-    """A legend above all panels: what lines are in its first column, what their styles mean in the others."""
+    """A legend above all panels: the lines in its first column, the meaning of their styles in the others."""
     height = max(2, len(lines))
     columns = 1 + math.ceil(len(styles) / height)
     blank = [Line2D([], [], linestyle="", label="")] * (columns * height)
@@ -168,7 +168,7 @@ def line_entries(
 
 
 def network_titles(networks: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
-    """What to call networks, (data set, model, regularisers) -> title; data sets are named where several occur."""
+    """Titles of networks, (data set, model, regularisers) -> title; data sets are named if there are several."""
     networks = list(dict.fromkeys(networks))
     several = len({dataset for dataset, _, _ in networks}) > 1
     titles = {}
@@ -190,5 +190,5 @@ def short_labels(names: Sequence[str]) -> list[str]:
 def add_note(figure: Figure, note: str) -> None:
     """Print data, scale and seeds under the axes, line by line."""
     wrapped = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in note.splitlines())
-    # A label of the whole figure is something that the layout keeps room for.
+    # The layout reserves room for a label of the whole figure.
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize="x-small", color=GREY, parse_math=False)

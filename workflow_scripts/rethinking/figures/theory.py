@@ -1,4 +1,4 @@
-"""Figures of the paper's theory: precision over n, error over settings and random filters, and where SGD ends."""
+"""Figures of the paper's theory: precision over n, error over settings and random filters, and the limit of SGD."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Record = dict[str, Any]
 
 @mpl.rc_context(STYLE)
 def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
-    """Largest error of theorem 1's network over n in several number formats, and the bits that are needed.
+    """Largest error of theorem 1's network over n in several number formats, and the required bits.
 
     Args:
         records: of ``fit_expressivity``, one per seed.
@@ -46,7 +46,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     numbers = pd.DataFrame(
         [{"seed": record["seed"], **row} for record in records for row in record["precision"]]
     ).astype({"largest_error": "float64", "fitted": "float64"})
-    # The worst of the seeds; where one has no network, there is none.
+    # The worst of the seeds; missing if one seed has no network.
     table = (
         numbers.groupby(["precision", "offset", "n"], sort=False)[["largest_error", "bits_needed"]]
         .agg(lambda values: values.max(skipna=False))
@@ -76,7 +76,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
             right.annotate(
                 name, (1, bits), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize="small"
             )
-    right.set(xscale="log", xlabel="images n", ylabel="bits of precision needed", ylim=(0, None))
+    right.set(xscale="log", xlabel="images n", ylabel="required bits of precision", ylim=(0, None))
     sns.despine(figure)
     lines = [
         Line2D([], [], color=colour, marker=marker, label=name) for name, (colour, marker) in colours.items()

@@ -1,1 +1,1 @@
-"""What is measured of trained networks: Rademacher complexity, stability, complexity."""
+"""Measures of trained networks: Rademacher complexity, stability, complexity."""

@@ -1,8 +1,8 @@
 """Measures of complexity beyond the paper, on the networks that it trains.
 
 The paper ends with the statement that no formal measure is known under which these networks are simple. Each
-measure here is larger for what its source calls more complex, so that one that explained generalisation would
-grow with the gap.
+measure here is larger for networks that its source calls more complex, so a measure that explained generalisation
+would grow with the gap.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def measure_complexity(
 ) -> dict[str, float | None]:
     """All measures of one network, by their names in :data:`rethinking.measures.complexity_measures.MEASURES`.
 
-    All but the number of parameters and the distance are of the network with its batch normalisation folded
-    into the convolutions. Margins, the Fisher-Rao norm and sharpness are taken on the images given.
+    All but the number of parameters and the distance are measured on the network with its batch normalisation folded
+    into the convolutions. Margins, the Fisher-Rao norm and sharpness are measured on the given images.
 
     Args:
         model: the trained network.
@@ -36,12 +36,12 @@ def measure_complexity(
         inputs: (m, channels, height, width), of the training set.
         labels: (m,) as given in training.
         n: images in the training set.
-        draws: of the noise that sharpness is measured with.
+        draws: of the noise for sharpness.
         seed: of that noise.
 
     Returns:
-        None where a measure is undefined: those with a margin of a network that has not fitted nine tenths of the images,
-        and those with norms of weights of a network that is more than convolutions and linear layers
+        None where a measure is undefined: those with a margin, if the network has not fitted nine tenths of the images;
+        those with norms of weights, if the network has other layers than convolutions and linear ones
         (:func:`rethinking.measures.folding.beyond_norms`).
     """
     folded, image = fold_batch_norm(model), inputs[:1]
@@ -57,7 +57,7 @@ def measure_complexity(
     }
     if others := beyond_norms(folded):
         print(
-            f"no norms of weights: the network has {', '.join(others)} beside convolutions and linear layers"
+            f"no norms of weights: the network has {', '.join(others)} besides convolutions and linear layers"
         )
     else:
         found |= norms_of_weights(folded, initial, inputs, margin, n)
@@ -71,7 +71,7 @@ def measure_complexity(
 def norms_of_weights(
     folded: nn.Module, initial: nn.Module, inputs: Tensor, margin: float, n: int
 ) -> dict[str, float | None]:
-    """The measures that are made of norms of the weights of convolutions and linear layers."""
+    """The measures that are built from norms of the weights of convolutions and linear layers."""
     image = inputs[:1]
     layers = weight_layers(folded, image)
     reference = [layer.module.weight.detach() for layer in weight_layers(initial.eval(), image)]
@@ -83,7 +83,7 @@ def norms_of_weights(
         "spectral_product": norms.log_product(operator_norms),
         "kernel_spectral_product": norms.log_product([norms.kernel_norm(layer) for layer in layers]),
         "path_norm": norms.path_norm(folded, image),
-        # Theorem 1.1 without its logarithm of the width: |X| R_A / (margin n), with |X| = sqrt(n) root mean square.
+        # Theorem 1.1 without the logarithm of the width: |X| R_A / (margin n), with |X| = sqrt(n) root mean square.
         "spectral_bound": complexity + math.log10(norm_of_images / (math.sqrt(n) * margin))
         if margin > 0
         else None,
@@ -106,7 +106,7 @@ def margin_percentile(logits: Tensor, labels: Tensor) -> float:
 def fisher_rao(logits: Tensor, labels: Tensor, layers: int) -> float:
     """Fisher-Rao norm of a network of so many layers, layers x root of the mean of <derivative of the loss, logits>^2.
 
-    Liang et al. (2019), theorem 3.1, for the cross-entropy; biases are taken as small.
+    Liang et al. (2019), theorem 3.1, for the cross-entropy; biases are assumed to be small.
     """
     derivative = F.softmax(logits, 1) - F.one_hot(labels, logits.shape[1])
     return max(layers * math.sqrt(float((derivative * logits).sum(1).square().mean())), 1e-300)

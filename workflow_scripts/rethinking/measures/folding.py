@@ -1,4 +1,4 @@
-"""A trained network as a measure of complexity sees it: without batch normalisation, and its layers with their sizes."""
+"""A trained network in the form that measures of complexity need: without batch normalisation, layer by layer."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Layer:
 def fold_batch_norm(model: nn.Module) -> nn.Module:
     """A copy in evaluation mode with each batch normalisation folded into the convolution before it.
 
-    The two compute the same function. Only the copy's weights have a scale that means something:
-    those before a normalisation can be multiplied by any number without a change of the function.
+    The two compute the same function, but only in the copy does the scale of the weights mean something:
+    weights before a normalisation can be multiplied by any number without changing the function.
     """
     model = copy.deepcopy(model).eval()
     for block in model.modules():
@@ -39,7 +39,7 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    """Scale a convolution's weights and bias as the normalisation behind it does in evaluation mode."""
+    """Scale a convolution's weights and bias as the normalisation after it does in evaluation mode."""
     scale = (norm.running_var + norm.eps).rsqrt()
     if convolution.bias is None:
         convolution.bias = nn.Parameter(torch.zeros_like(norm.running_mean))
@@ -52,8 +52,11 @@ def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 
 def beyond_norms(folded: nn.Module) -> list[str]:
-    """Layers of a folded network that norms of weights say nothing of: those that hold numbers of their own and are
-    neither convolutions nor linear layers, for example a normalisation that is not right behind its convolution."""
+    """Layers of a folded network for which norms of weights are undefined.
+
+    These are normalisations that could not be folded, for example because they do not directly follow a convolution,
+    and other layers with parameters that are neither convolutions nor linear.
+    """
     return [
         f"{name} ({type(module).__name__})"
         for name, module in folded.named_modules()
@@ -92,7 +95,7 @@ def weight_layers(model: nn.Module, image: Tensor) -> list[Layer]:
 
 
 def depth(model: nn.Module, image: Tensor) -> int:
-    """Convolutions and linear layers on the longest way from the image to the logits."""
+    """Number of convolutions and linear layers on the longest path from the image to the logits."""
     with torch.enable_grad():
         root = model(image).grad_fn
     longest: dict[object, int] = {None: 0}

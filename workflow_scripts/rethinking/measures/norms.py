@@ -1,8 +1,8 @@
-"""Norms of a network's weights that bounds on the generalisation error are made of, in float64.
+"""Norms of a network's weights from which bounds on the generalisation error are built, in float64.
 
-Products over layers are returned as decimal logarithms. As usual for these measures (Jiang et al. 2020)
-a product is over all layers with weights, whether they lie behind or beside each other; pooling and
-local response normalisation have no weights. Biases count in the path norm alone.
+Products over layers are returned as decimal logarithms. As usual for these measures (Jiang et al. 2020),
+a product is over all layers with weights, whether in series or in parallel; pooling and
+local response normalisation have no weights. Biases count only in the path norm.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ def kernel_norm(layer: Layer) -> float:
 def operator_norm(layer: Layer) -> float:
     """Largest factor by which a layer lengthens an input: its largest singular value as a linear map.
 
-    That of a convolution is found by power iteration on the map itself, at its size of image, with its
-    padding and stride; that of the reshaped kernel (:func:`kernel_norm`) is another number.
+    For a convolution it is found by power iteration on the map itself, at its image size, with its padding and
+    stride; the norm of the reshaped kernel (:func:`kernel_norm`) is a different number.
     """
     if isinstance(layer.module, nn.Linear):
         return kernel_norm(layer)
     module = copy.deepcopy(layer.module).double().requires_grad_(False)
     if module.bias is not None:
         module.bias.zero_()
-    # Any start will do that is not orthogonal to the singular vector; a fixed one gives the same digits each time.
+    # Any start that is not orthogonal to the singular vector will do; a fixed one gives the same digits each time.
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, *layer.input_shape, generator=generator, dtype=torch.float64)
     x = x.to(module.weight.device)
@@ -108,8 +108,8 @@ def spectral_complexity(
     """Decimal logarithm of R_A in equation 1.2 of Bartlett, Foster and Telgarsky (2017).
 
     R_A = prod_i s_i x (sum_i (b_i / s_i)^(2/3))^(3/2), with s_i the operator norm of layer i and b_i the sum over
-    its output units of the l2 norms of their incoming weights minus the reference's. A convolution is the
-    matrix that it stands for; its rows are counted as if none were cut off at the border.
+    its output units of the l2 norms of their incoming weights minus the reference's. A convolution counts as the
+    matrix that it represents, with rows as if none were cut off at the border.
 
     Args:
         layers: those of a network without batch normalisation.

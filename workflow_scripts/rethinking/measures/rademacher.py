@@ -1,8 +1,8 @@
-"""Empirical Rademacher complexity (section 2.2) by training on random signs, beside what the number of weights bounds.
+"""Empirical Rademacher complexity (section 2.2) by training on random signs, and its bound by the number of weights.
 
 The complexity of a class of functions with values -1 and +1 on n points is the mean over random signs s of the largest
-mean of s_i h(x_i). Training finds some h, so what is measured is a lower bound; 1 is the largest value there is. It bounds
-the generalisation gap of the fraction of errors, up to a term in 1 / root n, and at 1 bounds nothing.
+mean of s_i h(x_i). Training finds one h, so the measured value is a lower bound; the largest possible value is 1. The
+complexity bounds the generalisation gap in the fraction of errors, up to a term in 1 / root n; at 1 it bounds nothing.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def rademacher_table(
     Args:
         cells: names without seeds; those with signs as labels are taken.
         summaries: contents of ``summary.json`` of any of their seeds.
-        depths: layers with weights on the longest way through each network, by model.
+        depths: layers with weights on the longest path through each network, by model.
 
     Returns:
         :data:`COLUMNS`. ``rademacher``: mean over the draws of the signs, one per seed, and half width of its interval;
         ``gap``: test minus training error, as a fraction, on the true signs of the same images; ``vc_order``:
-        W L log2 W; ``vc_bound``: what it leaves of the complexity (:func:`massart_bound`).
+        W L log2 W; ``vc_bound``: the bound on the complexity that follows from it (:func:`massart_bound`).
     """
     found = defaultdict(list)
     for summary in summaries:
@@ -95,8 +95,8 @@ def rademacher_table(
 def vc_order(parameters: int, depth: int) -> float:
     """W L log2 W, the order of the VC dimension of a network of rectified linear units.
 
-    Bartlett, Harvey, Liaw and Mehrabian (2019): with W weights in L layers it is at most a constant times W L log W, and there are
-    networks with a constant times W L log(W / L).
+    Bartlett, Harvey, Liaw and Mehrabian (2019): with W weights in L layers the VC dimension is at most a constant times
+    W L log W, and there are networks for which it is a constant times W L log(W / L).
     """
     return parameters * depth * math.log2(parameters)
 
@@ -104,7 +104,7 @@ def vc_order(parameters: int, depth: int) -> float:
 def massart_bound(dimension: float, n: int) -> float:
     """Bound on the Rademacher complexity on n points by the VC dimension d: root of 2 d log(e n / d) / n, at most 1.
 
-    From Massart's finite class lemma and Sauer's lemma; for n <= d, where d points may be labelled at will, it is 1.
+    From Massart's finite class lemma and Sauer's lemma. For n <= d the points may be shattered, and the bound is 1.
     """
     if n <= dimension:
         return 1.0

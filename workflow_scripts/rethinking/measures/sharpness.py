@@ -1,4 +1,4 @@
-"""Sharpness: how much noise on the weights a network bears (Neyshabur et al. 2017, Jiang et al. 2020)."""
+"""Sharpness: how much noise on its weights a network tolerates (Neyshabur et al. 2017, Jiang et al. 2020)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 INCREASE = 10.0  # percentage points of training error, as in Jiang et al. 2020
 RANGE = (1e-4, 1e1)  # of the noise
-STEPS = 10  # of bisection, which leaves a factor of 1.011
+STEPS = 10  # steps of bisection, after which a factor of 1.011 remains
 
 
 @torch.inference_mode()
@@ -19,18 +19,18 @@ def largest_noise(
 ) -> float:
     """The largest standard deviation of Gaussian noise on all parameters that raises the training error by 10 points.
 
-    The error is the mean over draws of the noise; the same draws are scaled at each step of the bisection.
+    The error is the mean over draws of the noise; every step of the bisection scales the same draws.
 
     Args:
         model: a network in evaluation mode.
-        inputs: (n, channels, height, width), what it was trained on.
-        labels: (n,) as it was given them.
+        inputs: (n, channels, height, width), from its training set.
+        labels: (n,) as given in training.
         draws: of the noise.
         seed: of the noise.
-        relative: in units of each parameter's own magnitude, which makes it independent of the scale of layers.
+        relative: in units of each parameter's magnitude, which makes sharpness independent of the scale of layers.
 
     Returns:
-        Within :data:`RANGE`, whose ends stand for all beyond.
+        A value within :data:`RANGE`; values beyond are clipped to its ends.
     """
     noisy = copy.deepcopy(model)
     pairs = list(zip(model.parameters(), noisy.parameters(), strict=True))

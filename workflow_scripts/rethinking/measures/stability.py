@@ -1,9 +1,9 @@
 """Uniform stability (section 2.2): how far the replacement of one training example moves the loss of any point.
 
 Bousquet and Elisseeff (2002) call an algorithm uniformly stable with b if the loss at every point changes by at most b
-whatever example is replaced; their bounds on the generalisation gap say something for b well below 1 / root n. What is
-measured with some replacements is a lower bound on b. The loss lies between 0 and 1: one minus the probability that the network gives
-to the label.
+whatever example is replaced. Their bounds on the generalisation gap are informative for b well below 1 / root n.
+Measuring some replacements gives a lower bound on b. The loss is one minus the probability that the network assigns to
+the label, between 0 and 1.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def loss_changes(
     Returns:
         ``test_change``: largest change over the other test points; ``all_change``: over these, the training points
         that both saw, and the two exchanged; ``mean_change``: mean over the test points;
-        ``changed_predictions``: percentage of them that are given another class.
+        ``changed_predictions``: percentage of them whose predicted class changes.
     """
     test, train = (
         np.ones(len(before["test_confidence"]), bool),
@@ -76,10 +76,10 @@ def loss_changes(
 def stability_table(
     cells: Sequence[str], summaries: Sequence[Mapping[str, Any]], changes: Mapping[Cell, Mapping[str, float]]
 ) -> pd.DataFrame:
-    """Stability and generalisation gap of each cell of which examples were replaced.
+    """Stability and generalisation gap of each cell in which examples were replaced.
 
     Args:
-        cells: names without seeds; those in which an example is replaced are taken.
+        cells: names without seeds; only those in which an example is replaced are used.
         summaries: contents of ``summary.json`` of any of their seeds and of those without a replacement.
         changes: by cell with a replacement, as :func:`loss_changes` has them.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def training_megaflops(name: str, input_size: int) -> float:
-    """10^6 operations to train a network on an image once, about: enough to tell large cells from small ones.
+    """Approximate cost of training a network on one image once, in 10^6 operations; it tells large cells from small ones.
 
     A registration gives those on an image of 28x28 pixels; a network that gives none counts as the largest.
     """
@@ -26,7 +26,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
     """Build a network with torch's default initial weights (see ``initialisation`` for the others).
 
     Args:
-        name: a registered one.
+        name: a registered name.
         image_shape: (channels, height, width) as the network sees it, i.e. after cropping.
         num_classes: number of logits.
         options: of its architecture: arguments of the registered function with a default.

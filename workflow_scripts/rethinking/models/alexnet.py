@@ -26,7 +26,7 @@ class LocalResponseNorm(nn.Module):
         self.alpha, self.size, self.k = alpha, size, k
         index = torch.arange(channels)
         band = (index[:, None] - index[None, :]).abs() <= size // 2
-        # Derived from the arguments alone, so it is no part of the saved weights.
+        # Not among the saved weights, because it follows from the arguments.
         self.register_buffer("band", band.float()[:, :, None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ Norm = Callable[[int], list[nn.Module]]
 class ConvModule(nn.Sequential):
     """Convolution, batch normalisation (optional), ReLU.
 
-    The convolution keeps its bias and the paper's normalisation has no parameters: only so does
-    its count of 1,649,402 come out, with and without normalisation (inferred).
+    The convolution keeps its bias and the normalisation has no parameters: only then is the number of
+    parameters the paper's 1,649,402, both with and without normalisation (inferred).
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, norm: Norm) -> None:

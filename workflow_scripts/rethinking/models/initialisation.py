@@ -48,7 +48,7 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
 
 
 def reset(name: str, module: nn.Module, seed: int) -> None:
-    """Let a layer draw its own parameters, if it has any; each layer has random numbers of its own."""
+    """Let a layer draw its own parameters, if it has any; each layer has its own random numbers."""
     own = [key for key, _ in module.named_parameters(recurse=False)]
     if not own:
         return

@@ -1,4 +1,4 @@
-"""Layers with TensorFlow's conventions, which the paper's networks were written in."""
+"""Layers with the conventions of TensorFlow, in which the paper's networks were written."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -45,7 +45,7 @@ def table4() -> dict[tuple[str, str, str], dict[str, Any]]:
 
     Returns:
         (corruption, model, regularisers), as in cell names -> ``train_accuracy``, None where there is no
-        number; ``note``, what the paper says beside it, or None; and ``online``, whether it is measured
+        number; ``note``, what the paper says in its place, or None; and ``online``, whether it was measured
         on the augmented images of the training batches (footnote).
     """
     names = {"weight decay": "wd", "random cropping": "crop", "augmentation": "augment"}
@@ -64,7 +64,7 @@ def table3() -> dict[tuple[str, str, bool], dict[str, float]]:
 
     Returns:
         (data set, preprocessing, whether with l2 penalty) -> ``test_error`` in percent and, where the text gives one, ``norm``
-        and ``filters``. The kernel is Gaussian but for the random convolutional network.
+        and ``filters``. The kernel is Gaussian except for the random convolutional network.
     """
     found = {}
     for row in read("zhang2017")["table3"]:
@@ -81,7 +81,7 @@ def table3() -> dict[tuple[str, str, bool], dict[str, float]]:
 
 
 def accuracies() -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Tables 1 and 4, as far as they are measured on images without augmentation, in the form of :func:`table4`."""
+    """The entries of tables 1 and 4 that were measured without augmentation, in the form of :func:`table4`."""
     return table1() | {key: row for key, row in table4().items() if not row["online"]}
 
 
@@ -91,7 +91,7 @@ def sizes() -> dict[tuple[str, str], dict[str, int]]:
     Returns:
         (data set, model), as in cell names -> ``parameters`` and ``train_images``.
     """
-    # Batch normalisation has no parameters here, so both Inceptions have the number of the one that is listed.
+    # Batch normalisation has no parameters here, so both Inceptions have the listed number.
     names = {
         "Inception (small)": ("inception", "inception_no_bn"),
         "AlexNet (small)": ("alexnet",),
@@ -122,9 +122,9 @@ def curve(name: str) -> np.ndarray:
 
 
 def curves(figure: str) -> dict[str, np.ndarray]:
-    """All curves of a figure, by what follows the figure in their names; for the rest see :func:`curve`.
+    """All curves of a figure, by the rest of their names (see :func:`curve`).
 
-    Our names stand for networks. Thousand steps are turned into epochs, fractions of figure 2b into percent.
+    Networks have our names. Thousands of steps are converted to epochs, fractions of figure 2b to percent.
     """
     found = {}
     for name in read("figures")["curves"]:
@@ -139,9 +139,9 @@ def curves(figure: str) -> dict[str, np.ndarray]:
 
 
 def steps_per_epoch() -> int:
-    """Steps of one epoch on CIFAR-10, which turn the thousand steps of figures 1a and 2b into epochs.
+    """Steps of one epoch on CIFAR-10, to convert the thousands of steps of figures 1a and 2b to epochs.
 
-    The batch size is inferred: with it the points of figure 1a lie on whole epochs.
+    The batch size is inferred: with it the points of figure 1a are at whole epochs.
     """
     values = read("zhang2017")
     images = next(row["n_train"] for row in values["sizes"] if row["dataset"] == "CIFAR-10")

@@ -1,4 +1,4 @@
-"""How data sets, networks and regularisers are called in tables and figures: as they are registered."""
+"""The names of data sets, networks and regularisers in tables and figures, as they are registered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rethinking import registry
 
 
 class Titles(Mapping[str, Any]):
-    """Name -> what a registration says, the paper's first."""
+    """Name -> what the registration says, those of the paper first."""
 
     def __init__(self, kind: str, option: str) -> None:
         self.kind, self.option = kind, option
@@ -21,7 +21,7 @@ class Titles(Mapping[str, Any]):
         return entry.options.get(self.option, self.default(name))
 
     def default(self, name: str) -> Any:
-        """What stands where the registration says nothing."""
+        """The title of something registered without one."""
         return (name, "") if self.option == "heading" else name
 
     def __iter__(self) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""One HTML file in which every table, figure and claim can be read, with where the numbers come from.
+"""One HTML file with every table, figure and claim, and where the numbers come from.
 
-It needs neither network nor scripts. Tables are the Markdown that other rules have written, figures their SVG,
-both placed into ``report.html.jinja``; all text from files is escaped.
+It needs neither network nor scripts. Tables come from the Markdown and figures from the SVG that other rules have
+written; both are placed into ``report.html.jinja``. All text from files is escaped.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SECTIONS = {
 }
 VERDICTS = get_args(Verdict)
 
-# Text that was Markdown may hold anything: no HTML passes, and no image, which a browser would fetch.
+# Markdown may contain anything, so HTML is escaped and images, which a browser would fetch, are dropped.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 
@@ -57,13 +57,13 @@ def render(
     """The report as an HTML document.
 
     Args:
-        artefacts: name, as in :data:`rethinking.report.artefacts.ARTEFACTS` -> its file; those left out are listed as such.
+        artefacts: name, as in :data:`rethinking.report.artefacts.ARTEFACTS` -> its file; others are listed as missing.
         networks: those behind them, in the order in which they are listed.
         claims: a frame with a column ``verdict``, counted in the summary.
-        asked_for: how many networks there should be; as many as there are if not said.
+        asked_for: how many networks there should be; by default as many as there are.
 
     Raises:
-        UserError: a file is missing or not what it should be, or a name is unknown; the message names it.
+        UserError: a file is missing or malformed, or a name is unknown; the message names it.
     """
     known = {artefact.name for artefact in ARTEFACTS}
     if unknown := set(artefacts) - known:
@@ -131,9 +131,9 @@ def count_verdicts(claims: pd.DataFrame) -> dict[str, int]:
 
 
 def markdown_html(text: str, label: str) -> Markup:
-    """Markdown with tables as HTML: headings below a page's own, scrolling tables, coloured verdicts.
+    """Markdown as HTML, with headings below those of the page, scrolling tables and coloured verdicts.
 
-    ``label`` names the tables to those who hear the page.
+    ``label`` names the tables for screen readers.
     """
     tokens = MARKDOWN.parse(text)
     for token in tokens:
@@ -145,7 +145,7 @@ def markdown_html(text: str, label: str) -> Markup:
             if child.type == "strong_open" and following.content in VERDICTS:
                 child.attrSet("class", f"verdict {following.content}")
     html = MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})
-    # Text is escaped and cannot hold these tags.
+    # Text is escaped, so it cannot contain these tags.
     return Markup(
         html.replace(
             "<table>", f'<div class="scroll" role="region" aria-label="{escape(label)}" tabindex="0"><table>'
@@ -154,11 +154,11 @@ def markdown_html(text: str, label: str) -> Markup:
 
 
 def svg_image(text: str, title: str, caption: str) -> Markup:
-    """An SVG document as an image of a page: its identifiers and styles stay its own, and nothing in it is fetched or run.
+    """An SVG document as an ``<img>``, which isolates its identifiers and styles; nothing in it is fetched or run.
 
     Args:
         text: the document.
-        title: what those hear who do not see it.
+        title: the text for screen readers.
         caption: identifier of the element that describes it.
 
     Raises:

@@ -40,12 +40,12 @@ class Network:
 
     @property
     def diverged(self) -> bool:
-        """Whether its loss ceased to be finite."""
+        """Whether its loss stopped being finite."""
         return self.summary["status"] == "diverged"
 
     @property
     def seconds(self) -> float:
-        """Wall time of training with its evaluations, over all starts; 0 where it was not recorded."""
+        """Wall time of training and evaluation, over all starts; 0 if it was not recorded."""
         return self.summary.get("wall_seconds") or 0.0
 
     @property
@@ -55,13 +55,13 @@ class Network:
 
     @property
     def images_per_second(self) -> float | None:
-        """In the training steps alone; None where there were none."""
+        """Speed in the training steps; None if there were none."""
         return self.summary.get("images_per_second") or None
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One value of something that produced networks, of how many and of which."""
+    """One value of something that produced networks, with how many and which networks have it."""
 
     value: str
     count: int
@@ -69,15 +69,15 @@ class Fact:
 
 
 def read_networks(results: Path, cells: Sequence[str], seeds: Sequence[int]) -> list[Network]:
-    """The networks that are there, in order.
+    """The trained networks, in order.
 
     Args:
         results: the folder of the results.
         cells: folders in it, without the seeds: ``cells/<name>``, or ``ablations/<variant>/cells/<name>``.
-        seeds: those that may be there.
+        seeds: those to look for.
 
     Raises:
-        UserError: a summary is not one; the message names it.
+        UserError: a summary is damaged; the message names it.
     """
     networks = []
     for cell in cells:
@@ -91,7 +91,7 @@ def read_networks(results: Path, cells: Sequence[str], seeds: Sequence[int]) -> 
 
 
 def overview(networks: Sequence[Network], asked_for: int) -> dict[str, list[str]]:
-    """What a reader wants to know first: item -> lines; ``asked_for`` is the number of networks that there should be."""
+    """What a reader wants to know first, item -> lines; ``asked_for`` is the number of networks there should be."""
     diverged = sum(network.diverged for network in networks)
     count = f"{len(networks)} of {asked_for} trained" + (f", {diverged} of them diverged" if diverged else "")
     if not networks:
@@ -111,7 +111,7 @@ def overview(networks: Sequence[Network], asked_for: int) -> dict[str, list[str]
 
 
 def below_full_scale(networks: Sequence[Network]) -> bool:
-    """Whether any network saw other images than the paper's, or fewer; samples have fewer by design."""
+    """Whether any network saw images other than the paper's, or fewer; samples are smaller by design."""
     return any(
         describe_data({"data": data | data.get("drawn_from", {})}) != FULL_SCALE
         for data in (network.summary["data"] for network in networks)
@@ -160,7 +160,7 @@ def origins(network: Network) -> Iterator[tuple[str, str, str]]:
 
 
 def describe_cells(some: Sequence[Network], networks: Sequence[Network]) -> list[str]:
-    """Which of the networks that belong to no ablation these are: what they alone have in common, or their names."""
+    """Which of the networks outside ablations these are: a property that only they share, or their names."""
     ordinary = [network for network in networks if not network.variant]
     cells = {network.cell for network in some if not network.variant}
     others = {network.cell for network in ordinary} - cells
@@ -224,7 +224,7 @@ def run_times(networks: Sequence[Network]) -> list[dict[str, Any]]:
 
 
 def network_rows(networks: Sequence[Network]) -> list[dict[str, Any]]:
-    """What a list of all networks says of each."""
+    """One row per network for the list of all networks."""
     return [
         {
             "cell": f"ablations/{network.variant}/{network.cell}" if network.variant else str(network.cell),
@@ -243,7 +243,7 @@ def network_rows(networks: Sequence[Network]) -> list[dict[str, Any]]:
 
 
 def total_time(networks: Sequence[Network]) -> str:
-    """The times of networks one after the other."""
+    """The training times of networks, added up."""
     return duration(sum(network.seconds for network in networks))
 
 

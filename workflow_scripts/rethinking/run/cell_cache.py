@@ -1,8 +1,8 @@
 """Finished cells that users and checkouts share.
 
 An entry is a folder named after all that the numbers depend on (cell, settings, code, data), with the cell's files
-and the checksum of each. It appears whole or not at all, so any number of workflows can read and write at once;
-what does not match its checksums is not used.
+and the checksum of each. It appears complete or not at all, so any number of workflows can read and write at the same
+time. An entry that does not match its checksums is not used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def entry(cache: Path, identity: Identity) -> Path:
 
 
 def take(cache: Path, identity: Identity, folder: Path, log: Callable[[str], None] = print) -> bool:
-    """Copy a cell from the cache into ``folder``; whether it was there and whole. The log says which and why not."""
+    """Copy a cell from the cache into ``folder``. Returns whether it was there and intact; the log says why not."""
     source = entry(cache, identity)
     if not source.exists():
         return False
@@ -44,7 +44,7 @@ def take(cache: Path, identity: Identity, folder: Path, log: Callable[[str], Non
 
 
 def put(cache: Path, identity: Identity, folder: Path, log: Callable[[str], None] = print) -> None:
-    """Copy a finished cell into the cache, unless it is there. A full disk leaves the cache as it is."""
+    """Copy a finished cell into the cache, unless it is already there. A full disk leaves the cache unchanged."""
     target = entry(cache, identity)
     if target.exists():
         return

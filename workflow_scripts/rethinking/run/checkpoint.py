@@ -1,8 +1,8 @@
-"""Checkpoints: a cell that is killed goes on where it stood and ends with the same numbers.
+"""Checkpoints: a cell that is killed resumes where it was and ends with the same numbers.
 
 A checkpoint holds weights and momentum as tensors and the rest of the state as JSON in one
-safetensors file, so reading it runs no code. It is written on a timer, whole or not at all,
-and says which cell, settings, data and code it belongs to; another's is never used.
+safetensors file, so reading it runs no code. It is written at intervals, completely or not at all,
+and records which cell, settings, data and code it belongs to; it is used for no other.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from rethinking.training.optimisers import SGD
 
 
 class Interrupted(Exception):
-    """A signal asked the cell to stop; its state is in the checkpoint."""
+    """A signal asked the cell to stop; its state has been saved in the checkpoint."""
 
 
 @dataclass
 class Progress:
-    """Where a cell stands, besides its tensors."""
+    """How far a cell is: its state apart from the tensors."""
 
     epoch: int = 1  # the epoch under way, counted from 1
     step: int = 0  # steps of it that are done
@@ -92,7 +92,7 @@ class Checkpoint:
         return self.signal is not None or time.monotonic() - self.last >= self.every_seconds
 
     def save(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
-        """Write the state; a full disk leaves the last checkpoint as it is and the training going on.
+        """Write the state. If the disk is full, the last checkpoint stays and training continues.
 
         Raises:
             Interrupted: a signal had asked for it.
@@ -113,7 +113,10 @@ class Checkpoint:
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
-        """Hold the cell's lock, heed signals and say that it runs; the value is whether another process held the lock before."""
+        """Hold the cell's lock, handle signals and report that the cell runs.
+
+        The value says whether another process held the lock before.
+        """
         with self.lock() as waited, self.running:
             before = {number: signal.signal(number, self.note_signal) for number in SIGNALS}
             try:
@@ -134,12 +137,12 @@ class Checkpoint:
                 self.log("another process is at work on this cell; waiting for it")
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 waited = True
-            # A process that was killed while it wrote a checkpoint has left a part of it.
+            # A process that was killed while writing a checkpoint leaves a partial file.
             remove_parts(self.path.parent, self.path.name)
             yield waited
 
     def note_signal(self, number: int, _frame: Any) -> None:
-        """Remember that the cell was asked to stop; the step under way is finished first."""
+        """Note that the cell was asked to stop; the current step is finished first."""
         self.signal = number
 
 

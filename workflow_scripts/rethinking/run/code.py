@@ -1,9 +1,9 @@
 """Which code decides a number: the definitions that a script reaches, each with a hash of what it does.
 
-A definition is a function, a class or a constant of a module of this project. From a script's own, all that are
-referred to by name are followed through the imports. Left out is what decides no number: comments, docstrings,
-formatting, type annotations of functions, the texts of errors, log lines and descriptions, and all of ``rethinking/run``.
-Names of files and folders play no part, so code can be moved.
+A definition is a function, a class or a constant in a module of this project. Starting from the definitions of a
+script, references by name are followed through the imports. What cannot change a number is left out: comments,
+docstrings, formatting, type annotations of functions, the texts of errors, log lines and descriptions, and all of
+``rethinking/run``. Names of files and folders do not count, so code can be moved.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2]
 RUN = Path(__file__).parent
-# Texts for people: the calls, as statements of their own, that print them and the arguments that hold them.
+# Texts for people: the functions that print them (called as a statement), and the arguments that contain them.
 SPEAKERS = {"log", "print"}
 DESCRIPTIONS = {"description", "help"}
-# Decorators that register a function (rethinking.registry). What they say is part of identities as far as it decides.
+# Decorators that register a function (rethinking.registry). Those of their arguments that can change a number are part
+# of identities elsewhere.
 REGISTRATIONS = {"dataset", "corruption", "model", "regulariser", "measure", "claim"}
 # (file, name of a definition), or (file, None) for the whole file
 Root = tuple[Path, str | None]
@@ -38,11 +39,11 @@ class Module:
 
 
 def code_of(*roots: Root) -> dict[str, str]:
-    """All definitions that these reach, themselves included.
+    """All definitions that can be reached from these, including themselves.
 
     Returns:
         ``training/loop.py: train_cell`` -> hash, 12 hexadecimal digits; ``paper/data/figures.json`` for data files
-        that stand beside code that reads them.
+        that lie beside the code that reads them.
     """
     found: dict[str, str] = {}
     seen: set[Root] = set()
@@ -55,10 +56,10 @@ def code_of(*roots: Root) -> dict[str, str]:
         module = parse(path)
         if name is None:
             pending += [(path, each) for each in module.definitions]
-        elif name in module.imports:  # a name that is passed on, as in a package's __init__
+        elif name in module.imports:  # a re-exported name, as in a package's __init__
             pending.append(module.imports[name])
             continue
-        pending.append((path, ""))  # what runs when it is imported
+        pending.append((path, ""))  # what runs on import
         label, digest, references, reads_files = examine(path, name)
         if digest:
             found[label] = digest
@@ -69,7 +70,7 @@ def code_of(*roots: Root) -> dict[str, str]:
 
 
 def combined(code: dict[str, str]) -> str:
-    """One hash over definitions, 16 hexadecimal digits; their names and places play no part."""
+    """One hash over definitions, 16 hexadecimal digits; their names and places do not count."""
     return digest_of(sorted(set(code.values())))[:16]
 
 
@@ -104,7 +105,7 @@ def defined_names(statement: ast.stmt) -> list[str]:
 
 
 def project_imports(node: ast.AST, path: Path) -> Iterator[tuple[str, tuple[Path, str | None]]]:
-    """What an import binds, if it is of this project: local name, and a file with a definition or the whole of it."""
+    """What an import of this project binds: the local name, and a file with one definition or the whole file."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             if file := module_file(alias.name):
@@ -177,7 +178,7 @@ def dotted_name(node: ast.Attribute) -> str | None:
 
 
 def relative(path: Path) -> str:
-    """A file as people know it: within the library, or its name."""
+    """A file as shown to people: its path within the library, or its name."""
     for folder in (SCRIPTS / "rethinking", SCRIPTS):
         if folder in path.parents:
             return path.relative_to(folder).as_posix()
@@ -185,7 +186,7 @@ def relative(path: Path) -> str:
 
 
 def data_files(folder: Path) -> dict[str, str]:
-    """Files other than code in and below a folder, each with a hash."""
+    """All files in and below a folder that are not code, each with a hash."""
     files = [file for file in folder.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")]
     return {relative(file): hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in sorted(files)}
 
@@ -194,7 +195,7 @@ def data_files(folder: Path) -> dict[str, str]:
 
 
 def is_text(statement: ast.AST) -> bool:
-    """Whether a statement only speaks to people: a docstring, or a call that logs or prints."""
+    """Whether a statement is only text for people: a docstring, or a call that logs or prints."""
     if not isinstance(statement, ast.Expr):
         return False
     value = statement.value
@@ -214,7 +215,7 @@ def is_text(statement: ast.AST) -> bool:
 
 
 def children(node: ast.AST) -> Iterator[tuple[str, object]]:
-    """The fields of a node that decide what it does."""
+    """The fields of a node that affect what it does."""
     for key, value in ast.iter_fields(node):
         if value is None or value == []:
             continue  # versions of Python differ in which empty fields there are
@@ -245,7 +246,7 @@ def is_registration(decorator: ast.AST) -> bool:
 
 
 def relevant(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and all below it that decide what it does."""
+    """A node and all nodes below it that affect what it does."""
     if is_text(node):
         return
     yield node
@@ -256,7 +257,7 @@ def relevant(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def plainly(node: object) -> object:
-    """A syntax tree as nested lists, without what decides nothing; None for a text."""
+    """A syntax tree as nested lists, without the parts that have no effect; None for a text."""
     if isinstance(node, list):
         return [plainly(each) for each in node]
     if not isinstance(node, ast.AST):
@@ -272,5 +273,5 @@ def digest_of(value: object) -> str:
 
 
 def script_code(script: str, entries: Iterable[Root] = ()) -> dict[str, str]:
-    """The code behind the numbers of a workflow script, and of what it is told by name to use."""
+    """The code behind the numbers of a workflow script, including ``entries``, which it is told by name to use."""
     return code_of((SCRIPTS / f"{script}.py", "main"), *entries)

@@ -1,6 +1,6 @@
-"""Files that are whole or absent: atomic writes and checksums.
+"""Files that are complete or absent: atomic writes and checksums.
 
-Every file is written beside its destination under a temporary name, flushed to the
+Every file is written in its destination's folder under a temporary name, flushed to
 disk and moved with ``os.replace``. A killed writer leaves no half-written result.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 
 
 class UserError(Exception):
-    """Something the user can put right; its message says what and how."""
+    """An error that the user can fix; the message says what is wrong and what to do."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def remove_parts(folder: Path, name: str = "*") -> None:
-    """Remove what killed writers of files with that name (a pattern) left in a folder where no one writes now."""
+    """Remove temporary files of killed writers, by name (a pattern), from a folder that nobody is writing to."""
     for part in folder.glob(f".{name}.*"):
         part.unlink(missing_ok=True)
 
@@ -84,7 +84,7 @@ def save_array(path: str | Path, array: np.ndarray) -> None:
 
 @contextmanager
 def new_array(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
-    """Yield a writable memory map that becomes the ``.npy`` at ``path``: for arrays larger than memory should hold."""
+    """Yield a writable memory map that becomes the ``.npy`` at ``path``, for arrays too large for memory."""
     with atomic_path(path) as temporary:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
         yield array

@@ -1,7 +1,7 @@
-"""GPU slots: no more than k cells train on one GPU, whichever and however many Snakemakes start them; a fit has one alone.
+"""GPU slots: at most k cells train on one GPU, no matter which or how many Snakemakes start them; a fit has a GPU alone.
 
-A slot is a GPU and a number below k, and is held by a lock on a file. The kernel releases the lock
-when the process that has it dies, in whatever way, so that no slot is ever lost.
+A slot is a GPU and a number below k, held by a lock on a file. The kernel releases the lock
+when its process ends, however it ends, so no slot is ever lost.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def gpu_slot(
     log: Callable[[str], None] = print,
     alone: bool = False,
 ) -> Iterator[str | None]:
-    """Hold a slot and see its GPU alone; the value is that GPU, None where there is none to share.
+    """Hold a slot and make only its GPU visible. The value is that GPU, or None where there is none to share.
 
-    To be entered before anything initialises CUDA, which reads ``CUDA_VISIBLE_DEVICES`` once; the variable
+    Enter this before anything initialises CUDA, which reads ``CUDA_VISIBLE_DEVICES`` once; the variable
     stays set. Slot 0 of every GPU is taken before slot 1 of any.
 
     Args:
         cells_per_gpu: k, how many processes may hold a slot of one GPU.
-        between: called before each look at the slots; what it raises ends the waiting.
+        between: called before each attempt; an exception that it raises ends the waiting.
         log: takes one line if all slots are taken.
         alone: take all slots of one GPU.
 
@@ -52,7 +52,7 @@ def gpu_slot(
         [(gpu, folder / f"{job}-{gpu.replace('/', '_')}-{number}.lock") for gpu in gpus]
         for number in range(cells_per_gpu)
     ]
-    # What is taken together.
+    # Slots that are taken together.
     choices = list(zip(*slots, strict=True)) if alone else [[slot] for row in slots for slot in row]
     between()
     waiting = False
@@ -82,7 +82,7 @@ def take_one(choices: Sequence[Sequence[tuple[str, Path]]]) -> tuple[str, ExitSt
 
 
 def lock_folder() -> Path:
-    """The user's folder of locks on this machine; it must not be one that somebody else put there."""
+    """The user's folder of locks on this machine. A folder that somebody else created is refused."""
     folder = Path(tempfile.gettempdir()) / f"rethinking-gpu-slots-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid():

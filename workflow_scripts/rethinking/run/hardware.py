@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def expects_gpu(device: str) -> bool:
-    """Whether a cell will use a GPU of this machine, found out without the cost of importing torch."""
+    """Whether a cell will use a GPU of this machine, without the cost of importing torch."""
     return device == "cuda" or (device == "auto" and bool(visible_gpus()))
 
 
@@ -40,7 +40,7 @@ def choose_device(name: str) -> torch.device:
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("hardware.device is 'cuda', but torch sees no GPU; say 'auto' or 'cpu'")
+        raise UserError("hardware.device is 'cuda', but torch sees no GPU; set 'auto' or 'cpu'")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

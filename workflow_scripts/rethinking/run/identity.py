@@ -1,8 +1,8 @@
 """What a result was made from: settings, the content of its data and the code behind its numbers.
 
-Every result has an identity. It is recorded beside the files of the result when they are finished, and planning,
-status, checkpoints and the cache compare it with the one that the configuration and this code ask for now.
-Times and paths play no part.
+Every result has an identity. It is recorded beside the files of the result when they are finished. Planning, status,
+checkpoints and the cache compare this record with the identity that the configuration and the code give now. Times
+and paths do not count.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Identity:
 
     @cached_property
     def digest(self) -> str:
-        """20 hexadecimal digits over all of it."""
+        """20 hexadecimal digits over settings, code and inputs."""
         inputs = {
             name: each if isinstance(each, str) else each.digest for name, each in sorted(self.inputs.items())
         }
@@ -52,7 +52,7 @@ class Identity:
         """The identity that :meth:`to_json` gave.
 
         Raises:
-            KeyError, TypeError, AttributeError: it is not one.
+            KeyError, TypeError, AttributeError: the values are not an identity's.
         """
         inputs = {
             name: each if isinstance(each, str) else cls.from_json(each)
@@ -62,7 +62,7 @@ class Identity:
 
 
 def digest_of(parts: Sequence[str]) -> str:
-    """One digest for many, in order."""
+    """One digest of many, which depends on their order."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
 
 
@@ -110,12 +110,12 @@ def differences(old: Identity, new: Identity, prefix: str = "") -> list[str]:
         if isinstance(before, Identity) and isinstance(after, Identity):
             lines += differences(before, after, prefix)
         elif before != after:
-            lines.append(f"{name}: other contents")
+            lines.append(f"{name}: contents changed")
     return lines
 
 
 def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Keys whose value is another one, as ``key old -> new``."""
+    """Keys whose value has changed, as ``key old -> new``."""
 
     def show(values: Mapping[str, Any], key: str) -> str:
         value = values.get(key, "unknown")
@@ -133,14 +133,14 @@ def content_digest(path: Path, cache: Path | None) -> str:
 
     Args:
         path: the file or folder.
-        cache: a JSON file that keeps digests by names, sizes and times, so that contents are read once; None for none.
+        cache: a JSON file of digests by names, sizes and times, so that contents are read only once; None for no cache.
 
     Raises:
         UserError: it cannot be read.
     """
     key, known = str(path.resolve()), known_digests(cache)
     if not path.exists() and key in known:
-        return known[key][1]  # what was made from it can still be current
+        return known[key][1]  # results that were made from it can still be current
     try:
         files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
         stats = [(each.relative_to(path).as_posix(), each.stat()) for each in files]

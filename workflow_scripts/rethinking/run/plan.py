@@ -1,6 +1,6 @@
 """What a configuration makes, what each result is made from, and whether it is current.
 
-The rules, ``snakemake status`` and the tests read it from here, so there is one answer to what is stale.
+The rules, ``snakemake status`` and the tests all use it, so there is one answer to what is stale.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ARRAYS = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_label
 
 @dataclass
 class Made:
-    """Some files that one job makes.
+    """Files that one job makes.
 
-    ``needs`` are the results that must be current for this one to be; ``data`` are read as well, but a finished
-    result does not need them any more.
+    ``needs`` are the results that must be current for this one to be current. ``data`` are read as well, but a
+    finished result no longer needs them.
     """
 
     script: str
@@ -40,7 +40,7 @@ class Made:
 
     @cached_property
     def current(self) -> bool:
-        """Whether the files are there and were made from what is asked for now."""
+        """Whether the files exist and were made from what the configuration and the code ask for now."""
         return (
             all(each.current for each in self.needs)
             and recorded_digest(self.outputs[0]) == self.identity.digest
@@ -54,7 +54,7 @@ class Made:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a job must know to record the identity; the code is looked up by the job itself."""
+        """What a job must know to record the identity; it looks up the code itself."""
         values = self.identity.to_json()
         return {
             "output": self.outputs[0],
@@ -66,7 +66,7 @@ class Made:
 
 
 def once(method: Callable[..., Made]) -> Callable[..., Made]:
-    """Make a result once for each plan: many others are made from it."""
+    """Construct each result once per plan, because many others depend on it."""
 
     @wraps(method)
     def look_up(self: Plan, *arguments: Any) -> Made:
@@ -115,7 +115,7 @@ class Plan:
 
     @once
     def prepared(self, name: str) -> Made:
-        """A prepared data set; its folder is named after its identity, so that checkouts can share it."""
+        """A prepared data set. Its folder is named after its identity, so that checkouts can share it."""
         dataset = self.config.datasets[name]
         published = dataset.source in ("official", "archive")
         chosen = {"source": "published" if published else dataset.source}
@@ -197,7 +197,7 @@ class Plan:
 
     @once
     def stability(self, cell: Cell) -> Made:
-        """How far the replacement of an example moved the losses of a network."""
+        """How far the losses of a network move when one example is replaced."""
         after, before = self.cell(cell), self.cell(cell.base)
         return self.make(
             "measure_stability",
@@ -278,7 +278,7 @@ class Plan:
         if script == "compare_fits":
             values.pop("models")
         if model is not None:
-            # Which seeds are asked for decides no number of one of them.
+            # The list of seeds does not affect the numbers of a single seed.
             values["model"] = model.model_dump(exclude={"seeds", "name"})
         return self.make(
             script,
@@ -297,7 +297,7 @@ def cell_entries(cell: Cell) -> list[Root]:
 
 
 def in_folder(made: Made, stem: str, files: Iterable[str]) -> Made:
-    """A result of the data folder, at a place that is named after its identity."""
+    """A result in the data folder, in a subfolder that is named after its identity."""
     made.outputs = [f"{stem}/{made.identity.digest}/{file}" for file in files]
     return made
 

@@ -1,6 +1,6 @@
-"""A status line on the terminal while cells are trained: what is done, what runs and how long the rest takes.
+"""A status line on the terminal during training: what is done, what is running and how long the rest takes.
 
-All of it is read from what the cells write, so it is the same for cells that run on other machines.
+It is read from the files that cells write, so it also covers cells on other machines.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CLEAR = "\r\x1b[K"
 
 @dataclass(frozen=True)
 class State:
-    """Where the cells of a run stand; each is in one of the four."""
+    """The state of a run; each cell is in one of the four."""
 
     finished: Mapping[str, float]  # seconds that the cell took
     running: Mapping[str, Running]
@@ -34,12 +34,12 @@ class State:
 
 
 class Run:
-    """The cells that a run is to train, and what lay there before it began.
+    """The cells that a run will train, and the files that were there when it started.
 
     Args:
         results: the folder of all results.
         cells: their folders in it, ``cells/...`` or ``ablations/<name>/cells/...``. A cell counts as finished when its
-            summary is new, so that one that is trained once more is not taken for done.
+            summary is new, so a cell that is trained again does not count as done too early.
     """
 
     def __init__(self, results: str | Path, cells: Sequence[str]) -> None:
@@ -53,7 +53,7 @@ class Run:
         self.finished: dict[str, float] = {}
 
     def state(self) -> State:
-        """Where the cells stand now."""
+        """The current state of the cells."""
         running, failed, waiting = {}, [], []
         for cell in sorted(self.summaries.keys() - self.finished.keys()):
             summary, checkpoint = self.summaries[cell], self.checkpoints[cell]
@@ -85,10 +85,10 @@ def modified(path: Path) -> int | None:
 
 
 def seconds_left(state: State) -> float | None:
-    """Estimated time until all cells are trained, as many at a time as run now; None where nothing tells it.
+    """Estimated time until all cells are trained, with as many at a time as are running now; None if it is unknown.
 
-    A cell takes as long as those of its data set and model, if one of them has got anywhere, else as long as
-    the others.
+    A cell is assumed to take as long as those of its data set and model, if any of them has started training, else as
+    long as the others.
     """
     measured = [
         *((kind(cell), seconds) for cell, seconds in state.finished.items()),
@@ -114,7 +114,7 @@ def seconds_left(state: State) -> float | None:
 
 
 def kind(cell: str) -> tuple[str, str]:
-    """Data set and model, which decide most of what a cell takes."""
+    """Data set and model, which largely determine how long a cell takes."""
     dataset, _corruption, model = cell.split("/")[-5:-2]
     return dataset, model
 
@@ -142,7 +142,7 @@ def status_line(state: State, width: int) -> str:
 
 
 class StatusLine(threading.Thread):
-    """Rewrites the status line in place, and clears it whenever somebody else writes to the stream."""
+    """Rewrites the status line in place, and clears it whenever something else is written to the stream."""
 
     def __init__(self, run: Run, stream: TextIO) -> None:
         super().__init__(daemon=True)
@@ -159,7 +159,7 @@ class StatusLine(threading.Thread):
             self.draw()
 
     def draw(self) -> None:
-        """Show the line as it is now, unless somebody is in the middle of another."""
+        """Show the current line, unless another line is being written."""
         width = os.get_terminal_size(self.stream.fileno()).columns or 80
         line = status_line(self.training.state(), width - 1)
         with self.lock:
@@ -169,20 +169,20 @@ class StatusLine(threading.Thread):
                 self.shown = True
 
     def write_beside(self, text: str) -> int:
-        """Write somebody's text where the status line was."""
+        """Write other text in place of the status line."""
         with self.lock:
             self.clear()
             self.at_line_start = text.endswith("\n")
             return self.write(text)
 
     def clear(self) -> None:
-        """Take the line off the terminal."""
+        """Remove the line from the terminal."""
         if self.shown:
             self.write(CLEAR)
             self.shown = False
 
     def stop(self) -> None:
-        """Leave the terminal to others."""
+        """Remove the line and restore the stream."""
         self.stopped.set()
         with self.lock:
             self.clear()
@@ -193,7 +193,7 @@ class StatusLine(threading.Thread):
 def show_progress(results: str | Path, cells: Sequence[str], stream: TextIO | None = None) -> None:
     """Show a status line about cells on ``stream`` (standard error) until this process ends.
 
-    Does nothing where no cell is to be trained or the stream is no terminal that can rewrite a line.
+    Does nothing if no cell will be trained, or if the stream is not a terminal that can rewrite a line.
     """
     stream = stream or sys.stderr
     if cells and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb":

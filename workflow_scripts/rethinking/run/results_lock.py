@@ -1,4 +1,4 @@
-"""One run at a time on a folder of results: the lock says who has it, and dies with its holder."""
+"""One run at a time on a folder of results: the lock names its holder and is released when the holder ends."""
 
 import fcntl
 import getpass
@@ -12,7 +12,7 @@ from typing import TextIO
 
 from rethinking.run.files import UserError
 
-# Open as long as this process lives; the kernel then releases the locks.
+# Kept open while this process lives; then the kernel releases the locks.
 _held: list[TextIO] = []
 
 

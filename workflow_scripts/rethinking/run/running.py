@@ -1,7 +1,7 @@
-"""A small file per running cell: how far it is, for the status line and ``snakemake status`` on any machine.
+"""A small file per running cell with its progress, for the status line and ``snakemake status`` on any machine.
 
-It lies beside the checkpoint, is rewritten every few seconds and removed when the cell ends. That of a cell that
-failed stays, with the reason, until its next start.
+It lies beside the checkpoint, is rewritten every few seconds and removed when the cell ends. If the cell fails, the
+file stays, with the reason, until the next start.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WRITE_SECONDS = 2.0
-# A cell whose file is as old as this waits for something or was killed.
+# A cell whose file is older than this is waiting for something or was killed.
 SILENT_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class Running:
-    """What the file of a cell says."""
+    """The content of a cell's file."""
 
-    epoch: int = 0  # under way, counted from 1; 0 before the first step
+    epoch: int = 0  # current epoch, counted from 1; 0 before the first step
     epochs: int = 0
     done: float = 0.0  # share of the training
     images_per_second: int = 0
@@ -40,7 +40,7 @@ def running_file(checkpoint: Path) -> Path:
 
 
 def read_running(checkpoint: Path) -> Running | None:
-    """Where a cell is; None where none is at work on it."""
+    """The progress of a cell; None if no process is working on it."""
     path = running_file(checkpoint)
     try:
         running = Running(**json.loads(path.read_text(encoding="utf-8")))
@@ -53,13 +53,13 @@ def read_running(checkpoint: Path) -> Running | None:
 class RunningFile:
     """The file of a cell that this process trains; a context manager.
 
-    What cannot be written is left out: no cell ends because of its status line.
+    Errors in writing are ignored: a cell must not fail because of its status line.
     """
 
     def __init__(self, checkpoint: Path) -> None:
         self.path = running_file(checkpoint)
         self.first: tuple[float, float] | None = None  # time and share of the training at the first step
-        self.written = math.inf  # not to be written before it is entered
+        self.written = math.inf  # not written before the context is entered
 
     def __enter__(self) -> None:
         self.write()
@@ -72,13 +72,13 @@ class RunningFile:
                 self.path.unlink(missing_ok=True)
 
     def update(self, epoch: int, epochs: int, done: float, images: int) -> None:
-        """Say where the training is; to be called often.
+        """Record the progress; call this often.
 
         Args:
-            epoch: under way, counted from 1.
+            epoch: current epoch, counted from 1.
             epochs: of the schedule.
             done: share of the training, 0 to 1.
-            images: that all epochs take.
+            images: in all epochs together.
         """
         now = time.monotonic()
         if now - self.written < WRITE_SECONDS:
@@ -95,7 +95,7 @@ class RunningFile:
         )
 
     def write(self, **values: object) -> None:
-        """Replace the file, at once and without waiting for the disk."""
+        """Replace the file atomically, without waiting for the disk."""
         self.written = time.monotonic()
         temporary = self.path.with_name(f".{self.path.name}")
         with suppress(OSError):

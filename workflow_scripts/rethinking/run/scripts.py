@@ -1,4 +1,4 @@
-"""What the workflow's scripts share: how options reach them, how they log, what they record and how they end."""
+"""What the workflow's scripts share: options, logging, records of identity and errors."""
 
 import json
 import shlex
@@ -39,7 +39,7 @@ def run(main: Callable[[], None]) -> None:
 def asked_for() -> tuple[str, Identity] | None:
     """First file and identity of the result that the command line asks for; None without the option ``--record``.
 
-    The code is looked up in the process that runs it, as files can have been edited since the job was planned.
+    The code is looked up in the process that runs it, because files may have been edited since the job was planned.
     """
     if "--record" not in sys.argv:
         return None
@@ -60,7 +60,7 @@ def asked_for() -> tuple[str, Identity] | None:
 
 
 def running_code() -> dict[str, str]:
-    """The code behind the numbers of the script that runs; empty where none of the workflow's does."""
+    """The code behind the numbers of the running script; empty if it is not one of the workflow's."""
     if result := asked_for():
         return dict(result[1].code)
     script = Path(sys.argv[0]).stem

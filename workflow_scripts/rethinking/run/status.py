@@ -1,7 +1,7 @@
-"""Where the cells of a configuration stand: done, part-trained, stale and why, or to run; and how long the rest takes.
+"""The state of a configuration's cells: done, part-trained, stale and why, or to run; and how long the rest takes.
 
-All of it is read from the files that the cells left. A cell is stale when its identity (settings, code, data) is no
-longer the one that the configuration and this library ask for.
+It is read from the files of the cells. A cell is stale when its identity (settings, code, data) is no longer the one
+that the configuration and the library ask for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rethinking.run.identity import Identity, differences, recorded
 from rethinking.run.plan import Plan
 from rethinking.run.running import Running, read_running
 
-# Anything that a damaged file or one of an older version can raise while it is read.
+# Anything that reading a damaged or outdated file can raise.
 UNREADABLE = (UserError, SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -38,19 +38,19 @@ class Speed:
 
 @dataclass(frozen=True)
 class CellStatus:
-    """Where one cell stands."""
+    """The state of one cell."""
 
     cell: Cell
     variant: str | None  # the ablation that it belongs to
     state: Literal["done", "part-trained", "stale", "to run"]
-    reasons: tuple[str, ...]  # why it is stale, or why its checkpoint is of no use
+    reasons: tuple[str, ...]  # why it is stale, or why its checkpoint does not fit
     epochs: int  # of its schedule
     epochs_done: float  # of a part-trained cell
-    images: int | None  # in its training set, where the data set was ever prepared
+    images: int | None  # in its training set; None if the data set was never prepared
     pixels: int  # of an image as the network sees it
     diverged: tuple[int, int] | None  # epoch and step
     speed: Speed | None
-    running: Running | None = None  # what a process that is at work on it says, or one that failed
+    running: Running | None = None  # progress of a process that is working on it, or why one failed
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Estimate:
     """How long the rest takes."""
 
     seconds: float  # one cell at a time
-    cells: int  # that the seconds are for
-    unknown: dict[str, int]  # model -> cells that nothing is known of
+    cells: int  # that the estimate covers
+    unknown: dict[str, int]  # model -> number of cells without an estimate
 
 
 # ---- one cell
@@ -71,7 +71,7 @@ def survey(config: Config) -> list[CellStatus]:
 
 
 def survey_ablations(config: Config) -> list[CellStatus]:
-    """The status of what ablations need besides: the variants of cells, and cells that no table or figure shows."""
+    """The status of the further cells that ablations need: variants, and cells that no table or figure shows."""
     variants, shown = config.variants(), set(config.cells(*config.results))
     compared = [(None, cell) for cell in dict.fromkeys(cell for _, cell in variants) if cell not in shown]
     return cell_statuses(config, [*compared, *variants])
@@ -84,7 +84,7 @@ def cell_statuses(config: Config, cells: Iterable[tuple[str | None, Cell]]) -> l
 
 
 def training_images(plan: Plan, cell: Cell) -> int | None:
-    """Images in a cell's training set, as its data set is prepared or was for the cell; None where it never was."""
+    """Images in a cell's training set, from its prepared data set or its limit; None if neither tells."""
     if n := sample_size(cell.corruption):
         return n
     try:
@@ -108,7 +108,9 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
         if not made.current:
             found = recorded(made.outputs[0])
             reasons = (
-                differences(found, made.identity) if found else ["it has no record of what it was made from"]
+                differences(found, made.identity)
+                if found
+                else ["there is no record of what it was made from"]
             )
             reasons += [f"{Path(file).name} is missing" for file in made.outputs if not Path(file).exists()]
         try:
@@ -155,7 +157,7 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
 
 
 def checkpoint_metadata(path: Path) -> tuple[Identity, dict[str, Any]]:
-    """Whose a checkpoint is and how far it is (see :mod:`rethinking.run.checkpoint`), without reading a tensor."""
+    """Identity and progress of a checkpoint (see :mod:`rethinking.run.checkpoint`), without reading its tensors."""
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
     return Identity.from_json(json.loads(metadata["identity"])), json.loads(metadata["progress"])
@@ -165,15 +167,15 @@ def checkpoint_metadata(path: Path) -> tuple[Identity, dict[str, Any]]:
 
 
 def estimate(statuses: Iterable[CellStatus], trained: Iterable[CellStatus], device: str) -> Estimate:
-    """How long those of the cells that are not done take one after the other.
+    """How long the unfinished cells take, one after the other.
 
-    The time of a cell is taken from similar cells: the same data set and model for as many images, else the same
-    model for as many pixels.
+    The time of a cell is estimated from similar cells: same data set and model, per image; else same model, per image
+    and pixel.
 
     Args:
-        statuses: the cells in question.
-        trained: cells that tell how long training takes, as far as they are trained.
-        device: ``cpu``, ``cuda`` or ``auto``, which is taken to be what most cells were trained on.
+        statuses: the cells to estimate.
+        trained: cells whose training times are used, as far as they have been trained.
+        device: ``cpu``, ``cuda`` or ``auto``, which stands for the device that most cells were trained on.
     """
     measured = [status for status in trained if status.speed]
     used = Counter(status.speed.device for status in measured if status.speed.device)

@@ -13,7 +13,7 @@ LONGEST_LIST = 30  # lines
 
 
 def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
-    """The counts, a list for each kind of cell that is not simply done, and the time left."""
+    """The counts, a list for each kind of cell that needs attention, and the time left."""
     by_state = {state: [s for s in statuses if s.state == state] for state in STATES}
     counts = ", ".join(f"{len(found)} {state}" for state, found in by_state.items())
     blocks = [f"{plural(len(statuses), 'cell')}: {counts}"]
@@ -35,7 +35,7 @@ def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
 
     for state, lead in (
         ("stale", "because of"),
-        ("to run", "from the start, because its checkpoint is of no use:"),
+        ("to run", "from the start, because the checkpoint does not fit:"),
     ):
         lines = []
         groups = defaultdict(list)
@@ -54,11 +54,11 @@ def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
     lines = []
     if left.cells:
         lines.append(
-            f"About {duration(left.seconds)} of training, one cell at a time; divide by the number run side by side."
+            f"About {duration(left.seconds)} of training, one cell at a time; divide by the number of cells that run in parallel."
         )
     if left.unknown:
         models = ", ".join(f"{model} ({plural(count, 'cell')})" for model, count in left.unknown.items())
-        lines.append(f"No estimate for {models}: nothing like it has been trained yet.")
+        lines.append(f"No estimate for {models}: no similar cell has been trained yet.")
     blocks.append("\n".join(lines))
     return "\n\n".join(block for block in blocks if block)
 
@@ -81,7 +81,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def section(title: str, lines: Sequence[str]) -> str:
-    """A titled list, cut where it gets too long for a screen; empty if it has no lines."""
+    """A titled list, cut where it is too long for a screen; empty if it has no lines."""
     if len(lines) > LONGEST_LIST:
         lines = [*lines[: LONGEST_LIST - 1], f"... and {plural(len(lines) - LONGEST_LIST + 1, 'more line')}"]
     return "\n  ".join([title, *lines]) if lines else ""
@@ -122,7 +122,7 @@ def seed_range(seeds: Sequence[int]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Time to two digits or so: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
+    """Time to about two digits: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     if seconds < 99.5 * 60:

@@ -1,6 +1,6 @@
-"""The signals that ask a process to stop: a cluster's, a terminal's, a user's.
+"""The signals that ask a process to stop, from a cluster, a terminal or a user.
 
-Imports next to nothing, so that a script can heed them before it imports what takes seconds.
+This module imports next to nothing, so that a script can handle signals before it imports slow libraries.
 """
 
 import os
@@ -11,7 +11,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 def exit_at_once() -> None:
-    """From now on these signals end the process with status 75, "try again": there is nothing to write yet."""
+    """Let these signals end the process with status 75, "try again", as long as there is nothing to save."""
     for number in SIGNALS:
         signal.signal(number, _exit)
 

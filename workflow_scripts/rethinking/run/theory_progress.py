@@ -1,4 +1,4 @@
-"""Lines of progress in a log, with the time that is left."""
+"""Lines of progress in a log, with the remaining time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ EVERY_SECONDS = 20.0
 
 
 class Progress:
-    """Counts work in any unit and logs now and then how much is done and how long the rest takes.
+    """Counts work in any unit and logs at intervals how much is done and how long the rest takes.
 
     Args:
-        what: is being done.
-        total: the whole work.
+        what: name of the work.
+        total: amount of work in all.
         log: called with each line.
     """
 
@@ -25,13 +25,13 @@ class Progress:
         self.started = self.logged = time.monotonic()
 
     def skip(self, work: float) -> None:
-        """Work that an earlier run has done."""
+        """Count work that an earlier run has done."""
         if not self.skipped:
-            self.log(f"{self.what}: going on from what an earlier run has done")
+            self.log(f"{self.what}: resuming what an earlier run has done")
         self.skipped += work
 
     def advance(self, work: float) -> None:
-        """Work that is done now."""
+        """Count work that has just been done."""
         self.done += work
         now = time.monotonic()
         finished = self.skipped + self.done

@@ -1,4 +1,4 @@
-"""What readers see of capacity and complexity: tables of finished text and the notes below them."""
+"""Tables on capacity and complexity for readers, with the notes below them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def note_complexity(table: pd.DataFrame) -> str:
 
 
 def present_rademacher(table: pd.DataFrame) -> list[Shown]:
-    """Rademacher complexity of each network over n, what its size bounds, and the gap."""
+    """Rademacher complexity of each network over n, its bound by the number of weights, and the gap."""
     rows = [row for _, row in table.iterrows()]
     columns = {
         **model_columns(table),
@@ -67,8 +67,8 @@ def note_rademacher(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
     smallest = "" if table.vc_order.isna().all() else f", here at least {table.vc_order.min():,.0f}"
     return (
-        f"Ours: {describe_scale(table)}. Measured: twice the training accuracy on random signs, as a fraction, minus 1: what "
-        "training finds of the largest correlation with the signs, a lower bound; 1 is the largest possible. Mean over the "
+        f"Ours: {describe_scale(table)}. Measured: twice the training accuracy on random signs, as a fraction, minus 1. This is the "
+        "correlation with the signs that training finds, a lower bound on the complexity; 1 is the largest possible. Mean over the "
         f"draws of the signs (one per seed) ± half width of the {CONFIDENCE:.0%} Student-t interval. Bound: root of "
         "(2 d ln(e n / d) / n), and 1 for n below d, with d = W L log2 W, the order of the VC dimension of a network of "
         f"rectified linear units with W weights in L layers (Bartlett et al. 2019){smallest}. Gap: test minus training error, "
@@ -102,12 +102,12 @@ def note_stability(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
     return (
         f"Ours: {describe_scale(table)}. One training example is replaced by one of the test set, and the network trained again "
-        "with the same initial weights and order of images. Loss: one minus the probability that the network gives to the label, between 0 and 1. "
+        "with the same initial weights and order of images. Loss: one minus the probability that the network assigns to the label, between 0 and 1. "
         "Largest over the test points other than the new example, or over all test and training points; the "
         "largest over few replacements is a lower bound on the uniform stability. Means over seeds ± half width of the "
-        f"{CONFIDENCE:.0%} Student-t interval. Uniform stability is the largest change on any data, so that what happens on random labels counts for true labels as well; bounds "
-        "by it (Bousquet and Elisseeff 2002) say something where it is ≪ 1 / √n. "
-        "Gap: test minus training error, as a fraction, on test labels corrupted like the training labels. On a GPU arithmetic itself may differ "
+        f"{CONFIDENCE:.0%} Student-t interval. Uniform stability is the largest change on any data, so a large change on random labels counts for true labels as well; bounds "
+        "by it (Bousquet and Elisseeff 2002) are informative where it is ≪ 1 / √n. "
+        "Gap: test minus training error, as a fraction, on test labels corrupted like the training labels. On a GPU the arithmetic itself may differ "
         f"between two trainings. {MISSING}: not available."
     )
 
@@ -125,7 +125,7 @@ def model_columns(table: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
 
 
 def number(value: float, form: str = "{:.2f}") -> str:
-    """A number, or that there is none."""
+    """A number as text, or the sign for a missing one."""
     return MISSING if pd.isna(value) else form.format(value).replace("-", "−")
 
 

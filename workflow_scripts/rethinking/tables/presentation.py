@@ -1,4 +1,4 @@
-"""From the CSVs of tables to what readers see: the paper's shape, its numbers beside ours, and a note on scale."""
+"""From CSVs to tables for readers, in the paper's shape, with its numbers beside ours and a note on scale."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class View(NamedTuple):
 
     columns: Mapping[str, str]  # of the CSV -> dtype
     present: Callable[[pd.DataFrame], list[Shown]]
-    note: Callable[[pd.DataFrame], str]  # what a reader must know beside the numbers
+    note: Callable[[pd.DataFrame], str]  # what a reader must know about the numbers
 
 
 def beside_paper(table: pd.DataFrame) -> bool:
-    """Whether the paper's numbers stand beside a table's: not where all data sets are those of plug-ins."""
+    """Whether the paper's numbers are shown beside a table's; they are not if all data sets are a plug-in's."""
     return not all(registry.entry("dataset", name).own for name in table.dataset.unique()) or table.empty
 
 
 def comparable(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
-    """Columns of readers, without the paper's where it has nothing to compare."""
+    """The columns for readers, without the paper's if it has nothing to compare."""
     frame = pd.DataFrame(columns)
     return (
         frame if beside_paper(table) else frame.drop(columns=[each for each in frame if each[1] == "paper"])
@@ -48,7 +48,7 @@ def comparable(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
 
 
 def paper_note(table: pd.DataFrame) -> str:
-    """What the paper's columns are, if there are any."""
+    """The source of the paper's columns, if there are any."""
     return f" {PAPER}" if beside_paper(table) else ""
 
 
@@ -112,7 +112,7 @@ def note_table4(table: pd.DataFrame) -> str:
 
 
 def augmented(regularisers: str) -> bool:
-    """Whether a network sees altered images in training; the paper then gives the accuracy on these."""
+    """Whether a network sees altered images in training; if so, the paper gives the accuracy on these."""
     return bool({"crop", "augment"} & set(regularisers.split("+")))
 
 
@@ -152,7 +152,7 @@ def note_sizes(table: pd.DataFrame) -> str:
 
 
 def present_ablations(table: pd.DataFrame) -> list[Shown]:
-    """One table for each question: each cell with its own settings and with the variant's."""
+    """One table per question: each cell with its own settings and with the variant's."""
     return [
         Shown(question, present_question(table[table.question == question]))
         for question in dict.fromkeys(table.question)
@@ -240,9 +240,9 @@ def regulariser_titles(names: str) -> str:
 
 
 def measured(row: pd.Series, column: str, prefix: str = "", mark: str = "") -> str:
-    """Mean and half width, and with training accuracies how many of the seeds diverged.
+    """Mean and half width and, for training accuracies, how many of the seeds diverged.
 
-    ``prefix`` is that of the columns, ``mark`` stands behind the number.
+    ``prefix`` is the prefix of the columns; ``mark`` follows the number.
     """
     seeds, diverged = row[f"{prefix}seeds"], row[f"{prefix}diverged"]
     parts = []
@@ -254,7 +254,7 @@ def measured(row: pd.Series, column: str, prefix: str = "", mark: str = "") -> s
 
 
 def published(row: pd.Series, mark: str = "") -> str:
-    """The paper's training accuracy, or what it says in place of a number."""
+    """The paper's training accuracy, or its words in place of a number."""
     if pd.notna(row.paper_train_accuracy):
         return percent(row.paper_train_accuracy) + mark
     return row.paper_note if pd.notna(row.paper_note) else MISSING

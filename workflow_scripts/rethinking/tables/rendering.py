@@ -56,7 +56,7 @@ class Shown(NamedTuple):
 
 
 def with_interval(mean: float, half_width: float, form: str) -> str:
-    """For example ``+1.20 ± 0.30``; where numbers can be of any size (``g``), the half width has two digits."""
+    """For example ``+1.20 ± 0.30``; with the format ``g``, for numbers of any size, the half width has two digits."""
     if pd.isna(mean):
         return MISSING
     text = form.format(mean).replace("-", "−")
@@ -92,7 +92,7 @@ def to_latex(tables: Sequence[Shown], note: str) -> str:
 
 
 def tabular(table: pd.DataFrame) -> str:
-    """One ``tabular``: a rule under each heading of several columns, space above each row whose first cell is not blank."""
+    """One ``tabular``, with a rule under each heading over several columns and space above each new block of rows."""
     shown = table.map(escape)
     shown.iloc[1:, 0] = shown.iloc[1:, 0].map(lambda cell: cell and rf"\addlinespace {cell}")
     rules, column = "", 1

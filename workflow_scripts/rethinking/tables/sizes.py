@@ -29,7 +29,7 @@ def count_sizes(
     manifests: Mapping[str, Mapping[str, Any]],
     paper: Mapping[tuple[str, str], Mapping[str, int]],
 ) -> pd.DataFrame:
-    """Parameters p of each network and training images n of its data set, beside the paper's.
+    """Parameters p of each network and training images n of its data set, with the paper's values.
 
     Args:
         networks: ``dataset``, ``model``, ``input_size`` and ``architecture`` of each, in the order of the rows.
@@ -39,7 +39,7 @@ def count_sizes(
     Returns:
         :data:`COLUMNS`; the ratios are p / n.
     """
-    import torch  # here, because who only renders the table needs no torch
+    import torch  # imported here, because rendering the table needs no torch
 
     rows = []
     for network in networks:
@@ -47,7 +47,7 @@ def count_sizes(
             continue
         manifest = manifests[network["dataset"]]
         size, images = network["input_size"], manifest["train"]["count"]
-        # Shapes alone, no numbers.
+        # On the meta device: shapes without numbers.
         with torch.device("meta"):
             shape = (manifest["image_shape"][0], size, size)
             model = build_model(network["model"], shape, manifest["num_classes"], **network["architecture"])

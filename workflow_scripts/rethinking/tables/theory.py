@@ -29,7 +29,7 @@ PAPER = "Paper: Zhang et al. (2017), on the exact images."
 
 
 def present_table3(table: pd.DataFrame) -> list[Shown]:
-    """Table 3 with what the paper leaves out: kernel, settings, training error and how exact the fit is."""
+    """Table 3, extended by kernel, settings, training error and how exact the fit is."""
     columns: Columns = model_columns(table)
     columns["", "kernel"] = table.kernel.map({"gaussian": "Gaussian", "linear": "linear"})
     columns["", "gamma"] = [starred(row.gamma, "gamma", row.chosen) for row in table.itertuples()]
@@ -48,7 +48,7 @@ def present_table3(table: pd.DataFrame) -> list[Shown]:
 
 
 def note_table3(table: pd.DataFrame) -> str:
-    """Data, scale, and what stands in the columns."""
+    """Data, scale, and the meaning of the columns."""
     text = (
         f"Ours: {sources(table)}; {INTERVALS}. Targets are 0 and 1 for each class; misfit: |Y − f(X)| / |Y| on the training "
         "images, 0 for an exact fit; residual: relative, in float64, of the linear system that was solved, with a penalty or "
@@ -60,7 +60,7 @@ def note_table3(table: pd.DataFrame) -> str:
     for row in short.itertuples():
         text += (
             f" The {row.kernel} kernel on {DATASET_TITLES[row.dataset]}, {preprocessing_title(row)}, has rank {row.rank:,} for "
-            f"{row.images:,} images, so that most labellings have no exact fit; shown is that of least squares."
+            f"{row.images:,} images, so most labellings have no exact fit; the row shows the least-squares fit."
         )
     return f"{text} {PAPER}"
 
@@ -92,7 +92,7 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
 
 
 def closest_norm(table: pd.DataFrame) -> str | None:
-    """The definition whose norms are nearest to the paper's, by the mean ratio; None where there is nothing to compare."""
+    """The definition whose norms are nearest to the paper's, by the mean ratio; None if there is nothing to compare."""
     known = table[table.paper_norm.notna()]
     if known.empty:
         return None
@@ -113,7 +113,7 @@ def note_norms(table: pd.DataFrame) -> str:
         "weights in the kernel's feature space, all classes in one vector, for targets of 0 and 1; the paper does not define its "
         "norm. Signed: the same for targets of −1 and 1; number: for the number of the class as the only target; mean and sum: of "
         f"the classes' norms.{nearest} Random points: each value is that of some training image at its place. Errors are percentages, "
-        f"those of training on the labels that were to be fitted, those of testing on the true labels. {PAPER}"
+        f"of training on the labels to be fitted, of testing on the true labels. {PAPER}"
     )
 
 
@@ -131,14 +131,14 @@ def present_expressivity(table: pd.DataFrame) -> list[Shown]:
 
 
 def note_expressivity(table: pd.DataFrame) -> str:
-    """Data, scale, and what stands in the columns."""
+    """Data, scale, and the meaning of the columns."""
     first = table.iloc[0]
     return (
         f"Ours: {sources(table)}; the worst of the seeds; float64. n = {first.n:,} images of d = {first.d:,} bytes; theorem 1: "
-        f"2n + d = {2 * first.n + first.d:,} weights. Labels are the numbers of classes; an output within 1/2 of it has "
-        "fitted a label. Connections: weights and thresholds other than zero, those fixed to one included. Condition number: of the "
+        f"2n + d = {2 * first.n + first.d:,} weights. A label is the number of its class; it is fitted if the "
+        "output is within 1/2 of it. Connections: nonzero weights and thresholds, including those fixed to one. Condition number: of the "
         f"triangular matrix of lemma 1 in the maximum norm; its thresholds lie at {first.offset:g} of the way between neighbouring "
-        "projections. Its eigenvalue is Arnoldi's, which knows nothing of its diagonal."
+        "projections. Its eigenvalue is computed by Arnoldi iteration, which does not use its diagonal."
     )
 
 
@@ -168,7 +168,7 @@ def preprocessing_title(row: object) -> str:
 
 
 def scientific(values: pd.Series, digits: int) -> list[str]:
-    """Numbers with so many digits behind the point; those beyond float64 as a bound."""
+    """Numbers with this many digits after the point; those beyond float64 as a bound."""
     return [
         MISSING if pd.isna(value) else "> 1e308" if np.isinf(value) else f"{value:.{digits}e}"
         for value in values
@@ -183,7 +183,7 @@ def starred(value: float, name: str, chosen: str | float) -> str:
 
 
 def percent_and_filters(error: float, filters: int, paper_filters: int) -> str:
-    """The paper's error, and its number of filters where ours is another."""
+    """The paper's error, with its number of filters if ours differs."""
     text = percent(error)
     return (
         text if pd.isna(paper_filters) or filters == paper_filters else f"{text} ({paper_filters:,} filters)"

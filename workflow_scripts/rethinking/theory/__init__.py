@@ -1,1 +1,1 @@
-"""Sections 4 and 5: finite-sample expressivity, linear models and kernels, and where SGD ends."""
+"""Sections 4 and 5: finite-sample expressivity, linear models and kernels, and where SGD converges."""

@@ -1,8 +1,8 @@
-"""Cholesky's factor of a matrix that does not fit into memory, in tiles of its lower triangle on the disk.
+"""Cholesky factor of a matrix that does not fit into memory, in tiles of its lower triangle on disk.
 
-Tile (i, k) of the factor follows from tile (i, k) of the matrix, which is computed when it is needed, and from the tiles to its left
-in rows i and k. So memory holds one row of tiles, and a tile that is written is never touched again: a
-killed run goes on with the first that is missing.
+Tile (i, k) of the factor follows from tile (i, k) of the matrix, which is computed when it is needed, and from the
+tiles to its left in rows i and k. So memory holds one row of tiles. A written tile never changes, so a killed run
+resumes at the first missing one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Tiled(Protocol):
         """One tile of the lower triangle."""
 
     def cost(self, row: int, column: int, dtype: torch.dtype) -> float:
-        """How long that takes, in products of two tiles."""
+        """The cost of computing a tile, in products of two tiles."""
 
 
 class NotPositiveDefinite(ArithmeticError):
@@ -40,14 +40,14 @@ class TiledCholesky:
 
     Args:
         matrix: what to factor.
-        folder: of the tiles; they are left there (see :meth:`delete`).
+        folder: for the tiles, which stay there (see :meth:`delete`).
         dtype: of the factor, float32 or float64.
         device: where tiles are computed.
         jitter: added to the diagonal.
         log: called with lines of progress.
 
     Raises:
-        NotPositiveDefinite: the matrix is not, to rounding in this precision.
+        NotPositiveDefinite: the matrix is not positive definite, up to rounding in this precision.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class TiledCholesky:
     ) -> None:
         self.slices, self.folder, self.dtype, self.device = matrix.slices, folder, dtype, device
         count = len(self.slices)
-        # In products of two tiles: of the matrix's tile, those that are subtracted from it, and the last step.
+        # In products of two tiles: computing the matrix's tile, subtracting from it, and the last step.
         work = {(i, k): matrix.cost(i, k, dtype) + k + 1 for k in range(count) for i in range(k, count)}
         progress = Progress("Cholesky", sum(work.values()), log)
         for k in range(count):

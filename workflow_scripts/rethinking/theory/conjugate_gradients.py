@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Solution:
-    """Approximate solution of A x = b, A times it, and how good it is."""
+    """Approximate solution x of A x = b, with A x and its residual."""
 
     x: Tensor
     product: Tensor
@@ -29,19 +29,19 @@ def conjugate_gradients(
 ) -> Solution:
     """Solve A x = b for a symmetric positive definite A, in float64.
 
-    With a factor of A in a lower precision as preconditioner this is iterative refinement that converges wherever the
-    factor is of any use (a step of plain refinement needs it to be better than that).
+    With a factor of A in a lower precision as preconditioner this is iterative refinement. It converges even with a
+    poor factor, where plain refinement would not.
 
     Args:
         multiply: A times (n, k).
         right_side: b, float64 (n, k).
-        precondition: about the inverse of A times (n, k); symmetric positive definite.
+        precondition: approximate inverse of A times (n, k); symmetric positive definite.
         tolerance: stop at |b - A x| <= tolerance |b|.
         iterations: or after so many steps.
         log: called with a line per step.
 
     Returns:
-        The solution with its true residual, for which A is multiplied once more.
+        The solution with its true residual, which takes one more product with A.
     """
     size = torch.linalg.vector_norm(right_side)
     x = torch.zeros_like(right_side)

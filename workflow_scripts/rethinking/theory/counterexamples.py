@@ -1,4 +1,4 @@
-"""Exact fits that are not the one of minimum norm, and the minimum norm of other labels (section 5)."""
+"""Exact fits other than the one of minimum norm, and the minimum-norm fit of other labels (section 5)."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def compare_fits(
 ) -> pd.DataFrame:
     """Four functions in the space of the Gaussian kernel that fit their training labels exactly.
 
-    ``minimum_norm`` has centres at the training images, ``random_centres`` at random points: each value of a point is that of some
-    training image at this place. ``poisoned`` also gives each test image a random label, and ``random_labels`` fits
-    random training labels.
+    ``minimum_norm`` has its centres at the training images, ``random_centres`` at random points: each coordinate of a
+    point is taken from a random training image. ``poisoned`` also fits a random label for each test image, and
+    ``random_labels`` fits random training labels.
 
     Args:
         train: features (n, d), float64.
@@ -40,11 +40,11 @@ def compare_fits(
         classes: number of classes.
         gamma: of the kernel.
         seed: of the draws.
-        key: what the draws belong to.
+        key: names the random streams.
         log: called with a line per function.
 
     Returns:
-        ``fit``, ``train_error``, ``test_error`` (percent, on the labels that it is to fit and on the true test labels),
+        ``fit``, ``train_error``, ``test_error`` (percent, on the labels to be fitted and on the true test labels),
         ``norm`` (root of the sum over classes of alpha_c^T K alpha_c) and ``residual`` (|K alpha - Y| / |Y|).
     """
     rng = stream(seed, "random labels of counterexamples", key)

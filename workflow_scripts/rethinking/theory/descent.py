@@ -1,6 +1,7 @@
 """SGD on a linear model converges to the exact fit of minimum norm if it starts at zero (section 5).
 
-Its steps are multiples of training images, so that w stays in their span, and only one exact fit lies there: w = X^T (X X^T)^-1 y.
+Its steps are multiples of training images, so w stays in their span, which contains only one exact fit:
+w = X^T (X X^T)^-1 y.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from rethinking.streams import stream
 from rethinking.theory.linear_models import error, one_hot
 
 STARTS = ("zero", "random")
-RECORDED = 60  # epochs at which distances are measured, evenly spaced in their logarithm
+RECORDED = 60  # number of epochs at which distances are measured, evenly spaced in the logarithm
 
 
 def minimum_norm(x: Tensor, targets: Tensor) -> Tensor:
     """X^T (X X^T)^-1 Y, float64 (d, classes).
 
     Raises:
-        UserError: the images are linearly dependent, so that not every labelling has an exact fit.
+        UserError: the images are linearly dependent, so not every labelling has an exact fit.
     """
     gram = x @ x.T
     rank = int(torch.linalg.matrix_rank(x))
@@ -48,7 +49,7 @@ def descend(
     key: str,
     log: Callable[[str], None] = print,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """SGD on the mean of |w^T x - y|^2 / 2 from zero and from a random start of the length of the solution.
+    """SGD on the mean of |w^T x - y|^2 / 2, from zero and from a random start as long as the solution.
 
     The learning rate is 1 / max |x|^2, constant.
 
@@ -61,8 +62,8 @@ def descend(
         epochs: passes.
         batch_size: images per step.
         seed: of order and start.
-        key: what the draws belong to.
-        log: called now and then.
+        key: names the random streams.
+        log: called at the end of each descent.
 
     Returns:
         A row per start and recorded step: ``start``, ``step``, ``distance`` |w - w*| / |w*| from the minimum norm
@@ -131,8 +132,8 @@ def hessian_facts(x: Tensor, targets: Tensor, places: list[Tensor], seed: int, k
 
     Returns:
         ``hessian_difference``, the largest relative difference between the Hessian's products at different w and
-        X^T X / n times the direction; ``hessian_rank``, that of X^T X, and ``dimension``: where it is smaller, the Hessian is
-        degenerate everywhere.
+        X^T X / n times the direction; ``hessian_rank``, the rank of X^T X, and ``dimension``: if the rank is smaller,
+        the Hessian is degenerate everywhere.
     """
     direction = torch.from_numpy(
         stream(seed, "direction of curvature", key).standard_normal(tuple(places[0].shape))

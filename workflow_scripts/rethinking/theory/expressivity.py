@@ -1,9 +1,9 @@
 """Theorem 1, lemma 1 and corollary 1 (section 4, appendix C): ReLU networks that fit any labels with 2n + d weights.
 
-A direction a projects the images z_i on distinct numbers x_i = <a, z_i>. With thresholds b_1 < x_1 < b_2 < ... < b_n < x_n
-the hidden units max(x_i - b_j, 0) of the n images are a lower triangular matrix A with x_i - b_i > 0 on its
-diagonal, so that A w = y has a solution for any labels y. A is never formed: the network's function is piecewise
-linear, and its slope in one piece follows from that in the piece before, n steps in all.
+A direction a projects the images z_i to distinct numbers x_i = <a, z_i>. With thresholds b_1 < x_1 < b_2 < ... < b_n < x_n
+the hidden units max(x_i - b_j, 0) of the n images form a lower triangular matrix A with x_i - b_i > 0 on its
+diagonal, so A w = y has a solution for any labels y. A is never formed: the network's function is piecewise
+linear, and its slope in each piece follows from the slope in the piece before, in n steps.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class InterpolatingNetwork(nn.Module):
     """The network of theorem 1 and corollary 1: 2n + d weights in one or more hidden layers.
 
     With one hidden layer it computes sum_j w_j max(<a, z> - b_j, 0). With several, each adds the terms of its
-    share of the thresholds; three more units hand x = <a, z> + shift (never negative on the images) and the positive and the
-    negative part of the sum on to the next layer.
+    share of the thresholds, and three more units pass x = <a, z> + shift (never negative on the images) and the
+    positive and negative parts of the sum to the next layer.
 
     Args:
         direction: (d,) a.
@@ -62,16 +62,16 @@ class InterpolatingNetwork(nn.Module):
 
     @property
     def connections(self) -> int:
-        """Weights and thresholds that are not zero, those that are fixed to one included; O(n + d).
+        """Weights and thresholds that are not zero, including those fixed to one; O(n + d).
 
-        a counts once, as in the theorem. A unit of a later layer has a weight for x, a threshold and, as its value goes into
-        both parts of the sum, two weights; handing on takes two weights and a threshold for x and four for the sum.
+        a counts once, as in the theorem. A unit of a later layer has a weight for x, a threshold and, because its value
+        enters both parts of the sum, two weights. Passing on takes two weights and a threshold for x, and four for the sum.
         """
         n, later = len(self.thresholds), self.depth - 2
         if not later:
             return len(self.direction) + 2 * n
         parts = [part.stop - part.start for part in self.layers]
-        # From the second layer on: a weight for x each. Before the last: a second output weight each.
+        # Each unit from the second layer on has a weight for x; each before the last has a second output weight.
         return len(self.direction) + 2 * n + (n - parts[0]) + (n - parts[-1]) + later * (2 + 4)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -81,13 +81,13 @@ class InterpolatingNetwork(nn.Module):
     def from_projections(self, x: Tensor) -> Tensor:
         """Labels (m,) of images whose projections are (m,) x.
 
-        The n units of an image are computed in blocks and not kept.
+        The n units of an image are computed in blocks and discarded.
         """
         return torch.cat([self._forward_block(rows) for rows in x.split(ROWS)])
 
     def _forward_block(self, x: Tensor) -> Tensor:
         total = torch.zeros_like(x)
-        # The threshold of the unit that hands x on; below it no later unit is active anyway.
+        # The threshold of the unit that passes x on; below it no later unit is active anyway.
         lowest = self.thresholds[0]
         for number, part in enumerate(self.layers):
             if number:
@@ -107,10 +107,10 @@ def flat_pixels(images: np.ndarray) -> Tensor:
 
 
 def draw_direction(d: int, seed: int, dataset: str) -> Tensor:
-    """A random direction, float64 (d,), on which bytes are projected without any rounding.
+    """A random direction, float64 (d,), onto which bytes are projected without rounding.
 
-    Its entries are whole multiples of 2 ** (1 - DIRECTION_BITS) between -1 and 1, so that the sums of up to 2 ** 17
-    products with bytes are exact in float64, in whatever order and block they are added.
+    Its entries are integer multiples of 2 ** (1 - DIRECTION_BITS) between -1 and 1, so sums of up to 2 ** 17
+    products with bytes are exact in float64, whatever the order and the blocks in which they are added.
     """
     bound = 2 ** (DIRECTION_BITS - 1)
     draws = stream(seed, "projection", dataset).integers(-bound, bound, size=d, endpoint=True)
@@ -141,7 +141,7 @@ def place_thresholds(projections: Tensor, offset: float) -> Tensor:
     if not between.all():
         raise UserError(
             f"in {str(projections.dtype).removeprefix('torch.')} {int((~between).sum()):,} of {len(between):,} "
-            "projections are not apart enough for a threshold between them"
+            "projections are too close for a threshold between them"
         )
     return thresholds
 
@@ -149,7 +149,7 @@ def place_thresholds(projections: Tensor, offset: float) -> Tensor:
 def solve_weights(projections: Tensor, thresholds: Tensor, labels: Tensor) -> Tensor:
     """w with A w = y for the triangular A of lemma 1, (n,), in O(n) time and memory.
 
-    Let s_i be the slope behind b_i, the sum of the first i weights. The function runs from (x_{i-1}, y_{i-1}) with slope
+    Let s_i be the slope after b_i, the sum of the first i weights. The function runs from (x_{i-1}, y_{i-1}) with slope
     s_{i-1} to b_i and from there with slope s_i to (x_i, y_i).
 
     Args:
@@ -170,10 +170,10 @@ def solve_weights(projections: Tensor, thresholds: Tensor, labels: Tensor) -> Te
 def construct(
     projections: Tensor, labels: Tensor, direction: Tensor, offset: float, depth: int = 2
 ) -> InterpolatingNetwork:
-    """The network that gives images with these projections these labels, in the precision of the projections.
+    """The network that maps these projections to these labels, in the precision of the projections.
 
     Raises:
-        UserError: two projections are not apart in that precision.
+        UserError: two projections are too close in that precision.
     """
     x, order = torch.sort(projections)
     thresholds = place_thresholds(x, offset)
@@ -182,10 +182,10 @@ def construct(
 
 
 def check_distinct(images: Tensor, projections: Tensor) -> None:
-    """See to it that no two images are equal: no function gives one image two labels.
+    """Refuse equal images, because no function gives one image two labels.
 
     Raises:
-        UserError: some are; the message names them. Or different images have one projection.
+        UserError: images are equal, and the message names them; or different images have the same projection.
     """
     x, order = torch.sort(projections)
     ends = (torch.diff(x) != 0).nonzero().flatten() + 1
@@ -196,14 +196,14 @@ def check_distinct(images: Tensor, projections: Tensor) -> None:
         more = f" and {len(equal) - SHOWN} more" if len(equal) > SHOWN else ""
         raise UserError(
             f"theorem 1 needs images that differ, and these training images (numbered from 0) are equal: {named}{more}; "
-            "say expressivity.drop_duplicates: true to keep the first of each"
+            "set expressivity.drop_duplicates: true to keep the first of each"
         )
     if groups:
         raise UserError("two different images have the same projection; another seed draws another direction")
 
 
 def first_of_each(images: Tensor) -> Tensor:
-    """Ascending indices of the images that equal no earlier one."""
+    """Ascending indices of the images that are not equal to an earlier one."""
     _, first = np.unique(images.numpy(), axis=0, return_index=True)
     return torch.from_numpy(np.sort(first))
 
@@ -221,10 +221,10 @@ def conditioning(projections: Tensor, thresholds: Tensor, weights: Tensor) -> di
         weights: (n,) w.
 
     Returns:
-        ``smallest_diagonal``, min_i x_i - b_i; ``condition``, the condition number of A in the maximum norm (exact: the
-        elements of a row of A^-1 have alternating signs, so that their absolute values follow a recursion; inf beyond
-        float64); and ``amplification``, max_i sum_j |w_j| max(x_i - b_j, 0), which times the unit roundoff of a number format is
-        the error to expect when the network is evaluated in it.
+        ``smallest_diagonal``, min_i x_i - b_i; ``condition``, the condition number of A in the maximum norm (exact,
+        because the elements of a row of A^-1 alternate in sign, so their absolute values follow a recursion; inf beyond
+        float64); and ``amplification``, max_i sum_j |w_j| max(x_i - b_j, 0). Amplification times the unit roundoff of a
+        number format is the error to expect when the network is evaluated in that format.
     """
     x, b, w = (values.double().numpy() for values in (projections, thresholds, weights))
     diagonal = x - b
@@ -246,10 +246,10 @@ def conditioning(projections: Tensor, thresholds: Tensor, weights: Tensor) -> di
 
 
 def smallest_eigenvalue(projections: Tensor, thresholds: Tensor) -> float:
-    """The smallest eigenvalue of A by Arnoldi's iteration on its inverse, which knows nothing of its diagonal.
+    """The smallest eigenvalue of A by Arnoldi iteration on its inverse, which does not use that A is triangular.
 
-    Small matrices (up to 64) are formed and handed to LAPACK. nan where the iteration fails, as it does where numbers of
-    the inverse are beyond float64.
+    Small matrices (up to 64) are formed and passed to LAPACK. nan if the iteration fails, for example because numbers
+    of the inverse are beyond float64.
     """
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
@@ -280,7 +280,7 @@ def smallest_eigenvalue(projections: Tensor, thresholds: Tensor) -> float:
 
 
 def largest_error(outputs: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Largest distance of an output from its label, and the percentage of labels that rounding outputs gives."""
+    """Largest distance of an output from its label, and the percentage of outputs that round to their label."""
     distance = (outputs.double() - labels.double()).abs()
     return float(distance.max()), 100 * float((distance < 0.5).double().mean())
 
@@ -293,12 +293,12 @@ def error_by_size(
     offsets: Sequence[float],
     precisions: Sequence[str],
 ) -> list[dict[str, object]]:
-    """How exactly networks of the first n images fit, over n and number formats.
+    """How exactly networks fit the first n images, over n and number formats.
 
     Returns:
-        One dictionary per size, offset and format. ``largest_error`` is nan where projections collide in the format and
-        there is no network; ``bits_needed`` is the precision at which the amplified unit roundoff stays below 1/2, the
-        distance at which a label is lost.
+        One dictionary per size, offset and format. ``largest_error`` is nan if projections collide in the format, so
+        that there is no network. ``bits_needed`` is the precision at which the amplified unit roundoff stays below 1/2,
+        the distance at which a label is lost.
     """
     rows = []
     for n in sizes:

@@ -1,6 +1,6 @@
-"""What linear models see: pixels, Gabor features or a random convolutional network, in blocks of columns on the disk.
+"""The features of linear models: pixels, Gabor features or a random convolutional network, in blocks of columns on disk.
 
-Each block is a file; a killed run keeps those that are there.
+Each block is a file, and a resumed run uses the files that are there.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Features:
     """Features of n images, held in files.
 
     Args:
-        blocks: arrays (n, d_1), (n, d_2), ..., or files of them; bytes are pixels and are divided by 255.
-        constant: whether there is one column more, of ones.
+        blocks: arrays (n, d_1), (n, d_2), ..., or files of them; bytes are taken as pixels and divided by 255.
+        constant: whether to add a column of ones.
     """
 
     def __init__(self, blocks: Sequence[np.ndarray | Path], constant: bool = False) -> None:
@@ -52,7 +52,7 @@ class Features:
         for block, width in zip(self.blocks, self.widths, strict=True):
             inside = slice(max(start - first, 0), max(min(stop - first, width), 0))
             if inside.start < inside.stop:
-                # A file is mapped for this one read: what stays mapped counts as this process's memory.
+                # A file is mapped for this one read only: what stays mapped counts as memory of this process.
                 values = np.array(opened(block)[rows, inside])
                 tensor = torch.from_numpy(values).to(device).to(dtype)
                 found.append(tensor / 255 if values.dtype == np.uint8 else tensor)
@@ -70,7 +70,7 @@ class Features:
 
 
 def opened(block: np.ndarray | Path) -> np.ndarray:
-    """An array, or that of a file."""
+    """The array itself, or the array in the file."""
     return load_array(block) if isinstance(block, Path) else block
 
 
@@ -88,14 +88,14 @@ def make_features(
 ) -> tuple[Features, Features]:
     """Features of training and test images.
 
-    Pixels are left as they are. Gabor features are divided by the root of their total variance over the training images,
-    so that two images have the mean squared distance 2. The features of a random network are standardised over the
-    training images and stored with 16 bits, whose rounding is thus part of them; a column of ones is added.
+    Pixels are not changed. Gabor features are divided by the root of their total variance over the training images,
+    so that the mean squared distance between two images is 2. The features of a random network are standardised over
+    the training images and stored with 16 bits, so that rounding is part of them; a column of ones is added.
 
     Args:
         preprocessing: ``none``, ``gabor`` or ``random_convnet``.
         train: (n, channels, height, width) of bytes; all statistics are taken from them.
-        test: the same of the test images.
+        test: the same for the test images.
         folder: where files lie.
         device: where they are computed.
         filters: of ``random_convnet``.
@@ -134,7 +134,7 @@ def make_block(
     transform: Callable[[Tensor], Tensor],
     scaling: str,
 ) -> tuple[Path, Path]:
-    """The files of one block of features of training and test images, which are made if they are not there.
+    """The files of one block of features of training and test images, written if they do not exist.
 
     ``scaling`` is ``each`` (every feature has mean 0 and variance 1) or ``total`` (the variances sum to 1).
     """
@@ -154,7 +154,7 @@ def make_block(
 
 
 def compute(images: np.ndarray, device: torch.device, transform: Callable[[Tensor], Tensor]) -> Tensor:
-    """A transformation of all images, some at a time; the result is in main memory."""
+    """Transform all images, some at a time; the result is in main memory."""
     result = None
     for start in range(0, len(images), ROWS):
         some = transform(torch.from_numpy(np.array(images[start : start + ROWS])).to(device)).cpu()

@@ -1,7 +1,7 @@
 """Gabor features (section 5, "wavelet preprocessing"): a bank of oriented filters, rectified and pooled.
 
-The paper names Gabor wavelets and says no more. Here: two wavelengths, eight orientations, even and odd filters, each
-split into its positive and its negative part, blurred by a Gaussian and sampled on a grid.
+The paper names Gabor wavelets and gives no details. We use two wavelengths, eight orientations, and even and odd
+filters. Each response is split into its positive and its negative part, blurred by a Gaussian and sampled on a grid.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from torch import Tensor
 
 ORIENTATIONS = 8
 WAVELENGTHS = (3.0, 5.0)  # pixels
-WIDTH = 0.5  # standard deviation of a filter's envelope by its wavelength
+WIDTH = 0.5  # standard deviation of a filter's envelope, divided by its wavelength
 POOLING = 2.5  # standard deviation of the blur, pixels
 STRIDE = 4  # of the grid, pixels
 
 
 def gabor_filters(wavelength: float) -> Tensor:
-    """Even and odd filters of all orientations, (2 * ORIENTATIONS, 1, size, size); each has the sum zero."""
+    """Even and odd filters of all orientations, (2 * ORIENTATIONS, 1, size, size); each sums to zero."""
     sigma = WIDTH * wavelength
     half = math.ceil(2.5 * sigma)
     y, x = torch.meshgrid(*[torch.arange(-half, half + 1, dtype=torch.float32)] * 2, indexing="ij")
@@ -31,7 +31,7 @@ def gabor_filters(wavelength: float) -> Tensor:
         angle = math.pi * orientation / ORIENTATIONS
         phase = 2 * math.pi * (x * math.cos(angle) + y * math.sin(angle)) / wavelength
         wave = torch.cos(phase) * envelope
-        even.append(wave - envelope * wave.sum())  # flat areas give nothing
+        even.append(wave - envelope * wave.sum())  # no response to flat areas
         odd.append(torch.sin(phase) * envelope)
     return torch.stack(even + odd)[:, None]
 

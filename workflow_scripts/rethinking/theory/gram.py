@@ -1,4 +1,4 @@
-"""Kernel matrices in tiles: none is ever held as a whole."""
+"""Kernel matrices in tiles, so that none has to fit into memory."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class KernelSystem:
         penalty: added to the diagonal, absolute.
         device: where tiles are computed.
         step: rows and columns of a tile.
-        store: folder in which tiles of a linear kernel are kept, which take longer to compute than to read.
+        store: folder for tiles of a linear kernel, which take longer to compute than to read.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class KernelSystem:
         return targets
 
     def multiply(self, vectors: Tensor) -> Tensor:
-        """(K + penalty I) times float64 (n, k), in float64; of a symmetric K each tile is computed once."""
+        """(K + penalty I) times float64 (n, k), in float64; K is symmetric, so only half of its tiles are computed."""
         if self.gamma is None:
             return (
                 linear_outputs(self.features, transposed_product(self.features, vectors))
@@ -130,9 +130,9 @@ class KernelSystem:
 
 
 class CovarianceSystem:
-    """The primal system (X^T X + penalty I) w = X^T Y of the linear kernel, where features are fewer than images.
+    """The primal system (X^T X + penalty I) w = X^T Y of the linear kernel, for fewer features than images.
 
-    It has the same solution function as :class:`KernelSystem`, whose matrix has not full rank then.
+    It has the same solution function as :class:`KernelSystem`, whose matrix is then singular.
     """
 
     gamma = None
@@ -198,7 +198,7 @@ def stored(
     dtype: torch.dtype,
     compute: Callable[[], Tensor],
 ) -> Tensor:
-    """A tile from its file, which is written if it is not there; without a folder, just the tile."""
+    """A tile from its file, which is written if it does not exist; without a folder, just the tile."""
     if store is None:
         return compute()
     path = tile_path(store, row, column, dtype)
@@ -210,12 +210,12 @@ def stored(
 
 
 def tile_path(store: Path, row: int, column: int, dtype: torch.dtype) -> Path:
-    """The file of a tile of the matrix; what was rounded to float32 is of no use in float64."""
+    """The file of a tile of the matrix, by its precision: tiles rounded to float32 cannot serve in float64."""
     return store / str(dtype).removeprefix("torch.") / f"tile_{row:03d}_{column:03d}.npy"
 
 
 def tile_cost(store: Path | None, row: int, column: int, dtype: torch.dtype, products: float) -> float:
-    """What a tile costs that takes so many products of two tiles, unless it is stored."""
+    """The cost of a tile: this many products of two tiles, or one if it is stored."""
     return 1.0 if store and tile_path(store, row, column, dtype).exists() else max(1.0, products)
 
 
@@ -245,7 +245,7 @@ def transposed_product(features: Features, vectors: Tensor) -> Tensor:
 
 
 def row_blocks(features: Features) -> Iterator[tuple[slice, Tensor]]:
-    """Rows of features in float64, so many that a block takes about 256 MB."""
+    """Rows of features in float64, in blocks of about 256 MB."""
     cpu = torch.device("cpu")
     for rows in slices(len(features), max(1, 2**25 // features.width)):
         yield rows, features.read(rows, cpu, torch.float64)

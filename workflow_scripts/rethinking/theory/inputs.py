@@ -1,4 +1,4 @@
-"""What the scripts on one linear model have in common: arguments, settings, images and features."""
+"""What the scripts for one linear model share: arguments, settings, images and features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rethinking.theory.features import Features, make_features
 
 
 def argument_parser(description: str, seed: str, output: str) -> argparse.ArgumentParser:
-    """The arguments of all of them; ``seed`` and ``output`` say what these two are."""
+    """The common arguments; ``seed`` and ``output`` are the help texts of these two."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--model", required=True, help="its settings as JSON")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
@@ -27,7 +27,7 @@ def argument_parser(description: str, seed: str, output: str) -> argparse.Argume
 
 
 def read_model(args: argparse.Namespace) -> tuple[LinearModelConfig, dict[str, Any]]:
-    """The model and the manifest of its data set; also sets the number of threads."""
+    """The model and the manifest of its data set. Also sets the number of threads."""
     torch.set_num_threads(args.threads)
     return LinearModelConfig.model_validate_json(args.model), read_json(args.prepared / "manifest.json")
 

@@ -21,8 +21,8 @@ from rethinking.theory.conjugate_gradients import Solution, conjugate_gradients
 from rethinking.theory.features import Features
 from rethinking.theory.gram import CovarianceSystem, KernelSystem, apply_kernel, inner_products, mean_diagonal
 
-DENSE = 2500  # features up to which least squares are solved by a singular value decomposition
-# Of the factor, in units of the mean diagonal, tried in this order where it has no factor without.
+DENSE = 2500  # largest number of features for which least squares is solved by a singular value decomposition
+# Added to the diagonal, in units of its mean, and tried in this order if the matrix has no factor without it.
 JITTERS = (1e-6, 1e-5, 1e-4, 1e-3)
 CPU = torch.device("cpu")
 
@@ -36,7 +36,7 @@ def one_hot(labels: np.ndarray, classes: int) -> Tensor:
 
 
 def error(outputs: Tensor, labels: np.ndarray) -> float:
-    """Percentage of images whose largest output is not that of their label."""
+    """Percentage of images whose largest output does not belong to their label."""
     return 100 * float(np.mean(outputs.argmax(1).numpy() != labels))
 
 
@@ -56,7 +56,7 @@ def fit(
     """Solve (K + penalty * mean(diagonal of K) I) alpha = Y with Y of 0 and 1, and measure the solution.
 
     A linear kernel with fewer features than images is solved in its primal form, which has the same solution
-    function; without penalty it is the least squares solution of minimum norm, as an exact one does not exist.
+    function. Without a penalty no exact solution exists, so it is the least-squares solution of minimum norm.
 
     Args:
         train: features of the training images.
@@ -67,16 +67,16 @@ def fit(
         gamma: of the Gaussian kernel; None is the linear kernel.
         penalty: in units of the mean of K's diagonal.
         solver: precision, tiles, accuracy.
-        scratch: folder for tiles of the matrix (of a linear kernel) and of the factor; a later call with the same features
-            goes on from those that are there.
+        scratch: folder for tiles of the matrix (of a linear kernel) and of the factor; a later call with the same
+            features continues from those that are there.
         device: where tiles are computed.
         log: called with lines of progress.
 
     Returns:
         The numbers of a summary, and the outputs on the test images, float64 (m, classes). Errors are percentages.
         ``norm`` is the root of the sum over classes of alpha_c^T K alpha_c, ``class_norms`` its parts; ``misfit``
-        |Y - f(X)| / |Y| on the training images; ``residual`` that of the system that was solved, in float64; ``rank`` of K,
-        where it is known.
+        |Y - f(X)| / |Y| on the training images; ``residual`` that of the system that was solved, in float64; ``rank``
+        the rank of K, if it is known.
     """
     targets = one_hot(train_labels, classes)
     primal = gamma is None and train.width < len(train)
@@ -113,11 +113,11 @@ def fit(
 
 
 def norms_of_other_targets(system: System, solution: Tensor, fitted: Tensor) -> dict[str, float]:
-    """Norms of the solutions for other ways to write labels as numbers, which follow from this one as it is linear in them.
+    """Norms for other ways to write labels as numbers; they follow from this solution, which is linear in the targets.
 
     Returns:
-        ``signed_norm``, of 1 and -1 in place of 1 and 0 for each class (exact where the labels are fitted exactly);
-        ``number_norm``, of the number of the class as the only target.
+        ``signed_norm``, for targets 1 and -1 in place of 1 and 0 for each class (exact if the labels are fitted exactly);
+        ``number_norm``, for the number of the class as the only target.
     """
     classes = solution.shape[1]
     signed = 2 * torch.eye(classes, dtype=torch.float64) - 1
@@ -134,11 +134,11 @@ def norms_of_other_targets(system: System, solution: Tensor, fitted: Tensor) -> 
 def solve_by_factor(
     system: System, targets: Tensor, solver: SolverConfig, scratch: Path, device: torch.device, log: Log
 ) -> tuple[Solution, dict[str, Any]]:
-    """Cholesky's factor in tiles, then refinement by conjugate gradients with residuals in float64.
+    """Cholesky factor in tiles, then refinement by conjugate gradients with residuals in float64.
 
-    A matrix that is not positive definite in float32 is factored in float64 (``auto``). If it is not in the last precision
-    allowed either, the factor gets a jitter on its diagonal, which costs steps of refinement: the system that is solved
-    stays as it is.
+    A matrix that is not positive definite in float32 is factored in float64 (``auto``). If it is not positive definite
+    in the last allowed precision either, a jitter is added to the diagonal of the factor. This costs more steps of
+    refinement, but does not change the system that is solved.
     """
     names = [solver.precision]
     if solver.precision == "auto":
@@ -161,7 +161,7 @@ def solve_by_factor(
             folder.mkdir(parents=True, exist_ok=True)
             failed.touch()
     else:
-        finer = "" if name == "float64" else "say linear_models.solver.precision: float64, or "
+        finer = "" if name == "float64" else "set linear_models.solver.precision: float64, or "
         raise UserError(f"the matrix is not positive definite in {name}; {finer}give a penalty")
     solution = conjugate_gradients(
         system.multiply, system.right_side(targets), factor.solve, solver.residual, solver.iterations, log
@@ -177,7 +177,7 @@ def solve_by_factor(
 
 
 def least_squares(train: Features, targets: Tensor, system: System) -> tuple[Solution, dict[str, Any]]:
-    """The least squares solution of minimum norm, by a singular value decomposition of the features."""
+    """The least-squares solution of minimum norm, by a singular value decomposition of the features."""
     x = train.read(slice(0, len(train)), CPU, torch.float64)
     weights, _, rank, _ = torch.linalg.lstsq(
         x, targets, driver="gelsd", rcond=max(x.shape) * torch.finfo(x.dtype).eps
@@ -199,7 +199,7 @@ def least_squares(train: Features, targets: Tensor, system: System) -> tuple[Sol
 def validation_split(
     labels: np.ndarray, settings: ValidationConfig, dataset: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of training images to fit and of others to measure the error on, each with all classes in proportion.
+    """Indices of training images to fit and of others on which to measure the error, with classes in proportion.
 
     Raises:
         UserError: there are not enough training images.
@@ -261,12 +261,12 @@ def validate(
 def best_setting(
     scanned: pd.DataFrame, gamma: float | str | None, penalty: float | str
 ) -> tuple[float | None, float]:
-    """Gamma and penalty with ``validated`` replaced by what has the lowest error on the validation part.
+    """Gamma and penalty, with ``validated`` replaced by the value of lowest error on the validation part.
 
     Gamma is chosen without penalty, and the penalty with that gamma.
 
     Raises:
-        UserError: nothing was measured that could be chosen from.
+        UserError: the validation part has no errors to choose by.
     """
 
     def best(table: pd.DataFrame, column: str) -> float:

@@ -1,8 +1,8 @@
 """The convolutional network of Coates and Ng (2012) with random patches as filters (section 5, footnote 2).
 
-Patches of 6x6 pixels are normalised (mean, standard deviation) and whitened (ZCA); each filter is a patch of a training
-image, whitened and of length 1. Responses z become max(z - 0.25, 0) and max(-z - 0.25, 0), which are summed over the
-four quadrants of the image. So a filter gives eight features.
+Patches of 6x6 pixels are normalised (mean, standard deviation) and whitened (ZCA). Each filter is a patch of a training
+image, whitened and scaled to length 1. Responses z become max(z - 0.25, 0) and max(-z - 0.25, 0), which are summed over
+the four quadrants of the image. So each filter gives eight features.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ FEATURES = 2 * POOLED**2  # of one filter
 CONTRAST = 10.0  # added to the variance of a patch, on the scale of bytes
 WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
 SAMPLED = 100_000  # patches for the whitening
-BATCH_VALUES = 2**20  # responses in one quadrant held at a time, so that they stay in the processor's cache
+BATCH_VALUES = (
+    2**20
+)  # responses per quadrant that are held at a time, so that they stay in the processor's cache
 
 
 @dataclass(frozen=True)
 class RandomConvnet:
-    """Whitened filters, (filters, d), and what their responses to the mean patch are, (filters,)."""
+    """Whitened filters, (filters, d), and their responses to the mean patch, (filters,)."""
 
     filters: Tensor
     offsets: Tensor
@@ -47,7 +49,7 @@ class RandomConvnet:
         pooled = []
         for patches in quadrants(images.float()):
             count = patches.shape[1]
-            # One product of matrices (a batched one is slower), then few passes over it while it is in the cache.
+            # One product of matrices (a batched one is slower), then a few passes over it while it is in the cache.
             shifted = (normalise(patches).flatten(0, 1) @ self.filters.T).view(len(images), count, -1)
             shifted -= self.offsets + THRESHOLD
             positive = shifted.clamp(min=0).sum(1)
@@ -58,7 +60,7 @@ class RandomConvnet:
 
 
 def quadrants(images: Tensor) -> list[Tensor]:
-    """The patches whose corner lies in each quadrant of the places that patches can have, (n, positions, d) each."""
+    """The patches by the quadrant in which their corner lies, (n, positions, d) each."""
     patches = images.unfold(2, PATCH, 1).unfold(3, PATCH, 1).permute(0, 2, 3, 1, 4, 5)
     rows, columns = (
         (slice(0, -(-side // POOLED)), slice(-(-side // POOLED), side)) for side in patches.shape[1:3]
@@ -71,14 +73,14 @@ def draw_convnet(
 ) -> RandomConvnet:
     """A network whose filters are patches of training images.
 
-    The first filters of a larger network are those of a smaller one with the same seed.
+    A larger network begins with the filters of a smaller one with the same seed.
 
     Args:
         images: (n, channels, height, width) of bytes.
         filters: how many.
         seed: of the draws.
         dataset: its name, which selects the streams.
-        device: where the network is to work.
+        device: where the network runs.
     """
     sample = normalise(draw_patches(images, SAMPLED, seed, "patches for whitening", dataset)).double()
     mean = sample.mean(0)
@@ -92,7 +94,7 @@ def draw_convnet(
 
 
 def draw_patches(images: np.ndarray, count: int, seed: int, purpose: str, dataset: str) -> Tensor:
-    """Random patches, float32 (count, channels * PATCH * PATCH); more of them begin with the same ones."""
+    """Random patches, float32 (count, channels * PATCH * PATCH); a larger count begins with the same patches."""
     height, width = (side - PATCH + 1 for side in images.shape[2:])
     draws = stream(seed, purpose, dataset).random((count, 3))
     which, top, left = (draws * (len(images), height, width)).astype(np.int64).T

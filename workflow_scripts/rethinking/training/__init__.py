@@ -1,1 +1,1 @@
-"""One network: batches, steps, the loop over epochs, and the files that it leaves."""
+"""Training one network: batches, steps, the loop over epochs, and the files that it writes."""

@@ -24,7 +24,7 @@ def to_inputs(
 ) -> Tensor:
     """Crop centrally and whiten a whole set: (n, c, h, w) of uint8 -> (n, c, size, size) of ``dtype``."""
     inputs = torch.empty((len(images), images.shape[1], size, size), device=device, dtype=dtype)
-    # Few enough images at a time to stay in a processor's cache.
+    # Few enough images at a time to stay in the processor's cache.
     block = 256 if device.type == "cpu" else 8192
     for start in range(0, len(images), block):
         some = torch.from_numpy(np.array(images[start : start + block])).to(device)
@@ -33,7 +33,7 @@ def to_inputs(
 
 
 class Batches:
-    """The training set on the device, handed out in batches as the regularisers ask."""
+    """The training set on the device, delivered in batches after the regularisers were applied."""
 
     def __init__(self, data: CorruptedData, inputs: Tensor, cell: Cell, settings: CellSettings) -> None:
         self.cell, self.settings, self.device = cell, settings, inputs.device
@@ -84,7 +84,7 @@ class Batches:
     def changed(
         self, entry: registry.Entry, images: Tensor, labels: Tensor, epoch: int, start: int
     ) -> Tensor:
-        """What a plug-in's regulariser makes of a batch of whitened images; each batch has random numbers of its own."""
+        """Apply a plug-in's regulariser to a batch of whitened images; each batch has its own random numbers."""
         rng = stream(self.cell.seed, entry.name, self.cell.stream_key, str(epoch), str(start))
         result = entry.call(images=images, labels=labels, rng=rng)
         if not isinstance(result, Tensor) or (result.shape, result.dtype) != (images.shape, images.dtype):

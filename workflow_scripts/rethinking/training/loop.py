@@ -39,9 +39,9 @@ from rethinking.training.steps import (
 
 EVALUATION_BATCH = 1000
 LOG_SECONDS = 60  # between two lines within an epoch
-# Of the moving average over steps that the published training curves show: TensorFlow's CIFAR-10 tutorial, of
-# which the paper's figure 1a has the name 'average_loss'. Figure 2b shows one too: after a dip the error in
-# training without batch normalisation falls by a factor of 0.9 per step.
+# Decay of the moving average over steps that the published training curves show. It is that of TensorFlow's CIFAR-10
+# tutorial, where the name 'average_loss' in figure 1a comes from. Figure 2b shows such an average too: after a dip,
+# the training error without batch normalisation falls by a factor of 0.9 per step.
 MOVING_AVERAGE_DECAY = 0.9
 
 
@@ -85,9 +85,9 @@ def train_cell(
     Args:
         cell: which cell this is; its name and seed select the random streams.
         settings: its resolved settings.
-        data: images and labels as the cell's corruption left them.
+        data: images and labels after the cell's corruption.
         device: where to train.
-        checkpoint: where to go on from and to write the state to; None keeps none.
+        checkpoint: where to resume from and to save the state; None for no checkpoints.
         log: takes one line per epoch.
 
     Raises:
@@ -111,18 +111,18 @@ def train_cell(
     optimiser = build_optimiser(model, settings)
     step = build_step(cell.model, model, optimiser, settings, device)
 
-    # ---- data; in bfloat16 what the first layer would round anyway
+    # ---- data; inputs in bfloat16 if the first layer would round them anyway
     dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
     train_inputs = to_inputs(data.train_images, settings.input_size, device, dtype)
     batches = Batches(data, train_inputs, cell, settings)
     n = len(batches.labels)
     steps_per_epoch = math.ceil(n / settings.batch_size)
 
-    @cache  # made when they are first needed, so that training starts at once
+    @cache  # made when first needed, so that training starts at once
     def test_inputs() -> Tensor:
         return to_inputs(data.test_images, settings.input_size, device, dtype)
 
-    # ---- state: new, or as the checkpoint has it
+    # ---- state: new, or from the checkpoint
     progress = Progress()
     seen = new_record(steps_per_epoch, n, device)
     untrained = copy.deepcopy(model)
@@ -145,7 +145,7 @@ def train_cell(
         return evaluate(network, inputs, labels, settings, save_if_due)
 
     # ---- epochs
-    test: Evaluation | None = None  # of the last epoch, unless this process starts behind it
+    test: Evaluation | None = None  # of the last epoch, unless this process starts after it
     diverged_at, stepped = None, False
     while progress.epoch <= settings.epochs:
         epoch = progress.epoch
@@ -154,10 +154,10 @@ def train_cell(
         optimiser.set_learning_rate(learning_rate)
 
         model.train()
-        first = progress.step  # not 0 in a process that goes on where another was stopped
+        first = progress.step  # not 0 in a process that resumes where another was stopped
         for images, labels, index in batches.epoch(epoch, first):
             if entry.own:
-                # Layers that draw, such as dropout, have the same random numbers wherever training was stopped.
+                # Layers that draw, such as dropout, get the same random numbers wherever training was interrupted.
                 torch.manual_seed(
                     torch_seed(cell.seed, "layers", cell.stream_key, f"{epoch}/{progress.step}")
                 )
@@ -180,14 +180,14 @@ def train_cell(
                     f"loss {loss.item():.4f} {rate:.0f} images/s left {left:.0f} s"
                 )
 
-        # The first read of the epoch: here the host waits for the device.
+        # The first read of the epoch; here the host waits for the device.
         losses, predictions = seen["losses"].cpu(), seen["predictions"].cpu().numpy()
         step_seconds = time.perf_counter() - epoch_started
         images_seen = max(n - first * settings.batch_size, 0)
         progress.device_seconds += step_seconds
         progress.images_seen += images_seen
         if not progress.curve:
-            # The untrained network comes only now, so that training starts at once.
+            # The untrained network is evaluated only now, so that training starts at once.
             untrained_train = evaluate_on(train_inputs, data.train_labels, untrained)
             untrained_test = evaluate_on(test_inputs(), data.test_labels, untrained)
             seconds = time.perf_counter() - epoch_started - step_seconds
@@ -197,7 +197,7 @@ def train_cell(
         test = evaluate_on(test_inputs(), data.test_labels)
         finite = torch.isfinite(losses)
         if not finite.all() or not math.isfinite(test.loss):
-            # What the last step did shows in the evaluation alone.
+            # The effect of the last step is only visible in the evaluation.
             number = finite.tolist().index(False) + 1 if not finite.all() else steps_per_epoch
             diverged_at = (epoch, (epoch - 1) * steps_per_epoch + number)
             log(f"epoch {epoch} step {diverged_at[1]}: the loss is not finite; the cell ends as diverged")
@@ -246,7 +246,7 @@ def train_cell(
 
 
 def new_record(steps_per_epoch: int, n: int, device: torch.device) -> dict[str, Tensor]:
-    """What an epoch leaves on the device: loss and right predictions of each step, the class predicted for each image."""
+    """What an epoch records on the device: loss and correct predictions of each step, predicted class of each image."""
     return {
         "losses": torch.zeros(steps_per_epoch, device=device),
         "correct": torch.zeros(steps_per_epoch, dtype=torch.int64, device=device),
@@ -257,8 +257,8 @@ def new_record(steps_per_epoch: int, n: int, device: torch.device) -> dict[str, 
 def moving_average(values: Tensor) -> float:
     """Exponential moving average over the steps (steps,) of an epoch, at its end.
 
-    With the paper's 391 steps nothing is left of the epoch before; fewer steps share the weight among them.
-    Counted from the last value, so that equal values give exactly that value: 100 % must not become a little less.
+    With the paper's 391 steps, earlier epochs have no weight left; with fewer steps, the weights are normalised.
+    It is computed relative to the last value, so that equal values give exactly that value: 100 % must stay 100 %.
     """
     values = values.double()
     weights = MOVING_AVERAGE_DECAY ** torch.arange(len(values) - 1, -1, -1, dtype=torch.float64)
@@ -266,7 +266,7 @@ def moving_average(values: Tensor) -> float:
 
 
 def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None:
-    """Refuse crops that the images cannot give."""
+    """Refuse crops for which the images are too small."""
     height, width = data.train_images.shape[2:]
     if settings.input_size > min(height, width):
         raise UserError(
@@ -290,7 +290,7 @@ def evaluate(
 ) -> Evaluation:
     """Loss and accuracy in evaluation mode over a whole set of whitened inputs (n, c, h, w).
 
-    ``between`` is called after each block of images, as a whole set can take long.
+    ``between`` is called after each block of images, because a whole set can take long.
     """
     model.eval()
     layout = memory_layout(model)
@@ -328,7 +328,7 @@ def curve_row(
 ) -> dict[str, float]:
     """One line of curve.csv.
 
-    ``train`` are loss and online accuracy in the mean over the epoch, ``train_end`` their moving averages at its end.
+    ``train`` holds the means of loss and online accuracy over the epoch, ``train_end`` their moving averages at its end.
     """
     return {
         "epoch": epoch,

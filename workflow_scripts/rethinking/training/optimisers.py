@@ -1,7 +1,7 @@
 """Stochastic gradient descent with momentum (section 3 and appendix A of the paper).
 
-torch's own optimiser classes do the same arithmetic with the same kernel, but to make one imports
-torch's compiler, which takes as long as all the rest of a cell's start.
+torch's own optimiser classes do the same arithmetic with the same kernel, but creating one imports
+torch's compiler, which takes as long as the rest of a cell's start.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ class SGD:
             (value, [parameter for parameter in decay if decay[parameter] == value])
             for value in sorted(set(decay.values()))
         ]
-        # A captured step reads the rate from the device, so that a change of it reaches the graph.
+        # A captured step reads the rate from the device, so that a change reaches the graph.
         device = next(iter(decay)).device
         self.learning_rate: Tensor | float = (
             torch.tensor(learning_rate, device=device) if device.type == "cuda" else learning_rate
         )
 
     def set_learning_rate(self, value: float) -> None:
-        """Set the rate of the steps to come, in place where it lies on the device."""
+        """Set the learning rate of the following steps, in place if it is on the device."""
         if isinstance(self.learning_rate, Tensor):
             self.learning_rate.fill_(value)
         else:
             self.learning_rate = value
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Discard the gradients."""
         for parameter in self.velocity:
             parameter.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
-        """Change the parameters by their gradients; each needs one."""
+        """Update the parameters; each must have a gradient."""
         for decay, parameters in self.groups:
             torch._fused_sgd_(
                 parameters,

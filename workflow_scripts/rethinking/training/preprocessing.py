@@ -21,7 +21,7 @@ def whiten(images: Tensor) -> Tensor:
     """
     values = images.float().flatten(1)
     centred = values - values.mean(1, keepdim=True)
-    # A norm takes a third of the time of torch's std; on the scale of the pixels the floor is 255 times as high.
+    # A norm takes a third of the time of torch's std. On the scale of pixels the floor is 255 times as high.
     root = values.shape[1] ** 0.5
     deviation = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / root
     return centred.div_(deviation.clamp(min=255 / root)).view(images.shape)
@@ -35,7 +35,7 @@ def centre_crop(images: Tensor, size: int) -> Tensor:
 
 @regulariser("crop", heading=("random", "crop"))
 def crop_at(images: Tensor, offsets: Tensor, size: int) -> Tensor:
-    """Crop each image at its own place, without leaving the device.
+    """Crop each image at its own offset, on the device.
 
     Args:
         images: (n, channels, height, width).
@@ -71,6 +71,6 @@ def flip_and_rotate(images: Tensor, flips: Tensor, angles: Tensor) -> Tensor:
     theta = torch.stack(
         [torch.stack([cos * sign, -sin, zero], 1), torch.stack([sin * sign, cos, zero], 1)], 1
     )
-    # The grid works on the range -1..1 of each axis: rotations stay rotations on square images alone.
+    # The grid scales each axis to -1..1, so only on square images is a rotation a rotation.
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images.float(), grid, align_corners=False)

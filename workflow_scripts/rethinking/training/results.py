@@ -43,7 +43,7 @@ def write_cell(
 
     ``data_manifest`` is that of the prepared data set, ``identity`` is the cell's.
     """
-    import pandas as pd  # not before training, which then starts the sooner
+    import pandas as pd  # imported here so that training starts sooner
 
     write_text(folder / "curve.csv", pd.DataFrame(trained.curve).to_csv(index=False))
     write_text(
@@ -120,7 +120,7 @@ def first_epoch(epochs: pd.DataFrame, reached: pd.Series) -> int | None:
 def provenance(
     settings: CellSettings, cell: Cell, device: torch.device, identity: Identity
 ) -> dict[str, Any]:
-    """What produced a cell: enough to make it again."""
+    """What produced a cell; enough to reproduce it."""
     return {
         "settings": settings.model_dump(),
         "seed": cell.seed,

@@ -1,4 +1,4 @@
-"""One step of SGD, the same numbers in two ways: operation by operation, or replayed from a CUDA graph.
+"""One step of SGD in two ways that give the same numbers: operation by operation, or replayed from a CUDA graph.
 
 Small networks keep a GPU waiting for Python; a captured graph starts the whole step at once.
 """
@@ -48,7 +48,7 @@ def build_step(
 class CapturedStep:
     """A step that is captured at the first full batch and replayed from then on; smaller batches run eagerly.
 
-    What it returns is overwritten by the next call.
+    The next call overwrites what it returns.
     """
 
     def __init__(self, step: Step, name: str, model: nn.Module, optimiser: SGD, batch_size: int) -> None:
@@ -68,11 +68,11 @@ class CapturedStep:
         return self.results
 
     def capture(self, images: Tensor, labels: Tensor) -> None:
-        """Record the step on buffers of its own and leave weights and momentum as they were."""
+        """Record the step on its own buffers, leaving weights and momentum unchanged."""
         self.images, self.labels = images.clone(), labels.clone()
         state = [*self.model.state_dict().values(), *self.optimiser.velocity.values()]
         before = [tensor.clone() for tensor in state]
-        # Libraries choose their algorithms and allocate in the first steps, which a graph cannot hold.
+        # In the first steps libraries choose algorithms and allocate memory, which a graph cannot capture.
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -95,7 +95,7 @@ class CapturedStep:
 
 
 def memory_layout(model: nn.Module) -> torch.memory_format:
-    """Channels last where there are convolutions: twice as fast for them, a needless copy for others."""
+    """Channels last for networks with convolutions, which are then twice as fast; for others it is a needless copy."""
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
     return torch.channels_last if convolutional else torch.contiguous_format
 
@@ -113,14 +113,14 @@ def build_optimiser(model: nn.Module, settings: CellSettings) -> SGD:
 
 
 def set_precision(precision: str, device: torch.device) -> None:
-    """Say how products of float32 matrices are computed on a GPU; torch's own default differs between layers."""
+    """Set how products of float32 matrices are computed on a GPU; torch's defaults differ between layers."""
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "float32"
         torch.backends.cudnn.benchmark = True
 
 
 def autocast(device: torch.device, settings: CellSettings) -> torch.autocast:
-    """Arithmetic in the cell's precision; weights are cast again each time, as a captured step has to."""
+    """Arithmetic in the cell's precision. Weights are cast in every step, which a captured step requires."""
     return torch.autocast(
         device.type,
         dtype=torch.bfloat16,
