@@ -7,6 +7,7 @@ import sys
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.settings.types import RerunTrigger
 
 SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
@@ -101,10 +102,15 @@ def finished(results):
     return [each for each in results if not CONFIG.finished_only or os.path.exists(each.outputs[-1])]
 
 
+# What is built from while finished_only is set.
+USED = {}
+
+
 def artefact(script, outputs, settings, results=(), entries=(), needs=()):
     """A table, figure or text made from trained networks and fits (results) and from other artefacts (needs)."""
     found = finished(results)
     if CONFIG.finished_only:
+        USED.update((each.outputs[0], each) for each in found)
         # They need not be current: their records say what they were made from.
         parts = digest_of([recorded_digest(each.outputs[0]) or "" for each in found])
         inputs = {"finished": parts, "titles": TITLES}

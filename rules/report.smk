@@ -50,3 +50,11 @@ rule render_report:
     shell:
         "exec python -m render_report --artefacts {params.artefacts:q} {params.claims} --results {params.results:q}"
         " --cells {params.cells:q} --seeds {params.seeds} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+
+
+# After the last stage, when it is known what tables and figures are built from.
+if used_stale := [each for each in USED.values() if not each.current]:
+    logger.warning(
+        f"finished_only: {len(used_stale)} of {len(USED)} finished results are stale and used as they are; "
+        "'snakemake status' says why"
+    )
