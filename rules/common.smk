@@ -47,8 +47,6 @@ if expects_gpu(CONFIG.hardware.device) and "gpu" not in workflow.global_resource
 PLAN = Plan(CONFIG)
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
-# Sections of the configuration that have targets of their own.
-BEYOND = ("capacity", "complexity", "expressivity", "linear_models")
 # What tables and figures call things is a part of what they are made from.
 TITLES = digest_of([json.dumps(registry.titles())])
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
