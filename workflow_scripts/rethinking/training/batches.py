@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,28 @@ from rethinking.streams import stream
 from rethinking.training.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
 
 MAX_ROTATION_DEGREES = 25.0  # table 4
+
+
+class Feeder(Protocol):
+    """What the loop trains and evaluates on; it does not see where images come from.
+
+    Batches are on the device, preprocessed: float32 (batch, channels, input_size, input_size). Everything that is
+    drawn is a function of seed, epoch, step and place in the batch, so the position is (epoch, step) and a process
+    that resumes there reads no image of an earlier step. Batches are whole: who cuts them into micro-batches does so
+    with ``images.split(32)``, which changes no draw.
+    """
+
+    labels: Tensor  # (n,) int64, of the training set after corruption, on the device
+    channels: int
+
+    def sizes(self) -> Tensor:
+        """Images in each batch of an epoch, float64 (steps,)."""
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index."""
+
+    def evaluation(self, split: str) -> Iterator[Tensor]:
+        """Yield the images of ``train`` or ``test`` in their order, without augmentation, in blocks."""
 
 
 def to_inputs(
