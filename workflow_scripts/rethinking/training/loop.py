@@ -1,8 +1,8 @@
-"""Training of one cell: SGD as in the paper's appendix A, with the data on the device.
+"""Training of one cell: SGD as in the paper's appendix A.
 
-The images are uploaded once; batches are gathered, augmented and whitened there. Order
-and augmentation of an epoch are drawn on the CPU from a stream named after cell and
-epoch, so that they are the same on every device. Nothing in an epoch waits for the device.
+A feeder delivers batches on the device: images that fit are uploaded once, others are streamed. Order and augmentation
+of an epoch are drawn on the CPU from a stream named after cell and epoch, so that they are the same on every device.
+Nothing in an epoch waits for the device.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ from rethinking.models.initialisation import initialise
 from rethinking.run.checkpoint import Checkpoint, Progress, restore, state_tensors
 from rethinking.run.files import UserError
 from rethinking.streams import torch_seed
-from rethinking.training.batches import Batches, to_inputs
+from rethinking.training.feeders import build_feeder
 from rethinking.training.steps import (
     autocast,
     build_optimiser,
@@ -37,7 +36,6 @@ from rethinking.training.steps import (
     set_precision,
 )
 
-EVALUATION_BATCH = 1000
 LOG_SECONDS = 60  # between two lines within an epoch
 # Decay of the moving average over steps that the published training curves show. It is that of TensorFlow's CIFAR-10
 # tutorial, where the name 'average_loss' in figure 1a comes from. Figure 2b shows such an average too: after a dip,
@@ -79,6 +77,7 @@ def train_cell(
     device: torch.device,
     checkpoint: Checkpoint | None = None,
     log: Callable[[str], None] = print,
+    feeder: str = "auto",
 ) -> TrainedCell:
     """Train one network to the end of its schedule or until its loss is not finite.
 
@@ -89,9 +88,11 @@ def train_cell(
         device: where to train.
         checkpoint: where to resume from and to save the state; None for no checkpoints.
         log: takes one line per epoch.
+        feeder: of images that are prepared as ImageNet is: ``resident``, ``streamed`` or ``auto``; see
+            :func:`rethinking.training.feeders.build_feeder`. It changes no number.
 
     Raises:
-        UserError: the images are too small for the settings.
+        UserError: the images are too small for the settings, or cannot be read.
         Interrupted: a signal asked for it; the checkpoint has the state.
     """
     started = time.perf_counter()
@@ -99,8 +100,7 @@ def train_cell(
 
     # ---- network and optimiser
     set_precision(settings.precision, device)
-    channels = data.train_images.shape[1]
-    shape = (channels, settings.input_size, settings.input_size)
+    shape = (data.train_images.shape[1], settings.input_size, settings.input_size)
     model = build_model(cell.model, shape, data.num_classes, **settings.architecture)
     entry = registry.entry("model", cell.model)
     if entry.own:
@@ -111,16 +111,10 @@ def train_cell(
     optimiser = build_optimiser(model, settings)
     step = build_step(cell.model, model, optimiser, settings, device)
 
-    # ---- data; inputs in bfloat16 if the first layer would round them anyway
-    dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
-    train_inputs = to_inputs(data.train_images, settings.input_size, device, dtype)
-    batches = Batches(data, train_inputs, cell, settings)
+    # ---- data
+    batches = build_feeder(data, cell, settings, device, feeder, log)
     n = len(batches.labels)
     steps_per_epoch = math.ceil(n / settings.batch_size)
-
-    @cache  # made when first needed, so that training starts at once
-    def test_inputs() -> Tensor:
-        return to_inputs(data.test_images, settings.input_size, device, dtype)
 
     # ---- state: new, or from the checkpoint
     progress = Progress()
@@ -141,8 +135,10 @@ def train_cell(
             progress.seconds = earlier_seconds + time.perf_counter() - started
             checkpoint.save(progress, state_tensors(model, optimiser) | seen)
 
-    def evaluate_on(inputs: Tensor, labels: np.ndarray, network: nn.Module = model) -> Evaluation:
-        return evaluate(network, inputs, labels, settings, save_if_due)
+    given = {"train": data.train_labels, "test": data.test_labels}
+
+    def evaluate_on(split: str, network: nn.Module = model) -> Evaluation:
+        return evaluate(network, batches.evaluation(split), given[split], settings, save_if_due)
 
     # ---- epochs
     test: Evaluation | None = None  # of the last epoch, unless this process starts after it
@@ -188,13 +184,13 @@ def train_cell(
         progress.images_seen += images_seen
         if not progress.curve:
             # The untrained network is evaluated only now, so that training starts at once.
-            untrained_train = evaluate_on(train_inputs, data.train_labels, untrained)
-            untrained_test = evaluate_on(test_inputs(), data.test_labels, untrained)
+            untrained_train = evaluate_on("train", untrained)
+            untrained_test = evaluate_on("test", untrained)
             seconds = time.perf_counter() - epoch_started - step_seconds
             before = untrained_train.loss, untrained_train.accuracy
             progress.curve.append(curve_row(0, 0, 0.0, before, before, untrained_test, data, seconds))
             epoch_started = time.perf_counter() - step_seconds
-        test = evaluate_on(test_inputs(), data.test_labels)
+        test = evaluate_on("test")
         finite = torch.isfinite(losses)
         if not finite.all() or not math.isfinite(test.loss):
             # The effect of the last step is only visible in the evaluation.
@@ -229,7 +225,7 @@ def train_cell(
         )
 
     # ---- the whole training set without augmentation, in evaluation mode
-    train = evaluate_on(train_inputs, data.train_labels)
+    train = evaluate_on("train")
     if diverged_at is None and not math.isfinite(train.loss):
         diverged_at = (settings.epochs, settings.epochs * steps_per_epoch)
     return TrainedCell(
@@ -238,7 +234,7 @@ def train_cell(
         memorisation=progress.memorisation,
         diverged_at=diverged_at,
         train=train,
-        test=test or evaluate_on(test_inputs(), data.test_labels),
+        test=test or evaluate_on("test"),
         wall_seconds=earlier_seconds + time.perf_counter() - started,
         device_seconds=progress.device_seconds,
         images_per_second=progress.images_seen / progress.device_seconds if progress.device_seconds else 0.0,
@@ -266,7 +262,11 @@ def moving_average(values: Tensor) -> float:
 
 
 def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None:
-    """Refuse crops for which the images are too small."""
+    """Refuse crops for which the images are too small, or that the data set does not have."""
+    if data.preprocessing == "inception":
+        if "crop" in cell.regularisers:
+            raise UserError(f"cell {cell}: {cell.dataset} has no 'crop'; its 'augment' crops")
+        return
     height, width = data.train_images.shape[2:]
     if settings.input_size > min(height, width):
         raise UserError(
@@ -283,24 +283,24 @@ def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None
 @torch.inference_mode()
 def evaluate(
     model: nn.Module,
-    inputs: Tensor,
+    blocks: Iterable[Tensor],
     labels: np.ndarray,
     settings: CellSettings,
     between: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Loss and accuracy in evaluation mode over a whole set of whitened inputs (n, c, h, w).
+    """Loss and accuracy in evaluation mode over a whole set, given as blocks of preprocessed images (n, c, h, w).
 
     ``between`` is called after each block of images, because a whole set can take long.
     """
     model.eval()
     layout = memory_layout(model)
-    blocks = []
-    with autocast(inputs.device, settings):
-        for block in inputs.split(EVALUATION_BATCH):
-            blocks.append(model(block.contiguous(memory_format=layout)).float())
-            between()
-    logits = torch.cat(blocks)
-    targets = torch.from_numpy(labels).to(inputs.device)
+    outputs = []
+    for block in blocks:
+        with autocast(block.device, settings):
+            outputs.append(model(block.contiguous(memory_format=layout)).float())
+        between()
+    logits = torch.cat(outputs)
+    targets = torch.from_numpy(labels).to(logits.device)
     log_probability = F.log_softmax(logits, 1).gather(1, targets[:, None])[:, 0]
     predictions = logits.argmax(1)
     return Evaluation(
