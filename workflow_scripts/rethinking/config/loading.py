@@ -154,9 +154,20 @@ class Config(Strict):
         return [name for name in type(self).model_fields if isinstance(getattr(self, name), ResultConfig)]
 
     def cells(self, *results: str) -> list[Cell]:
-        """The cells of tables and figures for all seeds, each once, in order."""
-        names = [name for result in results for name in getattr(self, result).cells]
-        return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
+        """The cells of tables and figures for all seeds, each once, in order; not those of absent data sets."""
+        names = dict.fromkeys(name for result in results for name in getattr(self, result).cells)
+        absent = self.absent_datasets()
+        return [
+            Cell.from_name(name, seed)
+            for name in names
+            if name.split("/")[0] not in absent
+            for seed in self.seeds
+        ]
+
+    def absent_datasets(self) -> list[str]:
+        """Data sets that cannot be downloaded and have no path, and that tables and figures ask for."""
+        asked = {name.split("/")[0] for result in self.results for name in getattr(self, result).cells}
+        return [name for name, dataset in self.datasets.items() if dataset.absent and name in asked]
 
     def linear_model_seeds(self, name: str) -> list[int]:
         """The seeds of a linear model: one where nothing is drawn."""

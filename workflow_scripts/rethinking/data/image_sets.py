@@ -83,9 +83,7 @@ def prepare_images(
         images = found[split]
         full_count = len(images)
         if limit is not None and limit < full_count:
-            images = images.take(
-                stratified_sample(images.labels, limit, stream(0, f"{split} subset", name))
-            )
+            images = images.take(stratified_sample(images.labels, limit, stream(0, f"{split} subset", name)))
         stored = stored_size is not None and len(images) * 3 * stored_size**2 <= STORED_BYTES
         file = folder / f"{split}_images.npy"
         odd[split] = check_images(images, file, stored_size if stored else None, verified, threads, log)
@@ -99,7 +97,9 @@ def prepare_images(
                     f"datasets.{name}.skip_unreadable: true"
                 )
             keep = [i for i, each in enumerate(images.names) if each not in unreadable]
-            log(f"{len(unreadable)} {split} images cannot be decoded and are left out: {listed([*unreadable])}")
+            log(
+                f"{len(unreadable)} {split} images cannot be decoded and are left out: {listed([*unreadable])}"
+            )
             images = images.take(keep)
             if stored:
                 save_array(file, load_array(file)[keep])

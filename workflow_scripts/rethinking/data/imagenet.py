@@ -32,9 +32,10 @@ PUBLISHED = {
     "ILSVRC2012_devkit_t12.tar.gz": (None, "fa75699e90414af021442c21a62c3abf"),
 }
 
-@dataset("imagenet", title="ImageNet", sources=("archive", "images"), preprocessing="inception")
-@dataset("imagenet100", title="ImageNet-100", sources=("archive", "images"), preprocessing="inception")
-@dataset("imagenette", title="Imagenette", sources=("archive", "images"), preprocessing="inception")
+
+@dataset("imagenet", title="ImageNet", sources=("local",))
+@dataset("imagenet100", title="ImageNet-100", sources=("local",))
+@dataset("imagenette", title="Imagenette", sources=("local",))
 def find_images(path: str | Path, classes: Collection[str] | None = None) -> dict[str, Images]:
     """The images of both splits, sorted by class and file name.
 
@@ -150,7 +151,9 @@ def _find_split(path: Path, split: str) -> Images:
     if archive.is_file():
         return _train_archive(archive) if split == "train" else _flat(path, _archive_members(archive))
     if not folders:
-        what = "does not exist" if not path.exists() else f"has neither {archive.name} nor {split_name(split)}/"
+        what = (
+            "does not exist" if not path.exists() else f"has neither {archive.name} nor {split_name(split)}/"
+        )
         raise UserError(
             f"{path} {what}; ImageNet needs the folder of {', '.join(PUBLISHED)}, or one with "
             "train/<class>/*.JPEG and val/<class>/*.JPEG"
@@ -243,7 +246,9 @@ def _flat(path: Path, images: Images) -> Images:
     order = sorted(range(len(truth)), key=images.names.__getitem__)
     for number, i in zip(truth, order, strict=True):
         if number not in ids:
-            raise UserError(f"{path}: {DEVKIT} gives {images.names[i]} the class {number}, which it does not have")
+            raise UserError(
+                f"{path}: {DEVKIT} gives {images.names[i]} the class {number}, which it does not have"
+            )
         images.names[i] = f"{ids[number]}/{images.names[i]}"
     return images
 

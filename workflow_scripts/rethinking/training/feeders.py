@@ -36,7 +36,9 @@ def build_feeder(
         dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
         inputs = to_inputs(data.train_images, settings.input_size, device, dtype)
         return Batches(data, inputs, cell, settings)
-    stored = len(data.train_images) == len(data.train_labels) and len(data.test_images) == len(data.test_labels)
+    stored = len(data.train_images) == len(data.train_labels) and len(data.test_images) == len(
+        data.test_labels
+    )
     if kind == "resident" and not stored:
         raise UserError(
             f"the images of {cell.dataset} are not stored, so they can only be streamed: set hardware.feeder to auto, "
