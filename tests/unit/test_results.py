@@ -77,14 +77,18 @@ def test_predictions(data, tmp_path):
     trained = write(tmp_path, data, make_cell(), epochs=1)
     with np.load(tmp_path / "predictions.npz") as arrays:
         assert set(arrays) == {
-            "train_prediction", "train_confidence", "train_label", "train_label_true",
-            "test_prediction", "test_confidence", "test_label", "test_label_corrupted",
+            "train_prediction", "train_rank", "train_confidence", "train_label", "train_label_true",
+            "test_prediction", "test_rank", "test_confidence", "test_label", "test_label_corrupted",
         }  # fmt: skip
         for name, array in arrays.items():
             assert array.shape == (40 if name.startswith("train") else 20,)
         np.testing.assert_array_equal(arrays["train_prediction"], trained.train.predictions)
         np.testing.assert_array_equal(arrays["test_confidence"], trained.test.confidence)
         np.testing.assert_array_equal(arrays["train_label"], data.train_labels)
+        for split in ("train", "test"):
+            right = arrays[f"{split}_prediction"] == arrays[f"{split}_label"]
+            np.testing.assert_array_equal(arrays[f"{split}_rank"] == 0, right)
+            assert arrays[f"{split}_rank"].max() == 3
         np.testing.assert_array_equal(arrays["train_label_true"], data.train_labels_true)
         np.testing.assert_array_equal(arrays["test_label"], data.test_labels)
         np.testing.assert_array_equal(arrays["test_label_corrupted"], data.test_labels_corrupted)

@@ -177,7 +177,7 @@ class Config(Strict):
         ]
 
     def settings(self, cell: Cell, variant: str | None = None) -> CellSettings:
-        """Resolve the settings of a cell: training, then its model, then overrides in order, then those of a variant.
+        """Resolve the settings of a cell: training, model, data set, then overrides in order, then those of a variant.
 
         Raises:
             UserError: the configuration says nothing about the cell's data set or model, there is no
@@ -187,7 +187,8 @@ class Config(Strict):
             if name not in getattr(self, section):
                 raise UserError(f"cell '{cell}': the configuration has no {section}.{name}; add it")
         values = self.training.model_dump() | self.models[cell.model].model_dump()
-        values["input_size"] = self.datasets[cell.dataset].input_size
+        dataset = self.datasets[cell.dataset]
+        values = dataset.training.applied_to(values | {"input_size": dataset.input_size})
         for override in self.overrides:
             if override.matches(cell):
                 values = override.set.applied_to(values)
@@ -199,7 +200,24 @@ class Config(Strict):
         if "wd" not in cell.regularisers:
             # Editing the weight decay must not make cells without it stale.
             values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
+        values["architecture"] = with_dropout(cell, values["architecture"])
         return CellSettings(**values)
+
+
+def with_dropout(cell: Cell, architecture: dict[str, Any]) -> dict[str, Any]:
+    """The options of a network, with the one of the regulariser dropout in cells that name it.
+
+    Raises:
+        UserError: the cell names dropout, and its network has none.
+    """
+    if "dropout" not in cell.regularisers:
+        return {key: value for key, value in architecture.items() if key != "dropout"}
+    if not architecture.get("dropout"):
+        raise UserError(
+            f"cell '{cell}': its regularisers name dropout, but models.{cell.model}.architecture has no dropout, the "
+            "share that is dropped; only networks with such an option have dropout"
+        )
+    return architecture
 
 
 def load_config(values: dict[str, Any], files: list[str]) -> Config:
