@@ -194,10 +194,17 @@ def cells_of(*results):
 
 def result_cells(result):
     """The cells that a table or figure shows, without seeds."""
-    cells = getattr(CONFIG, result).cells
-    if not cells:
+    if not getattr(CONFIG, result).cells:
         raise WorkflowError(f"{result}.cells is empty, so there is no such result; list its cells")
-    return cells
+    if not CONFIG.cell_names(result):
+        raise WorkflowError(f"{result} has no data: {missing_data()}")
+    return CONFIG.cell_names(result)
+
+
+def missing_data():
+    """Which data sets have no path, in words."""
+    paths = ", ".join(f"datasets.{name}.path" for name in CONFIG.missing_data)
+    return f"{paths} is not set; the data set needs a login and cannot be downloaded"
 
 
 def cell_options(made):
@@ -232,6 +239,8 @@ def networks():
     found = {}
     for cell in CONFIG.cells(*CONFIG.results):
         settings = CONFIG.settings(cell).model_dump(include={"input_size", "architecture"})
+        # A regulariser, which has no parameters.
+        settings["architecture"].pop("dropout", None)
         network = {"dataset": cell.dataset, "model": cell.model, **settings}
         found[json.dumps(network)] = network
     return list(found.values())
@@ -345,6 +354,15 @@ def take_results():
             lock_results(RESULTS)
         except UserError as error:
             raise WorkflowError(str(error)) from None
+
+
+def tell_missing():
+    """Say in one line which results are left out, because their data set is missing."""
+    if CONFIG.missing_data:
+        left = [
+            name for name in CONFIG.results if getattr(CONFIG, name).cells and not CONFIG.cell_names(name)
+        ]
+        logger.warning(f"left out: {', '.join(left)}: {missing_data()}")
 
 
 def planned_cells():

@@ -83,6 +83,12 @@ class Config(Strict):
     complexity: ComplexityConfig = Field(
         description="Beyond the paper: measures of complexity of trained networks against their generalisation gap."
     )
+    table2: ResultConfig = Field(
+        description="Table 2: Inception V3 on ImageNet with and without regularisers, true and random labels."
+    )
+    fig2a: ResultConfig = Field(
+        description="Figure 2a: Inception V3 on ImageNet over epochs, and what early stopping gains."
+    )
     ablations: list[AblationConfig] = Field(
         [], description="Cells with other settings, compared with the cells themselves in ablations.md."
     )
@@ -119,12 +125,14 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def sources_fit(self) -> Config:
-        """Each data set has its own kinds of source."""
+        """Each data set has its own kinds of source. One that cannot be downloaded may be missing."""
         for name, dataset in self.datasets.items():
             if dataset.source not in sources(name):
                 raise ValueError(
                     f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(sources(name))}"
                 )
+            if not self.has_data(name) and "official" in sources(name):
+                raise ValueError(f"datasets.{name}: the source '{dataset.source}' needs a path")
         return self
 
     @model_validator(mode="after")
@@ -153,9 +161,24 @@ class Config(Strict):
         """The tables and figures, by their names in the configuration."""
         return [name for name in type(self).model_fields if isinstance(getattr(self, name), ResultConfig)]
 
+    def has_data(self, dataset: str) -> bool:
+        """Whether the configuration says where a data set is; without a path one that needs a login is missing."""
+        found = self.datasets.get(dataset)
+        return found is None or found.source not in ("archive", "images") or found.path is not None
+
+    @property
+    def missing_data(self) -> list[str]:
+        """The data sets of tables and figures that are missing."""
+        names = [name.split("/")[0] for result in self.results for name in getattr(self, result).cells]
+        return [name for name in dict.fromkeys(names) if not self.has_data(name)]
+
+    def cell_names(self, result: str) -> list[str]:
+        """The cells of a table or figure without seeds, in order, but for those on missing data sets."""
+        return [name for name in getattr(self, result).cells if self.has_data(name.split("/")[0])]
+
     def cells(self, *results: str) -> list[Cell]:
-        """The cells of tables and figures for all seeds, each once, in order."""
-        names = [name for result in results for name in getattr(self, result).cells]
+        """The cells of tables and figures for all seeds, each once, in order; those on missing data sets are left out."""
+        names = [name for result in results for name in self.cell_names(result)]
         return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
 
     def linear_model_seeds(self, name: str) -> list[int]:

@@ -25,6 +25,7 @@ from rethinking.config.cell_settings import (
 from rethinking.models import check_options
 
 Source = Literal["official", "archive", "images", "embedded", "plugin"]
+LOCAL = ("archive", "images", "plugin")
 Limit = Annotated[int, Field(ge=10)]
 
 
@@ -102,16 +103,10 @@ class DatasetConfig(Strict):
     )
 
     @model_validator(mode="after")
-    def local_source_is_complete(self) -> DatasetConfig:
-        """A local source needs a path."""
-        if self.source == "plugin":
-            return self
-        if (self.path is None) == (self.source in ("archive", "images")):
-            raise ValueError(
-                f"the source '{self.source}' needs a path"
-                if self.path is None
-                else f"source '{self.source}' takes no path"
-            )
+    def downloads_take_no_path(self) -> DatasetConfig:
+        """Only a local source has a path; whether it needs one depends on the data set."""
+        if self.path is not None and self.source not in LOCAL:
+            raise ValueError(f"source '{self.source}' takes no path")
         return self
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,23 +30,25 @@ class Evaluation:
 @torch.inference_mode()
 def evaluate(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: Tensor | Iterable[Tensor],
     labels: np.ndarray,
     settings: CellSettings,
     between: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Loss and accuracy in evaluation mode over a whole set of whitened inputs (n, c, h, w).
+    """Loss and accuracy in evaluation mode over a whole set of inputs (n, c, h, w), or over the blocks of one.
 
     ``between`` is called after each block of images, because a whole set can take long.
     """
     model.eval()
     layout = memory_layout(model)
-    # Of each image; the logits of a large set would take gigabytes.
+    # Numbers of each image; the logits of a large set would take gigabytes.
     losses, classes, ranks = [], [], []
-    targets = torch.from_numpy(labels).to(inputs.device).split(EVALUATION_BATCH)
-    for block, given in zip(inputs.split(EVALUATION_BATCH), targets, strict=True):
-        with autocast(inputs.device, settings):
+    first = 0
+    for block in inputs.split(EVALUATION_BATCH) if isinstance(inputs, Tensor) else inputs:
+        with autocast(block.device, settings):
             logits = model(block.contiguous(memory_format=layout)).float()
+        given = torch.from_numpy(labels[first : first + len(block)]).to(block.device)
+        first += len(block)
         losses.append(F.log_softmax(logits, 1).gather(1, given[:, None])[:, 0])
         classes.append(logits.argmax(1))
         ranks.append(label_ranks(logits, given))
