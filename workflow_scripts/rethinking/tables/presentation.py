@@ -242,7 +242,7 @@ def regulariser_titles(names: str) -> str:
     """The regularisers of a cell's name in words."""
     if names == "none":
         return "none"
-    return ", ".join(" ".join(REGULARISER_HEADINGS[name]) for name in names.split("+"))
+    return ", ".join(" ".join(filter(None, REGULARISER_HEADINGS[name])) for name in names.split("+"))
 
 
 def measured(row: pd.Series, column: str, prefix: str = "", mark: str = "") -> str:

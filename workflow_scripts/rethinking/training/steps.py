@@ -118,7 +118,7 @@ def build_optimiser(model: nn.Module, settings: CellSettings) -> Optimiser:
     return SGD(decay, settings.learning_rate, settings.momentum)
 
 
-@regulariser("dropout", heading=("dropout", ""))
+@regulariser("dropout", heading=("", "dropout"))
 def seed_layers(cell: Cell, place: str) -> None:
     """Let layers that draw, such as dropout, have random numbers that follow from the cell and the place in training.
 
