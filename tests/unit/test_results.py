@@ -99,7 +99,7 @@ def test_weights_give_the_predictions_again(data, tmp_path, name):
     trained = write(tmp_path, data, make_cell(name), epochs=1)
     model = build_model(name, (3, 10, 10), 4)
     model.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-    again = evaluate(model, to_inputs(data.test_images, 10, CPU), data.test_labels, SETTINGS)
+    again = evaluate(model, [to_inputs(data.test_images, 10, CPU)], data.test_labels, SETTINGS)
     np.testing.assert_array_equal(again.predictions, trained.test.predictions)
     # Convolutions may take another algorithm for another memory layout of the weights.
     np.testing.assert_allclose(again.confidence, trained.test.confidence, rtol=1e-5)

@@ -14,8 +14,8 @@ from rethinking.models import build_model
 from rethinking.models.alexnet import LocalResponseNorm
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity
-from rethinking.training import evaluation, steps
 from rethinking.training import loop as training
+from rethinking.training import steps
 from rethinking.training.batches import to_inputs
 from rethinking.training.loop import evaluate, memorisation_row, moving_average, train_cell
 from rethinking.training.results import write_cell
@@ -197,12 +197,11 @@ def test_training_steps_alone_update_batch_normalisation(data):
     assert {norm.num_batches_tracked.item() for norm in norms} == {6}
 
 
-def test_evaluation_does_not_depend_on_its_batches(data, monkeypatch):
+def test_evaluation_does_not_depend_on_its_batches(data):
     model = build_model("inception", (3, 10, 10), 4)
     inputs = to_inputs(data.train_images, 10, CPU)
-    whole = evaluate(model.train(), inputs, data.train_labels, SETTINGS)
-    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 7)
-    parts = evaluate(model.train(), inputs, data.train_labels, SETTINGS)
+    whole = evaluate(model.train(), [inputs], data.train_labels, SETTINGS)
+    parts = evaluate(model.train(), inputs.split(7), data.train_labels, SETTINGS)
     np.testing.assert_allclose(parts.confidence, whole.confidence, rtol=1e-5)
     assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
 

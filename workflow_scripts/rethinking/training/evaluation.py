@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from rethinking.config.cell_settings import CellSettings
 from rethinking.training.steps import autocast, memory_layout
 
-EVALUATION_BATCH = 1000
-
 
 @dataclass
 class Evaluation:
@@ -30,12 +28,12 @@ class Evaluation:
 @torch.inference_mode()
 def evaluate(
     model: nn.Module,
-    inputs: Tensor | Iterable[Tensor],
+    blocks: Iterable[Tensor],
     labels: np.ndarray,
     settings: CellSettings,
     between: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Loss and accuracy in evaluation mode over a whole set of inputs (n, c, h, w), or over the blocks of one.
+    """Loss and accuracy in evaluation mode over a whole set, given as blocks of preprocessed images (n, c, h, w).
 
     ``between`` is called after each block of images, because a whole set can take long.
     """
@@ -44,7 +42,7 @@ def evaluate(
     # Numbers of each image; the logits of a large set would take gigabytes.
     losses, classes, ranks = [], [], []
     first = 0
-    for block in inputs.split(EVALUATION_BATCH) if isinstance(inputs, Tensor) else inputs:
+    for block in blocks:
         with autocast(block.device, settings):
             logits = model(block.contiguous(memory_format=layout)).float()
         given = torch.from_numpy(labels[first : first + len(block)]).to(block.device)

@@ -1,8 +1,8 @@
-"""Training of one cell: SGD as in the paper's appendix A, with the data on the device.
+"""Training of one cell: SGD as in the paper's appendix A.
 
-The images are uploaded once; batches are gathered, augmented and whitened there. Order
-and augmentation of an epoch are drawn on the CPU from a stream named after cell and
-epoch, so that they are the same on every device. Nothing in an epoch waits for the device.
+A feeder delivers batches on the device: images that fit are uploaded once, others are streamed. Order and augmentation
+of an epoch are drawn on the CPU from a stream named after cell and epoch, so that they are the same on every device.
+Nothing in an epoch waits for the device.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
@@ -27,8 +26,8 @@ from rethinking.models.initialisation import initialise
 from rethinking.run.checkpoint import Checkpoint, Progress, restore, state_tensors
 from rethinking.run.files import UserError
 from rethinking.streams import torch_seed
-from rethinking.training.batches import Batches, to_inputs
 from rethinking.training.evaluation import Evaluation, evaluate, label_ranks, percent_equal, percent_within
+from rethinking.training.feeders import build_feeder
 from rethinking.training.micro_batches import MicroBatchStep, takes_parts
 from rethinking.training.optimisers import AveragedNetwork
 from rethinking.training.steps import (
@@ -71,6 +70,7 @@ def train_cell(
     device: torch.device,
     checkpoint: Checkpoint | None = None,
     log: Callable[[str], None] = print,
+    feeder: str = "auto",
 ) -> TrainedCell:
     """Train one network to the end of its schedule or until its loss is not finite.
 
@@ -81,9 +81,11 @@ def train_cell(
         device: where to train.
         checkpoint: where to resume from and to save the state; None for no checkpoints.
         log: takes one line per epoch.
+        feeder: of images that are prepared as ImageNet is: ``resident``, ``streamed`` or ``auto``; see
+            :func:`rethinking.training.feeders.build_feeder`. It changes no number.
 
     Raises:
-        UserError: the images are too small for the settings.
+        UserError: the images are too small for the settings, or cannot be read.
         Interrupted: a signal asked for it; the checkpoint has the state.
     """
     started = time.perf_counter()
@@ -91,8 +93,7 @@ def train_cell(
 
     # ---- network and optimiser
     set_precision(settings.precision, device)
-    channels = data.train_images.shape[1]
-    shape = (channels, settings.input_size, settings.input_size)
+    shape = (data.train_images.shape[1], settings.input_size, settings.input_size)
     model = build_model(cell.model, shape, data.num_classes, **settings.architecture)
     entry = registry.entry("model", cell.model)
     if entry.own:
@@ -105,16 +106,10 @@ def train_cell(
     parts = MicroBatchStep(cell, model, optimiser, settings, device) if takes_parts(model, settings) else None
     step = None if parts else build_step(cell.model, model, optimiser, settings, device)
 
-    # ---- data; inputs in bfloat16 if the first layer would round them anyway
-    dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
-    train_inputs = to_inputs(data.train_images, settings.input_size, device, dtype)
-    batches = Batches(data, train_inputs, cell, settings)
+    # ---- data
+    batches = build_feeder(data, cell, settings, device, feeder, log)
     n = len(batches.labels)
     steps_per_epoch = math.ceil(n / settings.batch_size)
-
-    @cache  # made when first needed, so that training starts at once
-    def test_inputs() -> Tensor:
-        return to_inputs(data.test_images, settings.input_size, device, dtype)
 
     # ---- state: new, or from the checkpoint
     progress = Progress()
@@ -136,8 +131,10 @@ def train_cell(
             progress.seconds = earlier_seconds + time.perf_counter() - started
             checkpoint.save(progress, state_tensors(model, optimiser, average) | seen)
 
-    def evaluate_on(inputs: Tensor, labels: np.ndarray, network: nn.Module = evaluated) -> Evaluation:
-        return evaluate(network, inputs, labels, settings, save_if_due)
+    given = {"train": data.train_labels, "test": data.test_labels}
+
+    def evaluate_on(split: str, network: nn.Module = evaluated) -> Evaluation:
+        return evaluate(network, batches.evaluation(split), given[split], settings, save_if_due)
 
     # ---- epochs
     test: Evaluation | None = None  # of the last epoch, unless this process starts after it
@@ -189,8 +186,8 @@ def train_cell(
         progress.images_seen += images_seen
         if not progress.curve:
             # The untrained network is evaluated only now, so that training starts at once.
-            untrained_train = evaluate_on(train_inputs, data.train_labels, untrained)
-            untrained_test = evaluate_on(test_inputs(), data.test_labels, untrained)
+            untrained_train = evaluate_on("train", untrained)
+            untrained_test = evaluate_on("test", untrained)
             seconds = time.perf_counter() - epoch_started - step_seconds
             before = untrained_train.loss, untrained_train.accuracy
             untrained_top5 = percent_within(untrained_train.ranks, 5) if top5 else None
@@ -198,7 +195,7 @@ def train_cell(
                 curve_row(0, 0, 0.0, before, before, untrained_test, data, seconds, untrained_top5)
             )
             epoch_started = time.perf_counter() - step_seconds
-        test = evaluate_on(test_inputs(), data.test_labels)
+        test = evaluate_on("test")
         finite = torch.isfinite(losses)
         if not finite.all() or not math.isfinite(test.loss):
             # The effect of the last step is only visible in the evaluation.
@@ -234,7 +231,7 @@ def train_cell(
         )
 
     # ---- the whole training set without augmentation, in evaluation mode
-    train = evaluate_on(train_inputs, data.train_labels)
+    train = evaluate_on("train")
     if diverged_at is None and not math.isfinite(train.loss):
         diverged_at = (settings.epochs, settings.epochs * steps_per_epoch)
     return TrainedCell(
@@ -243,7 +240,7 @@ def train_cell(
         memorisation=progress.memorisation,
         diverged_at=diverged_at,
         train=train,
-        test=test or evaluate_on(test_inputs(), data.test_labels),
+        test=test or evaluate_on("test"),
         wall_seconds=earlier_seconds + time.perf_counter() - started,
         device_seconds=progress.device_seconds,
         images_per_second=progress.images_seen / progress.device_seconds if progress.device_seconds else 0.0,
@@ -272,7 +269,11 @@ def moving_average(values: Tensor) -> float:
 
 
 def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None:
-    """Refuse crops for which the images are too small."""
+    """Refuse crops for which the images are too small, or that the data set does not have."""
+    if data.preprocessing == "inception":
+        if "crop" in cell.regularisers:
+            raise UserError(f"cell {cell}: {cell.dataset} has no 'crop'; its 'augment' crops")
+        return
     height, width = data.train_images.shape[2:]
     if settings.input_size > min(height, width):
         raise UserError(
