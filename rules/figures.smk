@@ -7,20 +7,21 @@ CURVES = {
     "fig1b": "curve.csv",
     "fig1c": "curve.csv",
     "fig2b": "curve.csv",
+    "fig2a": "curve.csv",
     "memorisation": "memorisation.csv",
 }
 FIGURES = {
     name: artefact(
         "plot_figure",
         [*multiext(f"{RESULTS}/{name}", *IMAGES), f"{RESULTS}/{name}.csv"],
-        {"figure": name, "cells": getattr(CONFIG, name).cells},
+        {"figure": name, "cells": CONFIG.cell_names(name)},
         cells_of(name),
         entries=[(LIBRARY / "figures" / f"{name}.py", None)],
     )
     for name in CURVES
-    if getattr(CONFIG, name).cells
+    if CONFIG.cell_names(name)
 }
-COMPARED = [name for name in FIGURES if name != "memorisation"]
+COMPARED = [name for name in FIGURES if name not in ("memorisation", "fig2a")]
 DIFFERENCES = artefact(
     "compare_curves",
     multiext(f"{RESULTS}/curve_differences", ".csv", ".md", ".tex"),
@@ -29,6 +30,9 @@ DIFFERENCES = artefact(
 )
 FIGURE_FILES = [file for made in FIGURES.values() for file in made.outputs]
 FIGURE_FILES += DIFFERENCES.outputs if COMPARED else []
+IMAGENET_FILES = [
+    file for file in TABLE_FILES + FIGURE_FILES if os.path.basename(file).startswith(("table2.", "fig2a."))
+]
 
 
 localrules:

@@ -2,7 +2,7 @@
 
 from rethinking.report.artefacts import wanted
 
-SECTIONS = [name for name in CONFIG.results if getattr(CONFIG, name).cells]
+SECTIONS = [name for name in CONFIG.results if CONFIG.cell_names(name)]
 SECTIONS += ["expressivity"] if BUILT else []
 SECTIONS += ["linear_models"] if FITS or DESCENTS else []
 MADE_BY_THEORY = EXPRESSIVITY_FILES + LINEAR_MODEL_FILES

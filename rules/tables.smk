@@ -4,18 +4,20 @@ TABLES = {
     name: artefact(
         "aggregate_table",
         [f"{RESULTS}/{name}.csv"],
-        {"table": name, "cells": getattr(CONFIG, name).cells},
+        {"table": name, "cells": CONFIG.cell_names(name)},
         cells_of(name),
     )
-    for name in ("table1", "table4")
-    if getattr(CONFIG, name).cells
+    for name in ("table1", "table4", "table2")
+    if CONFIG.cell_names(name)
 }
 SIZED = [] if CONFIG.finished_only else sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
+# The paper lists more networks on ImageNet than it trains.
+LISTS_IMAGENET = any(name.startswith("imagenet/") for name in CONFIG.table2.cells)
 if SIZED:
     TABLES["sizes"] = PLAN.make(
         "count_sizes",
         [f"{RESULTS}/sizes.csv"],
-        {"networks": networks()},
+        {"networks": networks(), "imagenet": LISTS_IMAGENET},
         inputs={name: PLAN.prepared(name) for name in SIZED},
         entries=model_entries(*CONFIG.results),
         data=[PLAN.prepared(name) for name in SIZED],
@@ -46,7 +48,7 @@ rule aggregate_table:
     log:
         f"{RESULTS}/logs/aggregate_{{table}}.log",
     wildcard_constraints:
-        table="table1|table4",
+        table="table1|table4|table2",
     params:
         cells=lambda wildcards: result_cells(wildcards.table),
         summaries=lambda wildcards: files_of(table(wildcards), "summary.json"),
@@ -69,12 +71,13 @@ if SIZED:
             f"{RESULTS}/logs/count_sizes.log",
         params:
             networks=json.dumps(networks()),
+            imagenet="--imagenet" if LISTS_IMAGENET else "",
             manifests=[PLAN.prepared(name).outputs[0] for name in SIZED],
             record=record(TABLES["sizes"]),
         message:
             "Counting parameters and training images"
         shell:
-            "exec python -m count_sizes --networks {params.networks:q}"
+            "exec python -m count_sizes --networks {params.networks:q} {params.imagenet}"
             " --manifests {params.manifests:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
@@ -106,7 +109,7 @@ rule render_table:
     log:
         f"{RESULTS}/logs/render_{{table}}.log",
     wildcard_constraints:
-        table="table1|table4|sizes|rademacher|stability|complexity|ablations|expressivity|table3|norms",
+        table="table1|table4|table2|sizes|rademacher|stability|complexity|ablations|expressivity|table3|norms",
     params:
         csv=f"{RESULTS}/{{table}}.csv",
         record=lambda wildcards: record(rendered(wildcards)),

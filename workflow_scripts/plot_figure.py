@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
 from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs
-from rethinking.figures import fig1a, fig1b, fig1c, fig2b, memorisation
+from rethinking.figures import fig1a, fig1b, fig1c, fig2a, fig2b, memorisation
 from rethinking.figures.style import save
 from rethinking.paper.titles import MODEL_TITLES
 from rethinking.run import scripts
@@ -15,6 +15,7 @@ FIGURES = {
     "fig1a": fig1a,
     "fig1b": fig1b,
     "fig1c": fig1c,
+    "fig2a": fig2a,
     "fig2b": fig2b,
     "memorisation": memorisation,
 }

@@ -6,11 +6,11 @@ from pathlib import Path
 from rethinking.analysis.aggregation import read_columns
 from rethinking.run import scripts
 from rethinking.run.files import write_text
-from rethinking.tables import presentation
+from rethinking.tables import imagenet, presentation
 from rethinking.tables import theory as theory_presentation
 from rethinking.tables.rendering import to_latex, to_markdown
 
-VIEWS = presentation.VIEWS | theory_presentation.VIEWS
+VIEWS = presentation.VIEWS | imagenet.VIEWS | theory_presentation.VIEWS
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from rethinking.run.code import SCRIPTS, code_of, combined, parse, plainly, rela
 MODELS = registry.names("model")
 
 LIBRARY = SCRIPTS / "rethinking"
-FIGURES = ("fig1a", "fig1b", "fig1c", "fig2b", "memorisation")
+FIGURES = ("fig1a", "fig1b", "fig1c", "fig2a", "fig2b", "memorisation")
 # Code on which no script's numbers depend, and why.
 DECIDES_NOTHING = {
     "data/download.py: DownloadError": "an error",
@@ -77,7 +77,7 @@ def cells(folder):
         ("training/loop.py", "random cropping needs images larger", "crops need larger images", set()),
         ("models/mlp.py", "Fully connected network", "Network", set()),
         ("models/mlp.py", "[512, 512, 512]", "[\n        512, 512,\n        512\n    ]", set()),
-        ("training/loop.py", "labels: np.ndarray", "labels: object", set()),
+        ("training/evaluation.py", "labels: np.ndarray", "labels: object", set()),
         # Nor does code that only runs, names or shows things.
         ("run/files.py", "1024", "2048", set()),
         ("run/checkpoint.py", "time.monotonic()", "time.time()", set()),

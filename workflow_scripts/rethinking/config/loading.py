@@ -27,7 +27,7 @@ from rethinking.config.training import (
     OverrideConfig,
     TrainingConfig,
 )
-from rethinking.data.sources import sources
+from rethinking.data.sources import in_place, sources
 from rethinking.models import check_options
 from rethinking.run.files import UserError
 
@@ -83,6 +83,12 @@ class Config(Strict):
     complexity: ComplexityConfig = Field(
         description="Beyond the paper: measures of complexity of trained networks against their generalisation gap."
     )
+    table2: ResultConfig = Field(
+        description="Table 2: Inception V3 on ImageNet with and without regularisers, true and random labels."
+    )
+    fig2a: ResultConfig = Field(
+        description="Figure 2a: Inception V3 on ImageNet over epochs, and what early stopping gains."
+    )
     ablations: list[AblationConfig] = Field(
         [], description="Cells with other settings, compared with the cells themselves in ablations.md."
     )
@@ -119,12 +125,18 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def sources_fit(self) -> Config:
-        """Each data set has its own kinds of source."""
+        """Each data set has its own kinds of source. One that cannot be downloaded may be missing."""
         for name, dataset in self.datasets.items():
             if dataset.source not in sources(name):
                 raise ValueError(
                     f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(sources(name))}"
                 )
+            if not self.has_data(name) and "official" in sources(name):
+                raise ValueError(f"datasets.{name}: the source '{dataset.source}' needs a path")
+            try:
+                dataset.check_images(in_place(name))
+            except ValueError as error:
+                raise ValueError(f"datasets.{name}: {error}") from None
         return self
 
     @model_validator(mode="after")
@@ -153,21 +165,25 @@ class Config(Strict):
         """The tables and figures, by their names in the configuration."""
         return [name for name in type(self).model_fields if isinstance(getattr(self, name), ResultConfig)]
 
-    def cells(self, *results: str) -> list[Cell]:
-        """The cells of tables and figures for all seeds, each once, in order; not those of absent data sets."""
-        names = dict.fromkeys(name for result in results for name in getattr(self, result).cells)
-        absent = self.absent_datasets()
-        return [
-            Cell.from_name(name, seed)
-            for name in names
-            if name.split("/")[0] not in absent
-            for seed in self.seeds
-        ]
+    def has_data(self, dataset: str) -> bool:
+        """Whether the configuration says where a data set is; without a path one that needs a login is missing."""
+        found = self.datasets.get(dataset)
+        return found is None or found.source not in ("archive", "images") or found.path is not None
 
-    def absent_datasets(self) -> list[str]:
-        """Data sets that cannot be downloaded and have no path, and that tables and figures ask for."""
-        asked = {name.split("/")[0] for result in self.results for name in getattr(self, result).cells}
-        return [name for name, dataset in self.datasets.items() if dataset.absent and name in asked]
+    @property
+    def missing_data(self) -> list[str]:
+        """The data sets of tables and figures that are missing."""
+        names = [name.split("/")[0] for result in self.results for name in getattr(self, result).cells]
+        return [name for name in dict.fromkeys(names) if not self.has_data(name)]
+
+    def cell_names(self, result: str) -> list[str]:
+        """The cells of a table or figure without seeds, in order, but for those on missing data sets."""
+        return [name for name in getattr(self, result).cells if self.has_data(name.split("/")[0])]
+
+    def cells(self, *results: str) -> list[Cell]:
+        """The cells of tables and figures for all seeds, each once, in order; those on missing data sets are left out."""
+        names = [name for result in results for name in self.cell_names(result)]
+        return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
 
     def linear_model_seeds(self, name: str) -> list[int]:
         """The seeds of a linear model: one where nothing is drawn."""
@@ -188,7 +204,7 @@ class Config(Strict):
         ]
 
     def settings(self, cell: Cell, variant: str | None = None) -> CellSettings:
-        """Resolve the settings of a cell: training, then its model, then overrides in order, then those of a variant.
+        """Resolve the settings of a cell: training, model, data set, then overrides in order, then those of a variant.
 
         Raises:
             UserError: the configuration says nothing about the cell's data set or model, there is no
@@ -198,7 +214,8 @@ class Config(Strict):
             if name not in getattr(self, section):
                 raise UserError(f"cell '{cell}': the configuration has no {section}.{name}; add it")
         values = self.training.model_dump() | self.models[cell.model].model_dump()
-        values["input_size"] = self.datasets[cell.dataset].input_size
+        dataset = self.datasets[cell.dataset]
+        values = dataset.training.applied_to(values | {"input_size": dataset.input_size})
         for override in self.overrides:
             if override.matches(cell):
                 values = override.set.applied_to(values)
@@ -210,7 +227,24 @@ class Config(Strict):
         if "wd" not in cell.regularisers:
             # Editing the weight decay must not make cells without it stale.
             values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
+        values["architecture"] = with_dropout(cell, values["architecture"])
         return CellSettings(**values)
+
+
+def with_dropout(cell: Cell, architecture: dict[str, Any]) -> dict[str, Any]:
+    """The options of a network, with the one of the regulariser dropout in cells that name it.
+
+    Raises:
+        UserError: the cell names dropout, and its network has none.
+    """
+    if "dropout" not in cell.regularisers:
+        return {key: value for key, value in architecture.items() if key != "dropout"}
+    if not architecture.get("dropout"):
+        raise UserError(
+            f"cell '{cell}': its regularisers name dropout, but models.{cell.model}.architecture has no dropout, the "
+            "share that is dropped; only networks with such an option have dropout"
+        )
+    return architecture
 
 
 def load_config(values: dict[str, Any], files: list[str]) -> Config:

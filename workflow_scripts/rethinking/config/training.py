@@ -16,14 +16,17 @@ from rethinking.config.cell_settings import (
     CellSettings,
     Initialisation,
     Precision,
+    RMSPropSettings,
     Strict,
     WeightDecayOn,
     as_value_error,
+    unless,
 )
 from rethinking.models import check_options
 
-Source = Literal["official", "archive", "images", "embedded", "plugin", "local"]
-SMALLEST_INPUT = 75  # of a local source: that of Inception V3
+Source = Literal["official", "archive", "images", "embedded", "plugin"]
+LOCAL = ("archive", "images", "plugin")
+SMALLEST_INPUT = 75  # of Inception V3
 Limit = Annotated[int, Field(ge=10)]
 
 
@@ -47,6 +50,34 @@ class HardwareConfig(Strict):
         description="Images of ImageNet: resident on the device, streamed from their files, or auto by size and memory.",
     )
     checkpoint_seconds: int = Field(60, ge=1, description="Seconds between two checkpoints of a cell.")
+
+
+class OverrideValues(Strict):
+    """Settings that a data set, an override or an ablation replaces."""
+
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    learning_rate_decay: float | None = Field(None, gt=0, le=1)
+    momentum: float | None = Field(None, ge=0, lt=1)
+    precision: Precision | None = None
+    initialisation: Initialisation | None = None
+    weight_decay: float | None = Field(None, ge=0)
+    weight_decay_on: WeightDecayOn | None = None
+    input_size: int | None = Field(None, ge=1)
+    architecture: Architecture | None = None
+    rmsprop: RMSPropSettings | None = Field(None, description=described("rmsprop"))
+    decay_every: int | None = Field(None, ge=1, description=described("decay_every"))
+    label_smoothing: float | None = Field(None, ge=0, lt=1, description=described("label_smoothing"))
+    auxiliary_loss: float | None = Field(None, ge=0, description=described("auxiliary_loss"))
+    average_decay: float | None = Field(None, gt=0, lt=1, description=described("average_decay"))
+    micro_batch: int | None = Field(None, ge=2, description=described("micro_batch"))
+
+    def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The given settings, with these values in their place; of the architecture, only the options named here change."""
+        changed = self.model_dump(exclude_none=True)
+        architecture = values["architecture"] | changed.get("architecture", {})
+        return values | changed | {"architecture": architecture}
 
 
 class DatasetConfig(Strict):
@@ -76,46 +107,46 @@ class DatasetConfig(Strict):
     classes: list[str] | None = Field(
         None,
         min_length=2,
-        description="Of a local source: the classes to take, by their folders; null is all.",
+        description="Of ImageNet: the classes to take, by their folders; null is all.",
     )
     stored_size: int | None = Field(
         None,
-        description="Of a local source: whole images are resized to this height and width before anything else, and "
+        description="Of ImageNet: whole images are resized to this height and width before anything else, and "
         "small sets are stored so. null crops from the original pixels.",
     )
     skip_unreadable: bool = Field(
         False,
-        description="Of a local source: leave out images that cannot be decoded, which the manifest then lists.",
+        description="Of ImageNet: leave out images that cannot be decoded, which the manifest then lists.",
     )
 
-    @property
-    def absent(self) -> bool:
-        """Whether there is no path to a data set that cannot be downloaded."""
-        return self.source == "local" and self.path is None
+    training: OverrideValues = unless(
+        OverrideValues(),
+        "Settings of the cells on this data set, in place of those of training and models; overrides come after them.",
+    )
 
     @model_validator(mode="after")
-    def local_source_is_complete(self) -> DatasetConfig:
-        """A local source needs a path."""
-        if self.source == "local":
-            if self.input_size < SMALLEST_INPUT:
-                raise ValueError(f"input_size is {self.input_size}; give at least {SMALLEST_INPUT}")
-            if self.stored_size is not None and self.stored_size < self.input_size:
-                raise ValueError(
-                    f"stored_size is {self.stored_size}; give at least input_size, {self.input_size}"
-                )
-            return self
-        for key in ("classes", "stored_size", "skip_unreadable"):
-            if getattr(self, key):
-                raise ValueError(f"{key} has a meaning for the source 'local' alone; remove it")
-        if self.source == "plugin":
-            return self
-        if (self.path is None) == (self.source in ("archive", "images")):
-            raise ValueError(
-                f"the source '{self.source}' needs a path"
-                if self.path is None
-                else f"source '{self.source}' takes no path"
-            )
+    def downloads_take_no_path(self) -> DatasetConfig:
+        """Only a local source has a path; whether it needs one depends on the data set."""
+        if self.path is not None and self.source not in LOCAL:
+            raise ValueError(f"source '{self.source}' takes no path")
         return self
+
+    def check_images(self, in_place: bool) -> None:
+        """Refuse settings of images that are read where they lie for other data sets, and sizes that do not fit.
+
+        Raises:
+            ValueError: a setting has no meaning or is too small.
+        """
+        if not in_place:
+            for key in ("classes", "stored_size", "skip_unreadable"):
+                if getattr(self, key):
+                    raise ValueError(f"{key} is a setting of ImageNet; remove it")
+        elif self.input_size < SMALLEST_INPUT:
+            raise ValueError(f"input_size is {self.input_size}; give at least {SMALLEST_INPUT}")
+        elif self.stored_size is not None and self.stored_size < self.input_size:
+            raise ValueError(
+                f"stored_size is {self.stored_size}; give at least {self.input_size}, as input_size"
+            )
 
 
 class TrainingConfig(Strict):
@@ -137,28 +168,6 @@ class ModelConfig(Strict):
     weight_decay: float = Field(ge=0, description=described("weight_decay"))
     weight_decay_on: WeightDecayOn = Field(description=described("weight_decay_on"))
     architecture: Architecture = Field({}, description=described("architecture"))
-
-
-class OverrideValues(Strict):
-    """Settings that an override or an ablation replaces."""
-
-    epochs: int | None = Field(None, ge=1)
-    batch_size: int | None = Field(None, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
-    learning_rate_decay: float | None = Field(None, gt=0, le=1)
-    momentum: float | None = Field(None, ge=0, lt=1)
-    precision: Precision | None = None
-    initialisation: Initialisation | None = None
-    weight_decay: float | None = Field(None, ge=0)
-    weight_decay_on: WeightDecayOn | None = None
-    input_size: int | None = Field(None, ge=1)
-    architecture: Architecture | None = None
-
-    def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The given settings, with these values in their place; of the architecture, only the options named here change."""
-        changed = self.model_dump(exclude_none=True)
-        architecture = values["architecture"] | changed.get("architecture", {})
-        return values | changed | {"architecture": architecture}
 
 
 def checked_pattern(pattern: str) -> str:
