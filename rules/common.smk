@@ -16,6 +16,7 @@ sys.path.insert(0, SCRIPTS)
 from rethinking import registry
 from rethinking.cells import Cell, canonical_name, sample_size
 from rethinking.config.loading import load_config
+from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.sources import in_place
 from rethinking.models import training_megaflops
 from rethinking.run.files import UserError
@@ -270,7 +271,8 @@ def image_options(wildcards):
     dataset = CONFIG.datasets[wildcards.dataset]
     chosen = {"path", "provenance", "stored_size", "train_limit", "test_limit"}
     values = dataset.model_dump(include=chosen)
-    values["classes"] = ",".join(dataset.classes) if dataset.classes else None
+    classes = classes_of(wildcards.dataset, dataset.classes)
+    values["classes"] = ",".join(classes) if classes else None
     return options(**values) + (" --skip-unreadable" if dataset.skip_unreadable else "")
 
 

@@ -107,7 +107,8 @@ class DatasetConfig(Strict):
     classes: list[str] | None = Field(
         None,
         min_length=2,
-        description="Of ImageNet: the classes to take, by their folders; null is all.",
+        description="Of ImageNet: the classes to take, by their folders; null is all, or those of "
+        "imagenet100 and imagenette.",
     )
     stored_size: int | None = Field(
         None,

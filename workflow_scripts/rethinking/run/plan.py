@@ -15,6 +15,7 @@ from rethinking import registry
 from rethinking.cells import CELL_FILES, Cell, parameters, sample_size
 from rethinking.config.loading import Config
 from rethinking.data.image_checksums import contents_digest
+from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.sources import SOURCES, in_place
 from rethinking.run.code import SCRIPTS, Root, script_code
 from rethinking.run.files import UserError
@@ -162,11 +163,12 @@ class Plan:
                 "skip_unreadable",
             }
         )
+        chosen["classes"] = classes_of(name, dataset.classes)
         made = self.make(
             "prepare_images",
             [],
             {f"datasets.{name}.{key}": value for key, value in chosen.items()},
-            inputs={"source": contents_digest(dataset.path, dataset.classes, self.checksums)},
+            inputs={"source": contents_digest(dataset.path, chosen["classes"], self.checksums)},
             entries=[registry.entry("dataset", name).root],
             data=[dataset.path],
         )
