@@ -20,7 +20,7 @@ from rethinking.models import training_megaflops
 from rethinking.run.files import UserError
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
-from rethinking.run.plan import ARRAYS, LIBRARY, Plan
+from rethinking.run.plan import ARRAYS, LIBRARY, NAMES, Plan
 from rethinking.run.progress import show_progress
 from rethinking.run.results_lock import lock_results
 from rethinking.run.scripts import options
@@ -43,6 +43,11 @@ shell.prefix(
 # profiles/slurm applies the limit to each job. Snakemake has no directive for it.
 if expects_gpu(CONFIG.hardware.device) and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", CONFIG.hardware.cells_per_gpu * max(1, len(visible_gpus())))
+
+for name in CONFIG.absent_datasets():
+    logger.info(f"{name} is left out, as datasets.{name}.path is not set")
+# Data sets of large images in files of the user.
+LOCAL = [name for name, dataset in CONFIG.datasets.items() if dataset.source == "local"]
 
 PLAN = Plan(CONFIG)
 RESULTS = CONFIG.results_dir
@@ -197,21 +202,17 @@ def result_cells(result):
     if not getattr(CONFIG, result).cells:
         raise WorkflowError(f"{result}.cells is empty, so there is no such result; list its cells")
     if not CONFIG.cell_names(result):
-        raise WorkflowError(f"{result} has no data: {missing_data()}")
+        paths = ", ".join(f"datasets.{name}.path" for name in CONFIG.absent_datasets())
+        raise WorkflowError(f"{result} has no data, as {paths} is not set")
     return CONFIG.cell_names(result)
-
-
-def missing_data():
-    """Which data sets have no path, in words."""
-    paths = ", ".join(f"datasets.{name}.path" for name in CONFIG.missing_data)
-    return f"{paths} is not set; the data set needs a login and cannot be downloaded"
 
 
 def cell_options(made):
     """Where a network's data lie, for a command line."""
     *_, overlay = made.data
     whole = overlay.data[0]
-    return options(prepared=whole.folder, overlay=overlay.folder)
+    images = whole.data[0] if f"{whole.folder}/{NAMES[0]}" in whole.outputs else None
+    return options(prepared=whole.folder, overlay=overlay.folder, images=images)
 
 
 def cell_settings(wildcards):
@@ -258,6 +259,15 @@ def source_options(wildcards):
     return options(
         path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"})
     )
+
+
+def image_options(wildcards):
+    """Where large images lie and what is taken of them, for a command line."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    chosen = {"path", "provenance", "stored_size", "train_limit", "test_limit"}
+    values = dataset.model_dump(include=chosen)
+    values["classes"] = ",".join(dataset.classes) if dataset.classes else None
+    return options(**values) + (" --skip-unreadable" if dataset.skip_unreadable else "")
 
 
 def table(wildcards):
@@ -354,15 +364,6 @@ def take_results():
             lock_results(RESULTS)
         except UserError as error:
             raise WorkflowError(str(error)) from None
-
-
-def tell_missing():
-    """Say in one line which results are left out, because their data set is missing."""
-    if CONFIG.missing_data:
-        left = [
-            name for name in CONFIG.results if getattr(CONFIG, name).cells and not CONFIG.cell_names(name)
-        ]
-        logger.warning(f"left out: {', '.join(left)}: {missing_data()}")
 
 
 def planned_cells():

@@ -42,7 +42,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "claim": ("claims", ()),
 }
 OPTIONS = {
-    "dataset": {"title", "sources", "preprocessing"},
+    "dataset": {"title", "sources"},
     "corruption": {"also", "base", "sample", "arrays"},
     "model": {"title", "megaflops", "capture"},
     "regulariser": {"heading"},

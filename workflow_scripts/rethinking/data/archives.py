@@ -78,13 +78,16 @@ class Window(io.RawIOBase):
         self.file, self.start, self.length, self.place = file, start, length, 0
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a place in the part; returns it."""
         self.place = offset + (0, self.place, self.length)[whence]
         return self.place
 
     def tell(self) -> int:
+        """The place in the part."""
         return self.place
 
     def read(self, size: int = -1) -> bytes:
+        """The next bytes, at most to the end of the part."""
         left = max(0, self.length - self.place)
         content = os.pread(self.file.fileno(), left if size < 0 else min(size, left), self.start + self.place)
         self.place += len(content)

@@ -158,11 +158,12 @@ class Streamed:
         pinned = self.device.type == "cuda"
         buffer = torch.empty((len(index), 3, side, side), dtype=torch.uint8, pin_memory=pinned)
         rows = [None] * len(index) if draws is None else draws
+        places = buffer.numpy()  # within inference mode, other threads must not write to a tensor
         return (
             request,
             buffer,
             [
-                pool.submit(self.decode, buffer[place], int(i), row)
+                pool.submit(self.decode, places[place], int(i), row)
                 for place, (i, row) in enumerate(zip(index, rows, strict=True))
             ],
         )
@@ -174,7 +175,7 @@ class Streamed:
         images = buffer.to(self.device, non_blocking=True)
         return cut_out(images, request[1], self.size) if self.stored_size else images
 
-    def decode(self, target: Tensor, i: int, draws: np.ndarray | None) -> None:
+    def decode(self, target: np.ndarray, i: int, draws: np.ndarray | None) -> None:
         """Decode one image into its place."""
         try:
             image = decode(self.files.read(i))
@@ -183,4 +184,4 @@ class Streamed:
         if not self.stored_size:
             top, left, height, width = box_of(draws, *image.shape[1:])
             image = image[:, top : top + height, left : left + width]
-        target.copy_(resize(image, self.stored_size or self.size))
+        target[:] = resize(image, self.stored_size or self.size).numpy()
