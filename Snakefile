@@ -30,7 +30,6 @@ include: "rules/status.smk"
 # Snakemake does not run this hook in jobs of a cluster or in dry runs.
 onstart:
     take_results()
-    tell_missing()
     show_progress(RESULTS, planned_cells())
 
 

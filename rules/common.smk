@@ -17,7 +17,6 @@ from rethinking import registry
 from rethinking.cells import Cell, canonical_name, sample_size
 from rethinking.config.loading import load_config
 from rethinking.data.imagenet_classes import classes_of
-from rethinking.data.sources import in_place
 from rethinking.models import training_megaflops
 from rethinking.run.files import UserError
 from rethinking.run.hardware import expects_gpu, visible_gpus
@@ -46,8 +45,10 @@ shell.prefix(
 if expects_gpu(CONFIG.hardware.device) and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", CONFIG.hardware.cells_per_gpu * max(1, len(visible_gpus())))
 
-# Data sets of large images, which stay where they lie.
-IN_PLACE = [name for name in CONFIG.datasets if in_place(name)]
+for name in CONFIG.absent_datasets():
+    logger.info(f"{name} is left out, as datasets.{name}.path is not set")
+# Data sets of large images in files of the user.
+LOCAL = [name for name, dataset in CONFIG.datasets.items() if dataset.source == "local"]
 
 PLAN = Plan(CONFIG)
 RESULTS = CONFIG.results_dir
@@ -202,14 +203,9 @@ def result_cells(result):
     if not getattr(CONFIG, result).cells:
         raise WorkflowError(f"{result}.cells is empty, so there is no such result; list its cells")
     if not CONFIG.cell_names(result):
-        raise WorkflowError(f"{result} has no data: {missing_data()}")
+        paths = ", ".join(f"datasets.{name}.path" for name in CONFIG.absent_datasets())
+        raise WorkflowError(f"{result} has no data, as {paths} is not set")
     return CONFIG.cell_names(result)
-
-
-def missing_data():
-    """Which data sets have no path, in words."""
-    paths = ", ".join(f"datasets.{name}.path" for name in CONFIG.missing_data)
-    return f"{paths} is not set; the data set needs a login and cannot be downloaded"
 
 
 def cell_options(made):
@@ -370,15 +366,6 @@ def take_results():
             lock_results(RESULTS)
         except UserError as error:
             raise WorkflowError(str(error)) from None
-
-
-def tell_missing():
-    """Say in one line which results are left out, because their data set is missing."""
-    if CONFIG.missing_data:
-        left = [
-            name for name in CONFIG.results if getattr(CONFIG, name).cells and not CONFIG.cell_names(name)
-        ]
-        logger.warning(f"left out: {', '.join(left)}: {missing_data()}")
 
 
 def planned_cells():

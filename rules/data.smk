@@ -27,7 +27,7 @@ rule prepare_dataset:
     log:
         f"{DATA_DIR}/logs/prepared/{{dataset}}/{{key}}.log",
     wildcard_constraints:
-        dataset="|".join(name for name in CONFIG.datasets if name not in IN_PLACE),
+        dataset="|".join(name for name in CONFIG.datasets if name not in LOCAL),
     params:
         folder=subpath(output.manifest, parent=True),
         options=source_options,
@@ -49,7 +49,7 @@ rule prepare_images:
     log:
         f"{DATA_DIR}/logs/prepared/{{dataset}}/{{key}}.log",
     wildcard_constraints:
-        dataset="|".join(IN_PLACE) or "-",
+        dataset="|".join(LOCAL) or "-",
     threads: CONFIG.hardware.threads
     params:
         folder=subpath(output.manifest, parent=True),

@@ -208,7 +208,7 @@ def test_networks_are_as_large_as_the_paper_says(images):
 
 def test_cells_without_data_are_left_out():
     config = default_config()
-    assert config.missing_data == ["imagenet"]
+    assert config.absent_datasets() == ["imagenet"]
     assert config.cells("table2", "fig2a") == []
     here = config.datasets | {"imagenet": config.datasets["imagenet"].model_copy(update={"path": "/x"})}
     assert len(config.model_copy(update={"datasets": here}).cells("table2")) == 7 * len(config.seeds)

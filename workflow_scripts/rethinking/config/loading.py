@@ -27,7 +27,7 @@ from rethinking.config.training import (
     OverrideConfig,
     TrainingConfig,
 )
-from rethinking.data.sources import in_place, sources
+from rethinking.data.sources import sources
 from rethinking.models import check_options
 from rethinking.run.files import UserError
 
@@ -125,18 +125,12 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def sources_fit(self) -> Config:
-        """Each data set has its own kinds of source. One that cannot be downloaded may be missing."""
+        """Each data set has its own kinds of source."""
         for name, dataset in self.datasets.items():
             if dataset.source not in sources(name):
                 raise ValueError(
                     f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(sources(name))}"
                 )
-            if not self.has_data(name) and "official" in sources(name):
-                raise ValueError(f"datasets.{name}: the source '{dataset.source}' needs a path")
-            try:
-                dataset.check_images(in_place(name))
-            except ValueError as error:
-                raise ValueError(f"datasets.{name}: {error}") from None
         return self
 
     @model_validator(mode="after")
@@ -165,25 +159,20 @@ class Config(Strict):
         """The tables and figures, by their names in the configuration."""
         return [name for name in type(self).model_fields if isinstance(getattr(self, name), ResultConfig)]
 
-    def has_data(self, dataset: str) -> bool:
-        """Whether the configuration says where a data set is; without a path one that needs a login is missing."""
-        found = self.datasets.get(dataset)
-        return found is None or found.source not in ("archive", "images") or found.path is not None
-
-    @property
-    def missing_data(self) -> list[str]:
-        """The data sets of tables and figures that are missing."""
-        names = [name.split("/")[0] for result in self.results for name in getattr(self, result).cells]
-        return [name for name in dict.fromkeys(names) if not self.has_data(name)]
-
     def cell_names(self, result: str) -> list[str]:
-        """The cells of a table or figure without seeds, in order, but for those on missing data sets."""
-        return [name for name in getattr(self, result).cells if self.has_data(name.split("/")[0])]
+        """The cells of a table or figure without seeds, in order, but for those on absent data sets."""
+        absent = self.absent_datasets()
+        return [name for name in getattr(self, result).cells if name.split("/")[0] not in absent]
 
     def cells(self, *results: str) -> list[Cell]:
-        """The cells of tables and figures for all seeds, each once, in order; those on missing data sets are left out."""
+        """The cells of tables and figures for all seeds, each once, in order; those on absent data sets are left out."""
         names = [name for result in results for name in self.cell_names(result)]
         return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
+
+    def absent_datasets(self) -> list[str]:
+        """Data sets that cannot be downloaded and have no path, and that tables and figures ask for."""
+        asked = {name.split("/")[0] for result in self.results for name in getattr(self, result).cells}
+        return [name for name, dataset in self.datasets.items() if dataset.absent and name in asked]
 
     def linear_model_seeds(self, name: str) -> list[int]:
         """The seeds of a linear model: one where nothing is drawn."""

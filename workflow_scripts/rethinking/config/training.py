@@ -24,9 +24,8 @@ from rethinking.config.cell_settings import (
 )
 from rethinking.models import check_options
 
-Source = Literal["official", "archive", "images", "embedded", "plugin"]
-LOCAL = ("archive", "images", "plugin")
-SMALLEST_INPUT = 75  # of Inception V3
+Source = Literal["official", "archive", "images", "embedded", "plugin", "local"]
+SMALLEST_INPUT = 75  # of a local source: that of Inception V3
 Limit = Annotated[int, Field(ge=10)]
 
 
@@ -104,20 +103,19 @@ class DatasetConfig(Strict):
         None, description="Use this many test images, balanced over classes; null is all."
     )
     input_size: int = Field(ge=1, description=described("input_size"))
-    classes: list[str] | None = Field(
+    classes: list[str] | None = unless(
         None,
+        "Of a local source: the classes to take, by their folders; null is all, or those of imagenet100 and imagenette.",
         min_length=2,
-        description="Of ImageNet: the classes to take, by their folders; null is all, or those of "
-        "imagenet100 and imagenette.",
     )
-    stored_size: int | None = Field(
+    stored_size: int | None = unless(
         None,
-        description="Of ImageNet: whole images are resized to this height and width before anything else, and "
+        "Of a local source: whole images are resized to this height and width before anything else, and "
         "small sets are stored so. null crops from the original pixels.",
     )
-    skip_unreadable: bool = Field(
+    skip_unreadable: bool = unless(
         False,
-        description="Of ImageNet: leave out images that cannot be decoded, which the manifest then lists.",
+        "Of a local source: leave out images that cannot be decoded, which the manifest then lists.",
     )
 
     training: OverrideValues = unless(
@@ -125,29 +123,34 @@ class DatasetConfig(Strict):
         "Settings of the cells on this data set, in place of those of training and models; overrides come after them.",
     )
 
+    @property
+    def absent(self) -> bool:
+        """Whether there is no path to a data set that cannot be downloaded."""
+        return self.source == "local" and self.path is None
+
     @model_validator(mode="after")
-    def downloads_take_no_path(self) -> DatasetConfig:
-        """Only a local source has a path; whether it needs one depends on the data set."""
-        if self.path is not None and self.source not in LOCAL:
-            raise ValueError(f"source '{self.source}' takes no path")
-        return self
-
-    def check_images(self, in_place: bool) -> None:
-        """Refuse settings of images that are read where they lie for other data sets, and sizes that do not fit.
-
-        Raises:
-            ValueError: a setting has no meaning or is too small.
-        """
-        if not in_place:
-            for key in ("classes", "stored_size", "skip_unreadable"):
-                if getattr(self, key):
-                    raise ValueError(f"{key} is a setting of ImageNet; remove it")
-        elif self.input_size < SMALLEST_INPUT:
-            raise ValueError(f"input_size is {self.input_size}; give at least {SMALLEST_INPUT}")
-        elif self.stored_size is not None and self.stored_size < self.input_size:
+    def local_source_is_complete(self) -> DatasetConfig:
+        """A local source needs a path."""
+        if self.source == "local":
+            if self.input_size < SMALLEST_INPUT:
+                raise ValueError(f"input_size is {self.input_size}; give at least {SMALLEST_INPUT}")
+            if self.stored_size is not None and self.stored_size < self.input_size:
+                raise ValueError(
+                    f"stored_size is {self.stored_size}; give at least input_size, {self.input_size}"
+                )
+            return self
+        for key in ("classes", "stored_size", "skip_unreadable"):
+            if getattr(self, key):
+                raise ValueError(f"{key} has a meaning for the source 'local' alone; remove it")
+        if self.source == "plugin":
+            return self
+        if (self.path is None) == (self.source in ("archive", "images")):
             raise ValueError(
-                f"stored_size is {self.stored_size}; give at least {self.input_size}, as input_size"
+                f"the source '{self.source}' needs a path"
+                if self.path is None
+                else f"source '{self.source}' takes no path"
             )
+        return self
 
 
 class TrainingConfig(Strict):

@@ -33,9 +33,9 @@ PUBLISHED = {
 }
 
 
-@dataset("imagenet", title="ImageNet", sources=("archive", "images"))
-@dataset("imagenet100", title="ImageNet-100", sources=("archive", "images"))
-@dataset("imagenette", title="Imagenette", sources=("archive", "images"))
+@dataset("imagenet", title="ImageNet", sources=("local",))
+@dataset("imagenet100", title="ImageNet-100", sources=("local",))
+@dataset("imagenette", title="Imagenette", sources=("local",))
 def find_images(path: str | Path, classes: Collection[str] | None = None) -> dict[str, Images]:
     """The images of both splits, sorted by class and file name.
 

@@ -178,11 +178,6 @@ def sources(name: str) -> tuple[str, ...]:
     return registry.entry("dataset", name).options.get("sources", ("plugin", "images"))
 
 
-def in_place(name: str) -> bool:
-    """Whether the images of a data set are large and stay where they lie, as ImageNet's do."""
-    return registry.entry("dataset", name).function == "find_images"
-
-
 # Of all versions of all data sets, so that a wrong data set can be recognised.
 FILE_NAMES = {
     name

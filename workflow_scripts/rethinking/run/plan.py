@@ -16,7 +16,7 @@ from rethinking.cells import CELL_FILES, Cell, parameters, sample_size
 from rethinking.config.loading import Config
 from rethinking.data.image_checksums import contents_digest
 from rethinking.data.imagenet_classes import classes_of
-from rethinking.data.sources import SOURCES, in_place
+from rethinking.data.sources import SOURCES
 from rethinking.run.code import SCRIPTS, Root, script_code
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, content_digest, digest_of, known_digests, recorded_digest
@@ -120,7 +120,7 @@ class Plan:
     def prepared(self, name: str) -> Made:
         """A prepared data set. Its folder is named after its identity, so that checkouts can share it."""
         dataset = self.config.datasets[name]
-        if in_place(name):
+        if dataset.source == "local":
             return self.prepared_images(name)
         published = dataset.source in ("official", "archive")
         chosen = {"source": "published" if published else dataset.source}
@@ -149,7 +149,7 @@ class Plan:
     def prepared_images(self, name: str) -> Made:
         """A data set of large images; equal images in archives and folders have one identity."""
         dataset = self.config.datasets[name]
-        if dataset.path is None:
+        if dataset.absent:
             raise UserError(
                 f"datasets.{name} has no path; give the folder of its archives, or one with train/ and val/"
             )
@@ -196,7 +196,7 @@ class Plan:
         base = entry.options.get("base")
         dataset = self.config.datasets[name]
         pixels = n is not None or any("images" in file for file in entry.files)
-        if pixels and in_place(name) and dataset.stored_size is None:
+        if pixels and dataset.source == "local" and dataset.stored_size is None:
             raise UserError(
                 f"{corruption} needs stored pixels, which {name} does not have; set datasets.{name}.stored_size"
             )
