@@ -156,7 +156,7 @@ class Streamed:
         index, draws = request
         side = self.stored_size or self.size
         pinned = self.device.type == "cuda"
-        buffer = torch.empty((len(index), 3, side, side), dtype=torch.uint8, pin_memory=pinned)
+        buffer = torch.empty((len(index), side, side, 3), dtype=torch.uint8, pin_memory=pinned)
         rows = [None] * len(index) if draws is None else draws
         places = buffer.numpy()  # within inference mode, other threads must not write to a tensor
         return (
@@ -172,8 +172,9 @@ class Streamed:
         """Wait for a batch and take it to the device."""
         for job in jobs:
             job.result()
-        images = buffer.to(self.device, non_blocking=True)
-        return cut_out(images, request[1], self.size) if self.stored_size else images
+        # Channels come last, as in a decoded image.
+        images = buffer.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        return cut_out(images.contiguous(), request[1], self.size) if self.stored_size else images
 
     def decode(self, target: np.ndarray, i: int, draws: np.ndarray | None) -> None:
         """Decode one image into its place."""
@@ -184,4 +185,4 @@ class Streamed:
         if not self.stored_size:
             top, left, height, width = box_of(draws, *image.shape[1:])
             image = image[:, top : top + height, left : left + width]
-        target[:] = resize(image, self.stored_size or self.size).numpy()
+        target[:] = resize(image, self.stored_size or self.size).permute(1, 2, 0).numpy()

@@ -8,6 +8,7 @@ in [-1, 1]. What is drawn is a row of uniform numbers per image, so that it is t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -82,9 +83,21 @@ def resizing_weights(start: Tensor, length: Tensor, size: int, extent: int) -> T
     return weights / weights.sum(2, keepdim=True)
 
 
+def in_blocks(change: Callable[..., Tensor], images: Tensor, *draws: Tensor) -> Tensor:
+    """Apply a function to images; on a CPU to few enough at a time to stay in the processor's cache."""
+    if images.device.type != "cpu":
+        return change(images, *draws)
+    result = torch.empty_like(images, dtype=torch.float32)
+    block = max(1, CACHED_VALUES // images[0].numel())
+    for start in range(0, len(images), block):
+        here = slice(start, start + block)
+        result[here] = change(images[here], *(each[here] for each in draws))
+    return result
+
+
 def to_range(images: Tensor) -> Tensor:
     """Levels 0 to 255 -> float32 in [-1, 1]."""
-    return images.float().mul_(2 / 255).sub_(1)
+    return in_blocks(lambda block: block.float().mul_(2 / 255).sub_(1), images)
 
 
 def distort(images: Tensor, draws: Tensor) -> Tensor:
@@ -97,15 +110,7 @@ def distort(images: Tensor, draws: Tensor) -> Tensor:
     Returns:
         float32 of the same shape in [-1, 1].
     """
-    if images.device.type != "cpu":
-        return distort_block(images, draws)
-    result = torch.empty(images.shape)
-    # Few enough pixels at a time to stay in the processor's cache.
-    block = max(1, CACHED_VALUES // images[0].numel())
-    for start in range(0, len(images), block):
-        here = slice(start, start + block)
-        result[here] = distort_block(images[here], draws[here])
-    return result
+    return in_blocks(distort_block, images.contiguous(), draws)
 
 
 def distort_block(images: Tensor, draws: Tensor) -> Tensor:
