@@ -1,19 +1,13 @@
 # Our curves over the paper's, their numbers, and how far apart they are.
 
 IMAGES = (".svg", ".png", ".pdf")
-# figure -> the file of each cell that it shows, one row per epoch
-CURVES = {
-    "fig1a": "curve.csv",
-    "fig1b": "curve.csv",
-    "fig1c": "curve.csv",
-    "fig2b": "curve.csv",
-    "memorisation": "memorisation.csv",
-}
+# figure -> the table of each cell that it shows, one row per epoch
+CURVES = dict.fromkeys(("fig1a", "fig1b", "fig1c", "fig2b"), "curve") | {"memorisation": "memorisation"}
 FIGURES = {
     name: artefact(
         "plot_figure",
         [*multiext(f"{RESULTS}/{name}", *IMAGES), f"{RESULTS}/{name}.csv"],
-        {"figure": name, "cells": getattr(CONFIG, name).cells},
+        {"figure": name, "cells": getattr(CONFIG, name).cells, "seeds": CONFIG.seeds},
         cells_of(name),
         entries=[(LIBRARY / "figures" / f"{name}.py", None)],
     )
@@ -48,13 +42,15 @@ rule plot_figure:
         figure="|".join(CURVES),
     params:
         cells=lambda wildcards: result_cells(wildcards.figure),
-        folders=lambda wildcards: [each.folder for each in figure(wildcards).results],
+        root=f"{RESULTS}/cells",
+        seeds=CONFIG.seeds,
+        table=lambda wildcards: CURVES[wildcards.figure],
         record=lambda wildcards: record(figure(wildcards)),
     message:
         "Plotting {wildcards.figure}"
     shell:
         "exec python -m plot_figure --figure {wildcards.figure} --cells {params.cells:q}"
-        " --folders {params.folders:q} --images {output.images:q} --numbers {output.numbers:q}"
+        " --root {params.root:q} --seeds {params.seeds} --table {params.table} --images {output.images:q} --numbers {output.numbers:q}"
         " --record {params.record:q} > {log:q} 2>&1"
 
 

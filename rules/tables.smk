@@ -4,7 +4,7 @@ TABLES = {
     name: artefact(
         "aggregate_table",
         [f"{RESULTS}/{name}.csv"],
-        {"table": name, "cells": getattr(CONFIG, name).cells},
+        {"table": name, "cells": getattr(CONFIG, name).cells, "seeds": CONFIG.seeds},
         cells_of(name),
     )
     for name in ("table1", "table4")
@@ -23,7 +23,10 @@ if SIZED:
 ABLATIONS = artefact(
     "compare_ablations",
     [f"{RESULTS}/ablations.csv"],
-    {"ablations": [each.model_dump(include={"name", "question", "cells"}) for each in CONFIG.ablations]},
+    {
+        "ablations": [each.model_dump(include={"name", "question", "cells"}) for each in CONFIG.ablations],
+        "seeds": CONFIG.seeds,
+    },
     [*PLAN.cells(CONFIG.ablated_cells()), *(PLAN.cell(cell, name) for name, cell in CONFIG.variants())],
 )
 TABLE_FILES = [f"{RESULTS}/{name}.{ending}" for name in TABLES for ending in ("csv", "md", "tex")]
@@ -48,14 +51,16 @@ rule aggregate_table:
     wildcard_constraints:
         table="table1|table4",
     params:
+        # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells(wildcards.table),
-        summaries=lambda wildcards: files_of(table(wildcards), "summary.json"),
+        root=f"{RESULTS}/cells",
+        seeds=CONFIG.seeds,
         record=lambda wildcards: record(table(wildcards)),
     message:
         "Aggregating {wildcards.table}"
     shell:
         "exec python -m aggregate_table --table {wildcards.table} --cells {params.cells:q}"
-        " --summaries {params.summaries:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        " --root {params.root:q} --seeds {params.seeds} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 if SIZED:
@@ -87,14 +92,14 @@ rule compare_ablations:
         f"{RESULTS}/logs/compare_ablations.log",
     params:
         ablations=json.dumps(ABLATIONS.identity.settings["ablations"]),
-        defaults=[file for file in files_of(ABLATIONS, "summary.json") if f"{RESULTS}/cells/" in file],
-        variants=[file for file in files_of(ABLATIONS, "summary.json") if f"{RESULTS}/ablations/" in file],
+        results=subpath(output[0], parent=True),
+        seeds=CONFIG.seeds,
         record=record(ABLATIONS),
     message:
         "Comparing ablations"
     shell:
-        "exec python -m compare_ablations --ablations {params.ablations:q} --defaults {params.defaults:q}"
-        " --variants {params.variants:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        "exec python -m compare_ablations --ablations {params.ablations:q} --results {params.results:q}"
+        " --seeds {params.seeds} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule render_table:

@@ -106,17 +106,16 @@ def test_variant_on_other_data_is_refused():
 
 
 def test_script_and_text(script, tmp_path):
-    paths = {"defaults": [], "small": [], "plain": []}
-    for branch, summaries in {"defaults": DEFAULTS, **VARIANTS}.items():
+    for branch, summaries in {"": DEFAULTS, **VARIANTS}.items():
         for each in summaries:
-            path = tmp_path / branch / "cells" / each["cell"] / "summary.json"
-            path.parent.mkdir(parents=True)
-            path.write_text(json.dumps(each))
-            paths[branch].append(path)
+            folder = tmp_path / (f"ablations/{branch}" if branch else "") / "cells" / each["cell"]
+            folder.mkdir(parents=True)
+            (folder / "summary.json").write_text(json.dumps(each))
+    seeds = range(4)
     csv, markdown, latex = (tmp_path / f"ablations.{ending}" for ending in ("csv", "md", "tex"))
     for name, arguments in {
-        "compare_ablations": ["--ablations", json.dumps(ABLATIONS), "--defaults", *paths["defaults"],
-                                 "--variants", *paths["small"], *paths["plain"], "--output", csv],
+        "compare_ablations": ["--ablations", json.dumps(ABLATIONS), "--results", tmp_path,
+                                 "--seeds", *seeds, "--output", csv],
         "render_table": ["--table", "ablations", "--input", csv, "--markdown", markdown, "--latex", latex],
     }.items():  # fmt: skip
         script(name, *arguments)

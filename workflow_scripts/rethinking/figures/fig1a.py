@@ -26,9 +26,7 @@ from rethinking.figures.style import (
     short_labels,
 )
 
-FILE = "curve.csv"
 LOSS = "train_loss_end"  # the paper's average_loss
-COLUMNS = {"epoch": "int64", "step": "int64", LOSS: "float64"}
 
 
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
@@ -47,7 +45,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     """Training loss over epochs, one colour per cell, with the paper's dashed curves beneath ours.
 
     Args:
-        runs: by cell in the order of the legend, curves with :data:`COLUMNS`; a cell may have no runs.
+        runs: by cell in the order of the legend, a cell may have no runs.
         published: corruption -> (n, 2) epochs and training loss in nats, at least one.
         steps_per_epoch: of the paper's runs. If ours have the same number, an axis on top counts steps.
         note: data, scale and seeds of our runs, printed under the axes.

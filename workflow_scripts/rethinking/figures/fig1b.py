@@ -31,14 +31,6 @@ from rethinking.figures.style import (
     style_legend,
 )
 
-FILE = "curve.csv"
-COLUMNS = {
-    "epoch": "int64",
-    "train_loss": "float64",
-    "train_accuracy": "float64",
-    "train_loss_end": "float64",
-    "train_accuracy_end": "float64",
-}
 # What the figure shows; its CSV has all thresholds.
 SHOWN = ("100 % at end", "99.9 % at end", "99 % at end", "loss 0.1 at end")
 HEADROOM = 0.11  # share of the axes' height for each network's row of arrows

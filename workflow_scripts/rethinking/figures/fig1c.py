@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from rethinking import paper
-from rethinking.analysis.generalisation import TEST_LABELS, measure_errors
+from rethinking.analysis.generalisation import measure_errors
 from rethinking.analysis.runs import NETWORK, Runs, networks_of
 from rethinking.figures.style import (
     PAPER_TITLE,
@@ -23,8 +23,6 @@ from rethinking.figures.style import (
     style_legend,
 )
 
-FILE = "curve.csv"
-COLUMNS = {"epoch": "int64", **dict.fromkeys(TEST_LABELS.values(), "float64")}
 TITLES = {"corrupted": "test labels corrupted at the same p", "true": "true test labels"}
 
 

@@ -32,10 +32,8 @@ from rethinking.figures.style import (
 )
 from rethinking.paper.titles import MODEL_TITLES
 
-FILE = "curve.csv"
 SPLITS = {"train": "training", "test": "test"}
 ACCURACIES = {"train": "train_accuracy_end", "test": "test_accuracy"}
-COLUMNS = {"epoch": "int64", **dict.fromkeys(ACCURACIES.values(), "float64")}
 SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth": 0}
 
 
