@@ -69,7 +69,17 @@ def main() -> None:
             started = time.monotonic()
             log(f"penalty {penalty:g}" + ("" if gamma is None else f", gamma {gamma:g}"))
             facts, predicted = fit(
-                train, test, *labels, manifest["num_classes"], gamma, penalty, solver, folder, device, log
+                train,
+                test,
+                *labels,
+                manifest["num_classes"],
+                gamma,
+                penalty,
+                solver,
+                folder,
+                device,
+                log,
+                arrays[0],
             )
             chosen = [
                 name for name, value in (("gamma", model.gamma), ("penalty", given)) if value == "validated"

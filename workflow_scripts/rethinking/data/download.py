@@ -13,6 +13,7 @@ from pathlib import Path
 import requests
 import urllib3
 
+from rethinking.data.kinds import what_is
 from rethinking.run.files import UserError, hash_file
 
 CHUNK_BYTES = 1 << 16
@@ -56,7 +57,12 @@ class _Expected:
                 present = path.stat().st_size
                 cut = self.size is not None and present < self.size
                 hint = f" (truncated: it has {present:,} of {self.size:,} bytes)" if cut else ""
-                return f"has {algorithm} {actual}, expected {expected}{hint}"
+                with open(path, "rb") as file:
+                    kind = what_is(file.read(512))
+                seems = (
+                    f"; it seems to be {kind}" if kind and not kind.startswith(("a gzip", "an xz")) else ""
+                )
+                return f"has {algorithm} {actual}, expected {expected}{hint}{seems}"
         return None
 
 

@@ -136,7 +136,7 @@ class Plan:
                 known
             ):
                 raise UserError(f"{dataset.path} does not exist; correct datasets.{name}.path in the config")
-            inputs["source"] = content_digest(Path(dataset.path), known)
+            inputs["source"] = content_digest(Path(dataset.path), known, dataset.source)
         entries = [registry.entry("dataset", name).root]
         made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
         return in_folder(made, f"{self.data_dir}/prepared/{name}", ("manifest.json", *ARRAYS))
