@@ -3,28 +3,21 @@
 import argparse
 from pathlib import Path
 
+from rethinking import registry
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
 from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs
-from rethinking.figures import fig1a, fig1b, fig1c, fig2b, memorisation
 from rethinking.figures.style import save
 from rethinking.paper.titles import MODEL_TITLES
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 
-FIGURES = {
-    "fig1a": fig1a,
-    "fig1b": fig1b,
-    "fig1c": fig1c,
-    "fig2b": fig2b,
-    "memorisation": memorisation,
-}
 SCALE = ["seeds", "diverged", "epochs", "data"]
 
 
 def main() -> None:
     """Read the command line, the curves and the summaries; write the figure in each format and its numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--figure", required=True, choices=FIGURES)
+    parser.add_argument("--figure", required=True, choices=registry.made_by("plot_figure"))
     parser.add_argument(
         "--cells", nargs="+", required=True, help="names without seeds, in the order of the legend"
     )
@@ -33,12 +26,13 @@ def main() -> None:
     parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
-    figure = FIGURES[args.figure]
-    runs, summaries = read_runs(args.cells, args.folders, figure.FILE, figure.COLUMNS)
+    figure = registry.entry("figure", args.figure)
+    types = {name: "int64" if name in ("epoch", "step") else "float64" for name in figure.options["columns"]}
+    runs, summaries = read_runs(args.cells, args.folders, figure.options["reads"], types)
     cells = aggregate_accuracy(args.cells, summaries, {})
     trained = dict.fromkeys(MODEL_TITLES[cell_parts(name)["model"]] for name, some in runs.items() if some)
     scale = ", ".join([*trained, describe_scale(cells)])
-    drawn, numbers = figure.draw(runs, scale)
+    drawn, numbers = figure.call(runs=runs, scale=scale)
     save(drawn, args.images)
     numbers = numbers.merge(cells[[*CELL_PARTS, *SCALE]], on=CELL_PARTS, how="left")
     write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))

@@ -12,6 +12,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rethinking import registry
 from rethinking.analysis.runs import Runs, by_network, mean_curves
 from rethinking.figures.style import (
     GREY,
@@ -26,15 +27,20 @@ from rethinking.figures.style import (
     runs_legend,
 )
 
-FILE = "memorisation.csv"
 LABELS = {
     "unchanged_accuracy": "label unchanged",
     "changed_accuracy_given": "label changed, against the given label (memorised)",
     "changed_accuracy_true": "label changed, against the true label (generalised)",
 }
-COLUMNS = {"epoch": "int64", **dict.fromkeys(LABELS, "float64")}
 
 
+@registry.figure(
+    "memorisation",
+    title="Memorisation: what is learnt first when some labels are wrong",
+    script="plot_figure",
+    reads="memorisation.csv",
+    columns=("epoch", "unchanged_accuracy", "changed_accuracy_given", "changed_accuracy_true"),
+)
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     note = (
@@ -49,7 +55,7 @@ def plot(runs: Runs, note: str) -> Figure:
     """A row of panels per network and a column per p: accuracies over epochs for unchanged and changed labels.
 
     Args:
-        runs: by cell, curves with :data:`COLUMNS`; a cell may have no runs.
+        runs: by cell, curves with the columns registered above; a cell may have no runs.
         note: data, scale and seeds of our runs, printed under the axes.
     """
     networks = by_network(runs)
