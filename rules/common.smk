@@ -13,7 +13,7 @@ from snakemake.settings.types import RerunTrigger
 SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, SCRIPTS)
 
-from rethinking import registry
+from rethinking import plugins, registry
 from rethinking.cells import Cell, canonical_name, sample_size
 from rethinking.config.loading import load_config
 from rethinking.models import training_megaflops
@@ -34,7 +34,7 @@ except UserError as error:
 # environment is activated. The C library keeps freed blocks; otherwise each training step on the CPU would ask
 # the kernel for the memory of its activations again. Each job is told the plug-ins, wherever it runs.
 shell.prefix(
-    f"export {registry.VARIABLE}={quote(os.pathsep.join(map(str, registry.plugins())))}"
+    f"export {plugins.VARIABLE}={quote(os.pathsep.join(map(str, plugins.files())))}"
     f" PYTHONPATH={quote(SCRIPTS)} PATH={quote(os.path.dirname(sys.executable))}:$PATH"
     " MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296; "
 )
@@ -121,6 +121,38 @@ def artefact(script, outputs, settings, results=(), entries=(), needs=()):
     return made
 
 
+# Table or figure -> the result behind what readers see. Each stage adds its own.
+SHOWN = {}
+
+
+def show(name, made):
+    """Add a table, of which ``made`` holds the numbers, or a figure to what readers see; return its files."""
+    if entry := registry.find("table", name):
+        outputs = multiext(f"{RESULTS}/{name}", ".md", ".tex")
+        SHOWN[name] = artefact("render_table", outputs, {"table": name}, entries=[entry.root], needs=[made])
+        return [f"{RESULTS}/{name}.csv", *outputs]
+    SHOWN[name] = made
+    return [file for file in made.outputs if os.path.basename(file).split(".")[0] == name]
+
+
+def show_theory(name, results):
+    """Add a figure of the theory; return its files."""
+    entry = registry.entry("figure", name)
+    outputs = [*multiext(f"{RESULTS}/{name}", *IMAGES), f"{RESULTS}/{name}.csv"]
+    settings = {"figure": name} | ({"models": MODELS_SHOWN} if "models" in entry.arguments else {})
+    return show(name, artefact("plot_theory", outputs, settings, results, entries=[entry.root]))
+
+
+def entry_of(name):
+    """The registration of a table or figure."""
+    return registry.find("table", name) or registry.entry("figure", name)
+
+
+def named(script):
+    """The names of the tables and figures that a script makes, for a wildcard."""
+    return "|".join(registry.made_by(script))
+
+
 def model_entries(*results):
     """The code of the networks that some sections of the configuration have."""
     models = dict.fromkeys(cell.model for cell in CONFIG.cells(*results))
@@ -136,7 +168,12 @@ def corruptions(*arrays):
 
 def files_of(made, filename):
     """The files with this name among the results that an artefact is made from."""
-    return [file for each in made.results for file in each.outputs if os.path.basename(file) == filename]
+    return [file for file in made_from(made) if os.path.basename(file) == filename]
+
+
+def made_from(made):
+    """All files of the results that an artefact is made from."""
+    return [file for each in made.results for file in each.outputs]
 
 
 def described(get):
@@ -251,19 +288,19 @@ def source_options(wildcards):
     )
 
 
-def table(wildcards):
-    """A table of accuracies."""
-    result_cells(wildcards.table)
-    return TABLES[wildcards.table]
-
-
-def rendered(wildcards):
-    """A table for readers."""
-    name = wildcards.table
-    if name not in RENDERED:
+def shown(wildcards):
+    """A table for readers, or a figure."""
+    name = wildcards.get("table") or wildcards.figure
+    if name not in SHOWN:
         raise WorkflowError(f"{name} has nothing to show with this configuration; list its cells")
-    outputs = [f"{RESULTS}/{name}.{ending}" for ending in ("md", "tex")]
-    return artefact("render_table", outputs, {"table": name}, needs=[RENDERED[name]])
+    return SHOWN[name]
+
+
+def table(wildcards):
+    """The numbers of a table."""
+    if wildcards.table in CONFIG.results:
+        result_cells(wildcards.table)
+    return shown(wildcards).needs[0]
 
 
 def ablations(wildcards):
@@ -276,7 +313,7 @@ def ablations(wildcards):
 def figure(wildcards):
     """A figure of trained networks."""
     result_cells(wildcards.figure)
-    return FIGURES[wildcards.figure]
+    return shown(wildcards)
 
 
 @described
@@ -289,12 +326,6 @@ def stability(wildcards):
 def complexity(wildcards):
     """The complexity of a network."""
     return PLAN.complexity(Cell.parse(CELL.format(**wildcards)))
-
-
-def theory_figure(name, stem, settings, results):
-    """A figure of the theory."""
-    outputs = [*multiext(f"{RESULTS}/{stem}", *IMAGES), f"{RESULTS}/{stem}.csv"]
-    return artefact("plot_theory", outputs, {"figure": name, **settings}, results)
 
 
 def fit(wildcards):
@@ -310,29 +341,6 @@ def comparison(wildcards):
 def fit_data(made):
     """Where a fit's images lie, and the errors that its gamma or penalty is chosen from, for a command line."""
     return options(prepared=made.data[0].folder, validation=made.needs[0].outputs[0] if made.needs else None)
-
-
-def is_made(each):
-    """Whether this configuration makes an artefact."""
-    theory = each.sections and set(each.sections) <= {"expressivity", "linear_models"}
-    if theory:
-        return f"{RESULTS}/{each.filename}" in MADE_BY_THEORY
-    return each.name in TABLES if each.name == "sizes" else CAPACITY_TABLES.get(each.name, True)
-
-
-def shown_artefact(each):
-    """The result behind an artefact of the report."""
-    made = {**FIGURES, "curve_differences": DIFFERENCES, "capacity": CAPACITY, "claims": CLAIMS}
-    made |= {"complexity_measures": COMPLEXITY, "expressivity_precision": PRECISION}
-    made |= {"kernel_sensitivity": SENSITIVITY, "filters": FILTERS, "descent": DESCENT}
-    if each.name in made:
-        return made[each.name]
-    return artefact(
-        "render_table",
-        [f"{RESULTS}/{each.name}.{ending}" for ending in ("md", "tex")],
-        {"table": each.name},
-        needs=[RENDERED[each.name]],
-    )
 
 
 # ---- runs

@@ -7,7 +7,7 @@ TABLES = {
         {"table": name, "cells": getattr(CONFIG, name).cells, "seeds": CONFIG.seeds},
         cells_of(name),
     )
-    for name in ("table1", "table4")
+    for name in registry.made_by("aggregate_table")
     if getattr(CONFIG, name).cells
 }
 SIZED = [] if CONFIG.finished_only else sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
@@ -29,15 +29,15 @@ ABLATIONS = artefact(
     },
     [*PLAN.cells(CONFIG.ablated_cells()), *(PLAN.cell(cell, name) for name, cell in CONFIG.variants())],
 )
-TABLE_FILES = [f"{RESULTS}/{name}.{ending}" for name in TABLES for ending in ("csv", "md", "tex")]
-# All tables that are rendered for readers; the other stages add theirs.
-RENDERED = TABLES | {"ablations": ABLATIONS}
+TABLE_FILES = [file for name, made in TABLES.items() for file in show(name, made)]
+ABLATION_FILES = show("ablations", ABLATIONS)
 
 
 localrules:
     aggregate_table,
     count_sizes,
     compare_ablations,
+    tabulate_theory,
     render_table,
 
 
@@ -49,7 +49,7 @@ rule aggregate_table:
     log:
         f"{RESULTS}/logs/aggregate_{{table}}.log",
     wildcard_constraints:
-        table="table1|table4",
+        table=named("aggregate_table"),
     params:
         # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells(wildcards.table),
@@ -102,19 +102,38 @@ rule compare_ablations:
         " --seeds {params.seeds} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
+rule tabulate_theory:
+    input:
+        lambda wildcards: reads(table(wildcards)),
+    output:
+        f"{RESULTS}/{{table}}.csv",
+    log:
+        f"{RESULTS}/logs/tabulate_{{table}}.log",
+    wildcard_constraints:
+        table=named("tabulate_theory"),
+    params:
+        records=lambda wildcards: [file for file in made_from(table(wildcards)) if file.endswith(".json")],
+        record=lambda wildcards: record(table(wildcards)),
+    message:
+        "Tabulating {wildcards.table}"
+    shell:
+        "exec python -m tabulate_theory --table {wildcards.table} --records {params.records:q} --output {output:q}"
+        " --record {params.record:q} > {log:q} 2>&1"
+
+
 rule render_table:
     input:
-        lambda wildcards: reads(rendered(wildcards)),
+        lambda wildcards: reads(shown(wildcards)),
     output:
         markdown=f"{RESULTS}/{{table}}.md",
         latex=f"{RESULTS}/{{table}}.tex",
     log:
         f"{RESULTS}/logs/render_{{table}}.log",
     wildcard_constraints:
-        table="table1|table4|sizes|rademacher|stability|complexity|ablations|expressivity|table3|norms",
+        table="|".join(registry.names("table")),
     params:
         csv=f"{RESULTS}/{{table}}.csv",
-        record=lambda wildcards: record(rendered(wildcards)),
+        record=lambda wildcards: record(shown(wildcards)),
     message:
         "Rendering {wildcards.table}"
     shell:

@@ -6,12 +6,11 @@ import json
 import pandas as pd
 import pytest
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis.ablations import COLUMNS, compare_variants
 from rethinking.analysis.aggregation import read_columns
 from rethinking.run.files import UserError
 from rethinking.tables import rendering
-from rethinking.tables.presentation import VIEWS
 
 from .test_tables import DATA, summary
 
@@ -122,7 +121,7 @@ def test_script_and_text(script, tmp_path):
     table = read_columns(csv, COLUMNS)
     pd.testing.assert_frame_equal(table, compare(), atol=5e-5, rtol=0)
     text = markdown.read_text()
-    view = VIEWS["ablations"]
+    view = registry.entry("table", "ablations").call()
     assert text == rendering.to_markdown(view.present(table), view.note(table))
     # Each question is above the table of its variants.
     assert (

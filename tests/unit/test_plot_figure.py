@@ -37,22 +37,9 @@ def test_images_and_numbers_say_their_scale(script, tmp_path, figure, corruption
         columns, table = CHANGED, "memorisation"
     for seed in (0, 1):
         write_run(tmp_path, make_run(name, seed, **columns), table)
+    arguments = ["--figure", figure, "--cells", name, "--root", tmp_path, "--seeds", 0, 1]
     outputs = ["--images", tmp_path / "figure.svg", "--numbers", tmp_path / "figure.csv"]
-    script(
-        "plot_figure",
-        "--figure",
-        figure,
-        "--cells",
-        name,
-        "--root",
-        tmp_path,
-        "--seeds",
-        0,
-        1,
-        "--table",
-        table,
-        *outputs,
-    )
+    script("plot_figure", *arguments, *outputs)
     svg = (tmp_path / "figure.svg").read_text()
     scale = "Ours: Inception, CIFAR-10 (exact), 2,000 of 50,000 training images; 1 epoch; 2 seeds"
     assert scale in svg

@@ -20,7 +20,6 @@ from rethinking.cells import Cell
 from rethinking.paper import titles
 from rethinking.run.files import UserError
 from rethinking.tables import presentation, rendering
-from rethinking.tables.presentation import VIEWS
 
 DATASETS = registry.names("dataset")
 REGULARISERS = registry.names("regulariser")
@@ -80,12 +79,12 @@ def aggregate_table4(cells=RANDOM, summaries=()):
 
 
 def to_markdown(table, kind="table1"):
-    view = VIEWS[kind]
+    view = registry.entry("table", kind).call()
     return rendering.to_markdown(view.present(table), view.note(table))
 
 
 def to_latex(table, kind="table1"):
-    view = VIEWS[kind]
+    view = registry.entry("table", kind).call()
     return rendering.to_latex(view.present(table), view.note(table))
 
 

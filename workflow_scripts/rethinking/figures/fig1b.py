@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis.differences import nearest_threshold
 from rethinking.analysis.runs import NETWORK, Runs, networks_of
 from rethinking.analysis.time_to_fit import TITLES, times_to_overfit
@@ -42,6 +42,13 @@ NOT_REACHED = {
 }
 
 
+@registry.figure(
+    "fig1b",
+    title="Figure 1b: relative time to overfit over the label corruption",
+    script="plot_figure",
+    unit="ratio",
+    reads="curve",
+)
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     table = times_to_overfit(runs, paper.curves("fig1b"))

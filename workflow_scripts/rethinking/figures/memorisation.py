@@ -14,6 +14,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rethinking import registry
 from rethinking.analysis.runs import Runs, by_network, mean_curves
 from rethinking.figures.style import (
     GREY,
@@ -35,6 +36,12 @@ LABELS = {
 }
 
 
+@registry.figure(
+    "memorisation",
+    title="Memorisation: what is learnt first when some labels are wrong",
+    script="plot_figure",
+    reads="memorisation",
+)
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     # Drawn like curves.
@@ -51,7 +58,7 @@ def plot(runs: Runs, note: str) -> Figure:
     """A row of panels per network and a column per p: accuracies over epochs for unchanged and changed labels.
 
     Args:
-        runs: by cell, a cell may have no runs.
+        runs: by cell; a cell may have no runs.
         note: data, scale and seeds of our runs, printed under the axes.
     """
     networks = by_network(runs)

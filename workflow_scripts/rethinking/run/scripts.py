@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from rethinking import registry
+from rethinking import plugins
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, write_record
@@ -28,7 +28,7 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
-        message = registry.blame(error)
+        message = plugins.blame(error)
         if not message:
             raise
         print(f"error: {message}", file=sys.stderr)
