@@ -16,6 +16,7 @@ LIBRARY = SCRIPTS / "rethinking"
 DECIDES_NOTHING = {
     "data/download.py: DownloadError": "an error",
     "data/download.py: _explain": "texts of errors",
+    "data/sources.py: what_lies_in": "texts of errors",
     "models/__init__.py: training_megaflops": "shares out cells to jobs",
     "registry.py: advice": "texts of errors",
     "registry.py: unknown": "texts of errors",
