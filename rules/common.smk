@@ -177,17 +177,20 @@ def made_from(made):
 
 
 def described(get):
-    """Wrap a function of wildcards, so that an unknown name ends with a message for the user."""
+    """Wrap a function of wildcards, so that an unknown name ends with a message for the user.
+
+    Snakemake puts exceptions of input functions under a traceback, but not the end of the program.
+    """
 
     def checked(wildcards):
         try:
             made = get(wildcards)
         except UserError as error:
-            raise WorkflowError(str(error)) from None
+            sys.exit(f"snakemake: {error}")
         key = wildcards.get("key")
         if key is not None and key != made.identity.digest:
-            raise WorkflowError(
-                f"there are no data {key}: with this configuration the key is {made.identity.digest}; ask for that"
+            sys.exit(
+                f"snakemake: there are no data {key}: with this configuration the key is {made.identity.digest}; ask for that"
             )
         return made
 
@@ -233,7 +236,7 @@ def result_cells(result):
     """The cells that a table or figure shows, without seeds."""
     cells = getattr(CONFIG, result).cells
     if not cells:
-        raise WorkflowError(f"{result}.cells is empty, so there is no such result; list its cells")
+        raise UserError(f"{result}.cells is empty, so there is no such result; list its cells")
     return cells
 
 
@@ -288,14 +291,16 @@ def source_options(wildcards):
     )
 
 
+@described
 def shown(wildcards):
     """A table for readers, or a figure."""
     name = wildcards.get("table") or wildcards.figure
     if name not in SHOWN:
-        raise WorkflowError(f"{name} has nothing to show with this configuration; list its cells")
+        raise UserError(f"{name} has nothing to show with this configuration; list its cells")
     return SHOWN[name]
 
 
+@described
 def table(wildcards):
     """The numbers of a table."""
     if wildcards.table in CONFIG.results:
@@ -303,13 +308,15 @@ def table(wildcards):
     return shown(wildcards).needs[0]
 
 
+@described
 def ablations(wildcards):
     """The comparison of ablations."""
     if not CONFIG.ablated_cells():
-        raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
+        raise UserError("ablations has no cells, so there is nothing to compare; list some")
     return ABLATIONS
 
 
+@described
 def figure(wildcards):
     """A figure of trained networks."""
     result_cells(wildcards.figure)

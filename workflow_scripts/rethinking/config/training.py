@@ -15,6 +15,7 @@ from rethinking.config.cell_settings import (
     Architecture,
     CellSettings,
     Initialisation,
+    PathText,
     Precision,
     Strict,
     WeightDecayOn,
@@ -51,7 +52,7 @@ class DatasetConfig(Strict):
         description="official (download), archive (a local archive or unpacked folder of a published version), "
         "images (a folder or tar of train/<class>/*.jpg|png and test/...), embedded (digits) or plugin (read by a plug-in)."
     )
-    path: str | None = Field(
+    path: PathText | None = Field(
         None,
         description="The local file or folder, for the sources archive and images, and for plugin if it reads one.",
     )
