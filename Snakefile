@@ -35,8 +35,13 @@ onstart:
 
 rule cifar10:
     input:
-        TABLE_FILES,
-        FIGURE_FILES,
+        [file for file in TABLE_FILES + FIGURE_FILES if file not in IMAGENET_FILES],
+
+
+# Table 2 and figure 2a, which need a path to the data set.
+rule imagenet:
+    input:
+        lambda wildcards: IMAGENET_FILES or result_cells("table2"),
 
 
 # The data sets of all trained networks, downloaded or read, verified and prepared.
@@ -73,6 +78,7 @@ rule all:
     default_target: True
     input:
         rules.cifar10.input,
+        IMAGENET_FILES,
         rules.capacity.input,
         rules.complexity.input,
         rules.expressivity.input,

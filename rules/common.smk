@@ -16,11 +16,12 @@ sys.path.insert(0, SCRIPTS)
 from rethinking import plugins, registry
 from rethinking.cells import Cell, canonical_name, sample_size
 from rethinking.config.loading import load_config
+from rethinking.data.imagenet_classes import classes_of
 from rethinking.models import training_megaflops
 from rethinking.run.files import UserError
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
-from rethinking.run.plan import ARRAYS, LIBRARY, Plan
+from rethinking.run.plan import ARRAYS, LIBRARY, NAMES, Plan
 from rethinking.run.progress import show_progress
 from rethinking.run.results_lock import lock_results
 from rethinking.run.scripts import options
@@ -43,6 +44,11 @@ shell.prefix(
 # profiles/slurm applies the limit to each job. Snakemake has no directive for it.
 if expects_gpu(CONFIG.hardware.device) and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", CONFIG.hardware.cells_per_gpu * max(1, len(visible_gpus())))
+
+for name in CONFIG.absent_datasets():
+    logger.info(f"{name} is left out, as datasets.{name}.path is not set")
+# Data sets of large images in files of the user.
+LOCAL = [name for name, dataset in CONFIG.datasets.items() if dataset.source == "local"]
 
 PLAN = Plan(CONFIG)
 RESULTS = CONFIG.results_dir
@@ -234,17 +240,20 @@ def cells_of(*results):
 
 def result_cells(result):
     """The cells that a table or figure shows, without seeds."""
-    cells = getattr(CONFIG, result).cells
-    if not cells:
+    if not getattr(CONFIG, result).cells:
         raise UserError(f"{result}.cells is empty, so there is no such result; list its cells")
-    return cells
+    if not CONFIG.cell_names(result):
+        paths = ", ".join(f"datasets.{name}.path" for name in CONFIG.absent_datasets())
+        raise UserError(f"{result} has no data, as {paths} is not set")
+    return CONFIG.cell_names(result)
 
 
 def cell_options(made):
     """Where a network's data lie, for a command line."""
     *_, overlay = made.data
     whole = overlay.data[0]
-    return options(prepared=whole.folder, overlay=overlay.folder)
+    images = whole.data[0] if f"{whole.folder}/{NAMES[0]}" in whole.outputs else None
+    return options(prepared=whole.folder, overlay=overlay.folder, images=images)
 
 
 def cell_settings(wildcards):
@@ -272,6 +281,8 @@ def networks():
     found = {}
     for cell in CONFIG.cells(*CONFIG.results):
         settings = CONFIG.settings(cell).model_dump(include={"input_size", "architecture"})
+        # A regulariser, which has no parameters.
+        settings["architecture"].pop("dropout", None)
         network = {"dataset": cell.dataset, "model": cell.model, **settings}
         found[json.dumps(network)] = network
     return list(found.values())
@@ -289,6 +300,16 @@ def source_options(wildcards):
     return options(
         path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"})
     )
+
+
+def image_options(wildcards):
+    """Where large images lie and what is taken of them, for a command line."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    chosen = {"path", "provenance", "stored_size", "train_limit", "test_limit"}
+    values = dataset.model_dump(include=chosen)
+    classes = classes_of(wildcards.dataset, dataset.classes)
+    values["classes"] = ",".join(classes) if classes else None
+    return options(**values) + (" --skip-unreadable" if dataset.skip_unreadable else "")
 
 
 @described

@@ -27,7 +27,7 @@ rule prepare_dataset:
     log:
         f"{DATA_DIR}/logs/prepared/{{dataset}}/{{key}}.log",
     wildcard_constraints:
-        dataset="|".join(CONFIG.datasets),
+        dataset="|".join(name for name in CONFIG.datasets if name not in LOCAL),
     params:
         folder=subpath(output.manifest, parent=True),
         options=source_options,
@@ -37,3 +37,27 @@ rule prepare_dataset:
     shell:
         "exec python -m prepare_dataset --dataset {wildcards.dataset} {params.options}"
         " --output {params.folder:q} --record {params.record:q} > {log:q} 2>&1"
+
+
+# Large images, such as ImageNet, which stay where they lie: names and labels, and pixels of small sets.
+rule prepare_images:
+    input:
+        lambda wildcards: reads(prepared(wildcards)),
+    output:
+        manifest=f"{PREPARED}/manifest.json",
+        arrays=multiext(f"{PREPARED}/", *ARRAYS, *NAMES),
+    log:
+        f"{DATA_DIR}/logs/prepared/{{dataset}}/{{key}}.log",
+    wildcard_constraints:
+        dataset="|".join(LOCAL) or "-",
+    threads: CONFIG.hardware.threads
+    params:
+        folder=subpath(output.manifest, parent=True),
+        options=image_options,
+        checksums=PLAN.checksums,
+        record=lambda wildcards: record(prepared(wildcards)),
+    message:
+        "Preparing {wildcards.dataset}"
+    shell:
+        "exec python -m prepare_images --dataset {wildcards.dataset} {params.options} --threads {threads}"
+        " --checksums {params.checksums:q} --output {params.folder:q} --record {params.record:q} > {log:q} 2>&1"

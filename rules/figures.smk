@@ -7,7 +7,7 @@ FIGURES = {
         [*multiext(f"{RESULTS}/{name}", *IMAGES), f"{RESULTS}/{name}.csv"],
         {
             "figure": name,
-            "cells": getattr(CONFIG, name).cells,
+            "cells": CONFIG.cell_names(name),
             "seeds": CONFIG.seeds,
             "reads": registry.entry("figure", name).options["reads"],
         },
@@ -15,7 +15,7 @@ FIGURES = {
         entries=[registry.entry("figure", name).root],
     )
     for name in registry.made_by("plot_figure")
-    if getattr(CONFIG, name).cells
+    if CONFIG.cell_names(name)
 }
 # Those of which the paper has curves, with their units.
 COMPARED = {name: registry.entry("figure", name).options.get("unit") for name in FIGURES}
@@ -28,6 +28,9 @@ DIFFERENCES = artefact(
 )
 FIGURE_FILES = [file for name, made in FIGURES.items() for file in show(name, made)]
 FIGURE_FILES += show("curve_differences", DIFFERENCES) if COMPARED else []
+IMAGENET_FILES = [
+    file for file in TABLE_FILES + FIGURE_FILES if os.path.basename(file).startswith(("table2.", "fig2a."))
+]
 
 
 localrules:

@@ -4,18 +4,20 @@ TABLES = {
     name: artefact(
         "aggregate_table",
         [f"{RESULTS}/{name}.csv"],
-        {"table": name, "cells": getattr(CONFIG, name).cells, "seeds": CONFIG.seeds},
+        {"table": name, "cells": CONFIG.cell_names(name), "seeds": CONFIG.seeds},
         cells_of(name),
     )
     for name in registry.made_by("aggregate_table")
-    if getattr(CONFIG, name).cells
+    if CONFIG.cell_names(name)
 }
 SIZED = [] if CONFIG.finished_only else sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
+# The paper lists more networks on ImageNet than it trains.
+LISTS_IMAGENET = any(name.startswith("imagenet/") for name in CONFIG.table2.cells)
 if SIZED:
     TABLES["sizes"] = PLAN.make(
         "count_sizes",
         [f"{RESULTS}/sizes.csv"],
-        {"networks": networks()},
+        {"networks": networks(), "imagenet": LISTS_IMAGENET},
         inputs={name: PLAN.prepared(name) for name in SIZED},
         entries=model_entries(*CONFIG.results),
         data=[PLAN.prepared(name) for name in SIZED],
@@ -74,12 +76,13 @@ if SIZED:
             f"{RESULTS}/logs/count_sizes.log",
         params:
             networks=json.dumps(networks()),
+            imagenet="--imagenet" if LISTS_IMAGENET else "",
             manifests=[PLAN.prepared(name).outputs[0] for name in SIZED],
             record=record(TABLES["sizes"]),
         message:
             "Counting parameters and training images"
         shell:
-            "exec python -m count_sizes --networks {params.networks:q}"
+            "exec python -m count_sizes --networks {params.networks:q} {params.imagenet}"
             " --manifests {params.manifests:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 

@@ -76,7 +76,7 @@ def cells(folder):
         ("training/loop.py", "random cropping needs images larger", "crops need larger images", set()),
         ("models/mlp.py", "Fully connected network", "Network", set()),
         ("models/mlp.py", "[512, 512, 512]", "[\n        512, 512,\n        512\n    ]", set()),
-        ("training/loop.py", "labels: np.ndarray", "labels: object", set()),
+        ("training/evaluation.py", "labels: np.ndarray", "labels: object", set()),
         # Nor does code that only runs, names or shows things.
         ("run/files.py", "1024", "2048", set()),
         ("run/checkpoint.py", "time.monotonic()", "time.time()", set()),

@@ -23,7 +23,9 @@ class Check:
 
     label: str
     measure: Callable[..., float]
-    cells: tuple[str, ...]  # without data set and seed, in the order of the measure's arguments
+    cells: tuple[
+        str, ...
+    ]  # without data set and seed, in the order of the measure's arguments; none if it takes none
     at_least: float | None = None
     at_most: float | None = None
     above: float | None = None
@@ -64,7 +66,9 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
         return Finding(missing=missing)
 
     values, reasons = [], []
-    for seed in sorted(set.intersection(*map(set, networks))):
+    if not check.cells:  # of the paper's own numbers, or of a network that is not trained
+        values.append(check.measure())
+    for seed in sorted(set.intersection(*map(set, networks)) if networks else ()):
         try:
             value = check.measure(*(seeds[seed] for seeds in networks))
             if math.isnan(value):

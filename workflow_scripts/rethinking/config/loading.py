@@ -83,6 +83,12 @@ class Config(Strict):
     complexity: ComplexityConfig = Field(
         description="Beyond the paper: measures of complexity of trained networks against their generalisation gap."
     )
+    table2: ResultConfig = Field(
+        description="Table 2: Inception V3 on ImageNet with and without regularisers, true and random labels."
+    )
+    fig2a: ResultConfig = Field(
+        description="Figure 2a: Inception V3 on ImageNet over epochs, and what early stopping gains."
+    )
     ablations: list[AblationConfig] = Field(
         [], description="Cells with other settings, compared with the cells themselves in ablations.md."
     )
@@ -184,10 +190,20 @@ class Config(Strict):
         """The tables and figures, by their names in the configuration."""
         return [name for name in type(self).model_fields if isinstance(getattr(self, name), ResultConfig)]
 
+    def cell_names(self, result: str) -> list[str]:
+        """The cells of a table or figure without seeds, in order, but for those on absent data sets."""
+        absent = self.absent_datasets()
+        return [name for name in getattr(self, result).cells if name.split("/")[0] not in absent]
+
     def cells(self, *results: str) -> list[Cell]:
-        """The cells of tables and figures for all seeds, each once, in order."""
-        names = [name for result in results for name in getattr(self, result).cells]
+        """The cells of tables and figures for all seeds, each once, in order; those on absent data sets are left out."""
+        names = [name for result in results for name in self.cell_names(result)]
         return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
+
+    def absent_datasets(self) -> list[str]:
+        """Data sets that cannot be downloaded and have no path, and that tables and figures ask for."""
+        asked = {name.split("/")[0] for result in self.results for name in getattr(self, result).cells}
+        return [name for name, dataset in self.datasets.items() if dataset.absent and name in asked]
 
     def linear_model_seeds(self, name: str) -> list[int]:
         """The seeds of a linear model: one where nothing is drawn."""
@@ -208,7 +224,7 @@ class Config(Strict):
         ]
 
     def settings(self, cell: Cell, variant: str | None = None) -> CellSettings:
-        """Resolve the settings of a cell: training, then its model, then overrides in order, then those of a variant.
+        """Resolve the settings of a cell: training, model, data set, then overrides in order, then those of a variant.
 
         Raises:
             UserError: the configuration says nothing about the cell's data set or model, there is no
@@ -218,7 +234,8 @@ class Config(Strict):
             if name not in getattr(self, section):
                 raise UserError(f"cell '{cell}': the configuration has no {section}.{name}; add it")
         values = self.training.model_dump() | self.models[cell.model].model_dump()
-        values["input_size"] = self.datasets[cell.dataset].input_size
+        dataset = self.datasets[cell.dataset]
+        values = dataset.training.applied_to(values | {"input_size": dataset.input_size})
         for override in self.overrides:
             if override.matches(cell):
                 values = override.set.applied_to(values)
@@ -230,7 +247,24 @@ class Config(Strict):
         if "wd" not in cell.regularisers:
             # Editing the weight decay must not make cells without it stale.
             values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
+        values["architecture"] = with_dropout(cell, values["architecture"])
         return CellSettings(**values)
+
+
+def with_dropout(cell: Cell, architecture: dict[str, Any]) -> dict[str, Any]:
+    """The options of a network, with the one of the regulariser dropout in cells that name it.
+
+    Raises:
+        UserError: the cell names dropout, and its network has none.
+    """
+    if "dropout" not in cell.regularisers:
+        return {key: value for key, value in architecture.items() if key != "dropout"}
+    if not architecture.get("dropout"):
+        raise UserError(
+            f"cell '{cell}': its regularisers name dropout, but models.{cell.model}.architecture has no dropout, the "
+            "share that is dropped; only networks with such an option have dropout"
+        )
+    return architecture
 
 
 def load_config(values: dict[str, Any], files: list[str]) -> Config:

@@ -25,7 +25,7 @@ from rethinking.run.files import atomic_path, remove_parts
 from rethinking.run.identity import Identity, differences
 from rethinking.run.running import RunningFile
 from rethinking.run.stop_signals import SIGNALS
-from rethinking.training.optimisers import SGD
+from rethinking.training.optimisers import AveragedNetwork, Optimiser
 
 
 class Interrupted(Exception):
@@ -146,20 +146,29 @@ class Checkpoint:
         self.signal = number
 
 
-def state_tensors(model: nn.Module, optimiser: SGD) -> dict[str, Tensor]:
-    """Weights, buffers and momentum by name."""
+def state_tensors(
+    model: nn.Module, optimiser: Optimiser, average: AveragedNetwork | None = None
+) -> dict[str, Tensor]:
+    """Weights, buffers, the optimiser's state and the averaged weights, by name."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    return tensors | {
-        f"momentum.{name}": optimiser.velocity[p]
-        for name, p in model.named_parameters()
-        if p in optimiser.velocity
-    }
+    for kind, values in optimiser.state.items():
+        tensors |= {f"{kind}.{name}": values[p] for name, p in model.named_parameters() if p in values}
+    if average:
+        tensors |= {f"average.{name}": value for name, value in average.model.state_dict().items()}
+    return tensors
 
 
-def restore(model: nn.Module, optimiser: SGD, tensors: dict[str, Tensor]) -> None:
+def restore(
+    model: nn.Module,
+    optimiser: Optimiser,
+    tensors: dict[str, Tensor],
+    average: AveragedNetwork | None = None,
+) -> None:
     """Put the tensors of :func:`state_tensors` back, in the memory layout of the model's own."""
-    prefix = "model."
-    model.load_state_dict({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
-    parameters = dict(model.named_parameters())
-    for name in (name for name, parameter in parameters.items() if parameter in optimiser.velocity):
-        optimiser.velocity[parameters[name]].copy_(tensors[f"momentum.{name}"])
+    for prefix, network in (("model.", model), *([("average.", average.model)] if average else [])):
+        found = {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
+        network.load_state_dict(found)
+    for kind, values in optimiser.state.items():
+        for name, parameter in model.named_parameters():
+            if parameter in values:
+                values[parameter].copy_(tensors[f"{kind}.{name}"])

@@ -14,6 +14,8 @@ from typing import Any
 from rethinking import registry
 from rethinking.cells import CELL_FILES, Cell, parameters, sample_size
 from rethinking.config.loading import Config
+from rethinking.data.image_checksums import contents_digest
+from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.sources import SOURCES
 from rethinking.run.code import SCRIPTS, Root, script_code
 from rethinking.run.files import UserError
@@ -21,6 +23,7 @@ from rethinking.run.identity import Identity, content_digest, digest_of, known_d
 
 LIBRARY = SCRIPTS / "rethinking"
 ARRAYS = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")
+NAMES = ("train_names.npy", "test_names.npy")
 
 
 @dataclass
@@ -117,6 +120,8 @@ class Plan:
     def prepared(self, name: str) -> Made:
         """A prepared data set. Its folder is named after its identity, so that checkouts can share it."""
         dataset = self.config.datasets[name]
+        if dataset.source == "local":
+            return self.prepared_images(name)
         published = dataset.source in ("official", "archive")
         chosen = {"source": "published" if published else dataset.source}
         chosen |= dataset.model_dump(include={"provenance", "train_limit", "test_limit"})
@@ -131,7 +136,7 @@ class Plan:
             inputs["source"] = digests[0] if len(digests) == 1 else digest_of(digests)
         elif dataset.path:
             files = [dataset.path]
-            known = Path(self.results, ".identity", "sources.json")
+            known = self.checksums
             if not Path(dataset.path).exists() and str(Path(dataset.path).resolve()) not in known_digests(
                 known
             ):
@@ -140,6 +145,40 @@ class Plan:
         entries = [registry.entry("dataset", name).root]
         made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
         return in_folder(made, f"{self.data_dir}/prepared/{name}", ("manifest.json", *ARRAYS))
+
+    def prepared_images(self, name: str) -> Made:
+        """A data set of large images; equal images in archives and folders have one identity."""
+        dataset = self.config.datasets[name]
+        if dataset.absent:
+            raise UserError(
+                f"datasets.{name} has no path; give the folder of its archives, or one with train/ and val/"
+            )
+        chosen = dataset.model_dump(
+            include={
+                "provenance",
+                "train_limit",
+                "test_limit",
+                "classes",
+                "stored_size",
+                "skip_unreadable",
+            }
+        )
+        chosen["classes"] = classes_of(name, dataset.classes)
+        made = self.make(
+            "prepare_images",
+            [],
+            {f"datasets.{name}.{key}": value for key, value in chosen.items()},
+            inputs={"source": contents_digest(dataset.path, chosen["classes"], self.checksums)},
+            entries=[registry.entry("dataset", name).root],
+            data=[dataset.path],
+        )
+        files = ("manifest.json", *ARRAYS, *NAMES)
+        return in_folder(made, f"{self.data_dir}/prepared/{name}", files)
+
+    @property
+    def checksums(self) -> Path:
+        """The file that keeps checksums of the user's files by their sizes and times."""
+        return Path(self.results, ".identity", "sources.json")
 
     @once
     def sample(self, name: str, n: int) -> Made:
@@ -155,6 +194,12 @@ class Plan:
         whole = self.prepared(name) if n is None else self.sample(name, n)
         entry = registry.entry("corruption", corruption)
         base = entry.options.get("base")
+        dataset = self.config.datasets[name]
+        pixels = n is not None or any("images" in file for file in entry.files)
+        if pixels and dataset.source == "local" and dataset.stored_size is None:
+            raise UserError(
+                f"{corruption} needs stored pixels, which {name} does not have; set datasets.{name}.stored_size"
+            )
         made = self.make(
             "corrupt_dataset",
             [],
