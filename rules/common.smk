@@ -22,6 +22,7 @@ from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
 from rethinking.run.plan import ARRAYS, LIBRARY, Plan
 from rethinking.run.progress import show_progress
+from rethinking.run.refusals import check_writable
 from rethinking.run.results_lock import lock_results
 from rethinking.run.scripts import options
 
@@ -348,9 +349,11 @@ def fit_data(made):
 
 def take_results():
     """Take the lock of the results, unless this run writes nothing."""
-    if any(job.rule.name != "status" for job in workflow.dag.needrun_jobs()):
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "status"]
+    if jobs:
         try:
             lock_results(RESULTS)
+            check_writable(os.path.dirname(file) for job in jobs for file in job.output)
         except UserError as error:
             raise WorkflowError(str(error)) from None
 

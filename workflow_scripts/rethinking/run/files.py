@@ -4,12 +4,14 @@ Every file is written in its destination's folder under a temporary name, flushe
 disk and moved with ``os.replace``. A killed writer leaves no half-written result.
 """
 
+import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +27,45 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path that becomes ``path`` if the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         # mkstemp creates 0600; results are shared, so give them the usual mode.
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
+    except Exception as error:
+        refusal = as_os_error(error)
+        about = str(refusal.filename or "") if refusal else None
+        # Name the file that could not be written, unless the error is about another one.
+        if about == "" or (about and Path(about).name.startswith(f".{path.name}.")):
+            raise OSError(refusal.errno, refusal.strerror, str(path)) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def as_os_error(error: BaseException) -> OSError | None:
+    """The operating system's refusal behind an error; None if there is none."""
+    if isinstance(error, OSError) and error.errno:
+        return error
+    if isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", str(error)):  # NumPy's
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if found := re.search(r"\(os error (\d+)\)", str(error)):  # of libraries in Rust
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    return None
 
 
 def remove_parts(folder: Path, name: str = "*") -> None:
     """Remove temporary files of killed writers, by name (a pattern), from a folder that nobody is writing to."""
     for part in folder.glob(f".{name}.*"):
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # another user's
+            part.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -87,6 +110,8 @@ def new_array(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[
     """Yield a writable memory map that becomes the ``.npy`` at ``path``, for arrays too large for memory."""
     with atomic_path(path) as temporary:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        with open(temporary, "r+b") as file:  # a disk that fills up under a memory map kills the process
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
         yield array
         array.flush()
 
@@ -96,10 +121,13 @@ def load_array(path: str | Path) -> np.ndarray:
 
     Raises:
         UserError: the file is missing or cut short; the message names it.
+        PermissionError: it cannot be read.
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
+        if isinstance(error, PermissionError):
+            raise
         raise UserError(
             f"{path} cannot be read as an array ({error}); delete it to have it made again"
         ) from error

@@ -5,6 +5,7 @@ The rules, ``snakemake status`` and the tests all use it, so there is one answer
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, wraps
@@ -44,7 +45,7 @@ class Made:
         return (
             all(each.current for each in self.needs)
             and recorded_digest(self.outputs[0]) == self.identity.digest
-            and all(Path(file).exists() for file in self.outputs)
+            and all(os.path.exists(file) for file in self.outputs)
         )
 
     @property
