@@ -17,12 +17,11 @@ from rethinking import plugins, registry
 from rethinking.cells import Cell, canonical_name, sample_size
 from rethinking.config.loading import load_config
 from rethinking.models import training_megaflops
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, check_writable
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
 from rethinking.run.plan import ARRAYS, LIBRARY, Plan
 from rethinking.run.progress import show_progress
-from rethinking.run.refusals import check_writable
 from rethinking.run.results_lock import lock_results
 from rethinking.run.scripts import options
 

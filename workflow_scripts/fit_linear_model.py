@@ -21,7 +21,7 @@ from rethinking.run.code import combined
 from rethinking.run.files import atomic_path
 from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
-from rethinking.run.refusals import lock, open_lock
+from rethinking.run.locks import lock, open_lock
 from rethinking.run.scripts import log, running_code
 from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
 from rethinking.theory.linear_models import best_setting, fit

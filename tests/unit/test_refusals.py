@@ -14,11 +14,19 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rethinking.run import refusals, scripts
+from rethinking.run import locks, scripts
 from rethinking.run.checkpoint import Checkpoint
-from rethinking.run.files import UserError, atomic_path, load_array, new_array, save_array, write_text
+from rethinking.run.files import (
+    UserError,
+    atomic_path,
+    check_writable,
+    load_array,
+    new_array,
+    save_array,
+    write_text,
+)
 from rethinking.run.identity import Identity, content_digest
-from rethinking.run.refusals import check_writable, explain
+from rethinking.run.refusals import explain
 from rethinking.run.results_lock import lock_results
 
 
@@ -83,9 +91,9 @@ def test_file_system_without_locks_is_named(tmp_path, monkeypatch, capsys, numbe
 def test_lock_file_of_another_user_is_locked_all_the_same(shared, request):
     path = shared / ".lock"
     path.write_text("process 1 of alice")
-    holder = refusals.open_lock(path)
+    holder = locks.open_lock(path)
     request.getfixturevalue("nobody")
-    assert refusals.lock(holder)
+    assert locks.lock(holder)
     with pytest.raises(UserError, match="is being worked on by process 1 of alice"):
         lock_results(shared)
     holder.close()
@@ -111,7 +119,7 @@ def test_unreadable_file_is_named(shared, request, capsys):
     request.getfixturevalue("nobody")
     assert "a.npy cannot be used (Permission denied" in message(lambda: load_array(shared / "a.npy"), capsys)
     for path in (shared, shared / "closed"):
-        with pytest.raises(UserError, match=r"(a\.npy|closed) cannot be read"):
+        with pytest.raises(UserError, match=r"(a\.npy|closed) cannot be used"):
             content_digest(path, None)
 
 

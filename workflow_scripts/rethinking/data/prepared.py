@@ -130,7 +130,7 @@ def prepare(
         classes = np.bincount(kept.labels, minlength=len(dataset.class_names)).tolist()
         log(
             f"{part}: {len(kept.labels):,} images: "
-            + ", ".join(f"{count:,} {name}" for name, count in zip(dataset.class_names, classes, strict=True))
+            + ", ".join(f"{name} {count:,}" for name, count in zip(dataset.class_names, classes, strict=True))
         )
         pairs = contradictions(kept.images, kept.labels)
         shown = [[kept.names[index] if kept.names else index for index in pair] for pair in pairs[:SHOWN]]

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from rethinking.run.files import atomic_path, remove_parts
 from rethinking.run.identity import Identity, differences
-from rethinking.run.refusals import lock, open_lock
+from rethinking.run.locks import lock, open_lock
 from rethinking.run.running import RunningFile
 from rethinking.run.stop_signals import SIGNALS
 from rethinking.training.optimisers import SGD

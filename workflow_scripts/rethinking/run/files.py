@@ -8,14 +8,15 @@ import errno
 import hashlib
 import json
 import os
-import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from rethinking.run.refusals import as_os_error, explain
 
 
 class UserError(Exception):
@@ -50,15 +51,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def as_os_error(error: BaseException) -> OSError | None:
-    """The operating system's refusal behind an error; None if there is none."""
-    if isinstance(error, OSError) and error.errno:
-        return error
-    if isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", str(error)):  # NumPy's
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if found := re.search(r"\(os error (\d+)\)", str(error)):  # of libraries in Rust
-        return OSError(int(found[1]), os.strerror(int(found[1])))
-    return None
+def check_writable(folders: Iterable[str | Path]) -> None:
+    """Refuse folders in which nothing can be written, before any work is done for them.
+
+    Raises:
+        UserError: one cannot be written, or a folder that is to be made cannot be.
+    """
+    for folder in sorted(set(map(Path, folders))):
+        there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+        number = None
+        if not there.is_dir():
+            number = errno.ENOTDIR
+        elif not os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            number = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
+        if number:
+            raise UserError(explain(OSError(number, os.strerror(number), str(there))))
 
 
 def remove_parts(folder: Path, name: str = "*") -> None:
@@ -94,7 +101,7 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+        raise UserError(explain(error)) from error
     except ValueError as error:  # also bytes that are no text
         raise UserError(f"{path} is not valid JSON ({error}); delete it to have it made again") from error
 
@@ -120,14 +127,13 @@ def load_array(path: str | Path) -> np.ndarray:
     """Memory-map a ``.npy`` file read-only.
 
     Raises:
-        UserError: the file is missing or cut short; the message names it.
-        PermissionError: it cannot be read.
+        UserError: the file is missing, cannot be read or is cut short; the message names it.
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, PermissionError):
-            raise
+    except OSError as error:
+        raise UserError(explain(error)) from error
+    except (ValueError, EOFError) as error:
         raise UserError(
             f"{path} cannot be read as an array ({error}); delete it to have it made again"
         ) from error

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rethinking.run.files import UserError
 from rethinking.run.hardware import visible_gpus
-from rethinking.run.refusals import lock, open_lock
+from rethinking.run.locks import lock, open_lock
 
 POLL_SECONDS = 1.0
 

@@ -20,6 +20,7 @@ from typing import Any
 from rethinking.data.sources import source_files
 from rethinking.run.code import combined
 from rethinking.run.files import UserError, hash_file, read_json, write_json
+from rethinking.run.refusals import explain
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,7 @@ def content_digest(path: Path, cache: Path | None, source: str = "plugin") -> st
             digest.update(os.fsencode(name) + f"\0{content}\n".encode())
         result = digest.hexdigest() if path.is_dir() else content
     except OSError as error:
-        raise UserError(
-            f"{error.filename or path} cannot be read ({error.strerror}); make it readable"
-        ) from error
+        raise UserError(explain(error)) from error
     if cache:
         with suppress(OSError):  # results can be read-only; the contents are read again next time
             write_json(cache, known | {key: [mark, result]})

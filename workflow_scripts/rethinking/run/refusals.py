@@ -1,14 +1,10 @@
-"""When the operating system says no: one line with the path and the remedy, and locks that say so."""
+"""When the operating system says no: one line with the path, its reason and the remedy."""
 
 import errno
-import fcntl
 import os
-from collections.abc import Iterable
+import re
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
-
-from rethinking.run.files import UserError
 
 SPACE = "free some space or raise the quota, then start again: what is finished stays"
 RIGHTS = "have it made readable and writable for you, or choose another folder in the configuration"
@@ -56,51 +52,12 @@ def explain(error: OSError) -> str:
     return f"{path} cannot be used ({error.strerror}{whose}); {remedy}"
 
 
-def check_writable(folders: Iterable[str | Path]) -> None:
-    """Refuse folders in which nothing can be written, before any work is done for them.
-
-    Raises:
-        UserError: one cannot be written, or a folder that is to be made cannot be.
-    """
-    for folder in sorted(set(map(Path, folders))):
-        there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
-        number = None
-        if not there.is_dir():
-            number = errno.ENOTDIR
-        elif not os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-            number = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
-        if number:
-            raise UserError(explain(OSError(number, os.strerror(number), str(there))))
-
-
-# ---- locks
-
-
-def open_lock(path: str | Path) -> IO[str]:
-    """Open a lock file, which is made if it does not exist; only for reading where it is another user's."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return open(path, "a+", encoding="utf-8")
-    except OSError as error:
-        # A file that nobody can write can be locked all the same.
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not path.exists():
-            raise
-        return open(path, encoding="utf-8")
-
-
-def lock(file: IO[str], wait: bool = False) -> bool:
-    """Lock a file for this process, until it is closed. Returns False if another process has it.
-
-    Raises:
-        OSError: the file system refuses; with the file's name.
-    """
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        # NFS locks only files that are open for writing.
-        number = errno.EACCES if error.errno == errno.EBADF and not file.writable() else error.errno
-        raise OSError(number, os.strerror(number), file.name) from error
-    return True
+def as_os_error(error: BaseException) -> OSError | None:
+    """The operating system's refusal behind an error; None if there is none."""
+    if isinstance(error, OSError) and error.errno:
+        return error
+    if isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", str(error)):  # NumPy's
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if found := re.search(r"\(os error (\d+)\)", str(error)):  # of libraries in Rust
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    return None

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TextIO
 
 from rethinking.run.files import UserError
-from rethinking.run.refusals import explain, lock, open_lock
+from rethinking.run.locks import lock, open_lock
+from rethinking.run.refusals import explain
 
 # Kept open while this process lives; then the kernel releases the locks.
 _held: list[TextIO] = []

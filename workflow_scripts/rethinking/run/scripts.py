@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rethinking import plugins
 from rethinking.run.code import SCRIPTS, script_code
-from rethinking.run.files import UserError, as_os_error
+from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, write_record
-from rethinking.run.refusals import explain
+from rethinking.run.refusals import as_os_error, explain
 
 
 def run(main: Callable[[], None]) -> None:
