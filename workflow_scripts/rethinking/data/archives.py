@@ -103,9 +103,9 @@ def walk_folder(
             )
 
 
-def iter_members(path: str | Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each regular file of a folder or tar archive (see :func:`walk`)."""
-    for parts, read in walk(path):
+def iter_members(path: str | Path, wanted: Wanted = everything) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file of a folder or tar archive (see :func:`walk`)."""
+    for parts, read in walk(path, wanted):
         if read:
             yield "/".join(parts), read()
 
@@ -118,7 +118,7 @@ def _walk_archive(
     with _damage_named(path), _open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             parts = _parts(path, member)
-            if not wanted(parts):
+            if not parts or not wanted(parts):
                 continue
             if any(map(is_litter, parts)):
                 litter.append("/".join(parts))

@@ -75,12 +75,11 @@ def _collect(path: Path) -> dict[str, bytes]:
     if path.is_dir():
         members = ((file.name, file.read_bytes()) for file in local_files(path))
     else:
-        members = ((PurePosixPath(member).name, content) for member, content in iter_members(path))
+        found = iter_members(path, lambda parts: published_name(parts[-1]) is not None)
+        members = ((PurePosixPath(member).name, content) for member, content in found)
     contents: dict[str, bytes] = {}
     for file, content in members:
         key = published_name(file)
-        if key is None:
-            continue
         if file.endswith(".gz"):
             content = _unpack(content, f"{path}: {file}")
         if contents.setdefault(key, content) != content:

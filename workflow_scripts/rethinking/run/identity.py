@@ -142,8 +142,8 @@ def content_digest(path: Path, cache: Path | None, source: str = "plugin") -> st
     Raises:
         UserError: it cannot be read.
     """
-    key, known = str(path.resolve()), known_digests(cache)
-    if not path.exists() and key in known:
+    key, known = os.path.realpath(path), known_digests(cache)
+    if not os.path.exists(path) and key in known:
         return known[key][1]  # results that were made from it can still be current
     try:
         files = source_files(source, path) if path.is_dir() else [(path.name, path)]

@@ -133,10 +133,15 @@ class Plan:
         elif dataset.path:
             files = [dataset.path]
             known = Path(self.results, ".identity", "sources.json")
-            if not Path(dataset.path).exists() and str(Path(dataset.path).resolve()) not in known_digests(
-                known
-            ):
-                raise UserError(f"{dataset.path} does not exist; correct datasets.{name}.path in the config")
+            try:
+                os.stat(dataset.path)
+            except OSError as error:
+                if os.path.realpath(dataset.path) not in known_digests(known):
+                    missing = isinstance(error, FileNotFoundError)
+                    what = "does not exist" if missing else f"cannot be read ({error.strerror})"
+                    raise UserError(
+                        f"{dataset.path} {what}; correct datasets.{name}.path in the config"
+                    ) from error
             inputs["source"] = content_digest(Path(dataset.path), known, dataset.source)
         entries = [registry.entry("dataset", name).root]
         made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
