@@ -14,7 +14,7 @@ import numpy as np
 from rethinking.data.archives import iter_members
 from rethinking.data.kinds import what_is
 from rethinking.data.prepared import Dataset, Split
-from rethinking.data.sources import SOURCES, Version, local_files, published_name, what_lies_in
+from rethinking.data.sources import SOURCES, Version, local_files, published_name, sources, what_lies_in
 from rethinking.registry import dataset
 from rethinking.run.files import UserError, hash_file
 
@@ -113,6 +113,7 @@ def _choose_version(name: str, path: Path, contents: Mapping[str, bytes]) -> Ver
     most = max(published.versions, key=lambda version: len(version.files.keys() & contents.keys()))
     missing = ", ".join(file for file in most.files if file not in contents)
     if len(most.files.keys() & contents.keys()) == 0:
+        other = "archive" if "images" in sources(name) else ""
         known = " or ".join(f"{', '.join(each.files)} ({each.title})" for each in published.versions)
         raise UserError(
             f"{path} holds no files of {published.title}; it should hold {known}; {what_lies_in(path, 'archive')}"
