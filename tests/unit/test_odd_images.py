@@ -328,5 +328,5 @@ def test_classes_and_contradictions_are_counted(images, tmp_path, capsys):
     assert manifest["test"]["contradictions"] == {"count": 0, "first": []}
     log = capsys.readouterr().out
     assert "train: 9 images: cat 4, dog 5" in log
-    assert "2 images are equal to an image of another class" in log
+    assert "2 images are equal to one of another class" in log
     assert " = ".join(pair) in log

@@ -90,10 +90,8 @@ def accounted(
     pairs = contradictions(split.images, split.labels)
     first = [[split.names[index] if split.names else index for index in pair] for pair in pairs[:SHOWN]]
     if pairs:
-        log(
-            f"{part}: {len(pairs):,} images are equal to an image of another class, so nothing can fit both: "
-            + "; ".join(" = ".join(map(str, pair)) for pair in first)
-        )
+        shown = "; ".join(" = ".join(map(str, pair)) for pair in first)
+        log(f"{part}: {len(pairs):,} images are equal to one of another class, so nothing fits both: {shown}")
     return {"class_counts": counts, "contradictions": {"count": len(pairs), "first": first}}
 
 

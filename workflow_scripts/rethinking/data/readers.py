@@ -15,7 +15,6 @@ from PIL import Image, UnidentifiedImageError
 
 from rethinking import registry
 from rethinking.data.archives import Parts
-from rethinking.data.kinds import what_is
 from rethinking.data.prepared import Dataset, Split, records_sha256, stratified_sample
 from rethinking.data.published import DIGIT_NAMES
 from rethinking.data.sources import (
@@ -31,6 +30,7 @@ from rethinking.data.sources import (
 )
 from rethinking.registry import dataset
 from rethinking.run.files import UserError, hash_file
+from rethinking.run.kinds import what_is
 from rethinking.streams import stream
 
 DIGITS_TEST_COUNT = 360  # a fifth of the 1,797 images
