@@ -352,7 +352,7 @@ def take_results():
     if jobs:
         try:
             lock_results(RESULTS)
-            check_writable(os.path.dirname(file) for job in jobs for file in job.output)
+            check_writable(os.path.dirname(file) for job in jobs for file in [*job.output, *job.log])
         except UserError as error:
             raise WorkflowError(str(error)) from None
 

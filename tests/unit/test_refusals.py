@@ -82,9 +82,9 @@ def test_file_system_without_locks_is_named(tmp_path, monkeypatch, capsys, numbe
         with Checkpoint(tmp_path / "cell.safetensors", Identity({})).alone():
             pass
 
-    assert "cell.lock cannot be used" in (printed := message(train, capsys))
+    assert "cell.lock cannot be locked" in (printed := message(train, capsys))
     assert "Lustre" in printed
-    with pytest.raises(UserError, match=r"\.lock cannot be used.*file system has no locks"):
+    with pytest.raises(UserError, match=r"\.lock cannot be locked.*file system has no locks"):
         lock_results(tmp_path)
 
 
@@ -161,6 +161,16 @@ def test_full_disk_is_named_and_what_was_there_stays(tmp_path, request, capsys, 
     assert printed.startswith(f"error: {tmp_path}/a.file cannot be used (")
     assert [path.name for path in tmp_path.iterdir()] == ["a.file"]
     assert (tmp_path / "a.file").read_text() == "old"
+
+
+def test_file_system_without_modes_or_flushing(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr("os.fsync", refuse)
+    monkeypatch.setattr("pathlib.Path.chmod", refuse)
+    write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
 
 
 def test_other_errors_keep_their_traceback(tmp_path):

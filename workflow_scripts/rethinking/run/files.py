@@ -34,10 +34,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        _flush(temporary)
         # mkstemp creates 0600; results are shared, so give them the usual mode.
-        temporary.chmod(0o666 & ~_umask())
+        with suppress(OSError):  # some file systems have no modes
+            temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     except Exception as error:
         refusal = as_os_error(error)
@@ -73,6 +73,16 @@ def remove_parts(folder: Path, name: str = "*") -> None:
     for part in folder.glob(f".{name}.*"):
         with suppress(OSError):  # another user's
             part.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file is on the disk, where the file system can say so."""
+    try:
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
 
 
 def _umask() -> int:

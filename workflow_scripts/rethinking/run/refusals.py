@@ -9,10 +9,6 @@ from pathlib import Path
 SPACE = "free some space or raise the quota, then start again: what is finished stays"
 RIGHTS = "have it made readable and writable for you, or choose another folder in the configuration"
 SERVER = "the disk or the file server failed; start again when it is back: what is finished stays"
-LOCKS = (
-    "its file system has no locks, without which two processes could write the same files: choose a folder on another "
-    "one (results_dir in the configuration, TMPDIR for those of GPUs), or have it mounted with them (Lustre: -o flock)"
-)
 REMEDIES = {
     errno.ENOSPC: SPACE,
     errno.EDQUOT: SPACE,
@@ -20,9 +16,8 @@ REMEDIES = {
     errno.EACCES: RIGHTS,
     errno.EPERM: RIGHTS,
     errno.EROFS: "it can only be read: choose another folder in the configuration (results_dir, data_dir)",
-    errno.ENOLCK: LOCKS,
-    errno.ENOSYS: LOCKS,
-    errno.EOPNOTSUPP: LOCKS,
+    errno.ENOSYS: "its file system cannot do this; choose a folder on another one",
+    errno.EOPNOTSUPP: "its file system cannot do this; choose a folder on another one",
     errno.EIO: SERVER,
     errno.ESTALE: SERVER,
     errno.ETIMEDOUT: SERVER,
@@ -33,6 +28,7 @@ REMEDIES = {
     errno.ENFILE: "too many files are open on this machine; run fewer jobs at a time",
     errno.ENOMEM: "there is not enough memory; run fewer jobs at a time",
     errno.ENOENT: "start again, to have it made if the workflow makes it",
+    errno.EEXIST: "something else is there (a file, or a link that leads nowhere); remove it, or choose another path",
     errno.ENOTDIR: "a file is where a folder should be; remove it, or choose another path",
     errno.EISDIR: "a folder is where a file should be; remove it, or choose another path",
     errno.ELOOP: "links lead in a circle; remove them",
