@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -49,13 +50,15 @@ def nobody():
     os.seteuid(0)
 
 
-@pytest.fixture
+@contextmanager
 def full():
     """As if the disk were full after 1,000 bytes of each file: the kernel's own refusal."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def message(action, capsys):
@@ -154,10 +157,10 @@ def weights(path):
     [lambda path: write_text(path, "x" * 5000), lambda path: save_array(path, np.zeros(5000)), mapped, zipped, weights],
     ids=["text", "array", "mapped", "zipped", "weights"],
 )  # fmt: skip
-def test_full_disk_is_named_and_what_was_there_stays(tmp_path, request, capsys, write):
+def test_full_disk_is_named_and_what_was_there_stays(tmp_path, capsys, write):
     (tmp_path / "a.file").write_text("old")
-    request.getfixturevalue("full")
-    printed = message(lambda: write(tmp_path / "a.file"), capsys)
+    with full():
+        printed = message(lambda: write(tmp_path / "a.file"), capsys)
     assert printed.startswith(f"error: {tmp_path}/a.file cannot be used (")
     assert [path.name for path in tmp_path.iterdir()] == ["a.file"]
     assert (tmp_path / "a.file").read_text() == "old"
