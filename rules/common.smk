@@ -18,7 +18,7 @@ from rethinking.cells import Cell, canonical_name, sample_size
 from rethinking.config.loading import load_config
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.models import training_megaflops
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, check_writable
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
 from rethinking.run.plan import ARRAYS, LIBRARY, NAMES, Plan
@@ -376,9 +376,11 @@ def fit_data(made):
 
 def take_results():
     """Take the lock of the results, unless this run writes nothing."""
-    if any(job.rule.name != "status" for job in workflow.dag.needrun_jobs()):
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "status"]
+    if jobs:
         try:
             lock_results(RESULTS)
+            check_writable(os.path.dirname(file) for job in jobs for file in [*job.output, *job.log])
         except UserError as error:
             raise WorkflowError(str(error)) from None
 

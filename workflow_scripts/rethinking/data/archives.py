@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from rethinking.data.kinds import what_is
 from rethinking.run.files import UserError
+from rethinking.run.kinds import what_is
 
 OPENERS = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\x00", lzma.open), (b"BZh", bz2.open))
 DAMAGE = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
@@ -104,9 +104,9 @@ def walk_folder(
             )
 
 
-def iter_members(path: str | Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each regular file of a folder or tar archive (see :func:`walk`)."""
-    for parts, read in walk(path):
+def iter_members(path: str | Path, wanted: Wanted = everything) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file of a folder or tar archive (see :func:`walk`)."""
+    for parts, read in walk(path, wanted):
         if read:
             yield "/".join(parts), read()
 
@@ -119,7 +119,7 @@ def _walk_archive(
     with _damage_named(path), _open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             parts = _parts(path, member)
-            if not wanted(parts):
+            if not parts or not wanted(parts):
                 continue
             if any(map(is_litter, parts)):
                 litter.append("/".join(parts))
