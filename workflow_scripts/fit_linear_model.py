@@ -25,6 +25,7 @@ from rethinking.run.locks import lock, open_lock
 from rethinking.run.scripts import log, running_code
 from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
 from rethinking.theory.linear_models import best_setting, fit
+from rethinking.training.steps import set_precision
 
 
 def main() -> None:
@@ -57,6 +58,7 @@ def main() -> None:
         if expects_gpu(args.device):
             held.enter_context(gpu_slot(args.cells_per_gpu, log=log, alone=True))
         device = choose_device(args.device)
+        set_precision("float32", device)  # torch's default for the convolutions of Gabor features is TF32
         folder = args.scratch / digest(*source, wanted[0][0], solver.model_dump(), str(device))
         for other in args.scratch.iterdir():
             if other.is_dir() and other != folder:
