@@ -237,6 +237,13 @@ def result_cells(result):
     return cells
 
 
+def paired_cells():
+    """The cells of table 1 without regularisers, of networks that it has on true and on random labels."""
+    names = [name for name in CONFIG.table1.cells if name.endswith("/none")]
+    kinds = [re.sub("/(true|random)_labels/", "/{}_labels/", name) for name in names]
+    return [name for name, kind in zip(names, kinds) if kind != name and kinds.count(kind) == 2]
+
+
 def cell_options(made):
     """Where a network's data lie, for a command line."""
     *_, overlay = made.data

@@ -26,14 +26,43 @@ DIFFERENCES = artefact(
     {"figures": COMPARED},
     needs=[FIGURES[name] for name in COMPARED],
 )
-FIGURE_FILES = [file for name, made in FIGURES.items() for file in show(name, made)]
+FINDING = artefact(
+    "plot_finding",
+    [*multiext(f"{RESULTS}/finding", *IMAGES), f"{RESULTS}/finding.csv", f"{RESULTS}/finding.txt"],
+    {"cells": paired_cells()},
+    [PLAN.cell(cell) for cell in CONFIG.cells("table1") if cell.name in paired_cells()],
+)
+FIGURE_FILES = show("finding", FINDING) if paired_cells() else []
+FIGURE_FILES += [file for name, made in FIGURES.items() for file in show(name, made)]
 FIGURE_FILES += show("curve_differences", DIFFERENCES) if COMPARED else []
 
 
 localrules:
+    plot_finding,
     plot_figure,
     plot_theory,
     compare_curves,
+
+
+rule plot_finding:
+    input:
+        lambda wildcards: reads(FINDING),
+    output:
+        images=multiext(f"{RESULTS}/finding", *IMAGES),
+        numbers=f"{RESULTS}/finding.csv",
+        text=f"{RESULTS}/finding.txt",
+    log:
+        f"{RESULTS}/logs/plot_finding.log",
+    params:
+        cells=paired_cells(),
+        summaries=files_of(FINDING, "summary.json"),
+        record=record(FINDING),
+    message:
+        "Plotting the finding"
+    shell:
+        "exec python -m plot_finding --cells {params.cells:q} --summaries {params.summaries:q}"
+        " --images {output.images:q} --numbers {output.numbers:q} --text {output.text:q}"
+        " --record {params.record:q} > {log:q} 2>&1"
 
 
 rule plot_figure:
