@@ -48,12 +48,13 @@ rule plot_finding:
     input:
         lambda wildcards: reads(FINDING),
     output:
-        images=multiext(f"{RESULTS}/finding", *IMAGES),
+        images=images("finding"),
         numbers=f"{RESULTS}/finding.csv",
         text=f"{RESULTS}/finding.txt",
     log:
         f"{RESULTS}/logs/plot_finding.log",
     params:
+        caption=caption("finding"),
         cells=paired_cells(),
         summaries=files_of(FINDING, "summary.json"),
         record=record(FINDING),
@@ -69,13 +70,14 @@ rule plot_figure:
     input:
         lambda wildcards: reads(figure(wildcards)),
     output:
-        images=multiext(f"{RESULTS}/{{figure}}", *IMAGES),
+        images=images("{figure}"),
         numbers=f"{RESULTS}/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/plot_{{figure}}.log",
     wildcard_constraints:
         figure=named("plot_figure"),
     params:
+        caption=caption(),
         cells=lambda wildcards: result_cells(wildcards.figure),
         root=f"{RESULTS}/cells",
         seeds=CONFIG.seeds,
@@ -92,13 +94,14 @@ rule plot_theory:
     input:
         lambda wildcards: reads(shown(wildcards)),
     output:
-        images=multiext(f"{RESULTS}/{{figure}}", *IMAGES),
+        images=images("{figure}"),
         numbers=f"{RESULTS}/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/plot_{{figure}}.log",
     wildcard_constraints:
         figure=named("plot_theory"),
     params:
+        caption=caption(),
         records=lambda wildcards: [file for file in made_from(shown(wildcards)) if file.endswith(".json")],
         tables=lambda wildcards: [file for file in made_from(shown(wildcards)) if file.endswith(".csv")],
         models=lambda wildcards: json.dumps(shown(wildcards).identity.settings.get("models", [])),
@@ -115,10 +118,11 @@ rule compare_curves:
     input:
         lambda wildcards: reads(DIFFERENCES),
     output:
-        f"{RESULTS}/curve_differences.csv",
+        marked(f"{RESULTS}/curve_differences.csv", "curve_differences"),
     log:
         f"{RESULTS}/logs/compare_curves.log",
     params:
+        caption=caption("curve_differences"),
         numbers=options(**{name: f"{RESULTS}/{name}.csv" for name in COMPARED}),
         record=record(DIFFERENCES),
     message:

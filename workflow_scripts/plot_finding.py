@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from rethinking.analysis.aggregation import read_summary
+from rethinking.analysis.aggregation import describe_scale, read_summary
 from rethinking.analysis.finding import measure, scale, sentence
 from rethinking.figures.finding import plot
 from rethinking.figures.style import save
@@ -27,7 +27,7 @@ def main() -> None:
 
     table = measure(args.cells, [read_summary(path) for path in args.summaries])
     said = sentence(table)
-    save(plot(table, f"Ours: {scale(table)}"), args.images)
+    save(plot(table, f"Ours: {describe_scale(table)}."), args.images)
     write_text(args.numbers, table.to_csv(index=False, float_format="%.6g"))
     write_text(args.text, f"{said}\n{scale(table)}\n")
     print(said)
