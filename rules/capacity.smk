@@ -80,12 +80,13 @@ rule measure_capacity:
     input:
         lambda wildcards: reads(CAPACITY),
     output:
-        rademacher=f"{RESULTS}/rademacher.csv",
-        stability=f"{RESULTS}/stability.csv",
-        images=multiext(f"{RESULTS}/capacity", *IMAGES),
+        rademacher=marked(f"{RESULTS}/rademacher.csv", "rademacher"),
+        stability=marked(f"{RESULTS}/stability.csv", "stability"),
+        images=images("capacity"),
     log:
         f"{RESULTS}/logs/measure_capacity.log",
     params:
+        caption=caption("capacity"),
         # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells("capacity"),
         seeds=CONFIG.seeds,

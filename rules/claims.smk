@@ -34,11 +34,14 @@ rule check_claims:
     input:
         lambda wildcards: reads(CLAIMS),
     output:
-        csv=f"{RESULTS}/claims.csv",
+        csv=report(
+            f"{RESULTS}/claims.csv", caption=CAPTION, category="The claims", labels={"result": "all claims"}
+        ),
         markdown=f"{RESULTS}/claims.md",
     log:
         f"{RESULTS}/logs/check_claims.log",
     params:
+        caption="Each statement as a condition on numbers, what was measured, and the outcome.",
         # Names, because there are too many files for a command line.
         root=f"{RESULTS}/cells",
         cells=CLAIM_NAMES,

@@ -1,9 +1,11 @@
 # Configuration, the cell grammar and the paths that the stages share.
 
+import atexit
 import json
 import os
 import re
 import sys
+from pathlib import Path
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
@@ -18,6 +20,7 @@ from rethinking.cells import Cell, canonical_name, sample_size
 from rethinking.config.loading import load_config
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.models import training_megaflops
+from rethinking.report.layout import entry_of, place_of, titles
 from rethinking.run.files import UserError, check_writable
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
@@ -127,6 +130,7 @@ def artefact(script, outputs, settings, results=(), entries=(), needs=()):
     return made
 
 
+CAPTION = os.path.join(LIBRARY, "report", "caption.rst")
 # Table or figure -> the result behind what readers see. Each stage adds its own.
 SHOWN = {}
 
@@ -149,9 +153,30 @@ def show_theory(name, results):
     return show(name, artefact("plot_theory", outputs, settings, results, entries=[entry.root]))
 
 
-def entry_of(name):
-    """The registration of a table or figure."""
-    return registry.find("table", name) or registry.entry("figure", name)
+def marked(file, name=None):
+    """A file for 'snakemake --report', under the section and the sentence of the report; the name is a wildcard's value."""
+    return report(
+        file,
+        caption=CAPTION,
+        category=lambda wildcards: place_of(name or shown_name(wildcards))[0],
+        labels=lambda wildcards: {"result": entry_of(name or shown_name(wildcards)).title},
+    )
+
+
+def images(name):
+    """The formats of a figure, the first one marked; the name can be a wildcard."""
+    known = None if name.startswith("{") else name
+    return [marked(f"{RESULTS}/{name}.svg", known), *multiext(f"{RESULTS}/{name}", ".png", ".pdf")]
+
+
+def caption(*names):
+    """The text beside the marked files of a rule, which makes these tables and figures or the one of its wildcard."""
+    return lambda wildcards: " ".join(place_of(name)[1] for name in names or [shown_name(wildcards)])
+
+
+def shown_name(wildcards):
+    """The table or figure that a rule's wildcards name."""
+    return wildcards.get("table") or wildcards.figure
 
 
 def named(script):
@@ -248,6 +273,13 @@ def result_cells(result):
     return CONFIG.cell_names(result)
 
 
+def paired_cells():
+    """The cells of table 1 without regularisers, of networks that it has on true and on random labels."""
+    names = [name for name in CONFIG.table1.cells if name.endswith("/none")]
+    kinds = [re.sub("/(true|random)_labels/", "/{}_labels/", name) for name in names]
+    return [name for name, kind in zip(names, kinds) if kind != name and kinds.count(kind) == 2]
+
+
 def cell_options(made):
     """Where a network's data lie, for a command line."""
     *_, overlay = made.data
@@ -315,7 +347,7 @@ def image_options(wildcards):
 @described
 def shown(wildcards):
     """A table for readers, or a figure."""
-    name = wildcards.get("table") or wildcards.figure
+    name = shown_name(wildcards)
     if name not in SHOWN:
         raise UserError(f"{name} has nothing to show with this configuration; list its cells")
     return SHOWN[name]
@@ -383,6 +415,17 @@ def take_results():
             check_writable(os.path.dirname(file) for job in jobs for file in [*job.output, *job.log])
         except UserError as error:
             raise WorkflowError(str(error)) from None
+
+
+# The rules of this run.
+PLANNED = set()
+
+
+def show_finding():
+    """Print the finding and where the report is, when all else is said."""
+    text = Path(RESULTS, "finding.txt")
+    finding = text.read_text(encoding="utf-8").splitlines()[:1] if text.exists() else []
+    atexit.register(print, *finding, f"Report: {RESULTS}/report.html", file=sys.stderr)
 
 
 def planned_cells():

@@ -52,12 +52,13 @@ rule compare_complexity:
     input:
         lambda wildcards: reads(COMPLEXITY),
     output:
-        ranks=f"{RESULTS}/complexity.csv",
+        ranks=marked(f"{RESULTS}/complexity.csv", "complexity"),
         networks=f"{RESULTS}/complexity_measures.csv",
-        images=multiext(f"{RESULTS}/complexity_measures", *IMAGES),
+        images=images("complexity_measures"),
     log:
         f"{RESULTS}/logs/compare_complexity.log",
     params:
+        caption=caption("complexity_measures"),
         # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells("complexity"),
         root=f"{RESULTS}/cells",

@@ -47,12 +47,13 @@ rule aggregate_table:
     input:
         lambda wildcards: reads(table(wildcards)),
     output:
-        f"{RESULTS}/{{table}}.csv",
+        marked(f"{RESULTS}/{{table}}.csv"),
     log:
         f"{RESULTS}/logs/aggregate_{{table}}.log",
     wildcard_constraints:
         table=named("aggregate_table"),
     params:
+        caption=caption(),
         # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells(wildcards.table),
         root=f"{RESULTS}/cells",
@@ -71,10 +72,11 @@ if SIZED:
         input:
             lambda wildcards: reads(TABLES["sizes"]),
         output:
-            f"{RESULTS}/sizes.csv",
+            marked(f"{RESULTS}/sizes.csv", "sizes"),
         log:
             f"{RESULTS}/logs/count_sizes.log",
         params:
+            caption=caption("sizes"),
             networks=json.dumps(networks()),
             imagenet="--imagenet" if LISTS_IMAGENET else "",
             manifests=[PLAN.prepared(name).outputs[0] for name in SIZED],
@@ -90,10 +92,11 @@ rule compare_ablations:
     input:
         lambda wildcards: reads(ablations(wildcards)),
     output:
-        f"{RESULTS}/ablations.csv",
+        marked(f"{RESULTS}/ablations.csv", "ablations"),
     log:
         f"{RESULTS}/logs/compare_ablations.log",
     params:
+        caption=caption("ablations"),
         ablations=json.dumps(ABLATIONS.identity.settings["ablations"]),
         results=subpath(output[0], parent=True),
         seeds=CONFIG.seeds,
@@ -109,12 +112,13 @@ rule tabulate_theory:
     input:
         lambda wildcards: reads(table(wildcards)),
     output:
-        f"{RESULTS}/{{table}}.csv",
+        marked(f"{RESULTS}/{{table}}.csv"),
     log:
         f"{RESULTS}/logs/tabulate_{{table}}.log",
     wildcard_constraints:
         table=named("tabulate_theory"),
     params:
+        caption=caption(),
         records=lambda wildcards: [file for file in made_from(table(wildcards)) if file.endswith(".json")],
         record=lambda wildcards: record(table(wildcards)),
     message:

@@ -50,6 +50,7 @@ class Finding(NamedTuple):
 
 # Cell without seed, or part of the theory -> seed -> what is measured.
 BySeed = Mapping[str, Mapping[int, Any]]
+ONE_SEED = "one seed, an interval needs two"
 # These do not vary from seed to seed, so one seed is enough.
 EXACT = (changed_settings, parameters_per_image)
 
@@ -86,7 +87,7 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
         if not values:
             reasons = ["its cells have no seed in common"]
         elif math.isnan(low):
-            reasons = ["one seed, an interval needs two"]
+            reasons = [ONE_SEED]
         else:
             reasons = ["the interval straddles the bound"]
     return Finding(mean, low, high, verdict, tuple(reasons))

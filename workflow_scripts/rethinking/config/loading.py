@@ -124,6 +124,16 @@ class Config(Strict):
         return seeds
 
     @model_validator(mode="after")
+    def seeds_of_cells_are_seeds(self) -> Config:
+        """Overrides choose among the seeds of the configuration."""
+        for override in self.overrides:
+            if others := set(override.seeds or ()) - set(self.seeds):
+                raise ValueError(
+                    f"overrides: the seed {min(others)} of {', '.join(override.cells)} is not among 'seeds'; add it there"
+                )
+        return self
+
+    @model_validator(mode="after")
     def sources_fit(self) -> Config:
         """Each data set has its own kinds of source."""
         for name, dataset in self.datasets.items():
@@ -198,7 +208,13 @@ class Config(Strict):
     def cells(self, *results: str) -> list[Cell]:
         """The cells of tables and figures for all seeds, each once, in order; those on absent data sets are left out."""
         names = [name for result in results for name in self.cell_names(result)]
-        return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
+        return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds_of(name)]
+
+    def seeds_of(self, name: str) -> list[int]:
+        """The seeds of a cell: those of the last override that names some, else all."""
+        cell = Cell.from_name(name, seed=0)
+        fewer = [each.seeds for each in self.overrides if each.seeds and each.matches(cell)]
+        return fewer[-1] if fewer else self.seeds
 
     def absent_datasets(self) -> list[str]:
         """Data sets that cannot be downloaded and have no path, and that tables and figures ask for."""
@@ -220,7 +236,7 @@ class Config(Strict):
             (ablation.name, Cell.from_name(name, seed))
             for ablation in self.ablations
             for name in ablation.cells
-            for seed in self.seeds
+            for seed in self.seeds_of(name)
         ]
 
     def settings(self, cell: Cell, variant: str | None = None) -> CellSettings:

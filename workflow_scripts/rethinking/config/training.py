@@ -197,7 +197,14 @@ class OverrideConfig(Strict):
         description=f"Patterns {NAME_FORM} with * in any part, for example cifar10/random_labels/*/none, and "
         "alternatives and ranges as in the cells of results."
     )
-    set: OverrideValues = Field(description="The settings and their values for these cells.")
+    set: OverrideValues = Field(
+        default_factory=OverrideValues, description="The settings and their values for these cells."
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None,
+        min_length=1,
+        description="Of the seeds of the configuration those that these cells are trained with.",
+    )
 
     @model_validator(mode="after")
     def networks_have_the_options(self) -> OverrideConfig:

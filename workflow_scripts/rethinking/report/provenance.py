@@ -79,12 +79,19 @@ def read_networks(results: Path, cells: Sequence[str], seeds: Sequence[int]) -> 
     Raises:
         UserError: a summary is damaged; the message names it.
     """
-    networks = []
+    return [
+        Network(read_summary(folder / "summary.json"), variant)
+        for folder, variant in folders(results, cells, seeds)
+    ]
+
+
+def folders(results: Path, cells: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[Path, str | None]]:
+    """The folders of the trained networks, in order, each with the ablation that it belongs to, if any."""
     for cell in cells:
         variant = cell.split("/")[1] if cell.startswith("ablations/") else None
-        paths = [results / cell / f"seed{seed}" / "summary.json" for seed in seeds]
-        networks += [Network(read_summary(path), variant) for path in paths if path.exists()]
-    return networks
+        for folder in (results / cell / f"seed{seed}" for seed in seeds):
+            if (folder / "summary.json").exists():
+                yield folder, variant
 
 
 # ---- what produced them

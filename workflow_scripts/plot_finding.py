@@ -1,0 +1,37 @@
+"""Say the paper's finding in one sentence and one picture, from the networks of table 1 without regularisers."""
+
+import argparse
+from pathlib import Path
+
+from rethinking.analysis.aggregation import describe_scale, read_summary
+from rethinking.analysis.finding import measure, scale, sentence
+from rethinking.figures.finding import plot
+from rethinking.figures.style import save
+from rethinking.run import scripts
+from rethinking.run.files import write_text
+
+
+def main() -> None:
+    """Read the command line and the summaries; write the sentence, the figure in each format and its numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", nargs="+", required=True, help="names without seeds")
+    parser.add_argument(
+        "--summaries", nargs="*", default=[], type=Path, help="summary.json of any of their seeds"
+    )
+    parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
+    parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
+    parser.add_argument(
+        "--text", required=True, type=Path, help="to write: the sentence, and a line on the data"
+    )
+    args = parser.parse_args()
+
+    table = measure(args.cells, [read_summary(path) for path in args.summaries])
+    said = sentence(table)
+    save(plot(table, f"Ours: {describe_scale(table)}."), args.images)
+    write_text(args.numbers, table.to_csv(index=False, float_format="%.6g"))
+    write_text(args.text, f"{said}\n{scale(table)}\n")
+    print(said)
+
+
+if __name__ == "__main__":
+    scripts.run(main)
