@@ -3,7 +3,7 @@
 CAPACITY = artefact(
     "measure_capacity",
     [f"{RESULTS}/rademacher.csv", f"{RESULTS}/stability.csv", *multiext(f"{RESULTS}/capacity", *IMAGES)],
-    {"cells": CONFIG.capacity.cells, "seeds": CONFIG.seeds},
+    {"cells": CONFIG.capacity.cells, "seeds": SEEDS},
     [*cells_of("capacity"), *measured("stability")],
     # The depth of a network is counted in its own code.
     entries=model_entries("capacity"),
@@ -89,12 +89,12 @@ rule measure_capacity:
         caption=caption("capacity"),
         # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells("capacity"),
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         root=f"{RESULTS}/cells",
         record=record(CAPACITY),
     message:
         "Measuring capacity: Rademacher complexity and stability"
     shell:
-        "exec python -m measure_capacity --cells {params.cells:q} --seeds {params.seeds} --root {params.root:q}"
+        "exec python -m measure_capacity --cells {params.cells:q} --seeds {params.seeds:q} --root {params.root:q}"
         " --rademacher {output.rademacher:q} --stability {output.stability:q}"
         " --images {output.images:q} --record {params.record:q} > {log:q} 2>&1"

@@ -21,7 +21,7 @@ CLAIMS = artefact(
     [f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"],
     {
         "cells": CLAIM_NAMES,
-        "seeds": CONFIG.seeds,
+        "seeds": SEEDS,
         "own": [dict(each.options) for each in OWN_CLAIMS],
         "imagenet": IMAGENET_SET,
     },
@@ -45,7 +45,7 @@ rule check_claims:
         # Names, because there are too many files for a command line.
         root=f"{RESULTS}/cells",
         cells=CLAIM_NAMES,
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         theory="--theory" if THEORY else "",
         imagenet=options(imagenet=IMAGENET_SET),
         records=[made.outputs[0] for made in finished(THEORY)],
@@ -54,5 +54,5 @@ rule check_claims:
         "Checking the paper's claims"
     shell:
         "exec python -m check_claims --cells-root {params.root:q} --cells {params.cells:q}"
-        " --seeds {params.seeds} {params.theory} {params.imagenet} --records {params.records:q} --csv {output.csv:q}"
+        " --seeds {params.seeds:q} {params.theory} {params.imagenet} --records {params.records:q} --csv {output.csv:q}"
         " --markdown {output.markdown:q} --record {params.record:q} > {log:q} 2>&1"

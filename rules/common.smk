@@ -56,6 +56,13 @@ LOCAL = [name for name, dataset in CONFIG.datasets.items() if dataset.source == 
 PLAN = Plan(CONFIG)
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
+# The seeds of all cells, and of those with fewer, for command lines.
+SEEDS = [*CONFIG.seeds]
+SEEDS += [
+    f"{name}={','.join(map(str, CONFIG.seeds_of(name)))}"
+    for name in dict.fromkeys(cell.name for cell in [*CONFIG.cells(*CONFIG.results), *CONFIG.ablated_cells()])
+    if CONFIG.seeds_of(name) != CONFIG.seeds
+]
 # What tables and figures call things is a part of what they are made from.
 TITLES = digest_of([json.dumps(registry.titles())])
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"

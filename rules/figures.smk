@@ -8,7 +8,7 @@ FIGURES = {
         {
             "figure": name,
             "cells": CONFIG.cell_names(name),
-            "seeds": CONFIG.seeds,
+            "seeds": SEEDS,
             "reads": registry.entry("figure", name).options["reads"],
         },
         cells_of(name),
@@ -29,7 +29,7 @@ DIFFERENCES = artefact(
 FINDING = artefact(
     "plot_finding",
     [*multiext(f"{RESULTS}/finding", *IMAGES), f"{RESULTS}/finding.csv", f"{RESULTS}/finding.txt"],
-    {"cells": paired_cells()},
+    {"cells": paired_cells(), "seeds": SEEDS},
     [PLAN.cell(cell) for cell in CONFIG.cells("table1") if cell.name in paired_cells()],
 )
 FIGURE_FILES = show("finding", FINDING) if paired_cells() else []
@@ -59,12 +59,13 @@ rule plot_finding:
     params:
         caption=caption("finding"),
         cells=paired_cells(),
-        summaries=files_of(FINDING, "summary.json"),
+        root=f"{RESULTS}/cells",
+        seeds=SEEDS,
         record=record(FINDING),
     message:
         "Plotting the finding"
     shell:
-        "exec python -m plot_finding --cells {params.cells:q} --summaries {params.summaries:q}"
+        "exec python -m plot_finding --cells {params.cells:q} --root {params.root:q} --seeds {params.seeds:q}"
         " --images {output.images:q} --numbers {output.numbers:q} --text {output.text:q}"
         " --record {params.record:q} > {log:q} 2>&1"
 
@@ -83,13 +84,13 @@ rule plot_figure:
         caption=caption(),
         cells=lambda wildcards: result_cells(wildcards.figure),
         root=f"{RESULTS}/cells",
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         record=lambda wildcards: record(figure(wildcards)),
     message:
         "Plotting {wildcards.figure}"
     shell:
         "exec python -m plot_figure --figure {wildcards.figure} --cells {params.cells:q}"
-        " --root {params.root:q} --seeds {params.seeds} --images {output.images:q} --numbers {output.numbers:q}"
+        " --root {params.root:q} --seeds {params.seeds:q} --images {output.images:q} --numbers {output.numbers:q}"
         " --record {params.record:q} > {log:q} 2>&1"
 
 

@@ -15,13 +15,13 @@ if "ablations" in REPORTED:
 COLLECTION = artefact(
     "collect_cells",
     [f"{RESULTS}/cells.csv", f"{RESULTS}/curves.csv.gz"],
-    {"cells": REPORTED_CELLS, "seeds": CONFIG.seeds},
+    {"cells": REPORTED_CELLS, "seeds": SEEDS},
     REPORTED_NETWORKS,
 )
 REPORT = artefact(
     "render_report",
     [f"{RESULTS}/report.html"],
-    {"artefacts": titles(REPORTED), "cells": REPORTED_CELLS, "seeds": CONFIG.seeds},
+    {"artefacts": titles(REPORTED), "cells": REPORTED_CELLS, "seeds": SEEDS},
     REPORTED_NETWORKS,
     needs=[*(SHOWN[name] for name in REPORTED), CLAIMS, COLLECTION],
 )
@@ -43,12 +43,12 @@ rule collect_cells:
         results=subpath(output[0], parent=True),
         # Names and not files, which are too many for a command line.
         cells=REPORTED_CELLS,
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         record=record(COLLECTION),
     message:
         "Collecting all networks in two tables"
     shell:
-        "exec python -m collect_cells --results {params.results:q} --cells {params.cells:q} --seeds {params.seeds}"
+        "exec python -m collect_cells --results {params.results:q} --cells {params.cells:q} --seeds {params.seeds:q}"
         " --networks {output.networks:q} --curves {output.curves:q} --record {params.record:q} > {log:q} 2>&1"
 
 
@@ -67,14 +67,14 @@ rule render_report:
         results=subpath(output[0], parent=True),
         # Names and not files, which are too many for a command line.
         cells=REPORTED_CELLS,
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         asked_for=len(REPORTED_NETWORKS),
         record=record(REPORT),
     message:
         "Writing the report"
     shell:
         "exec python -m render_report --artefacts {params.artefacts:q} {params.finding} --claims {params.claims:q}"
-        " --results {params.results:q} --cells {params.cells:q} --seeds {params.seeds}"
+        " --results {params.results:q} --cells {params.cells:q} --seeds {params.seeds:q}"
         " --asked-for {params.asked_for} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 

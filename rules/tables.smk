@@ -4,7 +4,7 @@ TABLES = {
     name: artefact(
         "aggregate_table",
         [f"{RESULTS}/{name}.csv"],
-        {"table": name, "cells": CONFIG.cell_names(name), "seeds": CONFIG.seeds},
+        {"table": name, "cells": CONFIG.cell_names(name), "seeds": SEEDS},
         cells_of(name),
     )
     for name in registry.made_by("aggregate_table")
@@ -27,7 +27,7 @@ ABLATIONS = artefact(
     [f"{RESULTS}/ablations.csv"],
     {
         "ablations": [each.model_dump(include={"name", "question", "cells"}) for each in CONFIG.ablations],
-        "seeds": CONFIG.seeds,
+        "seeds": SEEDS,
     },
     [*PLAN.cells(CONFIG.ablated_cells()), *(PLAN.cell(cell, name) for name, cell in CONFIG.variants())],
 )
@@ -57,13 +57,13 @@ rule aggregate_table:
         # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells(wildcards.table),
         root=f"{RESULTS}/cells",
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         record=lambda wildcards: record(table(wildcards)),
     message:
         "Aggregating {wildcards.table}"
     shell:
         "exec python -m aggregate_table --table {wildcards.table} --cells {params.cells:q}"
-        " --root {params.root:q} --seeds {params.seeds} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        " --root {params.root:q} --seeds {params.seeds:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 if SIZED:
@@ -99,13 +99,13 @@ rule compare_ablations:
         caption=caption("ablations"),
         ablations=json.dumps(ABLATIONS.identity.settings["ablations"]),
         results=subpath(output[0], parent=True),
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         record=record(ABLATIONS),
     message:
         "Comparing ablations"
     shell:
         "exec python -m compare_ablations --ablations {params.ablations:q} --results {params.results:q}"
-        " --seeds {params.seeds} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        " --seeds {params.seeds:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule tabulate_theory:

@@ -38,7 +38,9 @@ def main() -> None:
         help="names without seeds, of one data set except for those of ImageNet and of plug-ins' claims",
     )
     parser.add_argument("--imagenet", help="data set on which the claims on ImageNet are checked")
-    parser.add_argument("--seeds", nargs="+", required=True, type=int)
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--theory", action="store_true", help="also judge the claims of sections 4 and 5")
     parser.add_argument("--records", nargs="*", default=[], type=Path, help="JSON of the fits of the theory")
     parser.add_argument("--csv", required=True, type=Path)

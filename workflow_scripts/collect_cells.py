@@ -22,7 +22,9 @@ def main() -> None:
         default=[],
         help="cells/NAME or ablations/VARIANT/cells/NAME, names without seeds",
     )
-    parser.add_argument("--seeds", nargs="+", required=True, type=int)
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--networks", required=True, type=Path, help="CSV to write")
     parser.add_argument("--curves", required=True, type=Path, help="gzipped CSV to write")
     args = parser.parse_args()

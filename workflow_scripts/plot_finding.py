@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from rethinking.analysis.aggregation import describe_scale, read_summary
+from rethinking.analysis.aggregation import describe_scale
 from rethinking.analysis.finding import measure, scale, sentence
+from rethinking.analysis.runs import read_runs, summaries
 from rethinking.figures.finding import plot
 from rethinking.figures.style import save
 from rethinking.run import scripts
@@ -12,11 +13,12 @@ from rethinking.run.files import write_text
 
 
 def main() -> None:
-    """Read the command line and the summaries; write the sentence, the figure in each format and its numbers."""
+    """Read the command line and the networks; write the sentence, the figure in each format and its numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", nargs="+", required=True, help="names without seeds")
+    parser.add_argument("--root", required=True, type=Path, help="folder that cell names start from")
     parser.add_argument(
-        "--summaries", nargs="*", default=[], type=Path, help="summary.json of any of their seeds"
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
     )
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
     parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
@@ -25,7 +27,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    table = measure(args.cells, [read_summary(path) for path in args.summaries])
+    table = measure(args.cells, summaries(read_runs(args.root, args.cells, args.seeds)))
     said = sentence(table)
     save(plot(table, f"Ours: {describe_scale(table)}."), args.images)
     write_text(args.numbers, table.to_csv(index=False, float_format="%.6g"))

@@ -26,7 +26,9 @@ def main() -> None:
         default=[],
         help="cells/NAME or ablations/VARIANT/cells/NAME, names without seeds",
     )
-    parser.add_argument("--seeds", nargs="+", required=True, type=int)
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--asked-for", type=int, help="how many networks there should be")
     parser.add_argument("--output", required=True, type=Path, help="HTML to write")
     args = parser.parse_args()

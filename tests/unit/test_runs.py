@@ -72,6 +72,15 @@ def test_read_seeds_in_order(tmp_path):
     assert len(summaries(runs)) == 2
 
 
+def test_a_cell_can_have_fewer_seeds(tmp_path):
+    for name in (TRUE, RANDOM):
+        for seed in (0, 1, 2):
+            write_run(tmp_path / "cells", make_run(name, seed, train_loss=[1.0]))
+    names = [f"cells/{name}" for name in (TRUE, RANDOM)]
+    found = trained(tmp_path, names, ["0", "1", f"{RANDOM}=2"])
+    assert [[folder.name for folder in some] for some in found.values()] == [["seed0", "seed1"], ["seed2"]]
+
+
 def test_network_that_diverged_in_its_first_epoch_has_an_empty_file(tmp_path):
     folder = write_run(tmp_path, make_run(TRUE, diverged=True, train_loss=[math.nan]))
     (folder / "curve.csv").write_text("\n")

@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from rethinking.analysis.aggregation import describe_data, describe_divergence, read_summary
+from rethinking.analysis.runs import trained
 from rethinking.cells import Cell
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.status_report import condense
@@ -85,13 +86,13 @@ def read_networks(results: Path, cells: Sequence[str], seeds: Sequence[int]) -> 
     ]
 
 
-def folders(results: Path, cells: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[Path, str | None]]:
+def folders(
+    results: Path, cells: Sequence[str], seeds: Sequence[int | str]
+) -> Iterator[tuple[Path, str | None]]:
     """The folders of the trained networks, in order, each with the ablation that it belongs to, if any."""
-    for cell in cells:
+    for cell, some in trained(results, cells, seeds).items():
         variant = cell.split("/")[1] if cell.startswith("ablations/") else None
-        for folder in (results / cell / f"seed{seed}" for seed in seeds):
-            if (folder / "summary.json").exists():
-                yield folder, variant
+        yield from ((folder, variant) for folder in some)
 
 
 # ---- what produced them
