@@ -9,19 +9,13 @@ CAPACITY = artefact(
     entries=model_entries("capacity"),
 )
 REPLACED = corruptions("train_labels", "test_labels", "train_images")
-CAPACITY_TABLES = {
-    "rademacher": any(sample_size(cell.corruption) for cell in CONFIG.cells("capacity")),
-    "stability": any(cell.base != cell for cell in CONFIG.cells("capacity")),
-}
-RENDERED |= {name: CAPACITY for name, has_cells in CAPACITY_TABLES.items() if has_cells}
-CAPACITY_FILES = [
-    f"{RESULTS}/{name}.{ending}"
-    for name, has_cells in CAPACITY_TABLES.items()
-    for ending in ("csv", "md", "tex")
-    if has_cells
-]
+CAPACITY_FILES = []
+if any(sample_size(cell.corruption) for cell in CONFIG.cells("capacity")):
+    CAPACITY_FILES += show("rademacher", CAPACITY)
+if any(cell.base != cell for cell in CONFIG.cells("capacity")):
+    CAPACITY_FILES += show("stability", CAPACITY)
 if CAPACITY_FILES:
-    CAPACITY_FILES += multiext(f"{RESULTS}/capacity", *IMAGES)
+    CAPACITY_FILES += show("capacity", CAPACITY)
 
 
 localrules:

@@ -12,8 +12,7 @@ COMPLEXITY = artefact(
 )
 COMPLEXITY_FILES = []
 if CONFIG.complexity.cells:
-    RENDERED["complexity"] = COMPLEXITY
-    COMPLEXITY_FILES = [*COMPLEXITY.outputs, *multiext(f"{RESULTS}/complexity", ".md", ".tex")]
+    COMPLEXITY_FILES = [*show("complexity", COMPLEXITY), *show("complexity_measures", COMPLEXITY)]
 
 
 localrules:

@@ -1,29 +1,24 @@
 # Tables, figures, claims and where they come from, in one file to read.
 
-from rethinking.report.artefacts import wanted
-
-SECTIONS = [name for name in CONFIG.results if CONFIG.cell_names(name)]
-SECTIONS += ["expressivity"] if BUILT else []
-SECTIONS += ["linear_models"] if FITS or DESCENTS else []
-MADE_BY_THEORY = EXPRESSIVITY_FILES + LINEAR_MODEL_FILES
-
-
-REPORTED = [each for each in wanted(SECTIONS) if is_made(each)]
-# Their networks take as long as all others, so they have a target of their own; once made they are in the report.
-ABLATED = [each for each in wanted(["ablations"]) if each.name == "ablations" and ABLATIONS.current]
+# The networks of ablations take as long as all others, so they have a target of their own; once made they are here.
+REPORTED = [name for name in SHOWN if name != "ablations" or ABLATIONS.current]
 
 
 REPORTED_CELLS = [f"cells/{name}" for name in dict.fromkeys(cell.name for cell in ALL_CELLS)]
-if ABLATED:
+if "ablations" in REPORTED:
     REPORTED_CELLS += [f"cells/{cell.name}" for cell in CONFIG.ablated_cells()]
     REPORTED_CELLS += [f"ablations/{name}/cells/{cell.name}" for name, cell in CONFIG.variants()]
     REPORTED_CELLS = list(dict.fromkeys(REPORTED_CELLS))
 REPORT = artefact(
     "render_report",
     [f"{RESULTS}/report.html"],
-    {"artefacts": [each.name for each in REPORTED + ABLATED], "cells": REPORTED_CELLS, "seeds": CONFIG.seeds},
+    {
+        "artefacts": [[name, entry_of(name).title] for name in REPORTED],
+        "cells": REPORTED_CELLS,
+        "seeds": CONFIG.seeds,
+    },
     PLAN.cells(ALL_CELLS),
-    needs=[shown_artefact(each) for each in REPORTED + ABLATED],
+    needs=[*(SHOWN[name] for name in REPORTED), CLAIMS],
 )
 
 
@@ -36,10 +31,8 @@ rule render_report:
         f"{RESULTS}/logs/render_report.log",
     localrule: True
     params:
-        artefacts=[f"{RESULTS}/{each.filename}" for each in REPORTED + ABLATED],
-        claims=options(
-            claims=f"{RESULTS}/claims.csv" if any(each.kind == "claims" for each in REPORTED) else None
-        ),
+        artefacts=[f"{RESULTS}/{entry_of(name).filename}" for name in REPORTED] + CLAIMS.outputs[1:],
+        claims=CLAIMS.outputs[0],
         results=subpath(output[0], parent=True),
         # Names and not files, which are too many for a command line.
         cells=REPORTED_CELLS,
@@ -48,7 +41,7 @@ rule render_report:
     message:
         "Writing the report"
     shell:
-        "exec python -m render_report --artefacts {params.artefacts:q} {params.claims} --results {params.results:q}"
+        "exec python -m render_report --artefacts {params.artefacts:q} --claims {params.claims:q} --results {params.results:q}"
         " --cells {params.cells:q} --seeds {params.seeds} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 

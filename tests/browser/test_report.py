@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rethinking.report.artefacts import ARTEFACTS
+from rethinking.report.page import known_artefacts
 
 from ..summaries import make_summary
 
+ARTEFACTS = known_artefacts()
 ROOT = Path(__file__).parents[2]
 FIGURE = ROOT / "results/reference/cifar10_jpeg_small/fig1a.svg"
 CELL = "cifar10/true_labels/mlp_1x512/none"

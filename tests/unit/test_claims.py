@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 import check_claims
+from rethinking.analysis.runs import TABLES, read_runs
 from rethinking.cells import Cell
 from rethinking.claims import CLAIMS, measures
-from rethinking.claims.measures import NotMeasured, read_runs
+from rethinking.claims.measures import NotMeasured
 from rethinking.claims.report import claimed_cells, judge, reason, summarise, to_frame, to_markdown
 from rethinking.claims.verdicts import EXACT, Check, combine, compare, examine
 from rethinking.measures.complexity_measures import MEASURES
@@ -142,7 +143,7 @@ def test_it_is_undecided_without_any_one_of_its_cells(name, paper_runs):
 @pytest.mark.parametrize("claim", CLAIMS, ids=NAMES)
 def test_one_seed_decides_only_what_does_not_depend_on_seeds(claim, paper_runs):
     exact = all(check.measure in EXACT for check in claim.checks)
-    (judged,) = judge({cell: {0: seeds[0]} for cell, seeds in paper_runs.items()}, "cifar10", [claim])
+    (judged,) = judge({cell: seeds[:1] for cell, seeds in paper_runs.items()}, "cifar10", [claim])
     assert (judged.verdict, reason(judged)) == (
         ("supported", "") if exact else ("undecided", "one seed, an interval needs two")
     )
@@ -277,10 +278,12 @@ def test_time_to_fit_that_never_comes_is_undecided_and_says_so(paper_runs):
     assert f"cifar10/{CELL}/seed1 never reaches 99 %" in reason(judged)
 
 
-def test_missing_memorisation_is_undecided_and_says_so():
+def test_memorisation_of_unchanged_labels_is_undecided_and_says_so():
     run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0)
-    with pytest.raises(NotMeasured, match=r"seed0 has no memorisation.csv"):
-        measures.truth_lead(run)
+    check = Check("lead", measures.truth_lead, (CELL,), above=0)
+    assert examine(check, {f"cifar10/{CELL}": {0: run}}, "cifar10").reasons == (
+        "seed0 has nothing to measure",
+    )
 
 
 def test_what_was_not_measured_is_undecided_and_says_so():
@@ -431,8 +434,8 @@ def test_cells_that_are_not_named_are_left_out(small_results, tmp_path):
 
 
 def test_files_give_what_was_written(small_results):
-    runs = read_runs(small_results[0] / "cells", ["cifar10/labels_p0.5/alexnet/none"], [0, 7])
-    (run,) = runs["cifar10/labels_p0.5/alexnet/none"].values()
+    runs = read_runs(small_results[0] / "cells", ["cifar10/labels_p0.5/alexnet/none"], [0, 7], *TABLES)
+    (run,) = runs["cifar10/labels_p0.5/alexnet/none"]
     assert (len(run.curve), len(run.memorisation)) == (EPOCHS + 1, EPOCHS)
 
 

@@ -9,12 +9,12 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
-from rethinking.report.artefacts import ARTEFACTS
-from rethinking.report.page import markdown_html, render, svg_image
+from rethinking.report.page import known_artefacts, markdown_html, render, svg_image
 from rethinking.run.files import UserError
 
 from ..summaries import SUMMARY, make_network
 
+ARTEFACTS = known_artefacts()
 FIGURE = """<?xml version="1.0" encoding="utf-8"?>
 <svg xmlns:xlink="http://www.w3.org/1999/xlink" xmlns="http://www.w3.org/2000/svg" width="9pt" viewBox="0 0 9 9">
  <metadata><x xmlns="http://example.org">made by</x></metadata>

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
+from rethinking.analysis.runs import Runs, summaries
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.claims import CLAIMS, Claim
-from rethinking.claims.measures import Runs
 from rethinking.claims.verdicts import EXACT, Check, Finding, Verdict, combine, examine, full_name
 from rethinking.tables.rendering import MISSING
 
@@ -39,7 +39,8 @@ def claimed_cells(dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[str]:
 
 def judge(runs: Runs, dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[Judged]:
     """Examine all claims on a data set."""
-    return [Judged(claim, [examine(check, runs, dataset) for check in claim.checks]) for claim in claims]
+    by_seed = {name: {run.cell.seed: run for run in some} for name, some in runs.items()}
+    return [Judged(claim, [examine(check, by_seed, dataset) for check in claim.checks]) for claim in claims]
 
 
 def summarise(judged: Sequence[Judged]) -> str:
@@ -62,7 +63,7 @@ def to_frame(judged: Sequence[Judged], runs: Runs, dataset: str) -> pd.DataFrame
     """
     table = aggregate_accuracy(
         claimed_cells(dataset, [each.claim for each in judged]),
-        [run.summary for seeds in runs.values() for run in seeds.values()],
+        summaries(runs),
         {},
     )
     table.index = table.dataset + "/" + table.corruption + "/" + table.model + "/" + table.regularisers

@@ -15,6 +15,7 @@ from rethinking.config.cell_settings import (
     Architecture,
     CellSettings,
     Initialisation,
+    PathText,
     Precision,
     RMSPropSettings,
     Strict,
@@ -59,7 +60,7 @@ class DatasetConfig(Strict):
         "images (a folder or tar of train/<class>/*.jpg|png and test/...), embedded (digits), plugin (read by a plug-in) or local "
         "(ImageNet: the folder of its archives, or one of train/<class>/*.JPEG and val/<class>/*.JPEG)."
     )
-    path: str | None = Field(
+    path: PathText | None = Field(
         None,
         description="The local file or folder, for the sources archive and images, and for plugin if it reads one. "
         "Without the path of a local source its cells are left out.",
@@ -76,7 +77,9 @@ class DatasetConfig(Strict):
     )
     input_size: int = Field(ge=1, description=described("input_size"))
     classes: list[str] | None = unless(
-        None, "Of a local source: the classes to take, by their folders; null is all.", min_length=2
+        None,
+        "Of a local source: the classes to take, by their folders; null is all, or those of imagenet100 and imagenette.",
+        min_length=2,
     )
     stored_size: int | None = unless(
         None,

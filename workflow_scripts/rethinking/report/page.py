@@ -11,16 +11,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 from xml.etree import ElementTree
 
 import pandas as pd
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from rethinking import registry
 from rethinking.claims.verdicts import Verdict
-from rethinking.report.artefacts import ARTEFACTS, Artefact
+from rethinking.registrations import SHOWN
 from rethinking.report.provenance import (
     Network,
     below_full_scale,
@@ -33,12 +35,7 @@ from rethinking.report.provenance import (
 from rethinking.run.files import UserError
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
-SECTIONS = {
-    "table": "Tables",
-    "figure": "Figures",
-    "claims": "Claims",
-    "ablation": "Ablations",
-}
+SECTIONS = {"table": "Tables", "figure": "Figures", "claims": "Claims"}
 VERDICTS = get_args(Verdict)
 
 # Markdown may contain anything, so HTML is escaped and images, which a browser would fetch, are dropped.
@@ -46,6 +43,28 @@ MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("im
 
 
 # ---- the whole
+
+
+class Artefact(NamedTuple):
+    """A table or figure, or the claims."""
+
+    name: str
+    kind: str
+    title: str
+    caption: str  # what the paper shows, what to look for, how ours differs
+
+    @property
+    def filename(self) -> str:
+        """Its file in the folder of the results."""
+        return f"{self.name}.{'svg' if self.kind == 'figure' else 'md'}"
+
+
+def known_artefacts() -> list[Artefact]:
+    """All tables and figures, in the order of their captions."""
+    titles = {each.name: (kind, each.title) for kind in SHOWN for each in registry.entries(kind)}
+    titles["claims"] = "claims", "What the paper states, checked against our numbers"
+    captions = yaml.safe_load(Path(__file__).with_name("captions.yaml").read_text(encoding="utf-8"))
+    return [Artefact(name, *titles[name], caption) for name, caption in captions.items()]
 
 
 def render(
@@ -57,7 +76,7 @@ def render(
     """The report as an HTML document.
 
     Args:
-        artefacts: name, as in :data:`rethinking.report.artefacts.ARTEFACTS` -> its file; others are listed as missing.
+        artefacts: name, as in :func:`known_artefacts` -> its file; others are listed as missing.
         networks: those behind them, in the order in which they are listed.
         claims: a frame with a column ``verdict``, counted in the summary.
         asked_for: how many networks there should be; by default as many as there are.
@@ -65,7 +84,8 @@ def render(
     Raises:
         UserError: a file is missing or malformed, or a name is unknown; the message names it.
     """
-    known = {artefact.name for artefact in ARTEFACTS}
+    everything = known_artefacts()
+    known = {artefact.name for artefact in everything}
     if unknown := set(artefacts) - known:
         raise UserError(
             f"no such table or figure: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
@@ -74,7 +94,7 @@ def render(
     for kind, title in SECTIONS.items():
         entries = [
             (artefact, read_artefact(artefact, artefacts[artefact.name]), artefacts[artefact.name])
-            for artefact in ARTEFACTS
+            for artefact in everything
             if artefact.kind == kind and artefact.name in artefacts
         ]
         if entries:
@@ -88,7 +108,7 @@ def render(
     )
     return environment.get_template(TEMPLATE.name).render(
         sections=sections,
-        left_out=[artefact.title for artefact in ARTEFACTS if artefact.name not in artefacts],
+        left_out=[artefact.title for artefact in everything if artefact.name not in artefacts],
         verdicts=None if claims is None else count_verdicts(claims),
         below_full_scale=below_full_scale(networks),
         overview=overview(networks, len(networks) if asked_for is None else asked_for),
