@@ -240,7 +240,7 @@ class Config(Strict):
         ]
 
     def settings(self, cell: Cell, variant: str | None = None) -> CellSettings:
-        """Resolve the settings of a cell: training, model, data set, then overrides in order, then those of a variant.
+        """Resolve the settings of a cell: training, then its model, then overrides in order, then those of a variant.
 
         Raises:
             UserError: the configuration says nothing about the cell's data set or model, there is no
@@ -250,8 +250,7 @@ class Config(Strict):
             if name not in getattr(self, section):
                 raise UserError(f"cell '{cell}': the configuration has no {section}.{name}; add it")
         values = self.training.model_dump() | self.models[cell.model].model_dump()
-        dataset = self.datasets[cell.dataset]
-        values = dataset.training.applied_to(values | {"input_size": dataset.input_size})
+        values["input_size"] = self.datasets[cell.dataset].input_size
         for override in self.overrides:
             if override.matches(cell):
                 values = override.set.applied_to(values)

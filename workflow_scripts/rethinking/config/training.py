@@ -52,34 +52,6 @@ class HardwareConfig(Strict):
     checkpoint_seconds: int = Field(60, ge=1, description="Seconds between two checkpoints of a cell.")
 
 
-class OverrideValues(Strict):
-    """Settings that a data set, an override or an ablation replaces."""
-
-    epochs: int | None = Field(None, ge=1)
-    batch_size: int | None = Field(None, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
-    learning_rate_decay: float | None = Field(None, gt=0, le=1)
-    momentum: float | None = Field(None, ge=0, lt=1)
-    precision: Precision | None = None
-    initialisation: Initialisation | None = None
-    weight_decay: float | None = Field(None, ge=0)
-    weight_decay_on: WeightDecayOn | None = None
-    input_size: int | None = Field(None, ge=1)
-    architecture: Architecture | None = None
-    rmsprop: RMSPropSettings | None = Field(None, description=described("rmsprop"))
-    decay_every: int | None = Field(None, ge=1, description=described("decay_every"))
-    label_smoothing: float | None = Field(None, ge=0, lt=1, description=described("label_smoothing"))
-    auxiliary_loss: float | None = Field(None, ge=0, description=described("auxiliary_loss"))
-    average_decay: float | None = Field(None, gt=0, lt=1, description=described("average_decay"))
-    micro_batch: int | None = Field(None, ge=2, description=described("micro_batch"))
-
-    def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The given settings, with these values in their place; of the architecture, only the options named here change."""
-        changed = self.model_dump(exclude_none=True)
-        architecture = values["architecture"] | changed.get("architecture", {})
-        return values | changed | {"architecture": architecture}
-
-
 class DatasetConfig(Strict):
     """Where a data set comes from and how much of it is used."""
 
@@ -117,11 +89,6 @@ class DatasetConfig(Strict):
     skip_unreadable: bool = unless(
         False,
         "Of a local source: leave out images that cannot be decoded, which the manifest then lists.",
-    )
-
-    training: OverrideValues = unless(
-        OverrideValues(),
-        "Settings of the cells on this data set, in place of those of training and models; overrides come after them.",
     )
 
     @property
@@ -173,6 +140,34 @@ class ModelConfig(Strict):
     weight_decay: float = Field(ge=0, description=described("weight_decay"))
     weight_decay_on: WeightDecayOn = Field(description=described("weight_decay_on"))
     architecture: Architecture = Field({}, description=described("architecture"))
+
+
+class OverrideValues(Strict):
+    """Settings that an override or an ablation replaces."""
+
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    learning_rate_decay: float | None = Field(None, gt=0, le=1)
+    momentum: float | None = Field(None, ge=0, lt=1)
+    precision: Precision | None = None
+    initialisation: Initialisation | None = None
+    weight_decay: float | None = Field(None, ge=0)
+    weight_decay_on: WeightDecayOn | None = None
+    input_size: int | None = Field(None, ge=1)
+    architecture: Architecture | None = None
+    rmsprop: RMSPropSettings | None = Field(None, description=described("rmsprop"))
+    decay_every: int | None = Field(None, ge=1, description=described("decay_every"))
+    label_smoothing: float | None = Field(None, ge=0, lt=1, description=described("label_smoothing"))
+    auxiliary_loss: float | None = Field(None, ge=0, description=described("auxiliary_loss"))
+    average_decay: float | None = Field(None, gt=0, lt=1, description=described("average_decay"))
+    micro_batch: int | None = Field(None, ge=2, description=described("micro_batch"))
+
+    def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The given settings, with these values in their place; of the architecture, only the options named here change."""
+        changed = self.model_dump(exclude_none=True)
+        architecture = values["architecture"] | changed.get("architecture", {})
+        return values | changed | {"architecture": architecture}
 
 
 def checked_pattern(pattern: str) -> str:
