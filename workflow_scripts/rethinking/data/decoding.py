@@ -94,4 +94,6 @@ def resize(image: Tensor, size: int) -> Tensor:
     """
     if image.shape[1:] == (size, size):
         return image
-    return F.interpolate(image[None], size=(size, size), mode="bilinear", antialias=True)[0]
+    # So that it is known as an image whose channels come last, for which torch has a fast way.
+    image = image.permute(1, 2, 0)[None].permute(0, 3, 1, 2)
+    return F.interpolate(image, size=(size, size), mode="bilinear", antialias=True)[0]
