@@ -16,12 +16,20 @@ LIBRARY = SCRIPTS / "rethinking"
 DECIDES_NOTHING = {
     "data/download.py: DownloadError": "an error",
     "data/download.py: _explain": "texts of errors",
+    "data/image_checksums.py: _stats": "its value is part of the identity of prepared images",
+    "data/image_checksums.py: contents_digest": "its value is part of the identity of prepared images",
+    "data/image_checksums.py: to_stderr": "lines of progress",
+    "data/imagenet.py: listed": "its value is part of the identity of prepared images",
+    "data/imagenet_classes.py: classes_of": "its value is among the settings of prepared images",
     "data/sources.py: what_lies_in": "texts of errors",
     "models/__init__.py: training_megaflops": "shares out cells to jobs",
     "registry.py: advice": "texts of errors",
     "registry.py: unknown": "texts of errors",
     "registry.py: titles": "its value, what things are called, is part of the identity of what shows them",
+    "report/layout.py: place_of": "captions for Snakemake's own report",
+    "report/layout.py: titles": "its value, what things are called, is part of the identity of the report",
     "theory/cholesky.py: Tiled": "a type",
+    "training/batches.py: Feeder": "a type",
 }
 
 

@@ -12,6 +12,7 @@ from rethinking.analysis.runs import (
     networks_of,
     read_runs,
     summaries,
+    trained,
 )
 from rethinking.analysis.statistics import mean_interval
 from rethinking.run.files import UserError
