@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: env demo test test-all test-slurm test-imagenet lint bench schema clean
+.PHONY: env demo test test-all test-slurm test-imagenet lint bench gpu-check schema clean
 
 env: $(VENV)/installed
 
@@ -44,6 +44,10 @@ lint: env
 # How fast networks train here, against a common PyTorch loop, into results/bench/ (about 4 minutes on two cores)
 bench: env
 	$(BIN)/python bench/bench_training.py
+
+# Whether training on this machine's GPU gives the CPU's numbers, and how fast it is, into results/gpu_check/ (8 minutes)
+gpu-check: env
+	@$(BIN)/python bench/gpu_check.py
 
 # Write the JSON schema of configurations, which editors use, from the typed models
 schema: env

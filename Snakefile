@@ -31,6 +31,12 @@ include: "rules/status.smk"
 onstart:
     take_results()
     show_progress(RESULTS, planned_cells())
+    PLANNED.update(job.rule.name for job in workflow.dag.needrun_jobs())
+
+
+onsuccess:
+    if "render_report" in PLANNED:
+        show_finding()
 
 
 rule cifar10:

@@ -3,25 +3,19 @@
 CAPACITY = artefact(
     "measure_capacity",
     [f"{RESULTS}/rademacher.csv", f"{RESULTS}/stability.csv", *multiext(f"{RESULTS}/capacity", *IMAGES)],
-    {"cells": CONFIG.capacity.cells, "seeds": CONFIG.seeds},
+    {"cells": CONFIG.capacity.cells, "seeds": SEEDS},
     [*cells_of("capacity"), *measured("stability")],
     # The depth of a network is counted in its own code.
     entries=model_entries("capacity"),
 )
 REPLACED = corruptions("train_labels", "test_labels", "train_images")
-CAPACITY_TABLES = {
-    "rademacher": any(sample_size(cell.corruption) for cell in CONFIG.cells("capacity")),
-    "stability": any(cell.base != cell for cell in CONFIG.cells("capacity")),
-}
-RENDERED |= {name: CAPACITY for name, has_cells in CAPACITY_TABLES.items() if has_cells}
-CAPACITY_FILES = [
-    f"{RESULTS}/{name}.{ending}"
-    for name, has_cells in CAPACITY_TABLES.items()
-    for ending in ("csv", "md", "tex")
-    if has_cells
-]
+CAPACITY_FILES = []
+if any(sample_size(cell.corruption) for cell in CONFIG.cells("capacity")):
+    CAPACITY_FILES += show("rademacher", CAPACITY)
+if any(cell.base != cell for cell in CONFIG.cells("capacity")):
+    CAPACITY_FILES += show("stability", CAPACITY)
 if CAPACITY_FILES:
-    CAPACITY_FILES += multiext(f"{RESULTS}/capacity", *IMAGES)
+    CAPACITY_FILES += show("capacity", CAPACITY)
 
 
 localrules:
@@ -86,20 +80,21 @@ rule measure_capacity:
     input:
         lambda wildcards: reads(CAPACITY),
     output:
-        rademacher=f"{RESULTS}/rademacher.csv",
-        stability=f"{RESULTS}/stability.csv",
-        images=multiext(f"{RESULTS}/capacity", *IMAGES),
+        rademacher=marked(f"{RESULTS}/rademacher.csv", "rademacher"),
+        stability=marked(f"{RESULTS}/stability.csv", "stability"),
+        images=images("capacity"),
     log:
         f"{RESULTS}/logs/measure_capacity.log",
     params:
+        caption=caption("capacity"),
         # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells("capacity"),
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         root=f"{RESULTS}/cells",
         record=record(CAPACITY),
     message:
         "Measuring capacity: Rademacher complexity and stability"
     shell:
-        "exec python -m measure_capacity --cells {params.cells:q} --seeds {params.seeds} --root {params.root:q}"
+        "exec python -m measure_capacity --cells {params.cells:q} --seeds {params.seeds:q} --root {params.root:q}"
         " --rademacher {output.rademacher:q} --stability {output.stability:q}"
         " --images {output.images:q} --record {params.record:q} > {log:q} 2>&1"

@@ -21,7 +21,7 @@ CLAIMS = artefact(
     [f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"],
     {
         "cells": CLAIM_NAMES,
-        "seeds": CONFIG.seeds,
+        "seeds": SEEDS,
         "own": [dict(each.options) for each in OWN_CLAIMS],
         "imagenet": IMAGENET_SET,
     },
@@ -34,15 +34,18 @@ rule check_claims:
     input:
         lambda wildcards: reads(CLAIMS),
     output:
-        csv=f"{RESULTS}/claims.csv",
+        csv=report(
+            f"{RESULTS}/claims.csv", caption=CAPTION, category="The claims", labels={"result": "all claims"}
+        ),
         markdown=f"{RESULTS}/claims.md",
     log:
         f"{RESULTS}/logs/check_claims.log",
     params:
+        caption="Each statement as a condition on numbers, what was measured, and the outcome.",
         # Names, because there are too many files for a command line.
         root=f"{RESULTS}/cells",
         cells=CLAIM_NAMES,
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         theory="--theory" if THEORY else "",
         imagenet=options(imagenet=IMAGENET_SET),
         records=[made.outputs[0] for made in finished(THEORY)],
@@ -51,5 +54,5 @@ rule check_claims:
         "Checking the paper's claims"
     shell:
         "exec python -m check_claims --cells-root {params.root:q} --cells {params.cells:q}"
-        " --seeds {params.seeds} {params.theory} {params.imagenet} --records {params.records:q} --csv {output.csv:q}"
+        " --seeds {params.seeds:q} {params.theory} {params.imagenet} --records {params.records:q} --csv {output.csv:q}"
         " --markdown {output.markdown:q} --record {params.record:q} > {log:q} 2>&1"

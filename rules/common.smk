@@ -1,9 +1,11 @@
 # Configuration, the cell grammar and the paths that the stages share.
 
+import atexit
 import json
 import os
 import re
 import sys
+from pathlib import Path
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
@@ -13,12 +15,13 @@ from snakemake.settings.types import RerunTrigger
 SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, SCRIPTS)
 
-from rethinking import registry
+from rethinking import plugins, registry
 from rethinking.cells import Cell, canonical_name, sample_size
 from rethinking.config.loading import load_config
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.models import training_megaflops
-from rethinking.run.files import UserError
+from rethinking.report.layout import entry_of, place_of, titles
+from rethinking.run.files import UserError, check_writable
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
 from rethinking.run.plan import ARRAYS, LIBRARY, NAMES, Plan
@@ -35,7 +38,7 @@ except UserError as error:
 # environment is activated. The C library keeps freed blocks; otherwise each training step on the CPU would ask
 # the kernel for the memory of its activations again. Each job is told the plug-ins, wherever it runs.
 shell.prefix(
-    f"export {registry.VARIABLE}={quote(os.pathsep.join(map(str, registry.plugins())))}"
+    f"export {plugins.VARIABLE}={quote(os.pathsep.join(map(str, plugins.files())))}"
     f" PYTHONPATH={quote(SCRIPTS)} PATH={quote(os.path.dirname(sys.executable))}:$PATH"
     " MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296; "
 )
@@ -53,6 +56,13 @@ LOCAL = [name for name, dataset in CONFIG.datasets.items() if dataset.source == 
 PLAN = Plan(CONFIG)
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
+# The seeds of all cells, and of those with fewer, for command lines.
+SEEDS = [*CONFIG.seeds]
+SEEDS += [
+    f"{name}={','.join(map(str, CONFIG.seeds_of(name)))}"
+    for name in dict.fromkeys(cell.name for cell in [*CONFIG.cells(*CONFIG.results), *CONFIG.ablated_cells()])
+    if CONFIG.seeds_of(name) != CONFIG.seeds
+]
 # What tables and figures call things is a part of what they are made from.
 TITLES = digest_of([json.dumps(registry.titles())])
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
@@ -127,6 +137,60 @@ def artefact(script, outputs, settings, results=(), entries=(), needs=()):
     return made
 
 
+CAPTION = os.path.join(LIBRARY, "report", "caption.rst")
+# Table or figure -> the result behind what readers see. Each stage adds its own.
+SHOWN = {}
+
+
+def show(name, made):
+    """Add a table, of which ``made`` holds the numbers, or a figure to what readers see; return its files."""
+    if entry := registry.find("table", name):
+        outputs = multiext(f"{RESULTS}/{name}", ".md", ".tex")
+        SHOWN[name] = artefact("render_table", outputs, {"table": name}, entries=[entry.root], needs=[made])
+        return [f"{RESULTS}/{name}.csv", *outputs]
+    SHOWN[name] = made
+    return [file for file in made.outputs if os.path.basename(file).split(".")[0] == name]
+
+
+def show_theory(name, results):
+    """Add a figure of the theory; return its files."""
+    entry = registry.entry("figure", name)
+    outputs = [*multiext(f"{RESULTS}/{name}", *IMAGES), f"{RESULTS}/{name}.csv"]
+    settings = {"figure": name} | ({"models": MODELS_SHOWN} if "models" in entry.arguments else {})
+    return show(name, artefact("plot_theory", outputs, settings, results, entries=[entry.root]))
+
+
+def marked(file, name=None):
+    """A file for 'snakemake --report', under the section and the sentence of the report; the name is a wildcard's value."""
+    return report(
+        file,
+        caption=CAPTION,
+        category=lambda wildcards: place_of(name or shown_name(wildcards))[0],
+        labels=lambda wildcards: {"result": entry_of(name or shown_name(wildcards)).title},
+    )
+
+
+def images(name):
+    """The formats of a figure, the first one marked; the name can be a wildcard."""
+    known = None if name.startswith("{") else name
+    return [marked(f"{RESULTS}/{name}.svg", known), *multiext(f"{RESULTS}/{name}", ".png", ".pdf")]
+
+
+def caption(*names):
+    """The text beside the marked files of a rule, which makes these tables and figures or the one of its wildcard."""
+    return lambda wildcards: " ".join(place_of(name)[1] for name in names or [shown_name(wildcards)])
+
+
+def shown_name(wildcards):
+    """The table or figure that a rule's wildcards name."""
+    return wildcards.get("table") or wildcards.figure
+
+
+def named(script):
+    """The names of the tables and figures that a script makes, for a wildcard."""
+    return "|".join(registry.made_by(script))
+
+
 def model_entries(*results):
     """The code of the networks that some sections of the configuration have."""
     models = dict.fromkeys(cell.model for cell in CONFIG.cells(*results))
@@ -142,21 +206,29 @@ def corruptions(*arrays):
 
 def files_of(made, filename):
     """The files with this name among the results that an artefact is made from."""
-    return [file for each in made.results for file in each.outputs if os.path.basename(file) == filename]
+    return [file for file in made_from(made) if os.path.basename(file) == filename]
+
+
+def made_from(made):
+    """All files of the results that an artefact is made from."""
+    return [file for each in made.results for file in each.outputs]
 
 
 def described(get):
-    """Wrap a function of wildcards, so that an unknown name ends with a message for the user."""
+    """Wrap a function of wildcards, so that an unknown name ends with a message for the user.
+
+    Snakemake puts exceptions of input functions under a traceback, but not the end of the program.
+    """
 
     def checked(wildcards):
         try:
             made = get(wildcards)
         except UserError as error:
-            raise WorkflowError(str(error)) from None
+            sys.exit(f"snakemake: {error}")
         key = wildcards.get("key")
         if key is not None and key != made.identity.digest:
-            raise WorkflowError(
-                f"there are no data {key}: with this configuration the key is {made.identity.digest}; ask for that"
+            sys.exit(
+                f"snakemake: there are no data {key}: with this configuration the key is {made.identity.digest}; ask for that"
             )
         return made
 
@@ -201,11 +273,18 @@ def cells_of(*results):
 def result_cells(result):
     """The cells that a table or figure shows, without seeds."""
     if not getattr(CONFIG, result).cells:
-        raise WorkflowError(f"{result}.cells is empty, so there is no such result; list its cells")
+        raise UserError(f"{result}.cells is empty, so there is no such result; list its cells")
     if not CONFIG.cell_names(result):
         paths = ", ".join(f"datasets.{name}.path" for name in CONFIG.absent_datasets())
-        raise WorkflowError(f"{result} has no data, as {paths} is not set")
+        raise UserError(f"{result} has no data, as {paths} is not set")
     return CONFIG.cell_names(result)
+
+
+def paired_cells():
+    """The cells of table 1 without regularisers, of networks that it has on true and on random labels."""
+    names = [name for name in CONFIG.table1.cells if name.endswith("/none")]
+    kinds = [re.sub("/(true|random)_labels/", "/{}_labels/", name) for name in names]
+    return [name for name, kind in zip(names, kinds) if kind != name and kinds.count(kind) == 2]
 
 
 def cell_options(made):
@@ -272,32 +351,36 @@ def image_options(wildcards):
     return options(**values) + (" --skip-unreadable" if dataset.skip_unreadable else "")
 
 
+@described
+def shown(wildcards):
+    """A table for readers, or a figure."""
+    name = shown_name(wildcards)
+    if name not in SHOWN:
+        raise UserError(f"{name} has nothing to show with this configuration; list its cells")
+    return SHOWN[name]
+
+
+@described
 def table(wildcards):
-    """A table of accuracies."""
-    result_cells(wildcards.table)
-    return TABLES[wildcards.table]
+    """The numbers of a table."""
+    if wildcards.table in CONFIG.results:
+        result_cells(wildcards.table)
+    return shown(wildcards).needs[0]
 
 
-def rendered(wildcards):
-    """A table for readers."""
-    name = wildcards.table
-    if name not in RENDERED:
-        raise WorkflowError(f"{name} has nothing to show with this configuration; list its cells")
-    outputs = [f"{RESULTS}/{name}.{ending}" for ending in ("md", "tex")]
-    return artefact("render_table", outputs, {"table": name}, needs=[RENDERED[name]])
-
-
+@described
 def ablations(wildcards):
     """The comparison of ablations."""
     if not CONFIG.ablated_cells():
-        raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
+        raise UserError("ablations has no cells, so there is nothing to compare; list some")
     return ABLATIONS
 
 
+@described
 def figure(wildcards):
     """A figure of trained networks."""
     result_cells(wildcards.figure)
-    return FIGURES[wildcards.figure]
+    return shown(wildcards)
 
 
 @described
@@ -310,12 +393,6 @@ def stability(wildcards):
 def complexity(wildcards):
     """The complexity of a network."""
     return PLAN.complexity(Cell.parse(CELL.format(**wildcards)))
-
-
-def theory_figure(name, stem, settings, results):
-    """A figure of the theory."""
-    outputs = [*multiext(f"{RESULTS}/{stem}", *IMAGES), f"{RESULTS}/{stem}.csv"]
-    return artefact("plot_theory", outputs, {"figure": name, **settings}, results)
 
 
 def fit(wildcards):
@@ -333,39 +410,29 @@ def fit_data(made):
     return options(prepared=made.data[0].folder, validation=made.needs[0].outputs[0] if made.needs else None)
 
 
-def is_made(each):
-    """Whether this configuration makes an artefact."""
-    theory = each.sections and set(each.sections) <= {"expressivity", "linear_models"}
-    if theory:
-        return f"{RESULTS}/{each.filename}" in MADE_BY_THEORY
-    return each.name in TABLES if each.name == "sizes" else CAPACITY_TABLES.get(each.name, True)
-
-
-def shown_artefact(each):
-    """The result behind an artefact of the report."""
-    made = {**FIGURES, "curve_differences": DIFFERENCES, "capacity": CAPACITY, "claims": CLAIMS}
-    made |= {"complexity_measures": COMPLEXITY, "expressivity_precision": PRECISION}
-    made |= {"kernel_sensitivity": SENSITIVITY, "filters": FILTERS, "descent": DESCENT}
-    if each.name in made:
-        return made[each.name]
-    return artefact(
-        "render_table",
-        [f"{RESULTS}/{each.name}.{ending}" for ending in ("md", "tex")],
-        {"table": each.name},
-        needs=[RENDERED[each.name]],
-    )
-
-
 # ---- runs
 
 
 def take_results():
     """Take the lock of the results, unless this run writes nothing."""
-    if any(job.rule.name != "status" for job in workflow.dag.needrun_jobs()):
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "status"]
+    if jobs:
         try:
             lock_results(RESULTS)
+            check_writable(os.path.dirname(file) for job in jobs for file in [*job.output, *job.log])
         except UserError as error:
             raise WorkflowError(str(error)) from None
+
+
+# The rules of this run.
+PLANNED = set()
+
+
+def show_finding():
+    """Print the finding and where the report is, when all else is said."""
+    text = Path(RESULTS, "finding.txt")
+    finding = text.read_text(encoding="utf-8").splitlines()[:1] if text.exists() else []
+    atexit.register(print, *finding, f"Report: {RESULTS}/report.html", file=sys.stderr)
 
 
 def planned_cells():

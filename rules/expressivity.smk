@@ -5,21 +5,12 @@ BUILT = [PLAN.expressivity(seed) for seed in CONFIG.seeds if EXPRESSIVITY.datase
 EXPRESSIVITY_TABLE = artefact(
     "tabulate_theory", [f"{RESULTS}/expressivity.csv"], {"table": "expressivity"}, BUILT
 )
-PRECISION = artefact(
-    "plot_theory",
-    [*multiext(f"{RESULTS}/expressivity_precision", *IMAGES), f"{RESULTS}/expressivity_precision.csv"],
-    {"figure": "precision"},
-    BUILT,
-)
 EXPRESSIVITY_FILES = []
 if BUILT:
-    RENDERED["expressivity"] = EXPRESSIVITY_TABLE
-    EXPRESSIVITY_FILES = [*multiext(f"{RESULTS}/expressivity", ".csv", ".md", ".tex"), *PRECISION.outputs]
-
-
-localrules:
-    tabulate_expressivity,
-    plot_expressivity,
+    EXPRESSIVITY_FILES = [
+        *show("expressivity", EXPRESSIVITY_TABLE),
+        *show_theory("expressivity_precision", BUILT),
+    ]
 
 
 rule fit_expressivity:
@@ -41,41 +32,6 @@ rule fit_expressivity:
     shell:
         "exec python -m fit_expressivity --settings {params.settings:q} --prepared {params.prepared:q}"
         " --seed {wildcards.seed} --threads {threads} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
-
-
-rule tabulate_expressivity:
-    input:
-        lambda wildcards: reads(EXPRESSIVITY_TABLE),
-    output:
-        f"{RESULTS}/expressivity.csv",
-    log:
-        f"{RESULTS}/logs/tabulate_expressivity.log",
-    params:
-        records=[made.outputs[0] for made in EXPRESSIVITY_TABLE.results],
-        record=record(EXPRESSIVITY_TABLE),
-    message:
-        "Tabulating expressivity"
-    shell:
-        "exec python -m tabulate_theory --table expressivity --records {params.records:q} --output {output:q}"
-        " --record {params.record:q} > {log:q} 2>&1"
-
-
-rule plot_expressivity:
-    input:
-        lambda wildcards: reads(PRECISION),
-    output:
-        images=multiext(f"{RESULTS}/expressivity_precision", *IMAGES),
-        numbers=f"{RESULTS}/expressivity_precision.csv",
-    log:
-        f"{RESULTS}/logs/plot_expressivity.log",
-    params:
-        records=[made.outputs[0] for made in PRECISION.results],
-        record=record(PRECISION),
-    message:
-        "Plotting the precision that theorem 1 needs"
-    shell:
-        "exec python -m plot_theory --figure precision --records {params.records:q}"
-        " --images {output.images:q} --numbers {output.numbers:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule expressivity:

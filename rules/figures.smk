@@ -1,82 +1,136 @@
 # Our curves over the paper's, their numbers, and how far apart they are.
 
 IMAGES = (".svg", ".png", ".pdf")
-# figure -> the file of each cell that it shows, one row per epoch
-CURVES = {
-    "fig1a": "curve.csv",
-    "fig1b": "curve.csv",
-    "fig1c": "curve.csv",
-    "fig2b": "curve.csv",
-    "fig2a": "curve.csv",
-    "memorisation": "memorisation.csv",
-}
 FIGURES = {
     name: artefact(
         "plot_figure",
         [*multiext(f"{RESULTS}/{name}", *IMAGES), f"{RESULTS}/{name}.csv"],
-        {"figure": name, "cells": CONFIG.cell_names(name)},
+        {
+            "figure": name,
+            "cells": CONFIG.cell_names(name),
+            "seeds": SEEDS,
+            "reads": registry.entry("figure", name).options["reads"],
+        },
         cells_of(name),
-        entries=[(LIBRARY / "figures" / f"{name}.py", None)],
+        entries=[registry.entry("figure", name).root],
     )
-    for name in CURVES
+    for name in registry.made_by("plot_figure")
     if CONFIG.cell_names(name)
 }
-COMPARED = [name for name in FIGURES if name not in ("memorisation", "fig2a")]
+# Those of which the paper has curves, with their units.
+COMPARED = {name: registry.entry("figure", name).options.get("unit") for name in FIGURES}
+COMPARED = {name: unit for name, unit in COMPARED.items() if unit}
 DIFFERENCES = artefact(
     "compare_curves",
-    multiext(f"{RESULTS}/curve_differences", ".csv", ".md", ".tex"),
+    [f"{RESULTS}/curve_differences.csv"],
     {"figures": COMPARED},
     needs=[FIGURES[name] for name in COMPARED],
 )
-FIGURE_FILES = [file for made in FIGURES.values() for file in made.outputs]
-FIGURE_FILES += DIFFERENCES.outputs if COMPARED else []
+FINDING = artefact(
+    "plot_finding",
+    [*multiext(f"{RESULTS}/finding", *IMAGES), f"{RESULTS}/finding.csv", f"{RESULTS}/finding.txt"],
+    {"cells": paired_cells(), "seeds": SEEDS},
+    [PLAN.cell(cell) for cell in CONFIG.cells("table1") if cell.name in paired_cells()],
+)
+FIGURE_FILES = show("finding", FINDING) if paired_cells() else []
+FIGURE_FILES += [file for name, made in FIGURES.items() for file in show(name, made)]
+FIGURE_FILES += show("curve_differences", DIFFERENCES) if COMPARED else []
 IMAGENET_FILES = [
     file for file in TABLE_FILES + FIGURE_FILES if os.path.basename(file).startswith(("table2.", "fig2a."))
 ]
 
 
 localrules:
+    plot_finding,
     plot_figure,
+    plot_theory,
     compare_curves,
+
+
+rule plot_finding:
+    input:
+        lambda wildcards: reads(FINDING),
+    output:
+        images=images("finding"),
+        numbers=f"{RESULTS}/finding.csv",
+        text=f"{RESULTS}/finding.txt",
+    log:
+        f"{RESULTS}/logs/plot_finding.log",
+    params:
+        caption=caption("finding"),
+        cells=paired_cells(),
+        root=f"{RESULTS}/cells",
+        seeds=SEEDS,
+        record=record(FINDING),
+    message:
+        "Plotting the finding"
+    shell:
+        "exec python -m plot_finding --cells {params.cells:q} --root {params.root:q} --seeds {params.seeds:q}"
+        " --images {output.images:q} --numbers {output.numbers:q} --text {output.text:q}"
+        " --record {params.record:q} > {log:q} 2>&1"
 
 
 rule plot_figure:
     input:
         lambda wildcards: reads(figure(wildcards)),
     output:
-        images=multiext(f"{RESULTS}/{{figure}}", *IMAGES),
+        images=images("{figure}"),
         numbers=f"{RESULTS}/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/plot_{{figure}}.log",
     wildcard_constraints:
-        figure="|".join(CURVES),
+        figure=named("plot_figure"),
     params:
+        caption=caption(),
         cells=lambda wildcards: result_cells(wildcards.figure),
-        folders=lambda wildcards: [each.folder for each in figure(wildcards).results],
+        root=f"{RESULTS}/cells",
+        seeds=SEEDS,
         record=lambda wildcards: record(figure(wildcards)),
     message:
         "Plotting {wildcards.figure}"
     shell:
         "exec python -m plot_figure --figure {wildcards.figure} --cells {params.cells:q}"
-        " --folders {params.folders:q} --images {output.images:q} --numbers {output.numbers:q}"
+        " --root {params.root:q} --seeds {params.seeds:q} --images {output.images:q} --numbers {output.numbers:q}"
         " --record {params.record:q} > {log:q} 2>&1"
+
+
+rule plot_theory:
+    input:
+        lambda wildcards: reads(shown(wildcards)),
+    output:
+        images=images("{figure}"),
+        numbers=f"{RESULTS}/{{figure}}.csv",
+    log:
+        f"{RESULTS}/logs/plot_{{figure}}.log",
+    wildcard_constraints:
+        figure=named("plot_theory"),
+    params:
+        caption=caption(),
+        records=lambda wildcards: [file for file in made_from(shown(wildcards)) if file.endswith(".json")],
+        tables=lambda wildcards: [file for file in made_from(shown(wildcards)) if file.endswith(".csv")],
+        models=lambda wildcards: json.dumps(shown(wildcards).identity.settings.get("models", [])),
+        record=lambda wildcards: record(shown(wildcards)),
+    message:
+        "Plotting {wildcards.figure}"
+    shell:
+        "exec python -m plot_theory --figure {wildcards.figure} --records {params.records:q}"
+        " --tables {params.tables:q} --models {params.models:q} --images {output.images:q}"
+        " --numbers {output.numbers:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule compare_curves:
     input:
         lambda wildcards: reads(DIFFERENCES),
     output:
-        csv=f"{RESULTS}/curve_differences.csv",
-        markdown=f"{RESULTS}/curve_differences.md",
-        latex=f"{RESULTS}/curve_differences.tex",
+        marked(f"{RESULTS}/curve_differences.csv", "curve_differences"),
     log:
         f"{RESULTS}/logs/compare_curves.log",
     params:
+        caption=caption("curve_differences"),
         numbers=options(**{name: f"{RESULTS}/{name}.csv" for name in COMPARED}),
         record=record(DIFFERENCES),
     message:
         "Comparing our curves with the paper's"
     shell:
         "exec python -m compare_curves {params.numbers}"
-        " --output {output.csv:q} --markdown {output.markdown:q} --latex {output.latex:q}"
-        " --record {params.record:q} > {log:q} 2>&1"
+        " --output {output:q} --record {params.record:q} > {log:q} 2>&1"

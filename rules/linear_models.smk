@@ -25,30 +25,14 @@ LINEAR_TABLES = {
     "table3": artefact("tabulate_theory", [f"{RESULTS}/table3.csv"], {"table": "table3"}, FITS),
     "norms": artefact("tabulate_theory", [f"{RESULTS}/norms.csv"], {"table": "norms"}, [*FITS, *COMPARISONS]),
 }
-SENSITIVITY = theory_figure(
-    "sensitivity",
-    "kernel_sensitivity",
-    {"models": MODELS_SHOWN},
-    [PLAN.validation(name) for name in LINEAR_MODEL],
-)
-FILTERS = theory_figure("filters", "filters", {}, FILTER_FITS)
-DESCENT = theory_figure("descent", "descent", {}, DESCENTS)
 LINEAR_MODEL_FILES = []
 if FITS:
-    RENDERED |= LINEAR_TABLES
-    LINEAR_MODEL_FILES += [
-        f"{RESULTS}/{name}.{ending}" for name in LINEAR_TABLES for ending in ("csv", "md", "tex")
-    ]
-    LINEAR_MODEL_FILES += SENSITIVITY.outputs
-LINEAR_MODEL_FILES += FILTERS.outputs if FILTER_FITS else []
-LINEAR_MODEL_FILES += DESCENT.outputs if DESCENTS else []
-
-
-localrules:
-    tabulate_linear_models,
-    plot_sensitivity,
-    plot_filters,
-    plot_descent,
+    LINEAR_MODEL_FILES += [file for name, made in LINEAR_TABLES.items() for file in show(name, made)]
+    LINEAR_MODEL_FILES += show_theory("kernel_sensitivity", [PLAN.validation(name) for name in LINEAR_MODEL])
+if FILTER_FITS:
+    LINEAR_MODEL_FILES += show_theory("filters", FILTER_FITS)
+if DESCENTS:
+    LINEAR_MODEL_FILES += show_theory("descent", DESCENTS)
 
 
 rule validate_linear_model:
@@ -155,81 +139,6 @@ rule run_descent:
         "exec python -m run_descent --settings {params.settings:q} --prepared {params.prepared:q}"
         " --seed {wildcards.seed} --threads {threads} --curve {output.curve:q} --output {output.summary:q}"
         " --record {params.record:q} > {log:q} 2>&1"
-
-
-rule tabulate_linear_models:
-    input:
-        lambda wildcards: reads(LINEAR_TABLES[wildcards.table]),
-    output:
-        f"{RESULTS}/{{table}}.csv",
-    log:
-        f"{RESULTS}/logs/tabulate_{{table}}.log",
-    wildcard_constraints:
-        table="table3|norms",
-    params:
-        records=lambda wildcards: [made.outputs[0] for made in LINEAR_TABLES[wildcards.table].results],
-        record=lambda wildcards: record(LINEAR_TABLES[wildcards.table]),
-    message:
-        "Tabulating {wildcards.table}"
-    shell:
-        "exec python -m tabulate_theory --table {wildcards.table} --records {params.records:q} --output {output:q}"
-        " --record {params.record:q} > {log:q} 2>&1"
-
-
-rule plot_sensitivity:
-    input:
-        lambda wildcards: reads(SENSITIVITY),
-    output:
-        images=multiext(f"{RESULTS}/kernel_sensitivity", *IMAGES),
-        numbers=f"{RESULTS}/kernel_sensitivity.csv",
-    log:
-        f"{RESULTS}/logs/plot_sensitivity.log",
-    params:
-        tables=[made.outputs[0] for made in SENSITIVITY.results],
-        models=json.dumps(MODELS_SHOWN),
-        record=record(SENSITIVITY),
-    message:
-        "Plotting errors over gamma and penalty"
-    shell:
-        "exec python -m plot_theory --figure sensitivity --tables {params.tables:q} --models {params.models:q}"
-        " --images {output.images:q} --numbers {output.numbers:q} --record {params.record:q} > {log:q} 2>&1"
-
-
-rule plot_filters:
-    input:
-        lambda wildcards: reads(FILTERS),
-    output:
-        images=multiext(f"{RESULTS}/filters", *IMAGES),
-        numbers=f"{RESULTS}/filters.csv",
-    log:
-        f"{RESULTS}/logs/plot_filters.log",
-    params:
-        records=[made.outputs[0] for made in FILTERS.results],
-        record=record(FILTERS),
-    message:
-        "Plotting errors over the number of random filters"
-    shell:
-        "exec python -m plot_theory --figure filters --records {params.records:q} --images {output.images:q}"
-        " --numbers {output.numbers:q} --record {params.record:q} > {log:q} 2>&1"
-
-
-rule plot_descent:
-    input:
-        lambda wildcards: reads(DESCENT),
-    output:
-        images=multiext(f"{RESULTS}/descent", *IMAGES),
-        numbers=f"{RESULTS}/descent.csv",
-    log:
-        f"{RESULTS}/logs/plot_descent.log",
-    params:
-        curves=files_of(DESCENT, "curve.csv"),
-        records=files_of(DESCENT, "summary.json"),
-        record=record(DESCENT),
-    message:
-        "Plotting where SGD converges"
-    shell:
-        "exec python -m plot_theory --figure descent --tables {params.curves:q} --records {params.records:q}"
-        " --images {output.images:q} --numbers {output.numbers:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule linear_models:

@@ -4,10 +4,10 @@ TABLES = {
     name: artefact(
         "aggregate_table",
         [f"{RESULTS}/{name}.csv"],
-        {"table": name, "cells": CONFIG.cell_names(name)},
+        {"table": name, "cells": CONFIG.cell_names(name), "seeds": SEEDS},
         cells_of(name),
     )
-    for name in ("table1", "table4", "table2")
+    for name in registry.made_by("aggregate_table")
     if CONFIG.cell_names(name)
 }
 SIZED = [] if CONFIG.finished_only else sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
@@ -25,18 +25,21 @@ if SIZED:
 ABLATIONS = artefact(
     "compare_ablations",
     [f"{RESULTS}/ablations.csv"],
-    {"ablations": [each.model_dump(include={"name", "question", "cells"}) for each in CONFIG.ablations]},
+    {
+        "ablations": [each.model_dump(include={"name", "question", "cells"}) for each in CONFIG.ablations],
+        "seeds": SEEDS,
+    },
     [*PLAN.cells(CONFIG.ablated_cells()), *(PLAN.cell(cell, name) for name, cell in CONFIG.variants())],
 )
-TABLE_FILES = [f"{RESULTS}/{name}.{ending}" for name in TABLES for ending in ("csv", "md", "tex")]
-# All tables that are rendered for readers; the other stages add theirs.
-RENDERED = TABLES | {"ablations": ABLATIONS}
+TABLE_FILES = [file for name, made in TABLES.items() for file in show(name, made)]
+ABLATION_FILES = show("ablations", ABLATIONS)
 
 
 localrules:
     aggregate_table,
     count_sizes,
     compare_ablations,
+    tabulate_theory,
     render_table,
 
 
@@ -44,20 +47,23 @@ rule aggregate_table:
     input:
         lambda wildcards: reads(table(wildcards)),
     output:
-        f"{RESULTS}/{{table}}.csv",
+        marked(f"{RESULTS}/{{table}}.csv"),
     log:
         f"{RESULTS}/logs/aggregate_{{table}}.log",
     wildcard_constraints:
-        table="table1|table4|table2",
+        table=named("aggregate_table"),
     params:
+        caption=caption(),
+        # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells(wildcards.table),
-        summaries=lambda wildcards: files_of(table(wildcards), "summary.json"),
+        root=f"{RESULTS}/cells",
+        seeds=SEEDS,
         record=lambda wildcards: record(table(wildcards)),
     message:
         "Aggregating {wildcards.table}"
     shell:
         "exec python -m aggregate_table --table {wildcards.table} --cells {params.cells:q}"
-        " --summaries {params.summaries:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        " --root {params.root:q} --seeds {params.seeds:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 if SIZED:
@@ -66,10 +72,11 @@ if SIZED:
         input:
             lambda wildcards: reads(TABLES["sizes"]),
         output:
-            f"{RESULTS}/sizes.csv",
+            marked(f"{RESULTS}/sizes.csv", "sizes"),
         log:
             f"{RESULTS}/logs/count_sizes.log",
         params:
+            caption=caption("sizes"),
             networks=json.dumps(networks()),
             imagenet="--imagenet" if LISTS_IMAGENET else "",
             manifests=[PLAN.prepared(name).outputs[0] for name in SIZED],
@@ -85,34 +92,55 @@ rule compare_ablations:
     input:
         lambda wildcards: reads(ablations(wildcards)),
     output:
-        f"{RESULTS}/ablations.csv",
+        marked(f"{RESULTS}/ablations.csv", "ablations"),
     log:
         f"{RESULTS}/logs/compare_ablations.log",
     params:
+        caption=caption("ablations"),
         ablations=json.dumps(ABLATIONS.identity.settings["ablations"]),
-        defaults=[file for file in files_of(ABLATIONS, "summary.json") if f"{RESULTS}/cells/" in file],
-        variants=[file for file in files_of(ABLATIONS, "summary.json") if f"{RESULTS}/ablations/" in file],
+        results=subpath(output[0], parent=True),
+        seeds=SEEDS,
         record=record(ABLATIONS),
     message:
         "Comparing ablations"
     shell:
-        "exec python -m compare_ablations --ablations {params.ablations:q} --defaults {params.defaults:q}"
-        " --variants {params.variants:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        "exec python -m compare_ablations --ablations {params.ablations:q} --results {params.results:q}"
+        " --seeds {params.seeds:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+
+
+rule tabulate_theory:
+    input:
+        lambda wildcards: reads(table(wildcards)),
+    output:
+        marked(f"{RESULTS}/{{table}}.csv"),
+    log:
+        f"{RESULTS}/logs/tabulate_{{table}}.log",
+    wildcard_constraints:
+        table=named("tabulate_theory"),
+    params:
+        caption=caption(),
+        records=lambda wildcards: [file for file in made_from(table(wildcards)) if file.endswith(".json")],
+        record=lambda wildcards: record(table(wildcards)),
+    message:
+        "Tabulating {wildcards.table}"
+    shell:
+        "exec python -m tabulate_theory --table {wildcards.table} --records {params.records:q} --output {output:q}"
+        " --record {params.record:q} > {log:q} 2>&1"
 
 
 rule render_table:
     input:
-        lambda wildcards: reads(rendered(wildcards)),
+        lambda wildcards: reads(shown(wildcards)),
     output:
         markdown=f"{RESULTS}/{{table}}.md",
         latex=f"{RESULTS}/{{table}}.tex",
     log:
         f"{RESULTS}/logs/render_{{table}}.log",
     wildcard_constraints:
-        table="table1|table4|table2|sizes|rademacher|stability|complexity|ablations|expressivity|table3|norms",
+        table="|".join(registry.names("table")),
     params:
         csv=f"{RESULTS}/{{table}}.csv",
-        record=lambda wildcards: record(rendered(wildcards)),
+        record=lambda wildcards: record(shown(wildcards)),
     message:
         "Rendering {wildcards.table}"
     shell:

@@ -4,13 +4,8 @@ import argparse
 from pathlib import Path
 
 from rethinking import paper
-from rethinking.analysis.aggregation import (
-    COLUMNS,
-    TABLE2_COLUMNS,
-    TABLE4_COLUMNS,
-    aggregate_accuracy,
-    read_summary,
-)
+from rethinking.analysis.aggregation import COLUMNS, TABLE2_COLUMNS, TABLE4_COLUMNS, aggregate_accuracy
+from rethinking.analysis.runs import read_runs, summaries
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 
@@ -23,21 +18,22 @@ TABLES = {
 
 
 def main() -> None:
-    """Read the command line and the summaries, write the CSV."""
+    """Read the command line and the networks, write the CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", required=True, choices=sorted(TABLES))
     parser.add_argument(
         "--cells", nargs="+", required=True, help="names without seeds, in the order of the rows"
     )
+    parser.add_argument("--root", required=True, type=Path, help="folder that cell names start from")
     parser.add_argument(
-        "--summaries", nargs="*", default=[], type=Path, help="summary.json of any of their seeds"
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
     )
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
-    summaries = [read_summary(path) for path in args.summaries]
     published, columns = TABLES[args.table]
-    table = aggregate_accuracy(args.cells, summaries, published(), columns)
+    trained = summaries(read_runs(args.root, args.cells, args.seeds))
+    table = aggregate_accuracy(args.cells, trained, published(), columns)
     write_text(args.output, table.to_csv(index=False, float_format="%.4f"))
     print(f"{table.seeds.sum()} finished and {table.diverged.sum()} diverged networks in {len(table)} rows")
 

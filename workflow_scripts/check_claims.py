@@ -7,11 +7,11 @@ import pandas as pd
 
 from rethinking import registry
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
+from rethinking.analysis.runs import TABLES, read_runs, summaries
 from rethinking.analysis.theory_results import read_records
 from rethinking.cells import Cell
 from rethinking.claims import CLAIMS
 from rethinking.claims.imagenet import IMAGENET
-from rethinking.claims.measures import read_runs
 from rethinking.claims.own import own_claims
 from rethinking.claims.report import (
     claimed_cells,
@@ -38,7 +38,9 @@ def main() -> None:
         help="names without seeds, of one data set except for those of ImageNet and of plug-ins' claims",
     )
     parser.add_argument("--imagenet", help="data set on which the claims on ImageNet are checked")
-    parser.add_argument("--seeds", nargs="+", required=True, type=int)
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--theory", action="store_true", help="also judge the claims of sections 4 and 5")
     parser.add_argument("--records", nargs="*", default=[], type=Path, help="JSON of the fits of the theory")
     parser.add_argument("--csv", required=True, type=Path)
@@ -56,30 +58,30 @@ def main() -> None:
     # The paper says nothing about a plug-in's data set.
     claims = () if registry.entry("dataset", dataset).own else CLAIMS
     cells = [name for name in claimed_cells(dataset, claims) if name in args.cells]
-    runs = read_runs(args.cells_root, cells, args.seeds)
+    runs = read_runs(args.cells_root, cells, args.seeds, *TABLES)
 
     judged = judge(runs, dataset, claims)
-    summaries = [run.summary for seeds in runs.values() for run in seeds.values()]
-    scale = describe_scale(aggregate_accuracy(cells, summaries, {}))
+    trained = summaries(runs)
+    scale = describe_scale(aggregate_accuracy(cells, trained, {}))
     rows, texts, done = [to_frame(judged, runs, dataset)], [], summarise(judged)
     # A table without measurements is useless to readers; its rows are in the CSV.
     if not claims:
         done = "none of the paper's"
-    elif summaries or not args.records:
+    elif trained or not args.records:
         texts.append(to_markdown(judged, scale))
     else:
         texts.append(
             f"**{done}** on networks, because none is trained; claims.csv names the ones that are needed.\n"
         )
     if args.imagenet:
-        runs = read_runs(args.cells_root, imagenet_cells, args.seeds)
+        runs = read_runs(args.cells_root, imagenet_cells, args.seeds, *TABLES)
         judged = judge(runs, args.imagenet, IMAGENET)
         rows.append(to_frame(judged, runs, args.imagenet))
         texts.append(imagenet_markdown(judged, runs, args.imagenet))
         done += f"; on ImageNet: {summarise(judged)}"
     if own:
         asked = [name for name in claimed_cells("", own) if name in args.cells]
-        judged = judge(runs := read_runs(args.cells_root, asked, args.seeds), "", own)
+        judged = judge(runs := read_runs(args.cells_root, asked, args.seeds, *TABLES), "", own)
         frame = to_frame(judged, runs, "")
         rows.append(frame)
         scale = " and ".join(frame.data.unique())
@@ -93,7 +95,7 @@ def main() -> None:
         done += f"; {len(records)} fits of the theory: {summarise(theory)}"
     write_text(args.csv, pd.concat(rows).to_csv(index=False))
     write_text(args.markdown, "\n".join(texts))
-    print(f"{len(summaries)} networks: {done}")
+    print(f"{len(trained)} networks: {done}")
 
 
 if __name__ == "__main__":

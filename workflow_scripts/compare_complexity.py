@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import aggregate_accuracy, describe_data, describe_scale, read_summary
+from rethinking.analysis.aggregation import aggregate_accuracy, describe_data, describe_scale
 from rethinking.analysis.rank_correlations import correlate
-from rethinking.analysis.runs import CELL_PARTS, cell_parts
+from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs
 from rethinking.figures import complexity as complexity_figure
 from rethinking.figures.style import save
 from rethinking.measures.complexity_measures import MEASURES
 from rethinking.run import scripts
-from rethinking.run.files import read_json, write_text
+from rethinking.run.files import write_text
 
 
 def main() -> None:
@@ -20,30 +20,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", nargs="+", required=True, help="names without seeds, in order")
     parser.add_argument("--root", type=Path, required=True, help="folder that cell names start from")
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--ranks", type=Path, required=True, help="CSV of rank correlations to write")
     parser.add_argument("--networks", type=Path, required=True, help="CSV of all networks to write")
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="to write: .svg, .png, .pdf")
     args = parser.parse_args()
 
-    summaries, rows = [], []
-    for name in args.cells:
-        for seed in args.seeds:
-            folder = args.root / name / f"seed{seed}"
-            if (folder / "complexity.json").exists() and (folder / "summary.json").exists():
-                summary, measured = (
-                    read_summary(folder / "summary.json"),
-                    read_json(folder / "complexity.json"),
-                )
-                summaries.append(summary)
-                rows.append(
-                    {**cell_parts(name), "seed": seed, "gap": gap(summary)}
-                    | {measure: measured.get(measure) for measure in MEASURES}
-                    | {"images": measured.get("images"), "data": describe_data(summary)}
-                )
+    runs = [run for some in read_runs(args.root, args.cells, args.seeds).values() for run in some]
+    runs = [run for run in runs if run.measured]
+    rows = [
+        {**cell_parts(run.cell.name), "seed": run.cell.seed, "gap": gap(run.summary)}
+        | {measure: run.measured.get(measure) for measure in MEASURES}
+        | {"images": run.measured.get("images"), "data": describe_data(run.summary)}
+        for run in runs
+    ]
     columns = [*CELL_PARTS, "seed", "gap", *MEASURES, "images", "data"]
     networks = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(["gap", *MEASURES], float))
-    cells = aggregate_accuracy(args.cells, summaries, {})
+    cells = aggregate_accuracy(args.cells, [run.summary for run in runs], {})
     cells = cells[cells.seeds + cells.diverged > 0]
     scale = describe_scale(cells)
     ranks = correlate(networks, scale)

@@ -11,6 +11,7 @@ from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import ExpressivityConfig
 from rethinking.corruption import Draws
 from rethinking.corruption.labels import replace_labels
+from rethinking.data.prepared import contradictions
 from rethinking.run import scripts
 from rethinking.run.files import load_array, read_json
 from rethinking.streams import stream
@@ -49,6 +50,10 @@ def main() -> None:
     if settings.drop_duplicates:
         kept = first_of_each(images)
         print(f"{len(images) - len(kept)} images are equal to an earlier one and are left out", flush=True)
+        for first, other in contradictions(images.numpy(), labels):
+            print(
+                f"image {other} of class {labels[other]} is equal to image {first} of class {labels[first]}"
+            )
         images, labels = images[kept], labels[kept]
     # Some data sets are sorted by class, but the first n images should be typical of all.
     order = stream(args.seed, "order of images", dataset).permutation(len(labels))

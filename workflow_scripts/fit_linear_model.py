@@ -3,7 +3,6 @@
 Features and the factor's tiles stay in a scratch folder until the fit is done. Started again, it resumes from them.
 """
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -22,9 +21,11 @@ from rethinking.run.code import combined
 from rethinking.run.files import atomic_path
 from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
+from rethinking.run.locks import lock, open_lock
 from rethinking.run.scripts import log, running_code
 from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
 from rethinking.theory.linear_models import best_setting, fit
+from rethinking.training.steps import set_precision
 
 
 def main() -> None:
@@ -52,13 +53,12 @@ def main() -> None:
     source = [model.preprocessing, model.kernel, model.filters, args.seed, manifest, code]
     args.scratch.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        lock = held.enter_context(open(args.scratch / "lock", "w"))
-        fcntl.flock(
-            lock, fcntl.LOCK_EX
-        )  # held until this process ends, so that no second one writes the same tiles
+        # Held until this process ends, so that no second one writes the same tiles.
+        lock(held.enter_context(open_lock(args.scratch / "lock")), wait=True)
         if expects_gpu(args.device):
             held.enter_context(gpu_slot(args.cells_per_gpu, log=log, alone=True))
         device = choose_device(args.device)
+        set_precision("float32", device)  # torch's default for the convolutions of Gabor features is TF32
         folder = args.scratch / digest(*source, wanted[0][0], solver.model_dump(), str(device))
         for other in args.scratch.iterdir():
             if other.is_dir() and other != folder:
@@ -69,7 +69,17 @@ def main() -> None:
             started = time.monotonic()
             log(f"penalty {penalty:g}" + ("" if gamma is None else f", gamma {gamma:g}"))
             facts, predicted = fit(
-                train, test, *labels, manifest["num_classes"], gamma, penalty, solver, folder, device, log
+                train,
+                test,
+                *labels,
+                manifest["num_classes"],
+                gamma,
+                penalty,
+                solver,
+                folder,
+                device,
+                log,
+                arrays[0],
             )
             chosen = [
                 name for name, value in (("gamma", model.gamma), ("penalty", given)) if value == "validated"

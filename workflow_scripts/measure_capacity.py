@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from rethinking.analysis.aggregation import describe_scale, read_summary
+from rethinking.analysis.aggregation import describe_scale
+from rethinking.analysis.runs import read_runs
 from rethinking.cells import Cell
 from rethinking.figures import capacity as capacity_figure
 from rethinking.figures.style import save
@@ -16,29 +17,25 @@ from rethinking.measures.rademacher import rademacher_table
 from rethinking.measures.stability import MEASURED, stability_table
 from rethinking.models import build_model
 from rethinking.run import scripts
-from rethinking.run.files import read_json, write_text
+from rethinking.run.files import write_text
 
 
 def main() -> None:
     """Read the command line and the existing cells, write both tables and the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", nargs="+", required=True, help="names without seeds, in order")
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--root", type=Path, required=True, help="folder that cell names start from")
     parser.add_argument("--rademacher", type=Path, required=True, help="CSV to write")
     parser.add_argument("--stability", type=Path, required=True, help="CSV to write")
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="to write: .svg, .png, .pdf")
     args = parser.parse_args()
 
-    summaries, changes = {}, {}
-    for cell in (Cell.from_name(name, seed) for name in args.cells for seed in args.seeds):
-        folder = args.root / str(cell)
-        if (folder / "summary.json").exists():
-            summaries[cell] = read_summary(folder / "summary.json")
-        if (folder / "stability.json").exists():
-            found = read_json(folder / "stability.json")
-            if found.get(MEASURED[0]) is not None:
-                changes[cell] = found
+    runs = [run for some in read_runs(args.root, args.cells, args.seeds).values() for run in some]
+    summaries = {run.cell: run.summary for run in runs}
+    changes = {run.cell: run.measured for run in runs if run.measured.get(MEASURED[0]) is not None}
     depths = {cell.model: network_depth(cell, summary) for cell, summary in summaries.items()}
     rademacher = rademacher_table(args.cells, list(summaries.values()), depths)
     stability = stability_table(args.cells, list(summaries.values()), changes)

@@ -22,6 +22,7 @@ from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.streams import stream, torch_seed
 from rethinking.training.batches import to_inputs
+from rethinking.training.steps import set_precision
 
 
 def main() -> None:
@@ -54,6 +55,7 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
     """The measures of a network with the weights in its folder."""
     settings = CellSettings(**settings)
     device = choose_device(args.device)
+    set_precision("float32", device)
     data = load_corrupted(args.prepared, args.overlay)
     n = len(data.train_labels)
     some = np.sort(stream(cell.seed, "measured images", cell.dataset).permutation(n)[: args.images])

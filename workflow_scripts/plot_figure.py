@@ -3,47 +3,43 @@
 import argparse
 from pathlib import Path
 
+from rethinking import registry
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
-from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs
-from rethinking.figures import fig1a, fig1b, fig1c, fig2a, fig2b, memorisation
+from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs, summaries
 from rethinking.figures.style import save
 from rethinking.paper.titles import MODEL_TITLES
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 
-FIGURES = {
-    "fig1a": fig1a,
-    "fig1b": fig1b,
-    "fig1c": fig1c,
-    "fig2a": fig2a,
-    "fig2b": fig2b,
-    "memorisation": memorisation,
-}
 SCALE = ["seeds", "diverged", "epochs", "data"]
 
 
 def main() -> None:
     """Read the command line, the curves and the summaries; write the figure in each format and its numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--figure", required=True, choices=FIGURES)
+    parser.add_argument("--figure", required=True, choices=registry.made_by("plot_figure"))
     parser.add_argument(
         "--cells", nargs="+", required=True, help="names without seeds, in the order of the legend"
     )
-    parser.add_argument("--folders", nargs="*", default=[], type=Path, help="folders of any of their seeds")
+    parser.add_argument("--root", required=True, type=Path, help="folder that cell names start from")
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
     parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
-    figure = FIGURES[args.figure]
-    runs, summaries = read_runs(args.cells, args.folders, figure.FILE, figure.COLUMNS)
-    cells = aggregate_accuracy(args.cells, summaries, {})
+    figure = registry.entry("figure", args.figure)
+    runs = read_runs(args.root, args.cells, args.seeds, figure.options["reads"])
+    trained_networks = summaries(runs)
+    cells = aggregate_accuracy(args.cells, trained_networks, {})
     trained = dict.fromkeys(MODEL_TITLES[cell_parts(name)["model"]] for name, some in runs.items() if some)
     scale = ", ".join([*trained, describe_scale(cells)])
-    drawn, numbers = figure.draw(runs, scale)
+    drawn, numbers = figure.call(runs=runs, scale=scale)
     save(drawn, args.images)
     numbers = numbers.merge(cells[[*CELL_PARTS, *SCALE]], on=CELL_PARTS, how="left")
     write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))
-    print(f"{len(summaries)} networks in {len(args.cells)} cells")
+    print(f"{len(trained_networks)} networks in {len(args.cells)} cells")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.theory_results import read_records
 from rethinking.figures.style import save
-from rethinking.figures.theory import draw_descent, draw_filters, draw_precision, draw_sensitivity
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 
@@ -16,7 +16,7 @@ from rethinking.run.files import write_text
 def main() -> None:
     """Read the command line and the files, write the figure in each format and its numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--figure", required=True, choices=("precision", "sensitivity", "filters", "descent"))
+    parser.add_argument("--figure", required=True, choices=registry.made_by("plot_theory"))
     parser.add_argument(
         "--records",
         nargs="*",
@@ -25,23 +25,16 @@ def main() -> None:
         help="JSON of expressivity, of linear models or of descent",
     )
     parser.add_argument("--tables", nargs="*", default=[], type=Path, help="CSV of validation or of descent")
-    parser.add_argument(
-        "--models", default="[]", help="for sensitivity: settings of the models as a JSON list"
-    )
+    parser.add_argument("--models", default="[]", help="settings of the linear models as a JSON list")
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
     parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
     records = read_records(args.records)
     tables = [pd.read_csv(path) for path in args.tables]
-    if args.figure == "precision":
-        figure, numbers = draw_precision(records)
-    elif args.figure == "sensitivity":
-        figure, numbers = draw_sensitivity(tables, json.loads(args.models))
-    elif args.figure == "filters":
-        figure, numbers = draw_filters(records)
-    else:
-        figure, numbers = draw_descent(tables, records)
+    figure, numbers = registry.entry("figure", args.figure).call(
+        records=records, tables=tables, models=json.loads(args.models)
+    )
     save(figure, args.images)
     write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))
 

@@ -3,26 +3,23 @@
 import argparse
 from pathlib import Path
 
+from rethinking import registry
 from rethinking.analysis.aggregation import read_columns
 from rethinking.run import scripts
 from rethinking.run.files import write_text
-from rethinking.tables import imagenet, presentation
-from rethinking.tables import theory as theory_presentation
 from rethinking.tables.rendering import to_latex, to_markdown
-
-VIEWS = presentation.VIEWS | imagenet.VIEWS | theory_presentation.VIEWS
 
 
 def main() -> None:
     """Read the command line and the CSV, write both texts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", required=True, choices=sorted(VIEWS))
+    parser.add_argument("--table", required=True, choices=registry.names("table"))
     parser.add_argument("--input", required=True, type=Path, help="the table's CSV")
     parser.add_argument("--markdown", required=True, type=Path)
     parser.add_argument("--latex", required=True, type=Path)
     args = parser.parse_args()
 
-    view = VIEWS[args.table]
+    view = registry.entry("table", args.table).call()
     table = read_columns(args.input, view.columns)
     shown, note = view.present(table), view.note(table)
     write_text(args.markdown, to_markdown(shown, note))

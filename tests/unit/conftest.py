@@ -4,11 +4,20 @@ import importlib
 import sys
 
 import pytest
+import torch
 
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import write
 
 from .image_files import write_image
+
+
+def pytest_collection_modifyitems(items):
+    """Without a GPU, its tests are skipped."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a GPU"))
 
 
 @pytest.fixture(scope="session")

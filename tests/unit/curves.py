@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.runs import Run
+from rethinking.analysis.runs import TABLES, Run
 from rethinking.cells import Cell
 
 
@@ -13,20 +13,28 @@ def make_run(name, seed=0, diverged=False, steps_per_epoch=16, first_epoch=0, **
     """A run whose curve has these columns, one value per epoch from ``first_epoch`` on."""
     epochs = np.arange(len(next(iter(columns.values())))) + first_epoch
     curve = pd.DataFrame({"epoch": epochs, "step": epochs * steps_per_epoch, **columns})
-    return Run(Cell.from_name(name, seed), curve, diverged)
+    return Run(summarise(Cell.from_name(name, seed), diverged), curve, curve)
 
 
-def write_run(folder, run, filename="curve.csv"):
-    """Write a run as a cell's folder, 2,000 of 50,000 images of CIFAR-10, and return the folder."""
+def write_run(root, run, table="curve"):
+    """Write a run and one of its tables as the folder of a cell below ``root``, and return the folder."""
+    folder = root / str(run.cell)
     folder.mkdir(parents=True)
-    run.curve.to_csv(folder / filename, index=False)
+    missing = {name: np.nan for name in TABLES[table] if name not in run.curve}
+    run.curve.assign(**missing).to_csv(folder / f"{table}.csv", index=False)
+    (folder / "summary.json").write_text(json.dumps(run.summary))
+    return folder
+
+
+def summarise(cell, diverged=False):
+    """A summary of a network that saw 2,000 of 50,000 images of CIFAR-10."""
     accuracies = ("train_accuracy", "train_accuracy_online", "test_accuracy", "best_test_accuracy")
-    summary = {
-        "cell": str(run.cell),
-        "status": "diverged" if run.diverged else "finished",
-        "diverged_epoch": 1 if run.diverged else None,
-        "diverged_step": 5 if run.diverged else None,
-        **dict.fromkeys(accuracies, None if run.diverged else 50),
+    return {
+        "cell": str(cell),
+        "status": "diverged" if diverged else "finished",
+        "diverged_epoch": 1 if diverged else None,
+        "diverged_step": 5 if diverged else None,
+        **dict.fromkeys(accuracies, None if diverged else 50),
         "parameters": 5,
         "provenance": {"settings": {"epochs": 1}},
         "data": {
@@ -37,8 +45,6 @@ def write_run(folder, run, filename="curve.csv"):
             "test": {"count": 10000, "full_count": 10000},
         },
     }
-    (folder / "summary.json").write_text(json.dumps(summary))
-    return folder
 
 
 def solid_lines(axes):

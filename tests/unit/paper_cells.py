@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rethinking import paper
-from rethinking.claims.measures import Run
+from rethinking.analysis.runs import Run
 from rethinking.measures.complexity_measures import MEASURES
 
 EPOCHS = 70
@@ -124,20 +124,25 @@ def make_run(
     curve = pd.DataFrame(
         {
             "epoch": epochs,
+            "step": epochs * 391,
             "train_loss": [3.0, *losses[:-1]],
             "train_accuracy": np.where(epochs > fitted, 100.0, 50.0),
             "test_accuracy": [10.0, *extend(tests)],
+            "test_accuracy_corrupted": test_corrupted,
             "train_loss_end": losses,
             "train_accuracy_end": np.where(epochs >= fitted, 100.0, 50.0),
         }
     )
-    rows = None
-    if memorisation is not None and not diverged:
-        (first, last) = memorisation
-        given, true = zip(*([first] * (EPOCHS - 1) + [last]), strict=True)
-        rows = pd.DataFrame(
-            {"epoch": epochs[1:], "changed_accuracy_given": given, "changed_accuracy_true": true}
-        )
+    first, last = memorisation or [(np.nan, np.nan)] * 2
+    given, true = zip(*([first] * (EPOCHS - 1) + [last]), strict=True)
+    rows = pd.DataFrame(
+        {
+            "epoch": epochs[1:],
+            "unchanged_accuracy": 100.0,
+            "changed_accuracy_given": given,
+            "changed_accuracy_true": true,
+        }
+    )
     return Run(summary, curve, rows, measured or {})
 
 
@@ -147,9 +152,9 @@ def extend(values):
 
 
 def make_runs(values, seeds=SEEDS, dataset="cifar10"):
-    """Networks as :func:`rethinking.claims.measures.read_runs` gives them."""
+    """Networks as :func:`rethinking.analysis.runs.read_runs` gives them."""
     return {
-        f"{dataset}/{cell}": {seed: make_run(f"{dataset}/{cell}", seed, **some) for seed in seeds}
+        f"{dataset}/{cell}": [make_run(f"{dataset}/{cell}", seed, **some) for seed in seeds]
         for cell, some in values.items()
     }
 
@@ -157,7 +162,7 @@ def make_runs(values, seeds=SEEDS, dataset="cifar10"):
 def write_runs(root, runs):
     """Write networks as a workflow leaves them below ``root``."""
     for of_cell in runs.values():
-        for run in of_cell.values():
+        for run in of_cell:
             folder = root / run.summary["cell"]
             folder.mkdir(parents=True)
             (folder / "summary.json").write_text(json.dumps(run.summary))
@@ -165,5 +170,4 @@ def write_runs(root, runs):
             name = "stability.json" if "replaced" in run.summary["cell"] else "complexity.json"
             if run.measured:
                 (folder / name).write_text(json.dumps(run.measured))
-            if run.memorisation is not None:
-                run.memorisation.to_csv(folder / "memorisation.csv", index=False)
+            run.memorisation.to_csv(folder / "memorisation.csv", index=False)

@@ -6,12 +6,11 @@ import json
 import pandas as pd
 import pytest
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis.ablations import COLUMNS, compare_variants
 from rethinking.analysis.aggregation import read_columns
 from rethinking.run.files import UserError
 from rethinking.tables import rendering
-from rethinking.tables.presentation import VIEWS
 
 from .test_tables import DATA, summary
 
@@ -106,24 +105,23 @@ def test_variant_on_other_data_is_refused():
 
 
 def test_script_and_text(script, tmp_path):
-    paths = {"defaults": [], "small": [], "plain": []}
-    for branch, summaries in {"defaults": DEFAULTS, **VARIANTS}.items():
+    for branch, summaries in {"": DEFAULTS, **VARIANTS}.items():
         for each in summaries:
-            path = tmp_path / branch / "cells" / each["cell"] / "summary.json"
-            path.parent.mkdir(parents=True)
-            path.write_text(json.dumps(each))
-            paths[branch].append(path)
+            folder = tmp_path / (f"ablations/{branch}" if branch else "") / "cells" / each["cell"]
+            folder.mkdir(parents=True)
+            (folder / "summary.json").write_text(json.dumps(each))
+    seeds = range(4)
     csv, markdown, latex = (tmp_path / f"ablations.{ending}" for ending in ("csv", "md", "tex"))
     for name, arguments in {
-        "compare_ablations": ["--ablations", json.dumps(ABLATIONS), "--defaults", *paths["defaults"],
-                                 "--variants", *paths["small"], *paths["plain"], "--output", csv],
+        "compare_ablations": ["--ablations", json.dumps(ABLATIONS), "--results", tmp_path,
+                                 "--seeds", *seeds, "--output", csv],
         "render_table": ["--table", "ablations", "--input", csv, "--markdown", markdown, "--latex", latex],
     }.items():  # fmt: skip
         script(name, *arguments)
     table = read_columns(csv, COLUMNS)
     pd.testing.assert_frame_equal(table, compare(), atol=5e-5, rtol=0)
     text = markdown.read_text()
-    view = VIEWS["ablations"]
+    view = registry.entry("table", "ablations").call()
     assert text == rendering.to_markdown(view.present(table), view.note(table))
     # Each question is above the table of its variants.
     assert (

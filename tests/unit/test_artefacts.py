@@ -1,29 +1,54 @@
-"""The list of tables and figures is complete."""
+"""Tables and figures are registered once, and each can be shown."""
 
-from rethinking.report.artefacts import ARTEFACTS, captions, wanted
+import pytest
+
+from rethinking import registry
+from rethinking.claims import CLAIMS
+from rethinking.claims.theory import THEORY_CLAIMS
+from rethinking.registrations import SHOWN
+from rethinking.report.layout import FINDING, section_of_claim, sections
+from rethinking.run.code import SCRIPTS
+from rethinking.run.files import UserError
+from rethinking.tables.presentation import View
 
 from ..default_config import default_config
 
 CONFIG = default_config()
+ENTRIES = [entry for kind in SHOWN for entry in registry.entries(kind)]
 
 
-def test_every_result_of_the_configuration_is_in_a_report():
-    shown = {section for artefact in ARTEFACTS for section in artefact.sections}
-    assert set(CONFIG.results) <= shown
-
-
-def test_artefacts_name_sections_of_the_configuration():
-    sections = {section for artefact in ARTEFACTS for section in artefact.sections}
-    assert sections <= set(type(CONFIG).model_fields)
-
-
-def test_names_are_unique_and_each_has_a_caption():
-    names = [artefact.name for artefact in ARTEFACTS]
+def test_names_are_unique_and_each_has_its_place_in_the_report():
+    names = [entry.name for entry in ENTRIES]
     assert len(set(names)) == len(names)
-    assert list(captions()) == names
+    places = [each.entry.name for section in sections() for each in section.shown]
+    assert sorted([*places, FINDING]) == sorted(names)
 
 
-def test_an_artefact_of_several_sections_needs_one_of_them():
-    names = [artefact.name for artefact in wanted(["fig1b", "table4"])]
-    assert {"fig1b", "table4", "curve_differences", "claims"} <= set(names)
-    assert not {"fig1a", "table1", "memorisation"} & set(names)
+def test_claims_stand_in_the_section_of_their_source():
+    headings = {section_of_claim(claim.source) for claim in (*CLAIMS, *THEORY_CLAIMS)}
+    assert headings == {section.heading for section in sections()} - {"ImageNet"}
+    assert section_of_claim("section 3, table 1").startswith("Section 3")
+    assert section_of_claim("own") == "Own claims"
+
+
+@pytest.mark.parametrize("script", ["aggregate_table", "plot_figure"])
+def test_cells_of_tables_and_figures_are_a_section_of_the_configuration(script):
+    assert set(registry.made_by(script)) <= set(CONFIG.results)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_a_script_makes_each(entry):
+    assert (SCRIPTS / f"{entry.options['script']}.py").exists()
+    assert callable(entry.resolve())
+    if entry.kind == "table":
+        assert isinstance(entry.call(), View)
+
+
+def test_a_plug_in_has_no_tables(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from rethinking.registry import table\n\n\n@table('mine', title='Mine')\ndef mine():\n    pass\n"
+    )
+    with pytest.raises(UserError, match=r"own.py:5: a plug-in cannot register a table"):
+        registry.load([file])
+    registry.load([])

@@ -6,9 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rethinking import paper
-from rethinking.analysis import differences
-from rethinking.analysis.differences import compare, difference, nearest_threshold, over_epochs, over_p
+from rethinking import paper, registry
+from rethinking.analysis.differences import (
+    COLUMNS,
+    compare,
+    difference,
+    nearest_threshold,
+    over_epochs,
+    over_p,
+)
 
 SCALE = {"seeds": 3, "diverged": 0, "epochs": 9, "data": "some data"}
 
@@ -112,7 +118,7 @@ def test_cell_that_is_not_there_has_no_points():
     table = epochs_table("gaussian", "inception", "train_loss_end", [math.nan]).assign(epoch=pd.NA, data=None)
     found = compare({"fig1a": table.astype({"epoch": "Int64"})}, {"fig1a": {"gaussian": np.ones((4, 2))}})
     assert (found.points[0], found.paper_points[0]) == (0, 4)
-    assert "0 of 4" in str(differences.present(found)[0].table)
+    assert "0 of 4" in str(registry.entry("table", "curve_differences").call().present(found)[0].table)
 
 
 def test_figure_1b_leaves_out_the_start():
@@ -149,9 +155,11 @@ def test_script(script, tmp_path):
     )
     outputs = [tmp_path / f"curve_differences.{ending}" for ending in ("csv", "md", "tex")]
     inputs = ["--fig1a", tmp_path / "a.csv", "--fig1b", tmp_path / "b.csv"]
-    script("compare_curves", *inputs, "--output", outputs[0], "--markdown", outputs[1], "--latex", outputs[2])
+    script("compare_curves", *inputs, "--output", outputs[0])
+    texts = "--markdown", outputs[1], "--latex", outputs[2]
+    script("render_table", "--table", "curve_differences", "--input", outputs[0], *texts)
     table = pd.read_csv(outputs[0])
-    assert list(table) == differences.COLUMNS
+    assert list(table) == list(COLUMNS)
     assert list(table.figure) == ["fig1a", "fig1b"]
     assert list(table.paper_points) == [len(paper.curve("fig1a_random_labels")), 10]
     assert list(table.mean_difference) == pytest.approx([0.5, 0.1], abs=1e-3)

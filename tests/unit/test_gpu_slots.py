@@ -162,7 +162,7 @@ def test_folder_that_another_user_made_is_not_trusted(monkeypatch, tmp_path):
         pass
 
 
-@pytest.mark.skipif(not visible_gpus(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_torch_sees_the_gpu_of_the_slot_alone(start):
     script = HOLD.replace("import os", "import torch, os").replace(
         "print(gpu", "print(torch.cuda.device_count()"

@@ -6,13 +6,13 @@ import pytest
 
 from rethinking import paper
 from rethinking.analysis.aggregation import TABLE2_COLUMNS, aggregate_accuracy, read_columns
+from rethinking.analysis.runs import Run, summaries
 from rethinking.claims.imagenet import IMAGENET, papers_parameters
-from rethinking.claims.measures import Run
 from rethinking.claims.report import claimed_cells, judge
 from rethinking.figures.fig2a import draw
 from rethinking.tables import rendering
-from rethinking.tables.imagenet import VIEWS, describe_misprint
-from rethinking.tables.presentation import VIEWS as OTHER_VIEWS
+from rethinking.tables.imagenet import describe_misprint, table2
+from rethinking.tables.presentation import sizes
 from rethinking.tables.sizes import count_imagenet
 
 from ..default_config import default_config
@@ -54,17 +54,13 @@ def network(cell, seed=0, classes=1000, dataset="imagenet", **changes):
 
 
 def networks(**changes):
-    return {f"imagenet/{cell}": {seed: network(cell, seed, **changes) for seed in (0, 1)} for cell in CELLS}
-
-
-def summaries(runs):
-    return [run.summary for seeds in runs.values() for run in seeds.values()]
+    return {f"imagenet/{cell}": [network(cell, seed, **changes) for seed in (0, 1)] for cell in CELLS}
 
 
 def rendered(runs, dataset="imagenet"):
     names = [f"{dataset}/{cell}" for cell in CELLS]
     table = aggregate_accuracy(names, summaries(runs), paper.table2(), TABLE2_COLUMNS)
-    view = VIEWS["table2"]
+    view = table2()
     return view.present(table)[0].table, view.note(table)
 
 
@@ -79,7 +75,7 @@ def test_the_papers_rows_are_the_cells_of_the_configuration():
 
 
 def test_table2_beside_the_papers():
-    runs = {f"imagenet/{cell}": {0: network(cell)} for cell in CELLS}
+    runs = {f"imagenet/{cell}": [network(cell)] for cell in CELLS}
     shown, text = rendered(runs)
     row = shown.iloc[3]
     assert list(row[:4]) == ["true", "no", "no", "no"]
@@ -93,7 +89,7 @@ def test_table2_beside_the_papers():
 
 
 def test_ten_classes_have_no_top5_in_table2():
-    runs = {f"imagenette/{cell}": {0: network(cell, classes=10, dataset="imagenette")} for cell in CELLS}
+    runs = {f"imagenette/{cell}": [network(cell, classes=10, dataset="imagenette")] for cell in CELLS}
     shown, _ = rendered(runs, "imagenette")
     assert {heading[0] for heading in shown if "accuracy" in heading[0]} == {
         "top-1 training accuracy (%)",
@@ -102,10 +98,12 @@ def test_ten_classes_have_no_top5_in_table2():
 
 
 def test_scripts_make_table2(script, tmp_path):
-    summary = tmp_path / "summary.json"
+    summary = tmp_path / f"imagenet/{NONE}/seed0/summary.json"
+    summary.parent.mkdir(parents=True)
     summary.write_text(pd.Series(network(NONE).summary).to_json())
     csv, names = tmp_path / "table2.csv", [f"imagenet/{cell}" for cell in CELLS]
-    script("aggregate_table", "--table", "table2", "--cells", *names, "--summaries", summary, "--output", csv)
+    cells = ["--cells", *names, "--root", tmp_path, "--seeds", 0]
+    script("aggregate_table", "--table", "table2", *cells, "--output", csv)
     assert len(read_columns(csv, TABLE2_COLUMNS)) == 7
     markdown, latex = tmp_path / "table2.md", tmp_path / "table2.tex"
     script("render_table", "--table", "table2", "--input", csv, "--markdown", markdown, "--latex", latex)
@@ -168,7 +166,7 @@ def test_the_papers_own_numbers_support_it_and_others_do_not(claim):
         return
     assert judge({}, "imagenet", [claim])[0].verdict == "undecided"
     cell, changes = COUNTEREXAMPLES[claim.name]
-    runs[f"imagenet/{cell}"] = {seed: network(cell, seed, **changes) for seed in (0, 1)}
+    runs[f"imagenet/{cell}"] = [network(cell, seed, **changes) for seed in (0, 1)]
     assert judge(runs, "imagenet", [claim])[0].verdict == "contradicted"
 
 
@@ -177,7 +175,7 @@ def test_claimed_cells_are_those_of_table2():
 
 
 def test_ten_classes_leave_top5_undecided():
-    runs = {f"imagenette/{cell}": {0: network(cell, classes=10, dataset="imagenette")} for cell in CELLS}
+    runs = {f"imagenette/{cell}": [network(cell, classes=10, dataset="imagenette")] for cell in CELLS}
     (claim,) = [claim for claim in IMAGENET if claim.name == "imagenet_top5_near_alexnet"]
     (judged,) = judge(runs, "imagenette", [claim])
     assert "too few classes" in judged.findings[0].reasons[0]
@@ -197,7 +195,7 @@ def test_networks_are_as_large_as_the_paper_says(images):
     assert (table.parameters == table.paper_parameters)[~ours].all()
     assert table.parameters[ours].tolist() == [23_834_568]
     assert table.parameters_per_image.isna().all() == (images is None)
-    view = OTHER_VIEWS["sizes"]
+    view = sizes()
     text = rendering.to_markdown(view.present(table), view.note(table))
     assert "ResNet-152" in text
     assert "1008 outputs" in text

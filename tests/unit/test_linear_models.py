@@ -160,6 +160,23 @@ def test_duplicates_are_fitted_with_jitter(digits, tmp_path):
     assert np.allclose(outputs, once, atol=1e-6)
 
 
+def test_equal_images_of_two_classes_are_named(digits, tmp_path):
+    """No function fits them, so the factor is not even begun; with a penalty, or fewer features than images, it can be."""
+    train, labels, test, test_labels = digits
+    other = (labels[7] + 1) % 10
+    twice = np.concatenate([train, train[5:6], train[7:8]]), np.concatenate([labels, labels[5:6], [other]])
+    for gamma in (0.2, 5.0):
+        with pytest.raises(
+            UserError, match=rf"1 training images.*: 7 \(label {labels[7]}\) = 301 \(label {other}\) "
+        ):
+            run((*twice, test, test_labels), gamma, 0.0, tmp_path)
+    assert not list(tmp_path.rglob("*.npy"))
+    facts, _ = run((*twice, test, test_labels), 0.2, 0.1, tmp_path)
+    assert facts["residual"] < 1e-8
+    facts, _ = run((*twice, test, test_labels), None, 0.0, tmp_path / "primal")
+    assert facts["form"] == "primal"
+
+
 # ---- tiles
 
 

@@ -32,12 +32,14 @@ CHANGED = {
     ],
 )
 def test_images_and_numbers_say_their_scale(script, tmp_path, figure, corruption, rows):
-    name, columns, filename = NAME(corruption), EPOCHS, "curve.csv"
+    name, columns, table = NAME(corruption), EPOCHS, "curve"
     if figure == "memorisation":
-        columns, filename = CHANGED, "memorisation.csv"
-    folders = [write_run(tmp_path / str(seed), make_run(name, seed, **columns), filename) for seed in (0, 1)]
+        columns, table = CHANGED, "memorisation"
+    for seed in (0, 1):
+        write_run(tmp_path, make_run(name, seed, **columns), table)
+    arguments = ["--figure", figure, "--cells", name, "--root", tmp_path, "--seeds", 0, 1]
     outputs = ["--images", tmp_path / "figure.svg", "--numbers", tmp_path / "figure.csv"]
-    script("plot_figure", "--figure", figure, "--cells", name, "--folders", *folders, *outputs)
+    script("plot_figure", *arguments, *outputs)
     svg = (tmp_path / "figure.svg").read_text()
     scale = "Ours: Inception, CIFAR-10 (exact), 2,000 of 50,000 training images; 1 epoch; 2 seeds"
     assert scale in svg

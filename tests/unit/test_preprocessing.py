@@ -105,16 +105,26 @@ def test_each_image_has_its_own_flip_and_angle():
         torch.testing.assert_close(together[i : i + 1], alone, **PIXEL_TOLERANCE)
 
 
-@pytest.mark.parametrize("degrees", [25.0, -10.0])
-def test_rotation_moves_a_place_by_its_angle(degrees):
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("degrees", [25.0, -10.0, 90.0])
+@pytest.mark.parametrize(("height", "width"), [(21, 21), (21, 33), (40, 21)])
+def test_rotation_moves_a_place_by_its_angle(height, width, degrees, flip):
     """A linear ramp along the x axis becomes a ramp along the turned axis; bilinear sampling keeps it exact."""
-    size = 21
-    place = torch.arange(size) - (size - 1) / 2
-    ramp = (100 + place).expand(size, size)[None, None]
-    turned = flip_and_rotate(ramp, torch.tensor([False]), torch.tensor([degrees]))[0, 0]
-    y, x = torch.meshgrid(place, place, indexing="ij")
+    y, x = torch.meshgrid(*(torch.arange(n) - (n - 1) / 2 for n in (height, width)), indexing="ij")
+    turned = flip_and_rotate(100 + x[None, None], torch.tensor([flip]), torch.tensor([degrees]))[0, 0]
     radians = np.deg2rad(degrees)
-    expected = 100 + x * np.cos(radians) - y * np.sin(radians)
-    inside = x**2 + y**2 < (size / 2 - 1) ** 2
+    expected = 100 + (-x if flip else x) * np.cos(radians) - y * np.sin(radians)
+    inside = x**2 + y**2 < (min(height, width) / 2 - 1) ** 2
     torch.testing.assert_close(turned[inside], expected[inside], **PIXEL_TOLERANCE)
-    assert turned[0, 0] == 0  # the corner comes from outside the image
+    if degrees != 90:
+        assert turned[0, 0] == 0  # the corner comes from outside the image
+
+
+def test_square_images_are_rotated_as_before():
+    """The aspect ratio 1 changes no bit."""
+    images, flips, angles = random_images(4, 3, 28, 28), torch.tensor([0, 1, 1, 0]).bool(), torch.rand(4) * 25
+    cos, sin, sign = torch.cos(torch.deg2rad(angles)), torch.sin(torch.deg2rad(angles)), 1 - 2 * flips.float()
+    rows = [torch.stack([cos * sign, -sin, 0 * cos], 1), torch.stack([sin * sign, cos, 0 * cos], 1)]
+    grid = torch.nn.functional.affine_grid(torch.stack(rows, 1), [4, 3, 28, 28], align_corners=False)
+    expected = torch.nn.functional.grid_sample(images.float(), grid, align_corners=False)
+    assert torch.equal(flip_and_rotate(images, flips, angles), expected)

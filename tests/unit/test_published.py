@@ -277,6 +277,47 @@ def test_mnist(mnist, packed, tmp_path, monkeypatch):
     assert dataset.train.labels.dtype == np.int64
 
 
+def test_mnist_as_some_archivers_unpack_it(mnist, tmp_path, monkeypatch):
+    contents, arrays = mnist
+    accept(monkeypatch, "mnist", contents)
+    for name, content in contents.items():  # once as train-images.idx3-ubyte, once in a folder of its own
+        unpack(tmp_path / "m" / name, {name: content})
+        (tmp_path / "m" / name.replace("-idx", ".idx")).write_bytes(content)
+    np.testing.assert_array_equal(read_published("mnist", tmp_path / "m")[0].train.labels, arrays[1])
+
+
+def test_path_to_one_of_the_files(mnist, tmp_path):
+    folder = unpack(tmp_path / "m", mnist[0])
+    with pytest.raises(UserError, match="is one of the files of a data set; give the path to the folder"):
+        read_published("mnist", folder / "train-images-idx3-ubyte")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"<html>Log in</html>", "an HTML page"), (b"", "an empty file"), (bytes(9), "zeros")],
+)
+def test_something_else_in_place_of_a_file(cifar10, mnist, content, kind, tmp_path):
+    names = ("t10k-labels-idx1-ubyte", "t10k-labels-idx1-ubyte.gz")
+    for number, name in enumerate(names):
+        files = {key: value for key, value in mnist[0].items() if key != names[0]} | {name: content}
+        with pytest.raises(UserError, match="is not the published file"):
+            read_published("mnist", unpack(tmp_path / f"m{number}", files))
+    with pytest.raises(
+        UserError, match=rf"data_batch_1\.bin is not the published file.*seems to be .*{kind}"
+    ):
+        read_published("cifar10", unpack(tmp_path / "c", cifar10[2] | {"data_batch_1.bin": content}))
+    (tmp_path / "c.tar.gz").write_bytes(content)
+    with pytest.raises(UserError, match=rf"c\.tar\.gz is damaged.*seems to be .*{kind}"):
+        read_published("cifar10", tmp_path / "c.tar.gz")
+
+
+def test_images_in_place_of_published_files(tmp_path):
+    for part in ("train", "test"):
+        unpack(tmp_path / "x" / part / "cat", {"0.png": b""})
+    with pytest.raises(UserError, match="it has folders train/ or test/, which source: images reads"):
+        read_published("cifar10", tmp_path / "x")
+
+
 def test_mnist_with_other_contents_is_refused(mnist, tmp_path):
     with pytest.raises(
         UserError, match=r"train-images-idx3-ubyte is not the published file of MNIST.*expected ba891046"

@@ -4,7 +4,16 @@ import math
 
 import pytest
 
-from rethinking.analysis.runs import by_network, mean_curve, mean_curves, networks_of, read_runs
+from rethinking.analysis.runs import (
+    CURVE,
+    by_network,
+    mean_curve,
+    mean_curves,
+    networks_of,
+    read_runs,
+    summaries,
+    trained,
+)
 from rethinking.analysis.statistics import mean_interval
 from rethinking.run.files import UserError
 
@@ -12,7 +21,6 @@ from .curves import make_run, write_run
 
 TRUE = "cifar10/true_labels/alexnet/none"
 RANDOM = "cifar10/random_labels/alexnet/none"
-COLUMNS = {"epoch": "int64", "train_loss": "float64"}
 
 
 def test_mean_and_interval_by_epoch():
@@ -56,27 +64,34 @@ def test_networks_of_a_table():
 
 
 def test_read_seeds_in_order(tmp_path):
-    folders = [
-        write_run(tmp_path / str(seed), make_run(RANDOM, seed, train_loss=[seed + 1.0])) for seed in (2, 0)
-    ]
-    runs, summaries = read_runs([TRUE, RANDOM], folders, "curve.csv", COLUMNS)
+    for seed in (2, 0):
+        write_run(tmp_path, make_run(RANDOM, seed, train_loss=[seed + 1.0]))
+    runs = read_runs(tmp_path, [TRUE, RANDOM], [2, 1, 0], "curve")
     assert [run.cell.seed for run in runs[RANDOM]] == [0, 2]
     assert [run.curve.train_loss[0] for run in runs[RANDOM]] == [1.0, 3.0]
     assert runs[TRUE] == []
-    assert len(summaries) == 2
+    assert len(summaries(runs)) == 2
+
+
+def test_a_cell_can_have_fewer_seeds(tmp_path):
+    for name in (TRUE, RANDOM):
+        for seed in (0, 1, 2):
+            write_run(tmp_path / "cells", make_run(name, seed, train_loss=[1.0]))
+    names = [f"cells/{name}" for name in (TRUE, RANDOM)]
+    found = trained(tmp_path, names, ["0", "1", f"{RANDOM}=2"])
+    assert [[folder.name for folder in some] for some in found.values()] == [["seed0", "seed1"], ["seed2"]]
 
 
 def test_network_that_diverged_in_its_first_epoch_has_an_empty_file(tmp_path):
-    folder = write_run(tmp_path / "cell", make_run(TRUE, diverged=True, train_loss=[math.nan]))
+    folder = write_run(tmp_path, make_run(TRUE, diverged=True, train_loss=[math.nan]))
     (folder / "curve.csv").write_text("\n")
-    runs, _ = read_runs([TRUE], [folder], "curve.csv", COLUMNS)
-    (run,) = runs[TRUE]
+    (run,) = read_runs(tmp_path, [TRUE], [0], "curve")[TRUE]
     assert run.diverged
-    assert list(run.curve) == list(COLUMNS)
+    assert list(run.curve) == list(CURVE)
     assert run.curve.empty
 
 
 def test_missing_file_is_named(tmp_path):
-    folder = write_run(tmp_path / "cell", make_run(TRUE, train_loss=[2.0]))
-    with pytest.raises(UserError, match=r"cell/memorisation\.csv"):
-        read_runs([TRUE], [folder], "memorisation.csv", COLUMNS)
+    write_run(tmp_path, make_run(TRUE, train_loss=[2.0]))
+    with pytest.raises(UserError, match=r"seed0/memorisation\.csv"):
+        read_runs(tmp_path, [TRUE], [0], "memorisation")

@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis.aggregation import read_columns
 from rethinking.tables import rendering
-from rethinking.tables.presentation import VIEWS
 from rethinking.tables.sizes import count_sizes
 
 
@@ -68,7 +67,7 @@ def test_script_and_text(script, tmp_path):
     csv = tmp_path / "sizes.csv"
     arguments = ["--networks", json.dumps(NETWORKS), "--manifests", *paths, "--output", csv]
     script("count_sizes", *arguments)
-    view = VIEWS["sizes"]
+    view = registry.entry("table", "sizes").call()
     table = read_columns(csv, view.columns)
     text = rendering.to_markdown(view.present(table), view.note(table))
     lines = [[field.strip() for field in line.strip("|").split("|")] for line in text.splitlines()]

@@ -16,10 +16,10 @@ from rethinking.analysis.aggregation import (
     describe_data,
     read_columns,
 )
+from rethinking.cells import Cell
 from rethinking.paper import titles
 from rethinking.run.files import UserError
 from rethinking.tables import presentation, rendering
-from rethinking.tables.presentation import VIEWS
 
 DATASETS = registry.names("dataset")
 REGULARISERS = registry.names("regulariser")
@@ -79,12 +79,12 @@ def aggregate_table4(cells=RANDOM, summaries=()):
 
 
 def to_markdown(table, kind="table1"):
-    view = VIEWS[kind]
+    view = registry.entry("table", kind).call()
     return rendering.to_markdown(view.present(table), view.note(table))
 
 
 def to_latex(table, kind="table1"):
-    view = VIEWS[kind]
+    view = registry.entry("table", kind).call()
     return rendering.to_latex(view.present(table), view.note(table))
 
 
@@ -322,14 +322,13 @@ def test_every_name_has_a_title():
     ],
 )  # fmt: skip
 def test_scripts_from_summaries_to_text(script, tmp_path, kind, cells, summaries, expected):
-    paths = []
     for each in summaries:
         path = tmp_path / each["cell"] / "summary.json"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(each))
-        paths.append(path)
+    seeds = {Cell.parse(each["cell"]).seed for each in summaries}
     csv, markdown, latex = (tmp_path / f"{kind}.{ending}" for ending in ("csv", "md", "tex"))
-    aggregation = ["--table", kind, "--cells", *cells, "--summaries", *paths, "--output", csv]
+    aggregation = ["--table", kind, "--cells", *cells, "--root", tmp_path, "--seeds", *seeds, "--output", csv]
     script("aggregate_table", *aggregation)
     output = ["--input", csv, "--markdown", markdown, "--latex", latex]
     script("render_table", "--table", kind, *output)

@@ -228,7 +228,7 @@ def test_memorisation_adds_up_to_the_training_accuracy(data):
         assert whole == pytest.approx(line["train_accuracy"])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("model", MODELS)
 def test_captured_step_is_the_eager_step(data, model, monkeypatch):
     """Two epochs of batches of 16, 16 and 8, the last of which is never captured."""
@@ -267,7 +267,7 @@ def test_bfloat16(data):
     assert losses[0][-1] < losses[0][0]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("model", MODELS)
 def test_gpu_sees_the_same_batches_and_weights(data, model):
     cell, settings = make_cell(model, "crop+augment"), settings_with(epochs=1, input_size=8)

@@ -16,26 +16,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.aggregation import describe_scale, read_columns
 from rethinking.analysis.runs import CELL_PARTS, paper_has
-from rethinking.analysis.time_to_fit import TITLES
-from rethinking.paper.titles import MODEL_TITLES
-from rethinking.tables.rendering import MISSING, Shown
 
-# Columns of curve_differences.csv.
-COLUMNS = [
-    "figure",
-    "curve",
-    "variant",
-    "unit",
-    "points",
-    "paper_points",
-    "mean_difference",
-    "largest_difference",
-    "largest_at",
-    "scale",
-]
-UNITS = {"fig1a": "nats", "fig1b": "ratio", "fig1c": "fraction", "fig2b": "percentage points"}
+# Columns of curve_differences.csv -> dtype.
+COLUMNS = {
+    **dict.fromkeys(("figure", "curve", "variant", "unit"), "str"),
+    **dict.fromkeys(("points", "paper_points"), "int64"),
+    **dict.fromkeys(("mean_difference", "largest_difference", "largest_at"), "float64"),
+    "scale": "str",
+}
+# Figures of which the paper has curves.
+UNITS = {each.name: each.options["unit"] for each in registry.entries("figure") if "unit" in each.options}
 COMPARED = tuple(UNITS)
 # Quantities of figures 1a and 2b that the paper shows; in training, moving averages at the end of an epoch.
 LOSS = "train_loss_end"
@@ -133,7 +126,7 @@ def compare(
                     **measured,
                 }
             )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def compare_over_epochs(
@@ -183,57 +176,3 @@ def nearest_threshold(table: pd.DataFrame) -> tuple[str | None, dict[str, dict[s
         threshold: each["mean_difference"] for threshold, each in measured.items() if each["points"]
     }
     return min(comparable, key=comparable.get, default=None), measured
-
-
-def present(table: pd.DataFrame) -> list[Shown]:
-    """A frame of :func:`compare` for readers, as :mod:`rethinking.tables.rendering` takes it."""
-    curves = [curve_title(row) for row in table.itertuples()]
-    columns = {
-        ("", "figure"): table.figure.str.removeprefix("fig"),
-        ("", "curve"): curves,
-        ("", "unit"): table.unit,
-        ("mean", "difference"): table.mean_difference.map(number),
-        ("largest", "difference"): table.largest_difference.map(number),
-        ("", "at"): [place(row) for row in table.itertuples()],
-        ("", "points"): [f"{row.points} of {row.paper_points}" for row in table.itertuples()],
-    }
-    if table.scale.nunique() > 1:
-        columns["", "our scale"] = table.scale
-    return [Shown("", pd.DataFrame(columns))]
-
-
-def note(table: pd.DataFrame) -> str:
-    """What is compared, and the scale of our curves if they share one."""
-    scale = f"Ours: {table.scale.iloc[0]}. " if table.scale.nunique() == 1 else ""
-    return (
-        f"{scale}Absolute differences between our means over seeds and the curves of Zhang et al. (2017), CIFAR-10 at "
-        "full scale, read off the published figures. Training loss (1a) and training accuracy (2b): moving "
-        "averages over batches at the end of each epoch, as in the paper. Time to overfit (1b): by such averages "
-        "(end-of-epoch) and by means over all batches of an epoch (whole-epoch). Over epochs ours are "
-        "interpolated at the paper's points, as far as both go, from our first whole epoch on; ratios are 1 at "
-        "p = 0 by definition, which is left out. "
-        f"{MISSING}: nothing to compare."
-    )
-
-
-def curve_title(row: Any) -> str:
-    """A curve in words, for example ``MLP 1×512, whole-epoch accuracy ≥ 99 %``."""
-    if row.figure == "fig1a":
-        return row.curve.replace("_", " ")
-    if row.figure == "fig2b":
-        split, _, model = row.curve.partition("_")
-        return f"{MODEL_TITLES[model]}, {split}"
-    title = MODEL_TITLES[row.curve]
-    return f"{title}, {TITLES[row.variant]}" if row.figure == "fig1b" else title
-
-
-def number(value: float) -> str:
-    """A difference with three significant digits."""
-    return MISSING if math.isnan(value) else f"{value:.3g}"
-
-
-def place(row: Any) -> str:
-    """Where a curve is furthest from the paper's."""
-    if math.isnan(row.largest_at):
-        return MISSING
-    return f"p = {row.largest_at:g}" if row.figure in ("fig1b", "fig1c") else f"epoch {row.largest_at:.1f}"

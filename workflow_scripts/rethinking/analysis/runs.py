@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rethinking import registry
 from rethinking.analysis.aggregation import read_columns, read_summary
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell, probability
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, read_json
 
 CELL_PARTS = ["dataset", "corruption", "model", "regularisers"]
 NETWORK = ["dataset", "model", "regularisers"]
@@ -22,53 +22,106 @@ NETWORK = ["dataset", "model", "regularisers"]
 
 @dataclass(frozen=True)
 class Run:
-    """One seed of a cell; ``curve`` has one row per ``epoch`` and ends early if the seed diverged."""
+    """The results of one network: one seed of a cell. Tables that were not asked for are None."""
 
-    cell: Cell
-    curve: pd.DataFrame
-    diverged: bool
+    summary: Mapping[str, Any]
+    curve: pd.DataFrame | None = None  # one row per epoch; ends early if the network diverged
+    memorisation: pd.DataFrame | None = None
+    measured: Mapping[str, float | None] = field(default_factory=dict)  # complexity.json and stability.json
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that was trained."""
+        return Cell.parse(self.summary["cell"])
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its loss stopped being finite."""
+        return self.summary["status"] == "diverged"
 
 
 # Name without seed -> its runs, possibly none, in the order of a figure.
 Runs = Mapping[str, Sequence[Run]]
 Network = tuple[str, str, str]  # as in NETWORK
+# The columns of a cell's tables that are read.
+CURVE = {
+    "epoch": "int64",
+    "step": "int64",
+    "train_loss": "float64",
+    "train_accuracy": "float64",
+    "train_loss_end": "float64",
+    "train_accuracy_end": "float64",
+    "test_accuracy": "float64",
+    "test_accuracy_corrupted": "float64",
+}
+MEMORISATION = {
+    "epoch": "int64",
+    "unchanged_accuracy": "float64",
+    "changed_accuracy_given": "float64",
+    "changed_accuracy_true": "float64",
+}
+TABLES = {"curve": CURVE, "memorisation": MEMORISATION}
 
 
 # ---- reading
 
 
 def read_runs(
-    names: Sequence[str], folders: Sequence[Path], filename: str, columns: Mapping[str, str]
-) -> tuple[dict[str, list[Run]], list[dict[str, Any]]]:
-    """Read a file of one row per epoch, and the summary, of some seeds of some cells.
+    root: Path, names: Iterable[str], seeds: Iterable[int | str], *tables: str
+) -> dict[str, list[Run]]:
+    """Read the trained networks among ``root/{name}/seed{seed}``.
 
     Args:
+        root: the folder that names of cells start from.
         names: cells without seeds, in order.
-        folders: folders of any of their seeds.
-        filename: ``curve.csv`` or ``memorisation.csv``.
-        columns: those that it must have, name -> dtype.
-
-    Returns:
-        The runs by cell, seeds in order, and the contents of the ``summary.json`` files.
+        seeds: those to look for, as :func:`trained` takes them.
+        tables: ``curve`` and ``memorisation``, whichever are needed beside the summary.
 
     Raises:
         UserError: a file is missing or damaged; the message names it.
     """
-    runs: dict[str, list[Run]] = {name: [] for name in names}
-    summaries = []
-    for folder in folders:
-        summary = read_summary(folder / "summary.json")
-        summaries.append(summary)
-        cell, diverged = Cell.parse(summary["cell"]), summary["status"] == "diverged"
-        path = folder / filename
-        # memorisation.csv of a network that diverged in its first epoch has no line.
-        if diverged and path.exists() and not path.read_text().strip():
-            curve = pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})
-        else:
-            curve = read_columns(path, columns)
-        if cell.name in runs:
-            runs[cell.name].append(Run(cell, curve, diverged))
-    return {name: sorted(some, key=lambda run: run.cell.seed) for name, some in runs.items()}, summaries
+    return {
+        name: [read_run(folder, tables) for folder in some]
+        for name, some in trained(root, names, seeds).items()
+    }
+
+
+def trained(root: Path, names: Iterable[str], seeds: Iterable[int | str]) -> dict[str, list[Path]]:
+    """The folders of the trained networks among ``root/{name}/seed{seed}``, by name and in the order of the seeds.
+
+    ``seeds`` are those of all cells, and of cells with fewer ``NAME=0,1``, as a command line has them.
+    """
+    words = [str(word).partition("=") for word in seeds]
+    everywhere = [int(word) for word, equals, _ in words if not equals]
+    fewer = {name: [int(seed) for seed in some.split(",")] for name, equals, some in words if equals}
+    found = {}
+    for name in names:
+        # A network of an ablation has the seeds of its cell.
+        wanted = sorted(fewer.get(name.rpartition("cells/")[2], everywhere))
+        folders = [root / name / f"seed{seed}" for seed in wanted]
+        found[name] = [folder for folder in folders if (folder / "summary.json").exists()]
+    return found
+
+
+def read_run(folder: Path, tables: Iterable[str] = ()) -> Run:
+    """Read one network; see :func:`read_runs`."""
+    run = Run(read_summary(folder / "summary.json"))
+    rows = {name: read_rows(folder / f"{name}.csv", TABLES[name], run.diverged) for name in tables}
+    files = [folder / name for name in ("complexity.json", "stability.json")]
+    measured = {key: value for path in files if path.exists() for key, value in read_json(path).items()}
+    return replace(run, **rows, measured=measured)
+
+
+def read_rows(path: Path, columns: Mapping[str, str], diverged: bool) -> pd.DataFrame:
+    """A table with one row per epoch; that of a network that diverged in its first epoch can be empty."""
+    if diverged and path.exists() and len(path.read_text().splitlines()) < 2:
+        return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})
+    return read_columns(path, columns)
+
+
+def summaries(runs: Runs) -> list[Mapping[str, Any]]:
+    """The contents of their ``summary.json`` files."""
+    return [run.summary for some in runs.values() for run in some]
 
 
 # ---- means

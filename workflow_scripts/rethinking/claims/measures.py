@@ -7,75 +7,21 @@ never reached a threshold, the measure raises :class:`NotMeasured`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import read_columns, read_summary
 from rethinking.analysis.rank_correlations import weakest_correlation
+from rethinking.analysis.runs import Run
 from rethinking.analysis.statistics import rank_correlation
-from rethinking.run.files import read_json
 
-# In training what the paper's curves show: moving averages over batches at the end of each epoch.
-CURVE = {
-    "epoch": "int64",
-    "train_loss_end": "float64",
-    "train_accuracy_end": "float64",
-    "test_accuracy": "float64",
-}
-MEMORISATION = {
-    "epoch": "int64",
-    "changed_accuracy_given": "float64",
-    "changed_accuracy_true": "float64",
-}
 FITTED = 99.0  # percent, online; the lowest of table 1 on random labels is 99.34
 STARTED, ALMOST_DONE = 0.9, 0.1  # training loss as a share of that of guessing
 
 
-# ---- networks
-
-
-class Run(NamedTuple):
-    """The results of one network."""
-
-    summary: Mapping[str, Any]
-    curve: pd.DataFrame
-    memorisation: pd.DataFrame | None = None  # missing in cells of earlier versions
-    measured: Mapping[str, float | None] = {}  # complexity.json and stability.json, if they exist
-
-
-Runs = Mapping[str, Mapping[int, Run]]  # cell without seed -> seed -> network
-
-
 class NotMeasured(Exception):
     """A network does not have the number; the message says why."""
-
-
-def read_runs(root: Path, cells: Iterable[str], seeds: Iterable[int]) -> dict[str, dict[int, Run]]:
-    """Read the finished and the diverged networks among ``root/{cell}/seed{seed}``.
-
-    Raises:
-        UserError: a file is damaged; the message names it.
-    """
-    runs: dict[str, dict[int, Run]] = {cell: {} for cell in cells}
-    for cell, of_cell in runs.items():
-        for seed in seeds:
-            folder = root / cell / f"seed{seed}"
-            if not (folder / "summary.json").exists():
-                continue
-            summary = read_summary(folder / "summary.json")
-            files = [folder / name for name in ("complexity.json", "stability.json")]
-            measured = [read_json(path) for path in files if path.exists()]
-            recorded = summary["status"] == "finished" and (folder / "memorisation.csv").exists()
-            of_cell[seed] = Run(
-                summary,
-                read_columns(folder / "curve.csv", CURVE),
-                read_columns(folder / "memorisation.csv", MEMORISATION) if recorded else None,
-                {key: value for values in measured for key, value in values.items()},
-            )
-    return runs
 
 
 # ---- measures
@@ -83,17 +29,17 @@ def read_runs(root: Path, cells: Iterable[str], seeds: Iterable[int]) -> dict[st
 
 def train_accuracy(run: Run) -> float:
     """Final accuracy on the training set in evaluation mode, percent; a diverged network has fitted nothing."""
-    return 0.0 if run.summary["status"] == "diverged" else run.summary["train_accuracy"]
+    return 0.0 if run.diverged else run.summary["train_accuracy"]
 
 
 def online_train_accuracy(run: Run) -> float:
     """Accuracy over the (augmented) batches of the last epoch, percent; a diverged network has fitted nothing."""
-    return 0.0 if run.summary["status"] == "diverged" else run.summary["train_accuracy_online"]
+    return 0.0 if run.diverged else run.summary["train_accuracy_online"]
 
 
 def finished(run: Run) -> Mapping[str, Any]:
     """The summary of a network that has not diverged."""
-    if run.summary["status"] == "diverged":
+    if run.diverged:
         raise NotMeasured(f"{run.summary['cell']} diverged")
     return run.summary
 
@@ -240,8 +186,6 @@ def truth_lead(run: Run) -> float:
 def memory_lead(run: Run, row: int = -1) -> float:
     """Last epoch, images with a wrong label: predictions of the given label minus those of the true one, points."""
     finished(run)
-    if run.memorisation is None:
-        raise NotMeasured(f"{run.summary['cell']} has no memorisation.csv")
     epoch = run.memorisation.iloc[row]
     return float(epoch.changed_accuracy_given - epoch.changed_accuracy_true)
 
@@ -268,7 +212,7 @@ def weakest_tau(name: str, *runs: Run) -> float:
     """The smallest rank correlation of a measure of complexity with the gap, over the three kinds of pairs."""
     rows = []
     for run in runs:
-        if run.summary["status"] == "diverged":
+        if run.diverged:
             continue
         if name not in run.measured:
             raise NotMeasured(f"{run.summary['cell']} has no complexity.json")

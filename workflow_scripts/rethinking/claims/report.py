@@ -9,14 +9,27 @@ from typing import NamedTuple
 import pandas as pd
 
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
+from rethinking.analysis.runs import Runs, summaries
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.claims import CLAIMS, Claim
-from rethinking.claims.measures import Runs
-from rethinking.claims.verdicts import EXACT, Check, Finding, Verdict, combine, examine, full_name
+from rethinking.claims.verdicts import (
+    EXACT,
+    ONE_SEED,
+    Check,
+    Finding,
+    Verdict,
+    combine,
+    compare,
+    examine,
+    full_name,
+)
 from rethinking.tables.rendering import MISSING
 
 SHOWN = 5  # numbers of one claim, and reasons, in the table for readers
 ORDER: tuple[Verdict, ...] = ("contradicted", "undecided", "supported")
+# What readers are told: the verdict, and in place of 'undecided' what is known.
+MEETS, MISSES = "one seed: meets the condition", "one seed: misses the condition"
+OUTCOMES = ("supported", "contradicted", MEETS, MISSES, "undecided", "not run")
 
 
 class Judged(NamedTuple):
@@ -30,6 +43,20 @@ class Judged(NamedTuple):
         """The verdict on the whole claim."""
         return combine(self.findings)
 
+    @property
+    def outcome(self) -> str:
+        """One of :data:`OUTCOMES`."""
+        if self.verdict != "undecided":
+            return self.verdict
+        if any(finding.missing for finding in self.findings):
+            return "not run"
+        if any(finding.reasons not in ((), (ONE_SEED,)) for finding in self.findings):
+            return "undecided"
+        # Without an interval, the one number is compared.
+        pairs = zip(self.claim.checks, self.findings, strict=True)
+        verdicts = {compare(check, finding.mean, finding.mean) for check, finding in pairs}
+        return MEETS if verdicts == {"supported"} else MISSES
+
 
 def claimed_cells(dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[str]:
     """The cells, without seeds, that claims use, each once."""
@@ -39,15 +66,14 @@ def claimed_cells(dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[str]:
 
 def judge(runs: Runs, dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[Judged]:
     """Examine all claims on a data set."""
-    return [Judged(claim, [examine(check, runs, dataset) for check in claim.checks]) for claim in claims]
+    by_seed = {name: {run.cell.seed: run for run in some} for name, some in runs.items()}
+    return [Judged(claim, [examine(check, by_seed, dataset) for check in claim.checks]) for claim in claims]
 
 
 def summarise(judged: Sequence[Judged]) -> str:
-    """For example ``20 supported, 3 contradicted, 5 undecided``."""
-    verdicts = [each.verdict for each in judged]
-    return ", ".join(
-        f"{verdicts.count(verdict)} {verdict}" for verdict in ("supported", "contradicted", "undecided")
-    )
+    """For example ``20 supported, 3 contradicted, 5 not run``."""
+    outcomes = [each.outcome for each in judged]
+    return ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES if outcome in outcomes)
 
 
 # ---- for programs
@@ -56,13 +82,14 @@ def summarise(judged: Sequence[Judged]) -> str:
 def to_frame(judged: Sequence[Judged], runs: Runs, dataset: str) -> pd.DataFrame:
     """One row per claim.
 
-    ``measured``, ``interval`` and ``cells`` list the checks in one order, separated by semicolons: mean over
-    seeds, ends of the interval, and the cells without seeds, separated by commas. They are empty if nothing was
-    measured. ``data`` is the scale at which it was measured.
+    ``checks``, ``measured``, ``interval``, ``lowest``, ``highest`` and ``cells`` list the checks in one order, separated
+    by semicolons: what is measured, mean over seeds, ends of the interval, the bounds, and the cells without seeds,
+    separated by commas. ``verdict`` is the comparison with the bounds, ``outcome`` (:data:`OUTCOMES`) also says what is
+    known where it is undecided. ``data`` is the scale at which it was measured.
     """
     table = aggregate_accuracy(
         claimed_cells(dataset, [each.claim for each in judged]),
-        [run.summary for seeds in runs.values() for run in seeds.values()],
+        summaries(runs),
         {},
     )
     table.index = table.dataset + "/" + table.corruption + "/" + table.model + "/" + table.regularisers
@@ -80,16 +107,25 @@ def claim_rows(judged: Sequence[Judged], dataset: str, scales: Sequence[str]) ->
             "measured": "; ".join(number(finding.mean) for finding in each.findings),
             "interval": "; ".join(interval(finding) for finding in each.findings),
             "verdict": each.verdict,
+            "outcome": each.outcome,
             "cells": "; ".join(
                 ", ".join(full_name(dataset, cell) for cell in check.cells) for check in each.claim.checks
             ),
             "reason": reason(each),
             "statement": each.claim.statement,
             "data": scale,
+            "checks": "; ".join(check.label for check in each.claim.checks),
+            "lowest": "; ".join(bound(check.at_least, check.above) for check in each.claim.checks),
+            "highest": "; ".join(bound(check.at_most) for check in each.claim.checks),
         }
         for each, scale in zip(judged, scales, strict=True)
     ]
     return pd.DataFrame(rows)
+
+
+def bound(*bounds: float | None) -> str:
+    """The first bound that there is; empty if there is none."""
+    return next((f"{each:.9g}" for each in bounds if each is not None), "")
 
 
 def number(value: float, digits: int = 6) -> str:
@@ -149,7 +185,8 @@ def to_markdown(judged: Sequence[Judged], scale: str) -> str:
         f"{claims_table(judged)}\n\n"
         f"Numbers are means over seeds and, in parentheses, their {CONFIDENCE:.0%} Student-t interval; differences and "
         "ratios are paired by seed. A condition holds, or fails, if the whole interval lies on one side of its bound. A "
-        "claim is supported if all its conditions hold, contradicted if one does not, and undecided otherwise. A network that "
+        "claim is supported if all its conditions hold, contradicted if one does not, and undecided otherwise. One seed has no "
+        "interval, so it decides nothing; then the table says whether its numbers meet the conditions. A network that "
         "diverged has fitted nothing.\n"
     )
 
@@ -176,7 +213,7 @@ def claims_table(judged: Sequence[Judged]) -> str:
                 claim.source,
                 claim.predicate,
                 describe_findings(each),
-                f"**{each.verdict}**",
+                f"**{each.outcome}**",
                 reason(each, SHOWN),
             )
         )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rethinking.analysis.statistics import mean_interval
-from rethinking.claims.measures import NotMeasured, Runs, changed_settings, parameters_per_image
+from rethinking.claims.measures import NotMeasured, changed_settings, parameters_per_image
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 
@@ -48,11 +48,14 @@ class Finding(NamedTuple):
     missing: tuple[str, ...] = ()  # cells without any network
 
 
+# Cell without seed, or part of the theory -> seed -> what is measured.
+BySeed = Mapping[str, Mapping[int, Any]]
+ONE_SEED = "one seed, an interval needs two"
 # These do not vary from seed to seed, so one seed is enough.
 EXACT = (changed_settings, parameters_per_image)
 
 
-def examine(check: Check, runs: Runs, dataset: str) -> Finding:
+def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
     """Measure a check on all seeds that its cells share and compare the interval with its bounds.
 
     A seed whose network lacks the number (it diverged, or never reached a threshold) is left out of mean and
@@ -84,7 +87,7 @@ def examine(check: Check, runs: Runs, dataset: str) -> Finding:
         if not values:
             reasons = ["its cells have no seed in common"]
         elif math.isnan(low):
-            reasons = ["one seed, an interval needs two"]
+            reasons = [ONE_SEED]
         else:
             reasons = ["the interval straddles the bound"]
     return Finding(mean, low, high, verdict, tuple(reasons))

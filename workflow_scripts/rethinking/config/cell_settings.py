@@ -1,9 +1,19 @@
 """The resolved settings of one cell: everything besides data, seed and code that affects its numbers."""
 
+import os
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from rethinking import registry
 from rethinking.run.files import UserError
@@ -27,7 +37,42 @@ def unless(default: Any, description: str, **bounds: Any) -> Any:
 class Strict(BaseModel):
     """A model that refuses unknown keys. Numbers may be text, because ``--config`` passes them as text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def truth_values_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where pydantic would take them as 1 and 0."""
+        wanted = cls.model_fields[info.field_name].annotation
+        if wanted is not bool and any(
+            isinstance(each, bool) for each in (value if isinstance(value, list) else [value])
+        ):
+            raise ValueError(
+                f"true, false, yes, no, on and off are truth values, not what {info.field_name} takes"
+            )
+        return value
+
+
+def checked_path(text: str) -> str:
+    """A path with ``~`` as the home folder.
+
+    Raises:
+        ValueError: it is empty, or holds what Snakemake or the shell would take for something else.
+    """
+    if not text.strip():
+        raise ValueError("the path is empty; leave the key out, or give one")
+    if found := sorted(set(text) & set("{}\n\r\0")):
+        raise ValueError(
+            f"the path holds {', '.join(map(repr, found))}; Snakemake takes braces for wildcards; rename it"
+        )
+    expanded = os.path.expanduser(text)
+    if expanded.startswith("~"):
+        raise ValueError(f"there is no home folder of the user '{text[1:].split('/')[0]}'")
+    # results_dir: results/ is results.
+    return expanded.rstrip("/") or "/"
+
+
+PathText = Annotated[str, AfterValidator(checked_path)]
 
 
 def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) -> None:

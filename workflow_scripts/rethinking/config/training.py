@@ -15,6 +15,7 @@ from rethinking.config.cell_settings import (
     Architecture,
     CellSettings,
     Initialisation,
+    PathText,
     Precision,
     RMSPropSettings,
     Strict,
@@ -51,34 +52,6 @@ class HardwareConfig(Strict):
     checkpoint_seconds: int = Field(60, ge=1, description="Seconds between two checkpoints of a cell.")
 
 
-class OverrideValues(Strict):
-    """Settings that a data set, an override or an ablation replaces."""
-
-    epochs: int | None = Field(None, ge=1)
-    batch_size: int | None = Field(None, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
-    learning_rate_decay: float | None = Field(None, gt=0, le=1)
-    momentum: float | None = Field(None, ge=0, lt=1)
-    precision: Precision | None = None
-    initialisation: Initialisation | None = None
-    weight_decay: float | None = Field(None, ge=0)
-    weight_decay_on: WeightDecayOn | None = None
-    input_size: int | None = Field(None, ge=1)
-    architecture: Architecture | None = None
-    rmsprop: RMSPropSettings | None = Field(None, description=described("rmsprop"))
-    decay_every: int | None = Field(None, ge=1, description=described("decay_every"))
-    label_smoothing: float | None = Field(None, ge=0, lt=1, description=described("label_smoothing"))
-    auxiliary_loss: float | None = Field(None, ge=0, description=described("auxiliary_loss"))
-    average_decay: float | None = Field(None, gt=0, lt=1, description=described("average_decay"))
-    micro_batch: int | None = Field(None, ge=2, description=described("micro_batch"))
-
-    def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The given settings, with these values in their place; of the architecture, only the options named here change."""
-        changed = self.model_dump(exclude_none=True)
-        architecture = values["architecture"] | changed.get("architecture", {})
-        return values | changed | {"architecture": architecture}
-
-
 class DatasetConfig(Strict):
     """Where a data set comes from and how much of it is used."""
 
@@ -87,7 +60,7 @@ class DatasetConfig(Strict):
         "images (a folder or tar of train/<class>/*.jpg|png and test/...), embedded (digits), plugin (read by a plug-in) or local "
         "(ImageNet: the folder of its archives, or one of train/<class>/*.JPEG and val/<class>/*.JPEG)."
     )
-    path: str | None = Field(
+    path: PathText | None = Field(
         None,
         description="The local file or folder, for the sources archive and images, and for plugin if it reads one. "
         "Without the path of a local source its cells are left out.",
@@ -116,11 +89,6 @@ class DatasetConfig(Strict):
     skip_unreadable: bool = unless(
         False,
         "Of a local source: leave out images that cannot be decoded, which the manifest then lists.",
-    )
-
-    training: OverrideValues = unless(
-        OverrideValues(),
-        "Settings of the cells on this data set, in place of those of training and models; overrides come after them.",
     )
 
     @property
@@ -174,6 +142,34 @@ class ModelConfig(Strict):
     architecture: Architecture = Field({}, description=described("architecture"))
 
 
+class OverrideValues(Strict):
+    """Settings that an override or an ablation replaces."""
+
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    learning_rate_decay: float | None = Field(None, gt=0, le=1)
+    momentum: float | None = Field(None, ge=0, lt=1)
+    precision: Precision | None = None
+    initialisation: Initialisation | None = None
+    weight_decay: float | None = Field(None, ge=0)
+    weight_decay_on: WeightDecayOn | None = None
+    input_size: int | None = Field(None, ge=1)
+    architecture: Architecture | None = None
+    rmsprop: RMSPropSettings | None = Field(None, description=described("rmsprop"))
+    decay_every: int | None = Field(None, ge=1, description=described("decay_every"))
+    label_smoothing: float | None = Field(None, ge=0, lt=1, description=described("label_smoothing"))
+    auxiliary_loss: float | None = Field(None, ge=0, description=described("auxiliary_loss"))
+    average_decay: float | None = Field(None, gt=0, lt=1, description=described("average_decay"))
+    micro_batch: int | None = Field(None, ge=2, description=described("micro_batch"))
+
+    def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The given settings, with these values in their place; of the architecture, only the options named here change."""
+        changed = self.model_dump(exclude_none=True)
+        architecture = values["architecture"] | changed.get("architecture", {})
+        return values | changed | {"architecture": architecture}
+
+
 def checked_pattern(pattern: str) -> str:
     """Refuse a pattern that matches nothing, which is probably a typing error."""
     parts = pattern.split("/")
@@ -196,7 +192,14 @@ class OverrideConfig(Strict):
         description=f"Patterns {NAME_FORM} with * in any part, for example cifar10/random_labels/*/none, and "
         "alternatives and ranges as in the cells of results."
     )
-    set: OverrideValues = Field(description="The settings and their values for these cells.")
+    set: OverrideValues = Field(
+        default_factory=OverrideValues, description="The settings and their values for these cells."
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None,
+        min_length=1,
+        description="Of the seeds of the configuration those that these cells are trained with.",
+    )
 
     @model_validator(mode="after")
     def networks_have_the_options(self) -> OverrideConfig:

@@ -1,74 +1,187 @@
-"""Read tar archives without extracting, so that nothing can be written outside a folder."""
+"""One walk over the files of a folder or of a tar archive: the same names, and nothing is passed over unseen.
+
+Archives are read as a stream, without extracting: nothing can be written outside a folder.
+"""
 
 import bz2
 import gzip
 import io
 import lzma
 import os
+import stat
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from rethinking.run.files import UserError
+from rethinking.run.kinds import what_is
 
 OPENERS = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\x00", lzma.open), (b"BZh", bz2.open))
-DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
+DAMAGE = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
+# What operating systems and file servers put beside the user's files, apart from hidden files.
+LITTER = {
+    "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "lost+found", "$recycle.bin",
+    "system volume information",
+}  # fmt: skip
+
+Parts = tuple[str, ...]
+Wanted = Callable[[Parts], bool]
 
 
-def iter_members(path: str | Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each regular file of a tar archive (plain, gz, xz or bz2), in its order.
+def everything(_parts: Parts) -> bool:
+    """Walk over all files."""
+    return True
 
-    Folders are skipped; names come without a leading ``./``.
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder is hidden, or was put there by an operating system."""
+    return name.startswith(".") or name.lower() in LITTER
+
+
+def walk(
+    path: str | Path, wanted: Wanted = everything, litter: list[str] | None = None
+) -> Iterator[tuple[Parts, Callable[[], bytes] | None]]:
+    """Yield each file and folder in a folder (sorted) or a tar archive (in its order): the parts of its name, and a
+    function that reads its content, to be called before the next step; None for a folder.
+
+    In a folder, links are followed.
+
+    Args:
+        path: the folder or archive.
+        wanted: tells by the parts of a name whether to look at it; what is in an unwanted folder is unwanted.
+        litter: gets the names of files and folders that are hidden or an operating system's; they are skipped.
 
     Raises:
-        UserError: the archive is missing, damaged or cut short, or a member is a link or a device or
-            has a name that leads out of the archive (absolute, or with ``..``).
+        UserError: a wanted member is a device, a link that leads nowhere, to itself or (in an archive) anywhere, or has
+            a name that leads out of the archive; or the archive is missing, damaged or cut short.
+        OSError: something cannot be read.
     """
     path = Path(path)
+    litter = [] if litter is None else litter
+    if path.is_dir():
+        for parts, file in walk_folder(path, wanted, litter):
+            yield parts, None if file.is_dir() else file.read_bytes
+    else:
+        yield from _walk_archive(path, wanted, litter)
+
+
+def walk_folder(
+    folder: Path, wanted: Wanted = everything, litter: list[str] | None = None, within: Parts = ()
+) -> Iterator[tuple[Parts, Path]]:
+    """Yield the parts of the name and the path of each file and folder in a folder, like :func:`walk`."""
+    for name in sorted(os.listdir(folder)):
+        parts, file = (*within, name), folder / name
+        if not wanted(parts):
+            continue
+        if is_litter(name):
+            if litter is not None:
+                litter.append("/".join(parts))
+            continue
+        try:
+            kind = file.stat()
+        except OSError as error:
+            if not file.is_symlink() or isinstance(error, PermissionError):
+                raise
+            raise UserError(
+                f"{file} is a link to {os.readlink(file)}, which leads nowhere ({error.strerror}); get the file, or "
+                "remove the link"
+            ) from error
+        if stat.S_ISDIR(kind.st_mode):
+            above = (folder, *list(folder.parents)[: len(within)])
+            if file.is_symlink() and any(os.path.samestat(kind, each.stat()) for each in above):
+                raise UserError(f"{file} is a link to a folder that it lies in itself; remove it")
+            yield parts, file
+            yield from walk_folder(file, wanted, litter, parts)
+        elif stat.S_ISREG(kind.st_mode):
+            yield parts, file
+        else:
+            raise UserError(
+                f"{file} is a device, a pipe or a socket; only files and folders are read: remove it"
+            )
+
+
+def iter_members(path: str | Path, wanted: Wanted = everything) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file of a folder or tar archive (see :func:`walk`)."""
+    for parts, read in walk(path, wanted):
+        if read:
+            yield "/".join(parts), read()
+
+
+def _walk_archive(
+    path: Path, wanted: Wanted, litter: list[str]
+) -> Iterator[tuple[Parts, Callable[[], bytes] | None]]:
     if not path.is_file():
         raise UserError(f"{path} is not a file; a tar archive is needed")
+    with _damage_named(path), _open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            parts = _parts(path, member)
+            if not parts or not wanted(parts):
+                continue
+            if any(map(is_litter, parts)):
+                litter.append("/".join(parts))
+            elif member.isdir():
+                yield parts, None
+            elif member.isfile():
+                yield parts, partial(_read, path, archive, member)
+            else:
+                raise UserError(
+                    f"{path}: member {member.name!r} is a link or a device; only files and folders are read. Pack "
+                    "the files themselves (tar --dereference --hard-dereference), or unpack it and give the folder"
+                )
+        # tarfile mistakes a cut or broken header after the first member for the end. A complete archive
+        # ends with two zero blocks: tarfile has read the first one, and only zeros may follow.
+        rest = archive.fileobj.read(tarfile.BLOCKSIZE)
+        if not rest:
+            raise tarfile.ReadError("the end marker is missing")
+        while rest:
+            if rest.strip(b"\0"):
+                raise tarfile.ReadError("a header is broken")
+            rest = archive.fileobj.read(1 << 20)
+
+
+def _read(path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    with _damage_named(path):
+        return archive.extractfile(member).read()
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn errors of a damaged archive into one that names it."""
     try:
-        with _open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                name = _safe_name(path, member)
-                if member.isfile():
-                    yield name, archive.extractfile(member).read()
-            # tarfile mistakes a cut or broken header after the first member for the end. A complete archive
-            # ends with two zero blocks: tarfile has read the first one, and only zeros may follow.
-            rest = archive.fileobj.read(tarfile.BLOCKSIZE)
-            if not rest:
-                raise tarfile.ReadError("the end marker is missing")
-            while rest:
-                if rest.strip(b"\0"):
-                    raise tarfile.ReadError("a header is broken")
-                rest = archive.fileobj.read(1 << 20)
+        yield
     except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno:  # the disk's fault, not the archive's
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        kind = what_is(_start(path))
+        seems = f"; it seems to be {kind}" if kind else ""
         raise UserError(
-            f"{path} is damaged or cut short, or not a tar archive ({error}); get or make it again"
+            f"{path} is damaged or cut short, or not a tar archive ({error}){seems}; get or make it again"
         ) from error
+
+
+def _start(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(512)
 
 
 def _open(path: Path) -> IO[bytes]:
     """The uncompressed bytes. Unlike tarfile's own streams, these readers notice a cut and a wrong CRC."""
-    with open(path, "rb") as file:
-        start = file.read(6)
+    start = _start(path)
     for magic, opener in OPENERS:
         if start.startswith(magic):
             return opener(path)
     return open(path, "rb")
 
 
-def _safe_name(path: Path, member: tarfile.TarInfo) -> str:
+def _parts(path: Path, member: tarfile.TarInfo) -> Parts:
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
         raise UserError(f"{path}: member {member.name!r} leads out of the archive; refusing to read it")
-    if not (member.isfile() or member.isdir()):
-        raise UserError(
-            f"{path}: member {member.name!r} is a link or a device; only files and folders are read"
-        )
-    return str(name)
+    return name.parts
 
 
 class Window(io.RawIOBase):

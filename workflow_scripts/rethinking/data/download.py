@@ -14,6 +14,8 @@ import requests
 import urllib3
 
 from rethinking.run.files import UserError, hash_file
+from rethinking.run.kinds import what_is
+from rethinking.run.refusals import explain
 
 CHUNK_BYTES = 1 << 16
 RETRIED_CLIENT_ERRORS = (408, 429)  # request timeout, too many requests: both mean "later"
@@ -56,7 +58,12 @@ class _Expected:
                 present = path.stat().st_size
                 cut = self.size is not None and present < self.size
                 hint = f" (truncated: it has {present:,} of {self.size:,} bytes)" if cut else ""
-                return f"has {algorithm} {actual}, expected {expected}{hint}"
+                with open(path, "rb") as file:
+                    kind = what_is(file.read(512))
+                seems = (
+                    f"; it seems to be {kind}" if kind and not kind.startswith(("a gzip", "an xz")) else ""
+                )
+                return f"has {algorithm} {actual}, expected {expected}{hint}{seems}"
         return None
 
 
@@ -114,7 +121,9 @@ def download(
                 return
             failures.append(f"  {url}: {failure}")
     except OSError as error:
-        raise DownloadError(f"{path} cannot be written: {error}") from error
+        raise DownloadError(
+            explain(OSError(error.errno, error.strerror or str(error), error.filename or str(path)))
+        ) from error
     raise DownloadError("\n".join([f"{path.name} could not be downloaded.", *failures, ADVICE]))
 
 

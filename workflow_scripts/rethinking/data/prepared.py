@@ -1,7 +1,7 @@
 """Data sets: their form, drawing subsets, and how prepared ones are stored on disk."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ import numpy as np
 from rethinking.run.files import UserError, save_array, sha256_array, write_json
 from rethinking.streams import stream
 
+SHOWN = 5  # pairs of equal images in a manifest
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images, uint8 (n, channels, height, width), and their classes, int64 (n,)."""
+    """Images, uint8 (n, channels, height, width), their classes, int64 (n,), and the names of their files, if they have any."""
 
     images: np.ndarray
     labels: np.ndarray
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,35 @@ def stratified_sample(labels: np.ndarray, n: int, rng: np.random.Generator) -> n
 def subset(split: Split, n: int, rng: np.random.Generator) -> Split:
     """A random stratified subset of ``n`` images, in their original order (see :func:`stratified_sample`)."""
     indices = stratified_sample(split.labels, n, rng)
-    return Split(split.images[indices], split.labels[indices])
+    names = split.names and tuple(split.names[index] for index in indices)
+    return Split(split.images[indices], split.labels[indices], names)
+
+
+def contradictions(images: np.ndarray, labels: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of equal images (along the first axis) with different labels, each with the first image equal to it."""
+    first: dict[bytes, int] = {}
+    pairs = []
+    for index, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+        digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+        before = first.setdefault(digest, index)
+        if labels[before] != label:
+            pairs.append((before, index))
+    return pairs
+
+
+def accounted(
+    part: str, split: Split, class_names: Sequence[str], log: Callable[[str], None]
+) -> dict[str, Any]:
+    """Count the images of each class and the contradictions of a split, for its log and manifest."""
+    counts = np.bincount(split.labels, minlength=len(class_names)).tolist()
+    each = (f"{name} {count:,}" for name, count in zip(class_names, counts, strict=True))
+    log(f"{part}: {len(split.labels):,} images: {', '.join(each)}")
+    pairs = contradictions(split.images, split.labels)
+    first = [[split.names[index] if split.names else index for index in pair] for pair in pairs[:SHOWN]]
+    if pairs:
+        shown = "; ".join(" = ".join(map(str, pair)) for pair in first)
+        log(f"{part}: {len(pairs):,} images are equal to one of another class, so nothing fits both: {shown}")
+    return {"class_counts": counts, "contradictions": {"count": len(pairs), "first": first}}
 
 
 def prepare(
@@ -73,10 +104,12 @@ def prepare(
     source: Mapping[str, Any],
     train_limit: int | None = None,
     test_limit: int | None = None,
+    log: Callable[[str], None] = print,
 ) -> None:
     """Write ``{train,test}_{images,labels}.npy`` and, last, ``manifest.json`` into ``folder``.
 
-    The manifest contains counts, digests, limits and the source of the data, but no folder names, so
+    The manifest contains counts (also of each class), digests, limits, the source of the data and the first equal images
+    with different labels (``contradictions``, by file name or number from 0), but no folder names, so
     the same data prepared in the same way give equal files on every machine. It is written last, so if it
     exists, the rest is complete.
 
@@ -89,6 +122,7 @@ def prepare(
         train_limit: keep only a stratified subset of this many training images; None, or a larger number
             than there are images, keeps all.
         test_limit: the same for the test images.
+        log: takes a line on each split.
     """
     folder = Path(folder)
     manifest_path = folder / "manifest.json"
@@ -110,6 +144,7 @@ def prepare(
         save_array(folder / f"{part}_labels.npy", kept.labels)
         manifest[part] = {
             "count": len(kept.labels),
+            **accounted(part, kept, dataset.class_names, log),
             "full_count": full_count,
             "limit": limit,
             "images_sha256": sha256_array(kept.images),

@@ -13,9 +13,10 @@ import numpy as np
 
 from rethinking.data.archives import iter_members
 from rethinking.data.prepared import Dataset, Split
-from rethinking.data.sources import FILE_NAMES, SOURCES, Version, local_files
+from rethinking.data.sources import SOURCES, Version, local_files, published_name, sources, what_lies_in
 from rethinking.registry import dataset
 from rethinking.run.files import UserError, hash_file
+from rethinking.run.kinds import what_is
 
 DIGIT_NAMES = tuple("0123456789")
 CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -23,9 +24,9 @@ CIFAR_SHAPE = (3, 32, 32)
 IDX_UNSIGNED_BYTE = 0x08
 
 
-@dataset("mnist", title="MNIST", sources=("official", "archive"))
-@dataset("cifar10", title="CIFAR-10", sources=("official", "archive", "images"))
-@dataset("cifar100", title="CIFAR-100", sources=("official", "archive", "images"))
+@dataset("mnist", title="MNIST", size=28, sources=("official", "archive"))
+@dataset("cifar10", title="CIFAR-10", size=32, sources=("official", "archive", "images"))
+@dataset("cifar100", title="CIFAR-100", size=32, sources=("official", "archive", "images"))
 def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
     """Read a published data set.
 
@@ -41,6 +42,10 @@ def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
         UserError: files are missing, damaged, not the published ones, or of another data set.
     """
     path = Path(path)
+    if path.is_file() and published_name(path.name):
+        raise UserError(
+            f"{path} is one of the files of a data set; give the path to the folder with all of them"
+        )
     contents = _collect(path)
     version = _choose_version(name, path, contents)
     verified = all(version.files.values())
@@ -49,9 +54,11 @@ def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
             continue
         actual = hashlib.new("md5" if len(digest) == 32 else "sha256", contents[file]).hexdigest()
         if actual != digest:
+            kind = what_is(contents[file])
+            seems = f"; it seems to be {kind}" if kind and "idx" not in kind else ""
             raise UserError(
                 f"{path}: {file} is not the published file of {SOURCES[name].title} (digest {actual}, "
-                f"expected {digest}); get the data set again"
+                f"expected {digest}{seems}); get the data set again"
             )
     if not verified and path.is_file():
         (archive,) = SOURCES[name].downloads
@@ -68,12 +75,11 @@ def _collect(path: Path) -> dict[str, bytes]:
     if path.is_dir():
         members = ((file.name, file.read_bytes()) for file in local_files(path))
     else:
-        members = ((PurePosixPath(member).name, content) for member, content in iter_members(path))
+        found = iter_members(path, lambda parts: published_name(parts[-1]) is not None)
+        members = ((PurePosixPath(member).name, content) for member, content in found)
     contents: dict[str, bytes] = {}
     for file, content in members:
-        if file not in FILE_NAMES:
-            continue
-        key = file.removesuffix(".gz")
+        key = published_name(file)
         if file.endswith(".gz"):
             content = _unpack(content, f"{path}: {file}")
         if contents.setdefault(key, content) != content:
@@ -108,7 +114,10 @@ def _choose_version(name: str, path: Path, contents: Mapping[str, bytes]) -> Ver
     missing = ", ".join(file for file in most.files if file not in contents)
     if len(most.files.keys() & contents.keys()) == 0:
         known = " or ".join(f"{', '.join(each.files)} ({each.title})" for each in published.versions)
-        raise UserError(f"{path} holds no files of {published.title}; it should hold {known}")
+        raise UserError(
+            f"{path} holds no files of {published.title}; it should hold {known}; "
+            + what_lies_in(path, "archive" if "images" in sources(name) else "")
+        )
     raise UserError(
         f"{path} has no {missing}, which the {most.title} of {published.title} has; get the data set again"
     )

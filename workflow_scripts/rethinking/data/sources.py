@@ -1,10 +1,13 @@
 """Where each data set comes from: its published versions with their checksums, and local copies of them."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rethinking import registry
+from rethinking.data.archives import Parts, is_litter, walk, walk_folder
+from rethinking.run.files import UserError
 
 
 @dataclass(frozen=True)
@@ -180,12 +183,22 @@ def sources(name: str) -> tuple[str, ...]:
 
 # Of all versions of all data sets, so that a wrong data set can be recognised.
 FILE_NAMES = {
-    name
+    name: published.title
     for published in SOURCES.values()
     for version in published.versions
-    for file in version.files
-    for name in (file, f"{file}.gz")
+    for name in version.files
 }
+SPLITS = ("train", "test")
+SHOWN = 5  # names in a message
+
+
+def published_name(name: str) -> str | None:
+    """The name of the published file that a file can be; None if it can be none.
+
+    Some archivers unpack ``train-images-idx3-ubyte.gz`` as ``train-images.idx3-ubyte``.
+    """
+    name = name.removesuffix(".gz").replace(".idx", "-idx")
+    return name if name in FILE_NAMES else None
 
 
 def local_files(folder: Path) -> list[Path]:
@@ -193,5 +206,62 @@ def local_files(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in (*folder.glob("*"), *folder.glob("*/*"))
-        if file.name in FILE_NAMES and file.is_file()
+        if published_name(file.name) and file.is_file()
     )
+
+
+def walk_images(
+    path: Path, litter: list[str] | None = None
+) -> Iterator[tuple[Parts, Callable[[], bytes] | None]]:
+    """Walk over ``train`` and ``test`` of a folder, or of a tar archive or the folders in it (see :func:`walk`)."""
+    if path.is_dir():
+        return walk(path, lambda parts: parts[0] in SPLITS, litter)
+    return walk(path, lambda parts: not set(SPLITS).isdisjoint(parts[:2]), litter)
+
+
+def image_folder(path: Path) -> Path:
+    """The folder with ``train`` or ``test``: this one or, if it has neither, the only one in it that has."""
+    if any(os.path.lexists(path / part) for part in SPLITS):
+        return path
+    inner = [
+        each
+        for each in path.glob("*/")
+        if not is_litter(each.name) and any(os.path.lexists(each / part) for part in SPLITS)
+    ]
+    return path / only_folder(path, [each.name for each in inner]) if inner else path
+
+
+def only_folder(path: Path, names: Iterable[str]) -> str:
+    """The folder in ``path`` with ``train`` or ``test``, of which there must be one."""
+    first, *others = sorted(names)
+    if others:
+        shown = ", ".join([first, *others][:SHOWN])
+        raise UserError(
+            f"{path} has train/ or test/ in several folders: {shown}; give the path to one of them"
+        )
+    return first
+
+
+def source_files(source: str, path: Path) -> list[tuple[str, Path]]:
+    """The files that are read from a folder: their names within it, and their paths, sorted."""
+    if source == "archive":
+        return [(file.relative_to(path).as_posix(), file) for file in local_files(path)]
+    if source != "images":
+        found = walk_folder(path)
+    else:
+        path = image_folder(path)
+        found = walk_folder(path, lambda parts: parts[0] in SPLITS)
+    return [("/".join(parts), file) for parts, file in found if not file.is_dir()]
+
+
+def what_lies_in(path: Path, source: str) -> str:
+    """What a folder or an archive has in place of what its source should have, for a message."""
+    names: dict[str, None] = {}
+    for parts, read in walk(path, lambda parts: len(parts) <= 2):
+        names[parts[0]] = None
+        if source == "images" and read and (title := FILE_NAMES.get(published_name(parts[-1]))):
+            return f"it has files of {title}, which source: archive reads"
+        if source == "archive" and not read and parts[-1] in SPLITS:
+            return "it has folders train/ or test/, which source: images reads"
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"it has {', '.join(list(names)[:SHOWN])}{more}" if names else "it is empty"

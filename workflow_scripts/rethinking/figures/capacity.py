@@ -9,12 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rethinking import registry
 from rethinking.figures.style import GREY, STYLE, WIDTH, add_note, legend_above, line_entries, line_styles
 from rethinking.paper.titles import MODEL_TITLES
 
 FILLS = {"true_labels": "full", "random_labels": "none"}
 
 
+@registry.figure(
+    "capacity",
+    title="Section 2.2: Rademacher complexity and stability beside the gap",
+    script="measure_capacity",
+)
 @mpl.rc_context(STYLE)
 def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure:
     """Rademacher complexity and gap over the number of images; stability over the gap.

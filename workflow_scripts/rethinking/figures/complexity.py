@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from rethinking import registry
 from rethinking.figures.style import GREY, STYLE, WIDTH, add_note, legend_above, line_entries, line_styles
 from rethinking.measures.complexity_measures import MEASURES
 from rethinking.paper.titles import MODEL_TITLES
@@ -21,6 +22,9 @@ FILLED = {"true_labels": "full", "random_labels": "none"}
 FILL_TITLES = {"full": "true labels", "left": "other corruptions", "none": "random labels"}
 
 
+@registry.figure(
+    "complexity_measures", title="Complexity: the gap over each measure", script="compare_complexity"
+)
 @mpl.rc_context(STYLE)
 def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     """A panel per measure, a point per network.

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis.runs import Runs, cell_parts, mean_curves, paper_has
 from rethinking.figures.style import (
     PAPER_LINE,
@@ -26,11 +26,16 @@ from rethinking.figures.style import (
     short_labels,
 )
 
-FILE = "curve.csv"
 LOSS = "train_loss_end"  # the paper's average_loss
-COLUMNS = {"epoch": "int64", "step": "int64", LOSS: "float64"}
 
 
+@registry.figure(
+    "fig1a",
+    title="Figure 1a: training loss on true and corrupted data",
+    script="plot_figure",
+    unit="nats",
+    reads="curve",
+)
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     note = (
@@ -47,7 +52,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     """Training loss over epochs, one colour per cell, with the paper's dashed curves beneath ours.
 
     Args:
-        runs: by cell in the order of the legend, curves with :data:`COLUMNS`; a cell may have no runs.
+        runs: by cell in the order of the legend; a cell may have no runs.
         published: corruption -> (n, 2) epochs and training loss in nats, at least one.
         steps_per_epoch: of the paper's runs. If ours have the same number, an axis on top counts steps.
         note: data, scale and seeds of our runs, printed under the axes.

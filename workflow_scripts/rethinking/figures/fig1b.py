@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis.differences import nearest_threshold
 from rethinking.analysis.runs import NETWORK, Runs, networks_of
 from rethinking.analysis.time_to_fit import TITLES, times_to_overfit
@@ -31,14 +31,6 @@ from rethinking.figures.style import (
     style_legend,
 )
 
-FILE = "curve.csv"
-COLUMNS = {
-    "epoch": "int64",
-    "train_loss": "float64",
-    "train_accuracy": "float64",
-    "train_loss_end": "float64",
-    "train_accuracy_end": "float64",
-}
 # What the figure shows; its CSV has all thresholds.
 SHOWN = ("100 % at end", "99.9 % at end", "99 % at end", "loss 0.1 at end")
 HEADROOM = 0.11  # share of the axes' height for each network's row of arrows
@@ -50,6 +42,13 @@ NOT_REACHED = {
 }
 
 
+@registry.figure(
+    "fig1b",
+    title="Figure 1b: relative time to overfit over the label corruption",
+    script="plot_figure",
+    unit="ratio",
+    reads="curve",
+)
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     table = times_to_overfit(runs, paper.curves("fig1b"))

@@ -7,8 +7,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from rethinking import paper
-from rethinking.analysis.generalisation import TEST_LABELS, measure_errors
+from rethinking import paper, registry
+from rethinking.analysis.generalisation import measure_errors
 from rethinking.analysis.runs import NETWORK, Runs, networks_of
 from rethinking.figures.style import (
     PAPER_TITLE,
@@ -23,11 +23,16 @@ from rethinking.figures.style import (
     style_legend,
 )
 
-FILE = "curve.csv"
-COLUMNS = {"epoch": "int64", **dict.fromkeys(TEST_LABELS.values(), "float64")}
 TITLES = {"corrupted": "test labels corrupted at the same p", "true": "true test labels"}
 
 
+@registry.figure(
+    "fig1c",
+    title="Figure 1c: test error over the label corruption",
+    script="plot_figure",
+    unit="fraction",
+    reads="curve",
+)
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     table = measure_errors(runs, paper.curves("fig1c"))

@@ -8,16 +8,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curves, paper_has
-from rethinking.figures.fig2b import ACCURACIES, COLUMNS, FILE, early_stopping_gain, plot, with_best
+from rethinking.figures.fig2b import ACCURACIES, early_stopping_gain, plot, with_best
 from rethinking.figures.style import PAPER_TITLE, short_labels
 from rethinking.tables.imagenet import describe_misprint
 from rethinking.tables.presentation import regulariser_titles
 
-__all__ = ["COLUMNS", "FILE", "draw"]
 
-
+@registry.figure(
+    "fig2a",
+    title="Figure 2a: Inception V3 on ImageNet and early stopping",
+    script="plot_figure",
+    reads="curve",
+)
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     runs = {name: [with_best(run) for run in some] for name, some in runs.items()}

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_curves, paper_has
 from rethinking.analysis.statistics import mean_interval
 from rethinking.figures.style import (
@@ -32,15 +32,20 @@ from rethinking.figures.style import (
 )
 from rethinking.paper.titles import MODEL_TITLES
 
-FILE = "curve.csv"
 SPLITS = {"train": "training", "test": "test"}
 ACCURACIES = {"train": "train_accuracy_end", "test": "test_accuracy"}
-COLUMNS = {"epoch": "int64", **dict.fromkeys(ACCURACIES.values(), "float64")}
 # of the published curves, the cell and the split
 FindCurve = Callable[[Mapping[str, np.ndarray], str, str], np.ndarray | None]
 SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth": 0}
 
 
+@registry.figure(
+    "fig2b",
+    title="Figure 2b: with and without batch normalisation",
+    script="plot_figure",
+    unit="percentage points",
+    reads="curve",
+)
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     runs = {name: [with_best(run) for run in some] for name, some in runs.items()}

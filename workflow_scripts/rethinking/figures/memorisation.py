@@ -6,12 +6,15 @@ against the true labels, then against the given ones.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rethinking import registry
 from rethinking.analysis.runs import Runs, by_network, mean_curves
 from rethinking.figures.style import (
     GREY,
@@ -26,17 +29,23 @@ from rethinking.figures.style import (
     runs_legend,
 )
 
-FILE = "memorisation.csv"
 LABELS = {
     "unchanged_accuracy": "label unchanged",
     "changed_accuracy_given": "label changed, against the given label (memorised)",
     "changed_accuracy_true": "label changed, against the true label (generalised)",
 }
-COLUMNS = {"epoch": "int64", **dict.fromkeys(LABELS, "float64")}
 
 
+@registry.figure(
+    "memorisation",
+    title="Memorisation: what is learnt first when some labels are wrong",
+    script="plot_figure",
+    reads="memorisation",
+)
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
+    # Drawn like curves.
+    runs = {name: [replace(run, curve=run.memorisation) for run in some] for name, some in runs.items()}
     note = (
         f"Ours: {scale}. Accuracies over the batches of an epoch. p: probability with which a label is replaced by "
         "one drawn from all classes; a label counts as changed if it differs from the true one."
@@ -49,7 +58,7 @@ def plot(runs: Runs, note: str) -> Figure:
     """A row of panels per network and a column per p: accuracies over epochs for unchanged and changed labels.
 
     Args:
-        runs: by cell, curves with :data:`COLUMNS`; a cell may have no runs.
+        runs: by cell; a cell may have no runs.
         note: data, scale and seeds of our runs, printed under the axes.
     """
     networks = by_network(runs)

@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rethinking import registry
 from rethinking.analysis.aggregation import span
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.analysis.theory_results import describe, table3
@@ -36,6 +37,9 @@ DASHES = ["-", (0, (4, 1.5)), (0, (1, 1.5)), (0, (4, 1, 1, 1))]
 Record = dict[str, Any]
 
 
+@registry.figure(
+    "expressivity_precision", title="Theorem 1: the precision that it takes", script="plot_theory"
+)
 @mpl.rc_context(STYLE)
 def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Largest error of theorem 1's network over n in several number formats, and the required bits.
@@ -96,6 +100,9 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     return figure, numbers
 
 
+@registry.figure(
+    "kernel_sensitivity", title="Linear models: what gamma and the penalty change", script="plot_theory"
+)
 @mpl.rc_context(STYLE)
 def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Error on the validation part over gamma or, with a linear kernel, over the penalty.
@@ -160,6 +167,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     return figure, everything
 
 
+@registry.figure("filters", title="Random filters: the error falls with their number", script="plot_theory")
 @mpl.rc_context(STYLE)
 def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Test and training error over the number of random filters, without and with a penalty, beside the paper's.
@@ -207,18 +215,19 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     return figure, numbers
 
 
+@registry.figure("descent", title="SGD from zero finds the exact fit of minimum norm", script="plot_theory")
 @mpl.rc_context(STYLE)
-def draw_descent(curves: Sequence[pd.DataFrame], records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
+def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Distance of SGD from the exact fit of minimum norm over steps, from zero and from a random start.
 
     Args:
-        curves: of ``run_descent``, one per seed.
+        tables: of ``run_descent``, one per seed.
         records: the facts of the same runs.
     """
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     for number, start in enumerate(("zero", "random")):
-        for curve in curves:
+        for curve in tables:
             some = curve[(curve.start == start) & (curve.step > 0)]
             line = {"color": COLOURS[number], "marker": MARKERS[number], "markevery": 8, "markersize": 4}
             left.plot(some.step, some.distance, **line)
@@ -252,6 +261,6 @@ def draw_descent(curves: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
         ": every exact fit has the same curvature, zero in all other directions.",
     )
     numbers = pd.concat(
-        [curve.assign(seed=record["seed"]) for curve, record in zip(curves, records, strict=True)]
+        [curve.assign(seed=record["seed"]) for curve, record in zip(tables, records, strict=True)]
     )
     return figure, numbers.replace({np.inf: np.nan})

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rethinking import registry
+from rethinking.plugins import blamed
 from rethinking.run.files import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
         UserError: there is no network of that name, or it has no such option.
     """
     check_options(name, options)
-    with registry.blamed():
+    with blamed():
         return registry.entry("model", name).resolve()(image_shape, num_classes, **options)
 
 
@@ -67,7 +68,7 @@ def check_network(
     import torch
 
     tried = copy.deepcopy(model).train()
-    with registry.blamed(entry):
+    with blamed(entry):
         logits = tried(torch.zeros(2, *image_shape))
     shape = tuple(getattr(logits, "shape", ()))
     if shape != (2, num_classes):

@@ -7,12 +7,11 @@ and records which cell, settings, data and code it belongs to; it is used for no
 
 from __future__ import annotations
 
-import fcntl
 import json
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from rethinking.run.files import atomic_path, remove_parts
 from rethinking.run.identity import Identity, differences
+from rethinking.run.locks import lock, open_lock
 from rethinking.run.running import RunningFile
 from rethinking.run.stop_signals import SIGNALS
 from rethinking.training.optimisers import AveragedNetwork, Optimiser
@@ -108,8 +108,9 @@ class Checkpoint:
             raise Interrupted(signal.Signals(self.signal).name)
 
     def delete(self) -> None:
-        """Remove the checkpoint of a cell that is done."""
-        self.path.unlink(missing_ok=True)
+        """Remove the checkpoint of a cell that is done; where that is refused, it stays and does no harm."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
@@ -129,13 +130,10 @@ class Checkpoint:
     def lock(self) -> Iterator[bool]:
         """Wait until no other process works on the cell; the kernel releases the lock of one that dies."""
         waited = False
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path.with_suffix(".lock"), "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with open_lock(self.path.with_suffix(".lock")) as file:
+            if not lock(file):
                 self.log("another process is at work on this cell; waiting for it")
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                lock(file, wait=True)
                 waited = True
             # A process that was killed while writing a checkpoint leaves a partial file.
             remove_parts(self.path.parent, self.path.name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,8 +17,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rethinking.data.sources import source_files
 from rethinking.run.code import combined
-from rethinking.run.files import UserError, read_json, write_json
+from rethinking.run.files import UserError, hash_file, read_json, write_json
+from rethinking.run.refusals import explain
 
 
 @dataclass(frozen=True)
@@ -128,41 +131,39 @@ def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str 
 # ---- files of the user
 
 
-def content_digest(path: Path, cache: Path | None) -> str:
+def content_digest(path: Path, cache: Path | None, source: str = "plugin") -> str:
     """SHA-256 over a file, or over names and contents of the files in a folder.
 
     Args:
         path: the file or folder.
+        source: the kind of data set that is read from it, which decides which files of a folder count.
         cache: a JSON file of digests by names, sizes and times, so that contents are read only once; None for no cache.
 
     Raises:
         UserError: it cannot be read.
     """
-    key, known = str(path.resolve()), known_digests(cache)
-    if not path.exists() and key in known:
+    key, known = os.path.realpath(path), known_digests(cache)
+    if not os.path.exists(path) and key in known:
         return known[key][1]  # results that were made from it can still be current
     try:
-        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-        stats = [(each.relative_to(path).as_posix(), each.stat()) for each in files]
+        files = source_files(source, path) if path.is_dir() else [(path.name, path)]
+        stats = [(name, file.stat()) for name, file in files]
         marks = [
             f"{name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
             for name, stat in stats
         ]
-        mark = digest_of(marks)
+        mark = digest_of([ascii(each) for each in marks])
         if known.get(key, [None])[0] == mark:
             return known[key][1]
         digest = hashlib.sha256()
-        for (name, _), file in zip(stats, files, strict=True):
-            with open(file, "rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
+        for name, file in files:
+            content = hash_file(file)
             if not path.is_dir():
                 break
-            digest.update(f"{name}\0{content}\n".encode())
+            digest.update(os.fsencode(name) + f"\0{content}\n".encode())
         result = digest.hexdigest() if path.is_dir() else content
     except OSError as error:
-        raise UserError(
-            f"{error.filename or path} cannot be read ({error.strerror}); make it readable"
-        ) from error
+        raise UserError(explain(error)) from error
     if cache:
         with suppress(OSError):  # results can be read-only; the contents are read again next time
             write_json(cache, known | {key: [mark, result]})

@@ -5,6 +5,7 @@ The rules, ``snakemake status`` and the tests all use it, so there is one answer
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, wraps
@@ -47,7 +48,7 @@ class Made:
         return (
             all(each.current for each in self.needs)
             and recorded_digest(self.outputs[0]) == self.identity.digest
-            and all(Path(file).exists() for file in self.outputs)
+            and all(os.path.exists(file) for file in self.outputs)
         )
 
     @property
@@ -137,11 +138,16 @@ class Plan:
         elif dataset.path:
             files = [dataset.path]
             known = self.checksums
-            if not Path(dataset.path).exists() and str(Path(dataset.path).resolve()) not in known_digests(
-                known
-            ):
-                raise UserError(f"{dataset.path} does not exist; correct datasets.{name}.path in the config")
-            inputs["source"] = content_digest(Path(dataset.path), known)
+            try:
+                os.stat(dataset.path)
+            except OSError as error:
+                if os.path.realpath(dataset.path) not in known_digests(known):
+                    missing = isinstance(error, FileNotFoundError)
+                    what = "does not exist" if missing else f"cannot be read ({error.strerror})"
+                    raise UserError(
+                        f"{dataset.path} {what}; correct datasets.{name}.path in the config"
+                    ) from error
+            inputs["source"] = content_digest(Path(dataset.path), known, dataset.source)
         entries = [registry.entry("dataset", name).root]
         made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
         return in_folder(made, f"{self.data_dir}/prepared/{name}", ("manifest.json", *ARRAYS))

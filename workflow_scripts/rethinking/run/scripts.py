@@ -1,23 +1,26 @@
 """What the workflow's scripts share: options, logging, records of identity and errors."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from rethinking import registry
+from rethinking import plugins
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, write_record
+from rethinking.run.refusals import as_os_error, explain
 
 
 def run(main: Callable[[], None]) -> None:
     """Call ``main``, and record the identity of the result that the option ``--record`` describes.
 
-    A ``UserError`` ends the process with its message and status 1, without a traceback, and an error in a plug-in
-    with its file and line.
+    A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
+    file and line, and a refusal of the operating system with the path and what to do.
     """
     try:
         result = asked_for()
@@ -28,11 +31,17 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
-        message = registry.blame(error)
+        refusal = as_os_error(error)
+        message = plugins.blame(error) or (refusal and explain(refusal))
         if not message:
             raise
         print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:  # Python would end with an error of its own
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @cache
@@ -75,5 +84,6 @@ def options(**values: object) -> str:
 
 
 def log(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
+    """Print a line at once. A full disk under the log ends no work."""
+    with suppress(OSError):
+        print(line, flush=True)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.aggregation import describe_scale
+from rethinking.analysis.rank_correlations import COLUMNS as COMPLEXITY_COLUMNS
 from rethinking.analysis.rank_correlations import FEWEST_RESAMPLED
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.measures.complexity_measures import MEASURES
+from rethinking.measures.rademacher import COLUMNS as RADEMACHER_COLUMNS
+from rethinking.measures.stability import COLUMNS as STABILITY_COLUMNS
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
+from rethinking.tables.presentation import View
 from rethinking.tables.rendering import MISSING, Shown, with_interval
 
 TAU_TITLES = {
@@ -110,6 +115,28 @@ def note_stability(table: pd.DataFrame) -> str:
         "Gap: test minus training error, as a fraction, on test labels corrupted like the training labels. On a GPU the arithmetic itself may differ "
         f"between two trainings. {MISSING}: not available."
     )
+
+
+@registry.table("rademacher", title="Section 2.2: Rademacher complexity", script="measure_capacity")
+def rademacher() -> View:
+    """What networks fit of random signs."""
+    return View(RADEMACHER_COLUMNS, present_rademacher, note_rademacher)
+
+
+@registry.table("stability", title="Section 2.2: uniform stability", script="measure_capacity")
+def stability() -> View:
+    """How far one example moves the losses."""
+    return View(STABILITY_COLUMNS, present_stability, note_stability)
+
+
+@registry.table(
+    "complexity",
+    title="Complexity: does any measure explain the generalisation gap?",
+    script="compare_complexity",
+)
+def complexity() -> View:
+    """Rank correlations of measures with the gap."""
+    return View(COMPLEXITY_COLUMNS, present_complexity, note_complexity)
 
 
 def model_columns(table: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:

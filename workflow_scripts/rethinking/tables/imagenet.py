@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis.aggregation import TABLE2_COLUMNS, describe_scale
 from rethinking.paper.titles import DATASET_TITLES
 from rethinking.tables.presentation import (
@@ -75,4 +75,7 @@ def describe_misprint() -> str:
     )
 
 
-VIEWS = {"table2": View(TABLE2_COLUMNS, present_table2, note_table2)}
+@registry.table("table2", title="Table 2: Inception V3 on ImageNet", script="aggregate_table")
+def table2() -> View:
+    """The paper's table 2: top-1 and top-5 accuracies."""
+    return View(TABLE2_COLUMNS, present_table2, note_table2)

@@ -8,14 +8,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis import ablations, rank_correlations
+from rethinking.analysis.ablations import COLUMNS as ABLATION_COLUMNS
 from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, describe_scale, span
 from rethinking.analysis.statistics import CONFIDENCE
-from rethinking.measures import rademacher, stability
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES, REGULARISER_HEADINGS
-from rethinking.tables import beyond as beyond_presentation
-from rethinking.tables import sizes
 from rethinking.tables.rendering import MISSING, Shown, with_interval
+from rethinking.tables.sizes import COLUMNS as SIZES_COLUMNS
 
 # A rendered column, by its heading of two lines.
 Columns = dict[tuple[str, str], Any]
@@ -200,24 +198,42 @@ def note_ablations(table: pd.DataFrame) -> str:
     )
 
 
-# ---- all tables
+# ---- registrations
 
 
-VIEWS = {
-    "table1": View(COLUMNS, present_table1, note_table1),
-    "table4": View(TABLE4_COLUMNS, present_table4, note_table4),
-    "sizes": View(sizes.COLUMNS, present_sizes, note_sizes),
-    "rademacher": View(
-        rademacher.COLUMNS, beyond_presentation.present_rademacher, beyond_presentation.note_rademacher
-    ),
-    "stability": View(
-        stability.COLUMNS, beyond_presentation.present_stability, beyond_presentation.note_stability
-    ),
-    "complexity": View(
-        rank_correlations.COLUMNS, beyond_presentation.present_complexity, beyond_presentation.note_complexity
-    ),
-    "ablations": View(ablations.COLUMNS, present_ablations, note_ablations),
-}
+@registry.table(
+    "table1", title="Table 1: the same networks fit true and random labels", script="aggregate_table"
+)
+def table1() -> View:
+    """The paper's table 1: accuracies on true and random labels."""
+    return View(COLUMNS, present_table1, note_table1)
+
+
+@registry.table(
+    "table4",
+    title="Table 4: explicit regularisers do not prevent fitting random labels",
+    script="aggregate_table",
+)
+def table4() -> View:
+    """The paper's table 4: random labels with regularisers."""
+    return View(TABLE4_COLUMNS, present_table4, note_table4)
+
+
+@registry.table("sizes", title="Sizes: more parameters than training images", script="count_sizes")
+def sizes() -> View:
+    """Parameters and training images."""
+    return View(SIZES_COLUMNS, present_sizes, note_sizes)
+
+
+@registry.table(
+    "ablations", title="Ablations: what if a guessed setting were another", script="compare_ablations"
+)
+def ablations() -> View:
+    """Variants of settings that the paper leaves open."""
+    return View(ABLATION_COLUMNS, present_ablations, note_ablations)
+
+
+# ---- parts
 
 
 def network_columns(table: pd.DataFrame) -> Columns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.aggregation import span
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.analysis.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE3_COLUMNS
@@ -142,11 +143,26 @@ def note_expressivity(table: pd.DataFrame) -> str:
     )
 
 
-VIEWS = {
-    "table3": View(TABLE3_COLUMNS, present_table3, note_table3),
-    "norms": View(NORMS_COLUMNS, present_norms, note_norms),
-    "expressivity": View(EXPRESSIVITY_COLUMNS, present_expressivity, note_expressivity),
-}
+@registry.table(
+    "table3", title="Table 3: linear models that fit the training labels exactly", script="tabulate_theory"
+)
+def table3() -> View:
+    """The paper's table 3: linear models."""
+    return View(TABLE3_COLUMNS, present_table3, note_table3)
+
+
+@registry.table(
+    "norms", title="Norms: the minimum norm does not predict the test error", script="tabulate_theory"
+)
+def norms() -> View:
+    """Norms of exact fits."""
+    return View(NORMS_COLUMNS, present_norms, note_norms)
+
+
+@registry.table("expressivity", title="Theorem 1: 2n + d weights fit any labels", script="tabulate_theory")
+def expressivity() -> View:
+    """Networks that fit any labels."""
+    return View(EXPRESSIVITY_COLUMNS, present_expressivity, note_expressivity)
 
 
 # ---- parts

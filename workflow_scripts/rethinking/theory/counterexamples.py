@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from rethinking.streams import stream
+from rethinking.theory.features import Features
 from rethinking.theory.gram import kernel_between
-from rethinking.theory.linear_models import error, one_hot
+from rethinking.theory.linear_models import error, one_hot, refuse_contradictions
 
 
 def compare_fits(
@@ -43,6 +44,9 @@ def compare_fits(
         key: names the random streams.
         log: called with a line per function.
 
+    Raises:
+        UserError: equal images have different labels, so that there is no exact fit.
+
     Returns:
         ``fit``, ``train_error``, ``test_error`` (percent, on the labels to be fitted and on the true test labels),
         ``norm`` (root of the sum over classes of alpha_c^T K alpha_c) and ``residual`` (|K alpha - Y| / |Y|).
@@ -59,6 +63,7 @@ def compare_fits(
         ("poisoned", both, np.concatenate([train_labels, random_test]), both),
         ("random_labels", train, random_train, train),
     ):
+        refuse_contradictions(Features([points.numpy()]), labels)
         targets = one_hot(labels, classes)
         matrix = kernel_between(points, middle, gamma)
         alpha = torch.linalg.solve(matrix, targets)

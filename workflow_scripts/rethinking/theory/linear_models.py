@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from rethinking.config.theory import SolverConfig, ValidationConfig
-from rethinking.data.prepared import stratified_sample
+from rethinking.data.prepared import SHOWN, contradictions, stratified_sample
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
 from rethinking.theory.conjugate_gradients import Solution, conjugate_gradients
-from rethinking.theory.features import Features
+from rethinking.theory.features import Features, opened
 from rethinking.theory.gram import CovarianceSystem, KernelSystem, apply_kernel, inner_products, mean_diagonal
 
 DENSE = 2500  # largest number of features for which least squares is solved by a singular value decomposition
@@ -52,6 +52,7 @@ def fit(
     scratch: Path,
     device: torch.device,
     log: Log = print,
+    images: np.ndarray | None = None,
 ) -> tuple[dict[str, Any], Tensor]:
     """Solve (K + penalty * mean(diagonal of K) I) alpha = Y with Y of 0 and 1, and measure the solution.
 
@@ -71,6 +72,11 @@ def fit(
             features continues from those that are there.
         device: where tiles are computed.
         log: called with lines of progress.
+        images: (n, ...) the training images, whose features can differ by rounding where they are equal.
+
+    Raises:
+        UserError: no function fits the labels exactly, though the features are enough and there is no penalty: the
+            message names equal images with different labels.
 
     Returns:
         The numbers of a summary, and the outputs on the test images, float64 (m, classes). Errors are percentages.
@@ -80,6 +86,9 @@ def fit(
     """
     targets = one_hot(train_labels, classes)
     primal = gamma is None and train.width < len(train)
+    if penalty == 0 and not primal:
+        for some in (train, *([] if images is None else [Features([images])])):
+            refuse_contradictions(some, train_labels)
     absolute = penalty * mean_diagonal(train, gamma)
     facts: dict[str, Any] = {
         "form": "primal" if primal else "dual",
@@ -110,6 +119,28 @@ def fit(
         **norms_of_other_targets(system, solution.x, fitted),
     }
     return facts, outputs
+
+
+def refuse_contradictions(train: Features, labels: np.ndarray) -> None:
+    """Refuse equal features with different labels, to which no exact fit exists.
+
+    Raises:
+        UserError: the message names the images.
+    """
+    blocks = [opened(block) for block in train.blocks]
+    pairs = [
+        pair
+        for pair in contradictions(blocks[0], labels)
+        if all(np.array_equal(*block[list(pair)]) for block in blocks)
+    ]
+    if pairs:
+        shown = "; ".join(f"{i} (label {labels[i]}) = {j} (label {labels[j]})" for i, j in pairs[:SHOWN])
+        raise UserError(
+            f"no function fits these labels exactly: {len(pairs):,} training images look to the model like one of another "
+            f"class: {shown}{'; ...' if len(pairs) > SHOWN else ''} (numbered from 0 in train_images.npy; where the pixels "
+            "are equal, manifest.json beside it names the files). Remove one of each pair from the data set, or give "
+            "a penalty above 0"
+        )
 
 
 def norms_of_other_targets(system: System, solution: Tensor, fitted: Tensor) -> dict[str, float]:

@@ -100,6 +100,7 @@ def train_cell(
         check_network(entry, model, shape, data.num_classes)
     generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
     initialise(model, settings.initialisation, generator)
+    check_last_batch(cell, settings, model, shape, len(data.train_labels))
     model = model.to(device, memory_format=memory_layout(model))
     optimiser = build_optimiser(model, settings)
     average = AveragedNetwork(model, settings.average_decay) if settings.average_decay else None
@@ -285,6 +286,23 @@ def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None
             f"cell {cell}: random cropping needs images larger than datasets.{cell.dataset}.input_size "
             f"({settings.input_size}); lower it or leave 'crop' out"
         )
+
+
+def check_last_batch(
+    cell: Cell, settings: CellSettings, model: nn.Module, shape: tuple[int, int, int], images: int
+) -> None:
+    """Refuse a batch of one image where batch normalisation would divide by a variance of one value."""
+    batch = settings.micro_batch or settings.batch_size
+    if images % settings.batch_size % batch != 1 and batch > 1:
+        return
+    try:
+        with torch.no_grad():
+            copy.deepcopy(model).train()(torch.zeros(1, *shape))
+    except ValueError as error:
+        raise UserError(
+            f"cell {cell}: {images:,} training images in batches of {settings.batch_size} leave a batch of one image, "
+            f"which batch normalisation cannot take ({error}); set another batch_size, or a train_limit of the data set"
+        ) from None
 
 
 def curve_row(

@@ -55,7 +55,7 @@ def crop_at(images: Tensor, offsets: Tensor, size: int) -> Tensor:
 
 @regulariser("augment", heading=("flip and", "rotation"))
 def flip_and_rotate(images: Tensor, flips: Tensor, angles: Tensor) -> Tensor:
-    """Mirror left-right where asked and rotate about the centre (table 4: up to 25 degrees).
+    """Mirror left-right where asked and rotate about the centre, without shearing (table 4: up to 25 degrees).
 
     Args:
         images: (n, channels, height, width).
@@ -68,9 +68,14 @@ def flip_and_rotate(images: Tensor, flips: Tensor, angles: Tensor) -> Tensor:
     radians = torch.deg2rad(angles)
     cos, sin, zero = torch.cos(radians), torch.sin(radians), torch.zeros_like(radians)
     sign = 1 - 2 * flips.float()
+    # The grid scales each axis to -1..1, so what one axis adds to the other changes its unit.
+    height, width = images.shape[2:]
     theta = torch.stack(
-        [torch.stack([cos * sign, -sin, zero], 1), torch.stack([sin * sign, cos, zero], 1)], 1
+        [
+            torch.stack([cos * sign, -sin * (height / width), zero], 1),
+            torch.stack([sin * sign * (width / height), cos, zero], 1),
+        ],
+        1,
     )
-    # The grid scales each axis to -1..1, so only on square images is a rotation a rotation.
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images.float(), grid, align_corners=False)

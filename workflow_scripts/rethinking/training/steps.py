@@ -70,10 +70,12 @@ class CapturedStep:
         return self.results
 
     def capture(self, images: Tensor, labels: Tensor) -> None:
-        """Record the step on its own buffers, leaving weights and momentum unchanged."""
+        """Record the step on its own buffers, leaving weights, momentum and random numbers unchanged."""
         self.images, self.labels = images.clone(), labels.clone()
-        state = [*self.model.state_dict().values(), *self.optimiser.velocity.values()]
-        before = [tensor.clone() for tensor in state]
+        state = [*self.model.parameters(), *self.model.buffers(), *self.optimiser.velocity.values()]
+        before = [tensor.detach().clone() for tensor in state]
+        # Layers that draw, such as dropout, would otherwise continue where the steps of the warm-up stopped.
+        random_state = torch.cuda.get_rng_state()
         # In the first steps libraries choose algorithms and allocate memory, which a graph cannot capture.
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -86,6 +88,8 @@ class CapturedStep:
         try:
             with torch.cuda.graph(self.graph):
                 self.results = self.step(self.images, self.labels)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             raise UserError(
                 f"{registry.entry('model', self.name).place}: a step of the network '{self.name}' cannot be captured "
@@ -94,6 +98,7 @@ class CapturedStep:
         with torch.no_grad():
             for tensor, value in zip(state, before, strict=True):
                 tensor.copy_(value)
+        torch.cuda.set_rng_state(random_state)
 
 
 def memory_layout(model: nn.Module) -> torch.memory_format:

@@ -1,0 +1,114 @@
+"""The captured training step. Without a GPU, a graph that computes the step again in place of replaying it stands for CUDA's."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import nn
+
+from rethinking.training.optimisers import SGD
+from rethinking.training.steps import CapturedStep
+
+from .tiny import CPU
+
+
+class PretendedGraph:
+    """Replaying runs the step on the captured buffers and overwrites the captured results."""
+
+    captured = None
+
+    def replay(self):
+        for old, new in zip(
+            self.captured.results, self.captured.step(self.captured.images, self.captured.labels), strict=True
+        ):
+            old.copy_(new)
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """CUDA's streams, graphs and random numbers on the CPU."""
+
+    class Stream:
+        def wait_stream(self, other):
+            pass
+
+    for name, value in {
+        "Stream": Stream,
+        "current_stream": Stream,
+        "stream": nullcontext,
+        "CUDAGraph": PretendedGraph,
+        "graph": nullcontext,
+        "get_rng_state": torch.get_rng_state,
+        "set_rng_state": torch.set_rng_state,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    return CPU
+
+
+class Network(nn.Module):
+    """All that a step changes: weights, statistics (one of them not saved) and random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(256, 4)
+        )
+        self.register_buffer("steps", torch.zeros(()), persistent=False)
+
+    def forward(self, x):
+        self.steps += 1
+        return self.layers(x)
+
+
+def losses(device, capture, replaced=4):
+    """Losses of eight steps whose rate changes in the middle, and the network after them.
+
+    A smaller batch comes in between, and step ``replaced`` is the first of a new process where training was
+    interrupted: there it is captured again.
+    """
+    torch.manual_seed(0)
+    model = Network().to(device).train()
+    optimiser = SGD(dict.fromkeys(model.parameters(), 0.01), 0.1, 0.9)
+
+    def step(images, labels):
+        logits = model(images)
+        loss = nn.functional.cross_entropy(logits, labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss.detach(), logits.detach()
+
+    def new():
+        captured = PretendedGraph.captured = CapturedStep(step, "network", model, optimiser, 16)
+        return captured
+
+    run, found = (new() if capture else step), []
+    for number in range(8):
+        draw = torch.Generator().manual_seed(number)
+        size = 5 if number == 2 else 16
+        images = torch.randn(size, 3, 10, 10, generator=draw).to(device)
+        labels = torch.randint(4, (size,), generator=draw).to(device)
+        if capture and number == replaced:
+            run = new()
+        optimiser.set_learning_rate(0.1 if number < 4 else 0.01)
+        torch.manual_seed(number)
+        found.append(run(images, labels)[0].item())
+    return found, [value.cpu() for value in (*model.parameters(), *model.buffers())]
+
+
+@pytest.mark.parametrize("replaced", [0, 5])
+def test_capture_changes_nothing(pretended, replaced):
+    """To the last bit: weights, momentum, statistics and random numbers after the warm-up are those before it."""
+    (eager, expected), (captured, state) = losses(pretended, False), losses(pretended, True, replaced)
+    assert captured == eager
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(state, expected, strict=True))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("replaced", [0, 5])
+def test_capture_changes_nothing_on_a_gpu(replaced):
+    device = torch.device("cuda")
+    (eager, expected), (captured, state) = losses(device, False), losses(device, True, replaced)
+    assert captured == pytest.approx(eager, rel=1e-4)
+    for ours, theirs in zip(state, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,77 @@
+"""A user's own files: which there are, importing them, and who is to blame for an error in one."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rethinking.run.files import UserError
+
+if TYPE_CHECKING:
+    from rethinking.registrations import Entry
+
+# Tells the scripts of jobs, also on compute nodes, which plug-ins there are.
+VARIABLE = "RETHINKING_PLUGINS"
+_plugins: list[Path] | None = None
+
+
+def use(files: Iterable[str | Path]) -> None:
+    """Take these files as the plug-ins; relative paths start from the working directory."""
+    global _plugins
+    _plugins = [Path(file).resolve() for file in files]
+    import_plugin.cache_clear()
+
+
+def files() -> list[Path]:
+    """The files of the plug-ins: the loaded ones, or those named by a job's environment."""
+    if _plugins is not None:
+        return _plugins
+    return [Path(file) for file in os.environ.get(VARIABLE, "").split(os.pathsep) if file]
+
+
+@cache
+def import_plugin(file: Path) -> Any:
+    """The module in a file, under a name that no other module has."""
+    spec = importlib.util.spec_from_file_location(f"rethinking_plugin_{file.stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # pickling and dataclasses look for it there
+    with blamed():
+        spec.loader.exec_module(module)
+    return module
+
+
+# ---- errors of plug-ins
+
+
+def blame(error: BaseException) -> str | None:
+    """File, line and message of an error in a plug-in; None for other errors."""
+    own = {str(file) for file in files()}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
+    if isinstance(error, SyntaxError) and error.filename in own:
+        return f"{error.filename}:{error.lineno}: {error.msg}"
+    if not frames:
+        return None
+    return f"{frames[-1].filename}:{frames[-1].lineno}: {type(error).__name__}: {error}"
+
+
+@contextmanager
+def blamed(entry: Entry | None = None) -> Iterator[None]:
+    """Turn errors in plug-ins, or all errors if there is an ``entry``, into a UserError with file and line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        message = blame(error)
+        if entry and not message:
+            message = f"{entry.place}: {type(error).__name__}: {error}"
+        if message:
+            raise UserError(message) from error
+        raise
