@@ -21,6 +21,8 @@ DECIDES_NOTHING = {
     "registry.py: advice": "texts of errors",
     "registry.py: unknown": "texts of errors",
     "registry.py: titles": "its value, what things are called, is part of the identity of what shows them",
+    "report/layout.py: place_of": "texts of Snakemake's own report",
+    "report/layout.py: titles": "its value, titles, is part of the report's identity",
     "theory/cholesky.py: Tiled": "a type",
 }
 
