@@ -282,9 +282,11 @@ def result_cells(result):
 
 def paired_cells():
     """The cells of table 1 without regularisers, of networks that it has on true and on random labels."""
-    names = [name for name in CONFIG.table1.cells if name.endswith("/none")]
-    kinds = [re.sub("/(true|random)_labels/", "/{}_labels/", name) for name in names]
-    return [name for name, kind in zip(names, kinds) if kind != name and kinds.count(kind) == 2]
+    found = {}
+    for cell in CONFIG.cells("table1"):
+        if not cell.regularisers and cell.corruption in ("true_labels", "random_labels"):
+            found.setdefault((cell.dataset, cell.model), {})[cell.corruption] = cell.name
+    return [name for names in found.values() if len(names) == 2 for name in names.values()]
 
 
 def cell_options(made):
