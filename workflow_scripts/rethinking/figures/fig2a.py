@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -58,7 +59,11 @@ def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> n
 
 def titles(names: Sequence[str]) -> list[str]:
     """Titles of the panels: the regularisers if only they differ, as in the paper; otherwise what differs."""
-    return [explicit(name) for name in names] if one_network(names) else short_labels(names)
+    return (
+        [textwrap.fill(explicit(name), TITLE_WIDTH) for name in names]
+        if one_network(names)
+        else short_labels(names)
+    )
 
 
 def one_network(names: Sequence[str]) -> bool:
