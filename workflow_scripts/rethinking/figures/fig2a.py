@@ -16,6 +16,8 @@ from rethinking.figures.style import PAPER_TITLE, short_labels
 from rethinking.tables.imagenet import describe_misprint
 from rethinking.tables.presentation import regulariser_titles
 
+TITLE_WIDTH = 28  # characters of a line above a panel
+
 
 @registry.figure(
     "fig2a",
