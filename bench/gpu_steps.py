@@ -104,7 +104,7 @@ def compare_training(check: Check) -> None:
 
 def measure_speed(check: Check) -> None:
     """Images per second in training and evaluation, share of the peak, time to the first step; and the upload."""
-    n, tested = (512, 256) if check.quick else (IMAGES, TEST_IMAGES)
+    n, tested = (256, 64) if check.quick else (IMAGES, TEST_IMAGES)
     data, peaks = check.data(n, tested), {}
     for _ in range(2):  # the first time, the device starts
         started = time.perf_counter()
@@ -312,7 +312,7 @@ def together(processes: list[subprocess.Popen], model: str, epochs: int) -> floa
 def work(check: Check) -> None:
     """Answer each network and number of epochs on stdin with the training speed."""
     torch.set_num_threads(1)
-    data = check.data(512 if check.quick else IMAGES, 100)
+    data = check.data(256 if check.quick else IMAGES, 100)
     synchronise(check.device)  # starts CUDA
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:

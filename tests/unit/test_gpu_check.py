@@ -190,7 +190,7 @@ def test_steps_of_one_process(check, capsys, monkeypatch):
     assert found["hardware"]["torch"] == torch.__version__
     out = capsys.readouterr().out
     assert len(re.findall(r"^mlp_1x512 .*as on the CPU", out, re.M)) == 3
-    assert "upload: 512 images" in out
+    assert "upload: 256 images" in out
 
 
 def test_what_fails_is_named(check, monkeypatch, capsys):
