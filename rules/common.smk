@@ -298,7 +298,8 @@ def cell_settings(wildcards):
 def training_cost(wildcards):
     """The arithmetic that training a cell takes for each image of its data set, 10^6 operations."""
     settings = trained(wildcards).identity.settings
-    return round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"]))
+    # 0 would mean that it is no cell.
+    return max(1, round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"])))
 
 
 def measured(name):
