@@ -307,12 +307,12 @@ def test_damaged_bundle(fake, results, read, text):
     fake.queues((whole.name, "RUNNING", "None"), (damaged.name, "RUNNING", "None"))
     executor = Alone(results)
     executor.run_jobs([job("a"), job("b")])
-    executor.settings.gather_seconds = 100
+    executor.gathering.seconds = 100
     executor.look()
     assert read(f"{damaged.folder / 'bundle.json'} is no bundle")
     assert fake.calls("scancel") == [f"scancel --me --name={damaged.name}"]
     assert list(executor.active) == [whole.name]
-    assert [task.name for _, task in executor.gathered] == ["b"]
+    assert [task.name for _, task in executor.gathering.members] == ["b"]
 
 
 def test_damaged_bundle_without_a_job(fake, results, read):
@@ -365,11 +365,11 @@ def test_cancelled_for_the_sake_of_another(fake, results, read):
     fake.queues((bundle.name, "RUNNING", "None"))
     executor = Alone(results)
     executor.run_jobs([job("a"), job("b")])
-    executor.settings.gather_seconds = 100
+    executor.gathering.seconds = 100
     executor.look()
     assert len(read("with other settings; it is cancelled")) == 1
     fake.queues((bundle.name, "CANCELLED", "None"))
-    executor.settings.gather_seconds = 0
+    executor.gathering.seconds = 0
     executor.look()
     assert executor.over == []
     jobs = [info.job for submission in executor.active.values() for info in submission.members.values()]
@@ -404,7 +404,7 @@ def test_full_disk_when_a_bundle_is_written(fake, results, read, monkeypatch):
     assert list((results / "slurm").iterdir()) == []
     executor.look()
     assert len(fake.calls("sbatch")) == 2
-    assert executor.gathered == []
+    assert executor.gathering.members == []
 
 
 def test_full_disk_when_an_interrupted_bundle_goes_on(fake, results, monkeypatch):
@@ -543,13 +543,20 @@ def test_slurm_does_not_answer(fake, results, read):
 
 
 def test_cancelled(fake, results, read):
-    """A job that cannot be cancelled does not prevent cancelling the others, and nothing more is submitted."""
+    """All jobs at once, also one that reached SLURM although sbatch failed; nothing more is submitted."""
     executor, found = at_work(results, fake, "a", "b", "c")
+    fake.queues(*((bundle.name, "RUNNING", "None") for bundle in found))
     executor.run_jobs([job("d")])
+    fake.fails("sbatch")
+    executor.look()
+    (unknown,) = set(executor.active) - {bundle.name for bundle in found}
+    executor.run_jobs([job("e")])
+    executor.cancel_jobs([])
+    assert fake.calls("scancel") == ["scancel --me 1 2", f"scancel --me --name={unknown}"]
     fake.fails("scancel", "scancel: error: Kill job error on job id 1")
     executor.cancel_jobs([])
-    assert len(fake.calls("scancel")) == 2
-    assert len(read("not cancelled: ")) == 2
+    (line,) = read("not all jobs are cancelled")
+    assert f"{found[0].name} (job 1)" in line
     found[0].ended(0, 0)
     submitted = fake.calls("sbatch")
     infos = [info for submission in executor.active.values() for info in submission.members.values()]
@@ -564,7 +571,8 @@ def test_cancelled(fake, results, read):
 
 def test_squeue_hangs(fake, results, monkeypatch):
     """What ended is reported before SLURM is asked, and Ctrl-C cancels without waiting for the answer."""
-    executor, (bundle, other) = at_work(results, fake, "a", "b", "c")
+    executor, (bundle, _) = at_work(results, fake, "a", "b", "c")
+    executor.look()
     bundle.ended(0, 0)
     (fake.folder / "squeue").write_text(f"#!/bin/sh\ntouch {fake.folder}/asked\nsleep 60\n")
     monkeypatch.setattr(slurm, "TIMEOUT_SECONDS", 3)
@@ -580,7 +588,7 @@ def test_squeue_hangs(fake, results, monkeypatch):
     executor.run_jobs([job("d")])
     executor.cancel_jobs([])
     assert looking.is_alive()
-    assert sorted(fake.calls("scancel")) == sorted(f"scancel --me --name={b.name}" for b in (bundle, other))
+    assert fake.calls("scancel") == ["scancel --me 1 2"]
     looking.join()
 
 

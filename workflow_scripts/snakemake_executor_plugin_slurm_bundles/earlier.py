@@ -65,6 +65,6 @@ class Earlier:
 
     def cancel(self, name: str, why: str) -> None:
         """Cancel a job."""
-        slurm.scancel(name)
+        slurm.scancel(f"--name={name}")
         self.say(f"{why}; it is cancelled")
         self.cancelled.add(name)

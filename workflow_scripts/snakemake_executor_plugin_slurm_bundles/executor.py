@@ -12,52 +12,22 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snakemake.shell import shell
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
-from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
-from . import bundles, sbatch, slurm
-from .bundles import Task
+from . import sbatch, slurm
+from .bundles import Bundle
 from .earlier import Earlier
-from .submission import Submission
+from .gathering import Gathering, submit_command, task_of
+from .settings import ExecutorSettings, common_settings
+from .submission import Submission, explain_waiting
 
+__all__ = ["Executor", "ExecutorSettings", "common_settings"]
 LONGEST_PAUSE = 300  # seconds between two attempts to submit
-
-
-@dataclass
-class ExecutorSettings(ExecutorSettingsBase):
-    """Settings of the executor."""
-
-    cells: int = field(default=1, metadata={"help": "Cells that one SLURM job trains at most."})
-    minutes: int = field(
-        default=0,
-        metadata={
-            "help": "A SLURM job begins no further cell that would probably end later than this; 0 sets no limit."
-        },
-    )
-    gather_seconds: int = field(
-        default=10,
-        metadata={"help": "A job that is not full is submitted when no further cell has come for so long."},
-    )
-    poll_seconds: int = field(default=10, metadata={"help": "Time between two looks at the jobs."})
-
-
-common_settings = CommonSettings(
-    non_local_exec=True,
-    implies_no_shared_fs=False,
-    job_deploy_sources=False,
-    pass_default_storage_provider_args=True,
-    pass_default_resources_args=True,
-    pass_envvar_declarations_to_cmd=False,
-    auto_deploy_default_storage_provider=False,
-    init_seconds_before_status_checks=1,
-)
 
 
 class Executor(RemoteExecutor):
@@ -74,9 +44,9 @@ class Executor(RemoteExecutor):
         self.next_seconds_between_status_checks = self.settings.poll_seconds
         self.folder = Path(self.workflow.globals.get("RESULTS", ".snakemake")) / "slurm"
         self.came: deque[SubmittedJobInfo] = deque()  # from Snakemake
-        self.last_came = 0.0
-        # Jobs that are in no bundle yet, each with its task.
-        self.gathered: list[tuple[SubmittedJobInfo, Task]] = []
+        self.gathering = Gathering(
+            self.folder, self.settings.cells, self.settings.gather_seconds, self.settings.minutes
+        )
         # Bundles that this process submitted or found, by name.
         self.active: dict[str, Submission] = {}
         # Jobs that are over, each with what went wrong.
@@ -101,25 +71,22 @@ class Executor(RemoteExecutor):
         info = SubmittedJobInfo(job)
         # Before it can be over.
         self.report_job_submission(info)
-        self.last_came = time.monotonic()
+        self.gathering.last = time.monotonic()
         self.came.append(info)
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel what is in SLURM's queue; cells write their checkpoints."""
         # What has no job yet gets none, and what ends now is for the next Snakemake to see.
         self.stopping = True
-        names = list(self.active)
-        until = time.monotonic() + slurm.TIMEOUT_SECONDS
-        left = {}
-        for name in names:
-            try:
-                if time.monotonic() > until:
-                    raise slurm.Unreachable("SLURM is too slow")
-                slurm.scancel(name)
-            except slurm.Unreachable as error:
-                left[name] = error
-        for name, error in left.items():
-            self.logger.error(f"not cancelled: {name} ({error}); type scancel --me --name={name}")
+        submitted = [each for each in list(self.active.values()) if each.number or each.command]
+        try:
+            slurm.scancel(*(each.number for each in submitted if each.number))
+            for each in submitted:
+                if not each.number:  # sbatch may have failed and reached SLURM all the same
+                    slurm.scancel(f"--name={each.name}")
+        except slurm.Unreachable as error:
+            names = " ".join(f"{each.name} (job {each.number or 'unknown'})" for each in submitted)
+            self.logger.error(f"not all jobs are cancelled ({error}): {names}")
 
     def shutdown(self) -> None:
         """End, and leave no folder of a bundle behind of which all is told."""
@@ -171,8 +138,8 @@ class Executor(RemoteExecutor):
                 self.look_at(submission, queue)
             except OSError as error:
                 self.warn(f"{submission.bundle.folder}: {error.strerror}; trying again")
-        if queue:
-            self.explain_waiting(queue)
+        for line in explain_waiting(self.active, queue or {}):
+            self.logger.warning(line)
 
     def read_ends(self) -> None:
         """Note the jobs that have ended, from the folders of their bundles alone."""
@@ -210,11 +177,11 @@ class Executor(RemoteExecutor):
         try:
             self.earlier.stop_damaged(queue or {})
             for _ in range(came):
-                task = self.task(self.came[0].job)
+                task = task_of(self.came[0].job)
                 found = self.earlier.take(task, queue or {})
                 info = self.came.popleft()
                 if found is None:
-                    self.gathered.append((info, task))
+                    self.gathering.members.append((info, task))
                     continue
                 bundle, number = found
                 info.external_jobid = bundle.name
@@ -224,77 +191,16 @@ class Executor(RemoteExecutor):
         except (slurm.Unreachable, OSError) as error:
             self.warn(f"jobs are not taken yet ({error}); trying again")
 
-    def task(self, job: Any) -> Task:
-        """What a compute node has to know of a job."""
-        for path in (*job.output, *job.log):
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-        return bundles.Task(
-            name=" ".join(part for part in (job.message or job.rule.name).split()),
-            command=job.shellcmd,
-            # A parameter 'record' says what the files are made from; without one the input files stand for it.
-            identity=bundles.identity(
-                job.params.items(), [] if job.params.get("record") else map(str, job.input)
-            ),
-            cost=float(job.resources.get("bundle_cost") or 0),
-            benchmark=str(job.benchmark) if job.benchmark else None,
-            checkpoint=job.params.get("checkpoint"),
-            output=[str(path) for path in job.output],
-        )
-
     def gather(self) -> None:
-        """Make bundles of the cells that have come, as soon as no more come; of others at once."""
-        quiet = time.monotonic() - self.last_came >= self.settings.gather_seconds
-        alike: dict[str, list[tuple[SubmittedJobInfo, Task]]] = {}
-        for info, task in self.gathered:
-            if task.cost and not quiet:
-                continue
-            # What is bundled asks for the same resources; what is no cell stays alone.
-            resources = {k: v for k, v in info.job.resources.items() if k not in ("bundle_cost", "tmpdir")}
-            key = repr(sorted(resources.items())) if task.cost else str(id(task))
-            alike.setdefault(key, []).append((info, task))
-        bundled: set[int] = set()
-        try:
-            for members in alike.values():
-                infos = {id(task): info for info, task in members}
-                for tasks in self.divide(members):
-                    self.new_bundle([(infos[id(task)], task) for task in tasks])
-                    bundled.update(map(id, tasks))
-        finally:
-            # What could not be written stays.
-            self.gathered = [(info, task) for info, task in self.gathered if id(task) not in bundled]
+        """Make bundles of what has gathered, to be submitted."""
+        for bundle, infos in self.gathering.bundles():
+            self.add(bundle, infos)
 
-    def divide(self, members: Sequence[tuple[SubmittedJobInfo, Task]]) -> list[list[Task]]:
-        """Full bundles, or smaller ones where nodes would have nothing to do otherwise."""
-        idle = slurm.idle_nodes(members[0][0].job.resources.get("slurm_partition")) if len(members) > 1 else 0
-        return bundles.divide([task for _, task in members], max(1, self.settings.cells), idle)
-
-    def new_bundle(self, members: Sequence[tuple[SubmittedJobInfo, Task]]) -> str:
-        """Write a bundle, to be submitted; its name."""
-        job = members[0][0].job
-        side_by_side = 1
-        if members[0][1].cost:
-            side_by_side = job.resources.get("cells_per_gpu", 1) * max(1, job.resources.get("gpu", 0))
-        for _, task in members:
-            task.before = bundles.mark(task.checkpoint)
-        bundle = bundles.Bundle(
-            bundles.new_folder(self.folder),
-            [task for _, task in members],
-            min(side_by_side, len(members)),
-            self.settings.minutes,
-            shell._process_prefix or "",
-        )
-        try:
-            bundle.write()
-        except OSError:
-            # The next attempt has another name.
-            with suppress(OSError):
-                bundle.folder.rmdir()
-            raise
-        infos = {number: info for number, (info, _) in enumerate(members)}
-        self.active[bundle.name] = Submission(bundle, infos)
-        for info in infos.values():
+    def add(self, bundle: Bundle, infos: Sequence[SubmittedJobInfo]) -> None:
+        """Look after a bundle from now on."""
+        self.active[bundle.name] = Submission(bundle, dict(enumerate(infos)))
+        for info in infos:
             info.external_jobid = bundle.name
-        return bundle.name
 
     # ---- one bundle
 
@@ -304,6 +210,8 @@ class Executor(RemoteExecutor):
         if submission.submitted is None and job is not None:
             # A command that failed has reached SLURM all the same.
             submission.submitted = time.monotonic()
+        if job is not None:
+            submission.number = job.number
         if submission.submitted is None:
             if queue is not None and time.monotonic() >= self.next_attempt:
                 self.submit(submission)
@@ -327,8 +235,10 @@ class Executor(RemoteExecutor):
         run = f"exec python -m {__package__}.run_bundle {shlex.quote(str(bundle.folder))}"
         try:
             if submission.command is None:
-                submission.command = self.command(submission, job)
-            number = sbatch.submit(submission.command, f"#!/bin/bash\n{bundle.prefix}{run}\n", job.resources)
+                submission.command = submit_command(bundle, job, self.logger.info)
+            submission.number = sbatch.submit(
+                submission.command, f"#!/bin/bash\n{bundle.prefix}{run}\n", job.resources
+            )
         except slurm.Unreachable as error:
             self.warn(f"{bundle.name} is not submitted yet ({error}); trying again")
             self.pause = min(LONGEST_PAUSE, max(1, 2 * self.pause, self.settings.poll_seconds))
@@ -345,26 +255,10 @@ class Executor(RemoteExecutor):
             # Snakemake's thread may have cancelled it too early.
             if self.stopping:
                 with suppress(slurm.Unreachable):
-                    slurm.scancel(bundle.name)
+                    slurm.scancel(f"--name={bundle.name}")
         self.pause, submission.submitted = 0.0, time.monotonic()
         names = ", ".join(task.name for task in bundle.tasks)
-        self.logger.info(f"SLURM job {number}: {names} (log: {bundle.log})")
-
-    def command(self, submission: Submission, job: Any) -> list[str]:
-        """The command that submits a bundle of jobs like this one."""
-        bundle, resources = submission.bundle, dict(job.resources.items())
-        if resources.get("mem_mb"):
-            wanted = resources["mem_mb"] * bundle.side_by_side
-            resources["mem_mb"] = slurm.at_most_a_node(wanted, resources.get("slurm_partition"))
-            if resources["mem_mb"] < wanted:
-                self.logger.info(
-                    f"{wanted} MB are more than any node has; asking for {resources['mem_mb']} MB"
-                )
-        cpus = resources.get("cpus_per_task", job.threads)
-        if cpus > 0 and bundle.side_by_side > max(1, resources.get("gpu", 0)):
-            resources["cpus_per_task"] = cpus * bundle.side_by_side
-        comment = f"{len(bundle.tasks)} x {job.rule.name}"
-        return sbatch.command(bundle.name, bundle.log, comment, resources, job.threads)
+        self.logger.info(f"SLURM job {submission.number}: {names} (log: {bundle.log})")
 
     def interrupted(self, submission: Submission, state: str) -> None:
         """Put the jobs that a SLURM job left undone into a new one, as long as they make progress; others are over."""
@@ -377,10 +271,12 @@ class Executor(RemoteExecutor):
                 submission, f"SLURM ended {bundle.name} ({state}; log: {bundle.log}). ", keep_log=True
             )
             return
-        new = self.new_bundle([(info, bundle.tasks[number]) for number, info in members.items()])
+        left = [(info, bundle.tasks[number]) for number, info in members.items()]
+        new = self.gathering.write(left)
+        self.add(new, [info for info, _ in left])
         self.logger.info(
             f"SLURM ended {bundle.name} ({state}) with {len(members)} of {len(bundle.tasks)} cells to do; "
-            f"they go on from their checkpoints as {new}"
+            f"they go on from their checkpoints as {new.name}"
         )
         self.drop(submission)
 
@@ -395,7 +291,7 @@ class Executor(RemoteExecutor):
             if submission.idle_for() < 3 * self.settings.poll_seconds:
                 return
             try:
-                slurm.scancel(submission.name)
+                slurm.scancel(f"--name={submission.name}")
             except slurm.Unreachable:
                 return
         # One that an earlier Snakemake submitted may hold more that is asked for later.
@@ -431,13 +327,3 @@ class Executor(RemoteExecutor):
             f"SLURM could not start {name} (job {number}) on its node; trying again"
             + (f" without {', '.join(excluded)}" if excluded else "")
         )
-
-    def explain_waiting(self, queue: dict[str, slurm.QueuedJob]) -> None:
-        """Say once of each job why it waits, if that may not end by itself or has lasted long."""
-        held: dict[str, list[str]] = {}
-        for name, submission in self.active.items():
-            job = queue.get(name)
-            if job is not None and submission.new_reason(job):
-                held.setdefault(job.reason, []).append(f"{name} (job {job.number})")
-        for reason, jobs in held.items():
-            self.logger.warning(f"SLURM does not start {', '.join(jobs)}: {reason}")

@@ -24,6 +24,7 @@ WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT
 ORDINARY = {"None", "Priority", "Resources", "BeginTime", "Prolog", "Cleaning"}
 # How long one command may take.
 TIMEOUT_SECONDS = 20
+CANCELLED_AT_A_TIME = 500  # by one command
 
 
 class Unreachable(Exception):
@@ -69,9 +70,10 @@ def queue() -> dict[str, QueuedJob]:
     return known
 
 
-def scancel(name: str) -> None:
-    """Cancel the job of a name, if there is one."""
-    run(["scancel", "--me", f"--name={name}"])
+def scancel(*jobs: str) -> None:
+    """Cancel jobs by their numbers, or the one of a name: ``--name=...``; no error if there is none."""
+    for start in range(0, len(jobs), CANCELLED_AT_A_TIME):
+        run(["scancel", "--me", *jobs[start : start + CANCELLED_AT_A_TIME]])
 
 
 def at_most_a_node(mem_mb: int, partition: str | None) -> int:

@@ -21,6 +21,7 @@ class Submission:
     bundle: Bundle
     members: dict[int, SubmittedJobInfo] = field(default_factory=dict)  # by number of the task
     command: list[str] | None = None  # that submits it
+    number: str = ""  # of SLURM's job, once it is known
     # By this process's clock: when it was submitted (None while SLURM has no job of it, as far as is known), when
     # SLURM's job was first seen to be over, and when all tasks were, and SLURM's job not.
     submitted: float | None = None
@@ -102,3 +103,13 @@ class Submission:
             return False
         self.explained.add(kind)
         return True
+
+
+def explain_waiting(active: Mapping[str, Submission], queue: Mapping[str, slurm.QueuedJob]) -> list[str]:
+    """Why jobs wait, once for each job, if that may not end by itself or has lasted long."""
+    held: dict[str, list[str]] = {}
+    for name, submission in active.items():
+        job = queue.get(name)
+        if job is not None and submission.new_reason(job):
+            held.setdefault(job.reason, []).append(f"{name} (job {job.number})")
+    return [f"SLURM does not start {', '.join(jobs)}: {reason}" for reason, jobs in held.items()]
