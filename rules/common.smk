@@ -156,7 +156,9 @@ def show(name, made):
 
 
 def show_theory(name, results):
-    """Add a figure of the theory; return its files."""
+    """Add a figure of the theory; return its files. With finished_only there may be nothing to draw."""
+    if not finished(results):
+        return []
     entry = registry.entry("figure", name)
     outputs = [*multiext(f"{RESULTS}/{name}", *IMAGES), f"{RESULTS}/{name}.csv"]
     settings = {"figure": name} | ({"models": MODELS_SHOWN} if "models" in entry.arguments else {})

@@ -6,7 +6,7 @@ EXPRESSIVITY_TABLE = artefact(
     "tabulate_theory", [f"{RESULTS}/expressivity.csv"], {"table": "expressivity"}, BUILT
 )
 EXPRESSIVITY_FILES = []
-if BUILT:
+if finished(BUILT):
     EXPRESSIVITY_FILES = [
         *show("expressivity", EXPRESSIVITY_TABLE),
         *show_theory("expressivity_precision", BUILT),

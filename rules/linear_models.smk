@@ -26,7 +26,7 @@ LINEAR_TABLES = {
     "norms": artefact("tabulate_theory", [f"{RESULTS}/norms.csv"], {"table": "norms"}, [*FITS, *COMPARISONS]),
 }
 LINEAR_MODEL_FILES = []
-if FITS:
+if finished(FITS):
     LINEAR_MODEL_FILES += [file for name, made in LINEAR_TABLES.items() for file in show(name, made)]
     LINEAR_MODEL_FILES += show_theory("kernel_sensitivity", [PLAN.validation(name) for name in LINEAR_MODEL])
 if FILTER_FITS:
