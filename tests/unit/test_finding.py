@@ -54,7 +54,7 @@ def test_half_of_a_pair_is_no_finding():
         sentence(measure(CELLS, summaries()[:1]))
         == "No network is trained on both true and random labels yet."
     )
-    assert sentence(measure(CELLS, summaries()[:3])).startswith("The network fits random labels")
+    assert sentence(measure(CELLS, summaries()[:3])).startswith("The one network trained so far fits")
 
 
 def test_chance_is_explained_where_the_test_accuracy_is_off_it():

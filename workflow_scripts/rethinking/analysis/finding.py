@@ -51,11 +51,12 @@ def sentence(table: pd.DataFrame) -> str:
         return "No network is trained on both true and random labels yet."
     true, random = true.loc[both], random.loc[both]
     count, fitted = len(both), int((random.train_accuracy >= FITTED).sum())
+    so_far = " trained so far" if count < len(table[NETWORK].drop_duplicates()) else ""
     if count == 1:
-        who, verb = "The network", "fits" if fitted else "does not fit"
+        who, verb = f"The {'one ' if so_far else ''}network{so_far}", "fits" if fitted else "does not fit"
     else:
-        who = f"All {count} networks" if fitted == count else f"{fitted or 'None'} of {count} networks"
-        verb = "fit" if fitted != 1 else "fits"
+        some = f"{fitted or 'None'} of" if fitted < count else "All"
+        who, verb = f"{some} {count} networks{so_far}", "fits" if fitted == 1 else "fit"
     same = "With the same settings" if true.same_settings.all() else "With other settings"
     they, reach = ("they", "reach") if count > 1 else ("it", "reaches")
     return (
