@@ -54,7 +54,7 @@ rule imagenet:
 rule data:
     input:
         [
-            PLAN.prepared(name).outputs
+            PLAN.prepared(name).known
             for name in sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
         ],
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +15,44 @@ import torch
 from bench_training import DEFAULT, WORKFLOW_ENVIRONMENT
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
-from rethinking.config.loading import load_config, read_yaml
+from rethinking.config.loading import load_config
+from rethinking.config.reading import read
 from rethinking.corruption.loading import CorruptedData
 from rethinking.corruption.overlays import write as write_overlay
 from rethinking.data.prepared import Dataset, Split, prepare
 from rethinking.data.readers import choose_provenance, describe_source, read_dataset
 from rethinking.models import training_megaflops
-from rethinking.run.files import UserError, read_json
+from rethinking.run.files import read_json
 from rethinking.run.scripts import log
 from rethinking.training.loop import train_cell
 
 SCRIPT = Path(__file__).parents[1] / "workflow_scripts" / "train_cell.py"
 
 
-def as_prepared(source: Path | None, folder: Path, otherwise: CorruptedData | None = None) -> Path:
-    """The prepared folder of CIFAR-10: ``source`` itself, or made from its archive, or from made-up images.
+def as_prepared(source: Path | None, folder: Path, make: Callable[[], CorruptedData]) -> Path:
+    """The prepared images: ``source`` if it is such a folder, else ``folder``, from that archive or from made-up ones.
 
     Raises:
         UserError: the archive does not have the published images.
     """
     if source and (source / "manifest.json").exists():
         return source
-    name, about = "cifar10", {"name": "cifar10"}
     if source:
-        dataset, verified = read_dataset(name, "archive", source)
-        about |= {"provenance": choose_provenance(name, dataset, verified, None)}
-        about |= {"source": describe_source(name, "archive", source)}
-    elif otherwise:
-        train, test = (
-            Split(otherwise.train_images, otherwise.train_labels),
-            Split(otherwise.test_images, otherwise.test_labels),
-        )
-        dataset = Dataset(train, test, tuple(map(str, range(10))))
-        about |= {"provenance": "made-up images", "source": {"kind": "made up", "files": {}}}
+        about = {"source": describe_source("cifar10", "archive", source)}
     else:
-        raise UserError("no images are named")
-    if (
-        not (folder / "manifest.json").exists()
-        or read_json(folder / "manifest.json")["source"] != about["source"]
-    ):
-        prepare(dataset, folder, **about)
+        made = make()
+        about = {"source": {"kind": "made up", "files": {}, "images": len(made.train_labels)}}
+    manifest = folder / "manifest.json"
+    if manifest.exists() and read_json(manifest)["source"] == about["source"]:
+        return folder
+    if source:
+        dataset, verified = read_dataset("cifar10", "archive", source)
+        about["provenance"] = choose_provenance("cifar10", dataset, verified, None)
+    else:
+        splits = Split(made.train_images, made.train_labels), Split(made.test_images, made.test_labels)
+        dataset = Dataset(*splits, tuple(map(str, range(made.num_classes))))
+        about["provenance"] = "made-up images"
+    prepare(dataset, folder, name="cifar10", **about)
     return folder
 
 
@@ -62,7 +60,7 @@ def train_table1(
     prepared: Path,
     folder: Path,
     device: torch.device,
-    models: list[str],
+    models: Collection[str],
     precision: str,
     epochs: int | None,
     side_by_side: int,
@@ -73,22 +71,28 @@ def train_table1(
     Cells lie in ``folder`` as in the workflow's results. At the time ``until`` (of ``time.monotonic``) networks that
     are not done save their state and stop; the next call goes on with them.
     """
-    config = load_config(read_yaml(DEFAULT), [DEFAULT])
-    cells = [cell for cell in config.cells("table1") if cell.seed == 0 and cell.model in models]
-    settings = {}
-    for cell in cells:
+    config = load_config(read(DEFAULT).content, [DEFAULT])
+    manifest = read_json(prepared / "manifest.json")
+    settings, waiting = {}, []
+    for cell in config.cells("table1"):
+        if cell.seed or cell.model not in models:
+            continue
         values = {"precision": precision} | ({"epochs": epochs} if epochs else {})
         settings[cell] = CellSettings(**config.settings(cell).model_dump() | values)
-        overlay = folder / "overlays" / cell.corruption
-        if not (overlay / "manifest.json").exists():
-            write_overlay(prepared, overlay, cell.corruption, cell.dataset, cell.seed)
+        if not is_done(folder, cell, settings[cell], manifest):
+            summary(folder, cell).unlink(missing_ok=True)
+            waiting.append(cell)
+    for cell in {cell.corruption: cell for cell in waiting}.values():
+        write_overlay(
+            prepared, folder / "overlays" / cell.corruption, cell.corruption, cell.dataset, cell.seed
+        )
 
     def cost(cell: Cell) -> float:
         return training_megaflops(cell.model, settings[cell].input_size) * settings[cell].epochs
 
-    waiting = sorted((cell for cell in cells if not summary(folder, cell).exists()), key=cost, reverse=True)
+    waiting.sort(key=cost, reverse=True)
     running: dict[Cell, subprocess.Popen] = {}
-    seconds: dict[Cell, float] = {}
+    started: dict[Cell, float] = {}
     stopped = False
     while waiting or running:
         if not stopped and time.monotonic() > until:
@@ -96,17 +100,17 @@ def train_table1(
             log("  the time is over; networks in training save their state")
             waiting.clear()
             for process in running.values():
-                process.send_signal(signal.SIGTERM)
+                process.terminate()
         while waiting and len(running) < side_by_side:
             cell = waiting.pop(0)
-            seconds[cell] = time.monotonic()
+            started[cell] = time.monotonic()
             running[cell] = start(cell, settings[cell], prepared, folder, device, side_by_side)
         for cell in [cell for cell, process in running.items() if process.poll() is not None]:
             status = running.pop(cell).returncode
-            seconds[cell] = time.monotonic() - seconds[cell]
-            log(f"  {cell.name}: {seconds[cell]:.0f} s, " + ("done" if status == 0 else f"status {status}"))
+            seconds = time.monotonic() - started[cell]
+            log(f"  {cell.name}: {seconds:.0f} s, {'done' if status == 0 else f'status {status}'}")
         time.sleep(0.1)
-    return [row(folder, cell, settings[cell], seconds.get(cell)) for cell in cells]
+    return [row(folder, cell, settings[cell]) for cell in settings]
 
 
 def start(
@@ -136,16 +140,21 @@ def summary(folder: Path, cell: Cell) -> Path:
     return folder / "cells" / str(cell) / "summary.json"
 
 
-def row(folder: Path, cell: Cell, settings: CellSettings, seconds: float | None) -> dict[str, Any]:
-    """A network's line of the table; ``seconds`` are those of this run's process."""
-    found = {
-        "model": cell.model,
-        "precision": settings.precision,
-        "way": f"{cell.corruption} {'+'.join(cell.regularisers)}",
-    }
-    found |= {"cell": str(cell), "epochs": settings.epochs, "process_seconds": seconds and round(seconds, 1)}
+def is_done(folder: Path, cell: Cell, settings: CellSettings, manifest: dict[str, Any]) -> bool:
+    """Whether a cell was trained with these settings on these images."""
     if not summary(folder, cell).exists():
-        return found | {"status": "unfinished"}
+        return False
+    values = read_json(summary(folder, cell))
+    return (values["provenance"]["settings"], values["data"]) == (settings.model_dump(), manifest)
+
+
+def row(folder: Path, cell: Cell, settings: CellSettings) -> dict[str, Any]:
+    """A network's line of the table."""
+    way = f"{cell.corruption} {'+'.join(cell.regularisers)}".strip()
+    found = {"model": cell.model, "precision": settings.precision, "way": way, "cell": str(cell)}
+    found |= {"epochs": settings.epochs, "status": "unfinished"}
+    if not summary(folder, cell).exists():
+        return found
     values = read_json(summary(folder, cell))
     keys = ("status", "train_accuracy", "test_accuracy", "images_per_second", "wall_seconds")
     return found | {key: values[key] for key in keys}

@@ -26,15 +26,14 @@ rule draw_sample:
     input:
         lambda wildcards: reads(sampled(wildcards)),
     output:
-        manifest=f"{SAMPLE}/manifest.json",
-        arrays=multiext(f"{SAMPLE}/", *ARRAYS),
+        touch(SAMPLE),
     log:
-        f"{DATA_DIR}/logs/samples/{{dataset}}/n{{n}}/{{key}}.log",
+        f"{RESULTS}/logs/samples/{{dataset}}/n{{n}}/{{key}}.log",
     wildcard_constraints:
         n="[1-9][0-9]*",
     params:
         prepared=lambda wildcards: sampled(wildcards).data[0].folder,
-        folder=subpath(output.manifest, parent=True),
+        folder=lambda wildcards: sampled(wildcards).folder,
         record=lambda wildcards: record(sampled(wildcards)),
     message:
         "Drawing {wildcards.n} training images of {wildcards.dataset}"
@@ -44,9 +43,6 @@ rule draw_sample:
 
 
 use rule corrupt_labels as replace_example with:
-    output:
-        manifest=f"{CORRUPTED}/manifest.json",
-        labels=multiext(f"{CORRUPTED}/", "train_labels.npy", "test_labels.npy", "train_images.npy"),
     wildcard_constraints:
         corruption=REPLACED,
     message:

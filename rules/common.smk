@@ -24,7 +24,7 @@ from rethinking.report.layout import entry_of, place_of, titles
 from rethinking.run.files import UserError, check_writable
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
-from rethinking.run.plan import ARRAYS, LIBRARY, NAMES, Plan
+from rethinking.run.plan import LIBRARY, NAMES, Plan
 from rethinking.run.progress import show_progress
 from rethinking.run.results_lock import lock_results
 from rethinking.run.scripts import options
@@ -68,11 +68,13 @@ TITLES = digest_of([json.dumps(registry.titles())])
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
 # The place of a cell among the results. The branch is empty, or 'ablations/<name>/' for a variant of the cell.
 TRAINED = f"{{branch}}cells/{CELL}"
-# Data lie in folders that are named after what they are made from, so that checkouts can share them.
-PREPARED = f"{DATA_DIR}/prepared/{{dataset}}/{{key}}"
-CORRUPTED = f"{DATA_DIR}/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}/{{key}}"
+# Data lie in folders that are named after what they are made from, so that checkouts can share them. Snakemake, which
+# deletes outputs before and after jobs, knows them by a file among the results alone (see Made.token).
+DOWNLOAD = f"{PLAN.tokens}/downloads/{{dataset}}/{{file}}"
+PREPARED = f"{PLAN.tokens}/prepared/{{dataset}}/{{key}}"
+CORRUPTED = f"{PLAN.tokens}/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}/{{key}}"
 # A problem of two classes on n of the training images, stored like a prepared data set.
-SAMPLE = f"{DATA_DIR}/samples/{{dataset}}/n{{n}}/{{key}}"
+SAMPLE = f"{PLAN.tokens}/samples/{{dataset}}/n{{n}}/{{key}}"
 
 
 wildcard_constraints:
@@ -92,18 +94,19 @@ def reads(made):
     """The files that a job reads. A current result needs none; an existing but stale one is made again.
 
     So identities alone decide what is made. Snakemake sees neither times nor inputs of current results, and its own
-    records, which are lost with .snakemake, are not used.
+    records, which are lost with .snakemake, are not used. Of the inputs it sees those that a job of this run makes:
+    otherwise it would delete a result as older than a file whose clock was ahead.
     """
     asked_for = workflow.dag_settings
     asked_for.rerun_triggers = frozenset([RerunTrigger.MTIME])
     forced = asked_for.forceall or asked_for.forcetargets or asked_for.forcerun
     if made.current and not forced:
         return []
-    if any(os.path.exists(file) for file in made.outputs):
-        workflow.dag.forcefiles.update(made.outputs)
+    if any(os.path.exists(file) for file in made.known):
+        workflow.dag.forcefiles.update(made.known)
     # One file of each job is enough: with thousands of cells the others are felt.
-    files = (each if isinstance(each, str) else each.outputs[0] for each in (*made.needs, *made.data))
-    return list(dict.fromkeys(files))
+    files = (each.known[:1] for each in (*made.needs, *made.data) if forced or not each.current)
+    return list(dict.fromkeys(file for known in files for file in known))
 
 
 def record(made):
@@ -282,16 +285,18 @@ def result_cells(result):
 
 def paired_cells():
     """The cells of table 1 without regularisers, of networks that it has on true and on random labels."""
-    names = [name for name in CONFIG.table1.cells if name.endswith("/none")]
-    kinds = [re.sub("/(true|random)_labels/", "/{}_labels/", name) for name in names]
-    return [name for name, kind in zip(names, kinds) if kind != name and kinds.count(kind) == 2]
+    found = {}
+    for cell in CONFIG.cells("table1"):
+        if not cell.regularisers and cell.corruption in ("true_labels", "random_labels"):
+            found.setdefault((cell.dataset, cell.model), {})[cell.corruption] = cell.name
+    return [name for names in found.values() if len(names) == 2 for name in names.values()]
 
 
 def cell_options(made):
     """Where a network's data lie, for a command line."""
     *_, overlay = made.data
     whole = overlay.data[0]
-    images = whole.data[0] if f"{whole.folder}/{NAMES[0]}" in whole.outputs else None
+    images = whole.data[0].path if f"{whole.folder}/{NAMES[0]}" in whole.outputs else None
     return options(prepared=whole.folder, overlay=overlay.folder, images=images)
 
 
@@ -305,7 +310,8 @@ def cell_settings(wildcards):
 def training_cost(wildcards):
     """The arithmetic that training a cell takes for each image of its data set, 10^6 operations."""
     settings = trained(wildcards).identity.settings
-    return round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"]))
+    # 0 would mean that it is no cell.
+    return max(1, round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"])))
 
 
 def measured(name):
@@ -335,7 +341,7 @@ def source_options(wildcards):
     dataset = CONFIG.datasets[wildcards.dataset]
     downloads = f"{DATA_DIR}/downloads/{wildcards.dataset}"
     files = PLAN.prepared(wildcards.dataset).data
-    path = dataset.path or (files[0] if len(files) == 1 else downloads if files else None)
+    path = dataset.path or (files[0].path if len(files) == 1 else downloads if files else None)
     return options(
         path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"})
     )

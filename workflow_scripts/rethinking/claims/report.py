@@ -193,9 +193,9 @@ def to_markdown(judged: Sequence[Judged], scale: str) -> str:
 
 def imagenet_markdown(judged: Sequence[Judged], runs: Runs, dataset: str) -> str:
     """The claims on ImageNet: a table of all, or of the decided ones if no network is trained."""
-    summaries = [run.summary for seeds in runs.values() for run in seeds.values()]
-    scale = describe_scale(aggregate_accuracy(list(runs), summaries, {}))
-    shown = judged if summaries else [each for each in judged if each.verdict != "undecided"]
+    trained = summaries(runs)
+    scale = describe_scale(aggregate_accuracy(list(runs), trained, {}))
+    shown = judged if trained else [each for each in judged if each.verdict in ("supported", "contradicted")]
     return (
         f"**On ImageNet: {summarise(judged)}**: {scale}. The paper's is ImageNet with 1.28 million training images.\n\n"
         f"{claims_table(shown)}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ from rethinking.figures.fig2b import ACCURACIES, early_stopping_gain, plot, with
 from rethinking.figures.style import PAPER_TITLE, short_labels
 from rethinking.tables.imagenet import describe_misprint
 from rethinking.tables.presentation import regulariser_titles
+
+TITLE_WIDTH = 28  # characters of a line above a panel
 
 
 @registry.figure(
@@ -58,7 +61,11 @@ def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> n
 
 def titles(names: Sequence[str]) -> list[str]:
     """Titles of the panels: the regularisers if only they differ, as in the paper; otherwise what differs."""
-    return [explicit(name) for name in names] if one_network(names) else short_labels(names)
+    return (
+        [textwrap.fill(explicit(name), TITLE_WIDTH) for name in names]
+        if one_network(names)
+        else short_labels(names)
+    )
 
 
 def one_network(names: Sequence[str]) -> bool:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from rethinking.run.files import atomic_path, remove_parts
 from rethinking.run.identity import Identity, differences
 from rethinking.run.locks import lock, open_lock
-from rethinking.run.running import RunningFile
+from rethinking.run.running import RunningFile, lock_file
 from rethinking.run.stop_signals import SIGNALS
 from rethinking.training.optimisers import AveragedNetwork, Optimiser
 
@@ -130,7 +130,7 @@ class Checkpoint:
     def lock(self) -> Iterator[bool]:
         """Wait until no other process works on the cell; the kernel releases the lock of one that dies."""
         waited = False
-        with open_lock(self.path.with_suffix(".lock")) as file:
+        with open_lock(lock_file(self.path)) as file:
             if not lock(file):
                 self.log("another process is at work on this cell; waiting for it")
                 lock(file, wait=True)

@@ -91,6 +91,11 @@ def recorded_digest(output: str | Path) -> str | None:
         return None
 
 
+def is_made(outputs: Sequence[str | Path], identity: Identity) -> bool:
+    """Whether the files of a result exist, and the first one's record has this identity."""
+    return recorded_digest(outputs[0]) == identity.digest and all(Path(file).exists() for file in outputs)
+
+
 def recorded(output: str | Path) -> Identity | None:
     """A recorded identity; None where there is no readable record."""
     try:

@@ -46,3 +46,15 @@ def lock(file: IO[str], wait: bool = False) -> bool:
             raise UserError(explain(denied)) from error
         raise UserError(f"{file.name} cannot be locked ({error.strerror}); {LOCKS}") from error
     return True
+
+
+def is_locked(path: str | Path) -> bool:
+    """Whether a process, on any machine, has locked a file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no such file, or its file system has no locks
+        return False
+    return False

@@ -69,7 +69,7 @@ def describe_misprint() -> str:
     printed = paper.table2()["true_labels", "inception_v3", "wd"]
     drawn = paper.curves("fig2a")["train_wd"][-1, 1]
     return (
-        f"Its {printed['train_accuracy']:.2f} for weight decay alone, beside a top-5 accuracy of "
+        f"Table 2's {printed['train_accuracy']:.2f} for weight decay alone, beside a top-5 accuracy of "
         f"{printed['train_accuracy_top5']:.1f}, is a misprint: the curve of figure 2a ends at {drawn:.1f}, so 99.60 is "
         "meant."
     )

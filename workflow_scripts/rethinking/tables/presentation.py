@@ -145,7 +145,7 @@ def note_sizes(table: pd.DataFrame) -> str:
     missing = f" {MISSING}: not in the paper." if table.paper_parameters.isna().any() else ""
     if table.data.isna().any():
         missing = f" {MISSING}: not in the paper, or the data set is not here."
-    if "inception_v3" in set(table.model):
+    if ((table.dataset == "imagenet") & (table.model == "inception_v3")).any():
         text += (
             " The paper's count for Inception V3 has 1008 outputs and running statistics, ours 1000 and none."
         )

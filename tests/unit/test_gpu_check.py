@@ -1,0 +1,263 @@
+"""What `make gpu-check` does, tried on the CPU: comparisons that pass and fail, the table, the JSON and each step."""
+
+import json
+import math
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import gpu_check
+import gpu_steps
+from gpu_bounds import BOUNDS, compare_curves
+from gpu_steps import changed, compared_cell, made_up_images, quiet
+from rethinking.training import loop
+from rethinking.training.batches import Batches
+from rethinking.training.optimisers import SGD
+
+from .tiny import CPU
+
+# --- comparisons ----------------------------------------------------------------------------------
+
+
+def curve(loss, accuracy=50.0, start=2.0):
+    row = {"train_accuracy": accuracy, "test_accuracy": accuracy}
+    return [{"train_loss": value, "test_loss": value} | row for value in (start, loss, loss)]
+
+
+@pytest.mark.parametrize("precision", BOUNDS)
+@pytest.mark.parametrize("side", [0.9, -0.9, 1.1, -1.1])
+@pytest.mark.parametrize("kind", ["loss", "accuracy", "start"])
+def test_differences_below_their_bounds_pass(precision, side, kind):
+    bound = BOUNDS[precision]
+    off = {"loss": bound.loss, "accuracy": bound.accuracy / 50, "start": bound.start}[kind]
+    base = {"loss": 1.0, "accuracy": 50.0, "start": 2.0}
+    found = list(
+        compare_curves("it", curve(**base | {kind: base[kind] * (1 + side * off)}), curve(**base), bound)
+    )
+    assert len(found) == 3
+    assert sum(not each.passed for each in found) == (abs(side) > 1)
+
+
+def test_what_is_no_number_fails():
+    found = list(compare_curves("it", curve(math.nan), curve(1.0), BOUNDS["bfloat16"]))
+    assert [each.passed for each in found] == [True, False, True]
+    assert json.dumps(found[1].as_json(), allow_nan=False)
+
+
+def test_a_network_that_diverged_fails():
+    (found,) = compare_curves("it", curve(1.0)[:2], curve(1.0), BOUNDS["bfloat16"])
+    assert not found.passed
+
+
+# --- what the bounds tell apart -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def compared():
+    """A function that trains the compared MLP; and its curve in float32."""
+    data = made_up_images(200, 100)
+    cell, settings = compared_cell("mlp_1x512")
+
+    def train(**values):
+        return loop.train_cell(cell, changed(settings, **values), data, CPU, log=quiet).curve
+
+    return train, train()
+
+
+def failed(found, expected, precision):
+    return [each.name for each in compare_curves("it", found, expected, BOUNDS[precision]) if not each.passed]
+
+
+def test_rounding_passes(compared, monkeypatch):
+    train, expected = compared
+    assert not failed(train(precision="bfloat16"), expected, "bfloat16")
+    initialise = loop.initialise
+
+    def rounded(model, *arguments):
+        initialise(model, *arguments)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(1 + 1e-7 * torch.randn_like(parameter))
+
+    monkeypatch.setattr(loop, "initialise", rounded)
+    assert not failed(train(), expected, "float32")
+
+
+def warm(monkeypatch):
+    """The steps of the warm-up before a capture change the weights."""
+    build_step = loop.build_step
+
+    def build(*arguments):
+        step, seen = build_step(*arguments), []
+
+        def warmed(images, labels):
+            for _ in range(0 if seen else 3):
+                step(images, labels)
+            seen.append(True)
+            return step(images, labels)
+
+        return warmed
+
+    monkeypatch.setattr(loop, "build_step", build)
+
+
+def replay_one_batch(monkeypatch):
+    """Every step is replayed on the images that were captured."""
+    build_step = loop.build_step
+
+    def build(*arguments):
+        step, seen = build_step(*arguments), []
+
+        def stuck(images, labels):
+            if len(labels) < 64:
+                return step(images, labels)
+            seen.append((images, labels))
+            return step(*seen[0])
+
+        return stuck
+
+    monkeypatch.setattr(loop, "build_step", build)
+
+
+def other_order(monkeypatch):
+    epoch = Batches.epoch
+    monkeypatch.setattr(Batches, "epoch", lambda self, number, first=0: epoch(self, number + 7, first))
+
+
+FAULTS = {
+    "the rate of the capture is kept": lambda patch: patch.setattr(SGD, "set_learning_rate", lambda *_: None),
+    "momentum is lost": lambda patch: patch.setattr(
+        "rethinking.training.steps.SGD", lambda decay, rate, momentum: SGD(decay, rate, 1e-6)
+    ),
+    "the warm-up changes weights": warm,
+    "one batch is replayed": replay_one_batch,
+    "another order": other_order,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_errors_in_training_fail_in_every_precision(compared, monkeypatch, fault):
+    train, expected = compared
+    FAULTS[fault](monkeypatch)
+    found = train()
+    for precision in BOUNDS:
+        assert failed(found, expected, precision), precision
+
+
+# --- the script -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def check(monkeypatch, tmp_path):
+    """Run the script in this process; its status and its JSON."""
+
+    def run(*options):
+        words = ["--device=cpu", "--quick", "--models", "mlp_1x512", f"--output={tmp_path}", *options]
+        monkeypatch.setattr(sys, "argv", ["gpu_check.py", *words])
+        with pytest.raises(SystemExit) as end:
+            gpu_check.main()
+        return int(end.value.code), json.loads((tmp_path / "gpu_check.json").read_text())
+
+    return run
+
+
+def test_without_a_gpu_it_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu_check.py"])
+    with pytest.raises(SystemExit) as end:
+        gpu_check.main()
+    out, err = capsys.readouterr()
+    assert end.value.code == os.EX_UNAVAILABLE
+    assert "no GPU" in err
+    assert len((out + err).splitlines()) == 1
+
+
+def test_steps_of_one_process(check, capsys, monkeypatch):
+    monkeypatch.setattr(gpu_steps, "peak_flops", lambda device, dtype: 1e12)  # takes seconds
+    status, found = check("--steps", "training", "speed", "exact fit")
+    assert status == 0
+    assert not found["failed"]
+    assert len(found["comparisons"]) == 3 * 3 + 3  # three precisions, and the fit
+    assert {row["precision"] for row in found["rows"]} == set(BOUNDS)
+    for row in found["rows"]:
+        assert row["passed"]
+        measured = ("images_per_second", "peak_share", "first_step_seconds", "evaluated_per_second")
+        assert all(row[key] > 0 for key in measured)
+    assert found["hardware"]["torch"] == torch.__version__
+    out = capsys.readouterr().out
+    assert len(re.findall(r"^mlp_1x512 .*as on the CPU", out, re.M)) == 3
+    assert "upload: 256 images" in out
+
+
+def test_what_fails_is_named(check, monkeypatch, capsys):
+    """A fit that differs, and a step that ends with an error, which costs no other step."""
+    fit = gpu_steps.fit
+
+    def differs(*arguments):
+        facts, outputs = fit(*arguments)
+        return facts, outputs + (1e-6 if "fit_1" in str(arguments) else 0)
+
+    def broken(_):
+        raise RuntimeError("no kernel image\nmore")
+
+    monkeypatch.setattr(gpu_steps, "fit", differs)
+    monkeypatch.setitem(gpu_check.STEPS, "tests", (broken, 1))
+    status, found = check("--steps", "tests", "exact fit")
+    assert status == 1
+    assert found["failed"] == [
+        "tests: RuntimeError: no kernel image",
+        "exact fit in float64: outputs on test images",
+    ]
+    assert "FAILED exact fit in float64: outputs on test images: 1e-06" in capsys.readouterr().out
+
+
+def test_what_there_is_no_time_for_fails(check, monkeypatch):
+    monkeypatch.setitem(gpu_check.STEPS, "training", (gpu_steps.compare_training, -1))
+    status, found = check("--steps", "training")
+    assert status == 1
+    assert found["failed"] == [f"mlp_1x512 in {precision}, eager: no time" for precision in BOUNDS]
+
+
+def test_steps_take_at_most_eight_minutes():
+    assert sum(limit for _, limit in gpu_check.STEPS.values()) <= 8 * 60
+
+
+def test_all_gpu_tests_are_run():
+    tests = Path(__file__).parents[1]
+    marked = {
+        path for path in tests.rglob("*.py") if re.search(r"^@pytest\.mark\.gpu", path.read_text(), re.M)
+    }
+    assert marked == {tests.parent / name for name in gpu_steps.GPU_TESTS}
+
+
+@pytest.mark.slow
+def test_steps_of_several_processes(check):
+    """GPU tests, which are skipped here, networks side by side, table 1, which the next run does not train again."""
+    options = ("--all", "--epochs=1", "--side-by-side=2")
+    steps = ("--steps", "tests", "side by side", "table 1", "profile")
+    status, found = check(*options, *steps)
+    assert status == 0
+    assert "skipped" in found["facts"]["GPU tests"]
+    ways = [row["way"] for row in found["rows"]]
+    assert ways == [
+        "1 side by side",
+        "2 side by side",
+        "true_labels wd",
+        "true_labels",
+        "random_labels",
+    ]
+    assert all(row["images_per_second"] > 0 for row in found["rows"])
+    trained = [row for row in found["rows"] if "status" in row]
+    assert {row["status"] for row in trained} == {"finished"}
+    assert "made-up" in found["facts"]["table 1"]
+    assert "aten::addmm" in Path(found["facts"]["profile"]).read_text()
+    _, again = check(*options, "--steps", "table 1")
+    assert again["rows"] == trained
+    # Other settings are another network, for which there is no time here.
+    status, other = check("--epochs=2", "--minutes=0", "--steps", "table 1")
+    assert status == 1
+    assert {row["status"] for row in other["rows"]} == {"unfinished"}
