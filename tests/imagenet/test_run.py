@@ -22,14 +22,15 @@ SETTINGS = {
     "seeds": [0],
     "hardware": {"device": "cpu", "checkpoint_seconds": 1},
     "datasets": {"imagenet": {"provenance": "made up", "input_size": 75, "stored_size": 80}},
-    "training": {"epochs": 3},
+    "overrides": [
+        {"cells": "imagenet/*/*/*", "set": {"epochs": 3, "batch_size": 4, "micro_batch": 4}},
+    ],
 }
 
 
 def configured(path, **dataset):
     values = json.loads(json.dumps(SETTINGS))
     values["datasets"]["imagenet"] |= {"path": str(path), **dataset}
-    values["datasets"]["imagenet"]["training"] = {"batch_size": 4, "micro_batch": 4, "epochs": 3}
     return values
 
 
