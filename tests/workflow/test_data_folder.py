@@ -2,9 +2,9 @@
 
 import fcntl
 import os
-import signal
 import time
 
+import psutil
 import pytest
 
 from .conftest import TINY, Workflow
@@ -62,7 +62,9 @@ def test_stopped_while_another_checkout_is_at_work(checkouts):
         while "waiting for it" not in "".join(log.read_text() for log in logs.rglob("*.log")):
             assert run.poll() is None, run.stdout.read()
             time.sleep(0.1)
-        run.send_signal(signal.SIGINT)
+        # As Ctrl-C does on a terminal; a signal to Snakemake alone waits for its jobs.
+        for process in psutil.Process(run.pid).children(recursive=True):
+            process.terminate()
         run.communicate(timeout=120)
     assert run.returncode != 0
     assert files(first) == before
