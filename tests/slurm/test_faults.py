@@ -126,7 +126,7 @@ def test_node_cannot_start_jobs(workflow, cluster):
     finally:
         spool.unlink()
         away.rename(spool)
-    assert "NodeList=n1" not in cluster.run("scontrol", "show", "job").split("JobId=")[-1]
+    assert "BatchHost=n1" not in cluster.run("scontrol", "show", "job").split("JobId=")[-1]
 
 
 def test_cancelled_by_hand(workflow, cluster, undisturbed):
