@@ -203,7 +203,7 @@ def test_every_refusal_has_a_line():
 def test_full_disk_under_the_log_ends_no_work(tmp_path):
     code = (
         "from rethinking.run.scripts import log, run\n"
-        f"def main():\n    log('a')\n    open({str(tmp_path / 'done')!r}, 'w')\n"
+        f"def main():\n    log('a')\n    print('b' * 100_000)\n    open({str(tmp_path / 'done')!r}, 'w')\n"
         "run(main)"
     )
     with open("/dev/full", "w") as full:

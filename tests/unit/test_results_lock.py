@@ -1,5 +1,7 @@
 """One run at a time on a folder of results."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -26,3 +28,16 @@ def test_second_is_told_who_is_first_and_the_lock_dies_with_it(tmp_path):
     first.wait()
     lock_results(tmp_path)
     lock_results(tmp_path / "another")
+
+
+def test_a_full_disk_is_one_line_before_anything_begins(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(
+        UserError, match=f"{tmp_path} cannot be used .No space left on device.; free some space"
+    ):
+        lock_results(tmp_path)
+    monkeypatch.undo()
+    lock_results(tmp_path)  # which it did not keep

@@ -68,6 +68,20 @@ def check_writable(folders: Iterable[str | Path]) -> None:
             raise UserError(explain(OSError(number, os.strerror(number), str(there))))
 
 
+def check_room(folder: str | Path, size: int = 1 << 20) -> None:
+    """Refuse to start on a full disk, where not even a job's log could say why it failed.
+
+    Raises:
+        UserError: there is no room for ``size`` bytes.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(explain(OSError(error.errno, error.strerror, str(folder)))) from error
+
+
 def remove_parts(folder: Path, name: str = "*") -> None:
     """Remove temporary files of killed writers, by name (a pattern), from a folder that nobody is writing to."""
     for part in folder.glob(f".{name}.*"):

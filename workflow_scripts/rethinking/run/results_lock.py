@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, check_room
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.refusals import explain
 
@@ -22,7 +22,8 @@ def lock_results(results: str | Path) -> None:
     """Take the folder of results for this process.
 
     Raises:
-        UserError: another process has it (the message says which), or the folder or its file system refuses.
+        UserError: another process has it (the message says which), its disk is full, or the folder or its file system
+            refuses.
     """
     try:
         file = open_lock(Path(results) / ".lock")
@@ -37,6 +38,7 @@ def lock_results(results: str | Path) -> None:
             f"{results} is being worked on by {holder}; wait for it or stop it (Ctrl-C, kill), then start again. "
             "Another results_dir in the configuration can be made at the same time"
         )
+    check_room(results)
     _held.append(file)
     with suppress(OSError):  # another user's file, or a full disk
         file.truncate(0)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from rethinking import plugins
 from rethinking.run.code import SCRIPTS, script_code
@@ -24,6 +24,8 @@ def run(main: Callable[[], None]) -> None:
     A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
     file and line, and a refusal of the operating system with the path and what to do.
     """
+    keep_on(sys.stdout)
+    keep_on(sys.stderr)
     try:
         asked = asked_for()
         with to_make(asked.shared, asked.identity) if asked and asked.shared else nullcontext(True) as needed:
@@ -41,11 +43,6 @@ def run(main: Callable[[], None]) -> None:
             raise
         print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
-    finally:
-        try:
-            sys.stdout.flush()
-        except OSError:  # Python would end with an error of its own
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Asked(NamedTuple):
@@ -95,6 +92,19 @@ def options(**values: object) -> str:
 
 
 def log(line: str) -> None:
-    """Print a line at once. A full disk under the log ends no work."""
-    with suppress(OSError):
-        print(line, flush=True)
+    """Print a line at once."""
+    print(line, flush=True)
+
+
+def keep_on(stream: TextIO) -> None:
+    """Let what is printed to a stream end no work where the disk under the log is full; it is written once there is room."""
+
+    def patient(call: Callable[..., Any]) -> Callable[..., Any]:
+        def try_it(*arguments: Any) -> Any:
+            with suppress(OSError):
+                return call(*arguments)
+            return None
+
+        return try_it
+
+    stream.write, stream.flush = patient(stream.write), patient(stream.flush)
