@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: env demo test test-all test-slurm lint bench gpu-check schema clean
+.PHONY: env demo test test-all test-slurm test-imagenet lint bench gpu-check schema clean
 
 env: $(VENV)/installed
 
@@ -30,12 +30,17 @@ test-all: env
 test-slurm: env
 	$(BIN)/pytest tests/slurm
 
+# A small part of ImageNet's half on a CPU, from made-up images, a few minutes
+test-imagenet: env
+	$(BIN)/pytest tests/imagenet
+
 lint: env
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/python tests/lint.py
 
+# How fast images are decoded, against torchvision's DataLoader: bench/bench_images.py FOLDER
 # How fast networks train here, against a common PyTorch loop, into results/bench/ (about 4 minutes on two cores)
 bench: env
 	$(BIN)/python bench/bench_training.py

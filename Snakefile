@@ -31,19 +31,30 @@ include: "rules/status.smk"
 onstart:
     take_results()
     show_progress(RESULTS, planned_cells())
+    PLANNED.update(job.rule.name for job in workflow.dag.needrun_jobs())
+
+
+onsuccess:
+    if "render_report" in PLANNED:
+        show_finding()
 
 
 rule cifar10:
     input:
-        TABLE_FILES,
-        FIGURE_FILES,
+        [file for file in TABLE_FILES + FIGURE_FILES if file not in IMAGENET_FILES],
+
+
+# Table 2 and figure 2a, which need a path to the data set.
+rule imagenet:
+    input:
+        lambda wildcards: IMAGENET_FILES or result_cells("table2"),
 
 
 # The data sets of all trained networks, downloaded or read, verified and prepared.
 rule data:
     input:
         [
-            PLAN.prepared(name).outputs
+            PLAN.prepared(name).known
             for name in sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
         ],
 
@@ -73,6 +84,7 @@ rule all:
     default_target: True
     input:
         rules.cifar10.input,
+        IMAGENET_FILES,
         rules.capacity.input,
         rules.complexity.input,
         rules.expressivity.input,

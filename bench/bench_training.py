@@ -33,7 +33,8 @@ from peak import peak_flops, training_flops
 from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings, Precision
-from rethinking.config.loading import load_config, read_yaml
+from rethinking.config.loading import load_config
+from rethinking.config.reading import read
 from rethinking.corruption.loading import CorruptedData
 from rethinking.models.initialisation import initialise
 from rethinking.run import scripts
@@ -290,7 +291,7 @@ def bench_cell(model: str) -> Cell:
 
 def cell_settings(model: str, precision: str) -> CellSettings:
     """The default configuration's settings of that cell, in a precision."""
-    settings = load_config(read_yaml(DEFAULT), [DEFAULT]).settings(bench_cell(model))
+    settings = load_config(read(DEFAULT).content, [DEFAULT]).settings(bench_cell(model))
     return CellSettings(**settings.model_dump() | {"precision": precision})
 
 

@@ -15,7 +15,8 @@ import torch
 from bench_training import DEFAULT, WORKFLOW_ENVIRONMENT
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
-from rethinking.config.loading import load_config, read_yaml
+from rethinking.config.loading import load_config
+from rethinking.config.reading import read
 from rethinking.corruption.loading import CorruptedData
 from rethinking.corruption.overlays import write as write_overlay
 from rethinking.data.prepared import Dataset, Split, prepare
@@ -70,7 +71,7 @@ def train_table1(
     Cells lie in ``folder`` as in the workflow's results. At the time ``until`` (of ``time.monotonic``) networks that
     are not done save their state and stop; the next call goes on with them.
     """
-    config = load_config(read_yaml(DEFAULT), [DEFAULT])
+    config = load_config(read(DEFAULT).content, [DEFAULT])
     manifest = read_json(prepared / "manifest.json")
     settings, waiting = {}, []
     for cell in config.cells("table1"):

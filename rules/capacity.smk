@@ -3,7 +3,7 @@
 CAPACITY = artefact(
     "measure_capacity",
     [f"{RESULTS}/rademacher.csv", f"{RESULTS}/stability.csv", *multiext(f"{RESULTS}/capacity", *IMAGES)],
-    {"cells": CONFIG.capacity.cells, "seeds": CONFIG.seeds},
+    {"cells": CONFIG.capacity.cells, "seeds": SEEDS},
     [*cells_of("capacity"), *measured("stability")],
     # The depth of a network is counted in its own code.
     entries=model_entries("capacity"),
@@ -26,15 +26,14 @@ rule draw_sample:
     input:
         lambda wildcards: reads(sampled(wildcards)),
     output:
-        manifest=f"{SAMPLE}/manifest.json",
-        arrays=multiext(f"{SAMPLE}/", *ARRAYS),
+        touch(SAMPLE),
     log:
-        f"{DATA_DIR}/logs/samples/{{dataset}}/n{{n}}/{{key}}.log",
+        f"{RESULTS}/logs/samples/{{dataset}}/n{{n}}/{{key}}.log",
     wildcard_constraints:
         n="[1-9][0-9]*",
     params:
         prepared=lambda wildcards: sampled(wildcards).data[0].folder,
-        folder=subpath(output.manifest, parent=True),
+        folder=lambda wildcards: sampled(wildcards).folder,
         record=lambda wildcards: record(sampled(wildcards)),
     message:
         "Drawing {wildcards.n} training images of {wildcards.dataset}"
@@ -44,9 +43,6 @@ rule draw_sample:
 
 
 use rule corrupt_labels as replace_example with:
-    output:
-        manifest=f"{CORRUPTED}/manifest.json",
-        labels=multiext(f"{CORRUPTED}/", "train_labels.npy", "test_labels.npy", "train_images.npy"),
     wildcard_constraints:
         corruption=REPLACED,
     message:
@@ -80,20 +76,21 @@ rule measure_capacity:
     input:
         lambda wildcards: reads(CAPACITY),
     output:
-        rademacher=f"{RESULTS}/rademacher.csv",
-        stability=f"{RESULTS}/stability.csv",
-        images=multiext(f"{RESULTS}/capacity", *IMAGES),
+        rademacher=marked(f"{RESULTS}/rademacher.csv", "rademacher"),
+        stability=marked(f"{RESULTS}/stability.csv", "stability"),
+        images=images("capacity"),
     log:
         f"{RESULTS}/logs/measure_capacity.log",
     params:
+        caption=caption("capacity"),
         # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells("capacity"),
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         root=f"{RESULTS}/cells",
         record=record(CAPACITY),
     message:
         "Measuring capacity: Rademacher complexity and stability"
     shell:
-        "exec python -m measure_capacity --cells {params.cells:q} --seeds {params.seeds} --root {params.root:q}"
+        "exec python -m measure_capacity --cells {params.cells:q} --seeds {params.seeds:q} --root {params.root:q}"
         " --rademacher {output.rademacher:q} --stability {output.stability:q}"
         " --images {output.images:q} --record {params.record:q} > {log:q} 2>&1"

@@ -1,9 +1,11 @@
 # Configuration, the cell grammar and the paths that the stages share.
 
+import atexit
 import json
 import os
 import re
 import sys
+from pathlib import Path
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
@@ -16,11 +18,13 @@ sys.path.insert(0, SCRIPTS)
 from rethinking import plugins, registry
 from rethinking.cells import Cell, canonical_name, sample_size
 from rethinking.config.loading import load_config
+from rethinking.data.imagenet_classes import classes_of
 from rethinking.models import training_megaflops
-from rethinking.run.files import UserError
+from rethinking.report.layout import entry_of, place_of, titles
+from rethinking.run.files import UserError, check_writable
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
-from rethinking.run.plan import ARRAYS, LIBRARY, Plan
+from rethinking.run.plan import LIBRARY, NAMES, Plan
 from rethinking.run.progress import show_progress
 from rethinking.run.results_lock import lock_results
 from rethinking.run.scripts import options
@@ -44,19 +48,33 @@ shell.prefix(
 if expects_gpu(CONFIG.hardware.device) and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", CONFIG.hardware.cells_per_gpu * max(1, len(visible_gpus())))
 
+for name in CONFIG.absent_datasets():
+    logger.info(f"{name} is left out, as datasets.{name}.path is not set")
+# Data sets of large images in files of the user.
+LOCAL = [name for name, dataset in CONFIG.datasets.items() if dataset.source == "local"]
+
 PLAN = Plan(CONFIG)
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
+# The seeds of all cells, and of those with fewer, for command lines.
+SEEDS = [*CONFIG.seeds]
+SEEDS += [
+    f"{name}={','.join(map(str, CONFIG.seeds_of(name)))}"
+    for name in dict.fromkeys(cell.name for cell in [*CONFIG.cells(*CONFIG.results), *CONFIG.ablated_cells()])
+    if CONFIG.seeds_of(name) != CONFIG.seeds
+]
 # What tables and figures call things is a part of what they are made from.
 TITLES = digest_of([json.dumps(registry.titles())])
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
 # The place of a cell among the results. The branch is empty, or 'ablations/<name>/' for a variant of the cell.
 TRAINED = f"{{branch}}cells/{CELL}"
-# Data lie in folders that are named after what they are made from, so that checkouts can share them.
-PREPARED = f"{DATA_DIR}/prepared/{{dataset}}/{{key}}"
-CORRUPTED = f"{DATA_DIR}/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}/{{key}}"
+# Data lie in folders that are named after what they are made from, so that checkouts can share them. Snakemake, which
+# deletes outputs before and after jobs, knows them by a file among the results alone (see Made.token).
+DOWNLOAD = f"{PLAN.tokens}/downloads/{{dataset}}/{{file}}"
+PREPARED = f"{PLAN.tokens}/prepared/{{dataset}}/{{key}}"
+CORRUPTED = f"{PLAN.tokens}/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}/{{key}}"
 # A problem of two classes on n of the training images, stored like a prepared data set.
-SAMPLE = f"{DATA_DIR}/samples/{{dataset}}/n{{n}}/{{key}}"
+SAMPLE = f"{PLAN.tokens}/samples/{{dataset}}/n{{n}}/{{key}}"
 
 
 wildcard_constraints:
@@ -76,18 +94,19 @@ def reads(made):
     """The files that a job reads. A current result needs none; an existing but stale one is made again.
 
     So identities alone decide what is made. Snakemake sees neither times nor inputs of current results, and its own
-    records, which are lost with .snakemake, are not used.
+    records, which are lost with .snakemake, are not used. Of the inputs it sees those that a job of this run makes:
+    otherwise it would delete a result as older than a file whose clock was ahead.
     """
     asked_for = workflow.dag_settings
     asked_for.rerun_triggers = frozenset([RerunTrigger.MTIME])
     forced = asked_for.forceall or asked_for.forcetargets or asked_for.forcerun
     if made.current and not forced:
         return []
-    if any(os.path.exists(file) for file in made.outputs):
-        workflow.dag.forcefiles.update(made.outputs)
+    if any(os.path.exists(file) for file in made.known):
+        workflow.dag.forcefiles.update(made.known)
     # One file of each job is enough: with thousands of cells the others are felt.
-    files = (each if isinstance(each, str) else each.outputs[0] for each in (*made.needs, *made.data))
-    return list(dict.fromkeys(files))
+    files = (each.known[:1] for each in (*made.needs, *made.data) if forced or not each.current)
+    return list(dict.fromkeys(file for known in files for file in known))
 
 
 def record(made):
@@ -121,6 +140,7 @@ def artefact(script, outputs, settings, results=(), entries=(), needs=()):
     return made
 
 
+CAPTION = os.path.join(LIBRARY, "report", "caption.rst")
 # Table or figure -> the result behind what readers see. Each stage adds its own.
 SHOWN = {}
 
@@ -143,9 +163,30 @@ def show_theory(name, results):
     return show(name, artefact("plot_theory", outputs, settings, results, entries=[entry.root]))
 
 
-def entry_of(name):
-    """The registration of a table or figure."""
-    return registry.find("table", name) or registry.entry("figure", name)
+def marked(file, name=None):
+    """A file for 'snakemake --report', under the section and the sentence of the report; the name is a wildcard's value."""
+    return report(
+        file,
+        caption=CAPTION,
+        category=lambda wildcards: place_of(name or shown_name(wildcards))[0],
+        labels=lambda wildcards: {"result": entry_of(name or shown_name(wildcards)).title},
+    )
+
+
+def images(name):
+    """The formats of a figure, the first one marked; the name can be a wildcard."""
+    known = None if name.startswith("{") else name
+    return [marked(f"{RESULTS}/{name}.svg", known), *multiext(f"{RESULTS}/{name}", ".png", ".pdf")]
+
+
+def caption(*names):
+    """The text beside the marked files of a rule, which makes these tables and figures or the one of its wildcard."""
+    return lambda wildcards: " ".join(place_of(name)[1] for name in names or [shown_name(wildcards)])
+
+
+def shown_name(wildcards):
+    """The table or figure that a rule's wildcards name."""
+    return wildcards.get("table") or wildcards.figure
 
 
 def named(script):
@@ -177,17 +218,20 @@ def made_from(made):
 
 
 def described(get):
-    """Wrap a function of wildcards, so that an unknown name ends with a message for the user."""
+    """Wrap a function of wildcards, so that an unknown name ends with a message for the user.
+
+    Snakemake puts exceptions of input functions under a traceback, but not the end of the program.
+    """
 
     def checked(wildcards):
         try:
             made = get(wildcards)
         except UserError as error:
-            raise WorkflowError(str(error)) from None
+            sys.exit(f"snakemake: {error}")
         key = wildcards.get("key")
         if key is not None and key != made.identity.digest:
-            raise WorkflowError(
-                f"there are no data {key}: with this configuration the key is {made.identity.digest}; ask for that"
+            sys.exit(
+                f"snakemake: there are no data {key}: with this configuration the key is {made.identity.digest}; ask for that"
             )
         return made
 
@@ -231,17 +275,29 @@ def cells_of(*results):
 
 def result_cells(result):
     """The cells that a table or figure shows, without seeds."""
-    cells = getattr(CONFIG, result).cells
-    if not cells:
-        raise WorkflowError(f"{result}.cells is empty, so there is no such result; list its cells")
-    return cells
+    if not getattr(CONFIG, result).cells:
+        raise UserError(f"{result}.cells is empty, so there is no such result; list its cells")
+    if not CONFIG.cell_names(result):
+        paths = ", ".join(f"datasets.{name}.path" for name in CONFIG.absent_datasets())
+        raise UserError(f"{result} has no data, as {paths} is not set")
+    return CONFIG.cell_names(result)
+
+
+def paired_cells():
+    """The cells of table 1 without regularisers, of networks that it has on true and on random labels."""
+    found = {}
+    for cell in CONFIG.cells("table1"):
+        if not cell.regularisers and cell.corruption in ("true_labels", "random_labels"):
+            found.setdefault((cell.dataset, cell.model), {})[cell.corruption] = cell.name
+    return [name for names in found.values() if len(names) == 2 for name in names.values()]
 
 
 def cell_options(made):
     """Where a network's data lie, for a command line."""
     *_, overlay = made.data
     whole = overlay.data[0]
-    return options(prepared=whole.folder, overlay=overlay.folder)
+    images = whole.data[0].path if f"{whole.folder}/{NAMES[0]}" in whole.outputs else None
+    return options(prepared=whole.folder, overlay=overlay.folder, images=images)
 
 
 def cell_settings(wildcards):
@@ -254,7 +310,8 @@ def cell_settings(wildcards):
 def training_cost(wildcards):
     """The arithmetic that training a cell takes for each image of its data set, 10^6 operations."""
     settings = trained(wildcards).identity.settings
-    return round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"]))
+    # 0 would mean that it is no cell.
+    return max(1, round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"])))
 
 
 def measured(name):
@@ -269,6 +326,8 @@ def networks():
     found = {}
     for cell in CONFIG.cells(*CONFIG.results):
         settings = CONFIG.settings(cell).model_dump(include={"input_size", "architecture"})
+        # A regulariser, which has no parameters.
+        settings["architecture"].pop("dropout", None)
         network = {"dataset": cell.dataset, "model": cell.model, **settings}
         found[json.dumps(network)] = network
     return list(found.values())
@@ -282,20 +341,32 @@ def source_options(wildcards):
     dataset = CONFIG.datasets[wildcards.dataset]
     downloads = f"{DATA_DIR}/downloads/{wildcards.dataset}"
     files = PLAN.prepared(wildcards.dataset).data
-    path = dataset.path or (files[0] if len(files) == 1 else downloads if files else None)
+    path = dataset.path or (files[0].path if len(files) == 1 else downloads if files else None)
     return options(
         path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"})
     )
 
 
+def image_options(wildcards):
+    """Where large images lie and what is taken of them, for a command line."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    chosen = {"path", "provenance", "stored_size", "train_limit", "test_limit"}
+    values = dataset.model_dump(include=chosen)
+    classes = classes_of(wildcards.dataset, dataset.classes)
+    values["classes"] = ",".join(classes) if classes else None
+    return options(**values) + (" --skip-unreadable" if dataset.skip_unreadable else "")
+
+
+@described
 def shown(wildcards):
     """A table for readers, or a figure."""
-    name = wildcards.get("table") or wildcards.figure
+    name = shown_name(wildcards)
     if name not in SHOWN:
-        raise WorkflowError(f"{name} has nothing to show with this configuration; list its cells")
+        raise UserError(f"{name} has nothing to show with this configuration; list its cells")
     return SHOWN[name]
 
 
+@described
 def table(wildcards):
     """The numbers of a table."""
     if wildcards.table in CONFIG.results:
@@ -303,13 +374,15 @@ def table(wildcards):
     return shown(wildcards).needs[0]
 
 
+@described
 def ablations(wildcards):
     """The comparison of ablations."""
     if not CONFIG.ablated_cells():
-        raise WorkflowError("ablations has no cells, so there is nothing to compare; list some")
+        raise UserError("ablations has no cells, so there is nothing to compare; list some")
     return ABLATIONS
 
 
+@described
 def figure(wildcards):
     """A figure of trained networks."""
     result_cells(wildcards.figure)
@@ -348,11 +421,24 @@ def fit_data(made):
 
 def take_results():
     """Take the lock of the results, unless this run writes nothing."""
-    if any(job.rule.name != "status" for job in workflow.dag.needrun_jobs()):
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "status"]
+    if jobs:
         try:
             lock_results(RESULTS)
+            check_writable(os.path.dirname(file) for job in jobs for file in [*job.output, *job.log])
         except UserError as error:
             raise WorkflowError(str(error)) from None
+
+
+# The rules of this run.
+PLANNED = set()
+
+
+def show_finding():
+    """Print the finding and where the report is, when all else is said."""
+    text = Path(RESULTS, "finding.txt")
+    finding = text.read_text(encoding="utf-8").splitlines()[:1] if text.exists() else []
+    atexit.register(print, *finding, f"Report: {RESULTS}/report.html", file=sys.stderr)
 
 
 def planned_cells():

@@ -7,7 +7,7 @@ COMPLEXITY = artefact(
         *multiext(f"{RESULTS}/complexity_measures", *IMAGES),
         f"{RESULTS}/complexity_measures.csv",
     ],
-    {"cells": CONFIG.complexity.cells, "seeds": CONFIG.seeds},
+    {"cells": CONFIG.complexity.cells, "seeds": SEEDS},
     [*cells_of("complexity"), *measured("complexity")],
 )
 COMPLEXITY_FILES = []
@@ -52,20 +52,21 @@ rule compare_complexity:
     input:
         lambda wildcards: reads(COMPLEXITY),
     output:
-        ranks=f"{RESULTS}/complexity.csv",
+        ranks=marked(f"{RESULTS}/complexity.csv", "complexity"),
         networks=f"{RESULTS}/complexity_measures.csv",
-        images=multiext(f"{RESULTS}/complexity_measures", *IMAGES),
+        images=images("complexity_measures"),
     log:
         f"{RESULTS}/logs/compare_complexity.log",
     params:
+        caption=caption("complexity_measures"),
         # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells("complexity"),
         root=f"{RESULTS}/cells",
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         record=record(COMPLEXITY),
     message:
         "Comparing measures of complexity with the generalisation gap"
     shell:
-        "exec python -m compare_complexity --cells {params.cells:q} --root {params.root:q} --seeds {params.seeds}"
+        "exec python -m compare_complexity --cells {params.cells:q} --root {params.root:q} --seeds {params.seeds:q}"
         " --ranks {output.ranks:q} --networks {output.networks:q} --images {output.images:q}"
         " --record {params.record:q} > {log:q} 2>&1"

@@ -5,16 +5,15 @@ rule corrupt_labels:
     input:
         lambda wildcards: reads(corrupted(wildcards)),
     output:
-        manifest=f"{CORRUPTED}/manifest.json",
-        labels=multiext(f"{CORRUPTED}/", "train_labels.npy", "test_labels.npy"),
+        touch(CORRUPTED),
     log:
-        f"{DATA_DIR}/logs/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}/{{key}}.log",
+        f"{RESULTS}/logs/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}/{{key}}.log",
     wildcard_constraints:
         corruption=corruptions("train_labels", "test_labels"),
     localrule: True
     params:
         prepared=lambda wildcards: corrupted(wildcards).data[0].folder,
-        overlay=subpath(output.manifest, parent=True),
+        overlay=lambda wildcards: corrupted(wildcards).folder,
         record=lambda wildcards: record(corrupted(wildcards)),
     message:
         "Corrupting labels of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"
@@ -26,9 +25,6 @@ rule corrupt_labels:
 
 # Not a local rule (the directive is not inherited): pixels take minutes and gigabytes on large data sets.
 use rule corrupt_labels as corrupt_pixels with:
-    output:
-        manifest=f"{CORRUPTED}/manifest.json",
-        images=multiext(f"{CORRUPTED}/", "train_images.npy", "test_images.npy"),
     wildcard_constraints:
         corruption=corruptions("train_images", "test_images"),
     message:

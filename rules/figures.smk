@@ -7,15 +7,15 @@ FIGURES = {
         [*multiext(f"{RESULTS}/{name}", *IMAGES), f"{RESULTS}/{name}.csv"],
         {
             "figure": name,
-            "cells": getattr(CONFIG, name).cells,
-            "seeds": CONFIG.seeds,
+            "cells": CONFIG.cell_names(name),
+            "seeds": SEEDS,
             "reads": registry.entry("figure", name).options["reads"],
         },
         cells_of(name),
         entries=[registry.entry("figure", name).root],
     )
     for name in registry.made_by("plot_figure")
-    if getattr(CONFIG, name).cells
+    if CONFIG.cell_names(name)
 }
 # Those of which the paper has curves, with their units.
 COMPARED = {name: registry.entry("figure", name).options.get("unit") for name in FIGURES}
@@ -26,36 +26,71 @@ DIFFERENCES = artefact(
     {"figures": COMPARED},
     needs=[FIGURES[name] for name in COMPARED],
 )
-FIGURE_FILES = [file for name, made in FIGURES.items() for file in show(name, made)]
+FINDING = artefact(
+    "plot_finding",
+    [*multiext(f"{RESULTS}/finding", *IMAGES), f"{RESULTS}/finding.csv", f"{RESULTS}/finding.txt"],
+    {"cells": paired_cells(), "seeds": SEEDS},
+    [PLAN.cell(cell) for cell in CONFIG.cells("table1") if cell.name in paired_cells()],
+)
+FIGURE_FILES = show("finding", FINDING) if paired_cells() else []
+FIGURE_FILES += [file for name, made in FIGURES.items() for file in show(name, made)]
 FIGURE_FILES += show("curve_differences", DIFFERENCES) if COMPARED else []
+IMAGENET_FILES = [
+    file for file in TABLE_FILES + FIGURE_FILES if os.path.basename(file).startswith(("table2.", "fig2a."))
+]
 
 
 localrules:
+    plot_finding,
     plot_figure,
     plot_theory,
     compare_curves,
+
+
+rule plot_finding:
+    input:
+        lambda wildcards: reads(FINDING),
+    output:
+        images=images("finding"),
+        numbers=f"{RESULTS}/finding.csv",
+        text=f"{RESULTS}/finding.txt",
+    log:
+        f"{RESULTS}/logs/plot_finding.log",
+    params:
+        caption=caption("finding"),
+        cells=paired_cells(),
+        root=f"{RESULTS}/cells",
+        seeds=SEEDS,
+        record=record(FINDING),
+    message:
+        "Plotting the finding"
+    shell:
+        "exec python -m plot_finding --cells {params.cells:q} --root {params.root:q} --seeds {params.seeds:q}"
+        " --images {output.images:q} --numbers {output.numbers:q} --text {output.text:q}"
+        " --record {params.record:q} > {log:q} 2>&1"
 
 
 rule plot_figure:
     input:
         lambda wildcards: reads(figure(wildcards)),
     output:
-        images=multiext(f"{RESULTS}/{{figure}}", *IMAGES),
+        images=images("{figure}"),
         numbers=f"{RESULTS}/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/plot_{{figure}}.log",
     wildcard_constraints:
         figure=named("plot_figure"),
     params:
+        caption=caption(),
         cells=lambda wildcards: result_cells(wildcards.figure),
         root=f"{RESULTS}/cells",
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         record=lambda wildcards: record(figure(wildcards)),
     message:
         "Plotting {wildcards.figure}"
     shell:
         "exec python -m plot_figure --figure {wildcards.figure} --cells {params.cells:q}"
-        " --root {params.root:q} --seeds {params.seeds} --images {output.images:q} --numbers {output.numbers:q}"
+        " --root {params.root:q} --seeds {params.seeds:q} --images {output.images:q} --numbers {output.numbers:q}"
         " --record {params.record:q} > {log:q} 2>&1"
 
 
@@ -63,13 +98,14 @@ rule plot_theory:
     input:
         lambda wildcards: reads(shown(wildcards)),
     output:
-        images=multiext(f"{RESULTS}/{{figure}}", *IMAGES),
+        images=images("{figure}"),
         numbers=f"{RESULTS}/{{figure}}.csv",
     log:
         f"{RESULTS}/logs/plot_{{figure}}.log",
     wildcard_constraints:
         figure=named("plot_theory"),
     params:
+        caption=caption(),
         records=lambda wildcards: [file for file in made_from(shown(wildcards)) if file.endswith(".json")],
         tables=lambda wildcards: [file for file in made_from(shown(wildcards)) if file.endswith(".csv")],
         models=lambda wildcards: json.dumps(shown(wildcards).identity.settings.get("models", [])),
@@ -86,10 +122,11 @@ rule compare_curves:
     input:
         lambda wildcards: reads(DIFFERENCES),
     output:
-        f"{RESULTS}/curve_differences.csv",
+        marked(f"{RESULTS}/curve_differences.csv", "curve_differences"),
     log:
         f"{RESULTS}/logs/compare_curves.log",
     params:
+        caption=caption("curve_differences"),
         numbers=options(**{name: f"{RESULTS}/{name}.csv" for name in COMPARED}),
         record=record(DIFFERENCES),
     message:

@@ -5,21 +5,51 @@ REPORTED = [name for name in SHOWN if name != "ablations" or ABLATIONS.current]
 
 
 REPORTED_CELLS = [f"cells/{name}" for name in dict.fromkeys(cell.name for cell in ALL_CELLS)]
+REPORTED_NETWORKS = PLAN.cells(ALL_CELLS)
 if "ablations" in REPORTED:
     REPORTED_CELLS += [f"cells/{cell.name}" for cell in CONFIG.ablated_cells()]
     REPORTED_CELLS += [f"ablations/{name}/cells/{cell.name}" for name, cell in CONFIG.variants()]
     REPORTED_CELLS = list(dict.fromkeys(REPORTED_CELLS))
+    REPORTED_NETWORKS += PLAN.cells(cell for cell in CONFIG.ablated_cells() if cell not in ALL_CELLS)
+    REPORTED_NETWORKS += [PLAN.cell(cell, name) for name, cell in CONFIG.variants()]
+COLLECTION = artefact(
+    "collect_cells",
+    [f"{RESULTS}/cells.csv", f"{RESULTS}/curves.csv.gz"],
+    {"cells": REPORTED_CELLS, "seeds": SEEDS},
+    REPORTED_NETWORKS,
+)
 REPORT = artefact(
     "render_report",
     [f"{RESULTS}/report.html"],
-    {
-        "artefacts": [[name, entry_of(name).title] for name in REPORTED],
-        "cells": REPORTED_CELLS,
-        "seeds": CONFIG.seeds,
-    },
-    PLAN.cells(ALL_CELLS),
-    needs=[*(SHOWN[name] for name in REPORTED), CLAIMS],
+    {"artefacts": titles(REPORTED), "cells": REPORTED_CELLS, "seeds": SEEDS},
+    REPORTED_NETWORKS,
+    needs=[*(SHOWN[name] for name in REPORTED), CLAIMS, COLLECTION],
 )
+
+
+localrules:
+    collect_cells,
+
+
+rule collect_cells:
+    input:
+        lambda wildcards: reads(COLLECTION),
+    output:
+        networks=f"{RESULTS}/cells.csv",
+        curves=f"{RESULTS}/curves.csv.gz",
+    log:
+        f"{RESULTS}/logs/collect_cells.log",
+    params:
+        results=subpath(output[0], parent=True),
+        # Names and not files, which are too many for a command line.
+        cells=REPORTED_CELLS,
+        seeds=SEEDS,
+        record=record(COLLECTION),
+    message:
+        "Collecting all networks in two tables"
+    shell:
+        "exec python -m collect_cells --results {params.results:q} --cells {params.cells:q} --seeds {params.seeds:q}"
+        " --networks {output.networks:q} --curves {output.curves:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule render_report:
@@ -31,18 +61,21 @@ rule render_report:
         f"{RESULTS}/logs/render_report.log",
     localrule: True
     params:
-        artefacts=[f"{RESULTS}/{entry_of(name).filename}" for name in REPORTED] + CLAIMS.outputs[1:],
+        artefacts=[f"{RESULTS}/{entry_of(name).filename}" for name in REPORTED],
+        finding=options(finding=f"{RESULTS}/finding.txt" if "finding" in REPORTED else None),
         claims=CLAIMS.outputs[0],
         results=subpath(output[0], parent=True),
         # Names and not files, which are too many for a command line.
         cells=REPORTED_CELLS,
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
+        asked_for=len(REPORTED_NETWORKS),
         record=record(REPORT),
     message:
         "Writing the report"
     shell:
-        "exec python -m render_report --artefacts {params.artefacts:q} --claims {params.claims:q} --results {params.results:q}"
-        " --cells {params.cells:q} --seeds {params.seeds} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        "exec python -m render_report --artefacts {params.artefacts:q} {params.finding} --claims {params.claims:q}"
+        " --results {params.results:q} --cells {params.cells:q} --seeds {params.seeds:q}"
+        " --asked-for {params.asked_for} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 # After the last stage, when it is known what tables and figures are built from.

@@ -3,7 +3,8 @@
 
 rule status:
     log:
-        f"{RESULTS}/logs/status.log",
+        # Not among the results, which can be another user's.
+        ".snakemake/log/status.log",
     localrule: True
     params:
         config=CONFIG.model_dump_json(),

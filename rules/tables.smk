@@ -4,18 +4,20 @@ TABLES = {
     name: artefact(
         "aggregate_table",
         [f"{RESULTS}/{name}.csv"],
-        {"table": name, "cells": getattr(CONFIG, name).cells, "seeds": CONFIG.seeds},
+        {"table": name, "cells": CONFIG.cell_names(name), "seeds": SEEDS},
         cells_of(name),
     )
     for name in registry.made_by("aggregate_table")
-    if getattr(CONFIG, name).cells
+    if CONFIG.cell_names(name)
 }
 SIZED = [] if CONFIG.finished_only else sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
+# The paper lists more networks on ImageNet than it trains.
+LISTS_IMAGENET = any(name.startswith("imagenet/") for name in CONFIG.table2.cells)
 if SIZED:
     TABLES["sizes"] = PLAN.make(
         "count_sizes",
         [f"{RESULTS}/sizes.csv"],
-        {"networks": networks()},
+        {"networks": networks(), "imagenet": LISTS_IMAGENET},
         inputs={name: PLAN.prepared(name) for name in SIZED},
         entries=model_entries(*CONFIG.results),
         data=[PLAN.prepared(name) for name in SIZED],
@@ -25,7 +27,7 @@ ABLATIONS = artefact(
     [f"{RESULTS}/ablations.csv"],
     {
         "ablations": [each.model_dump(include={"name", "question", "cells"}) for each in CONFIG.ablations],
-        "seeds": CONFIG.seeds,
+        "seeds": SEEDS,
     },
     [*PLAN.cells(CONFIG.ablated_cells()), *(PLAN.cell(cell, name) for name, cell in CONFIG.variants())],
 )
@@ -45,22 +47,23 @@ rule aggregate_table:
     input:
         lambda wildcards: reads(table(wildcards)),
     output:
-        f"{RESULTS}/{{table}}.csv",
+        marked(f"{RESULTS}/{{table}}.csv"),
     log:
         f"{RESULTS}/logs/aggregate_{{table}}.log",
     wildcard_constraints:
         table=named("aggregate_table"),
     params:
+        caption=caption(),
         # Names, because there are too many files for a command line.
         cells=lambda wildcards: result_cells(wildcards.table),
         root=f"{RESULTS}/cells",
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         record=lambda wildcards: record(table(wildcards)),
     message:
         "Aggregating {wildcards.table}"
     shell:
         "exec python -m aggregate_table --table {wildcards.table} --cells {params.cells:q}"
-        " --root {params.root:q} --seeds {params.seeds} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        " --root {params.root:q} --seeds {params.seeds:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 if SIZED:
@@ -69,17 +72,19 @@ if SIZED:
         input:
             lambda wildcards: reads(TABLES["sizes"]),
         output:
-            f"{RESULTS}/sizes.csv",
+            marked(f"{RESULTS}/sizes.csv", "sizes"),
         log:
             f"{RESULTS}/logs/count_sizes.log",
         params:
+            caption=caption("sizes"),
             networks=json.dumps(networks()),
+            imagenet="--imagenet" if LISTS_IMAGENET else "",
             manifests=[PLAN.prepared(name).outputs[0] for name in SIZED],
             record=record(TABLES["sizes"]),
         message:
             "Counting parameters and training images"
         shell:
-            "exec python -m count_sizes --networks {params.networks:q}"
+            "exec python -m count_sizes --networks {params.networks:q} {params.imagenet}"
             " --manifests {params.manifests:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
@@ -87,31 +92,33 @@ rule compare_ablations:
     input:
         lambda wildcards: reads(ablations(wildcards)),
     output:
-        f"{RESULTS}/ablations.csv",
+        marked(f"{RESULTS}/ablations.csv", "ablations"),
     log:
         f"{RESULTS}/logs/compare_ablations.log",
     params:
+        caption=caption("ablations"),
         ablations=json.dumps(ABLATIONS.identity.settings["ablations"]),
         results=subpath(output[0], parent=True),
-        seeds=CONFIG.seeds,
+        seeds=SEEDS,
         record=record(ABLATIONS),
     message:
         "Comparing ablations"
     shell:
         "exec python -m compare_ablations --ablations {params.ablations:q} --results {params.results:q}"
-        " --seeds {params.seeds} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        " --seeds {params.seeds:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule tabulate_theory:
     input:
         lambda wildcards: reads(table(wildcards)),
     output:
-        f"{RESULTS}/{{table}}.csv",
+        marked(f"{RESULTS}/{{table}}.csv"),
     log:
         f"{RESULTS}/logs/tabulate_{{table}}.log",
     wildcard_constraints:
         table=named("tabulate_theory"),
     params:
+        caption=caption(),
         records=lambda wildcards: [file for file in made_from(table(wildcards)) if file.endswith(".json")],
         record=lambda wildcards: record(table(wildcards)),
     message:

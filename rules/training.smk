@@ -20,6 +20,7 @@ rule train_cell:
         device=CONFIG.hardware.device,
         cells_per_gpu=CONFIG.hardware.cells_per_gpu,
         checkpoint_seconds=CONFIG.hardware.checkpoint_seconds,
+        feeder=CONFIG.hardware.feeder,
         gpu=int(expects_gpu(CONFIG.hardware.device)),
         cache=f"--cache {quote(CONFIG.cache_dir)}" if CONFIG.cache_dir else "",
         # For profiles/slurm, which distributes cells over jobs.
@@ -39,4 +40,5 @@ rule train_cell:
         " --settings {params.settings:q} {params.data} --output {params.folder:q}"
         " --checkpoint {params.checkpoint:q} --checkpoint-seconds {resources.checkpoint_seconds} {resources.cache}"
         " --device {resources.device} --cells-per-gpu {resources.cells_per_gpu} --threads {threads}"
+        " --feeder {resources.feeder}"
         " --record {params.record:q} > {log:q} 2>&1"

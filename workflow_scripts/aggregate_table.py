@@ -4,13 +4,17 @@ import argparse
 from pathlib import Path
 
 from rethinking import paper
-from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, aggregate_accuracy
+from rethinking.analysis.aggregation import COLUMNS, TABLE2_COLUMNS, TABLE4_COLUMNS, aggregate_accuracy
 from rethinking.analysis.runs import read_runs, summaries
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 
 # table -> the paper's values and the columns
-TABLES = {"table1": (paper.table1, COLUMNS), "table4": (paper.table4, TABLE4_COLUMNS)}
+TABLES = {
+    "table1": (paper.table1, COLUMNS),
+    "table2": (paper.table2, TABLE2_COLUMNS),
+    "table4": (paper.table4, TABLE4_COLUMNS),
+}
 
 
 def main() -> None:
@@ -21,7 +25,9 @@ def main() -> None:
         "--cells", nargs="+", required=True, help="names without seeds, in the order of the rows"
     )
     parser.add_argument("--root", required=True, type=Path, help="folder that cell names start from")
-    parser.add_argument("--seeds", nargs="+", required=True, type=int)
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 

@@ -11,8 +11,17 @@ from rethinking.analysis.runs import TABLES, read_runs, summaries
 from rethinking.analysis.theory_results import read_records
 from rethinking.cells import Cell
 from rethinking.claims import CLAIMS
+from rethinking.claims.imagenet import IMAGENET
 from rethinking.claims.own import own_claims
-from rethinking.claims.report import claimed_cells, claims_table, judge, summarise, to_frame, to_markdown
+from rethinking.claims.report import (
+    claimed_cells,
+    claims_table,
+    imagenet_markdown,
+    judge,
+    summarise,
+    to_frame,
+    to_markdown,
+)
 from rethinking.claims.theory import judge_theory, theory_frame, theory_markdown
 from rethinking.run import scripts
 from rethinking.run.files import UserError, write_text
@@ -26,9 +35,12 @@ def main() -> None:
         "--cells",
         nargs="*",
         required=True,
-        help="names without seeds, of one data set except for those of plug-ins' claims",
+        help="names without seeds, of one data set except for those of ImageNet and of plug-ins' claims",
     )
-    parser.add_argument("--seeds", nargs="+", required=True, type=int)
+    parser.add_argument("--imagenet", help="data set on which the claims on ImageNet are checked")
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--theory", action="store_true", help="also judge the claims of sections 4 and 5")
     parser.add_argument("--records", nargs="*", default=[], type=Path, help="JSON of the fits of the theory")
     parser.add_argument("--csv", required=True, type=Path)
@@ -36,8 +48,10 @@ def main() -> None:
     args = parser.parse_args()
 
     own = own_claims()
-    paper_cells = [name for name in args.cells if name not in claimed_cells("", own)]
-    datasets = {Cell.from_name(name, seed=0).dataset for name in paper_cells or args.cells[:1]}
+    imagenet_cells = [name for name in args.cells if name.split("/")[0] == args.imagenet]
+    paper_cells = [name for name in args.cells if name not in {*claimed_cells("", own), *imagenet_cells}]
+    others = [name for name in args.cells if name not in imagenet_cells]
+    datasets = {Cell.from_name(name, seed=0).dataset for name in paper_cells or others[:1]}
     if len(datasets) > 1:
         raise UserError(f"--cells are of {' and '.join(sorted(datasets))}; give those of one")
     dataset = datasets.pop() if datasets else "cifar10"
@@ -59,6 +73,12 @@ def main() -> None:
         texts.append(
             f"**{done}** on networks, because none is trained; claims.csv names the ones that are needed.\n"
         )
+    if args.imagenet:
+        runs = read_runs(args.cells_root, imagenet_cells, args.seeds, *TABLES)
+        judged = judge(runs, args.imagenet, IMAGENET)
+        rows.append(to_frame(judged, runs, args.imagenet))
+        texts.append(imagenet_markdown(judged, runs, args.imagenet))
+        done += f"; on ImageNet: {summarise(judged)}"
     if own:
         asked = [name for name in claimed_cells("", own) if name in args.cells]
         judged = judge(runs := read_runs(args.cells_root, asked, args.seeds, *TABLES), "", own)

@@ -18,7 +18,9 @@ def main() -> None:
         "--ablations", required=True, help="JSON list of name, question and cells of each variant"
     )
     parser.add_argument("--results", required=True, type=Path, help="folder of the results")
-    parser.add_argument("--seeds", nargs="+", required=True, type=int)
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 

@@ -20,7 +20,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", nargs="+", required=True, help="names without seeds, in order")
     parser.add_argument("--root", type=Path, required=True, help="folder that cell names start from")
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--ranks", type=Path, required=True, help="CSV of rank correlations to write")
     parser.add_argument("--networks", type=Path, required=True, help="CSV of all networks to write")
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="to write: .svg, .png, .pdf")

@@ -4,10 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
+import pandas as pd
+
 from rethinking import paper
 from rethinking.run import scripts
 from rethinking.run.files import read_json, write_text
-from rethinking.tables.sizes import count_sizes
+from rethinking.tables.sizes import count_imagenet, count_sizes
 
 
 def main() -> None:
@@ -19,11 +21,18 @@ def main() -> None:
     parser.add_argument(
         "--manifests", nargs="*", default=[], type=Path, help="manifest.json of prepared data sets"
     )
+    parser.add_argument(
+        "--imagenet", action="store_true", help="add the networks on ImageNet that the paper lists"
+    )
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
     manifests = {manifest["dataset"]: manifest for manifest in map(read_json, args.manifests)}
     table = count_sizes(json.loads(args.networks), manifests, paper.sizes())
+    if args.imagenet:
+        images = manifests["imagenet"]["train"]["count"] if "imagenet" in manifests else None
+        listed = (table.dataset == "imagenet").any()
+        table = pd.concat([table, count_imagenet(images, paper.sizes(), own=not listed)])
     write_text(args.output, table.to_csv(index=False, float_format="%.4f"))
     print(f"{len(table)} networks counted")
 

@@ -4,11 +4,13 @@ python workflow_scripts/download_dataset.py --dataset cifar10 --file cifar-10-bi
 """
 
 import argparse
+from pathlib import Path
 
 from rethinking.data.download import download
 from rethinking.data.sources import SOURCES
 from rethinking.run import scripts
 from rethinking.run.files import UserError
+from rethinking.run.shared import alone
 
 
 def main() -> None:
@@ -30,7 +32,8 @@ def main() -> None:
     if args.file not in files:
         raise UserError(f"{args.dataset} has no file {args.file}; its files are {', '.join(files)}")
     file = files[args.file]
-    download(args.url or file.urls, args.output, sha256=file.sha256, md5=file.md5, size=file.size)
+    with alone(Path(args.output)):
+        download(args.url or file.urls, args.output, sha256=file.sha256, md5=file.md5, size=file.size)
 
 
 if __name__ == "__main__":

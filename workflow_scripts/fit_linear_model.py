@@ -3,7 +3,6 @@
 Features and the factor's tiles stay in a scratch folder until the fit is done. Started again, it resumes from them.
 """
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -22,6 +21,7 @@ from rethinking.run.code import combined
 from rethinking.run.files import atomic_path
 from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
+from rethinking.run.locks import lock, open_lock
 from rethinking.run.scripts import log, running_code
 from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
 from rethinking.theory.linear_models import best_setting, fit
@@ -53,10 +53,8 @@ def main() -> None:
     source = [model.preprocessing, model.kernel, model.filters, args.seed, manifest, code]
     args.scratch.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        lock = held.enter_context(open(args.scratch / "lock", "w"))
-        fcntl.flock(
-            lock, fcntl.LOCK_EX
-        )  # held until this process ends, so that no second one writes the same tiles
+        # Held until this process ends, so that no second one writes the same tiles.
+        lock(held.enter_context(open_lock(args.scratch / "lock")), wait=True)
         if expects_gpu(args.device):
             held.enter_context(gpu_slot(args.cells_per_gpu, log=log, alone=True))
         device = choose_device(args.device)

@@ -22,7 +22,9 @@ def main() -> None:
         "--cells", nargs="+", required=True, help="names without seeds, in the order of the legend"
     )
     parser.add_argument("--root", required=True, type=Path, help="folder that cell names start from")
-    parser.add_argument("--seeds", nargs="+", required=True, type=int)
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
     parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()

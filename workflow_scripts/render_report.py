@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from rethinking.analysis.aggregation import read_columns
+from rethinking.report.claims import COLUMNS
 from rethinking.report.page import render
 from rethinking.report.provenance import read_networks
 from rethinking.run import scripts
@@ -16,7 +17,8 @@ def main() -> None:
     parser.add_argument(
         "--artefacts", nargs="*", default=[], type=Path, help="NAME.md of tables and NAME.svg of figures"
     )
-    parser.add_argument("--claims", type=Path, help="claims.csv, whose verdicts are counted")
+    parser.add_argument("--finding", type=Path, help="finding.txt: the sentence that the report begins with")
+    parser.add_argument("--claims", type=Path, help="claims.csv")
     parser.add_argument("--results", required=True, type=Path, help="folder of the results")
     parser.add_argument(
         "--cells",
@@ -24,18 +26,17 @@ def main() -> None:
         default=[],
         help="cells/NAME or ablations/VARIANT/cells/NAME, names without seeds",
     )
-    parser.add_argument("--seeds", nargs="+", required=True, type=int)
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
+    parser.add_argument("--asked-for", type=int, help="how many networks there should be")
     parser.add_argument("--output", required=True, type=Path, help="HTML to write")
     args = parser.parse_args()
 
     networks = read_networks(args.results, args.cells, args.seeds)
-    claims = read_columns(args.claims, {"verdict": "str"}) if args.claims else None
-    html = render(
-        {path.stem: path for path in args.artefacts},
-        networks,
-        claims,
-        asked_for=len(args.cells) * len(args.seeds),
-    )
+    claims = read_columns(args.claims, COLUMNS) if args.claims else None
+    finding = args.finding.read_text(encoding="utf-8").splitlines() if args.finding else ()
+    html = render({path.stem: path for path in args.artefacts}, networks, claims, finding, args.asked_for)
     write_text(args.output, html)
     print(f"{len(args.artefacts)} tables and figures, {len(networks)} networks")
 

@@ -42,6 +42,13 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="the cell's resolved settings as JSON")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
     parser.add_argument("--overlay", type=Path, required=True, help="folder of the corruption")
+    parser.add_argument("--images", type=Path, help="where the files of large images lie")
+    parser.add_argument(
+        "--feeder",
+        choices=("auto", "resident", "streamed"),
+        default="auto",
+        help="how large images come to the device",
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the cell")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--cells-per-gpu", type=int, default=1, help="cells that share a GPU")
@@ -57,6 +64,7 @@ def main() -> None:
     settings = CellSettings.model_validate_json(args.settings)
     torch.set_num_threads(args.threads)
     manifest = read_json(args.prepared / "manifest.json")
+    manifest.pop("odd_files", None)  # thousands of names
     identity = own_identity(cell, settings, args)
     checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
 
@@ -82,8 +90,8 @@ def main() -> None:
             with slot if expects_gpu(args.device) else nullcontext():
                 device = choose_device(args.device)
                 log(f"cell {cell} on {device} with {settings.model_dump_json()}")
-                data = load_corrupted(args.prepared, args.overlay)
-                trained = train_cell(cell, settings, data, device, checkpoint, log)
+                data = load_corrupted(args.prepared, args.overlay, args.images)
+                trained = train_cell(cell, settings, data, device, checkpoint, log, args.feeder)
                 write_cell(args.output, cell, settings, data, manifest, trained, device, identity)
         except Interrupted as stop:
             how = f"resumes from {args.checkpoint}" if args.checkpoint.exists() else "begins again"

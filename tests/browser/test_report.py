@@ -8,14 +8,18 @@ import sys
 from html import unescape
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
-from rethinking.report.page import known_artefacts
+from rethinking.claims.report import OUTCOMES
+from rethinking.report.claims import COLUMNS
+from rethinking.report.layout import entry_of, sections
 
 from ..summaries import make_summary
 
-ARTEFACTS = known_artefacts()
+SHOWN = {each.entry.name: each for section in sections() for each in section.shown}
+ARTEFACTS = [entry_of("finding"), *(each.entry for each in SHOWN.values())]
 ROOT = Path(__file__).parents[2]
 FIGURE = ROOT / "results/reference/cifar10_jpeg_small/fig1a.svg"
 CELL = "cifar10/true_labels/mlp_1x512/none"
@@ -42,14 +46,23 @@ def report(tmp_path_factory):
             shutil.copy(FIGURE, path)
         else:
             path.write_text(
-                "| model | ours | verdict |\n|:--|--:|:--|\n"
-                f"| first of {artefact.name} | 1.00 ± 0.10 | **supported** |\n|  | 2.00 | **undecided** |\n\nA note.\n"
+                "| model | ours | paper |\n|:--|--:|--:|\n"
+                f"| first of {artefact.name} | 1.00 ± 0.10 | 1.00 |\n|  | 2.00 | {'wide ' * 40} |\n\n"
+                "Ours: digits; 1 seed. A note.\n"
             )
-    (folder / "claims.csv").write_text("claim,verdict\na,supported\nb,contradicted\n")
+            path.with_suffix(".csv").write_text("model\n")
+    (folder / "finding.txt").write_text("All networks fit random labels.\n500 digits.\n")
+    claims = [
+        dict.fromkeys(COLUMNS, "") | {"claim": name, "outcome": name, "statement": f"It is {name}."}
+        for name in OUTCOMES
+    ]
+    measured = {"source": "section 2.2", "checks": "MLP", "measured": "99.5", "lowest": "99"}
+    pd.DataFrame([claim | measured for claim in claims]).to_csv(folder / "claims.csv", index=False)
     summary = folder / "cells" / CELL / "seed0/summary.json"
     summary.parent.mkdir(parents=True)
     summary.write_text(json.dumps(make_summary(f"{CELL}/seed0")))
     command = [sys.executable, ROOT / "workflow_scripts/render_report.py", "--claims", folder / "claims.csv"]
+    command += ["--finding", folder / "finding.txt", "--asked-for", "2"]
     command += ["--artefacts", *(folder / artefact.filename for artefact in ARTEFACTS)]
     command += ["--results", folder, "--cells", f"cells/{CELL}", "--seeds", "0", "1"]
     subprocess.run([*command, "--output", folder / "report.html"], check=True)
@@ -78,24 +91,35 @@ def section(dom, name):
     return re.search(rf'<section id="{name}".*?</section>', dom, re.DOTALL)[0]
 
 
-@pytest.mark.parametrize("artefact", ARTEFACTS, ids=lambda artefact: artefact.name)
-def test_artefact_is_there(page, artefact):
-    part = section(page.stdout, artefact.name)
+@pytest.mark.parametrize("name", SHOWN)
+def test_artefact_is_there(page, name):
+    part, shown = section(page.stdout, name), SHOWN[name]
     text = unescape(re.sub("<[^>]*>", "", part))
-    assert artefact.title in text
-    assert artefact.caption in text
-    if artefact.kind == "figure":
+    assert shown.entry.title in text
+    assert shown.see in text
+    assert shown.note in text
+    if shown.entry.kind == "figure":
         (alternative,) = re.findall(r'<img src="data:image/svg[^"]*" alt="([^"]*)"', part)
-        assert unescape(alternative) == artefact.title
+        assert unescape(alternative) == shown.entry.title
+        assert f'href="{name}.svg"' in part
     else:
-        assert f"first of {artefact.name}" in text
+        assert f"first of {name}" in text
         assert part.count('<th style="text-align:') == part.count('scope="col"') == 3
+        assert f'href="{name}.csv"' in part
 
 
-def test_verdicts_are_counted(page):
-    assert re.findall(r'<li class="verdict \w+">([^<]*)</li>', page.stdout) == [
-        *("1 supported", "1 contradicted", "0 undecided")
+def test_the_page_begins_with_the_finding(page):
+    body = page.stdout[page.stdout.index("<main") :]
+    assert body.index("All networks fit random labels.") < body.index("<img") < body.index("<h2")
+    assert re.search(r'<body>\s*<a class="skip" href="#main">', page.stdout)
+
+
+def test_claims_are_told_apart(page):
+    assert re.findall(r'<li class="outcome [\w-]+">([^<]*)</li>', page.stdout) == [
+        f"1 {each}" for each in OUTCOMES
     ]
+    assert page.stdout.count('<svg class="dots"') == len(OUTCOMES) - 1
+    assert "1 claims are not run here" in page.stdout
 
 
 def test_networks_are_counted_and_listed(page):
@@ -112,18 +136,44 @@ def test_identifiers_stay_unique(page):
 def test_nothing_is_fetched_and_nothing_refused(page):
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page.stdout)
     elsewhere = {address for address in addresses if not address.startswith(("#", "data:"))}
-    assert elsewhere == {"https://arxiv.org/abs/1611.03530v2"}
+    beside = {f"{each.name}.{ending}" for each in ARTEFACTS for ending in ("csv", "svg")}
+    beside |= {"claims.csv", "cells.csv", "curves.csv.gz"}
+    assert elsewhere - beside == {"https://arxiv.org/abs/1611.03530v2"}
     assert "url(http" not in page.stdout
     assert "<script" not in page.stdout
     assert "CONSOLE" not in page.stderr
 
 
-@pytest.mark.parametrize("width", [500, 1300])
-def test_page_is_drawn(report, width):
-    picture = report.parent / f"{width}.png"
-    browse(report, f"--screenshot={picture}", f"--window-size={width},4000")
+@pytest.mark.parametrize("width", [390, 800, 1400])
+def test_the_page_fits_the_screen(report, width):
+    """Tables and figures that are wider scroll by themselves; a page in a frame tells how wide it is."""
+    frame = report.with_name("frame.html")
+    frame.write_text(
+        f'<iframe id="page" src="{report.name}" style="width:{width}px;height:900px;border:0"></iframe>'
+        "<script>onload = () => {"
+        "const page = document.getElementById('page').contentDocument;"
+        "const nav = page.querySelector('nav.top');"
+        "document.title = [page.documentElement.scrollWidth, nav.offsetHeight > 0].join(' ')}</script>"
+    )
+    dom = browse(frame, "--dump-dom", "--allow-file-access-from-files").stdout
+    found = re.search(r"<title>(\d+) (\w+)</title>", dom)
+    assert int(found[1]) == width
+    assert found[2] == ("true" if width < 1024 else "false")  # the folded contents
+
+
+@pytest.mark.parametrize("scheme", [1, 0], ids=["light", "dark"])
+def test_page_is_drawn(report, scheme):
+    picture = report.parent / "page.png"
+    browse(
+        report,
+        f"--screenshot={picture}",
+        "--window-size=1400,4000",
+        f"--blink-settings=preferredColorScheme={scheme}",
+    )
     with Image.open(picture) as image:
-        assert image.size == (width, 4000)
-        # Text is grey; only lines of figures and verdicts have colours.
-        colours = image.convert("RGB").getcolors(maxcolors=1 << 24)
+        assert image.size == (1400, 4000)
+        # Text is grey; only lines of figures and outcomes have colours.
+        pixels = image.convert("RGB")
+        colours = pixels.getcolors(maxcolors=1 << 24)
         assert sum(max(colour) - min(colour) > 60 for _, colour in colours) > 50
+        assert (sum(pixels.getpixel((1390, 10))) < 384) == (scheme == 0)

@@ -73,10 +73,6 @@ class ClusterWorkflow(Workflow):
         file = self.results / f"logs/cells/{cell}.log"
         return file.read_text() if file.exists() else ""
 
-    def bundle_logs(self) -> str:
-        """The logs of all SLURM jobs, in no particular order."""
-        return "".join(file.read_text() for file in self.results.glob("slurm/*/log"))
-
     def checkpoint(self, cell: str = f"{LONG}/seed0") -> Path:
         """The checkpoint of a cell."""
         return self.results / f"checkpoints/{cell}.safetensors"

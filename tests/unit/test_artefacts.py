@@ -3,8 +3,10 @@
 import pytest
 
 from rethinking import registry
+from rethinking.claims import CLAIMS
+from rethinking.claims.theory import THEORY_CLAIMS
 from rethinking.registrations import SHOWN
-from rethinking.report.page import known_artefacts
+from rethinking.report.layout import FINDING, section_of_claim, sections
 from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError
 from rethinking.tables.presentation import View
@@ -15,10 +17,18 @@ CONFIG = default_config()
 ENTRIES = [entry for kind in SHOWN for entry in registry.entries(kind)]
 
 
-def test_names_are_unique_and_each_has_a_caption():
+def test_names_are_unique_and_each_has_its_place_in_the_report():
     names = [entry.name for entry in ENTRIES]
     assert len(set(names)) == len(names)
-    assert {each.name for each in known_artefacts()} == {*names, "claims"}
+    places = [each.entry.name for section in sections() for each in section.shown]
+    assert sorted([*places, FINDING]) == sorted(names)
+
+
+def test_claims_stand_in_the_section_of_their_source():
+    headings = {section_of_claim(claim.source) for claim in (*CLAIMS, *THEORY_CLAIMS)}
+    assert headings == {section.heading for section in sections()} - {"ImageNet"}
+    assert section_of_claim("section 3, table 1").startswith("Section 3")
+    assert section_of_claim("own") == "Own claims"
 
 
 @pytest.mark.parametrize("script", ["aggregate_table", "plot_figure"])

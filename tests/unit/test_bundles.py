@@ -110,7 +110,7 @@ def test_what_became_of_tasks(tmp_path):
     assert bundle.status(0) == 0
     bundle.reported(1)
     bundle.reported(2)
-    bundle.remove()
+    bundle.remove(log=False)
     assert find_bundles(tmp_path) == ([], {})
 
 

@@ -14,14 +14,9 @@ REGULARISERS = registry.names("regulariser")
 MODELS = registry.names("model")
 
 ALL_REGULARISERS = [
-    "none",
-    "crop",
-    "augment",
-    "wd",
-    "crop+augment",
-    "crop+wd",
-    "augment+wd",
-    "crop+augment+wd",
+    "+".join(some) or "none"
+    for n in range(5)
+    for some in itertools.combinations(("crop", "augment", "wd", "dropout"), n)
 ]
 
 
@@ -52,7 +47,7 @@ def test_parts():
         ("cifar10/true_labels/alexnet/corp/seed0", "unknown regulariser 'corp'; did you mean 'crop'?"),
         (
             "cifar10/true_labels/alexnet/zzz/seed0",
-            "unknown regulariser 'zzz'; known: crop, augment, wd; or none",
+            "unknown regulariser 'zzz'; known: crop, augment, wd, dropout; or none",
         ),
         ("cifar10/true_labels/alexnet//seed0", "unknown regulariser ''"),
         ("cifar10/true_labels/alexnet/none+wd/seed0", "unknown regulariser 'none'"),

@@ -13,8 +13,20 @@ import check_claims
 from rethinking.analysis.runs import TABLES, read_runs
 from rethinking.cells import Cell
 from rethinking.claims import CLAIMS, measures
+from rethinking.claims.forms import Claim
 from rethinking.claims.measures import NotMeasured
-from rethinking.claims.report import claimed_cells, judge, reason, summarise, to_frame, to_markdown
+from rethinking.claims.report import (
+    MEETS,
+    MISSES,
+    OUTCOMES,
+    Judged,
+    claimed_cells,
+    judge,
+    reason,
+    summarise,
+    to_frame,
+    to_markdown,
+)
 from rethinking.claims.verdicts import EXACT, Check, combine, compare, examine
 from rethinking.measures.complexity_measures import MEASURES
 from rethinking.run.files import UserError
@@ -385,6 +397,21 @@ def test_numbers_agree_with_an_independent_computation(small_results):
     assert differences(root) == []
 
 
+def test_one_seed_meets_or_misses_the_condition():
+    claim = Claim("a", "A.", "own", "accuracy ≥ 99", (FITS,))
+
+    def outcome(*accuracies):
+        return Judged(claim, [fits(*accuracies)]).outcome
+
+    assert [outcome(100.0), outcome(40.0)] == [MEETS, MISSES]
+    assert [outcome(100.0, 100.0), outcome(40.0, 40.0), outcome(98.0, 100.0)] == [
+        "supported",
+        "contradicted",
+        "undecided",
+    ]
+    assert Judged(claim, [examine(FITS, {}, "cifar10")]).outcome == "not run"
+
+
 def test_independent_computation_notices_a_changed_number(small_results, tmp_path):
     root, _, table = small_results
     (tmp_path / "cells").symlink_to(root / "cells")
@@ -410,15 +437,15 @@ def test_csv_lists_checks_and_cells_in_one_order(small_results):
 def test_markdown_says_scale_count_and_reasons(small_results):
     root, printed, table = small_results
     text = (root / "claims.md").read_text()
-    counts = table.verdict.value_counts()
-    summary = ", ".join(f"{counts[v]} {v}" for v in ("supported", "contradicted", "undecided"))
+    counts = table.outcome.value_counts()
+    summary = ", ".join(f"{counts[each]} {each}" for each in OUTCOMES if each in counts)
     assert text.startswith(f"**{summary}**: CIFAR-10 (exact), 1,000 of 50,000 training images; 70 epochs;")
     assert printed.strip().endswith(summary)
     lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("|")}
     assert len(lines) == len(CLAIMS) + 2
     assert {line.count(" | ") for line in lines.values()} == {5}
     assert (
-        "| — | **undecided** | not trained: gaussian/inception/none |"
+        "| — | **not run** | not trained: gaussian/inception/none |"
         in lines["Gaussian noise in place of images is fitted too."]
     )
     assert (
@@ -430,7 +457,7 @@ def test_markdown_says_scale_count_and_reasons(small_results):
 def test_cells_that_are_not_named_are_left_out(small_results, tmp_path):
     (tmp_path / "cells").symlink_to(small_results[0] / "cells")
     printed = run_script(tmp_path, [f"cifar10/{CELL}"], 0, 1)
-    assert printed == "2 networks: 1 supported, 0 contradicted, 41 undecided\n"
+    assert printed == "2 networks: 1 supported, 41 not run\n"
 
 
 def test_files_give_what_was_written(small_results):
@@ -442,7 +469,7 @@ def test_files_give_what_was_written(small_results):
 def test_another_data_set_can_be_asked():
     runs = make_runs(cell_values(), dataset="digits")
     judged = judge(runs, "digits")
-    assert summarise(judged) == f"{len(CLAIMS)} supported, 0 contradicted, 0 undecided"
+    assert summarise(judged) == f"{len(CLAIMS)} supported"
     table = to_frame(judged, runs, "digits")
     assert table.cells.str.startswith("digits/").all()
     assert table.data.str.startswith("digits (exact)").all()

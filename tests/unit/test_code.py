@@ -16,12 +16,20 @@ LIBRARY = SCRIPTS / "rethinking"
 DECIDES_NOTHING = {
     "data/download.py: DownloadError": "an error",
     "data/download.py: _explain": "texts of errors",
+    "data/image_checksums.py: _stats": "its value is part of the identity of prepared images",
+    "data/image_checksums.py: contents_digest": "its value is part of the identity of prepared images",
+    "data/image_checksums.py: to_stderr": "lines of progress",
+    "data/imagenet.py: listed": "its value is part of the identity of prepared images",
+    "data/imagenet_classes.py: classes_of": "its value is among the settings of prepared images",
     "data/sources.py: what_lies_in": "texts of errors",
     "models/__init__.py: training_megaflops": "shares out cells to jobs",
     "registry.py: advice": "texts of errors",
     "registry.py: unknown": "texts of errors",
     "registry.py: titles": "its value, what things are called, is part of the identity of what shows them",
+    "report/layout.py: place_of": "captions for Snakemake's own report",
+    "report/layout.py: titles": "its value, what things are called, is part of the identity of the report",
     "theory/cholesky.py: Tiled": "a type",
+    "training/batches.py: Feeder": "a type",
 }
 
 
@@ -76,7 +84,7 @@ def cells(folder):
         ("training/loop.py", "random cropping needs images larger", "crops need larger images", set()),
         ("models/mlp.py", "Fully connected network", "Network", set()),
         ("models/mlp.py", "[512, 512, 512]", "[\n        512, 512,\n        512\n    ]", set()),
-        ("training/loop.py", "labels: np.ndarray", "labels: object", set()),
+        ("training/evaluation.py", "labels: np.ndarray", "labels: object", set()),
         # Nor does code that only runs, names or shows things.
         ("run/files.py", "1024", "2048", set()),
         ("run/checkpoint.py", "time.monotonic()", "time.time()", set()),

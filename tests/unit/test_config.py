@@ -12,6 +12,7 @@ import rethinking
 from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.loading import load_config
+from rethinking.config.reading import read
 from rethinking.run.files import UserError
 
 from ..default_config import FILE, default_values
@@ -115,7 +116,7 @@ def test_what_the_paper_states_says_where():
 
 def test_config_is_short():
     lines = FILE.read_text().splitlines()
-    assert len(lines) <= 200
+    assert len(lines) <= 230
     assert max(map(len, lines)) <= 120
 
 
@@ -253,6 +254,15 @@ def test_data_folder():
         ({"ablations": [ablation(weight_decya=1)]}, "ablations[0].set.weight_decya", "did you mean 'weight_decay'?"),
         ({"ablations": [ablation(epochs=0)]}, "ablations[0].set.epochs", "equal to 1, not 0"),
         ({"ablations": [ablation()]}, "ablations[0]", "names no setting"),
+        ({"datasets.cifar10.input_size": 33}, "cifar10/", "input_size 33, but the images of cifar10 are 32x32; give at most 31"),
+        ({"datasets.cifar10.input_size": 32}, "cifar10/true_labels/inception/", "leave 'crop' out"),
+        ({"training.epochs": True}, "training.epochs", "truth values"),
+        ({"seeds": [0, False]}, "seeds", "truth values"),
+        ({"models.alexnet.learning_rate": float("inf")}, "models.alexnet.learning_rate", "finite"),
+        ({"training.momentum": float("nan")}, "training.momentum", "not nan"),
+        ({"results_dir": " "}, "results_dir", "the path is empty"),
+        ({"data_dir": "a{b}"}, "data_dir", "wildcards"),
+        ({"cache_dir": "~nobody-of-this-name/x"}, "cache_dir", "no home folder of the user 'nobody-of-this-name'"),
         ({"ablations": [ablation(epochs=1), ablation(epochs=2)]}, "ablations", "the name 'x' appears twice"),
         ({"ablations": [ablation(epochs=1) | {"name": "a/b"}]}, "ablations[0].name", "should match pattern"),
         ({"ablations": [ablation(epochs=1) | {"cells": [CELL.replace("alexnet", "alexnt")]}]}, "ablations[0].cells", "did you mean 'alexnet'?"),
@@ -270,7 +280,7 @@ def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hi
     with pytest.raises(UserError) as error:
         load_config(changed(changes), [str(base), str(mine)])
     line = str(error.value).splitlines()[1]
-    assert line.startswith(f"  {mine}: {key}")
+    assert re.match(rf"  {re.escape(str(mine))}(:\d+)?: {re.escape(key)}", line)
     assert hint in line
 
 
@@ -279,7 +289,7 @@ def test_missing_key_names_the_file_of_its_section(tmp_path):
     del values["training"]["epochs"]
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(values))
-    with pytest.raises(UserError, match=r"config\.yaml: training\.epochs: Field required"):
+    with pytest.raises(UserError, match=r"config\.yaml:\d+: training\.epochs: Field required"):
         load_config(values, [str(file)])
 
 
@@ -293,7 +303,7 @@ def test_last_file_that_sets_a_key_is_named(tmp_path):
         (tmp_path / name).write_text(yaml.safe_dump(content))
     with pytest.raises(UserError) as error:
         load_config(changed({"training.epochs": -3}), [str(tmp_path / name) for name in files])
-    assert f"{tmp_path / 'second'}: training.epochs: " in str(error.value)
+    assert f"{tmp_path / 'second'}:2: training.epochs: " in str(error.value)
     assert "first" not in str(error.value)
 
 
@@ -301,6 +311,36 @@ def test_value_from_the_command_line_is_called_so(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"seeds": [0]}))
     with pytest.raises(UserError, match=r"--config: training\.epochs: "):
         load_config(changed({"training.epochs": -3}), [str(tmp_path / "config.yaml")])
+
+
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("training:\n  epochs: 3\nseeds: [0]\ntraining: {batch_size: 64, batch_size: 32}\n")
+    with pytest.raises(UserError) as error:
+        load_config(default_values(), [str(file)])
+    lines = str(error.value).splitlines()
+    assert lines[1].startswith(f"  {file}:4: training stands a second time, first in line 1")
+    assert lines[2].startswith(f"  {file}:4: training.batch_size stands a second time, first in line 4")
+
+
+def test_merge_keys_and_anchors_are_no_second_time(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "a: &a {epochs: 3}\nb: &b {momentum: 0}\ntraining:\n  <<: *a\n  <<: *b\n  epochs: 4\nmodels: {alexnet: *a}\n"
+    )
+    assert read(str(file)).faults == []
+
+
+def test_home_folder_is_the_same_everywhere(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    dataset = {"source": "archive", "path": "~/cifar.tar", "input_size": 28}
+    config = load(results_dir="~/results/", data_dir="~", cache_dir="~/cache", datasets__cifar10=dataset)
+    assert (config.results_dir, config.data_dir, config.cache_dir) == (
+        "/home/ada/results",
+        "/home/ada",
+        "/home/ada/cache",
+    )
+    assert config.datasets["cifar10"].path == "/home/ada/cifar.tar"
 
 
 def test_all_faults_are_reported_at_once():
@@ -428,6 +468,6 @@ def test_cell_that_the_configuration_does_not_know(section, name):
     values = default_values()
     del values[section][name]
     values["linear_models"] |= {"models": [], "counterexamples": {"models": [], "train": 10, "test": 10}}
-    config = load_config(values, [])
+    values["table1"] = {"cells": ["mnist/true_labels/alexnet/none"]}
     with pytest.raises(UserError, match=rf"the configuration has no {section}\.{name}; add it"):
-        settings(config, "mnist/true_labels/alexnet/none")
+        load_config(values, [])

@@ -84,7 +84,7 @@ def test_contents_are_read_once_and_again_when_they_change(tmp_path, monkeypatch
 
 
 def test_a_source_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"absent cannot be read"):
+    with pytest.raises(UserError, match=r"absent cannot be used"):
         content_digest(tmp_path / "absent", None)
 
 

@@ -327,6 +327,6 @@ def test_classes_and_contradictions_are_counted(images, tmp_path, capsys):
     assert manifest["train"]["contradictions"] == {"count": 2, "first": [pair, [pair[0], "train/dog/9.png"]]}
     assert manifest["test"]["contradictions"] == {"count": 0, "first": []}
     log = capsys.readouterr().out
-    assert "train: 9 images: 4 cat, 5 dog" in log
-    assert "2 images are equal to an image of another class" in log
+    assert "train: 9 images: cat 4, dog 5" in log
+    assert "2 images are equal to one of another class" in log
     assert " = ".join(pair) in log

@@ -1,5 +1,7 @@
 """The short form of cells: braces, ranges, cells of other sections, grids; and messages on mistakes."""
 
+import re
+
 import pytest
 import yaml
 
@@ -19,6 +21,10 @@ def load(**sections):
     return load_config(default_values() | sections, [])
 
 
+# The line of its cells.
+FIG1C = FILE.read_text().splitlines().index("fig1c: {cells: fig1b}") + 1
+
+
 def faults(tmp_path, **sections):
     """The lines about a file with these sections, without the file's name."""
     file = tmp_path / "mine.yaml"
@@ -27,7 +33,7 @@ def faults(tmp_path, **sections):
         load_config(default_values() | sections, [str(FILE), str(file)])
     first, *lines = str(error.value).splitlines()
     assert first == "the configuration is not valid:"
-    return [line.removeprefix(f"  {file}: ") for line in lines]
+    return [re.sub(rf"^  {re.escape(str(file))}(:\d+)?: ", "", line) for line in lines]
 
 
 def cells(*patterns):
@@ -130,7 +136,7 @@ GRID = {"name": "x_{epochs}", "question": "?", "cells": WD, "grid": {"epochs": [
         ({"table1": cells(MLP, "cifar10/{random,true}_labels/mlp_1x512/none")},
          f"table1.cells[1] 'cifar10/{{random,true}}_labels/mlp_1x512/none': cell '{MLP}' is listed twice"),
         ({"table1": cells("tabel4")}, "table1.cells[0] 'tabel4': no section with cells has this name; did you mean 'table4'?"),
-        ({"fig1b": cells("fig1c")}, f"  {FILE}: fig1c.cells 'fig1b': goes in a circle: fig1b -> fig1c -> fig1b"),
+        ({"fig1b": cells("fig1c")}, f"  {FILE}:{FIG1C}: fig1c.cells 'fig1b': goes in a circle: fig1b -> fig1c -> fig1b"),
         ({"overrides": [{"cells": "cifar10/{true,ture}_labels/*/*", "set": {"epochs": 1}}]},
          "overrides[0].cells 'cifar10/{true,ture}_labels/*/*' -> 'ture_labels' in 'cifar10/ture_labels/*/*' matches none of"),
         ({"ablations": [GRID | {"name": "y", "grid": {"epochs": [1]}}, GRID | {"cells": cells(MLP, PATTERN)["cells"]}]},
@@ -217,7 +223,7 @@ def test_overrides_of_all_files_and_of_the_command_line_add(tmp_path):
 
 def test_message_names_the_place_in_the_users_file(tmp_path):
     default = default_values()["overrides"]
-    with pytest.raises(UserError, match=r"1\.yaml: overrides\[0\]\.set\.epochs: .* not 0"):
+    with pytest.raises(UserError, match=r"1\.yaml:\d+: overrides\[0\]\.set\.epochs: .* not 0"):
         load_files(tmp_path, default, [override(MLP, epochs=0)])
     with pytest.raises(UserError, match=r"--config: overrides\[0\]\.set\.epochs: .* not 0"):
         load_files(tmp_path, default, None, command_line=[override(MLP, epochs=0)])

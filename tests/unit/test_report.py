@@ -9,12 +9,14 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
-from rethinking.report.page import known_artefacts, markdown_html, render, svg_image
+from rethinking.report.layout import entry_of, sections
+from rethinking.report.page import TEMPLATE, markdown_html, render, split_note, svg_image
 from rethinking.run.files import UserError
 
 from ..summaries import SUMMARY, make_network
 
-ARTEFACTS = known_artefacts()
+SHOWN = [each for section in sections() for each in section.shown]
+ARTEFACTS = [entry_of("finding"), *(each.entry for each in SHOWN)]
 FIGURE = """<?xml version="1.0" encoding="utf-8"?>
 <svg xmlns:xlink="http://www.w3.org/1999/xlink" xmlns="http://www.w3.org/2000/svg" width="9pt" viewBox="0 0 9 9">
  <metadata><x xmlns="http://example.org">made by</x></metadata>
@@ -70,9 +72,11 @@ def files(tmp_path):
 
 def test_every_artefact_is_shown_with_title_caption_and_content(files):
     page = Outline(render(files, [make_network()]))
-    for artefact in ARTEFACTS:
+    for each in SHOWN:
+        artefact = each.entry
         assert artefact.title in page.text
-        assert artefact.caption in page.text
+        assert each.see in page.text
+        assert each.note in page.text
         assert f"{artefact.name} &lt; 1" in "".join(page.figures) or f"{artefact.name} rows" in page.text
         assert ("a", {"href": f"#{artefact.name}"}) in page.tags
 
@@ -104,25 +108,66 @@ def test_a_part_of_the_results_makes_a_report_that_says_what_is_left_out(files):
     left_out = page.text[page.text.index("Not in this report") :]
     assert "Table 1" in left_out
     assert "fig1a" in page.ids
-    assert not {"table1", "section-table", "claims"} & set(page.ids)
+    assert not {"table1", "section-2", "claims"} & set(page.ids)
 
 
 def test_nothing_trained_yet():
     assert "0 of 66 trained" in render({}, [], asked_for=66)
 
 
-def test_verdicts_are_counted_in_words_and_colours():
-    page = render({}, [], pd.DataFrame({"verdict": ["supported", "undecided", "supported"]}))
-    assert re.findall(r'class="verdict (\w+)">(\d) (\w+)<', page) == [
+def claim(name, outcome, **values):
+    """A row of claims.csv."""
+    row = {"claim": name, "statement": f"It is {name}.", "source": "section 2.2", "outcome": outcome}
+    row |= {"predicate": "accuracy ≥ 99", "reason": float("nan"), "data": "digits", "checks": "MLP; AlexNet"}
+    row |= {"measured": "99.5; 98", "interval": "99.2 to 99.8; ", "lowest": "99; 99", "highest": "; "}
+    return row | values
+
+
+CLAIMS = pd.DataFrame(
+    [
+        claim("a", "one seed: misses the condition"),
+        claim("b", "supported"),
+        claim("c", "not run", measured="; ", interval="; "),
+        claim("d", "supported", source="section 5"),
+    ]
+)
+
+
+def test_outcomes_are_counted_and_told_apart():
+    page = render({}, [], CLAIMS)
+    assert re.findall(r'<li class="outcome ([\w-]+)">(\d) ([^<]+)<', page) == [
         ("supported", "2", "supported"),
-        ("contradicted", "0", "contradicted"),
-        ("undecided", "1", "undecided"),
+        ("one-seed-misses-the-condition", "1", "one seed: misses the condition"),
+        ("not-run", "1", "not run"),
     ]
 
 
-def test_unknown_verdict_is_an_error():
-    with pytest.raises(UserError, match="unknown verdict 'proven'"):
-        render({}, [], pd.DataFrame({"verdict": ["proven"]}))
+def test_claims_stand_by_section_the_decided_first():
+    page = render({}, [], CLAIMS)
+    assert re.findall(r'<li id="claim-(\w)"', page) == ["b", "a", "d"]
+    assert "1 claims are not run here" in page
+    assert "<li>It is c.</li>" in page
+
+
+def test_a_claim_is_drawn_with_its_numbers():
+    (drawing, *_) = re.findall(r'<svg class="dots".*?</svg>', render({}, [], CLAIMS), re.DOTALL)
+    titles = re.findall("<title>(.*?)</title>", drawing)
+    assert titles == ["AlexNet: 98, at least 99", "MLP: 99.5 (99.2 to 99.8), at least 99"]
+    assert drawing.count('class="outside"') == drawing.count("<circle") == 1
+
+
+def test_unknown_outcome_is_an_error():
+    with pytest.raises(UserError, match="unknown outcome 'proven'"):
+        render({}, [], pd.DataFrame([claim("a", "proven")]))
+
+
+def test_the_page_begins_with_the_finding(files):
+    page = Outline(render(files, [], finding=["All networks fit.", "500 digits."]))
+    assert page.text.index("All networks fit.") < page.text.index(
+        "Section 2: networks fit random labels and noise\n\n"
+    )
+    images = [attributes["aria-describedby"] for tag, attributes in page.tags if tag == "img"]
+    assert images[0] == "finding-caption"
 
 
 @pytest.mark.parametrize("name", ["table1", "fig1a"])
@@ -186,12 +231,38 @@ def test_tables_have_scope_and_alignment():
     assert 'aria-label="A &#34;label&#34;"' in html
 
 
-def test_verdict_in_a_table_is_coloured():
-    html = markdown_html(
-        "| verdict |\n|:--|\n| **contradicted**: why |\n| supported by **none** |\n", "claims"
+def test_the_note_of_a_table_is_split_behind_the_data():
+    tables = "| a |\n|:--|\n| 1 |"
+    note = "Random labels. Ours: digits, 1,437 images; 1 seed. Accuracies are of the last epoch."
+    assert split_note(f"{tables}\n\n{note}\n") == (
+        tables,
+        "Random labels. Ours: digits, 1,437 images; 1 seed.",
+        "Accuracies are of the last epoch.",
     )
-    assert '<strong class="verdict contradicted">contradicted</strong>: why' in html
-    assert html.count("verdict ") == 1
+    assert split_note(f"{tables}\n") == (f"{tables}\n", "", "")
+
+
+def test_every_text_has_a_contrast_of_six():
+    """The colours of text on those of their backgrounds, in both schemes (WCAG's relative luminance)."""
+    css = TEMPLATE.read_text()
+    light = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", css[: css.index("prefers-color-scheme")]))
+    dark = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", css[css.index("prefers-color-scheme") :]))
+    pairs = [(text, back) for text in ("text", "quiet", "link") for back in ("page", "panel")]
+    pairs += [(name, f"{name}-back") for name in ("supported", "contradicted", "open", "neutral")]
+    pairs += [("supported", "page"), ("contradicted", "page"), ("text", "allowed")]
+    for scheme in (light, dark):
+        for text, back in pairs:
+            assert contrast(scheme[text], scheme[back]) >= 6, (text, back)
+
+
+def contrast(first, second):
+    def luminance(colour):
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
 
 
 def test_headings_in_markdown_come_below_those_of_the_page():

@@ -77,14 +77,18 @@ def test_predictions(data, tmp_path):
     trained = write(tmp_path, data, make_cell(), epochs=1)
     with np.load(tmp_path / "predictions.npz") as arrays:
         assert set(arrays) == {
-            "train_prediction", "train_confidence", "train_label", "train_label_true",
-            "test_prediction", "test_confidence", "test_label", "test_label_corrupted",
+            "train_prediction", "train_rank", "train_confidence", "train_label", "train_label_true",
+            "test_prediction", "test_rank", "test_confidence", "test_label", "test_label_corrupted",
         }  # fmt: skip
         for name, array in arrays.items():
             assert array.shape == (40 if name.startswith("train") else 20,)
         np.testing.assert_array_equal(arrays["train_prediction"], trained.train.predictions)
         np.testing.assert_array_equal(arrays["test_confidence"], trained.test.confidence)
         np.testing.assert_array_equal(arrays["train_label"], data.train_labels)
+        for split in ("train", "test"):
+            right = arrays[f"{split}_prediction"] == arrays[f"{split}_label"]
+            np.testing.assert_array_equal(arrays[f"{split}_rank"] == 0, right)
+            assert arrays[f"{split}_rank"].max() == 3
         np.testing.assert_array_equal(arrays["train_label_true"], data.train_labels_true)
         np.testing.assert_array_equal(arrays["test_label"], data.test_labels)
         np.testing.assert_array_equal(arrays["test_label_corrupted"], data.test_labels_corrupted)
@@ -95,7 +99,7 @@ def test_weights_give_the_predictions_again(data, tmp_path, name):
     trained = write(tmp_path, data, make_cell(name), epochs=1)
     model = build_model(name, (3, 10, 10), 4)
     model.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-    again = evaluate(model, to_inputs(data.test_images, 10, CPU), data.test_labels, SETTINGS)
+    again = evaluate(model, [to_inputs(data.test_images, 10, CPU)], data.test_labels, SETTINGS)
     np.testing.assert_array_equal(again.predictions, trained.test.predictions)
     # Convolutions may take another algorithm for another memory layout of the weights.
     np.testing.assert_allclose(again.confidence, trained.test.confidence, rtol=1e-5)

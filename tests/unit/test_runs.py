@@ -12,6 +12,7 @@ from rethinking.analysis.runs import (
     networks_of,
     read_runs,
     summaries,
+    trained,
 )
 from rethinking.analysis.statistics import mean_interval
 from rethinking.run.files import UserError
@@ -70,6 +71,15 @@ def test_read_seeds_in_order(tmp_path):
     assert [run.curve.train_loss[0] for run in runs[RANDOM]] == [1.0, 3.0]
     assert runs[TRUE] == []
     assert len(summaries(runs)) == 2
+
+
+def test_a_cell_can_have_fewer_seeds(tmp_path):
+    for name in (TRUE, RANDOM):
+        for seed in (0, 1, 2):
+            write_run(tmp_path / "cells", make_run(name, seed, train_loss=[1.0]))
+    names = [f"cells/{name}" for name in (TRUE, RANDOM)]
+    found = trained(tmp_path, names, ["0", "1", f"{RANDOM}=2"])
+    assert [[folder.name for folder in some] for some in found.values()] == [["seed0", "seed1"], ["seed2"]]
 
 
 def test_network_that_diverged_in_its_first_epoch_has_an_empty_file(tmp_path):

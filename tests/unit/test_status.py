@@ -12,8 +12,9 @@ from rethinking.config.loading import load_config
 from rethinking.run.checkpoint import Checkpoint, Progress
 from rethinking.run.files import read_json, write_json
 from rethinking.run.identity import Identity, record_path, write_record
+from rethinking.run.locks import lock, open_lock
 from rethinking.run.plan import Plan
-from rethinking.run.running import running_file
+from rethinking.run.running import lock_file, running_file
 from rethinking.run.status import Estimate, estimate, survey, survey_ablations
 from rethinking.run.status_report import condense, duration, report
 
@@ -359,6 +360,8 @@ def test_report(results):
 def test_report_of_what_runs_now_and_of_what_failed(results):
     path = results.checkpoint(epoch=3, step=0)
     write_json(running_file(path), {"epoch": 3, "epochs": 10, "done": 0.25, "seconds_left": 210.0})
+    at_work = open_lock(lock_file(path))
+    assert lock(at_work)
     path = results.checkpoint(epoch=1, step=1, name=ALEXNET)
     write_json(running_file(path), {"failed": "UserError: no GPU"})
     lines = report(survey(results.config), left(results)).splitlines()

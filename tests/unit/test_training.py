@@ -33,7 +33,7 @@ from .tiny import (
     without_seconds,
 )
 
-MODELS = registry.names("model")
+MODELS = [name for name in registry.names("model") if name != "inception_v3"]  # it takes larger images
 
 # --- against a plain loop -------------------------------------------------------------------------
 
@@ -197,12 +197,11 @@ def test_training_steps_alone_update_batch_normalisation(data):
     assert {norm.num_batches_tracked.item() for norm in norms} == {6}
 
 
-def test_evaluation_does_not_depend_on_its_batches(data, monkeypatch):
+def test_evaluation_does_not_depend_on_its_batches(data):
     model = build_model("inception", (3, 10, 10), 4)
     inputs = to_inputs(data.train_images, 10, CPU)
-    whole = evaluate(model.train(), inputs, data.train_labels, SETTINGS)
-    monkeypatch.setattr(training, "EVALUATION_BATCH", 7)
-    parts = evaluate(model.train(), inputs, data.train_labels, SETTINGS)
+    whole = evaluate(model.train(), [inputs], data.train_labels, SETTINGS)
+    parts = evaluate(model.train(), inputs.split(7), data.train_labels, SETTINGS)
     np.testing.assert_allclose(parts.confidence, whole.confidence, rtol=1e-5)
     assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
 

@@ -119,7 +119,7 @@ def test_a_setting_makes_the_cells_stale_that_it_concerns(workflow, change, stal
     ("module", "old", "new", "stale"),
     [
         ("models/mlp.py", "nn.ReLU()", "nn.Tanh()", [MLP, DECAYED, PIXELS]),
-        ("training/loop.py", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999", ALL),
+        ("training/batches.py", "EVALUATION_BATCH = 1000", "EVALUATION_BATCH = 999", ALL),
         ("data/readers.py", "255 / 16", "254 / 16", ALL),
         # Drawing labels does not affect cells with corrupted pixels, and the other way round.
         ("corruption/labels.py", "thresholds < p", "thresholds <= p", [MLP, DECAYED, INCEPTION, ALEXNET]),

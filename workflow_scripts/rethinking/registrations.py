@@ -32,7 +32,8 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 SHOWN = ("table", "figure")  # kinds of results that readers see
 OPTIONS = {
-    "dataset": {"title", "sources"},
+    # size: height and width of the images, where all sources but images have the same.
+    "dataset": {"title", "sources", "size"},
     "corruption": {"also", "base", "sample", "arrays"},
     "model": {"title", "megaflops", "capture"},
     "regulariser": {"heading"},

@@ -8,7 +8,12 @@ Snakemake takes for an executor what it finds in a package of such a name. Compu
 that nothing here imports Snakemake before it is asked for.
 """
 
+import sys
 from typing import Any
+
+from .command_line import check_configfiles
+
+check_configfiles(sys.argv)
 
 
 def __getattr__(name: str) -> Any:

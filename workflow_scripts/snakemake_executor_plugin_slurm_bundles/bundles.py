@@ -41,6 +41,7 @@ class Task:
     benchmark: str | None = None  # where its run time goes
     checkpoint: str | None = None  # what it goes on from; a new one shows that the task makes progress
     output: list[str] = field(default_factory=list)
+    before: list[int] | None = None  # the checkpoint when the bundle was written, see `mark`
 
     def module(self) -> tuple[str, list[str], str] | None:
         """The Python module that a bundled task runs, its arguments and its log, if that is all the command is.
@@ -121,14 +122,21 @@ class Bundle:
         """Whether a task ended well and no Snakemake knows of it."""
         return (self.folder / f"{number}.exit").exists() and self.status(number) == 0
 
-    def remove(self) -> None:
-        """Delete what says that the bundle is under way; its log stays."""
-        for path in [
-            self.folder / "bundle.json",
-            *self.folder.glob("*.exit"),
-            *self.folder.glob("*.reported"),
-        ]:
+    @property
+    def all_well(self) -> bool:
+        """Whether all tasks ended well and Snakemake knows of it."""
+        return all(
+            self.status(n) == 0 and (self.folder / f"{n}.reported").exists() for n in range(len(self.tasks))
+        )
+
+    def remove(self, log: bool) -> None:
+        """Delete what says that the bundle is under way, and its log as well if no one needs it."""
+        names = ("*",) if log else ("bundle.json", "*.exit", "*.reported")
+        for path in [path for name in names for path in self.folder.glob(name)]:
             path.unlink(missing_ok=True)
+        # A network file system keeps what another node has still open.
+        with suppress(OSError):
+            self.folder.rmdir()
 
 
 def new_folder(parent: Path) -> Path:
@@ -136,12 +144,15 @@ def new_folder(parent: Path) -> Path:
     return parent / f"cells-{uuid.uuid4().hex[:12]}"
 
 
-def divide(tasks: Sequence[Task], most: int) -> list[list[Task]]:
-    """As few groups as hold at most ``most`` tasks each, with about the same cost, each largest first."""
-    groups: list[list[Task]] = [[] for _ in range(-(-len(tasks) // most))]
+def divide(tasks: Sequence[Task], most: int, idle: int = 0) -> list[list[Task]]:
+    """As few groups as hold at most ``most`` tasks each, with about the same cost, each largest first.
+
+    On ``idle`` nodes that would have nothing to do otherwise there are as many groups.
+    """
+    groups: list[list[Task]] = [[] for _ in range(max(-(-len(tasks) // most), min(len(tasks), idle)))]
     for task in sorted(tasks, key=lambda task: -task.cost):
         open_groups = [group for group in groups if len(group) < most]
-        min(open_groups, key=lambda group: sum(each.cost for each in group)).append(task)
+        min(open_groups, key=lambda group: (sum(each.cost for each in group), len(group))).append(task)
     return groups
 
 
@@ -171,12 +182,20 @@ def is_finished(task: Task, bundle: Bundle, number: int) -> bool:
     return bundle.unreported(number) and all(os.path.exists(path) for path in task.output)
 
 
-def made_progress(task: Task, since: float) -> bool:
-    """Whether a task has written a checkpoint after a point in time."""
+def mark(path: str | None) -> list[int] | None:
+    """What changes when a file is written again: its time by its server's clock, size and number. None for no file."""
     try:
-        return task.checkpoint is not None and os.stat(task.checkpoint).st_mtime > since
+        # A network file system looks again when a file is opened.
+        with open(path or "", "rb") as file:
+            found = os.fstat(file.fileno())
     except FileNotFoundError:
-        return False
+        return None
+    return [found.st_mtime_ns, found.st_size, found.st_ino]
+
+
+def made_progress(task: Task) -> bool:
+    """Whether a task has written a checkpoint, or is done with it, since its bundle was written."""
+    return mark(task.checkpoint) != task.before
 
 
 def write(path: Path, text: str) -> None:

@@ -48,6 +48,14 @@ TABLE4_COLUMNS = _SHARED_COLUMNS | {
     "dataset": "str",
     "data": "str",
 }
+# Table 2: top-1 and top-5, and the best over the epochs.
+TOPS = [f"{split}_accuracy{ending}" for ending in ("", "_top5") for split in ("train", "test", "best_test")]
+TABLE2_COLUMNS = {key: _SHARED_COLUMNS[key] for key in list(_SHARED_COLUMNS)[:7]} | {
+    **{column: "float64" for name in TOPS for column in (name, f"{name}_ci", f"paper_{name}")},
+    "epochs": "Int64",
+    "dataset": "str",
+    "data": "str",
+}
 SUMMARY_KEYS = (
     "cell",
     "status",
@@ -116,7 +124,7 @@ def aggregate_accuracy(
         summaries: contents of ``summary.json`` of any of their seeds; other cells are left out.
         paper: (corruption, model, regularisers) -> accuracies, as :func:`rethinking.paper.table1` and
             :func:`rethinking.paper.table4` have them.
-        columns: those of the table, :data:`COLUMNS` or :data:`TABLE4_COLUMNS`.
+        columns: those of the table, :data:`COLUMNS`, :data:`TABLE2_COLUMNS` or :data:`TABLE4_COLUMNS`.
 
     Returns:
         One row per name with these columns, even if none of its seeds is trained. Accuracies are
@@ -156,10 +164,12 @@ def aggregate_cell(
     diverged = [summary for summary in summaries if summary["status"] == "diverged"]
 
     def mean(key: str) -> tuple[float, float]:
-        return mean_interval([summary[key] for summary in finished])
+        return mean_interval([summary[key] for summary in finished if summary.get(key) is not None])
 
-    train, train_ci = mean("train_accuracy")
-    test, test_ci = mean("test_accuracy")
+    tops = {}
+    for key in TOPS:
+        tops[key], tops[f"{key}_ci"] = mean(key)
+        tops[f"paper_{key}"] = published.get(key)
     online, online_ci = mean("train_accuracy_online")
     return {
         "model": model,
@@ -169,16 +179,10 @@ def aggregate_cell(
         "seeds": len(finished),
         "diverged": len(diverged),
         "diverged_at": "; ".join(describe_divergence(summary) for summary in diverged) or None,
-        "train_accuracy": train,
-        "train_accuracy_ci": train_ci,
-        "paper_train_accuracy": published.get("train_accuracy"),
-        "test_accuracy": test,
-        "test_accuracy_ci": test_ci,
-        "paper_test_accuracy": published.get("test_accuracy"),
+        **tops,
         "train_accuracy_online": online,
         "train_accuracy_online_ci": online_ci,
         "paper_note": published.get("note"),
-        "best_test_accuracy": mean("best_test_accuracy")[0],
         "epochs": shared(
             name, "epochs", [summary["provenance"]["settings"]["epochs"] for summary in summaries]
         ),

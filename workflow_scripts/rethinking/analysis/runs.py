@@ -66,23 +66,41 @@ TABLES = {"curve": CURVE, "memorisation": MEMORISATION}
 # ---- reading
 
 
-def read_runs(root: Path, names: Iterable[str], seeds: Iterable[int], *tables: str) -> dict[str, list[Run]]:
+def read_runs(
+    root: Path, names: Iterable[str], seeds: Iterable[int | str], *tables: str
+) -> dict[str, list[Run]]:
     """Read the trained networks among ``root/{name}/seed{seed}``.
 
     Args:
         root: the folder that names of cells start from.
         names: cells without seeds, in order.
-        seeds: those to look for.
+        seeds: those to look for, as :func:`trained` takes them.
         tables: ``curve`` and ``memorisation``, whichever are needed beside the summary.
 
     Raises:
         UserError: a file is missing or damaged; the message names it.
     """
-    folders = {name: [root / name / f"seed{seed}" for seed in sorted(seeds)] for name in names}
     return {
-        name: [read_run(folder, tables) for folder in some if (folder / "summary.json").exists()]
-        for name, some in folders.items()
+        name: [read_run(folder, tables) for folder in some]
+        for name, some in trained(root, names, seeds).items()
     }
+
+
+def trained(root: Path, names: Iterable[str], seeds: Iterable[int | str]) -> dict[str, list[Path]]:
+    """The folders of the trained networks among ``root/{name}/seed{seed}``, by name and in the order of the seeds.
+
+    ``seeds`` are those of all cells, and of cells with fewer ``NAME=0,1``, as a command line has them.
+    """
+    words = [str(word).partition("=") for word in seeds]
+    everywhere = [int(word) for word, equals, _ in words if not equals]
+    fewer = {name: [int(seed) for seed in some.split(",")] for name, equals, some in words if equals}
+    found = {}
+    for name in names:
+        # A network of an ablation has the seeds of its cell.
+        wanted = sorted(fewer.get(name.rpartition("cells/")[2], everywhere))
+        folders = [root / name / f"seed{seed}" for seed in wanted]
+        found[name] = [folder for folder in folders if (folder / "summary.json").exists()]
+    return found
 
 
 def read_run(folder: Path, tables: Iterable[str] = ()) -> Run:

@@ -54,6 +54,23 @@ def test_accuracy(run: Run) -> float:
     return finished(run)["test_accuracy"]
 
 
+def test_accuracy_top5(run: Run) -> float:
+    """Final top-5 accuracy on true test labels, percent."""
+    return top5(run, "test_accuracy_top5")
+
+
+def best_test_accuracy_top5(run: Run) -> float:
+    """Best top-5 accuracy on true test labels over the epochs, percent."""
+    return top5(run, "best_test_accuracy_top5")
+
+
+def top5(run: Run, key: str) -> float:
+    """A top-5 accuracy of a network, percent."""
+    if key not in finished(run):
+        raise NotMeasured(f"{run.summary['cell']} has too few classes for a top-5 accuracy")
+    return run.summary[key]
+
+
 def above_chance(run: Run) -> float:
     """Test accuracy minus that of guessing, percentage points."""
     return test_accuracy(run) - chance(run)

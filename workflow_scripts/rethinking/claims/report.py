@@ -12,11 +12,24 @@ from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
 from rethinking.analysis.runs import Runs, summaries
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.claims import CLAIMS, Claim
-from rethinking.claims.verdicts import EXACT, Check, Finding, Verdict, combine, examine, full_name
+from rethinking.claims.verdicts import (
+    EXACT,
+    ONE_SEED,
+    Check,
+    Finding,
+    Verdict,
+    combine,
+    compare,
+    examine,
+    full_name,
+)
 from rethinking.tables.rendering import MISSING
 
 SHOWN = 5  # numbers of one claim, and reasons, in the table for readers
 ORDER: tuple[Verdict, ...] = ("contradicted", "undecided", "supported")
+# What readers are told: the verdict, and in place of 'undecided' what is known.
+MEETS, MISSES = "one seed: meets the condition", "one seed: misses the condition"
+OUTCOMES = ("supported", "contradicted", MEETS, MISSES, "undecided", "not run")
 
 
 class Judged(NamedTuple):
@@ -29,6 +42,20 @@ class Judged(NamedTuple):
     def verdict(self) -> Verdict:
         """The verdict on the whole claim."""
         return combine(self.findings)
+
+    @property
+    def outcome(self) -> str:
+        """One of :data:`OUTCOMES`."""
+        if self.verdict != "undecided":
+            return self.verdict
+        if any(finding.missing for finding in self.findings):
+            return "not run"
+        if any(finding.reasons not in ((), (ONE_SEED,)) for finding in self.findings):
+            return "undecided"
+        # Without an interval, the one number is compared.
+        pairs = zip(self.claim.checks, self.findings, strict=True)
+        verdicts = {compare(check, finding.mean, finding.mean) for check, finding in pairs}
+        return MEETS if verdicts == {"supported"} else MISSES
 
 
 def claimed_cells(dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[str]:
@@ -44,11 +71,9 @@ def judge(runs: Runs, dataset: str, claims: Iterable[Claim] = CLAIMS) -> list[Ju
 
 
 def summarise(judged: Sequence[Judged]) -> str:
-    """For example ``20 supported, 3 contradicted, 5 undecided``."""
-    verdicts = [each.verdict for each in judged]
-    return ", ".join(
-        f"{verdicts.count(verdict)} {verdict}" for verdict in ("supported", "contradicted", "undecided")
-    )
+    """For example ``20 supported, 3 contradicted, 5 not run``."""
+    outcomes = [each.outcome for each in judged]
+    return ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES if outcome in outcomes)
 
 
 # ---- for programs
@@ -57,9 +82,10 @@ def summarise(judged: Sequence[Judged]) -> str:
 def to_frame(judged: Sequence[Judged], runs: Runs, dataset: str) -> pd.DataFrame:
     """One row per claim.
 
-    ``measured``, ``interval`` and ``cells`` list the checks in one order, separated by semicolons: mean over
-    seeds, ends of the interval, and the cells without seeds, separated by commas. They are empty if nothing was
-    measured. ``data`` is the scale at which it was measured.
+    ``checks``, ``measured``, ``interval``, ``lowest``, ``highest`` and ``cells`` list the checks in one order, separated
+    by semicolons: what is measured, mean over seeds, ends of the interval, the bounds, and the cells without seeds,
+    separated by commas. ``verdict`` is the comparison with the bounds, ``outcome`` (:data:`OUTCOMES`) also says what is
+    known where it is undecided. ``data`` is the scale at which it was measured.
     """
     table = aggregate_accuracy(
         claimed_cells(dataset, [each.claim for each in judged]),
@@ -81,16 +107,25 @@ def claim_rows(judged: Sequence[Judged], dataset: str, scales: Sequence[str]) ->
             "measured": "; ".join(number(finding.mean) for finding in each.findings),
             "interval": "; ".join(interval(finding) for finding in each.findings),
             "verdict": each.verdict,
+            "outcome": each.outcome,
             "cells": "; ".join(
                 ", ".join(full_name(dataset, cell) for cell in check.cells) for check in each.claim.checks
             ),
             "reason": reason(each),
             "statement": each.claim.statement,
             "data": scale,
+            "checks": "; ".join(check.label for check in each.claim.checks),
+            "lowest": "; ".join(bound(check.at_least, check.above) for check in each.claim.checks),
+            "highest": "; ".join(bound(check.at_most) for check in each.claim.checks),
         }
         for each, scale in zip(judged, scales, strict=True)
     ]
     return pd.DataFrame(rows)
+
+
+def bound(*bounds: float | None) -> str:
+    """The first bound that there is; empty if there is none."""
+    return next((f"{each:.9g}" for each in bounds if each is not None), "")
 
 
 def number(value: float, digits: int = 6) -> str:
@@ -150,8 +185,20 @@ def to_markdown(judged: Sequence[Judged], scale: str) -> str:
         f"{claims_table(judged)}\n\n"
         f"Numbers are means over seeds and, in parentheses, their {CONFIDENCE:.0%} Student-t interval; differences and "
         "ratios are paired by seed. A condition holds, or fails, if the whole interval lies on one side of its bound. A "
-        "claim is supported if all its conditions hold, contradicted if one does not, and undecided otherwise. A network that "
+        "claim is supported if all its conditions hold, contradicted if one does not, and undecided otherwise. One seed has no "
+        "interval, so it decides nothing; then the table says whether its numbers meet the conditions. A network that "
         "diverged has fitted nothing.\n"
+    )
+
+
+def imagenet_markdown(judged: Sequence[Judged], runs: Runs, dataset: str) -> str:
+    """The claims on ImageNet: a table of all, or of the decided ones if no network is trained."""
+    trained = summaries(runs)
+    scale = describe_scale(aggregate_accuracy(list(runs), trained, {}))
+    shown = judged if trained else [each for each in judged if each.verdict in ("supported", "contradicted")]
+    return (
+        f"**On ImageNet: {summarise(judged)}**: {scale}. The paper's is ImageNet with 1.28 million training images.\n\n"
+        f"{claims_table(shown)}\n"
     )
 
 
@@ -166,7 +213,7 @@ def claims_table(judged: Sequence[Judged]) -> str:
                 claim.source,
                 claim.predicate,
                 describe_findings(each),
-                f"**{each.verdict}**",
+                f"**{each.outcome}**",
                 reason(each, SHOWN),
             )
         )

@@ -23,7 +23,9 @@ class Check:
 
     label: str
     measure: Callable[..., float]
-    cells: tuple[str, ...]  # without data set and seed, in the order of the measure's arguments
+    cells: tuple[
+        str, ...
+    ]  # without data set and seed, in the order of the measure's arguments; none if it takes none
     at_least: float | None = None
     at_most: float | None = None
     above: float | None = None
@@ -48,6 +50,7 @@ class Finding(NamedTuple):
 
 # Cell without seed, or part of the theory -> seed -> what is measured.
 BySeed = Mapping[str, Mapping[int, Any]]
+ONE_SEED = "one seed, an interval needs two"
 # These do not vary from seed to seed, so one seed is enough.
 EXACT = (changed_settings, parameters_per_image)
 
@@ -64,7 +67,9 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
         return Finding(missing=missing)
 
     values, reasons = [], []
-    for seed in sorted(set.intersection(*map(set, networks))):
+    if not check.cells:  # of the paper's own numbers, or of a network that is not trained
+        values.append(check.measure())
+    for seed in sorted(set.intersection(*map(set, networks)) if networks else ()):
         try:
             value = check.measure(*(seeds[seed] for seeds in networks))
             if math.isnan(value):
@@ -82,7 +87,7 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
         if not values:
             reasons = ["its cells have no seed in common"]
         elif math.isnan(low):
-            reasons = ["one seed, an interval needs two"]
+            reasons = [ONE_SEED]
         else:
             reasons = ["the interval straddles the bound"]
     return Finding(mean, low, high, verdict, tuple(reasons))

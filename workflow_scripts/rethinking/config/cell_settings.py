@@ -1,14 +1,24 @@
 """The resolved settings of one cell: everything besides data, seed and code that affects its numbers."""
 
+import os
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from rethinking import registry
 from rethinking.run.files import UserError
 
-Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform"]
+Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform", "truncated_normal"]
 WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
 # How users may write cells. The models see them after config/patterns.py has expanded them.
@@ -16,10 +26,53 @@ PATTERNS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "item
 Architecture = dict[str, bool | int | float | str]
 
 
+def unless(default: Any, description: str, **bounds: Any) -> Any:
+    """A field that is written only where it differs from its default.
+
+    So a setting that is added later changes no record of a cell that does not use it.
+    """
+    return Field(default, description=description, exclude_if=lambda value: value == default, **bounds)
+
+
 class Strict(BaseModel):
     """A model that refuses unknown keys. Numbers may be text, because ``--config`` passes them as text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def truth_values_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where pydantic would take them as 1 and 0."""
+        wanted = cls.model_fields[info.field_name].annotation
+        if wanted is not bool and any(
+            isinstance(each, bool) for each in (value if isinstance(value, list) else [value])
+        ):
+            raise ValueError(
+                f"true, false, yes, no, on and off are truth values, not what {info.field_name} takes"
+            )
+        return value
+
+
+def checked_path(text: str) -> str:
+    """A path with ``~`` as the home folder.
+
+    Raises:
+        ValueError: it is empty, or holds what Snakemake or the shell would take for something else.
+    """
+    if not text.strip():
+        raise ValueError("the path is empty; leave the key out, or give one")
+    if found := sorted(set(text) & set("{}\n\r\0")):
+        raise ValueError(
+            f"the path holds {', '.join(map(repr, found))}; Snakemake takes braces for wildcards; rename it"
+        )
+    expanded = os.path.expanduser(text)
+    if expanded.startswith("~"):
+        raise ValueError(f"there is no home folder of the user '{text[1:].split('/')[0]}'")
+    # results_dir: results/ is results.
+    return expanded.rstrip("/") or "/"
+
+
+PathText = Annotated[str, AfterValidator(checked_path)]
 
 
 def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) -> None:
@@ -51,6 +104,13 @@ def registered(kind: str) -> Any:
     return Annotated[str, AfterValidator(check), Names(kind)]
 
 
+class RMSPropSettings(Strict):
+    """RMSProp as in TensorFlow: the mean square starts at 1, epsilon is inside the root, the rate inside the momentum."""
+
+    decay: float = Field(ge=0, lt=1, description="What the mean square keeps at a step.")
+    epsilon: float = Field(gt=0, description="Added to the mean square before its root is taken.")
+
+
 class CellSettings(Strict):
     """Settings of one cell after defaults, the model's own and overrides have been merged."""
 
@@ -78,12 +138,14 @@ class CellSettings(Strict):
     ]
     initialisation: Annotated[
         Initialisation,
-        Field(description="Initial weights: glorot_uniform, he_normal or lecun_uniform (torch's default)."),
+        Field(
+            description="Initial weights: glorot_uniform, he_normal, lecun_uniform (torch's default) or truncated_normal (deviation 0.1, cut off at two deviations)."
+        ),
     ]
     architecture: Annotated[
         Architecture,
         Field(
-            description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation), local_response_norm (of alexnet), and those of plug-ins' networks."
+            description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation), local_response_norm (of alexnet), dropout (of inception_v3: the share that is dropped in cells whose regularisers name dropout), batch_norm_decay (of inception_v3), and those of plug-ins' networks."
         ),
     ] = {}
     precision: Annotated[
@@ -97,3 +159,40 @@ class CellSettings(Strict):
         list[Annotated[float, Field(gt=0, le=100)]],
         Field(description="Online training accuracies, in percent, whose first epoch is recorded."),
     ]
+    rmsprop: RMSPropSettings | None = unless(
+        None, "RMSProp in place of SGD: decay and epsilon; the momentum is the setting of that name."
+    )
+    decay_every: int = unless(
+        1, "The learning rate falls by learning_rate_decay after every so many epochs.", ge=1
+    )
+    label_smoothing: float = unless(
+        0.0,
+        "Share of the target that is spread over all classes. Recorded losses are without it.",
+        ge=0,
+        lt=1,
+    )
+    auxiliary_loss: float = unless(
+        0.0, "Weight of the loss of an auxiliary head, in networks that have one.", ge=0
+    )
+    average_decay: float | None = unless(
+        None,
+        "Test and save a moving average of weights and batch-norm statistics over the steps; at step t it keeps "
+        "min(average_decay, (1 + t) / (10 + t)), as in TensorFlow.",
+        gt=0,
+        lt=1,
+    )
+    micro_batch: int | None = unless(
+        None,
+        "Batches are cut into parts of this size. Batch normalisation works on a part, layers and augmentation draw "
+        "by part, and the gradients of the parts are summed. null does without.",
+        ge=2,
+    )
+
+    @model_validator(mode="after")
+    def batches_are_whole(self) -> Self:
+        """A batch consists of whole micro-batches."""
+        if self.micro_batch and self.batch_size % self.micro_batch:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, not a multiple of micro_batch, which is {self.micro_batch}"
+            )
+        return self

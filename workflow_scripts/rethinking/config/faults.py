@@ -9,11 +9,12 @@ from pydantic import BaseModel
 
 from rethinking.cells import UnknownName
 from rethinking.config.patterns import Origin, Path
+from rethinking.config.reading import File
 
 
 def describe(
     fault: dict[str, Any],
-    files: dict[str, Any],
+    files: dict[str, File],
     values: dict[str, Any],
     config: type[BaseModel],
     origins: dict[Path, Origin],
@@ -22,7 +23,7 @@ def describe(
 
     Args:
         fault: an entry of ``ValidationError.errors()``.
-        files: the content of each configuration file, later ones over earlier ones.
+        files: the configuration files, later ones over earlier ones.
         values: what they are merged to.
         config: the model of the whole configuration.
         origins: how cells and variants were written.
@@ -45,12 +46,12 @@ def describe(
 
     start = next((loc[:n] for n in range(len(loc), 0, -1) if loc[:n] in origins), None)
     if start is None:
-        file = file_of_value(loc, files, values)
-        return f"{file}: {key_text(loc)}{': ' if loc else ''}{message}"
+        place = place_of_value(loc, files, values)
+        return f"{place}: {key_text(loc)}{': ' if loc else ''}{message}"
     origin, rest = origins[start], loc[len(start) :]
     if len(rest) > 1 and rest[0] == "set" and rest[1] in origin.written.get("grid", {}):
         rest = ("grid", rest[1])
-    place = f"{file_of_origin(origin, files)}: {key_text((*origin.path, *rest))}"
+    place = f"{place_of_origin(origin, files, rest)}: {key_text((*origin.path, *rest))}"
     if not isinstance(origin.written, str) or fault["input"] == origin.written:
         return f"{place}: {message}"
     # A name that a pattern stands for.
@@ -60,10 +61,10 @@ def describe(
     return f"{place} '{origin.written}' -> {message}"
 
 
-def describe_pattern(origin: Origin, message: str, files: dict[str, Any]) -> str:
+def describe_pattern(origin: Origin, message: str, files: dict[str, File]) -> str:
     """One line for one fault of an expansion."""
     quoted = f" '{origin.written}'" if isinstance(origin.written, str) else ""
-    return f"{file_of_origin(origin, files)}: {key_text(origin.path)}{quoted}: {message}"
+    return f"{place_of_origin(origin, files)}: {key_text(origin.path)}{quoted}: {message}"
 
 
 def key_text(path: Path) -> str:
@@ -85,24 +86,26 @@ def allowed_names(path: Path, fault: dict[str, Any], config: type[BaseModel]) ->
     return list(getattr(model, "model_fields", {}))
 
 
-def file_of_value(path: Path, files: dict[str, Any], values: dict[str, Any]) -> str:
-    """The last file that sets a value (or, if it is missing, a part of its section); ``--config`` if none does."""
+def place_of_value(path: Path, files: dict[str, File], values: dict[str, Any]) -> str:
+    """The last file that sets a value (or, if it is missing, a part of its section), and the line; or ``--config``."""
     while not value_at(path, values)[0]:
         path = path[:-1]
-    for file, content in reversed(files.items()):
-        found, value = value_at(path, content)
-        if found and (isinstance(value, dict) or value == value_at(path, values)[1]):
-            return file
+    for name, file in reversed(files.items()):
+        found, value = value_at(path, file.content)
+        merged = value_at(path, values)[1]
+        # nan differs from itself.
+        if found and (isinstance(value, dict) or value == merged or repr(value) == repr(merged)):
+            return f"{name}{file.place(path)}"
     return "--config"
 
 
-def file_of_origin(origin: Origin, files: dict[str, Any]) -> str:
-    """The last file that contains a cell or variant; ``--config`` if none does."""
+def place_of_origin(origin: Origin, files: dict[str, File], rest: Path = ()) -> str:
+    """The last file that contains a cell or variant, and the line of a part of it; ``--config`` if none does."""
     return next(
         (
-            file
-            for file, content in reversed(files.items())
-            if value_at(origin.path, content) == (True, origin.written)
+            f"{name}{file.place((*origin.path, *rest))}"
+            for name, file in reversed(files.items())
+            if value_at(origin.path, file.content) == (True, origin.written)
         ),
         "--config",
     )

@@ -7,17 +7,17 @@ each are in ``config.yaml``; editors take descriptions and checks from the JSON 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import os
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rethinking import registry
 from rethinking.cells import Cell, known
-from rethinking.config.cell_settings import CellSettings, Strict, as_value_error, registered
+from rethinking.config.cell_settings import CellSettings, PathText, Strict, as_value_error, registered
 from rethinking.config.faults import describe, describe_pattern
 from rethinking.config.patterns import Origin, expand
+from rethinking.config.reading import read
 from rethinking.config.results import AblationConfig, CapacityConfig, ComplexityConfig, ResultConfig
 from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
 from rethinking.config.training import (
@@ -35,12 +35,12 @@ from rethinking.run.files import UserError
 class Config(Strict):
     """Everything that can be set."""
 
-    results_dir: str = Field("results", description="Where results go; give each experiment its own.")
-    data_dir: str | None = Field(
+    results_dir: PathText = Field("results", description="Where results go; give each experiment its own.")
+    data_dir: PathText | None = Field(
         None,
         description="Where prepared and corrupted data sets go; null is results_dir/data. Can be shared.",
     )
-    cache_dir: str | None = Field(
+    cache_dir: PathText | None = Field(
         None,
         description="Folder from which finished cells are taken and to which they are copied; users and checkouts can share it. null for none.",
     )
@@ -51,7 +51,7 @@ class Config(Strict):
         False,
         description="Build tables and figures from the cells that are finished now and train none.",
     )
-    plugins: list[str] = Field(
+    plugins: list[PathText] = Field(
         [],
         description="Python files with your own models, data sets, corruptions, regularisers and claims "
         "(docs/extending.md). Relative paths start from the working directory.",
@@ -82,6 +82,12 @@ class Config(Strict):
     )
     complexity: ComplexityConfig = Field(
         description="Beyond the paper: measures of complexity of trained networks against their generalisation gap."
+    )
+    table2: ResultConfig = Field(
+        description="Table 2: Inception V3 on ImageNet with and without regularisers, true and random labels."
+    )
+    fig2a: ResultConfig = Field(
+        description="Figure 2a: Inception V3 on ImageNet over epochs, and what early stopping gains."
     )
     ablations: list[AblationConfig] = Field(
         [], description="Cells with other settings, compared with the cells themselves in ablations.md."
@@ -118,6 +124,16 @@ class Config(Strict):
         return seeds
 
     @model_validator(mode="after")
+    def seeds_of_cells_are_seeds(self) -> Config:
+        """Overrides choose among the seeds of the configuration."""
+        for override in self.overrides:
+            if others := set(override.seeds or ()) - set(self.seeds):
+                raise ValueError(
+                    f"overrides: the seed {min(others)} of {', '.join(override.cells)} is not among 'seeds'; add it there"
+                )
+        return self
+
+    @model_validator(mode="after")
     def sources_fit(self) -> Config:
         """Each data set has its own kinds of source."""
         for name, dataset in self.datasets.items():
@@ -143,6 +159,37 @@ class Config(Strict):
                 raise ValueError(f"{key} is '{name}', but the configuration has no datasets.{name}; add it")
         return self
 
+    @model_validator(mode="after")
+    def cells_can_be_trained(self) -> Config:
+        """Data set and network of each cell are configured, and its input fits into images of a known size."""
+        faults: dict[str, list[str]] = {}
+        variants = [(cell.name, variant) for variant, cell in self.variants()]
+        for name, variant in dict.fromkeys(
+            [(cell.name, None) for cell in self.cells(*self.results)] + variants
+        ):
+            cell = Cell.from_name(name, seed=0)
+            try:
+                wanted = self.settings(cell, variant).input_size
+            except UserError as error:
+                faults.setdefault(str(error), [])
+                continue
+            size = registry.entry("dataset", cell.dataset).options.get("size")
+            if size is None or self.datasets[cell.dataset].source == "images":
+                continue
+            most = size - ("crop" in cell.regularisers)
+            if wanted > most:
+                crop = ", or leave 'crop' out" if wanted == size else ""
+                message = f"input_size {wanted}, but the images of {cell.dataset} are {size}x{size}; give at most {most}{crop}"
+                faults.setdefault(message, []).append(f"{name} ({variant})" if variant else name)
+        if faults:
+            raise ValueError(
+                "; ".join(
+                    f"{', '.join(some[:3])}{f' and {len(some) - 3} more cells' if some[3:] else ''}{': ' if some else ''}{message}"
+                    for message, some in faults.items()
+                )
+            )
+        return self
+
     @property
     def data_folder(self) -> str:
         """Where data sets lie."""
@@ -153,10 +200,26 @@ class Config(Strict):
         """The tables and figures, by their names in the configuration."""
         return [name for name in type(self).model_fields if isinstance(getattr(self, name), ResultConfig)]
 
+    def cell_names(self, result: str) -> list[str]:
+        """The cells of a table or figure without seeds, in order, but for those on absent data sets."""
+        absent = self.absent_datasets()
+        return [name for name in getattr(self, result).cells if name.split("/")[0] not in absent]
+
     def cells(self, *results: str) -> list[Cell]:
-        """The cells of tables and figures for all seeds, each once, in order."""
-        names = [name for result in results for name in getattr(self, result).cells]
-        return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds]
+        """The cells of tables and figures for all seeds, each once, in order; those on absent data sets are left out."""
+        names = [name for result in results for name in self.cell_names(result)]
+        return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds_of(name)]
+
+    def seeds_of(self, name: str) -> list[int]:
+        """The seeds of a cell: those of the last override that names some, else all."""
+        cell = Cell.from_name(name, seed=0)
+        fewer = [each.seeds for each in self.overrides if each.seeds and each.matches(cell)]
+        return fewer[-1] if fewer else self.seeds
+
+    def absent_datasets(self) -> list[str]:
+        """Data sets that cannot be downloaded and have no path, and that tables and figures ask for."""
+        asked = {name.split("/")[0] for result in self.results for name in getattr(self, result).cells}
+        return [name for name, dataset in self.datasets.items() if dataset.absent and name in asked]
 
     def linear_model_seeds(self, name: str) -> list[int]:
         """The seeds of a linear model: one where nothing is drawn."""
@@ -173,7 +236,7 @@ class Config(Strict):
             (ablation.name, Cell.from_name(name, seed))
             for ablation in self.ablations
             for name in ablation.cells
-            for seed in self.seeds
+            for seed in self.seeds_of(name)
         ]
 
     def settings(self, cell: Cell, variant: str | None = None) -> CellSettings:
@@ -199,7 +262,24 @@ class Config(Strict):
         if "wd" not in cell.regularisers:
             # Editing the weight decay must not make cells without it stale.
             values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
+        values["architecture"] = with_dropout(cell, values["architecture"])
         return CellSettings(**values)
+
+
+def with_dropout(cell: Cell, architecture: dict[str, Any]) -> dict[str, Any]:
+    """The options of a network, with the one of the regulariser dropout in cells that name it.
+
+    Raises:
+        UserError: the cell names dropout, and its network has none.
+    """
+    if "dropout" not in cell.regularisers:
+        return {key: value for key, value in architecture.items() if key != "dropout"}
+    if not architecture.get("dropout"):
+        raise UserError(
+            f"cell '{cell}': its regularisers name dropout, but models.{cell.model}.architecture has no dropout, the "
+            "share that is dropped; only networks with such an option have dropout"
+        )
+    return architecture
 
 
 def load_config(values: dict[str, Any], files: list[str]) -> Config:
@@ -216,38 +296,31 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
     """
     plugins = values.get("plugins") or []
     if isinstance(plugins, list) and all(isinstance(file, str) for file in plugins):
-        registry.load(plugins)
+        registry.load(map(os.path.expanduser, plugins))
     for entry in registry.entries("claim"):
         for name in entry.options["cells"]:
             try:
                 Cell.from_name(name, seed=0)
             except UserError as error:
                 raise UserError(f"{entry.place}: {error}") from None
-    contents = {file: content for file in files if isinstance(content := read_yaml(file), dict)}
-    expanded = expand(values, all_overrides(values, contents))
-    lines = [describe_pattern(origin, message, contents) for origin, message in expanded.faults]
+    read_files = {file: read(file) for file in files}
+    expanded = expand(values, all_overrides(values, [file.content for file in read_files.values()]))
+    lines = [fault for file in read_files.values() for fault in file.faults]
+    lines += [describe_pattern(origin, message, read_files) for origin, message in expanded.faults]
     try:
         config = Config.model_validate(expanded.values)
         if not lines:
             return config
     except ValidationError as error:
-        lines += [describe(fault, contents, values, Config, expanded.origins) for fault in error.errors()]
+        lines += [describe(fault, read_files, values, Config, expanded.origins) for fault in error.errors()]
     # A fault in a section appears in every section that takes its cells.
     lines = list(dict.fromkeys(f"  {line}" for line in lines))
     raise UserError("\n".join(["the configuration is not valid:", *lines]))
 
 
-def read_yaml(file: str) -> Any:
-    """The content of a configuration file; None if it cannot be read, which Snakemake reports."""
-    try:
-        return yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return None
-
-
-def all_overrides(values: dict[str, Any], contents: dict[str, dict[str, Any]]) -> list[Origin]:
+def all_overrides(values: dict[str, Any], contents: list[Any]) -> list[Origin]:
     """The overrides of all files in order, then those of the command line; a merge would keep only the last list."""
-    lists = [content["overrides"] for content in contents.values() if "overrides" in content]
+    lists = [each["overrides"] for each in contents if isinstance(each, dict) and "overrides" in each]
     if values.get("overrides") not in lists[-1:]:
         lists.append(values.get("overrides"))
     return [

@@ -15,14 +15,18 @@ from rethinking.config.cell_settings import (
     Architecture,
     CellSettings,
     Initialisation,
+    PathText,
     Precision,
+    RMSPropSettings,
     Strict,
     WeightDecayOn,
     as_value_error,
+    unless,
 )
 from rethinking.models import check_options
 
-Source = Literal["official", "archive", "images", "embedded", "plugin"]
+Source = Literal["official", "archive", "images", "embedded", "plugin", "local"]
+SMALLEST_INPUT = 75  # of a local source: that of Inception V3
 Limit = Annotated[int, Field(ge=10)]
 
 
@@ -40,7 +44,11 @@ class HardwareConfig(Strict):
     cells_per_gpu: int = Field(
         1, ge=1, description="Cells that share a GPU; small networks leave most of one idle."
     )
-    threads: int = Field(1, ge=1, description="CPU threads of each training job.")
+    threads: int = Field(1, ge=1, description="CPU threads of each training job; they also decode images.")
+    feeder: Literal["auto", "resident", "streamed"] = Field(
+        "auto",
+        description="Images of ImageNet: resident on the device, streamed from their files, or auto by size and memory.",
+    )
     checkpoint_seconds: int = Field(60, ge=1, description="Seconds between two checkpoints of a cell.")
 
 
@@ -49,11 +57,13 @@ class DatasetConfig(Strict):
 
     source: Source = Field(
         description="official (download), archive (a local archive or unpacked folder of a published version), "
-        "images (a folder or tar of train/<class>/*.jpg|png and test/...), embedded (digits) or plugin (read by a plug-in)."
+        "images (a folder or tar of train/<class>/*.jpg|png and test/...), embedded (digits), plugin (read by a plug-in) or local "
+        "(ImageNet: the folder of its archives, or one of train/<class>/*.JPEG and val/<class>/*.JPEG)."
     )
-    path: str | None = Field(
+    path: PathText | None = Field(
         None,
-        description="The local file or folder, for the sources archive and images, and for plugin if it reads one.",
+        description="The local file or folder, for the sources archive and images, and for plugin if it reads one. "
+        "Without the path of a local source its cells are left out.",
     )
     provenance: str | None = Field(
         None,
@@ -66,10 +76,40 @@ class DatasetConfig(Strict):
         None, description="Use this many test images, balanced over classes; null is all."
     )
     input_size: int = Field(ge=1, description=described("input_size"))
+    classes: list[str] | None = unless(
+        None,
+        "Of a local source: the classes to take, by their folders; null is all, or those of imagenet100 and imagenette.",
+        min_length=2,
+    )
+    stored_size: int | None = unless(
+        None,
+        "Of a local source: whole images are resized to this height and width before anything else, and "
+        "small sets are stored so. null crops from the original pixels.",
+    )
+    skip_unreadable: bool = unless(
+        False,
+        "Of a local source: leave out images that cannot be decoded, which the manifest then lists.",
+    )
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is no path to a data set that cannot be downloaded."""
+        return self.source == "local" and self.path is None
 
     @model_validator(mode="after")
     def local_source_is_complete(self) -> DatasetConfig:
         """A local source needs a path."""
+        if self.source == "local":
+            if self.input_size < SMALLEST_INPUT:
+                raise ValueError(f"input_size is {self.input_size}; give at least {SMALLEST_INPUT}")
+            if self.stored_size is not None and self.stored_size < self.input_size:
+                raise ValueError(
+                    f"stored_size is {self.stored_size}; give at least input_size, {self.input_size}"
+                )
+            return self
+        for key in ("classes", "stored_size", "skip_unreadable"):
+            if getattr(self, key):
+                raise ValueError(f"{key} has a meaning for the source 'local' alone; remove it")
         if self.source == "plugin":
             return self
         if (self.path is None) == (self.source in ("archive", "images")):
@@ -116,6 +156,12 @@ class OverrideValues(Strict):
     weight_decay_on: WeightDecayOn | None = None
     input_size: int | None = Field(None, ge=1)
     architecture: Architecture | None = None
+    rmsprop: RMSPropSettings | None = Field(None, description=described("rmsprop"))
+    decay_every: int | None = Field(None, ge=1, description=described("decay_every"))
+    label_smoothing: float | None = Field(None, ge=0, lt=1, description=described("label_smoothing"))
+    auxiliary_loss: float | None = Field(None, ge=0, description=described("auxiliary_loss"))
+    average_decay: float | None = Field(None, gt=0, lt=1, description=described("average_decay"))
+    micro_batch: int | None = Field(None, ge=2, description=described("micro_batch"))
 
     def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
         """The given settings, with these values in their place; of the architecture, only the options named here change."""
@@ -146,7 +192,14 @@ class OverrideConfig(Strict):
         description=f"Patterns {NAME_FORM} with * in any part, for example cifar10/random_labels/*/none, and "
         "alternatives and ranges as in the cells of results."
     )
-    set: OverrideValues = Field(description="The settings and their values for these cells.")
+    set: OverrideValues = Field(
+        default_factory=OverrideValues, description="The settings and their values for these cells."
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None,
+        min_length=1,
+        description="Of the seeds of the configuration those that these cells are trained with.",
+    )
 
     @model_validator(mode="after")
     def networks_have_the_options(self) -> OverrideConfig:

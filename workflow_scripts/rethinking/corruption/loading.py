@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rethinking.data.imagenet import Images, load_index
 from rethinking.run.files import UserError, load_array, read_json
 
 
@@ -21,10 +23,19 @@ class CorruptedData:
     test_labels: np.ndarray  # (m,) int64, clean
     test_labels_corrupted: np.ndarray  # (m,) int64, corrupted at the training p
     num_classes: int
+    preprocessing: str = "whitening"  # or "inception"
+    # Images prepared as ImageNet lie in files as well, and need not be stored: their arrays are then empty.
+    stored_size: int | None = None
+    files: Mapping[str, Images] | None = None  # by split
 
 
-def load_corrupted(prepared: Path, overlay: Path) -> CorruptedData:
+def load_corrupted(prepared: Path, overlay: Path, images: Path | None = None) -> CorruptedData:
     """Read a prepared data set with a corruption's overlay, whose arrays replace those of the data set.
+
+    Args:
+        prepared: folder of the prepared data set.
+        overlay: folder of the corruption.
+        images: where the files of the images lie, of a data set that is prepared as ImageNet is.
 
     Raises:
         UserError: the two do not fit together; the message names the folder.
@@ -35,6 +46,9 @@ def load_corrupted(prepared: Path, overlay: Path) -> CorruptedData:
         changed = overlay / f"{name}.npy"
         return load_array(changed if changed.exists() else prepared / f"{name}.npy")
 
+    files = None
+    if images and not (overlay / "train_images.npy").exists():
+        files = {split: load_index(prepared, split, images) for split in ("train", "test")}
     data = CorruptedData(
         train_images=array("train_images"),
         train_labels=np.array(array("train_labels")),
@@ -43,14 +57,18 @@ def load_corrupted(prepared: Path, overlay: Path) -> CorruptedData:
         test_labels=np.array(load_array(prepared / "test_labels.npy")),
         test_labels_corrupted=np.array(array("test_labels")),
         num_classes=manifest["num_classes"],
+        preprocessing=manifest.get("preprocessing", "whitening"),
+        stored_size=manifest["image_shape"][1] if files else None,
+        files=files,
     )
-    for split, images, labels in (
+    for split, pixels, labels in (
         ("train", data.train_images, data.train_labels),
         ("test", data.test_images, data.test_labels_corrupted),
     ):
-        if not len(images) == len(labels) == manifest[split]["count"]:
+        count = len(files[split]) if files and not len(pixels) else len(pixels)
+        if not count == len(labels) == manifest[split]["count"]:
             raise UserError(
-                f"{overlay} has {len(images)} {split} images and {len(labels)} {split} labels, but {prepared} has "
+                f"{overlay} has {count} {split} images and {len(labels)} {split} labels, but {prepared} has "
                 f"{manifest[split]['count']}; delete {overlay} to have it made again"
             )
     return data

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rethinking.corruption import BLOCK, SPLITS, Draws
+from rethinking.data.prepared import Split, accounted
 from rethinking.registry import corruption
 from rethinking.run.files import (
     UserError,
@@ -45,6 +46,8 @@ def write_sample(prepared: Path, folder: Path, n: int) -> dict[str, Any]:
         "test": np.arange(manifest["test"]["count"]),
     }
     manifest["drawn_from"] = {split: dict(manifest[split]) for split in SPLITS}
+    names = manifest.get("class_names") or [str(number) for number in range(classes)]
+    halves = [" or ".join(half) for half in (names[: classes // 2], names[classes // 2 :])]
     for split, index in chosen.items():
         images = load_array(prepared / f"{split}_images.npy")
         with new_array(
@@ -55,14 +58,14 @@ def write_sample(prepared: Path, folder: Path, n: int) -> dict[str, Any]:
         labels = load_array(prepared / f"{split}_labels.npy")[index]
         labels = (labels >= classes // 2).astype(labels.dtype)
         save_array(folder / f"{split}_labels.npy", labels)
+        images = load_array(folder / f"{split}_images.npy")
         manifest[split] |= {
             "count": len(index),
-            "images_sha256": sha256_array(load_array(folder / f"{split}_images.npy")),
+            **accounted(split, Split(images, labels), halves, print),
+            "images_sha256": sha256_array(images),
             "labels_sha256": sha256_array(labels),
         }
-    names = manifest.get("class_names") or [str(number) for number in range(classes)]
-    halves = names[: classes // 2], names[classes // 2 :]
-    manifest |= {"num_classes": 2, "class_names": [" or ".join(half) for half in halves]}
+    manifest |= {"num_classes": 2, "class_names": halves}
     write_json(folder / "manifest.json", manifest)
     return manifest
 

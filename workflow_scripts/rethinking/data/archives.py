@@ -5,6 +5,7 @@ Archives are read as a stream, without extracting: nothing can be written outsid
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import stat
@@ -16,8 +17,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from rethinking.data.kinds import what_is
 from rethinking.run.files import UserError
+from rethinking.run.kinds import what_is
 
 OPENERS = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\x00", lzma.open), (b"BZh", bz2.open))
 DAMAGE = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
@@ -103,9 +104,9 @@ def walk_folder(
             )
 
 
-def iter_members(path: str | Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each regular file of a folder or tar archive (see :func:`walk`)."""
-    for parts, read in walk(path):
+def iter_members(path: str | Path, wanted: Wanted = everything) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file of a folder or tar archive (see :func:`walk`)."""
+    for parts, read in walk(path, wanted):
         if read:
             yield "/".join(parts), read()
 
@@ -118,7 +119,7 @@ def _walk_archive(
     with _damage_named(path), _open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             parts = _parts(path, member)
-            if not wanted(parts):
+            if not parts or not wanted(parts):
                 continue
             if any(map(is_litter, parts)):
                 litter.append("/".join(parts))
@@ -181,3 +182,54 @@ def _parts(path: Path, member: tarfile.TarInfo) -> Parts:
     if name.is_absolute() or ".." in name.parts:
         raise UserError(f"{path}: member {member.name!r} leads out of the archive; refusing to read it")
     return name.parts
+
+
+class Window(io.RawIOBase):
+    """A part of a file, as a file."""
+
+    def __init__(self, file: io.BufferedReader, start: int, length: int) -> None:
+        self.file, self.start, self.length, self.place = file, start, length, 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a place in the part; returns it."""
+        self.place = offset + (0, self.place, self.length)[whence]
+        return self.place
+
+    def tell(self) -> int:
+        """The place in the part."""
+        return self.place
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, at most to the end of the part."""
+        left = max(0, self.length - self.place)
+        content = os.pread(self.file.fileno(), left if size < 0 else min(size, left), self.start + self.place)
+        self.place += len(content)
+        return content
+
+
+def walk_headers(
+    path: Path | str, file: io.BufferedReader | Window, marked: bool = True
+) -> Iterator[tuple[str, int, int]]:
+    """Name, offset and size of each file in a tar, from its headers alone.
+
+    ``marked`` asks for the mark at the end, without which a tar may have been cut between two files.
+    """
+    try:
+        end = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            while member := archive.next():
+                archive.members = []  # 1.28 million of them would fill memory
+                if member.offset_data + member.size > end:
+                    raise tarfile.ReadError(f"{member.name} is not complete")
+                if member.isfile() and not PurePosixPath(member.name).name.startswith("."):
+                    yield member.name, member.offset_data, member.size
+            # tarfile takes a broken header for the end.
+            file.seek(archive.offset)
+            block = file.read(tarfile.BLOCKSIZE)
+            if block.strip(b"\0") or (marked and len(block) < tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("a header is broken" if block else "the end marker is missing")
+    except DAMAGE as error:
+        raise UserError(
+            f"{path} is damaged or cut short, or not a tar archive ({error}); get it again"
+        ) from error

@@ -13,8 +13,9 @@ from pathlib import Path
 import requests
 import urllib3
 
-from rethinking.data.kinds import what_is
 from rethinking.run.files import UserError, hash_file
+from rethinking.run.kinds import what_is
+from rethinking.run.refusals import explain
 
 CHUNK_BYTES = 1 << 16
 RETRIED_CLIENT_ERRORS = (408, 429)  # request timeout, too many requests: both mean "later"
@@ -120,7 +121,9 @@ def download(
                 return
             failures.append(f"  {url}: {failure}")
     except OSError as error:
-        raise DownloadError(f"{path} cannot be written: {error}") from error
+        raise DownloadError(
+            explain(OSError(error.errno, error.strerror or str(error), error.filename or str(path)))
+        ) from error
     raise DownloadError("\n".join([f"{path.name} could not be downloaded.", *failures, ADVICE]))
 
 

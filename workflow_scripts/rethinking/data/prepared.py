@@ -1,7 +1,7 @@
 """Data sets: their form, drawing subsets, and how prepared ones are stored on disk."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,21 @@ def contradictions(images: np.ndarray, labels: np.ndarray) -> list[tuple[int, in
     return pairs
 
 
+def accounted(
+    part: str, split: Split, class_names: Sequence[str], log: Callable[[str], None]
+) -> dict[str, Any]:
+    """Count the images of each class and the contradictions of a split, for its log and manifest."""
+    counts = np.bincount(split.labels, minlength=len(class_names)).tolist()
+    each = (f"{name} {count:,}" for name, count in zip(class_names, counts, strict=True))
+    log(f"{part}: {len(split.labels):,} images: {', '.join(each)}")
+    pairs = contradictions(split.images, split.labels)
+    first = [[split.names[index] if split.names else index for index in pair] for pair in pairs[:SHOWN]]
+    if pairs:
+        shown = "; ".join(" = ".join(map(str, pair)) for pair in first)
+        log(f"{part}: {len(pairs):,} images are equal to one of another class, so nothing fits both: {shown}")
+    return {"class_counts": counts, "contradictions": {"count": len(pairs), "first": first}}
+
+
 def prepare(
     dataset: Dataset,
     folder: str | Path,
@@ -127,22 +142,9 @@ def prepare(
             kept = subset(full, limit, stream(0, f"{part} subset", name))
         save_array(folder / f"{part}_images.npy", kept.images)
         save_array(folder / f"{part}_labels.npy", kept.labels)
-        classes = np.bincount(kept.labels, minlength=len(dataset.class_names)).tolist()
-        log(
-            f"{part}: {len(kept.labels):,} images: "
-            + ", ".join(f"{count:,} {name}" for name, count in zip(dataset.class_names, classes, strict=True))
-        )
-        pairs = contradictions(kept.images, kept.labels)
-        shown = [[kept.names[index] if kept.names else index for index in pair] for pair in pairs[:SHOWN]]
-        if pairs:
-            log(
-                f"{part}: {len(pairs):,} images are equal to an image of another class, so nothing can fit both: "
-                + "; ".join(" = ".join(map(str, pair)) for pair in shown)
-            )
         manifest[part] = {
             "count": len(kept.labels),
-            "class_counts": classes,
-            "contradictions": {"count": len(pairs), "first": shown},
+            **accounted(part, kept, dataset.class_names, log),
             "full_count": full_count,
             "limit": limit,
             "images_sha256": sha256_array(kept.images),

@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from rethinking.data.archives import iter_members
-from rethinking.data.kinds import what_is
 from rethinking.data.prepared import Dataset, Split
-from rethinking.data.sources import SOURCES, Version, local_files, published_name, what_lies_in
+from rethinking.data.sources import SOURCES, Version, local_files, published_name, sources, what_lies_in
 from rethinking.registry import dataset
 from rethinking.run.files import UserError, hash_file
+from rethinking.run.kinds import what_is
 
 DIGIT_NAMES = tuple("0123456789")
 CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -24,9 +24,9 @@ CIFAR_SHAPE = (3, 32, 32)
 IDX_UNSIGNED_BYTE = 0x08
 
 
-@dataset("mnist", title="MNIST", sources=("official", "archive"))
-@dataset("cifar10", title="CIFAR-10", sources=("official", "archive", "images"))
-@dataset("cifar100", title="CIFAR-100", sources=("official", "archive", "images"))
+@dataset("mnist", title="MNIST", size=28, sources=("official", "archive"))
+@dataset("cifar10", title="CIFAR-10", size=32, sources=("official", "archive", "images"))
+@dataset("cifar100", title="CIFAR-100", size=32, sources=("official", "archive", "images"))
 def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
     """Read a published data set.
 
@@ -75,12 +75,11 @@ def _collect(path: Path) -> dict[str, bytes]:
     if path.is_dir():
         members = ((file.name, file.read_bytes()) for file in local_files(path))
     else:
-        members = ((PurePosixPath(member).name, content) for member, content in iter_members(path))
+        found = iter_members(path, lambda parts: published_name(parts[-1]) is not None)
+        members = ((PurePosixPath(member).name, content) for member, content in found)
     contents: dict[str, bytes] = {}
     for file, content in members:
         key = published_name(file)
-        if key is None:
-            continue
         if file.endswith(".gz"):
             content = _unpack(content, f"{path}: {file}")
         if contents.setdefault(key, content) != content:
@@ -116,7 +115,8 @@ def _choose_version(name: str, path: Path, contents: Mapping[str, bytes]) -> Ver
     if len(most.files.keys() & contents.keys()) == 0:
         known = " or ".join(f"{', '.join(each.files)} ({each.title})" for each in published.versions)
         raise UserError(
-            f"{path} holds no files of {published.title}; it should hold {known}; {what_lies_in(path, 'archive')}"
+            f"{path} holds no files of {published.title}; it should hold {known}; "
+            + what_lies_in(path, "archive" if "images" in sources(name) else "")
         )
     raise UserError(
         f"{path} has no {missing}, which the {most.title} of {published.title} has; get the data set again"

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from rethinking import registry
 from rethinking.data.archives import Parts
-from rethinking.data.kinds import what_is
 from rethinking.data.prepared import Dataset, Split, records_sha256, stratified_sample
 from rethinking.data.published import DIGIT_NAMES
 from rethinking.data.sources import (
@@ -31,6 +30,7 @@ from rethinking.data.sources import (
 )
 from rethinking.registry import dataset
 from rethinking.run.files import UserError, hash_file
+from rethinking.run.kinds import what_is
 from rethinking.streams import stream
 
 DIGITS_TEST_COUNT = 360  # a fifth of the 1,797 images
@@ -158,7 +158,7 @@ def describe_source(name: str, source: str, path: str | Path | None) -> dict[str
     return {"kind": source, "files": {path.name: hash_file(path)}}
 
 
-@dataset("digits", title="digits", sources=("embedded",))
+@dataset("digits", title="digits", size=8, sources=("embedded",))
 def read_digits() -> Dataset:
     """scikit-learn's digits, (1, 8, 8), values 0..16 stretched to 0..255; 1,437 to train, 360 to test."""
     # Imported here: it takes a second, and only this data set needs it.
@@ -257,8 +257,9 @@ def _read_image(key: Parts, content: bytes, name: str) -> Decoded:
             f"{name}{f' ({kind})' if kind else ''} is not an image at {key[0]}/<class>/<file>; "
             f"images end in {', '.join(IMAGE_SUFFIXES)}"
         )
+    file = io.BytesIO(content)
     try:
-        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+        with Image.open(file, formats=("JPEG", "PNG")) as image:
             image.load()
             mode, into = image.mode, MODES.get(image.mode)
             png = image.format == "PNG"
@@ -271,9 +272,11 @@ def _read_image(key: Parts, content: bytes, name: str) -> Decoded:
             else:
                 pixels = np.asarray(image.convert(into))
     except Exception as error:  # Pillow's decoders raise many
-        seems = f"it seems to be {kind}; " if kind else ""
+        why = [f"it seems to be {kind}"] if kind else []
+        if not isinstance(error, UnidentifiedImageError) or not kind:
+            why.append(str(error).replace(repr(file), name))
         raise UserError(
-            f"{name} cannot be read as a JPEG or PNG image ({seems}{error}); get it again, or remove it"
+            f"{name} cannot be read as a JPEG or PNG image ({'; '.join(why)}); get it again, or remove it"
         ) from error
     if into is None:
         raise UserError(f"{name} has pixels of mode {mode}, not one of {', '.join(MODES)}; convert it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import matplotlib as mpl
@@ -34,6 +34,8 @@ from rethinking.paper.titles import MODEL_TITLES
 
 SPLITS = {"train": "training", "test": "test"}
 ACCURACIES = {"train": "train_accuracy_end", "test": "test_accuracy"}
+# of the published curves, the cell and the split
+FindCurve = Callable[[Mapping[str, np.ndarray], str, str], np.ndarray | None]
 SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth": 0}
 
 
@@ -58,7 +60,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
         + "."
     )
     table = mean_curves(runs, [*ACCURACIES.values(), "best_test_accuracy"])
-    return plot(runs, published, note), table
+    return plot(runs, published, note, paper_curve, panel_titles(list(runs))), table
 
 
 def with_best(run: Run) -> Run:
@@ -90,15 +92,23 @@ def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> n
 
 
 @mpl.rc_context(STYLE)
-def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str) -> Figure:
+def plot(
+    runs: Runs,
+    published: Mapping[str, np.ndarray],
+    note: str,
+    find_curve: FindCurve,
+    titles: Sequence[str],
+) -> Figure:
     """One panel per cell: accuracies over epochs, the paper's dashed beneath ours.
 
     The area between the test accuracy and the best so far is hatched: early stopping could gain no more.
 
     Args:
         runs: by cell, as :func:`with_best` has them; a cell may have no runs.
-        published: split and network -> (n, 2) epochs and accuracy in percent, at least one.
+        published: name -> (n, 2) epochs and accuracy in percent, at least one.
         note: data, scale and seeds of our runs, printed under the axes.
+        find_curve: the published curve of a cell and split.
+        titles: of the panels.
     """
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
@@ -108,14 +118,13 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str) -> Figure:
     last_epoch = max((curve.epoch.max() for curve in curves), default=0)
     last_epoch = last_epoch or max(curve[:, 0].max() for curve in published.values())
     styles = line_styles(SPLITS)
-    titles = panel_titles(list(runs))
     for axes, title, (name, some) in zip(panels, titles, runs.items(), strict=True):
         axes.set_title(title, fontsize="medium")
         axes.set(xlabel="epoch", xlim=(0, last_epoch), ylim=(max(0, min(lowest) - 5), 103))
         axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
         shade_gain(axes, some)
         for split, (colour, marker) in styles.items():
-            theirs = paper_curve(published, name, split)
+            theirs = find_curve(published, name, split)
             if theirs is not None:
                 axes.plot(*theirs.T, color=colour, marker=marker, **PAPER_LINE)
             plot_runs(axes, some, ACCURACIES[split], colour, marker)

@@ -85,5 +85,9 @@ def check_network(
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Number of trainable parameters, as the paper's table 1 counts them."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    """Number of trainable parameters, as the paper counts them: without an auxiliary head, which only training uses."""
+    return sum(
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and not name.startswith("AuxLogits.")
+    )

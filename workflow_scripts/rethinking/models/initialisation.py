@@ -8,6 +8,8 @@ from torch import nn
 from rethinking.run.files import UserError
 from rethinking.streams import torch_seed
 
+DEVIATION = 0.1  # of truncated_normal
+
 
 def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> None:
     """Draw all weights of ``model`` again from ``generator``.
@@ -16,8 +18,9 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
         model: any network. The scheme is that of its 2-D convolutions and linear layers; all other layers with
             parameters are reset by their own ``reset_parameters``, from the seed of ``generator``.
         scheme: ``glorot_uniform`` (Glorot and Bengio 2010; TensorFlow's default),
-            ``he_normal`` (He et al. 2015) or ``lecun_uniform``, which is torch's default:
-            U(-1/sqrt(fan_in), 1/sqrt(fan_in)), for the biases too. In the other two biases are zero.
+            ``he_normal`` (He et al. 2015), ``truncated_normal`` (of the layer's ``deviation``, by default 0.1, cut off
+            at two deviations: TensorFlow's inception package) or ``lecun_uniform``, which is torch's default:
+            U(-1/sqrt(fan_in), 1/sqrt(fan_in)), for the biases too. In the others biases are zero.
         generator: CPU generator; the same one gives the same weights on any device.
 
     Raises:
@@ -38,6 +41,11 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
                 weight.uniform_(-limit, limit, generator=generator)
             elif scheme == "he_normal":
                 weight.normal_(0, math.sqrt(2 / fan_in), generator=generator)
+            elif scheme == "truncated_normal":
+                deviation = getattr(module, "deviation", DEVIATION)
+                nn.init.trunc_normal_(
+                    weight, 0.0, deviation, -2 * deviation, 2 * deviation, generator=generator
+                )
             elif scheme == "lecun_uniform":
                 limit = 1 / math.sqrt(fan_in)
                 weight.uniform_(-limit, limit, generator=generator)

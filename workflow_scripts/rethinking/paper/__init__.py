@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ import numpy as np
 
 from rethinking.run.files import read_json
 
+# In cell names -> in our file of the paper's numbers.
+TABLE1_REGULARISERS = {"crop": "random_crop", "wd": "weight_decay"}
+# Of 32 images, in an epoch on the 1,281,167 images of ImageNet; the axis of figure 2a counts such steps (inferred).
+IMAGENET_STEPS = 40_036
 FOLDER = Path(__file__).parent / "data"
 
 
@@ -34,10 +39,31 @@ def table1() -> dict[tuple[str, str, str], dict[str, float]]:
     }
 
 
-def regularisers(row: dict[str, Any]) -> str:
-    """How cell names write the two regularisers of table 1, for example ``crop+wd``."""
-    columns = {"crop": "random_crop", "wd": "weight_decay"}
+def regularisers(row: dict[str, Any], columns: Mapping[str, str] = TABLE1_REGULARISERS) -> str:
+    """How cell names write the regularisers of a row, for example ``crop+wd``; ``columns`` say which it has."""
     return "+".join(name for name, column in columns.items() if row[column]) or "none"
+
+
+def table2() -> dict[tuple[str, str, str], dict[str, float | None]]:
+    """Table 2: Inception V3 on ImageNet, accuracies in percent.
+
+    Returns:
+        (corruption, model, regularisers), as in cell names -> ``{train,test,best_test}_accuracy`` and, with ``_top5``
+        behind, their top-5 accuracies; None where the paper gives none.
+    """
+    columns = {"augment": "data_augmentation", "wd": "weight_decay", "dropout": "dropout"}
+    return {
+        (f"{row['labels']}_labels", "inception_v3", regularisers(row, columns)): {
+            f"{split}_accuracy{ending}": row[f"{prefix}top{k}_{name}"]
+            for split, prefix, name in (
+                ("train", "", "train"),
+                ("test", "", "test"),
+                ("best_test", "best_", "test"),
+            )
+            for k, ending in ((1, ""), (5, "_top5"))
+        }
+        for row in read("zhang2017")["table2"]
+    }
 
 
 def table4() -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -99,18 +125,21 @@ def sizes() -> dict[tuple[str, str], dict[str, int]]:
         "MLP 1x512": ("mlp_1x512",),
         "Inception V3": ("inception_v3",),
     }
+    # Of the other networks the paper gives no more than their size.
+    sizes = read("zhang2017")["sizes"]
+    names |= {row["model"]: (row["model"],) for row in sizes if row["model"] not in names}
     return {
         (row["dataset"].replace("-", "").lower(), model): {
             "parameters": row["params"],
             "train_images": row["n_train"],
         }
-        for row in read("zhang2017")["sizes"]
-        for model in names.get(row["model"], ())
+        for row in sizes
+        for model in names[row["model"]]
     }
 
 
 def curve(name: str) -> np.ndarray:
-    """A curve read off the vector graphics of figures 1 and 2b, float64 (n, 2): x and y.
+    """A curve read off the vector graphics of figures 1 and 2, float64 (n, 2): x and y.
 
     Args:
         name: figure and line, for example ``fig1a_random_labels``; ``paper/data/figures.json`` has names and units.
@@ -124,7 +153,8 @@ def curve(name: str) -> np.ndarray:
 def curves(figure: str) -> dict[str, np.ndarray]:
     """All curves of a figure, by the rest of their names (see :func:`curve`).
 
-    Networks have our names. Thousands of steps are converted to epochs, fractions of figure 2b to percent.
+    Networks and regularisers have our names. Thousands of steps are converted to epochs, fractions of figure 2 to
+    percent.
     """
     found = {}
     for name in read("figures")["curves"]:
@@ -132,9 +162,12 @@ def curves(figure: str) -> dict[str, np.ndarray]:
             points = curve(name)
             if figure in ("fig1a", "fig2b"):
                 points[:, 0] *= 1000 / steps_per_epoch()
-            if figure == "fig2b":
+            if figure == "fig2a":
+                points[:, 0] *= 1000 / IMAGENET_STEPS
+            if figure in ("fig2a", "fig2b"):
                 points[:, 1] *= 100
-            found[name.removeprefix(f"{figure}_").replace("inception_wo_bn", "inception_no_bn")] = points
+            name = name.removeprefix(f"{figure}_").replace("inception_wo_bn", "inception_no_bn")
+            found[name.replace("aug_wd_dropout", "augment+wd+dropout")] = points
     return found
 
 

@@ -1,28 +1,26 @@
-"""One HTML file with every table, figure and claim, and where the numbers come from.
+"""One HTML file with the finding, every table, figure and claim, and where the numbers come from.
 
 It needs neither network nor scripts. Tables come from the Markdown and figures from the SVG that other rules have
-written; both are placed into ``report.html.jinja``. All text from files is escaped.
+written; both are placed into ``report.html.jinja``, in the order of ``layout.yaml``. All text from files is escaped.
 """
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, get_args
 from xml.etree import ElementTree
 
 import pandas as pd
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from rethinking import registry
-from rethinking.claims.verdicts import Verdict
-from rethinking.registrations import SHOWN
+from rethinking.registrations import Entry
+from rethinking.report.claims import by_section, count, not_run
+from rethinking.report.layout import FINDING, Shown, entry_of, sections
 from rethinking.report.provenance import (
     Network,
     below_full_scale,
@@ -35,70 +33,66 @@ from rethinking.report.provenance import (
 from rethinking.run.files import UserError
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
-SECTIONS = {"table": "Tables", "figure": "Figures", "claims": "Claims"}
-VERDICTS = get_args(Verdict)
-
+# Other files of a table or figure, for programs and for print.
+LINKED = {"csv": "CSV", "pdf": "PDF", "png": "PNG", "svg": "SVG", "tex": "LaTeX"}
 # Markdown may contain anything, so HTML is escaped and images, which a browser would fetch, are dropped.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 
-# ---- the whole
+@dataclass(frozen=True)
+class Part:
+    """A table or figure on the page."""
 
-
-class Artefact(NamedTuple):
-    """A table or figure, or the claims."""
-
-    name: str
-    kind: str
-    title: str
-    caption: str  # what the paper shows, what to look for, how ours differs
+    shown: Shown
+    content: Markup
+    scale: str  # what ours was measured on, in one sentence; empty for figures, which say it themselves
+    method: str  # the rest of the note below a table
+    links: dict[str, str]  # text -> file beside the report
 
     @property
-    def filename(self) -> str:
-        """Its file in the folder of the results."""
-        return f"{self.name}.{'svg' if self.kind == 'figure' else 'md'}"
+    def entry(self) -> Entry:
+        """Its registration."""
+        return self.shown.entry
 
 
-def known_artefacts() -> list[Artefact]:
-    """All tables and figures, in the order of their captions."""
-    titles = {each.name: (kind, each.title) for kind in SHOWN for each in registry.entries(kind)}
-    titles["claims"] = "claims", "What the paper states, checked against our numbers"
-    captions = yaml.safe_load(Path(__file__).with_name("captions.yaml").read_text(encoding="utf-8"))
-    return [Artefact(name, *titles[name], caption) for name, caption in captions.items()]
+# ---- the whole
 
 
 def render(
     artefacts: Mapping[str, Path],
     networks: Sequence[Network],
     claims: pd.DataFrame | None = None,
+    finding: Sequence[str] = (),
     asked_for: int | None = None,
 ) -> str:
     """The report as an HTML document.
 
     Args:
-        artefacts: name, as in :func:`known_artefacts` -> its file; others are listed as missing.
+        artefacts: name, as registered -> its file; others are listed as missing.
         networks: those behind them, in the order in which they are listed.
-        claims: a frame with a column ``verdict``, counted in the summary.
+        claims: ``claims.csv``, with :data:`rethinking.report.claims.COLUMNS`.
+        finding: the finding in one sentence, and the data that it was measured on.
         asked_for: how many networks there should be; by default as many as there are.
 
     Raises:
         UserError: a file is missing or malformed, or a name is unknown; the message names it.
     """
-    everything = known_artefacts()
-    known = {artefact.name for artefact in everything}
-    if unknown := set(artefacts) - known:
+    known = [each.entry.name for section in sections() for each in section.shown] + [FINDING]
+    if unknown := set(artefacts) - set(known):
         raise UserError(
             f"no such table or figure: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
         )
-    sections = []
-    for kind, title in SECTIONS.items():
-        entries = [
-            (artefact, read_artefact(artefact, artefacts[artefact.name]), artefacts[artefact.name])
-            for artefact in everything
-            if artefact.kind == kind and artefact.name in artefacts
-        ]
-        if entries:
-            sections.append((kind, title, entries))
+    parts = [
+        (
+            section.heading,
+            [
+                part(each, artefacts[each.entry.name])
+                for each in section.shown
+                if each.entry.name in artefacts
+            ],
+        )
+        for section in sections()
+    ]
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent),
         autoescape=True,
@@ -106,10 +100,15 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    picture = part(Shown(entry_of(FINDING), "", ""), artefacts[FINDING]) if FINDING in artefacts else None
     return environment.get_template(TEMPLATE.name).render(
-        sections=sections,
-        left_out=[artefact.title for artefact in everything if artefact.name not in artefacts],
-        verdicts=None if claims is None else count_verdicts(claims),
+        finding=list(finding),
+        picture=picture,
+        sections=[(heading, some) for heading, some in parts if some],
+        left_out=[entry_of(name).title for name in known if name not in artefacts],
+        counts=None if claims is None else count(claims),
+        claims={} if claims is None else by_section(claims),
+        not_run=[] if claims is None else not_run(claims),
         below_full_scale=below_full_scale(networks),
         overview=overview(networks, len(networks) if asked_for is None else asked_for),
         facts=provenance(networks),
@@ -119,39 +118,46 @@ def render(
     )
 
 
-def read_artefact(artefact: Artefact, path: Path) -> Markup:
-    """The HTML of a table or figure."""
+def part(shown: Shown, path: Path) -> Part:
+    """A table or figure from its file.
+
+    Raises:
+        UserError: it cannot be read or is no figure.
+    """
+    title = shown.entry.title
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path} ({artefact.title}) cannot be read ({error}); delete it to have it made again"
+            f"{path} ({title}) cannot be read ({error}); delete it to have it made again"
         ) from error
-    if artefact.kind == "figure":
-        try:
-            return svg_image(text, artefact.title, f"{artefact.name}-caption")
-        except ValueError as error:
-            raise UserError(
-                f"{path} ({artefact.title}) is no figure to show: {error}; delete it to have it made again"
-            ) from error
-    return markdown_html(text, artefact.title)
-
-
-def count_verdicts(claims: pd.DataFrame) -> dict[str, int]:
-    """How many claims have each verdict."""
-    counts = Counter(claims.verdict)
-    if unknown := set(counts) - set(VERDICTS):
+    files = {name: path.with_suffix(f".{ending}") for ending, name in LINKED.items()}
+    links = {name: file.name for name, file in files.items() if file.exists()}
+    if shown.entry.kind == "table":
+        tables, scale, method = split_note(text)
+        return Part(shown, markdown_html(tables, title), scale, method, links)
+    try:
+        return Part(shown, svg_image(text, title, f"{shown.entry.name}-caption"), "", "", links)
+    except ValueError as error:
         raise UserError(
-            f"unknown verdict {', '.join(map(repr, unknown))} of a claim; known: {', '.join(VERDICTS)}"
-        )
-    return {verdict: counts[verdict] for verdict in VERDICTS}
+            f"{path} ({title}) is no figure to show: {error}; delete it to have it made again"
+        ) from error
 
 
 # ---- Markdown and SVG as parts of a page
 
 
+def split_note(text: str) -> tuple[str, str, str]:
+    """A rendered table without the note below it, the note's first sentences up to the data, and the rest."""
+    tables, separator, note = text.rstrip().rpartition("\n\n")
+    if not separator or note.startswith("|"):
+        return text, "", ""
+    scale = re.match(r"(?:.*?\. )??Ours: .*?\.(?: |$)", note, re.DOTALL)
+    return tables, (scale[0].strip() if scale else note), (note[scale.end() :] if scale else "")
+
+
 def markdown_html(text: str, label: str) -> Markup:
-    """Markdown as HTML, with headings below those of the page, scrolling tables and coloured verdicts.
+    """Markdown as HTML, with headings below those of the page and scrolling tables.
 
     ``label`` names the tables for screen readers.
     """
@@ -161,9 +167,6 @@ def markdown_html(text: str, label: str) -> Markup:
             token.attrSet("scope", "col")
         elif token.type.startswith("heading"):
             token.tag = f"h{min(int(token.tag[1]) + 3, 6)}"
-        for child, following in pairwise(token.children or []):
-            if child.type == "strong_open" and following.content in VERDICTS:
-                child.attrSet("class", f"verdict {following.content}")
     html = MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})
     # Text is escaped, so it cannot contain these tags.
     return Markup(

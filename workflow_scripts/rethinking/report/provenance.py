@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from rethinking.analysis.aggregation import describe_data, describe_divergence, read_summary
+from rethinking.analysis.runs import trained
 from rethinking.cells import Cell
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.status_report import condense
@@ -79,12 +80,19 @@ def read_networks(results: Path, cells: Sequence[str], seeds: Sequence[int]) -> 
     Raises:
         UserError: a summary is damaged; the message names it.
     """
-    networks = []
-    for cell in cells:
+    return [
+        Network(read_summary(folder / "summary.json"), variant)
+        for folder, variant in folders(results, cells, seeds)
+    ]
+
+
+def folders(
+    results: Path, cells: Sequence[str], seeds: Sequence[int | str]
+) -> Iterator[tuple[Path, str | None]]:
+    """The folders of the trained networks, in order, each with the ablation that it belongs to, if any."""
+    for cell, some in trained(results, cells, seeds).items():
         variant = cell.split("/")[1] if cell.startswith("ablations/") else None
-        paths = [results / cell / f"seed{seed}" / "summary.json" for seed in seeds]
-        networks += [Network(read_summary(path), variant) for path in paths if path.exists()]
-    return networks
+        yield from ((folder, variant) for folder in some)
 
 
 # ---- what produced them

@@ -7,12 +7,11 @@ and records which cell, settings, data and code it belongs to; it is used for no
 
 from __future__ import annotations
 
-import fcntl
 import json
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,10 @@ from torch import Tensor, nn
 
 from rethinking.run.files import atomic_path, remove_parts
 from rethinking.run.identity import Identity, differences
-from rethinking.run.running import RunningFile
+from rethinking.run.locks import lock, open_lock
+from rethinking.run.running import RunningFile, lock_file
 from rethinking.run.stop_signals import SIGNALS
-from rethinking.training.optimisers import SGD
+from rethinking.training.optimisers import AveragedNetwork, Optimiser
 
 
 class Interrupted(Exception):
@@ -108,8 +108,9 @@ class Checkpoint:
             raise Interrupted(signal.Signals(self.signal).name)
 
     def delete(self) -> None:
-        """Remove the checkpoint of a cell that is done."""
-        self.path.unlink(missing_ok=True)
+        """Remove the checkpoint of a cell that is done; where that is refused, it stays and does no harm."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
@@ -129,13 +130,10 @@ class Checkpoint:
     def lock(self) -> Iterator[bool]:
         """Wait until no other process works on the cell; the kernel releases the lock of one that dies."""
         waited = False
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path.with_suffix(".lock"), "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with open_lock(lock_file(self.path)) as file:
+            if not lock(file):
                 self.log("another process is at work on this cell; waiting for it")
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                lock(file, wait=True)
                 waited = True
             # A process that was killed while writing a checkpoint leaves a partial file.
             remove_parts(self.path.parent, self.path.name)
@@ -146,20 +144,29 @@ class Checkpoint:
         self.signal = number
 
 
-def state_tensors(model: nn.Module, optimiser: SGD) -> dict[str, Tensor]:
-    """Weights, buffers and momentum by name."""
+def state_tensors(
+    model: nn.Module, optimiser: Optimiser, average: AveragedNetwork | None = None
+) -> dict[str, Tensor]:
+    """Weights, buffers, the optimiser's state and the averaged weights, by name."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    return tensors | {
-        f"momentum.{name}": optimiser.velocity[p]
-        for name, p in model.named_parameters()
-        if p in optimiser.velocity
-    }
+    for kind, values in optimiser.state.items():
+        tensors |= {f"{kind}.{name}": values[p] for name, p in model.named_parameters() if p in values}
+    if average:
+        tensors |= {f"average.{name}": value for name, value in average.model.state_dict().items()}
+    return tensors
 
 
-def restore(model: nn.Module, optimiser: SGD, tensors: dict[str, Tensor]) -> None:
+def restore(
+    model: nn.Module,
+    optimiser: Optimiser,
+    tensors: dict[str, Tensor],
+    average: AveragedNetwork | None = None,
+) -> None:
     """Put the tensors of :func:`state_tensors` back, in the memory layout of the model's own."""
-    prefix = "model."
-    model.load_state_dict({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
-    parameters = dict(model.named_parameters())
-    for name in (name for name, parameter in parameters.items() if parameter in optimiser.velocity):
-        optimiser.velocity[parameters[name]].copy_(tensors[f"momentum.{name}"])
+    for prefix, network in (("model.", model), *([("average.", average.model)] if average else [])):
+        found = {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
+        network.load_state_dict(found)
+    for kind, values in optimiser.state.items():
+        for name, parameter in model.named_parameters():
+            if parameter in values:
+                values[parameter].copy_(tensors[f"{kind}.{name}"])

@@ -4,16 +4,19 @@ Every file is written in its destination's folder under a temporary name, flushe
 disk and moved with ``os.replace``. A killed writer leaves no half-written result.
 """
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from rethinking.run.refusals import as_os_error, explain
 
 
 class UserError(Exception):
@@ -25,24 +28,61 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path that becomes ``path`` if the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        _flush(temporary)
         # mkstemp creates 0600; results are shared, so give them the usual mode.
-        temporary.chmod(0o666 & ~_umask())
+        with suppress(OSError):  # some file systems have no modes
+            temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
+    except Exception as error:
+        refusal = as_os_error(error)
+        about = str(refusal.filename or "") if refusal else None
+        # Name the file that could not be written, unless the error is about another one.
+        if about == "" or (about and Path(about).name.startswith(f".{path.name}.")):
+            raise OSError(refusal.errno, refusal.strerror, str(path)) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def check_writable(folders: Iterable[str | Path]) -> None:
+    """Refuse folders in which nothing can be written, before any work is done for them.
+
+    Raises:
+        UserError: one cannot be written, or a folder that is to be made cannot be.
+    """
+    for folder in sorted(set(map(Path, folders))):
+        there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+        number = None
+        if not there.is_dir():
+            number = errno.ENOTDIR
+        elif not os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            number = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
+        if number:
+            raise UserError(explain(OSError(number, os.strerror(number), str(there))))
 
 
 def remove_parts(folder: Path, name: str = "*") -> None:
     """Remove temporary files of killed writers, by name (a pattern), from a folder that nobody is writing to."""
     for part in folder.glob(f".{name}.*"):
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # another user's
+            part.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file is on the disk, where the file system can say so."""
+    try:
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
 
 
 def _umask() -> int:
@@ -71,7 +111,7 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+        raise UserError(explain(error)) from error
     except ValueError as error:  # also bytes that are no text
         raise UserError(f"{path} is not valid JSON ({error}); delete it to have it made again") from error
 
@@ -87,6 +127,8 @@ def new_array(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[
     """Yield a writable memory map that becomes the ``.npy`` at ``path``, for arrays too large for memory."""
     with atomic_path(path) as temporary:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        with open(temporary, "r+b") as file:  # a disk that fills up under a memory map kills the process
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
         yield array
         array.flush()
 
@@ -95,11 +137,13 @@ def load_array(path: str | Path) -> np.ndarray:
     """Memory-map a ``.npy`` file read-only.
 
     Raises:
-        UserError: the file is missing or cut short; the message names it.
+        UserError: the file is missing, cannot be read or is cut short; the message names it.
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except OSError as error:
+        raise UserError(explain(error)) from error
+    except (ValueError, EOFError) as error:
         raise UserError(
             f"{path} cannot be read as an array ({error}); delete it to have it made again"
         ) from error

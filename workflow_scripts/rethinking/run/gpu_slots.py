@@ -6,7 +6,6 @@ when its process ends, however it ends, so no slot is ever lost.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from rethinking.run.files import UserError
 from rethinking.run.hardware import visible_gpus
+from rethinking.run.locks import lock, open_lock
 
 POLL_SECONDS = 1.0
 
@@ -72,12 +72,8 @@ def take_one(choices: Sequence[Sequence[tuple[str, Path]]]) -> tuple[str, ExitSt
     """The GPU and the locked files of the first choice whose slots are all free, or None."""
     for slots in choices:
         with ExitStack() as locks:
-            try:
-                for _, path in slots:
-                    fcntl.flock(locks.enter_context(open(path, "a")), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            return slots[0][0], locks.pop_all()
+            if all(lock(locks.enter_context(open_lock(path))) for _, path in slots):
+                return slots[0][0], locks.pop_all()
     return None
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from rethinking.data.sources import source_files
 from rethinking.run.code import combined
 from rethinking.run.files import UserError, hash_file, read_json, write_json
+from rethinking.run.refusals import explain
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ def recorded_digest(output: str | Path) -> str | None:
         return None
 
 
+def is_made(outputs: Sequence[str | Path], identity: Identity) -> bool:
+    """Whether the files of a result exist, and the first one's record has this identity."""
+    return recorded_digest(outputs[0]) == identity.digest and all(Path(file).exists() for file in outputs)
+
+
 def recorded(output: str | Path) -> Identity | None:
     """A recorded identity; None where there is no readable record."""
     try:
@@ -141,8 +147,8 @@ def content_digest(path: Path, cache: Path | None, source: str = "plugin") -> st
     Raises:
         UserError: it cannot be read.
     """
-    key, known = str(path.resolve()), known_digests(cache)
-    if not path.exists() and key in known:
+    key, known = os.path.realpath(path), known_digests(cache)
+    if not os.path.exists(path) and key in known:
         return known[key][1]  # results that were made from it can still be current
     try:
         files = source_files(source, path) if path.is_dir() else [(path.name, path)]
@@ -162,9 +168,7 @@ def content_digest(path: Path, cache: Path | None, source: str = "plugin") -> st
             digest.update(os.fsencode(name) + f"\0{content}\n".encode())
         result = digest.hexdigest() if path.is_dir() else content
     except OSError as error:
-        raise UserError(
-            f"{error.filename or path} cannot be read ({error.strerror}); make it readable"
-        ) from error
+        raise UserError(explain(error)) from error
     if cache:
         with suppress(OSError):  # results can be read-only; the contents are read again next time
             write_json(cache, known | {key: [mark, result]})

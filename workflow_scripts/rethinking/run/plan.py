@@ -5,6 +5,7 @@ The rules, ``snakemake status`` and the tests all use it, so there is one answer
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, wraps
@@ -14,13 +15,16 @@ from typing import Any
 from rethinking import registry
 from rethinking.cells import CELL_FILES, Cell, parameters, sample_size
 from rethinking.config.loading import Config
+from rethinking.data.image_checksums import contents_digest
+from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.sources import SOURCES
 from rethinking.run.code import SCRIPTS, Root, script_code
 from rethinking.run.files import UserError
-from rethinking.run.identity import Identity, content_digest, digest_of, known_digests, recorded_digest
+from rethinking.run.identity import Identity, content_digest, digest_of, is_made, known_digests
 
 LIBRARY = SCRIPTS / "rethinking"
 ARRAYS = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")
+NAMES = ("train_names.npy", "test_names.npy")
 
 
 @dataclass
@@ -28,7 +32,8 @@ class Made:
     """Files that one job makes.
 
     ``needs`` are the results that must be current for this one to be current. ``data`` are read as well, but a
-    finished result no longer needs them.
+    finished result no longer needs them. Data lie in a folder that several workflows share, so that Snakemake, which
+    deletes and touches what it makes, knows them by a file among the results alone, ``token``.
     """
 
     script: str
@@ -36,16 +41,18 @@ class Made:
     identity: Identity
     entries: tuple[Root, ...] = ()
     needs: Sequence[Made] = ()
-    data: Sequence[Made | str] = ()
+    data: Sequence[Made | Source] = ()
+    token: str | None = None
 
     @cached_property
     def current(self) -> bool:
         """Whether the files exist and were made from what the configuration and the code ask for now."""
-        return (
-            all(each.current for each in self.needs)
-            and recorded_digest(self.outputs[0]) == self.identity.digest
-            and all(Path(file).exists() for file in self.outputs)
-        )
+        return all(each.current for each in self.needs) and is_made(self.outputs, self.identity)
+
+    @property
+    def known(self) -> list[str]:
+        """The files that Snakemake knows."""
+        return [self.token] if self.token else self.outputs
 
     @property
     def folder(self) -> str:
@@ -58,11 +65,30 @@ class Made:
         values = self.identity.to_json()
         return {
             "output": self.outputs[0],
+            "shared": self.outputs if self.token else None,
             "script": self.script,
             "settings": values["settings"],
             "inputs": values["inputs"],
             "entries": [[str(path), name] for path, name in self.entries],
         }
+
+
+@dataclass
+class Source:
+    """A file or folder that is downloaded or the user's own; ``known`` are the files that Snakemake knows of it."""
+
+    path: str
+    known: list[str]
+
+    @property
+    def current(self) -> bool:
+        """Whether it is there."""
+        return os.path.exists(self.path)
+
+
+def own(path: str) -> Source:
+    """The user's own. No job makes it and its time does not count, so Snakemake sees it only where it is missing."""
+    return Source(path, [] if os.path.exists(path) else [path])
 
 
 def once(method: Callable[..., Made]) -> Callable[..., Made]:
@@ -88,6 +114,7 @@ class Plan:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.results, self.data_dir = config.results_dir, config.data_folder
+        self.tokens = f"{self.results}/.data"
         self.found: dict[Any, Made] = {}
 
     def make(
@@ -99,7 +126,7 @@ class Plan:
         inputs: Mapping[str, Made | Sequence[Made] | str] | None = None,
         entries: Iterable[Root] = (),
         needs: Sequence[Made] = (),
-        data: Sequence[Made | str] = (),
+        data: Sequence[Made | Source] = (),
     ) -> Made:
         """A result with its identity; ``needs`` count as inputs."""
         entries = tuple(entries)
@@ -113,40 +140,89 @@ class Plan:
 
     # ---- data
 
+    def in_data_folder(self, made: Made, stem: str, files: Iterable[str]) -> Made:
+        """A result in the data folder, in a subfolder that is named after its identity."""
+        folder = f"{stem}/{made.identity.digest}"
+        made.outputs = [f"{self.data_dir}/{folder}/{file}" for file in files]
+        made.token = f"{self.tokens}/{folder}"
+        return made
+
     @once
     def prepared(self, name: str) -> Made:
         """A prepared data set. Its folder is named after its identity, so that checkouts can share it."""
         dataset = self.config.datasets[name]
+        if dataset.source == "local":
+            return self.prepared_images(name)
         published = dataset.source in ("official", "archive")
         chosen = {"source": "published" if published else dataset.source}
         chosen |= dataset.model_dump(include={"provenance", "train_limit", "test_limit"})
         settings = {f"datasets.{name}.{key}": value for key, value in chosen.items()}
-        files: list[str] = []
+        files: list[Source] = []
         inputs: dict[str, str] = {}
         if dataset.source == "official":
             downloads = SOURCES[name].downloads
-            files = [f"{self.data_dir}/downloads/{name}/{file.name}" for file in downloads]
+            stems = [f"downloads/{name}/{file.name}" for file in downloads]
+            files = [Source(f"{self.data_dir}/{stem}", [f"{self.tokens}/{stem}"]) for stem in stems]
             digests = [file.sha256 or file.md5 for file in downloads]
             # The same file given as a local copy has the same digest.
             inputs["source"] = digests[0] if len(digests) == 1 else digest_of(digests)
         elif dataset.path:
-            files = [dataset.path]
-            known = Path(self.results, ".identity", "sources.json")
-            if not Path(dataset.path).exists() and str(Path(dataset.path).resolve()) not in known_digests(
-                known
-            ):
-                raise UserError(f"{dataset.path} does not exist; correct datasets.{name}.path in the config")
+            files = [own(dataset.path)]
+            known = self.checksums
+            try:
+                os.stat(dataset.path)
+            except OSError as error:
+                if os.path.realpath(dataset.path) not in known_digests(known):
+                    missing = isinstance(error, FileNotFoundError)
+                    what = "does not exist" if missing else f"cannot be read ({error.strerror})"
+                    raise UserError(
+                        f"{dataset.path} {what}; correct datasets.{name}.path in the config"
+                    ) from error
             inputs["source"] = content_digest(Path(dataset.path), known, dataset.source)
         entries = [registry.entry("dataset", name).root]
         made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
-        return in_folder(made, f"{self.data_dir}/prepared/{name}", ("manifest.json", *ARRAYS))
+        return self.in_data_folder(made, f"prepared/{name}", ("manifest.json", *ARRAYS))
+
+    def prepared_images(self, name: str) -> Made:
+        """A data set of large images; equal images in archives and folders have one identity."""
+        dataset = self.config.datasets[name]
+        if dataset.absent:
+            raise UserError(
+                f"datasets.{name} has no path; give the folder of its archives, or one with train/ and val/"
+            )
+        chosen = dataset.model_dump(
+            include={
+                "provenance",
+                "train_limit",
+                "test_limit",
+                "classes",
+                "stored_size",
+                "skip_unreadable",
+            }
+        )
+        chosen["classes"] = classes_of(name, dataset.classes)
+        made = self.make(
+            "prepare_images",
+            [],
+            {f"datasets.{name}.{key}": value for key, value in chosen.items()},
+            inputs={"source": contents_digest(dataset.path, chosen["classes"], self.checksums)},
+            entries=[registry.entry("dataset", name).root],
+            data=[own(dataset.path)],
+        )
+        files = ("manifest.json", *ARRAYS, *NAMES)
+        return self.in_data_folder(made, f"prepared/{name}", files)
+
+    @property
+    def checksums(self) -> Path:
+        """The file that keeps checksums of the user's files by their sizes and times."""
+        return Path(self.results, ".identity", "sources.json")
 
     @once
     def sample(self, name: str, n: int) -> Made:
         """A problem of two classes on n of the training images, stored like a prepared data set."""
         whole = self.prepared(name)
         made = self.make("draw_sample", [], {"images": n}, inputs={"data": whole}, data=[whole])
-        return in_folder(made, f"{self.data_dir}/samples/{name}/n{n}", ("manifest.json", *ARRAYS))
+        return self.in_data_folder(made, f"samples/{name}/n{n}", ("manifest.json", *ARRAYS))
 
     @once
     def overlay(self, name: str, corruption: str, seed: int) -> Made:
@@ -155,6 +231,12 @@ class Plan:
         whole = self.prepared(name) if n is None else self.sample(name, n)
         entry = registry.entry("corruption", corruption)
         base = entry.options.get("base")
+        dataset = self.config.datasets[name]
+        pixels = n is not None or any("images" in file for file in entry.files)
+        if pixels and dataset.source == "local" and dataset.stored_size is None:
+            raise UserError(
+                f"{corruption} needs stored pixels, which {name} does not have; set datasets.{name}.stored_size"
+            )
         made = self.make(
             "corrupt_dataset",
             [],
@@ -163,7 +245,7 @@ class Plan:
             entries=[entry.root, *([registry.entry("corruption", base).root] if base else [])],
             data=[whole],
         )
-        return in_folder(made, f"{self.data_dir}/corrupted/{name}/{corruption}/seed{seed}", entry.files)
+        return self.in_data_folder(made, f"corrupted/{name}/{corruption}/seed{seed}", entry.files)
 
     # ---- networks
 
@@ -294,12 +376,6 @@ def cell_entries(cell: Cell) -> list[Root]:
     """The code of a cell that is found by its name: of its network and of the regularisers of plug-ins."""
     regularisers = [registry.entry("regulariser", name) for name in cell.regularisers]
     return [registry.entry("model", cell.model).root, *(each.root for each in regularisers if each.own)]
-
-
-def in_folder(made: Made, stem: str, files: Iterable[str]) -> Made:
-    """A result in the data folder, in a subfolder that is named after its identity."""
-    made.outputs = [f"{stem}/{made.identity.digest}/{file}" for file in files]
-    return made
 
 
 def branch(variant: str | None) -> str:

@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from rethinking.run.locks import is_locked
+
 WRITE_SECONDS = 2.0
-# A cell whose file is older than this is waiting for something or was killed.
-SILENT_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,21 @@ def running_file(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".running.json")
 
 
+def lock_file(checkpoint: Path) -> Path:
+    """What the process that works on the cell with this checkpoint holds locked."""
+    return checkpoint.with_suffix(".lock")
+
+
 def read_running(checkpoint: Path) -> Running | None:
-    """The progress of a cell; None if no process is working on it."""
-    path = running_file(checkpoint)
+    """The progress of a cell; None if no process is working on it.
+
+    The cell's lock tells: a process that was killed leaves its file, and clocks of other machines say nothing.
+    """
     try:
-        running = Running(**json.loads(path.read_text(encoding="utf-8")))
-        silent = time.time() - path.stat().st_mtime > SILENT_SECONDS
+        running = Running(**json.loads(running_file(checkpoint).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return None if silent and not running.failed else running
+    return running if running.failed or is_locked(lock_file(checkpoint)) else None
 
 
 class RunningFile:

@@ -1,43 +1,64 @@
 """What the workflow's scripts share: options, logging, records of identity and errors."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from rethinking import plugins
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, write_record
+from rethinking.run.refusals import as_os_error, explain
+from rethinking.run.shared import to_make
 
 
 def run(main: Callable[[], None]) -> None:
     """Call ``main``, and record the identity of the result that the option ``--record`` describes.
 
-    A ``UserError`` ends the process with its message and status 1, without a traceback, and an error in a plug-in
-    with its file and line.
+    A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
+    file and line, and a refusal of the operating system with the path and what to do.
     """
     try:
-        result = asked_for()
-        main()
-        if result:
-            write_record(*result)
+        asked = asked_for()
+        with to_make(asked.shared, asked.identity) if asked and asked.shared else nullcontext(True) as needed:
+            if needed:
+                main()
+                if asked:
+                    write_record(asked.output, asked.identity)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
-        message = plugins.blame(error)
+        refusal = as_os_error(error)
+        message = plugins.blame(error) or (refusal and explain(refusal))
         if not message:
             raise
         print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:  # Python would end with an error of its own
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Asked(NamedTuple):
+    """The result that a job makes: first file, identity and, if other workflows use it as well, all files."""
+
+    output: str
+    identity: Identity
+    shared: list[str] | None
 
 
 @cache
-def asked_for() -> tuple[str, Identity] | None:
-    """First file and identity of the result that the command line asks for; None without the option ``--record``.
+def asked_for() -> Asked | None:
+    """The result that the command line asks for; None without the option ``--record``.
 
     The code is looked up in the process that runs it, because files may have been edited since the job was planned.
     """
@@ -54,15 +75,14 @@ def asked_for() -> tuple[str, Identity] | None:
             "--record takes what the workflow gives it; leave it out to run a script by hand"
         ) from error
     del sys.argv[place : place + 2]
-    return record["output"], Identity(
-        identity.settings, script_code(record["script"], entries), identity.inputs
-    )
+    code = script_code(record["script"], entries)
+    return Asked(record["output"], Identity(identity.settings, code, identity.inputs), record["shared"])
 
 
 def running_code() -> dict[str, str]:
     """The code behind the numbers of the running script; empty if it is not one of the workflow's."""
     if result := asked_for():
-        return dict(result[1].code)
+        return dict(result.identity.code)
     script = Path(sys.argv[0]).stem
     return script_code(script) if (SCRIPTS / f"{script}.py").is_file() else {}
 
@@ -75,5 +95,6 @@ def options(**values: object) -> str:
 
 
 def log(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
+    """Print a line at once. A full disk under the log ends no work."""
+    with suppress(OSError):
+        print(line, flush=True)

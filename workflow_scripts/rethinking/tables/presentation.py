@@ -122,7 +122,7 @@ def present_sizes(table: pd.DataFrame) -> list[Shown]:
     columns: Columns = {
         ("", "data set"): table.dataset.map(DATASET_TITLES),
         ("", "images"): table.input_size.map(lambda size: f"{size}×{size}"),
-        ("", "model"): table.model.map(MODEL_TITLES),
+        ("", "model"): table.model.map(lambda name: MODEL_TITLES.get(name, name)),
     }
     block = table[["dataset", "input_size"]]
     for heading in (("", "data set"), ("", "images")):
@@ -139,10 +139,16 @@ def present_sizes(table: pd.DataFrame) -> list[Shown]:
 
 def note_sizes(table: pd.DataFrame) -> str:
     """Data behind the counts."""
-    text = f"Ours: {' and '.join(table.data.unique())}; trainable parameters of the networks as they are built here."
+    text = f"Ours: {' and '.join(table.data.dropna().unique())}; trainable parameters of the networks as they are built here."
     if not beside_paper(table):
         return text
     missing = f" {MISSING}: not in the paper." if table.paper_parameters.isna().any() else ""
+    if table.data.isna().any():
+        missing = f" {MISSING}: not in the paper, or the data set is not here."
+    if ((table.dataset == "imagenet") & (table.model == "inception_v3")).any():
+        text += (
+            " The paper's count for Inception V3 has 1008 outputs and running statistics, ours 1000 and none."
+        )
     return f"{text} Paper: Zhang et al. (2017).{missing}"
 
 
@@ -252,7 +258,7 @@ def regulariser_titles(names: str) -> str:
     """The regularisers of a cell's name in words."""
     if names == "none":
         return "none"
-    return ", ".join(" ".join(REGULARISER_HEADINGS[name]) for name in names.split("+"))
+    return ", ".join(" ".join(filter(None, REGULARISER_HEADINGS[name])) for name in names.split("+"))
 
 
 def measured(row: pd.Series, column: str, prefix: str = "", mark: str = "") -> str:

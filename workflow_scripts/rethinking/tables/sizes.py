@@ -22,6 +22,15 @@ COLUMNS = {
     "paper_parameters_per_image": "float64",
     "data": "str",
 }
+# Our name of a network or the paper's -> torchvision's, if it is not ours, and height and width of its images.
+IMAGENET_NETWORKS = {
+    "inception_v3": (None, 299),
+    "AlexNet": ("alexnet", 224),
+    "ResNet-18": ("resnet18", 224),
+    "ResNet-152": ("resnet152", 224),
+    "VGG-11": ("vgg11", 224),
+    "VGG-19": ("vgg19", 224),
+}
 
 
 def count_sizes(
@@ -67,6 +76,51 @@ def count_sizes(
                 if published
                 else None,
                 "data": describe_data({"data": manifest}),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def count_imagenet(
+    images: int | None, paper: Mapping[tuple[str, str], Mapping[str, int]], own: bool
+) -> pd.DataFrame:
+    """The networks on ImageNet whose sizes the paper lists, built and counted.
+
+    Args:
+        images: training images of ImageNet; None if it is not prepared.
+        paper: as for :func:`count_sizes`.
+        own: whether the network that is trained here, Inception V3, is among them.
+
+    Returns:
+        As :func:`count_sizes`; all other networks are torchvision's.
+    """
+    import torch
+    from torchvision import models
+
+    rows = []
+    for name, (function, size) in IMAGENET_NETWORKS.items():
+        if not function and not own:
+            continue
+        with torch.device("meta"):
+            network = (
+                getattr(models, function)(weights=None)
+                if function
+                else build_model(name, (3, size, size), 1000)
+            )
+        parameters = parameter_count(network)
+        published = paper["imagenet", name]
+        rows.append(
+            {
+                "dataset": "imagenet",
+                "model": name,
+                "input_size": size,
+                "parameters": parameters,
+                "paper_parameters": published["parameters"],
+                "train_images": images,
+                "paper_train_images": published["train_images"],
+                "parameters_per_image": parameters / images if images else None,
+                "paper_parameters_per_image": published["parameters"] / published["train_images"],
+                "data": None,
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)

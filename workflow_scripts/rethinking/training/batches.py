@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,6 +19,28 @@ from rethinking.streams import stream
 from rethinking.training.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
 
 MAX_ROTATION_DEGREES = 25.0  # table 4
+EVALUATION_BATCH = 1000
+
+
+class Feeder(Protocol):
+    """What the loop trains and evaluates on; it does not see where images come from.
+
+    Batches are on the device, preprocessed: float32 (batch, channels, input_size, input_size). Everything that is
+    drawn is a function of seed, epoch, step and place in the batch, so the position is (epoch, step) and a process
+    that resumes there reads no image of an earlier step. Batches are whole: who cuts them into micro-batches does so
+    with ``images.split(32)``, which changes no draw.
+    """
+
+    labels: Tensor  # (n,) int64, of the training set after corruption, on the device
+
+    def sizes(self) -> Tensor:
+        """Images in each batch of an epoch, float64 (steps,)."""
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index."""
+
+    def evaluation(self, split: str) -> Iterator[Tensor]:
+        """Yield the images of ``train`` or ``test`` in their order, without augmentation, in blocks."""
 
 
 def to_inputs(
@@ -37,6 +61,7 @@ class Batches:
 
     def __init__(self, data: CorruptedData, inputs: Tensor, cell: Cell, settings: CellSettings) -> None:
         self.cell, self.settings, self.device = cell, settings, inputs.device
+        self.data, self.inputs = data, inputs
         self.crop, self.augment = "crop" in cell.regularisers, "augment" in cell.regularisers
         entries = [registry.entry("regulariser", name) for name in cell.regularisers]
         self.own = [entry for entry in entries if entry.own]
@@ -80,6 +105,16 @@ class Batches:
             for entry in self.own:
                 images = self.changed(entry, images, self.labels[index], epoch, start)
             yield images, self.labels[index], index
+
+    @cached_property  # made when first needed, so that training starts at once
+    def test_inputs(self) -> Tensor:
+        """The whitened test set."""
+        return to_inputs(self.data.test_images, self.settings.input_size, self.device, self.inputs.dtype)
+
+    def evaluation(self, split: str) -> Iterator[Tensor]:
+        """Yield the images of ``train`` or ``test`` in their order, without augmentation, in blocks."""
+        inputs = self.inputs if split == "train" else self.test_inputs
+        yield from inputs.split(EVALUATION_BATCH)
 
     def changed(
         self, entry: registry.Entry, images: Tensor, labels: Tensor, epoch: int, start: int

@@ -1,8 +1,8 @@
-"""Training of one cell: SGD as in the paper's appendix A, with the data on the device.
+"""Training of one cell: SGD as in the paper's appendix A.
 
-The images are uploaded once; batches are gathered, augmented and whitened there. Order
-and augmentation of an epoch are drawn on the CPU from a stream named after cell and
-epoch, so that they are the same on every device. Nothing in an epoch waits for the device.
+A feeder delivers batches on the device: images that fit are uploaded once, others are streamed. Order and augmentation
+of an epoch are drawn on the CPU from a stream named after cell and epoch, so that they are the same on every device.
+Nothing in an epoch waits for the device.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking import registry
@@ -28,16 +26,19 @@ from rethinking.models.initialisation import initialise
 from rethinking.run.checkpoint import Checkpoint, Progress, restore, state_tensors
 from rethinking.run.files import UserError
 from rethinking.streams import torch_seed
-from rethinking.training.batches import Batches, to_inputs
+from rethinking.training.evaluation import Evaluation, evaluate, label_ranks, percent_equal, percent_within
+from rethinking.training.feeders import build_feeder
+from rethinking.training.micro_batches import MicroBatchStep, takes_parts
+from rethinking.training.optimisers import AveragedNetwork
 from rethinking.training.steps import (
-    autocast,
     build_optimiser,
     build_step,
     memory_layout,
+    seed_layers,
     set_precision,
 )
 
-EVALUATION_BATCH = 1000
+CLASSES_WITHOUT_TOP5 = 10  # with so few classes the five likeliest say nothing
 LOG_SECONDS = 60  # between two lines within an epoch
 # Decay of the moving average over steps that the published training curves show. It is that of TensorFlow's CIFAR-10
 # tutorial, where the name 'average_loss' in figure 1a comes from. Figure 2b shows such an average too: after a dip,
@@ -46,20 +47,10 @@ MOVING_AVERAGE_DECAY = 0.9
 
 
 @dataclass
-class Evaluation:
-    """Results of one pass in evaluation mode."""
-
-    loss: float  # mean cross-entropy, nats
-    accuracy: float  # percent
-    predictions: np.ndarray  # (n,) int64 classes
-    confidence: np.ndarray  # (n,) float32, softmax probability of the given label
-
-
-@dataclass
 class TrainedCell:
     """A finished or diverged cell."""
 
-    model: nn.Module
+    model: nn.Module  # with averaged weights, if the settings ask for them
     curve: list[dict[str, float]]  # one row per epoch, columns as in curve.csv
     memorisation: list[dict[str, float]]  # one row per epoch from 1 on, columns as in memorisation.csv
     diverged_at: (
@@ -79,6 +70,7 @@ def train_cell(
     device: torch.device,
     checkpoint: Checkpoint | None = None,
     log: Callable[[str], None] = print,
+    feeder: str = "auto",
 ) -> TrainedCell:
     """Train one network to the end of its schedule or until its loss is not finite.
 
@@ -89,9 +81,11 @@ def train_cell(
         device: where to train.
         checkpoint: where to resume from and to save the state; None for no checkpoints.
         log: takes one line per epoch.
+        feeder: of images that are prepared as ImageNet is: ``resident``, ``streamed`` or ``auto``; see
+            :func:`rethinking.training.feeders.build_feeder`. It changes no number.
 
     Raises:
-        UserError: the images are too small for the settings.
+        UserError: the images are too small for the settings, or cannot be read.
         Interrupted: a signal asked for it; the checkpoint has the state.
     """
     started = time.perf_counter()
@@ -99,36 +93,33 @@ def train_cell(
 
     # ---- network and optimiser
     set_precision(settings.precision, device)
-    channels = data.train_images.shape[1]
-    shape = (channels, settings.input_size, settings.input_size)
+    shape = (data.train_images.shape[1], settings.input_size, settings.input_size)
     model = build_model(cell.model, shape, data.num_classes, **settings.architecture)
     entry = registry.entry("model", cell.model)
     if entry.own:
         check_network(entry, model, shape, data.num_classes)
     generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
     initialise(model, settings.initialisation, generator)
+    check_last_batch(cell, settings, model, shape, len(data.train_labels))
     model = model.to(device, memory_format=memory_layout(model))
     optimiser = build_optimiser(model, settings)
-    step = build_step(cell.model, model, optimiser, settings, device)
+    average = AveragedNetwork(model, settings.average_decay) if settings.average_decay else None
+    parts = MicroBatchStep(cell, model, optimiser, settings, device) if takes_parts(model, settings) else None
+    step = None if parts else build_step(cell.model, model, optimiser, settings, device)
 
-    # ---- data; inputs in bfloat16 if the first layer would round them anyway
-    dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
-    train_inputs = to_inputs(data.train_images, settings.input_size, device, dtype)
-    batches = Batches(data, train_inputs, cell, settings)
+    # ---- data
+    batches = build_feeder(data, cell, settings, device, feeder, log)
     n = len(batches.labels)
     steps_per_epoch = math.ceil(n / settings.batch_size)
 
-    @cache  # made when first needed, so that training starts at once
-    def test_inputs() -> Tensor:
-        return to_inputs(data.test_images, settings.input_size, device, dtype)
-
     # ---- state: new, or from the checkpoint
     progress = Progress()
-    seen = new_record(steps_per_epoch, n, device)
-    untrained = copy.deepcopy(model)
+    top5 = data.num_classes > CLASSES_WITHOUT_TOP5
+    seen = new_record(steps_per_epoch, n, device, top5)
+    untrained, evaluated = copy.deepcopy(model), average.model if average else model
     if checkpoint and (found := checkpoint.load()):
         progress, tensors = found
-        restore(model, optimiser, tensors)
+        restore(model, optimiser, tensors, average)
         seen = {name: tensors[name].to(device) for name in seen}
     earlier_seconds = progress.seconds
 
@@ -139,10 +130,12 @@ def train_cell(
         checkpoint.running.update(progress.epoch, settings.epochs, done, n * settings.epochs)
         if checkpoint.due():
             progress.seconds = earlier_seconds + time.perf_counter() - started
-            checkpoint.save(progress, state_tensors(model, optimiser) | seen)
+            checkpoint.save(progress, state_tensors(model, optimiser, average) | seen)
 
-    def evaluate_on(inputs: Tensor, labels: np.ndarray, network: nn.Module = model) -> Evaluation:
-        return evaluate(network, inputs, labels, settings, save_if_due)
+    given = {"train": data.train_labels, "test": data.test_labels}
+
+    def evaluate_on(split: str, network: nn.Module = evaluated) -> Evaluation:
+        return evaluate(network, batches.evaluation(split), given[split], settings, save_if_due)
 
     # ---- epochs
     test: Evaluation | None = None  # of the last epoch, unless this process starts after it
@@ -150,22 +143,28 @@ def train_cell(
     while progress.epoch <= settings.epochs:
         epoch = progress.epoch
         epoch_started = logged = time.perf_counter()
-        learning_rate = settings.learning_rate * settings.learning_rate_decay ** (epoch - 1)
+        falls = (epoch - 1) // settings.decay_every
+        learning_rate = settings.learning_rate * settings.learning_rate_decay**falls
         optimiser.set_learning_rate(learning_rate)
 
         model.train()
         first = progress.step  # not 0 in a process that resumes where another was stopped
         for images, labels, index in batches.epoch(epoch, first):
-            if entry.own:
-                # Layers that draw, such as dropout, get the same random numbers wherever training was interrupted.
-                torch.manual_seed(
-                    torch_seed(cell.seed, "layers", cell.stream_key, f"{epoch}/{progress.step}")
-                )
-            loss, logits = step(images, labels)
+            place = f"{epoch}/{progress.step}"
+            if parts:
+                loss, logits = parts(images, labels, place)
+            else:
+                if entry.own:
+                    seed_layers(cell, place)
+                loss, logits = step(images, labels)
+            if average:
+                average.update((epoch - 1) * steps_per_epoch + progress.step + 1)
             seen["losses"][progress.step] = loss
             predicted = logits.argmax(1)
             seen["predictions"][index] = predicted
             seen["correct"][progress.step] = (predicted == labels).sum()
+            if top5:
+                seen["correct_top5"][progress.step] = (label_ranks(logits, labels) < 5).sum()
             progress.step += 1
             if not stepped:
                 log("first step done")
@@ -188,13 +187,16 @@ def train_cell(
         progress.images_seen += images_seen
         if not progress.curve:
             # The untrained network is evaluated only now, so that training starts at once.
-            untrained_train = evaluate_on(train_inputs, data.train_labels, untrained)
-            untrained_test = evaluate_on(test_inputs(), data.test_labels, untrained)
+            untrained_train = evaluate_on("train", untrained)
+            untrained_test = evaluate_on("test", untrained)
             seconds = time.perf_counter() - epoch_started - step_seconds
             before = untrained_train.loss, untrained_train.accuracy
-            progress.curve.append(curve_row(0, 0, 0.0, before, before, untrained_test, data, seconds))
+            untrained_top5 = percent_within(untrained_train.ranks, 5) if top5 else None
+            progress.curve.append(
+                curve_row(0, 0, 0.0, before, before, untrained_test, data, seconds, untrained_top5)
+            )
             epoch_started = time.perf_counter() - step_seconds
-        test = evaluate_on(test_inputs(), data.test_labels)
+        test = evaluate_on("test")
         finite = torch.isfinite(losses)
         if not finite.all() or not math.isfinite(test.loss):
             # The effect of the last step is only visible in the evaluation.
@@ -217,11 +219,12 @@ def train_cell(
                 test,
                 data,
                 seconds,
+                100 * int(seen["correct_top5"].sum()) / n if top5 else None,
             )
         )
         progress.memorisation.append(memorisation_row(epoch, predictions, data))
         progress.epoch, progress.step = epoch + 1, 0
-        seen = new_record(steps_per_epoch, n, device)
+        seen = new_record(steps_per_epoch, n, device, top5)
         log(
             f"epoch {epoch}/{settings.epochs} loss {train_loss:.4f} train {train_accuracy:.2f} % "
             f"test {test.accuracy:.2f} % {seconds:.1f} s {images_seen / step_seconds:.0f} images/s "
@@ -229,28 +232,29 @@ def train_cell(
         )
 
     # ---- the whole training set without augmentation, in evaluation mode
-    train = evaluate_on(train_inputs, data.train_labels)
+    train = evaluate_on("train")
     if diverged_at is None and not math.isfinite(train.loss):
         diverged_at = (settings.epochs, settings.epochs * steps_per_epoch)
     return TrainedCell(
-        model=model,
+        model=evaluated,
         curve=progress.curve,
         memorisation=progress.memorisation,
         diverged_at=diverged_at,
         train=train,
-        test=test or evaluate_on(test_inputs(), data.test_labels),
+        test=test or evaluate_on("test"),
         wall_seconds=earlier_seconds + time.perf_counter() - started,
         device_seconds=progress.device_seconds,
         images_per_second=progress.images_seen / progress.device_seconds if progress.device_seconds else 0.0,
     )
 
 
-def new_record(steps_per_epoch: int, n: int, device: torch.device) -> dict[str, Tensor]:
+def new_record(steps_per_epoch: int, n: int, device: torch.device, top5: bool) -> dict[str, Tensor]:
     """What an epoch records on the device: loss and correct predictions of each step, predicted class of each image."""
+    counts = ("correct", "correct_top5") if top5 else ("correct",)
     return {
         "losses": torch.zeros(steps_per_epoch, device=device),
-        "correct": torch.zeros(steps_per_epoch, dtype=torch.int64, device=device),
         "predictions": torch.zeros(n, dtype=torch.int64, device=device),
+        **{name: torch.zeros(steps_per_epoch, dtype=torch.int64, device=device) for name in counts},
     }
 
 
@@ -266,7 +270,11 @@ def moving_average(values: Tensor) -> float:
 
 
 def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None:
-    """Refuse crops for which the images are too small."""
+    """Refuse crops for which the images are too small, or that the data set does not have."""
+    if data.preprocessing == "inception":
+        if "crop" in cell.regularisers:
+            raise UserError(f"cell {cell}: {cell.dataset} has no 'crop'; its 'augment' crops")
+        return
     height, width = data.train_images.shape[2:]
     if settings.input_size > min(height, width):
         raise UserError(
@@ -280,40 +288,21 @@ def check_sizes(cell: Cell, settings: CellSettings, data: CorruptedData) -> None
         )
 
 
-@torch.inference_mode()
-def evaluate(
-    model: nn.Module,
-    inputs: Tensor,
-    labels: np.ndarray,
-    settings: CellSettings,
-    between: Callable[[], None] = lambda: None,
-) -> Evaluation:
-    """Loss and accuracy in evaluation mode over a whole set of whitened inputs (n, c, h, w).
-
-    ``between`` is called after each block of images, because a whole set can take long.
-    """
-    model.eval()
-    layout = memory_layout(model)
-    blocks = []
-    with autocast(inputs.device, settings):
-        for block in inputs.split(EVALUATION_BATCH):
-            blocks.append(model(block.contiguous(memory_format=layout)).float())
-            between()
-    logits = torch.cat(blocks)
-    targets = torch.from_numpy(labels).to(inputs.device)
-    log_probability = F.log_softmax(logits, 1).gather(1, targets[:, None])[:, 0]
-    predictions = logits.argmax(1)
-    return Evaluation(
-        loss=-log_probability.double().mean().item(),
-        accuracy=percent_equal(predictions.cpu().numpy(), labels),
-        predictions=predictions.cpu().numpy(),
-        confidence=log_probability.exp().cpu().numpy(),
-    )
-
-
-def percent_equal(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Percentage of predictions (n,) that equal the labels (n,)."""
-    return 100 * float(np.mean(predictions == labels))
+def check_last_batch(
+    cell: Cell, settings: CellSettings, model: nn.Module, shape: tuple[int, int, int], images: int
+) -> None:
+    """Refuse a batch of one image where batch normalisation would divide by a variance of one value."""
+    batch = settings.micro_batch or settings.batch_size
+    if images % settings.batch_size % batch != 1 and batch > 1:
+        return
+    try:
+        with torch.no_grad():
+            copy.deepcopy(model).train()(torch.zeros(1, *shape))
+    except ValueError as error:
+        raise UserError(
+            f"cell {cell}: {images:,} training images in batches of {settings.batch_size} leave a batch of one image, "
+            f"which batch normalisation cannot take ({error}); set another batch_size, or a train_limit of the data set"
+        ) from None
 
 
 def curve_row(
@@ -325,12 +314,14 @@ def curve_row(
     test: Evaluation,
     data: CorruptedData,
     seconds: float,
+    train_top5: float | None,
 ) -> dict[str, float]:
     """One line of curve.csv.
 
     ``train`` holds the means of loss and online accuracy over the epoch, ``train_end`` their moving averages at its end.
+    ``train_top5`` is the online top-5 accuracy; None where it is not measured.
     """
-    return {
+    row = {
         "epoch": epoch,
         "step": step,
         "learning_rate": learning_rate,
@@ -343,6 +334,9 @@ def curve_row(
         "train_loss_end": train_end[0],
         "train_accuracy_end": train_end[1],
     }
+    if train_top5 is not None:
+        row |= {"train_accuracy_top5": train_top5, "test_accuracy_top5": percent_within(test.ranks, 5)}
+    return row
 
 
 def memorisation_row(epoch: int, predictions: np.ndarray, data: CorruptedData) -> dict[str, float]:

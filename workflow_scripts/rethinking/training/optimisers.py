@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with momentum (section 3 and appendix A of the paper).
+"""SGD with momentum (section 3 and appendix A of the paper), RMSProp, and moving averages of weights (ImageNet).
 
 torch's own optimiser classes do the same arithmetic with the same kernel, but creating one imports
 torch's compiler, which takes as long as the rest of a cell's start.
@@ -6,10 +6,19 @@ torch's compiler, which takes as long as the rest of a cell's start.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+
+
+def grouped(decay: Mapping[nn.Parameter, float]) -> list[tuple[float, list[nn.Parameter]]]:
+    """The parameters with each coefficient of weight decay."""
+    return [
+        (value, [parameter for parameter in decay if decay[parameter] == value])
+        for value in sorted(set(decay.values()))
+    ]
 
 
 class SGD:
@@ -24,10 +33,8 @@ class SGD:
     def __init__(self, decay: Mapping[nn.Parameter, float], learning_rate: float, momentum: float) -> None:
         self.momentum = momentum
         self.velocity = {parameter: torch.zeros_like(parameter) for parameter in decay}
-        self.groups = [
-            (value, [parameter for parameter in decay if decay[parameter] == value])
-            for value in sorted(set(decay.values()))
-        ]
+        self.state = {"momentum": self.velocity}
+        self.groups = grouped(decay)
         # A captured step reads the rate from the device, so that a change reaches the graph.
         device = next(iter(decay)).device
         self.learning_rate: Tensor | float = (
@@ -62,3 +69,88 @@ class SGD:
                 maximize=False,
                 is_first_step=False,
             )
+
+
+class RMSProp:
+    """RMSProp as in TensorFlow 1, which divides by sqrt(s + epsilon) and not by sqrt(s) + epsilon.
+
+    Per step, with g the gradient + weight decay w: s = decay s + (1 - decay) g^2, v = momentum v + rate g / sqrt(s +
+    epsilon), w = w - v. At the start s is 1 and v is 0. So a change of the rate reaches the velocity only bit by bit.
+
+    Args:
+        weight_decay: the coefficient of the l2 penalty of each parameter, at half its squared norm.
+        learning_rate: of the first step.
+        momentum: how much of the last update is kept.
+        decay: how much of the mean square is kept.
+        epsilon: added to the mean square.
+    """
+
+    def __init__(
+        self,
+        weight_decay: Mapping[nn.Parameter, float],
+        learning_rate: float,
+        momentum: float,
+        decay: float,
+        epsilon: float,
+    ) -> None:
+        self.learning_rate, self.momentum, self.decay, self.epsilon = learning_rate, momentum, decay, epsilon
+        self.velocity = {parameter: torch.zeros_like(parameter) for parameter in weight_decay}
+        self.mean_square = {parameter: torch.ones_like(parameter) for parameter in weight_decay}
+        self.state = {"momentum": self.velocity, "mean_square": self.mean_square}
+        self.groups = grouped(weight_decay)
+
+    def set_learning_rate(self, value: float) -> None:
+        """Set the learning rate of the following steps."""
+        self.learning_rate = value
+
+    def zero_grad(self) -> None:
+        """Discard the gradients."""
+        for parameter in self.velocity:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update the parameters; each must have a gradient."""
+        for weight_decay, parameters in self.groups:
+            gradients = [parameter.grad for parameter in parameters]
+            if weight_decay:
+                gradients = torch._foreach_add(gradients, parameters, alpha=weight_decay)
+            squares = [self.mean_square[parameter] for parameter in parameters]
+            torch._foreach_mul_(squares, self.decay)
+            torch._foreach_addcmul_(squares, gradients, gradients, value=1 - self.decay)
+            updates = torch._foreach_add(squares, self.epsilon)
+            torch._foreach_sqrt_(updates)
+            updates = torch._foreach_div(gradients, updates)
+            torch._foreach_mul_(updates, self.learning_rate)
+            velocities = [self.velocity[parameter] for parameter in parameters]
+            torch._foreach_mul_(velocities, self.momentum)
+            torch._foreach_add_(velocities, updates)
+            torch._foreach_sub_(parameters, velocities)
+
+
+Optimiser = SGD | RMSProp
+
+
+class AveragedNetwork:
+    """A copy of a network whose weights and batch-norm statistics are moving averages over the steps.
+
+    As TensorFlow's ExponentialMovingAverage with a step number, so that the first steps are soon forgotten.
+
+    Args:
+        model: the network that is trained; the average starts from its present weights.
+        decay: what the average keeps at a step, in the long run.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.model = decay, copy.deepcopy(model)
+        pairs = zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
+        # Counters of batches are no numbers to average.
+        self.averaged, self.current = zip(
+            *(pair for pair in pairs if pair[0].is_floating_point()), strict=True
+        )
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move towards the network's weights after its step number ``step``, counted from 1."""
+        keep = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.averaged, self.current, 1 - keep)

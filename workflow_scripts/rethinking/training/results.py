@@ -20,7 +20,8 @@ from rethinking.models import parameter_count
 from rethinking.run.code import combined
 from rethinking.run.files import atomic_path, write_json, write_text
 from rethinking.run.identity import Identity
-from rethinking.training.loop import TrainedCell, percent_equal
+from rethinking.training.evaluation import percent_equal, percent_within
+from rethinking.training.loop import CLASSES_WITHOUT_TOP5, TrainedCell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +58,9 @@ def write_cell(
     with atomic_path(folder / "predictions.npz") as path, open(path, "wb") as file:
         np.savez_compressed(
             file,
+            # Signed 16 bits hold any number of classes up to 32,767.
+            train_rank=trained.train.ranks.astype(np.int16),
+            test_rank=trained.test.ranks.astype(np.int16),
             train_prediction=trained.train.predictions.astype(np.int16),
             train_confidence=trained.train.confidence,
             train_label=data.train_labels.astype(np.int16),
@@ -87,7 +91,7 @@ def summarise(
         f"{threshold:g}": first_epoch(epochs, epochs.train_accuracy >= threshold)
         for threshold in settings.thresholds
     }
-    return {
+    summary = {
         "cell": str(cell),
         "status": "diverged" if diverged else "finished",
         "diverged_epoch": trained.diverged_at[0] if diverged else None,
@@ -110,6 +114,13 @@ def summarise(
         "device_seconds": trained.device_seconds,
         "images_per_second": trained.images_per_second,
     }
+    if data.num_classes > CLASSES_WITHOUT_TOP5:
+        summary |= {
+            "train_accuracy_top5": None if diverged else percent_within(trained.train.ranks, 5),
+            "test_accuracy_top5": None if diverged else percent_within(trained.test.ranks, 5),
+            "best_test_accuracy_top5": float(epochs.test_accuracy_top5.max()) if len(epochs) else None,
+        }
+    return summary
 
 
 def first_epoch(epochs: pd.DataFrame, reached: pd.Series) -> int | None:

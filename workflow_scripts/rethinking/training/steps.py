@@ -12,10 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking import registry
+from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.registry import regulariser
 from rethinking.run.files import UserError
-from rethinking.training.optimisers import SGD
+from rethinking.streams import torch_seed
+from rethinking.training.optimisers import SGD, Optimiser, RMSProp
 
 # images (batch, c, h, w) and labels (batch,) -> mean cross-entropy in nats and logits (batch, classes)
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -106,15 +108,28 @@ def memory_layout(model: nn.Module) -> torch.memory_format:
 
 
 @regulariser("wd", heading=("weight", "decay"))
-def build_optimiser(model: nn.Module, settings: CellSettings) -> SGD:
-    """SGD with momentum; weight decay as an l2 penalty on the weights that the settings name."""
+def build_optimiser(model: nn.Module, settings: CellSettings) -> Optimiser:
+    """SGD with momentum or RMSProp; weight decay as an l2 penalty on the weights that the settings name."""
     # Other layers, such as normalisations, are not decayed.
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     if settings.weight_decay_on == "hidden_linear":
         layers = [m for m in layers if isinstance(m, nn.Linear)][:-1]
     decayed = {layer.weight for layer in layers}
     decay = {p: settings.weight_decay if p in decayed else 0.0 for p in model.parameters() if p.requires_grad}
+    if settings.rmsprop:
+        return RMSProp(
+            decay, settings.learning_rate, settings.momentum, settings.rmsprop.decay, settings.rmsprop.epsilon
+        )
     return SGD(decay, settings.learning_rate, settings.momentum)
+
+
+@regulariser("dropout", heading=("", "dropout"))
+def seed_layers(cell: Cell, place: str) -> None:
+    """Let layers that draw, such as dropout, have random numbers that follow from the cell and the place in training.
+
+    So they are the same wherever training was interrupted.
+    """
+    torch.manual_seed(torch_seed(cell.seed, "layers", cell.stream_key, place))
 
 
 def set_precision(precision: str, device: torch.device) -> None:

@@ -1,0 +1,129 @@
+"""Files are decoded as PIL decodes them; damage is noticed."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rethinking.data.decoding import Undecodable, decode, kind, resize
+from rethinking.data.image_sets import prepare_images
+from rethinking.run.files import UserError, load_array, read_json
+
+from .image_sets import CLASSES, TRAIN, encoded, picture, write_folder
+
+
+def with_pil(content):
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).transpose(2, 0, 1)
+
+
+def test_every_file_has_the_pixels_that_pil_gives(contents):
+    for name, content in contents.items():
+        np.testing.assert_array_equal(decode(content).numpy(), with_pil(content), err_msg=name)
+
+
+def test_kinds():
+    assert kind(encoded(picture(0))) == "rgb"
+    assert kind(encoded(picture(0, mode="L"), progressive=True)) == "grey"
+    assert kind(encoded(picture(0, mode="CMYK"))) == "cmyk"
+    assert kind(encoded(picture(0), "PNG")) == "png"
+    assert kind(b"<html>") == "other"
+
+
+def test_exif_rotation_is_ignored(contents):
+    name = f"train/{CLASSES[1]}/{CLASSES[1]}_30.JPEG"
+    assert Image.open(io.BytesIO(contents[name])).getexif()[0x0112] == 6
+    assert decode(contents[name]).shape == (3, 30, 40)
+
+
+@pytest.mark.parametrize("size", [17, 64])
+def test_resizing_is_that_of_pil_to_a_level(size):
+    image = picture(5, size=(57, 41))
+    expected = np.asarray(image.resize((size, size), Image.BILINEAR)).transpose(2, 0, 1).astype(int)
+    ours = resize(decode(encoded(image, "PNG")), size).numpy()
+    assert np.abs(ours - expected).max() <= 1
+
+
+GOOD = encoded(picture(7, size=(200, 150)), quality=95)
+BROKEN = {
+    "cut": GOOD[: len(GOOD) // 2],
+    "HTML": b"<html><body>404 Not Found</body></html>",
+    "empty": b"",
+    "cut PNG": encoded(picture(7), "PNG")[:300],
+    "half an image": GOOD[: len(GOOD) // 2] + b"\xff\xd9",
+    "zeros": GOOD[: len(GOOD) // 2] + bytes(1000) + GOOD[len(GOOD) // 2 + 1000 :],
+}
+
+
+@pytest.mark.parametrize("content", [BROKEN[name] for name in ("cut", "HTML", "empty", "cut PNG")])
+def test_what_is_no_image_is_not_decoded(content):
+    with pytest.raises(Undecodable, match=r"\w+"):
+        decode(content)
+
+
+def prepared(folder, path, **options):
+    options = {"provenance": "test", "verified": False, "stored_size": 20, "threads": 2} | options
+    prepare_images("imagenet", path, folder, log=lambda line: None, **options)
+    return read_json(folder / "manifest.json")
+
+
+@pytest.fixture
+def broken_set(contents, tmp_path):
+    def make(content):
+        name = f"train/{CLASSES[2]}/{CLASSES[2]}_20.JPEG"
+        return write_folder(tmp_path / "set", contents | {name: content})
+
+    return make
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_ends_the_job_with_its_name(broken_set, tmp_path, content):
+    with pytest.raises(UserError, match=r"n03888257_20.JPEG cannot be decoded \(.+\), and 0 other"):
+        prepared(tmp_path / "prepared", broken_set(content))
+    assert not (tmp_path / "prepared" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("stored_size", [20, None])
+def test_unreadable_files_can_be_left_out(broken_set, tmp_path, stored_size):
+    folder = tmp_path / "prepared"
+    path = broken_set(BROKEN["half an image"])
+    manifest = prepared(folder, path, skip_unreadable=True, stored_size=stored_size)
+    assert manifest["train"]["count"] == 3 * TRAIN - 1
+    assert manifest["train"]["full_count"] == 3 * TRAIN
+    assert manifest["train"]["unreadable_count"] == 1
+    assert manifest["train"]["class_counts"] == [TRAIN, TRAIN, TRAIN - 1]
+    assert "Corrupt JPEG" in manifest["odd_files"]["train"]["unreadable"]["n03888257/n03888257_20.JPEG"]
+    assert len(load_array(folder / "train_names.npy")) == len(load_array(folder / "train_labels.npy")) == 17
+    images = load_array(folder / "train_images.npy")
+    if stored_size:
+        left = prepared(tmp_path / "whole", path.parent / "set", skip_unreadable=True)
+        assert left["train"]["images_sha256"] == manifest["train"]["images_sha256"]
+        assert images.shape == (17, 3, 20, 20)
+    else:
+        assert images.shape == (0, 3, 0, 0)
+
+
+def test_harmless_bytes_are_no_damage(broken_set, tmp_path):
+    # Bytes before the end: libjpeg complains, but the picture is whole.
+    assert prepared(tmp_path / "prepared", broken_set(GOOD[:-2] + b"\0\0\0" + GOOD[-2:]))
+
+
+def test_published_files_are_listed_where_libjpeg_complains(broken_set, tmp_path):
+    manifest = prepared(tmp_path / "prepared", broken_set(BROKEN["zeros"]), verified=True)
+    assert list(manifest["odd_files"]["train"]["damaged"]) == ["n03888257/n03888257_20.JPEG"]
+    assert manifest["train"]["count"] == 3 * TRAIN
+
+
+def test_odd_files_are_listed(contents, layouts, tmp_path):
+    manifest = prepared(tmp_path / "prepared", layouts["archives"])
+    odd = manifest["odd_files"]["train"]
+    assert odd["png"] == [f"{CLASSES[1]}/{CLASSES[1]}_0.JPEG"]
+    assert odd["cmyk"] == [f"{CLASSES[1]}/{CLASSES[1]}_10.JPEG"]
+    assert odd["grey"] == [f"{CLASSES[1]}/{CLASSES[1]}_20.JPEG"]
+
+
+def test_folder_and_archives_are_prepared_to_equal_files(layouts, tmp_path):
+    for layout in ("folder", "archives"):
+        prepared(tmp_path / layout, layouts[layout], train_limit=10)
+    for file in (tmp_path / "folder").iterdir():
+        assert file.read_bytes() == (tmp_path / "archives" / file.name).read_bytes(), file.name

@@ -1,0 +1,240 @@
+"""Images reach the network resident and streamed, with the same bits, whatever the layout and wherever one begins."""
+
+import io
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms.v2 as transforms
+from PIL import Image
+
+from rethinking.cells import Cell
+from rethinking.corruption.loading import load_corrupted
+from rethinking.corruption.overlays import write
+from rethinking.data.image_sets import prepare_images
+from rethinking.run.files import UserError
+from rethinking.training.batches_imagenet import ImageBatches
+from rethinking.training.feeders import build_feeder
+from rethinking.training.inception_preprocessing import (
+    DRAWS,
+    central_box,
+    crop_and_resize,
+    distort,
+    random_box,
+    to_range,
+)
+from rethinking.training.loop import train_cell
+
+from ..unit.tiny import CPU, settings_with, without_seconds
+from .image_sets import picture, write_folder
+
+SIZE, STORED = 20, 24
+SETTINGS = settings_with(input_size=SIZE, batch_size=7, epochs=2)
+
+
+def cell(regularisers="augment", seed=0):
+    return Cell.parse(f"imagenet/random_labels/mlp_1x512/{regularisers}/seed{seed}")
+
+
+def load(folder, path, stored_size):
+    """The small set, prepared and with random labels."""
+    if not folder.exists():
+        options = {"provenance": "test", "verified": False, "stored_size": stored_size}
+        prepare_images("imagenet", path, folder / "prepared", log=lambda line: None, **options)
+        write(folder / "prepared", folder / "overlay", "random_labels", "imagenet", 0)
+    return load_corrupted(folder / "prepared", folder / "overlay", path)
+
+
+@pytest.fixture(scope="module")
+def stored(layouts, tmp_path_factory):
+    return load(tmp_path_factory.mktemp("stored") / "data", layouts["archives"], STORED)
+
+
+@pytest.fixture(scope="module")
+def original(layouts, tmp_path_factory):
+    return load(tmp_path_factory.mktemp("original") / "data", layouts["archives"], None)
+
+
+def equal(some, others):
+    return len(some) == len(others) > 0 and all(
+        torch.equal(a, b) for x, y in zip(some, others, strict=True) for a, b in zip(x, y, strict=True)
+    )
+
+
+@pytest.mark.parametrize("regularisers", ["none", "augment"])
+def test_resident_and_streamed_images_have_the_same_bits(stored, regularisers):
+    resident, streamed = (
+        ImageBatches(stored, cell(regularisers), SETTINGS, CPU, kind) for kind in (True, False)
+    )
+    for epoch in (1, 2):
+        assert equal(list(resident.epoch(epoch)), list(streamed.epoch(epoch)))
+    for split in ("train", "test"):
+        assert equal(list(resident.evaluation(split)), list(streamed.evaluation(split)))
+    first, second = (torch.cat([index for *_, index in resident.epoch(epoch)]) for epoch in (1, 2))
+    assert sorted(first.tolist()) == list(range(18))
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("kind", ["resident", "streamed"])
+def test_training_gives_the_same_numbers_from_both(stored, kind):
+    trained = [
+        train_cell(cell(), SETTINGS, stored, CPU, log=lambda line: None, feeder=each)
+        for each in ("resident", kind)
+    ]
+    curves = [without_seconds(each.curve) for each in trained]
+    assert curves[0] == curves[1]
+    states = [each.model.state_dict() for each in trained]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_an_epoch_resumes_at_any_step_and_decodes_nothing_before_it(stored, original, resident, monkeypatch):
+    data = stored if resident else original
+    whole = list(ImageBatches(data, cell(), SETTINGS, CPU, resident).epoch(2))
+    feeder = ImageBatches(data, cell(), SETTINGS, CPU, resident)
+    read = []
+    if not resident:
+        files = feeder.sources["train"].files
+        monkeypatch.setattr(files, "read", lambda i, original=files.read: read.append(i) or original(i))
+    rest = list(feeder.epoch(2, 1))
+    assert equal(rest, whole[1:])
+    if not resident:
+        assert sorted(read) == sorted(torch.cat([index for *_, index in whole[1:]]).tolist())
+
+
+def test_layouts_give_the_same_batches(layouts, original, tmp_path):
+    other = load(tmp_path / "folder", layouts["flat"], None)
+    some, others = (ImageBatches(data, cell(), SETTINGS, CPU, False) for data in (original, other))
+    assert equal(list(some.epoch(1)), list(others.epoch(1)))
+
+
+@pytest.mark.parametrize("other", [cell(seed=1), cell("augment+wd")])
+def test_draws_belong_to_the_cell_epoch_and_image(stored, other):
+    feeders = [ImageBatches(stored, each, SETTINGS, CPU, True) for each in (cell(), other)]
+    draws = [feeder.draws(epoch, start, 7) for feeder in feeders for epoch in (1, 2) for start in (0, 7)]
+    assert len({each.tobytes() for each in draws}) == len(draws)
+    assert len({row.tobytes() for row in draws[0]}) == 7
+
+
+def test_labels_are_those_of_the_corruption(stored):
+    for _, labels, index in ImageBatches(stored, cell(), SETTINGS, CPU, True).epoch(1):
+        np.testing.assert_array_equal(labels, stored.train_labels[index])
+
+
+def test_a_file_that_broke_after_preparation_is_named(contents, tmp_path):
+    path = write_folder(tmp_path / "set", contents)
+    data = load(tmp_path / "data", path, None)
+    broken = path / "train" / "n03888257" / "n03888257_0.JPEG"
+    os.truncate(broken, 200)
+    with pytest.raises(UserError, match=r"n03888257_0.JPEG cannot be decoded"):
+        list(ImageBatches(data, cell(), SETTINGS, CPU, False).epoch(1))
+
+
+def test_images_are_resident_where_they_fit(stored, original, monkeypatch):
+    def source(data, kind="auto"):
+        lines = []
+        build_feeder(data, cell(), SETTINGS, CPU, kind, lines.append)
+        return lines
+
+    assert source(stored) == ["images are resident"]
+    assert source(original) == ["images are streamed"]
+    assert source(stored, "streamed") == ["images are streamed"]
+    monkeypatch.setattr("rethinking.training.feeders.free_memory", lambda device: 1000)
+    assert source(stored) == ["images are streamed"]
+    with pytest.raises(UserError, match="not stored"):
+        source(original, "resident")
+    with pytest.raises(UserError, match="no files"):
+        source(replace(stored, files=None), "streamed")
+
+
+def test_imagenet_has_no_random_crop_without_augmentation(stored):
+    with pytest.raises(UserError, match="no 'crop'"):
+        train_cell(cell("crop"), SETTINGS, stored, CPU)
+
+
+# ---- against PIL and torchvision
+
+
+def peer(content, size):
+    """The central 87.5 % as a user of PIL would take it, in [-1, 1]."""
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    top, left, height, width = central_box(image.height, image.width)
+    assert abs(height / image.height - 0.875) < 2 / image.height
+    image = image.crop((left, top, left + width, top + height)).resize((size, size), Image.BILINEAR)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def test_evaluation_images_are_those_of_pil_to_a_level(contents, original):
+    images = torch.cat(list(ImageBatches(original, cell(), SETTINGS, CPU, False).evaluation("train")))
+    names = original.files["train"].names
+    for image, name in zip(images, names, strict=True):
+        assert (image - peer(contents[f"train/{name}"], SIZE)).abs().max() <= 1.01 / 127.5, name
+
+
+@pytest.mark.parametrize("box", [(3, 5, 20, 31), (0, 0, 40, 50), (10, 2, 9, 7)])
+def test_crops_on_the_device_are_those_of_pil_to_a_level(box):
+    top, left, height, width = box
+    image = picture(9, size=(50, 40))
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    expected = image.crop((left, top, left + width, top + height)).resize((SIZE, SIZE), Image.BILINEAR)
+    ours = crop_and_resize(pixels, torch.tensor([box]), SIZE)[0]
+    assert (ours - torch.from_numpy(np.array(expected)).permute(2, 0, 1)).abs().max() <= 1
+
+
+def test_random_crops_keep_area_and_aspect():
+    rng = np.random.default_rng(0)
+    boxes = np.array([random_box(rng.random(4), 375, 500) for _ in range(4000)])
+    top, left, height, width = boxes.T
+    assert (boxes >= 0).all()
+    assert ((top + height <= 375) & (left + width <= 500)).all()
+    area, aspect = height * width / (375 * 500), width / height
+    assert area.min() >= 0.05
+    assert area.max() > 0.9
+    assert aspect.min() == pytest.approx(3 / 4, abs=0.02)
+    assert aspect.max() == pytest.approx(4 / 3, abs=0.02)
+    assert 0.2 < np.mean(area < 0.2) < 0.5  # the height is drawn evenly, not the area
+    assert top[height < 200].std() > 50
+
+
+def rows(**values):
+    """Draws of one image that change nothing but what is named."""
+    names = ("flip", "order", "brightness", "saturation", "hue", "contrast")
+    neutral = {"flip": 0.9, "order": 0.1, "brightness": 0.5, "saturation": 0.5, "hue": 0.5, "contrast": 0.5}
+    return torch.tensor([[0.0] * (DRAWS - 6) + [(neutral | values)[name] for name in names]])
+
+
+@pytest.mark.parametrize(
+    ("values", "transform"),
+    [
+        ({}, lambda image: image),
+        ({"flip": 0.1}, transforms.functional.horizontal_flip),
+        ({"brightness": 1.0}, lambda image: (image + 32 / 255).clamp(0, 1)),
+        ({"saturation": 0.2}, None),
+        ({"contrast": 0.0}, lambda image: 0.5 * image + 0.5 * image.mean((1, 2), keepdim=True)),
+        ({"hue": 1.0}, lambda image: transforms.functional.adjust_hue(image, 0.2)),
+        ({"hue": 0.1}, lambda image: transforms.functional.adjust_hue(image, -0.16)),
+    ],
+)
+def test_colours_are_distorted_as_named(values, transform):
+    image = torch.from_numpy(np.array(picture(3))).permute(2, 0, 1)
+    ours = (distort(image[None], rows(**values))[0] + 1) / 2
+    if transform:
+        torch.testing.assert_close(ours, transform(image / 255), atol=2e-5, rtol=0)
+        return
+    value = (image / 255).amax(0)  # HSV keeps the value and scales the distance from it
+    torch.testing.assert_close(ours, value - (value - image / 255) * 0.7, atol=2e-5, rtol=0)
+
+
+def test_colours_do_not_depend_on_the_batch():
+    images = torch.stack([torch.from_numpy(np.array(picture(i))).permute(2, 0, 1) for i in range(9)])
+    draws = torch.rand((9, DRAWS), generator=torch.Generator().manual_seed(0))
+    whole = distort(images, draws)
+    assert torch.equal(whole[4:6], distort(images[4:6], draws[4:6]))
+    assert whole.min() >= -1
+    assert whole.max() <= 1
+
+
+def test_range():
+    assert to_range(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == pytest.approx([-1, 1])

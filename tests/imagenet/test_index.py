@@ -1,0 +1,163 @@
+"""Images are found where they lie, in the same order from folders and archives."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from rethinking.data import image_checksums, imagenet
+from rethinking.data.image_checksums import contents_digest, verify_archives
+from rethinking.data.imagenet import find_images, load_index, save_index
+from rethinking.run.files import UserError, hash_file
+
+from .image_sets import CLASSES, TRAIN, VAL, write_archives, write_folder
+
+LAYOUTS = ["folder", "flat", "archives", "tar"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_all_layouts_give_the_same_images_in_the_same_order(layouts, contents, layout):
+    found = find_images(layouts[layout])
+    for split, folder in (("train", "train"), ("test", "val")):
+        names = sorted(name for name in contents if name.startswith(f"{folder}/"))
+        images = found[split]
+        assert [f"{folder}/{name}" for name in images.names] == names
+        assert [images.read(i) for i in range(len(images))] == [contents[name] for name in names]
+        np.testing.assert_array_equal(images.labels, np.repeat(range(3), TRAIN if split == "train" else VAL))
+        assert images.class_names == CLASSES
+
+
+def test_all_layouts_have_the_same_digest(layouts, contents, tmp_path):
+    digests = {contents_digest(layouts[layout], None, None) for layout in LAYOUTS}
+    assert len(digests) == 1
+    changed = dict(contents)
+    name = next(iter(changed))
+    changed[name] = changed[name][:-3] + b"\0\xff\xd9"
+    assert contents_digest(write_folder(tmp_path / "changed", changed), None, None) not in digests
+    assert contents_digest(layouts["folder"], CLASSES[:2], None) not in digests
+
+
+@pytest.mark.parametrize("layout", ["folder", "archives"])
+def test_contents_are_read_once_while_nothing_changes(layouts, tmp_path, monkeypatch, layout):
+    path = shutil.copytree(layouts[layout], tmp_path / "copy")
+    cache = tmp_path / "cache.json"
+    first = contents_digest(path, None, cache)
+    with monkeypatch.context() as patched:
+        patched.setattr(image_checksums, "find_images", None)
+        assert contents_digest(path, None, cache) == first
+        shutil.move(path, tmp_path / "away")
+        assert contents_digest(path, None, cache) == first  # results made from it can still be current
+        shutil.move(tmp_path / "away", path)
+    changed = next(path.rglob("*00003.JPEG" if layout == "folder" else "*val.tar"))
+    content = bytearray(changed.read_bytes())
+    content[700] ^= 1
+    changed.write_bytes(content)
+    assert contents_digest(path, None, cache) != first
+
+
+def test_classes_are_chosen_and_numbered_in_order(layouts):
+    found = find_images(layouts["archives"], classes=[CLASSES[2], CLASSES[0]])
+    assert found["train"].class_names == (CLASSES[0], CLASSES[2])
+    np.testing.assert_array_equal(found["test"].labels, np.repeat([0, 1], VAL))
+    with pytest.raises(UserError, match=r"no training images of the class.*n09999999"):
+        find_images(layouts["folder"], classes=["n09999999"])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_saved_index_is_found_again_elsewhere(layouts, contents, tmp_path, layout):
+    prepared = find_images(layouts["archives"])["test"].take([5, 2])
+    save_index(tmp_path, "test", prepared)
+    again = load_index(tmp_path, "test", layouts[layout])
+    assert again.names == prepared.names
+    assert [again.read(i) for i in (0, 1)] == [contents[f"val/{name}"] for name in prepared.names]
+
+
+def test_a_saved_index_of_the_same_archive_is_not_made_again(layouts, tmp_path, monkeypatch):
+    save_index(tmp_path, "train", find_images(layouts["archives"])["train"])
+    monkeypatch.setattr(imagenet, "walk_headers", None)
+    assert len(load_index(tmp_path, "train", layouts["archives"])) == 3 * TRAIN
+
+
+def test_an_image_that_is_gone_is_named(layouts, contents, tmp_path):
+    save_index(tmp_path, "train", find_images(layouts["folder"])["train"])
+    fewer = {name: content for name, content in contents.items() if not name.endswith("n02102040_0.JPEG")}
+    with pytest.raises(UserError, match=r"n02102040_0\.JPEG"):
+        load_index(tmp_path, "train", write_folder(tmp_path / "fewer", fewer))
+
+
+def cut(path, keep):
+    with open(path, "r+b") as file:
+        file.truncate(keep(path.stat().st_size))
+
+
+@pytest.mark.parametrize("name", ["ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"])
+@pytest.mark.parametrize("keep", [lambda size: size // 2, lambda size: size - 10240, lambda size: 0])
+def test_a_cut_archive_is_refused(contents, tmp_path, name, keep):
+    folder = write_archives(tmp_path / "set", contents)
+    cut(folder / name, keep)
+    with pytest.raises(UserError, match=f"{name}.*(damaged or cut short|holds no images)"):
+        find_images(folder)
+
+
+def test_a_broken_header_within_a_class_is_refused(contents, tmp_path):
+    folder = write_archives(tmp_path / "set", contents)
+    path = folder / "ILSVRC2012_img_train.tar"
+    content = bytearray(path.read_bytes())
+    place = content.index(b"n02102040_20.JPEG")
+    content[place : place + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"n02102040.tar is damaged"):
+        find_images(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: shutil.rmtree(folder / "val"), "has neither .*val"),
+        (
+            lambda folder: shutil.rmtree(folder / "val" / CLASSES[0]),
+            f"only one of train and val.*{CLASSES[0]}",
+        ),
+        (lambda folder: (folder / "train" / CLASSES[0] / "notes.txt").touch(), r"notes.txt is not an image"),
+        (lambda folder: (folder / "val" / "loose.JPEG").touch(), "folders of classes and also images"),
+        (lambda folder: shutil.rmtree(folder), "does not exist"),
+    ],
+)
+def test_other_layouts_are_refused(contents, tmp_path, change, message):
+    folder = write_folder(tmp_path / "set", contents)
+    change(folder)
+    with pytest.raises(UserError, match=message):
+        find_images(folder)
+
+
+def test_flat_validation_images_need_the_development_kit(layouts, tmp_path):
+    folder = shutil.copytree(layouts["flat"], tmp_path / "set")
+    (folder / "val" / "ILSVRC2012_val_00000001.JPEG").unlink()
+    with pytest.raises(UserError, match=r"11 validation images, but .* has 12 labels"):
+        find_images(folder)
+    (folder / "ILSVRC2012_devkit_t12.tar.gz").unlink()
+    with pytest.raises(UserError, match=r"no meta.mat.*ILSVRC2012_devkit_t12.tar.gz"):
+        find_images(folder)
+
+
+def test_published_archives_are_known_by_their_checksums(layouts, tmp_path, monkeypatch):
+    folder, cache = layouts["archives"], tmp_path / "cache.json"
+    assert not verify_archives(folder, cache)  # other sizes: nothing is read
+    assert not verify_archives(layouts["folder"], cache)
+    published = {
+        name: (file.stat().st_size, hash_file(file, "md5"))
+        for name in imagenet.PUBLISHED
+        if (file := folder / name)
+    }
+    monkeypatch.setattr(image_checksums, "PUBLISHED", published)
+    lines = []
+    assert verify_archives(folder, cache, lines.append)
+    monkeypatch.setattr(image_checksums, "_md5", None)
+    assert verify_archives(folder, cache)  # from the cache
+    monkeypatch.setattr(
+        image_checksums,
+        "PUBLISHED",
+        published | {"ILSVRC2012_img_val.tar": (published["ILSVRC2012_img_val.tar"][0], "0")},
+    )
+    with pytest.raises(UserError, match=r"ILSVRC2012_img_val.tar has MD5 .* expected 0"):
+        verify_archives(folder, cache)

@@ -1,0 +1,112 @@
+"""The workflow on images in archives and folders, with real processes and signals."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.torch import load_file
+
+from rethinking.config.loading import load_config
+from rethinking.run.files import UserError
+
+from ..default_config import FILE, default_values
+from ..workflow.conftest import ROOT, Workflow
+from .image_sets import CLASSES, write_archives, write_folder
+
+CELL = "imagenet/random_labels/mlp_1x512/augment"
+SETTINGS = {
+    "seeds": [0],
+    "hardware": {"device": "cpu", "checkpoint_seconds": 1},
+    "datasets": {"imagenet": {"provenance": "made up", "input_size": 75, "stored_size": 80}},
+    "training": {"epochs": 3},
+}
+
+
+def configured(path, **dataset):
+    values = json.loads(json.dumps(SETTINGS))
+    values["datasets"]["imagenet"] |= {"path": str(path), **dataset}
+    values["datasets"]["imagenet"]["training"] = {"batch_size": 4, "micro_batch": 4, "epochs": 3}
+    return values
+
+
+@pytest.fixture
+def folder(contents, tmp_path):
+    return write_folder(tmp_path / "images", contents)
+
+
+def asked(name=CELL):
+    return f"results/cells/{name}/seed0/summary.json"
+
+
+def test_archives_in_place_of_a_folder_make_nothing_again(folder, contents, tmp_path):
+    Workflow(tmp_path, configured(folder)).succeed(asked())
+    summary = json.loads((tmp_path / asked()).read_text())
+    assert summary["data"]["class_names"] == list(CLASSES)
+    assert summary["data"]["train"]["class_counts"] == [6, 6, 6]
+    assert "odd_files" not in summary["data"]
+    shutil.rmtree(folder)
+    archives = write_archives(tmp_path / "archives", contents)
+    moved = configured(archives)
+    moved["hardware"]["feeder"] = "streamed"  # changes no number either
+    again = Workflow(tmp_path, moved)
+    assert again.plan(asked()) == {}
+    # Made again from the archives, streamed: the same weights.
+    before = load_file(tmp_path / asked().replace("summary.json", "weights.safetensors"))
+    again.succeed("-f", asked())
+    after = load_file(tmp_path / asked().replace("summary.json", "weights.safetensors"))
+    assert all((before[name] == after[name]).all() for name in before)
+    assert "images are streamed" in (tmp_path / f"results/logs/cells/{CELL}/seed0.log").read_text()
+
+
+def test_a_broken_image_ends_the_job_with_its_name(folder, tmp_path):
+    broken = folder / "train" / CLASSES[0] / f"{CLASSES[0]}_20.JPEG"
+    broken.write_bytes(broken.read_bytes()[:300])
+    assert f"{broken} cannot be decoded" in Workflow(tmp_path, configured(folder)).fail(asked())
+    Workflow(tmp_path, configured(folder, skip_unreadable=True)).succeed(asked())
+    assert json.loads((tmp_path / asked()).read_text())["data"]["train"]["class_counts"] == [5, 6, 6]
+
+
+def test_pixels_that_are_not_stored_cannot_be_corrupted(folder, tmp_path):
+    workflow = Workflow(tmp_path, configured(folder, stored_size=None))
+    output = workflow.fail(asked(CELL.replace("random_labels", "gaussian")))
+    assert "needs stored pixels, which imagenet does not have" in output
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"imagenet": {"input_size": 74}}, "at least 75"),
+        ({"imagenet": {"stored_size": 98}}, "stored_size is 98"),
+        ({"cifar10": {"stored_size": 40}}, "stored_size"),
+    ],
+)
+def test_settings_are_checked(changes, message):
+    values = default_values()
+    for name, change in changes.items():
+        values["datasets"][name] |= change
+    with pytest.raises(UserError, match=message):
+        load_config(values, [str(FILE)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_preparation_starts_again(folder, tmp_path, number):
+    command = [sys.executable, ROOT / "workflow_scripts" / "prepare_images.py", "--dataset", "imagenet"]
+    command += ["--path", folder, "--provenance", "test", "--stored-size", "80", "--output"]
+    subprocess.run([*command, tmp_path / "whole"], check=True)
+    process = subprocess.Popen([*command, tmp_path / "killed"])
+    while not list(tmp_path.glob("killed/.*")):  # an array is being written
+        time.sleep(0.001)
+    process.send_signal(number)
+    process.wait()
+    assert not (tmp_path / "killed" / "manifest.json").exists()
+    subprocess.run([*command, tmp_path / "killed"], check=True)
+    assert sorted(file.name for file in (tmp_path / "killed").iterdir()) == sorted(
+        file.name for file in (tmp_path / "whole").iterdir()
+    )
+    for file in (tmp_path / "whole").iterdir():
+        assert file.read_bytes() == (tmp_path / "killed" / file.name).read_bytes()

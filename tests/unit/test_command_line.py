@@ -1,0 +1,56 @@
+"""Configuration files that Snakemake cannot read, as the command line names them."""
+
+import pytest
+
+from snakemake_executor_plugin_slurm_bundles.command_line import check_configfiles
+
+GOOD = "training: {epochs: 3}\n"
+
+
+def message(tmp_path, content, *after, option="--configfile"):
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(SystemExit) as error:
+        check_configfiles(["/usr/bin/snakemake", "-n", option, str(file), *after])
+    return str(error.value).replace(str(file), "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("training:\n\tepochs: 3\n", "mine.yaml:2: not YAML: a tab; YAML is indented by spaces"),
+        (GOOD + "# \xe9\n", None),
+        (GOOD.encode() + b"# caf\xe9\n", "mine.yaml:2: the byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        ("a: [1\n", "mine.yaml:2: not YAML: "),
+        ("", "mine.yaml is no configuration: it holds nothing"),
+        ("- 5\n", "mine.yaml is no configuration: it holds no keys"),
+        ('{"a":\t1}', None),
+    ],
+)
+def test_file_and_line_are_named(tmp_path, content, expected):
+    if expected is None:
+        file = tmp_path / "mine.yaml"
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        check_configfiles(["snakemake", f"--configfile={file}", "--", "results/table1.csv"])
+    else:
+        assert message(tmp_path, content).startswith(f"snakemake: {expected}")
+
+
+@pytest.mark.parametrize("target", ["results/table1.csv", "all"])
+def test_swallowed_target_is_told_with_the_right_order(tmp_path, target):
+    assert (
+        message(tmp_path, GOOD, target)
+        == f"snakemake: --configfile takes all words up to the next option, and so '{target}', for configuration files. "
+        f"Put targets before it: snakemake {target} --configfile mine.yaml"
+    )
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(SystemExit, match=r"nowhere\.yaml cannot be read \(No such file or directory\)"):
+        check_configfiles(["snakemake", "--configfile", str(tmp_path / "nowhere.yaml")])
+
+
+def test_other_programs_are_left_alone():
+    check_configfiles(["pytest", "--configfile", "nowhere.yaml"])
+    check_configfiles(["/x/jobs/run.py", "--configfile", "nowhere.yaml"])
+    check_configfiles([])

@@ -1,0 +1,63 @@
+"""The finding in one sentence, from constructed summaries."""
+
+import pytest
+
+from rethinking.analysis.finding import measure, scale, sentence
+
+from ..summaries import make_summary
+
+MODELS = ("inception", "mlp_1x512")
+CELLS = [f"digits/{labels}_labels/{model}/none" for model in MODELS for labels in ("true", "random")]
+
+
+def network(cell, train, test, seed=0, **settings):
+    made = make_summary(f"{cell}/seed{seed}", settings=settings, train_accuracy=train, test_accuracy=test)
+    made["data"] |= {"dataset": "digits", "num_classes": 10}
+    return made
+
+
+def summaries(random=(100.0, 100.0), **settings):
+    found = []
+    for cell in CELLS:
+        fitted = random[MODELS.index(cell.split("/")[2])]
+        true = "true" in cell
+        found.append(
+            network(cell, 100.0 if true else fitted, 97.2 if true else 11.0, **({} if true else settings))
+        )
+    return found
+
+
+def test_all_networks_fit():
+    assert sentence(measure(CELLS, summaries())) == (
+        "All 2 networks fit random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %). "
+        "With the same settings they reach 97 % test accuracy on true labels."
+    )
+
+
+@pytest.mark.parametrize(
+    ("random", "words"),
+    [
+        ((99.6, 90.0), "1 of 2 networks fits random labels: 90 to 99.6 % training accuracy"),
+        ((50.0, 40.0), "None of 2 networks fit random labels: 40 to 50 % training accuracy"),
+    ],
+)
+def test_networks_that_do_not_fit_are_not_hidden(random, words):
+    assert sentence(measure(CELLS, summaries(random))).startswith(words)
+
+
+def test_other_settings_are_said():
+    assert "With other settings they reach" in sentence(measure(CELLS, summaries(learning_rate=0.5)))
+
+
+def test_half_of_a_pair_is_no_finding():
+    assert (
+        sentence(measure(CELLS, summaries()[:1]))
+        == "No network is trained on both true and random labels yet."
+    )
+    assert sentence(measure(CELLS, summaries()[:3])).startswith("The network fits random labels")
+
+
+def test_chance_is_explained_where_the_test_accuracy_is_off_it():
+    assert "off chance by some points" not in scale(measure(CELLS, summaries()))
+    far = [made | {"test_accuracy": 5.0} for made in summaries()]
+    assert "off chance by some points" in scale(measure(CELLS, far))

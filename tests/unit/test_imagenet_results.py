@@ -1,0 +1,212 @@
+"""Table 2, figure 2a, the claims on ImageNet and the sizes of its networks, from constructed networks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rethinking import paper
+from rethinking.analysis.aggregation import TABLE2_COLUMNS, aggregate_accuracy, read_columns
+from rethinking.analysis.runs import Run, summaries
+from rethinking.claims.imagenet import IMAGENET, papers_parameters
+from rethinking.claims.report import claimed_cells, judge
+from rethinking.figures.fig2a import draw
+from rethinking.tables import rendering
+from rethinking.tables.imagenet import describe_misprint, table2
+from rethinking.tables.presentation import sizes
+from rethinking.tables.sizes import count_imagenet
+
+from ..default_config import default_config
+from .curves import dashed_lines, make_run, note
+
+CELLS = ["/".join(key) for key in paper.table2()]
+NONE, WD = "true_labels/inception_v3/none", "true_labels/inception_v3/wd"
+
+
+def network(cell, seed=0, classes=1000, dataset="imagenet", **changes):
+    """A network with the paper's numbers, moved a little by the seed."""
+    values = dict(paper.table2()[tuple(cell.split("/"))])
+    if cell == WD:
+        values["train_accuracy"] = 99.6  # what is meant
+    values = {key: (value or 0) + 0.001 * seed for key, value in values.items()}
+    for ending in ("", "_top5"):
+        best, last = f"best_test_accuracy{ending}", f"test_accuracy{ending}"
+        values[best] = max(values[best], values[last])
+    if classes <= 10:
+        values = {key: value for key, value in values.items() if not key.endswith("top5")}
+    summary = {
+        "cell": f"{dataset}/{cell}/seed{seed}",
+        "status": "finished",
+        "diverged_epoch": None,
+        "diverged_step": None,
+        "train_accuracy_online": 90.0,
+        "parameters": 23_834_568,
+        "data": {
+            "dataset": dataset,
+            "provenance": None,
+            "source": {"kind": "archive"},
+            "num_classes": classes,
+            "train": {"count": 1000, "full_count": 1000},
+            "test": {"count": 100, "full_count": 100},
+        },
+        "provenance": {"settings": {"epochs": 250, "learning_rate": 0.045, "thresholds": []}},
+    }
+    return Run(summary | values | changes, pd.DataFrame())
+
+
+def networks(**changes):
+    return {f"imagenet/{cell}": [network(cell, seed, **changes) for seed in (0, 1)] for cell in CELLS}
+
+
+def rendered(runs, dataset="imagenet"):
+    names = [f"{dataset}/{cell}" for cell in CELLS]
+    table = aggregate_accuracy(names, summaries(runs), paper.table2(), TABLE2_COLUMNS)
+    view = table2()
+    return view.present(table)[0].table, view.note(table)
+
+
+# --- table 2 ----------------------------------------------------------------------------------------
+
+
+def test_the_papers_rows_are_the_cells_of_the_configuration():
+    config = default_config()
+    assert [f"imagenet/{cell}" for cell in CELLS] == config.table2.cells
+    assert set(config.fig2a.cells) <= set(config.table2.cells)
+    assert paper.table2()["random_labels", "inception_v3", "wd+dropout"]["train_accuracy"] == 91.18
+
+
+def test_table2_beside_the_papers():
+    runs = {f"imagenet/{cell}": [network(cell)] for cell in CELLS}
+    shown, text = rendered(runs)
+    row = shown.iloc[3]
+    assert list(row[:4]) == ["true", "no", "no", "no"]
+    assert list(shown.iloc[0][:4]) == ["true", "yes", "yes", "yes"]
+    for k, value in ((1, "59.80 (63.16)"), (5, "80.38 (84.49)")):
+        assert row[f"top-{k} test accuracy (%)", "ours"] == value
+        assert row[f"top-{k} test accuracy (%)", "paper"] == value
+    assert row["top-5 training accuracy (%)", "paper"] == "100.00"
+    assert describe_misprint() in text
+    assert "90.60" in describe_misprint()
+
+
+def test_ten_classes_have_no_top5_in_table2():
+    runs = {f"imagenette/{cell}": [network(cell, classes=10, dataset="imagenette")] for cell in CELLS}
+    shown, _ = rendered(runs, "imagenette")
+    assert {heading[0] for heading in shown if "accuracy" in heading[0]} == {
+        "top-1 training accuracy (%)",
+        "top-1 test accuracy (%)",
+    }
+
+
+def test_scripts_make_table2(script, tmp_path):
+    summary = tmp_path / f"imagenet/{NONE}/seed0/summary.json"
+    summary.parent.mkdir(parents=True)
+    summary.write_text(pd.Series(network(NONE).summary).to_json())
+    csv, names = tmp_path / "table2.csv", [f"imagenet/{cell}" for cell in CELLS]
+    cells = ["--cells", *names, "--root", tmp_path, "--seeds", 0]
+    script("aggregate_table", "--table", "table2", *cells, "--output", csv)
+    assert len(read_columns(csv, TABLE2_COLUMNS)) == 7
+    markdown, latex = tmp_path / "table2.md", tmp_path / "table2.tex"
+    script("render_table", "--table", "table2", "--input", csv, "--markdown", markdown, "--latex", latex)
+    assert "59.80 (63.16)" in markdown.read_text()
+
+
+# --- figure 2a --------------------------------------------------------------------------------------
+
+
+def test_figure_has_the_papers_curves_in_epochs():
+    names = default_config().fig2a.cells
+    tests = [0.1, 60.0, 65.0, 62.0]
+    columns = {"train_accuracy_end": [0.1, 50.0, 80.0, 99.0], "test_accuracy": tests}
+    runs = {name: [make_run(name, **columns)] for name in names}
+    figure, numbers = draw(runs, "some scale")
+    assert [axes.get_title() for axes in figure.axes] == [
+        "augmentation, weight decay,\ndropout",
+        "weight decay",
+        "no regulariser",
+    ]
+    for axes, regularisers in zip(figure.axes, ("augment+wd+dropout", "wd", "none"), strict=True):
+        for line, split in zip(dashed_lines(axes), ("train", "test"), strict=True):
+            published = np.array(
+                paper.read("figures")["curves"][
+                    f"fig2a_{split}_{regularisers.replace('ment', '').replace('+', '_')}"
+                ]
+            )
+            np.testing.assert_allclose(line.get_xdata(), published[:, 0] * 1000 / 40_036)
+            np.testing.assert_allclose(line.get_ydata(), 100 * published[:, 1])
+    assert "weight decay 3.00, paper 5.38" in note(figure)
+    assert "99.60 is meant" in note(figure)
+    assert set(numbers.quantity) == {"train_accuracy_end", "test_accuracy", "best_test_accuracy"}
+
+
+# --- claims -----------------------------------------------------------------------------------------
+
+COUNTEREXAMPLES = {
+    "imagenet_fits_random_labels": ("random_labels/inception_v3/none", {"train_accuracy": 90.0}),
+    "imagenet_fits_random_labels_regularised": ("random_labels/inception_v3/wd", {"train_accuracy": 80.0}),
+    "imagenet_random_labels_at_chance": ("random_labels/inception_v3/wd", {"test_accuracy": 1.5}),
+    "imagenet_unchanged_hyperparameters": (
+        "random_labels/inception_v3/none",
+        {"provenance": {"settings": {"epochs": 99, "learning_rate": 0.1}}},
+    ),
+    "imagenet_regularisers_help": (NONE, {"test_accuracy": 70.0}),
+    "imagenet_generalises_without_regularisers": (NONE, {"test_accuracy": 50.0}),
+    "imagenet_augmentation_beats_weight_decay": (WD, {"test_accuracy": 75.0}),
+    "imagenet_early_stopping_gains": (NONE, {"best_test_accuracy": 60.0}),
+    "imagenet_top5_near_alexnet": (NONE, {"test_accuracy_top5": 70.0}),
+    "imagenet_misprint": (WD, {"train_accuracy": 90.6}),
+}
+
+
+@pytest.mark.parametrize("claim", IMAGENET, ids=[claim.name for claim in IMAGENET])
+def test_the_papers_own_numbers_support_it_and_others_do_not(claim):
+    runs = networks()
+    assert judge(runs, "imagenet", [claim])[0].verdict == "supported"
+    if claim.name == "imagenet_parameters":  # it needs no network
+        assert judge({}, "imagenet", [claim])[0].verdict == "supported"
+        return
+    assert judge({}, "imagenet", [claim])[0].verdict == "undecided"
+    cell, changes = COUNTEREXAMPLES[claim.name]
+    runs[f"imagenet/{cell}"] = [network(cell, seed, **changes) for seed in (0, 1)]
+    assert judge(runs, "imagenet", [claim])[0].verdict == "contradicted"
+
+
+def test_claimed_cells_are_those_of_table2():
+    assert set(claimed_cells("imagenet", IMAGENET)) <= set(default_config().table2.cells)
+
+
+def test_ten_classes_leave_top5_undecided():
+    runs = {f"imagenette/{cell}": [network(cell, classes=10, dataset="imagenette")] for cell in CELLS}
+    (claim,) = [claim for claim in IMAGENET if claim.name == "imagenet_top5_near_alexnet"]
+    (judged,) = judge(runs, "imagenette", [claim])
+    assert "too few classes" in judged.findings[0].reasons[0]
+
+
+def test_the_papers_number_of_parameters():
+    assert papers_parameters() == 23_885_392
+
+
+# --- sizes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("images", [None, 1_281_167])
+def test_networks_are_as_large_as_the_paper_says(images):
+    table = count_imagenet(images, paper.sizes(), own=True)
+    ours = table.model == "inception_v3"
+    assert (table.parameters == table.paper_parameters)[~ours].all()
+    assert table.parameters[ours].tolist() == [23_834_568]
+    assert table.parameters_per_image.isna().all() == (images is None)
+    view = sizes()
+    text = rendering.to_markdown(view.present(table), view.note(table))
+    assert "ResNet-152" in text
+    assert "1008 outputs" in text
+
+
+# --- a data set without a path ----------------------------------------------------------------------
+
+
+def test_cells_without_data_are_left_out():
+    config = default_config()
+    assert config.absent_datasets() == ["imagenet"]
+    assert config.cells("table2", "fig2a") == []
+    here = config.datasets | {"imagenet": config.datasets["imagenet"].model_copy(update={"path": "/x"})}
+    assert len(config.model_copy(update={"datasets": here}).cells("table2")) == 7 * len(config.seeds)

@@ -1,0 +1,239 @@
+"""Steps over micro-batches against plain autograd, shared by workers, and in whole cells that are stopped."""
+
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rethinking.cells import Cell
+from rethinking.config.cell_settings import RMSPropSettings
+from rethinking.corruption.loading import CorruptedData
+from rethinking.run.checkpoint import Checkpoint, Interrupted
+from rethinking.run.identity import Identity
+from rethinking.training import loop as training
+from rethinking.training.evaluation import label_ranks
+from rethinking.training.loop import train_cell
+from rethinking.training.micro_batches import MicroBatchStep, Sum
+from rethinking.training.results import write_cell
+from rethinking.training.steps import build_optimiser, seed_layers
+
+from .tiny import CPU, SETTINGS, make_cell, read_strictly, settings_with, train, without_seconds
+
+CELL = make_cell(regularisers="wd+dropout")
+MANY = settings_with(
+    epochs=2,
+    batch_size=16,
+    micro_batch=4,
+    learning_rate=0.05,
+    weight_decay=0.01,
+    rmsprop=RMSPropSettings(decay=0.9, epsilon=1.0),
+    label_smoothing=0.1,
+    auxiliary_loss=0.4,
+    average_decay=0.99,
+    decay_every=2,
+)
+
+
+class Tiny(nn.Module):
+    """Batch normalisation, dropout and an auxiliary head in few weights."""
+
+    def __init__(self, classes=4):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, momentum=0.05)
+        self.dropout, self.fc, self.auxiliary = nn.Dropout(0.3), nn.Linear(6, classes), nn.Linear(6, classes)
+
+    def forward(self, x):
+        features = self.norm(self.conv(x)).relu().mean((2, 3))
+        logits = self.fc(self.dropout(features))
+        return (logits, self.auxiliary(features)) if self.training else logits
+
+
+def tiny_step(settings=MANY, reduction=None):
+    torch.manual_seed(3)
+    model = Tiny().train()
+    optimiser = build_optimiser(model, settings)
+    return model, MicroBatchStep(CELL, model, optimiser, settings, CPU, reduction)
+
+
+def batch(n):
+    generator = torch.Generator().manual_seed(n)
+    return torch.randn(n, 3, 8, 8, generator=generator), torch.randint(4, (n,), generator=generator)
+
+
+@pytest.mark.parametrize("n", [16, 10])  # 10: the last of an epoch, whose last part has two images
+def test_step_is_that_of_plain_autograd(n):
+    images, labels = batch(n)
+    settings = settings_with(**MANY.model_dump() | {"rmsprop": None})
+    model, step = tiny_step(settings)
+    plain = Tiny().train()
+    plain.load_state_dict(model.state_dict())
+    loss, logits = step(images, labels, "1/0")
+
+    total, entropy, means = 0.0, 0.0, []
+    for number, (some, theirs) in enumerate(zip(images.split(4), labels.split(4), strict=True)):
+        seed_layers(CELL, f"1/0/{number}")
+        means.append(plain.conv(some).mean((0, 2, 3)).detach())
+        main, auxiliary = plain(some)
+        for weight, each in ((1.0, main), (0.4, auxiliary)):
+            log_p = F.log_softmax(each, 1)
+            smooth = 0.9 * log_p.gather(1, theirs[:, None])[:, 0] + 0.1 * log_p.mean(1)
+            total = total - weight * smooth.sum() / n
+        entropy += F.cross_entropy(main, theirs, reduction="sum").item() / n
+    gradients = torch.autograd.grad(total, list(plain.parameters()))
+    for (name, ours), theirs, gradient in zip(
+        model.named_parameters(), plain.parameters(), gradients, strict=True
+    ):
+        decay = 0.01 if name in ("conv.weight", "fc.weight", "auxiliary.weight") else 0.0
+        torch.testing.assert_close(ours, theirs - 0.05 * (gradient + decay * theirs), rtol=1e-5, atol=1e-6)
+    assert loss.item() == pytest.approx(entropy, rel=1e-5)
+    assert logits.shape == (n, 4)
+    # Running statistics move once per step, towards the mean over the parts.
+    torch.testing.assert_close(model.norm.running_mean, 0.05 * torch.stack(means).mean(0))
+    assert model.norm.num_batches_tracked == 1
+
+
+class Shared(Sum):
+    """One of two workers, who adds the other's sum."""
+
+    def __init__(self, mine, others=None):
+        super().__init__()
+        self.mine, self.others = mine, others
+
+    def share(self, count):
+        return [number for number in range(count) if number % 2 == self.mine]
+
+    def total(self):
+        self.own = [value.clone() for value in self.values]
+        if self.others is not None:
+            self.add(self.others)
+        return super().total()
+
+
+def test_workers_take_parts_of_a_step():
+    images, labels = batch(16)
+    whole, step = tiny_step()
+    step(images, labels, "1/0")
+    _, other = tiny_step(reduction=Shared(1))
+    other(images, labels, "1/0")
+    model, first = tiny_step(reduction=Shared(0, other.reduction.own))
+    _, logits = first(images, labels, "1/0")
+    assert logits.shape == (8, 4)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, whole.state_dict()[name], rtol=1e-5, atol=1e-6)
+
+
+def test_parts_draw_for_themselves():
+    """The same images in another part of the batch are dropped out otherwise."""
+    images, labels = batch(4)
+    _, step = tiny_step()
+    step.optimiser.step = lambda: None
+    _, logits = step(images.repeat(2, 1, 1, 1), labels.repeat(2), "1/0")
+    _, again = step(images.repeat(2, 1, 1, 1), labels.repeat(2), "1/0")
+    assert torch.equal(logits, again)
+    assert not torch.equal(logits[:4], logits[4:])
+
+
+def test_parts_of_a_network_without_batch_norm_change_nothing(data):
+    whole, parts = train(data), train(data, micro_batch=4)
+    for ours, theirs in zip(without_seconds(parts.curve), without_seconds(whole.curve), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_rank_zero_is_a_correct_prediction():
+    logits = torch.tensor([[1.0, 3.0, 3.0, 0.0]] * 4)
+    ranks = label_ranks(logits, torch.arange(4))
+    assert ranks.tolist() == [2, 0, 1, 3]
+    assert logits.argmax(1)[0] == 1
+
+
+# --- whole cells ----------------------------------------------------------------------------------
+
+
+class StoppedAfterAStep(Checkpoint):
+    """As if a signal arrived during the first step of this process."""
+
+    before = (1, 0)
+
+    def load(self):
+        found = super().load()
+        self.before = (found[0].epoch, found[0].step) if found else self.before
+        return found
+
+    def save(self, progress, tensors):
+        if (progress.epoch, progress.step) > self.before:
+            self.signal = signal.SIGUSR1
+            super().save(progress, tensors)
+
+    def due(self):
+        return True
+
+
+@pytest.fixture
+def tiny_network(monkeypatch):
+    monkeypatch.setattr(training, "build_model", lambda name, shape, classes, **options: Tiny(classes))
+
+
+def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, tiny_network):
+    def run(checkpoint=None):
+        return train_cell(CELL, MANY, data, CPU, checkpoint, log=lambda line: None)
+
+    stops = 0
+    while True:
+        try:
+            resumed = run(StoppedAfterAStep(tmp_path / "c.safetensors", Identity({"cell": "a"})))
+            break
+        except Interrupted:
+            stops += 1
+    assert stops == 7  # after each of six steps, and in the final evaluation
+    whole = run()
+    assert without_seconds(resumed.curve) == without_seconds(whole.curve)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_the_averaged_network_is_tested(data, tiny_network):
+    averaged = train_cell(CELL, MANY, data, CPU, log=lambda line: None)
+    without = settings_with(**MANY.model_dump(exclude={"average_decay"}))
+    last = train_cell(CELL, without, data, CPU, log=lambda line: None)
+    losses = [[row["train_loss"] for row in run.curve[1:]] for run in (averaged, last)]
+    assert losses[0] == losses[1]
+    assert averaged.curve[-1]["test_loss"] != last.curve[-1]["test_loss"]
+    assert not torch.equal(averaged.model.fc.weight, last.model.fc.weight)
+
+
+def test_the_rate_falls_every_two_epochs(data):
+    rates = [row["learning_rate"] for row in train(data, epochs=5, decay_every=2).curve[1:]]
+    assert rates == pytest.approx([0.02 * 0.95**n for n in (0, 0, 1, 1, 2)])
+
+
+def test_inception_v3_on_twelve_classes(tmp_path):
+    """A few steps at 75 pixels: its columns, and that what is saved gives the numbers again."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(12, dtype=np.int64)
+    images = rng.integers(0, 256, (12, 3, 75, 75), dtype=np.uint8)
+    data = CorruptedData(images, labels, labels, images, labels, labels, num_classes=12)
+    settings = settings_with(
+        **MANY.model_dump() | {"batch_size": 6, "micro_batch": 3, "epochs": 1, "input_size": 75,
+        "initialisation": "truncated_normal", "architecture": {"dropout": 0.2}}
+    )  # fmt: skip
+    cell = Cell.parse("cifar10/random_labels/inception_v3/dropout/seed0")
+    trained = train_cell(cell, settings, data, CPU, log=lambda line: None)
+    write_cell(tmp_path, cell, settings, data, {}, trained, CPU, Identity({}))
+    curve = pd.read_csv(tmp_path / "curve.csv")
+    assert curve.columns[-2:].tolist() == ["train_accuracy_top5", "test_accuracy_top5"]
+    assert (curve.train_accuracy_top5 >= curve.train_accuracy).all()
+    summary = read_strictly(tmp_path / "summary.json")
+    with np.load(tmp_path / "predictions.npz") as arrays:
+        for k, key in ((1, "test_accuracy"), (5, "test_accuracy_top5")):
+            assert summary[key] == pytest.approx(100 * np.mean(arrays["test_rank"] < k))
+    assert summary["best_test_accuracy_top5"] == pytest.approx(curve.test_accuracy_top5[1:].max())
+    assert summary["parameters"] == 23_834_568 - 2049 * 988
+
+
+def test_ten_classes_have_no_top5(data):
+    assert "test_accuracy_top5" not in train(data, epochs=1).curve[-1]
+    assert SETTINGS.model_dump().keys().isdisjoint({"micro_batch", "rmsprop", "average_decay"})

@@ -1,0 +1,212 @@
+"""The operating system's no is one line with the path and the remedy, and other files stay as they are."""
+
+import errno
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from rethinking.run import locks, scripts
+from rethinking.run.checkpoint import Checkpoint
+from rethinking.run.files import (
+    UserError,
+    atomic_path,
+    check_writable,
+    load_array,
+    new_array,
+    save_array,
+    write_text,
+)
+from rethinking.run.identity import Identity, content_digest
+from rethinking.run.refusals import explain
+from rethinking.run.results_lock import lock_results
+
+
+@pytest.fixture
+def shared():
+    """A folder that other users can get at."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def nobody():
+    """As a user to whom nothing belongs."""
+    if os.geteuid():
+        pytest.skip("needs root, to become another user")
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+@contextmanager
+def full():
+    """As if the disk were full after 1,000 bytes of each file: the kernel's own refusal."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def message(action, capsys):
+    """What a script prints in which this happens."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["script"])
+        with pytest.raises(SystemExit) as end:
+            scripts.run(action)
+    printed = capsys.readouterr().err
+    assert end.value.code == 1
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
+    return printed
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_file_system_without_locks_is_named(tmp_path, monkeypatch, capsys, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+
+    def train():
+        with Checkpoint(tmp_path / "cell.safetensors", Identity({})).alone():
+            pass
+
+    assert "cell.lock cannot be locked" in (printed := message(train, capsys))
+    assert "Lustre" in printed
+    with pytest.raises(UserError, match=r"\.lock cannot be locked.*file system has no locks"):
+        lock_results(tmp_path)
+
+
+def test_lock_file_of_another_user_is_locked_all_the_same(shared, request):
+    path = shared / ".lock"
+    path.write_text("process 1 of alice")
+    holder = locks.open_lock(path)
+    request.getfixturevalue("nobody")
+    assert locks.lock(holder)
+    with pytest.raises(UserError, match="is being worked on by process 1 of alice"):
+        lock_results(shared)
+    holder.close()
+    lock_results(shared)
+    assert path.read_text() == "process 1 of alice"
+
+
+def test_nfs_refuses_locks_of_files_open_for_reading(shared, request, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    (shared / ".lock").touch()
+    request.getfixturevalue("nobody")
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(UserError, match=r"\.lock cannot be used \(Permission denied, it belongs to root\)"):
+        lock_results(shared)
+
+
+def test_unreadable_file_is_named(shared, request, capsys):
+    save_array(shared / "a.npy", np.zeros(3))
+    (shared / "a.npy").chmod(0o600)
+    (shared / "closed").mkdir(mode=0o700)
+    request.getfixturevalue("nobody")
+    assert "a.npy cannot be used (Permission denied" in message(lambda: load_array(shared / "a.npy"), capsys)
+    for path in (shared, shared / "closed"):
+        with pytest.raises(UserError, match=r"(a\.npy|closed) cannot be used"):
+            content_digest(path, None)
+
+
+def test_folder_that_cannot_be_written_is_named_before_the_work(shared, request, capsys):
+    (shared / "file").touch()
+    check_writable([shared, shared / "new" / "folder"])
+    with pytest.raises(UserError, match=r"file cannot be used.*a file is where a folder should be"):
+        check_writable([shared / "file" / "folder"])
+    request.getfixturevalue("nobody")
+    with pytest.raises(UserError, match=f"{shared} cannot be used .Permission denied, it belongs to root"):
+        check_writable([shared / "new" / "folder"])
+    assert f"{shared}/a.txt cannot be used" in message(lambda: write_text(shared / "a.txt", ""), capsys)
+
+
+def mapped(path):
+    with new_array(path, (5000,), np.uint8) as array:
+        array[:] = 1
+
+
+def zipped(path):
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, a=np.zeros(5000))
+
+
+def weights(path):
+    with atomic_path(path) as temporary:
+        save_file({"a": torch.zeros(5000)}, temporary)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda path: write_text(path, "x" * 5000), lambda path: save_array(path, np.zeros(5000)), mapped, zipped, weights],
+    ids=["text", "array", "mapped", "zipped", "weights"],
+)  # fmt: skip
+def test_full_disk_is_named_and_what_was_there_stays(tmp_path, capsys, write):
+    (tmp_path / "a.file").write_text("old")
+    with full():
+        printed = message(lambda: write(tmp_path / "a.file"), capsys)
+    assert printed.startswith(f"error: {tmp_path}/a.file cannot be used (")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.file"]
+    assert (tmp_path / "a.file").read_text() == "old"
+
+
+def test_file_system_without_modes_or_flushing(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr("os.fsync", refuse)
+    monkeypatch.setattr("pathlib.Path.chmod", refuse)
+    write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+
+
+def test_other_errors_keep_their_traceback(tmp_path):
+    def fail():
+        with atomic_path(tmp_path / "a"):
+            raise ValueError("a bug")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["script"])
+        with pytest.raises(ValueError, match="a bug"):
+            scripts.run(fail)
+
+
+def test_error_about_another_file_names_that_one(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent"), atomic_path(tmp_path / "a"):
+        (tmp_path / "absent").read_text()
+
+
+def test_every_refusal_has_a_line():
+    for number in errno.errorcode:
+        assert "\n" not in explain(OSError(number, os.strerror(number), "/some/path"))
+    assert explain(OSError(errno.ENOSPC, "No space left on device")).startswith(
+        "a file cannot be used (No space"
+    )
+
+
+def test_full_disk_under_the_log_ends_no_work(tmp_path):
+    code = (
+        "from rethinking.run.scripts import log, run\n"
+        f"def main():\n    log('a')\n    open({str(tmp_path / 'done')!r}, 'w')\n"
+        "run(main)"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "done").exists()

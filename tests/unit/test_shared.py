@@ -1,0 +1,60 @@
+"""Data folders that several workflows make: one at a time, and never again what is there."""
+
+import subprocess
+import sys
+
+import pytest
+
+from rethinking.run.files import UserError, write_text
+from rethinking.run.identity import Identity, write_record
+from rethinking.run.shared import alone, to_make
+
+WAITS = "import sys; from pathlib import Path; from rethinking.run.shared import alone\nwith alone(Path(sys.argv[1])): print('has it')"
+
+
+@pytest.fixture
+def identity():
+    return Identity({"n": 1})
+
+
+@pytest.fixture
+def outputs(tmp_path, identity):
+    return [str(tmp_path / identity.digest / name) for name in ("manifest.json", "labels.npy")]
+
+
+def make(outputs, identity):
+    """Whether the files were made."""
+    with to_make(outputs, identity) as needed:
+        if needed:
+            for file in outputs:
+                write_text(file, "x")
+            write_record(outputs[0], identity)
+    return needed
+
+
+def test_what_is_there_is_left_alone(outputs, identity, tmp_path):
+    (tmp_path / identity.digest).mkdir()
+    part = tmp_path / identity.digest / ".labels.npy.1"  # of a process that was killed
+    part.touch()
+    assert make(outputs, identity)
+    assert not part.exists()
+    assert not make(outputs, identity)
+
+
+@pytest.mark.parametrize("lost", ["labels.npy", ".identity/manifest.json.json"])
+def test_what_is_incomplete_is_made_again(outputs, identity, tmp_path, lost):
+    make(outputs, identity)
+    (tmp_path / identity.digest / lost).unlink()
+    assert make(outputs, identity)
+
+
+def test_edited_code_does_not_go_into_the_old_codes_folder(outputs):
+    with pytest.raises(UserError, match="has changed since"):
+        make(outputs, Identity({"n": 2}))
+
+
+def test_one_at_a_time(tmp_path):
+    with alone(tmp_path / "x"):
+        other = subprocess.Popen([sys.executable, "-uc", WAITS, tmp_path / "x"], stdout=-1, text=True)
+        assert "waiting for it" in other.stdout.readline()
+    assert other.communicate(timeout=60)[0] == "has it\n"

@@ -1,0 +1,76 @@
+"""Two checkouts with one data folder: neither removes or touches what the other reads, whatever the clocks say."""
+
+import fcntl
+import os
+import signal
+import time
+
+import pytest
+
+from .conftest import TINY, Workflow
+
+CELL = "results/cells/digits/random_labels/mlp_1x512/none/seed0/summary.json"
+
+
+@pytest.fixture(scope="module")
+def checkouts(tmp_path_factory):
+    """Two checkouts; the first one has made the data, and its clock is a day ahead."""
+    folder = tmp_path_factory.mktemp("checkouts")
+    found = []
+    for name in ("first", "second"):
+        (folder / name).mkdir()
+        found.append(Workflow(folder / name, TINY | {"data_dir": str(folder / "data")}))
+    found[0].succeed(CELL, "--until", "corrupt_labels")
+    for path in (folder / "data").rglob("*"):
+        os.utime(path, (time.time() + 24 * 3600,) * 2)
+    return found
+
+
+def files(checkout):
+    """What an interference would change."""
+    paths = [path for path in (checkout.folder.parent / "data").rglob("*") if path.is_file()]
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths if path.suffix != ".lock"}
+
+
+def tokens(checkout):
+    return [
+        str(path.relative_to(checkout.folder))
+        for path in (checkout.folder / "results/.data").rglob("*")
+        if path.is_file()
+    ]
+
+
+def test_data_that_another_checkout_made_meanwhile(checkouts):
+    """Jobs that were planned before find them and finish."""
+    first, second = checkouts
+    before = files(first)
+    assert second.plan(*tokens(first)) == {"corrupt_labels": 1, "prepare_dataset": 1, "total": 2}
+    second.succeed(*tokens(first))
+    assert files(first) == before
+    assert "is already made" in next((second.folder / "results/logs/prepared").rglob("*.log")).read_text()
+
+
+def test_stopped_while_another_checkout_is_at_work(checkouts):
+    """Snakemake deletes the outputs of failed jobs."""
+    first, second = checkouts
+    before = files(first)
+    (prepared,) = (first.folder.parent / "data/prepared/digits").glob("[!.]*")
+    with open(prepared.with_name(f".{prepared.name}.lock"), "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = second.start(*tokens(first), "--forcerun", "prepare_dataset")
+        logs = second.folder / "results/logs/prepared"
+        while "waiting for it" not in "".join(log.read_text() for log in logs.rglob("*.log")):
+            assert run.poll() is None, run.stdout.read()
+            time.sleep(0.1)
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=120)
+    assert run.returncode != 0
+    assert files(first) == before
+
+
+def test_data_from_the_future(checkouts):
+    """Snakemake would delete the network as older than what it was trained from."""
+    _, second = checkouts
+    assert second.plan(CELL) == {"train_cell": 1, "total": 1}
+    second.succeed(CELL)
+    assert "Nothing to be done" in second.succeed(CELL)

@@ -1,0 +1,39 @@
+"""Say the paper's finding in one sentence and one picture, from the networks of table 1 without regularisers."""
+
+import argparse
+from pathlib import Path
+
+from rethinking.analysis.aggregation import describe_scale
+from rethinking.analysis.finding import measure, scale, sentence
+from rethinking.analysis.runs import read_runs, summaries
+from rethinking.figures.finding import plot
+from rethinking.figures.style import save
+from rethinking.run import scripts
+from rethinking.run.files import write_text
+
+
+def main() -> None:
+    """Read the command line and the networks; write the sentence, the figure in each format and its numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", nargs="+", required=True, help="names without seeds")
+    parser.add_argument("--root", required=True, type=Path, help="folder that cell names start from")
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
+    parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
+    parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
+    parser.add_argument(
+        "--text", required=True, type=Path, help="to write: the sentence, and a line on the data"
+    )
+    args = parser.parse_args()
+
+    table = measure(args.cells, summaries(read_runs(args.root, args.cells, args.seeds)))
+    said = sentence(table)
+    save(plot(table, f"Ours: {describe_scale(table)}."), args.images)
+    write_text(args.numbers, table.to_csv(index=False, float_format="%.6g"))
+    write_text(args.text, f"{said}\n{scale(table)}\n")
+    print(said)
+
+
+if __name__ == "__main__":
+    scripts.run(main)

@@ -1,0 +1,61 @@
+"""All that was measured of each network, in tables for further analysis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rethinking.analysis.aggregation import describe_data, read_summary
+from rethinking.analysis.runs import CELL_PARTS
+from rethinking.cells import Cell
+
+# Entries of summary.json that are numbers of the finished network.
+FINAL = (
+    *("status", "diverged_epoch", "diverged_step", "train_accuracy", "train_accuracy_online", "train_loss"),
+    *("test_accuracy", "test_accuracy_corrupted", "test_loss", "best_test_accuracy", "best_test_epoch"),
+    *("parameters", "steps", "wall_seconds", "images_per_second"),
+)
+ORIGIN = ("device", "threads", "git_commit", "code_fingerprint", "python", "finished")
+
+
+def head(summary: dict[str, Any], variant: str | None) -> dict[str, Any]:
+    """The parts of a network's name; ``ablation`` is empty unless it is a variant."""
+    cell = Cell.parse(summary["cell"])
+    return (
+        {"ablation": variant or ""}
+        | dict(zip(CELL_PARTS, cell.name.split("/"), strict=True))
+        | {"seed": cell.seed}
+    )
+
+
+def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
+    """One network: its name, final numbers, settings (``setting_...``), data and provenance."""
+    summary = read_summary(folder / "summary.json")
+    data, origin = summary["data"], summary["provenance"]
+    settings = dict(origin["settings"])
+    settings |= settings.pop("architecture", {})
+    row = head(summary, variant) | {key: summary.get(key) for key in FINAL}
+    row |= {
+        f"epochs_to_{percent}": epoch
+        for percent, epoch in (summary.get("epochs_to_train_accuracy") or {}).items()
+    }
+    row |= {
+        "data": describe_data(summary),
+        "train_images": data["train"]["count"],
+        "test_images": data["test"]["count"],
+    }
+    row |= {f"setting_{key}": value for key, value in settings.items() if not isinstance(value, list)}
+    row |= {key: origin.get(key) for key in ORIGIN}
+    return row | {f"version_{name}": version for name, version in origin.get("libraries", {}).items()}
+
+
+def curve_rows(folder: Path, variant: str | None) -> pd.DataFrame:
+    """One network over its epochs: its name and the columns of ``curve.csv`` and ``memorisation.csv``."""
+    curve = pd.read_csv(folder / "curve.csv")
+    path = folder / "memorisation.csv"
+    if path.exists() and path.read_text().strip():
+        curve = curve.merge(pd.read_csv(path), on="epoch", how="left")
+    names = head(read_summary(folder / "summary.json"), variant)
+    return pd.concat([pd.DataFrame([names] * len(curve), index=curve.index), curve], axis=1)

@@ -1,0 +1,99 @@
+"""Decode the files of ImageNet, the odd ones too: PNG or CMYK images named .JPEG, grey ones, damaged bytes.
+
+torchvision's decoder is the fastest at hand and gives the same bytes as PIL. EXIF rotation is ignored, as in the
+original pipeline.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import torchvision.io  # noqa: F401  registers the operator
+from PIL import Image
+from torch import Tensor
+
+RGB = 3  # torchvision's ImageReadMode.RGB
+# libjpeg goes on after damage and leaves grey; it says so on standard error alone. These bytes do no harm.
+HARMLESS = re.compile(rb"Corrupt JPEG data: \d+ extraneous bytes before marker 0x[0-9a-f]+\n")
+
+
+class Undecodable(Exception):
+    """What is wrong with a file."""
+
+
+def kind(content: bytes) -> str:
+    """The kind of an image file: ``rgb``, ``grey`` or ``cmyk`` JPEG, ``png`` or ``other``."""
+    if content.startswith(b"\x89PNG"):
+        return "png"
+    if not content.startswith(b"\xff\xd8"):
+        return "other"
+    place = 2
+    while place + 9 < len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the start of a frame
+            return {1: "grey", 3: "rgb", 4: "cmyk"}.get(content[place + 9], "other")
+        if marker == 0xFF:
+            place += 1  # fill bytes
+            continue
+        place += 2 + struct.unpack(">H", content[place + 2 : place + 4])[0]
+    return "other"
+
+
+def decode(content: bytes) -> Tensor:
+    """The pixels of an image file, uint8 (3, height, width).
+
+    Raises:
+        Undecodable: it is no JPEG or PNG image, or its bytes end too early.
+    """
+    try:
+        if kind(content) in ("rgb", "grey"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                data = torch.frombuffer(content, dtype=torch.uint8)
+            return torch.ops.image.decode_jpeg(data, RGB, False)
+        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+            pixels = np.array(image.convert("RGB"))
+        return torch.from_numpy(pixels).permute(2, 0, 1)
+    except (RuntimeError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        message = str(error).splitlines()[0].rpartition(".cpp:")[2].partition(", ")
+        raise Undecodable(message[2] or str(error).splitlines()[0]) from None
+
+
+@contextmanager
+def decoder_messages() -> Iterator[list[bytes]]:
+    """Collect what libjpeg writes to standard error in the block; the list is filled when the block ends."""
+    found: list[bytes] = []
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield found
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            found.append(HARMLESS.sub(b"", file.read()))
+
+
+def resize(image: Tensor, size: int) -> Tensor:
+    """Resize to a square, uint8 (channels, height, width) -> (channels, size, size): bilinear, with antialiasing.
+
+    This is PIL's and torchvision's default, to a level of 255.
+    """
+    if image.shape[1:] == (size, size):
+        return image
+    # So that it is known as an image whose channels come last, for which torch has a fast way.
+    image = image.permute(1, 2, 0)[None].permute(0, 3, 1, 2)
+    return F.interpolate(image, size=(size, size), mode="bilinear", antialias=True)[0]

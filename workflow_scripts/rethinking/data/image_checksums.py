@@ -1,0 +1,138 @@
+"""Checksums of large sets of images, computed once, with progress, and kept by size and time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from rethinking.data.imagenet import PUBLISHED, find_images, marks
+from rethinking.run.files import UserError, write_json
+from rethinking.run.identity import digest_of, known_digests
+
+PROGRESS_SECONDS = 10
+
+
+class Progress:
+    """A line about every ten seconds of a long reading."""
+
+    def __init__(self, what: str, total: int, log: Callable[[str], None]) -> None:
+        self.what, self.total, self.log = what, total, log
+        self.done, self.started = 0, time.monotonic()
+        self.logged = self.started
+
+    def add(self, size: int) -> None:
+        """Count bytes, or images."""
+        self.done += size
+        if (now := time.monotonic()) - self.logged > PROGRESS_SECONDS:
+            self.logged = now
+            left = (now - self.started) / self.done * (self.total - self.done)
+            self.log(f"{self.what}: {100 * self.done / self.total:.0f} %, {left:.0f} s left")
+
+
+def to_stderr(line: str) -> None:
+    """Show a line while planning, whose output is for Snakemake."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def contents_digest(
+    path: str | Path,
+    classes: Collection[str] | None,
+    cache: Path | None,
+    log: Callable[[str], None] = to_stderr,
+) -> str:
+    """SHA-256 over names and contents of the images; tars and folders of the same images have the same.
+
+    Args:
+        path: as for :func:`find_images`.
+        classes: as for :func:`find_images`.
+        cache: a JSON file of digests by sizes and times, so that contents are read only once; None for no cache.
+        log: takes progress.
+
+    Raises:
+        UserError: as for :func:`find_images`, or a file cannot be read.
+    """
+    path = Path(path)
+    key = " ".join(["images", str(path.resolve()), *([digest_of(sorted(classes))] if classes else [])])
+    known = known_digests(cache)
+    if not path.exists() and key in known:
+        return known[key][1]  # results that were made from it can still be current
+    mark = digest_of([f"{name} {marks(stat)}" for name, stat in _stats(path)])
+    if known.get(key, [None])[0] == mark:
+        return known[key][1]
+    found = find_images(path, classes)
+    lines = []
+    progress = Progress(f"reading {path} once for its checksum", sum(map(len, found.values())), log)
+    for split, images in found.items():
+        digests = [""] * len(images)
+        # In the order in which they lie on the disk.
+        order = range(len(images)) if images.places is None else np.argsort(images.places[:, 1])
+        for i in order:
+            digests[i] = hashlib.sha256(images.read(i)).hexdigest()
+            progress.add(1)
+        lines += [f"{split}/{name} {digest}" for name, digest in zip(images.names, digests, strict=True)]
+    result = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    if cache:
+        with suppress(OSError):  # results can be read-only; the contents are read again next time
+            write_json(cache, known_digests(cache) | {key: [mark, result]})
+    return result
+
+
+def _stats(path: Path) -> list[tuple[str, os.stat_result]]:
+    """Name and state of each file that :func:`find_images` may read, sorted."""
+    if not path.is_dir():
+        if not path.exists():
+            raise UserError(f"{path} does not exist; correct its path in the config")
+        return [(path.name, path.stat())]
+    found: list[tuple[str, os.stat_result]] = []
+    todo = [str(path)]
+    while todo:
+        for each in os.scandir(todo.pop()):
+            if each.is_dir():
+                todo.append(each.path)
+            else:
+                found.append((os.path.relpath(each.path, path), each.stat()))
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def verify_archives(path: Path, cache: Path | None, log: Callable[[str], None] = print) -> bool:
+    """Whether a folder has the published archives and nothing else is read; digests are kept by size and time.
+
+    Raises:
+        UserError: an archive of the published size has another digest.
+    """
+    if not all((path / name).is_file() for name in PUBLISHED):
+        return False
+    for name, (size, md5) in PUBLISHED.items():
+        file = path / name
+        if size is not None and file.stat().st_size != size:
+            return False
+        key = f"md5 {file.resolve()}"
+        known = known_digests(cache)
+        mark = marks(file.stat())
+        if known.get(key, [None])[0] != mark:
+            known[key] = [mark, _md5(file, log)]
+            if cache:
+                with suppress(OSError):
+                    write_json(cache, known)
+        if known[key][1] != md5:
+            if size is None:
+                return False
+            raise UserError(f"{file} has MD5 {known[key][1]}, expected {md5}; get it again")
+    return True
+
+
+def _md5(file: Path, log: Callable[[str], None]) -> str:
+    digest = hashlib.md5()
+    progress = Progress(f"MD5 of {file.name}", file.stat().st_size, log)
+    with open(file, "rb") as stream:
+        while block := stream.read(1 << 24):
+            digest.update(block)
+            progress.add(len(block))
+    return digest.hexdigest()

@@ -1,0 +1,169 @@
+"""Prepare images of any size: check that each can be decoded, and store small sets at one size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from rethinking.data.decoding import Undecodable, decode, decoder_messages, kind, resize
+from rethinking.data.image_checksums import Progress
+from rethinking.data.imagenet import SPLITS, Images, find_images, listed, save_index
+from rethinking.data.prepared import stratified_sample
+from rethinking.run.files import (
+    UserError,
+    load_array,
+    new_array,
+    remove_parts,
+    save_array,
+    sha256_array,
+    write_json,
+)
+from rethinking.streams import stream
+
+BLOCK = 256  # images decoded at a time
+# Larger sets are read from their files while training.
+STORED_BYTES = 32 << 30
+
+
+def prepare_images(
+    name: str,
+    path: str | Path,
+    folder: Path,
+    *,
+    provenance: str | None,
+    verified: bool,
+    classes: Collection[str] | None = None,
+    stored_size: int | None = None,
+    skip_unreadable: bool = False,
+    train_limit: int | None = None,
+    test_limit: int | None = None,
+    threads: int = 1,
+    log: Callable[[str], None] = print,
+) -> None:
+    """Write labels and names of both splits, images where they are stored, and, last, ``manifest.json``.
+
+    Args:
+        name: the data set's name; it also names the random stream of the subsets.
+        path: as for :func:`rethinking.data.imagenet.find_images`.
+        folder: the destination; it is made.
+        provenance: what to call this copy of the data; None for the published archives.
+        verified: whether the archives are the published ones. Files in them that libjpeg complains about are listed;
+            in other copies they are damaged.
+        classes: names of folders to take; None takes all.
+        stored_size: height and width that whole images are resized to before anything else; None leaves their sizes.
+        skip_unreadable: leave images out that cannot be decoded; otherwise the first one is an error.
+        train_limit: keep only a stratified subset of this many training images; None keeps all.
+        test_limit: the same for the test images.
+        threads: decoders at work.
+        log: takes progress.
+
+    Raises:
+        UserError: an image cannot be decoded, or as for ``find_images``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").unlink(missing_ok=True)
+    remove_parts(folder)
+    found = find_images(path, classes)
+    manifest: dict[str, Any] = {
+        "dataset": name,
+        "provenance": provenance,
+        "source": {"kind": "imagenet", "files": {}},
+        "preprocessing": "inception",
+        "class_names": list(found["train"].class_names),
+        "num_classes": len(found["train"].class_names),
+        "image_shape": [3, stored_size, stored_size],
+    }
+    odd: dict[str, Any] = {}
+    for split, limit in zip(SPLITS, (train_limit, test_limit), strict=True):
+        images = found[split]
+        full_count = len(images)
+        if limit is not None and limit < full_count:
+            images = images.take(stratified_sample(images.labels, limit, stream(0, f"{split} subset", name)))
+        stored = stored_size is not None and len(images) * 3 * stored_size**2 <= STORED_BYTES
+        file = folder / f"{split}_images.npy"
+        odd[split] = check_images(images, file, stored_size if stored else None, verified, threads, log)
+        unreadable = odd[split]["unreadable"]
+        if unreadable:
+            if not skip_unreadable:
+                first = images.names.index(next(iter(unreadable)))
+                raise UserError(
+                    f"{images.describe(first)} cannot be decoded ({unreadable[images.names[first]]}), and "
+                    f"{len(unreadable) - 1} other {split} images; get it again, or leave such images out with "
+                    f"datasets.{name}.skip_unreadable: true"
+                )
+            keep = [i for i, each in enumerate(images.names) if each not in unreadable]
+            log(
+                f"{len(unreadable)} {split} images cannot be decoded and are left out: {listed([*unreadable])}"
+            )
+            images = images.take(keep)
+            if stored:
+                save_array(file, load_array(file)[keep])
+        labels = images.labels
+        save_array(folder / f"{split}_labels.npy", labels)
+        save_index(folder, split, images)
+        manifest[split] = {
+            "count": len(labels),
+            "full_count": full_count,
+            "limit": limit,
+            "unreadable_count": len(unreadable),
+            "class_counts": np.bincount(labels, minlength=manifest["num_classes"]).tolist(),
+            "images_sha256": sha256_array(load_array(file)) if stored else None,
+            "labels_sha256": sha256_array(labels),
+        }
+    write_json(folder / "manifest.json", manifest | {"odd_files": odd})
+
+
+def check_images(
+    images: Images,
+    file: Path,
+    stored_size: int | None,
+    verified: bool,
+    threads: int,
+    log: Callable[[str], None],
+) -> dict[str, Any]:
+    """Decode all images once, write them to ``file`` at ``stored_size`` (None: write an array of no images).
+
+    Returns:
+        Names of the odd ones: ``grey``, ``cmyk`` and ``png`` are lists, ``unreadable`` says what is wrong with each,
+        and ``damaged`` what libjpeg says of published files.
+    """
+    found: dict[str, Any] = {"grey": [], "cmyk": [], "png": [], "damaged": {}, "unreadable": {}}
+    progress = Progress(f"decoding {file.stem}", len(images), log)
+    shape = (len(images), 3, stored_size, stored_size) if stored_size else (0, 3, 0, 0)
+
+    def one(i: int) -> tuple[str, Tensor | str]:
+        content = images.read(i)
+        try:
+            pixels = decode(content)
+            return kind(content), resize(pixels, stored_size) if stored_size else ""
+        except Undecodable as error:
+            return kind(content), str(error)
+
+    with ThreadPoolExecutor(threads) as pool, new_array(file, shape, np.uint8) as result:
+        for start in range(0, len(images), BLOCK):
+            block = range(start, min(start + BLOCK, len(images)))
+            with decoder_messages() as said:
+                decoded = list(pool.map(one, block))
+            for i, (which, what) in zip(block, decoded, strict=True):
+                name = images.names[i]
+                if which in ("grey", "cmyk", "png"):
+                    found[which].append(name)
+                if isinstance(what, Tensor):
+                    result[i] = what.numpy()
+                elif what:
+                    found["unreadable"][name] = what
+            if said[0]:
+                # Someone's bytes are damaged: decode them one by one to learn whose.
+                for i in block:
+                    with decoder_messages() as alone:
+                        one(i)
+                    if alone[0] and images.names[i] not in found["unreadable"]:
+                        message = alone[0].decode(errors="replace").splitlines()[0]
+                        found["damaged" if verified else "unreadable"][images.names[i]] = message
+            progress.add(len(block))
+    return found

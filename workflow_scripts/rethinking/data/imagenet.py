@@ -1,0 +1,324 @@
+"""ImageNet from its published archives, or images in folders of the same layout, read where they lie.
+
+The archive of training images holds a tar per class. None of them is compressed, so an index of offset and size is
+enough to read an image; nothing is extracted. Labels of validation images in no folder of their class are in the
+development kit, by the order of file names; its numbers of classes are not in the order of their WordNet ids.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from rethinking.data.archives import Window, iter_members, walk_headers
+from rethinking.registry import dataset
+from rethinking.run.files import UserError, atomic_path, load_array, save_array
+
+SPLITS = ("train", "test")
+SUFFIXES = (".jpeg", ".jpg", ".png")
+FOLDERS = {"train": ("train",), "test": ("val", "test")}
+ARCHIVES = {"train": "ILSVRC2012_img_train.tar", "test": "ILSVRC2012_img_val.tar"}
+DEVKIT = "ILSVRC2012_devkit_t12"
+# The published sizes in bytes and MD5 digests.
+PUBLISHED = {
+    "ILSVRC2012_img_train.tar": (147_897_477_120, "1d675b47d978889d74fa0da5fadfb00e"),
+    "ILSVRC2012_img_val.tar": (6_744_924_160, "29b22e2961454d5413ddabcf34fc5622"),
+    "ILSVRC2012_devkit_t12.tar.gz": (None, "fa75699e90414af021442c21a62c3abf"),
+}
+
+
+@dataset("imagenet", title="ImageNet", sources=("local",))
+@dataset("imagenet100", title="ImageNet-100", sources=("local",))
+@dataset("imagenette", title="Imagenette", sources=("local",))
+def find_images(path: str | Path, classes: Collection[str] | None = None) -> dict[str, Images]:
+    """The images of both splits, sorted by class and file name.
+
+    Args:
+        path: a folder with the published archives, or with ``train/<class>/`` and ``val/<class>/`` (or all
+            validation images in ``val/``, with the development kit beside it), or a tar of such a folder.
+        classes: WordNet ids, or names of folders, to take; None takes all.
+
+    Raises:
+        UserError: there are no such images, an archive is damaged, or the splits have different classes.
+    """
+    path = Path(path)
+    found = {split: _find_split(path, split) for split in SPLITS}
+    names = sorted({name.split("/")[0] for name in found["train"].names})
+    others = sorted({name.split("/")[0] for name in found["test"].names})
+    if classes is not None:
+        if missing := sorted(set(classes) - set(names)):
+            raise UserError(
+                f"{path} has no training images of the class(es) {listed(missing)}; correct 'classes'"
+            )
+        others = sorted(set(others) & set(classes))
+        names = sorted(classes)
+    if names != others:
+        odd = sorted(set(names) ^ set(others))
+        raise UserError(f"{path}: only one of train and val has images of the class(es) {listed(odd)}")
+    return {split: images.of_classes(names) for split, images in found.items()}
+
+
+@dataclass
+class Images:
+    """Images of one split, in their order.
+
+    ``names`` are ``class/file``. An image lies in the tar ``files[places[i, 0]]`` at byte ``places[i, 1]`` with
+    ``places[i, 2]`` bytes; without places it is a file of its own in ``folder``.
+    """
+
+    names: list[str]
+    files: Sequence[Path] = ()
+    places: np.ndarray | None = None  # (n, 3) int64
+    folder: Path | None = None
+    flat: bool = False  # no folders of classes in ``folder``
+    class_names: tuple[str, ...] = ()
+    opened: dict[int, int] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The class of each image, int64 (n,)."""
+        numbers = {name: number for number, name in enumerate(self.class_names)}
+        return np.array([numbers[name.split("/")[0]] for name in self.names], np.int64)
+
+    def take(self, index: Iterable[int]) -> Images:
+        """Some of the images, in the order of ``index``."""
+        index = np.asarray(list(index), np.int64)
+        names = [self.names[i] for i in index]
+        places = None if self.places is None else self.places[index]
+        return Images(names, self.files, places, self.folder, self.flat, self.class_names)
+
+    def of_classes(self, names: Sequence[str]) -> Images:
+        """The images of these classes, sorted by class and file name."""
+        chosen = set(names)
+        keys = [tuple(name.split("/")) for name in self.names]
+        index = sorted((i for i, key in enumerate(keys) if key[0] in chosen), key=keys.__getitem__)
+        found = self.take(index)
+        found.class_names = tuple(names)
+        return found
+
+    def path(self, i: int) -> Path:
+        """The file of an image, or the tar in which it lies."""
+        if self.places is not None:
+            return self.files[self.places[i, 0]]
+        return self.folder / (self.names[i].split("/")[1] if self.flat else self.names[i])
+
+    def read(self, i: int) -> bytes:
+        """The bytes of an image's file.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        try:
+            if self.places is None:
+                return self.path(i).read_bytes()
+            file, offset, size = map(int, self.places[i])
+            if file not in self.opened:
+                self.opened[file] = os.open(self.files[file], os.O_RDONLY)
+            content = os.pread(self.opened[file], size, offset)
+        except OSError as error:
+            raise UserError(f"{self.path(i)} cannot be read ({error.strerror}): {self.names[i]}") from error
+        if len(content) != size:
+            raise UserError(f"{self.path(i)} is cut short: {self.names[i]} is not there; get it again")
+        return content
+
+    def describe(self, i: int) -> str:
+        """An image, for messages."""
+        return f"{self.path(i)}" if self.places is None else f"{self.path(i)}: {self.names[i]}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few of many names."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+# ---- where the images of a split are
+
+
+def _find_split(path: Path, split: str) -> Images:
+    if path.is_file():
+        return _in_one_tar(path, split)
+    archive = path / ARCHIVES[split]
+    folders = [path / name for name in FOLDERS[split] if (path / name).is_dir()]
+    if archive.is_file():
+        return _train_archive(archive) if split == "train" else _flat(path, _archive_members(archive))
+    if not folders:
+        what = (
+            "does not exist" if not path.exists() else f"has neither {archive.name} nor {split_name(split)}/"
+        )
+        raise UserError(
+            f"{path} {what}; ImageNet needs the folder of {', '.join(PUBLISHED)}, or one with "
+            "train/<class>/*.JPEG and val/<class>/*.JPEG"
+        )
+    return _in_folder(path, folders[0])
+
+
+def split_name(split: str) -> str:
+    """What the folder of a split is called."""
+    return FOLDERS[split][0]
+
+
+def _train_archive(path: Path) -> Images:
+    """The index of a tar of a tar per class."""
+    names, places = [], []
+    with open(path, "rb") as file:
+        for inner, start, length in walk_headers(path, file):
+            name = PurePosixPath(inner).name
+            if not name.endswith(".tar"):
+                raise UserError(f"{path}: {inner} is not the tar of a class, such as n01440764.tar")
+            window = Window(file, start, length)
+            for member, offset, size in walk_headers(f"{path}: {inner}", window, marked=False):
+                names.append(f"{name.removesuffix('.tar')}/{_image_name(path, member)}")
+                places.append((0, start + offset, size))
+    return _indexed(path, names, places)
+
+
+def _archive_members(path: Path) -> Images:
+    """The index of a tar of images, whose names say no class."""
+    with open(path, "rb") as file:
+        members = [
+            (_image_name(path, name), (0, offset, size)) for name, offset, size in walk_headers(path, file)
+        ]
+    return _indexed(path, [name for name, _ in members], [place for _, place in members])
+
+
+def _in_one_tar(path: Path, split: str) -> Images:
+    """The index of a tar of ``train/<class>/<file>`` and ``val/<class>/<file>``, perhaps within a folder."""
+    names, places = [], []
+    with open(path, "rb") as file:
+        for member, offset, size in walk_headers(path, file):
+            parts = PurePosixPath(member).parts
+            if len(parts) >= 3 and parts[-3] in FOLDERS[split] and not parts[-1].startswith("."):
+                names.append(f"{parts[-2]}/{_image_name(path, member)}")
+                places.append((0, offset, size))
+    return _indexed(path, names, places)
+
+
+def _indexed(path: Path, names: list[str], places: list[tuple[int, int, int]]) -> Images:
+    if not names:
+        raise UserError(f"{path} holds no images in the layout of ImageNet; get it again")
+    return Images(names, (path,), np.array(places, np.int64))
+
+
+def _in_folder(path: Path, folder: Path) -> Images:
+    names, flat = [], []
+    for each in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if each.name.startswith("."):
+            continue
+        if not each.is_dir():
+            flat.append(_image_name(folder, each.name))
+            continue
+        files = (file.name for file in os.scandir(each.path) if not file.name.startswith("."))
+        names += [f"{each.name}/{_image_name(Path(each.path), file)}" for file in sorted(files)]
+    if flat and names:
+        raise UserError(f"{folder} holds folders of classes and also images, such as {flat[0]}; sort them")
+    if not flat and not names:
+        raise UserError(f"{folder} holds no images; it needs <class>/*.JPEG")
+    if flat and folder.name == "train":
+        raise UserError(f"{folder} holds images without their class; it needs <class>/*.JPEG")
+    if flat:
+        return _flat(path, Images(flat, folder=folder, flat=True))
+    return Images(names, folder=folder)
+
+
+def _image_name(where: Path, member: str) -> str:
+    name = PurePosixPath(member).name
+    if not name.lower().endswith(SUFFIXES):
+        raise UserError(f"{where}: {member} is not an image; images end in {', '.join(SUFFIXES)}; remove it")
+    return name
+
+
+def _flat(path: Path, images: Images) -> Images:
+    """Give validation images their class from the development kit."""
+    ids, truth = read_devkit(path)
+    if len(truth) != len(images.names):
+        raise UserError(
+            f"{path}: there are {len(images.names):,} validation images, but {DEVKIT} has {len(truth):,} labels"
+        )
+    order = sorted(range(len(truth)), key=images.names.__getitem__)
+    for number, i in zip(truth, order, strict=True):
+        if number not in ids:
+            raise UserError(
+                f"{path}: {DEVKIT} gives {images.names[i]} the class {number}, which it does not have"
+            )
+        images.names[i] = f"{ids[number]}/{images.names[i]}"
+    return images
+
+
+def read_devkit(path: Path) -> tuple[dict[int, str], list[int]]:
+    """From the development kit in a folder, packed or not: the WordNet id of each number, and the validation labels.
+
+    Raises:
+        UserError: it is not there or damaged.
+    """
+    from scipy.io import loadmat  # imported here: planning seldom needs it
+
+    packed = [each for ending in (".tar.gz", ".tar") if (each := path / f"{DEVKIT}{ending}").is_file()]
+    wanted = ("meta.mat", "ILSVRC2012_validation_ground_truth.txt")
+    if packed:
+        members = ((PurePosixPath(name).name, content) for name, content in iter_members(packed[0]))
+    else:
+        files = (path / DEVKIT / "data" / name for name in wanted)
+        members = ((file.name, file.read_bytes()) for file in files if file.is_file())
+    contents = {name: content for name, content in members if name in wanted}
+    if missing := [name for name in wanted if name not in contents]:
+        raise UserError(
+            f"{packed[0] if packed else path} has no {' and no '.join(missing)}; the validation images are in no folders "
+            f"of classes, so their labels are needed from {DEVKIT}.tar.gz"
+        )
+    try:
+        synsets = loadmat(io.BytesIO(contents["meta.mat"]), squeeze_me=True)["synsets"]
+        ids = {
+            int(each["ILSVRC2012_ID"]): str(each["WNID"]) for each in synsets if not int(each["num_children"])
+        }
+        truth = [int(line) for line in contents["ILSVRC2012_validation_ground_truth.txt"].split()]
+    except Exception as error:  # loadmat raises many kinds on damaged bytes
+        raise UserError(f"{path}: {DEVKIT} cannot be read ({error}); get it again") from error
+    return ids, truth
+
+
+# ---- an index on disk
+
+
+def save_index(folder: Path, split: str, images: Images) -> None:
+    """Write the names of the images, and where they lie now."""
+    save_array(folder / f"{split}_names.npy", np.array(images.names, np.bytes_))
+    if images.places is not None:
+        with atomic_path(folder / f"{split}_places.npz") as temporary:
+            np.savez(temporary, mark=_mark(images.files), places=images.places)
+
+
+def load_index(folder: Path, split: str, path: str | Path) -> Images:
+    """The images of a prepared data set in ``path``, where they may lie otherwise than when they were prepared.
+
+    Raises:
+        UserError: one is not there.
+    """
+    path = Path(path)
+    names = [name.decode() for name in load_array(folder / f"{split}_names.npy")]
+    file = path if path.is_file() else path / ARCHIVES[split]
+    with suppress(OSError, ValueError, KeyError), np.load(folder / f"{split}_places.npz") as kept:
+        if kept["mark"] == _mark([file]):
+            return Images(names, (file,), kept["places"])
+    found = _find_split(path, split)
+    numbers = {name: i for i, name in enumerate(found.names)}
+    if missing := [name for name in names if name not in numbers]:
+        raise UserError(f"{path} no longer has {listed(missing)}; correct the path of the data set")
+    return found.take(numbers[name] for name in names)
+
+
+def _mark(files: Sequence[Path]) -> str:
+    return " ".join(marks(file.stat()) for file in files)
+
+
+def marks(stat: os.stat_result) -> str:
+    """By what a changed file is noticed."""
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"

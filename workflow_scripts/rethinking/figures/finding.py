@@ -1,0 +1,68 @@
+"""The paper's finding in one picture: training and test accuracy of each network on true and on random labels."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rethinking import registry
+from rethinking.analysis.finding import LABELS, NETWORK
+from rethinking.figures.style import COLOURS, GREY, STYLE, WIDTH, add_note, legend_above, network_titles
+
+SPLITS = {"train": (COLOURS[0], "o", "training accuracy"), "test": (COLOURS[1], "D", "test accuracy")}
+TITLES = {"true_labels": "true labels", "random_labels": "random labels"}
+
+
+@registry.figure("finding", title="The finding: the same networks fit random labels", script="plot_finding")
+@mpl.rc_context(STYLE)
+def plot(table: pd.DataFrame, note: str) -> Figure:
+    """A panel for true and one for random labels, a row per network: both accuracies, and the gap as a line.
+
+    Args:
+        table: as :func:`rethinking.analysis.finding.measure` has it.
+        note: data, scale and seeds, printed under the axes.
+    """
+    networks = list(table[NETWORK].drop_duplicates().itertuples(index=False, name=None))
+    titles = network_titles((dataset, model, "none") for dataset, model in networks)
+    figure = Figure(figsize=(WIDTH, 1.5 + 0.32 * len(networks)), layout="constrained")
+    panels = figure.subplots(1, len(LABELS), sharex=True, sharey=True)
+    for axes, labels in zip(panels, LABELS, strict=True):
+        some = table[table.corruption == labels]
+        for place, network in enumerate(networks):
+            rows = some[(some[NETWORK] == list(network)).all(axis=1)]
+            plot_network(axes, place, rows.iloc[0])
+        for chance in some.chance.dropna().unique():
+            axes.axvline(chance, color=GREY, linewidth=0.9, linestyle=(0, (4, 1.5)), zorder=0)
+        axes.set_title(TITLES[labels], fontsize="medium")
+        axes.set(xlim=(-3, 103), ylim=(len(networks) - 0.5, -0.5), xlabel="accuracy (%)")
+    panels[0].set_yticks(
+        range(len(networks)), [titles[dataset, model, "none"] for dataset, model in networks]
+    )
+    sns.despine(figure, left=True)
+    for axes in panels:
+        axes.tick_params("y", length=0)
+    marks = [
+        Line2D([], [], color=colour, marker=marker, linestyle="", label=title)
+        for colour, marker, title in SPLITS.values()
+    ]
+    legend_above(figure, marks, [Line2D([], [], color=GREY, linestyle=(0, (4, 1.5)), label="chance")])
+    add_note(figure, note)
+    return figure
+
+
+def plot_network(axes: Axes, place: int, row: pd.Series) -> None:
+    """One network: a marker for each accuracy with its interval over seeds, and a line between them."""
+    ends = [row[f"{split}_accuracy"] for split in SPLITS]
+    axes.plot(ends, [place, place], color="0.75", linewidth=2, zorder=1)
+    for (split, (colour, marker, _)), value in zip(SPLITS.items(), ends, strict=True):
+        half_width = row[f"{split}_accuracy_ci"]
+        if pd.notna(half_width):
+            ends_of_interval = max(0, value - half_width), min(100, value + half_width)
+            axes.hlines(place, *ends_of_interval, color=colour, linewidth=1.2, zorder=2)
+        axes.plot(
+            value, place, color=colour, marker=marker, linestyle="", markersize=6, zorder=3, clip_on=False
+        )

@@ -1,0 +1,194 @@
+"""The claims for readers: by section, the decided ones first, with what was measured drawn against its bounds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pandas as pd
+from markupsafe import Markup, escape
+
+from rethinking.claims.report import OUTCOMES
+from rethinking.report.layout import section_of_claim, sections
+from rethinking.run.files import UserError
+
+COLUMNS = dict.fromkeys(
+    (
+        *("claim", "source", "predicate", "statement", "outcome", "reason", "data"),
+        *("checks", "measured", "interval", "lowest", "highest"),
+    ),
+    "str",
+)
+NOT_RUN = "not run"
+# Of the drawing, in pixels: its width, that of the labels before and the values behind the points, height of a row.
+WIDTH, LABELS, VALUES, ROW, RADIUS = 304, 118, 44, 15, 3.6
+MOST = 8  # points of one claim that are drawn
+
+
+class Point(NamedTuple):
+    """One check: what is measured and its bounds, nan where there is none."""
+
+    label: str
+    mean: float
+    low: float
+    high: float
+    lowest: float
+    highest: float
+
+    @property
+    def within(self) -> bool:
+        """Whether the mean meets the bounds."""
+        return not (self.mean < self.lowest or self.mean > self.highest)
+
+    @property
+    def text(self) -> str:
+        """For example ``AlexNet: 99.2 (98.9 to 99.5), at least 99``."""
+        interval = "" if math.isnan(self.low) else f" ({self.low:.4g} to {self.high:.4g})"
+        bounds = [("at least", self.lowest), ("at most", self.highest)]
+        return f"{self.label}: {self.mean:.4g}{interval}" + "".join(
+            f", {words} {value:.4g}" for words, value in bounds if not math.isnan(value)
+        )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One claim as readers see it."""
+
+    name: str
+    statement: str
+    source: str
+    condition: str
+    outcome: str
+    reason: str
+    drawing: Markup
+
+    @property
+    def css(self) -> str:
+        """The outcome as the name of a class."""
+        return self.outcome.replace(" ", "-").replace(":", "")
+
+
+def by_section(claims: pd.DataFrame) -> dict[str, list[Shown]]:
+    """The claims that something was measured for, heading -> claims, decided ones first."""
+    found: dict[str, list[Shown]] = {section.heading: [] for section in sections()}
+    order = claims.outcome.map(OUTCOMES.index)
+    for row in claims.assign(order=order).sort_values("order", kind="stable").itertuples():
+        if row.outcome != NOT_RUN:
+            found.setdefault(section_of_claim(row.source), []).append(show(row))
+    return {heading: some for heading, some in found.items() if some}
+
+
+def not_run(claims: pd.DataFrame) -> list[str]:
+    """The statements that nothing was measured for."""
+    return list(claims.statement[claims.outcome == NOT_RUN])
+
+
+def count(claims: pd.DataFrame) -> dict[str, int]:
+    """How many claims have each outcome, for those that occur."""
+    if unknown := set(claims.outcome) - set(OUTCOMES):
+        raise UserError(
+            f"unknown outcome {', '.join(map(repr, sorted(unknown)))} of a claim; known: {', '.join(OUTCOMES)}"
+        )
+    counts = claims.outcome.value_counts()
+    return {outcome: int(counts[outcome]) for outcome in OUTCOMES if outcome in counts}
+
+
+def show(row: Any) -> Shown:
+    """One row of claims.csv."""
+    reason = "" if pd.isna(row.reason) or row.outcome.startswith("one seed") else row.reason
+    reason = reason[:1].upper() + reason[1:]
+    return Shown(row.claim, row.statement, row.source, row.predicate, row.outcome, reason, draw(points(row)))
+
+
+def points(row: Any) -> list[Point]:
+    """The checks of a claim that were measured."""
+    lists = [split(getattr(row, name)) for name in ("checks", "measured", "interval", "lowest", "highest")]
+    found = []
+    for label, measured, interval, lowest, highest in zip(*lists, strict=True):
+        low, _, high = interval.partition(" to ")
+        if measured:
+            found.append(Point(label, *map(number, (measured, low, high, lowest, highest))))
+    return found
+
+
+def split(text: str | float) -> list[str]:
+    """A list of a cell of the CSV; pandas reads one empty item as missing."""
+    return [""] if pd.isna(text) else text.split("; ")
+
+
+def number(text: str) -> float:
+    """A number, or nan for an empty text."""
+    return float(text) if text else math.nan
+
+
+# ---- drawing
+
+
+def draw(checks: list[Point]) -> Markup:
+    """Points with their intervals over the allowed range, one row each, as SVG with the numbers as tooltips."""
+    if not checks:
+        return Markup("")
+    shown = sorted(checks, key=lambda check: check.within)[:MOST]
+    left, right = domain(shown)
+
+    def x(value: float) -> float:
+        return LABELS + (WIDTH - LABELS - VALUES) * (min(max(value, left), right) - left) / (right - left)
+
+    height = ROW * len(shown) + 14
+    everything = "; ".join(check.text for check in checks)
+    parts = [
+        f'<svg class="dots" role="img" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'aria-label="{escape(everything)}">'
+    ]
+    for place, check in enumerate(shown):
+        top, middle = ROW * place, ROW * (place + 0.5)
+        start = left if math.isnan(check.lowest) else check.lowest
+        end = right if math.isnan(check.highest) else check.highest
+        parts.append(f"<g><title>{escape(check.text)}</title>")
+        parts.append(f'<rect class="row" x="0" y="{top}" width="{WIDTH}" height="{ROW}"/>')
+        if end >= start:
+            wide = max(x(end) - x(start), 1.5)
+            parts.append(
+                f'<rect class="allowed" x="{x(start):.1f}" y="{top}" width="{wide:.1f}" height="{ROW}"/>'
+            )
+        parts += [
+            f'<line class="bound" x1="{x(bound):.1f}" x2="{x(bound):.1f}" y1="{top}" y2="{top + ROW}"/>'
+            for bound in (check.lowest, check.highest)
+            if not math.isnan(bound)
+        ]
+        kind = "within" if check.within else "outside"
+        if not math.isnan(check.low):
+            parts.append(
+                f'<line class="{kind}" x1="{x(check.low):.1f}" x2="{x(check.high):.1f}" y1="{middle}" y2="{middle}"/>'
+            )
+        parts.append(mark(kind, x(check.mean), middle))
+        parts.append(f'<text x="0" y="{middle + 3.5}">{escape(shorten(check.label))}</text>')
+        parts.append(f'<text x="{WIDTH}" y="{middle + 3.5}" text-anchor="end">{check.mean:.4g}</text></g>')
+    bounds = {value for check in shown for value in (check.lowest, check.highest) if not math.isnan(value)}
+    for bound in sorted(bounds)[:: max(1, len(bounds) - 1)]:
+        parts.append(f'<text x="{x(bound):.1f}" y="{height - 3}" text-anchor="middle">{bound:.4g}</text>')
+    more = f"<p>and {len(checks) - len(shown)} more, in claims.csv</p>" if len(checks) > len(shown) else ""
+    return Markup("".join(parts) + "</svg>" + more)
+
+
+def mark(kind: str, x: float, y: float) -> str:
+    """A filled circle within the bounds, a cross outside: not told apart by colour alone."""
+    if kind == "within":
+        return f'<circle class="within" cx="{x:.1f}" cy="{y}" r="{RADIUS}"/>'
+    r = RADIUS
+    return f'<path class="outside" d="M{x - r:.1f} {y - r}L{x + r:.1f} {y + r}M{x - r:.1f} {y + r}L{x + r:.1f} {y - r}"/>'
+
+
+def domain(checks: list[Point]) -> tuple[float, float]:
+    """The range of the axis: all means and bounds, with a margin; wide intervals are cut."""
+    values = [value for check in checks for value in (check.mean, check.lowest, check.highest)]
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min(finite), max(finite)
+    margin = 0.25 * (high - low) or max(abs(high) * 0.02, 1e-12)
+    return low - margin, high + margin
+
+
+def shorten(label: str) -> str:
+    """A label that fits beside its point."""
+    return label if len(label) <= 21 else f"{label[:20]}…"

@@ -1,0 +1,60 @@
+"""Locks on files, which the kernel releases when their holder ends, however it ends."""
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from rethinking.run.files import UserError
+from rethinking.run.refusals import explain
+
+LOCKS = (
+    "its file system has no locks, without which two processes could write the same files: choose a folder on another "
+    "one (results_dir in the configuration, TMPDIR for those of GPUs), or have it mounted with them (Lustre: -o flock)"
+)
+
+
+def open_lock(path: str | Path) -> IO[str]:
+    """Open a lock file, which is made if it does not exist; only for reading where it is another user's."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return open(path, "a+", encoding="utf-8")
+    except OSError as error:
+        # A file that nobody can write can be locked all the same.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not path.exists():
+            raise
+        return open(path, encoding="utf-8")
+
+
+def lock(file: IO[str], wait: bool = False) -> bool:
+    """Lock a file for this process, until it is closed. Returns False if another process has it.
+
+    Raises:
+        UserError: the file system refuses.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if (
+            error.errno == errno.EBADF and not file.writable()
+        ):  # NFS locks only files that are open for writing
+            denied = OSError(errno.EACCES, os.strerror(errno.EACCES), file.name)
+            raise UserError(explain(denied)) from error
+        raise UserError(f"{file.name} cannot be locked ({error.strerror}); {LOCKS}") from error
+    return True
+
+
+def is_locked(path: str | Path) -> bool:
+    """Whether a process, on any machine, has locked a file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no such file, or its file system has no locks
+        return False
+    return False

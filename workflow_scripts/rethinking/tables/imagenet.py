@@ -1,0 +1,81 @@
+"""Table 2: Inception V3 on ImageNet, top-1 and top-5 accuracies, and the best over the epochs in parentheses."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from rethinking import paper, registry
+from rethinking.analysis.aggregation import TABLE2_COLUMNS, describe_scale
+from rethinking.paper.titles import DATASET_TITLES
+from rethinking.tables.presentation import (
+    MEANS,
+    Columns,
+    View,
+    beside_paper,
+    comparable,
+    measured,
+    percent,
+    short_label,
+)
+from rethinking.tables.rendering import MISSING, Shown
+
+REGULARISERS = {"augment": ("data", "augmentation"), "dropout": ("", "dropout"), "wd": ("weight", "decay")}
+SPLITS = {"train": "training", "test": "test"}
+
+
+def present_table2(table: pd.DataFrame) -> list[Shown]:
+    """Table 2 in the shape of the paper's."""
+    columns: Columns = {}
+    if table.dataset.nunique() > 1:
+        columns["", "data set"] = table.dataset.map(DATASET_TITLES)
+    columns["", "labels"] = table.corruption.map(short_label)
+    for name, heading in REGULARISERS.items():
+        used = table.regularisers.map(lambda names, wanted=name: wanted in names.split("+"))
+        columns[heading] = used.map({True: "yes", False: "no"})
+    for split, title in SPLITS.items():
+        for k, ending in ((1, ""), (5, "_top5")):
+            key = f"{split}_accuracy{ending}"
+            if key.endswith("top5") and table[key].isna().all() and table.seeds.any():
+                continue  # not measured with ten classes
+            heading = f"top-{k} {title} accuracy (%)"
+            columns[heading, "ours"] = [
+                with_best(measured(row, key), row, key) for _, row in table.iterrows()
+            ]
+            columns[heading, "paper"] = [
+                with_best(percent(row[f"paper_{key}"]), row, key, "paper_") for _, row in table.iterrows()
+            ]
+    return [Shown("", comparable(table, columns))]
+
+
+def with_best(text: str, row: pd.Series, key: str, prefix: str = "") -> str:
+    """A test accuracy with the best over the epochs in parentheses, where there is one."""
+    best = row.get(f"{prefix}best_{key}")
+    return text if best is None or pd.isna(best) else f"{text} ({best:.2f})"
+
+
+def note_table2(table: pd.DataFrame) -> str:
+    """Data, scale, seeds and what is compared."""
+    text = (
+        f"Ours: {describe_scale(table)}. Accuracies are those of the network after its last epoch, on images without "
+        f"augmentation: {MEANS}. In parentheses: the best test accuracy over the epochs. {MISSING}: not available."
+    )
+    if not beside_paper(table):
+        return text
+    return f"{text} Paper: Zhang et al. (2017), ImageNet with 1.28 million images. {describe_misprint()}"
+
+
+def describe_misprint() -> str:
+    """What is wrong with a number of the paper's table 2, from its own figure."""
+    printed = paper.table2()["true_labels", "inception_v3", "wd"]
+    drawn = paper.curves("fig2a")["train_wd"][-1, 1]
+    return (
+        f"Table 2's {printed['train_accuracy']:.2f} for weight decay alone, beside a top-5 accuracy of "
+        f"{printed['train_accuracy_top5']:.1f}, is a misprint: the curve of figure 2a ends at {drawn:.1f}, so 99.60 is "
+        "meant."
+    )
+
+
+@registry.table("table2", title="Table 2: Inception V3 on ImageNet", script="aggregate_table")
+def table2() -> View:
+    """The paper's table 2: top-1 and top-5 accuracies."""
+    return View(TABLE2_COLUMNS, present_table2, note_table2)

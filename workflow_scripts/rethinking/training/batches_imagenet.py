@@ -1,0 +1,188 @@
+"""Batches of images that were prepared as ImageNet is: resident on the device, or streamed from their files.
+
+Both give the same bits. Where the data set has a ``stored_size``, whole images are resized to it first, once when they
+are prepared or each time after they are decoded, and boxes are cut out on the device. Without it boxes are cut out of
+the original pixels while decoding, and images can only be streamed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rethinking import registry
+from rethinking.cells import Cell
+from rethinking.config.cell_settings import CellSettings
+from rethinking.corruption.loading import CorruptedData
+from rethinking.data.decoding import Undecodable, decode, resize
+from rethinking.data.imagenet import Images
+from rethinking.run.files import UserError
+from rethinking.streams import stream
+from rethinking.training.batches import Batches
+from rethinking.training.inception_preprocessing import (
+    DRAWS,
+    Box,
+    central_box,
+    crop_and_resize,
+    distort,
+    random_box,
+    to_range,
+)
+
+AHEAD = 4  # batches that are decoded before they are needed
+EVALUATION_BLOCK = 100
+Request = tuple[np.ndarray, np.ndarray | None]  # images (batch,), and their draws (batch, DRAWS) or None
+
+
+class ImageBatches(Batches):
+    """Training and test images with the preprocessing of ImageNet; see :class:`rethinking.training.batches.Feeder`."""
+
+    def __init__(
+        self, data: CorruptedData, cell: Cell, settings: CellSettings, device: torch.device, resident: bool
+    ) -> None:
+        self.cell, self.settings, self.device = cell, settings, device
+        self.augment = "augment" in cell.regularisers
+        entries = [registry.entry("regulariser", name) for name in cell.regularisers]
+        self.own = [entry for entry in entries if entry.own]
+        self.labels = torch.from_numpy(data.train_labels).to(device)
+        self.counts = {"train": len(data.train_labels), "test": len(data.test_labels)}
+        size = settings.input_size
+        self.sources: dict[str, Resident | Streamed]
+        if resident:
+            arrays = {"train": data.train_images, "test": data.test_images}
+            self.sources = {split: Resident(array, size, device) for split, array in arrays.items()}
+        else:
+            self.sources = {
+                split: Streamed(files, data.stored_size, size, device) for split, files in data.files.items()
+            }
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index."""
+        rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
+        order = rng.permutation(len(self.labels))
+        starts = range(first * self.settings.batch_size, len(order), self.settings.batch_size)
+        requests = []
+        for start in starts:
+            index = order[start : start + self.settings.batch_size]
+            requests.append((index, start))
+
+        def drawn() -> Iterator[Request]:
+            for index, start in requests:
+                yield index, self.draws(epoch, start, len(index)) if self.augment else None
+
+        batches = self.sources["train"].batches(drawn())
+        for (index, start), pixels in zip(requests, batches, strict=True):
+            numbers = torch.from_numpy(index).to(self.device)
+            labels = self.labels[numbers]
+            if self.augment:
+                draws = self.draws(epoch, start, len(index)).astype(np.float32)
+                images = distort(pixels, torch.from_numpy(draws).to(self.device))
+            else:
+                images = to_range(pixels)
+            for entry in self.own:
+                images = self.changed(entry, images, labels, epoch, start)
+            yield images, labels, numbers
+
+    def draws(self, epoch: int, start: int, count: int) -> np.ndarray:
+        """Uniform numbers (count, DRAWS) of the batch that starts at place ``start`` of an epoch."""
+        rng = stream(self.cell.seed, "augmentation", self.cell.stream_key, str(epoch), str(start))
+        return rng.random((count, DRAWS))
+
+    def evaluation(self, split: str) -> Iterator[Tensor]:
+        """Yield the images of a split in their order, without augmentation, in blocks."""
+        index = np.arange(self.counts[split])
+        blocks = (index[start : start + EVALUATION_BLOCK] for start in range(0, len(index), EVALUATION_BLOCK))
+        for pixels in self.sources[split].batches((block, None) for block in blocks):
+            yield to_range(pixels)
+
+
+def box_of(draws: np.ndarray | None, height: int, width: int) -> Box:
+    """What is cut out of an image."""
+    return central_box(height, width) if draws is None else random_box(draws, height, width)
+
+
+def cut_out(images: Tensor, draws: np.ndarray | None, size: int) -> Tensor:
+    """Cut boxes out of images of one size, (n, 3, height, width) uint8, on their device."""
+    height, width = images.shape[2:]
+    rows = [None] * len(images) if draws is None else draws
+    boxes = torch.tensor([box_of(row, height, width) for row in rows])
+    return crop_and_resize(images, boxes.to(images.device), size)
+
+
+class Resident:
+    """Images of one size on the device, uint8."""
+
+    def __init__(self, images: np.ndarray, size: int, device: torch.device) -> None:
+        self.images, self.size = torch.from_numpy(np.array(images)).to(device), size
+
+    def batches(self, requests: Iterable[Request]) -> Iterator[Tensor]:
+        """Yield the requested batches (batch, 3, size, size), levels 0 to 255."""
+        for index, draws in requests:
+            numbers = torch.from_numpy(index).to(self.images.device)
+            yield cut_out(self.images[numbers], draws, self.size)
+
+
+class Streamed:
+    """Images decoded from their files in parallel, several batches ahead, into pinned memory where there is a GPU."""
+
+    def __init__(self, files: Images, stored_size: int | None, size: int, device: torch.device) -> None:
+        self.files, self.stored_size, self.size, self.device = files, stored_size, size, device
+
+    def batches(self, requests: Iterable[Request]) -> Iterator[Tensor]:
+        """Yield the requested batches (batch, 3, size, size), levels 0 to 255.
+
+        Raises:
+            UserError: an image cannot be decoded; the message names it.
+        """
+        waiting: deque[tuple[Request, Tensor, list[Future[None]]]] = deque()
+        pool = ThreadPoolExecutor(torch.get_num_threads())
+        try:
+            for request in requests:
+                waiting.append(self.begin(pool, request))
+                if len(waiting) > AHEAD:
+                    yield self.end(*waiting.popleft())
+            while waiting:
+                yield self.end(*waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def begin(self, pool: ThreadPoolExecutor, request: Request) -> tuple[Request, Tensor, list[Future[None]]]:
+        """Ask for the images of a batch; each is written to its place in a buffer."""
+        index, draws = request
+        side = self.stored_size or self.size
+        pinned = self.device.type == "cuda"
+        buffer = torch.empty((len(index), side, side, 3), dtype=torch.uint8, pin_memory=pinned)
+        rows = [None] * len(index) if draws is None else draws
+        places = buffer.numpy()  # within inference mode, other threads must not write to a tensor
+        return (
+            request,
+            buffer,
+            [
+                pool.submit(self.decode, places[place], int(i), row)
+                for place, (i, row) in enumerate(zip(index, rows, strict=True))
+            ],
+        )
+
+    def end(self, request: Request, buffer: Tensor, jobs: list[Future[None]]) -> Tensor:
+        """Wait for a batch and take it to the device."""
+        for job in jobs:
+            job.result()
+        # Channels come last, as in a decoded image.
+        images = buffer.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        return cut_out(images.contiguous(), request[1], self.size) if self.stored_size else images
+
+    def decode(self, target: np.ndarray, i: int, draws: np.ndarray | None) -> None:
+        """Decode one image into its place."""
+        try:
+            image = decode(self.files.read(i))
+        except Undecodable as error:
+            raise UserError(f"{self.files.describe(i)} cannot be decoded ({error}); get it again") from error
+        if not self.stored_size:
+            top, left, height, width = box_of(draws, *image.shape[1:])
+            image = image[:, top : top + height, left : left + width]
+        target[:] = resize(image, self.stored_size or self.size).permute(1, 2, 0).numpy()

@@ -1,0 +1,55 @@
+"""Choose what feeds the loop with images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from rethinking.cells import Cell
+from rethinking.config.cell_settings import CellSettings
+from rethinking.corruption.loading import CorruptedData
+from rethinking.run.files import UserError
+from rethinking.run.hardware import free_memory
+from rethinking.training.batches import Batches, Feeder, to_inputs
+from rethinking.training.batches_imagenet import ImageBatches
+
+
+def build_feeder(
+    data: CorruptedData,
+    cell: Cell,
+    settings: CellSettings,
+    device: torch.device,
+    kind: str = "auto",
+    log: Callable[[str], None] = print,
+) -> Feeder:
+    """What trains a cell on its data set.
+
+    Whitened data sets are always resident. Images prepared as ImageNet are resident if they are stored and take at
+    most half of the device's free memory; ``kind`` can also say ``resident`` or ``streamed``. Numbers do not depend on it.
+
+    Raises:
+        UserError: this kind is not possible.
+    """
+    if data.preprocessing == "whitening":
+        # Inputs in bfloat16 if the first layer would round them anyway.
+        dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
+        inputs = to_inputs(data.train_images, settings.input_size, device, dtype)
+        return Batches(data, inputs, cell, settings)
+    stored = len(data.train_images) == len(data.train_labels) and len(data.test_images) == len(
+        data.test_labels
+    )
+    if kind == "resident" and not stored:
+        raise UserError(
+            f"the images of {cell.dataset} are not stored, so they can only be streamed: set hardware.feeder to auto, "
+            f"or give datasets.{cell.dataset}.stored_size"
+        )
+    if kind == "streamed" and data.files is None:
+        raise UserError(f"cell {cell}: its images are in no files, so they cannot be streamed")
+    size = data.train_images.nbytes + data.test_images.nbytes
+    fits = stored and (data.files is None or 2 * size <= free_memory(device))
+    resident = kind == "resident" or (kind == "auto" and fits)
+    if not resident and data.files is None:
+        raise UserError(f"{cell.dataset}: its images are not stored, and no path to their files is given")
+    log(f"images are {'resident' if resident else 'streamed'}")
+    return ImageBatches(data, cell, settings, device, resident)

@@ -1,0 +1,143 @@
+"""One step over the micro-batches of a batch, which several workers can share without changing the numbers.
+
+Batch normalisation works on one micro-batch, and layers draw random numbers by micro-batch. What a micro-batch gives
+(gradients, batch statistics, loss) is summed over the batch, and only the sum changes the network. So the step is
+the same whoever works on which micro-batch, as far as the sum does not depend on its order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rethinking.cells import Cell
+from rethinking.config.cell_settings import CellSettings
+from rethinking.training.optimisers import Optimiser
+from rethinking.training.steps import autocast, memory_layout, seed_layers
+
+
+def takes_parts(model: nn.Module, settings: CellSettings) -> bool:
+    """Whether a step is more than SGD on the mean cross-entropy of a batch: with the settings that ImageNet has."""
+    more = settings.micro_batch or settings.rmsprop or settings.label_smoothing or settings.auxiliary_loss
+    draws = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+    return bool(more or draws or getattr(model, "aux_logits", False))
+
+
+class Sum:
+    """The sum over the micro-batches of a batch, in their order: one process works on all of them.
+
+    A reduction over several workers has the same methods; it shares out the micro-batches, and ``total`` is the sum
+    over all workers.
+    """
+
+    def __init__(self) -> None:
+        self.values: list[Tensor] = []
+
+    def share(self, count: int) -> Sequence[int]:
+        """Which of ``count`` micro-batches this process works on, in order."""
+        return range(count)
+
+    def add(self, values: Sequence[Tensor]) -> None:
+        """Add what a micro-batch gives: float32 tensors, the same shapes each time."""
+        if self.values:
+            torch._foreach_add_(self.values, values)
+        else:
+            self.values = [value.clone() for value in values]
+
+    def total(self) -> list[Tensor]:
+        """The sum over the batch; the next batch begins with nothing."""
+        values, self.values = self.values, []
+        return values
+
+
+class MicroBatchStep:
+    """A step of training whose batches are cut into micro-batches.
+
+    Args:
+        cell: its name and seed key the random numbers of layers.
+        model: the network; in training it may return its logits with those of an auxiliary head.
+        optimiser: takes the gradient of the mean loss over the batch.
+        settings: of the cell.
+        device: where the network is.
+        reduction: shares out the micro-batches and sums what they give.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        model: nn.Module,
+        optimiser: Optimiser,
+        settings: CellSettings,
+        device: torch.device,
+        reduction: Sum | None = None,
+    ) -> None:
+        self.cell, self.model, self.optimiser, self.settings = cell, model, optimiser, settings
+        self.device, self.layout = device, memory_layout(model)
+        self.reduction = reduction or Sum()
+        self.size = settings.micro_batch or settings.batch_size
+        norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+        self.norms = [norm for norm in norms if norm.track_running_stats]
+        self.running = [each for norm in self.norms for each in (norm.running_mean, norm.running_var)]
+        self.momenta = [norm.momentum for norm in self.norms for _ in range(2)]
+        for norm in self.norms:
+            norm.momentum = 1.0  # so that a micro-batch leaves its own statistics in place of running ones
+
+    def __call__(self, images: Tensor, labels: Tensor, place: str) -> tuple[Tensor, Tensor]:
+        """One step on a batch: images (n, c, h, w) and labels (n,).
+
+        ``place`` names the step in the random streams. Returns the mean cross-entropy in nats, without label smoothing
+        and auxiliary head, and the logits (n, classes) of this process's micro-batches.
+        """
+        parts = list(zip(images.split(self.size), labels.split(self.size), strict=True))
+        before = [each.clone() for each in self.running]
+        counted = [norm.num_batches_tracked.clone() for norm in self.norms]
+        logits = []
+        for number in self.reduction.share(len(parts)):
+            seed_layers(self.cell, f"{place}/{number}")
+            values, some = self.part(*parts[number], len(labels))
+            self.reduction.add(values)
+            logits.append(some)
+        loss = self.apply(self.reduction.total(), before, counted, len(parts))
+        return loss, torch.cat(logits)
+
+    def part(self, images: Tensor, labels: Tensor, n: int) -> tuple[list[Tensor], Tensor]:
+        """What one micro-batch of a batch of ``n`` images gives to the sum, and its logits.
+
+        The sum has the gradients, then means and variances of each batch normalisation, then the loss.
+        """
+        with autocast(self.device, self.settings):
+            outputs = self.model(images.contiguous(memory_format=self.layout))
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        logits = logits.float()
+        objective = self.objective(logits, labels)
+        for each in auxiliary:
+            objective = objective + self.settings.auxiliary_loss * self.objective(each.float(), labels)
+        self.optimiser.zero_grad()
+        (objective / n).backward()
+        logits = logits.detach()
+        loss = F.cross_entropy(logits, labels, reduction="sum") / n
+        gradients = [parameter.grad for parameter in self.optimiser.velocity]
+        return [*gradients, *self.running, loss], logits
+
+    def objective(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """What is minimised: the cross-entropy of smoothed labels, summed over images."""
+        smoothing = self.settings.label_smoothing
+        return F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+
+    @torch.no_grad()
+    def apply(self, total: list[Tensor], before: list[Tensor], counted: list[Tensor], parts: int) -> Tensor:
+        """Change weights and running statistics by the sum over a batch; returns the loss."""
+        *total, loss = total
+        parameters = list(self.optimiser.velocity)
+        for parameter, gradient in zip(parameters, total, strict=False):
+            parameter.grad = gradient
+        self.optimiser.step()
+        statistics = total[len(parameters) :]
+        for running, old, momentum, value in zip(self.running, before, self.momenta, statistics, strict=True):
+            running.copy_(torch.lerp(old, value / parts, momentum))
+        for norm, count in zip(self.norms, counted, strict=True):
+            norm.num_batches_tracked.copy_(count + 1)
+        return loss

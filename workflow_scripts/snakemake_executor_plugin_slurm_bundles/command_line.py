@@ -1,0 +1,73 @@
+"""Configuration files that Snakemake cannot read, told with file and remedy.
+
+Snakemake reads them before the Snakefile and ends with a traceback, or without the file's name. It loads all
+executors before, so that this package is the first of the project's code to see the command line.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from itertools import takewhile
+
+OPTIONS = ("--configfile", "--configfiles")
+
+
+def check_configfiles(arguments: Sequence[str]) -> None:
+    """Check the configuration files of a command ``snakemake ...``.
+
+    Args:
+        arguments: the command line, the program first; other programs are left alone.
+
+    Raises:
+        SystemExit: one of them cannot be read; its message names it and what would be right.
+    """
+    program = arguments[0] if arguments else ""
+    if os.path.basename(program) != "snakemake" and not program.endswith(
+        os.path.join("snakemake", "__main__.py")
+    ):
+        return
+    for number, word in enumerate(arguments):
+        option, equals, value = word.partition("=")
+        if option not in OPTIONS:
+            continue
+        following = takewhile(lambda each: not each.startswith("-"), arguments[number + 1 :])
+        for place, file in enumerate([value] if equals else following):
+            if fault := fault_in(file):
+                if place and not file.endswith((".yaml", ".yml", ".json")):
+                    fault = (
+                        f"{option} takes all words up to the next option, and so '{file}', for configuration files. "
+                        f"Put targets before it: snakemake {file} {option} {arguments[number + 1]}"
+                    )
+                sys.exit(f"snakemake: {fault}")
+
+
+def fault_in(file: str) -> str | None:
+    """Why a file is no configuration; None if it is one."""
+    import json
+
+    import yaml
+
+    try:
+        with open(file, "rb") as opened:
+            content = opened.read()
+    except OSError as error:
+        return f"the configuration file {file} cannot be read ({error.strerror}); correct its name or its permissions"
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        return f"{file}:{line}: the byte {content[error.start]:#04x} is not UTF-8; save the file as UTF-8"
+    try:
+        values = json.loads(text)
+    except ValueError:
+        try:
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            place = f"{file}:{mark.line + 1}" if mark else file
+            tab = bool(mark) and "\t" in text.split("\n")[mark.line][: mark.column + 1]
+            what = "a tab; YAML is indented by spaces" if tab else getattr(error, "problem", None) or error
+            return f"{place}: not YAML: {what}"
+    if not isinstance(values, dict):
+        return f"{file} is no configuration: it holds {'nothing' if values is None else 'no keys'}; give 'key: value' lines"
+    return None

@@ -1,0 +1,70 @@
+"""What an earlier Snakemake left: jobs that still run or have ended since, and are taken over or stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from . import slurm
+from .bundles import Bundle, Task, find_bundles, is_finished
+
+
+class Earlier:
+    """The bundles in a folder.
+
+    Args:
+        folder: where bundles lie.
+        say: takes a line for the user.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self.say = say
+        found, self.damaged = find_bundles(folder)
+        finished = [bundle for bundle in found if bundle.all_well]
+        for bundle in finished:
+            bundle.remove(log=True)
+        self.bundles = [bundle for bundle in found if bundle not in finished]
+        self.cancelled: set[str] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self.bundles or self.damaged)
+
+    def take(self, task: Task, queue: Mapping[str, slurm.QueuedJob]) -> tuple[Bundle, int] | None:
+        """A task that makes or has made what this one asks for, by its bundle and number.
+
+        One that makes the same files from other settings, code or data is stopped.
+
+        Raises:
+            Unreachable: what must not run is not cancelled yet.
+        """
+        for bundle in self.bundles:
+            for number, other in enumerate(bundle.tasks):
+                if other.output != task.output or bundle.name in self.cancelled:
+                    continue
+                same = (other.identity, other.command) == (task.identity, task.command)
+                runs = bundle.status(number) is None and bundle.name in queue and not queue[bundle.name].over
+                if same and (runs or is_finished(other, bundle, number)):
+                    return bundle, number
+                if runs and not same:
+                    self.cancel(bundle.name, f"{bundle.name} trains {task.name} with other settings")
+        return None
+
+    def stop_damaged(self, queue: Mapping[str, slurm.QueuedJob]) -> None:
+        """Cancel jobs of bundles that cannot be read, so that what they train is not trained twice at a time.
+
+        The cells write their checkpoints, and are submitted again where they are asked for.
+
+        Raises:
+            Unreachable: SLURM does not cancel them yet.
+        """
+        for name, why in list(self.damaged.items()):
+            if name in queue and not queue[name].over:
+                self.cancel(name, f"nothing says what {name} does")
+            self.say(why)
+            del self.damaged[name]
+
+    def cancel(self, name: str, why: str) -> None:
+        """Cancel a job."""
+        slurm.scancel(f"--name={name}")
+        self.say(f"{why}; it is cancelled")
+        self.cancelled.add(name)

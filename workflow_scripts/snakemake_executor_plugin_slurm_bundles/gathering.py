@@ -1,0 +1,119 @@
+"""From Snakemake's jobs to bundles on the disk, and from a bundle to the command that submits it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from snakemake.shell import shell
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+from . import bundles, sbatch, slurm
+from .bundles import Bundle, Task
+
+Member = tuple[SubmittedJobInfo, Task]
+
+
+def task_of(job: Any) -> Task:
+    """What a compute node has to know of a job."""
+    for path in (*job.output, *job.log):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return Task(
+        name=" ".join(part for part in (job.message or job.rule.name).split()),
+        command=job.shellcmd,
+        # A parameter 'record' says what the files are made from; without one the input files stand for it.
+        identity=bundles.identity(
+            job.params.items(), [] if job.params.get("record") else map(str, job.input)
+        ),
+        cost=float(job.resources.get("bundle_cost") or 0),
+        benchmark=str(job.benchmark) if job.benchmark else None,
+        checkpoint=job.params.get("checkpoint"),
+        output=[str(path) for path in job.output],
+    )
+
+
+class Gathering:
+    """Jobs that are in no bundle yet, each with its task.
+
+    Args:
+        folder: where bundles go.
+        most: jobs in a bundle.
+        seconds: no more have come for so long when bundles of cells are made; what is no cell does not wait.
+        minutes: of each bundle, see :class:`~.bundles.Bundle`.
+    """
+
+    def __init__(self, folder: Path, most: int, seconds: float, minutes: float) -> None:
+        self.folder, self.most, self.seconds, self.minutes = folder, max(1, most), seconds, minutes
+        self.members: list[Member] = []
+        self.last = 0.0  # when the last one came
+
+    def bundles(self) -> Iterable[tuple[Bundle, list[SubmittedJobInfo]]]:
+        """Write bundles, each with its jobs. What could not be written stays."""
+        for members in self.ready():
+            infos = {id(task): info for info, task in members}
+            idle = 0
+            if len(members) > 1:
+                idle = slurm.idle_nodes(members[0][0].job.resources.get("slurm_partition"))
+            for tasks in bundles.divide([task for _, task in members], self.most, idle):
+                chosen = [(infos[id(task)], task) for task in tasks]
+                bundle = self.write(chosen)
+                self.members = [each for each in self.members if each not in chosen]
+                yield bundle, [info for info, _ in chosen]
+
+    def ready(self) -> list[list[Member]]:
+        """The jobs that need not wait for others; what is bundled asks for the same resources."""
+        quiet = time.monotonic() - self.last >= self.seconds
+        alike: dict[str, list[Member]] = {}
+        for info, task in self.members:
+            if task.cost and not quiet:
+                continue
+            resources = {k: v for k, v in info.job.resources.items() if k not in ("bundle_cost", "tmpdir")}
+            key = repr(sorted(resources.items())) if task.cost else str(id(task))
+            alike.setdefault(key, []).append((info, task))
+        return list(alike.values())
+
+    def write(self, members: Sequence[Member]) -> Bundle:
+        """Write a bundle, to be submitted."""
+        job = members[0][0].job
+        side_by_side = 1
+        if members[0][1].cost:
+            side_by_side = job.resources.get("cells_per_gpu", 1) * max(1, job.resources.get("gpu", 0))
+        for _, task in members:
+            task.before = bundles.mark(task.checkpoint)
+        bundle = Bundle(
+            bundles.new_folder(self.folder),
+            [task for _, task in members],
+            min(side_by_side, len(members)),
+            self.minutes,
+            shell._process_prefix or "",
+        )
+        try:
+            bundle.write()
+        except OSError:
+            # The next attempt has another name.
+            with suppress(OSError):
+                bundle.folder.rmdir()
+            raise
+        return bundle
+
+
+def submit_command(bundle: Bundle, job: Any, say: Callable[[str], None]) -> list[str]:
+    """The command that submits a bundle of jobs like this one.
+
+    Raises:
+        Unreachable: SLURM does not say how much memory its nodes have.
+    """
+    resources = dict(job.resources.items())
+    if resources.get("mem_mb"):
+        wanted = resources["mem_mb"] * bundle.side_by_side
+        resources["mem_mb"] = slurm.at_most_a_node(wanted, resources.get("slurm_partition"))
+        if resources["mem_mb"] < wanted:
+            say(f"{wanted} MB are more than any node has; asking for {resources['mem_mb']} MB")
+    cpus = resources.get("cpus_per_task", job.threads)
+    if cpus > 0 and bundle.side_by_side > max(1, resources.get("gpu", 0)):
+        resources["cpus_per_task"] = cpus * bundle.side_by_side
+    comment = f"{len(bundle.tasks)} x {job.rule.name}"
+    return sbatch.command(bundle.name, bundle.log, comment, resources, job.threads)

@@ -1,0 +1,110 @@
+"""Submitting to SLURM: the command for a job's resources, and what its refusal means for the user."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import slurm
+
+NODE = ("mem_mb", "mem_mb_per_cpu", "cpus_per_task", "gpu", "gpu_model", "gres", "nodes", "constraint")
+# What sbatch says of jobs that it will never take, with the resources that it may be about. What is not listed here
+# may pass by itself: the controller is away, the disk of its state is full, the user has too many jobs in the queue.
+PERMANENT = [
+    (r"invalid partition|no partition specified|not in this partition", ["slurm_partition"]),
+    (r"not permitted to use this partition", ["slurm_partition", "slurm_account", "qos"]),
+    (r"access/permission denied", ["slurm_partition", "slurm_account"]),
+    (r"invalid account", ["slurm_account", "slurm_partition"]),
+    (r"invalid qos|requested qos", ["qos"]),
+    (r"node configuration is not available", NODE),
+    (r"(memory|cpu count) .*can not be satisfied|memory required|memory spec|--mem", NODE[:3]),
+    (r"mutually exclusive", NODE[:2]),
+    (r"maxmem\w*per(job|node)", NODE[:2]),
+    (r"processors requested|cpu count|cpus per task|(max|min)cpus?per(job|node)", ["cpus_per_task"]),
+    (r"\(gres\)|gres option|\(tres\)|--gres|--gpus|gres (type|specification)|(max|min)gresper(job|node)", ["gpu", "gpu_model", "gres"]),
+    (r"time limit|--time|maxwall|partitiontimelimit", ["runtime"]),
+    (r"feature specification|--constraint", ["constraint"]),
+    (r"node count|number of nodes|maxnodeper|task count|more tasks|number of tasks", ["nodes", "tasks"]),
+    (r"invalid node name|(invalid|unknown) (license|wckey|cluster|core)|reservation is invalid|requested reservation", ["slurm_extra"]),
+    (r"unrecognized option|invalid option|ambiguous|requires an argument|try .sbatch --help", ["slurm_extra"]),
+    (r"(invalid|bad) --", ["slurm_extra"]),
+]  # fmt: skip
+# Limits on how many jobs are in the queue, in messages that speak of other limits as well.
+TEMPORARY = r"submitjob|jobslimit|not available now"
+# The variables of sbatch that a resource of the profile wins over.
+OVERRIDDEN = {
+    "slurm_partition": "PARTITION", "slurm_account": "ACCOUNT", "runtime": "TIMELIMIT", "constraint": "CONSTRAINT",
+    "qos": "QOS", "mem_mb": "MEM_PER_NODE", "gres": "GRES", "gpu": "GPUS",
+}  # fmt: skip
+
+
+class Refused(Exception):
+    """SLURM will never take the job; the message names the setting."""
+
+
+def command(name: str, log: Path, comment: str, resources: Mapping[str, Any], threads: int) -> list[str]:
+    """The command that submits a script, from the resources of Snakemake's own executor for SLURM."""
+    get = resources.get
+    gpu_model, gpu = get("gpu_model"), get("gpu") or int(bool(get("gpu_model")))
+    on_gpus = get("gpu") or "gpu" in (get("gres") or "")
+    cpus = get("cpus_per_task") or threads  # below zero: the cluster wants none (in partitions of GPUs, say)
+    options = {
+        "job-name": name,
+        "output": log,
+        "comment": comment,
+        "account": get("slurm_account"),
+        "partition": get("slurm_partition"),
+        "time": get("runtime"),
+        "constraint": get("constraint"),
+        "qos": get("qos"),
+        "mem-per-cpu": get("mem_mb_per_cpu"),
+        "mem": None if get("mem_mb_per_cpu") else get("mem_mb"),
+        "nodes": get("nodes"),
+        "gres": get("gres"),
+        "gpus": f"{gpu_model}:{gpu}" if gpu_model else gpu,
+        # With GPUs some clusters take no number of tasks that nobody asked for.
+        "ntasks-per-gpu" if on_gpus else "ntasks": get("tasks") or (None if on_gpus else 1),
+        "cpus-per-gpu": get("cpus_per_gpu") if on_gpus and not get("cpus_per_task") else None,
+    }
+    if not options["cpus-per-gpu"] and cpus > 0:
+        options["cpus-per-task"] = cpus
+    chosen = [f"--{key}={value}" for key, value in options.items() if value not in (None, "", 0)]
+    fixed = ["--parsable", "--export=ALL", "--requeue", "--open-mode=append", f"--chdir={Path.cwd()}"]
+    return ["sbatch", *fixed, *chosen, *shlex.split(get("slurm_extra") or "")]
+
+
+def submit(command: list[str], script: str, resources: Mapping[str, Any]) -> str:
+    """Submit a script; the number of the job.
+
+    Raises:
+        Refused: SLURM will never take it.
+        Unreachable: it did not take it this time, or took it and did not say so.
+    """
+    try:
+        return slurm.run(command, script, os.environ).strip().split(";")[0]
+    except slurm.Unreachable as error:
+        said = str(error)
+        found = [each for pattern, names in PERMANENT if re.search(pattern, said, re.I) for each in names]
+        if not found or re.search(TEMPORARY, said, re.I):
+            raise
+        raise Refused(f"{said}\n{advice(list(dict.fromkeys(found)), resources)}") from error
+
+
+def advice(names: list[str], resources: Mapping[str, Any]) -> str:
+    """What to correct: the resources that are set, and the variables of sbatch that still count."""
+    given = {name for name, value in resources.items() if value not in (None, "", 0)}
+    won = {f"SBATCH_{variable}" for name, variable in OVERRIDDEN.items() if name in given}
+    found = [f"{name} (now {resources[name]})" for name in names if name in given]
+    lines = [f"Correct {', '.join(found) or names[0]} of this rule in the profile"]
+    variables = [
+        f"{key}={value}"
+        for key, value in sorted(os.environ.items())
+        if re.match(r"SBATCH_|SLURM_MEM_PER_", key) and key not in won
+    ]
+    if variables:
+        lines.append(f"or what is set in your environment: {', '.join(variables)}")
+    return f"{' '.join(lines)}. It is not tried again."

@@ -1,0 +1,35 @@
+"""The executor's options and what Snakemake must know of it."""
+
+from dataclasses import dataclass, field
+
+from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
+
+
+@dataclass
+class ExecutorSettings(ExecutorSettingsBase):
+    """Settings of the executor."""
+
+    cells: int = field(default=1, metadata={"help": "Cells that one SLURM job trains at most."})
+    minutes: int = field(
+        default=0,
+        metadata={
+            "help": "A SLURM job begins no further cell that would probably end later than this; 0 sets no limit."
+        },
+    )
+    gather_seconds: int = field(
+        default=10,
+        metadata={"help": "A job that is not full is submitted when no further cell has come for so long."},
+    )
+    poll_seconds: int = field(default=10, metadata={"help": "Time between two looks at the jobs."})
+
+
+common_settings = CommonSettings(
+    non_local_exec=True,
+    implies_no_shared_fs=False,
+    job_deploy_sources=False,
+    pass_default_storage_provider_args=True,
+    pass_default_resources_args=True,
+    pass_envvar_declarations_to_cmd=False,
+    auto_deploy_default_storage_provider=False,
+    init_seconds_before_status_checks=1,
+)
