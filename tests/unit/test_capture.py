@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rethinking.training.optimisers import SGD
+from rethinking.training.optimisers import SGD, RMSProp
 from rethinking.training.steps import CapturedStep
 
 from .tiny import CPU
@@ -60,7 +60,13 @@ class Network(nn.Module):
         return self.layers(x)
 
 
-def losses(device, capture, replaced=4):
+OPTIMISERS = {
+    "sgd": lambda weights: SGD(weights, 0.1, 0.9),
+    "rmsprop": lambda weights: RMSProp(weights, 0.1, 0.9, 0.9, 1.0),
+}
+
+
+def losses(device, capture, optimiser, replaced=0):
     """Losses of eight steps whose rate changes in the middle, and the network after them.
 
     A smaller batch comes in between, and step ``replaced`` is the first of a new process where training was
@@ -68,7 +74,7 @@ def losses(device, capture, replaced=4):
     """
     torch.manual_seed(0)
     model = Network().to(device).train()
-    optimiser = SGD(dict.fromkeys(model.parameters(), 0.01), 0.1, 0.9)
+    optimiser = OPTIMISERS[optimiser](dict.fromkeys(model.parameters(), 0.01))
 
     def step(images, labels):
         logits = model(images)
@@ -96,19 +102,27 @@ def losses(device, capture, replaced=4):
     return found, [value.cpu() for value in (*model.parameters(), *model.buffers())]
 
 
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 @pytest.mark.parametrize("replaced", [0, 5])
-def test_capture_changes_nothing(pretended, replaced):
+def test_capture_changes_nothing(pretended, replaced, optimiser):
     """To the last bit: weights, momentum, statistics and random numbers after the warm-up are those before it."""
-    (eager, expected), (captured, state) = losses(pretended, False), losses(pretended, True, replaced)
+    (eager, expected), (captured, state) = (
+        losses(pretended, False, optimiser),
+        losses(pretended, True, optimiser, replaced),
+    )
     assert captured == eager
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(state, expected, strict=True))
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 @pytest.mark.parametrize("replaced", [0, 5])
-def test_capture_changes_nothing_on_a_gpu(replaced):
+def test_capture_changes_nothing_on_a_gpu(replaced, optimiser):
     device = torch.device("cuda")
-    (eager, expected), (captured, state) = losses(device, False), losses(device, True, replaced)
+    (eager, expected), (captured, state) = (
+        losses(device, False, optimiser),
+        losses(device, True, optimiser, replaced),
+    )
     assert captured == pytest.approx(eager, rel=1e-4)
     for ours, theirs in zip(state, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)

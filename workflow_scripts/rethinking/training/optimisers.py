@@ -7,10 +7,16 @@ torch's compiler, which takes as long as the rest of a cell's start.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+
+
+def placed(learning_rate: float, parameters: Iterable[nn.Parameter]) -> Tensor | float:
+    """The rate; on a GPU a tensor, which a captured step reads from the device, so that a change reaches the graph."""
+    device = next(iter(parameters)).device
+    return torch.tensor(learning_rate, device=device) if device.type == "cuda" else learning_rate
 
 
 def grouped(decay: Mapping[nn.Parameter, float]) -> list[tuple[float, list[nn.Parameter]]]:
@@ -35,11 +41,7 @@ class SGD:
         self.velocity = {parameter: torch.zeros_like(parameter) for parameter in decay}
         self.state = {"momentum": self.velocity}
         self.groups = grouped(decay)
-        # A captured step reads the rate from the device, so that a change reaches the graph.
-        device = next(iter(decay)).device
-        self.learning_rate: Tensor | float = (
-            torch.tensor(learning_rate, device=device) if device.type == "cuda" else learning_rate
-        )
+        self.learning_rate = placed(learning_rate, decay)
 
     def set_learning_rate(self, value: float) -> None:
         """Set the learning rate of the following steps, in place if it is on the device."""
@@ -93,15 +95,19 @@ class RMSProp:
         decay: float,
         epsilon: float,
     ) -> None:
-        self.learning_rate, self.momentum, self.decay, self.epsilon = learning_rate, momentum, decay, epsilon
+        self.momentum, self.decay, self.epsilon = momentum, decay, epsilon
+        self.learning_rate = placed(learning_rate, weight_decay)
         self.velocity = {parameter: torch.zeros_like(parameter) for parameter in weight_decay}
         self.mean_square = {parameter: torch.ones_like(parameter) for parameter in weight_decay}
         self.state = {"momentum": self.velocity, "mean_square": self.mean_square}
         self.groups = grouped(weight_decay)
 
     def set_learning_rate(self, value: float) -> None:
-        """Set the learning rate of the following steps."""
-        self.learning_rate = value
+        """Set the learning rate of the following steps, in place if it is on the device."""
+        if isinstance(self.learning_rate, Tensor):
+            self.learning_rate.fill_(value)
+        else:
+            self.learning_rate = value
 
     def zero_grad(self) -> None:
         """Discard the gradients."""

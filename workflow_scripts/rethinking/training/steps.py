@@ -72,7 +72,8 @@ class CapturedStep:
     def capture(self, images: Tensor, labels: Tensor) -> None:
         """Record the step on its own buffers, leaving weights, momentum and random numbers unchanged."""
         self.images, self.labels = images.clone(), labels.clone()
-        state = [*self.model.parameters(), *self.model.buffers(), *self.optimiser.velocity.values()]
+        state = [*self.model.parameters(), *self.model.buffers()]
+        state += [tensor for kept in self.optimiser.state.values() for tensor in kept.values()]
         before = [tensor.detach().clone() for tensor in state]
         # Layers that draw, such as dropout, would otherwise continue where the steps of the warm-up stopped.
         random_state = torch.cuda.get_rng_state()
