@@ -21,6 +21,7 @@ from rethinking.config.loading import load_config
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.models import training_megaflops
 from rethinking.report.layout import entry_of, place_of, titles
+from rethinking.run.environment import job_environment
 from rethinking.run.files import UserError, check_writable
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
@@ -32,16 +33,11 @@ from rethinking.run.scripts import options
 try:
     CONFIG = load_config(config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)])
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    # Snakemake prints other exceptions with the lines of the rules that they passed through.
+    sys.exit(f"snakemake: {error}")
 
-# Scripts are found from any working directory and run with the Python that runs Snakemake, whether or not its
-# environment is activated. The C library keeps freed blocks; otherwise each training step on the CPU would ask
-# the kernel for the memory of its activations again. Each job is told the plug-ins, wherever it runs.
-shell.prefix(
-    f"export {plugins.VARIABLE}={quote(os.pathsep.join(map(str, plugins.files())))}"
-    f" PYTHONPATH={quote(SCRIPTS)} PATH={quote(os.path.dirname(sys.executable))}:$PATH"
-    " MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296; "
-)
+# Snakemake formats the prefix, so braces are doubled.
+shell.prefix(job_environment(plugins.VARIABLE, plugins.files()).replace("{", "{{").replace("}", "}}"))
 
 # How many cells train on this machine's GPUs at a time, unless --resources gpu=N says otherwise. On a cluster,
 # profiles/slurm applies the limit to each job. Snakemake has no directive for it.

@@ -45,6 +45,13 @@ def test_swallowed_target_is_told_with_the_right_order(tmp_path, target):
     )
 
 
+def test_target_behind_a_setting_is_told_with_the_right_order():
+    with pytest.raises(SystemExit, match="Put targets before it: snakemake all --config seeds=3"):
+        check_configfiles(["snakemake", "--config", "seeds=3", "all"])
+    check_configfiles(["snakemake", "--config", "seeds=3", "-n", "all"])
+    check_configfiles(["snakemake", "--config", "seeds=3", "--", "all"])
+
+
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(SystemExit, match=r"nowhere\.yaml cannot be read \(No such file or directory\)"):
         check_configfiles(["snakemake", "--configfile", str(tmp_path / "nowhere.yaml")])

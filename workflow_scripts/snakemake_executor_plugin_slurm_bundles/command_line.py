@@ -28,9 +28,15 @@ def check_configfiles(arguments: Sequence[str]) -> None:
         return
     for number, word in enumerate(arguments):
         option, equals, value = word.partition("=")
+        following = [*takewhile(lambda each: not each.startswith("-"), arguments[number + 1 :])]
+        if word == "--config" and (words := [each for each in following if "=" not in each]):
+            order = f"snakemake {words[0]} {word} {following[0] if following[0] != words[0] else 'key=value'}"
+            sys.exit(
+                f"snakemake: {word} takes all words up to the next option, and so '{words[0]}', for settings key=value. "
+                f"Put targets before it: {order}"
+            )
         if option not in OPTIONS:
             continue
-        following = takewhile(lambda each: not each.startswith("-"), arguments[number + 1 :])
         for place, file in enumerate([value] if equals else following):
             if fault := fault_in(file):
                 if place and not file.endswith((".yaml", ".yml", ".json")):

@@ -24,6 +24,8 @@ from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.files import UserError, atomic_path
 
 STYLE = {
+    # First matplotlib's defaults, whatever a matplotlibrc in the home or the working folder says.
+    **{key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"},
     **sns.axes_style("ticks"),
     **sns.plotting_context("paper"),
     # The font that matplotlib ships, so that figures are the same on every machine.

@@ -149,7 +149,13 @@ class Plan:
 
     @once
     def prepared(self, name: str) -> Made:
-        """A prepared data set. Its folder is named after its identity, so that checkouts can share it."""
+        """A prepared data set. Its folder is named after its identity, so that checkouts can share it.
+
+        Raises:
+            UserError: the configuration has no such data set, or it cannot be read.
+        """
+        if name not in self.config.datasets:
+            raise UserError(f"the configuration has no datasets.{name}; add it")
         dataset = self.config.datasets[name]
         if dataset.source == "local":
             return self.prepared_images(name)

@@ -1,0 +1,54 @@
+"""Jobs find the library, Python's own modules and matplotlib's defaults, whatever the user's environment holds."""
+
+import os
+import subprocess
+import sys
+
+from rethinking.run.code import SCRIPTS
+from rethinking.run.environment import job_environment
+
+
+def run(tmp_path, monkeypatch, python, **environment):
+    """What a job prints that runs in a folder with modules and settings of the user."""
+    for name in ("random", "train_cell"):
+        (tmp_path / f"{name}.py").write_text("print('of the user')\n")
+    (tmp_path / "matplotlibrc").write_text("axes.facecolor: red\n")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    command = f"set -eu; {job_environment('PLUGINS', [])}exec python -c '{python}'"
+    shell = ["bash", "-c", command]
+    return subprocess.run(shell, cwd=tmp_path, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+
+
+def test_modules_of_the_working_folder_are_not_imported(tmp_path, monkeypatch):
+    python = 'import random, importlib.util; print(importlib.util.find_spec("train_cell").origin)'
+    path = os.pathsep.join(["", ".", str(SCRIPTS)])
+    assert run(tmp_path, monkeypatch, python, PYTHONPATH=path) == str(SCRIPTS / "train_cell.py")
+
+
+def test_packages_that_the_user_added_are_found_behind_the_library(tmp_path, monkeypatch):
+    (tmp_path / "added").mkdir()
+    (tmp_path / "added" / "from_a_module_of_the_cluster.py").touch()
+    python = "import sys, from_a_module_of_the_cluster; print(sys.path[0], sys.executable)"
+    found = run(tmp_path, monkeypatch, python, PYTHONPATH=str(tmp_path / "added")).split()
+    assert (found[0], os.path.dirname(found[1])) == (str(SCRIPTS), os.path.dirname(sys.executable))
+
+
+def test_settings_of_python_do_not_reach_jobs(tmp_path, monkeypatch):
+    python = "import sys; print(sys.stdout.encoding, sys.warnoptions, sys.flags.optimize)"
+    found = run(
+        tmp_path,
+        monkeypatch,
+        python,
+        PYTHONIOENCODING="ascii",
+        PYTHONWARNINGS="error",
+        PYTHONOPTIMIZE="2",
+        LC_ALL="C",
+    )
+    assert found == "utf-8 [] 0"
+
+
+def test_figures_begin_from_the_defaults_of_matplotlib(tmp_path, monkeypatch):
+    python = 'from rethinking.figures.style import STYLE; print(STYLE["axes.facecolor"])'
+    backend = "module://matplotlib_inline.backend_inline"
+    assert run(tmp_path, monkeypatch, python, MPLBACKEND=backend) == "white"

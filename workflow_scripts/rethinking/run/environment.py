@@ -1,0 +1,46 @@
+"""The environment that every job runs in, on this machine or in a cluster, whatever the user's own holds."""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from shlex import quote
+
+from rethinking.run.code import SCRIPTS
+
+# What would change the arithmetic of all programs on a machine behind a configuration's back.
+ARITHMETIC = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+# Where Python finds its packages, for the Python of jobs as for that of Snakemake.
+INSTALLATION = ("PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
+
+
+def job_environment(variable: str, plugins: Iterable[Path]) -> str:
+    """The bash commands before each job; they hold for the programs that it starts.
+
+    Args:
+        variable: tells jobs which plug-ins there are.
+        plugins: the files of these.
+    """
+    # What the user's PYTHONPATH adds (environment modules do) stays, behind the library. An empty or relative entry
+    # is the working folder, and a random.py there would be imported in place of Python's.
+    path = [str(SCRIPTS), *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    values = {
+        variable: os.pathsep.join(map(str, plugins)),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
+        # For the same reason 'python -m' must not look into the working folder.
+        "PYTHONSAFEPATH": "1",
+        # Logs and tables are UTF-8 in any locale.
+        "PYTHONUTF8": "1",
+        # Those of notebooks draw into the notebook.
+        "MPLBACKEND": "Agg",
+        # The C library keeps freed blocks; otherwise each training step on the CPU would ask the kernel for the
+        # memory of its activations again.
+        "MALLOC_MMAP_THRESHOLD_": "4294967296",
+        "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    }
+    values |= {name: os.environ[name] for name in INSTALLATION if name in os.environ}
+    exports = " ".join(f"{name}={quote(value)}" for name, value in values.items())
+    # Jobs run with the Python that runs Snakemake, whether or not its environment is activated. Other settings of
+    # Python (PYTHONWARNINGS=error, PYTHONIOENCODING, PYTHONINSPECT, ...) are meant for the user's own programs.
+    python = quote(os.path.dirname(sys.executable))
+    return f"unset ${{!PYTHON@}} {' '.join(ARITHMETIC)}; export {exports} PATH={python}:$PATH; "
