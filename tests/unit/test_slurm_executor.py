@@ -6,6 +6,8 @@ import logging
 import os
 import re
 import shlex
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -675,3 +677,36 @@ def test_no_slurm_here(results, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(WorkflowError, match="no sbatch here"):
         Alone(results)
+
+
+@pytest.mark.parametrize(
+    ("said", "calls"), [("invalid partition specified: a", 1), ("Transport endpoint is not connected", 3)]
+)
+def test_retries_of_snakemake(fake, tmp_path, said, calls):
+    """What is refused for good is not tried again; what is not taken now costs no retry, so that 'attempt' stays 1."""
+    (fake.folder / "sbatch").write_text(
+        f'#!/bin/sh\necho "sbatch $*" >> {fake.folder}/calls\n'
+        f'[ $(grep -c ^sbatch {fake.folder}/calls) -ge 3 ] && {{ sh; exit; }}\necho "{said}" >&2; exit 1\n'
+    )
+    (tmp_path / "Snakefile").write_text(
+        'rule a:\n    output: "a"\n    resources: mem_mb=lambda wildcards, attempt: 100 * attempt\n'
+        '    shell: "touch {output}"\n'
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--executor",
+        "slurm-bundles",
+        "--jobs",
+        "1",
+        "--retries",
+        "2",
+    ]
+    command += ["--slurm-bundles-poll-seconds", "1", "--latency-wait", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert [call.split("--mem=")[1].split()[0] for call in fake.calls("sbatch")] == ["100"] * calls, (
+        done.stderr
+    )
+    assert (done.returncode == 0) == (calls > 1)
+    assert "Trying to restart" not in done.stderr
