@@ -1,7 +1,6 @@
 """What the workflow's scripts share: options, logging, records of identity and errors."""
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable
