@@ -214,3 +214,23 @@ def test_what_can_never_be_written_does_not_hold_up_the_rest(tmp_path):
     assert "not written:" in output
     assert "blocked" in output
     assert [bundle.status(number) for number in range(2)] == [0, 0]
+
+
+def test_a_full_disk_under_its_log_ends_no_task(tmp_path, monkeypatch):
+    (tmp_path / "other.py").write_text("import pathlib; pathlib.Path('done').touch()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    monkeypatch.chdir(tmp_path)
+    bundle = make(tmp_path, "exec python -m other > /dev/full 2>&1")
+    code, output = run(bundle)
+    assert (code, bundle.status(0)) == (0, 0), output
+    assert (tmp_path / "done").exists()
+
+
+def test_a_bundle_is_deleted_while_its_job_ends(tmp_path):
+    """Snakemake does so as soon as the last end is noted; the job has succeeded all the same."""
+    bundle = make(tmp_path, "true")
+    bundle.tasks[0].command = f"rm -r {bundle.folder}"
+    bundle.write()
+    code, output = run(bundle)
+    assert "all tasks have ended" in output
+    assert code == 0

@@ -38,10 +38,13 @@ class Runner:
         self.signal: int | None = None
         self.began = time.monotonic()
         self.cost_done = 0.0
+        self.left: set[int] = set()  # tasks that have not ended by themselves
 
     def run(self) -> bool:
         """Run what has not ended; whether all has."""
         waiting = [n for n in range(len(self.bundle.tasks)) if self.bundle.status(n) is None]
+        # Snakemake deletes a bundle as soon as the last end is noted, so this process keeps the count itself.
+        self.left = set(waiting)
         for name in {module[0] for n in waiting if (module := self.bundle.tasks[n].module())}:
             importlib.import_module(name)
         for number in SIGNALS:
@@ -53,9 +56,8 @@ class Runner:
             if not self.running:
                 break
             self.wait_for_one()
-        left = sum(self.bundle.status(n) is None for n in range(len(self.bundle.tasks)))
-        log(f"{left} tasks left" if left else "all tasks have ended")
-        return not left
+        log(f"{len(self.left)} tasks left" if self.left else "all tasks have ended")
+        return not self.left
 
     def may_begin(self, number: int) -> bool:
         """Whether another task may begin: none was asked to stop, and there is probably time for it."""
@@ -95,6 +97,7 @@ class Runner:
         if code == 0 and task.benchmark:
             self.insist(lambda: write_benchmark(Path(task.benchmark), seconds, usage))
         self.insist(lambda: self.bundle.ended(number, code))
+        self.left.discard(number)
         log(f"{'done' if code == 0 else f'failed with status {code}'} after {seconds:.1f} s: {task.name}")
 
     def insist(self, write: Callable[[], None]) -> None:
@@ -141,14 +144,17 @@ def become(bundle: Bundle, task: Task) -> None:
         exit_on_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         name, arguments, log_file = module
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        # What an earlier attempt said stays.
-        output = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+        # A log that cannot be written (a full disk) must not end the task.
+        with suppress(OSError):
+            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+            # What an earlier attempt said stays.
+            output = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
         sys.argv = [f"{name}.py", *arguments]
         job = os.environ.get("SLURM_JOB_ID", "none")
-        print(f"SLURM job {job} on {node()}, process {os.getpid()}", flush=True)
+        with suppress(OSError):
+            print(f"SLURM job {job} on {node()}, process {os.getpid()}", flush=True)
         runpy.run_module(name, run_name="__main__")
         status = 0
     except SystemExit as end:
@@ -156,8 +162,9 @@ def become(bundle: Bundle, task: Task) -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
         status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(status)
 
 
