@@ -53,6 +53,6 @@ rule check_claims:
     message:
         "Checking the paper's claims"
     shell:
-        "exec python -m check_claims --cells-root {params.root:q} --cells {params.cells:q}"
+        "exec python -m check_claims --root {params.root:q} --cells {params.cells:q}"
         " --seeds {params.seeds:q} {params.theory} {params.imagenet} --records {params.records:q} --csv {output.csv:q}"
         " --markdown {output.markdown:q} --record {params.record:q} > {log:q} 2>&1"

@@ -20,14 +20,8 @@ TABLES = {
 def main() -> None:
     """Read the command line and the networks, write the CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
+    scripts.add_networks(parser)
     parser.add_argument("--table", required=True, choices=sorted(TABLES))
-    parser.add_argument(
-        "--cells", nargs="+", required=True, help="names without seeds, in the order of the rows"
-    )
-    parser.add_argument("--root", required=True, type=Path, help="folder that cell names start from")
-    parser.add_argument(
-        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
-    )
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 

@@ -30,17 +30,8 @@ from rethinking.run.files import UserError, write_text
 def main() -> None:
     """Read the command line and the existing networks, write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells-root", required=True, type=Path, help="folder that cell names start from")
-    parser.add_argument(
-        "--cells",
-        nargs="*",
-        required=True,
-        help="names without seeds, of one data set except for those of ImageNet and of plug-ins' claims",
-    )
+    scripts.add_networks(parser)
     parser.add_argument("--imagenet", help="data set on which the claims on ImageNet are checked")
-    parser.add_argument(
-        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
-    )
     parser.add_argument("--theory", action="store_true", help="also judge the claims of sections 4 and 5")
     parser.add_argument("--records", nargs="*", default=[], type=Path, help="JSON of the fits of the theory")
     parser.add_argument("--csv", required=True, type=Path)
@@ -58,7 +49,7 @@ def main() -> None:
     # The paper says nothing about a plug-in's data set.
     claims = () if registry.entry("dataset", dataset).own else CLAIMS
     cells = [name for name in claimed_cells(dataset, claims) if name in args.cells]
-    runs = read_runs(args.cells_root, cells, args.seeds, *TABLES)
+    runs = read_runs(args.root, cells, args.seeds, *TABLES)
 
     judged = judge(runs, dataset, claims)
     trained = summaries(runs)
@@ -74,14 +65,14 @@ def main() -> None:
             f"**{done}** on networks, because none is trained; claims.csv names the ones that are needed.\n"
         )
     if args.imagenet:
-        runs = read_runs(args.cells_root, imagenet_cells, args.seeds, *TABLES)
+        runs = read_runs(args.root, imagenet_cells, args.seeds, *TABLES)
         judged = judge(runs, args.imagenet, IMAGENET)
         rows.append(to_frame(judged, runs, args.imagenet))
         texts.append(imagenet_markdown(judged, runs, args.imagenet))
         done += f"; on ImageNet: {summarise(judged)}"
     if own:
         asked = [name for name in claimed_cells("", own) if name in args.cells]
-        judged = judge(runs := read_runs(args.cells_root, asked, args.seeds, *TABLES), "", own)
+        judged = judge(runs := read_runs(args.root, asked, args.seeds, *TABLES), "", own)
         frame = to_frame(judged, runs, "")
         rows.append(frame)
         scale = " and ".join(frame.data.unique())

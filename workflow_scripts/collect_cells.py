@@ -15,16 +15,7 @@ from rethinking.run.files import atomic_path, write_text
 def main() -> None:
     """Read the command line and all networks, write both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", required=True, type=Path, help="folder of the results")
-    parser.add_argument(
-        "--cells",
-        nargs="*",
-        default=[],
-        help="cells/NAME or ablations/VARIANT/cells/NAME, names without seeds",
-    )
-    parser.add_argument(
-        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
-    )
+    scripts.add_networks(parser, "results")
     parser.add_argument("--networks", required=True, type=Path, help="CSV to write")
     parser.add_argument("--curves", required=True, type=Path, help="gzipped CSV to write")
     args = parser.parse_args()

@@ -18,11 +18,7 @@ from rethinking.run.files import write_text
 def main() -> None:
     """Read the command line and the measured networks, write the three results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", nargs="+", required=True, help="names without seeds, in order")
-    parser.add_argument("--root", type=Path, required=True, help="folder that cell names start from")
-    parser.add_argument(
-        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
-    )
+    scripts.add_networks(parser)
     parser.add_argument("--ranks", type=Path, required=True, help="CSV of rank correlations to write")
     parser.add_argument("--networks", type=Path, required=True, help="CSV of all networks to write")
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="to write: .svg, .png, .pdf")

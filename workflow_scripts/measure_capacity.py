@@ -23,11 +23,7 @@ from rethinking.run.files import write_text
 def main() -> None:
     """Read the command line and the existing cells, write both tables and the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", nargs="+", required=True, help="names without seeds, in order")
-    parser.add_argument(
-        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
-    )
-    parser.add_argument("--root", type=Path, required=True, help="folder that cell names start from")
+    scripts.add_networks(parser)
     parser.add_argument("--rademacher", type=Path, required=True, help="CSV to write")
     parser.add_argument("--stability", type=Path, required=True, help="CSV to write")
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="to write: .svg, .png, .pdf")

@@ -17,14 +17,8 @@ SCALE = ["seeds", "diverged", "epochs", "data"]
 def main() -> None:
     """Read the command line, the curves and the summaries; write the figure in each format and its numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
+    scripts.add_networks(parser)
     parser.add_argument("--figure", required=True, choices=registry.made_by("plot_figure"))
-    parser.add_argument(
-        "--cells", nargs="+", required=True, help="names without seeds, in the order of the legend"
-    )
-    parser.add_argument("--root", required=True, type=Path, help="folder that cell names start from")
-    parser.add_argument(
-        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
-    )
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
     parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()

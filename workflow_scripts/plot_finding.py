@@ -15,11 +15,7 @@ from rethinking.run.files import write_text
 def main() -> None:
     """Read the command line and the networks; write the sentence, the figure in each format and its numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", nargs="+", required=True, help="names without seeds")
-    parser.add_argument("--root", required=True, type=Path, help="folder that cell names start from")
-    parser.add_argument(
-        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
-    )
+    scripts.add_networks(parser)
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
     parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
     parser.add_argument(

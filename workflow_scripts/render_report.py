@@ -14,21 +14,12 @@ from rethinking.run.files import write_text
 def main() -> None:
     """Read the command line and all files, write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
+    scripts.add_networks(parser, "results")
     parser.add_argument(
         "--artefacts", nargs="*", default=[], type=Path, help="NAME.md of tables and NAME.svg of figures"
     )
     parser.add_argument("--finding", type=Path, help="finding.txt: the sentence that the report begins with")
     parser.add_argument("--claims", type=Path, help="claims.csv")
-    parser.add_argument("--results", required=True, type=Path, help="folder of the results")
-    parser.add_argument(
-        "--cells",
-        nargs="*",
-        default=[],
-        help="cells/NAME or ablations/VARIANT/cells/NAME, names without seeds",
-    )
-    parser.add_argument(
-        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
-    )
     parser.add_argument("--asked-for", type=int, help="how many networks there should be")
     parser.add_argument("--output", required=True, type=Path, help="HTML to write")
     args = parser.parse_args()

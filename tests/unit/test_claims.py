@@ -364,7 +364,7 @@ def test_thresholds_that_are_recorded_are_no_hyperparameters():
 
 def run_script(root, cells, *seeds):
     """Run check_claims.py on ``root/cells`` in this process and return what it printed."""
-    arguments = ["--cells-root", root / "cells", "--cells", *cells, "--seeds", *seeds]
+    arguments = ["--root", root / "cells", "--cells", *cells, "--seeds", *seeds]
     arguments += ["--csv", root / "claims.csv", "--markdown", root / "claims.md"]
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):

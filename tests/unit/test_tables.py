@@ -338,7 +338,7 @@ def test_scripts_from_summaries_to_text(script, tmp_path, kind, cells, summaries
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read"), ("{", "not valid JSON"), ('{"cell": "x"}', "has no status, diverged_epoch")],
+    [(None, "No such file"), ("{", "not valid JSON"), ('{"cell": "x"}', "has no status, diverged_epoch")],
 )
 def test_bad_summary_is_named(tmp_path, content, message):
     path = tmp_path / "summary.json"
@@ -351,7 +351,7 @@ def test_bad_summary_is_named(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read"),
+        (None, "No such file"),
         ("", "cannot be read"),
         ("epoch\n1\n", "has no column step"),
         ("epoch,step\n", "has no rows"),

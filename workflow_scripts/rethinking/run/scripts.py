@@ -1,5 +1,6 @@
 """What the workflow's scripts share: options, logging, records of identity and errors."""
 
+import argparse
 import json
 import shlex
 import sys
@@ -81,6 +82,18 @@ def running_code() -> dict[str, str]:
         return dict(result.identity.code)
     script = Path(sys.argv[0]).stem
     return script_code(script) if (SCRIPTS / f"{script}.py").is_file() else {}
+
+
+def add_networks(parser: argparse.ArgumentParser, root: str = "root") -> None:
+    """Let a command line name networks: those of some cells with some seeds, among the folders below ``root``.
+
+    Names in place of files, because there can be too many files for a command line.
+    """
+    parser.add_argument(f"--{root}", required=True, type=Path, help="folder that names of cells start from")
+    parser.add_argument("--cells", nargs="*", default=[], help="names without seeds, in order")
+    parser.add_argument(
+        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
+    )
 
 
 def options(**values: object) -> str:
