@@ -1,6 +1,7 @@
 """The resolved settings of one cell: everything besides data, seed and code that affects its numbers."""
 
 import os
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
@@ -54,18 +55,21 @@ class Strict(BaseModel):
 
 
 def checked_path(text: str) -> str:
-    """A path with ``~`` as the home folder.
+    """A path with ``~`` as the home folder, and variables such as ``$SCRATCH`` as their values.
 
     Raises:
         ValueError: it is empty, or holds what Snakemake or the shell would take for something else.
     """
     if not text.strip():
         raise ValueError("the path is empty; leave the key out, or give one")
+    text = re.sub(r"\$\{(\w+)\}", r"$\1", text)
     if found := sorted(set(text) & set("{}\n\r\0")):
         raise ValueError(
             f"the path holds {', '.join(map(repr, found))}; Snakemake takes braces for wildcards; rename it"
         )
-    expanded = os.path.expanduser(text)
+    expanded = os.path.expandvars(os.path.expanduser(text))
+    if variable := re.search(r"\$\w+", expanded):
+        raise ValueError(f"the variable {variable[0]} is not set")
     if expanded.startswith("~"):
         raise ValueError(f"there is no home folder of the user '{text[1:].split('/')[0]}'")
     # results_dir: results/ is results.
