@@ -2,15 +2,16 @@
 
 import argparse
 import json
+import traceback
 from pathlib import Path
 
 import pandas as pd
 
 from rethinking import registry
 from rethinking.analysis.theory_results import read_records
-from rethinking.figures.style import save
+from rethinking.figures.style import not_drawn, save
 from rethinking.run import scripts
-from rethinking.run.files import write_text
+from rethinking.run.files import UserError, write_text
 
 
 def main() -> None:
@@ -32,9 +33,15 @@ def main() -> None:
 
     records = read_records(args.records)
     tables = [pd.read_csv(path) for path in args.tables]
-    figure, numbers = registry.entry("figure", args.figure).call(
-        records=records, tables=tables, models=json.loads(args.models)
-    )
+    try:
+        figure, numbers = registry.entry("figure", args.figure).call(
+            records=records, tables=tables, models=json.loads(args.models)
+        )
+    except UserError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        figure, numbers = not_drawn(error), pd.DataFrame({"error": [str(error)]})
     save(figure, args.images)
     write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))
 

@@ -39,6 +39,7 @@ def summarise(cell, diverged=False):
         "provenance": {"settings": {"epochs": 1}},
         "data": {
             "dataset": "cifar10",
+            "num_classes": 10,
             "provenance": None,
             "source": {"kind": "official"},
             "train": {"count": 2000, "full_count": 50000},

@@ -351,7 +351,7 @@ def test_bad_summary_is_named(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "No such file"),
+        (None, "cannot be read"),
         ("", "cannot be read"),
         ("epoch\n1\n", "has no column step"),
         ("epoch,step\n", "has no rows"),

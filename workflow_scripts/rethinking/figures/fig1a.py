@@ -59,7 +59,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     """
     figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = figure.subplots()
-    curves = [run.curve for some in runs.values() for run in some]
+    curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
 
     last_epoch = max((curve.epoch.max() for curve in curves), default=0)
     paper_epochs = max(curve[:, 0].max() for curve in published.values())

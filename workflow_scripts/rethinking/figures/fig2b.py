@@ -71,7 +71,7 @@ def with_best(run: Run) -> Run:
 
 def early_stopping_gain(runs: Sequence[Run]) -> tuple[float, float]:
     """Best minus final test accuracy, percentage points: mean over the seeds that did not diverge, and interval."""
-    final = [run.curve.iloc[-1] for run in runs if not run.diverged]
+    final = [run.curve.iloc[-1] for run in runs if not run.diverged and len(run.curve)]
     return mean_interval([last.best_test_accuracy - last.test_accuracy for last in final])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
@@ -74,6 +75,15 @@ def save(figure: Figure, paths: Iterable[str | Path]) -> None:
             figure.savefig(temporary, metadata=METADATA[path.suffix])
 
 
+@mpl.rc_context(STYLE)
+def not_drawn(error: Exception) -> Figure:
+    """A figure that says in its place why it could not be drawn, so that it does not keep the report from being made."""
+    figure = Figure(figsize=(WIDTH, 1.5))
+    reason = f"This figure could not be drawn from these numbers: {str(error) or type(error).__name__}"
+    figure.text(0.5, 0.5, textwrap.fill(reason, 80), ha="center", va="center", color=GREY, parse_math=False)
+    return figure
+
+
 # ---- lines
 
 
@@ -88,12 +98,15 @@ def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, mark
             # Values above the axes are drawn at the edge, so that the last of them can be marked.
             values = run.curve[column].clip(upper=top)
             axes.plot(run.curve.epoch, values, color=colour)
-            end = (run.curve.epoch.iloc[-1], values.iloc[-1]) if len(values) else (left, top)
+            # What is no number is beyond all numbers.
+            end = (run.curve.epoch.iloc[-1], values.fillna(top).iloc[-1]) if len(values) else (left, top)
             axes.plot(*end, color=colour, **DIVERGED, clip_on=False)
 
 
 def plot_mean(axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, **line: object) -> None:
     """A line of means and, where they have half widths, a band of intervals."""
+    if not np.isfinite(mean).any():
+        line = line | {"markevery": None}  # spacing markers along a line needs a point of it
     axes.plot(x, mean, **line)
     if half_width.notna().any():
         axes.fill_between(x, mean - half_width, mean + half_width, color=line["color"], **BAND)

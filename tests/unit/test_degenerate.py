@@ -1,0 +1,113 @@
+"""Every table, figure and verdict is made of any numbers: diverged in the first epoch, not a number, one epoch, one cell, no seed in common."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from rethinking.analysis.runs import MEMORISATION
+
+from .curves import make_run, write_run
+
+NAME = "cifar10/{}/{}/none".format
+FIGURES = {
+    "fig1a": ("curve", ("train_loss_end",), ["true_labels", "random_labels"]),
+    "fig1b": ("curve", ("train_loss", "train_accuracy", "train_loss_end", "train_accuracy_end"),
+              ["true_labels", "random_labels"]),
+    "fig1c": ("curve", ("test_accuracy", "test_accuracy_corrupted"), ["true_labels", "random_labels"]),
+    "fig2b": ("curve", ("train_accuracy_end", "test_accuracy"), ["true_labels", "random_labels"]),
+    "memorisation": (
+        "memorisation",
+        ("unchanged_accuracy", "changed_accuracy_given", "changed_accuracy_true"),
+        ["labels_p0.2", "labels_p0.5"],
+    ),
+}  # fmt: skip
+# The rows of each run's table: (seed, values, diverged) of the first and of the second cell.
+CASES = {
+    "one network diverged in its first epoch": ([(0, [], True)], [(0, [1.0, 2.0], False)]),
+    "all networks diverged in their first epoch": ([(0, [], True)], [(0, [], True)]),
+    "diverged after one row": ([(0, [1.0], True)], [(0, [1.0], True)]),
+    "not a number": ([(0, [math.nan, math.nan], False)], [(0, [math.nan, math.nan], False)]),
+    "diverged, not a number": ([(0, [math.nan], True)], [(0, [math.inf], True)]),
+    "infinite": ([(0, [math.inf, -math.inf], False)], [(0, [math.inf, 1.0], False)]),
+    "one epoch": ([(0, [50.0], False)], [(0, [50.0], False)]),
+    "all equal to zero": ([(0, [0.0, 0.0], False)], [(0, [0.0, 0.0], False)]),
+    "one cell": ([(0, [1.0, 2.0], False)], None),
+    "a cell without runs": ([(0, [1.0, 2.0], False)], []),
+    "no cell has runs": ([], []),
+    "no seed in common": ([(0, [1.0, 99.0], False)], [(1, [1.0, 99.0], False)]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("figure", FIGURES)
+def test_figures(script, tmp_path, figure, case):
+    table, columns, corruptions = FIGURES[figure]
+    names = write_case(tmp_path, case, table, columns, corruptions)
+    outputs = ["--images", tmp_path / "figure.svg", "--numbers", tmp_path / "figure.csv"]
+    script(
+        "plot_figure", "--figure", figure, "--root", tmp_path, "--cells", *names, "--seeds", 0, 1, *outputs
+    )
+    assert len(pd.read_csv(tmp_path / "figure.csv")) >= len(names)
+    assert "could not be drawn" not in (tmp_path / "figure.svg").read_text()
+
+
+def write_case(root, case, table, columns, corruptions, tables=()):
+    """Write the networks of a case, and return the names of their cells."""
+    names = []
+    for corruption, runs in zip(corruptions, CASES[case], strict=True):
+        if runs is None:
+            continue
+        names.append(NAME(corruption, "inception"))
+        for seed, values, diverged in runs:
+            run = make_run(
+                names[-1], seed, diverged, **dict.fromkeys(columns, pd.Series(values, dtype=float))
+            )
+            folder = write_run(root, run, table)
+            if not values and case.startswith("all"):  # not even a header
+                (folder / f"{table}.csv").write_text("\n")
+    return names
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_tables_and_claims(script, tmp_path, case):
+    table, columns, corruptions = FIGURES["fig2b"]
+    names = write_case(tmp_path, case, table, columns, corruptions)
+    for summary in tmp_path.rglob("summary.json"):
+        # No label is changed.
+        rows = {"epoch": [1], **{key: [math.nan] for key in list(MEMORISATION)[1:]}}
+        pd.DataFrame(rows).to_csv(summary.with_name("memorisation.csv"), index=False)
+    networks = ["--root", tmp_path, "--cells", *names, "--seeds", 0, 1]
+    for table in ("table1", "table4"):
+        csv, texts = tmp_path / f"{table}.csv", [tmp_path / f"{table}.md", tmp_path / f"{table}.tex"]
+        script("aggregate_table", "--table", table, *networks, "--output", csv)
+        script("render_table", "--table", table, "--input", csv, "--markdown", texts[0], "--latex", texts[1])
+        assert len(pd.read_csv(csv)) == len(names)
+        assert "nan" not in texts[0].read_text()
+    csv, markdown = tmp_path / "claims.csv", tmp_path / "claims.md"
+    script("check_claims", *networks, "--csv", csv, "--markdown", markdown)
+    assert "nan" not in markdown.read_text()
+
+
+@pytest.mark.parametrize("figure", ["fig1a", "fig1b", "fig1c", "fig2b"])
+def test_figure_that_cannot_be_drawn_says_why_and_stops_nothing_else(script, tmp_path, monkeypatch, figure):
+    def draw(runs, scale):
+        raise ValueError("no such number")
+
+    monkeypatch.setattr(f"rethinking.figures.{figure}.draw", draw)
+    name, (table, columns, _) = NAME("true_labels", "inception"), FIGURES[figure]
+    write_run(tmp_path, make_run(name, **{key: [1.0, 2.0] for key in columns}), table)
+    numbers = tmp_path / f"{figure}.csv"
+    networks = ["--root", tmp_path, "--cells", name, "--seeds", 0]
+    script(
+        "plot_figure",
+        "--figure",
+        figure,
+        *networks,
+        "--images",
+        tmp_path / "figure.svg",
+        "--numbers",
+        numbers,
+    )
+    assert "could not be drawn from these numbers: no such number" in (tmp_path / "figure.svg").read_text()
+    script("compare_curves", f"--{figure}", numbers, "--output", tmp_path / "differences.csv")
