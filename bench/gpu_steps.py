@@ -32,7 +32,7 @@ from rethinking.run.files import UserError
 from rethinking.run.scripts import log
 from rethinking.theory.features import Features
 from rethinking.theory.linear_models import fit
-from rethinking.training.batches import to_inputs
+from rethinking.training.batches import EVALUATION_BATCH, to_inputs
 from rethinking.training.loop import TrainedCell, evaluate, train_cell
 from rethinking.training.steps import CapturedStep, set_precision
 
@@ -131,7 +131,7 @@ def measure_speed(check: Check) -> None:
                 measured["peak_share"] = measured["images_per_second"] * flops / peaks[precision]
                 for _ in range(2):  # the first time, libraries choose their algorithms
                     started = time.perf_counter()
-                    evaluate(trained.model, inputs, data.test_labels, settings)
+                    evaluate(trained.model, inputs.split(EVALUATION_BATCH), data.test_labels, settings)
                     measured["evaluated_per_second"] = tested / (time.perf_counter() - started)
                 row = check.row(model, precision, way)
                 row |= measured
