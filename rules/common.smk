@@ -320,7 +320,9 @@ def gpu_slots_of(wildcards):
 
 
 def training_cost(wildcards):
-    """The arithmetic that training a cell takes for each image of its data set, 10^6 operations."""
+    """The arithmetic that training a cell takes for each image of its data set, 10^6 operations; 0 keeps it apart."""
+    if workers_of(wildcards) > 1:
+        return 0
     settings = trained(wildcards).identity.settings
     # 0 would mean that it is no cell.
     return max(1, round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"])))

@@ -25,7 +25,7 @@ rule train_cell:
         threads_each=lambda wildcards, threads: max(1, threads // workers_of(wildcards)),
         gpu=gpu_slots_of,
         cache=f"--cache {quote(CONFIG.cache_dir)}" if CONFIG.cache_dir else "",
-        # For profiles/slurm, which distributes cells over jobs.
+        # For profiles/slurm, which distributes cells over jobs; one with several workers has a job of its own.
         bundle_cost=training_cost,
     params:
         data=lambda wildcards: cell_options(trained(wildcards)),

@@ -32,6 +32,8 @@ from rethinking.run.scripts import log
 from rethinking.training.loop import train_cell
 from rethinking.training.results import write_cell
 
+COMMAND = [sys.executable, __file__, *sys.argv[1:]]  # for other workers
+
 
 def main() -> None:
     """Read the command line, train, write."""
@@ -74,8 +76,11 @@ def main() -> None:
     identity = own_identity(cell, settings, args)
     checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
 
+    def stopping() -> bool:
+        return checkpoint.signal is not None
+
     def stop_if_asked() -> None:
-        if checkpoint.signal is not None:
+        if stopping():
             raise Interrupted(signal.Signals(checkpoint.signal).name)
 
     # First the cell, then a GPU: while another process works on the cell, this one must not occupy a GPU.
@@ -100,7 +105,7 @@ def main() -> None:
                 together = f", {count} workers" if count > 1 else ""
                 log(f"cell {cell} on {device}{together} with {settings.model_dump_json()}")
                 data = load_corrupted(args.prepared, args.overlay, args.images)
-                with workers.lead(count, gpus or (), log) as team:
+                with workers.lead(count, COMMAND, gpus or (), stopping, log) as team:
                     trained = train_cell(cell, settings, data, device, checkpoint, log, args.feeder, team)
                 write_cell(args.output, cell, settings, data, manifest, trained, device, identity)
         except Interrupted as stop:
@@ -124,8 +129,11 @@ def work_along(cell: Cell, settings: CellSettings, args: argparse.Namespace) -> 
     data = load_corrupted(args.prepared, args.overlay, args.images)
     try:
         train_cell(cell, settings, data, device, follower, lambda _: None, args.feeder, team)
+        team.leave()
+        status = 0
     except Interrupted:
-        sys.exit(os.EX_TEMPFAIL)
+        status = os.EX_TEMPFAIL
+    os._exit(status)  # without the record of a result, which is not there yet
 
 
 def own_identity(cell: Cell, settings: CellSettings, args: argparse.Namespace) -> Identity:

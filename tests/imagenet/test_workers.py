@@ -1,6 +1,5 @@
 """Cells trained by several processes: the same bits, however many there are, whatever is killed."""
 
-import json
 import os
 import random
 import signal
@@ -23,6 +22,8 @@ from rethinking.training.reductions import ExactSum, flatten, nodes_of, push, un
 
 SCRIPTS = os.path.dirname(os.path.dirname(rethinking.__file__))
 MODEL = '''
+import os
+import sys
 import time
 
 from torch import nn
@@ -39,6 +40,8 @@ class Small(nn.Module):
         self.dropout, self.fc, self.pause = nn.Dropout(0.3), nn.Linear(6, classes), pause
 
     def forward(self, x):
+        if os.environ.get("BREAK") and any(each.startswith("--worker=") for each in sys.argv):
+            raise ValueError("a worker's own fault")
         if self.training:
             time.sleep(self.pause)
         return self.fc(self.dropout(self.norm(self.conv(x)).relu().mean((2, 3))))
@@ -285,3 +288,15 @@ def test_no_worker_survives_its_parent(command, alone, tmp_path):
     status, output = finish(command(tmp_path, 2, pause=True))
     assert (status, "resumed from" in output) == (0, True), output
     assert numbers(tmp_path) == alone
+
+
+@pytest.mark.slow
+def test_error_of_a_worker_is_that_of_the_cell(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("BREAK", "yes")
+    process = command(tmp_path, 2)
+    status, output = finish(process)
+    assert status == 1
+    assert "small.py" in output
+    assert "a worker's own fault" in output
+    assert "worker 1 ended with status 1; its message stands above" in output
+    assert not (tmp_path / "curve.csv").exists()

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -30,12 +32,13 @@ from rethinking.run.files import UserError
 from rethinking.run.stop_signals import SIGNALS
 
 RESTARTS = 3  # of a cell's workers by one process
+ENVIRONMENT = dict(os.environ)  # before a GPU was chosen
 RESTARTED = "RETHINKING_RESTARTED"  # the environment variable that counts them
 LOOPBACK = "127.0.0.1"
-LOOPBACK_INTERFACES = ("lo", "lo0")
+LOOPBACK_INTERFACES = {"lo", "lo0"}
 GRACE_SECONDS = 10  # for a process to end by itself
 POLL_SECONDS = 0.2
-START_MINUTES = 30  # also the longest that one worker waits for another
+LONGEST_MINUTES = 30  # that one worker waits for another
 
 
 class Team:
@@ -115,13 +118,19 @@ class Team:
         try:
             yield dist
         except RuntimeError:
-            time.sleep(GRACE_SECONDS if self.rank == 0 and self.failure is None else 0)
-            if self.rank > 0:  # worker 0 ends this process
-                time.sleep(2 * GRACE_SECONDS)
+            deadline = time.monotonic() + GRACE_SECONDS
+            while self.failure is None and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+            if self.rank > 0:  # worker 0 should have ended this process
                 os._exit(os.EX_SOFTWARE)
             if self.failure:
                 raise UserError(self.failure) from None
             raise
+
+    def leave(self) -> None:
+        """The process group ends for this worker."""
+        with self.together() as dist:
+            dist.destroy_process_group()
 
 
 ALONE = Team()
@@ -162,13 +171,32 @@ class Follower:
             raise Interrupted(signal.Signals(self.signal).name)
 
 
+@dataclass
+class Others:
+    """The other workers, as worker 0 watches them."""
+
+    team: Team
+    command: Sequence[str]  # of worker 0
+    stopping: Callable[[], bool]  # whether worker 0 was asked to stop
+    children: Sequence[subprocess.Popen[bytes]]
+    done: threading.Event  # nothing depends on them any more
+
+
 @contextmanager
-def lead(size: int, gpus: Sequence[str], log: Callable[[str], None] = print) -> Iterator[Team]:
+def lead(
+    size: int,
+    command: Sequence[str],
+    gpus: Sequence[str],
+    stopping: Callable[[], bool],
+    log: Callable[[str], None] = print,
+) -> Iterator[Team]:
     """Start the other workers of this cell and be worker 0.
 
     Args:
         size: workers in all; 1 starts none.
+        command: of this process.
         gpus: one for each worker, as CUDA_VISIBLE_DEVICES names them; empty on a CPU.
+        stopping: whether this process was asked to stop.
         log: takes one line if a worker is lost.
 
     Raises:
@@ -177,32 +205,37 @@ def lead(size: int, gpus: Sequence[str], log: Callable[[str], None] = print) -> 
     if size == 1:
         yield ALONE
         return
-    from torch.distributed import TCPStore, destroy_process_group
+    from torch.distributed import TCPStore
 
     team = Team(0, size)
     store = TCPStore(LOOPBACK, 0, size, is_master=True, wait_for_workers=False)
     # Signals wait until a worker can note them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        children = [start(rank, store.port, gpus) for rank in range(1, size)]
+        children = [
+            start([*command, f"--worker={rank}", f"--port={store.port}"], gpus[rank : rank + 1])
+            for rank in range(1, size)
+        ]
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     done = threading.Event()
-    threading.Thread(target=watch, args=(team, children, done, log), daemon=True).start()
+    threading.Thread(
+        target=watch, args=(Others(team, command, stopping, children, done), log), daemon=True
+    ).start()
     try:
         join(team, store)
         yield team
         done.set()
-        destroy_process_group()
+        team.leave()
+        end(children, GRACE_SECONDS)
     finally:
         done.set()
         end(children)
 
 
-def start(rank: int, port: int, gpus: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a worker with this process's command line."""
-    environment = os.environ | ({"CUDA_VISIBLE_DEVICES": gpus[rank]} if gpus else {})
-    command = [sys.executable, *sys.orig_argv[1:], "--worker", str(rank), "--port", str(port)]
+def start(command: Sequence[str], gpu: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a worker, on a GPU if one is given."""
+    environment = os.environ | ({"CUDA_VISIBLE_DEVICES": gpu[0]} if gpu else {})
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
 
 
@@ -217,26 +250,14 @@ def follow(rank: int, size: int, port: int) -> Team:
 
 
 def join(team: Team, store: Any) -> None:
-    """Make the process group."""
-    for name in LOOPBACK_INTERFACES:
-        if name in {each for _, each in interfaces()}:
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+    """Make the process group: gloo on the CPU, also for agreements, and NCCL between GPUs."""
+    loopback = LOOPBACK_INTERFACES & {name for _, name in socket.if_nameindex()}
+    if loopback:  # whatever the machine's name resolves to
+        os.environ["GLOO_SOCKET_IFNAME"] = loopback.pop()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    longest = timedelta(minutes=LONGEST_MINUTES)
     with team.together() as dist:
-        dist.init_process_group(
-            backend,
-            store=store,
-            rank=team.rank,
-            world_size=team.size,
-            timeout=timedelta(minutes=START_MINUTES),
-        )
-
-
-def interfaces() -> list[tuple[int, str]]:
-    """The machine's network interfaces."""
-    import socket
-
-    return socket.if_nameindex()
+        dist.init_process_group(backend, timeout=longest, world_size=team.size, rank=team.rank, store=store)
 
 
 def end_with_worker_0() -> None:
@@ -246,51 +267,40 @@ def end_with_worker_0() -> None:
     os._exit(os.EX_TEMPFAIL)
 
 
-def watch(
-    team: Team,
-    children: Sequence[subprocess.Popen[bytes]],
-    done: threading.Event,
-    log: Callable[[str], None],
-) -> None:
-    """Act when a worker is lost: start again if a signal killed it, else end with an error.
+def watch(others: Others, log: Callable[[str], None]) -> None:
+    """Act when a worker is lost.
 
     Worker 0 may hang meanwhile in a sum that never comes, so this thread ends the process if it must.
     """
-    while not done.wait(POLL_SECONDS):
-        for rank, child in enumerate(children, 1):
+    while not others.done.wait(POLL_SECONDS):
+        for rank, child in enumerate(others.children, 1):
             # They end with these when training ends, or when all have agreed to stop.
             if child.poll() not in (None, 0, os.EX_TEMPFAIL):
-                return lost(team, rank, child.returncode, children, done, log)
+                return lost(others, rank, child.returncode, log)
     return None
 
 
-def lost(
-    team: Team,
-    rank: int,
-    status: int,
-    children: Sequence[subprocess.Popen[bytes]],
-    done: threading.Event,
-    log: Callable[[str], None],
-) -> None:
+def lost(others: Others, rank: int, status: int, log: Callable[[str], None]) -> None:
     """End all workers after worker ``rank`` ended with ``status``, and start again if a signal killed it."""
     restarts = int(os.environ.get(RESTARTED, "0"))
     how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    end(others.children)
+    if others.done.is_set():
+        return
+    if status < 0 and others.stopping():
+        log(f"worker {rank} {how} while all were stopping; the next start resumes from the last checkpoint")
+        os._exit(os.EX_TEMPFAIL)
     if status < 0 and restarts < RESTARTS:
-        end(children, 0)
-        if done.is_set():
-            return
         log(f"worker {rank} {how}; all workers start again ({restarts + 1} of at most {RESTARTS} times)")
-        os.environ[RESTARTED] = str(restarts + 1)
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        os.execve(others.command[0], others.command, ENVIRONMENT | {RESTARTED: str(restarts + 1)})
     why = "its message stands above" if status > 0 else f"the workers were started again {restarts} times"
-    team.failure = f"worker {rank} {how}; {why}"
-    end(children, 0)
-    if not done.wait(2 * GRACE_SECONDS):
-        print(f"error: {team.failure}", file=sys.stderr, flush=True)
+    others.team.failure = f"worker {rank} {how}; {why}"
+    if not others.done.wait(2 * GRACE_SECONDS):
+        print(f"error: {others.team.failure}", file=sys.stderr, flush=True)
         os._exit(1)
 
 
-def end(children: Sequence[subprocess.Popen[bytes]], grace: float = GRACE_SECONDS) -> None:
+def end(children: Sequence[subprocess.Popen[bytes]], grace: float = 0) -> None:
     """End workers, by force after a time of grace in seconds."""
     deadline = time.monotonic() + grace
     for child in children:
