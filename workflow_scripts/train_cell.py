@@ -24,6 +24,7 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import load_corrupted
 from rethinking.run import cell_cache, scripts, workers
 from rethinking.run.checkpoint import Checkpoint, Interrupted
+from rethinking.run.code import SCRIPTS
 from rethinking.run.files import hash_file, read_json, remove_parts
 from rethinking.run.gpu_slots import gpu_slot, gpus_alone
 from rethinking.run.hardware import choose_device, expects_gpu
@@ -32,7 +33,7 @@ from rethinking.run.scripts import log
 from rethinking.training.loop import train_cell
 from rethinking.training.results import write_cell
 
-COMMAND = [sys.executable, __file__, *sys.argv[1:]]  # for other workers
+COMMAND = [sys.executable, str(SCRIPTS / "train_cell.py"), *sys.argv[1:]]  # for other workers
 
 
 def main() -> None:

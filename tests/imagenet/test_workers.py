@@ -166,7 +166,7 @@ def command(prepared, tmp_path_factory):
     yield start
     for process in processes:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def finish(process):
