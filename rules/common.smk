@@ -305,8 +305,22 @@ def cell_settings(wildcards):
     return json.dumps(settings)
 
 
+def workers_of(wildcards):
+    """The processes that train a cell together."""
+    return CONFIG.hardware.workers if "micro_batch" in trained(wildcards).identity.settings else 1
+
+
+def gpu_slots_of(wildcards):
+    """The slots of GPUs that a cell takes: all of each GPU where it has several workers."""
+    workers = workers_of(wildcards)
+    slots = workers * CONFIG.hardware.cells_per_gpu if workers > 1 else 1
+    return slots * expects_gpu(CONFIG.hardware.device)
+
+
 def training_cost(wildcards):
-    """The arithmetic that training a cell takes for each image of its data set, 10^6 operations."""
+    """The arithmetic that training a cell takes for each image of its data set, 10^6 operations; 0 keeps it apart."""
+    if workers_of(wildcards) > 1:
+        return 0
     settings = trained(wildcards).identity.settings
     # 0 would mean that it is no cell.
     return max(1, round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"])))

@@ -14,16 +14,18 @@ rule train_cell:
         f"{RESULTS}/logs/{TRAINED}.log",
     benchmark:
         f"{RESULTS}/benchmarks/{TRAINED}.tsv"
-    threads: CONFIG.hardware.threads
+    threads: lambda wildcards: CONFIG.hardware.threads * workers_of(wildcards)
     # Resources are not part of what a cell is made from.
     resources:
         device=CONFIG.hardware.device,
         cells_per_gpu=CONFIG.hardware.cells_per_gpu,
         checkpoint_seconds=CONFIG.hardware.checkpoint_seconds,
         feeder=CONFIG.hardware.feeder,
-        gpu=int(expects_gpu(CONFIG.hardware.device)),
+        workers=workers_of,
+        threads_each=lambda wildcards, threads: max(1, threads // workers_of(wildcards)),
+        gpu=gpu_slots_of,
         cache=f"--cache {quote(CONFIG.cache_dir)}" if CONFIG.cache_dir else "",
-        # For profiles/slurm, which distributes cells over jobs.
+        # For profiles/slurm, which distributes cells over jobs; one with several workers has a job of its own.
         bundle_cost=training_cost,
     params:
         data=lambda wildcards: cell_options(trained(wildcards)),
@@ -39,6 +41,6 @@ rule train_cell:
         " --cell {wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
         " --settings {params.settings:q} {params.data} --output {params.folder:q}"
         " --checkpoint {params.checkpoint:q} --checkpoint-seconds {resources.checkpoint_seconds} {resources.cache}"
-        " --device {resources.device} --cells-per-gpu {resources.cells_per_gpu} --threads {threads}"
-        " --feeder {resources.feeder}"
+        " --device {resources.device} --cells-per-gpu {resources.cells_per_gpu} --feeder {resources.feeder}"
+        " --workers {resources.workers} --threads {resources.threads_each}"
         " --record {params.record:q} > {log:q} 2>&1"

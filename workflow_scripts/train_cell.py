@@ -1,7 +1,8 @@
 """Train the network of one cell and write its curve, summary, weights and predictions.
 
 On SIGTERM, SIGINT or SIGUSR1 the current step is finished, the state is written to the checkpoint and the exit
-status is 75 ("try again"). Started again, it resumes from the checkpoint, however it ended.
+status is 75 ("try again"). Started again, it resumes from the checkpoint, however it ended. With several workers this
+process holds the cell and starts the others.
 """
 
 # ruff: noqa: E402
@@ -21,15 +22,18 @@ import torch
 from rethinking.cells import CELL_FILES, Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import load_corrupted
-from rethinking.run import cell_cache, scripts
+from rethinking.run import cell_cache, scripts, workers
 from rethinking.run.checkpoint import Checkpoint, Interrupted
+from rethinking.run.code import SCRIPTS
 from rethinking.run.files import hash_file, read_json, remove_parts
-from rethinking.run.gpu_slots import gpu_slot
+from rethinking.run.gpu_slots import gpu_slot, gpus_alone
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.run.identity import Identity, recorded_digest, write_record
 from rethinking.run.scripts import log
 from rethinking.training.loop import train_cell
 from rethinking.training.results import write_cell
+
+COMMAND = [sys.executable, str(SCRIPTS / "train_cell.py"), *sys.argv[1:]]  # for other workers
 
 
 def main() -> None:
@@ -52,7 +56,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the cell")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--cells-per-gpu", type=int, default=1, help="cells that share a GPU")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of each worker")
+    parser.add_argument("--workers", type=int, default=1, help="processes that train the cell together")
+    parser.add_argument("--worker", type=int, default=0, help=argparse.SUPPRESS)  # of those it starts
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="file that keeps the state of training"
     )
@@ -63,13 +70,18 @@ def main() -> None:
     cell = Cell.parse(args.cell)
     settings = CellSettings.model_validate_json(args.settings)
     torch.set_num_threads(args.threads)
+    if args.worker:
+        return work_along(cell, settings, args)
     manifest = read_json(args.prepared / "manifest.json")
     manifest.pop("odd_files", None)  # thousands of names
     identity = own_identity(cell, settings, args)
     checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
 
+    def stopping() -> bool:
+        return checkpoint.signal is not None
+
     def stop_if_asked() -> None:
-        if checkpoint.signal is not None:
+        if stopping():
             raise Interrupted(signal.Signals(checkpoint.signal).name)
 
     # First the cell, then a GPU: while another process works on the cell, this one must not occupy a GPU.
@@ -86,12 +98,16 @@ def main() -> None:
             checkpoint.delete()
             return
         try:
-            slot = gpu_slot(args.cells_per_gpu, stop_if_asked, log)
-            with slot if expects_gpu(args.device) else nullcontext():
+            count = args.workers if settings.micro_batch else 1  # others have nothing to share
+            limits = args.cells_per_gpu, stop_if_asked, log
+            slot = gpu_slot(*limits) if count == 1 else gpus_alone(count, *limits)
+            with slot if expects_gpu(args.device) else nullcontext() as gpus:
                 device = choose_device(args.device)
-                log(f"cell {cell} on {device} with {settings.model_dump_json()}")
+                together = f", {count} workers" if count > 1 else ""
+                log(f"cell {cell} on {device}{together} with {settings.model_dump_json()}")
                 data = load_corrupted(args.prepared, args.overlay, args.images)
-                trained = train_cell(cell, settings, data, device, checkpoint, log, args.feeder)
+                with workers.lead(count, COMMAND, gpus or (), stopping, log) as team:
+                    trained = train_cell(cell, settings, data, device, checkpoint, log, args.feeder, team)
                 write_cell(args.output, cell, settings, data, manifest, trained, device, identity)
         except Interrupted as stop:
             how = f"resumes from {args.checkpoint}" if args.checkpoint.exists() else "begins again"
@@ -104,6 +120,21 @@ def main() -> None:
         if os.getppid() == parent:
             checkpoint.delete()
     log(f"done in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
+
+
+def work_along(cell: Cell, settings: CellSettings, args: argparse.Namespace) -> None:
+    """Train as a worker of another process, which writes the results."""
+    follower = workers.Follower()
+    team = workers.follow(args.worker, args.workers, args.port)
+    device = choose_device(args.device)
+    data = load_corrupted(args.prepared, args.overlay, args.images)
+    try:
+        train_cell(cell, settings, data, device, follower, lambda _: None, args.feeder, team)
+        team.leave()
+        status = 0
+    except Interrupted:
+        status = os.EX_TEMPFAIL
+    os._exit(status)  # without the record of a result, which is not there yet
 
 
 def own_identity(cell: Cell, settings: CellSettings, args: argparse.Namespace) -> Identity:

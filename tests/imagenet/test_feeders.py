@@ -15,6 +15,7 @@ from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import write
 from rethinking.data.image_sets import prepare_images
 from rethinking.run.files import UserError
+from rethinking.run.workers import Team
 from rethinking.training.batches_imagenet import ImageBatches
 from rethinking.training.feeders import build_feeder
 from rethinking.training.inception_preprocessing import (
@@ -102,6 +103,31 @@ def test_an_epoch_resumes_at_any_step_and_decodes_nothing_before_it(stored, orig
     assert equal(rest, whole[1:])
     if not resident:
         assert sorted(read) == sorted(torch.cat([index for *_, index in whole[1:]]).tolist())
+
+
+@pytest.mark.parametrize("regularisers", ["none", "augment"])
+@pytest.mark.parametrize("resident", [True, False])
+def test_workers_share_an_epoch_and_decode_only_what_is_theirs(stored, resident, regularisers, monkeypatch):
+    """Also where a worker has nothing of the last batch, of four images."""
+    whole = list(ImageBatches(stored, cell(regularisers), SETTINGS, CPU, resident).epoch(1))
+    for size in (2, 3, 5):
+        parts = []
+        for rank in range(size):
+            feeder = ImageBatches(stored, cell(regularisers), SETTINGS, CPU, resident)
+            read = []
+            if not resident:
+                files = feeder.sources["train"].files
+                monkeypatch.setattr(files, "read", lambda i, o=files.read, r=read: r.append(i) or o(i))
+            team = Team(rank, size)
+            parts.append(list(feeder.epoch(1, 0, lambda n, t=team: slice(t.share(n).start, t.share(n).stop))))
+            monkeypatch.undo()
+            if not resident:
+                assert sorted(read) == sorted(torch.cat([index for *_, index in parts[-1]]).tolist())
+        assert equal(
+            [tuple(map(torch.cat, zip(*some, strict=True))) for some in zip(*parts, strict=True)], whole
+        )
+    blocks = list(feeder.evaluation("test"))
+    assert equal(blocks, [each for rank in range(2) for each in feeder.evaluation("test", rank, 2)])
 
 
 def test_layouts_give_the_same_batches(layouts, original, tmp_path):

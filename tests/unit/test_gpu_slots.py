@@ -28,6 +28,16 @@ with gpu_slot(int(sys.argv[1]), log=lambda line: print(line, flush=True), alone=
     sys.stdin.read()
 """
 
+HOLD_ALL = """
+import os, sys
+from rethinking.run.gpu_slots import gpus_alone
+
+with gpus_alone(2, int(sys.argv[1]), log=lambda line: print(line, flush=True)) as gpus:
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == gpus[0]
+    print(*gpus, flush=True)
+    sys.stdin.read()
+"""
+
 # Writes down when it has a GPU: short appended lines do not mix.
 TAKE_TURNS = """
 import sys, time
@@ -89,6 +99,29 @@ def test_fit_waits_for_a_gpu_of_which_it_has_all_slots(start):
     more = start("-c", HOLD, 2)
     assert {line(more), freed} == {"GPU-a", "GPU-b"}
     assert line(start("-c", HOLD, 2)) == "waiting for a GPU slot"
+
+
+def test_workers_of_a_cell_have_their_gpus_alone(start):
+    cell = start("-c", HOLD, 2)
+    taken = line(cell)
+    team = start("-c", HOLD_ALL, 2)
+    assert line(team) == "waiting for a GPU slot"
+    # It holds the other GPU already, and a second team waits for its turn before it takes any.
+    second = start("-c", HOLD_ALL, 2)
+    assert line(second) == "waiting for a GPU slot"
+    other = start("-c", HOLD, 2)
+    assert line(other) == taken
+    cell.kill()
+    other.kill()
+    assert sorted(line(team).split()) == ["GPU-a", "GPU-b"]
+    assert line(start("-c", HOLD, 2)) == "waiting for a GPU slot"
+
+
+def test_more_workers_than_gpus_are_refused(start):
+    team = start(
+        "-c", HOLD_ALL.replace("import os, sys", "import os, sys; sys.stderr = sys.stdout"), 1, gpus="0"
+    )
+    assert "hardware.workers is 2, but there are 1 GPUs" in team.communicate()[0]
 
 
 def test_six_processes_never_have_more_than_two_on_a_gpu(start, tmp_path):

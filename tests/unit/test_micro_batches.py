@@ -14,10 +14,12 @@ from rethinking.config.cell_settings import RMSPropSettings
 from rethinking.corruption.loading import CorruptedData
 from rethinking.run.checkpoint import Checkpoint, Interrupted
 from rethinking.run.identity import Identity
+from rethinking.run.workers import Team
 from rethinking.training import loop as training
 from rethinking.training.evaluation import label_ranks
 from rethinking.training.loop import train_cell
-from rethinking.training.micro_batches import MicroBatchStep, Sum
+from rethinking.training.micro_batches import MicroBatchStep
+from rethinking.training.reductions import Sum
 from rethinking.training.results import write_cell
 from rethinking.training.steps import build_optimiser, seed_layers
 
@@ -97,31 +99,27 @@ def test_step_is_that_of_plain_autograd(n):
 
 
 class Shared(Sum):
-    """One of two workers, who adds the other's sum."""
+    """One of two workers; the second adds what the first has found."""
 
-    def __init__(self, mine, others=None):
-        super().__init__()
-        self.mine, self.others = mine, others
-
-    def share(self, count):
-        return [number for number in range(count) if number % 2 == self.mine]
-
-    def total(self):
-        self.own = [value.clone() for value in self.values]
-        if self.others is not None:
-            self.add(self.others)
-        return super().total()
+    def total(self, like):
+        if self.team.rank == 0:
+            self.own = [value.clone() for value in self.values]
+            return self.values
+        self.add(self.others)
+        return self.values
 
 
 def test_workers_take_parts_of_a_step():
     images, labels = batch(16)
     whole, step = tiny_step()
     step(images, labels, "1/0")
-    _, other = tiny_step(reduction=Shared(1))
-    other(images, labels, "1/0")
-    model, first = tiny_step(reduction=Shared(0, other.reduction.own))
-    _, logits = first(images, labels, "1/0")
-    assert logits.shape == (8, 4)
+    _, other = tiny_step(reduction=Shared(Team(0, 2)))
+    model, second = tiny_step(reduction=Shared(Team(1, 2)))
+    for each in (other, second):
+        mine = each.share(16)
+        second.reduction.others = getattr(other.reduction, "own", None)
+        _, logits = each(images[mine], labels[mine], "1/0", 16)
+        assert logits.shape == (8, 4)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, whole.state_dict()[name], rtol=1e-5, atol=1e-6)
 

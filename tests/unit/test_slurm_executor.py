@@ -274,6 +274,17 @@ def test_resources_mean_what_they_mean_to_snakemakes_own_executor(resources):
     assert set(ours) - only_ours == set(shlex.split(theirs))
 
 
+def test_a_cell_with_several_workers_has_a_job_with_all_their_gpus(results, fake):
+    executor = Alone(results)
+    alone = {"workers": 4, "gpu": 1, "bundle_cost": 0}
+    executor.run_jobs([job("a", **alone), job("b", **alone), job("c"), job("d")])
+    executor.look()
+    *apart, together = sorted(fake.calls("sbatch"), key=lambda call: "--gpus" not in call)
+    assert len(apart) == 2
+    assert all({"--gpus=4", "--nodes=1", "--mem=4000"} <= set(call.split()) for call in apart)
+    assert {"--mem=1000", "--comment=2"} <= set(together.split())
+
+
 @pytest.mark.parametrize("command", ["squeue", "scontrol"])
 def test_other_commands_that_fail(fake, command):
     fake.fails(command, "anything")

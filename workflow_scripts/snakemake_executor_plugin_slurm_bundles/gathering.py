@@ -107,6 +107,10 @@ def submit_command(bundle: Bundle, job: Any, say: Callable[[str], None]) -> list
         Unreachable: SLURM does not say how much memory its nodes have.
     """
     resources = dict(job.resources.items())
+    if (workers := resources.get("workers", 1)) > 1:
+        for name in {"gpu", "mem_mb"} & resources.keys():
+            resources[name] *= workers
+        resources.setdefault("nodes", 1)  # on which the GPUs are
     if resources.get("mem_mb"):
         wanted = resources["mem_mb"] * bundle.side_by_side
         resources["mem_mb"] = slurm.at_most_a_node(wanted, resources.get("slurm_partition"))

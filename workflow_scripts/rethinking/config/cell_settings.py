@@ -192,6 +192,12 @@ class CellSettings(Strict):
         ge=2,
     )
 
+    reduction: Literal["exact", "fast"] | None = unless(
+        None,
+        "How gradients of micro-batches are summed: exact gives the same bits with any number of workers, fast does not. "
+        "null is exact on a CPU and fast on a GPU.",
+    )
+
     @model_validator(mode="after")
     def batches_are_whole(self) -> Self:
         """A batch consists of whole micro-batches."""

@@ -44,6 +44,12 @@ class HardwareConfig(Strict):
     cells_per_gpu: int = Field(
         1, ge=1, description="Cells that share a GPU; small networks leave most of one idle."
     )
+    workers: int = Field(
+        1,
+        ge=1,
+        description="Processes that train one cell together, each on a GPU of its own or on CPU threads of its own; "
+        "cells without micro_batch have one.",
+    )
     threads: int = Field(1, ge=1, description="CPU threads of each training job; they also decode images.")
     feeder: Literal["auto", "resident", "streamed"] = Field(
         "auto",
@@ -162,6 +168,7 @@ class OverrideValues(Strict):
     auxiliary_loss: float | None = Field(None, ge=0, description=described("auxiliary_loss"))
     average_decay: float | None = Field(None, gt=0, lt=1, description=described("average_decay"))
     micro_batch: int | None = Field(None, ge=2, description=described("micro_batch"))
+    reduction: Literal["exact", "fast"] | None = Field(None, description=described("reduction"))
 
     def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
         """The given settings, with these values in their place; of the architecture, only the options named here change."""

@@ -91,6 +91,10 @@ class Checkpoint:
         """Whether a checkpoint is to be written after the step that has just ended."""
         return self.signal is not None or time.monotonic() - self.last >= self.every_seconds
 
+    def asked(self) -> int:
+        """What this process asks of all workers: 0 nothing, 1 a checkpoint, 1 + the number of a signal to stop."""
+        return 1 + self.signal if self.signal is not None else int(self.due())
+
     def save(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
         """Write the state. If the disk is full, the last checkpoint stays and training continues.
 

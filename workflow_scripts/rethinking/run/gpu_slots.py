@@ -45,15 +45,62 @@ def gpu_slot(
     if not gpus:
         yield None
         return
-    folder = lock_folder()
-    # SLURM numbers the GPUs of each job from 0, and no other job has them.
-    job = os.environ.get("SLURM_JOB_ID") or "local"
-    slots = [
-        [(gpu, folder / f"{job}-{gpu.replace('/', '_')}-{number}.lock") for gpu in gpus]
-        for number in range(cells_per_gpu)
-    ]
+    slots = [[(gpu, lock_file(gpu, number)) for gpu in gpus] for number in range(cells_per_gpu)]
     # Slots that are taken together.
     choices = list(zip(*slots, strict=True)) if alone else [[slot] for row in slots for slot in row]
+    gpu, locks = take(choices, between, log)
+    with locks:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        yield gpu
+
+
+@contextmanager
+def gpus_alone(
+    count: int,
+    cells_per_gpu: int,
+    between: Callable[[], None] = lambda: None,
+    log: Callable[[str], None] = print,
+) -> Iterator[list[str]]:
+    """Hold all slots of ``count`` GPUs, for the workers of one cell; the value is these GPUs, empty where there are none.
+
+    Only the first is made visible to this process. Who takes several holds a lock meanwhile, so that no two processes
+    wait for each other's. Arguments and errors are those of :func:`gpu_slot`.
+
+    Raises:
+        UserError: there are fewer GPUs.
+    """
+    gpus = visible_gpus()
+    if not gpus:
+        yield []
+        return
+    if len(gpus) < count:
+        raise UserError(
+            f"hardware.workers is {count}, but there are {len(gpus)} GPUs; a worker needs its own"
+        )
+    with ExitStack() as held:
+        _, turn = take([[("all", lock_file("several", 0))]], between, log)
+        with turn:
+            taken: list[str] = []
+            while len(taken) < count:
+                left = [gpu for gpu in gpus if gpu not in taken]
+                choices = [[(gpu, lock_file(gpu, n)) for n in range(cells_per_gpu)] for gpu in left]
+                gpu, locks = take(choices, between, log)
+                held.enter_context(locks)
+                taken.append(gpu)
+        os.environ["CUDA_VISIBLE_DEVICES"] = taken[0]
+        yield taken
+
+
+def lock_file(gpu: str, number: int) -> Path:
+    """The lock of a slot. SLURM numbers the GPUs of each job from 0, and no other job has them."""
+    job = os.environ.get("SLURM_JOB_ID") or "local"
+    return lock_folder() / f"{job}-{gpu.replace('/', '_')}-{number}.lock"
+
+
+def take(
+    choices: Sequence[Sequence[tuple[str, Path]]], between: Callable[[], None], log: Callable[[str], None]
+) -> tuple[str, ExitStack]:
+    """Wait for the first choice whose slots are all free: its GPU and the locked files."""
     between()
     waiting = False
     while (held := take_one(choices)) is None:
@@ -62,10 +109,7 @@ def gpu_slot(
             waiting = True
         time.sleep(POLL_SECONDS)
         between()
-    gpu, locks = held
-    with locks:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-        yield gpu
+    return held
 
 
 def take_one(choices: Sequence[Sequence[tuple[str, Path]]]) -> tuple[str, ExitStack] | None:

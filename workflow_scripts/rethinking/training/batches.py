@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Protocol
 
@@ -20,6 +20,12 @@ from rethinking.training.preprocessing import centre_crop, crop_at, flip_and_rot
 
 MAX_ROTATION_DEGREES = 25.0  # table 4
 EVALUATION_BATCH = 1000
+Share = Callable[[int], slice]
+
+
+def whole(_count: int) -> slice:
+    """All of a batch."""
+    return slice(None)
 
 
 class Feeder(Protocol):
@@ -27,20 +33,29 @@ class Feeder(Protocol):
 
     Batches are on the device, preprocessed: float32 (batch, channels, input_size, input_size). Everything that is
     drawn is a function of seed, epoch, step and place in the batch, so the position is (epoch, step) and a process
-    that resumes there reads no image of an earlier step. Batches are whole: who cuts them into micro-batches does so
-    with ``images.split(32)``, which changes no draw.
+    that resumes there reads no image of an earlier step, and a worker no image of another's. Who cuts batches into
+    micro-batches does so with ``images.split(32)``, which changes no draw.
     """
 
     labels: Tensor  # (n,) int64, of the training set after corruption, on the device
+    evaluation_block: int  # images per block of evaluation
 
     def sizes(self) -> Tensor:
         """Images in each batch of an epoch, float64 (steps,)."""
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index."""
+    def epoch(
+        self, epoch: int, first: int = 0, share: Share = whole
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index.
 
-    def evaluation(self, split: str) -> Iterator[Tensor]:
-        """Yield the images of ``train`` or ``test`` in their order, without augmentation, in blocks."""
+        Of a batch only the places that ``share`` gives for its number of images.
+        """
+
+    def evaluation(self, split: str, rank: int = 0, workers: int = 1) -> Iterator[Tensor]:
+        """Yield the images of ``train`` or ``test`` in their order, without augmentation, in blocks.
+
+        Of each ``workers`` blocks only number ``rank``.
+        """
 
 
 def to_inputs(
@@ -59,6 +74,8 @@ def to_inputs(
 class Batches:
     """The training set on the device, delivered in batches after the regularisers were applied."""
 
+    evaluation_block = EVALUATION_BATCH
+
     def __init__(self, data: CorruptedData, inputs: Tensor, cell: Cell, settings: CellSettings) -> None:
         self.cell, self.settings, self.device = cell, settings, inputs.device
         self.data, self.inputs = data, inputs
@@ -75,9 +92,12 @@ class Batches:
         starts = torch.arange(0, len(self.labels), self.settings.batch_size)
         return (len(self.labels) - starts).clamp(max=self.settings.batch_size).double()
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def epoch(
+        self, epoch: int, first: int = 0, share: Share = whole
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index.
 
+        Of a batch only the places that ``share`` gives for its number of images.
         ``index`` (batch,) int64 says which training images they are.
         """
         rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
@@ -104,17 +124,18 @@ class Batches:
                 images = whiten(images)
             for entry in self.own:
                 images = self.changed(entry, images, self.labels[index], epoch, start)
-            yield images, self.labels[index], index
+            mine = share(len(index))
+            yield images[mine], self.labels[index[mine]], index[mine]
 
     @cached_property  # made when first needed, so that training starts at once
     def test_inputs(self) -> Tensor:
         """The whitened test set."""
         return to_inputs(self.data.test_images, self.settings.input_size, self.device, self.inputs.dtype)
 
-    def evaluation(self, split: str) -> Iterator[Tensor]:
+    def evaluation(self, split: str, rank: int = 0, workers: int = 1) -> Iterator[Tensor]:
         """Yield the images of ``train`` or ``test`` in their order, without augmentation, in blocks."""
         inputs = self.inputs if split == "train" else self.test_inputs
-        yield from inputs.split(EVALUATION_BATCH)
+        yield from inputs.split(EVALUATION_BATCH)[rank::workers]
 
     def changed(
         self, entry: registry.Entry, images: Tensor, labels: Tensor, epoch: int, start: int

@@ -23,7 +23,7 @@ from rethinking.data.decoding import Undecodable, decode, resize
 from rethinking.data.imagenet import Images
 from rethinking.run.files import UserError
 from rethinking.streams import stream
-from rethinking.training.batches import Batches
+from rethinking.training.batches import Batches, Share, whole
 from rethinking.training.inception_preprocessing import (
     DRAWS,
     Box,
@@ -41,6 +41,8 @@ Request = tuple[np.ndarray, np.ndarray | None]  # images (batch,), and their dra
 
 class ImageBatches(Batches):
     """Training and test images with the preprocessing of ImageNet; see :class:`rethinking.training.batches.Feeder`."""
+
+    evaluation_block = EVALUATION_BLOCK
 
     def __init__(
         self, data: CorruptedData, cell: Cell, settings: CellSettings, device: torch.device, resident: bool
@@ -61,42 +63,51 @@ class ImageBatches(Batches):
                 split: Streamed(files, data.stored_size, size, device) for split, files in data.files.items()
             }
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index."""
+    def epoch(
+        self, epoch: int, first: int = 0, share: Share = whole
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index.
+
+        Of a batch only the places that ``share`` gives for its number of images; others are not decoded.
+        """
         rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
         order = rng.permutation(len(self.labels))
-        starts = range(first * self.settings.batch_size, len(order), self.settings.batch_size)
+        size = self.settings.batch_size
         requests = []
-        for start in starts:
-            index = order[start : start + self.settings.batch_size]
-            requests.append((index, start))
+        for start in range(first * size, len(order), size):
+            index = order[start : start + size]
+            mine = share(len(index))
+            # A plug-in's regulariser draws for a whole batch.
+            requests.append(
+                (start, index, slice(None) if self.own else mine, mine if self.own else slice(None))
+            )
 
         def drawn() -> Iterator[Request]:
-            for index, start in requests:
-                yield index, self.draws(epoch, start, len(index)) if self.augment else None
+            for start, index, read, _ in requests:
+                yield index[read], self.draws(epoch, start, len(index))[read] if self.augment else None
 
         batches = self.sources["train"].batches(drawn())
-        for (index, start), pixels in zip(requests, batches, strict=True):
-            numbers = torch.from_numpy(index).to(self.device)
+        for (start, index, read, mine), pixels in zip(requests, batches, strict=True):
+            numbers = torch.from_numpy(index[read]).to(self.device)
             labels = self.labels[numbers]
             if self.augment:
-                draws = self.draws(epoch, start, len(index)).astype(np.float32)
+                draws = self.draws(epoch, start, len(index))[read].astype(np.float32)
                 images = distort(pixels, torch.from_numpy(draws).to(self.device))
             else:
                 images = to_range(pixels)
             for entry in self.own:
                 images = self.changed(entry, images, labels, epoch, start)
-            yield images, labels, numbers
+            yield images[mine], labels[mine], numbers[mine]
 
     def draws(self, epoch: int, start: int, count: int) -> np.ndarray:
         """Uniform numbers (count, DRAWS) of the batch that starts at place ``start`` of an epoch."""
         rng = stream(self.cell.seed, "augmentation", self.cell.stream_key, str(epoch), str(start))
         return rng.random((count, DRAWS))
 
-    def evaluation(self, split: str) -> Iterator[Tensor]:
+    def evaluation(self, split: str, rank: int = 0, workers: int = 1) -> Iterator[Tensor]:
         """Yield the images of a split in their order, without augmentation, in blocks."""
-        index = np.arange(self.counts[split])
-        blocks = (index[start : start + EVALUATION_BLOCK] for start in range(0, len(index), EVALUATION_BLOCK))
+        index, size = np.arange(self.counts[split]), EVALUATION_BLOCK
+        blocks = (index[start : start + size] for start in range(rank * size, len(index), workers * size))
         for pixels in self.sources[split].batches((block, None) for block in blocks):
             yield to_range(pixels)
 
@@ -110,7 +121,7 @@ def cut_out(images: Tensor, draws: np.ndarray | None, size: int) -> Tensor:
     """Cut boxes out of images of one size, (n, 3, height, width) uint8, on their device."""
     height, width = images.shape[2:]
     rows = [None] * len(images) if draws is None else draws
-    boxes = torch.tensor([box_of(row, height, width) for row in rows])
+    boxes = torch.tensor([box_of(row, height, width) for row in rows]).reshape(-1, 4)
     return crop_and_resize(images, boxes.to(images.device), size)
 
 

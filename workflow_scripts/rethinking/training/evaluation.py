@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking.config.cell_settings import CellSettings
+from rethinking.run.workers import ALONE, Team
 from rethinking.training.steps import autocast, memory_layout
 
 
@@ -32,32 +34,44 @@ def evaluate(
     labels: np.ndarray,
     settings: CellSettings,
     between: Callable[[], None] = lambda: None,
+    team: Team = ALONE,
+    block_size: int = 0,
 ) -> Evaluation:
     """Loss and accuracy in evaluation mode over a whole set, given as blocks of preprocessed images (n, c, h, w).
 
-    ``between`` is called after each block of images, because a whole set can take long.
+    ``between`` is called after each block of images, because a whole set can take long. Workers take turns with the
+    blocks, of ``block_size`` images, and each gets the results on all; it is given its own blocks alone.
     """
     model.eval()
-    layout = memory_layout(model)
-    # Numbers of each image; the logits of a large set would take gigabytes.
-    losses, classes, ranks = [], [], []
-    first = 0
+    layout, device = memory_layout(model), next(model.parameters()).device
+    # Numbers of each image; the logits of a large set would take gigabytes. What other workers evaluate is left at
+    # what changes no sum.
+    log_probability = torch.full((len(labels),), -0.0, device=device)
+    classes, ranks = torch.zeros((2, len(labels)), dtype=torch.int64, device=device)
+    first = team.rank * block_size
+    rounds = 0
     for block in blocks:
+        here = slice(first, first + len(block))
         with autocast(block.device, settings):
             logits = model(block.contiguous(memory_format=layout)).float()
-        given = torch.from_numpy(labels[first : first + len(block)]).to(block.device)
-        first += len(block)
-        losses.append(F.log_softmax(logits, 1).gather(1, given[:, None])[:, 0])
-        classes.append(logits.argmax(1))
-        ranks.append(label_ranks(logits, given))
+        given = torch.from_numpy(labels[here]).to(block.device)
+        log_probability[here] = F.log_softmax(logits, 1).gather(1, given[:, None])[:, 0]
+        classes[here] = logits.argmax(1)
+        ranks[here] = label_ranks(logits, given)
+        first += len(block) + (team.size - 1) * block_size
+        rounds += 1
         between()
-    log_probability = torch.cat(losses)
-    predictions = torch.cat(classes).cpu().numpy()
+    if team.size > 1:
+        # All workers ask the same number of times whether to stop.
+        for _ in range(rounds, math.ceil(len(labels) / block_size / team.size)):
+            between()
+        log_probability, classes, ranks = (team.add_up(each) for each in (log_probability, classes, ranks))
+    predictions = classes.cpu().numpy()
     return Evaluation(
         loss=-log_probability.double().mean().item(),
         accuracy=percent_equal(predictions, labels),
         predictions=predictions,
-        ranks=torch.cat(ranks).cpu().numpy(),
+        ranks=ranks.cpu().numpy(),
         confidence=log_probability.exp().cpu().numpy(),
     )
 

@@ -88,7 +88,7 @@ def in_blocks(change: Callable[..., Tensor], images: Tensor, *draws: Tensor) -> 
     if images.device.type != "cpu":
         return change(images, *draws)
     result = torch.empty_like(images, dtype=torch.float32)
-    block = max(1, CACHED_VALUES // images[0].numel())
+    block = max(1, CACHED_VALUES // images.shape[1:].numel())
     for start in range(0, len(images), block):
         here = slice(start, start + block)
         result[here] = change(images[here], *(each[here] for each in draws))

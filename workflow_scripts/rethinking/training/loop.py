@@ -25,11 +25,14 @@ from rethinking.models import build_model, check_network
 from rethinking.models.initialisation import initialise
 from rethinking.run.checkpoint import Checkpoint, Progress, restore, state_tensors
 from rethinking.run.files import UserError
+from rethinking.run.workers import ALONE, Team
 from rethinking.streams import torch_seed
+from rethinking.training.batches import whole
 from rethinking.training.evaluation import Evaluation, evaluate, label_ranks, percent_equal, percent_within
 from rethinking.training.feeders import build_feeder
 from rethinking.training.micro_batches import MicroBatchStep, takes_parts
 from rethinking.training.optimisers import AveragedNetwork
+from rethinking.training.reductions import build_reduction
 from rethinking.training.steps import (
     build_optimiser,
     build_step,
@@ -71,6 +74,7 @@ def train_cell(
     checkpoint: Checkpoint | None = None,
     log: Callable[[str], None] = print,
     feeder: str = "auto",
+    team: Team = ALONE,
 ) -> TrainedCell:
     """Train one network to the end of its schedule or until its loss is not finite.
 
@@ -83,6 +87,7 @@ def train_cell(
         log: takes one line per epoch.
         feeder: of images that are prepared as ImageNet is: ``resident``, ``streamed`` or ``auto``; see
             :func:`rethinking.training.feeders.build_feeder`. It changes no number.
+        team: the workers that train it together. All return the same; only worker 0 has a checkpoint to read and write.
 
     Raises:
         UserError: the images are too small for the settings, or cannot be read.
@@ -104,12 +109,15 @@ def train_cell(
     model = model.to(device, memory_format=memory_layout(model))
     optimiser = build_optimiser(model, settings)
     average = AveragedNetwork(model, settings.average_decay) if settings.average_decay else None
-    parts = MicroBatchStep(cell, model, optimiser, settings, device) if takes_parts(model, settings) else None
+    reduction = build_reduction(settings, device, team)
+    takes = takes_parts(model, settings)
+    parts = MicroBatchStep(cell, model, optimiser, settings, device, reduction) if takes else None
     step = None if parts else build_step(cell.model, model, optimiser, settings, device)
 
     # ---- data
     batches = build_feeder(data, cell, settings, device, feeder, log)
-    n = len(batches.labels)
+    n, sizes = len(batches.labels), batches.sizes()
+    share = parts.share if parts else whole
     steps_per_epoch = math.ceil(n / settings.batch_size)
 
     # ---- state: new, or from the checkpoint
@@ -121,6 +129,8 @@ def train_cell(
         progress, tensors = found
         restore(model, optimiser, tensors, average)
         seen = {name: tensors[name].to(device) for name in seen}
+    shared = [*state_tensors(model, optimiser, average).values(), seen["losses"]]
+    progress = team.same_state(progress, shared)
     earlier_seconds = progress.seconds
 
     def save_if_due() -> None:
@@ -128,14 +138,15 @@ def train_cell(
             return
         done = (progress.epoch - 1 + progress.step / steps_per_epoch) / settings.epochs
         checkpoint.running.update(progress.epoch, settings.epochs, done, n * settings.epochs)
-        if checkpoint.due():
+        if team.agree(checkpoint):
             progress.seconds = earlier_seconds + time.perf_counter() - started
-            checkpoint.save(progress, state_tensors(model, optimiser, average) | seen)
+            checkpoint.save(progress, state_tensors(model, optimiser, average) | of_all(seen, team))
 
     given = {"train": data.train_labels, "test": data.test_labels}
 
     def evaluate_on(split: str, network: nn.Module = evaluated) -> Evaluation:
-        return evaluate(network, batches.evaluation(split), given[split], settings, save_if_due)
+        blocks = batches.evaluation(split, team.rank, team.size)
+        return evaluate(network, blocks, given[split], settings, save_if_due, team, batches.evaluation_block)
 
     # ---- epochs
     test: Evaluation | None = None  # of the last epoch, unless this process starts after it
@@ -149,10 +160,10 @@ def train_cell(
 
         model.train()
         first = progress.step  # not 0 in a process that resumes where another was stopped
-        for images, labels, index in batches.epoch(epoch, first):
+        for images, labels, index in batches.epoch(epoch, first, share):
             place = f"{epoch}/{progress.step}"
             if parts:
-                loss, logits = parts(images, labels, place)
+                loss, logits = parts(images, labels, place, int(sizes[progress.step]))
             else:
                 if entry.own:
                     seed_layers(cell, place)
@@ -180,7 +191,8 @@ def train_cell(
                 )
 
         # The first read of the epoch; here the host waits for the device.
-        losses, predictions = seen["losses"].cpu(), seen["predictions"].cpu().numpy()
+        record = of_all(seen, team)
+        losses, predictions = record["losses"].cpu(), record["predictions"].cpu().numpy()
         step_seconds = time.perf_counter() - epoch_started
         images_seen = max(n - first * settings.batch_size, 0)
         progress.device_seconds += step_seconds
@@ -205,10 +217,9 @@ def train_cell(
             log(f"epoch {epoch} step {diverged_at[1]}: the loss is not finite; the cell ends as diverged")
             break
         seconds = time.perf_counter() - epoch_started
-        sizes = batches.sizes()
         train_loss = float(losses.double() @ sizes) / n
         train_accuracy = percent_equal(predictions, data.train_labels)
-        at_end = moving_average(losses), moving_average(100 * seen["correct"].cpu() / sizes)
+        at_end = moving_average(losses), moving_average(100 * record["correct"].cpu() / sizes)
         progress.curve.append(
             curve_row(
                 epoch,
@@ -219,7 +230,7 @@ def train_cell(
                 test,
                 data,
                 seconds,
-                100 * int(seen["correct_top5"].sum()) / n if top5 else None,
+                100 * int(record["correct_top5"].sum()) / n if top5 else None,
             )
         )
         progress.memorisation.append(memorisation_row(epoch, predictions, data))
@@ -256,6 +267,11 @@ def new_record(steps_per_epoch: int, n: int, device: torch.device, top5: bool) -
         "predictions": torch.zeros(n, dtype=torch.int64, device=device),
         **{name: torch.zeros(steps_per_epoch, dtype=torch.int64, device=device) for name in counts},
     }
+
+
+def of_all(seen: dict[str, Tensor], team: Team) -> dict[str, Tensor]:
+    """The record of all workers: each counts its own images, and all know the loss of a step."""
+    return {name: value if name == "losses" else team.add_up(value) for name, value in seen.items()}
 
 
 def moving_average(values: Tensor) -> float:

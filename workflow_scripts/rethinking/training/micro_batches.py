@@ -7,7 +7,7 @@ the same whoever works on which micro-batch, as far as the sum does not depend o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.training.optimisers import Optimiser
+from rethinking.training.reductions import Sum, build_reduction
 from rethinking.training.steps import autocast, memory_layout, seed_layers
 
 
@@ -24,33 +25,6 @@ def takes_parts(model: nn.Module, settings: CellSettings) -> bool:
     more = settings.micro_batch or settings.rmsprop or settings.label_smoothing or settings.auxiliary_loss
     draws = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
     return bool(more or draws or getattr(model, "aux_logits", False))
-
-
-class Sum:
-    """The sum over the micro-batches of a batch, in their order: one process works on all of them.
-
-    A reduction over several workers has the same methods; it shares out the micro-batches, and ``total`` is the sum
-    over all workers.
-    """
-
-    def __init__(self) -> None:
-        self.values: list[Tensor] = []
-
-    def share(self, count: int) -> Sequence[int]:
-        """Which of ``count`` micro-batches this process works on, in order."""
-        return range(count)
-
-    def add(self, values: Sequence[Tensor]) -> None:
-        """Add what a micro-batch gives: float32 tensors, the same shapes each time."""
-        if self.values:
-            torch._foreach_add_(self.values, values)
-        else:
-            self.values = [value.clone() for value in values]
-
-    def total(self) -> list[Tensor]:
-        """The sum over the batch; the next batch begins with nothing."""
-        values, self.values = self.values, []
-        return values
 
 
 class MicroBatchStep:
@@ -76,32 +50,44 @@ class MicroBatchStep:
     ) -> None:
         self.cell, self.model, self.optimiser, self.settings = cell, model, optimiser, settings
         self.device, self.layout = device, memory_layout(model)
-        self.reduction = reduction or Sum()
+        self.reduction = reduction or build_reduction(settings, device)
         self.size = settings.micro_batch or settings.batch_size
         norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
         self.norms = [norm for norm in norms if norm.track_running_stats]
         self.running = [each for norm in self.norms for each in (norm.running_mean, norm.running_var)]
         self.momenta = [norm.momentum for norm in self.norms for _ in range(2)]
+        self.no_loss = torch.zeros((), device=device)
         for norm in self.norms:
             norm.momentum = 1.0  # so that a micro-batch leaves its own statistics in place of running ones
 
-    def __call__(self, images: Tensor, labels: Tensor, place: str) -> tuple[Tensor, Tensor]:
-        """One step on a batch: images (n, c, h, w) and labels (n,).
+    def share(self, n: int) -> slice:
+        """The places in a batch of ``n`` images that this worker works on."""
+        own = self.reduction.team.share(math.ceil(n / self.size))
+        return slice(own.start * self.size, min(own.stop * self.size, n))
 
-        ``place`` names the step in the random streams. Returns the mean cross-entropy in nats, without label smoothing
-        and auxiliary head, and the logits (n, classes) of this process's micro-batches.
+    def __call__(
+        self, images: Tensor, labels: Tensor, place: str, n: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """One step on this worker's share of a batch of ``n`` images: images (m, c, h, w) and labels (m,).
+
+        ``place`` names the step in the random streams. Returns the mean cross-entropy of the whole batch in nats,
+        without label smoothing and auxiliary head, and the logits (m, classes).
         """
-        parts = list(zip(images.split(self.size), labels.split(self.size), strict=True))
+        n = len(labels) if n is None else n
+        count = math.ceil(n / self.size)
         before = [each.clone() for each in self.running]
         counted = [norm.num_batches_tracked.clone() for norm in self.norms]
         logits = []
-        for number in self.reduction.share(len(parts)):
+        parts = zip(images.split(self.size), labels.split(self.size), strict=True)
+        # A worker can have nothing of a small batch; splitting nothing gives one empty part.
+        for number, part in zip(self.reduction.share(count), parts, strict=False):
             seed_layers(self.cell, f"{place}/{number}")
-            values, some = self.part(*parts[number], len(labels))
+            values, some = self.part(*part, n)
             self.reduction.add(values)
             logits.append(some)
-        loss = self.apply(self.reduction.total(), before, counted, len(parts))
-        return loss, torch.cat(logits)
+        like = [*self.optimiser.velocity, *self.running, self.no_loss]
+        loss = self.apply(self.reduction.total(like), before, counted, count)
+        return loss, torch.cat(logits) if logits else images.new_zeros((0, 1))
 
     def part(self, images: Tensor, labels: Tensor, n: int) -> tuple[list[Tensor], Tensor]:
         """What one micro-batch of a batch of ``n`` images gives to the sum, and its logits.

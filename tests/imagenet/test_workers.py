@@ -1,0 +1,302 @@
+"""Cells trained by several processes: the same bits, however many there are, whatever is killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import rethinking
+from rethinking.config.cell_settings import CellSettings
+from rethinking.corruption.overlays import write
+from rethinking.run.workers import Team
+from rethinking.training import reductions
+from rethinking.training.reductions import ExactSum, flatten, nodes_of, push, unflatten
+
+SCRIPTS = os.path.dirname(os.path.dirname(rethinking.__file__))
+MODEL = '''
+import os
+import sys
+import time
+
+from torch import nn
+
+from rethinking.registry import model
+
+
+class Small(nn.Module):
+    """Batch normalisation, dropout and a convolution in channels-last layout, as slow as one likes."""
+
+    def __init__(self, classes, pause):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6)
+        self.dropout, self.fc, self.pause = nn.Dropout(0.3), nn.Linear(6, classes), pause
+
+    def forward(self, x):
+        if os.environ.get("BREAK") and any(each.startswith("--worker=") for each in sys.argv):
+            raise ValueError("a worker's own fault")
+        if self.training:
+            time.sleep(self.pause)
+        return self.fc(self.dropout(self.norm(self.conv(x)).relu().mean((2, 3))))
+
+
+@model("small_net", megaflops=1)
+def small_net(image_shape, num_classes, pause: float = 0.0):
+    return Small(num_classes, pause)
+'''
+CELL = "cifar10/labels_p0.5/small_net/crop/seed0"
+SETTINGS = CellSettings(
+    epochs=6,
+    batch_size=16,  # batches of 16, 16 and 8: the last has fewer micro-batches than three workers
+    micro_batch=4,
+    learning_rate=0.05,
+    learning_rate_decay=0.95,
+    momentum=0.9,
+    weight_decay=0.0,
+    weight_decay_on="weights",
+    initialisation="glorot_uniform",
+    precision="float32",
+    input_size=8,
+    thresholds=[50.0],
+    rmsprop={"decay": 0.9, "epsilon": 1.0},
+    average_decay=0.99,
+)
+PAUSE = {"pause": 0.02}  # of each micro-batch, in which a test can kill something
+
+
+# ---- the sum
+
+
+def test_sum_is_that_of_a_tree_with_any_number_of_workers():
+    """Against a tree that is written down level by level."""
+    generator = np.random.default_rng(0)
+    for count in (1, 2, 3, 5, 8, 13, 50):
+        values = (
+            generator.standard_normal((count, 7)) * 10.0 ** generator.integers(-6, 6, (count, 1))
+        ).astype(np.float32)
+        expected = in_a_tree(list(values))
+        for size in (1, 2, 3, 4, 7):
+            order, sums, nodes = [], [], []
+            for rank in range(size):
+                worker = ExactSum(Team(rank, size))
+                for number in worker.share(count):
+                    worker.add([torch.from_numpy(values[number])])
+                assert worker.nodes == nodes_of(worker.share(count))
+                order += zip(worker.nodes, worker.sums, strict=True)
+            for node, value in order:
+                sums.append(value)
+                push(nodes, node, sums)
+            whole = ExactSum()
+            whole.share(count)
+            whole.sums = sums
+            assert whole.total([torch.zeros(7)])[0].numpy().tobytes() == expected.tobytes()
+
+
+def in_a_tree(values):
+    """Pairs are added, then pairs of pairs; what has no partner is added last, the smallest first."""
+    rest = []
+    while len(values) > 1:
+        if len(values) % 2:
+            rest.append(values.pop())
+        values = [values[i] + values[i + 1] for i in range(0, len(values), 2)]
+    total = values[0]
+    if rest:
+        tail = rest[0]
+        for each in rest[1:]:
+            tail = each + tail
+        total = total + tail
+    return total
+
+
+def test_a_tensor_keeps_its_layout():
+    tensors = [
+        torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last),
+        torch.randn(5),
+        torch.tensor(2.0),
+    ]
+    for ours, theirs in zip(unflatten(flatten(tensors), tensors), tensors, strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.stride() == theirs.stride()
+
+
+def test_gpus_add_fast_and_whole_batches_are_not_added():
+    def kind(device="cpu", **values):
+        settings = CellSettings(**SETTINGS.model_dump() | values)
+        return type(reductions.build_reduction(settings, torch.device(device)))
+
+    assert kind() is kind("cuda", reduction="exact") is ExactSum
+    assert kind("cuda") is kind(reduction="fast") is kind(micro_batch=None) is reductions.Sum
+
+
+# ---- whole cells
+
+
+@pytest.fixture(scope="module")
+def command(prepared, tmp_path_factory):
+    """Start a cell with a number of workers; what still runs at the end is killed."""
+    folder = tmp_path_factory.mktemp("cells")
+    write(prepared, folder / "overlay", "labels_p0.5", "cifar10", seed=0)
+    (folder / "small.py").write_text(MODEL)
+    processes = []
+
+    def start(output, workers, pause=False, **values):
+        settings = CellSettings(**SETTINGS.model_dump() | {"architecture": PAUSE if pause else {}} | values)
+        arguments = ["-m", "train_cell", "--cell", CELL, "--settings", settings.model_dump_json()]
+        arguments += ["--prepared", prepared, "--overlay", folder / "overlay", "--output", output]
+        arguments += ["--checkpoint", output / "state.safetensors", "--checkpoint-seconds", "0.2"]
+        arguments += ["--workers", workers, "--device", "cpu"]
+        environment = {"PYTHONPATH": SCRIPTS, "RETHINKING_PLUGINS": str(folder / "small.py")}
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | environment,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=300)
+    return process.returncode, output
+
+
+def numbers(folder):
+    """Curve without the seconds, weights, predictions."""
+    rows = [row.split(",") for row in (folder / "curve.csv").read_text().splitlines()]
+    seconds = rows[0].index("seconds")
+    weights = load_file(folder / "weights.safetensors")
+    with np.load(folder / "predictions.npz") as arrays:
+        predictions = {name: arrays[name].tobytes() for name in arrays.files}
+    return (
+        [[value for place, value in enumerate(row) if place != seconds] for row in rows],
+        {name: value.numpy().tobytes() for name, value in weights.items()},
+        predictions,
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(command, tmp_path_factory):
+    """The numbers of one worker."""
+    folder = tmp_path_factory.mktemp("alone")
+    status, output = finish(command(folder, 1))
+    assert status == 0, output
+    return numbers(folder)
+
+
+def children(process):
+    """The processes that a process has started and that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(parent) == process.pid and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_change_no_bit(command, alone, tmp_path, workers):
+    status, output = finish(command(tmp_path, workers))
+    assert status == 0, output
+    assert f", {workers} workers" in output
+    assert numbers(tmp_path) == alone
+
+
+@pytest.mark.slow
+def test_fast_sums_give_other_bits(command, tmp_path):
+    """So the tests above can fail."""
+    found = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        status, output = finish(command(folder, workers, reduction="fast"))
+        assert status == 0, output
+        found.append(numbers(folder))
+    assert found[0] != found[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_stopped_on_two_and_resumed_on_three(command, alone, tmp_path, number):
+    process = command(tmp_path, 2, pause=True)
+    wait_for((tmp_path / "state.safetensors").exists)
+    others = children(process)
+    assert len(others) == 1
+    process.send_signal(number)
+    status, output = finish(process)
+    assert (status, f"stopped by {number.name}" in output) == (os.EX_TEMPFAIL, True), output
+    assert not any(map(running, others))
+    assert not (tmp_path / "curve.csv").exists()
+    status, output = finish(command(tmp_path, 3, pause=True))
+    assert (status, "resumed from" in output) == (0, True), output
+    assert numbers(tmp_path) == alone
+
+
+@pytest.mark.slow
+def test_killed_worker_is_started_again(command, alone, tmp_path):
+    process = command(tmp_path, 3, pause=True)
+    wait_for((tmp_path / "state.safetensors").exists)
+    before = wait_for(lambda: len(found := children(process)) == 2 and found)
+    os.kill(random.choice(before), signal.SIGKILL)
+    status, output = finish(process)
+    assert status == 0, output
+    assert "was killed by SIGKILL; all workers start again (1 of at most 3 times)" in output
+    assert "resumed from" in output
+    assert not any(map(running, before))
+    assert numbers(tmp_path) == alone
+
+
+@pytest.mark.slow
+def test_no_worker_survives_its_parent(command, alone, tmp_path):
+    process = command(tmp_path, 3, pause=True)
+    wait_for((tmp_path / "state.safetensors").exists)
+    others = children(process)
+    assert len(others) == 2
+    process.kill()
+    wait_for(lambda: not any(map(running, others)), 10)
+    process.communicate()
+    status, output = finish(command(tmp_path, 2, pause=True))
+    assert (status, "resumed from" in output) == (0, True), output
+    assert numbers(tmp_path) == alone
+
+
+@pytest.mark.slow
+def test_error_of_a_worker_is_that_of_the_cell(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("BREAK", "yes")
+    process = command(tmp_path, 2)
+    status, output = finish(process)
+    assert status == 1
+    assert "small.py" in output
+    assert "a worker's own fault" in output
+    assert "worker 1 ended with status 1; its message stands above" in output
+    assert not (tmp_path / "curve.csv").exists()
