@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: env demo test test-all test-slurm test-imagenet lint bench gpu-check schema clean
+.PHONY: env demo test test-all test-slurm test-imagenet lint bench imagenet-cost gpu-check schema clean
 
 env: $(VENV)/installed
 
@@ -44,6 +44,10 @@ lint: env
 # How fast networks train here, against a common PyTorch loop, into results/bench/ (about 4 minutes on two cores)
 bench: env
 	$(BIN)/python bench/bench_training.py
+
+# What table 2 would cost on machines like this one, from a minute of training
+imagenet-cost: env
+	@$(BIN)/python bench/imagenet_cost.py
 
 # Whether training on this machine's GPU gives the CPU's numbers, and how fast it is, into results/gpu_check/ (8 minutes)
 gpu-check: env

@@ -5,7 +5,7 @@ import json
 
 from rethinking.config.loading import load_config
 from rethinking.run import scripts
-from rethinking.run.status import estimate, survey, survey_ablations
+from rethinking.run.status import estimate, read_probe, survey, survey_ablations
 from rethinking.run.status_report import report
 
 
@@ -21,7 +21,8 @@ def main() -> None:
     print()
     for title, statuses in (("", cells), ("In addition for the target 'ablations': ", ablations)):
         if statuses:
-            left = estimate(statuses, [*cells, *ablations], config.hardware.device)
+            trained, probe = [*cells, *ablations], read_probe(config.results_dir)
+            left = estimate(statuses, trained, config.hardware.device, probe)
             print(f"{title}{report(statuses, left)}\n")
 
 

@@ -1,6 +1,7 @@
 """The status of cells: done, part-trained, stale and why, to run; how long the rest takes; and all that in words."""
 
 import copy
+import json
 import os
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from rethinking.run.identity import Identity, record_path, write_record
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.plan import Plan
 from rethinking.run.running import lock_file, running_file
-from rethinking.run.status import Estimate, estimate, survey, survey_ablations
+from rethinking.run.status import PROBE, Estimate, estimate, read_probe, survey, survey_ablations
 from rethinking.run.status_report import condense, duration, report
 
 from ..default_config import default_values
@@ -292,6 +293,26 @@ def test_time_on_other_data_scales_with_pixels(results):
     results.finish(wall_seconds=50.0)
     # 50 s for 10 epochs of 100 images of 7x7 pixels; to do: 10 of 500 images of 24x24.
     assert left(results).seconds == pytest.approx(50 * 5 * 24**2 / 7**2)
+
+
+def test_time_of_a_network_that_was_only_tried_out(results, tmp_path):
+    file = tmp_path / PROBE
+    file.parent.mkdir()
+    assert read_probe(tmp_path) is None
+    file.write_text(
+        json.dumps({"model": "alexnet", "seconds_per_image": 0.1, "pixels": 196, "device": "cpu"})
+    )
+    results.values["table1"]["cells"] = ["digits/true_labels/alexnet/none"]
+    results.prepare()
+
+    def seconds(device):
+        return estimate(survey(results.config), [], device, read_probe(tmp_path)).seconds
+
+    # 10 epochs of 100 images of 7x7 pixels
+    assert seconds("cpu") == seconds("auto") == pytest.approx(10 * 100 * 0.1 / 4)
+    assert seconds("cuda") == 0
+    file.write_text('{"model": "alexnet"}')
+    assert read_probe(tmp_path) is None
 
 
 @pytest.mark.parametrize(

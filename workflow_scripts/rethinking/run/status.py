@@ -24,6 +24,8 @@ from rethinking.run.identity import Identity, differences, recorded
 from rethinking.run.plan import Plan
 from rethinking.run.running import Running, read_running
 
+# The speed of Inception V3 on this machine, which bench/imagenet_cost.py measures.
+PROBE = "bench/imagenet_speed.json"
 # Anything that reading a damaged or outdated file can raise.
 UNREADABLE = (UserError, SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError)
 
@@ -166,7 +168,25 @@ def checkpoint_metadata(path: Path) -> tuple[Identity, dict[str, Any]]:
 # ---- time
 
 
-def estimate(statuses: Iterable[CellStatus], trained: Iterable[CellStatus], device: str) -> Estimate:
+def read_probe(results: str) -> dict[str, Any] | None:
+    """The measured speed of a network of which no cell may have been trained; None if nobody measured it."""
+    try:
+        found = read_json(Path(results, PROBE))
+        return (
+            found
+            if float(found["seconds_per_image"]) > 0 and found["pixels"] > 0 and found["model"]
+            else None
+        )
+    except UNREADABLE:
+        return None
+
+
+def estimate(
+    statuses: Iterable[CellStatus],
+    trained: Iterable[CellStatus],
+    device: str,
+    probe: dict[str, Any] | None = None,
+) -> Estimate:
     """How long the unfinished cells take, one after the other.
 
     The time of a cell is estimated from similar cells: same data set and model, per image; else same model, per image
@@ -176,6 +196,7 @@ def estimate(statuses: Iterable[CellStatus], trained: Iterable[CellStatus], devi
         statuses: the cells to estimate.
         trained: cells whose training times are used, as far as they have been trained.
         device: ``cpu``, ``cuda`` or ``auto``, which stands for the device that most cells were trained on.
+        probe: of :func:`read_probe`, for a network that no cell tells the speed of.
     """
     measured = [status for status in trained if status.speed]
     used = Counter(status.speed.device for status in measured if status.speed.device)
@@ -189,6 +210,9 @@ def estimate(statuses: Iterable[CellStatus], trained: Iterable[CellStatus], devi
             seconds = status.speed.seconds_per_image
             per_image[status.cell.dataset, status.cell.model].append(seconds)
             per_pixel[status.cell.model].append(seconds / status.pixels)
+
+    if probe and probe["model"] not in per_pixel and wanted in (None, probe.get("device")):
+        per_pixel[probe["model"]].append(probe["seconds_per_image"] / probe["pixels"])
 
     total, cells, unknown = 0.0, 0, Counter()
     for status in statuses:
