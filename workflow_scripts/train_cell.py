@@ -30,6 +30,7 @@ from rethinking.run.gpu_slots import gpu_slot, gpus_alone
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.run.identity import Identity, recorded_digest, write_record
 from rethinking.run.scripts import log
+from rethinking.run.team import Follower
 from rethinking.training.loop import train_cell
 from rethinking.training.results import write_cell
 
@@ -124,7 +125,7 @@ def main() -> None:
 
 def work_along(cell: Cell, settings: CellSettings, args: argparse.Namespace) -> None:
     """Train as a worker of another process, which writes the results."""
-    follower = workers.Follower()
+    follower = Follower()
     team = workers.follow(args.worker, args.workers, args.port)
     device = choose_device(args.device)
     data = load_corrupted(args.prepared, args.overlay, args.images)

@@ -15,7 +15,7 @@ from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import write
 from rethinking.data.image_sets import prepare_images
 from rethinking.run.files import UserError
-from rethinking.run.workers import Team
+from rethinking.run.team import Team
 from rethinking.training.batches_imagenet import ImageBatches
 from rethinking.training.feeders import build_feeder
 from rethinking.training.inception_preprocessing import (

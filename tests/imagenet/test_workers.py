@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import rethinking
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.overlays import write
-from rethinking.run.workers import Team
+from rethinking.run.team import Team
 from rethinking.training import reductions
 from rethinking.training.reductions import ExactSum, flatten, nodes_of, push, unflatten
 

@@ -14,7 +14,7 @@ from rethinking.config.cell_settings import RMSPropSettings
 from rethinking.corruption.loading import CorruptedData
 from rethinking.run.checkpoint import Checkpoint, Interrupted
 from rethinking.run.identity import Identity
-from rethinking.run.workers import Team
+from rethinking.run.team import Team
 from rethinking.training import loop as training
 from rethinking.training.evaluation import label_ranks
 from rethinking.training.loop import train_cell

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rethinking.config.cell_settings import CellSettings
-from rethinking.run.workers import ALONE, Team
+from rethinking.run.team import ALONE, Team
 from rethinking.training.steps import autocast, memory_layout
 
 

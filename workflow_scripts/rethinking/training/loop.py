@@ -25,7 +25,7 @@ from rethinking.models import build_model, check_network
 from rethinking.models.initialisation import initialise
 from rethinking.run.checkpoint import Checkpoint, Progress, restore, state_tensors
 from rethinking.run.files import UserError
-from rethinking.run.workers import ALONE, Team
+from rethinking.run.team import ALONE, Team
 from rethinking.streams import torch_seed
 from rethinking.training.batches import whole
 from rethinking.training.evaluation import Evaluation, evaluate, label_ranks, percent_equal, percent_within

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rethinking.config.cell_settings import CellSettings
-from rethinking.run.workers import ALONE, Team
+from rethinking.run.team import ALONE, Team
 
 Node = tuple[
     int, int
