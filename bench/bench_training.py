@@ -38,6 +38,7 @@ from rethinking.config.reading import read
 from rethinking.corruption.loading import CorruptedData
 from rethinking.models.initialisation import initialise
 from rethinking.run import scripts
+from rethinking.run.environment import ALLOCATION
 from rethinking.run.files import UserError, write_text
 from rethinking.run.hardware import choose_device
 from rethinking.training.loop import train_cell
@@ -50,9 +51,6 @@ IMAGE_SHAPE, NUM_CLASSES, TEST_IMAGES = (
 DEFAULT = str(Path(__file__).parents[1] / "config.yaml")
 LEAST_STEPS = 4
 LINE = "{:<15}  {:<27}  {:>26}  {:>32}  {:>6}  {:>7}"
-
-# The environment that rules/common.smk gives a training job. Users of the baseline have the system's default.
-WORKFLOW_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
 
 
 def main() -> None:
@@ -160,7 +158,7 @@ def start_group(
     running: ExitStack, worker: str, model: str, count: int, threads: int, args: argparse.Namespace
 ) -> Group:
     """Start processes, wait until they are warm, and choose how many images fill a repetition."""
-    ours = WORKFLOW_ENVIRONMENT | {"OMP_NUM_THREADS": str(threads)}  # the latter from Snakemake
+    ours = ALLOCATION | {"OMP_NUM_THREADS": str(threads)}  # the latter from Snakemake
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     if worker == "cell":
         environment |= ours

@@ -20,7 +20,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from bench_training import WORKFLOW_ENVIRONMENT, baseline_network, bench_cell, cell_settings, receive
+from bench_training import baseline_network, bench_cell, cell_settings, receive
 from gpu_bounds import BOUNDS, Comparison, compare_curves
 from gpu_table1 import profile_epoch, train_table1
 from peak import peak_flops, training_flops
@@ -28,6 +28,7 @@ from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings, Precision
 from rethinking.config.theory import SolverConfig
 from rethinking.corruption.loading import CorruptedData
+from rethinking.run.environment import ALLOCATION
 from rethinking.run.files import UserError
 from rethinking.run.scripts import log
 from rethinking.theory.features import Features
@@ -144,7 +145,7 @@ def measure_side_by_side(check: Check) -> None:
     models = [model for model in SIDE_BY_SIDE if model in check.args.models]
     options = [f"--device={check.device.type}", "--worker", *(["--quick"] if check.quick else [])]
     command = [sys.executable, HERE / "gpu_check.py", *options]
-    environment = os.environ | WORKFLOW_ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | ALLOCATION | {"OMP_NUM_THREADS": "1"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with ExitStack() as running:
         processes = []

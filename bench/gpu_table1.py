@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from bench_training import DEFAULT, WORKFLOW_ENVIRONMENT
+from bench_training import DEFAULT
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.config.loading import load_config
@@ -22,6 +22,7 @@ from rethinking.corruption.overlays import write as write_overlay
 from rethinking.data.prepared import Dataset, Split, prepare
 from rethinking.data.readers import choose_provenance, describe_source, read_dataset
 from rethinking.models import training_megaflops
+from rethinking.run.environment import ALLOCATION
 from rethinking.run.files import read_json
 from rethinking.run.scripts import log
 from rethinking.training.loop import train_cell
@@ -130,7 +131,7 @@ def start(
         "checkpoint": folder / "checkpoints" / f"{cell}.safetensors",
     }
     command = [sys.executable, SCRIPT, *(f"--{name}={value}" for name, value in options.items())]
-    environment = os.environ | WORKFLOW_ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | ALLOCATION | {"OMP_NUM_THREADS": "1"}
     with open(path, "a") as file:
         return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
 

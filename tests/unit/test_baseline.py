@@ -2,7 +2,6 @@
 
 import csv
 import os
-import re
 import subprocess
 import sys
 from itertools import chain
@@ -116,11 +115,6 @@ def test_baseline_trains_the_steps_that_it_times(data):
 
 
 # --- the script -----------------------------------------------------------------------------------
-
-
-def test_cells_are_measured_in_the_environment_of_the_workflow():
-    rules = SCRIPT.parent.parent / "rules" / "common.smk"
-    assert dict(re.findall(r"(MALLOC_\w+)=(\d+)", rules.read_text())) == bench_training.WORKFLOW_ENVIRONMENT
 
 
 def test_rates_of_cells_side_by_side_add_up():

@@ -10,6 +10,9 @@ from rethinking.run.code import SCRIPTS
 
 # What would change the arithmetic of all programs on a machine behind a configuration's back.
 ARITHMETIC = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+# The C library keeps freed blocks; otherwise each training step on the CPU would ask the kernel for the memory of its
+# activations again.
+ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
 # Where Python finds its packages, for the Python of jobs as for that of Snakemake.
 INSTALLATION = ("PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
 
@@ -33,10 +36,7 @@ def job_environment(variable: str, plugins: Iterable[Path]) -> str:
         "PYTHONUTF8": "1",
         # Those of notebooks draw into the notebook.
         "MPLBACKEND": "Agg",
-        # The C library keeps freed blocks; otherwise each training step on the CPU would ask the kernel for the
-        # memory of its activations again.
-        "MALLOC_MMAP_THRESHOLD_": "4294967296",
-        "MALLOC_TRIM_THRESHOLD_": "4294967296",
+        **ALLOCATION,
     }
     values |= {name: os.environ[name] for name in INSTALLATION if name in os.environ}
     exports = " ".join(f"{name}={quote(value)}" for name, value in values.items())
