@@ -59,8 +59,10 @@ def test_stopped_while_another_checkout_is_at_work(checkouts):
         fcntl.flock(lock, fcntl.LOCK_EX)
         run = second.start(*tokens(first), "--forcerun", "prepare_dataset")
         logs = second.folder / "results/logs/prepared"
+        until = time.monotonic() + 120
         while "waiting for it" not in "".join(log.read_text() for log in logs.rglob("*.log")):
             assert run.poll() is None, run.stdout.read()
+            assert time.monotonic() < until
             time.sleep(0.1)
         # As Ctrl-C does on a terminal; a signal to Snakemake alone waits for its jobs.
         for process in psutil.Process(run.pid).children(recursive=True):

@@ -1,6 +1,7 @@
 """What the workflow's scripts share: options, logging, records of identity and errors."""
 
 import argparse
+import io
 import json
 import shlex
 import sys
@@ -24,6 +25,8 @@ def run(main: Callable[[], None]) -> None:
     A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
     file and line, and a refusal of the operating system with the path and what to do.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a log shows what a job waits for
     keep_on(sys.stdout)
     keep_on(sys.stderr)
     try:
