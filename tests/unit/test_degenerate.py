@@ -89,6 +89,20 @@ def test_tables_and_claims(script, tmp_path, case):
     assert "nan" not in markdown.read_text()
 
 
+def test_table_that_cannot_be_made_says_why(script, tmp_path, monkeypatch):
+    def present(table):
+        raise ValueError("no such number")
+
+    monkeypatch.setattr("rethinking.tables.presentation.present_table1", present)
+    write_run(tmp_path, make_run(NAME("true_labels", "inception"), test_accuracy=[1.0]))
+    csv, texts = tmp_path / "table1.csv", [tmp_path / "table1.md", tmp_path / "table1.tex"]
+    networks = ["--root", tmp_path, "--cells", NAME("true_labels", "inception"), "--seeds", 0]
+    script("aggregate_table", "--table", "table1", *networks, "--output", csv)
+    script("render_table", "--table", "table1", "--input", csv, "--markdown", texts[0], "--latex", texts[1])
+    for text in texts:
+        assert "could not be made from table1.csv: no such number" in text.read_text()
+
+
 @pytest.mark.parametrize("figure", ["fig1a", "fig1b", "fig1c", "fig2b"])
 def test_figure_that_cannot_be_drawn_says_why_and_stops_nothing_else(script, tmp_path, monkeypatch, figure):
     def draw(runs, scale):

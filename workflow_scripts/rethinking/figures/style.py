@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,17 @@ def not_drawn(error: Exception) -> Figure:
     reason = f"This figure could not be drawn from these numbers: {str(error) or type(error).__name__}"
     figure.text(0.5, 0.5, textwrap.fill(reason, 80), ha="center", va="center", color=GREY, parse_math=False)
     return figure
+
+
+def drawn(draw: Callable[..., Figure], *arguments: Any) -> Figure:
+    """The figure that a function draws, or one that says why it could not."""
+    try:
+        return draw(*arguments)
+    except UserError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        return not_drawn(error)
 
 
 # ---- lines
