@@ -7,41 +7,36 @@ torch's compiler, which takes as long as the rest of a cell's start.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 
-def placed(learning_rate: float, parameters: Iterable[nn.Parameter]) -> Tensor | float:
-    """The rate; on a GPU a tensor, which a captured step reads from the device, so that a change reaches the graph."""
-    device = next(iter(parameters)).device
-    return torch.tensor(learning_rate, device=device) if device.type == "cuda" else learning_rate
-
-
-def grouped(decay: Mapping[nn.Parameter, float]) -> list[tuple[float, list[nn.Parameter]]]:
-    """The parameters with each coefficient of weight decay."""
-    return [
-        (value, [parameter for parameter in decay if decay[parameter] == value])
-        for value in sorted(set(decay.values()))
-    ]
-
-
-class SGD:
-    """Per step, v = momentum v + gradient + decay w, then w = w - learning rate v, with v = 0 at the start.
+class Optimiser:
+    """Parameters with their velocity, learning rate and coefficients of weight decay; subclasses make the step.
 
     Args:
-        decay: the coefficient of the l2 penalty of each parameter, at half its squared norm.
+        weight_decay: the coefficient of the l2 penalty of each parameter, at half its squared norm.
         learning_rate: of the first step.
         momentum: how much of the last update is kept.
     """
 
-    def __init__(self, decay: Mapping[nn.Parameter, float], learning_rate: float, momentum: float) -> None:
+    def __init__(
+        self, weight_decay: Mapping[nn.Parameter, float], learning_rate: float, momentum: float
+    ) -> None:
         self.momentum = momentum
-        self.velocity = {parameter: torch.zeros_like(parameter) for parameter in decay}
-        self.state = {"momentum": self.velocity}
-        self.groups = grouped(decay)
-        self.learning_rate = placed(learning_rate, decay)
+        self.velocity = {parameter: torch.zeros_like(parameter) for parameter in weight_decay}
+        self.state = {"momentum": self.velocity}  # what a checkpoint keeps
+        self.groups = [
+            (value, [parameter for parameter in weight_decay if weight_decay[parameter] == value])
+            for value in sorted(set(weight_decay.values()))
+        ]
+        # On a GPU a tensor, which a captured step reads from the device, so that a change reaches the graph.
+        device = next(iter(weight_decay)).device
+        self.learning_rate: Tensor | float = learning_rate
+        if device.type == "cuda":
+            self.learning_rate = torch.tensor(learning_rate, device=device)
 
     def set_learning_rate(self, value: float) -> None:
         """Set the learning rate of the following steps, in place if it is on the device."""
@@ -54,6 +49,14 @@ class SGD:
         """Discard the gradients."""
         for parameter in self.velocity:
             parameter.grad = None
+
+    def step(self) -> None:
+        """Update the parameters; each must have a gradient."""
+        raise NotImplementedError
+
+
+class SGD(Optimiser):
+    """Per step, v = momentum v + gradient + decay w, then w = w - learning rate v, with v = 0 at the start."""
 
     @torch.no_grad()
     def step(self) -> None:
@@ -73,16 +76,14 @@ class SGD:
             )
 
 
-class RMSProp:
+class RMSProp(Optimiser):
     """RMSProp as in TensorFlow 1, which divides by sqrt(s + epsilon) and not by sqrt(s) + epsilon.
 
     Per step, with g the gradient + weight decay w: s = decay s + (1 - decay) g^2, v = momentum v + rate g / sqrt(s +
     epsilon), w = w - v. At the start s is 1 and v is 0. So a change of the rate reaches the velocity only bit by bit.
 
     Args:
-        weight_decay: the coefficient of the l2 penalty of each parameter, at half its squared norm.
-        learning_rate: of the first step.
-        momentum: how much of the last update is kept.
+        weight_decay, learning_rate, momentum: as of any :class:`Optimiser`.
         decay: how much of the mean square is kept.
         epsilon: added to the mean square.
     """
@@ -95,24 +96,10 @@ class RMSProp:
         decay: float,
         epsilon: float,
     ) -> None:
-        self.momentum, self.decay, self.epsilon = momentum, decay, epsilon
-        self.learning_rate = placed(learning_rate, weight_decay)
-        self.velocity = {parameter: torch.zeros_like(parameter) for parameter in weight_decay}
+        super().__init__(weight_decay, learning_rate, momentum)
+        self.decay, self.epsilon = decay, epsilon
         self.mean_square = {parameter: torch.ones_like(parameter) for parameter in weight_decay}
-        self.state = {"momentum": self.velocity, "mean_square": self.mean_square}
-        self.groups = grouped(weight_decay)
-
-    def set_learning_rate(self, value: float) -> None:
-        """Set the learning rate of the following steps, in place if it is on the device."""
-        if isinstance(self.learning_rate, Tensor):
-            self.learning_rate.fill_(value)
-        else:
-            self.learning_rate = value
-
-    def zero_grad(self) -> None:
-        """Discard the gradients."""
-        for parameter in self.velocity:
-            parameter.grad = None
+        self.state["mean_square"] = self.mean_square
 
     @torch.no_grad()
     def step(self) -> None:
@@ -132,9 +119,6 @@ class RMSProp:
             torch._foreach_mul_(velocities, self.momentum)
             torch._foreach_add_(velocities, updates)
             torch._foreach_sub_(parameters, velocities)
-
-
-Optimiser = SGD | RMSProp
 
 
 class AveragedNetwork:
