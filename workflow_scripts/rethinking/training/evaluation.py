@@ -48,16 +48,16 @@ def evaluate(
     # what changes no sum.
     log_probability = torch.full((len(labels),), -0.0, device=device)
     classes, ranks = torch.zeros((2, len(labels)), dtype=torch.int64, device=device)
+    given = torch.from_numpy(labels).to(device)  # once; each copy to a GPU waits for it
     first = team.rank * block_size
     rounds = 0
     for block in blocks:
         here = slice(first, first + len(block))
         with autocast(block.device, settings):
             logits = model(block.contiguous(memory_format=layout)).float()
-        given = torch.from_numpy(labels[here]).to(block.device)
-        log_probability[here] = F.log_softmax(logits, 1).gather(1, given[:, None])[:, 0]
+        log_probability[here] = F.log_softmax(logits, 1).gather(1, given[here, None])[:, 0]
         classes[here] = logits.argmax(1)
-        ranks[here] = label_ranks(logits, given)
+        ranks[here] = label_ranks(logits, given[here])
         first += len(block) + (team.size - 1) * block_size
         rounds += 1
         between()
