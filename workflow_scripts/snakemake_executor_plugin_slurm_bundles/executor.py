@@ -8,6 +8,7 @@ lost where SLURM does not answer, and a Snakemake that was killed finds its jobs
 
 import shlex
 import shutil
+import sys
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
@@ -232,12 +233,13 @@ class Executor(RemoteExecutor):
     def submit(self, submission: Submission) -> None:
         """Give a bundle to SLURM. What SLURM refuses is over; otherwise the next attempt is after a longer pause."""
         bundle, job = submission.bundle, next(iter(submission.members.values())).job
-        run = f"exec python -m {__package__}.run_bundle {shlex.quote(str(bundle.folder))}"
+        # The Python of Snakemake, which has this package, whether or not its environment is activated.
+        run = shlex.join([sys.executable, "-m", f"{__package__}.run_bundle", str(bundle.folder)])
         try:
             if submission.command is None:
                 submission.command = submit_command(bundle, job, self.logger.info)
             submission.number = sbatch.submit(
-                submission.command, f"#!/bin/bash\n{bundle.prefix}{run}\n", job.resources
+                submission.command, f"#!/bin/bash\n{bundle.prefix}exec {run}\n", job.resources
             )
         except slurm.Unreachable as error:
             self.warn(f"{bundle.name} is not submitted yet ({error}); trying again")
