@@ -33,9 +33,19 @@ def measure(cells: Sequence[str], summaries: Sequence[Mapping[str, Any]]) -> pd.
     return table.assign(
         chance=[100 / classes[name] if name in classes else float("nan") for name in cells],
         same_settings=[
-            settings.get(name.format(LABELS[0])) == settings.get(name.format(LABELS[1])) for name in names
+            not differing(*(settings.get(name.format(labels), {}) for labels in LABELS)) for name in names
         ],
     )
+
+
+def differing(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+    """The hyperparameters in which two networks differ.
+
+    The number of epochs is none: the learning rate of an epoch does not depend on it, and random labels take longer.
+    The recorded thresholds change nothing, and what only one of them has, a later version records.
+    """
+    known = settings.keys() & others.keys() - {"thresholds", "epochs"}
+    return sorted(key for key in known if settings[key] != others[key])
 
 
 def sentence(table: pd.DataFrame) -> str:
@@ -50,7 +60,8 @@ def sentence(table: pd.DataFrame) -> str:
     if both.empty:
         return "No network is trained on both true and random labels yet."
     true, random = true.loc[both], random.loc[both]
-    count, fitted = len(both), int((random.train_accuracy >= FITTED).sum())
+    fits = random.train_accuracy >= FITTED
+    count, fitted = len(both), int(fits.sum())
     so_far = " trained so far" if count < len(table[NETWORK].drop_duplicates()) else ""
     if count == 1:
         who, verb = f"The {'one ' if so_far else ''}network{so_far}", "fits" if fitted else "does not fit"
@@ -59,10 +70,17 @@ def sentence(table: pd.DataFrame) -> str:
         who, verb = f"{some} {count} networks{so_far}", "fits" if fitted == 1 else "fit"
     same = "With the same settings" if true.same_settings.all() else "With other settings"
     they, reach = ("they", "reach") if count > 1 else ("it", "reaches")
+    shown = random[fits] if fitted else random
+    others = random[~fits] if fitted else random[:0]
     return (
-        f"{who} {verb} random labels: {span(random.train_accuracy)} % training accuracy, with "
-        f"{span(random.test_accuracy)} % test accuracy (chance is {span(random.chance)} %). "
-        f"{same} {they} {reach} {span(true.test_accuracy)} % test accuracy on true labels."
+        f"{who} {verb} random labels: {span(shown.train_accuracy)} % training accuracy, with "
+        f"{span(shown.test_accuracy)} % test accuracy (chance is {span(random.chance)} %)"
+        + (
+            f"; the other{'s' * (len(others) > 1)} to {span(others.train_accuracy)} %. "
+            if len(others)
+            else ". "
+        )
+        + f"{same} {they} {reach} {span(true.test_accuracy)} % test accuracy on true labels."
     )
 
 

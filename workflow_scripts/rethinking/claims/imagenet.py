@@ -82,7 +82,7 @@ IMAGENET = (
         "imagenet_unchanged_hyperparameters",
         "Random labels need no other hyperparameters.",
         "section 2.2",
-        "0 settings differ between random and true labels",
+        "0 settings differ between random and true labels, the number of epochs aside",
         (
             Check(
                 "no regulariser",

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from rethinking.analysis.finding import differing
 from rethinking.analysis.rank_correlations import weakest_correlation
 from rethinking.analysis.runs import Run
 from rethinking.analysis.statistics import rank_correlation
@@ -167,10 +168,8 @@ def excess_falls(run: Run, other: Run) -> float:
 
 
 def changed_settings(run: Run, other: Run) -> float:
-    """Number of hyperparameters in which two networks differ; the recorded thresholds do not count."""
-    settings, others = (each.summary["provenance"]["settings"] for each in (run, other))
-    known = settings.keys() & others.keys() - {"thresholds"}  # a later version may record more
-    return sum(settings[key] != others[key] for key in known)
+    """Number of hyperparameters in which two networks differ."""
+    return len(differing(*(each.summary["provenance"]["settings"] for each in (run, other))))
 
 
 def parameters_per_image(run: Run) -> float:
