@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 CPU = torch.device("cpu")
 PRECISIONS = get_args(Precision)
-GPU_TESTS = ("tests/unit/test_training.py", "tests/unit/test_capture.py", "tests/unit/test_gpu_slots.py")
+GPU_TESTS = ("tests/unit/test_capture.py", "tests/unit/test_gpu_slots.py")
 # Of the networks that are compared; one has all of them, so that their draws and images are compared too.
 REGULARISERS = {"alexnet": "crop+augment+wd"}
 SIDE_BY_SIDE = ("mlp_1x512", "alexnet", "inception")  # the smallest, a middle one and the largest

@@ -9,15 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rethinking import registry
 from rethinking.models import build_model
 from rethinking.models.alexnet import LocalResponseNorm
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity
 from rethinking.training import loop as training
-from rethinking.training import steps
 from rethinking.training.batches import to_inputs
-from rethinking.training.loop import evaluate, memorisation_row, moving_average, train_cell
+from rethinking.training.loop import evaluate, memorisation_row, moving_average
 from rethinking.training.results import write_cell
 
 from .tiny import (
@@ -28,12 +26,9 @@ from .tiny import (
     numbered_batches,
     plain_whiten,
     read_strictly,
-    settings_with,
     train,
     without_seconds,
 )
-
-MODELS = [name for name in registry.names("model") if name != "inception_v3"]  # it takes larger images
 
 # --- against a plain loop -------------------------------------------------------------------------
 
@@ -228,18 +223,6 @@ def test_memorisation_adds_up_to_the_training_accuracy(data):
         assert whole == pytest.approx(line["train_accuracy"])
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("model", MODELS)
-def test_captured_step_is_the_eager_step(data, model, monkeypatch):
-    """Two epochs of batches of 16, 16 and 8, the last of which is never captured."""
-    cell, settings = make_cell(model), settings_with(epochs=2)
-    captured = train_cell(cell, settings, data, torch.device("cuda"), log=lambda line: None)
-    monkeypatch.setattr(steps.CapturedStep, "__call__", lambda self, *batch: self.step(*batch))
-    eager = train_cell(cell, settings, data, torch.device("cuda"), log=lambda line: None)
-    for ours, theirs in zip(captured.curve, eager.curve, strict=True):
-        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-3)
-
-
 # --- repeatability --------------------------------------------------------------------------------
 
 
@@ -265,18 +248,6 @@ def test_bfloat16(data):
     # Logits of order one with 8 bits: 2^-8 for each of a few layers.
     np.testing.assert_allclose(*losses, rtol=0.02)
     assert losses[0][-1] < losses[0][0]
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("model", MODELS)
-def test_gpu_sees_the_same_batches_and_weights(data, model):
-    cell, settings = make_cell(model, "crop+augment"), settings_with(epochs=1, input_size=8)
-    on_cpu, on_gpu = (
-        train_cell(cell, settings, data, torch.device(device), log=lambda line: None).curve[-1]["train_loss"]
-        for device in ("cpu", "cuda")
-    )
-    # Three steps in float32: the order of summation is all that differs.
-    assert on_gpu == pytest.approx(on_cpu, rel=1e-3)
 
 
 # --- divergence and errors ------------------------------------------------------------------------
