@@ -21,7 +21,7 @@ from ..summaries import make_summary
 SHOWN = {each.entry.name: each for section in sections() for each in section.shown}
 ARTEFACTS = [entry_of("finding"), *(each.entry for each in SHOWN.values())]
 ROOT = Path(__file__).parents[2]
-FIGURE = ROOT / "results/reference/cifar10_jpeg_small/fig1a.svg"
+FIGURE = ROOT / "results/reference/cifar10/fig1a.svg"
 CELL = "cifar10/true_labels/mlp_1x512/none"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = [
