@@ -18,13 +18,16 @@ demo: env
 	$(BIN)/snakemake --profile profiles/demo ablations
 	$(BIN)/snakemake --profile profiles/demo
 
+# Two tests at a time; those of a file share what they prepare
+PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile
+
 # At most 8 minutes on two cores
 test: env
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # Also kills and restarts, a SLURM cluster and a browser (Debian: apt-get install slurm-wlm munge chromium)
 test-all: env
-	$(BIN)/pytest
+	$(PYTEST)
 
 # The workflow on a real SLURM cluster that the tests start, about 10 minutes
 test-slurm: env
