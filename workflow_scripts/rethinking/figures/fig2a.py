@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rethinking import paper, registry
-from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curves, paper_has
-from rethinking.figures.fig2b import ACCURACIES, early_stopping_gain, plot, with_best
-from rethinking.figures.style import PAPER_TITLE, short_labels
+from rethinking.analysis.runs import Runs, cell_parts, paper_has
+from rethinking.figures.fig2b import draw_accuracies
+from rethinking.figures.style import short_labels
 from rethinking.tables.imagenet import describe_misprint
 from rethinking.tables.presentation import regulariser_titles
 
@@ -27,29 +27,11 @@ TITLE_WIDTH = 28  # characters of a line above a panel
 )
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
-    runs = {name: [with_best(run) for run in some] for name, some in runs.items()}
-    published = paper.curves("fig2a")
-    gains = [describe_gain(name, some, paper_curve(published, name, "test")) for name, some in runs.items()]
-    note = (
-        f"Ours: {scale}.\n"
-        "Training accuracy: moving average over batches at the end of each epoch, as in the paper.\n"
-        f"{PAPER_TITLE}: ImageNet with 1.28 million images, read off the published figure; an epoch is "
-        f"{paper.IMAGENET_STEPS:,} of its steps. {describe_misprint()}\n"
-        "Early stopping could gain at most (best minus final test accuracy, in percentage points): "
-        + "; ".join(gains)
-        + "."
+    about = (
+        "ImageNet with 1.28 million images, read off the published figure; an epoch is "
+        f"{paper.IMAGENET_STEPS:,} of its steps. {describe_misprint()}"
     )
-    table = mean_curves(runs, [*ACCURACIES.values(), "best_test_accuracy"])
-    return plot(runs, published, note, paper_curve, titles(list(runs))), table
-
-
-def describe_gain(name: str, runs: Sequence[Run], published: np.ndarray | None) -> str:
-    """What early stopping could gain, for example ``weight decay 5.12 ± 0.10, paper 5.38``."""
-    mean, half_width = early_stopping_gain(runs)
-    ours = "not trained" if pd.isna(mean) else f"{mean:.2f}"
-    ours += "" if pd.isna(half_width) else f" ± {half_width:.2f}"
-    text = f"{explicit(name)} {ours}"
-    return text if published is None else f"{text}, paper {published[:, 1].max() - published[-1, 1]:.2f}"
+    return draw_accuracies("fig2a", runs, scale, about, paper_curve, explicit, titles(list(runs)))
 
 
 def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> np.ndarray | None:

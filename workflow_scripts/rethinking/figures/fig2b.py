@@ -48,19 +48,35 @@ SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth
 )
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
-    runs = {name: [with_best(run) for run in some] for name, some in runs.items()}
-    published = paper.curves("fig2b")
-    gains = [describe_gain(name, some, paper_curve(published, name, "test")) for name, some in runs.items()]
+    about = "CIFAR-10 at full scale, read off the published figure."
+    return draw_accuracies("fig2b", runs, scale, about, paper_curve, network_title, panel_titles(list(runs)))
+
+
+def draw_accuracies(
+    name: str,
+    runs: Runs,
+    scale: str,
+    about: str,
+    find_curve: FindCurve,
+    title: Callable[[str], str],
+    titles: Sequence[str],
+) -> tuple[Figure, pd.DataFrame]:
+    """Figure ``name`` and its numbers; ``about`` says what the paper's curves are, ``title`` what to call a cell."""
+    runs = {cell: [with_best(run) for run in some] for cell, some in runs.items()}
+    published = paper.curves(name)
+    gains = [
+        f"{title(cell)} {describe_gain(some, find_curve(published, cell, 'test'))}"
+        for cell, some in runs.items()
+    ]
     note = (
         f"Ours: {scale}.\n"
         "Training accuracy: moving average over batches at the end of each epoch, as in the paper.\n"
-        f"{PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure.\n"
+        f"{PAPER_TITLE}: {about}\n"
         "Early stopping could gain at most (best minus final test accuracy, in percentage points): "
-        + "; ".join(gains)
-        + "."
+        f"{'; '.join(gains)}."
     )
     table = mean_curves(runs, [*ACCURACIES.values(), "best_test_accuracy"])
-    return plot(runs, published, note, paper_curve, panel_titles(list(runs))), table
+    return plot(runs, published, note, find_curve, titles), table
 
 
 def with_best(run: Run) -> Run:
@@ -75,13 +91,12 @@ def early_stopping_gain(runs: Sequence[Run]) -> tuple[float, float]:
     return mean_interval([last.best_test_accuracy - last.test_accuracy for last in final])
 
 
-def describe_gain(name: str, runs: Sequence[Run], published: np.ndarray | None) -> str:
-    """What early stopping could gain, for example ``Inception 0.35 ± 0.10, paper 0.19``."""
+def describe_gain(runs: Sequence[Run], published: np.ndarray | None) -> str:
+    """What early stopping could gain, for example ``0.35 ± 0.10, paper 0.19``."""
     mean, half_width = early_stopping_gain(runs)
-    title = MODEL_TITLES[cell_parts(name)["model"]]
-    ours = f"{mean:.2f}" + ("" if pd.isna(half_width) else f" ± {half_width:.2f}")
-    text = f"{title} {'not trained' if pd.isna(mean) else ours}"
-    return text if published is None else f"{text}, paper {published[:, 1].max() - published[-1, 1]:.2f}"
+    ours = "not trained" if pd.isna(mean) else f"{mean:.2f}"
+    ours += "" if pd.isna(half_width) else f" ± {half_width:.2f}"
+    return ours if published is None else f"{ours}, paper {published[:, 1].max() - published[-1, 1]:.2f}"
 
 
 def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> np.ndarray | None:
@@ -101,14 +116,8 @@ def plot(
 ) -> Figure:
     """One panel per cell: accuracies over epochs, the paper's dashed beneath ours.
 
-    The area between the test accuracy and the best so far is hatched: early stopping could gain no more.
-
-    Args:
-        runs: by cell, as :func:`with_best` has them; a cell may have no runs.
-        published: name -> (n, 2) epochs and accuracy in percent, at least one.
-        note: data, scale and seeds of our runs, printed under the axes.
-        find_curve: the published curve of a cell and split.
-        titles: of the panels.
+    The area between the test accuracy and the best so far is hatched: early stopping could gain no more. ``runs`` are as
+    :func:`with_best` has them, and ``published`` has (n, 2) epochs and accuracies in percent by name, at least one.
     """
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
@@ -145,5 +154,10 @@ def shade_gain(axes: Axes, runs: Sequence[Run]) -> None:
 
 def panel_titles(names: Sequence[str]) -> list[str]:
     """Titles of the panels: the networks if only they differ, as in the paper; otherwise what differs."""
-    models = [MODEL_TITLES[cell_parts(name)["model"]] for name in names]
-    return models if len(set(models)) == len(names) else short_labels(names)
+    networks = list(map(network_title, names))
+    return networks if len(set(networks)) == len(names) else short_labels(names)
+
+
+def network_title(name: str) -> str:
+    """What a cell's network is called."""
+    return MODEL_TITLES[cell_parts(name)["model"]]
