@@ -9,7 +9,7 @@ from rethinking.analysis.aggregation import aggregate_accuracy, describe_data, d
 from rethinking.analysis.rank_correlations import correlate
 from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs
 from rethinking.figures import complexity as complexity_figure
-from rethinking.figures.style import drawn, save
+from rethinking.figures.style import not_drawn, save
 from rethinking.measures.complexity_measures import MEASURES
 from rethinking.run import scripts
 from rethinking.run.files import write_text
@@ -41,7 +41,7 @@ def main() -> None:
     write_text(args.ranks, ranks.to_csv(index=False, float_format="%.4f"))
     numbers = networks.merge(cells[[*CELL_PARTS, "epochs"]], on=CELL_PARTS, how="left")
     write_text(args.networks, numbers.to_csv(index=False, float_format="%.6g"))
-    save(drawn(complexity_figure.plot, networks, ranks, scale), args.images)
+    save(scripts.attempt(not_drawn, complexity_figure.plot, networks, ranks, scale), args.images)
     print(f"{len(networks)} networks of {len(args.cells)} cells")
 
 

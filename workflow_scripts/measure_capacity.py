@@ -11,7 +11,7 @@ from rethinking.analysis.aggregation import describe_scale
 from rethinking.analysis.runs import read_runs
 from rethinking.cells import Cell
 from rethinking.figures import capacity as capacity_figure
-from rethinking.figures.style import drawn, save
+from rethinking.figures.style import not_drawn, save
 from rethinking.measures.folding import depth
 from rethinking.measures.rademacher import rademacher_table
 from rethinking.measures.stability import MEASURED, stability_table
@@ -43,7 +43,7 @@ def main() -> None:
         if len(table)
     ]
     note = "Ours. " + ".\n".join(scales) + "."
-    save(drawn(capacity_figure.plot, rademacher, stability, note), args.images)
+    save(scripts.attempt(not_drawn, capacity_figure.plot, rademacher, stability, note), args.images)
     print(f"{len(summaries)} networks, {len(changes)} replacements")
 
 

@@ -1,10 +1,10 @@
 """Plot a figure of the paper, our curves over the paper's, and write its numbers as CSV."""
 
 import argparse
-import traceback
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from rethinking import registry
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
@@ -13,7 +13,7 @@ from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs, summarie
 from rethinking.figures.style import not_drawn, save
 from rethinking.paper.titles import MODEL_TITLES
 from rethinking.run import scripts
-from rethinking.run.files import UserError, write_text
+from rethinking.run.files import write_text
 
 SCALE = ["seeds", "diverged", "epochs", "data"]
 
@@ -33,14 +33,12 @@ def main() -> None:
     cells = aggregate_accuracy(args.cells, trained_networks, {})
     trained = dict.fromkeys(MODEL_TITLES[cell_parts(name)["model"]] for name, some in runs.items() if some)
     scale = ", ".join([*trained, describe_scale(cells)])
-    try:
-        drawn, numbers = figure.call(runs=runs, scale=scale)
-    except UserError:
-        raise
-    except Exception as error:
-        traceback.print_exc()
-        drawn, numbers = not_drawn(error), pd.DataFrame([cell_parts(name) for name in args.cells])
-        numbers = numbers.reindex(columns=[*CELL_PARTS, *NUMBERS.get(args.figure, {})])
+
+    def instead(reason: str) -> tuple[Figure, pd.DataFrame]:
+        numbers = pd.DataFrame([cell_parts(name) for name in args.cells])
+        return not_drawn(reason), numbers.reindex(columns=[*CELL_PARTS, *NUMBERS.get(args.figure, {})])
+
+    drawn, numbers = scripts.attempt(instead, figure.call, runs=runs, scale=scale)
     save(drawn, args.images)
     numbers = numbers.merge(cells[[*CELL_PARTS, *SCALE]], on=CELL_PARTS, how="left")
     write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))

@@ -7,7 +7,7 @@ from rethinking.analysis.aggregation import describe_scale
 from rethinking.analysis.finding import measure, scale, sentence
 from rethinking.analysis.runs import read_runs, summaries
 from rethinking.figures.finding import plot
-from rethinking.figures.style import drawn, save
+from rethinking.figures.style import not_drawn, save
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 
@@ -25,7 +25,7 @@ def main() -> None:
 
     table = measure(args.cells, summaries(read_runs(args.root, args.cells, args.seeds)))
     said = sentence(table)
-    save(drawn(plot, table, f"Ours: {describe_scale(table)}."), args.images)
+    save(scripts.attempt(not_drawn, plot, table, f"Ours: {describe_scale(table)}."), args.images)
     write_text(args.numbers, table.to_csv(index=False, float_format="%.6g"))
     write_text(args.text, f"{said}\n{scale(table)}\n")
     print(said)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import traceback
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +10,7 @@ from rethinking import registry
 from rethinking.analysis.theory_results import read_records
 from rethinking.figures.style import not_drawn, save
 from rethinking.run import scripts
-from rethinking.run.files import UserError, write_text
+from rethinking.run.files import write_text
 
 
 def main() -> None:
@@ -33,15 +32,13 @@ def main() -> None:
 
     records = read_records(args.records)
     tables = [pd.read_csv(path) for path in args.tables]
-    try:
-        figure, numbers = registry.entry("figure", args.figure).call(
-            records=records, tables=tables, models=json.loads(args.models)
-        )
-    except UserError:
-        raise
-    except Exception as error:
-        traceback.print_exc()
-        figure, numbers = not_drawn(error), pd.DataFrame({"error": [str(error)]})
+    figure, numbers = scripts.attempt(
+        lambda reason: (not_drawn(reason), pd.DataFrame({"error": [reason]})),
+        registry.entry("figure", args.figure).call,
+        records=records,
+        tables=tables,
+        models=json.loads(args.models),
+    )
     save(figure, args.images)
     write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))
 

@@ -1,13 +1,12 @@
 """Render a table's CSV for readers: as Markdown and as LaTeX."""
 
 import argparse
-import traceback
 from pathlib import Path
 
 from rethinking import registry
 from rethinking.analysis.aggregation import read_columns
 from rethinking.run import scripts
-from rethinking.run.files import UserError, write_text
+from rethinking.run.files import write_text
 from rethinking.tables.rendering import to_latex, to_markdown
 
 
@@ -22,16 +21,10 @@ def main() -> None:
 
     view = registry.entry("table", args.table).call()
     table = read_columns(args.input, view.columns)
-    try:
-        shown, note = view.present(table), view.note(table)
-    except UserError:
-        raise
-    except Exception as error:  # one table must not keep the report from being made
-        traceback.print_exc()
-        shown, note = (
-            [],
-            f"This table could not be made from {args.input.name}: {error or type(error).__name__}.",
-        )
+    shown, note = scripts.attempt(
+        lambda reason: ([], f"This table could not be made from {args.input.name}: {reason}."),
+        lambda: (view.present(table), view.note(table)),
+    )
     write_text(args.markdown, to_markdown(shown, note))
     write_text(args.latex, to_latex(shown, note))
     print(f"{len(table)} rows rendered")

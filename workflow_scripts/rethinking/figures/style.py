@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -77,23 +76,12 @@ def save(figure: Figure, paths: Iterable[str | Path]) -> None:
 
 
 @mpl.rc_context(STYLE)
-def not_drawn(error: Exception) -> Figure:
-    """A figure that says in its place why it could not be drawn, so that it does not keep the report from being made."""
+def not_drawn(reason: str) -> Figure:
+    """A figure that says in its place why it could not be drawn."""
     figure = Figure(figsize=(WIDTH, 1.5))
-    reason = f"This figure could not be drawn from these numbers: {str(error) or type(error).__name__}"
-    figure.text(0.5, 0.5, textwrap.fill(reason, 80), ha="center", va="center", color=GREY, parse_math=False)
+    text = textwrap.fill(f"This figure could not be drawn from these numbers: {reason}", 80)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY, parse_math=False)
     return figure
-
-
-def drawn(draw: Callable[..., Figure], *arguments: Any) -> Figure:
-    """The figure that a function draws, or one that says why it could not."""
-    try:
-        return draw(*arguments)
-    except UserError:
-        raise
-    except Exception as error:
-        traceback.print_exc()
-        return not_drawn(error)
 
 
 # ---- lines

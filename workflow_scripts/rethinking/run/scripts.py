@@ -5,6 +5,7 @@ import io
 import json
 import shlex
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import cache
@@ -104,6 +105,21 @@ def options(**values: object) -> str:
     return shlex.join(
         f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None
     )
+
+
+def attempt(instead: Callable[[str], Any], make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """What ``make`` gives or, where it fails, what is shown instead: one table or figure must not stop the report.
+
+    Raises:
+        UserError: it is the user's to correct.
+    """
+    try:
+        return make(*arguments, **named)
+    except UserError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        return instead(str(error) or type(error).__name__)
 
 
 def log(line: str) -> None:
