@@ -13,14 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import rethinking
-from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.overlays import write
+from rethinking.run.code import SCRIPTS
 from rethinking.run.team import Team
 from rethinking.training import reductions
 from rethinking.training.reductions import ExactSum, flatten, nodes_of, push, unflatten
 
-SCRIPTS = os.path.dirname(os.path.dirname(rethinking.__file__))
+from ..unit.tiny import settings_with
+
 MODEL = '''
 import os
 import sys
@@ -52,22 +52,16 @@ def small_net(image_shape, num_classes, pause: float = 0.0):
     return Small(num_classes, pause)
 '''
 CELL = "cifar10/labels_p0.5/small_net/crop/seed0"
-SETTINGS = CellSettings(
-    epochs=6,
-    batch_size=16,  # batches of 16, 16 and 8: the last has fewer micro-batches than three workers
-    micro_batch=4,
-    learning_rate=0.05,
-    learning_rate_decay=0.95,
-    momentum=0.9,
-    weight_decay=0.0,
-    weight_decay_on="weights",
-    initialisation="glorot_uniform",
-    precision="float32",
-    input_size=8,
-    thresholds=[50.0],
-    rmsprop={"decay": 0.9, "epsilon": 1.0},
-    average_decay=0.99,
-)
+# Batches of 16, 16 and 8: the last has fewer micro-batches than three workers.
+CHANGED = {
+    "epochs": 6,
+    "micro_batch": 4,
+    "learning_rate": 0.05,
+    "input_size": 8,
+    "thresholds": [50.0],
+    "rmsprop": {"decay": 0.9, "epsilon": 1.0},
+    "average_decay": 0.99,
+}
 PAUSE = {"pause": 0.02}  # of each micro-batch, in which a test can kill something
 
 
@@ -128,8 +122,7 @@ def test_a_tensor_keeps_its_layout():
 
 def test_gpus_add_fast_and_whole_batches_are_not_added():
     def kind(device="cpu", **values):
-        settings = CellSettings(**SETTINGS.model_dump() | values)
-        return type(reductions.build_reduction(settings, torch.device(device)))
+        return type(reductions.build_reduction(settings_with(**CHANGED | values), torch.device(device)))
 
     assert kind() is kind("cuda", reduction="exact") is ExactSum
     assert kind("cuda") is kind(reduction="fast") is kind(micro_batch=None) is reductions.Sum
@@ -147,12 +140,12 @@ def command(prepared, tmp_path_factory):
     processes = []
 
     def start(output, workers, pause=False, **values):
-        settings = CellSettings(**SETTINGS.model_dump() | {"architecture": PAUSE if pause else {}} | values)
+        settings = settings_with(**CHANGED | {"architecture": PAUSE if pause else {}} | values)
         arguments = ["-m", "train_cell", "--cell", CELL, "--settings", settings.model_dump_json()]
         arguments += ["--prepared", prepared, "--overlay", folder / "overlay", "--output", output]
         arguments += ["--checkpoint", output / "state.safetensors", "--checkpoint-seconds", "0.2"]
         arguments += ["--workers", workers, "--device", "cpu"]
-        environment = {"PYTHONPATH": SCRIPTS, "RETHINKING_PLUGINS": str(folder / "small.py")}
+        environment = {"PYTHONPATH": str(SCRIPTS), "RETHINKING_PLUGINS": str(folder / "small.py")}
         process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             stdout=subprocess.PIPE,

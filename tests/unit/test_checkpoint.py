@@ -16,7 +16,7 @@ from rethinking.run.checkpoint import Checkpoint, Interrupted
 from rethinking.run.identity import Identity
 from rethinking.training.loop import train_cell
 
-from .tiny import settings_with
+from .tiny import StoppedAfterAStep, settings_with
 
 SETTINGS = settings_with(epochs=2, weight_decay=0.001, initialisation="he_normal", input_size=8)
 IDENTITY = Identity({"cell": "a", "epochs": 2}, {"loop.py: train": "1"}, {"data": "0"})
@@ -25,27 +25,6 @@ CELLS = [
     "cifar10/labels_p0.5/alexnet/crop+augment+wd",  # random augmentation
     "cifar10/labels_p0.5/mlp_1x512/none",  # only label corruption
 ]
-
-
-class StoppedAfterAStep(Checkpoint):
-    """As if a signal arrived during the first step of this process."""
-
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        self.before = None
-
-    def load(self):
-        found = super().load()
-        self.before = (found[0].epoch, found[0].step) if found else (1, 0)
-        return found
-
-    def save(self, progress, tensors):
-        if (progress.epoch, progress.step) > self.before:
-            self.signal = signal.SIGUSR1
-            super().save(progress, tensors)
-
-    def due(self):
-        return True
 
 
 def train(data, checkpoint=None, cell=CELLS[2]):

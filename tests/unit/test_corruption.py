@@ -10,24 +10,22 @@ import itertools
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-import rethinking
 from rethinking import registry
 from rethinking.cells import changes_images
 from rethinking.corruption import Draws, overlays
 from rethinking.corruption.labels import replace_labels
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import moments, write
+from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError, load_array, read_json, save_array
 
 PIXEL_CORRUPTIONS = [name for name in registry.names("corruption") if changes_images(name)]
 
-SCRIPTS = Path(rethinking.__file__).parents[1]
 RARE = 1e-4
 N, K = 50_000, 10
 TENTHS = [tenth / 10 for tenth in range(11)]

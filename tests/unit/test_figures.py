@@ -1,19 +1,15 @@
 """What figures share: their style, their labels and the files that they are written to."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-import rethinking
 from rethinking.figures import style as figures
 from rethinking.figures.style import line_styles, network_titles, save, short_labels
 from rethinking.run.files import UserError
 
 from .curves import make_run
 from .test_fig1a import CELLS, plot
-
-SCRIPTS = Path(rethinking.__file__).parents[1]
 
 
 def test_labels_name_what_differs():

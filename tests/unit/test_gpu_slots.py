@@ -8,15 +8,13 @@ from collections import Counter
 
 import pytest
 
-import rethinking
 from rethinking.corruption.overlays import write
 from rethinking.run import gpu_slots
+from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError
 from rethinking.run.hardware import expects_gpu, visible_gpus
 
 from .tiny import SETTINGS, make_cell
-
-SCRIPTS = os.path.dirname(os.path.dirname(rethinking.__file__))
 
 HOLD = """
 import os, sys

@@ -1,7 +1,5 @@
 """Steps over micro-batches against plain autograd, shared by workers, and in whole cells that are stopped."""
 
-import signal
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +10,7 @@ from torch import nn
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import RMSPropSettings
 from rethinking.corruption.loading import CorruptedData
-from rethinking.run.checkpoint import Checkpoint, Interrupted
+from rethinking.run.checkpoint import Interrupted
 from rethinking.run.identity import Identity
 from rethinking.run.team import Team
 from rethinking.training import loop as training
@@ -23,7 +21,16 @@ from rethinking.training.reductions import Sum
 from rethinking.training.results import write_cell
 from rethinking.training.steps import build_optimiser, seed_layers
 
-from .tiny import CPU, SETTINGS, make_cell, read_strictly, settings_with, train, without_seconds
+from .tiny import (
+    CPU,
+    SETTINGS,
+    StoppedAfterAStep,
+    make_cell,
+    read_strictly,
+    settings_with,
+    train,
+    without_seconds,
+)
 
 CELL = make_cell(regularisers="wd+dropout")
 MANY = settings_with(
@@ -149,25 +156,6 @@ def test_rank_zero_is_a_correct_prediction():
 
 
 # --- whole cells ----------------------------------------------------------------------------------
-
-
-class StoppedAfterAStep(Checkpoint):
-    """As if a signal arrived during the first step of this process."""
-
-    before = (1, 0)
-
-    def load(self):
-        found = super().load()
-        self.before = (found[0].epoch, found[0].step) if found else self.before
-        return found
-
-    def save(self, progress, tensors):
-        if (progress.epoch, progress.step) > self.before:
-            self.signal = signal.SIGUSR1
-            super().save(progress, tensors)
-
-    def due(self):
-        return True
 
 
 @pytest.fixture

@@ -5,12 +5,9 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
-import rethinking
+from rethinking.run.code import SCRIPTS
 from rethinking.run.scripts import options
-
-SCRIPTS = Path(rethinking.__file__).parents[1]
 
 
 def run_script(name, *arguments):

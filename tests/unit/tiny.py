@@ -1,12 +1,14 @@
 """Cells small enough to train in a test: the images of the fixture ``data``."""
 
 import json
+import signal
 
 import numpy as np
 import torch
 
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
+from rethinking.run.checkpoint import Checkpoint
 from rethinking.training.batches import Batches
 from rethinking.training.loop import train_cell
 
@@ -40,6 +42,25 @@ def settings_with(**values):
 
 def train(data, cell=None, **values):
     return train_cell(cell or make_cell(), settings_with(**values), data, CPU, log=lambda line: None)
+
+
+class StoppedAfterAStep(Checkpoint):
+    """As if a signal arrived during the first step of this process."""
+
+    before = (1, 0)
+
+    def load(self):
+        found = super().load()
+        self.before = (found[0].epoch, found[0].step) if found else self.before
+        return found
+
+    def save(self, progress, tensors):
+        if (progress.epoch, progress.step) > self.before:
+            self.signal = signal.SIGUSR1
+            super().save(progress, tensors)
+
+    def due(self):
+        return True
 
 
 def without_seconds(curve):
