@@ -121,17 +121,14 @@ USED = {}
 
 def artefact(script, outputs, settings, results=(), entries=(), needs=()):
     """A table, figure or text made from trained networks and fits (results) and from other artefacts (needs)."""
-    found = finished(results)
+    found, inputs = finished(results), {"titles": TITLES}
     if CONFIG.finished_only:
         USED.update((each.outputs[0], each) for each in found)
         # They need not be current: their records say what they were made from.
-        parts = digest_of([recorded_digest(each.outputs[0]) or "" for each in found])
-        inputs = {"finished": parts, "titles": TITLES}
-        made = PLAN.make(script, outputs, settings, inputs=inputs, entries=entries, needs=needs)
-        made.results = found
-        return made
-    inputs = {"titles": TITLES}
-    made = PLAN.make(script, outputs, settings, inputs=inputs, entries=entries, needs=[*results, *needs])
+        inputs["finished"] = digest_of([recorded_digest(each.outputs[0]) or "" for each in found])
+    else:
+        needs = [*results, *needs]
+    made = PLAN.make(script, outputs, settings, inputs=inputs, entries=entries, needs=needs)
     made.results = found
     return made
 
@@ -205,14 +202,9 @@ def corruptions(*arrays):
     return "|".join(re.sub(r"\?P<\w+>", "?:", form) for form in forms)
 
 
-def files_of(made, filename):
-    """The files with this name among the results that an artefact is made from."""
-    return [file for file in made_from(made) if os.path.basename(file) == filename]
-
-
-def made_from(made):
-    """All files of the results that an artefact is made from."""
-    return [file for each in made.results for file in each.outputs]
+def files_of(made, ending):
+    """The files with this ending among the results that an artefact is made from."""
+    return [file for each in made.results for file in each.outputs if file.endswith(ending)]
 
 
 def described(get):
@@ -257,10 +249,10 @@ def corrupted(wildcards):
 @described
 def trained(wildcards):
     """A network that an output path names."""
-    cell = Cell.parse(
-        f"{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
+    return PLAN.cell(
+        Cell.parse(CELL.format(**wildcards)),
+        wildcards.branch.removeprefix("ablations/").removesuffix("/") or None,
     )
-    return PLAN.cell(cell, wildcards.branch.removeprefix("ablations/").removesuffix("/") or None)
 
 
 # ---- cells

@@ -106,8 +106,8 @@ rule plot_theory:
         figure=named("plot_theory"),
     params:
         caption=caption(),
-        records=lambda wildcards: [file for file in made_from(shown(wildcards)) if file.endswith(".json")],
-        tables=lambda wildcards: [file for file in made_from(shown(wildcards)) if file.endswith(".csv")],
+        records=lambda wildcards: files_of(shown(wildcards), ".json"),
+        tables=lambda wildcards: files_of(shown(wildcards), ".csv"),
         models=lambda wildcards: json.dumps(shown(wildcards).identity.settings.get("models", [])),
         record=lambda wildcards: record(shown(wildcards)),
     message:

@@ -119,7 +119,7 @@ rule tabulate_theory:
         table=named("tabulate_theory"),
     params:
         caption=caption(),
-        records=lambda wildcards: [file for file in made_from(table(wildcards)) if file.endswith(".json")],
+        records=lambda wildcards: files_of(table(wildcards), ".json"),
         record=lambda wildcards: record(table(wildcards)),
     message:
         "Tabulating {wildcards.table}"

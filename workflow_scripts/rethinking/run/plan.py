@@ -196,16 +196,8 @@ class Plan:
             raise UserError(
                 f"datasets.{name} has no path; give the folder of its archives, or one with train/ and val/"
             )
-        chosen = dataset.model_dump(
-            include={
-                "provenance",
-                "train_limit",
-                "test_limit",
-                "classes",
-                "stored_size",
-                "skip_unreadable",
-            }
-        )
+        names = {"provenance", "train_limit", "test_limit", "classes", "stored_size", "skip_unreadable"}
+        chosen = dataset.model_dump(include=names)
         chosen["classes"] = classes_of(name, dataset.classes)
         made = self.make(
             "prepare_images",
@@ -215,8 +207,7 @@ class Plan:
             entries=[registry.entry("dataset", name).root],
             data=[own(dataset.path)],
         )
-        files = ("manifest.json", *ARRAYS, *NAMES)
-        return self.in_data_folder(made, f"prepared/{name}", files)
+        return self.in_data_folder(made, f"prepared/{name}", ("manifest.json", *ARRAYS, *NAMES))
 
     @property
     def checksums(self) -> Path:
@@ -273,11 +264,10 @@ class Plan:
     def complexity(self, cell: Cell) -> Made:
         """Measures of complexity of a trained network."""
         trained = self.cell(cell)
-        settings = self.config.complexity.model_dump(include={"images", "draws"})
         return self.make(
             "measure_complexity",
             [f"{trained.folder}/complexity.json"],
-            settings,
+            self.config.complexity.model_dump(include={"images", "draws"}),
             entries=trained.entries,
             needs=[trained],
             data=trained.data,
@@ -305,45 +295,37 @@ class Plan:
     @once
     def expressivity(self, seed: int) -> Made:
         """Theorem 1 on a data set."""
-        settings = self.config.expressivity
-        return self.theory(
-            "fit_expressivity", f"expressivity/seed{seed}.json", settings, settings.dataset, seed
-        )
+        settings, files = self.config.expressivity, [f"expressivity/seed{seed}.json"]
+        return self.theory("fit_expressivity", files, settings, settings.dataset, seed)
 
     @once
     def descent(self, seed: int) -> Made:
         """SGD on a linear model."""
         settings = self.config.linear_models.descent
-        files = f"descent/seed{seed}/summary.json", f"descent/seed{seed}/curve.csv"
+        files = [f"descent/seed{seed}/summary.json", f"descent/seed{seed}/curve.csv"]
         return self.theory("run_descent", files, settings, settings.dataset, seed)
 
     @once
     def validation(self, name: str) -> Made:
         """The errors of a linear model over gamma and penalty."""
         model, settings = self.config.linear_models.model(name), self.config.linear_models.validation
-        return self.theory(
-            "validate_linear_model",
-            f"linear_models/{name}/validation.csv",
-            settings,
-            model.dataset,
-            self.config.seeds[0],
-            model=model,
-        )
+        files, seed = [f"linear_models/{name}/validation.csv"], self.config.seeds[0]
+        return self.theory("validate_linear_model", files, settings, model.dataset, seed, model=model)
 
     @once
     def fit(self, name: str, seed: int) -> Made:
         """An exact fit of a linear model."""
         folder = f"linear_models/{name}/seed{seed}"
-        files = f"{folder}/summary.json", f"{folder}/outputs.npz"
+        files = [f"{folder}/summary.json", f"{folder}/outputs.npz"]
         return self.fitted("fit_linear_model", files, self.config.linear_models.solver, name, seed)
 
     @once
     def comparison(self, name: str, seed: int) -> Made:
         """Exact fits other than the one of minimum norm."""
-        files = f"linear_models/{name}/counterexamples_seed{seed}.json"
+        files = [f"linear_models/{name}/counterexamples_seed{seed}.json"]
         return self.fitted("compare_fits", files, self.config.linear_models.counterexamples, name, seed)
 
-    def fitted(self, script: str, files: str | Sequence[str], settings: Any, name: str, seed: int) -> Made:
+    def fitted(self, script: str, files: Sequence[str], settings: Any, name: str, seed: int) -> Made:
         """A result on a linear model, whose gamma and penalty may come from a validation part."""
         model = self.config.linear_models.model(name)
         needs = [self.validation(name)] if model.validated else []
@@ -352,7 +334,7 @@ class Plan:
     def theory(
         self,
         script: str,
-        files: str | Sequence[str],
+        files: Sequence[str],
         settings: Any,
         dataset: str,
         seed: int,
@@ -370,7 +352,7 @@ class Plan:
             values["model"] = model.model_dump(exclude={"seeds", "name"})
         return self.make(
             script,
-            [f"{self.results}/{file}" for file in ([files] if isinstance(files, str) else files)],
+            [f"{self.results}/{file}" for file in files],
             values,
             inputs={"data": prepared},
             needs=needs,
