@@ -1,0 +1,77 @@
+"""What one job makes and reads, and whether it is current."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rethinking.run.code import Root
+from rethinking.run.identity import Identity, is_made
+
+
+@dataclass
+class Made:
+    """Files that one job makes.
+
+    ``needs`` are the results that must be current for this one to be current. ``data`` are read as well, but a
+    finished result no longer needs them. Data lie in a folder that several workflows share, so that Snakemake, which
+    deletes and touches what it makes, knows them by a file among the results alone, ``token``.
+    """
+
+    script: str
+    outputs: list[str]
+    identity: Identity
+    entries: tuple[Root, ...] = ()
+    needs: Sequence[Made] = ()
+    data: Sequence[Made | Source] = ()
+    token: str | None = None
+
+    @cached_property
+    def current(self) -> bool:
+        """Whether the files exist and were made from what the configuration and the code ask for now."""
+        return all(each.current for each in self.needs) and is_made(self.outputs, self.identity)
+
+    @property
+    def known(self) -> list[str]:
+        """The files that Snakemake knows."""
+        return [self.token] if self.token else self.outputs
+
+    @property
+    def folder(self) -> str:
+        """Where its first file lies."""
+        return str(Path(self.outputs[0]).parent)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a job must know to record the identity; it looks up the code itself."""
+        values = self.identity.to_json()
+        return {
+            "output": self.outputs[0],
+            "shared": self.outputs if self.token else None,
+            "script": self.script,
+            "settings": values["settings"],
+            "inputs": values["inputs"],
+            "entries": [[str(path), name] for path, name in self.entries],
+        }
+
+
+@dataclass
+class Source:
+    """A file or folder that is downloaded or the user's own; ``known`` are the files that Snakemake knows of it."""
+
+    path: str
+    known: list[str]
+
+    @property
+    def current(self) -> bool:
+        """Whether it is there."""
+        return os.path.exists(self.path)
+
+
+def own(path: str) -> Source:
+    """The user's own. No job makes it and its time does not count, so Snakemake sees it only where it is missing."""
+    return Source(path, [] if os.path.exists(path) else [path])
