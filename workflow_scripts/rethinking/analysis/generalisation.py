@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.runs import Runs, by_network, cell_parts, paper_has
+from rethinking.analysis.runs import Runs, by_network, cell_parts, published_over_p
 from rethinking.analysis.statistics import mean_interval
 
 # Test labels -> column of curve.csv with the accuracy on them.
@@ -36,10 +36,8 @@ def measure_errors(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFrame:
         UserError: the pixels of a cell are corrupted.
     """
     rows = []
-    for (dataset, model, regularisers), levels in by_network(runs).items():
-        published = (
-            dict(paper[model]) if regularisers == "none" and model in paper and paper_has(dataset) else {}
-        )
+    for network, levels in by_network(runs).items():
+        published = published_over_p(paper, network)
         for p, name in levels.items():
             for labels, column in TEST_LABELS.items():
                 errors = [1 - run.curve[column].iloc[-1] / 100 for run in runs[name] if not run.diverged]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rethinking import registry
@@ -169,6 +170,13 @@ def cell_parts(name: str) -> dict[str, str]:
 def paper_has(dataset: str) -> bool:
     """Whether the paper's curves are shown with those of a data set; they are not for a plug-in's data."""
     return not registry.entry("dataset", dataset).own
+
+
+def published_over_p(paper: Mapping[str, np.ndarray], network: Network) -> dict[float, float]:
+    """The paper's values of a network by p, of (n, 2) by model; it has only those without regularisers."""
+    dataset, model, regularisers = network
+    known = regularisers == "none" and model in paper and paper_has(dataset)
+    return dict(paper[model]) if known else {}
 
 
 def by_network(names: Iterable[str]) -> dict[Network, dict[float, str]]:

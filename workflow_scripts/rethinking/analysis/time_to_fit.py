@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.runs import Run, Runs, by_network, cell_parts, paper_has
+from rethinking.analysis.runs import Run, Runs, by_network, cell_parts, published_over_p
 from rethinking.analysis.statistics import mean_interval
 
 # When a training set counts as fitted: by the accuracy (percent) or loss (nats) over the batches of training.
@@ -67,10 +67,8 @@ def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFram
         UserError: the pixels of a cell are corrupted.
     """
     rows = []
-    for (dataset, model, regularisers), levels in by_network(runs).items():
-        published = (
-            dict(paper[model]) if regularisers == "none" and model in paper and paper_has(dataset) else {}
-        )
+    for network, levels in by_network(runs).items():
+        published = published_over_p(paper, network)
         at_start = runs[levels[0.0]] if 0.0 in levels else []
         for p, name in levels.items():
             for threshold in THRESHOLDS:
