@@ -70,3 +70,5 @@ def test_chance_is_explained_where_the_test_accuracy_is_off_it():
     assert "off chance by some points" not in scale(measure(CELLS, summaries()))
     far = [made | {"test_accuracy": 5.0} for made in summaries()]
     assert "off chance by some points" in scale(measure(CELLS, far))
+    unfitted = [made | {"train_accuracy": 50.0} for made in far]
+    assert "off chance by some points" not in scale(measure(CELLS, unfitted))

@@ -87,7 +87,8 @@ def sentence(table: pd.DataFrame) -> str:
 def scale(table: pd.DataFrame) -> str:
     """Data, schedules and seeds, and why the test accuracy of few images on random labels is not quite at chance."""
     text = f"{describe_scale(table)}."
-    random = table[(table.corruption == LABELS[1]) & table.test_accuracy.notna()]
+    # A network that has not fitted them can be off chance for that reason.
+    random = table[(table.corruption == LABELS[1]) & (table.train_accuracy >= FITTED)]
     if len(random) and (random.test_accuracy - random.chance).abs().max() > 1:
         text += (
             " One draw of so few random labels is off chance by some points, for all networks alike, because neighbouring "
