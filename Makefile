@@ -21,7 +21,7 @@ demo: env
 # Two tests at a time; those of a file share what they prepare
 PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile
 
-# At most 8 minutes on two cores
+# About 12 minutes on two cores
 test: env
 	$(PYTEST) -m "not slow"
 
