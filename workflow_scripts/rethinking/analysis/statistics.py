@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import pandas as pd
+from scipy.special import stdtrit  # not scipy.stats, whose import takes a second
 
 CONFIDENCE = 0.95
 
@@ -28,7 +29,7 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tu
     if n == 1:
         return mean, math.nan
     standard_error = float(np.std(values, ddof=1)) / math.sqrt(n)
-    return mean, float(stats.t.ppf((1 + confidence) / 2, n - 1)) * standard_error
+    return mean, float(stdtrit(n - 1, (1 + confidence) / 2)) * standard_error
 
 
 def rank_correlation(values: Sequence[float]) -> float:
@@ -38,4 +39,4 @@ def rank_correlation(values: Sequence[float]) -> float:
     """
     if len(set(values)) < 2:
         return math.nan
-    return float(np.corrcoef(stats.rankdata(values), np.arange(len(values)))[0, 1])
+    return float(np.corrcoef(pd.Series(values).rank(), np.arange(len(values)))[0, 1])

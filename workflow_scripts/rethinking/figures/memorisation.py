@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -87,7 +86,6 @@ def plot(runs: Runs, note: str) -> Figure:
         axes.set_title(f"p = {p:g}", fontsize="medium")
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
-    sns.despine(figure)
     legend_above(figure, line_entries(styles, LABELS), runs_legend(runs, paper=False))
     add_note(figure, note)
     return figure

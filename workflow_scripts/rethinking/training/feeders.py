@@ -12,7 +12,6 @@ from rethinking.corruption.loading import CorruptedData
 from rethinking.run.files import UserError
 from rethinking.run.hardware import free_memory
 from rethinking.training.batches import Batches, Feeder, to_inputs
-from rethinking.training.batches_imagenet import ImageBatches
 
 
 def build_feeder(
@@ -36,6 +35,9 @@ def build_feeder(
         dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
         inputs = to_inputs(data.train_images, settings.input_size, device, dtype)
         return Batches(data, inputs, cell, settings)
+    # Imported here: the decoder takes as long to import as all the rest, and most cells have no image files.
+    from rethinking.training.batches_imagenet import ImageBatches
+
     stored = len(data.train_images) == len(data.train_labels) and len(data.test_images) == len(
         data.test_labels
     )
