@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -35,6 +36,7 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure
     styles = line_styles(name for name in MODEL_TITLES if name in models)
     plot_rademacher(left, rademacher, styles)
     plot_stability(right, stability, styles)
+    sns.despine(figure)
     lines = line_entries(styles, MODEL_TITLES, linestyle="")
     kinds = [
         Line2D([], [], color=GREY, marker="o", label="left: Rademacher complexity"),

@@ -6,6 +6,7 @@ import math
 
 import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
@@ -54,6 +55,7 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     for axes in panels:
         axes.set_axis_off()
     figure.supylabel("generalisation gap (points)", fontsize="small")
+    sns.despine(figure)
     lines = line_entries(styles, MODEL_TITLES, linestyle="")
     kinds = [
         Line2D(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -84,7 +85,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
         thousand = steps_per_epoch / 1000
         convert = (lambda epochs: epochs * thousand, lambda steps: steps / thousand)
         axes.secondary_xaxis("top", functions=convert).set_xlabel("thousand steps")
-        axes.spines["top"].set_visible(True)
+    sns.despine(figure, top=not on_top)
     figure.legend(handles=lines + runs_legend(runs), loc="outside right upper")
     add_note(figure, note)
     return figure

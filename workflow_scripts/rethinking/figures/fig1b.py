@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -136,6 +137,7 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     figure.supylabel("time to overfit relative to p = 0", fontsize="medium")
     for axes in figure.axes[2:]:
         axes.set_xlabel("label corruption p")
+    sns.despine(figure)
 
     legend = style_legend(shown.ratio.notna().any(), shown.ratio_ci.notna().any(), diverged=False)
     if len(missing):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 
 from rethinking import paper, registry
@@ -68,6 +69,7 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
         for network, points in rows.groupby(NETWORK, sort=False):
             plot_over_p(axes, points, "test_error", *styles[network])
     panels[0].set_ylabel("test error")
+    sns.despine(figure)
 
     legend = style_legend(table.test_error.notna().any(), table.test_error_ci.notna().any(), diverged=False)
     legend_above(figure, line_entries(styles, titles), legend)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -137,6 +138,7 @@ def plot(
                 axes.plot(*theirs.T, color=colour, marker=marker, **PAPER_LINE)
             plot_runs(axes, some, ACCURACIES[split], colour, marker)
     panels[0].set_ylabel("accuracy (%)")
+    sns.despine(figure)
     lines = [*line_entries(styles, SPLITS), Patch(**SHADE, label="up to the best test accuracy so far")]
     legend_above(figure, lines, runs_legend(runs))
     add_note(figure, note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -41,8 +42,8 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     panels[0].set_yticks(
         range(len(networks)), [titles[dataset, model, "none"] for dataset, model in networks]
     )
+    sns.despine(figure, left=True)
     for axes in panels:
-        axes.spines["left"].set_visible(False)
         axes.tick_params("y", length=0)
     marks = [
         Line2D([], [], color=colour, marker=marker, linestyle="", label=title)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -86,6 +87,7 @@ def plot(runs: Runs, note: str) -> Figure:
         axes.set_title(f"p = {p:g}", fontsize="medium")
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
+    sns.despine(figure)
     legend_above(figure, line_entries(styles, LABELS), runs_legend(runs, paper=False))
     add_note(figure, note)
     return figure

@@ -12,9 +12,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -24,33 +24,11 @@ from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.files import UserError, atomic_path
 
-SCALE = 0.8  # of seaborn's "paper": sizes in points
-TICKS = {"major.width": 1.25, "minor.width": 1, "major.size": 6, "minor.size": 4, "labelsize": 11}
-SIZES = {
-    "font.size": 12,
-    "axes.labelsize": 12,
-    "axes.titlesize": 12,
-    "legend.fontsize": 11,
-    "legend.title_fontsize": 12,
-    "axes.linewidth": 1.25,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 6,
-    "patch.linewidth": 1,
-    **{f"{axis}tick.{key}": size for axis in "xy" for key, size in TICKS.items()},
-}
-DARK = ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color")
 STYLE = {
     # First matplotlib's defaults, whatever a matplotlibrc in the home or the working folder says.
     **{key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"},
-    # Seaborn's "ticks" and "paper", without the second or two that importing seaborn takes
-    **{key: SCALE * size for key, size in SIZES.items()},
-    **dict.fromkeys(DARK, "0.15"),
-    "axes.axisbelow": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "lines.solid_capstyle": "round",
-    "patch.edgecolor": "white",
-    "patch.force_edgecolor": True,
+    **sns.axes_style("ticks"),
+    **sns.plotting_context("paper"),
     # The font that matplotlib ships, so that figures are the same on every machine.
     "font.family": "DejaVu Sans",
     "legend.frameon": False,
@@ -64,22 +42,7 @@ STYLE = {
 METADATA = {".svg": {"Date": None}, ".png": {}, ".pdf": {"CreationDate": None}}
 
 Colour = tuple[float, float, float]
-# Seaborn's "colorblind"
-COLOURS: list[Colour] = [
-    to_rgb(code)
-    for code in (
-        "#0173b2",
-        "#de8f05",
-        "#029e73",
-        "#d55e00",
-        "#cc78bc",
-        "#ca9161",
-        "#fbafe4",
-        "#949494",
-        "#ece133",
-        "#56b4e9",
-    )
-]
+COLOURS: list[Colour] = sns.color_palette("colorblind")
 MARKERS = "osD^vP*X<>"  # tell lines apart where the print has no colour
 GREY = "0.35"
 # Markers are spaced along the drawn lines, so that steep parts also have some; the paper's are between ours.

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -80,6 +81,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
                 name, (1, bits), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize="small"
             )
     right.set(xscale="log", xlabel="images n", ylabel="required bits of precision", ylim=(0, None))
+    sns.despine(figure)
     lines = [
         Line2D([], [], color=colour, marker=marker, label=name) for name, (colour, marker) in colours.items()
     ]
@@ -142,6 +144,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
         axes.set_ylabel("validation error (%)")
     for axes in panels[len(tables) :]:
         axes.set_visible(False)
+    sns.despine(figure)
     lines = [
         Line2D(
             [],
@@ -197,6 +200,7 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         axes.set_xticks([], minor=True)
     left.set_ylabel("test error (%)")
     right.set_ylabel("training error (%)")
+    sns.despine(figure)
     others = [Line2D([], [], color=GREY, linestyle=DASHES[2], label="as many features as images")]
     if numbers.paper_test_error.notna().any():
         others.append(Line2D([], [], color=GREY, marker="o", label=PAPER_TITLE, **theirs))
@@ -234,6 +238,7 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
     right.set(ylabel="|Xw − Y| / |Y|")
     for axes in (left, right):
         axes.set(xscale="log", yscale="log", xlabel="steps")
+    sns.despine(figure)
     lines = [
         Line2D([], [], color=COLOURS[number], marker=MARKERS[number], label=f"SGD from {start}")
         for number, start in enumerate(("zero", "a random start"))
