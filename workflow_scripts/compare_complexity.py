@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_data, describe_scale
 from rethinking.analysis.rank_correlations import correlate
 from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs
 from rethinking.figures import complexity as complexity_figure
 from rethinking.figures.style import not_drawn, save
-from rethinking.measures.complexity_measures import MEASURES
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 
@@ -24,16 +24,17 @@ def main() -> None:
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="to write: .svg, .png, .pdf")
     args = parser.parse_args()
 
+    measures = registry.names("measure")
     runs = [run for some in read_runs(args.root, args.cells, args.seeds).values() for run in some]
     runs = [run for run in runs if run.measured]
     rows = [
         {**cell_parts(run.cell.name), "seed": run.cell.seed, "gap": gap(run.summary)}
-        | {measure: run.measured.get(measure) for measure in MEASURES}
+        | {measure: run.measured.get(measure) for measure in measures}
         | {"images": run.measured.get("images"), "data": describe_data(run.summary)}
         for run in runs
     ]
-    columns = [*CELL_PARTS, "seed", "gap", *MEASURES, "images", "data"]
-    networks = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(["gap", *MEASURES], float))
+    columns = [*CELL_PARTS, "seed", "gap", *measures, "images", "data"]
+    networks = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(["gap", *measures], float))
     cells = aggregate_accuracy(args.cells, [run.summary for run in runs], {})
     cells = cells[cells.seeds + cells.diverged > 0]
     scale = describe_scale(cells)

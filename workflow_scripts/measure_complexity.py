@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from rethinking import registry
 from rethinking.analysis.aggregation import read_summary
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import load_corrupted
-from rethinking.measures.complexity import measure_complexity
-from rethinking.measures.complexity_measures import MEASURES
+from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model
 from rethinking.models.initialisation import initialise
 from rethinking.run import scripts
@@ -42,13 +42,11 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     summary = read_summary(args.folder / "summary.json")
     cell = Cell.parse(summary["cell"])
-    measures = dict.fromkeys(MEASURES)
+    measures = dict.fromkeys(registry.names("measure"))
     if summary["status"] != "diverged":
         with gpu_slot(args.cells_per_gpu) if expects_gpu(args.device) else nullcontext():
             measures = measure(cell, summary["provenance"]["settings"], args)
     write_json(args.output, {"cell": str(cell), "images": args.images, "draws": args.draws} | measures)
-    for name, value in measures.items():
-        print(f"{name}: {value}")
 
 
 def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -> dict[str, float | None]:
@@ -71,7 +69,9 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
     initialise(initial, settings.initialisation, generator)
     model.load_state_dict(load_file(args.folder / "weights.safetensors"))
     noise = torch_seed(cell.seed, "noise on weights", cell.stream_key)
-    return measure_complexity(model.to(device), initial.to(device), inputs, labels, n, args.draws, noise)
+    return measure_complexity(
+        Network(model.to(device), initial.to(device), inputs, labels, n, args.draws, noise)
+    )
 
 
 if __name__ == "__main__":

@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.analysis.runs import Run
-from rethinking.measures.complexity_measures import MEASURES
 
 EPOCHS = 70
 SEEDS = (0, 1, 2)
@@ -54,7 +53,7 @@ def cell_values():
     for name, values in cells.items():
         outlier = name == "true_labels/inception/none"
         gap = values["train"] - values.get("test_corrupted", 10.0)
-        values.setdefault("measured", dict.fromkeys(MEASURES, 1e3 if outlier else gap))
+        values.setdefault("measured", dict.fromkeys(registry.names("measure"), 1e3 if outlier else gap))
     return cells
 
 

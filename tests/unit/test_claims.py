@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import check_claims
+from rethinking import registry
 from rethinking.analysis.runs import TABLES, read_runs
 from rethinking.cells import Cell
 from rethinking.claims import CLAIMS, measures
@@ -28,7 +29,6 @@ from rethinking.claims.report import (
     to_markdown,
 )
 from rethinking.claims.verdicts import EXACT, Check, combine, compare, examine
-from rethinking.measures.complexity_measures import MEASURES
 from rethinking.run.files import UserError
 
 from ..default_config import default_config
@@ -84,7 +84,7 @@ COUNTEREXAMPLES = {
     ),
     "no_measure_explains_the_gap": (
         "true_labels/inception/none",
-        {"measured": dict.fromkeys(MEASURES, 0.0)},
+        {"measured": dict.fromkeys(registry.names("measure"), 0.0)},
     ),
     "truth_first": ("labels_p0.8/alexnet/none", {"memorisation": [(15.0, 12.0), (99.0, 0.5)]}),
     "memory_last": ("labels_p0.2/mlp_1x512/none", {"memorisation": [(9.0, 25.0), (20.0, 60.0)]}),

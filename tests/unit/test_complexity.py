@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from rethinking import registry
 from rethinking.measures import norms
-from rethinking.measures.complexity import fisher_rao, margin_percentile, measure_complexity
-from rethinking.measures.complexity_measures import MEASURES
+from rethinking.measures.complexity import Network, fisher_rao, margin_percentile, measure_complexity
 from rethinking.measures.folding import depth, fold_batch_norm, weight_layers
 from rethinking.measures.sharpness import RANGE, largest_noise
 from rethinking.models import build_model, parameter_count
@@ -211,8 +211,8 @@ def test_all_measures_of_all_networks(name):
     inputs = torch.randn(12, 3, 10, 10)
     with torch.no_grad():
         labels = model(inputs).argmax(1)  # so that they are fitted
-    found = measure_complexity(model, initial, inputs, labels, n=40, draws=1, seed=0)
-    assert list(found) == list(MEASURES)
+    found = measure_complexity(Network(model, initial, inputs, labels, n=40, draws=1, seed=0))
+    assert list(found) == list(registry.names("measure"))
     assert all(math.isfinite(value) for value in found.values())
     assert found["parameters"] == parameter_count(model)
 
@@ -221,7 +221,7 @@ def test_network_that_has_not_fitted_its_labels_has_no_margin():
     model, inputs = network("mlp_1x512", seed=1), torch.randn(12, 3, 10, 10)
     with torch.no_grad():
         labels = (model(inputs).argmax(1) + 1) % 4
-    wrong = measure_complexity(model, network("mlp_1x512"), inputs, labels, n=40, draws=1, seed=0)
+    wrong = measure_complexity(Network(model, network("mlp_1x512"), inputs, labels, n=40, draws=1, seed=0))
     assert {name for name, value in wrong.items() if value is None} == {"inverse_margin", "spectral_bound"}
 
 

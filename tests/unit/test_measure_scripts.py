@@ -12,12 +12,12 @@ import compare_complexity
 import measure_capacity
 import measure_complexity
 import measure_stability
+from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import write
 from rethinking.corruption.replacements import exchanged
 from rethinking.corruption.signs import write_sample
-from rethinking.measures.complexity_measures import MEASURES
 from rethinking.run.files import read_json
 from rethinking.run.identity import Identity
 from rethinking.training.batches import to_inputs
@@ -94,7 +94,7 @@ def test_a_network_that_diverged_has_no_measures(networks, tmp_path):
     summary = read_json(folder / "summary.json") | {"status": "diverged"}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     found = networks.complexity(tmp_path)
-    assert [found[name] for name in MEASURES] == [None] * len(MEASURES)
+    assert [found[name] for name in registry.names("measure")] == [None] * len(registry.names("measure"))
 
 
 def test_changes_are_those_of_both_networks_on_all_points(networks):
@@ -153,7 +153,7 @@ def test_tables_and_figures_are_written(networks, tmp_path):
     run(
         compare_complexity, cells=[BASE, SIGNS], ranks=tables["ranks"], networks=tables["networks"], **options
     )
-    assert list(pd.read_csv(tables["ranks"]).measure) == list(MEASURES)
+    assert list(pd.read_csv(tables["ranks"]).measure) == list(registry.names("measure"))
     (row,) = (row for _, row in pd.read_csv(tables["networks"]).iterrows())
     summary = read_json(networks.cells / f"{BASE}/seed0/summary.json")
     assert row.gap == pytest.approx(summary["train_accuracy"] - summary["test_accuracy_corrupted"])

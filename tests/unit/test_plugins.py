@@ -12,7 +12,7 @@ from rethinking.cells import Cell, parameters, probability
 from rethinking.claims.own import own_claims
 from rethinking.corruption.overlays import write
 from rethinking.data.readers import read_dataset
-from rethinking.measures.complexity import measure_complexity
+from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model, parameter_count
 from rethinking.models.initialisation import initialise
 from rethinking.run.code import combined, script_code
@@ -54,7 +54,7 @@ def examples():
 
 
 def test_examples_are_short(examples):
-    assert len(examples) == 4
+    assert len(examples) == 5
     for file in examples:
         assert len(file.read_text().splitlines()) <= 60
 
@@ -109,10 +109,12 @@ def test_an_own_cell_trains_as_its_seed_says(examples, data):
 def test_complexity_says_what_it_cannot_measure(examples, capsys):
     model, initial = (build_model("wrn_28_1", (3, 10, 10), 4, blocks=1).eval() for _ in range(2))
     images = torch.randn(20, 3, 10, 10)
-    found = measure_complexity(model, initial, images, model(images).argmax(1), 20, 1, 0)
+    found = measure_complexity(Network(model, initial, images, model(images).argmax(1), 20, 1, 0))
     assert found["parameters"] == parameter_count(model)
     assert found["distance"] > 0
     assert found["path_norm"] is None
+    weights = torch.cat([each.detach().flatten() for each in model.parameters()])
+    assert found["l1_norm"] == pytest.approx(float(weights.abs().sum().log10()), abs=1e-5)
     assert "(BatchNorm2d)" in capsys.readouterr().out
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from rethinking import registry
 from rethinking.analysis.rank_correlations import comparable, correlate, kendall, kendall_interval
-from rethinking.measures.complexity_measures import MEASURES
 
 NAMES = [
     "cifar10/true_labels/alexnet/none",
@@ -24,7 +24,7 @@ def networks(gaps, **measures):
     table = pd.DataFrame(
         [name.split("/") for name in NAMES], columns=["dataset", "corruption", "model", "regularisers"]
     )
-    return table.assign(seed=0, gap=gaps, **dict.fromkeys(MEASURES, 0.0) | measures)
+    return table.assign(seed=0, gap=gaps, **dict.fromkeys(registry.names("measure"), 0.0) | measures)
 
 
 @pytest.mark.parametrize("levels", [1000, 4])
@@ -71,7 +71,7 @@ def test_seeds_are_averaged_and_undefined_measures_left_out():
 
 def test_no_network_leaves_a_table_without_numbers():
     table = correlate(networks([0] * 5).iloc[:0], "no network is trained yet")
-    assert len(table) == len(MEASURES)
+    assert len(table) == len(registry.names("measure"))
     assert table.tau_all.isna().all()
 
 

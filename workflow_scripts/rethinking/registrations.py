@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "model": ("models", ()),
     "regulariser": ("training", ("images", "labels", "rng")),
+    "measure": ("measures", ()),
     "table": ("tables", ()),
     "figure": ("figures", ()),
     "claim": ("claims", ()),
@@ -37,13 +38,15 @@ OPTIONS = {
     "corruption": {"also", "base", "sample", "arrays"},
     "model": {"title", "megaflops", "capture"},
     "regulariser": {"heading"},
+    # logarithmic: whether its decimal logarithm is kept, which is the rule.
+    "measure": {"title", "source", "logarithmic"},
     # script: what writes its CSV; reads: the table of each cell that a figure draws; unit: of the
     # paper's curves, if it has any.
     "table": {"title", "script"},
     "figure": {"title", "script", "reads", "unit"},
     "claim": {"statement", "source", "holds_if", "cells", "at_least", "at_most", "above"},
 }
-TITLES = {"dataset": "data set"}
+TITLES = {"dataset": "data set", "measure": "measure of complexity"}
 
 
 # ---- entries

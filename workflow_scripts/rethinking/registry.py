@@ -1,4 +1,4 @@
-"""What stands once, where it is implemented: parts of a cell's name, tables, figures, and claims on cells.
+"""What stands once, where it is implemented: parts of a cell's name, measures, tables, figures, and claims on cells.
 
 A registration is a decorator with literal arguments on the function that does the work: ``@model("mlp_3x512",
 title="MLP 3×512")``. Names can contain parameters, if needed with bounds: ``@corruption("labels_p{p:0.0..1.0}")``.
@@ -29,7 +29,7 @@ def registration(name: str, **options: Any) -> Callable[[Function], Function]:
     return lambda function: function
 
 
-dataset = corruption = model = regulariser = table = figure = claim = registration
+dataset = corruption = model = regulariser = measure = table = figure = claim = registration
 
 
 # ---- what is registered
@@ -135,7 +135,7 @@ def made_by(script: str) -> list[str]:
 
 def titles() -> list[list[str]]:
     """Titles in tables and figures; changing one makes these stale and nothing else."""
-    shown = ("title", "heading", "statement", "source", "holds_if")
+    shown = ("title", "heading", "statement", "source", "holds_if", "logarithmic")
     return [
         [kind, entry.name, *(str(entry.options[key]) for key in shown if key in entry.options)]
         for kind in KINDS

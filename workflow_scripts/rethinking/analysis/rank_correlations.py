@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.runs import CELL_PARTS
 from rethinking.analysis.statistics import CONFIDENCE
-from rethinking.measures.complexity_measures import MEASURES
 from rethinking.streams import stream
 
 RESAMPLES = 2000
@@ -96,10 +96,16 @@ def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
         measure is undefined are left out. ``tau_*`` are over the pairs of :data:`PAIRS`.
     """
     rows = []
-    for name, measure in MEASURES.items():
+    for measure in registry.entries("measure"):
+        name = measure.name
         cells = networks.dropna(subset=["gap", name]).groupby(CELL_PARTS, sort=False)[["gap", name]].mean()
         cells = cells.reset_index()
-        row = {"measure": name, "source": measure.source, "cells": len(cells), "data": scale}
+        row = {
+            "measure": name,
+            "source": measure.options.get("source", "own"),
+            "cells": len(cells),
+            "data": scale,
+        }
         x, y = cells[name].to_numpy(), cells.gap.to_numpy()
         for kind, pairs in comparable(cells).items():
             low, high = kendall_interval(x, y, pairs, name)

@@ -2,11 +2,12 @@
 
 from functools import partial
 
+from rethinking import registry
 from rethinking.claims import measures
 from rethinking.claims.forms import FIGURE_1, NETWORKS, OVER_P, RANDOM, TRUE, Claim, each
 from rethinking.claims.verdicts import Check
-from rethinking.measures.complexity_measures import MEASURES
 
+MEASURES = [measure for measure in registry.entries("measure") if not measure.own]
 SAMPLES = (500, 5000, 50000)
 # True and random labels of all networks, weight decay, and partly corrupted labels.
 COMPARED = tuple(
@@ -67,8 +68,8 @@ CAPACITY = (
         f"{len(MEASURES)} measures, {len(COMPARED)} cells: rank correlation with the generalisation gap ≤ 0.8, the smallest of the correlations over all "
         "pairs of cells, over those that differ in labels alone and over those that differ in the network alone",
         tuple(
-            Check(measure.title, partial(measures.weakest_tau, name), COMPARED, at_most=0.8)
-            for name, measure in MEASURES.items()
+            Check(measure.title, partial(measures.weakest_tau, measure.name), COMPARED, at_most=0.8)
+            for measure in MEASURES
         ),
     ),
 )

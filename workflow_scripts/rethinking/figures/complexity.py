@@ -13,7 +13,6 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from rethinking import registry
 from rethinking.figures.style import GREY, STYLE, WIDTH, add_note, legend_above, line_entries, line_styles
-from rethinking.measures.complexity_measures import MEASURES
 from rethinking.paper.titles import MODEL_TITLES
 
 COLUMNS = 3
@@ -34,13 +33,15 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
         ranks: as :func:`rethinking.analysis.rank_correlations.correlate` has them.
         scale: data, epochs and seeds, printed under the axes.
     """
-    rows = math.ceil(len(MEASURES) / COLUMNS)
+    measures = registry.entries("measure")
+    rows = math.ceil(len(measures) / COLUMNS)
     figure = Figure(figsize=(WIDTH, 1.2 + 1.8 * rows), layout="constrained")
     panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat
     styles = line_styles(name for name in MODEL_TITLES if name in set(networks.model))
     fills = networks.corruption.map(FILLED).fillna("left")
     taus = ranks.set_index("measure").tau_all
-    for (name, measure), axes in zip(MEASURES.items(), panels, strict=False):
+    for measure, axes in zip(measures, panels, strict=False):
+        name, logarithmic = measure.name, measure.options.get("logarithmic", True)
         for (model, fill), points in networks.groupby([networks.model, fills]):
             colour, marker = styles[model]
             style = {"color": colour, "marker": marker, "fillstyle": fill, "markersize": 4.5}
@@ -48,9 +49,9 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
         tau = "no τ" if pd.isna(taus[name]) else f"τ = {taus[name]:.2f}".replace("-", "−")
         axes.set_title(f"{measure.title}\n{tau}", fontsize="small")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
-        if not measure.logarithmic:
+        if not logarithmic:
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.set_xlabel("log10" if measure.logarithmic else "", fontsize="x-small", labelpad=1)
+        axes.set_xlabel("log10" if logarithmic else "", fontsize="x-small", labelpad=1)
         axes.tick_params(labelsize="x-small")
     for axes in panels:
         axes.set_axis_off()

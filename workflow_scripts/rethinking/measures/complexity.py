@@ -2,33 +2,39 @@
 
 The paper ends with the statement that no formal measure is known under which these networks are simple. Each
 measure here is larger for networks that its source calls more complex, so a measure that explained generalisation
-would grow with the gap.
+would grow with the gap. All but the number of parameters and the distance are measured on the network with its batch
+normalisation folded into the convolutions; margins, the Fisher-Rao norm and sharpness on some of the training images.
+Those built from norms of weights are defined for networks whose weights are in convolutions and linear layers alone.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rethinking import registry
 from rethinking.measures import norms
-from rethinking.measures.complexity_measures import MEASURES
-from rethinking.measures.folding import beyond_norms, depth, fold_batch_norm, weight_layers
+from rethinking.measures.folding import Layer, beyond_norms, depth, fold_batch_norm, weight_layers
 from rethinking.measures.sharpness import largest_noise
+from rethinking.registry import measure
+from rethinking.run.files import UserError
 
 MARGIN_PERCENTILE = 10  # Jiang et al. 2020
 
 
-def measure_complexity(
-    model: nn.Module, initial: nn.Module, inputs: Tensor, labels: Tensor, n: int, draws: int, seed: int
-) -> dict[str, float | None]:
-    """All measures of one network, by their names in :data:`rethinking.measures.complexity_measures.MEASURES`.
+class Undefined(UserError):
+    """Why a measure is not defined for a network."""
 
-    All but the number of parameters and the distance are measured on the network with its batch normalisation folded
-    into the convolutions. Margins, the Fisher-Rao norm and sharpness are measured on the given images.
+
+@dataclass
+class Network:
+    """A trained network and what several measures need of it.
 
     Args:
         model: the trained network.
@@ -38,62 +44,154 @@ def measure_complexity(
         n: images in the training set.
         draws: of the noise for sharpness.
         seed: of that noise.
-
-    Returns:
-        None where a measure is undefined: those with a margin, if the network has not fitted nine tenths of the images;
-        those with norms of weights, if the network has other layers than convolutions and linear ones
-        (:func:`rethinking.measures.folding.beyond_norms`).
     """
-    folded, image = fold_batch_norm(model), inputs[:1]
-    logits = predict(folded, inputs)
-    margin = margin_percentile(logits, labels)
-    found: dict[str, float | None] = {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "distance": norms.distance_from_initialisation(model, initial),
-        "inverse_margin": -math.log10(margin) if margin > 0 else None,
-        "sharpness": -2 * math.log10(largest_noise(folded, inputs, labels, draws, seed)),
-        "relative_sharpness": -2
-        * math.log10(largest_noise(folded, inputs, labels, draws, seed, relative=True)),
-    }
-    if others := beyond_norms(folded):
-        print(
-            f"no norms of weights: the network has {', '.join(others)} besides convolutions and linear layers"
+
+    model: nn.Module
+    initial: nn.Module
+    inputs: Tensor
+    labels: Tensor
+    n: int
+    draws: int
+    seed: int
+
+    @cached_property
+    def folded(self) -> nn.Module:
+        """The network with its batch normalisation folded into its convolutions."""
+        return fold_batch_norm(self.model)
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """(m, classes) in float64."""
+        with torch.inference_mode():
+            return torch.cat([self.folded(block).double() for block in self.inputs.split(1000)])
+
+    @property
+    def margin(self) -> float:
+        """Tenth percentile of the margins.
+
+        Raises:
+            Undefined: less than nine tenths of the images are fitted.
+        """
+        margin = margin_percentile(self.logits, self.labels)
+        if margin <= 0:
+            raise Undefined("less than nine tenths of the images are fitted")
+        return margin
+
+    @cached_property
+    def layers(self) -> list[Layer]:
+        """The convolutions and linear layers of the folded network.
+
+        Raises:
+            Undefined: it has other layers with weights.
+        """
+        if others := beyond_norms(self.folded):
+            raise Undefined(f"the network has {', '.join(others)} besides convolutions and linear layers")
+        return weight_layers(self.folded, self.inputs[:1])
+
+    @cached_property
+    def operator_norms(self) -> list[float]:
+        """The operator norm of each layer."""
+        return [norms.operator_norm(layer) for layer in self.layers]
+
+
+def measure_complexity(network: Network) -> dict[str, float | None]:
+    """All registered measures of one network by name, None where one is undefined or not finite; the log says why."""
+    found: dict[str, float | None] = {}
+    for entry in registry.entries("measure"):
+        try:
+            value = float(entry.call(network=network))
+            found[entry.name] = value if math.isfinite(value) else None
+            print(f"{entry.name}: {value}")
+        except Undefined as error:
+            found[entry.name] = None
+            print(f"{entry.name}: undefined, because {error}")
+    return found
+
+
+# ---- the measures, in the order in which tables show them
+
+
+@measure("parameters", title="number of parameters", source="Zhang et al. 2017, table 1", logarithmic=False)
+def parameters(network: Network) -> float:
+    """Number of parameters."""
+    return sum(parameter.numel() for parameter in network.model.parameters())
+
+
+@measure(
+    "distance", title="distance from initialisation", source="Nagarajan and Kolter 2019", logarithmic=False
+)
+def distance(network: Network) -> float:
+    """Distance of the weights from the initial ones."""
+    return norms.distance_from_initialisation(network.model, network.initial)
+
+
+@measure("frobenius_product", title="product of Frobenius norms", source="Neyshabur et al. 2015")
+def frobenius_product(network: Network) -> float:
+    """Product of the layers' Frobenius norms."""
+    return norms.log_product([norms.frobenius_norm(layer) for layer in network.layers])
+
+
+@measure("spectral_product", title="product of operator norms", source="Bartlett et al. 2017")
+def spectral_product(network: Network) -> float:
+    """Product of the layers' operator norms."""
+    return norms.log_product(network.operator_norms)
+
+
+@measure(
+    "kernel_spectral_product", title="product of kernels' spectral norms", source="Yoshida and Miyato 2017"
+)
+def kernel_spectral_product(network: Network) -> float:
+    """Product of the spectral norms of the layers' kernels as matrices."""
+    return norms.log_product([norms.kernel_norm(layer) for layer in network.layers])
+
+
+@measure("path_norm", title="path norm", source="Neyshabur et al. 2015")
+def path_norm(network: Network) -> float:
+    """Sum over all paths of the products of squared weights, its root."""
+    _ = network.layers  # defined for these alone
+    return norms.path_norm(network.folded, network.inputs[:1])
+
+
+@measure("inverse_margin", title="inverse margin", source="Jiang et al. 2020")
+def inverse_margin(network: Network) -> float:
+    """One over the margin."""
+    return -math.log10(network.margin)
+
+
+@measure("spectral_bound", title="spectral bound with margin", source="Bartlett et al. 2017")
+def spectral_bound(network: Network) -> float:
+    """Theorem 1.1 without the logarithm of the width: |X| R_A / (margin n), with |X| = sqrt(n) root mean square."""
+    initial = weight_layers(network.initial.eval(), network.inputs[:1])
+    reference = [layer.module.weight.detach() for layer in initial]
+    complexity = norms.spectral_complexity(network.layers, reference, network.operator_norms)
+    norm_of_images = float(network.inputs.double().flatten(1).square().sum(1).mean().sqrt())
+    return complexity + math.log10(norm_of_images / (math.sqrt(network.n) * network.margin))
+
+
+@measure("fisher_rao", title="Fisher–Rao norm", source="Liang et al. 2019")
+def fisher_rao_norm(network: Network) -> float:
+    """The Fisher-Rao norm of the folded network."""
+    _ = network.layers  # defined for these alone
+    return math.log10(fisher_rao(network.logits, network.labels, depth(network.folded, network.inputs[:1])))
+
+
+@measure("sharpness", title="sharpness, absolute noise", source="Neyshabur et al. 2017")
+def sharpness(network: Network, relative: bool = False) -> float:
+    """One over the variance of the largest noise on the weights that the accuracy bears."""
+    return -2 * math.log10(
+        largest_noise(
+            network.folded, network.inputs, network.labels, network.draws, network.seed, relative=relative
         )
-    else:
-        found |= norms_of_weights(folded, initial, inputs, margin, n)
-        found["fisher_rao"] = math.log10(fisher_rao(logits, labels, depth(folded, image)))
-    values = {name: found.get(name) for name in MEASURES}
-    return {
-        name: value if value is not None and math.isfinite(value) else None for name, value in values.items()
-    }
+    )
 
 
-def norms_of_weights(
-    folded: nn.Module, initial: nn.Module, inputs: Tensor, margin: float, n: int
-) -> dict[str, float | None]:
-    """The measures that are built from norms of the weights of convolutions and linear layers."""
-    image = inputs[:1]
-    layers = weight_layers(folded, image)
-    reference = [layer.module.weight.detach() for layer in weight_layers(initial.eval(), image)]
-    operator_norms = [norms.operator_norm(layer) for layer in layers]
-    norm_of_images = float(inputs.double().flatten(1).square().sum(1).mean().sqrt())  # root mean square
-    complexity = norms.spectral_complexity(layers, reference, operator_norms)
-    return {
-        "frobenius_product": norms.log_product([norms.frobenius_norm(layer) for layer in layers]),
-        "spectral_product": norms.log_product(operator_norms),
-        "kernel_spectral_product": norms.log_product([norms.kernel_norm(layer) for layer in layers]),
-        "path_norm": norms.path_norm(folded, image),
-        # Theorem 1.1 without the logarithm of the width: |X| R_A / (margin n), with |X| = sqrt(n) root mean square.
-        "spectral_bound": complexity + math.log10(norm_of_images / (math.sqrt(n) * margin))
-        if margin > 0
-        else None,
-    }
+@measure("relative_sharpness", title="sharpness, relative noise", source="Jiang et al. 2020")
+def relative_sharpness(network: Network) -> float:
+    """The same with noise in proportion to each weight."""
+    return sharpness(network, relative=True)
 
 
-@torch.inference_mode()
-def predict(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Logits in float64, (m, classes)."""
-    return torch.cat([model(block).double() for block in inputs.split(1000)])
+# ---- what they are made of
 
 
 def margin_percentile(logits: Tensor, labels: Tensor) -> float:

@@ -22,7 +22,7 @@ SPEAKERS = {"log", "print"}
 DESCRIPTIONS = {"description", "help"}
 # Decorators that register a function (rethinking.registry). Those of their arguments that can change a number are part
 # of identities elsewhere.
-REGISTRATIONS = {"dataset", "corruption", "model", "regulariser", "table", "figure", "claim"}
+REGISTRATIONS = {"dataset", "corruption", "model", "regulariser", "measure", "table", "figure", "claim"}
 # (file, name of a definition), or (file, None) for the whole file
 Root = tuple[Path, str | None]
 

@@ -204,7 +204,7 @@ class Plan:
             "measure_complexity",
             [f"{trained.folder}/complexity.json"],
             self.config.complexity.model_dump(include={"images", "draws"}),
-            entries=trained.entries,
+            entries=[*trained.entries, *(measure.root for measure in registry.entries("measure"))],
             needs=[trained],
             data=trained.data,
         )

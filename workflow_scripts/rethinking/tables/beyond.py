@@ -9,7 +9,6 @@ from rethinking.analysis.aggregation import describe_scale
 from rethinking.analysis.rank_correlations import COLUMNS as COMPLEXITY_COLUMNS
 from rethinking.analysis.rank_correlations import FEWEST_RESAMPLED
 from rethinking.analysis.statistics import CONFIDENCE
-from rethinking.measures.complexity_measures import MEASURES
 from rethinking.measures.rademacher import COLUMNS as RADEMACHER_COLUMNS
 from rethinking.measures.stability import COLUMNS as STABILITY_COLUMNS
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
@@ -26,7 +25,7 @@ TAU_TITLES = {
 def present_complexity(table: pd.DataFrame) -> list[Shown]:
     """Rank correlations of each measure with the gap."""
     columns: dict[tuple[str, str], list[str]] = {
-        ("", "measure"): [MEASURES[name].title for name in table.measure],
+        ("", "measure"): [registry.entry("measure", name).title for name in table.measure],
         ("", "source"): list(table.source),
         ("", "cells"): [str(count) for count in table.cells],
     }
