@@ -298,7 +298,7 @@ def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hi
         {"datasets.cifar10.input_size": 28, "training.batch_size": 1},
         {"datasets.cifar10.input_size": 4, "training.batch_size": 2},
         {"datasets.cifar10.input_size": 4, "training.batch_size": 49_999, "datasets.cifar10.source": "images",
-         "datasets.cifar10.path": "x", "datasets.cifar10.provenance": "mine"},
+         "datasets.cifar10.path": "x", "datasets.cifar10.provenance": "mine", "capacity.cells": []},
         {"datasets.cifar10.input_size": 4, "training.batch_size": 20, "datasets.cifar10.train_limit": 60_001},
     ],
     ids=["maps of many values", "even", "unknown number of images", "limit beyond the data"],
