@@ -32,18 +32,7 @@ include: "rules/linear_models.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
 include: "rules/status.smk"
-
-
-# Snakemake does not run this hook in jobs of a cluster or in dry runs.
-onstart:
-    take_results()
-    show_progress(RESULTS, planned_cells())
-    PLANNED.update(job.rule.name for job in workflow.dag.needrun_jobs())
-
-
-onsuccess:
-    if "render_report" in PLANNED:
-        show_finding()
+include: "rules/run.smk"
 
 
 rule cifar10:
@@ -98,3 +87,6 @@ rule all:
         rules.linear_models.input,
         rules.check_claims.output,
         rules.render_report.output,
+
+
+check_targets()

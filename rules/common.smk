@@ -1,14 +1,11 @@
 # Configuration, the cell grammar and the paths that the stages share.
 
-import atexit
 import json
 import os
 import re
 import sys
-from pathlib import Path
 from shlex import quote
 
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import RerunTrigger
 
@@ -22,19 +19,40 @@ from rethinking.data.imagenet_classes import classes_of
 from rethinking.models import training_megaflops
 from rethinking.report.layout import entry_of, place_of, titles
 from rethinking.run.environment import job_environment
-from rethinking.run.files import UserError, check_writable
+from rethinking.run.files import UserError
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
 from rethinking.run.plan import LIBRARY, NAMES, Plan
-from rethinking.run.progress import show_progress
-from rethinking.run.results_lock import lock_results
 from rethinking.run.scripts import options
 
-try:
-    CONFIG = load_config(config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)])
-except UserError as error:
-    # Snakemake prints other exceptions with the lines of the rules that they passed through.
-    sys.exit(f"snakemake: {error}")
+
+def told(function):
+    """Wrap a function, so that what it says to the user ends the run.
+
+    Snakemake puts exceptions of rules and input functions under a traceback, but not the end of the program.
+    """
+
+    def checked(*arguments, **named):
+        try:
+            return function(*arguments, **named)
+        except UserError as error:
+            sys.exit(f"snakemake: {error}")
+
+    return checked
+
+
+class Told:
+    """An object whose methods say to the user what is wrong (see told)."""
+
+    def __init__(self, each):
+        self.each = each
+
+    def __getattr__(self, name):
+        value = getattr(self.each, name)
+        return told(value) if callable(value) else value
+
+
+CONFIG = told(load_config)(config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)])
 
 # Snakemake formats the prefix, so braces are doubled.
 shell.prefix(job_environment(plugins.VARIABLE, plugins.files()).replace("{", "{{").replace("}", "}}"))
@@ -49,7 +67,7 @@ for name in CONFIG.absent_datasets():
 # Data sets of large images in files of the user.
 LOCAL = [name for name, dataset in CONFIG.datasets.items() if dataset.source == "local"]
 
-PLAN = Plan(CONFIG)
+PLAN = Told(Plan(CONFIG))
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
 # The seeds of all cells, and of those with fewer, for command lines.
@@ -208,20 +226,15 @@ def files_of(made, ending):
 
 
 def described(get):
-    """Wrap a function of wildcards, so that an unknown name ends with a message for the user.
+    """Wrap a function of wildcards, so that an unknown name ends with a message for the user."""
 
-    Snakemake puts exceptions of input functions under a traceback, but not the end of the program.
-    """
-
+    @told
     def checked(wildcards):
-        try:
-            made = get(wildcards)
-        except UserError as error:
-            sys.exit(f"snakemake: {error}")
+        made = get(wildcards)
         key = wildcards.get("key")
         if key is not None and key != made.identity.digest:
-            sys.exit(
-                f"snakemake: there are no data {key}: with this configuration the key is {made.identity.digest}; ask for that"
+            raise UserError(
+                f"there are no data {key}: with this configuration the key is {made.identity.digest}; ask for that"
             )
         return made
 
@@ -263,6 +276,7 @@ def cells_of(*results):
     return PLAN.cells(CONFIG.cells(*results))
 
 
+@told
 def result_cells(result):
     """The cells that a table or figure shows, without seeds."""
     if not getattr(CONFIG, result).cells:
@@ -418,34 +432,3 @@ def comparison(wildcards):
 def fit_data(made):
     """Where a fit's images lie, and the errors that its gamma or penalty is chosen from, for a command line."""
     return options(prepared=made.data[0].folder, validation=made.needs[0].outputs[0] if made.needs else None)
-
-
-# ---- runs
-
-
-def take_results():
-    """Take the lock of the results, unless this run writes nothing."""
-    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "status"]
-    if jobs:
-        try:
-            lock_results(RESULTS)
-            check_writable(os.path.dirname(file) for job in jobs for file in [*job.output, *job.log])
-        except UserError as error:
-            raise WorkflowError(str(error)) from None
-
-
-# The rules of this run.
-PLANNED = set()
-
-
-def show_finding():
-    """Print the finding and where the report is, when all else is said."""
-    text = Path(RESULTS, "finding.txt")
-    finding = text.read_text(encoding="utf-8").splitlines()[:1] if text.exists() else []
-    atexit.register(print, *finding, f"Report: {RESULTS}/report.html", file=sys.stderr)
-
-
-def planned_cells():
-    """The cells that this run trains, from Snakemake's graph of jobs, which exists once the run starts."""
-    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
-    return [TRAINED.format(**job.wildcards_dict) for job in jobs]

@@ -9,6 +9,8 @@ from rethinking.run import scripts
 from rethinking.run.files import write_text
 from rethinking.tables.rendering import to_latex, to_markdown
 
+NOTHING = "There is nothing to show: no result of this configuration belongs into this table."
+
 
 def main() -> None:
     """Read the command line and the CSV, write both texts."""
@@ -20,10 +22,10 @@ def main() -> None:
     args = parser.parse_args()
 
     view = registry.entry("table", args.table).call()
-    table = read_columns(args.input, view.columns)
+    table = read_columns(args.input, view.columns, empty=True)
     shown, note = scripts.attempt(
         lambda reason: ([], f"This table could not be made from {args.input.name}: {reason}."),
-        lambda: (view.present(table), view.note(table)),
+        lambda: (view.present(table), view.note(table)) if len(table) else ([], NOTHING),
     )
     write_text(args.markdown, to_markdown(shown, note))
     write_text(args.latex, to_latex(shown, note))

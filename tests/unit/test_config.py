@@ -256,6 +256,14 @@ def test_data_folder():
         ({"ablations": [ablation()]}, "ablations[0]", "names no setting"),
         ({"datasets.cifar10.input_size": 33}, "cifar10/", "input_size 33, but the images of cifar10 are 32x32; give at most 31"),
         ({"datasets.cifar10.input_size": 32}, "cifar10/true_labels/inception/", "leave 'crop' out"),
+        ({"datasets.cifar10.input_size": 4, "training.batch_size": 1}, "cifar10/", "inception needs two images; give at least 2"),
+        ({"datasets.cifar10.input_size": 4, "training.batch_size": 49_999}, "cifar10/", "50,000 training images in parts of 49,999 leave one"),
+        ({"datasets.cifar10.input_size": 4, "training.batch_size": 20, "datasets.cifar10.train_limit": 81}, "cifar10/",
+         "81 training images in parts of 20 leave one image, but the batch normalisation of inception needs two; give "),
+        ({"datasets.cifar10.input_size": 4, "overrides": [override("*/*/inception/*", batch_size=18, micro_batch=3)],
+          "datasets.cifar10.train_limit": 40}, "cifar10/", "40 training images in parts of 3 leave one image"),
+        ({"datasets.digits.input_size": 4, "training.batch_size": 20, "table1.cells": ["digits/random_signs_n41/inception/none"]},
+         "digits/random_signs_n41", "41 training images in parts of 20"),
         ({"training.epochs": True}, "training.epochs", "truth values"),
         ({"seeds": [0, False]}, "seeds", "truth values"),
         ({"models.alexnet.learning_rate": float("inf")}, "models.alexnet.learning_rate", "finite"),
@@ -282,6 +290,21 @@ def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hi
     line = str(error.value).splitlines()[1]
     assert re.match(rf"  {re.escape(str(mine))}(:\d+)?: {re.escape(key)}", line)
     assert hint in line
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"datasets.cifar10.input_size": 28, "training.batch_size": 1},
+        {"datasets.cifar10.input_size": 4, "training.batch_size": 2},
+        {"datasets.cifar10.input_size": 4, "training.batch_size": 49_999, "datasets.cifar10.source": "images",
+         "datasets.cifar10.path": "x", "datasets.cifar10.provenance": "mine", "capacity.cells": []},
+        {"datasets.cifar10.input_size": 4, "training.batch_size": 20, "datasets.cifar10.train_limit": 60_001},
+    ],
+    ids=["maps of many values", "even", "unknown number of images", "limit beyond the data"],
+)  # fmt: skip
+def test_small_batches_that_can_be_normalised_are_taken(changes):
+    load_config(changed(changes), [])
 
 
 def test_missing_key_names_the_file_of_its_section(tmp_path):

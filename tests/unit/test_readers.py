@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rethinking import registry
 from rethinking.data.prepared import Split, records_sha256
 from rethinking.data.readers import choose_provenance, describe_source, read_dataset, read_digits, read_images
 from rethinking.data.sources import SOURCES
@@ -21,6 +22,7 @@ from .image_files import write_image
 def test_digits():
     digits = read_digits()
     assert digits.train.images.shape == (1437, 1, 8, 8)
+    assert registry.entry("dataset", "digits").options["train"] == len(digits.train.labels)
     assert digits.test.images.shape == (360, 1, 8, 8)
     assert digits.train.images.dtype == np.uint8
     assert digits.train.labels.dtype == np.int64

@@ -2,7 +2,9 @@
 
 import re
 
-from .conftest import cells_of, jobs_of
+import pytest
+
+from .conftest import TINY, cells_of, jobs_of
 
 SEED3 = "results/cells/cifar10/random_labels/mlp_1x512/none/seed3/summary.json"
 
@@ -67,6 +69,35 @@ def test_wrong_cell_says_what_would_be_right(default_workflow):
     assert message in default_workflow.fail("-n", path)
 
 
+def test_all_misspelt_targets_are_told_before_planning(default_workflow):
+    output = default_workflow.fail("-n", "al", "all", "results/tabel1.csv", "--until", "tain_cell")
+    assert output.endswith(
+        "snakemake: no rule makes these:\n"
+        "  'al'; did you mean 'all'?\n"
+        "  'results/tabel1.csv'; did you mean 'results/table1.csv'?\n"
+        "  'tain_cell'; did you mean 'train_cell'?\n"
+    )
+    assert "Building DAG" not in output
+    assert "Traceback" not in output
+
+
+def test_every_kind_of_target_is_taken(default_workflow):
+    """Rules, outputs, logs and benchmarks, of this configuration or not, however their path is written."""
+    targets = ["status", "./results//fig1c.svg", "results/logs/aggregate_table1.log", SEED3]
+    targets.append(SEED3.replace("cells/", "benchmarks/cells/").replace("/summary.json", ".tsv"))
+    default_workflow.succeed("-n", *targets, "--forcerun", "train_cell")
+    default_workflow.write_config({"results_dir": str(default_workflow.folder / "mine")})
+    default_workflow.succeed("-n", f"{default_workflow.folder}/mine/table1.csv")
+
+
+@pytest.mark.parametrize("target", ["results/capacity.svg", "results/expressivity/seed0.json", "imagenet"])
+def test_target_without_data_says_why(default_workflow, target):
+    default_workflow.write_config(TINY)
+    output = default_workflow.fail("-n", target)
+    assert re.search(r"^snakemake: .*(list its cells|name one|path is not set)\n$", output, re.MULTILINE)
+    assert "Traceback" not in output
+
+
 def test_wrong_config_names_file_and_key(default_workflow):
     default_workflow.write_config({"training": {"epochs": -3}})
     output = default_workflow.fail("-n")
@@ -78,5 +109,6 @@ def test_wrong_config_names_file_and_key(default_workflow):
 def test_missing_local_copy_names_the_key(default_workflow):
     default_workflow.write_config({"datasets": {"cifar10": {"source": "archive", "path": "nowhere.tar.gz"}}})
     output = default_workflow.fail("-n")
-    assert "nowhere.tar.gz" in output
-    assert "datasets.cifar10.path" in output
+    assert output.endswith(
+        "snakemake: nowhere.tar.gz does not exist; correct datasets.cifar10.path in the config\n"
+    )

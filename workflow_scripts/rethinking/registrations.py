@@ -33,10 +33,12 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 SHOWN = ("table", "figure")  # kinds of results that readers see
 OPTIONS = {
-    # size: height and width of the images, where all sources but images have the same.
-    "dataset": {"title", "sources", "size"},
+    # size: height and width of the images, and train: their number, where all sources but images have the same.
+    "dataset": {"title", "sources", "size", "train"},
     "corruption": {"also", "base", "sample", "arrays"},
-    "model": {"title", "megaflops", "capture"},
+    # two_images: the input sizes, as pairs of first and last, at which batch normalisation sees a single value of an
+    # image, so that a batch needs two images.
+    "model": {"title", "megaflops", "capture", "two_images"},
     "regulariser": {"heading"},
     # logarithmic: whether its decimal logarithm is kept, which is the rule.
     "measure": {"title", "source", "logarithmic"},

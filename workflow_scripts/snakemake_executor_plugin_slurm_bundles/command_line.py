@@ -21,10 +21,7 @@ def check_configfiles(arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: one of them cannot be read; its message names it and what would be right.
     """
-    program = arguments[0] if arguments else ""
-    if os.path.basename(program) != "snakemake" and not program.endswith(
-        os.path.join("snakemake", "__main__.py")
-    ):
+    if not (arguments and is_snakemake(arguments[0])):
         return
     for number, word in enumerate(arguments):
         option, equals, value = word.partition("=")
@@ -45,6 +42,13 @@ def check_configfiles(arguments: Sequence[str]) -> None:
                         f"Put targets before it: snakemake {file} {option} {arguments[number + 1]}"
                     )
                 sys.exit(f"snakemake: {fault}")
+
+
+def is_snakemake(program: str) -> bool:
+    """Whether a command line is one of Snakemake, by its first word."""
+    return os.path.basename(program) == "snakemake" or program.endswith(
+        os.path.join("snakemake", "__main__.py")
+    )
 
 
 def fault_in(file: str) -> str | None:

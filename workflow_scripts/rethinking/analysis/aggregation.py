@@ -87,12 +87,13 @@ def read_summary(path: str | Path) -> dict[str, Any]:
     return summary
 
 
-def read_columns(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Read a CSV that must have these columns and at least one row.
+def read_columns(path: str | Path, columns: Mapping[str, str], empty: bool = False) -> pd.DataFrame:
+    """Read a CSV that must have these columns and, unless it can be ``empty``, at least one row.
 
     Args:
         path: the file; an empty field is a missing value.
         columns: name -> dtype.
+        empty: whether it is whole without rows.
 
     Raises:
         UserError: it is missing, not such a CSV, or cut short; the message names it.
@@ -102,7 +103,7 @@ def read_columns(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); delete it to have it made again") from error
     missing = [column for column in columns if column not in table]
-    if missing or table.empty:
+    if missing or (table.empty and not empty):
         what = f"has no column {', '.join(missing)}" if missing else "has no rows"
         raise UserError(f"{path} {what}; delete it to have it made again")
     return table

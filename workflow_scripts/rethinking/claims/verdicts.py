@@ -77,6 +77,9 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
             values.append(value)
         except NotMeasured as error:
             reasons.append(str(error))
+        # A zero to divide by, or a part that this seed lacks.
+        except (ArithmeticError, LookupError) as error:
+            reasons.append(f"seed{seed} has nothing to measure ({type(error).__name__}: {error})")
     if (check.exact or check.measure in EXACT) and values:
         mean, low, high = values[0], min(values), max(values)
     else:

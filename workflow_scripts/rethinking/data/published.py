@@ -24,9 +24,9 @@ CIFAR_SHAPE = (3, 32, 32)
 IDX_UNSIGNED_BYTE = 0x08
 
 
-@dataset("mnist", title="MNIST", size=28, sources=("official", "archive"))
-@dataset("cifar10", title="CIFAR-10", size=32, sources=("official", "archive", "images"))
-@dataset("cifar100", title="CIFAR-100", size=32, sources=("official", "archive", "images"))
+@dataset("mnist", title="MNIST", size=28, train=60_000, sources=("official", "archive"))
+@dataset("cifar10", title="CIFAR-10", size=32, train=50_000, sources=("official", "archive", "images"))
+@dataset("cifar100", title="CIFAR-100", size=32, train=50_000, sources=("official", "archive", "images"))
 def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
     """Read a published data set.
 

@@ -158,7 +158,7 @@ def describe_source(name: str, source: str, path: str | Path | None) -> dict[str
     return {"kind": source, "files": {path.name: hash_file(path)}}
 
 
-@dataset("digits", title="digits", size=8, sources=("embedded",))
+@dataset("digits", title="digits", size=8, train=1437, sources=("embedded",))
 def read_digits() -> Dataset:
     """scikit-learn's digits, (1, 8, 8), values 0..16 stretched to 0..255; 1,437 to train, 360 to test."""
     # Imported here: it takes a second, and only this data set needs it.

@@ -23,6 +23,7 @@ from rethinking.analysis.runs import Run, mean_curve
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.files import UserError, atomic_path
+from rethinking.run.scripts import attempt
 
 STYLE = {
     # First matplotlib's defaults, whatever a matplotlibrc in the home or the working folder says.
@@ -65,6 +66,8 @@ NOTE_WIDTH = 128  # characters of a line under a figure
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:
     """Write a figure in the format of each path's ending; equal figures give equal bytes.
 
+    One that cannot be drawn, which shows only now, says so in its place.
+
     Raises:
         UserError: an ending is not ``.svg``, ``.png`` or ``.pdf``; the message names the path.
     """
@@ -72,7 +75,8 @@ def save(figure: Figure, paths: Iterable[str | Path]) -> None:
         if path.suffix not in METADATA:
             raise UserError(f"{path}: a figure's name ends with {', '.join(METADATA)}, not '{path.suffix}'")
         with atomic_path(path) as temporary, mpl.rc_context(STYLE):
-            figure.savefig(temporary, metadata=METADATA[path.suffix])
+            how = {"fname": temporary, "metadata": METADATA[path.suffix]}
+            attempt(lambda reason, how=how: not_drawn(reason).savefig(**how), figure.savefig, **how)
 
 
 @mpl.rc_context(STYLE)
@@ -85,6 +89,13 @@ def not_drawn(reason: str) -> Figure:
 
 
 # ---- lines
+
+
+def log_scale(axes: Axes, *which: str) -> None:
+    """Logarithmic axes ``x`` or ``y``; one on which nothing is above zero stays as it is, because it would have no ticks."""
+    for name in which:
+        if np.isfinite(axes.dataLim.minpos["xy".index(name)]):
+            axes.set(**{f"{name}scale": "log"})
 
 
 def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, marker: str) -> None:

@@ -28,6 +28,7 @@ from rethinking.figures.style import (
     add_note,
     legend_above,
     line_styles,
+    log_scale,
     plot_mean,
 )
 from rethinking.paper.titles import DATASET_TITLES
@@ -71,7 +72,8 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
             linestyle=dashes[offset],
         )
     left.axhline(0.5, color=GREY, linewidth=0.8)
-    left.set(xscale="log", yscale="log", xlabel="images n", ylabel="largest error")
+    log_scale(left, "x", "y")
+    left.set(xlabel="images n", ylabel="largest error")
     for offset, rows in table.drop_duplicates(["offset", "n"]).groupby("offset", sort=False):
         right.plot(rows.n, rows.bits_needed, color=GREY, marker="o", linestyle=dashes[offset])
     for name, bits in (("float16", 11), ("float32", 24), ("float64", 53)):
@@ -80,7 +82,8 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
             right.annotate(
                 name, (1, bits), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize="small"
             )
-    right.set(xscale="log", xlabel="images n", ylabel="required bits of precision", ylim=(0, None))
+    log_scale(right, "x")
+    right.set(xlabel="images n", ylabel="required bits of precision", ylim=(0, None))
     sns.despine(figure)
     lines = [
         Line2D([], [], color=colour, marker=marker, label=name) for name, (colour, marker) in colours.items()
@@ -128,7 +131,8 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
             for penalty, some in table.groupby("penalty"):
                 colour, marker = penalties[penalty]
                 axes.plot(some.gamma, some.validation_error, color=colour, marker=marker)
-            axes.set(xscale="log", xlabel="gamma")
+            log_scale(axes, "x")
+            axes.set(xlabel="gamma")
             gammas = sorted(table.gamma.unique())
             axes.set_xticks(gammas, [f"{gamma:g}" for gamma in gammas], minor=False)
             axes.set_xticks([], minor=True)
@@ -195,7 +199,8 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     for axes in (left, right):
         axes.axvline(enough, color=GREY, linewidth=0.8, linestyle=DASHES[2])
         # Exact fits lie on the axis; where all are exact it has no height of its own.
-        axes.set(xscale="log", xlabel="random filters", ylim=(0, max(1, axes.get_ylim()[1])))
+        log_scale(axes, "x")
+        axes.set(xlabel="random filters", ylim=(0, max(1, axes.get_ylim()[1])))
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize="x-small")
         axes.set_xticks([], minor=True)
     left.set_ylabel("test error (%)")
@@ -237,7 +242,8 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
     left.set(ylabel="|w − w*| / |w*|")
     right.set(ylabel="|Xw − Y| / |Y|")
     for axes in (left, right):
-        axes.set(xscale="log", yscale="log", xlabel="steps")
+        log_scale(axes, "x", "y")
+        axes.set(xlabel="steps")
     sns.despine(figure)
     lines = [
         Line2D([], [], color=COLOURS[number], marker=MARKERS[number], label=f"SGD from {start}")

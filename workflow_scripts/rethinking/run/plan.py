@@ -279,6 +279,10 @@ class Plan:
         needs: Sequence[Made] = (),
     ) -> Made:
         """A result of the theory on one data set."""
+        if dataset is None:
+            raise UserError(
+                f"{files[0]} has no data set: 'dataset' is null in its section of the config; name one"
+            )
         prepared = self.prepared(dataset)
         values = {"seed": seed, **settings.model_dump()}
         if script == "compare_fits":

@@ -112,10 +112,11 @@ def attempt(instead: Callable[[str], Any], make: Callable[..., Any], *arguments:
 
     Raises:
         UserError: it is the user's to correct.
+        OSError: the disk is full, or such.
     """
     try:
         return make(*arguments, **named)
-    except UserError:
+    except (UserError, OSError):
         raise
     except Exception as error:
         traceback.print_exc()

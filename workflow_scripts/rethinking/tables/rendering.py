@@ -6,7 +6,7 @@ makes such tables from the CSVs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -53,6 +53,11 @@ class Shown(NamedTuple):
 
     title: str  # above it; may be empty
     table: pd.DataFrame
+
+
+def texts(values: Iterable[float], form: str) -> list[str]:
+    """Numbers in a format; a missing one has a dash in its place."""
+    return [MISSING if pd.isna(value) else form.format(value) for value in values]
 
 
 def with_interval(mean: float, half_width: float, form: str) -> str:

@@ -11,7 +11,7 @@ from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.analysis.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE3_COLUMNS
 from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
 from rethinking.tables.presentation import Columns, View, percent, with_interval
-from rethinking.tables.rendering import MISSING, Shown
+from rethinking.tables.rendering import MISSING, Shown, texts
 
 PREPROCESSING_TITLES = {
     "none": "none (pixels)",
@@ -37,14 +37,14 @@ def present_table3(table: pd.DataFrame) -> list[Shown]:
     columns["", "penalty"] = [
         starred(row.penalty, "penalty", row.chosen) if row.penalty else "none" for row in table.itertuples()
     ]
-    columns["training", "error (%)"] = [f"{value:.2f}" for value in table.train_error]
+    columns["training", "error (%)"] = texts(table.train_error, "{:.2f}")
     columns["test error (%)", "ours"] = with_intervals(table, "test_error", "{:.2f}")
     columns["test error (%)", "paper"] = [
         percent_and_filters(row.paper_test_error, row.filters, row.paper_filters)
         for row in table.itertuples()
     ]
-    columns["", "misfit"] = [f"{value:.1e}" for value in table.misfit]
-    columns["", "residual"] = [f"{value:.1e}" for value in table.residual]
+    columns["", "misfit"] = texts(table.misfit, "{:.1e}")
+    columns["", "residual"] = texts(table.residual, "{:.1e}")
     return [Shown("", pd.DataFrame(columns))]
 
 
@@ -72,20 +72,20 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
     shown = []
     if len(full):
         columns = model_columns(full)
-        columns["", "gamma"] = full.gamma.map("{:g}".format)
+        columns["", "gamma"] = texts(full.gamma, "{:g}")
         columns["norm", "ours"] = with_intervals(full, "norm", "{:.1f}")
-        columns["norm", "paper"] = [MISSING if pd.isna(value) else f"{value:g}" for value in full.paper_norm]
+        columns["norm", "paper"] = texts(full.paper_norm, "{:g}")
         for column, heading in OTHER_NORMS.items():
-            columns["norm", heading] = full[column].map("{:.1f}".format)
+            columns["norm", heading] = texts(full[column], "{:.1f}")
         columns["test error (%)", "ours"] = with_intervals(full, "test_error", "{:.2f}")
         columns["test error (%)", "paper"] = full.paper_test_error.map(percent)
         shown.append(Shown("Exact fits of minimum norm", pd.DataFrame(columns)))
     for _, some in table[table.fit != "table3"].groupby("model", sort=False):
         columns = {("", "labels and solution"): some.fit.map(FIT_TITLES)}
         columns["norm", "ours"] = with_intervals(some, "norm", "{:.4g}")
-        columns["training", "error (%)"] = some.train_error.map("{:.2f}".format)
+        columns["training", "error (%)"] = texts(some.train_error, "{:.2f}")
         columns["test error (%)", "ours"] = with_intervals(some, "test_error", "{:.2f}")
-        columns["", "residual"] = some.residual.map("{:.1e}".format)
+        columns["", "residual"] = texts(some.residual, "{:.1e}")
         first = some.iloc[0]
         title = f"Exact fits of {first.images:,} images: {DATASET_TITLES[first.dataset]}, preprocessing: {preprocessing_title(first)}"
         shown.append(Shown(title, pd.DataFrame(columns)))
@@ -122,9 +122,9 @@ def present_expressivity(table: pd.DataFrame) -> list[Shown]:
     """Theorem 1 (depth 2) and corollary 1 (other depths)."""
     columns: Columns = {("", "labels"): table.labels, ("", "depth"): table.depth.map(str)}
     for column, heading in (("width", "width"), ("parameters", "weights"), ("connections", "connections")):
-        columns["", heading] = table[column].map("{:,}".format)
+        columns["", heading] = texts(table[column], "{:,}")
     columns["error", "largest"] = scientific(table.largest_error, 1)
-    columns["labels", "fitted (%)"] = table.fitted.map("{:g}".format)
+    columns["labels", "fitted (%)"] = texts(table.fitted, "{:g}")
     columns["smallest", "eigenvalue"] = scientific(table.smallest_eigenvalue, 4)
     columns["smallest", "min(x − b)"] = scientific(table.smallest_diagonal, 4)
     columns["condition", "number"] = scientific(table.condition, 1)

@@ -1,0 +1,77 @@
+# What a run does besides its jobs: it checks what it is asked for, takes its lock, and shows progress and the finding.
+
+import atexit
+from pathlib import Path
+
+from snakemake.cli import get_argument_parser
+from snakemake.exceptions import WorkflowError
+from snakemake_executor_plugin_slurm_bundles.command_line import is_snakemake
+
+from rethinking.run.files import check_writable
+from rethinking.run.progress import show_progress
+from rethinking.run.results_lock import lock_results
+from rethinking.run.targets import describe_unknown
+
+
+def check_targets():
+    """End with one message for all words of the command line that nothing makes.
+
+    Snakemake itself would know its targets only once it plans, and not what could have been meant.
+    """
+    if not (workflow.is_main_process and is_snakemake(sys.argv[0])):
+        return
+    asked = get_argument_parser().parse_args(sys.argv[1:])
+    words = [*asked.targets, *sorted({*asked.forcerun, *asked.until, *asked.omit_from, *asked.prioritize})]
+    products = [file for rule in workflow.rules for file in rule.products()]
+
+    def is_known(word):
+        path = word if os.path.isabs(word) else os.path.relpath(word or ".")
+        return workflow.is_rule(word) or any(file.match(path) for file in products)
+
+    if unknown := [word for word in dict.fromkeys(words) if not is_known(word)]:
+        rules = [rule.name for rule in workflow.rules]
+        # The numbers of a table come before its texts.
+        made = [each for shown in SHOWN.values() for each in (*shown.needs, shown)]
+        files = [file for each in (*made, *PLAN.found.values()) for file in each.known]
+        files += [file for file in products if not file.contains_wildcard()]
+        sys.exit(f"snakemake: {describe_unknown(unknown, rules, files)}")
+
+
+def take_results():
+    """Take the lock of the results, unless this run writes nothing."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "status"]
+    if jobs:
+        try:
+            lock_results(RESULTS)
+            check_writable(os.path.dirname(file) for job in jobs for file in [*job.output, *job.log])
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
+
+
+# The rules of this run.
+PLANNED = set()
+
+
+def show_finding():
+    """Print the finding and where the report is, when all else is said."""
+    text = Path(RESULTS, "finding.txt")
+    finding = text.read_text(encoding="utf-8").splitlines()[:1] if text.exists() else []
+    atexit.register(print, *finding, f"Report: {RESULTS}/report.html", file=sys.stderr)
+
+
+def planned_cells():
+    """The cells that this run trains, from Snakemake's graph of jobs, which exists once the run starts."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
+    return [TRAINED.format(**job.wildcards_dict) for job in jobs]
+
+
+# Snakemake does not run this hook in jobs of a cluster or in dry runs.
+onstart:
+    take_results()
+    show_progress(RESULTS, planned_cells())
+    PLANNED.update(job.rule.name for job in workflow.dag.needrun_jobs())
+
+
+onsuccess:
+    if "render_report" in PLANNED:
+        show_finding()
