@@ -204,9 +204,8 @@ def test_times_decide_nothing(workflow):
             os.utime(path)
 
 
-def test_another_seed_trains_that_seed_alone(workflow):
+def test_status_of_another_seed(workflow):
     workflow.write_config(CONFIG | {"seeds": [0, 1]})
-    assert workflow.planned_cells(*TARGETS) == [cell.replace("seed0", "seed1") for cell in ALL]
     report, found = counts(workflow)
     assert found == (5, 0, 0, 5)
     assert "  digits/true_labels/mlp_1x512/{none,wd}  seed 1\n" in report
