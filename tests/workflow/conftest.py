@@ -1,5 +1,6 @@
 """Runs the real workflow in a folder of its own."""
 
+import atexit
 import json
 import os
 import re
@@ -59,9 +60,11 @@ def cells_of(output: str) -> list[str]:
 def server() -> subprocess.Popen[str]:
     """Runs snakemake without importing it each time; it ends with this process."""
     script = Path(__file__).with_name("snakemake_server.py")
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    atexit.register(process.communicate)
+    return process
 
 
 class Workflow:
