@@ -1,5 +1,7 @@
 """config.yaml as tests use it."""
 
+import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,11 @@ FILE = Path(__file__).parents[1] / "config.yaml"
 
 def default_values() -> dict[str, Any]:
     """Its values as written; a new copy at each call."""
+    return copy.deepcopy(read())
+
+
+@cache
+def read() -> dict[str, Any]:
     return yaml.safe_load(FILE.read_text())
 
 

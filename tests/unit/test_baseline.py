@@ -133,6 +133,7 @@ def test_a_measured_process_that_fails_is_reported():
         receive(process)
 
 
+@pytest.mark.slow
 def test_bench_writes_its_columns(tmp_path):
     output = tmp_path / "bench" / "today.csv"
     options = ["--models=mlp_1x512", "--device=cpu", "--images=512", "--seconds=0.02", "--repetitions=1"]

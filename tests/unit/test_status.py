@@ -1,9 +1,9 @@
 """The status of cells: done, part-trained, stale and why, to run; how long the rest takes; and all that in words."""
 
-import copy
 import json
 import os
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -25,6 +25,12 @@ MLP = "digits/true_labels/mlp_1x512/wd"
 ALEXNET = "digits/random_labels/alexnet/none"
 
 
+@cache
+def config_of(values):
+    """Checked once for all the cells that a test writes."""
+    return load_config(json.loads(values), [])
+
+
 class Results:
     """A results folder in which a test can place finished or part-trained cells."""
 
@@ -42,7 +48,7 @@ class Results:
 
     @property
     def config(self):
-        return load_config(copy.deepcopy(self.values), [])
+        return config_of(json.dumps(self.values))
 
     def survey(self):
         return {str(status.cell): status for status in survey(self.config)}

@@ -1,8 +1,13 @@
 """Runs the real workflow in a folder of its own."""
 
+import atexit
+import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,6 +56,17 @@ def cells_of(output: str) -> list[str]:
     return sorted(re.findall(r"Training (\S+)", output))
 
 
+@cache
+def server() -> subprocess.Popen[str]:
+    """Runs snakemake without importing it each time; it ends with this process."""
+    script = Path(__file__).with_name("snakemake_server.py")
+    process = subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    atexit.register(process.communicate)
+    return process
+
+
 class Workflow:
     """The workflow in a working directory with a configuration file; ``root`` is the folder of its code."""
 
@@ -64,21 +80,18 @@ class Workflow:
     def write_config(self, config: dict) -> None:
         self.config_file.write_text(yaml.safe_dump(config))
 
+    def command(self, *arguments: str) -> list[str]:
+        """What follows ``snakemake`` on a command line."""
+        place = ["-s", self.root / "Snakefile", "--directory", self.folder]
+        config = ["--configfile", self.config_file] if self.config_file.exists() else []
+        # The targets come first, because some options take all that follows.
+        profile = ["--workflow-profile", self.root / "profiles" / "default"]
+        return list(map(str, [*place, *arguments, *profile, *config]))
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start snakemake; the output holds both streams."""
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "-s",
-            self.root / "Snakefile",
-            "--directory",
-            self.folder,
-        ]
-        config = ["--configfile", self.config_file] if self.config_file.exists() else []
         return subprocess.Popen(
-            # The targets come first, because some options take all that follows.
-            [*command, *arguments, "--workflow-profile", self.root / "profiles" / "default", *config],
+            [sys.executable, "-m", "snakemake", *self.command(*arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -87,9 +100,17 @@ class Workflow:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run snakemake to its end."""
-        process = self.start(*arguments)
-        output, _ = process.communicate()
-        return subprocess.CompletedProcess(process.args, process.returncode, output)
+        command = self.command(*arguments)
+        with tempfile.NamedTemporaryFile("r") as output:
+            asked = {
+                "arguments": command,
+                "folder": str(self.folder),
+                "environment": dict(os.environ),
+                "output": output.name,
+            }
+            serving = server()
+            print(json.dumps(asked), file=serving.stdin, flush=True)
+            return subprocess.CompletedProcess(command, int(serving.stdout.readline()), output.read())
 
     def plan(self, *arguments: str) -> dict[str, int]:
         """Jobs that a run would do, by rule."""

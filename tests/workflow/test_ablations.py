@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from .conftest import TINY, Workflow
+from .conftest import TINY, Workflow, cells_of, jobs_of
 
 CELL = "digits/true_labels/mlp_1x512/none"
 # In 6 steps a learning rate of 1e-9 leaves the weights almost unchanged.
@@ -59,8 +59,9 @@ def test_table_shows_the_difference(finished):
 
 def test_an_edit_of_a_variant_concerns_the_variant_alone(finished):
     finished.write_config(TINY | {"ablations": [STILL | {"set": {"learning_rate": 1e-8}}]})
-    assert finished.planned_cells("ablations") == [f"ablations/still/{CELL}/seed0"]
-    jobs = finished.plan("ablations", f"results/cells/{CELL}/seed0/summary.json")
+    output = finished.succeed("-n", "ablations", f"results/cells/{CELL}/seed0/summary.json")
+    assert cells_of(output) == [f"ablations/still/{CELL}/seed0"]
+    jobs = jobs_of(output)
     assert (jobs["train_cell"], jobs["compare_ablations"], jobs["render_table"]) == (1, 1, 1)
     # Another variant does not make this one stale.
     finished.write_config(TINY | {"ablations": [STILL, STILL | {"name": "other", "set": {"epochs": 3}}]})

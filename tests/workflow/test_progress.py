@@ -1,4 +1,4 @@
-"""The status line of a real run on a real terminal, and none without one."""
+"""The status line of a real run on a real terminal."""
 
 import os
 import pty
@@ -9,7 +9,7 @@ import sys
 import termios
 
 from ..terminal import screen
-from .conftest import ROOT, TINY
+from .conftest import TINY
 
 SHORT = "results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json"
 ENDLESS = "results/cells/digits/random_labels/mlp_1x512/none/seed0/summary.json"
@@ -21,17 +21,7 @@ SHOWN = re.compile(
 def test_run_on_a_terminal_shows_cells_done_and_epochs_until_it_ends(tiny_workflow):
     endless = {"cells": "digits/random_labels/*/*", "set": {"epochs": 1000000}}
     tiny_workflow.write_config({**TINY, "overrides": [endless]})
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
-        ROOT / "Snakefile",
-        "--directory",
-        tiny_workflow.folder,
-    ]
-    command += [SHORT, ENDLESS, "--workflow-profile", ROOT / "profiles/default", "--cores", "2"]
-    command += ["--configfile", tiny_workflow.config_file]
+    command = [sys.executable, "-m", "snakemake", *tiny_workflow.command(SHORT, ENDLESS, "--cores", "2")]
     controller, device = pty.openpty()
     termios.tcsetwinsize(device, (24, 150))
     environment = {**os.environ, "TERM": "xterm"}
@@ -62,9 +52,3 @@ def test_run_on_a_terminal_shows_cells_done_and_epochs_until_it_ends(tiny_workfl
     )
     assert any(line.startswith("stopped by SIGINT") for line in lines)
     assert not any("cells done" in line for line in lines)
-
-
-def test_run_without_a_terminal_shows_no_line(tiny_workflow):
-    output = tiny_workflow.succeed(SHORT)
-    assert "cells done" not in output
-    assert "\x1b" not in output

@@ -1,0 +1,171 @@
+"""What the executor says to SLURM's commands and makes of their answers."""
+
+import re
+import shlex
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from snakemake_executor_plugin_slurm_bundles import sbatch, slurm
+
+from .conftest import AWAY, Alone, job
+
+
+def test_queue(fake):
+    fake.says(
+        "squeue",
+        "1|RUNNING|n1|2026-01-01T00:00:00|None|a",
+        "2|CANCELLED|||None|a",
+        "3|FAILED|||NonZeroExitCode|b",
+        "4|PENDING||N/A|ReqNodeNotAvail, UnavailableNodes:n1|b",
+        "5|RUNNING|n1||None|what | users|call|jobs",
+        "no job",
+    )
+    known = slurm.queue()
+    assert (known["a"].number, known["a"].node, known["a"].over) == ("1", "n1", False)
+    assert (known["b"].number, known["b"].waits) == ("4", True)
+    assert known["what | users|call|jobs"].state == "RUNNING"
+
+
+def test_what_the_user_likes_to_see_hides_no_jobs(fake, monkeypatch):
+    (fake.folder / "squeue").write_text('#!/bin/sh\necho "1|RUNNING|||None|a$SQUEUE_PARTITION"\n')
+    monkeypatch.setenv("SQUEUE_PARTITION", "short")
+    assert list(slurm.queue()) == ["a"]
+
+
+# What SLURM says (22.05) of jobs that it never takes, and the setting that it is about.
+NEVER = {
+    "invalid partition specified: a": "slurm_partition",
+    "Invalid partition name specified": "slurm_partition",
+    "User's group not permitted to use this partition": "slurm_partition",
+    "Invalid account or account/partition combination specified": "slurm_account",
+    "Invalid qos specification": "qos",
+    "Requested node configuration is not available": "mem_mb (now 1000), cpus_per_task (now 1)",
+    "Memory specification can not be satisfied": "mem_mb",
+    "CPU count per node can not be satisfied": "cpus_per_task",
+    "Requested time limit is invalid (missing or exceeds some limit)": "runtime",
+    "Invalid --time specification": "runtime",
+    "Invalid feature specification": "constraint",
+    "Invalid generic resource (gres) specification": "gpu",
+    "QOSMaxGRESPerJob\nsbatch: error: Job violates accounting/QOS policy (job submit limit, user's size)": "gpu",
+    "unrecognized option '--colour=red'": "slurm_extra",
+}
+# What passes by itself.
+LATER = [
+    AWAY,
+    "QOSMaxSubmitJobPerUserLimit\nsbatch: error: Job violates accounting/QOS policy (job submit limit, user's size)",
+    "AssocMaxSubmitJobLimit",
+    "Transport endpoint is not connected",
+    "I/O error writing script/environment to file",
+    "Socket timed out on send/recv operation",
+    "Required partition not available (inactive or drain)",
+    "Protocol authentication error",
+    "Unspecified error",
+    "something that nobody has seen before",
+    "",
+]
+
+
+@pytest.mark.parametrize(("said", "setting"), NEVER.items())
+def test_what_sbatch_never_takes(fake, said, setting):
+    fake.fails("sbatch", f"sbatch: error: {said}")
+    with pytest.raises(sbatch.Refused) as refused:
+        sbatch.submit(["sbatch"], "", {"mem_mb": 1000, "cpus_per_task": 1})
+    assert said in str(refused.value)
+    assert setting in str(refused.value)
+
+
+@pytest.mark.parametrize("said", LATER)
+def test_what_sbatch_may_take_later(fake, said):
+    fake.fails("sbatch", said)
+    with pytest.raises(slurm.Unreachable, match=re.escape(said) or "status 1"):
+        sbatch.submit(["sbatch"], "", {})
+
+
+def test_variable_at_fault(fake, monkeypatch):
+    """One that a setting of the profile wins over is not named."""
+    fake.fails("sbatch", "Requested node configuration is not available")
+    for name, value in {"SBATCH_GPUS_PER_NODE": "8", "SBATCH_CONSTRAINT": "a100"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(sbatch.Refused, match="SBATCH_GPUS_PER_NODE=8") as refused:
+        sbatch.submit(["sbatch"], "", {"constraint": "v100"})
+    assert "constraint (now v100)" in str(refused.value)
+    assert "a100" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        {},
+        {
+            "mem_mb": 1,
+            "runtime": 90,
+            "slurm_partition": "p",
+            "slurm_account": "a",
+            "qos": "q",
+            "constraint": "x",
+        },
+        {"gpu": 2, "nodes": 1, "mem_mb_per_cpu": 3, "cpus_per_gpu": 4},
+        {"gpu_model": "a100", "tasks": 2, "cpus_per_task": 3},
+        {"gres": "gpu:1", "cpus_per_task": -1},
+        {"tasks": 2, "slurm_extra": "'--mail-user=a b' --hold"},
+    ],
+)
+def test_resources_mean_what_they_mean_to_snakemakes_own_executor(resources):
+    """The options are those of its plugin."""
+    own = pytest.importorskip("snakemake_executor_plugin_slurm.submit_string")
+    from snakemake_executor_plugin_slurm.utils import set_gres_string
+
+    class Resources(dict):
+        __getattr__ = dict.__getitem__
+
+    like = SimpleNamespace(resources=Resources(resources), threads=5)
+    text = {"run_uuid": "n", "slurm_logfile": "l", "comment_str": "c", "workdir": None}
+    text |= {"account": "--account=a" * ("slurm_account" in resources)}
+    text |= {"partition": "--partition=p" * ("slurm_partition" in resources)}
+    theirs = own.get_submit_command(like, text, SimpleNamespace(requeue=True, qos=None, reservation=None))
+    theirs = shlex.join(shlex.split(f"{theirs} {set_gres_string(like)}")) + " "
+    for short, long in (("-t ", "--time="), ("-C ", "--constraint=")):
+        theirs = theirs.replace(f" {short}", f" {long}")
+    for option in ("job-name", "output", "comment", "mem", "mem-per-cpu"):
+        theirs = theirs.replace(f"--{option} ", f"--{option}=")
+    ours = sbatch.command("n", Path("l"), "c", resources, 5)
+    only_ours = {"--open-mode=append", f"--chdir={Path.cwd()}"}
+    assert set(ours) - only_ours == set(shlex.split(theirs))
+
+
+def test_a_cell_with_several_workers_has_a_job_with_all_their_gpus(results, fake):
+    executor = Alone(results)
+    alone = {"workers": 4, "gpu": 1, "bundle_cost": 0}
+    executor.run_jobs([job("a", **alone), job("b", **alone), job("c"), job("d")])
+    executor.look()
+    *apart, together = sorted(fake.calls("sbatch"), key=lambda call: "--gpus" not in call)
+    assert len(apart) == 2
+    assert all({"--gpus=4", "--nodes=1", "--mem=4000"} <= set(call.split()) for call in apart)
+    assert {"--mem=1000", "--comment=2"} <= set(together.split())
+
+
+@pytest.mark.parametrize("command", ["squeue", "scontrol"])
+def test_other_commands_that_fail(fake, command):
+    fake.fails(command, "anything")
+    with pytest.raises(slurm.Unreachable, match="anything"):
+        slurm.run([command])
+
+
+def test_a_command_that_is_not_there(fake):
+    (fake.folder / "squeue").unlink()
+    (fake.folder / "squeue").mkdir()
+    with pytest.raises(slurm.Unreachable):
+        slurm.run([str(fake.folder / "squeue")])
+
+
+def test_a_command_that_hangs(fake, monkeypatch):
+    """Also a wrapper, whose child keeps the pipe open."""
+    (fake.folder / "squeue").write_text("#!/bin/sh\nsleep 60\n")
+    monkeypatch.setattr(slurm, "TIMEOUT_SECONDS", 0.2)
+    began = time.monotonic()
+    with pytest.raises(slurm.Unreachable, match="more than"):
+        slurm.queue()
+    assert time.monotonic() - began < 10

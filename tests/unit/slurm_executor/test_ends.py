@@ -1,0 +1,126 @@
+"""How jobs end, are interrupted and are started again."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from snakemake_interface_common.exceptions import WorkflowError
+
+from .conftest import Alone, at_work, job
+
+
+@pytest.mark.parametrize("clock", [-3600, 0, 3600])
+@pytest.mark.parametrize("change", ["written", "gone", "same"])
+def test_time_limit(fake, results, clock, change):
+    """A changed checkpoint is progress, whatever the clock of the file server says."""
+
+    def write(path, seconds):
+        path.write_text("state")
+        os.utime(path, times=(time.time() + clock + seconds,) * 2)
+
+    checkpoint = results / "checkpoint"
+    checkpoint.parent.mkdir()
+    write(checkpoint, -60)
+    executor, cell = Alone(results), job("a")
+    cell.params = {"checkpoint": str(checkpoint)}
+    executor.run_jobs([cell])
+    executor.look()
+    (old,) = executor.active
+    if change == "written":
+        write(checkpoint, 0)
+    elif change == "gone":
+        checkpoint.unlink()
+    fake.queues((old, "TIMEOUT", "TimeLimit"))
+    executor.look()
+    if change == "same":
+        ((_, error),) = executor.over
+        assert "(TIMEOUT" in error
+    else:
+        assert executor.over == []
+        assert [*executor.active] != [old]
+
+
+def test_started_again(fake, results, read):
+    """Also on the same node; a job that only runs on is not mentioned."""
+    executor, (bundle,) = at_work(results, fake, "a")
+    for state, node, began in [
+        ("PENDING", "", "N/A"),
+        ("RUNNING", "n1", "1"),
+        ("RUNNING", "n1", "1"),
+        ("PENDING", "", "5"),
+        ("PENDING", "", "6"),
+        ("RUNNING", "n2", "7"),
+        ("RUNNING", "n2", "8"),
+    ]:
+        fake.says("squeue", f"5|{state}|{node}|{began}|None|{bundle.name}")
+        executor.look()
+    assert read("job 5")[-3:] == [
+        "SLURM ended job 5 on n1 and will start it again",
+        "SLURM started job 5 again on n2: it goes on from its checkpoints",
+        "SLURM started job 5 again on n2: it goes on from its checkpoints",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("partition", "sizes"), [(None, [1, 1, 1]), ("long", [1, 2]), ("other", [1, 2]), ("big", [1, 1, 1])]
+)
+def test_idle_nodes(fake, results, partition, sizes):
+    """Fewer cells than full jobs could hold are spread over them."""
+    fake.says("sinfo", "main* 3", "long 1", "big 5")
+    executor = Alone(results)
+    executor.run_jobs([job(name, slurm_partition=partition, mem_mb=0) for name in "abc"])
+    executor.look()
+    assert sorted(len(each.members) for each in executor.active.values()) == sizes
+
+
+def test_finished_bundle_leaves_nothing_behind(fake, results):
+    """One with a failed task leaves its log."""
+    executor, found = at_work(results, fake, "a", "b", "c")
+    for bundle, status in zip(found, (0, 1), strict=True):
+        bundle.log.write_text("what happened")
+        for number in range(len(bundle.tasks)):
+            bundle.ended(number, status)
+    fake.queues(*((bundle.name, "COMPLETED", "None") for bundle in found))
+    executor.look()
+    assert sorted(results.glob("slurm/*/*")) == [found[1].log]
+
+
+def test_no_slurm_here(results, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(WorkflowError, match="no sbatch here"):
+        Alone(results)
+
+
+@pytest.mark.parametrize(
+    ("said", "calls"), [("invalid partition specified: a", 1), ("Transport endpoint is not connected", 3)]
+)
+def test_retries_of_snakemake(fake, tmp_path, said, calls):
+    """What is refused for good is not tried again; what is not taken now costs no retry, so that 'attempt' stays 1."""
+    (fake.folder / "sbatch").write_text(
+        f'#!/bin/sh\necho "sbatch $*" >> {fake.folder}/calls\n'
+        f'[ $(grep -c ^sbatch {fake.folder}/calls) -ge 3 ] && {{ sh; exit; }}\necho "{said}" >&2; exit 1\n'
+    )
+    (tmp_path / "Snakefile").write_text(
+        'rule a:\n    output: "a"\n    resources: mem_mb=lambda wildcards, attempt: 100 * attempt\n'
+        '    shell: "touch {output}"\n'
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--executor",
+        "slurm-bundles",
+        "--jobs",
+        "1",
+        "--retries",
+        "2",
+    ]
+    command += ["--slurm-bundles-poll-seconds", "1", "--latency-wait", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert [call.split("--mem=")[1].split()[0] for call in fake.calls("sbatch")] == ["100"] * calls, (
+        done.stderr
+    )
+    assert (done.returncode == 0) == (calls > 1)
+    assert "Trying to restart" not in done.stderr

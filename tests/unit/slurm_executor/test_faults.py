@@ -1,0 +1,219 @@
+"""The executor under faults that a real cluster cannot show: a full disk, commands that fail or hang."""
+
+import asyncio
+import errno
+import threading
+import time
+
+import pytest
+
+from snakemake_executor_plugin_slurm_bundles import slurm
+from snakemake_executor_plugin_slurm_bundles.bundles import Bundle
+
+from .conftest import AWAY, Alone, at_work, job
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_full_disk_when_a_bundle_is_written(fake, results, read, monkeypatch):
+    executor = Alone(results)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "snakemake_executor_plugin_slurm_bundles.bundles.write",
+            lambda path, _: (path.parent.mkdir(parents=True), full()),
+        )
+        executor.run_jobs([job("a"), job("b"), job("c")])
+        for _ in range(3):
+            executor.look()
+    assert len(read("No space left")) == 1
+    assert list((results / "slurm").iterdir()) == []
+    executor.look()
+    assert len(fake.calls("sbatch")) == 2
+    assert executor.gathering.members == []
+
+
+def test_full_disk_when_an_interrupted_bundle_goes_on(fake, results, monkeypatch):
+    executor, (bundle,) = at_work(results, fake, "a", "b")
+    bundle.ended(0, 0)
+    fake.queues((bundle.name, "TIMEOUT", "TimeLimit"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Bundle, "write", full)
+        executor.look()
+    assert [error for _, error in executor.over] == [None]
+    assert len(executor.active[bundle.name].members) == 1
+    executor.look()
+    (submission,) = executor.active.values()
+    assert [info.job.message for info in submission.members.values()] == ["b"]
+    assert submission.bundle.name != bundle.name
+
+
+def test_full_disk_when_an_end_is_noted(fake, results, monkeypatch):
+    """The others are still noticed."""
+    executor, (bundle, other) = at_work(results, fake, "a", "b", "c")
+    bundle.ended(0, 0)
+    other.ended(0, 1)
+    reported = Bundle.reported
+    with monkeypatch.context() as patch:
+        patch.setattr(Bundle, "reported", lambda self, n: full() if self == bundle else reported(self, n))
+        executor.look()
+    assert [info.job.message for info, _ in executor.over] == ["b"]
+    executor.look()
+    assert [info.job.message for info, _ in executor.over] == ["b", "a"]
+
+
+def test_refused(fake, results):
+    fake.fails("sbatch", "sbatch: error: invalid partition specified: a")
+    executor, found = at_work(results, fake, "a")
+    ((info, error),) = executor.over
+    assert "sbatch refused: sbatch: error: invalid partition" in error
+    assert (info.job.message, found) == ("a", [])
+    assert list((results / "slurm").iterdir()) == []
+    assert info.job.attempt > info.job.restart_times  # Snakemake does not try it again
+
+
+def test_slurm_holds_as_many_jobs_as_it_may(fake, results, read):
+    """The others wait, and sbatch is not called for each of them."""
+    fake.fails("sbatch", "sbatch: error: QOSMaxSubmitJobPerUserLimit")
+    executor, _ = at_work(results, fake, *"abcdef")
+    fake.queues()
+    executor.look_again()
+    assert len(fake.calls("sbatch")) == 2
+    assert executor.over == []
+    executor.look()
+    assert len(fake.calls("sbatch")) == 2  # there is a pause between two attempts
+    assert executor.pause > 1
+    assert len(read("QOSMaxSubmitJobPerUserLimit")) == 1
+    fake.says("sbatch", "1")
+    executor.look_again()
+    assert len(fake.calls("sbatch")) == 5
+
+
+def test_memory_of_nodes_is_asked_for_when_slurm_answers(fake, results):
+    """More than any node has would be refused."""
+    fake.fails("sinfo")
+    executor, _ = at_work(results, fake, "a")
+    assert fake.calls("sbatch") == []
+    fake.queues()
+    fake.says("sinfo", "800+", "500")
+    executor.look_again()
+    (call,) = fake.calls("sbatch")
+    assert "--mem=800 " in call
+
+
+def test_sbatch_failed_and_reached_slurm(fake, results):
+    fake.fails("sbatch")
+    executor, (bundle,) = at_work(results, fake, "a")
+    executor.look()
+    assert len(fake.calls("sbatch")) == 1
+    assert executor.active[bundle.name].submitted
+
+
+@pytest.mark.parametrize(("command", "error"), [("sinfo", AWAY), ("scontrol", "Access denied")])
+def test_job_that_cannot_be_released(fake, results, read, command, error):
+    """Other jobs are still watched."""
+    executor, (held, other) = at_work(results, fake, "a", "b", "c")
+    fake.queues((held.name, "PENDING", "launch failed requeued held"), (other.name, "RUNNING", "None"))
+    fake.says("sinfo", "n1", "n2")
+    fake.fails(command, error)
+    other.ended(0, 0)
+    executor.look()
+    executor.look()
+    assert [info.job.message for info, _ in executor.over] == ["b"]
+    assert len(read(error)) == 1
+    assert not read("does not answer")
+    fake.says("scontrol")
+    fake.says("sinfo", "n1", "n2")
+    executor.look()
+    assert fake.calls("scontrol")[-2:] == ["scontrol update JobId=1 ExcNodeList=n1", "scontrol release 1"]
+    assert len(read("trying again without n1")) == 1
+
+
+def test_why_jobs_wait(fake, results, read):
+    """One line for each reason that may last, however often it is reported."""
+    executor, (one, two) = at_work(results, fake, "a", "b", "c")
+    for node in ("n1", "n2"):
+        fake.queues((one.name, "PENDING", "Priority"), (two.name, "PENDING", "Resources"))
+        executor.look()
+        fake.queues((one.name, "PENDING", "BadConstraints"), (two.name, "PENDING", "BadConstraints"))
+        executor.look()
+        reason = f"ReqNodeNotAvail, UnavailableNodes:{node}"
+        fake.queues((one.name, "PENDING", reason), (two.name, "COMPLETING", "NonZeroExitCode"))
+        executor.look()
+    assert read("SLURM does not start") == [
+        f"SLURM does not start {one.name} (job 1), {two.name} (job 2): BadConstraints",
+        f"SLURM does not start {one.name} (job 1): ReqNodeNotAvail, UnavailableNodes:n1",
+    ]
+
+
+def test_job_that_waits_for_long(fake, results, read):
+    executor, (bundle,) = at_work(results, fake, "a")
+    executor.active[bundle.name].submitted -= 25 * 3600
+    fake.queues((bundle.name, "PENDING", "Resources"))
+    executor.look()
+    executor.look()
+    assert len(read("SLURM does not start")) == 1
+
+
+def test_slurm_does_not_answer(fake, results, read):
+    executor, (bundle,) = at_work(results, fake, "a", "b")
+    fake.fails("squeue")
+    bundle.ended(0, 0)
+    executor.look()
+    executor.look()
+    assert len(executor.over) == 1
+    assert len(read("SLURM does not answer")) == 1
+    fake.queues((bundle.name, "RUNNING", "None"))
+    executor.look()
+    assert len(read("SLURM answers again")) == 1
+
+
+def test_cancelled(fake, results, read):
+    """All jobs at once, also one that reached SLURM although sbatch failed; nothing more is submitted."""
+    executor, found = at_work(results, fake, "a", "b", "c")
+    fake.queues(*((bundle.name, "RUNNING", "None") for bundle in found))
+    executor.run_jobs([job("d")])
+    fake.fails("sbatch")
+    executor.look()
+    (unknown,) = set(executor.active) - {bundle.name for bundle in found}
+    executor.run_jobs([job("e")])
+    executor.cancel_jobs([])
+    assert fake.calls("scancel") == ["scancel --me 1 2", f"scancel --me --name={unknown}"]
+    fake.fails("scancel", "scancel: error: Kill job error on job id 1")
+    executor.cancel_jobs([])
+    (line,) = read("not all jobs are cancelled")
+    assert f"{found[0].name} (job 1)" in line
+    found[0].ended(0, 0)
+    submitted = fake.calls("sbatch")
+    infos = [info for submission in executor.active.values() for info in submission.members.values()]
+
+    async def check():
+        return [info async for info in executor.check_active_jobs(infos)]
+
+    assert asyncio.run(check()) == infos
+    assert fake.calls("sbatch") == submitted
+    assert found[0].unreported(0)
+
+
+def test_squeue_hangs(fake, results, monkeypatch):
+    """What ended is reported before SLURM is asked, and Ctrl-C cancels without waiting for the answer."""
+    executor, (bundle, _) = at_work(results, fake, "a", "b", "c")
+    executor.look()
+    bundle.ended(0, 0)
+    (fake.folder / "squeue").write_text(f"#!/bin/sh\ntouch {fake.folder}/asked\nsleep 60\n")
+    monkeypatch.setattr(slurm, "TIMEOUT_SECONDS", 3)
+
+    async def check():
+        return [info async for info in executor.check_active_jobs([])]
+
+    looking = threading.Thread(target=lambda: asyncio.run(check()))
+    looking.start()
+    while not (fake.folder / "asked").exists():
+        time.sleep(0.01)
+    assert executor.reported == [("a", None)]
+    executor.run_jobs([job("d")])
+    executor.cancel_jobs([])
+    assert looking.is_alive()
+    assert fake.calls("scancel") == ["scancel --me 1 2"]
+    looking.join()

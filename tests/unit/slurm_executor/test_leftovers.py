@@ -1,0 +1,91 @@
+"""What the executor makes of what an earlier Snakemake left, damaged files too."""
+
+import pytest
+
+from snakemake_executor_plugin_slurm_bundles.bundles import Task
+
+from .conftest import AWAY, Alone, earlier, job
+
+
+@pytest.mark.parametrize("text", ["", '{"tasks": [{"na', "[1]", '{"tasks": [{"colour": 1}]}', "\0\0", "5"])
+def test_damaged_bundle(fake, results, read, text):
+    """Readable bundles are used; the job of an unreadable one is cancelled before anything is submitted."""
+    whole, damaged = earlier(results), earlier(results)
+    (damaged.folder / "bundle.json").write_text(text)
+    fake.queues((whole.name, "RUNNING", "None"), (damaged.name, "RUNNING", "None"))
+    executor = Alone(results)
+    executor.run_jobs([job("a"), job("b")])
+    executor.gathering.seconds = 100
+    executor.look()
+    assert read(f"{damaged.folder / 'bundle.json'} is no bundle")
+    assert fake.calls("scancel") == [f"scancel --me --name={damaged.name}"]
+    assert list(executor.active) == [whole.name]
+    assert [task.name for _, task in executor.gathering.members] == ["b"]
+
+
+def test_damaged_bundle_without_a_job(fake, results, read):
+    (earlier(results).folder / "bundle.json").write_text("")
+    executor = Alone(results)
+    executor.run_jobs([job()])
+    executor.look()
+    assert fake.calls("scancel") == []
+
+
+@pytest.mark.parametrize("away", ["squeue", "scancel"])
+@pytest.mark.parametrize("damaged", [True, False])
+def test_slurm_is_away_when_a_job_is_to_be_cancelled(fake, results, read, away, damaged):
+    """The user is told once why nothing happens; Snakemake's own thread does not wait."""
+    bundle = earlier(results, identity="other settings")
+    if damaged:
+        (bundle.folder / "bundle.json").write_text("")
+    fake.queues((bundle.name, "RUNNING", "None"))
+    fake.fails(away)
+    executor = Alone(results)
+    executor.run_jobs([job()])
+    executor.look()
+    executor.look()
+    assert len(read(AWAY)) == 1
+    assert (fake.calls("sbatch"), executor.active) == ([], {})
+    (fake.folder / f"{away}.error").unlink()
+    executor.look()
+    assert len(read("it is cancelled")) == 1
+    assert len(fake.calls("sbatch")) == 1
+
+
+def test_job_has_ended_when_it_is_to_be_cancelled(fake, results, read):
+    bundle = earlier(results, identity="other settings")
+    fake.queues((bundle.name, "RUNNING", "None"))
+    fake.fails("scancel", "Job/step already completing or completed")
+    executor = Alone(results)
+    executor.run_jobs([job()])
+    executor.look()
+    assert fake.calls("sbatch") == []
+    fake.queues((bundle.name, "COMPLETED", "None"))
+    executor.look()
+    assert len(fake.calls("sbatch")) == 1
+
+
+def test_cancelled_for_the_sake_of_another(fake, results, read):
+    """Tasks with the same settings as before continue in a new job and do not fail even once."""
+    bundle = earlier(results)
+    bundle.tasks.append(Task("b", "train b", "other settings", output=["b/summary.json"]))
+    bundle.write()
+    fake.queues((bundle.name, "RUNNING", "None"))
+    executor = Alone(results)
+    executor.run_jobs([job("a"), job("b")])
+    executor.gathering.seconds = 100
+    executor.look()
+    assert len(read("with other settings; it is cancelled")) == 1
+    fake.queues((bundle.name, "CANCELLED", "None"))
+    executor.gathering.seconds = 0
+    executor.look()
+    assert executor.over == []
+    jobs = [info.job for submission in executor.active.values() for info in submission.members.values()]
+    assert sorted(each.message for each in jobs) == ["a", "b"]
+    assert bundle.name not in executor.active
+
+
+def test_exit_status_that_holds_no_number(results):
+    bundle = earlier(results)
+    (bundle.folder / "0.exit").write_text("")
+    assert bundle.status(0) is None

@@ -1,0 +1,116 @@
+"""Verdicts from files, against an independent computation."""
+
+import contextlib
+import io
+import sys
+
+import pandas as pd
+import pytest
+
+import check_claims
+from rethinking.analysis.runs import TABLES, read_runs
+from rethinking.claims import CLAIMS
+from rethinking.claims.report import (
+    OUTCOMES,
+)
+from rethinking.run.files import UserError
+
+from ..recompute_claims import differences
+from .paper_cells import EPOCHS, cell_values, make_runs, write_runs
+
+NAMES = [claim.name for claim in CLAIMS]
+CELL = "random_labels/mlp_1x512/none"
+
+
+def run_script(root, cells, *seeds):
+    """Run check_claims.py on ``root/cells`` in this process and return what it printed."""
+    arguments = ["--root", root / "cells", "--cells", *cells, "--seeds", *seeds]
+    arguments += ["--csv", root / "claims.csv", "--markdown", root / "claims.md"]
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(sys, "argv", ["check_claims.py", *map(str, arguments)])
+        check_claims.main()
+    return printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def small_results(tmp_path_factory):
+    """Verdicts on networks at reduced scale: some cells, seeds and files missing, one network diverged."""
+    root = tmp_path_factory.mktemp("results")
+    values = cell_values()
+    for some in values.values():
+        some["images"] = 1000
+    del values["gaussian/inception/none"]
+    values["true_labels/alexnet/none"]["test"] = 40.0
+    for cell in ("random_labels/mlp_3x512/none", "labels_p0.5/inception/none"):
+        values[cell]["diverged"] = True
+    runs = make_runs(values)
+    del runs["cifar10/true_labels/inception/wd"][1]
+    write_runs(root / "cells", runs)
+    printed = run_script(root, runs, 0, 1, 2)
+    return root, printed, pd.read_csv(root / "claims.csv", keep_default_na=False).set_index("claim")
+
+
+def test_numbers_agree_with_an_independent_computation(small_results):
+    root, _, table = small_results
+    assert table.index.tolist() == NAMES
+    assert differences(root) == []
+
+
+def test_independent_computation_notices_a_changed_number(small_results, tmp_path):
+    root, _, table = small_results
+    (tmp_path / "cells").symlink_to(root / "cells")
+    table.loc["batch_norm_gain", "measured"] = "3.75; 3.13"
+    table.to_csv(tmp_path / "claims.csv")
+    (line,) = differences(tmp_path)
+    assert line.startswith("batch_norm_gain: [3.75, 3.13] in claims.csv")
+
+
+def test_csv_lists_checks_and_cells_in_one_order(small_results):
+    row = small_results[2].loc["regularisers_help"]
+    assert row.measured.split("; ") == ["3.3", "41.22"]
+    assert row.cells == (
+        "cifar10/true_labels/inception/crop+wd, cifar10/true_labels/inception/none; "
+        "cifar10/true_labels/alexnet/crop+wd, cifar10/true_labels/alexnet/none"
+    )
+    assert (row.verdict, row.reason) == ("contradicted", "not so: AlexNet")
+    assert row.data == "CIFAR-10 (exact), 1,000 of 50,000 training images; 70 epochs; 3 seeds"
+    assert small_results[2].loc["fits_gaussian"].measured == ""
+    assert small_results[2].loc["fits_gaussian"].data == "no network is trained yet"
+
+
+def test_markdown_says_scale_count_and_reasons(small_results):
+    root, printed, table = small_results
+    text = (root / "claims.md").read_text()
+    counts = table.outcome.value_counts()
+    summary = ", ".join(f"{counts[each]} {each}" for each in OUTCOMES if each in counts)
+    assert text.startswith(f"**{summary}**: CIFAR-10 (exact), 1,000 of 50,000 training images; 70 epochs;")
+    assert printed.strip().endswith(summary)
+    lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("|")}
+    assert len(lines) == len(CLAIMS) + 2
+    assert {line.count(" | ") for line in lines.values()} == {5}
+    assert (
+        "| — | **not run** | not trained: gaussian/inception/none |"
+        in lines["Gaussian noise in place of images is fitted too."]
+    )
+    assert (
+        "AlexNet: 41.22 (41.22 to 41.22); Inception: 3.3 (3.3 to 3.3)"
+        in lines["Random cropping and weight decay improve generalisation by a few points."]
+    )
+
+
+def test_cells_that_are_not_named_are_left_out(small_results, tmp_path):
+    (tmp_path / "cells").symlink_to(small_results[0] / "cells")
+    printed = run_script(tmp_path, [f"cifar10/{CELL}"], 0, 1)
+    assert printed == "2 networks: 1 supported, 41 not run\n"
+
+
+def test_files_give_what_was_written(small_results):
+    runs = read_runs(small_results[0] / "cells", ["cifar10/labels_p0.5/alexnet/none"], [0, 7], *TABLES)
+    (run,) = runs["cifar10/labels_p0.5/alexnet/none"]
+    assert (len(run.curve), len(run.memorisation)) == (EPOCHS + 1, EPOCHS)
+
+
+def test_cells_of_two_data_sets_are_refused(tmp_path):
+    with pytest.raises(UserError, match="--cells are of cifar10 and digits; give those of one"):
+        run_script(tmp_path, [f"cifar10/{CELL}", f"digits/{CELL}"], 0)
