@@ -20,6 +20,7 @@ configfile: CONFIG_FILE
 
 
 include: "rules/common.smk"
+include: "rules/lookup.smk"
 include: "rules/data.smk"
 include: "rules/corruption.smk"
 include: "rules/training.smk"

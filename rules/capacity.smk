@@ -1,5 +1,7 @@
 # Section 2.2 measured: what the networks can fit and how far one example moves them, compared with their gap.
 
+from rethinking.cells import sample_size
+
 CAPACITY = artefact(
     "measure_capacity",
     [f"{RESULTS}/rademacher.csv", f"{RESULTS}/stability.csv", *multiext(f"{RESULTS}/capacity", *IMAGES)],

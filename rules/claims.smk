@@ -1,5 +1,7 @@
 # The paper's claims, checked against the trained networks and the fits of its theory.
 
+from rethinking.cells import canonical_name
+
 
 localrules:
     check_claims,

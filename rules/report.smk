@@ -1,5 +1,7 @@
 # Tables, figures, claims and where they come from, in one file to read.
 
+from rethinking.report.layout import titles
+
 # The networks of ablations take as long as all others, so they have a target of their own; once made they are here.
 REPORTED = [name for name in SHOWN if name != "ablations" or ABLATIONS.current]
 

@@ -1,5 +1,7 @@
 # One network per cell, or per variant of a cell.
 
+from shlex import quote
+
 
 rule train_cell:
     input:

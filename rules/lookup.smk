@@ -1,0 +1,216 @@
+# What the rules look up: the result that a rule's wildcards name, and options of its command line.
+
+from rethinking.cells import Cell
+from rethinking.data.imagenet_classes import classes_of
+from rethinking.models import training_megaflops
+from rethinking.run.plan import NAMES
+from rethinking.run.scripts import options
+
+
+def described(get):
+    """Wrap a function of wildcards, so that an unknown name ends with a message for the user."""
+
+    @told
+    def checked(wildcards):
+        made = get(wildcards)
+        key = wildcards.get("key")
+        if key is not None and key != made.identity.digest:
+            raise UserError(
+                f"there are no data {key}: with this configuration the key is {made.identity.digest}; ask for that"
+            )
+        return made
+
+    return checked
+
+
+@described
+def prepared(wildcards):
+    """A prepared data set."""
+    return PLAN.prepared(wildcards.dataset)
+
+
+@described
+def sampled(wildcards):
+    """A sample of a data set."""
+    return PLAN.sample(wildcards.dataset, int(wildcards.n))
+
+
+@described
+def corrupted(wildcards):
+    """A corruption of a data set."""
+    return PLAN.overlay(wildcards.dataset, wildcards.corruption, int(wildcards.seed))
+
+
+@described
+def trained(wildcards):
+    """A network that an output path names."""
+    return PLAN.cell(
+        Cell.parse(CELL.format(**wildcards)),
+        wildcards.branch.removeprefix("ablations/").removesuffix("/") or None,
+    )
+
+
+# ---- cells
+
+
+def cells_of(*results):
+    """The trained networks of some sections of the configuration."""
+    return PLAN.cells(CONFIG.cells(*results))
+
+
+@told
+def result_cells(result):
+    """The cells that a table or figure shows, without seeds."""
+    if not getattr(CONFIG, result).cells:
+        raise UserError(f"{result}.cells is empty, so there is no such result; list its cells")
+    if not CONFIG.cell_names(result):
+        paths = ", ".join(f"datasets.{name}.path" for name in CONFIG.absent_datasets())
+        raise UserError(f"{result} has no data, as {paths} is not set")
+    return CONFIG.cell_names(result)
+
+
+def paired_cells():
+    """The cells of table 1 without regularisers, of networks that it has on true and on random labels."""
+    found = {}
+    for cell in CONFIG.cells("table1"):
+        if not cell.regularisers and cell.corruption in ("true_labels", "random_labels"):
+            found.setdefault((cell.dataset, cell.model), {})[cell.corruption] = cell.name
+    return [name for names in found.values() if len(names) == 2 for name in names.values()]
+
+
+def cell_options(made):
+    """Where a network's data lie, for a command line."""
+    *_, overlay = made.data
+    whole = overlay.data[0]
+    images = whole.data[0].path if f"{whole.folder}/{NAMES[0]}" in whole.outputs else None
+    return options(prepared=whole.folder, overlay=overlay.folder, images=images)
+
+
+def cell_settings(wildcards):
+    """The resolved settings of a cell, as JSON."""
+    settings = dict(trained(wildcards).identity.settings)
+    settings.pop("cell")
+    return json.dumps(settings)
+
+
+def workers_of(wildcards):
+    """The processes that train a cell together."""
+    return CONFIG.hardware.workers if "micro_batch" in trained(wildcards).identity.settings else 1
+
+
+def gpu_slots_of(wildcards):
+    """The slots of GPUs that a cell takes: all of each GPU where it has several workers."""
+    workers = workers_of(wildcards)
+    slots = workers * CONFIG.hardware.cells_per_gpu if workers > 1 else 1
+    return slots * expects_gpu(CONFIG.hardware.device)
+
+
+def training_cost(wildcards):
+    """The arithmetic that training a cell takes for each image of its data set, 10^6 operations; 0 keeps it apart."""
+    if workers_of(wildcards) > 1:
+        return 0
+    settings = trained(wildcards).identity.settings
+    # 0 would mean that it is no cell.
+    return max(1, round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"])))
+
+
+def measured(name):
+    """The measurements on cells for capacity or complexity."""
+    if name == "complexity":
+        return [PLAN.complexity(cell) for cell in CONFIG.cells("complexity")]
+    return [PLAN.stability(cell) for cell in CONFIG.cells("capacity") if cell.base != cell]
+
+
+def networks():
+    """Data set, network, input size and architecture behind all results, each combination once."""
+    found = {}
+    for cell in CONFIG.cells(*CONFIG.results):
+        settings = CONFIG.settings(cell).model_dump(include={"input_size", "architecture"})
+        # A regulariser, which has no parameters.
+        settings["architecture"].pop("dropout", None)
+        network = {"dataset": cell.dataset, "model": cell.model, **settings}
+        found[json.dumps(network)] = network
+    return list(found.values())
+
+
+# ---- results, by the wildcards of their rules
+
+
+def source_options(wildcards):
+    """Source of a data set and how much of it is used, for a command line."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    downloads = f"{DATA_DIR}/downloads/{wildcards.dataset}"
+    files = PLAN.prepared(wildcards.dataset).data
+    path = dataset.path or (files[0].path if len(files) == 1 else downloads if files else None)
+    return options(
+        path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"})
+    )
+
+
+def image_options(wildcards):
+    """Where large images lie and what is taken of them, for a command line."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    chosen = {"path", "provenance", "stored_size", "train_limit", "test_limit"}
+    values = dataset.model_dump(include=chosen)
+    classes = classes_of(wildcards.dataset, dataset.classes)
+    values["classes"] = ",".join(classes) if classes else None
+    return options(**values) + (" --skip-unreadable" if dataset.skip_unreadable else "")
+
+
+@described
+def shown(wildcards):
+    """A table for readers, or a figure."""
+    name = shown_name(wildcards)
+    if name not in SHOWN:
+        raise UserError(f"{name} has nothing to show with this configuration; list its cells")
+    return SHOWN[name]
+
+
+@described
+def table(wildcards):
+    """The numbers of a table."""
+    if wildcards.table in CONFIG.results:
+        result_cells(wildcards.table)
+    return shown(wildcards).needs[0]
+
+
+@described
+def ablations(wildcards):
+    """The comparison of ablations."""
+    if not CONFIG.ablated_cells():
+        raise UserError("ablations has no cells, so there is nothing to compare; list some")
+    return ABLATIONS
+
+
+@described
+def figure(wildcards):
+    """A figure of trained networks."""
+    result_cells(wildcards.figure)
+    return shown(wildcards)
+
+
+@described
+def stability(wildcards):
+    """The stability of a network."""
+    return PLAN.stability(Cell.parse(CELL.format(**wildcards)))
+
+
+@described
+def complexity(wildcards):
+    """The complexity of a network."""
+    return PLAN.complexity(Cell.parse(CELL.format(**wildcards)))
+
+
+def fit(wildcards):
+    """An exact fit."""
+    return PLAN.fit(wildcards.model, int(wildcards.seed))
+
+
+def comparison(wildcards):
+    """Other exact fits."""
+    return PLAN.comparison(wildcards.model, int(wildcards.seed))
+
+
+def fit_data(made):
+    """Where a fit's images lie, and the errors that its gamma or penalty is chosen from, for a command line."""
+    return options(prepared=made.data[0].folder, validation=made.needs[0].outputs[0] if made.needs else None)
