@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from rethinking.analysis.finding import FITTED
 from rethinking.claims import measures
 from rethinking.claims.verdicts import Check
 from rethinking.paper.titles import MODEL_TITLES
@@ -48,4 +49,4 @@ def each(
 
 def fit(networks: Iterable[str], cell: str = RANDOM, label: str = "{}") -> tuple[Check, ...]:
     """Each network fits the labels that it was given."""
-    return each(networks, measures.train_accuracy, cell, label=label, at_least=99)
+    return each(networks, measures.train_accuracy, cell, label=label, at_least=FITTED)
