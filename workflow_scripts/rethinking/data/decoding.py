@@ -12,7 +12,6 @@ import re
 import struct
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,9 +57,8 @@ def decode(content: bytes) -> Tensor:
     """
     try:
         if kind(content) in ("rgb", "grey"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                data = torch.frombuffer(content, dtype=torch.uint8)
+            # torch warns of bytes, which cannot be written to; a copy costs less than to silence it.
+            data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
             return torch.ops.image.decode_jpeg(data, RGB, False)
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
             pixels = np.array(image.convert("RGB"))
