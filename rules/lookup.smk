@@ -98,6 +98,11 @@ def workers_of(wildcards):
     return CONFIG.hardware.workers if "micro_batch" in trained(wildcards).identity.settings else 1
 
 
+def nodes_of(wildcards):
+    """The nodes of a cluster over which the workers of a cell are spread."""
+    return CONFIG.hardware.nodes if workers_of(wildcards) > 1 else 1
+
+
 def gpu_slots_of(wildcards):
     """The slots of GPUs that a cell takes: all of each GPU where it has several workers."""
     workers = workers_of(wildcards)

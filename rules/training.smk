@@ -24,6 +24,7 @@ rule train_cell:
         checkpoint_seconds=CONFIG.hardware.checkpoint_seconds,
         feeder=CONFIG.hardware.feeder,
         workers=workers_of,
+        nodes=nodes_of,
         threads_each=lambda wildcards, threads: max(1, threads // workers_of(wildcards)),
         gpu=gpu_slots_of,
         cache=f"--cache {quote(CONFIG.cache_dir)}" if CONFIG.cache_dir else "",
@@ -44,5 +45,5 @@ rule train_cell:
         " --settings {params.settings:q} {params.data} --output {params.folder:q}"
         " --checkpoint {params.checkpoint:q} --checkpoint-seconds {resources.checkpoint_seconds} {resources.cache}"
         " --device {resources.device} --cells-per-gpu {resources.cells_per_gpu} --feeder {resources.feeder}"
-        " --workers {resources.workers} --threads {resources.threads_each}"
+        " --workers {resources.workers} --nodes {resources.nodes} --threads {resources.threads_each}"
         " --record {params.record:q} > {log:q} 2>&1"

@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--cells-per-gpu", type=int, default=1, help="cells that share a GPU")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each worker")
     parser.add_argument("--workers", type=int, default=1, help="processes that train the cell together")
+    parser.add_argument("--nodes", type=int, default=1, help="nodes of a SLURM job that they are spread over")
     parser.add_argument("--worker", type=int, default=0, help=argparse.SUPPRESS)  # of those it starts
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument(
@@ -101,13 +102,15 @@ def main() -> None:
         try:
             count = args.workers if settings.micro_batch else 1  # others have nothing to share
             limits = args.cells_per_gpu, stop_if_asked, log
-            slot = gpu_slot(*limits) if count == 1 else gpus_alone(count, *limits)
+            nodes = workers.nodes_of_job(args.nodes) if count > 1 else [""]
+            slot = gpu_slot(*limits) if count == 1 else gpus_alone(count // len(nodes), *limits)
             with slot if expects_gpu(args.device) else nullcontext() as gpus:
                 device = choose_device(args.device)
-                together = f", {count} workers" if count > 1 else ""
+                where = f" on {' and '.join(nodes)}" if len(nodes) > 1 else ""
+                together = f", {count} workers{where}" if count > 1 else ""
                 log(f"cell {cell} on {device}{together} with {settings.model_dump_json()}")
                 data = load_corrupted(args.prepared, args.overlay, args.images)
-                with workers.lead(count, COMMAND, gpus or (), stopping, log) as team:
+                with workers.lead(count, COMMAND, gpus or (), nodes, stopping, log) as team:
                     trained = train_cell(cell, settings, data, device, checkpoint, log, args.feeder, team)
                 write_cell(args.output, cell, settings, data, manifest, trained, device, identity)
         except Interrupted as stop:
@@ -126,7 +129,7 @@ def main() -> None:
 def work_along(cell: Cell, settings: CellSettings, args: argparse.Namespace) -> None:
     """Train as a worker of another process, which writes the results."""
     follower = Follower()
-    team = workers.follow(args.worker, args.workers, args.port)
+    team = workers.follow(args.worker, args.workers, args.nodes, args.port)
     device = choose_device(args.device)
     data = load_corrupted(args.prepared, args.overlay, args.images)
     try:

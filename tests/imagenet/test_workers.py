@@ -15,7 +15,9 @@ from safetensors.torch import load_file
 
 from rethinking.corruption.overlays import write
 from rethinking.run.code import SCRIPTS
+from rethinking.run.files import UserError
 from rethinking.run.team import Team
+from rethinking.run.workers import node_of, nodes_of_job
 from rethinking.training import reductions
 from rethinking.training.reductions import ExactSum, flatten, nodes_of, push, unflatten
 
@@ -293,3 +295,11 @@ def test_error_of_a_worker_is_that_of_the_cell(command, tmp_path, monkeypatch):
     assert "a worker's own fault" in output
     assert "worker 1 ended with status 1; its message stands above" in output
     assert not (tmp_path / "curve.csv").exists()
+
+
+def test_nodes_are_those_of_a_job_of_slurm(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
+    assert nodes_of_job(1) == [""]
+    with pytest.raises(UserError, match=r"hardware\.nodes is 2, but this is no SLURM job"):
+        nodes_of_job(2)
+    assert [node_of(rank, 6, 3) for rank in range(6)] == [0, 0, 1, 1, 2, 2]

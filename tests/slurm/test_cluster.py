@@ -5,7 +5,9 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from safetensors import safe_open
@@ -297,3 +299,31 @@ def test_two_snakemakes(workflow):
     assert second.returncode != 0
     assert f"results is being worked on by process {first.pid} of" in output
     finish(first)
+
+
+def test_workers_on_two_nodes(workflow, cluster):
+    """A cell that they train together has the bits of one process, also after one of them was killed."""
+    workflow.write_config(
+        CONFIG
+        | {
+            "hardware": {"device": "cpu", "checkpoint_seconds": 1, "workers": 2, "nodes": 2},
+            "overrides": [{"cells": LONG, "set": {"epochs": 300, "micro_batch": 5}}],
+        }
+    )
+    snakemake = start_and_wait(workflow)
+    # On the other node: not worker 0, and not the srun that started it.
+    (there,) = [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if "--worker=1" in (process.info["cmdline"] or []) and process.info["name"] != "srun"
+    ]
+    ((_, second),) = re.findall(r", 2 workers on (n\d) and (n\d) ", workflow.log())
+    assert there.environ()["SLURMD_NODENAME"] == second
+    before = position(workflow)
+    there.kill()
+    finish(snakemake)
+    assert "worker 1 was killed by SIGKILL; all workers start again" in workflow.log()
+    alone = workflow.locally()
+    alone.write_config(yaml.safe_load(alone.config_file.read_text()) | {"hardware": {"device": "cpu"}})
+    alone.succeed(TARGET, "--cores", "1")
+    assert_undisturbed(workflow, before, alone.folder / Path(TARGET).parent)

@@ -219,6 +219,7 @@ def test_data_folder():
         ({"models.alexnt.learning_rate": 0.1}, "models.alexnt", "did you mean 'alexnet'?"),
         ({"datasets.cifar.input_size": 28}, "datasets.cifar", "did you mean 'cifar1"),
         ({"training.precision": "float16"}, "training.precision", "did you mean 'bfloat16'?"),
+        ({"hardware": {"workers": 3, "nodes": 2}}, "hardware", "workers is 3, not a multiple of nodes"),
         ({"hardware.device": "gpu"}, "hardware.device", "known: auto, cpu, cuda"),
         ({"training.epochs": -1}, "training.epochs", "greater than or equal to 1, not -1"),
         ({"training.epochs": "ten"}, "training.epochs", "as an integer, not 'ten'"),

@@ -107,17 +107,21 @@ def submit_command(bundle: Bundle, job: Any, say: Callable[[str], None]) -> list
         Unreachable: SLURM does not say how much memory its nodes have.
     """
     resources = dict(job.resources.items())
+    threads = job.threads
     if (workers := resources.get("workers", 1)) > 1:
+        nodes = resources.setdefault("nodes", 1)  # on which the GPUs are
         for name in {"gpu", "mem_mb"} & resources.keys():
-            resources[name] *= workers
-        resources.setdefault("nodes", 1)  # on which the GPUs are
+            resources[name] *= workers // nodes
+        threads = -(-threads // nodes)
+        if resources.get("cpus_per_task", 0) > 0:
+            resources["cpus_per_task"] = -(-resources["cpus_per_task"] // nodes)
     if resources.get("mem_mb"):
         wanted = resources["mem_mb"] * bundle.side_by_side
         resources["mem_mb"] = slurm.at_most_a_node(wanted, resources.get("slurm_partition"))
         if resources["mem_mb"] < wanted:
             say(f"{wanted} MB are more than any node has; asking for {resources['mem_mb']} MB")
-    cpus = resources.get("cpus_per_task", job.threads)
+    cpus = resources.get("cpus_per_task", threads)
     if cpus > 0 and bundle.side_by_side > max(1, resources.get("gpu", 0)):
         resources["cpus_per_task"] = cpus * bundle.side_by_side
     comment = f"{len(bundle.tasks)} x {job.rule.name}"
-    return sbatch.command(bundle.name, bundle.log, comment, resources, job.threads)
+    return sbatch.command(bundle.name, bundle.log, comment, resources, threads)

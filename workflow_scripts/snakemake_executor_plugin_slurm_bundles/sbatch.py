@@ -51,6 +51,7 @@ def command(name: str, log: Path, comment: str, resources: Mapping[str, Any], th
     get = resources.get
     gpu_model, gpu = get("gpu_model"), get("gpu") or int(bool(get("gpu_model")))
     on_gpus = get("gpu") or "gpu" in (get("gres") or "")
+    spread = (get("nodes") or 1) > 1  # a task, with all of its GPUs, is then what runs on one node
     cpus = get("cpus_per_task") or threads  # below zero: the cluster wants none (in partitions of GPUs, say)
     options = {
         "job-name": name,
@@ -65,9 +66,10 @@ def command(name: str, log: Path, comment: str, resources: Mapping[str, Any], th
         "mem": None if get("mem_mb_per_cpu") else get("mem_mb"),
         "nodes": get("nodes"),
         "gres": get("gres"),
-        "gpus": f"{gpu_model}:{gpu}" if gpu_model else gpu,
+        "gpus-per-node" if spread else "gpus": f"{gpu_model}:{gpu}" if gpu_model else gpu,
+        "ntasks-per-node": 1 if spread else None,
         # With GPUs some clusters take no number of tasks that nobody asked for.
-        "ntasks-per-gpu" if on_gpus else "ntasks": get("tasks") or (None if on_gpus else 1),
+        "ntasks-per-gpu" if on_gpus else "ntasks": get("tasks") or (None if on_gpus or spread else 1),
         "cpus-per-gpu": get("cpus_per_gpu") if on_gpus and not get("cpus_per_task") else None,
     }
     if not options["cpus-per-gpu"] and cpus > 0:

@@ -147,6 +147,17 @@ def test_a_cell_with_several_workers_has_a_job_with_all_their_gpus(results, fake
     assert {"--mem=1000", "--comment=2"} <= set(together.split())
 
 
+def test_workers_are_spread_over_nodes(results, fake):
+    """Two workers on each of two nodes, with the GPUs, memory and processors of two."""
+    executor = Alone(results)
+    executor.run_jobs([job("a", workers=4, nodes=2, gpu=1, cpus_per_task=8, bundle_cost=0)])
+    executor.look()
+    (call,) = fake.calls("sbatch")
+    asked = {"--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=2", "--cpus-per-task=4", "--mem=2000"}
+    assert asked <= set(call.split())
+    assert not {word.split("=")[0] for word in call.split()} & {"--gpus", "--ntasks", "--ntasks-per-gpu"}
+
+
 @pytest.mark.parametrize("command", ["squeue", "scontrol"])
 def test_other_commands_that_fail(fake, command):
     fake.fails(command, "anything")

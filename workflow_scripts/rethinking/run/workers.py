@@ -1,8 +1,9 @@
-"""Processes that train one cell together on one machine.
+"""Processes that train one cell together, on one machine or on the nodes of a SLURM job.
 
 The process that holds the cell's lock is worker 0. It starts the others with its own command line, and it alone reads
 and writes checkpoint, cache, log and results. torch's elastic agent is not used: there the process with the lock would
-train nothing, a SIGUSR1 would reach no worker, and the exit status would be the agent's.
+train nothing, a SIGUSR1 would reach no worker, and the exit status would be the agent's. Worker 0 is on the first node;
+those on other nodes are started by SLURM's srun, which passes on the pipe, the output and how they end.
 
 A worker that a signal kills ends all of them, and the process starts itself again in place (same number, same log), so
 that nothing of a broken group remains; it resumes from the checkpoint. The others wait on a pipe from worker 0 and end
@@ -26,6 +27,8 @@ from typing import Any
 
 import torch
 
+from rethinking.run.files import UserError
+from rethinking.run.hardware import visible_gpus
 from rethinking.run.stop_signals import SIGNALS
 from rethinking.run.team import ALONE, GRACE_SECONDS, POLL_SECONDS, Team
 
@@ -35,6 +38,8 @@ RESTARTED = "RETHINKING_RESTARTED"  # the environment variable that counts them
 LOOPBACK = "127.0.0.1"
 LOOPBACK_INTERFACES = {"lo", "lo0"}
 LONGEST_MINUTES = 30  # that one worker waits for another
+# Starts a worker on another node of the job, beside whatever runs there.
+SRUN = ("srun", "--nodes=1", "--ntasks=1", "--overlap", "--mem=0", "--unbuffered")
 
 
 @dataclass
@@ -53,6 +58,7 @@ def lead(
     size: int,
     command: Sequence[str],
     gpus: Sequence[str],
+    nodes: Sequence[str],
     stopping: Callable[[], bool],
     log: Callable[[str], None] = print,
 ) -> Iterator[Team]:
@@ -61,7 +67,8 @@ def lead(
     Args:
         size: workers in all; 1 starts none.
         command: of this process.
-        gpus: one for each worker, as CUDA_VISIBLE_DEVICES names them; empty on a CPU.
+        gpus: one for each worker on this node, as CUDA_VISIBLE_DEVICES names them; empty on a CPU.
+        nodes: the nodes of a SLURM job, this one first, as :func:`nodes_of_job` has them.
         stopping: whether this process was asked to stop.
         log: takes one line if a worker is lost.
 
@@ -78,10 +85,12 @@ def lead(
     # Signals wait until a worker can note them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        children = [
-            start([*command, f"--worker={rank}", f"--port={store.port}"], gpus[rank : rank + 1])
-            for rank in range(1, size)
-        ]
+        children = []
+        for rank in range(1, size):
+            node = node_of(rank, size, len(nodes))
+            there = [*SRUN, f"--nodelist={nodes[node]}"] if node else []
+            gpu = () if node else gpus[rank : rank + 1]
+            children.append(start([*there, *command, f"--worker={rank}", f"--port={store.port}"], gpu))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     done = threading.Event()
@@ -89,7 +98,7 @@ def lead(
         target=watch, args=(Others(team, command, stopping, children, done), log), daemon=True
     ).start()
     try:
-        join(team, store)
+        join(team, store, len(nodes))
         yield team
         done.set()
         team.leave()
@@ -105,20 +114,50 @@ def start(command: Sequence[str], gpu: Sequence[str]) -> subprocess.Popen[bytes]
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
 
 
-def follow(rank: int, size: int, port: int) -> Team:
-    """Be another worker of the cell, which ends with worker 0."""
+def nodes_of_job(count: int) -> list[str]:
+    """The nodes of this SLURM job, the first one first; one without a name if ``count`` is 1.
+
+    Raises:
+        UserError: this is no job on so many nodes.
+    """
+    if count == 1:
+        return [""]
+    job = os.environ.get("SLURM_JOB_NODELIST", "")
+    nodes = []
+    if job:
+        listed = ["scontrol", "show", "hostnames", job]
+        nodes = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+    if len(nodes) != count:
+        here = f"this SLURM job has {len(nodes)}" if job else "this is no SLURM job"
+        raise UserError(
+            f"hardware.nodes is {count}, but {here}; train with profiles/slurm, or set hardware.nodes to 1"
+        )
+    return nodes
+
+
+def node_of(rank: int, size: int, nodes: int) -> int:
+    """The number of the node that a worker is on: as many workers on each, in their order."""
+    return rank * nodes // size
+
+
+def follow(rank: int, size: int, nodes: int, port: int) -> Team:
+    """Be another worker of the cell, which ends with worker 0; on another node, take one of the job's GPUs there."""
     from torch.distributed import TCPStore
 
     threading.Thread(target=end_with_worker_0, daemon=True).start()
-    team = Team(rank, size)
-    join(team, TCPStore(LOOPBACK, port, size, is_master=False))
+    team, address = Team(rank, size), LOOPBACK
+    if node_of(rank, size, nodes):
+        address = os.environ["SLURM_LAUNCH_NODE_IPADDR"]
+        if gpus := visible_gpus():
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpus[rank % (size // nodes)]
+    join(team, TCPStore(address, port, size, is_master=False), nodes)
     return team
 
 
-def join(team: Team, store: Any) -> None:
+def join(team: Team, store: Any, nodes: int) -> None:
     """Make the process group: gloo on the CPU, also for agreements, and NCCL between GPUs."""
     loopback = LOOPBACK_INTERFACES & {name for _, name in socket.if_nameindex()}
-    if loopback:  # whatever the machine's name resolves to
+    if loopback and nodes == 1:  # whatever the machine's name resolves to
         os.environ["GLOO_SOCKET_IFNAME"] = loopback.pop()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     longest = timedelta(minutes=LONGEST_MINUTES)
@@ -141,8 +180,9 @@ def watch(others: Others, log: Callable[[str], None]) -> None:
     while not others.done.wait(POLL_SECONDS):
         for rank, child in enumerate(others.children, 1):
             # They end with these when training ends, or when all have agreed to stop.
-            if child.poll() not in (None, 0, os.EX_TEMPFAIL):
-                return lost(others, rank, child.returncode, log)
+            if (status := child.poll()) not in (None, 0, os.EX_TEMPFAIL):
+                # srun says 128 + the signal.
+                return lost(others, rank, 128 - status if status > 128 else status, log)
     return None
 
 
