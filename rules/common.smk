@@ -15,7 +15,7 @@ from rethinking import plugins, registry
 from rethinking.config.loading import load_config
 from rethinking.report.layout import entry_of, place_of
 from rethinking.run.environment import job_environment
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, existing_folder
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
 from rethinking.run.plan import LIBRARY, Plan
@@ -48,6 +48,10 @@ class Told:
 
 
 CONFIG = told(load_config)(config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)])
+
+# Snakemake looks into them as it plans.
+for folder in (CONFIG.results_dir, CONFIG.data_folder):
+    told(existing_folder)(folder)
 
 # Snakemake formats the prefix, so braces are doubled.
 shell.prefix(job_environment(plugins.VARIABLE, plugins.files()).replace("{", "{{").replace("}", "}}"))

@@ -271,6 +271,10 @@ def test_data_folder():
         ({"training.momentum": float("nan")}, "training.momentum", "not nan"),
         ({"results_dir": " "}, "results_dir", "the path is empty"),
         ({"data_dir": "a{b}"}, "data_dir", "wildcards"),
+        ({"results_dir": "./"}, "results_dir", "'.' is no folder of its own; name one"),
+        ({"results_dir": "/x/.."}, "results_dir", "'/' is no folder of its own; name one"),
+        ({"cache_dir": "-rf"}, "cache_dir", "begins with '-'"),
+        ({"data_dir": "x/" + 201 * "a"}, "data_dir", "too long for a file system"),
         ({"cache_dir": "~nobody-of-this-name/x"}, "cache_dir", "no home folder of the user 'nobody-of-this-name'"),
         ({"ablations": [ablation(epochs=1), ablation(epochs=2)]}, "ablations", "the name 'x' appears twice"),
         ({"ablations": [ablation(epochs=1) | {"name": "a/b"}]}, "ablations[0].name", "should match pattern"),
@@ -306,6 +310,16 @@ def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hi
 )  # fmt: skip
 def test_small_batches_that_can_be_normalised_are_taken(changes):
     load_config(changed(changes), [])
+
+
+def test_numbers_that_yaml_counts_by_8_or_60_are_refused(tmp_path):
+    file = tmp_path / "mine.yaml"
+    text = "training:\n  epochs: 010\n  batch_size: 1:30\nseeds: [0, 8, 09, 1_0, '010']\n"
+    file.write_text(text)
+    assert [fault.replace(str(tmp_path), "") for fault in read(str(file)).faults] == [
+        "/mine.yaml:2: training.epochs: 010 is 8 in YAML, which counts by 8 or 60 here; write 8, or the number that you mean",
+        "/mine.yaml:3: training.batch_size: 1:30 is 90 in YAML, which counts by 8 or 60 here; write 90, or the number that you mean",
+    ]
 
 
 def test_missing_key_names_the_file_of_its_section(tmp_path):

@@ -129,7 +129,10 @@ def test_unreadable_file_is_named(shared, request, capsys):
 def test_folder_that_cannot_be_written_is_named_before_the_work(shared, request, capsys):
     (shared / "file").touch()
     check_writable([shared, shared / "new" / "folder"])
-    with pytest.raises(UserError, match=r"file cannot be used.*a file is where a folder should be"):
+    with pytest.raises(
+        UserError,
+        match=r"file cannot be used.*a file, or a link that leads nowhere, is where a folder should be",
+    ):
         check_writable([shared / "file" / "folder"])
     request.getfixturevalue("nobody")
     with pytest.raises(UserError, match=f"{shared} cannot be used .Permission denied, it belongs to root"):

@@ -84,6 +84,13 @@ def test_every_kind_of_target_is_taken(default_workflow):
     default_workflow.succeed("-n", f"{default_workflow.folder}/mine/table1.csv")
 
 
+def test_file_in_place_of_the_results_is_named(default_workflow):
+    (default_workflow.folder / "results").touch()
+    output = default_workflow.fail("-n")
+    assert "snakemake: results cannot be used (Not a directory); a file" in output
+    assert "Traceback" not in output
+
+
 @pytest.mark.parametrize("target", ["results/capacity.svg", "results/expressivity/seed0.json", "imagenet"])
 def test_target_without_data_says_why(default_workflow, target):
     default_workflow.write_config(TINY)

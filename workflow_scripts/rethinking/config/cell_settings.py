@@ -24,6 +24,9 @@ WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
 # How users may write cells. The models see them after config/patterns.py has expanded them.
 PATTERNS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+LONGEST_NAME = (
+    200  # bytes of a file or folder; most file systems take 255, and temporary files have longer names
+)
 Architecture = dict[str, bool | int | float | str]
 
 
@@ -58,7 +61,7 @@ def checked_path(text: str) -> str:
     """A path with ``~`` as the home folder, and variables such as ``$SCRATCH`` as their values.
 
     Raises:
-        ValueError: it is empty, or holds what Snakemake or the shell would take for something else.
+        ValueError: it is empty or too long, or holds what Snakemake or the shell would take for something else.
     """
     if not text.strip():
         raise ValueError("the path is empty; leave the key out, or give one")
@@ -72,8 +75,11 @@ def checked_path(text: str) -> str:
         raise ValueError(f"the variable {variable[0]} is not set")
     if expanded.startswith("~"):
         raise ValueError(f"there is no home folder of the user '{text[1:].split('/')[0]}'")
-    # results_dir: results/ is results.
-    return expanded.rstrip("/") or "/"
+    path = os.path.normpath(expanded)
+    if path.startswith("-") or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.split("/")):
+        raise ValueError("a name in the path begins with '-', or is too long for a file system; rename it")
+    # results_dir: ./results/ is results.
+    return path
 
 
 PathText = Annotated[str, AfterValidator(checked_path)]

@@ -115,6 +115,14 @@ class Config(Strict):
                 raise ValueError(f"the name '{name}' appears twice")
         return ablations
 
+    @field_validator("results_dir")
+    @classmethod
+    def results_have_a_folder(cls, path: str) -> str:
+        """Snakemake tells files in the working folder or at the root of the disk apart by how they are written."""
+        if path in (".", "/"):
+            raise ValueError(f"'{path}' is no folder of its own; name one for the results, such as results")
+        return path
+
     @field_validator("seeds")
     @classmethod
     def seeds_differ(cls, seeds: list[int]) -> list[int]:

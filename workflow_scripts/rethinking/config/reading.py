@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from rethinking.config.patterns import Path
 
 # Ten times as fast where PyYAML was built with libyaml, as it is on PyPI
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What YAML takes for octal or for hours, minutes and seconds.
+ODD_NUMBER = re.compile(r"[-+]?(0[0-7_]+|[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
 
 
 class File(NamedTuple):
@@ -58,6 +61,12 @@ def read(file: str) -> File:
             for number, value in enumerate(node.value):
                 lines[(*path, number)] = value.start_mark.line + 1
                 walk(value, (*path, number))
+        elif isinstance(node, yaml.ScalarNode) and ODD_NUMBER.fullmatch(node.value) and not node.style:
+            value = yaml.safe_load(node.value)
+            faults.append(
+                f"{file}:{node.start_mark.line + 1}: {'.'.join(map(str, path))}: {node.value} is {value!r} in YAML, which counts "
+                f"by 8 or 60 here; write {value!r}, or the number that you mean"
+            )
 
     walk(node, ())
     return File(content if content is not None else {}, lines, faults)

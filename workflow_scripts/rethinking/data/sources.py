@@ -202,10 +202,11 @@ def published_name(name: str) -> str | None:
 
 
 def local_files(folder: Path) -> list[Path]:
-    """The files of published data sets in a folder, or in a folder within it."""
+    """The files of published data sets in a folder, or up to two folders within it, as torchvision's MNIST/raw."""
     return sorted(
         file
-        for file in (*folder.glob("*"), *folder.glob("*/*"))
+        for depth in ("*", "*/*", "*/*/*")
+        for file in folder.glob(depth)
         if published_name(file.name) and file.is_file()
     )
 

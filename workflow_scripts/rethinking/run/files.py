@@ -51,6 +51,18 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def existing_folder(folder: str | Path) -> Path:
+    """The folder, or the one above it in which it can be made.
+
+    Raises:
+        UserError: there is a file, or a link that leads nowhere, in its place.
+    """
+    there = next(each for each in (Path(folder), *Path(folder).parents) if os.path.lexists(each))
+    if not there.is_dir():
+        raise UserError(explain(OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))))
+    return there
+
+
 def check_writable(folders: Iterable[str | Path]) -> None:
     """Refuse folders in which nothing can be written, before any work is done for them.
 
@@ -58,13 +70,9 @@ def check_writable(folders: Iterable[str | Path]) -> None:
         UserError: one cannot be written, or a folder that is to be made cannot be.
     """
     for folder in sorted(set(map(Path, folders))):
-        there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
-        number = None
-        if not there.is_dir():
-            number = errno.ENOTDIR
-        elif not os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        there = existing_folder(folder)
+        if not os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             number = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
-        if number:
             raise UserError(explain(OSError(number, os.strerror(number), str(there))))
 
 

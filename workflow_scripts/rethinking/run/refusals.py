@@ -29,7 +29,7 @@ REMEDIES = {
     errno.ENOMEM: "there is not enough memory; run fewer jobs at a time",
     errno.ENOENT: "start again, to have it made if the workflow makes it",
     errno.EEXIST: "something else is there (a file, or a link that leads nowhere); remove it, or choose another path",
-    errno.ENOTDIR: "a file is where a folder should be; remove it, or choose another path",
+    errno.ENOTDIR: "a file, or a link that leads nowhere, is where a folder should be; remove it, or choose another path",
     errno.EISDIR: "a folder is where a file should be; remove it, or choose another path",
     errno.ELOOP: "links lead in a circle; remove them",
     errno.ENAMETOOLONG: "choose a shorter path or name",
