@@ -21,7 +21,7 @@ demo: env
 # Two tests at a time; those of a file share what they prepare
 PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile
 
-# About 12 minutes on two cores
+# About 12 minutes of processor time, so 7 on two cores
 test: env
 	$(PYTEST) -m "not slow"
 

@@ -26,6 +26,10 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def layers(model):
+    return [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+
+
 # --- all networks ---------------------------------------------------------------------------------
 
 
@@ -277,77 +281,3 @@ def test_inception_is_that_of_figure_3(name, training):
         expected = figure3(x, model, training)
         torch.testing.assert_close(model(x), expected, rtol=1e-9, atol=1e-9)
     assert expected.std() > 0.1  # logits that differ
-
-
-# --- initial weights ------------------------------------------------------------------------------
-
-# Standard deviation of the weights from fan-in and fan-out, and their kurtosis.
-SCHEMES = {
-    "glorot_uniform": (lambda fan_in, fan_out: (2 / (fan_in + fan_out)) ** 0.5, 1.8),
-    "he_normal": (lambda fan_in, fan_out: (2 / fan_in) ** 0.5, 3.0),
-    "lecun_uniform": (lambda fan_in, fan_out: (1 / (3 * fan_in)) ** 0.5, 1.8),
-}
-# Fan-in and fan-out of the small AlexNet's layers.
-ALEXNET_FANS = [(3 * 25, 64 * 25), (64 * 25, 64 * 25), (64 * 49, 384), (384, 192), (192, 10)]
-
-
-def layers(model):
-    return [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_initial_weights_have_the_moments_of_their_scheme(scheme):
-    model = build_model("alexnet", CIFAR_SHAPE, 10)
-    initialise(model, scheme, generator())
-    deviation, kurtosis = SCHEMES[scheme]
-    for layer, fans in zip(layers(model), ALEXNET_FANS, strict=True):
-        values, expected = layer.weight.detach().double(), deviation(*fans)
-        n = values.numel()
-        # Five standard errors of a mean and of a standard deviation.
-        assert abs(values.mean()) < 5 * expected / n**0.5
-        assert abs(values.std() / expected - 1) < 5 * ((kurtosis - 1) / (4 * n)) ** 0.5
-        limit = 3**0.5 * expected if scheme.endswith("uniform") else torch.inf
-        assert values.abs().max() <= limit * (1 + 1e-6)
-        assert scheme != "he_normal" or values.abs().max() > 2.5 * expected  # not cut off
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_initial_biases(scheme):
-    model = build_model("alexnet", CIFAR_SHAPE, 10)
-    initialise(model, scheme, generator())
-    for layer, (fan_in, _) in zip(layers(model), ALEXNET_FANS, strict=True):
-        if scheme == "lecun_uniform":  # torch's default draws them like the weights
-            assert 0 < layer.bias.abs().max() <= fan_in**-0.5
-        else:
-            assert not layer.bias.any()
-
-
-def test_lecun_uniform_is_the_default_of_torch():
-    torch_default = build_model("mlp_1x512", CIFAR_SHAPE, 10)
-    ours = build_model("mlp_1x512", CIFAR_SHAPE, 10)
-    initialise(ours, "lecun_uniform", generator())
-    for a, b in zip(torch_default.parameters(), ours.parameters(), strict=True):
-        # The largest of n uniform draws is within 10 / n of its limit, except once in 20,000 times.
-        torch.testing.assert_close(a.abs().max(), b.abs().max(), rtol=max(20 / a.numel(), 1e-5), atol=0)
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_initial_weights_follow_from_the_generator_alone(scheme):
-    def weights(seed):
-        model = build_model("alexnet", CIFAR_SHAPE, 10)  # with torch's own random weights
-        initialise(model, scheme, generator(seed))
-        return nn.utils.parameters_to_vector(model.parameters())
-
-    assert torch.equal(weights(1), weights(1))
-    assert not torch.equal(weights(1), weights(2))
-
-
-def test_layers_have_weights_of_their_own():
-    model = build_model("mlp_3x512", CIFAR_SHAPE, 10)
-    initialise(model, "he_normal", generator())
-    assert not torch.equal(model[3].weight, model[5].weight)
-
-
-def test_unknown_initialisation():
-    with pytest.raises(ValueError, match="'zeros'"):
-        initialise(build_model("mlp_1x512", (1, 7, 7), 10), "zeros", generator())

@@ -89,10 +89,8 @@ def plain_loop(model, data, orders, decayed, weight_decay):
     velocity = [torch.zeros_like(parameter) for parameter in parameters]
     for epoch, order in enumerate(orders, start=1):
         rate, loss_sum, correct = 0.02 * 0.95 ** (epoch - 1), 0.0, 0
-        shadow = [
-            0.0,
-            0.0,
-        ]  # TensorFlow's moving average: from zero, and divided by what zero has lost of its weight
+        # TensorFlow's moving average: from zero, and divided by what zero has lost of its weight
+        shadow = [0.0, 0.0]
         for batch in order.split(16):
             logits = model(images[batch])
             loss = nn.CrossEntropyLoss()(logits, labels[batch])

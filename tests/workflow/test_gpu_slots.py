@@ -24,6 +24,7 @@ def test_limit_is_cells_per_gpu_times_gpus(tiny_workflow, monkeypatch, gpus, har
     assert re.findall(r"Provided resources: gpu=\D*(\d+)", output) == limit
 
 
+@pytest.mark.slow
 def test_cells_share_a_gpu_and_sharing_makes_none_stale(tiny_workflow, monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a")
     monkeypatch.setenv("TMPDIR", str(tmp_path))

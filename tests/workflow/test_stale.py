@@ -217,6 +217,7 @@ def test_status_of_what_is_finished_and_of_other_results(workflow):
     assert counts(workflow, "--config", "results_dir=elsewhere")[1] == (0, 0, 0, 5)
 
 
+@pytest.mark.slow
 def test_part_trained(workflow):
     cell = "digits/gaussian/mlp_1x512/none/seed0"
     endless = {"cells": "digits/gaussian/*/*", "set": {"epochs": 100_000}}

@@ -145,24 +145,24 @@ def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], bool]:
     module = parse(path)
     label = f"{relative(path)}: {name}" if name else f"{relative(path)} (when imported)"
     statements = module.loose if not name else module.definitions.get(name, [])
-    plain = [each for statement in statements if (each := plainly(statement)) is not None]
+    visited: list[ast.AST] = []
+    plain = [each for statement in statements if (each := plainly(statement, visited)) is not None]
     references: list[Root] = []
     reads_files = False
-    for statement in statements:
-        for node in relevant(statement):
-            if isinstance(node, ast.Attribute) and (dotted := dotted_name(node)) is not None:
-                alias, _, attribute = dotted.rpartition(".")
-                if alias in module.imports and module.imports[alias][1] is None:
-                    references.append((module.imports[alias][0], attribute))
-            elif isinstance(node, ast.Name):
-                if node.id == "__file__":
-                    reads_files = True
-                elif node.id in module.imports:
-                    # A module is followed by the attributes that are taken from it.
-                    if module.imports[node.id][1] is not None:
-                        references.append(module.imports[node.id])
-                elif node.id in module.definitions and node.id != name:
-                    references.append((path, node.id))
+    for node in visited:
+        if isinstance(node, ast.Attribute) and (dotted := dotted_name(node)) is not None:
+            alias, _, attribute = dotted.rpartition(".")
+            if alias in module.imports and module.imports[alias][1] is None:
+                references.append((module.imports[alias][0], attribute))
+        elif isinstance(node, ast.Name):
+            if node.id == "__file__":
+                reads_files = True
+            elif node.id in module.imports:
+                # A module is followed by the attributes that are taken from it.
+                if module.imports[node.id][1] is not None:
+                    references.append(module.imports[node.id])
+            elif node.id in module.definitions and node.id != name:
+                references.append((path, node.id))
     plain = [each for each in plain if each != ["Pass"]]
     return label, digest_of(plain)[:12] if plain else "", references, reads_files
 
@@ -245,26 +245,20 @@ def is_registration(decorator: ast.AST) -> bool:
     return name in REGISTRATIONS
 
 
-def relevant(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and all nodes below it that affect what it does."""
-    if is_text(node):
-        return
-    yield node
-    for _, value in children(node):
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, ast.AST):
-                yield from relevant(each)
+def plainly(node: object, visited: list[ast.AST] | None = None) -> object:
+    """A syntax tree as nested lists, without the parts that have no effect; None for a text.
 
-
-def plainly(node: object) -> object:
-    """A syntax tree as nested lists, without the parts that have no effect; None for a text."""
+    The nodes that have an effect are added to ``visited``.
+    """
     if isinstance(node, list):
-        return [plainly(each) for each in node]
+        return [plainly(each, visited) for each in node]
     if not isinstance(node, ast.AST):
         return node
     if is_text(node):
         return None
-    return [type(node).__name__, *([key, plainly(value)] for key, value in children(node))]
+    if visited is not None:
+        visited.append(node)
+    return [type(node).__name__, *([key, plainly(value, visited)] for key, value in children(node))]
 
 
 def digest_of(value: object) -> str:

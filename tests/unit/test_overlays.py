@@ -1,0 +1,80 @@
+"""What a corruption stores beside the prepared data set, and how both are read together."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from rethinking.corruption import Draws, overlays
+from rethinking.corruption.labels import replace_labels
+from rethinking.corruption.loading import load_corrupted
+from rethinking.corruption.overlays import moments, write
+from rethinking.run.files import UserError, load_array, read_json, save_array
+
+
+def test_label_corruption_stores_labels_alone(prepared, tmp_path):
+    manifest = write(prepared, tmp_path, "labels_p0.5", "cifar10", seed=3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "manifest.json", "test_labels.npy", "train_labels.npy",
+    ]  # fmt: skip
+    assert manifest == read_json(tmp_path / "manifest.json")
+    assert (manifest["dataset"], manifest["corruption"], manifest["seed"]) == ("cifar10", "labels_p0.5", 3)
+    assert manifest["p"] == 0.5
+    for split in ("train", "test"):
+        true, stored = (
+            np.array(load_array(folder / f"{split}_labels.npy")) for folder in (prepared, tmp_path)
+        )
+        np.testing.assert_array_equal(stored, replace_labels(true, 4, Draws(3, "cifar10", split), 0.5))
+        assert stored.dtype == np.int64
+        assert manifest[split]["fraction_changed"] == np.mean(true != stored) > 0
+        assert manifest[split]["labels_sha256"] == hashlib.sha256(stored.tobytes()).hexdigest()
+
+
+def test_label_overlay(prepared, tmp_path):
+    write(prepared, tmp_path, "random_labels", "cifar10", seed=0)
+    data = load_corrupted(prepared, tmp_path)
+    expected = {
+        "train_images": load_array(prepared / "train_images.npy"),
+        "train_labels": load_array(tmp_path / "train_labels.npy"),
+        "train_labels_true": load_array(prepared / "train_labels.npy"),
+        "test_images": load_array(prepared / "test_images.npy"),
+        "test_labels": load_array(prepared / "test_labels.npy"),
+        "test_labels_corrupted": load_array(tmp_path / "test_labels.npy"),
+    }
+    for name, array in expected.items():
+        np.testing.assert_array_equal(getattr(data, name), array)
+    assert data.num_classes == 4
+    assert not np.array_equal(data.train_labels, data.train_labels_true)
+    assert not np.array_equal(data.test_labels, data.test_labels_corrupted)
+
+
+def test_image_overlay(prepared, tmp_path):
+    write(prepared, tmp_path, "gaussian", "cifar10", seed=0)
+    data = load_corrupted(prepared, tmp_path)
+    for split in ("train", "test"):
+        after = load_array(tmp_path / f"{split}_images.npy")
+        np.testing.assert_array_equal(getattr(data, f"{split}_images"), after)
+    np.testing.assert_array_equal(data.train_labels, load_array(prepared / "train_labels.npy"))
+    np.testing.assert_array_equal(data.train_labels_true, data.train_labels)
+    np.testing.assert_array_equal(data.test_labels_corrupted, data.test_labels)
+
+
+@pytest.mark.parametrize("name", ["train_images", "train_labels", "test_images", "test_labels"])
+def test_overlay_of_another_size_is_named(prepared, tmp_path, name):
+    save_array(tmp_path / f"{name}.npy", load_array(prepared / f"{name}.npy")[:-1])
+    with pytest.raises(UserError) as error:
+        load_corrupted(prepared, tmp_path)
+    count = {"train": 40, "test": 20}[name.split("_")[0]]
+    assert f"{count - 1} {name.replace('_', ' ')}" in str(error.value)
+    assert f"has {count}; delete {tmp_path}" in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_moments(monkeypatch, dtype):
+    monkeypatch.setattr(overlays, "BLOCK", 7)  # 30 images: the last block is smaller
+    values = np.random.default_rng(0).integers(0, 256, (30, 3, 5, 4)).astype(dtype)
+    values[:10] //= 2
+    mean, variance = moments(values)
+    # In float64 both lose at most a few of 16 digits.
+    assert mean == pytest.approx(values.mean(dtype=np.float64), rel=1e-12)
+    assert variance == pytest.approx(values.var(dtype=np.float64), rel=1e-12)
