@@ -1,10 +1,12 @@
 """Every table, figure and verdict is made of any numbers: diverged in the first epoch, not a number, one epoch, one cell, no seed in common."""
 
+import json
 import math
 
 import pandas as pd
 import pytest
 
+from rethinking import registry
 from rethinking.analysis.runs import MEMORISATION
 
 from .curves import make_run, write_run
@@ -87,6 +89,39 @@ def test_tables_and_claims(script, tmp_path, case):
     csv, markdown = tmp_path / "claims.csv", tmp_path / "claims.md"
     script("check_claims", *networks, "--csv", csv, "--markdown", markdown)
     assert "nan" not in markdown.read_text()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_finding_complexity_and_ablations(script, tmp_path, case):
+    table, columns, corruptions = FIGURES["fig2b"]
+    names = write_case(tmp_path / "cells", case, table, columns, corruptions)
+    write_case(tmp_path / "ablations" / "x" / "cells", case, table, columns, corruptions)
+    for file in (tmp_path / "cells").rglob("summary.json"):
+        summary = json.loads(file.read_text())
+        file.write_text(
+            json.dumps(summary | {"test_accuracy_corrupted": summary["test_accuracy"] and math.nan})
+        )
+        measures = dict.fromkeys(registry.names("measure"), math.nan)
+        (file.parent / "complexity.json").write_text(json.dumps(measures | {"images": 10}))
+    networks = ["--root", tmp_path / "cells", "--cells", *names, "--seeds", 0, 1]
+    csv, svg = tmp_path / "result.csv", tmp_path / "figure.svg"
+    texts = ["--markdown", tmp_path / "result.md", "--latex", tmp_path / "result.tex"]
+    drawn = ["--images", svg, "--numbers", tmp_path / "figure.csv"]
+    script("plot_finding", *networks, *drawn, "--text", tmp_path / "finding.txt")
+    # The finding is about pairs of cells.
+    assert ("could not be drawn" in svg.read_text()) <= (case == "one cell")
+    script(
+        "compare_complexity", *networks, "--ranks", csv, "--networks", tmp_path / "all.csv", "--images", svg
+    )
+    assert "could not be drawn" not in svg.read_text()
+    script("render_table", "--table", "complexity", "--input", csv, *texts)
+    assert "could not be made" not in (tmp_path / "result.md").read_text()
+    ablations = json.dumps([{"name": "x", "question": "?", "cells": names}])
+    script(
+        "compare_ablations", "--ablations", ablations, "--results", tmp_path, "--seeds", 0, 1, "--output", csv
+    )
+    script("render_table", "--table", "ablations", "--input", csv, *texts)
+    assert "could not be made" not in (tmp_path / "result.md").read_text()
 
 
 def test_table_that_cannot_be_made_says_why(script, tmp_path, monkeypatch):
