@@ -13,8 +13,9 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rethinking import registry
-from rethinking.cells import Cell, known, sample_size
+from rethinking.cells import Cell, known
 from rethinking.config.cell_settings import CellSettings, PathText, Strict, as_value_error, registered
+from rethinking.config.checks import cell_faults
 from rethinking.config.faults import describe, describe_pattern
 from rethinking.config.patterns import Origin, expand
 from rethinking.config.reading import read
@@ -170,60 +171,9 @@ class Config(Strict):
     @model_validator(mode="after")
     def cells_can_be_trained(self) -> Config:
         """Data set and network of each cell are configured, its input fits into the images and no batch is too small."""
-        faults: dict[str, list[str]] = {}
-        variants = [(cell.name, variant) for variant, cell in self.variants()]
-        for name, variant in dict.fromkeys(
-            [(cell.name, None) for cell in self.cells(*self.results)] + variants
-        ):
-            cell = Cell.from_name(name, seed=0)
-            try:
-                settings = self.settings(cell, variant)
-            except UserError as error:
-                faults.setdefault(str(error), [])
-                continue
-            for message in (self.input_fault(cell, settings), self.batch_fault(cell, settings)):
-                if message:
-                    faults.setdefault(message, []).append(f"{name} ({variant})" if variant else name)
-        if faults:
-            raise ValueError(
-                "; ".join(
-                    f"{', '.join(some[:3])}{f' and {len(some) - 3} more cells' if some[3:] else ''}{': ' if some else ''}{message}"
-                    for message, some in faults.items()
-                )
-            )
+        if faults := cell_faults(self):
+            raise ValueError("; ".join(faults))
         return self
-
-    def known_option(self, dataset: str, option: str) -> Any:
-        """What is registered of the images of a data set; None if nothing, or if they are the user's own."""
-        own = self.datasets[dataset].source == "images"
-        return None if own else registry.entry("dataset", dataset).options.get(option)
-
-    def input_fault(self, cell: Cell, settings: CellSettings) -> str | None:
-        """Why the images of a cell are too small."""
-        size, wanted = self.known_option(cell.dataset, "size"), settings.input_size
-        if size is None or wanted <= (most := size - ("crop" in cell.regularisers)):
-            return None
-        crop = ", or leave 'crop' out" if wanted == size else ""
-        return f"input_size {wanted}, but the images of {cell.dataset} are {size}x{size}; give at most {most}{crop}"
-
-    def batch_fault(self, cell: Cell, settings: CellSettings) -> str | None:
-        """Why a batch of a cell has a single image, where the normalisation of its network needs two."""
-        sizes = registry.entry("model", cell.model).options.get("two_images", ())
-        if not any(low <= settings.input_size <= high for low, high in sizes):
-            return None
-        if settings.batch_size == 1:
-            return (
-                f"batch_size 1, but the batch normalisation of {cell.model} needs two images; give at least 2"
-            )
-        numbers = [self.known_option(cell.dataset, "train"), self.datasets[cell.dataset].train_limit]
-        images = sample_size(cell.corruption) or min((n for n in numbers if n), default=0)
-        part = settings.micro_batch or settings.batch_size
-        if images % settings.batch_size % part != 1:
-            return None
-        return (
-            f"{images:,} training images in parts of {part:,} leave one image, but the batch normalisation of {cell.model} "
-            f"needs two; give another batch_size, or a datasets.{cell.dataset}.train_limit"
-        )
 
     @property
     def data_folder(self) -> str:

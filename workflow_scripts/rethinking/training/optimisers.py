@@ -7,13 +7,14 @@ torch's compiler, which takes as long as the rest of a cell's start.
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 
-class Optimiser:
+class Optimiser(ABC):
     """Parameters with their velocity, learning rate and coefficients of weight decay; subclasses make the step.
 
     Args:
@@ -50,9 +51,9 @@ class Optimiser:
         for parameter in self.velocity:
             parameter.grad = None
 
+    @abstractmethod
     def step(self) -> None:
         """Update the parameters; each must have a gradient."""
-        raise NotImplementedError
 
 
 class SGD(Optimiser):
