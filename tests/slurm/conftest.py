@@ -62,6 +62,12 @@ class ClusterWorkflow(Workflow):
             env=self.cluster.environment,
         )
 
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run snakemake to its end, on the cluster."""
+        process = self.start(*arguments)
+        output, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
+
     def locally(self) -> Workflow:
         """The same configuration without a cluster."""
         folder = self.folder / "locally"

@@ -59,7 +59,7 @@ def cells_of(output: str) -> list[str]:
 @cache
 def server() -> subprocess.Popen[str]:
     """Runs snakemake without importing it each time; it ends with this process."""
-    script = Path(__file__).with_name("snakemake_server.py")
+    script = Path(__file__).with_name("server.py")
     process = subprocess.Popen(
         [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
