@@ -22,7 +22,7 @@ from rethinking.config.loading import load_config
 from rethinking.run.stop_signals import SIGNALS
 
 from ..default_config import default_values
-from .conftest import ROOT, TINY
+from .conftest import ROOT, TINY, server
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +47,7 @@ def nothing_left_running():
     yield
     for process in psutil.Process().children(recursive=True):
         process.kill()
+    server.cache_clear()  # it was one of them
 
 
 @pytest.fixture(scope="module")
