@@ -21,11 +21,11 @@ demo: env
 # Two tests at a time; those of a file share what they prepare
 PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile
 
-# About 12 minutes of processor time, so 7 on two cores
+# All but the slow tests
 test: env
 	$(PYTEST) -m "not slow"
 
-# Also kills and restarts, a SLURM cluster and a browser (Debian: apt-get install slurm-wlm munge chromium)
+# Also kills and restarts, a SLURM cluster and a browser (Debian: apt-get install slurm-wlm munge chromium), 25 minutes
 test-all: env
 	$(PYTEST)
 
