@@ -54,7 +54,7 @@ class Config(Strict):
     )
     plugins: list[PathText] = Field(
         [],
-        description="Python files with your own models, data sets, corruptions, regularisers and claims "
+        description="Python files with your own models, data sets, corruptions, regularisers, measures and claims "
         "(docs/extending.md). Relative paths start from the working directory.",
     )
     hardware: HardwareConfig = Field(description="Where cells are trained. Changing it makes no cell stale.")

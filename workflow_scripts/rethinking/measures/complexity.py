@@ -65,7 +65,7 @@ class Network:
         with torch.inference_mode():
             return torch.cat([self.folded(block).double() for block in self.inputs.split(1000)])
 
-    @property
+    @cached_property
     def margin(self) -> float:
         """Tenth percentile of the margins.
 
