@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rethinking import paper, registry
-from rethinking.training.loop import MOVING_AVERAGE_DECAY
+from rethinking.training.curves import MOVING_AVERAGE_DECAY
 
 from ..default_config import default_config
 

@@ -15,7 +15,8 @@ from rethinking.run.files import UserError
 from rethinking.run.identity import Identity
 from rethinking.training import loop as training
 from rethinking.training.batches import to_inputs
-from rethinking.training.loop import evaluate, memorisation_row, moving_average
+from rethinking.training.curves import memorisation_row, moving_average
+from rethinking.training.evaluation import evaluate
 from rethinking.training.results import write_cell
 
 from .tiny import (

@@ -20,8 +20,9 @@ from rethinking.models import parameter_count
 from rethinking.run.code import combined
 from rethinking.run.files import atomic_path, write_json, write_text
 from rethinking.run.identity import Identity
+from rethinking.training.curves import CLASSES_WITHOUT_TOP5
 from rethinking.training.evaluation import percent_equal, percent_within
-from rethinking.training.loop import CLASSES_WITHOUT_TOP5, TrainedCell
+from rethinking.training.loop import TrainedCell
 
 if TYPE_CHECKING:
     import pandas as pd
