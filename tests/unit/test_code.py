@@ -206,7 +206,7 @@ def test_every_function_that_can_change_a_number_is_seen():
             other = changed(statements[0])
             same = ast.parse(ast.unparse(statements[0])).body[0]
             same.decorator_list = []
-            if other is not None and plainly(other) == plainly(same):
+            if other is not None and plainly(other, []) == plainly(same, []):
                 blind.append(label)
     assert blind == []
     assert sorted(unseen) == sorted(DECIDES_NOTHING)
@@ -224,4 +224,4 @@ def test_a_hash_is_the_same_in_every_version_of_python():
     ]
     arguments = ["arguments", ["posonlyargs", [["arg", ["arg", "x"]]]]]
     body = ["body", [["Return", ["value", product]]]]
-    assert plainly(tree) == ["FunctionDef", ["name", "double"], ["args", arguments], body]
+    assert plainly(tree, []) == ["FunctionDef", ["name", "double"], ["args", arguments], body]

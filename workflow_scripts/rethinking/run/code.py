@@ -20,9 +20,22 @@ RUN = Path(__file__).parent
 # Texts for people: the functions that print them (called as a statement), and the arguments that contain them.
 SPEAKERS = {"log", "print"}
 DESCRIPTIONS = {"description", "help"}
+# Fields, apart from all of a raise, that change no number.
+WITHOUT_EFFECT = {
+    ("msg", ast.Assert),
+    ("annotation", ast.arg),
+    ("returns", ast.FunctionDef),
+    ("returns", ast.AsyncFunctionDef),
+}
 # Decorators that register a function (rethinking.registry). Those of their arguments that can change a number are part
 # of identities elsewhere.
 REGISTRATIONS = {"dataset", "corruption", "model", "regulariser", "measure", "table", "figure", "claim"}
+# Operators and contexts: nodes without fields.
+EMPTY = {
+    each
+    for each in vars(ast).values()
+    if isinstance(each, type) and issubclass(each, ast.AST) and not each._fields
+}
 # (file, name of a definition), or (file, None) for the whole file
 Root = tuple[Path, str | None]
 
@@ -50,7 +63,7 @@ def code_of(*roots: Root) -> dict[str, str]:
     pending = list(roots)
     while pending:
         path, name = pending.pop()
-        if (path, name) in seen or RUN in path.parents:
+        if (path, name) in seen or decides_nothing(path):
             continue
         seen.add((path, name))
         module = parse(path)
@@ -75,12 +88,18 @@ def combined(code: dict[str, str]) -> str:
 
 
 @cache
+def decides_nothing(path: Path) -> bool:
+    """Whether a file lies in the folder of what changes no number."""
+    return RUN in path.parents
+
+
+@cache
 def parse(path: Path) -> Module:
     """A file's definitions, imports of this project and other statements."""
     module = Module()
     tree = ast.parse(path.read_bytes(), str(path))
-    for node in ast.walk(tree):
-        for local, target in project_imports(node, path):
+    for statement in statements(tree.body):
+        for local, target in project_imports(statement, path):
             module.imports[local] = target
     for statement in tree.body:
         names = defined_names(statement)
@@ -89,6 +108,16 @@ def parse(path: Path) -> Module:
         if not names and not isinstance(statement, ast.Import | ast.ImportFrom):
             module.loose.append(statement)
     return module
+
+
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """These statements and those inside them."""
+    for statement in body:
+        yield statement
+        for inner in ("body", "orelse", "finalbody"):
+            yield from statements(getattr(statement, inner, []))
+        for clause in [*getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
+            yield from statements(clause.body)
 
 
 def defined_names(statement: ast.stmt) -> list[str]:
@@ -216,26 +245,29 @@ def is_text(statement: ast.AST) -> bool:
 
 def children(node: ast.AST) -> Iterator[tuple[str, object]]:
     """The fields of a node that affect what it does."""
-    for key, value in ast.iter_fields(node):
+    kind = type(node)
+    for key in kind._fields:
+        value = getattr(node, key, None)
         if value is None or value == []:
             continue  # versions of Python differ in which empty fields there are
-        if isinstance(node, ast.Raise) or (isinstance(node, ast.Assert) and key == "msg"):
-            continue
-        if isinstance(node, ast.arg) and key == "annotation":
-            continue
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and key == "returns":
+        if kind is ast.Raise or (key, kind) in WITHOUT_EFFECT:
             continue
         if isinstance(value, list):
-            value = [each for each in value if not is_text(each)]
-            value = [
-                each for each in value if not (isinstance(each, ast.keyword) and each.arg in DESCRIPTIONS)
-            ]
-            value = [each for each in value if not isinstance(each, ast.Import | ast.ImportFrom)]
-            if key == "decorator_list":
-                value = [each for each in value if not is_registration(each)]
-                if not value:
-                    continue
+            value = [each for each in value if has_effect(each)]
+            if key == "decorator_list" and not (
+                value := [each for each in value if not is_registration(each)]
+            ):
+                continue
         yield key, value
+
+
+def has_effect(node: object) -> bool:
+    """Whether one of several nodes is more than a text, a description or an import, which is followed by what it binds."""
+    if isinstance(node, ast.Expr):
+        return not is_text(node)
+    if isinstance(node, ast.keyword):
+        return node.arg not in DESCRIPTIONS
+    return not isinstance(node, ast.Import | ast.ImportFrom)
 
 
 def is_registration(decorator: ast.AST) -> bool:
@@ -245,7 +277,7 @@ def is_registration(decorator: ast.AST) -> bool:
     return name in REGISTRATIONS
 
 
-def plainly(node: object, visited: list[ast.AST] | None = None) -> object:
+def plainly(node: object, visited: list[ast.AST]) -> object:
     """A syntax tree as nested lists, without the parts that have no effect; None for a text.
 
     The nodes that have an effect are added to ``visited``.
@@ -256,9 +288,11 @@ def plainly(node: object, visited: list[ast.AST] | None = None) -> object:
         return node
     if is_text(node):
         return None
-    if visited is not None:
-        visited.append(node)
-    return [type(node).__name__, *([key, plainly(value, visited)] for key, value in children(node))]
+    kind = type(node)
+    if kind in EMPTY:
+        return [kind.__name__]
+    visited.append(node)
+    return [kind.__name__, *[[key, plainly(value, visited)] for key, value in children(node)]]
 
 
 def digest_of(value: object) -> str:
