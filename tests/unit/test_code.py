@@ -225,3 +225,73 @@ def test_a_hash_is_the_same_in_every_version_of_python():
     arguments = ["arguments", ["posonlyargs", [["arg", ["arg", "x"]]]]]
     body = ["body", [["Return", ["value", product]]]]
     assert plainly(tree, []) == ["FunctionDef", ["name", "double"], ["args", arguments], body]
+
+
+DISPATCH = """
+from functools import singledispatch
+@singledispatch
+def size(x): return 1
+@size.register(int)
+def of_int(x): return 2
+def main(): return size(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changes"),
+    [
+        # What is imported from other packages
+        ("from math import log\ndef main(): return log(2)", ("math import log", "math import log10 as log"), True),
+        ("import numpy as np\ndef main(): return np.ones(2)", ("numpy", "torch"), True),
+        ("def main():\n  from math import sin as f\n  return f(2)", ("sin", "cos"), True),
+        ("import numpy as np\ndef main(): return np.ones(2)", ("import numpy", "import math\nimport numpy"), False),
+        # The type of an exception can be caught; its text is for people
+        ("def main():\n  raise ValueError('a')", ("ValueError", "KeyError"), True),
+        ("def main():\n  raise ValueError('a')", ("'a'", "f'b {1}'"), False),
+        # Calls that only speak, and those that compute
+        ("import numpy as np\ndef main(x): np.log(x, out=x)", ("np.log(x, out=x)", "pass"), True),
+        ("def main(x): x.log('a')", ("'a'", "'b'"), False),
+        # Reached through tables
+        (DISPATCH, ("return 2", "return 3"), True),
+        ("def f(): return 2\nTABLE = {}\nTABLE['f'] = f\ndef main(): return TABLE", ("2", "3"), True),
+        ("T = [n for n in range(3)]\ndef main(k): return T[k]", ("3", "4"), True),
+        ("def main(x):\n  match x:\n    case {'a': 3}: return 1", ("3", "4"), True),
+        ("def main(x): return f'{x:.3f}'", (".3f", ".4f"), True),
+        ("import re\ndef main(x): return re.findall(r'\\d', x)", ("\\d", "\\w"), True),
+        ("class A:\n  @property\n  def p(self): return 1\nclass B(A): pass\ndef main(): return B", ("1", "2"), True),
+        # What only type checkers see
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n  import a\ndef main(): return 1", ("a\n", "b\n"), False),
+    ],
+)  # fmt: skip
+def test_what_counts_in_a_file(tmp_path, before, after, changes):
+    codes = []
+    for text in (before, before.replace(*after)):
+        (tmp_path / "study.py").write_text(text)
+        forget()
+        codes.append(combined(code_of((tmp_path / "study.py", "main"))))
+    assert before.replace(*after) != before
+    assert (codes[0] != codes[1]) == changes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import helper\ndef main(): return helper.f()",
+        "import helper\ndef main(name): return getattr(helper, name)()",
+        "def main():\n  from helper import f as g\n  return g()",
+        # Another function imports something else under this name, which is also defined here.
+        "def main():\n  from helper import f\n  return f()\ndef other():\n  from numbers import f\ndef f(): pass",
+        "from pathlib import Path\nNOISE = Path(__file__).with_name('noise.txt')\ndef main(): return NOISE",
+    ],
+)
+def test_what_lies_beside_a_plugin_counts_where_it_is_used(tmp_path, text):
+    (tmp_path / "study.py").write_text(text)
+    codes = []
+    for number in "112":
+        (tmp_path / "helper.py").write_text(f"def f(): return {number}")
+        (tmp_path / "noise.txt").write_text(number)
+        # Results of a run, for example
+        (tmp_path / "other.txt").write_text(f"{len(codes)}")
+        forget()
+        codes.append(combined(code_of((tmp_path / "study.py", "main"))))
+    assert codes[0] == codes[1] != codes[2]

@@ -38,8 +38,11 @@ def files() -> list[Path]:
 
 @cache
 def import_plugin(file: Path) -> Any:
-    """The module in a file, under a name that no other module has."""
-    spec = importlib.util.spec_from_file_location(f"rethinking_plugin_{file.stem}", file)
+    """The module in a file, under a name that no other module has; it can import others in its folder."""
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
+    name = f"rethinking_plugin_{file.stem}_{files().index(file)}"
+    spec = importlib.util.spec_from_file_location(name, file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # pickling and dataclasses look for it there
     with blamed():

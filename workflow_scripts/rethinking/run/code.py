@@ -1,15 +1,16 @@
 """Which code decides a number: the definitions that a script reaches, each with a hash of what it does.
 
 A definition is a function, a class or a constant in a module of this project. Starting from the definitions of a
-script, references by name are followed through the imports. What cannot change a number is left out: comments,
-docstrings, formatting, type annotations of functions, the texts of errors, log lines and descriptions, and all of
-``rethinking/run``. Names of files and folders do not count, so code can be moved.
+script, references by name are followed through the imports; of other packages, what is imported counts. What cannot
+change a number is left out: comments, docstrings, formatting, type annotations of functions, the texts of errors, log
+lines and descriptions, and all of ``rethinking/run``. Names of files and folders do not count, so code can be moved.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,7 +21,7 @@ RUN = Path(__file__).parent
 # Texts for people: the functions that print them (called as a statement), and the arguments that contain them.
 SPEAKERS = {"log", "print"}
 DESCRIPTIONS = {"description", "help"}
-# Fields, apart from all of a raise, that change no number.
+# Fields, apart from the texts of errors, that change no number.
 WITHOUT_EFFECT = {
     ("msg", ast.Assert),
     ("annotation", ast.arg),
@@ -45,9 +46,9 @@ class Module:
     """One parsed file."""
 
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    imports: dict[str, tuple[Path, str | None]] = field(
-        default_factory=dict
-    )  # local name -> what it stands for
+    # local name -> what it stands for; functions can import different things under one name
+    imports: dict[str, list[Root]] = field(default_factory=dict)
+    packages: dict[str, set[str]] = field(default_factory=dict)  # the same of other packages: ``math.log``
     loose: list[ast.stmt] = field(default_factory=list)  # statements that run when it is imported
 
 
@@ -69,8 +70,8 @@ def code_of(*roots: Root) -> dict[str, str]:
         module = parse(path)
         if name is None:
             pending += [(path, each) for each in module.definitions]
-        elif name in module.imports:  # a re-exported name, as in a package's __init__
-            pending.append(module.imports[name])
+        elif name in module.imports and name not in module.definitions:
+            pending += module.imports[name]  # a re-exported name, as in a package's __init__
             continue
         pending.append((path, ""))  # what runs on import
         label, digest, references, reads_files = examine(path, name)
@@ -78,7 +79,7 @@ def code_of(*roots: Root) -> dict[str, str]:
             found[label] = digest
         pending += references
         if reads_files:
-            found |= data_files(path.parent)
+            found |= data_files(path)
     return dict(sorted(found.items()))
 
 
@@ -99,14 +100,28 @@ def parse(path: Path) -> Module:
     module = Module()
     tree = ast.parse(path.read_bytes(), str(path))
     for statement in statements(tree.body):
-        for local, target in project_imports(statement, path):
-            module.imports[local] = target
+        for local, target, spelling in imported(statement, path):
+            if target:
+                module.imports.setdefault(local, []).append(target)
+            if spelling != local:
+                module.packages.setdefault(local, set()).add(spelling)
     for statement in tree.body:
         names = defined_names(statement)
         for name in names:
             module.definitions.setdefault(name, []).append(statement)
         if not names and not isinstance(statement, ast.Import | ast.ImportFrom):
             module.loose.append(statement)
+    # A decorator of this project can enter what it decorates into a table, as functools.singledispatch does.
+    for name, statements in module.definitions.items():
+        decorators = [each for statement in statements for each in getattr(statement, "decorator_list", ())]
+        used = {
+            getattr(node, "id", None)
+            for each in decorators
+            if not is_registration(each)
+            for node in ast.walk(each)
+        }
+        if used & {*module.imports, *module.definitions}:
+            module.loose += module.definitions[name]
     return module
 
 
@@ -133,28 +148,41 @@ def defined_names(statement: ast.stmt) -> list[str]:
     return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
-def project_imports(node: ast.AST, path: Path) -> Iterator[tuple[str, tuple[Path, str | None]]]:
-    """What an import of this project binds: the local name, and a file with one definition or the whole file."""
+def imported(node: ast.AST, path: Path) -> Iterator[tuple[str, Root | None, str]]:
+    """What an import binds.
+
+    Yields:
+        the local name; of this project a file with one definition or None for the whole file, otherwise None; and what
+        is imported, with the package where it is not of this project, whose files can move.
+    """
     if isinstance(node, ast.Import):
         for alias in node.names:
-            if file := module_file(alias.name):
-                yield alias.asname or alias.name, (file, None)
+            file = module_file(alias.name, path)
+            local = alias.asname or (alias.name if file else alias.name.split(".")[0])
+            yield local, (file, None) if file else None, alias.name if not file and alias.asname else local
     elif isinstance(node, ast.ImportFrom):
         package = node.module or ""
         if node.level:
-            # Relative to the file's folder, as in plug-ins and the executor.
+            # Relative to the file's folder, as in the executor.
             base = path.parents[node.level - 1]
             file = source_file(base.joinpath(*package.split(".")) if package else base)
         else:
-            file = module_file(package)
-        for alias in node.names if file else ():
+            file = module_file(package, path)
+        for alias in node.names:
+            local = alias.asname or alias.name
+            if not file:
+                yield local, None, f"{package}.{alias.name}"
+                continue
             within = source_file(file.parent / alias.name) if file.name == "__init__.py" else None
-            yield alias.asname or alias.name, (within, None) if within else (file, alias.name)
+            yield local, (within, None) if within else (file, alias.name), local if within else alias.name
 
 
-def module_file(name: str) -> Path | None:
-    """The file of a module of this project, by its dotted name."""
-    return source_file(SCRIPTS.joinpath(*name.split("."))) if name.split(".")[0] == "rethinking" else None
+def module_file(name: str, path: Path) -> Path | None:
+    """The file of a module of this project, or of one beside a plug-in, by its dotted name; ``path`` imports it."""
+    parts = name.split(".")
+    if parts[0] == "rethinking":
+        return source_file(SCRIPTS.joinpath(*parts))
+    return None if SCRIPTS in path.parents else source_file(path.parent.joinpath(*parts))
 
 
 def source_file(stem: Path) -> Path | None:
@@ -177,23 +205,24 @@ def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], bool]:
     visited: list[ast.AST] = []
     plain = [each for statement in statements if (each := plainly(statement, visited)) is not None]
     references: list[Root] = []
-    reads_files = False
-    for node in visited:
-        if isinstance(node, ast.Attribute) and (dotted := dotted_name(node)) is not None:
-            alias, _, attribute = dotted.rpartition(".")
-            if alias in module.imports and module.imports[alias][1] is None:
-                references.append((module.imports[alias][0], attribute))
-        elif isinstance(node, ast.Name):
-            if node.id == "__file__":
-                reads_files = True
-            elif node.id in module.imports:
-                # A module is followed by the attributes that are taken from it.
-                if module.imports[node.id][1] is not None:
-                    references.append(module.imports[node.id])
-            elif node.id in module.definitions and node.id != name:
-                references.append((path, node.id))
+    names = {node.id for node in visited if isinstance(node, ast.Name)}
+    attributes = [node for node in visited if isinstance(node, ast.Attribute)]
+    for node in attributes:
+        alias, _, attribute = (dotted_name(node) or "").rpartition(".")
+        references += [(file, attribute) for file, whole in module.imports.get(alias, ()) if whole is None]
+    # A module is followed by the attributes that are taken from it, all of it where it is used otherwise (getattr).
+    taken = {id(node.value) for node in attributes}
+    bare = {node.id for node in visited if isinstance(node, ast.Name) and id(node) not in taken}
+    for each in names:
+        references += [
+            target for target in module.imports.get(each, ()) if target[1] is not None or each in bare
+        ]
+        if each in module.definitions and each != name:
+            references.append((path, each))
     plain = [each for each in plain if each != ["Pass"]]
-    return label, digest_of(plain)[:12] if plain else "", references, reads_files
+    if plain:
+        plain += sorted([each, sorted(module.packages[each])] for each in names & module.packages.keys())
+    return label, digest_of(plain)[:12] if plain else "", references, "__file__" in names
 
 
 def dotted_name(node: ast.Attribute) -> str | None:
@@ -214,9 +243,18 @@ def relative(path: Path) -> str:
     return path.name
 
 
-def data_files(folder: Path) -> dict[str, str]:
-    """All files in and below a folder that are not code, each with a hash."""
-    files = [file for file in folder.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")]
+def data_files(path: Path) -> dict[str, str]:
+    """The files that are not code in and below the folder of a module, each with a hash.
+
+    Of a plug-in, beside which anything can lie, those that it names, or in folders that it names.
+    """
+    folders = [path.parent]
+    if SCRIPTS not in path.parents:
+        texts = [getattr(node, "value", None) for node in ast.walk(ast.parse(path.read_bytes()))]
+        named = {text for text in texts if isinstance(text, str) and re.fullmatch(r"\w[^\0\n]{0,200}", text)}
+        folders = [path.parent / text for text in named]
+    files = {file for folder in folders for file in (folder, *folder.rglob("*"))}
+    files = [file for file in files if file.is_file() and file.suffix not in (".py", ".pyc")]
     return {relative(file): hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in sorted(files)}
 
 
@@ -224,7 +262,9 @@ def data_files(folder: Path) -> dict[str, str]:
 
 
 def is_text(statement: ast.AST) -> bool:
-    """Whether a statement is only text for people: a docstring, or a call that logs or prints."""
+    """Whether a statement is only text for people or for type checkers: a docstring, or a call that logs or prints."""
+    if isinstance(statement, ast.If):
+        return getattr(statement.test, "id", None) == "TYPE_CHECKING" and not statement.orelse
     if not isinstance(statement, ast.Expr):
         return False
     value = statement.value
@@ -240,7 +280,8 @@ def is_text(statement: ast.AST) -> bool:
         if isinstance(called, ast.Attribute)
         else ""
     )
-    return name in SPEAKERS
+    # numpy.log(x, out=x) computes.
+    return name in SPEAKERS and not any(keyword.arg == "out" for keyword in value.keywords)
 
 
 def children(node: ast.AST) -> Iterator[tuple[str, object]]:
@@ -250,7 +291,12 @@ def children(node: ast.AST) -> Iterator[tuple[str, object]]:
         value = getattr(node, key, None)
         if value is None or value == []:
             continue  # versions of Python differ in which empty fields there are
-        if kind is ast.Raise or (key, kind) in WITHOUT_EFFECT:
+        if kind is ast.Raise:
+            if key == "exc":
+                # Its type can be caught; its text, and how that is made, is for people.
+                yield key, ast.unparse(value.func if isinstance(value, ast.Call) else value)
+            continue
+        if (key, kind) in WITHOUT_EFFECT:
             continue
         if isinstance(value, list):
             value = [each for each in value if has_effect(each)]
@@ -263,7 +309,7 @@ def children(node: ast.AST) -> Iterator[tuple[str, object]]:
 
 def has_effect(node: object) -> bool:
     """Whether one of several nodes is more than a text, a description or an import, which is followed by what it binds."""
-    if isinstance(node, ast.Expr):
+    if isinstance(node, ast.Expr | ast.If):
         return not is_text(node)
     if isinstance(node, ast.keyword):
         return node.arg not in DESCRIPTIONS
