@@ -1,5 +1,6 @@
 """What plug-ins add, and messages on wrong ones."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -172,8 +173,44 @@ def test_a_regulariser_changes_batches(plugin, data):
         ("@corruption('x_p{p}')\ndef x(labels): ...\n", 3, "takes no argument 'p'"),
         ("@corruption('x')\ndef x(labels, seeds): ...\n", 3, "argument 'seeds' of x is not one of"),
         ("@corruption('x')\ndef x(rng): ...\n", 3, "first argument of x must be labels or images"),
-        ("@claim('x', statement='x', cells=[])\ndef x(run): ...\n", 3, "needs a statement, cells, and"),
+        ("@claim('x', statement='x', cells=['a'])\ndef x(run): ...\n", 3, "needs a statement, cells, and"),
         ("x = 1\n", 1, "registers nothing"),
+        (
+            "@model\ndef net(image_shape, num_classes): ...\n",
+            2,
+            "write @model('name') on a function or class",
+        ),
+        ("class A:\n    @model('x')\n    def net(a, b): ...\n", 3, "at the top of the file"),
+        ("@model()\ndef net(image_shape, num_classes): ...\n", 3, "literal values"),
+        (
+            "@model('x', capture='no')\ndef net(a, b): ...\n",
+            3,
+            "'capture' of @model must be True or False, not 'no'",
+        ),
+        ("@model('x_p{p}')\ndef net(a, b): ...\n", 3, "holds parameters, which only corruptions have"),
+        ("@model('x')\ndef net(image_shape): ...\n", 3, "net must take the images' shape"),
+        ("@model('x')\ndef net(a, b, depth): ...\n", 3, "its other arguments need a default"),
+        ("@model('..')\ndef net(a, b): ...\n", 3, "can hold letters"),
+        (
+            "@corruption('x_p{p}_q{p}')\ndef x(labels, p): ...\n",
+            3,
+            "parameters such as {p} or {p:0.0..1.0}, each once",
+        ),
+        ("@corruption('x_p{p:1..0}')\ndef x(labels, p): ...\n", 3, "the wrong way round"),
+        ("@corruption('x', base='y')\ndef x(labels): ...\n", 3, "no option 'base'"),
+        ("@regulariser('none')\ndef x(images): ...\n", 3, "stands for something else"),
+        ("@regulariser('x')\ndef x(labels): ...\n", 3, "takes no argument 'images'"),
+        (
+            "@claim('x', statement='x', cells='a/b/c/d', above=0)\ndef x(run): ...\n",
+            3,
+            "must be a list of names",
+        ),
+        (
+            "@claim('x', statement='x', cells=['a/b/c/d'] * 2, above=0)\ndef x(run): ...\n",
+            3,
+            "literal values",
+        ),
+        ("@claim('x', statement='x', cells=['a/b', 'c'], above=0)\ndef x(run): ...\n", 3, "must take 2 runs"),
     ],
 )
 def test_wrong_registrations_are_named(plugin, tmp_path, text, line, message):
@@ -206,6 +243,7 @@ def test_wrong_corruptions_are_named(plugin, prepared, tmp_path, body, line, mes
         ("nn.Sequential(nn.Flatten(), nn.Linear(300, 7))", 4, "into (2, 7), not logits (2, 4)"),
         ("nn.Sequential(nn.Flatten(), nn.Linear(30, 4))", None, "mat1 and mat2 shapes cannot be multiplied"),
         ("1 / 0", 5, "ZeroDivisionError"),
+        ("None", 4, "returns None, not a torch.nn.Module"),
     ],
 )
 def test_wrong_networks_are_named(plugin, data, body, line, message):
@@ -251,6 +289,38 @@ def test_wrong_data_sets_are_named(plugin, returned, message):
         read_dataset("own", "plugin", None)
     assert str(error.value).startswith(f"{file}:4: own ")
     assert message in str(error.value)
+
+
+def test_what_a_measure_or_a_claim_returns_must_be_a_number(plugin):
+    file = plugin(
+        "from rethinking.registry import measure\n"
+        "@measure('m')\ndef m(network):\n    return 'large'\n"
+        "@claim('c', statement='s', cells=['digits/true_labels/mlp_1x512/none'], above=0)\ndef c(run): ...\n"
+    )
+    with pytest.raises(UserError) as error:
+        own_claims()[0].checks[0].measure(None)
+    assert str(error.value) == f"{file}:7: c returns None, not a number"
+    network = build_model("mlp_1x512", (1, 3, 3), 2).eval()
+    with pytest.raises(UserError) as error:
+        measure_complexity(Network(network, network, torch.zeros(4, 1, 3, 3), torch.zeros(4).long(), 4, 1, 0))
+    assert str(error.value) == f"{file}:4: m returns 'large', not a number"
+
+
+def test_plugins_of_one_name_and_what_lies_beside_them(tmp_path):
+    files = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        files.append(tmp_path / folder / "study.py")
+        files[-1].write_text(
+            f"{HEAD}from helper_of_{folder} import LAYER\n"
+            f"class Net(LAYER): ...\n@model('{folder}')\ndef net(image_shape, num_classes):\n    return Net()\n"
+        )
+        helper = f"from torch import nn\nclass LAYER(nn.Module):\n    place = '{folder}'\n"
+        (tmp_path / folder / f"helper_of_{folder}.py").write_text(helper)
+    registry.load(files)
+    nets = [build_model(folder, (1, 2, 2), 2) for folder in ("a", "b")]
+    assert [net.place for net in nets] == ["a", "b"]
+    assert [net.place for net in pickle.loads(pickle.dumps(nets))] == ["a", "b"]
 
 
 def test_a_missing_file_is_named():

@@ -78,3 +78,15 @@ def blamed(entry: Entry | None = None) -> Iterator[None]:
         if message:
             raise UserError(message) from error
         raise
+
+
+def number(entry: Entry, value: Any) -> float:
+    """A number that the function of ``entry`` returned.
+
+    Raises:
+        UserError: it is none; the message has file and line.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"{entry.place}: {entry.function} returns {value!r}, not a number") from None

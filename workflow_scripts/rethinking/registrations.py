@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rethinking.plugin_checks import faults
 from rethinking.plugins import blamed, import_plugin
 from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError
@@ -32,22 +33,13 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "claim": ("claims", ()),
 }
 SHOWN = ("table", "figure")  # kinds of results that readers see
-OPTIONS = {
-    # size: height and width of the images, and train: their number, where all sources but images have the same.
-    "dataset": {"title", "sources", "size", "train"},
-    "corruption": {"also", "base", "sample", "arrays"},
-    # two_images: the input sizes, as pairs of first and last, at which batch normalisation sees a single value of an
-    # image, so that a batch needs two images.
-    "model": {"title", "megaflops", "capture", "two_images"},
-    "regulariser": {"heading"},
-    # logarithmic: whether its decimal logarithm is kept, which is the rule.
-    "measure": {"title", "source", "logarithmic"},
-    # script: what writes its CSV; reads: the table of each cell that a figure draws; unit: of the
-    # paper's curves, if it has any.
-    "table": {"title", "script"},
-    "figure": {"title", "script", "reads", "unit"},
-    "claim": {"statement", "source", "holds_if", "cells", "at_least", "at_most", "above"},
-}
+# Options of the library's alone. Of a data set, size: height and width of the images, and train: their number, where all
+# sources but images have the same. Of a table, script: what writes its CSV. Of a figure also reads: the table of each
+# cell that it draws, and unit: of the paper's curves, if it has any. Those of plug-ins: rethinking.plugin_checks.
+NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+NAME = re.compile(
+    rf"(?:[A-Za-z0-9_]|\{{\w+(?::(?:{NUMBER})?\.\.(?:{NUMBER})?)?\}}|(?!^)[.-])+"
+)  # bounds behind a colon
 TITLES = {"dataset": "data set", "measure": "measure of complexity"}
 
 
@@ -177,7 +169,7 @@ class Entry:
             UserError: a plug-in raised an exception; the message has file and line.
         """
         function = self.resolve()
-        with blamed():
+        with blamed(self if self.own else None):
             return function(**{name: available[name] for name in self.arguments if name in available})
 
 
@@ -209,20 +201,29 @@ def registrations(file: Path) -> list[Entry]:
     except (SyntaxError, ValueError) as error:
         raise UserError(f"{file}:{getattr(error, 'lineno', None) or 1}: {error.args[0]}") from None
     kinds = decorators(tree)
-    return [
-        read(file, statement, node, kinds[called])
-        for statement in tree.body
-        if isinstance(statement, ast.FunctionDef | ast.ClassDef)
-        for node in statement.decorator_list
-        if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) in kinds
-    ]
+    found = []
+    for statement in ast.walk(tree):
+        for node in getattr(statement, "decorator_list", ()):
+            called = kinds.get(ast.unparse(node.func if isinstance(node, ast.Call) else node))
+            if not called:
+                continue
+            at_top = statement in tree.body and isinstance(statement, ast.FunctionDef | ast.ClassDef)
+            if not at_top or not isinstance(node, ast.Call):
+                raise UserError(
+                    f"{file}:{node.lineno}: write @{called}('name') on a function or class at the top of the file"
+                )
+            found.append(read(file, statement, node, called))
+    return found
 
 
 def decorators(tree: ast.Module) -> dict[str, str]:
     """The spelling of each decorator in a file -> its kind."""
     found = {}
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module == "rethinking.registry":
+        if isinstance(node, ast.Import):
+            modules = [each.asname or each.name for each in node.names if each.name == "rethinking.registry"]
+            found |= {f"{module}.{kind}": kind for module in modules for kind in KINDS}
+        elif isinstance(node, ast.ImportFrom) and node.module == "rethinking.registry":
             found |= {each.asname or each.name: each.name for each in node.names if each.name in KINDS}
         elif isinstance(node, ast.ImportFrom) and node.module == "rethinking":
             modules = [each.asname or each.name for each in node.names if each.name == "registry"]
@@ -236,46 +237,23 @@ def read(file: Path, statement: ast.FunctionDef | ast.ClassDef, node: ast.Call, 
     try:
         (name,) = map(ast.literal_eval, node.args)
         options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
-    except ValueError:
+    except (ValueError, TypeError):
+        options = {None: None}
+    if None in options:
         raise UserError(
             f"{place}: @{kind} takes a name and options that are literal values, as it is read without running the file"
-        ) from None
-    if not isinstance(name, str) or not re.fullmatch(r"(?:[A-Za-z0-9_.-]|\{\w+(?::[0-9.]*)?\})+", name):
+        )
+    held = re.findall(r"\{(\w+)", str(name))
+    if not NAME.fullmatch(str(name)) or len(set(held)) < len(held):
         raise UserError(
-            f"{place}: the name '{name}' can hold letters, digits and _ . - and parameters such as {{p}}"
+            f"{place}: the name '{name}' can hold letters, digits and _ . - and parameters such as {{p}} or "
+            "{p:0.0..1.0}, each once"
         )
     arguments, optional = signature(statement)
     found = Entry(kind, name, file, statement.lineno, statement.name, arguments, optional, options)
-    for key in options:
-        if key not in OPTIONS[kind] and not (kind == "corruption" and key in arguments):
-            raise UserError(
-                f"{place}: @{kind} has no option '{key}'; it has {', '.join(sorted(OPTIONS[kind]))}"
-            )
-    if kind == "claim" and not (
-        {"statement", "cells"} <= set(options) and {"at_least", "at_most", "above"} & set(options)
-    ):
-        raise UserError(f"{place}: @claim needs a statement, cells, and at_least, at_most or above")
-    if found.own and kind in SHOWN:
-        raise UserError(
-            f"{place}: a plug-in cannot register a {kind}; make one of its own from the CSVs of the results"
-        )
-    if not found.own or kind not in ("dataset", "corruption", "regulariser"):
-        return found
-    known = {*KINDS[kind][1], *found.bounds, *options}
-    for key in arguments:
-        if key not in known and key not in optional:
-            raise UserError(
-                f"{place}: the argument '{key}' of {statement.name} is not one of {', '.join(sorted(known))}"
-            )
-    for key in found.bounds:
-        if key not in arguments:
-            raise UserError(
-                f"{place}: {statement.name} takes no argument '{key}', which the name '{name}' holds"
-            )
-    if kind == "corruption" and next(iter(arguments), None) not in ("labels", "images"):
-        raise UserError(
-            f"{place}: the first argument of {statement.name} must be labels or images: what it changes and returns"
-        )
+    if found.own:
+        for fault in faults(found, statement, KINDS[kind][1]):
+            raise UserError(f"{place}: {fault}")
     return found
 
 

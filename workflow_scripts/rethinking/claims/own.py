@@ -6,6 +6,7 @@ from rethinking import registry
 from rethinking.cells import canonical_name
 from rethinking.claims.forms import Claim
 from rethinking.claims.verdicts import Check
+from rethinking.plugins import number
 
 BOUNDS = ("at_least", "at_most", "above")
 
@@ -18,9 +19,10 @@ def own_claims() -> list[Claim]:
 def own_claim(entry: registry.Entry) -> Claim:
     """The claim of one registration, whose function takes one run for each cell and gives a number."""
     options = entry.options
+    function = entry.resolve()
     check = Check(
         entry.function.replace("_", " "),
-        entry.resolve(),
+        lambda *runs: number(entry, function(*runs)),
         tuple(map(canonical_name, options["cells"])),
         **{bound: options[bound] for bound in BOUNDS if bound in options},
     )

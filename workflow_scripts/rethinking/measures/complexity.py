@@ -22,6 +22,7 @@ from rethinking import registry
 from rethinking.measures import norms
 from rethinking.measures.folding import Layer, beyond_norms, depth, fold_batch_norm, weight_layers
 from rethinking.measures.sharpness import largest_noise
+from rethinking.plugins import number
 from rethinking.registry import measure
 from rethinking.run.files import UserError
 
@@ -99,7 +100,7 @@ def measure_complexity(network: Network) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for entry in registry.entries("measure"):
         try:
-            value = float(entry.call(network=network))
+            value = number(entry, entry.call(network=network))
             found[entry.name] = value if math.isfinite(value) else None
             print(f"{entry.name}: {value}")
         except Undefined as error:

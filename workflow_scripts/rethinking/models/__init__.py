@@ -36,11 +36,16 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
         A module that maps (batch, channels, height, width) to (batch, num_classes) logits.
 
     Raises:
-        UserError: there is no network of that name, or it has no such option.
+        UserError: there is no network of that name, it has no such option, or a plug-in returns none.
     """
     check_options(name, options)
-    with blamed():
-        return registry.entry("model", name).resolve()(image_shape, num_classes, **options)
+    entry = registry.entry("model", name)
+    function = entry.resolve()
+    with blamed(entry if entry.own else None):
+        model = function(image_shape, num_classes, **options)
+    if not hasattr(model, "named_parameters"):
+        raise UserError(f"{entry.place}: {entry.function} returns {model!r}, not a torch.nn.Module")
+    return model
 
 
 def check_options(name: str, options: Iterable[str]) -> None:
@@ -67,8 +72,8 @@ def check_network(
 
     import torch
 
-    tried = copy.deepcopy(model).train()
     with blamed(entry):
+        tried = copy.deepcopy(model).train()
         logits = tried(torch.zeros(2, *image_shape))
     shape = tuple(getattr(logits, "shape", ()))
     if shape != (2, num_classes):
@@ -76,7 +81,8 @@ def check_network(
             f"{entry.place}: the network '{entry.name}' turns images {(2, *image_shape)} into {shape}, not logits "
             f"{(2, num_classes)}"
         )
-    logits.float().sum().backward()
+    with blamed(entry):
+        logits.float().sum().backward()
     unused = [name for name, p in tried.named_parameters() if p.requires_grad and p.grad is None]
     if unused:
         raise UserError(

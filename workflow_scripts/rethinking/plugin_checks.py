@@ -1,0 +1,107 @@
+"""Whether a plug-in's registration has what its kind needs; what is wrong is said before anything runs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rethinking.registrations import Entry
+
+# What an option must be, in words, and whether a value is.
+Form = tuple[str, Callable[[Any], bool]]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, which True is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_list(value: Any, of: type = str, length: int | None = None) -> bool:
+    """Whether a value is a list or tuple of so many values of this type, or of some if no length is given."""
+    right = isinstance(value, list | tuple) and all(isinstance(each, of) for each in value)
+    return right and (len(value) == length if length else bool(value))
+
+
+TEXT: Form = ("a text", lambda value: isinstance(value, str))
+YES_NO: Form = ("True or False", lambda value: isinstance(value, bool))
+NUMBER: Form = ("a number", is_number)
+# What a plug-in can say of each kind.
+OPTIONS: dict[str, dict[str, Form]] = {
+    "dataset": {"title": TEXT},
+    "corruption": {},
+    "model": {
+        "title": TEXT,
+        "megaflops": ("a positive number", lambda value: is_number(value) and value > 0),
+        "capture": YES_NO,
+        "two_images": (
+            "a list of pairs of sizes",
+            lambda value: is_list(value, tuple | list) and all(is_list(each, int, 2) for each in value),
+        ),
+    },
+    "regulariser": {"heading": ("two texts, one for each line", lambda value: is_list(value, length=2))},
+    "measure": {"title": TEXT, "source": TEXT, "logarithmic": YES_NO},
+    "claim": {
+        **dict.fromkeys(("statement", "source", "holds_if"), TEXT),
+        "cells": ("a list of names of cells", is_list),
+        **dict.fromkeys(("at_least", "at_most", "above"), NUMBER),
+    },
+}
+# The argument that a function must have.
+NEEDED = {"regulariser": "images", "measure": "network"}
+# Names that stand for something else.
+TAKEN = {"regulariser": {"none"}, "measure": {"cell", "images", "draws"}}
+
+
+def faults(entry: Entry, statement: ast.FunctionDef | ast.ClassDef, known: tuple[str, ...]) -> Iterator[str]:
+    """Yield what is wrong with a registration; ``known`` are the arguments that functions of its kind can ask for."""
+    kind, name, arguments, options = entry.kind, entry.name, entry.arguments, entry.options
+    required = [each for each in arguments if each not in entry.optional]
+    if kind not in OPTIONS:
+        yield f"a plug-in cannot register a {kind}; make one of its own from the CSVs of the results"
+        return
+    for key, value in options.items():
+        if kind == "corruption" and key in arguments:
+            continue
+        if key not in OPTIONS[kind]:
+            has = ", ".join(sorted(OPTIONS[kind])) or "none"
+            yield f"@{kind} has no option '{key}'; it has {has}"
+        elif not OPTIONS[kind][key][1](value):
+            yield f"the option '{key}' of @{kind} must be {OPTIONS[kind][key][0]}, not {value!r}"
+    if name in TAKEN.get(kind, ()):
+        yield f"the name '{name}' stands for something else; give it another one"
+    if entry.bounds and kind != "corruption":
+        yield f"the name '{name}' holds parameters, which only corruptions have"
+    for key, (low, high) in entry.bounds.items():
+        if key not in arguments:
+            yield f"{statement.name} takes no argument '{key}', which the name '{name}' holds"
+        if low is not None and high is not None and low > high:
+            yield f"the bounds of '{key}' in the name '{name}' are the wrong way round"
+    if kind == "claim" and not (
+        {"statement", "cells"} <= set(options) and {"at_least", "at_most", "above"} & set(options)
+    ):
+        yield "@claim needs a statement, cells, and at_least, at_most or above"
+    elif kind == "claim" and not takes_runs(entry, statement, len(required)):
+        yield f"{statement.name} must take {len(options['cells'])} runs, one for each of its cells"
+    if kind == "model" and (len(arguments) < 2 or len(required) > 2):
+        yield (
+            f"{statement.name} must take the images' shape (channels, height, width) and the number of classes; its "
+            "other arguments need a default"
+        )
+    if NEEDED.get(kind, "") not in ("", *arguments):
+        yield f"{statement.name} takes no argument '{NEEDED[kind]}'"
+    if kind == "corruption" and next(iter(arguments), None) not in ("labels", "images"):
+        yield f"the first argument of {statement.name} must be labels or images: what it changes and returns"
+    known = {"measure": ("network",), "model": tuple(arguments), "claim": tuple(arguments)}.get(kind, known)
+    known = [*known, *entry.bounds, *(options if kind == "corruption" else ())]
+    for key in required:
+        if key not in known:
+            yield f"the argument '{key}' of {statement.name} is not one of {', '.join(sorted(known))}"
+
+
+def takes_runs(entry: Entry, statement: ast.FunctionDef | ast.ClassDef, required: int) -> bool:
+    """Whether the function of a claim can be called with one run for each of its cells."""
+    count = len(entry.options["cells"])
+    more = isinstance(statement, ast.FunctionDef) and statement.args.vararg
+    return required <= count and (bool(more) or count <= len(entry.arguments))
