@@ -7,7 +7,8 @@ import pytest
 
 from rethinking import registry
 from rethinking.run import code as module
-from rethinking.run.code import SCRIPTS, code_of, combined, parse, plainly, relative, script_code
+from rethinking.run.code import SCRIPTS, code_of, combined, parse, relative, script_code
+from rethinking.run.syntax import plainly
 
 MODELS = registry.names("model")
 

@@ -149,7 +149,7 @@ GRID = {"name": "x_{epochs}", "question": "?", "cells": WD, "grid": {"epochs": [
         ({"ablations": [GRID | {"name": "x"}]}, "ablations: the name 'x' appears twice"),
         ({"ablations": [GRID | {"grid": {}}]}, "ablations[0].name: "),
         ({"ablations": [GRID | {"name": "x", "grid": {}}]}, "ablations[0]: 'set' names no setting"),
-        ({"ablations": [{"name": "x", "question": "?", "cells": WD, "set": 3}]}, "ablations[0].set: Input should"),
+        ({"ablations": [{"name": "x", "question": "?", "cells": WD, "set": 3}]}, "ablations[0].set: takes keys of its own"),
         ({"overrides": [{"cells": WD, "set": {"architecture": {"batch_norm_affine": True}}}]},
          "overrides[0]: the network 'alexnet' has no option 'batch_norm_affine'"),
         ({"table1": {"cells": 5}}, "table1.cells: Input should be a valid list, not 5"),

@@ -41,6 +41,9 @@ def describe(
             message = f"unknown key; {hint}known here: {', '.join(names)}"
         else:
             message = f"unknown value '{fault['input']}'; {hint}known: {', '.join(names)}"
+    elif fault["type"] == "model_type":
+        names = allowed_names((*loc, ""), fault, config)
+        message = f"takes keys of its own ({', '.join(names)}), not {fault['input']!r}"
     elif fault["type"] != "value_error" and fault["type"] != "missing":
         message += f", not {fault['input']!r}"
 

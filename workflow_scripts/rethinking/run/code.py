@@ -16,27 +16,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from rethinking.run.syntax import digest_of, is_registration, plainly
+
 SCRIPTS = Path(__file__).parents[2]
 RUN = Path(__file__).parent
-# Texts for people: the functions that print them (called as a statement), and the arguments that contain them.
-SPEAKERS = {"log", "print"}
-DESCRIPTIONS = {"description", "help"}
-# Fields, apart from the texts of errors, that change no number.
-WITHOUT_EFFECT = {
-    ("msg", ast.Assert),
-    ("annotation", ast.arg),
-    ("returns", ast.FunctionDef),
-    ("returns", ast.AsyncFunctionDef),
-}
-# Decorators that register a function (rethinking.registry). Those of their arguments that can change a number are part
-# of identities elsewhere.
-REGISTRATIONS = {"dataset", "corruption", "model", "regulariser", "measure", "table", "figure", "claim"}
-# Operators and contexts: nodes without fields.
-EMPTY = {
-    each
-    for each in vars(ast).values()
-    if isinstance(each, type) and issubclass(each, ast.AST) and not each._fields
-}
 # (file, name of a definition), or (file, None) for the whole file
 Root = tuple[Path, str | None]
 
@@ -112,8 +95,8 @@ def parse(path: Path) -> Module:
         if not names and not isinstance(statement, ast.Import | ast.ImportFrom):
             module.loose.append(statement)
     # A decorator of this project can enter what it decorates into a table, as functools.singledispatch does.
-    for name, statements in module.definitions.items():
-        decorators = [each for statement in statements for each in getattr(statement, "decorator_list", ())]
+    for name, parts in module.definitions.items():
+        decorators = [each for part in parts for each in getattr(part, "decorator_list", ())]
         used = {
             getattr(node, "id", None)
             for each in decorators
@@ -256,94 +239,6 @@ def data_files(path: Path) -> dict[str, str]:
     files = {file for folder in folders for file in (folder, *folder.rglob("*"))}
     files = [file for file in files if file.is_file() and file.suffix not in (".py", ".pyc")]
     return {relative(file): hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in sorted(files)}
-
-
-# ---- what a piece of code does
-
-
-def is_text(statement: ast.AST) -> bool:
-    """Whether a statement is only text for people or for type checkers: a docstring, or a call that logs or prints."""
-    if isinstance(statement, ast.If):
-        return getattr(statement.test, "id", None) == "TYPE_CHECKING" and not statement.orelse
-    if not isinstance(statement, ast.Expr):
-        return False
-    value = statement.value
-    if isinstance(value, ast.Constant):
-        return True
-    if not isinstance(value, ast.Call):
-        return False
-    called = value.func
-    name = (
-        called.id
-        if isinstance(called, ast.Name)
-        else called.attr
-        if isinstance(called, ast.Attribute)
-        else ""
-    )
-    # numpy.log(x, out=x) computes.
-    return name in SPEAKERS and not any(keyword.arg == "out" for keyword in value.keywords)
-
-
-def children(node: ast.AST) -> Iterator[tuple[str, object]]:
-    """The fields of a node that affect what it does."""
-    kind = type(node)
-    for key in kind._fields:
-        value = getattr(node, key, None)
-        if value is None or value == []:
-            continue  # versions of Python differ in which empty fields there are
-        if kind is ast.Raise:
-            if key == "exc":
-                # Its type can be caught; its text, and how that is made, is for people.
-                yield key, ast.unparse(value.func if isinstance(value, ast.Call) else value)
-            continue
-        if (key, kind) in WITHOUT_EFFECT:
-            continue
-        if isinstance(value, list):
-            value = [each for each in value if has_effect(each)]
-            if key == "decorator_list" and not (
-                value := [each for each in value if not is_registration(each)]
-            ):
-                continue
-        yield key, value
-
-
-def has_effect(node: object) -> bool:
-    """Whether one of several nodes is more than a text, a description or an import, which is followed by what it binds."""
-    if isinstance(node, ast.Expr | ast.If):
-        return not is_text(node)
-    if isinstance(node, ast.keyword):
-        return node.arg not in DESCRIPTIONS
-    return not isinstance(node, ast.Import | ast.ImportFrom)
-
-
-def is_registration(decorator: ast.AST) -> bool:
-    """Whether a decorator registers a function."""
-    called = decorator.func if isinstance(decorator, ast.Call) else None
-    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
-    return name in REGISTRATIONS
-
-
-def plainly(node: object, visited: list[ast.AST]) -> object:
-    """A syntax tree as nested lists, without the parts that have no effect; None for a text.
-
-    The nodes that have an effect are added to ``visited``.
-    """
-    if isinstance(node, list):
-        return [plainly(each, visited) for each in node]
-    if not isinstance(node, ast.AST):
-        return node
-    if is_text(node):
-        return None
-    kind = type(node)
-    if kind in EMPTY:
-        return [kind.__name__]
-    visited.append(node)
-    return [kind.__name__, *[[key, plainly(value, visited)] for key, value in children(node)]]
-
-
-def digest_of(value: object) -> str:
-    """SHA-256 of a value's representation."""
-    return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
 def script_code(script: str, entries: Iterable[Root] = ()) -> dict[str, str]:
