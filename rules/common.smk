@@ -11,12 +11,13 @@ from snakemake.settings.types import RerunTrigger
 SCRIPTS = os.path.join(workflow.basedir, "workflow_scripts")
 sys.path.insert(0, SCRIPTS)
 
-from rethinking import plugins, registry
+from rethinking import registry
 from rethinking.config.loading import load_config
 from rethinking.report.layout import entry_of, place_of
 from rethinking.run.environment import job_environment
 from rethinking.run.files import UserError, existing_folder
 from rethinking.run.hardware import expects_gpu, visible_gpus
+from rethinking.run import plugins
 from rethinking.run.identity import digest_of, recorded_digest
 from rethinking.run.plan import LIBRARY, Plan
 

@@ -121,11 +121,25 @@ def test_scripts_count(copy):
     assert combined(script_code("prepare_dataset")) != before
 
 
-def test_data_files_count_where_they_are_read(copy):
-    before = {script: combined(script_code(script)) for script in ("aggregate_table", "train_cell")}
-    edit(copy, "rethinking/paper/data/zhang2017.json", "50.51", "50.52")
-    assert combined(script_code("aggregate_table")) != before["aggregate_table"]
-    assert combined(script_code("train_cell")) == before["train_cell"]
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stale"),
+    [
+        # The curves' steps become epochs by the number of images.
+        ("paper/data/zhang2017.json", "50.51", "50.52", ["aggregate_table", "compare_curves"]),
+        ("paper/data/figures.json", "0.", "1.", ["compare_curves"]),
+        ("report/layout.yaml", "a", "b", ["render_report"]),
+        ("report/report.html.jinja", "a", "b", ["render_report"]),
+    ],
+)
+def test_data_files_count_where_they_are_read(copy, file, old, new, stale):
+    def codes():
+        scripts = ("aggregate_table", "compare_curves", "render_report", "train_cell")
+        return {script: combined(script_code(script)) for script in scripts}
+
+    before = codes()
+    edit(copy, f"rethinking/{file}", old, new)
+    after = codes()
+    assert [each for each in before if after[each] != before[each]] == stale
 
 
 def test_moved_code_is_the_same(copy):
@@ -283,6 +297,7 @@ def test_what_counts_in_a_file(tmp_path, before, after, changes):
         # Another function imports something else under this name, which is also defined here.
         "def main():\n  from helper import f\n  return f()\ndef other():\n  from numbers import f\ndef f(): pass",
         "from pathlib import Path\nNOISE = Path(__file__).with_name('noise.txt')\ndef main(): return NOISE",
+        "from pathlib import Path\nSETS = Path(__file__).parent / 'sets'\ndef main(): return SETS / f'{\"noise\"}.csv'",
     ],
 )
 def test_what_lies_beside_a_plugin_counts_where_it_is_used(tmp_path, text):
@@ -293,6 +308,9 @@ def test_what_lies_beside_a_plugin_counts_where_it_is_used(tmp_path, text):
         (tmp_path / "noise.txt").write_text(number)
         # Results of a run, for example
         (tmp_path / "other.txt").write_text(f"{len(codes)}")
+        (tmp_path / "sets").mkdir(exist_ok=True)
+        (tmp_path / "sets" / "noise.csv").write_text(number)
+        (tmp_path / "sets" / "other.csv").write_text(f"{len(codes)}")
         forget()
         codes.append(combined(code_of((tmp_path / "study.py", "main"))))
     assert codes[0] == codes[1] != codes[2]

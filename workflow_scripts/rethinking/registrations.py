@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rethinking.plugin_checks import faults
-from rethinking.plugins import blamed, import_plugin
 from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError
+from rethinking.run.plugin_checks import faults
+from rethinking.run.plugins import blamed, import_plugin
 
 LIBRARY = SCRIPTS / "rethinking"
 # kind -> folder of the library with its registrations, and what its functions can request by the names of their
@@ -35,7 +35,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
 SHOWN = ("table", "figure")  # kinds of results that readers see
 # Options of the library's alone. Of a data set, size: height and width of the images, and train: their number, where all
 # sources but images have the same. Of a table, script: what writes its CSV. Of a figure also reads: the table of each
-# cell that it draws, and unit: of the paper's curves, if it has any. Those of plug-ins: rethinking.plugin_checks.
+# cell that it draws, and unit: of the paper's curves, if it has any. Those of plug-ins: rethinking.run.plugin_checks.
 NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 NAME = re.compile(
     rf"(?:[A-Za-z0-9_]|\{{\w+(?::(?:{NUMBER})?\.\.(?:{NUMBER})?)?\}}|(?!^)[.-])+"

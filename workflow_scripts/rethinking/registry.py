@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rethinking import plugins
 from rethinking.registrations import KINDS, LIBRARY, SHOWN, TITLES, Entry, registrations
+from rethinking.run import plugins
 from rethinking.run.files import UserError
 
 Function = TypeVar("Function", bound=Callable[..., Any])

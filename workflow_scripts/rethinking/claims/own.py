@@ -6,7 +6,7 @@ from rethinking import registry
 from rethinking.cells import canonical_name
 from rethinking.claims.forms import Claim
 from rethinking.claims.verdicts import Check
-from rethinking.plugins import number
+from rethinking.run.plugins import number
 
 BOUNDS = ("at_least", "at_most", "above")
 

@@ -22,9 +22,9 @@ from rethinking import registry
 from rethinking.measures import norms
 from rethinking.measures.folding import Layer, beyond_norms, depth, fold_batch_norm, weight_layers
 from rethinking.measures.sharpness import largest_noise
-from rethinking.plugins import number
 from rethinking.registry import measure
 from rethinking.run.files import UserError
+from rethinking.run.plugins import number
 
 MARGIN_PERCENTILE = 10  # Jiang et al. 2020
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rethinking import registry
-from rethinking.plugins import blamed
 from rethinking.run.files import UserError
+from rethinking.run.plugins import blamed
 
 if TYPE_CHECKING:
     from torch import nn

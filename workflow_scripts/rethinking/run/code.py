@@ -43,6 +43,8 @@ def code_of(*roots: Root) -> dict[str, str]:
         that lie beside the code that reads them.
     """
     found: dict[str, str] = {}
+    texts: dict[Path, set[str]] = {}  # in the definitions of each file
+    readers: set[Path] = set()  # files that ask where they lie
     seen: set[Root] = set()
     pending = list(roots)
     while pending:
@@ -57,12 +59,15 @@ def code_of(*roots: Root) -> dict[str, str]:
             pending += module.imports[name]  # a re-exported name, as in a package's __init__
             continue
         pending.append((path, ""))  # what runs on import
-        label, digest, references, reads_files = examine(path, name)
+        label, digest, references, said = examine(path, name)
         if digest:
             found[label] = digest
         pending += references
-        if reads_files:
-            found |= data_files(path)
+        texts.setdefault(path, set()).update(said)
+        if "__file__" in said:
+            readers.add(path)
+    for path in readers:
+        found |= data_files(path.parent, texts[path])
     return dict(sorted(found.items()))
 
 
@@ -177,8 +182,8 @@ def source_file(stem: Path) -> Path | None:
 
 
 @cache
-def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], bool]:
-    """Label and hash of a definition, what it refers to, and whether it asks where its file lies.
+def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], set[str]]:
+    """Label and hash of a definition, what it refers to, and its texts, with ``__file__`` if it asks where its file lies.
 
     The name is empty for the statements that run when the file is imported.
     """
@@ -205,7 +210,8 @@ def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], bool]:
     plain = [each for each in plain if each != ["Pass"]]
     if plain:
         plain += sorted([each, sorted(module.packages[each])] for each in names & module.packages.keys())
-    return label, digest_of(plain)[:12] if plain else "", references, "__file__" in names
+    said = {node.value for node in visited if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return label, digest_of(plain)[:12] if plain else "", references, said | (names & {"__file__"})
 
 
 def dotted_name(node: ast.Attribute) -> str | None:
@@ -226,18 +232,20 @@ def relative(path: Path) -> str:
     return path.name
 
 
-def data_files(path: Path) -> dict[str, str]:
-    """The files that are not code in and below the folder of a module, each with a hash.
+def data_files(folder: Path, texts: set[str]) -> dict[str, str]:
+    """The files in a folder that its code names, each with a hash.
 
-    Of a plug-in, beside which anything can lie, those that it names, or in folders that it names.
+    Of a folder inside that the code names, the files whose names or stems are among its texts, all if there are none.
     """
-    folders = [path.parent]
-    if SCRIPTS not in path.parents:
-        texts = [getattr(node, "value", None) for node in ast.walk(ast.parse(path.read_bytes()))]
-        named = {text for text in texts if isinstance(text, str) and re.fullmatch(r"\w[^\0\n]{0,200}", text)}
-        folders = [path.parent / text for text in named]
-    files = {file for folder in folders for file in (folder, *folder.rglob("*"))}
-    files = [file for file in files if file.is_file() and file.suffix not in (".py", ".pyc")]
+    files: set[Path] = set()
+    for text in texts:
+        place = folder / text if re.fullmatch(r"\w[^\0\n]{0,200}", text) else None
+        if place and place.is_dir():
+            inside = {file for file in place.rglob("*") if file.is_file()}
+            files |= {file for file in inside if {file.name, file.stem} & texts} or inside
+        elif place and place.is_file():
+            files.add(place)
+    files = {file for file in files if file.suffix not in (".py", ".pyc")}
     return {relative(file): hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in sorted(files)}
 
 

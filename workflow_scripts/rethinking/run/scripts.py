@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from rethinking import plugins
+from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, write_record
