@@ -110,9 +110,10 @@ def recorded(output: str | Path) -> Identity | None:
 def differences(old: Identity, new: Identity, prefix: str = "") -> list[str]:
     """How two identities differ, one line each: ``epochs 2 -> 3``, ``code of training/loop.py: train_cell``."""
     lines = setting_changes(old.settings, new.settings, prefix)
-    if combined(dict(old.code)) != combined(dict(new.code)):
-        names = sorted({*old.code, *new.code})
-        lines += [f"code of {name}" for name in names if old.code.get(name) != new.code.get(name)]
+    # Code that has only moved is not among these.
+    changed = set(old.code.values()) ^ set(new.code.values())
+    names = {name for name, digest in [*old.code.items(), *new.code.items()] if digest in changed}
+    lines += [f"code of {name}" for name in sorted(names)]
     for name in sorted({*old.inputs, *new.inputs}):
         before, after = old.inputs.get(name), new.inputs.get(name)
         if isinstance(before, Identity) and isinstance(after, Identity):
