@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from rethinking import registry
+from rethinking.analysis.runs import Run
 from rethinking.cells import Cell, parameters, probability
+from rethinking.claims.measures import NotMeasured
 from rethinking.claims.own import own_claims
 from rethinking.corruption.overlays import write
 from rethinking.data.readers import read_dataset
@@ -297,9 +299,12 @@ def test_what_a_measure_or_a_claim_returns_must_be_a_number(plugin):
         "@measure('m')\ndef m(network):\n    return 'large'\n"
         "@claim('c', statement='s', cells=['digits/true_labels/mlp_1x512/none'], above=0)\ndef c(run): ...\n"
     )
+    measure = own_claims()[0].checks[0].measure
     with pytest.raises(UserError) as error:
-        own_claims()[0].checks[0].measure(None)
+        measure(Run({"cell": "x", "status": "finished"}))
     assert str(error.value) == f"{file}:7: c returns None, not a number"
+    with pytest.raises(NotMeasured, match="x diverged"):
+        measure(Run({"cell": "x", "status": "diverged"}))
     network = build_model("mlp_1x512", (1, 3, 3), 2).eval()
     with pytest.raises(UserError) as error:
         measure_complexity(Network(network, network, torch.zeros(4, 1, 3, 3), torch.zeros(4).long(), 4, 1, 0))

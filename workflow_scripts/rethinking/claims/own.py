@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from rethinking import registry
+from rethinking.analysis.runs import Run
 from rethinking.cells import canonical_name
 from rethinking.claims.forms import Claim
+from rethinking.claims.measures import NotMeasured
 from rethinking.claims.verdicts import Check
 from rethinking.run.plugins import number
 
@@ -20,9 +22,19 @@ def own_claim(entry: registry.Entry) -> Claim:
     """The claim of one registration, whose function takes one run for each cell and gives a number."""
     options = entry.options
     function = entry.resolve()
+
+    def measured(*runs: Run) -> float:
+        try:
+            return number(entry, function(*runs))
+        except Exception:
+            # The summary of such a network has no accuracies.
+            if diverged := [run.summary["cell"] for run in runs if run.summary["status"] == "diverged"]:
+                raise NotMeasured(f"{diverged[0]} diverged") from None
+            raise
+
     check = Check(
         entry.function.replace("_", " "),
-        lambda *runs: number(entry, function(*runs)),
+        measured,
         tuple(map(canonical_name, options["cells"])),
         **{bound: options[bound] for bound in BOUNDS if bound in options},
     )
