@@ -8,6 +8,7 @@ import pytest
 from rethinking import registry
 from rethinking.run import code as module
 from rethinking.run.code import SCRIPTS, code_of, combined, parse, relative, script_code
+from rethinking.run.files import UserError
 from rethinking.run.syntax import plainly
 
 MODELS = registry.names("model")
@@ -314,3 +315,10 @@ def test_what_lies_beside_a_plugin_counts_where_it_is_used(tmp_path, text):
         forget()
         codes.append(combined(code_of((tmp_path / "study.py", "main"))))
     assert codes[0] == codes[1] != codes[2]
+
+
+def test_a_file_that_is_not_python_is_named(tmp_path):
+    (tmp_path / "study.py").write_text("import helper\ndef main(): return helper.f()")
+    (tmp_path / "helper.py").write_text("x = 1\ndef f(:\n")
+    with pytest.raises(UserError, match=r"helper\.py:2: invalid syntax"):
+        code_of((tmp_path / "study.py", "main"))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from rethinking.run.files import UserError
 from rethinking.run.syntax import digest_of, is_registration, plainly
 
 SCRIPTS = Path(__file__).parents[2]
@@ -84,9 +85,16 @@ def decides_nothing(path: Path) -> bool:
 
 @cache
 def parse(path: Path) -> Module:
-    """A file's definitions, imports of this project and other statements."""
+    """A file's definitions, imports of this project and other statements.
+
+    Raises:
+        UserError: it is not Python; the message has file and line.
+    """
     module = Module()
-    tree = ast.parse(path.read_bytes(), str(path))
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{path}:{getattr(error, 'lineno', None) or 1}: {error.args[0]}") from None
     for statement in statements(tree.body):
         for local, target, spelling in imported(statement, path):
             if target:
