@@ -22,10 +22,12 @@ DECIDES_NOTHING = {
     "data/image_checksums.py: contents_digest": "its value is part of the identity of prepared images",
     "data/image_checksums.py: to_stderr": "lines of progress",
     "data/imagenet.py: listed": "its value is part of the identity of prepared images",
+    "data/imagenet.py: split_name": "texts of errors",
     "data/imagenet_classes.py: classes_of": "its value is among the settings of prepared images",
     "data/sources.py: what_lies_in": "texts of errors",
     "models/__init__.py: training_megaflops": "shares out cells to jobs",
     "registry.py: advice": "texts of errors",
+    "registry.py: described": "texts of errors",
     "registry.py: unknown": "texts of errors",
     "registry.py: titles": "its value, what things are called, is part of the identity of what shows them",
     "report/layout.py: place_of": "captions for Snakemake's own report",
@@ -107,6 +109,8 @@ NEUTRAL = [
     ("figures/style.py", "200", "300"),
     ("analysis/aggregation.py", "seeds", "runs"),
     ("models/alexnet.py", 'title="AlexNet"', 'title="alexnet"'),
+    ("config/cell_settings.py", "Share of the target that", "The share of the target which"),
+    ("models/__init__.py", "it has none", "there is none"),
 ]
 
 
@@ -267,6 +271,12 @@ def main(): return size(3)
         # Calls that only speak, and those that compute
         ("import numpy as np\ndef main(x): np.log(x, out=x)", ("np.log(x, out=x)", "pass"), True),
         ("def main(x): x.log('a')", ("'a'", "'b'"), False),
+        ("def main(x):\n  y = f'a' if x else ''\n  z = 'b'\n  print(y, z)", ("'a'", "'b'"), False),
+        ("def main(x):\n  y = 'a'\n  z = f'{y}'\n  raise ValueError(z)", ("'a'", "'b'"), False),
+        ("def main(x):\n  y = 'a'\n  print(y)\n  return y", ("'a'", "'b'"), True),
+        ("def main(x):\n  y = 'a'\n  z = f'{y}'\n  return z", ("'a'", "'b'"), True),
+        ("def main(x):\n  y = 'a'\n  def f():\n    return y\n  return f", ("'a'", "'b'"), True),
+        ("def main(x):\n  y = 1\n  print(y)", ("1", "2"), True),
         # Reached through tables
         (DISPATCH, ("return 2", "return 3"), True),
         ("def f(): return 2\nTABLE = {}\nTABLE['f'] = f\ndef main(): return TABLE", ("2", "3"), True),

@@ -129,17 +129,6 @@ class Entry:
         return [name for name in [*names, like] if self.parameters(name) is not None]
 
     @property
-    def described(self) -> str:
-        """Its name and the values of its parameters, in words."""
-        text = re.sub(r"\{(\w+)[^}]*\}", r"{\1}", self.name)
-        for parameter, (low, high) in self.bounds.items():
-            show = (lambda value: f"{value:g}") if self.arguments[parameter] == "int" else str
-            text += f" with {parameter}" + (f" from {show(low)}" if low is not None else " a number")
-            text += f" to {show(high)}" if high is not None else ""
-            text += "" if self.arguments[parameter] == "int" else " (0.5, not 0.50)"
-        return text
-
-    @property
     def filename(self) -> str:
         """The file of a table or figure that a report shows, in the folder of the results."""
         return f"{self.name}.{'svg' if self.kind == 'figure' else 'md'}"

@@ -9,6 +9,7 @@ when its function is needed. A plug-in is a user's file with such registrations,
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -121,11 +122,22 @@ def unknown(kind: str, name: str) -> str:
 
 def advice(kind: str, name: str, more: str = "") -> str:
     """Names that would be right in place of one that is not registered."""
-    forms = [entry.described for entry in entries(kind) if entry.bounds]
+    forms = [described(entry) for entry in entries(kind) if entry.bounds]
     near = difflib.get_close_matches(name, names(kind), 1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     more += f"; or {', '.join(forms)}" if forms else ""
     return f"{hint}known: {', '.join(names(kind))}{more}"
+
+
+def described(entry: Entry) -> str:
+    """The name of an entry and the values of its parameters, in words."""
+    text = re.sub(r"\{(\w+)[^}]*\}", r"{\1}", entry.name)
+    for parameter, (low, high) in entry.bounds.items():
+        show = (lambda value: f"{value:g}") if entry.arguments[parameter] == "int" else str
+        text += f" with {parameter}" + (f" from {show(low)}" if low is not None else " a number")
+        text += f" to {show(high)}" if high is not None else ""
+        text += "" if entry.arguments[parameter] == "int" else " (0.5, not 0.50)"
+    return text
 
 
 def made_by(script: str) -> list[str]:

@@ -30,7 +30,7 @@ LONGEST_NAME = (
 Architecture = dict[str, bool | int | float | str]
 
 
-def unless(default: Any, description: str, **bounds: Any) -> Any:
+def unless(default: Any, *, description: str, **bounds: Any) -> Any:
     """A field that is written only where it differs from its default.
 
     So a setting that is added later changes no record of a cell that does not use it.
@@ -170,37 +170,38 @@ class CellSettings(Strict):
         Field(description="Online training accuracies, in percent, whose first epoch is recorded."),
     ]
     rmsprop: RMSPropSettings | None = unless(
-        None, "RMSProp in place of SGD: decay and epsilon; the momentum is the setting of that name."
+        None,
+        description="RMSProp in place of SGD: decay and epsilon; the momentum is the setting of that name.",
     )
     decay_every: int = unless(
-        1, "The learning rate falls by learning_rate_decay after every so many epochs.", ge=1
+        1, description="The learning rate falls by learning_rate_decay after every so many epochs.", ge=1
     )
     label_smoothing: float = unless(
         0.0,
-        "Share of the target that is spread over all classes. Recorded losses are without it.",
+        description="Share of the target that is spread over all classes. Recorded losses are without it.",
         ge=0,
         lt=1,
     )
     auxiliary_loss: float = unless(
-        0.0, "Weight of the loss of an auxiliary head, in networks that have one.", ge=0
+        0.0, description="Weight of the loss of an auxiliary head, in networks that have one.", ge=0
     )
     average_decay: float | None = unless(
         None,
-        "Test and save a moving average of weights and batch-norm statistics over the steps; at step t it keeps "
+        description="Test and save a moving average of weights and batch-norm statistics over the steps; at step t it keeps "
         "min(average_decay, (1 + t) / (10 + t)), as in TensorFlow.",
         gt=0,
         lt=1,
     )
     micro_batch: int | None = unless(
         None,
-        "Batches are cut into parts of this size. Batch normalisation works on a part, layers and augmentation draw "
+        description="Batches are cut into parts of this size. Batch normalisation works on a part, layers and augmentation draw "
         "by part, and the gradients of the parts are summed. null does without.",
         ge=2,
     )
 
     reduction: Literal["exact", "fast"] | None = unless(
         None,
-        "How gradients of micro-batches are summed: exact gives the same bits with any number of workers, fast does not. "
+        description="How gradients of micro-batches are summed: exact gives the same bits with any number of workers, fast does not. "
         "null is exact on a CPU and fast on a GPU.",
     )
 

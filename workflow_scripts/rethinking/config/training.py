@@ -94,17 +94,17 @@ class DatasetConfig(Strict):
     input_size: int = Field(ge=1, description=described("input_size"))
     classes: list[str] | None = unless(
         None,
-        "Of a local source: the classes to take, by their folders; null is all, or those of imagenet100 and imagenette.",
+        description="Of a local source: the classes to take, by their folders; null is all, or those of imagenet100 and imagenette.",
         min_length=2,
     )
     stored_size: int | None = unless(
         None,
-        "Of a local source: whole images are resized to this height and width before anything else, and "
+        description="Of a local source: whole images are resized to this height and width before anything else, and "
         "small sets are stored so. null crops from the original pixels.",
     )
     skip_unreadable: bool = unless(
         False,
-        "Of a local source: leave out images that cannot be decoded, which the manifest then lists.",
+        description="Of a local source: leave out images that cannot be decoded, which the manifest then lists.",
     )
 
     @property

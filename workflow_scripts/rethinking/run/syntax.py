@@ -50,6 +50,51 @@ def is_text(statement: ast.AST) -> bool:
     return name in SPEAKERS and not any(keyword.arg == "out" for keyword in value.keywords)
 
 
+def mark_spoken(function: ast.AST) -> None:
+    """Mark the assignments that only make texts for a function's errors and log lines: ``hint = f"..."``."""
+    made = {
+        each: each.targets[0].id
+        for each in ast.walk(function)
+        if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name) and is_words(each.value)
+    }
+    while made:
+        read = names_read(function, set(made))
+        kept = [each for each, name in made.items() if name in read]
+        if not kept:
+            break
+        for each in kept:
+            del made[each]
+    for each in made:
+        each.spoken = True
+
+
+def is_words(value: ast.AST) -> bool:
+    """Whether an expression is a text, or a choice of texts."""
+    if isinstance(value, ast.IfExp):
+        return is_words(value.body) and is_words(value.orelse)
+    return isinstance(value, ast.JoinedStr) or (
+        isinstance(value, ast.Constant) and isinstance(value.value, str)
+    )
+
+
+def names_read(node: ast.AST, without: set[ast.AST]) -> set[str]:
+    """The names that a piece of code reads, or shares with other functions, outside its texts."""
+    if node in without or is_text(node) or isinstance(node, ast.Raise):
+        return set()
+    if isinstance(node, ast.Name):
+        return {node.id} if isinstance(node.ctx, ast.Load) else set()
+    if isinstance(node, ast.Global | ast.Nonlocal):
+        return set(node.names)
+    inner = [
+        each
+        for key, value in ast.iter_fields(node)
+        if (key, type(node)) not in WITHOUT_EFFECT
+        for each in (value if isinstance(value, list) else [value])
+        if isinstance(each, ast.AST)
+    ]
+    return set().union(*(names_read(each, without) for each in inner))
+
+
 def children(node: ast.AST) -> Iterator[tuple[str, object]]:
     """The fields of a node that affect what it does."""
     kind = type(node)
@@ -79,6 +124,8 @@ def has_effect(node: object) -> bool:
         return not is_text(node)
     if isinstance(node, ast.keyword):
         return node.arg not in DESCRIPTIONS
+    if isinstance(node, ast.Assign):
+        return not hasattr(node, "spoken")
     return not isinstance(node, ast.Import | ast.ImportFrom)
 
 
@@ -103,6 +150,8 @@ def plainly(node: object, visited: list[ast.AST]) -> object:
     kind = type(node)
     if kind in EMPTY:
         return [kind.__name__]
+    if kind in (ast.FunctionDef, ast.AsyncFunctionDef):
+        mark_spoken(node)
     visited.append(node)
     return [kind.__name__, *[[key, plainly(value, visited)] for key, value in children(node)]]
 
