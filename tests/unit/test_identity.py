@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.loading import load_config
 from rethinking.run import plan as plan_module
@@ -124,6 +125,34 @@ def test_data_of_other_limits_lie_elsewhere(experiment):
     assert one.overlay("digits", "true_labels", 0).folder != other.overlay("digits", "true_labels", 0).folder
     assert one.cell(MLP).folder == other.cell(MLP).folder
     assert one.cell(MLP).identity.digest != other.cell(MLP).identity.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("random_labels", {"p": 0.5}),
+        ("random_labels_replaced{number:0..}", {"base": "true_labels"}),
+        ("true_signs_n{n:1..}", {"sample": None}),
+    ],
+)
+def test_what_a_corruption_is_registered_with_counts(experiment, name, options):
+    def digests():
+        plan = experiment.plan(digits=digits())
+        names = ("random_labels", "random_labels_replaced0", "true_signs_n100", "gaussian")
+        return [plan.overlay("digits", each, 0).identity.digest for each in names]
+
+    before = digests()
+    registered = registry.everything()["corruption"]
+    try:
+        entry = registered[name]
+        registered[name] = replace(entry, options={**entry.options, **options})
+        registry.find.cache_clear()
+        changed = [one != other for one, other in zip(before, digests(), strict=True)]
+    finally:
+        registry.load([])
+    # The labels beside a replaced example are corrupted like those without.
+    stale = {"random_labels": [0, 1], "random_labels_replaced{number:0..}": [1], "true_signs_n{n:1..}": [2]}
+    assert [number for number, each in enumerate(changed) if each] == stale[name]
 
 
 def test_what_is_recorded_is_current_until_something_else_is_asked_for(experiment, tmp_path):

@@ -170,10 +170,13 @@ class Plan:
             raise UserError(
                 f"{corruption} needs stored pixels, which {name} does not have; set datasets.{name}.stored_size"
             )
+        settings = {"dataset": name, "corruption": corruption, "seed": seed, **parameters(corruption)}
+        if base:
+            settings["base"] = {base: parameters(base)}
         made = self.make(
             "corrupt_dataset",
             [],
-            {"dataset": name, "corruption": corruption, "seed": seed, **parameters(corruption)},
+            settings,
             inputs={"data": whole},
             entries=[entry.root, *([registry.entry("corruption", base).root] if base else [])],
             data=[whole],
