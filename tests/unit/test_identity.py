@@ -136,8 +136,10 @@ def test_data_of_other_limits_lie_elsewhere(experiment):
     ],
 )
 def test_what_a_corruption_is_registered_with_counts(experiment, name, options):
+    config = experiment.plan(digits=digits()).config
+
     def digests():
-        plan = experiment.plan(digits=digits())
+        plan = Plan(config)
         names = ("random_labels", "random_labels_replaced0", "true_signs_n100", "gaussian")
         return [plan.overlay("digits", each, 0).identity.digest for each in names]
 
