@@ -61,6 +61,14 @@ def test_what_is_no_image_is_not_decoded(content):
         decode(content)
 
 
+def test_what_is_no_image_is_named_by_what_it_seems_to_be():
+    with pytest.raises(Undecodable, match=r"^it seems to be an HTML page"):
+        decode(BROKEN["HTML"])
+    with pytest.raises(Undecodable) as found:
+        decode(BROKEN["cut PNG"])
+    assert "0x" not in str(found.value)  # no address, which would differ between two runs
+
+
 def prepared(folder, path, **options):
     options = {"provenance": "test", "verified": False, "stored_size": 20, "threads": 2} | options
     prepare_images("imagenet", path, folder, log=lambda line: None, **options)

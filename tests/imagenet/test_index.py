@@ -1,5 +1,6 @@
 """Images are found where they lie, in the same order from folders and archives."""
 
+import gzip
 import shutil
 
 import numpy as np
@@ -88,6 +89,42 @@ def test_an_image_that_is_gone_is_named(layouts, contents, tmp_path):
 def cut(path, keep):
     with open(path, "r+b") as file:
         file.truncate(keep(path.stat().st_size))
+
+
+def test_what_is_not_read_does_not_matter(contents, tmp_path):
+    folder = write_folder(tmp_path / "set", contents)
+    cache = tmp_path / "cache.json"
+    first = contents_digest(folder, None, cache)
+    before = cache.read_text()
+    (folder / "circle").symlink_to(folder)
+    (folder / "nowhere").symlink_to(tmp_path / "gone")
+    (folder / "train" / ".DS_Store").touch()
+    assert contents_digest(folder, None, cache) == first
+    assert cache.read_text() == before  # so nothing was read again
+
+
+def test_links_that_lead_nowhere_and_in_circles_are_named(contents, tmp_path):
+    folder = write_folder(tmp_path / "set", contents)
+    link = folder / "train" / CLASSES[0] / "a.JPEG"
+    link.symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"a\.JPEG cannot be read \(No such file"):
+        contents_digest(folder, None, None)
+    link.unlink()
+    (folder / "train" / CLASSES[0] / "up").symlink_to("..")
+    with pytest.raises(UserError, match="up is not an image"):
+        contents_digest(folder, None, None)
+
+
+def test_a_compressed_archive_is_to_be_unpacked(layouts, tmp_path):
+    packed = tmp_path / "set.tar.gz"
+    packed.write_bytes(gzip.compress(layouts["tar"].read_bytes()))
+    with pytest.raises(UserError, match=r"set\.tar\.gz .*it is compressed: unpack it"):
+        find_images(packed)
+
+
+def test_an_archive_of_one_split_is_no_data_set(layouts):
+    with pytest.raises(UserError, match="give the folder that holds the published archives"):
+        find_images(layouts["archives"] / "ILSVRC2012_img_train.tar")
 
 
 @pytest.mark.parametrize("name", ["ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"])

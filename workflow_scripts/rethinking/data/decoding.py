@@ -22,6 +22,8 @@ import torchvision.io  # noqa: F401  registers the operator
 from PIL import Image
 from torch import Tensor
 
+from rethinking.run.kinds import what_is
+
 RGB = 3  # torchvision's ImageReadMode.RGB
 # libjpeg goes on after damage and leaves grey; it says so on standard error alone. These bytes do no harm.
 HARMLESS = re.compile(rb"Corrupt JPEG data: \d+ extraneous bytes before marker 0x[0-9a-f]+\n")
@@ -65,7 +67,13 @@ def decode(content: bytes) -> Tensor:
         return torch.from_numpy(pixels).permute(2, 0, 1)
     except (RuntimeError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         message = str(error).splitlines()[0].rpartition(".cpp:")[2].partition(", ")
-        raise Undecodable(message[2] or str(error).splitlines()[0]) from None
+        raise Undecodable(_fault(content, message[2] or str(error).splitlines()[0])) from None
+
+
+def _fault(content: bytes, said: str) -> str:
+    """What is wrong with a file: what it seems to be in place of an image, or what its decoder said."""
+    seems = what_is(content)
+    return said if seems in (None, "a JPEG image", "a PNG image") else f"it seems to be {seems}"
 
 
 @contextmanager

@@ -204,7 +204,10 @@ def _in_one_tar(path: Path, split: str) -> Images:
 
 def _indexed(path: Path, names: list[str], places: list[tuple[int, int, int]]) -> Images:
     if not names:
-        raise UserError(f"{path} holds no images in the layout of ImageNet; get it again")
+        raise UserError(
+            f"{path} holds no images in the layout of ImageNet; give the folder that holds the published archives, or a "
+            "tar of train/<class>/*.JPEG and val/<class>/*.JPEG"
+        )
     return Images(names, (path,), np.array(places, np.int64))
 
 
