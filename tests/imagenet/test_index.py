@@ -1,7 +1,9 @@
 """Images are found where they lie, in the same order from folders and archives."""
 
 import gzip
+import os
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from rethinking.data.image_checksums import contents_digest, verify_archives
 from rethinking.data.imagenet import find_images, load_index, save_index
 from rethinking.run.files import UserError, hash_file
 
-from .image_sets import CLASSES, TRAIN, VAL, write_archives, write_folder
+from .image_sets import CLASSES, TRAIN, VAL, add, write_archives, write_folder
 
 LAYOUTS = ["folder", "flat", "archives", "tar"]
 
@@ -122,6 +124,22 @@ def test_a_compressed_archive_is_to_be_unpacked(layouts, tmp_path):
         find_images(packed)
 
 
+def test_an_image_that_is_packed_twice_is_named(layouts, contents, tmp_path):
+    tar = shutil.copy(layouts["tar"], tmp_path)
+    name = next(iter(contents))
+    with tarfile.open(tar, "a") as archive:
+        add(archive, f"set/{name}", contents[name])
+    with pytest.raises(UserError, match=f"has {name.partition('/')[2]} twice"):
+        find_images(tar)
+
+
+def test_names_can_have_accents(contents, tmp_path):
+    changed = {name.replace("n03888257", "n\u00e93888257"): content for name, content in contents.items()}
+    images = find_images(write_folder(tmp_path / "set", changed))["test"]
+    save_index(tmp_path, "test", images)
+    assert load_index(tmp_path, "test", tmp_path / "set").names == images.names
+
+
 def test_an_archive_of_one_split_is_no_data_set(layouts):
     with pytest.raises(UserError, match="give the folder that holds the published archives"):
         find_images(layouts["archives"] / "ILSVRC2012_img_train.tar")
@@ -157,6 +175,10 @@ def test_a_broken_header_within_a_class_is_refused(contents, tmp_path):
         ),
         (lambda folder: (folder / "train" / CLASSES[0] / "notes.txt").touch(), r"notes.txt is not an image"),
         (lambda folder: (folder / "val" / "loose.JPEG").touch(), "folders of classes and also images"),
+        (
+            lambda folder: (folder / "train" / CLASSES[0] / os.fsdecode(b"\xe9.JPEG")).touch(),
+            "cannot be printed",
+        ),
         (lambda folder: shutil.rmtree(folder), "does not exist"),
     ],
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -45,10 +46,13 @@ def find_images(path: str | Path, classes: Collection[str] | None = None) -> dic
         classes: WordNet ids, or names of folders, to take; None takes all.
 
     Raises:
-        UserError: there are no such images, an archive is damaged, or the splits have different classes.
+        UserError: there are no such images, an archive is damaged, the splits have different classes, or the name of an
+            image is there twice or no text.
     """
     path = Path(path)
     found = {split: _find_split(path, split) for split in SPLITS}
+    for images in found.values():
+        _check_names(path, images.names)
     names = sorted({name.split("/")[0] for name in found["train"].names})
     others = sorted({name.split("/")[0] for name in found["test"].names})
     if classes is not None:
@@ -138,6 +142,15 @@ class Images:
 def listed(names: Sequence[str]) -> str:
     """The first few of many names."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    """Each image has its own name, which is a text."""
+    if len(set(names)) < len(names):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        raise UserError(f"{path} has {listed(twice)} twice; pack it again")
+    if odd := [ascii(name) for name in names if not name.isprintable()]:
+        raise UserError(f"{path}: the name of {listed(odd)} cannot be printed; rename it")
 
 
 # ---- where the images of a split are
@@ -293,7 +306,7 @@ def read_devkit(path: Path) -> tuple[dict[int, str], list[int]]:
 
 def save_index(folder: Path, split: str, images: Images) -> None:
     """Write the names of the images, and where they lie now."""
-    save_array(folder / f"{split}_names.npy", np.array(images.names, np.bytes_))
+    save_array(folder / f"{split}_names.npy", np.array([name.encode() for name in images.names]))
     if images.places is not None:
         with atomic_path(folder / f"{split}_places.npz") as temporary:
             np.savez(temporary, mark=_mark(images.files), places=images.places)
