@@ -11,6 +11,7 @@ import pytest
 from rethinking.data import image_checksums, imagenet
 from rethinking.data.image_checksums import contents_digest, verify_archives
 from rethinking.data.imagenet import find_images, load_index, save_index
+from rethinking.data.imagenet_classes import classes_of
 from rethinking.run.files import UserError, hash_file
 
 from .image_sets import CLASSES, TRAIN, VAL, add, write_archives, write_folder
@@ -64,6 +65,7 @@ def test_classes_are_chosen_and_numbered_in_order(layouts):
     np.testing.assert_array_equal(found["test"].labels, np.repeat([0, 1], VAL))
     with pytest.raises(UserError, match=r"no training images of the class.*n09999999"):
         find_images(layouts["folder"], classes=["n09999999"])
+    assert classes_of("imagenet", ["b", "a", "b"]) == ["a", "b"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

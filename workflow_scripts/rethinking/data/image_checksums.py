@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rethinking.data.imagenet import ARCHIVES, DEVKIT, FOLDERS, PUBLISHED, find_images, marks
+from rethinking.data.image_files import marks
+from rethinking.data.imagenet import ARCHIVES, DEVKIT, FOLDERS, PUBLISHED, find_images
 from rethinking.run.files import UserError, write_json
 from rethinking.run.identity import digest_of, known_digests
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from rethinking.data.decoding import Undecodable, damage, decode_checked, decoder_messages, kind, resize
 from rethinking.data.image_checksums import Progress
-from rethinking.data.imagenet import SPLITS, Images, find_images, listed, save_index
+from rethinking.data.image_files import Images, listed
+from rethinking.data.imagenet import SPLITS, find_images, save_index
 from rethinking.data.prepared import stratified_sample
 from rethinking.run.files import (
     UserError,

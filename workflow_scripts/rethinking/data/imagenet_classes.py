@@ -27,4 +27,4 @@ CLASSES = {
 def classes_of(dataset: str, chosen: Sequence[str] | None) -> list[str] | None:
     """The classes of a data set, sorted: the chosen ones, or else those of a known subset; None for all there are."""
     found = chosen or CLASSES.get(dataset, "").split()
-    return sorted(found) if found else None
+    return sorted(set(found)) or None
