@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
-from rethinking.data.imagenet import Images
+from rethinking.data.image_files import Images
 from rethinking.training.batches_imagenet import Streamed
 from rethinking.training.inception_preprocessing import AREA, ASPECT, DRAWS, distort, to_range
 

@@ -18,6 +18,7 @@ from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.config.loading import load_config
 from rethinking.config.reading import read
+from rethinking.data.imagenet_classes import IMAGES
 from rethinking.models import build_model
 from rethinking.run.files import write_text
 from rethinking.run.hardware import choose_device
@@ -26,7 +27,7 @@ from rethinking.run.status_report import duration
 from rethinking.training.micro_batches import MicroBatchStep
 from rethinking.training.steps import build_optimiser, memory_layout, set_precision
 
-IMAGES, CLASSES, GPUS = 1_281_167, 1000, (1, 8, 64)
+CLASSES, GPUS = 1000, (1, 8, 64)
 GIGAFLOPS = 34  # of training on an image of 299x299
 DEFAULT = str(Path(__file__).parents[1] / "config.yaml")
 
@@ -57,7 +58,7 @@ def main() -> None:
     print(f"{'table 2, one seed':<52}" + "".join(f"{f'{count} x this':>14}" for count in GPUS))
     total = 0.0
     for cell in cells:
-        seconds = config.settings(cell).epochs * IMAGES / rate
+        seconds = config.settings(cell).epochs * IMAGES["imagenet"] / rate
         total += seconds
         print_row(cell.name, seconds)
     print_row("together", total)

@@ -1,6 +1,6 @@
 """An own folder of images, train/<class>/*.png and test/<class>/*.png, under its own name."""
 
-from rethinking.data.readers import read_images
+from rethinking.data.image_folders import read_images
 from rethinking.registry import dataset
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from rethinking.data.decoding import Undecodable, decode, kind, resize
 from rethinking.data.image_sets import prepare_images
 from rethinking.run.files import UserError, load_array, read_json
+from rethinking.streams import stream
 
 from .image_sets import CLASSES, TRAIN, encoded, picture, write_folder
 
@@ -45,6 +46,7 @@ def test_resizing_is_that_of_pil_to_a_level(size):
 
 
 GOOD = encoded(picture(7, size=(200, 150)), quality=95)
+CMYK = encoded(picture(7, size=(200, 150), mode="CMYK"), quality=95)
 BROKEN = {
     "cut": GOOD[: len(GOOD) // 2],
     "HTML": b"<html><body>404 Not Found</body></html>",
@@ -52,6 +54,10 @@ BROKEN = {
     "cut PNG": encoded(picture(7), "PNG")[:300],
     "half an image": GOOD[: len(GOOD) // 2] + b"\xff\xd9",
     "zeros": GOOD[: len(GOOD) // 2] + bytes(1000) + GOOD[len(GOOD) // 2 + 1000 :],
+    # libjpeg says here only that bytes are left over before the end.
+    "other bytes": GOOD[:3100] + stream(5, "damage").bytes(64) + GOOD[3164:],
+    "CMYK zeros": CMYK[: len(CMYK) // 2] + bytes(500) + CMYK[len(CMYK) // 2 + 500 :],  # PIL says nothing
+    "16 bits": encoded(Image.fromarray(np.full((9, 9), 40000, np.uint16)), "PNG"),
 }
 
 
@@ -59,6 +65,14 @@ BROKEN = {
 def test_what_is_no_image_is_not_decoded(content):
     with pytest.raises(Undecodable, match=r"\w+"):
         decode(content)
+
+
+def test_what_is_no_image_is_named_by_what_it_seems_to_be():
+    with pytest.raises(Undecodable, match=r"^it seems to be an HTML page"):
+        decode(BROKEN["HTML"])
+    with pytest.raises(Undecodable) as found:
+        decode(BROKEN["cut PNG"])
+    assert "0x" not in str(found.value)  # no address, which would differ between two runs
 
 
 def prepared(folder, path, **options):

@@ -1,6 +1,9 @@
 """Images are found where they lie, in the same order from folders and archives."""
 
+import gzip
+import os
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -8,9 +11,10 @@ import pytest
 from rethinking.data import image_checksums, imagenet
 from rethinking.data.image_checksums import contents_digest, verify_archives
 from rethinking.data.imagenet import find_images, load_index, save_index
+from rethinking.data.imagenet_classes import classes_of
 from rethinking.run.files import UserError, hash_file
 
-from .image_sets import CLASSES, TRAIN, VAL, write_archives, write_folder
+from .image_sets import CLASSES, TRAIN, VAL, add, write_archives, write_folder
 
 LAYOUTS = ["folder", "flat", "archives", "tar"]
 
@@ -61,6 +65,7 @@ def test_classes_are_chosen_and_numbered_in_order(layouts):
     np.testing.assert_array_equal(found["test"].labels, np.repeat([0, 1], VAL))
     with pytest.raises(UserError, match=r"no training images of the class.*n09999999"):
         find_images(layouts["folder"], classes=["n09999999"])
+    assert classes_of("imagenet", ["b", "a", "b"]) == ["a", "b"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -88,6 +93,58 @@ def test_an_image_that_is_gone_is_named(layouts, contents, tmp_path):
 def cut(path, keep):
     with open(path, "r+b") as file:
         file.truncate(keep(path.stat().st_size))
+
+
+def test_what_is_not_read_does_not_matter(contents, tmp_path):
+    folder = write_folder(tmp_path / "set", contents)
+    cache = tmp_path / "cache.json"
+    first = contents_digest(folder, None, cache)
+    before = cache.read_text()
+    (folder / "circle").symlink_to(folder)
+    (folder / "nowhere").symlink_to(tmp_path / "gone")
+    (folder / "train" / ".DS_Store").touch()
+    assert contents_digest(folder, None, cache) == first
+    assert cache.read_text() == before  # so nothing was read again
+
+
+def test_links_that_lead_nowhere_and_in_circles_are_named(contents, tmp_path):
+    folder = write_folder(tmp_path / "set", contents)
+    link = folder / "train" / CLASSES[0] / "a.JPEG"
+    link.symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"a\.JPEG cannot be read \(No such file"):
+        contents_digest(folder, None, None)
+    link.unlink()
+    (folder / "train" / CLASSES[0] / "up").symlink_to("..")
+    with pytest.raises(UserError, match="up is not an image"):
+        contents_digest(folder, None, None)
+
+
+def test_a_compressed_archive_is_to_be_unpacked(layouts, tmp_path):
+    packed = tmp_path / "set.tar.gz"
+    packed.write_bytes(gzip.compress(layouts["tar"].read_bytes()))
+    with pytest.raises(UserError, match=r"set\.tar\.gz .*it is compressed: unpack it"):
+        find_images(packed)
+
+
+def test_an_image_that_is_packed_twice_is_named(layouts, contents, tmp_path):
+    tar = shutil.copy(layouts["tar"], tmp_path)
+    name = next(iter(contents))
+    with tarfile.open(tar, "a") as archive:
+        add(archive, f"set/{name}", contents[name])
+    with pytest.raises(UserError, match=f"has {name.partition('/')[2]} twice"):
+        find_images(tar)
+
+
+def test_names_can_have_accents(contents, tmp_path):
+    changed = {name.replace("n03888257", "n\u00e93888257"): content for name, content in contents.items()}
+    images = find_images(write_folder(tmp_path / "set", changed))["test"]
+    save_index(tmp_path, "test", images)
+    assert load_index(tmp_path, "test", tmp_path / "set").names == images.names
+
+
+def test_an_archive_of_one_split_is_no_data_set(layouts):
+    with pytest.raises(UserError, match="give the folder that holds the published archives"):
+        find_images(layouts["archives"] / "ILSVRC2012_img_train.tar")
 
 
 @pytest.mark.parametrize("name", ["ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"])
@@ -120,6 +177,10 @@ def test_a_broken_header_within_a_class_is_refused(contents, tmp_path):
         ),
         (lambda folder: (folder / "train" / CLASSES[0] / "notes.txt").touch(), r"notes.txt is not an image"),
         (lambda folder: (folder / "val" / "loose.JPEG").touch(), "folders of classes and also images"),
+        (
+            lambda folder: (folder / "train" / CLASSES[0] / os.fsdecode(b"\xe9.JPEG")).touch(),
+            "cannot be printed",
+        ),
         (lambda folder: shutil.rmtree(folder), "does not exist"),
     ],
 )

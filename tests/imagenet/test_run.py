@@ -93,6 +93,14 @@ def test_settings_are_checked(changes, message):
         load_config(values, [str(FILE)])
 
 
+def test_crops_are_refused_before_anything_is_prepared(tmp_path):
+    values = default_values()
+    values["datasets"]["imagenet"] |= {"path": str(tmp_path), "provenance": "made up"}
+    values["table2"] = {"cells": ["imagenet/true_labels/inception_v3/crop"]}
+    with pytest.raises(UserError, match="imagenet has no 'crop'; its 'augment' crops"):
+        load_config(values, [str(FILE)])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_preparation_starts_again(folder, tmp_path, number):

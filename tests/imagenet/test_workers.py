@@ -303,3 +303,15 @@ def test_nodes_are_those_of_a_job_of_slurm(monkeypatch):
     with pytest.raises(UserError, match=r"hardware\.nodes is 2, but this is no SLURM job"):
         nodes_of_job(2)
     assert [node_of(rank, 6, 3) for rank in range(6)] == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("script", [None, "echo no such job >&2; exit 1"])
+def test_a_job_whose_nodes_are_unknown(monkeypatch, tmp_path, script):
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "node[1-2]")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep if script else None)
+    if script:
+        (tmp_path / "scontrol").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "scontrol").chmod(0o755)
+    said = "no such job" if script else "No such file"
+    with pytest.raises(UserError, match=rf"'scontrol show hostnames node\[1-2\]' does not give.*{said}"):
+        nodes_of_job(2)

@@ -16,13 +16,15 @@ MODELS = registry.names("model")
 LIBRARY = SCRIPTS / "rethinking"
 # Code on which no script's numbers depend, and why.
 DECIDES_NOTHING = {
+    "data/archives.py: _remedy": "texts of errors",
+    "data/decoding.py: _fault": "texts of errors",
     "data/download.py: DownloadError": "an error",
     "data/download.py: _explain": "texts of errors",
-    "data/image_checksums.py: _stats": "its value is part of the identity of prepared images",
+    "data/image_checksums.py: _states": "its value is part of the identity of prepared images",
     "data/image_checksums.py: contents_digest": "its value is part of the identity of prepared images",
     "data/image_checksums.py: to_stderr": "lines of progress",
-    "data/imagenet.py: listed": "its value is part of the identity of prepared images",
     "data/imagenet.py: split_name": "texts of errors",
+    "data/image_files.py: listed": "texts of errors",
     "data/imagenet_classes.py: classes_of": "its value is among the settings of prepared images",
     "data/sources.py: what_lies_in": "texts of errors",
     "models/__init__.py: training_megaflops": "shares out cells to jobs",

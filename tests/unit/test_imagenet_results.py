@@ -8,7 +8,7 @@ from rethinking import paper
 from rethinking.analysis.aggregation import TABLE2_COLUMNS, aggregate_accuracy, read_columns
 from rethinking.analysis.runs import Run, summaries
 from rethinking.claims.imagenet import IMAGENET, papers_parameters
-from rethinking.claims.report import claimed_cells, judge
+from rethinking.claims.report import claimed_cells, judge, number
 from rethinking.figures.fig2a import draw
 from rethinking.tables import rendering
 from rethinking.tables.imagenet import describe_misprint, table2
@@ -183,6 +183,7 @@ def test_ten_classes_leave_top5_undecided():
 
 def test_the_papers_number_of_parameters():
     assert papers_parameters() == 23_885_392
+    assert number(papers_parameters(), 4) == "23885392"  # as the table of claims shows it
 
 
 # --- sizes ------------------------------------------------------------------------------------------

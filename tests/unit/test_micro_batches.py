@@ -1,5 +1,7 @@
 """Steps over micro-batches against plain autograd, shared by workers, and in whole cells that are stopped."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,11 +12,14 @@ from torch import nn
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import RMSPropSettings
 from rethinking.corruption.loading import CorruptedData
+from rethinking.models.initialisation import initialise
 from rethinking.run.checkpoint import Interrupted
 from rethinking.run.identity import Identity
 from rethinking.run.team import Team
+from rethinking.streams import torch_seed
 from rethinking.training import loop as training
 from rethinking.training.evaluation import label_ranks
+from rethinking.training.feeders import build_feeder
 from rethinking.training.loop import train_cell
 from rethinking.training.micro_batches import MicroBatchStep
 from rethinking.training.reductions import Sum
@@ -189,6 +194,70 @@ def test_the_averaged_network_is_tested(data, tiny_network):
     assert losses[0] == losses[1]
     assert averaged.curve[-1]["test_loss"] != last.curve[-1]["test_loss"]
     assert not torch.equal(averaged.model.fc.weight, last.model.fc.weight)
+
+
+def test_a_whole_cell_is_that_of_a_plain_loop(data, monkeypatch):
+    """RMSProp, falling rate, averaged weights and statistics, smoothed labels: all written out in float64."""
+    cell, settings = make_cell(regularisers="wd"), settings_with(**MANY.model_dump() | {"epochs": 3})
+    feeder = build_feeder(data, cell, settings, CPU)
+    batches = [[each for each in feeder.epoch(epoch)] for epoch in (1, 2, 3)]
+
+    def build(*_, **__):
+        network = Tiny(data.num_classes)
+        network.dropout.p = 0.0
+        return network
+
+    monkeypatch.setattr(training, "build_model", build)
+    model = build()
+    generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
+    initialise(model, settings.initialisation, generator)
+    model.double()
+    average = copy.deepcopy(model)
+    squares = [torch.ones_like(p) for p in model.parameters()]
+    velocities = [torch.zeros_like(p) for p in model.parameters()]
+    losses, number = [], 0
+    for epoch, rate in ((0, 0.05), (1, 0.05), (2, 0.05 * 0.95)):
+        total = 0.0
+        for images, labels, _ in batches[epoch]:
+            number += 1
+            n, objective, statistics = len(labels), 0.0, []
+            old = model.norm.running_mean.clone(), model.norm.running_var.clone()
+            for some, theirs in zip(images.double().split(4), labels.split(4), strict=True):
+                hidden = model.conv(some).transpose(0, 1).flatten(1)
+                statistics.append((hidden.mean(1).detach(), hidden.var(1).detach()))
+                main, auxiliary = model(some)
+                target = 0.9 * F.one_hot(theirs, data.num_classes) + 0.1 / data.num_classes
+                for weight, each in ((1.0, main), (0.4, auxiliary)):
+                    objective = objective - weight * (target * F.log_softmax(each, 1)).sum() / n
+                total += F.cross_entropy(main, theirs, reduction="sum").item()
+            gradients = torch.autograd.grad(objective, list(model.parameters()))
+            with torch.no_grad():
+                for running, before, now in zip(
+                    (model.norm.running_mean, model.norm.running_var), old, zip(*statistics, strict=True),
+                    strict=True,
+                ):  # fmt: skip
+                    running.copy_(0.95 * before + 0.05 * torch.stack(now).mean(0))
+                for (name, p), g, s, v in zip(
+                    model.named_parameters(), gradients, squares, velocities, strict=True
+                ):
+                    g = g + 0.01 * p if name in ("conv.weight", "fc.weight", "auxiliary.weight") else g
+                    s.mul_(0.9).add_(0.1 * g**2)
+                    v.mul_(0.9).add_(rate * g / (s + 1.0).sqrt())
+                    p.sub_(v)
+                keep = min(0.99, (1 + number) / (10 + number))
+                for a, b in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+                    if a.is_floating_point():
+                        a.mul_(keep).add_((1 - keep) * b)
+        losses.append(total / len(data.train_labels))
+    trained = train_cell(cell, settings, data, CPU, log=lambda line: None)
+    assert [row["train_loss"] for row in trained.curve[1:]] == pytest.approx(losses, rel=1e-4)
+    for name, value in trained.model.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value.double(), average.state_dict()[name], rtol=2e-3, atol=2e-5)
+    logits = average.eval()(next(iter(build_feeder(data, cell, settings, CPU).evaluation("test"))).double())
+    given = torch.from_numpy(data.test_labels)[: len(logits)]
+    ranks = (logits > logits.gather(1, given[:, None])).sum(1)
+    assert trained.test.ranks[: len(given)].tolist() == ranks.tolist()
 
 
 def test_the_rate_falls_every_two_epochs(data):

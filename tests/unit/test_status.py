@@ -317,6 +317,10 @@ def test_time_of_a_network_that_was_only_tried_out(results, tmp_path):
     # 10 epochs of 100 images of 7x7 pixels
     assert seconds("cpu") == seconds("auto") == pytest.approx(10 * 100 * 0.1 / 4)
     assert seconds("cuda") == 0
+    # Before the data are prepared: as many images as are published, if the limit lets them pass.
+    for limit, images in ((None, 1437), (60, 60)):
+        results.values["datasets"]["digits"]["train_limit"] = limit
+        assert seconds("cpu") == pytest.approx(10 * images * 0.1 / 4)
     file.write_text('{"model": "alexnet"}')
     assert read_probe(tmp_path) is None
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "workflow_scripts"))
 
-from rethinking.data.readers import read_images
+from rethinking.data.image_folders import read_images
 from rethinking.run.files import atomic_path
 from rethinking.streams import stream
 

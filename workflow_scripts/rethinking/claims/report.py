@@ -25,6 +25,7 @@ from rethinking.claims.verdicts import (
 )
 from rethinking.tables.rendering import MISSING
 
+WHOLE = 1e15  # below, floats hold all whole numbers
 SHOWN = 5  # numbers of one claim, and reasons, in the table for readers
 ORDER: tuple[Verdict, ...] = ("contradicted", "undecided", "supported")
 # What readers are told: the verdict, and in place of 'undecided' what is known.
@@ -129,8 +130,11 @@ def bound(*bounds: float | None) -> str:
 
 
 def number(value: float, digits: int = 6) -> str:
-    """A number with this many significant digits; empty for nan."""
-    return "" if math.isnan(value) else f"{round(value, 9) + 0.0:.{digits}g}"
+    """A number with this many significant digits, whole if it counts something; empty for nan."""
+    if math.isnan(value):
+        return ""
+    counts = value == round(value, 0) and abs(value) < WHOLE
+    return f"{value:.0f}" if counts else f"{round(value, 9) + 0.0:.{digits}g}"
 
 
 def interval(finding: Finding, digits: int = 6) -> str:

@@ -44,7 +44,10 @@ def known_option(config: Config, dataset: str, option: str) -> Any:
 
 
 def input_fault(config: Config, cell: Cell, settings: CellSettings) -> str | None:
-    """Why the images of a cell are too small."""
+    """Why the images of a cell are too small, or are not cropped."""
+    if config.datasets[cell.dataset].source == "local":
+        cropped = "crop" in cell.regularisers
+        return f"{cell.dataset} has no 'crop'; its 'augment' crops" if cropped else None
     size, wanted = known_option(config, cell.dataset, "size"), settings.input_size
     if size is None or wanted <= (most := size - ("crop" in cell.regularisers)):
         return None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rethinking.data.imagenet import Images, load_index
+from rethinking.data.image_files import Images
+from rethinking.data.imagenet import load_index
 from rethinking.run.files import UserError, load_array, read_json
 
 

@@ -231,5 +231,15 @@ def walk_headers(
                 raise tarfile.ReadError("a header is broken" if block else "the end marker is missing")
     except DAMAGE as error:
         raise UserError(
-            f"{path} is damaged or cut short, or not a tar archive ({error}); get it again"
+            f"{path} is damaged or cut short, or not a tar archive ({error}); {_remedy(file)}"
         ) from error
+
+
+def _remedy(file: io.BufferedReader | Window) -> str:
+    """What to do about an archive whose headers cannot be read, by what it seems to be."""
+    file.seek(0)
+    start = file.read(512)
+    if start.startswith(tuple(magic for magic, _ in OPENERS)):
+        return "it is compressed: unpack it to a plain tar, because images are read where they lie"
+    kind = what_is(start)
+    return f"it seems to be {kind}; get it again" if kind and kind != "a tar archive" else "get it again"

@@ -22,9 +22,15 @@ import torchvision.io  # noqa: F401  registers the operator
 from PIL import Image
 from torch import Tensor
 
+from rethinking.run.kinds import what_is
+
 RGB = 3  # torchvision's ImageReadMode.RGB
-# libjpeg goes on after damage and leaves grey; it says so on standard error alone. These bytes do no harm.
-HARMLESS = re.compile(rb"Corrupt JPEG data: \d+ extraneous bytes before marker 0x[0-9a-f]+\n")
+UNCHANGED = 0
+# libjpeg goes on after damage and leaves grey; it says so on standard error alone.
+DAMAGE = re.compile(rb"^(?:Corrupt JPEG data: |Premature end|Inconsistent progression).*", re.MULTILINE)
+# A decoder that lost its way leaves bytes over as well, so only a few equal ones are padding, which does no harm.
+LEFT_OVER = re.compile(rb"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
+MOST_PADDING = 16  # bytes
 
 
 class Undecodable(Exception):
@@ -65,7 +71,41 @@ def decode(content: bytes) -> Tensor:
         return torch.from_numpy(pixels).permute(2, 0, 1)
     except (RuntimeError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         message = str(error).splitlines()[0].rpartition(".cpp:")[2].partition(", ")
-        raise Undecodable(message[2] or str(error).splitlines()[0]) from None
+        raise Undecodable(_fault(content, message[2] or str(error).splitlines()[0])) from None
+
+
+def _fault(content: bytes, said: str) -> str:
+    """What is wrong with a file: what it seems to be in place of an image, or what its decoder said."""
+    seems = what_is(content)
+    return said if seems in (None, "a JPEG image", "a PNG image") else f"it seems to be {seems}"
+
+
+def decode_checked(content: bytes) -> Tensor:
+    """As :func:`decode`, but nothing is lost without a word: for the first time that a file is decoded.
+
+    Raises:
+        Undecodable: as there, or it is a grey PNG image of 16 bits.
+    """
+    pixels = decode(content)
+    which = kind(content)
+    if which == "png" and content[24:26] == b"\x10\0":  # PIL would make all but the darkest values white
+        raise Undecodable("it is a grey PNG image of 16 bits; convert it to 8 bits")
+    if which == "cmyk":  # PIL's libjpeg is silent
+        data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        torch.ops.image.decode_jpeg(data, UNCHANGED, False)
+    return pixels
+
+
+def damage(said: bytes, content: bytes) -> str | None:
+    """The damage to a file that libjpeg named when it decoded it alone; None if there is none."""
+    found = DAMAGE.search(said)
+    if not found:
+        return None
+    if left := LEFT_OVER.fullmatch(found[0]):
+        count, end = int(left[1]), content.rfind(b"\xff\xd9")
+        if count <= MOST_PADDING and len(set(content[end - count : end])) == 1:
+            return None
+    return found[0].decode(errors="replace")
 
 
 @contextmanager
@@ -82,7 +122,7 @@ def decoder_messages() -> Iterator[list[bytes]]:
             os.dup2(kept, 2)
             os.close(kept)
             file.seek(0)
-            found.append(HARMLESS.sub(b"", file.read()))
+            found.append(file.read())
 
 
 def resize(image: Tensor, size: int) -> Tensor:

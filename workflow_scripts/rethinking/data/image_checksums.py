@@ -8,15 +8,23 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from rethinking.data.imagenet import PUBLISHED, find_images, marks
+from rethinking.data.image_files import marks
+from rethinking.data.imagenet import ARCHIVES, DEVKIT, FOLDERS, PUBLISHED, find_images
 from rethinking.run.files import UserError, write_json
 from rethinking.run.identity import digest_of, known_digests
 
 PROGRESS_SECONDS = 10
+# What is read in the folder of a data set.
+READ = {
+    *ARCHIVES.values(),
+    *chain(*FOLDERS.values()),
+    *(DEVKIT + ending for ending in ("", ".tar", ".tar.gz")),
+}
 
 
 class Progress:
@@ -61,12 +69,18 @@ def contents_digest(
     path = Path(path)
     key = " ".join(["images", str(path.resolve()), *([digest_of(sorted(classes))] if classes else [])])
     known = known_digests(cache)
-    if not path.exists() and key in known:
-        return known[key][1]  # results that were made from it can still be current
-    mark = digest_of([f"{name} {marks(stat)}" for name, stat in _stats(path)])
-    if known.get(key, [None])[0] == mark:
-        return known[key][1]
-    found = find_images(path, classes)
+    try:
+        if not path.exists() and key in known:
+            return known[key][1]  # results that were made from it can still be current
+        mark = digest_of([f"{name} {state}" for name, state in _states(path)])
+        if known.get(key, [None])[0] == mark:
+            return known[key][1]
+        found = find_images(path, classes)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be read ({error.strerror}); put it right or remove it, or correct the path of the "
+            "data set in the config"
+        ) from error
     lines = []
     progress = Progress(f"reading {path} once for its checksum", sum(map(len, found.values())), log)
     for split, images in found.items():
@@ -84,21 +98,26 @@ def contents_digest(
     return result
 
 
-def _stats(path: Path) -> list[tuple[str, os.stat_result]]:
+def _states(path: Path) -> list[tuple[str, str]]:
     """Name and state of each file that :func:`find_images` may read, sorted."""
     if not path.is_dir():
         if not path.exists():
             raise UserError(f"{path} does not exist; correct its path in the config")
-        return [(path.name, path.stat())]
-    found: list[tuple[str, os.stat_result]] = []
-    todo = [str(path)]
-    while todo:
-        for each in os.scandir(todo.pop()):
-            if each.is_dir():
-                todo.append(each.path)
-            else:
-                found.append((os.path.relpath(each.path, path), each.stat()))
-    return sorted(found, key=lambda pair: pair[0])
+        return [(path.name, marks(path.stat()))]
+    found: list[tuple[str, str]] = []
+    folders = [str(path)]
+    for depth in range(3):  # images are not deeper, and links may lead in circles
+        entries = [
+            each
+            for folder in folders
+            for each in os.scandir(folder)
+            if (each.name in READ if depth == 0 else not each.name.startswith("."))
+        ]
+        folders = [each.path for each in entries if each.is_dir()]
+        found += [
+            (os.path.relpath(each.path, path), marks(each.stat())) for each in entries if not each.is_dir()
+        ]
+    return sorted(found)
 
 
 def verify_archives(path: Path, cache: Path | None, log: Callable[[str], None] = print) -> bool:

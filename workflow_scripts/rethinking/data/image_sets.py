@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from rethinking.data.decoding import Undecodable, decode, decoder_messages, kind, resize
+from rethinking.data.decoding import Undecodable, damage, decode_checked, decoder_messages, kind, resize
 from rethinking.data.image_checksums import Progress
-from rethinking.data.imagenet import SPLITS, Images, find_images, listed, save_index
+from rethinking.data.image_files import Images, listed
+from rethinking.data.imagenet import SPLITS, find_images, save_index
 from rethinking.data.prepared import stratified_sample
 from rethinking.run.files import (
     UserError,
@@ -139,7 +140,7 @@ def check_images(
     def one(i: int) -> tuple[str, Tensor | str]:
         content = images.read(i)
         try:
-            pixels = decode(content)
+            pixels = decode_checked(content)
             return kind(content), resize(pixels, stored_size) if stored_size else ""
         except Undecodable as error:
             return kind(content), str(error)
@@ -162,8 +163,8 @@ def check_images(
                 for i in block:
                     with decoder_messages() as alone:
                         one(i)
-                    if alone[0] and images.names[i] not in found["unreadable"]:
-                        message = alone[0].decode(errors="replace").splitlines()[0]
+                    message = damage(alone[0], images.read(i))
+                    if message and images.names[i] not in found["unreadable"]:
                         found["damaged" if verified else "unreadable"][images.names[i]] = message
             progress.add(len(block))
     return found

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from rethinking.data.archives import Window, iter_members, walk_headers
+from rethinking.data.image_files import Images, listed, marks
 from rethinking.registry import dataset
 from rethinking.run.files import UserError, atomic_path, load_array, save_array
 
@@ -45,10 +46,13 @@ def find_images(path: str | Path, classes: Collection[str] | None = None) -> dic
         classes: WordNet ids, or names of folders, to take; None takes all.
 
     Raises:
-        UserError: there are no such images, an archive is damaged, or the splits have different classes.
+        UserError: there are no such images, an archive is damaged, the splits have different classes, or the name of an
+            image is there twice or no text.
     """
     path = Path(path)
     found = {split: _find_split(path, split) for split in SPLITS}
+    for images in found.values():
+        _check_names(path, images.names)
     names = sorted({name.split("/")[0] for name in found["train"].names})
     others = sorted({name.split("/")[0] for name in found["test"].names})
     if classes is not None:
@@ -64,80 +68,13 @@ def find_images(path: str | Path, classes: Collection[str] | None = None) -> dic
     return {split: images.of_classes(names) for split, images in found.items()}
 
 
-@dataclass
-class Images:
-    """Images of one split, in their order.
-
-    ``names`` are ``class/file``. An image lies in the tar ``files[places[i, 0]]`` at byte ``places[i, 1]`` with
-    ``places[i, 2]`` bytes; without places it is a file of its own in ``folder``.
-    """
-
-    names: list[str]
-    files: Sequence[Path] = ()
-    places: np.ndarray | None = None  # (n, 3) int64
-    folder: Path | None = None
-    flat: bool = False  # no folders of classes in ``folder``
-    class_names: tuple[str, ...] = ()
-    opened: dict[int, int] = field(default_factory=dict, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @property
-    def labels(self) -> np.ndarray:
-        """The class of each image, int64 (n,)."""
-        numbers = {name: number for number, name in enumerate(self.class_names)}
-        return np.array([numbers[name.split("/")[0]] for name in self.names], np.int64)
-
-    def take(self, index: Iterable[int]) -> Images:
-        """Some of the images, in the order of ``index``."""
-        index = np.asarray(list(index), np.int64)
-        names = [self.names[i] for i in index]
-        places = None if self.places is None else self.places[index]
-        return Images(names, self.files, places, self.folder, self.flat, self.class_names)
-
-    def of_classes(self, names: Sequence[str]) -> Images:
-        """The images of these classes, sorted by class and file name."""
-        chosen = set(names)
-        keys = [tuple(name.split("/")) for name in self.names]
-        index = sorted((i for i, key in enumerate(keys) if key[0] in chosen), key=keys.__getitem__)
-        found = self.take(index)
-        found.class_names = tuple(names)
-        return found
-
-    def path(self, i: int) -> Path:
-        """The file of an image, or the tar in which it lies."""
-        if self.places is not None:
-            return self.files[self.places[i, 0]]
-        return self.folder / (self.names[i].split("/")[1] if self.flat else self.names[i])
-
-    def read(self, i: int) -> bytes:
-        """The bytes of an image's file.
-
-        Raises:
-            UserError: it cannot be read.
-        """
-        try:
-            if self.places is None:
-                return self.path(i).read_bytes()
-            file, offset, size = map(int, self.places[i])
-            if file not in self.opened:
-                self.opened[file] = os.open(self.files[file], os.O_RDONLY)
-            content = os.pread(self.opened[file], size, offset)
-        except OSError as error:
-            raise UserError(f"{self.path(i)} cannot be read ({error.strerror}): {self.names[i]}") from error
-        if len(content) != size:
-            raise UserError(f"{self.path(i)} is cut short: {self.names[i]} is not there; get it again")
-        return content
-
-    def describe(self, i: int) -> str:
-        """An image, for messages."""
-        return f"{self.path(i)}" if self.places is None else f"{self.path(i)}: {self.names[i]}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first few of many names."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    """Each image has its own name, which is a text."""
+    if len(set(names)) < len(names):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        raise UserError(f"{path} has {listed(twice)} twice; pack it again")
+    if odd := [ascii(name) for name in names if not name.isprintable()]:
+        raise UserError(f"{path}: the name of {listed(odd)} cannot be printed; rename it")
 
 
 # ---- where the images of a split are
@@ -204,7 +141,10 @@ def _in_one_tar(path: Path, split: str) -> Images:
 
 def _indexed(path: Path, names: list[str], places: list[tuple[int, int, int]]) -> Images:
     if not names:
-        raise UserError(f"{path} holds no images in the layout of ImageNet; get it again")
+        raise UserError(
+            f"{path} holds no images in the layout of ImageNet; give the folder that holds the published archives, or a "
+            "tar of train/<class>/*.JPEG and val/<class>/*.JPEG"
+        )
     return Images(names, (path,), np.array(places, np.int64))
 
 
@@ -290,7 +230,7 @@ def read_devkit(path: Path) -> tuple[dict[int, str], list[int]]:
 
 def save_index(folder: Path, split: str, images: Images) -> None:
     """Write the names of the images, and where they lie now."""
-    save_array(folder / f"{split}_names.npy", np.array(images.names, np.bytes_))
+    save_array(folder / f"{split}_names.npy", np.array([name.encode() for name in images.names]))
     if images.places is not None:
         with atomic_path(folder / f"{split}_places.npz") as temporary:
             np.savez(temporary, mark=_mark(images.files), places=images.places)
@@ -317,8 +257,3 @@ def load_index(folder: Path, split: str, path: str | Path) -> Images:
 
 def _mark(files: Sequence[Path]) -> str:
     return " ".join(marks(file.stat()) for file in files)
-
-
-def marks(stat: os.stat_result) -> str:
-    """By what a changed file is noticed."""
-    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"

@@ -1,9 +1,10 @@
-"""The classes of known subsets of ImageNet, by their WordNet ids."""
+"""The size of ImageNet, and the classes of its known subsets by their WordNet ids."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+IMAGES = {"imagenet": 1_281_167}  # for training, in the published archives
 CLASSES = {
     "imagenette": """
     n01440764 n02102040 n02979186 n03000684 n03028079 n03394916 n03417042 n03425413 n03445777 n03888257
@@ -27,4 +28,4 @@ CLASSES = {
 def classes_of(dataset: str, chosen: Sequence[str] | None) -> list[str] | None:
     """The classes of a data set, sorted: the chosen ones, or else those of a known subset; None for all there are."""
     found = chosen or CLASSES.get(dataset, "").split()
-    return sorted(found) if found else None
+    return sorted(set(found)) or None

@@ -17,8 +17,10 @@ from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
 
+from rethinking import registry
 from rethinking.cells import Cell, sample_size
 from rethinking.config.loading import Config
+from rethinking.data.imagenet_classes import IMAGES
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import Identity, differences, recorded
 from rethinking.run.plan import Plan
@@ -48,7 +50,7 @@ class CellStatus:
     reasons: tuple[str, ...]  # why it is stale, or why its checkpoint does not fit
     epochs: int  # of its schedule
     epochs_done: float  # of a part-trained cell
-    images: int | None  # in its training set; None if the data set was never prepared
+    images: int | None  # in its training set; None if that is not known
     pixels: int  # of an image as the network sees it
     diverged: tuple[int, int] | None  # epoch and step
     speed: Speed | None
@@ -86,13 +88,15 @@ def cell_statuses(config: Config, cells: Iterable[tuple[str | None, Cell]]) -> l
 
 
 def training_images(plan: Plan, cell: Cell) -> int | None:
-    """Images in a cell's training set, from its prepared data set or its limit; None if neither tells."""
+    """Images in a cell's training set: of its prepared data set, or as many as are published and its limit lets pass."""
     if n := sample_size(cell.corruption):
         return n
     try:
         return read_json(plan.prepared(cell.dataset).outputs[0])["train"]["count"]
     except UNREADABLE:
-        return plan.config.datasets[cell.dataset].train_limit
+        options = registry.entry("dataset", cell.dataset).options
+        published = options.get("train", IMAGES.get(cell.dataset))
+        return min(filter(None, (plan.config.datasets[cell.dataset].train_limit, published)), default=None)
 
 
 def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatus:

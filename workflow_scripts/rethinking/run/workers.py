@@ -118,7 +118,7 @@ def nodes_of_job(count: int) -> list[str]:
     """The nodes of this SLURM job, the first one first; one without a name if ``count`` is 1.
 
     Raises:
-        UserError: this is no job on so many nodes.
+        UserError: this is no job on so many nodes, or SLURM does not say which they are.
     """
     if count == 1:
         return [""]
@@ -126,7 +126,14 @@ def nodes_of_job(count: int) -> list[str]:
     nodes = []
     if job:
         listed = ["scontrol", "show", "hostnames", job]
-        nodes = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+        try:
+            nodes = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+        except (OSError, subprocess.CalledProcessError) as error:
+            said = getattr(error, "stderr", None) or str(error)
+            raise UserError(
+                f"'{' '.join(listed)}' does not give the nodes of this SLURM job ({said.strip()}); see that scontrol "
+                "works on its nodes, or set hardware.nodes to 1"
+            ) from error
     if len(nodes) != count:
         here = f"this SLURM job has {len(nodes)}" if job else "this is no SLURM job"
         raise UserError(

@@ -20,7 +20,7 @@ from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import CorruptedData
 from rethinking.data.decoding import Undecodable, decode, resize
-from rethinking.data.imagenet import Images
+from rethinking.data.image_files import Images
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.training.batches import Batches, Share, whole
