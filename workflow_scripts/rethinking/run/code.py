@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from rethinking.run.files import UserError
-from rethinking.run.syntax import digest_of, is_registration, plainly
+from rethinking.run.syntax import digest_of, is_registration, plainly, statements
 
 SCRIPTS = Path(__file__).parents[2]
 RUN = Path(__file__).parent
@@ -121,16 +121,6 @@ def parse(path: Path) -> Module:
     return module
 
 
-def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """These statements and those inside them."""
-    for statement in body:
-        yield statement
-        for inner in ("body", "orelse", "finalbody"):
-            yield from statements(getattr(statement, inner, []))
-        for clause in [*getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
-            yield from statements(clause.body)
-
-
 def defined_names(statement: ast.stmt) -> list[str]:
     """The names that a statement at the top of a file defines."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -197,9 +187,9 @@ def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], set[str
     """
     module = parse(path)
     label = f"{relative(path)}: {name}" if name else f"{relative(path)} (when imported)"
-    statements = module.loose if not name else module.definitions.get(name, [])
+    defined = module.loose if not name else module.definitions.get(name, [])
     visited: list[ast.AST] = []
-    plain = [each for statement in statements if (each := plainly(statement, visited)) is not None]
+    plain = [each for statement in defined if (each := plainly(statement, visited)) is not None]
     references: list[Root] = []
     names = {node.id for node in visited if isinstance(node, ast.Name)}
     attributes = [node for node in visited if isinstance(node, ast.Attribute)]

@@ -27,6 +27,16 @@ EMPTY = {
 }
 
 
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """These statements and those inside them."""
+    for statement in body:
+        yield statement
+        for inner in ("body", "orelse", "finalbody"):
+            yield from statements(getattr(statement, inner, []))
+        for clause in [*getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
+            yield from statements(clause.body)
+
+
 def is_text(statement: ast.AST) -> bool:
     """Whether a statement is only text for people or for type checkers: a docstring, or a call that logs or prints."""
     if isinstance(statement, ast.If):
@@ -50,11 +60,11 @@ def is_text(statement: ast.AST) -> bool:
     return name in SPEAKERS and not any(keyword.arg == "out" for keyword in value.keywords)
 
 
-def mark_spoken(function: ast.AST) -> None:
+def mark_spoken(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     """Mark the assignments that only make texts for a function's errors and log lines: ``hint = f"..."``."""
     made = {
         each: each.targets[0].id
-        for each in ast.walk(function)
+        for each in statements(function.body)
         if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name) and is_words(each.value)
     }
     while made:
