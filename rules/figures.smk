@@ -30,7 +30,7 @@ FINDING = artefact(
     "plot_finding",
     [*multiext(f"{RESULTS}/finding", *IMAGES), f"{RESULTS}/finding.csv", f"{RESULTS}/finding.txt"],
     {"cells": paired_cells(), "seeds": SEEDS},
-    [PLAN.cell(cell) for cell in CONFIG.cells("table1") if cell.name in paired_cells()],
+    [PLAN.cell(cell) for cell in CONFIG.cells("table1", "table2") if cell.name in paired_cells()],
 )
 FIGURE_FILES = show("finding", FINDING) if paired_cells() else []
 FIGURE_FILES += [file for name, made in FIGURES.items() for file in show(name, made)]

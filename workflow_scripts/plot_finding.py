@@ -1,4 +1,4 @@
-"""Say the paper's finding in one sentence and one picture, from the networks of table 1 without regularisers."""
+"""Say the paper's finding in one sentence and one picture, from networks without regularisers."""
 
 import argparse
 from pathlib import Path

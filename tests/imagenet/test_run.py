@@ -63,6 +63,14 @@ def test_archives_in_place_of_a_folder_make_nothing_again(folder, contents, tmp_
     assert "images are streamed" in (tmp_path / f"results/logs/cells/{CELL}/seed0.log").read_text()
 
 
+def test_the_finding_is_that_of_table_2_where_table_1_is_left_out(folder, tmp_path):
+    values = configured(folder) | {"table1": {"cells": []}}
+    values["table2"] = {"cells": "imagenet/{true,random}_labels/mlp_1x512/{none,wd}"}
+    planned = Workflow(tmp_path, values).plan("results/finding.txt")
+    assert planned["plot_finding"] == 1
+    assert planned["train_cell"] == 2
+
+
 def test_a_broken_image_ends_the_job_with_its_name(folder, tmp_path):
     broken = folder / "train" / CLASSES[0] / f"{CLASSES[0]}_20.JPEG"
     broken.write_bytes(broken.read_bytes()[:300])

@@ -1,6 +1,7 @@
 """The text of the report, and how it puts files into one page, from constructed summaries and figures."""
 
 import copy
+import math
 import re
 from base64 import b64decode
 from html.parser import HTMLParser
@@ -9,6 +10,7 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
+from rethinking.report.claims import Point, draw
 from rethinking.report.layout import entry_of, sections
 from rethinking.report.page import TEMPLATE, markdown_html, render, split_note, svg_image
 from rethinking.run.files import UserError
@@ -154,6 +156,12 @@ def test_a_claim_is_drawn_with_its_numbers():
     titles = re.findall("<title>(.*?)</title>", drawing)
     assert titles == ["AlexNet: 98, at least 99", "MLP: 99.5 (99.2 to 99.8), at least 99"]
     assert drawing.count('class="outside"') == drawing.count("<circle") == 1
+
+
+def test_what_counts_is_drawn_with_all_its_digits():
+    check = Point("parameters", 23885392, math.nan, math.nan, 23885392, 23885392)
+    assert check.text == "parameters: 23885392, at least 23885392, at most 23885392"
+    assert re.findall("<text .*?>(.*?)</text>", draw([check])) == ["parameters", "23885392", "23885392"]
 
 
 def test_unknown_outcome_is_an_error():

@@ -10,6 +10,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from rethinking.claims.report import OUTCOMES
+from rethinking.claims.report import number as rounded
 from rethinking.report.layout import section_of_claim, sections
 from rethinking.run.files import UserError
 
@@ -44,10 +45,10 @@ class Point(NamedTuple):
     @property
     def text(self) -> str:
         """For example ``AlexNet: 99.2 (98.9 to 99.5), at least 99``."""
-        interval = "" if math.isnan(self.low) else f" ({self.low:.4g} to {self.high:.4g})"
+        interval = "" if math.isnan(self.low) else f" ({written(self.low)} to {written(self.high)})"
         bounds = [("at least", self.lowest), ("at most", self.highest)]
-        return f"{self.label}: {self.mean:.4g}{interval}" + "".join(
-            f", {words} {value:.4g}" for words, value in bounds if not math.isnan(value)
+        return f"{self.label}: {written(self.mean)}{interval}" + "".join(
+            f", {words} {written(value)}" for words, value in bounds if not math.isnan(value)
         )
 
 
@@ -122,6 +123,11 @@ def number(text: str) -> float:
     return float(text) if text else math.nan
 
 
+def written(value: float) -> str:
+    """A number for readers: four digits, all of what counts something."""
+    return rounded(value, 4)
+
+
 # ---- drawing
 
 
@@ -164,10 +170,14 @@ def draw(checks: list[Point]) -> Markup:
             )
         parts.append(mark(kind, x(check.mean), middle))
         parts.append(f'<text x="0" y="{middle + 3.5}">{escape(shorten(check.label))}</text>')
-        parts.append(f'<text x="{WIDTH}" y="{middle + 3.5}" text-anchor="end">{check.mean:.4g}</text></g>')
+        parts.append(
+            f'<text x="{WIDTH}" y="{middle + 3.5}" text-anchor="end">{written(check.mean)}</text></g>'
+        )
     bounds = {value for check in shown for value in (check.lowest, check.highest) if not math.isnan(value)}
     for bound in sorted(bounds)[:: max(1, len(bounds) - 1)]:
-        parts.append(f'<text x="{x(bound):.1f}" y="{height - 3}" text-anchor="middle">{bound:.4g}</text>')
+        parts.append(
+            f'<text x="{x(bound):.1f}" y="{height - 3}" text-anchor="middle">{written(bound)}</text>'
+        )
     more = f"<p>and {len(checks) - len(shown)} more, in claims.csv</p>" if len(checks) > len(shown) else ""
     return Markup("".join(parts) + "</svg>" + more)
 
