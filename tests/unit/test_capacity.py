@@ -64,7 +64,7 @@ def test_a_replacement_has_the_settings_of_the_cell_without():
     override = OverrideConfig(cells=["cifar10/true_labels/*/*"], set={"epochs": 7})
     assert override.matches(Cell.from_name(REPLACED, 0))
     assert not override.matches(Cell.from_name(REPLACED.replace("true", "random"), 0))
-    assert OverrideConfig(cells=["*/*_signs_n500/*/*"], set={}).matches(Cell.from_name(TRUE, 0))
+    assert OverrideConfig(cells=["*/*_signs_n500/*/*"], set={"epochs": 1}).matches(Cell.from_name(TRUE, 0))
 
 
 def test_a_replacement_needs_the_cell_that_it_is_compared_with():
@@ -78,13 +78,13 @@ def test_a_replacement_needs_the_cell_that_it_is_compared_with():
     ["*_signs_n5000", "random_signs_n*", "true_signs_n7", "*_replaced0", "*_replaced*", "*replaced12"],
 )
 def test_patterns_of_overrides_name_them(corruption):
-    OverrideConfig(cells=[f"cifar10/{corruption}/*/*"], set={})
+    OverrideConfig(cells=[f"cifar10/{corruption}/*/*"], set={"epochs": 1})
 
 
 @pytest.mark.parametrize("corruption", ["*_signs_n0", "*_sign_n5", "gaussian_replaced0"])
 def test_patterns_that_match_none_are_refused(corruption):
     with pytest.raises(ValueError, match="matches none of"):
-        OverrideConfig(cells=[f"cifar10/{corruption}/*/*"], set={})
+        OverrideConfig(cells=[f"cifar10/{corruption}/*/*"], set={"epochs": 1})
 
 
 # --- Rademacher complexity ----------------------------------------------------------------------------
