@@ -43,6 +43,7 @@ def asked(name=CELL):
     return f"results/cells/{name}/seed0/summary.json"
 
 
+@pytest.mark.slow
 def test_archives_in_place_of_a_folder_make_nothing_again(folder, contents, tmp_path):
     Workflow(tmp_path, configured(folder)).succeed(asked())
     summary = json.loads((tmp_path / asked()).read_text())

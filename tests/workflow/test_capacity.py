@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import pytest
 
 from .conftest import TINY, Workflow
 
@@ -37,6 +38,7 @@ def test_a_sample_larger_than_the_data_set_says_so(tmp_path):
     assert "a sample of 61 training images: digits has 60 (datasets.digits.train_limit)" in output
 
 
+@pytest.mark.slow
 def test_signs_are_trained_and_what_they_measure_goes_into_table_and_claims(tmp_path):
     workflow = Workflow(tmp_path, MEASURED | {"capacity": {"cells": [SIGNS]}})
     workflow.succeed("results/rademacher.md")

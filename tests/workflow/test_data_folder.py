@@ -72,6 +72,7 @@ def test_stopped_while_another_checkout_is_at_work(checkouts):
     assert files(first) == before
 
 
+@pytest.mark.slow
 def test_data_from_the_future(checkouts):
     """Snakemake would delete the network as older than what it was trained from."""
     _, second = checkouts

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import termios
 
+import pytest
+
 from ..terminal import screen
 from .conftest import TINY
 
@@ -18,6 +20,7 @@ SHOWN = re.compile(
 )
 
 
+@pytest.mark.slow
 def test_run_on_a_terminal_shows_cells_done_and_epochs_until_it_ends(tiny_workflow):
     endless = {"cells": "digits/random_labels/*/*", "set": {"epochs": 1000000}}
     tiny_workflow.write_config({**TINY, "overrides": [endless]})

@@ -79,6 +79,7 @@ def test_an_edit_reruns_what_it_touches(finished):
     assert set(jobs) == {"run_descent", "plot_theory", "linear_models", "total"}
 
 
+@pytest.mark.slow
 def test_several_numbers_of_filters_have_a_figure(tiny_workflow):
     convnets = [
         {"name": f"convnet_{count}", "dataset": "digits", **CONVNET, "filters": count} for count in (5, 20)
