@@ -14,10 +14,10 @@ sys.path.insert(0, SCRIPTS)
 from rethinking import registry
 from rethinking.config.loading import load_config
 from rethinking.report.layout import entry_of, place_of
+from rethinking.run import plugins
 from rethinking.run.environment import job_environment
 from rethinking.run.files import UserError, existing_folder
 from rethinking.run.hardware import expects_gpu, visible_gpus
-from rethinking.run import plugins
 from rethinking.run.identity import digest_of, recorded_digest
 from rethinking.run.plan import LIBRARY, Plan
 

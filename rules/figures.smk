@@ -26,13 +26,14 @@ DIFFERENCES = artefact(
     {"figures": COMPARED},
     needs=[FIGURES[name] for name in COMPARED],
 )
+PAIRED = paired_cells()
 FINDING = artefact(
     "plot_finding",
     [*multiext(f"{RESULTS}/finding", *IMAGES), f"{RESULTS}/finding.csv", f"{RESULTS}/finding.txt"],
-    {"cells": paired_cells(), "seeds": SEEDS},
-    [PLAN.cell(cell) for cell in CONFIG.cells("table1", "table2") if cell.name in paired_cells()],
+    {"cells": PAIRED, "seeds": SEEDS},
+    [PLAN.cell(cell) for cell in CONFIG.cells("table1", "table2") if cell.name in PAIRED],
 )
-FIGURE_FILES = show("finding", FINDING) if paired_cells() else []
+FIGURE_FILES = show("finding", FINDING) if PAIRED else []
 FIGURE_FILES += [file for name, made in FIGURES.items() for file in show(name, made)]
 FIGURE_FILES += show("curve_differences", DIFFERENCES) if COMPARED else []
 IMAGENET_FILES = [
@@ -58,7 +59,7 @@ rule plot_finding:
         f"{RESULTS}/logs/plot_finding.log",
     params:
         caption=caption("finding"),
-        cells=paired_cells(),
+        cells=PAIRED,
         root=f"{RESULTS}/cells",
         seeds=SEEDS,
         record=record(FINDING),

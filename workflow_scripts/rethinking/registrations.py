@@ -15,6 +15,7 @@ from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError
 from rethinking.run.plugin_checks import faults
 from rethinking.run.plugins import blamed, import_plugin
+from rethinking.run.syntax import syntax_tree
 
 LIBRARY = SCRIPTS / "rethinking"
 # kind -> folder of the library with its registrations, and what its functions can request by the names of their
@@ -180,15 +181,13 @@ def registrations(file: Path) -> list[Entry]:
     """
     try:
         source = file.read_bytes()
-        if b"registry" not in source:
-            return []
-        tree = ast.parse(source, str(file))
     except OSError as error:
         raise UserError(
             f"{file} cannot be read ({error.strerror}); correct 'plugins' in the config"
         ) from None
-    except (SyntaxError, ValueError) as error:
-        raise UserError(f"{file}:{getattr(error, 'lineno', None) or 1}: {error.args[0]}") from None
+    if b"registry" not in source:
+        return []
+    tree = syntax_tree(source, file)
     kinds = decorators(tree)
     found = []
     for statement in ast.walk(tree):

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from rethinking.run.files import UserError
-from rethinking.run.syntax import digest_of, is_registration, plainly, statements
+from rethinking.run.syntax import digest_of, is_registration, plainly, statements, syntax_tree
 
 SCRIPTS = Path(__file__).parents[2]
 RUN = Path(__file__).parent
@@ -91,10 +90,7 @@ def parse(path: Path) -> Module:
         UserError: it is not Python; the message has file and line.
     """
     module = Module()
-    try:
-        tree = ast.parse(path.read_bytes(), str(path))
-    except (SyntaxError, ValueError) as error:
-        raise UserError(f"{path}:{getattr(error, 'lineno', None) or 1}: {error.args[0]}") from None
+    tree = syntax_tree(path.read_bytes(), path)
     for statement in statements(tree.body):
         for local, target, spelling in imported(statement, path):
             if target:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
+
+from rethinking.run.files import UserError
 
 # Texts for people: the functions that print them (called as a statement), and the arguments that contain them.
 SPEAKERS = {"log", "print"}
@@ -25,6 +28,18 @@ EMPTY = {
     for each in vars(ast).values()
     if isinstance(each, type) and issubclass(each, ast.AST) and not each._fields
 }
+
+
+def syntax_tree(source: bytes, path: Path) -> ast.Module:
+    """The syntax tree of a file with this source.
+
+    Raises:
+        UserError: it is not Python; the message has file and line.
+    """
+    try:
+        return ast.parse(source, str(path))
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{path}:{getattr(error, 'lineno', None) or 1}: {error.args[0]}") from None
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
