@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from rethinking.analysis.aggregation import describe_scale
 from rethinking.analysis.finding import measure, scale, sentence
 from rethinking.analysis.runs import read_runs, summaries
 from rethinking.figures.finding import plot
@@ -25,9 +24,10 @@ def main() -> None:
 
     table = measure(args.cells, summaries(read_runs(args.root, args.cells, args.seeds)))
     said = sentence(table)
-    save(scripts.attempt(not_drawn, plot, table, f"Ours: {describe_scale(table)}."), args.images)
+    measured_on = scale(table)
+    save(scripts.attempt(not_drawn, plot, table, f"Ours: {measured_on}"), args.images)
     write_text(args.numbers, table.to_csv(index=False, float_format="%.6g"))
-    write_text(args.text, f"{said}\n{scale(table)}\n")
+    write_text(args.text, f"{said}\n{measured_on}\n")
     print(said)
 
 

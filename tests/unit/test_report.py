@@ -84,7 +84,7 @@ def test_every_artefact_is_shown_with_title_caption_and_content(files):
 
 
 def test_identifiers_are_unique_and_links_lead_to_them(files):
-    page = Outline(render(files, [make_network()]))
+    page = Outline(render(files, [make_network()], finding=["All networks fit random labels."]))
     assert len(page.ids) == len(set(page.ids))
     targets = {attributes["href"][1:] for _, attributes in page.tags if attributes.get("href", "")[:1] == "#"}
     described = {

@@ -4,12 +4,14 @@ import copy
 import json
 import re
 
+import pandas as pd
 import pytest
 
 from rethinking import paper, registry
 from rethinking.cells import Cell
 from rethinking.paper import titles
 from rethinking.tables import presentation
+from rethinking.tables.rendering import alignment
 
 from .table_rows import (
     CELLS,
@@ -46,6 +48,20 @@ def test_markdown():
     assert "CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs; 2 to 3 seeds." in text
     assert "95% Student-t interval" in text
     assert "Paper: Zhang et al. (2017), CIFAR-10 at full scale." in text
+
+
+def test_columns_of_numbers_are_aligned_right():
+    columns = {
+        ("a", "labels"): ["true", ""],
+        ("b", ""): ["failed to converge", "−0.5 to 1"],
+        ("c", ""): ["—"] * 2,
+    }
+    assert alignment(pd.DataFrame(columns | {("d", ""): ["MLP 1×512", "—"]})) == [
+        "left",
+        "right",
+        "right",
+        "left",
+    ]
 
 
 def test_all_seeds_diverged():

@@ -13,22 +13,6 @@ from typing import NamedTuple
 import pandas as pd
 
 MISSING = "—"
-# Second lines of the headings of numbers.
-NUMBERS = (
-    *("parameters", "ours", "paper", "default", "variant", "difference", "cells", "τ"),
-    *("gamma", "penalty", "images", "filters", "rank", "misfit", "residual", "signed", "mean", "sum"),
-    *(
-        "depth",
-        "width",
-        "weights",
-        "connections",
-        "largest",
-        "fitted (%)",
-        "eigenvalue",
-        "min(x − b)",
-        "number",
-    ),
-)
 LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -75,11 +59,10 @@ def to_markdown(tables: Sequence[Shown], note: str) -> str:
     """Render tables, with a note below."""
     parts = []
     for title, table in tables:
-        alignment = ["right" if align(column) == "r" else "left" for column in table]
         headings = [" ".join(filter(None, heading)) for heading in table]
         # disable_numparse: the cells are finished text.
         text = table.set_axis(headings, axis=1).to_markdown(
-            index=False, disable_numparse=True, colalign=alignment
+            index=False, disable_numparse=True, colalign=alignment(table)
         )
         parts += [f"**{title}**", text] if title else [text]
     return "\n\n".join([*parts, note]) + "\n"
@@ -108,14 +91,15 @@ def tabular(table: pd.DataFrame) -> str:
         column += width
     top, (first, *others) = ([escape(heading) for heading in line] for line in zip(*table, strict=True))
     shown.columns = pd.MultiIndex.from_arrays([top, [rules + first, *others]])
-    alignment = "".join(map(align, table))
+    columns = "".join(side[0] for side in alignment(table))
     style = shown.style.hide(axis="index")
-    return style.to_latex(column_format=f"@{{}}{alignment}@{{}}", hrules=True, multicol_align="c").rstrip()
+    return style.to_latex(column_format=f"@{{}}{columns}@{{}}", hrules=True, multicol_align="c").rstrip()
 
 
-def align(heading: tuple[str, str]) -> str:
-    """How a rendered column is aligned: numbers right, words left."""
-    return "r" if heading[1] in NUMBERS else "l"
+def alignment(table: pd.DataFrame) -> list[str]:
+    """How each column of finished text is aligned: ``right`` if any cell is a number or all are missing, or else ``left``."""
+    numbers = table.apply(lambda column: column.str.match(r"[+−-]?\d").any() or column.eq(MISSING).all())
+    return ["right" if number else "left" for number in numbers]
 
 
 def escape(text: str) -> str:
