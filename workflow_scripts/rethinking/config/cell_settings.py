@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     ValidationInfo,
     WithJsonSchema,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -121,54 +122,47 @@ class RMSPropSettings(Strict):
     epsilon: float = Field(gt=0, description="Added to the mean square before its root is taken.")
 
 
-class CellSettings(Strict):
+class TrainingConfig(Strict):
+    """Settings that all cells share unless an override says otherwise."""
+
+    epochs: int = Field(ge=1, description="Passes over the training set.")
+    batch_size: int = Field(ge=1, description="Images per step; the last batch of an epoch may be smaller.")
+    learning_rate_decay: float = Field(
+        gt=0, le=1, description="Factor on the learning rate after every epoch."
+    )
+    momentum: float = Field(ge=0, lt=1, description="Momentum of SGD.")
+    precision: Precision = Field(
+        description="Arithmetic of the network: float32, tf32 (float32 on a CPU) or bfloat16 (weights stay float32)."
+    )
+    thresholds: list[Annotated[float, Field(gt=0, le=100)]] = Field(
+        description="Online training accuracies, in percent, whose first epoch is recorded."
+    )
+
+
+class ModelConfig(Strict):
+    """Settings of one network."""
+
+    learning_rate: float = Field(gt=0, description="Learning rate of the first epoch.")
+    initialisation: Initialisation = Field(
+        description="Initial weights: glorot_uniform, he_normal, lecun_uniform (torch's default) or truncated_normal (deviation 0.1, cut off at two deviations)."
+    )
+    weight_decay: float = Field(
+        ge=0,
+        description="Coefficient of the l2 penalty (coefficient / 2 x squared norm) in cells whose regularisers name wd.",
+    )
+    weight_decay_on: WeightDecayOn = Field(
+        description="What weight decay applies to: weights (of all layers, never biases) or hidden_linear (weights of linear layers but the last)."
+    )
+    architecture: Architecture = Field(
+        {},
+        description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation), local_response_norm (of alexnet), dropout (of inception_v3: the share that is dropped in cells whose regularisers name dropout), batch_norm_decay (of inception_v3), and those of plug-ins' networks.",
+    )
+
+
+class CellSettings(ModelConfig, TrainingConfig):
     """Settings of one cell after defaults, the model's own and overrides have been merged."""
 
-    epochs: Annotated[int, Field(ge=1, description="Passes over the training set.")]
-    batch_size: Annotated[
-        int, Field(ge=1, description="Images per step; the last batch of an epoch may be smaller.")
-    ]
-    learning_rate: Annotated[float, Field(gt=0, description="Learning rate of the first epoch.")]
-    learning_rate_decay: Annotated[
-        float, Field(gt=0, le=1, description="Factor on the learning rate after every epoch.")
-    ]
-    momentum: Annotated[float, Field(ge=0, lt=1, description="Momentum of SGD.")]
-    weight_decay: Annotated[
-        float,
-        Field(
-            ge=0,
-            description="Coefficient of the l2 penalty (coefficient / 2 x squared norm) in cells whose regularisers name wd.",
-        ),
-    ]
-    weight_decay_on: Annotated[
-        WeightDecayOn,
-        Field(
-            description="What weight decay applies to: weights (of all layers, never biases) or hidden_linear (weights of linear layers but the last)."
-        ),
-    ]
-    initialisation: Annotated[
-        Initialisation,
-        Field(
-            description="Initial weights: glorot_uniform, he_normal, lecun_uniform (torch's default) or truncated_normal (deviation 0.1, cut off at two deviations)."
-        ),
-    ]
-    architecture: Annotated[
-        Architecture,
-        Field(
-            description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation), local_response_norm (of alexnet), dropout (of inception_v3: the share that is dropped in cells whose regularisers name dropout), batch_norm_decay (of inception_v3), and those of plug-ins' networks."
-        ),
-    ] = {}
-    precision: Annotated[
-        Precision,
-        Field(
-            description="Arithmetic of the network: float32, tf32 (float32 on a CPU) or bfloat16 (weights stay float32)."
-        ),
-    ]
-    input_size: Annotated[int, Field(ge=1, description="Height and width that the images are cropped to.")]
-    thresholds: Annotated[
-        list[Annotated[float, Field(gt=0, le=100)]],
-        Field(description="Online training accuracies, in percent, whose first epoch is recorded."),
-    ]
+    input_size: int = Field(ge=1, description="Height and width that the images are cropped to.")
     rmsprop: RMSPropSettings | None = unless(
         None,
         description="RMSProp in place of SGD: decay and epsilon; the momentum is the setting of that name.",
@@ -198,7 +192,6 @@ class CellSettings(Strict):
         "by part, and the gradients of the parts are summed. null does without.",
         ge=2,
     )
-
     reduction: Literal["exact", "fast"] | None = unless(
         None,
         description="How gradients of micro-batches are summed: exact gives the same bits with any number of workers, fast does not. "
@@ -213,3 +206,29 @@ class CellSettings(Strict):
                 f"batch_size is {self.batch_size}, not a multiple of micro_batch, which is {self.micro_batch}"
             )
         return self
+
+
+class AnyOfCellSettings(Strict):
+    """Settings that an override or an ablation replaces."""
+
+    def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The given settings, with these values in their place; of the architecture, only the options named here change."""
+        changed = self.model_dump(exclude_none=True)
+        architecture = values["architecture"] | changed.get("architecture", {})
+        return values | changed | {"architecture": architecture}
+
+
+# Thresholds are of all cells, because figure 1b compares cells by them.
+OverrideValues = create_model(
+    "OverrideValues",
+    __base__=AnyOfCellSettings,
+    __doc__=AnyOfCellSettings.__doc__,
+    **{
+        name: (
+            Annotated[field.annotation | None, *field.metadata, Field(description=field.description)],
+            None,
+        )
+        for name, field in CellSettings.model_fields.items()
+        if name != "thresholds"
+    },
+)

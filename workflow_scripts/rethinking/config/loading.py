@@ -1,6 +1,6 @@
 """The configuration: typed models, checked before any job is planned.
 
-Its sections are in ``training.py``, ``results.py`` and ``theory.py``. The values of the default and the evidence for
+Its sections are in ``cell_settings.py``, ``training.py``, ``results.py`` and ``theory.py``. The values of the default and the evidence for
 each are in ``config.yaml``; editors take descriptions and checks from the JSON schema that ``make schema`` writes.
 """
 
@@ -14,20 +14,22 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rethinking import registry
 from rethinking.cells import Cell, known
-from rethinking.config.cell_settings import CellSettings, PathText, Strict, as_value_error, registered
+from rethinking.config.cell_settings import (
+    CellSettings,
+    ModelConfig,
+    PathText,
+    Strict,
+    TrainingConfig,
+    as_value_error,
+    registered,
+)
 from rethinking.config.checks import cell_faults
 from rethinking.config.faults import describe, describe_pattern
 from rethinking.config.patterns import Origin, expand
 from rethinking.config.reading import read
 from rethinking.config.results import AblationConfig, CapacityConfig, ComplexityConfig, ResultConfig
 from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
-from rethinking.config.training import (
-    DatasetConfig,
-    HardwareConfig,
-    ModelConfig,
-    OverrideConfig,
-    TrainingConfig,
-)
+from rethinking.config.training import DatasetConfig, HardwareConfig, OverrideConfig
 from rethinking.data.sources import sources
 from rethinking.models import check_options
 from rethinking.run.files import UserError

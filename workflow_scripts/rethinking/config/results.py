@@ -7,8 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from rethinking.cells import NAME_FORM, Cell, canonical_name
-from rethinking.config.cell_settings import PATTERNS, Strict, as_value_error
-from rethinking.config.training import OverrideValues
+from rethinking.config.cell_settings import PATTERNS, OverrideValues, Strict, as_value_error
 from rethinking.models import check_options
 from rethinking.run.files import UserError
 

@@ -1,10 +1,10 @@
-"""Settings of data and training: the sections hardware, datasets, training, models and overrides."""
+"""The sections hardware, datasets and overrides."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from itertools import combinations
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -12,14 +12,10 @@ from rethinking import registry
 from rethinking.cells import NAME_FORM, Cell, corruption_names
 from rethinking.config.cell_settings import (
     PATTERNS,
-    Architecture,
     CellSettings,
-    Initialisation,
+    OverrideValues,
     PathText,
-    Precision,
-    RMSPropSettings,
     Strict,
-    WeightDecayOn,
     as_value_error,
     unless,
 )
@@ -28,11 +24,6 @@ from rethinking.models import check_options
 Source = Literal["official", "archive", "images", "embedded", "plugin", "local"]
 SMALLEST_INPUT = 75  # of a local source: that of Inception V3
 Limit = Annotated[int, Field(ge=10)]
-
-
-def described(name: str) -> str:
-    """The description of a resolved setting, so that it is written once."""
-    return CellSettings.model_fields[name].description
 
 
 class HardwareConfig(Strict):
@@ -91,7 +82,7 @@ class DatasetConfig(Strict):
     test_limit: Limit | None = Field(
         None, description="Use this many test images, balanced over classes; null is all."
     )
-    input_size: int = Field(ge=1, description=described("input_size"))
+    input_size: int = Field(ge=1, description=CellSettings.model_fields["input_size"].description)
     classes: list[str] | None = unless(
         None,
         description="Of a local source: the classes to take, by their folders; null is all, or those of imagenet100 and imagenette.",
@@ -135,56 +126,6 @@ class DatasetConfig(Strict):
                 else f"source '{self.source}' takes no path"
             )
         return self
-
-
-class TrainingConfig(Strict):
-    """Settings that all cells share unless an override says otherwise."""
-
-    epochs: int = Field(ge=1, description=described("epochs"))
-    batch_size: int = Field(ge=1, description=described("batch_size"))
-    learning_rate_decay: float = Field(gt=0, le=1, description=described("learning_rate_decay"))
-    momentum: float = Field(ge=0, lt=1, description=described("momentum"))
-    precision: Precision = Field(description=described("precision"))
-    thresholds: list[Annotated[float, Field(gt=0, le=100)]] = Field(description=described("thresholds"))
-
-
-class ModelConfig(Strict):
-    """Settings of one network."""
-
-    learning_rate: float = Field(gt=0, description=described("learning_rate"))
-    initialisation: Initialisation = Field(description=described("initialisation"))
-    weight_decay: float = Field(ge=0, description=described("weight_decay"))
-    weight_decay_on: WeightDecayOn = Field(description=described("weight_decay_on"))
-    architecture: Architecture = Field({}, description=described("architecture"))
-
-
-class OverrideValues(Strict):
-    """Settings that an override or an ablation replaces."""
-
-    epochs: int | None = Field(None, ge=1)
-    batch_size: int | None = Field(None, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
-    learning_rate_decay: float | None = Field(None, gt=0, le=1)
-    momentum: float | None = Field(None, ge=0, lt=1)
-    precision: Precision | None = None
-    initialisation: Initialisation | None = None
-    weight_decay: float | None = Field(None, ge=0)
-    weight_decay_on: WeightDecayOn | None = None
-    input_size: int | None = Field(None, ge=1)
-    architecture: Architecture | None = None
-    rmsprop: RMSPropSettings | None = Field(None, description=described("rmsprop"))
-    decay_every: int | None = Field(None, ge=1, description=described("decay_every"))
-    label_smoothing: float | None = Field(None, ge=0, lt=1, description=described("label_smoothing"))
-    auxiliary_loss: float | None = Field(None, ge=0, description=described("auxiliary_loss"))
-    average_decay: float | None = Field(None, gt=0, lt=1, description=described("average_decay"))
-    micro_batch: int | None = Field(None, ge=2, description=described("micro_batch"))
-    reduction: Literal["exact", "fast"] | None = Field(None, description=described("reduction"))
-
-    def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The given settings, with these values in their place; of the architecture, only the options named here change."""
-        changed = self.model_dump(exclude_none=True)
-        architecture = values["architecture"] | changed.get("architecture", {})
-        return values | changed | {"architecture": architecture}
 
 
 def checked_pattern(pattern: str) -> str:
