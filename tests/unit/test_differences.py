@@ -132,18 +132,21 @@ def test_nearest_threshold_is_over_all_networks():
     table = pd.concat(
         [
             # The means are 0.3 and 0.2; for AlexNet alone it is the other way round.
-            ratios("alexnet", "100 %", [1, 1.1, 1.1], [1, 1, 1]),
-            ratios("inception", "100 %", [1, 1.5, 1.5], [1, 1, 1]),
+            ratios("alexnet", "99.9 %", [1, 1.1, 1.1], [1, 1, 1]),
+            ratios("inception", "99.9 %", [1, 1.5, 1.5], [1, 1, 1]),
             ratios("alexnet", "99 %", [1, 1.2, 1.2], [1, 1, 1]),
-            ratios("inception", "99 %", [1, 1.2, math.nan], [1, 1, 1]),
+            ratios("inception", "99 %", [1, 1.2, 1.2], [1, 1, 1]),
+            # Reached only at small p, where all ratios are near 1.
+            ratios("alexnet", "100 %", [1, 1.01, math.nan], [1, 1, 1]),
             # Reached only at p = 0, where every ratio is 1.
-            ratios("alexnet", "99.9 %", [1, math.nan, math.nan], [1, 1, 1]),
+            ratios("alexnet", "loss 0.1", [1, math.nan, math.nan], [1, 1, 1]),
         ]
     )
     nearest, measured = nearest_threshold(table)
     assert nearest == "99 %"
-    assert {key: each["points"] for key, each in measured.items()} == {"100 %": 4, "99 %": 3, "99.9 %": 0}
-    assert nearest_threshold(table[table.threshold == "99.9 %"])[0] is None
+    points = {"99.9 %": 4, "99 %": 4, "100 %": 1, "loss 0.1": 0}
+    assert {key: each["points"] for key, each in measured.items()} == points
+    assert nearest_threshold(table[table.threshold == "loss 0.1"])[0] is None
 
 
 def test_script(script, tmp_path):

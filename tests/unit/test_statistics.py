@@ -25,6 +25,7 @@ def test_three_seeds_by_hand():
 
 def test_equal_values_have_no_width():
     assert mean_interval([100.0, 100.0]) == (100.0, 0.0)
+    assert mean_interval([99.1] * 3) == (99.1, 0.0)  # whose sum is rounded: it could miss a bound of 99.1
 
 
 def test_one_and_no_value():

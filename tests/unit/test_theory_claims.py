@@ -1,9 +1,11 @@
 """Claims of the theory: verdicts from constructed records, and from records with one change each."""
 
 import copy
+import math
 
 import pytest
 
+from rethinking.analysis.theory_results import TABLES
 from rethinking.claims.theory import THEORY_CLAIMS, judge_theory, theory_frame, theory_markdown
 
 SEEDS = (0, 1, 2)
@@ -44,7 +46,13 @@ def others(seed, poisoned_norm=300.0, poisoned_error=90.0):
         {"fit": "random_centres", "norm": 400.0 + seed, "test_error": 8.0},
         {"fit": "poisoned", "norm": poisoned_norm + seed, "test_error": poisoned_error},
     ]
-    return DATA | {"kind": "counterexamples", "preprocessing": "none", "seed": seed, "fits": rows}
+    return DATA | {
+        "kind": "counterexamples",
+        "model": "any",
+        "preprocessing": "none",
+        "seed": seed,
+        "fits": rows,
+    }
 
 
 def descent(seed, **changes):
@@ -193,3 +201,24 @@ def test_one_seed_decides_only_where_nothing_is_random():
     undecided = {name for name, verdict in verdicts(found).items() if verdict == "undecided"}
     random = {"cifar10_convnet_error", "cifar10_convnet_penalty", "more_filters_help"}
     assert undecided == random | {"other_exact_fits", "sgd_finds_minimum_norm"}
+
+
+def test_one_more_model_does_not_stand_for_the_papers():
+    other = linear_model("mnist", "none", "gaussian", 0, 5.0, 0) | {"model": "own"}
+    assert verdicts(records() | {"own": [other]})["mnist_pixels_error"] == "supported"
+
+
+def test_norms_are_means_over_seeds_and_papers_values_those_of_its_kernels():
+    norms = {"signed_norm": 1.0, "number_norm": 1.0, "class_norms": [1.0], "residual": 0.0, "chosen": None}
+    made = [
+        linear_model(
+            "cifar10", "random_convnet", "gaussian", 0, 17.0, seed, 32_000, **norms, norm=10.0 + seed
+        )
+        for seed in SEEDS
+    ]
+    for seed in SEEDS:
+        made[seed]["fits"][0] |= {"signed_norm": 20.0 + seed, "class_norms": [3.0 + seed, 5.0]}
+    (row,) = TABLES["norms"][0](made).itertuples()
+    assert (row.norm, row.signed_norm, row.sum_of_class_norms, row.mean_class_norm) == (11, 21, 9, 4.5)
+    (row,) = TABLES["table3"][0](made).itertuples()
+    assert math.isnan(row.paper_test_error)  # the paper's has a linear kernel

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from rethinking.analysis.rank_correlations import weakest_correlation
 from rethinking.claims import measures
 from rethinking.claims.forms import Claim
 from rethinking.claims.measures import NotMeasured
@@ -195,6 +196,25 @@ def test_a_measure_explains_what_it_orders_in_all_kinds_of_pairs():
     assert weakest(2, 4, 1, 3) == 0
     assert weakest(5, 5, 5, 5) == 0
     assert math.isnan(weakest(1, 4, 2, None))
+    # Of one network alone, no pair says whether the measure orders networks.
+    cells = [f"cifar10/labels_p{p}/alexnet/none/seed0" for p in (0.1, 0.2, 0.5, 0.8)]
+    assert math.isnan(weakest_correlation(cells, [10, 20, 50, 80], [1, 2, 3, 4]))
+
+
+def test_what_no_network_can_reach_decides_nothing():
+    """Two classes have at most twice chance, and a bound cannot be compared with a gap that is not there."""
+    two = make_run(f"cifar10/{CELL}", train=100.0, test=100.0)
+    two.summary["data"]["num_classes"] = 2
+    with pytest.raises(NotMeasured, match="2 classes"):
+        measures.times_chance(two)
+    with pytest.raises(NotMeasured, match="no gap"):
+        measures.rademacher_per_gap(two, make_run(f"cifar10/{CELL}", train=90.0, test=91.0))
+
+
+def test_number_of_several_seeds_is_their_mean_where_nothing_is_random_too():
+    runs = {"cifar10/a": {0: 1.0, 1: 3.0}}
+    finding = examine(Check("any", float, ("a",), at_most=2, exact=True), runs, "cifar10")
+    assert finding[:4] == (2.0, 1.0, 3.0, "undecided")
 
 
 def test_untrained_network_is_no_epoch():

@@ -161,18 +161,24 @@ def compare_over_p(
 def nearest_threshold(table: pd.DataFrame) -> tuple[str | None, dict[str, dict[str, Any]]]:
     """The threshold of figure 1b whose ratios are nearest to the paper's, over all networks and p above 0.
 
+    The paper has a ratio at every p, so only the thresholds with the most ratios are considered: one that is reached
+    at small p alone, where all ratios are near 1, would look near for that reason.
+
     Args:
         table: as :func:`rethinking.analysis.time_to_fit.times_to_overfit` has it.
 
     Returns:
-        The threshold with the smallest mean absolute difference, None if no point can be compared,
+        Of these, the threshold with the smallest mean absolute difference, None if no point can be compared,
         and :func:`difference` of each threshold.
     """
     measured = {
         threshold: over_p(points[points.p > 0], "ratio")
         for threshold, points in table.groupby("threshold", sort=False)
     }
+    most = max((each["points"] for each in measured.values()), default=0)
     comparable = {
-        threshold: each["mean_difference"] for threshold, each in measured.items() if each["points"]
+        threshold: each["mean_difference"]
+        for threshold, each in measured.items()
+        if most and each["points"] == most
     }
     return min(comparable, key=comparable.get, default=None), measured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,8 +99,12 @@ def scale(table: pd.DataFrame) -> str:
 
 
 def span(values: pd.Series) -> str:
-    """Smallest to largest value in whole percent, ``97 to 98``; one decimal place where rounding would give 100."""
-    texts = [
-        f"{value:.1f}" if 99.5 <= value < 99.95 else f"{value:.0f}" for value in (values.min(), values.max())
-    ]
+    """Smallest to largest value in whole percent, ``97 to 98``; one decimal place where it would round to FITTED or 100."""
+
+    def whole(value: float) -> str:
+        if 98.5 <= value < FITTED:
+            return f"{math.floor(10 * value) / 10:.1f}"  # 98.96 does not fit either
+        return f"{value:.1f}" if 99.5 <= value < 99.95 else f"{value:.0f}"
+
+    texts = [whole(value) for value in (values.min(), values.max())]
     return texts[0] if texts[0] == texts[1] else f"{texts[0]} to {texts[1]}"

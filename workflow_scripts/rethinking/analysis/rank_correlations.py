@@ -128,13 +128,12 @@ def weakest_correlation(cells: Sequence[str], gaps: Sequence[float], values: Seq
         values: of one measure; networks with None are left out.
 
     Returns:
-        nan where there are fewer than :data:`FEWEST` values.
+        nan where there are fewer than :data:`FEWEST` values, or no pair of one kind: its correlation could be any.
     """
     names = pd.DataFrame([name.split("/")[:4] for name in cells], columns=CELL_PARTS)
     table = names.assign(gap=gaps, value=pd.Series(values, dtype=float)).dropna()
-    if len(table) < FEWEST:
+    kinds = comparable(table).values()
+    if len(table) < FEWEST or not all(pairs.any() for pairs in kinds):
         return math.nan
-    taus = [
-        kendall(table.value.to_numpy(), table.gap.to_numpy(), pairs) for pairs in comparable(table).values()
-    ]
+    taus = [kendall(table.value.to_numpy(), table.gap.to_numpy(), pairs) for pairs in kinds]
     return min(0.0 if math.isnan(tau) else tau for tau in taus)

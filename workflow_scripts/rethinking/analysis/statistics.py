@@ -25,9 +25,11 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tu
     n = len(values)
     if n == 0:
         return math.nan, math.nan
-    mean = float(np.mean(values))
     if n == 1:
-        return mean, math.nan
+        return float(values[0]), math.nan
+    if all(value == values[0] for value in values):
+        return float(values[0]), 0.0  # exactly: a rounded mean can lie on the other side of a bound
+    mean = float(np.mean(values))
     standard_error = float(np.std(values, ddof=1)) / math.sqrt(n)
     return mean, float(stdtrit(n - 1, (1 + confidence) / 2)) * standard_error
 

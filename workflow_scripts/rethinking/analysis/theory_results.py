@@ -52,6 +52,7 @@ TABLE3_COLUMNS = {
     "precision": "str",
     "data": "str",
 }
+TABLE3_MEANS = ("train_error", "test_error", "norm")
 NORMS_COLUMNS = {
     "model": "str",
     "dataset": "str",
@@ -175,35 +176,32 @@ def by_seed(records: Sequence[Record], *keys: str) -> list[list[Record]]:
 
 
 def table3(records: Sequence[Record]) -> pd.DataFrame:
-    """Linear models with the paper's values: a row per model and penalty, means over seeds (:data:`TABLE3_COLUMNS`).
+    """Linear models with the paper's values: a row per model and penalty (:data:`TABLE3_COLUMNS`)."""
+    groups = by_seed(fits(records), "model", "number")
+    return frame([linear_row(group, *TABLE3_MEANS) for group in groups], TABLE3_COLUMNS)
+
+
+def linear_row(seeds: Sequence[Record], *means: str) -> dict[str, Any]:
+    """The row of one model and penalty from its seeds: means over them, with intervals, and the paper's values.
 
     ``residual`` and ``misfit`` are the largest of the seeds, ``chosen`` says what was chosen on the validation part.
     """
-    published = paper.table3()
-    rows = []
-    for group in by_seed(fits(records), "model", "number"):
-        first = group[0]
-        gaussian = first["kernel"] == "gaussian"
-        known = gaussian or first["preprocessing"] == "random_convnet"
-        theirs = (
-            published.get((first["dataset"], first["preprocessing"], first["penalty"] > 0), {})
-            if known
-            else {}
-        )
-        row = {key: first[key] for key in TABLE3_COLUMNS if key in first}
-        for key in ("train_error", "test_error", "norm"):
-            row[key], row[f"{key}_ci"] = mean_interval([each[key] for each in group])
-        row["penalty"] = mean_interval([each["penalty"] for each in group])[0]
-        row |= {
-            "seeds": len(group),
-            "misfit": max(each["misfit"] for each in group),
-            "residual": max(each["residual"] for each in group),
-            "paper_test_error": theirs.get("test_error"),
-            "paper_filters": theirs.get("filters"),
-            "paper_norm": theirs.get("norm"),
-        }
-        rows.append(row)
-    return frame(rows, TABLE3_COLUMNS)
+    first = seeds[0]
+    # The paper's kernel is Gaussian, but for the random convolutional network.
+    known = (first["kernel"] == "linear") == (first["preprocessing"] == "random_convnet")
+    key = first["dataset"], first["preprocessing"], first["penalty"] > 0
+    theirs = paper.table3().get(key, {}) if known else {}
+    row = {key: first[key] for key in TABLE3_COLUMNS if key in first}
+    for key in means:
+        row[key], row[f"{key}_ci"] = mean_interval([each[key] for each in seeds])
+    return row | {
+        "seeds": len(seeds),
+        "misfit": max(each["misfit"] for each in seeds),
+        "residual": max(each["residual"] for each in seeds),
+        "paper_test_error": theirs.get("test_error"),
+        "paper_filters": theirs.get("filters"),
+        "paper_norm": theirs.get("norm"),
+    }
 
 
 def fits(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -228,18 +226,16 @@ def fits(records: Sequence[Record]) -> list[dict[str, Any]]:
 def norms(records: Sequence[Record]) -> pd.DataFrame:
     """Norms of exact fits with a Gaussian kernel at full size, then of the counterexamples (:data:`NORMS_COLUMNS`)."""
     rows = []
-    exact = table3(records)
-    parts = {(fit["model"], fit["number"]): fit for fit in fits(records)}
-    for number, row in exact[(exact.kernel == "gaussian") & (exact.penalty == 0)].iterrows():
-        fit = parts[row.model, exact[exact.model == row.model].index.get_loc(number)]
-        more = {
-            "fit": "table3",
-            "signed_norm": fit["signed_norm"],
-            "number_norm": fit["number_norm"],
-            "sum_of_class_norms": sum(fit["class_norms"]),
-            "mean_class_norm": sum(fit["class_norms"]) / len(fit["class_norms"]),
-        }
-        rows.append(row.to_dict() | more)
+    for seeds in by_seed(fits(records), "model", "number"):
+        if seeds[0]["kernel"] == "gaussian" and seeds[0]["penalty"] == 0:
+            totals = [sum(fit["class_norms"]) for fit in seeds]
+            total = {
+                "sum_of_class_norms": mean_interval(totals)[0],
+                "mean_class_norm": mean_interval(totals)[0] / len(seeds[0]["class_norms"]),
+            }
+            rows.append(
+                linear_row(seeds, *TABLE3_MEANS, "signed_norm", "number_norm") | total | {"fit": "table3"}
+            )
     for record_group in by_seed([each for each in records if each["kind"] == "counterexamples"], "model"):
         names = [fit["fit"] for fit in record_group[0]["fits"]]
         for number, name in enumerate(names):

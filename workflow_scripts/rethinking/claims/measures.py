@@ -78,6 +78,8 @@ def above_chance(run: Run) -> float:
 
 def times_chance(run: Run) -> float:
     """Test accuracy as a multiple of that of guessing."""
+    if (classes := run.summary["data"]["num_classes"]) <= 5:  # the largest bound on this measure
+        raise NotMeasured(f"{run.summary['cell']} has {classes} classes, so at most {classes} times chance")
     return test_accuracy(run) / chance(run)
 
 
@@ -195,7 +197,10 @@ def rademacher(run: Run) -> float:
 
 def rademacher_per_gap(run: Run, other: Run) -> float:
     """The first network's correlation with random signs, divided by the second's generalisation gap as a fraction."""
-    return rademacher(run) / (generalisation_gap(other) / 100)
+    gap = generalisation_gap(other) / 100
+    if gap <= 0:
+        raise NotMeasured(f"{other.summary['cell']} has no gap to compare with")
+    return rademacher(run) / gap
 
 
 def largest_change(run: Run) -> float:

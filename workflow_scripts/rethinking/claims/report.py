@@ -134,7 +134,7 @@ def number(value: float, digits: int = 6) -> str:
     if math.isnan(value):
         return ""
     counts = value == round(value, 0) and abs(value) < WHOLE
-    return f"{value:.0f}" if counts else f"{round(value, 9) + 0.0:.{digits}g}"
+    return f"{value + 0.0:.0f}" if counts else f"{round(value, 9) + 0.0:.{digits}g}"
 
 
 def interval(finding: Finding, digits: int = 6) -> str:
@@ -229,6 +229,7 @@ def describe_findings(judged: Judged) -> str:
     measured = [pair for pair in sort_findings(judged, *ORDER) if not math.isnan(pair[1].mean)]
     texts = []
     for check, finding in measured:
-        ends = "" if check.exact or check.measure in EXACT else interval(finding, 4)
+        exact = check.exact or check.measure in EXACT
+        ends = "" if exact and finding.low == finding.high else interval(finding, 4)
         texts.append(f"{check.label}: {number(finding.mean, 4)}" + (f" ({ends})" if ends else ""))
     return listing(texts, SHOWN, "; ") or MISSING

@@ -260,24 +260,32 @@ THEORY_CLAIMS: tuple[Claim, ...] = EXPRESSIVITY + LINEAR_MODELS
 
 
 def theory_runs(records: Sequence[Record]) -> dict[str, dict[int, Record]]:
-    """Records by their name in claims: name -> seed -> record."""
+    """Records by their name in claims: name -> seed -> record.
+
+    Of several models or penalties with one name in claims, those listed first are taken, so that one more beside the
+    paper's does not stand for it.
+    """
     runs: dict[str, dict[int, Record]] = {}
+    first: dict[str, tuple[Any, ...]] = {}
+
+    def add(name: str, found: Record, *source: Any) -> None:
+        if first.setdefault(name, source) == source:
+            runs.setdefault(f"{ROOT}/{name}", {})[found["seed"]] = found
+
     for fit in fits(records):
         filters = f"_{fit['filters']}" if fit["filters"] else ""
         kind = "penalised" if fit["penalty"] else "exact"
         name = f"{fit['dataset']}/{fit['preprocessing']}{filters}/{fit['kernel']}/{kind}"
-        runs.setdefault(f"{ROOT}/{name}", {})[fit["seed"]] = fit
+        add(name, fit, fit["model"], fit["number"])
     for record in records:
-        name, found = record["kind"], record
-        if name == "counterexamples":
+        if record["kind"] == "counterexamples":
             title = "pixels" if record["preprocessing"] == "none" else record["preprocessing"]
-            name, found = (
-                f"{title}/{name}",
-                {fit["fit"]: fit for fit in record["fits"]} | {"data": record["data"]},
-            )
-        elif name == "linear model":
-            continue
-        runs.setdefault(f"{ROOT}/{name}", {})[record["seed"]] = found
+            found = {fit["fit"]: fit for fit in record["fits"]} | {
+                key: record[key] for key in ("seed", "data")
+            }
+            add(f"{title}/counterexamples", found, record["model"])
+        elif record["kind"] != "linear model":
+            add(record["kind"], record)
     return runs
 
 

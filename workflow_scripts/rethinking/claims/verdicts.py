@@ -80,11 +80,10 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
         # A zero to divide by, or a part that this seed lacks.
         except (ArithmeticError, LookupError) as error:
             reasons.append(f"seed{seed} has nothing to measure ({type(error).__name__}: {error})")
+    mean, half_width = mean_interval(values)
+    low, high = mean - half_width, mean + half_width
     if (check.exact or check.measure in EXACT) and values:
-        mean, low, high = values[0], min(values), max(values)
-    else:
-        mean, half_width = mean_interval(values)
-        low, high = mean - half_width, mean + half_width
+        low, high = min(values), max(values)
     verdict = "undecided" if reasons else compare(check, low, high)
     if verdict == "undecided" and not reasons:
         if not values:

@@ -309,6 +309,6 @@ def best_setting(
     if gamma == "validated":
         gamma = best(scanned[scanned.penalty == 0], "gamma")
     if penalty == "validated":
-        same = scanned if gamma is None else scanned[np.isclose(scanned.gamma, gamma)]
+        same = scanned if gamma is None else scanned[np.isclose(scanned.gamma, gamma, atol=0)]
         penalty = best(same[same.penalty > 0], "penalty")
     return gamma, penalty
