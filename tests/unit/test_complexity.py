@@ -217,6 +217,19 @@ def test_all_measures_of_all_networks(name):
     assert found["parameters"] == parameter_count(model)
 
 
+def test_measures_of_a_linear_classifier_by_hand():
+    """Weights -3 and 3, at first -1 and 1, on inputs of length 1: all margins are 6, and R_A is 2 + 2."""
+    model, initial = linear_classifier(3.0), linear_classifier()
+    inputs = torch.tensor([-1.0, 1.0]).repeat(10).reshape(-1, 1, 1, 1)
+    labels = (inputs.flatten() > 0).long()
+    found = measure_complexity(Network(model, initial, inputs, labels, n=40, draws=5, seed=0))
+    assert found["inverse_margin"] == pytest.approx(-math.log10(6))
+    assert found["spectral_bound"] == pytest.approx(math.log10(math.sqrt(40) * 4 / (6 * 40)))
+    for name, relative in (("sharpness", False), ("relative_sharpness", True)):
+        noise = largest_noise(model, inputs, labels, 5, 0, relative)
+        assert found[name] == pytest.approx(math.log10(1 / noise**2))
+
+
 def test_network_that_has_not_fitted_its_labels_has_no_margin():
     model, inputs = network("mlp_1x512", seed=1), torch.randn(12, 3, 10, 10)
     with torch.no_grad():
