@@ -22,6 +22,9 @@ def test_sgd_from_zero_ends_at_the_pseudoinverse(problem):
     assert facts["minimum_norm"] == pytest.approx(np.linalg.norm(expected))
     assert facts["zero_distance"] < 1e-6
     assert facts["zero_outside"] < 1e-12
+    error = 100 * np.mean((test.numpy() @ expected).argmax(1) != test_labels)
+    assert facts["zero_test_error"] == facts["minimum_norm_test_error"] == pytest.approx(error)
+    assert facts["random_test_error"] != facts["zero_test_error"]
     # From a random start it stays as far away as the part of the start that no step changes.
     assert facts["random_residual"] < 1e-5
     assert facts["random_distance"] == pytest.approx(facts["random_outside"], rel=1e-6)

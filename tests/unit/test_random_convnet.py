@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rethinking.theory.gabor import gabor_features, gabor_filters
-from rethinking.theory.random_convnet import FEATURES, THRESHOLD, draw_convnet
+from rethinking.theory.random_convnet import FEATURES, THRESHOLD, draw_convnet, draw_patches
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,16 @@ def test_fewer_filters_are_the_first_of_more(images):
     assert not torch.allclose(few.filters, draw_convnet(images, 3, 1, "made up", torch.device("cpu")).filters)
 
 
-def test_whitened_filters_see_white_patches(images):
-    # A filter of length 1 on whitened patches has a response of variance about 1.
-    network = draw_convnet(np.repeat(images, 3, 0), 200, 0, "made up", torch.device("cpu"))
-    assert network.filters.shape == (200, 72)
-    assert float(network.features(torch.from_numpy(images)).mean()) > 0
+def test_filters_have_length_1_on_whitened_patches(images):
+    """That is f'(C + 0.1) f = 1 with C the covariance of normalised patches; they see the mean patch as nothing."""
+    network = draw_convnet(images, 20, 0, "made up", torch.device("cpu"))
+    patches = draw_patches(images, 100_000, 0, "patches for whitening", "made up").double().numpy()
+    patches -= patches.mean(1, keepdims=True)
+    patches /= np.sqrt(patches.var(1, keepdims=True) + 10)
+    filters = network.filters.double().numpy()
+    covariance = np.cov(patches.T) + 0.1 * np.eye(72)
+    assert np.allclose(np.einsum("fi,ij,fj->f", filters, covariance, filters), 1, atol=1e-4)
+    assert np.allclose(network.offsets.numpy(), filters @ patches.mean(0), atol=1e-5)
 
 
 def test_gabor_filters_answer_to_their_orientation():

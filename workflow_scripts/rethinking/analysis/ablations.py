@@ -12,42 +12,23 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import aggregate_cell, by_name, shared
+from rethinking.analysis.aggregation import aggregate_cell, by_name, columns, frame, shared
 from rethinking.analysis.statistics import mean_interval
 
 # 'default' is the cell itself, the rest its variant.
-COLUMNS = {
-    "variant": "str",
-    "question": "str",
-    "model": "str",
-    "corruption": "str",
-    "regularisers": "str",
-    "changes": "str",
-    "seeds": "Int64",
-    "diverged": "Int64",
-    "diverged_at": "str",
-    "default_seeds": "Int64",
-    "default_diverged": "Int64",
-    "pairs": "Int64",
-    "default_train_accuracy": "float64",
-    "default_train_accuracy_ci": "float64",
-    "train_accuracy": "float64",
-    "train_accuracy_ci": "float64",
-    "train_difference": "float64",
-    "train_difference_ci": "float64",
-    "paper_train_accuracy": "float64",
-    "default_test_accuracy": "float64",
-    "default_test_accuracy_ci": "float64",
-    "test_accuracy": "float64",
-    "test_accuracy_ci": "float64",
-    "test_difference": "float64",
-    "test_difference_ci": "float64",
-    "paper_test_accuracy": "float64",
-    "paper_note": "str",
-    "epochs": "Int64",
-    "dataset": "str",
-    "data": "str",
-}
+COLUMNS = columns(
+    ("str", "variant question model corruption regularisers changes"),
+    ("Int64", "seeds diverged"),
+    ("str", "diverged_at"),
+    ("Int64", "default_seeds default_diverged pairs"),
+    ("float64", "default_train_accuracy default_train_accuracy_ci train_accuracy train_accuracy_ci"),
+    ("float64", "train_difference train_difference_ci paper_train_accuracy"),
+    ("float64", "default_test_accuracy default_test_accuracy_ci test_accuracy test_accuracy_ci"),
+    ("float64", "test_difference test_difference_ci paper_test_accuracy"),
+    ("str", "paper_note"),
+    ("Int64", "epochs"),
+    ("str", "dataset data"),
+)
 
 
 def compare_variants(
@@ -82,7 +63,7 @@ def compare_variants(
         for name in ablation["cells"]:
             row = compare_cell(name, ordinary.get(name, []), changed.get(name, []), paper)
             rows.append({"variant": ablation["name"], "question": ablation["question"], **row})
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame(rows, COLUMNS)
 
 
 def compare_cell(

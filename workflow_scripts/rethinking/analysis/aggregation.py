@@ -15,47 +15,41 @@ from rethinking.cells import Cell
 from rethinking.paper.titles import DATASET_TITLES
 from rethinking.run.files import UserError, read_json
 
-# Nullable integers, because a row without results has neither parameters nor epochs.
-_SHARED_COLUMNS = {
-    "model": "str",
-    "corruption": "str",
-    "regularisers": "str",
-    "parameters": "Int64",
-    "seeds": "Int64",
-    "diverged": "Int64",
-    "diverged_at": "str",
-    "train_accuracy": "float64",
-    "train_accuracy_ci": "float64",
-}
+
+def columns(*groups: tuple[str, str]) -> dict[str, str]:
+    """Name -> type of a table's columns in order, from types and the names of neighbours that have them.
+
+    Integers are nullable, because a row without results has neither parameters nor epochs.
+    """
+    return {name: dtype for dtype, names in groups for name in names.split()}
+
+
+_FIRST = columns(
+    ("str", "model corruption regularisers"), ("Int64", "parameters seeds diverged"), ("str", "diverged_at")
+)
+_LAST = columns(("Int64", "epochs"), ("str", "dataset data"))
 # Table 1:
-COLUMNS = _SHARED_COLUMNS | {
-    "paper_train_accuracy": "float64",
-    "test_accuracy": "float64",
-    "test_accuracy_ci": "float64",
-    "paper_test_accuracy": "float64",
-    "train_accuracy_online": "float64",
-    "best_test_accuracy": "float64",
-    "epochs": "Int64",
-    "dataset": "str",
-    "data": "str",
-}
-TABLE4_COLUMNS = _SHARED_COLUMNS | {
-    "train_accuracy_online": "float64",
-    "train_accuracy_online_ci": "float64",
-    "paper_train_accuracy": "float64",
-    "paper_note": "str",
-    "epochs": "Int64",
-    "dataset": "str",
-    "data": "str",
-}
+COLUMNS = (
+    _FIRST
+    | columns(
+        ("float64", "train_accuracy train_accuracy_ci paper_train_accuracy"),
+        ("float64", "test_accuracy test_accuracy_ci paper_test_accuracy"),
+        ("float64", "train_accuracy_online best_test_accuracy"),
+    )
+    | _LAST
+)
+TABLE4_COLUMNS = (
+    _FIRST
+    | columns(
+        ("float64", "train_accuracy train_accuracy_ci train_accuracy_online train_accuracy_online_ci"),
+        ("float64", "paper_train_accuracy"),
+        ("str", "paper_note"),
+    )
+    | _LAST
+)
 # Table 2: top-1 and top-5, and the best over the epochs.
 TOPS = [f"{split}_accuracy{ending}" for ending in ("", "_top5") for split in ("train", "test", "best_test")]
-TABLE2_COLUMNS = {key: _SHARED_COLUMNS[key] for key in list(_SHARED_COLUMNS)[:7]} | {
-    **{column: "float64" for name in TOPS for column in (name, f"{name}_ci", f"paper_{name}")},
-    "epochs": "Int64",
-    "dataset": "str",
-    "data": "str",
-}
+TABLE2_COLUMNS = _FIRST | columns(*(("float64", f"{name} {name}_ci paper_{name}") for name in TOPS)) | _LAST
 SUMMARY_KEYS = (
     "cell",
     "status",
@@ -139,6 +133,11 @@ def aggregate_accuracy(
     """
     seeds = by_name(summaries)
     rows = [aggregate_cell(name, seeds.get(name, []), paper) for name in cells]
+    return frame(rows, columns)
+
+
+def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """Rows as a table with these columns and types."""
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
 

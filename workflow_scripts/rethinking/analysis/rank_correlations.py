@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rethinking import registry
+from rethinking.analysis.aggregation import frame
 from rethinking.analysis.runs import CELL_PARTS
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.streams import stream
@@ -116,7 +117,7 @@ def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
                 f"tau_{kind}_pairs": int(pairs.sum()) // 2,
             }
         rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame(rows, COLUMNS)
 
 
 def weakest_correlation(cells: Sequence[str], gaps: Sequence[float], values: Sequence[float | None]) -> float:

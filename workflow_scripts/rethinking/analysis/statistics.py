@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit  # not scipy.stats, whose import takes a second
 
-CONFIDENCE = 0.95
+CONFIDENCE = 0.95  # probability that an interval covers the true mean
 
 
-def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Mean and half width of its Student-t interval, in the unit of the values.
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half width of its Student-t interval at :data:`CONFIDENCE`, in the unit of the values.
 
     Args:
         values: one value per seed, taken as independent draws from a normal distribution.
-        confidence: probability, between 0 and 1, that the interval covers the true mean.
 
     Returns:
         (mean, half width); the half width of one value is nan, both are nan for none.
@@ -31,7 +30,7 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tu
         return float(values[0]), 0.0  # exactly: a rounded mean can lie on the other side of a bound
     mean = float(np.mean(values))
     standard_error = float(np.std(values, ddof=1)) / math.sqrt(n)
-    return mean, float(stdtrit(n - 1, (1 + confidence) / 2)) * standard_error
+    return mean, float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * standard_error
 
 
 def rank_correlation(values: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from rethinking import paper
-from rethinking.analysis.aggregation import describe_data
+from rethinking.analysis.aggregation import columns, describe_data, frame
 from rethinking.analysis.statistics import mean_interval
 from rethinking.run.code import combined
 from rethinking.run.files import UserError, read_json, write_json
@@ -23,77 +23,35 @@ from rethinking.run.scripts import running_code
 
 Record = Mapping[str, Any]
 
-TABLE3_COLUMNS = {
-    "model": "str",
-    "dataset": "str",
-    "preprocessing": "str",
-    "kernel": "str",
-    "gamma": "float64",
-    "filters": "Int64",
-    "penalty": "float64",
-    "chosen": "str",
-    "images": "Int64",
-    "features": "Int64",
-    "rank": "Int64",
-    "seeds": "Int64",
-    "random": "bool",
-    "train_error": "float64",
-    "train_error_ci": "float64",
-    "test_error": "float64",
-    "test_error_ci": "float64",
-    "paper_test_error": "float64",
-    "paper_filters": "Int64",
-    "norm": "float64",
-    "norm_ci": "float64",
-    "paper_norm": "float64",
-    "misfit": "float64",
-    "residual": "float64",
-    "solver": "str",
-    "precision": "str",
-    "data": "str",
-}
 TABLE3_MEANS = ("train_error", "test_error", "norm")
-NORMS_COLUMNS = {
-    "model": "str",
-    "dataset": "str",
-    "preprocessing": "str",
-    "gamma": "float64",
-    "fit": "str",
-    "images": "Int64",
-    "seeds": "Int64",
-    "norm": "float64",
-    "norm_ci": "float64",
-    "signed_norm": "float64",
-    "number_norm": "float64",
-    "mean_class_norm": "float64",
-    "sum_of_class_norms": "float64",
-    "paper_norm": "float64",
-    "train_error": "float64",
-    "test_error": "float64",
-    "test_error_ci": "float64",
-    "paper_test_error": "float64",
-    "residual": "float64",
-    "data": "str",
-}
-EXPRESSIVITY_COLUMNS = {
-    "dataset": "str",
-    "labels": "str",
-    "depth": "Int64",
-    "n": "Int64",
-    "d": "Int64",
-    "width": "Int64",
-    "parameters": "Int64",
-    "connections": "Int64",
-    "seeds": "Int64",
-    "largest_error": "float64",
-    "fitted": "float64",
-    "smallest_diagonal": "float64",
-    "smallest_eigenvalue": "float64",
-    "condition": "float64",
-    "amplification": "float64",
-    "offset": "float64",
-    "data": "str",
-}
+TABLE3_COLUMNS = columns(
+    ("str", "model dataset preprocessing kernel"),
+    ("float64", "gamma"),
+    ("Int64", "filters"),
+    ("float64", "penalty"),
+    ("str", "chosen"),
+    ("Int64", "images features rank seeds"),
+    ("bool", "random"),
+    ("float64", "train_error train_error_ci test_error test_error_ci paper_test_error"),
+    ("Int64", "paper_filters"),
+    ("float64", "norm norm_ci paper_norm misfit residual"),
+    ("str", "solver precision data"),
+)
+NORMS_COLUMNS = columns(
+    ("str", "model dataset preprocessing"),
+    ("float64", "gamma"),
+    ("str", "fit"),
+    ("Int64", "images seeds"),
+    ("float64", "norm norm_ci signed_norm number_norm mean_class_norm sum_of_class_norms paper_norm"),
+    ("float64", "train_error test_error test_error_ci paper_test_error residual"),
+    ("str", "data"),
+)
+EXPRESSIVITY_COLUMNS = columns(
+    ("str", "dataset labels"),
+    ("Int64", "depth n d width parameters connections seeds"),
+    ("float64", "largest_error fitted smallest_diagonal smallest_eigenvalue condition amplification offset"),
+    ("str", "data"),
+)
 
 
 # ---- records
@@ -279,8 +237,3 @@ TABLES = {
     "norms": (norms, NORMS_COLUMNS),
     "expressivity": (expressivity, EXPRESSIVITY_COLUMNS),
 }
-
-
-def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
-    """Rows as a frame with these columns and types."""
-    return pd.DataFrame(list(rows), columns=list(columns)).astype(columns)

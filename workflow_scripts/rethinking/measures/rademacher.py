@@ -14,28 +14,21 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import describe_data, shared
+from rethinking.analysis.aggregation import columns, describe_data, frame, shared
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell, sample_size
 
-COLUMNS = {
-    "dataset": "str",
-    "model": "str",
-    "regularisers": "str",
-    "n": "Int64",
-    "rademacher": "float64",
-    "rademacher_ci": "float64",
-    "seeds": "Int64",
-    "diverged": "Int64",
-    "gap": "float64",
-    "gap_ci": "float64",
-    "parameters": "Int64",
-    "depth": "Int64",
-    "vc_order": "float64",
-    "vc_bound": "float64",
-    "epochs": "Int64",
-    "data": "str",
-}
+COLUMNS = columns(
+    ("str", "dataset model regularisers"),
+    ("Int64", "n"),
+    ("float64", "rademacher rademacher_ci"),
+    ("Int64", "seeds diverged"),
+    ("float64", "gap gap_ci"),
+    ("Int64", "parameters depth"),
+    ("float64", "vc_order vc_bound"),
+    ("Int64", "epochs"),
+    ("str", "data"),
+)
 
 
 def rademacher_table(
@@ -89,7 +82,7 @@ def rademacher_table(
             "epochs": shared(name, "epochs", [each["provenance"]["settings"]["epochs"] for each in some]),
             "data": shared(name, "data", [describe_data(each) for each in some]),
         }
-    return pd.DataFrame(list(rows.values()), columns=list(COLUMNS)).astype(COLUMNS)
+    return frame(list(rows.values()), COLUMNS)
 
 
 def vc_order(parameters: int, depth: int) -> float:

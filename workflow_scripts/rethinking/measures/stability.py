@@ -15,24 +15,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.aggregation import describe_data, shared
+from rethinking.analysis.aggregation import columns, describe_data, frame, shared
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 
 MEASURED = ("test_change", "all_change", "mean_change", "changed_predictions")
-COLUMNS = {
-    "dataset": "str",
-    "model": "str",
-    "corruption": "str",
-    "regularisers": "str",
-    "seeds": "Int64",
-    "pairs": "Int64",
-    **{f"{name}{end}": "float64" for name in (*MEASURED, "gap") for end in ("", "_ci")},
-    "needed": "float64",
-    "epochs": "Int64",
-    "diverged": "Int64",
-    "data": "str",
-}
+COLUMNS = columns(
+    ("str", "dataset model corruption regularisers"),
+    ("Int64", "seeds pairs"),
+    ("float64", " ".join(f"{name} {name}_ci" for name in (*MEASURED, "gap"))),
+    ("float64", "needed"),
+    ("Int64", "epochs diverged"),
+    ("str", "data"),
+)
 Predictions = Mapping[str, np.ndarray]
 
 
@@ -119,4 +114,4 @@ def stability_table(
         if some:
             row["needed"] = some[0]["data"]["train"]["count"] ** -0.5
         rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame(rows, COLUMNS)

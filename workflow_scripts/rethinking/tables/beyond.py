@@ -13,7 +13,7 @@ from rethinking.measures.rademacher import COLUMNS as RADEMACHER_COLUMNS
 from rethinking.measures.stability import COLUMNS as STABILITY_COLUMNS
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.tables.presentation import View
-from rethinking.tables.rendering import MISSING, Shown, with_interval
+from rethinking.tables.rendering import MISSING, Shown, texts, with_intervals
 
 TAU_TITLES = {
     "all": "any difference",
@@ -27,13 +27,16 @@ def present_complexity(table: pd.DataFrame) -> list[Shown]:
     columns: dict[tuple[str, str], list[str]] = {
         ("", "measure"): [registry.entry("measure", name).title for name in table.measure],
         ("", "source"): list(table.source),
-        ("", "cells"): [str(count) for count in table.cells],
+        ("", "cells"): texts(table.cells, "{}"),
     }
     for kind, title in TAU_TITLES.items():
-        rows = [row for _, row in table.iterrows()]
-        columns[title, "τ"] = [number(row[f"tau_{kind}"]) for row in rows]
+        tau, low, high = (
+            [text.replace("-", "−") for text in texts(table[f"tau_{kind}{end}"], "{:.2f}")]
+            for end in ("", "_low", "_high")
+        )
+        columns[title, "τ"] = tau
         columns[title, "interval"] = [
-            between(row[f"tau_{kind}_low"], row[f"tau_{kind}_high"]) for row in rows
+            MISSING if ends[0] == MISSING else " to ".join(ends) for ends in zip(low, high, strict=True)
         ]
     return [Shown("", pd.DataFrame(columns))]
 
@@ -53,16 +56,13 @@ def note_complexity(table: pd.DataFrame) -> str:
 
 def present_rademacher(table: pd.DataFrame) -> list[Shown]:
     """Rademacher complexity of each network over n, its bound by the number of weights, and the gap."""
-    rows = [row for _, row in table.iterrows()]
     columns = {
         **model_columns(table),
-        ("", "images n"): [f"{row.n:,}" for row in rows],
-        ("Rademacher complexity", "measured"): [
-            with_interval(row.rademacher, row.rademacher_ci, "{:.2f}") for row in rows
-        ],
-        ("Rademacher complexity", "bound"): [number(row.vc_bound) for row in rows],
-        ("", "gap"): [with_interval(row.gap, row.gap_ci, "{:.2f}") for row in rows],
-        ("", "draws"): [str(row.seeds) for row in rows],
+        ("", "images n"): texts(table.n, "{:,}"),
+        ("Rademacher complexity", "measured"): with_intervals(table, "rademacher", "{:.2f}"),
+        ("Rademacher complexity", "bound"): texts(table.vc_bound, "{:.2f}"),
+        ("", "gap"): with_intervals(table, "gap", "{:.2f}"),
+        ("", "draws"): texts(table.seeds, "{}"),
     }
     return [Shown("", pd.DataFrame(columns))]
 
@@ -83,21 +83,16 @@ def note_rademacher(table: pd.DataFrame) -> str:
 
 def present_stability(table: pd.DataFrame) -> list[Shown]:
     """How far the losses of each network move, on true and on random labels, and the gap."""
-    rows = [row for _, row in table.iterrows()]
-
-    def measured(name: str, form: str = "{:.2f}") -> list[str]:
-        return [with_interval(row[name], row[f"{name}_ci"], form) for row in rows]
-
     columns = {
         **model_columns(table),
-        ("", "labels"): [row.corruption.removesuffix("_labels") for row in rows],
-        ("largest change of the loss", "test points"): measured("test_change"),
-        ("largest change of the loss", "all points"): measured("all_change"),
-        ("test points", "mean change"): measured("mean_change", "{:.3f}"),
-        ("test points", "other class (%)"): measured("changed_predictions"),
-        ("", "1 / √n"): [number(row.needed, "{:.3f}") for row in rows],
-        ("", "gap"): measured("gap"),
-        ("", "replaced"): [str(row.pairs) for row in rows],
+        ("", "labels"): table.corruption.str.removesuffix("_labels"),
+        ("largest change of the loss", "test points"): with_intervals(table, "test_change", "{:.2f}"),
+        ("largest change of the loss", "all points"): with_intervals(table, "all_change", "{:.2f}"),
+        ("test points", "mean change"): with_intervals(table, "mean_change", "{:.3f}"),
+        ("test points", "other class (%)"): with_intervals(table, "changed_predictions", "{:.2f}"),
+        ("", "1 / √n"): texts(table.needed, "{:.3f}"),
+        ("", "gap"): with_intervals(table, "gap", "{:.2f}"),
+        ("", "replaced"): texts(table.pairs, "{}"),
     }
     return [Shown("", pd.DataFrame(columns))]
 
@@ -148,13 +143,3 @@ def model_columns(table: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
     if set(table.regularisers) != {"none"}:
         columns["", "regularisers"] = table.regularisers
     return columns
-
-
-def number(value: float, form: str = "{:.2f}") -> str:
-    """A number as text, or the sign for a missing one."""
-    return MISSING if pd.isna(value) else form.format(value).replace("-", "−")
-
-
-def between(low: float, high: float, form: str = "{:.2f}") -> str:
-    """The ends of an interval."""
-    return MISSING if pd.isna(low) else f"{number(low, form)} to {number(high, form)}"

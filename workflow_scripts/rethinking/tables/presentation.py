@@ -12,7 +12,7 @@ from rethinking.analysis.ablations import COLUMNS as ABLATION_COLUMNS
 from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, describe_scale, span
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES, REGULARISER_HEADINGS
-from rethinking.tables.rendering import MISSING, Shown, with_interval
+from rethinking.tables.rendering import MISSING, Shown, texts, with_interval, with_intervals
 from rethinking.tables.sizes import COLUMNS as SIZES_COLUMNS
 
 # A rendered column, by its heading of two lines.
@@ -133,7 +133,7 @@ def present_sizes(table: pd.DataFrame) -> list[Shown]:
         ("parameters_per_image", "p / n", "{:.1f}"),
     ):
         for name, whose in ((column, "ours"), (f"paper_{column}", "paper")):
-            columns[title, whose] = [MISSING if pd.isna(n) else form.format(n) for n in table[name]]
+            columns[title, whose] = texts(table[name], form)
     return [Shown("", comparable(table, columns))]
 
 
@@ -178,10 +178,7 @@ def present_question(table: pd.DataFrame) -> pd.DataFrame:
         accuracy = f"{split}_accuracy"
         columns[title, "default"] = [measured(row, accuracy, prefix="default_") for row in rows]
         columns[title, "variant"] = [measured(row, accuracy) for row in rows]
-        columns[title, "difference"] = [
-            with_interval(row[f"{split}_difference"], row[f"{split}_difference_ci"], "{:+.2f}")
-            for row in rows
-        ]
+        columns[title, "difference"] = with_intervals(table, f"{split}_difference", "{:+.2f}")
         columns[title, "paper"] = table[f"paper_{accuracy}"].map(percent)
     columns["training accuracy (%)", "paper"] = list(map(published, rows))
     return comparable(table, columns)

@@ -55,6 +55,14 @@ def with_interval(mean: float, half_width: float, form: str) -> str:
     return f"{text} ± {form.format(half_width)}"
 
 
+def with_intervals(table: pd.DataFrame, column: str, form: str) -> list[str]:
+    """The means of a column with the half widths beside it."""
+    return [
+        with_interval(mean, half_width, form)
+        for mean, half_width in zip(table[column], table[f"{column}_ci"], strict=True)
+    ]
+
+
 def to_markdown(tables: Sequence[Shown], note: str) -> str:
     """Render tables, with a note below."""
     parts = []

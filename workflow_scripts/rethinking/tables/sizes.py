@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import describe_data
+from rethinking.analysis.aggregation import columns, describe_data, frame
 from rethinking.models import build_model, parameter_count
 
-COLUMNS = {
-    "dataset": "str",
-    "model": "str",
-    "input_size": "Int64",
-    "parameters": "Int64",
-    "paper_parameters": "Int64",
-    "train_images": "Int64",
-    "paper_train_images": "Int64",
-    "parameters_per_image": "float64",
-    "paper_parameters_per_image": "float64",
-    "data": "str",
-}
+if TYPE_CHECKING:
+    from torch import nn
+
+COLUMNS = columns(
+    ("str", "dataset model"),
+    ("Int64", "input_size parameters paper_parameters train_images paper_train_images"),
+    ("float64", "parameters_per_image paper_parameters_per_image"),
+    ("str", "data"),
+)
 # Our name of a network or the paper's -> torchvision's, if it is not ours, and height and width of its images.
 IMAGENET_NETWORKS = {
     "inception_v3": (None, 299),
@@ -52,33 +49,30 @@ def count_sizes(
 
     rows = []
     for network in networks:
-        if network["dataset"] not in manifests:
+        dataset, size = network["dataset"], network["input_size"]
+        if dataset not in manifests:
             continue
-        manifest = manifests[network["dataset"]]
-        size, images = network["input_size"], manifest["train"]["count"]
+        manifest = manifests[dataset]
         # On the meta device: shapes without numbers.
         with torch.device("meta"):
             shape = (manifest["image_shape"][0], size, size)
             model = build_model(network["model"], shape, manifest["num_classes"], **network["architecture"])
-        parameters = parameter_count(model)
-        published = paper.get((network["dataset"], network["model"]), {})
-        rows.append(
-            {
-                "dataset": network["dataset"],
-                "model": network["model"],
-                "input_size": size,
-                "parameters": parameters,
-                "paper_parameters": published.get("parameters"),
-                "train_images": images,
-                "paper_train_images": published.get("train_images"),
-                "parameters_per_image": parameters / images,
-                "paper_parameters_per_image": published["parameters"] / published["train_images"]
-                if published
-                else None,
-                "data": describe_data({"data": manifest}),
-            }
-        )
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+        published = paper.get((dataset, network["model"]), {})
+        row = count(model, manifest["train"]["count"], published)
+        data = describe_data({"data": manifest})
+        rows.append(row | {"dataset": dataset, "model": network["model"], "input_size": size, "data": data})
+    return frame(rows, COLUMNS)
+
+
+def count(model: nn.Module, images: int | None, published: Mapping[str, int]) -> dict[str, Any]:
+    """The sizes of a network and its training set, their ratio, and the paper's."""
+    ours = {"parameters": parameter_count(model), "train_images": images}
+    row = {}
+    for whose, sizes in (("", ours), ("paper_", published)):
+        row |= {f"{whose}{key}": value for key, value in sizes.items()}
+        if sizes.get("train_images"):
+            row[f"{whose}parameters_per_image"] = sizes["parameters"] / sizes["train_images"]
+    return row
 
 
 def count_imagenet(
@@ -107,20 +101,6 @@ def count_imagenet(
                 if function
                 else build_model(name, (3, size, size), 1000)
             )
-        parameters = parameter_count(network)
-        published = paper["imagenet", name]
-        rows.append(
-            {
-                "dataset": "imagenet",
-                "model": name,
-                "input_size": size,
-                "parameters": parameters,
-                "paper_parameters": published["parameters"],
-                "train_images": images,
-                "paper_train_images": published["train_images"],
-                "parameters_per_image": parameters / images if images else None,
-                "paper_parameters_per_image": published["parameters"] / published["train_images"],
-                "data": None,
-            }
-        )
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+        row = count(network, images, paper["imagenet", name])
+        rows.append(row | {"dataset": "imagenet", "model": name, "input_size": size})
+    return frame(rows, COLUMNS)

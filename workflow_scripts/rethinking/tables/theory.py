@@ -10,8 +10,8 @@ from rethinking.analysis.aggregation import span
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.analysis.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE3_COLUMNS
 from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
-from rethinking.tables.presentation import Columns, View, percent, with_interval
-from rethinking.tables.rendering import MISSING, Shown, texts
+from rethinking.tables.presentation import Columns, View, percent
+from rethinking.tables.rendering import MISSING, Shown, texts, with_intervals
 
 PREPROCESSING_TITLES = {
     "none": "none (pixels)",
@@ -204,11 +204,6 @@ def percent_and_filters(error: float, filters: int, paper_filters: int) -> str:
     return (
         text if pd.isna(paper_filters) or filters == paper_filters else f"{text} ({paper_filters:,} filters)"
     )
-
-
-def with_intervals(table: pd.DataFrame, column: str, form: str) -> list[str]:
-    """Means and half widths."""
-    return [with_interval(row[column], row[f"{column}_ci"], form) for _, row in table.iterrows()]
 
 
 def sources(table: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,17 +18,8 @@ from torch import Tensor
 from rethinking.run.files import load_array, save_array
 from rethinking.run.theory_progress import Progress
 
-
-class Tiled(Protocol):
-    """A symmetric matrix that can compute its tiles."""
-
-    slices: list[slice]
-
-    def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
-        """One tile of the lower triangle."""
-
-    def cost(self, row: int, column: int, dtype: torch.dtype) -> float:
-        """The cost of computing a tile, in products of two tiles."""
+if TYPE_CHECKING:
+    from rethinking.theory.gram import System
 
 
 class NotPositiveDefinite(ArithmeticError):
@@ -52,7 +43,7 @@ class TiledCholesky:
 
     def __init__(
         self,
-        matrix: Tiled,
+        matrix: System,
         folder: Path,
         dtype: torch.dtype,
         device: torch.device,

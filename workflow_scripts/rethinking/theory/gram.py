@@ -190,6 +190,9 @@ class CovarianceSystem:
         return solution.square().sum(0)
 
 
+System = KernelSystem | CovarianceSystem
+
+
 def stored(
     store: Path | None,
     row: int,

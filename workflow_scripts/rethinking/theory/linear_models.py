@@ -19,7 +19,14 @@ from rethinking.streams import stream
 from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
 from rethinking.theory.conjugate_gradients import Solution, conjugate_gradients
 from rethinking.theory.features import Features, opened
-from rethinking.theory.gram import CovarianceSystem, KernelSystem, apply_kernel, inner_products, mean_diagonal
+from rethinking.theory.gram import (
+    CovarianceSystem,
+    KernelSystem,
+    System,
+    apply_kernel,
+    inner_products,
+    mean_diagonal,
+)
 
 DENSE = 2500  # largest number of features for which least squares is solved by a singular value decomposition
 # Added to the diagonal, in units of its mean, and tried in this order if the matrix has no factor without it.
@@ -27,7 +34,6 @@ JITTERS = (1e-6, 1e-5, 1e-4, 1e-3)
 CPU = torch.device("cpu")
 
 Log = Callable[[str], None]
-System = KernelSystem | CovarianceSystem
 
 
 def one_hot(labels: np.ndarray, classes: int) -> Tensor:
@@ -95,11 +101,10 @@ def fit(
         "features": train.width,
         "penalty": penalty,
     }
-    system: System
-    if primal:
-        system = CovarianceSystem(train, absolute, device, solver.tile, scratch / "matrix")
-    else:
-        system = KernelSystem(train, gamma, absolute, device, solver.tile, scratch / "matrix")
+    where = device, solver.tile, scratch / "matrix"
+    system = (
+        CovarianceSystem(train, absolute, *where) if primal else KernelSystem(train, gamma, absolute, *where)
+    )
     if primal and penalty == 0 and train.width <= DENSE:
         solution, more = least_squares(train, targets, system)
     else:
