@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import aggregate_accuracy, describe_data, describe_scale
+from rethinking.analysis.aggregation import aggregate_accuracy, corrupted_gap, describe_data, describe_scale
 from rethinking.analysis.rank_correlations import correlate
 from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs
 from rethinking.figures import complexity as complexity_figure
@@ -28,7 +28,11 @@ def main() -> None:
     runs = [run for some in read_runs(args.root, args.cells, args.seeds).values() for run in some]
     runs = [run for run in runs if run.measured]
     rows = [
-        {**cell_parts(run.cell.name), "seed": run.cell.seed, "gap": gap(run.summary)}
+        {
+            **cell_parts(run.cell.name),
+            "seed": run.cell.seed,
+            "gap": None if run.diverged else corrupted_gap(run.summary),
+        }
         | {measure: run.measured.get(measure) for measure in measures}
         | {"images": run.measured.get("images"), "data": describe_data(run.summary)}
         for run in runs
@@ -44,13 +48,6 @@ def main() -> None:
     write_text(args.networks, numbers.to_csv(index=False, float_format="%.6g"))
     save(scripts.attempt(not_drawn, complexity_figure.plot, networks, ranks, scale), args.images)
     print(f"{len(networks)} networks of {len(args.cells)} cells")
-
-
-def gap(summary: dict[str, object]) -> float | None:
-    """Training accuracy minus accuracy on test labels corrupted like the training labels; None if training diverged."""
-    if summary["status"] == "diverged":
-        return None
-    return summary["train_accuracy"] - summary["test_accuracy_corrupted"]
 
 
 if __name__ == "__main__":

@@ -47,13 +47,7 @@ def main() -> None:
         features = model_features(model, *images, Path(folder), args.seed)
         values = [some.read(slice(None), torch.device("cpu"), torch.float64) for some in features]
     table = compare_fits(
-        *values,
-        *labels,
-        manifest["num_classes"],
-        gamma,
-        args.seed,
-        model.dataset,
-        scripts.log,
+        *values, *labels, manifest["num_classes"], gamma, args.seed, model.dataset, scripts.log
     )
     record = {
         "kind": "counterexamples",
@@ -66,11 +60,7 @@ def main() -> None:
         "test_images": settings.test,
         "fits": table.to_dict("records"),
         "data": manifest,
-        "provenance": provenance(
-            model.model_dump() | settings.model_dump(),
-            args.seed,
-            "cpu",
-        ),
+        "provenance": provenance(model.model_dump() | settings.model_dump(), args.seed, "cpu"),
     }
     write_record(args.output, record)
 

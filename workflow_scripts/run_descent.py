@@ -65,11 +65,7 @@ def main() -> None:
         "images": settings.images,
         **facts,
         "data": manifest,
-        "provenance": provenance(
-            settings.model_dump(),
-            args.seed,
-            "cpu",
-        ),
+        "provenance": provenance(settings.model_dump(), args.seed, "cpu"),
     }
     write_record(args.output, record)
 

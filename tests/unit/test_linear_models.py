@@ -15,7 +15,7 @@ from rethinking.run.files import UserError
 from rethinking.theory import cholesky, linear_models
 from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
 from rethinking.theory.counterexamples import compare_fits
-from rethinking.theory.features import Features, make_features
+from rethinking.theory.features import Features, make_block, make_features
 from rethinking.theory.gram import CovarianceSystem, KernelSystem
 from rethinking.theory.linear_models import best_setting, fit, one_hot, validate, validation_split
 
@@ -263,6 +263,12 @@ def test_features_are_kept_and_scaled(digits, tmp_path):
         else:
             assert values[:, :-1].mean(0).abs().max() < 1e-2
             assert (values[:, -1] == 1).all()
+
+
+def test_feature_that_is_the_same_in_all_training_images_makes_no_test_image_nan(tmp_path):
+    images = [np.full((3, 1, 2, 2), value, np.uint8) for value in (0, 200)]
+    files = make_block(tmp_path, 0, *images, CPU, lambda some: some.flatten(1).float(), "each")
+    assert all(np.isfinite(np.load(file)).all() for file in files)
 
 
 def test_validation_part_is_none_of_the_fitted_images(digits):

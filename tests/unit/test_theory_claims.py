@@ -222,3 +222,22 @@ def test_norms_are_means_over_seeds_and_papers_values_those_of_its_kernels():
     assert (row.norm, row.signed_norm, row.sum_of_class_norms, row.mean_class_norm) == (11, 21, 9, 4.5)
     (row,) = TABLES["table3"][0](made).itertuples()
     assert math.isnan(row.paper_test_error)  # the paper's has a linear kernel
+
+
+def test_expressivity_is_that_of_the_worst_seed():
+    values = {"labels": "true", "condition": 2.0, "amplification": 3.0, "fitted": 100.0, "offset": 0.25}
+    worse = {"largest_error": 1.0, "condition": 9.0, "amplification": 8.0, "fitted": 50.0}
+    worse |= {"smallest_diagonal": 0.1, "smallest_eigenvalue": 0.2}
+    made = [
+        {
+            "kind": "expressivity",
+            "dataset": "mnist",
+            "seed": seed,
+            **DATA,
+            "networks": [network(2, **values) | more],
+        }
+        for seed, more in enumerate(({}, worse, {}))
+    ]
+    (row,) = TABLES["expressivity"][0](made).to_dict("records")
+    assert {key: row[key] for key in worse} == worse
+    assert row["seeds"] == 3

@@ -228,6 +228,11 @@ def describe_data(summary: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def corrupted_gap(summary: Mapping[str, Any]) -> float:
+    """Training accuracy minus accuracy on test labels corrupted like the training labels, points, of a finished cell."""
+    return summary["train_accuracy"] - summary["test_accuracy_corrupted"]
+
+
 def describe_scale(table: pd.DataFrame) -> str:
     """Data, epochs and seeds behind a table's rows, for example ``MNIST (exact), ...; 30 epochs; 1 to 3 seeds``."""
     trained = table[table.data.notna()]

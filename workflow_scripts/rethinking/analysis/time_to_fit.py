@@ -17,34 +17,31 @@ import pandas as pd
 from rethinking.analysis.runs import Run, Runs, by_network, cell_parts, published_over_p
 from rethinking.analysis.statistics import mean_interval
 
-# When a training set counts as fitted: by the accuracy (percent) or loss (nats) over the batches of training.
-# 100 % at the end of an epoch means that about the last 300 batches are right; earlier ones have no weight left.
-TITLES = {
-    "100 % at end": "end-of-epoch accuracy ≥ 100 %",
-    "99.9 % at end": "end-of-epoch accuracy ≥ 99.9 %",
-    "99 % at end": "end-of-epoch accuracy ≥ 99 %",
-    "loss 0.1 at end": "end-of-epoch loss ≤ 0.1 nats",
-    "100 %": "whole-epoch accuracy ≥ 100 %",
-    "99.9 %": "whole-epoch accuracy ≥ 99.9 %",
-    "99 %": "whole-epoch accuracy ≥ 99 %",
-    "loss 0.1": "whole-epoch loss ≤ 0.1 nats",
-}
+# When a training set counts as fitted: the column of a curve, accuracy (percent) or loss (nats) over the batches of
+# training, and its bound. 100 % at the end of an epoch means that about the last 300 batches are right; earlier ones
+# have no weight left.
 THRESHOLDS = {
-    "100 % at end": lambda epochs: epochs.train_accuracy_end >= 100,
-    "99.9 % at end": lambda epochs: epochs.train_accuracy_end >= 99.9,
-    "99 % at end": lambda epochs: epochs.train_accuracy_end >= 99,
-    "loss 0.1 at end": lambda epochs: epochs.train_loss_end <= 0.1,
-    "100 %": lambda epochs: epochs.train_accuracy >= 100,
-    "99.9 %": lambda epochs: epochs.train_accuracy >= 99.9,
-    "99 %": lambda epochs: epochs.train_accuracy >= 99,
-    "loss 0.1": lambda epochs: epochs.train_loss <= 0.1,
+    f"{name}{ending}": (f"{column}{suffix}", bound)
+    for ending, suffix in ((" at end", "_end"), ("", ""))
+    for name, column, bound in (
+        ("100 %", "train_accuracy", 100),
+        ("99.9 %", "train_accuracy", 99.9),
+        ("99 %", "train_accuracy", 99),
+        ("loss 0.1", "train_loss", 0.1),
+    )
+}
+TITLES = {
+    name: f"{'end-of' if column.endswith('_end') else 'whole'}-epoch "
+    + (f"loss ≤ {bound} nats" if "loss" in column else f"accuracy ≥ {bound} %")
+    for name, (column, bound) in THRESHOLDS.items()
 }
 
 
 def epochs_to_fit(run: Run, threshold: str) -> int | None:
     """The first epoch that reaches one of :data:`THRESHOLDS`; None if none does or the network diverged."""
     epochs = run.curve[run.curve.epoch > 0]
-    reached = epochs.epoch[THRESHOLDS[threshold](epochs)]
+    column, bound = THRESHOLDS[threshold]
+    reached = epochs.epoch[epochs[column] <= bound if "loss" in column else epochs[column] >= bound]
     return None if run.diverged or reached.empty else int(reached.iloc[0])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from rethinking.analysis.aggregation import corrupted_gap
 from rethinking.analysis.finding import FITTED, differing
 from rethinking.analysis.rank_correlations import weakest_correlation
 from rethinking.analysis.runs import Run
@@ -219,8 +220,7 @@ def weakest_tau(name: str, *runs: Run) -> float:
             continue
         if name not in run.measured:
             raise NotMeasured(f"{run.summary['cell']} has no complexity.json")
-        gap = run.summary["train_accuracy"] - run.summary["test_accuracy_corrupted"]
-        rows.append((run.summary["cell"], gap, run.measured[name]))
+        rows.append((run.summary["cell"], corrupted_gap(run.summary), run.measured[name]))
     return weakest_correlation(*zip(*rows, strict=True)) if rows else math.nan
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.aggregation import columns, describe_data, frame, shared
+from rethinking.analysis.aggregation import columns, corrupted_gap, describe_data, frame, shared
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 
@@ -109,8 +109,7 @@ def stability_table(
         for name in MEASURED:
             values = [max(change[name] for change in found) for found in seeds.values()]
             row[name], row[f"{name}_ci"] = mean_interval(values)
-        gaps = [(each["train_accuracy"] - each["test_accuracy_corrupted"]) / 100 for each in finished]
-        row["gap"], row["gap_ci"] = mean_interval(gaps)
+        row["gap"], row["gap_ci"] = mean_interval([corrupted_gap(each) / 100 for each in finished])
         if some:
             row["needed"] = some[0]["data"]["train"]["count"] ** -0.5
         rows.append(row)

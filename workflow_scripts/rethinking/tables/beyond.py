@@ -11,8 +11,8 @@ from rethinking.analysis.rank_correlations import FEWEST_RESAMPLED
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.measures.rademacher import COLUMNS as RADEMACHER_COLUMNS
 from rethinking.measures.stability import COLUMNS as STABILITY_COLUMNS
-from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
-from rethinking.tables.presentation import View
+from rethinking.paper.titles import MODEL_TITLES
+from rethinking.tables.presentation import View, data_sets
 from rethinking.tables.rendering import MISSING, Shown, texts, with_intervals
 
 TAU_TITLES = {
@@ -135,10 +135,8 @@ def complexity() -> View:
 
 def model_columns(table: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
     """Data set and regularisers (where there are several) and network, the network at the first row of each block."""
-    columns = {}
+    columns = data_sets(table)
     first = table.model != table.model.shift()
-    if table.dataset.nunique() > 1:
-        columns["", "data set"] = table.dataset.map(DATASET_TITLES)
     columns["", "model"] = table.model.map(MODEL_TITLES).where(first, "")
     if set(table.regularisers) != {"none"}:
         columns["", "regularisers"] = table.regularisers

@@ -6,13 +6,12 @@ import pandas as pd
 
 from rethinking import paper, registry
 from rethinking.analysis.aggregation import TABLE2_COLUMNS, describe_scale
-from rethinking.paper.titles import DATASET_TITLES
 from rethinking.tables.presentation import (
     MEANS,
-    Columns,
     View,
     beside_paper,
     comparable,
+    data_sets,
     measured,
     percent,
     short_label,
@@ -25,9 +24,7 @@ SPLITS = {"train": "training", "test": "test"}
 
 def present_table2(table: pd.DataFrame) -> list[Shown]:
     """Table 2 in the shape of the paper's."""
-    columns: Columns = {}
-    if table.dataset.nunique() > 1:
-        columns["", "data set"] = table.dataset.map(DATASET_TITLES)
+    columns = data_sets(table)
     columns["", "labels"] = table.corruption.map(short_label)
     for name, heading in REGULARISERS.items():
         used = table.regularisers.map(lambda names, wanted=name: wanted in names.split("+"))

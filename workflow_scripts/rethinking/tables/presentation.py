@@ -168,9 +168,7 @@ def present_question(table: pd.DataFrame) -> pd.DataFrame:
     first = table.variant != table.variant.shift()
     columns: Columns = {("", "name"): table.variant.where(first, "")}
     columns["", "changed"] = table.changes.fillna(MISSING)
-    if table.dataset.nunique() > 1:
-        columns["", "data set"] = table.dataset.map(DATASET_TITLES)
-    columns["", "model"] = table.model.map(MODEL_TITLES)
+    columns |= data_sets(table) | {("", "model"): table.model.map(MODEL_TITLES)}
     columns["", "regularisers"] = table.regularisers.map(regulariser_titles)
     columns["", "labels"] = table.corruption.map(short_label)
     rows = [row for _, row in table.iterrows()]
@@ -233,14 +231,17 @@ def ablations() -> View:
 # ---- parts
 
 
+def data_sets(table: pd.DataFrame) -> Columns:
+    """The column of data sets, where there are several."""
+    return {("", "data set"): table.dataset.map(DATASET_TITLES)} if table.dataset.nunique() > 1 else {}
+
+
 def network_columns(table: pd.DataFrame) -> Columns:
     """Data set (where there are several), network and its parameters, at the first row of each block."""
     blocks = table[["dataset", "model"]]
     first = (blocks != blocks.shift()).any(axis=1)
     parameters = table.groupby(first.cumsum()).parameters.transform("first")
-    columns: Columns = {}
-    if table.dataset.nunique() > 1:
-        columns["", "data set"] = table.dataset.map(DATASET_TITLES).where(first, "")
+    columns: Columns = {heading: titles.where(first, "") for heading, titles in data_sets(table).items()}
     columns["", "model"] = table.model.map(MODEL_TITLES).where(first, "")
     columns["", "parameters"] = parameters.map(lambda n: MISSING if pd.isna(n) else f"{n:,}").where(first, "")
     return columns

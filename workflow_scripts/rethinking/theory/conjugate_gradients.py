@@ -46,8 +46,7 @@ def conjugate_gradients(
     size = torch.linalg.vector_norm(right_side)
     x = torch.zeros_like(right_side)
     residual = right_side.clone()
-    direction = image = None
-    previous = None
+    direction = previous = None
     step = 0
     for step in range(1, iterations + 1):
         corrected = precondition(residual)

@@ -143,7 +143,8 @@ def make_block(
         values = compute(train, device, transform)
         deviation, mean = torch.std_mean(values, 0)
         if scaling == "each":
-            scale = deviation.clamp(min=1e-6)
+            # A feature that is the same in all training images has no weight, but beyond 16 bits it would give nan.
+            scale = deviation.where(deviation >= 1e-6, torch.ones(()))
             dtype = np.float16
         else:
             scale, mean = deviation.square().sum().sqrt(), torch.zeros_like(mean)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,8 +50,8 @@ def inner_products(
     return products, *squares
 
 
-class KernelSystem:
-    """The dual system (K + penalty I) alpha = Y over n training images.
+class System:
+    """A symmetric matrix in tiles: the sum of one that is computed and ``penalty`` I.
 
     Args:
         features: of the training images.
@@ -60,6 +61,8 @@ class KernelSystem:
         step: rows and columns of a tile.
         store: folder for tiles of a linear kernel, which take longer to compute than to read.
     """
+
+    size: int
 
     def __init__(
         self,
@@ -72,27 +75,47 @@ class KernelSystem:
     ) -> None:
         self.features, self.gamma, self.penalty, self.device = features, gamma, penalty, device
         self.store = store if gamma is None else None
-        self.size = len(features)
         self.slices = slices(self.size, step)
 
     def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
-        """A tile of K + penalty I."""
-        tile = stored(self.store, row, column, self.device, dtype, lambda: self._kernel(row, column, dtype))
+        """A tile of the lower triangle; where there is a folder, without the penalty from its file or into it."""
+        path = self._path(row, column, dtype)
+        if path and path.exists():
+            tile = torch.from_numpy(np.array(load_array(path))).to(self.device)
+        else:
+            tile = self._compute(row, column, dtype)
+            if path:
+                save_array(path, tile.cpu().numpy())
         if row == column:
-            if self.gamma is not None:
-                tile.fill_diagonal_(1)
             tile.diagonal().add_(self.penalty)
         return tile
 
     def cost(self, row: int, column: int, dtype: torch.dtype) -> float:
         """Computing a tile, in products of two tiles; reading one counts as one."""
-        return tile_cost(self.store, row, column, dtype, self.features.width / self.slices[0].stop)
+        path = self._path(row, column, dtype)
+        if path and path.exists():
+            return 1.0
+        return max(1.0, self._summed / self.slices[0].stop)
 
-    def _kernel(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
+    def _path(self, row: int, column: int, dtype: torch.dtype) -> Path | None:
+        """The file of a tile, by its precision: tiles rounded to float32 cannot serve in float64."""
+        folder = str(dtype).removeprefix("torch.")
+        return self.store and self.store / folder / f"tile_{row:03d}_{column:03d}.npy"
+
+
+class KernelSystem(System):
+    """The dual system (K + penalty I) alpha = Y over n training images."""
+
+    def __init__(self, features: Features, *options: Any) -> None:
+        self.size, self._summed = len(features), features.width
+        super().__init__(features, *options)
+
+    def _compute(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         rows, columns = self.slices[row], self.slices[column]
-        return apply_kernel(
+        tile = apply_kernel(
             *inner_products(self.features, rows, self.features, columns, self.device, dtype), self.gamma
         )
+        return tile.fill_diagonal_(1) if row == column and self.gamma is not None else tile
 
     def right_side(self, targets: Tensor) -> Tensor:
         """Y, float64 (n, classes)."""
@@ -129,35 +152,17 @@ class KernelSystem:
         return (solution * fitted).sum(0)
 
 
-class CovarianceSystem:
+class CovarianceSystem(System):
     """The primal system (X^T X + penalty I) w = X^T Y of the linear kernel, for fewer features than images.
 
     It has the same solution function as :class:`KernelSystem`, whose matrix is then singular.
     """
 
-    gamma = None
+    def __init__(self, features: Features, *options: Any) -> None:
+        self.size, self._summed = features.width, len(features)
+        super().__init__(features, None, *options)
 
-    def __init__(
-        self, features: Features, penalty: float, device: torch.device, step: int, store: Path | None = None
-    ) -> None:
-        self.features, self.penalty, self.device, self.store = features, penalty, device, store
-        self.size = features.width
-        self.slices = slices(self.size, step)
-
-    def tile(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
-        """A tile of X^T X + penalty I."""
-        tile = stored(
-            self.store, row, column, self.device, dtype, lambda: self._covariance(row, column, dtype)
-        )
-        if row == column:
-            tile.diagonal().add_(self.penalty)
-        return tile
-
-    def cost(self, row: int, column: int, dtype: torch.dtype) -> float:
-        """Computing a tile, in products of two tiles; reading one counts as one."""
-        return tile_cost(self.store, row, column, dtype, len(self.features) / self.slices[0].stop)
-
-    def _covariance(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
+    def _compute(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
         tile = None
         for rows in slices(len(self.features), 4096):
             left = self.features.read(rows, self.device, dtype, self.slices[row])
@@ -188,38 +193,6 @@ class CovarianceSystem:
     def squared_norms(self, solution: Tensor, fitted: Tensor) -> Tensor:
         """|w_c|^2 of each class, (k,)."""
         return solution.square().sum(0)
-
-
-System = KernelSystem | CovarianceSystem
-
-
-def stored(
-    store: Path | None,
-    row: int,
-    column: int,
-    device: torch.device,
-    dtype: torch.dtype,
-    compute: Callable[[], Tensor],
-) -> Tensor:
-    """A tile from its file, which is written if it does not exist; without a folder, just the tile."""
-    if store is None:
-        return compute()
-    path = tile_path(store, row, column, dtype)
-    if not path.exists():
-        tile = compute()
-        save_array(path, tile.cpu().numpy())
-        return tile
-    return torch.from_numpy(np.array(load_array(path))).to(device)
-
-
-def tile_path(store: Path, row: int, column: int, dtype: torch.dtype) -> Path:
-    """The file of a tile of the matrix, by its precision: tiles rounded to float32 cannot serve in float64."""
-    return store / str(dtype).removeprefix("torch.") / f"tile_{row:03d}_{column:03d}.npy"
-
-
-def tile_cost(store: Path | None, row: int, column: int, dtype: torch.dtype, products: float) -> float:
-    """The cost of a tile: this many products of two tiles, or one if it is stored."""
-    return 1.0 if store and tile_path(store, row, column, dtype).exists() else max(1.0, products)
 
 
 def kernel_outputs(
