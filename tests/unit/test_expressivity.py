@@ -1,5 +1,7 @@
 """Theorem 1, lemma 1 and corollary 1 against dense linear algebra."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -99,5 +101,8 @@ def test_precision_that_is_needed_grows_with_n(sample):
     rows = expressivity.error_by_size(x, labels, direction, [5, 60], [0.25], ["float16", "float64"])
     few, _, many, exact = (rows[place] for place in (0, 1, 2, 3))
     assert few["bits_needed"] < many["bits_needed"]
+    assert many["bits_needed"] == math.log2(
+        2 * many["amplification"]
+    )  # the rounding 2^-bits x amplification is 1/2
     assert exact["fitted"] == 100
     assert not many["largest_error"] < 0.5  # 60 images are too many for eleven bits, or collide

@@ -3,10 +3,12 @@
 import copy
 import math
 
+import pandas as pd
 import pytest
 
 from rethinking.analysis.theory_results import TABLES
 from rethinking.claims.theory import THEORY_CLAIMS, judge_theory, theory_frame, theory_markdown
+from rethinking.tables.theory import closest_norm
 
 SEEDS = (0, 1, 2)
 COUNT = {"count": 60_000, "full_count": 60_000}
@@ -218,10 +220,29 @@ def test_norms_are_means_over_seeds_and_papers_values_those_of_its_kernels():
     ]
     for seed in SEEDS:
         made[seed]["fits"][0] |= {"signed_norm": 20.0 + seed, "class_norms": [3.0 + seed, 5.0]}
+        made[seed]["fits"][0] |= {"residual": 0.1 * (seed == 1), "misfit": 0.2 * (seed == 1)}
     (row,) = TABLES["norms"][0](made).itertuples()
     assert (row.norm, row.signed_norm, row.sum_of_class_norms, row.mean_class_norm) == (11, 21, 9, 4.5)
     (row,) = TABLES["table3"][0](made).itertuples()
+    assert (row.residual, row.misfit) == (0.1, 0.2)  # the largest
     assert math.isnan(row.paper_test_error)  # the paper's has a linear kernel
+
+
+def test_other_exact_fits_are_as_exact_as_the_worst_seed():
+    made = [others(seed) | {"dataset": "mnist", "gamma": 0.02, "images": 50} for seed in SEEDS]
+    for record in made:
+        for fit in record["fits"]:
+            fit |= {"train_error": 1.0 * (record["seed"] == 1), "residual": 0.1 * (record["seed"] == 1)}
+    table = TABLES["norms"][0](made).set_index("fit")
+    assert (table.train_error == 1).all()
+    assert (table.residual == 0.1).all()
+    assert (table.norm["random_centres"], table.seeds["random_centres"]) == (401, 3)
+
+
+def test_closest_norm_is_that_with_the_nearest_ratios():
+    columns = {"paper_norm": [100.0, 10.0], "norm": [50.0, 5.0], "signed_norm": [130.0, 13.0]}
+    columns |= {key: [1000.0, 100.0] for key in ("number_norm", "mean_class_norm", "sum_of_class_norms")}
+    assert closest_norm(pd.DataFrame(columns)) == "signed"
 
 
 def test_expressivity_is_that_of_the_worst_seed():
