@@ -43,9 +43,7 @@ def kendall(x: np.ndarray, y: np.ndarray, pairs: np.ndarray) -> float:
     Returns:
         nan if no pair counts, or all are tied in x or in y.
     """
-    over_x, over_y = (np.sign(values[:, None] - values[None, :]) for values in (x, y))
-    possible = math.sqrt(float((pairs * over_x**2).sum()) * float((pairs * over_y**2).sum()))
-    return float((pairs * over_x * over_y).sum()) / possible if possible else math.nan
+    return float(taus(x, y, pairs, np.ones((1, len(x))))[0])
 
 
 def kendall_interval(x: np.ndarray, y: np.ndarray, pairs: np.ndarray, measure: str) -> tuple[float, float]:
@@ -57,19 +55,24 @@ def kendall_interval(x: np.ndarray, y: np.ndarray, pairs: np.ndarray, measure: s
     if n < FEWEST_RESAMPLED:
         return math.nan, math.nan
     counts = stream(0, "bootstrap", measure).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(float)
+    found = taus(x, y, pairs, counts)
+    if np.isnan(found).all():
+        return math.nan, math.nan
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(found[~np.isnan(found)], [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def taus(x: np.ndarray, y: np.ndarray, pairs: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """:func:`kendall` of samples, (r,), in which each cell occurs as often as (r, n) ``counts`` say."""
     over_x, over_y = (np.sign(values[:, None] - values[None, :]) for values in (x, y))
 
     def weigh(matrix: np.ndarray) -> np.ndarray:
         # A cell drawn twice is paired with the others twice and tied with itself.
-        return np.einsum("ri,ri->r", counts @ matrix, counts)
+        return np.einsum("ri,ri->r", counts @ (pairs * matrix), counts)
 
-    possible = np.sqrt(weigh(pairs * over_x**2) * weigh(pairs * over_y**2))
-    taus = weigh(pairs * over_x * over_y)[possible > 0] / possible[possible > 0]
-    if not len(taus):
-        return math.nan, math.nan
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(taus, [tail, 100 - tail])
-    return float(low), float(high)
+    possible = np.sqrt(weigh(over_x**2) * weigh(over_y**2))
+    return np.divide(weigh(over_x * over_y), possible, out=np.full(len(counts), np.nan), where=possible > 0)
 
 
 def comparable(cells: pd.DataFrame) -> dict[str, np.ndarray]:

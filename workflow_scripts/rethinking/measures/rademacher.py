@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import columns, describe_data, frame, shared
+from rethinking.analysis.aggregation import by_name, columns, describe_data, frame, shared
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell, sample_size
 
@@ -46,9 +46,7 @@ def rademacher_table(
         ``gap``: test minus training error, as a fraction, on the true signs of the same images; ``vc_order``:
         W L log2 W; ``vc_bound``: the bound on the complexity that follows from it (:func:`massart_bound`).
     """
-    found = defaultdict(list)
-    for summary in summaries:
-        found[Cell.parse(summary["cell"]).name].append(summary)
+    found = defaultdict(list, by_name(summaries))
     rows = {}
     for name in cells:
         cell = Cell.from_name(name, seed=0)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.aggregation import columns, corrupted_gap, describe_data, frame, shared
+from rethinking.analysis.aggregation import by_name, columns, corrupted_gap, describe_data, frame, shared
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 
@@ -83,15 +83,15 @@ def stability_table(
         averaged over seeds, and half width of its interval; ``gap``: test minus training error, as a fraction, on test labels
         corrupted like the training labels; ``needed``: 1 / root n.
     """
-    by_cell = {Cell.parse(summary["cell"]): summary for summary in summaries}
+    found = by_name(summaries)
     pairs: dict[str, dict[int, list[Mapping[str, float]]]] = defaultdict(lambda: defaultdict(list))
     for cell, change in changes.items():
         pairs[cell.base.name][cell.seed].append(change)
-    replaced = [Cell.from_name(name, seed=0) for name in cells]
+    parsed = [Cell.from_name(name, seed=0) for name in cells]
     rows = []
-    for base in dict.fromkeys(cell.base for cell in replaced if cell.base != cell):
+    for base in dict.fromkeys(cell.base for cell in parsed if cell.base != cell):
         seeds = pairs[base.name]
-        some = [summary for cell, summary in by_cell.items() if cell.name == base.name]
+        some = found.get(base.name, [])
         finished = [summary for summary in some if summary["status"] == "finished"]
         row: dict[str, Any] = {
             "dataset": base.dataset,
@@ -107,7 +107,7 @@ def stability_table(
             "data": shared(base.name, "data", [describe_data(each) for each in some]),
         }
         for name in MEASURED:
-            values = [max(change[name] for change in found) for found in seeds.values()]
+            values = [max(change[name] for change in replaced) for replaced in seeds.values()]
             row[name], row[f"{name}_ci"] = mean_interval(values)
         row["gap"], row["gap_ci"] = mean_interval([corrupted_gap(each) / 100 for each in finished])
         if some:
