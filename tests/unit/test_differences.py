@@ -128,6 +128,14 @@ def test_figure_1b_leaves_out_the_start():
     assert row.mean_difference == pytest.approx(0.2)
 
 
+def test_figure_1c_is_compared_on_corrupted_test_labels():
+    columns = {"threshold": "test_labels", "ratio": "test_error", "paper_ratio": "paper_test_error"}
+    both = [ratios("alexnet", labels, [0.2, 0.5, 0.9], [0.25, 0.5, 0.9]) for labels in ("true", "corrupted")]
+    table = pd.concat(both).rename(columns=columns)
+    (row,) = compare({"fig1c": table}, {"fig1c": {"alexnet": np.ones((3, 2))}}).itertuples()
+    assert (row.variant, row.points, row.largest_at) == ("corrupted", 3, 0.0)
+
+
 def test_nearest_threshold_is_over_all_networks():
     table = pd.concat(
         [

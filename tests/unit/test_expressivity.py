@@ -47,6 +47,7 @@ def test_connections_of_a_small_network():
     # weights for x counted as 2, four for the sum. Second: weight, threshold and output weight of each unit.
     network = expressivity.InterpolatingNetwork(torch.ones(5), values, values, 3)
     assert network.connections == 5 + (2 + 4) + (2 + 4) + (2 + 2 + 2)
+    assert network.width == 2 + 3  # x and both parts of the sum
     assert expressivity.InterpolatingNetwork(torch.ones(5), values, values).connections == 5 + 4 + 4
 
 

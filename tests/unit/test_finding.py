@@ -43,6 +43,7 @@ def test_all_networks_fit():
             "the other to 90 %. With the same settings they reach",
         ),
         ((50.0, 40.0), "None of 2 networks fit random labels: 40 to 50 % training accuracy"),
+        ((99.0, 99.4), "All 2 networks fit random labels: 99 % training accuracy"),
         ((98.96, 98.6), "None of 2 networks fit random labels: 98.6 to 98.9 % training accuracy"),
     ],
 )

@@ -84,6 +84,10 @@ def test_norms_of_other_targets_are_those_of_their_own_solutions(digits, tmp_pat
     for name, targets in (("signed_norm", signed), ("number_norm", number)):
         expected = np.sqrt(np.trace(targets.T @ np.linalg.solve(kernel, targets)))
         assert facts[name] == pytest.approx(expected, rel=1e-6)
+    targets = one_hot(digits[1], 10).numpy()
+    classes = np.sqrt(np.diag(targets.T @ np.linalg.solve(kernel, targets)))
+    assert facts["class_norms"] == pytest.approx(classes, rel=1e-6)
+    assert facts["norm"] == pytest.approx(np.linalg.norm(classes), rel=1e-6)
 
 
 def test_linear_kernel_on_pixels_is_least_squares_of_minimum_norm(digits, tmp_path):
@@ -284,9 +288,13 @@ def test_validation_part_is_none_of_the_fitted_images(digits):
 
 def test_validation_agrees_with_the_solver(digits, tmp_path):
     train, labels, test, test_labels = digits
-    table = validate(pixels(train), pixels(test), labels, test_labels, 10, [0.2], [0, 0.1], lambda _: None)
+    some = pixels(train), pixels(test), labels, test_labels, 10
+    table = validate(*some, [0.2], [0, 0.1], lambda _: None)
+    # Of the linear kernel, the unit of penalties is not 1.
+    table = pd.concat([table, validate(*some, [None], [0.1], lambda _: None)], ignore_index=True)
     for row in table.itertuples():
-        facts, _ = run(digits, row.gamma, row.penalty, tmp_path / str(row.Index))
+        gamma = None if np.isnan(row.gamma) else row.gamma
+        facts, _ = run(digits, gamma, row.penalty, tmp_path / str(row.Index))
         assert (row.train_error, row.validation_error) == (facts["train_error"], facts["test_error"])
         assert row.norm == pytest.approx(facts["norm"], rel=1e-6)
 

@@ -106,6 +106,9 @@ def test_range_is_left_on_either_side():
         "supported",
         "contradicted",
     ]
+    # The bounds belong to the range.
+    assert compare(check, -1, 1) == "supported"
+    assert compare(check, 1, 2) == compare(check, -2, -1) == "undecided"
 
 
 @pytest.mark.parametrize("bounds", [{}, {"at_least": math.nan}, {"at_most": 1, "above": math.nan}])
