@@ -164,6 +164,13 @@ def test_duplicates_are_fitted_with_jitter(digits, tmp_path):
     assert np.allclose(outputs, once, atol=1e-6)
 
 
+def test_rank_is_not_claimed_for_equal_images_whose_matrix_rounding_makes_definite(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (40, 20)).astype(np.uint8), rng.integers(0, 3, 40)
+    images[5], labels[5] = images[9], labels[9]
+    assert run((images, labels, images, labels), 0.2, 0.0, tmp_path, precision="float32")[0]["rank"] is None
+
+
 def test_equal_images_of_two_classes_are_named(digits, tmp_path):
     """No function fits them, so the factor is not even begun; with a penalty, or fewer features than images, it can be."""
     train, labels, test, test_labels = digits

@@ -73,7 +73,8 @@ def describe(table: pd.DataFrame, scale: str) -> str:
             for *network, epochs in starts[[*NETWORK, "epochs_to_fit"]].itertuples(index=False, name=None)
         ]
         lines.append(
-            "Nearest to the paper among both kinds, by mean absolute difference over all networks and p > 0: "
+            "Nearest to the paper among those of both kinds that have the most ratios, by mean absolute difference over all "
+            "networks and p > 0: "
             f"{TITLES[nearest]} ({measured[nearest]['mean_difference']:.2f} over {measured[nearest]['points']} points). "
             f"Epochs at p = 0 by it: {', '.join(epochs)}; the paper's ratios are multiples of 1/10 (Inception), "
             "1/31 (AlexNet), 1/28 (MLP 1×512)."
