@@ -7,6 +7,7 @@ import pytest
 from rethinking import paper
 from rethinking.analysis.aggregation import TABLE2_COLUMNS, aggregate_accuracy, read_columns
 from rethinking.analysis.runs import Run, summaries
+from rethinking.claims import measures
 from rethinking.claims.imagenet import IMAGENET, papers_parameters
 from rethinking.claims.report import claimed_cells, judge, number
 from rethinking.figures.fig2a import draw
@@ -168,6 +169,11 @@ def test_the_papers_own_numbers_support_it_and_others_do_not(claim):
     cell, changes = COUNTEREXAMPLES[claim.name]
     runs[f"imagenet/{cell}"] = [network(cell, seed, **changes) for seed in (0, 1)]
     assert judge(runs, "imagenet", [claim])[0].verdict == "contradicted"
+
+
+def test_best_top5_is_not_the_last():
+    run = network(NONE)
+    assert (measures.test_accuracy_top5(run), measures.best_test_accuracy_top5(run)) == (80.38, 84.49)
 
 
 def test_claimed_cells_are_those_of_table2():

@@ -47,6 +47,8 @@ def test_pairs_are_those_that_differ_in_data_or_network_alone():
     assert len(found["all"]) == 10
     assert found["data"] == {(1, 0), (3, 2)}
     assert found["network"] == {(2, 0), (4, 0), (4, 2), (3, 1)}
+    two = pd.concat([networks([0] * 5), networks([0] * 5).assign(dataset="mnist")], ignore_index=True)
+    assert not any(matrix[:5, 5:].any() for matrix in comparable(two).values())
 
 
 def test_a_measure_that_sees_the_data_alone_is_told_from_one_that_sees_the_gap():

@@ -41,11 +41,11 @@ def linear_model(dataset, preprocessing, kernel, penalty, test_error, seed, filt
     }  # fmt: skip
 
 
-def others(seed, poisoned_norm=300.0, poisoned_error=90.0):
+def others(seed, poisoned_norm=300.0, poisoned_error=90.0, centres_norm=400.0):
     """Exact fits of one sample."""
     rows = [
         {"fit": "minimum_norm", "norm": 100.0, "test_error": 5.0},
-        {"fit": "random_centres", "norm": 400.0 + seed, "test_error": 8.0},
+        {"fit": "random_centres", "norm": centres_norm + seed, "test_error": 8.0},
         {"fit": "poisoned", "norm": poisoned_norm + seed, "test_error": poisoned_error},
     ]
     return DATA | {
@@ -143,6 +143,7 @@ COUNTEREXAMPLES = {
     "norm_does_not_predict": [change("gabor", norm=200.0), change("gabor", test_error=1.0)],
     "other_exact_fits": [
         replace("others", others, poisoned_norm=90.0),
+        replace("others", others, centres_norm=90.0),
         replace("others", others, poisoned_error=4.0),
     ],
     "sgd_finds_minimum_norm": [
