@@ -63,6 +63,7 @@ class System:
     """
 
     size: int
+    _summed: int  # products in each element
 
     def __init__(
         self,
