@@ -14,7 +14,7 @@ from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.counterexamples import compare_fits
 from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
-from rethinking.theory.linear_models import best_setting
+from rethinking.theory.validation import best_setting
 
 
 def main() -> None:

@@ -24,7 +24,8 @@ from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.scripts import log, running_code
 from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
-from rethinking.theory.linear_models import best_setting, fit
+from rethinking.theory.linear_models import fit
+from rethinking.theory.validation import best_setting
 from rethinking.training.steps import set_precision
 
 

@@ -9,7 +9,7 @@ from rethinking.run import scripts
 from rethinking.run.files import write_text
 from rethinking.run.scripts import log
 from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
-from rethinking.theory.linear_models import validate, validation_split
+from rethinking.theory.validation import validate, validation_split
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
 from rethinking.theory.counterexamples import compare_fits
 from rethinking.theory.features import Features, make_block, make_features
 from rethinking.theory.gram import CovarianceSystem, KernelSystem
-from rethinking.theory.linear_models import best_setting, fit, one_hot, validate, validation_split
+from rethinking.theory.linear_models import fit, one_hot
+from rethinking.theory.validation import best_setting, validate, validation_split
 
 CPU = torch.device("cpu")
 

@@ -87,8 +87,8 @@ REGULARISERS = (
         "batch_norm_steadies",
         "Batch normalisation makes training steadier.",
         "section 3.1, figure 2b",
-        "points of test accuracy lost per epoch, in those epochs in which it falls: without minus with batch "
-        "normalisation > 0",
+        "points of test accuracy lost in epochs in which it falls, divided by the number of all epochs: without minus "
+        "with batch normalisation > 0",
         each(INCEPTION, measures.excess_falls, "true_labels/inception_no_bn/none", TRUE, above=0),
     ),
     Claim(

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
-from rethinking.config.theory import SolverConfig, ValidationConfig
-from rethinking.data.prepared import SHOWN, contradictions, stratified_sample
+from rethinking.config.theory import SolverConfig
+from rethinking.data.prepared import SHOWN, contradictions
 from rethinking.run.files import UserError
-from rethinking.streams import stream
 from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
 from rethinking.theory.conjugate_gradients import Solution, conjugate_gradients
 from rethinking.theory.features import Features, opened
@@ -23,8 +21,6 @@ from rethinking.theory.gram import (
     CovarianceSystem,
     KernelSystem,
     System,
-    apply_kernel,
-    inner_products,
     mean_diagonal,
 )
 
@@ -233,93 +229,3 @@ def least_squares(train: Features, targets: Tensor, system: System) -> tuple[Sol
         "jitter": 0.0,
         "rank": int(rank),
     }
-
-
-# ---- validation part
-
-
-def validation_split(
-    labels: np.ndarray, settings: ValidationConfig, dataset: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of training images to fit and of others on which to measure the error, with classes in proportion.
-
-    Raises:
-        UserError: there are not enough training images.
-    """
-    count = settings.train + settings.test
-    if count > len(labels):
-        raise UserError(
-            f"linear_models.validation takes {settings.train:,} + {settings.test:,} training images, but {dataset} has "
-            f"{len(labels):,}; take fewer"
-        )
-    rng = stream(0, "validation part", dataset)
-    both = stratified_sample(labels, count, rng)
-    inside = stratified_sample(labels[both], settings.test, rng)
-    return np.delete(both, inside), both[inside]
-
-
-def validate(
-    train: Features,
-    test: Features,
-    train_labels: np.ndarray,
-    test_labels: np.ndarray,
-    classes: int,
-    gammas: list[float | None],
-    penalties: list[float],
-    log: Log = print,
-) -> pd.DataFrame:
-    """Errors and norms over gamma and penalty, each solved densely in float64.
-
-    Returns:
-        ``gamma``, ``penalty``, ``train_error``, ``validation_error`` (percent) and ``norm``; nan where the matrix is singular.
-    """
-    everything = slice(None)
-    within, across = (
-        inner_products(some, everything, train, everything, CPU, torch.float64) for some in (train, test)
-    )
-    targets = one_hot(train_labels, classes)
-    rows = []
-    for gamma in gammas:
-        kernel, between = (
-            apply_kernel(products.clone(), left, right, gamma) for products, left, right in (within, across)
-        )
-        diagonal = float(kernel.diagonal().mean())
-        for penalty in penalties:
-            row = {"gamma": gamma, "penalty": penalty}
-            matrix = kernel + penalty * diagonal * torch.eye(len(kernel), dtype=torch.float64)
-            factor, failed = torch.linalg.cholesky_ex(matrix)
-            if not failed:
-                alpha = torch.cholesky_solve(targets, factor)
-                outputs = kernel @ alpha
-                row["train_error"] = error(outputs, train_labels)
-                row["validation_error"] = error(between @ alpha, test_labels)
-                row["norm"] = math.sqrt(max(float((alpha * outputs).sum()), 0.0))
-            rows.append(row)
-            log("  ".join(f"{key} {value:g}" for key, value in row.items() if value is not None))
-    columns = ["gamma", "penalty", "train_error", "validation_error", "norm"]
-    return pd.DataFrame(rows, columns=columns).astype("float64")
-
-
-def best_setting(
-    scanned: pd.DataFrame, gamma: float | str | None, penalty: float | str
-) -> tuple[float | None, float]:
-    """Gamma and penalty, with ``validated`` replaced by the value of lowest error on the validation part.
-
-    Gamma is chosen without penalty, and the penalty with that gamma.
-
-    Raises:
-        UserError: the validation part has no errors to choose by.
-    """
-
-    def best(table: pd.DataFrame, column: str) -> float:
-        table = table[table.validation_error.notna()]
-        if table.empty:
-            raise UserError(f"no {column} can be chosen: the validation part has no error for any of them")
-        return float(table.loc[table.validation_error.idxmin(), column])
-
-    if gamma == "validated":
-        gamma = best(scanned[scanned.penalty == 0], "gamma")
-    if penalty == "validated":
-        same = scanned if gamma is None else scanned[np.isclose(scanned.gamma, gamma, atol=0)]
-        penalty = best(same[same.penalty > 0], "penalty")
-    return gamma, penalty
