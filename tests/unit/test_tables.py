@@ -7,6 +7,7 @@ from rethinking.analysis import aggregation as tables
 from rethinking.analysis.aggregation import (
     COLUMNS,
     TABLE4_COLUMNS,
+    describe_copies,
     describe_data,
     read_columns,
 )
@@ -123,6 +124,14 @@ def test_csv_keeps_the_table(tmp_path):
 )
 def test_describe_data(change, text):
     assert describe_data({"data": DATA | change}) == text
+
+
+def test_samples_of_one_data_set_are_described_together():
+    some = [f"CIFAR-100 (exact), {n} of 50,000 training images" for n in ("500", "1,000", "100", "500")]
+    assert describe_copies(some) == "CIFAR-100 (exact), 100 to 1,000 of 50,000 training images"
+    assert describe_copies([*some[:1], "MNIST (exact), 60,000 training images"]) == (
+        "CIFAR-100 (exact), 500 of 50,000 training images and MNIST (exact), 60,000 training images"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -50,6 +51,7 @@ TABLE4_COLUMNS = (
 # Table 2: top-1 and top-5, and the best over the epochs.
 TOPS = [f"{split}_accuracy{ending}" for ending in ("", "_top5") for split in ("train", "test", "best_test")]
 TABLE2_COLUMNS = _FIRST | columns(*(("float64", f"{name} {name}_ci paper_{name}") for name in TOPS)) | _LAST
+COUNT = "\0"  # holds the place of a number of images
 SUMMARY_KEYS = (
     "cell",
     "status",
@@ -228,6 +230,21 @@ def describe_data(summary: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def describe_copies(descriptions: Iterable[str]) -> str:
+    """Several of :func:`describe_data`, each once; samples of one set together, as ``100 to 500 of 50,000``."""
+    samples: dict[str, list[str]] = {}
+    for text in dict.fromkeys(descriptions):
+        before, count, after = re.fullmatch(
+            r"(.*?)([\d,]*)((?: of [\d,]+ training images.*)?)", text
+        ).groups()
+        samples.setdefault(before + COUNT + after, []).append(count)
+    several = []
+    for form, counts in samples.items():
+        counts.sort(key=lambda count: (len(count), count))
+        several.append(form.replace(COUNT, " to ".join(dict.fromkeys(counts[:1] + counts[-1:]))))
+    return " and ".join(several)
+
+
 def corrupted_gap(summary: Mapping[str, Any]) -> float:
     """Training accuracy minus accuracy on test labels corrupted like the training labels, points, of a finished cell."""
     return summary["train_accuracy"] - summary["test_accuracy_corrupted"]
@@ -238,8 +255,7 @@ def describe_scale(table: pd.DataFrame) -> str:
     trained = table[table.data.notna()]
     if trained.empty:
         return "no network is trained yet"
-    data = " and ".join(trained.data.unique())
-    return f"{data}; {span(trained.epochs, 'epoch')}; {span(trained.seeds + trained.diverged, 'seed')}"
+    return f"{describe_copies(trained.data)}; {span(trained.epochs, 'epoch')}; {span(trained.seeds + trained.diverged, 'seed')}"
 
 
 def span(counts: pd.Series, noun: str) -> str:

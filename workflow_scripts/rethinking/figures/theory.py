@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
-from rethinking.analysis.aggregation import span
+from rethinking.analysis.aggregation import describe_copies, span
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.analysis.theory_results import describe, table3
 from rethinking.figures.style import (
@@ -164,7 +164,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     everything = pd.concat(tables)
     add_note(
         figure,
-        f"Ours: {' and '.join(everything.data.unique())}; of these {span(everything.images, 'training image')} fitted and "
+        f"Ours: {describe_copies(everything.data)}; of these {span(everything.images, 'training image')} fitted and "
         f"{span(everything.validation_images, 'other')} to measure the error on, all of the training set. Penalties are in units of "
         "the mean of the kernel's diagonal. A point is missing where the kernel matrix is singular.",
     )
@@ -213,7 +213,7 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     validated = " Penalties are chosen on a part of the training set." if numbers.chosen.notna().any() else ""
     add_note(
         figure,
-        f"Ours: {' and '.join(numbers.data.unique())}; {span(numbers.seeds, 'seed')}, with {CONFIDENCE:.0%} Student-t intervals where "
+        f"Ours: {describe_copies(numbers.data)}; {span(numbers.seeds, 'seed')}, with {CONFIDENCE:.0%} Student-t intervals where "
         "there is more than one. Each filter gives eight features. From the dotted line on they are as many as the images or more, "
         f"and without a penalty every label is fitted; before it the fit is that of least squares.{validated}",
     )

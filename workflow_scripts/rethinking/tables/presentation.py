@@ -9,7 +9,7 @@ import pandas as pd
 
 from rethinking import registry
 from rethinking.analysis.ablations import COLUMNS as ABLATION_COLUMNS
-from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, describe_scale, span
+from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, describe_copies, describe_scale, span
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES, REGULARISER_HEADINGS
 from rethinking.tables.rendering import MISSING, Shown, texts, with_interval, with_intervals
@@ -139,7 +139,7 @@ def present_sizes(table: pd.DataFrame) -> list[Shown]:
 
 def note_sizes(table: pd.DataFrame) -> str:
     """Data behind the counts."""
-    text = f"Ours: {' and '.join(table.data.dropna().unique())}; trainable parameters of the networks as they are built here."
+    text = f"Ours: {describe_copies(table.data.dropna())}; trainable parameters of the networks as they are built here."
     if not beside_paper(table):
         return text
     missing = f" {MISSING}: not in the paper." if table.paper_parameters.isna().any() else ""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import span
+from rethinking.analysis.aggregation import describe_copies, span
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.analysis.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE3_COLUMNS
 from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
@@ -208,4 +208,4 @@ def percent_and_filters(error: float, filters: int, paper_filters: int) -> str:
 
 def sources(table: pd.DataFrame) -> str:
     """Data and seeds behind a table."""
-    return f"{' and '.join(table.data.unique())}; {span(table.seeds, 'seed')}"
+    return f"{describe_copies(table.data)}; {span(table.seeds, 'seed')}"
