@@ -169,7 +169,7 @@ def test_training_is_killed(workflow, cluster, undisturbed):
     (trainer,) = trainers_on(cluster)
     trainer.kill()
     output = finish(snakemake)
-    assert "It ended with status -9" in output
+    assert "It was killed by SIGKILL" in output
     assert_undisturbed(workflow, before, undisturbed)
 
 

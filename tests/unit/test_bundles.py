@@ -82,6 +82,21 @@ def test_module_that_a_command_runs_is_known():
         assert Task("", other, "").module() is None
 
 
+@pytest.mark.parametrize("resumes", [True, False])
+def test_log_of_an_earlier_attempt_stays_where_it_resumes(tmp_path, resumes):
+    """Otherwise the logs of a cell that is trained again and again would grow for ever."""
+    log, checkpoint = tmp_path / "log", tmp_path / "checkpoint"
+    log.write_text("an earlier attempt\n")
+    bundle = make(tmp_path, f"exec python -m this > {log} 2>&1")
+    bundle.tasks[0].checkpoint = str(checkpoint)
+    bundle.write()
+    if resumes:
+        checkpoint.touch()
+    run(bundle)
+    assert "Zen" in log.read_text()
+    assert ("an earlier attempt" in log.read_text()) == resumes
+
+
 def test_package_needs_nothing_of_the_project_and_its_runner_no_snakemake(tmp_path):
     """Alone in another folder it runs a module that it never heard of."""
     shutil.copytree(RUNNER.parent, tmp_path / RUNNER.parent.name)
@@ -110,7 +125,7 @@ def test_what_became_of_tasks(tmp_path):
     assert bundle.status(0) == 0
     bundle.reported(1)
     bundle.reported(2)
-    bundle.remove(log=False)
+    bundle.remove()
     assert find_bundles(tmp_path) == ([], {})
 
 

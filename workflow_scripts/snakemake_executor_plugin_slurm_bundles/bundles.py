@@ -129,9 +129,10 @@ class Bundle:
             self.status(n) == 0 and (self.folder / f"{n}.reported").exists() for n in range(len(self.tasks))
         )
 
-    def remove(self, log: bool) -> None:
-        """Delete what says that the bundle is under way, and its log as well if no one needs it."""
-        names = ("*",) if log else ("bundle.json", "*.exit", "*.reported")
+    def remove(self, keep_log: bool = False) -> None:
+        """Delete the bundle. Its log stays if it is to be kept or a task failed."""
+        failed = any(self.status(number) not in (None, 0) for number in range(len(self.tasks)))
+        names = ("bundle.json", "*.exit", "*.reported") if failed or keep_log else ("*",)
         for path in [path for name in names for path in self.folder.glob(name)]:
             path.unlink(missing_ok=True)
         # A network file system keeps what another node has still open.

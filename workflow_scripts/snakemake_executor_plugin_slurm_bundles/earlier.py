@@ -22,7 +22,7 @@ class Earlier:
         found, self.damaged = find_bundles(folder)
         finished = [bundle for bundle in found if bundle.all_well]
         for bundle in finished:
-            bundle.remove(log=True)
+            bundle.remove()
         self.bundles = [bundle for bundle in found if bundle not in finished]
         self.cancelled: set[str] = set()
 
@@ -62,6 +62,12 @@ class Earlier:
                 self.cancel(name, f"nothing says what {name} does")
             self.say(why)
             del self.damaged[name]
+
+    def remove_ended(self, queue: Mapping[str, slurm.QueuedJob]) -> None:
+        """Remove the bundles whose jobs are over, once nobody will ask for what they hold."""
+        for bundle in self.bundles:
+            if bundle.name not in queue or queue[bundle.name].over:
+                bundle.remove()
 
     def cancel(self, name: str, why: str) -> None:
         """Cancel a job."""

@@ -92,9 +92,13 @@ class Executor(RemoteExecutor):
     def shutdown(self) -> None:
         """End, and leave no folder of a bundle behind of which all is told."""
         super().shutdown()
-        for submission in self.active.values():
-            if submission.bundle.all_well:
-                submission.bundle.remove(log=True)
+        for submission in list(self.active.values()):
+            if not submission.at_work:
+                self.drop(submission)
+        # Where a run was cut short, the next one may ask for what earlier jobs have made.
+        if self.earlier.bundles and not self.stopping:
+            with suppress(slurm.Unreachable):
+                self.earlier.remove_ended(slurm.queue())
 
     async def check_active_jobs(
         self, active_jobs: list[SubmittedJobInfo]
@@ -306,10 +310,8 @@ class Executor(RemoteExecutor):
         """Look no more at a bundle, and remove it if it has nothing more to tell."""
         bundle = submission.bundle
         del self.active[bundle.name]
-        numbers = range(len(bundle.tasks))
-        if not any(bundle.unreported(number) for number in numbers):
-            failed = any(bundle.status(number) not in (None, 0) for number in numbers)
-            bundle.remove(log=not (failed or keep_log))
+        if not any(bundle.unreported(number) for number in range(len(bundle.tasks))):
+            bundle.remove(keep_log)
 
     # ---- jobs that wait
 

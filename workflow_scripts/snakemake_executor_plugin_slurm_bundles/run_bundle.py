@@ -147,8 +147,10 @@ def become(bundle: Bundle, task: Task) -> None:
         # A log that cannot be written (a full disk) must not end the task.
         with suppress(OSError):
             Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-            # What an earlier attempt said stays.
-            output = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            # What an attempt said stays as long as another resumes from its checkpoint.
+            resumes = task.checkpoint and os.path.exists(task.checkpoint)
+            mode = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if resumes else os.O_TRUNC)
+            output = os.open(log_file, mode, 0o666)
             os.dup2(output, 1)
             os.dup2(output, 2)
         sys.argv = [f"{name}.py", *arguments]

@@ -55,7 +55,8 @@ def command(name: str, log: Path, comment: str, resources: Mapping[str, Any], th
     cpus = get("cpus_per_task") or threads  # below zero: the cluster wants none (in partitions of GPUs, say)
     options = {
         "job-name": name,
-        "output": log,
+        # SLURM replaces what begins with % (%j by the number of the job).
+        "output": str(log).replace("%", "%%"),
         "comment": comment,
         "account": get("slurm_account"),
         "partition": get("slurm_partition"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Submission:
             if (status := self.bundle.status(number)) is None:
                 continue
             self.bundle.reported(number)
-            failed = f"It ended with status {status} in {self.name} (log: {self.bundle.log}). "
+            failed = f"It {how_it_ended(status)} in {self.name} (log: {self.bundle.log}). "
             yield self.members.pop(number), None if status == 0 else failed
 
     def settled(self, queue: Mapping[str, slurm.QueuedJob], wait: float) -> str | None:
@@ -103,6 +104,14 @@ class Submission:
             return False
         self.explained.add(kind)
         return True
+
+
+def how_it_ended(status: int) -> str:
+    """The exit status of a task in words; below zero it is a signal."""
+    if status >= 0:
+        return f"ended with status {status}"
+    cause = " (by SLURM or the kernel if it took too much memory)" if status == -signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(-status).name}{cause}"
 
 
 def explain_waiting(active: Mapping[str, Submission], queue: Mapping[str, slurm.QueuedJob]) -> list[str]:

@@ -136,6 +136,11 @@ def test_resources_mean_what_they_mean_to_snakemakes_own_executor(resources):
     assert set(ours) - only_ours == set(shlex.split(theirs))
 
 
+def test_percent_sign_in_a_path():
+    """SLURM would put something else in its place."""
+    assert "--output=100%%j/log" in sbatch.command("n", Path("100%j/log"), "c", {}, 1)
+
+
 def test_a_cell_with_several_workers_has_a_job_with_all_their_gpus(results, fake):
     executor = Alone(results)
     alone = {"workers": 4, "gpu": 1, "bundle_cost": 0}

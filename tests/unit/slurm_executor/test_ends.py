@@ -87,6 +87,16 @@ def test_finished_bundle_leaves_nothing_behind(fake, results):
     assert sorted(results.glob("slurm/*/*")) == [found[1].log]
 
 
+def test_what_killed_a_cell_is_said(fake, results):
+    executor, (bundle,) = at_work(results, fake, "a")
+    bundle.ended(0, -9)
+    executor.look()
+    ((_, error),) = executor.over
+    assert error.startswith(
+        "It was killed by SIGKILL (by SLURM or the kernel if it took too much memory) in cells-"
+    )
+
+
 def test_no_slurm_here(results, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(WorkflowError, match="no sbatch here"):

@@ -1,6 +1,7 @@
 """What the executor makes of what an earlier Snakemake left, damaged files too."""
 
 import pytest
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 from snakemake_executor_plugin_slurm_bundles.bundles import Task
 
@@ -89,3 +90,16 @@ def test_exit_status_that_holds_no_number(results):
     bundle = earlier(results)
     (bundle.folder / "0.exit").write_text("")
     assert bundle.status(0) is None
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_at_the_end_nothing_is_left_of_jobs_that_are_over(fake, results, monkeypatch, stopped):
+    """After Ctrl-C the next run may still ask for what they made."""
+    monkeypatch.setattr(RemoteExecutor, "shutdown", lambda self: None)
+    over, running = earlier(results), earlier(results)
+    fake.queues((running.name, "RUNNING", "None"))
+    executor = Alone(results)
+    executor.stopping = stopped
+    executor.shutdown()
+    assert running.folder.exists()
+    assert over.folder.exists() == stopped
