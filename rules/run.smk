@@ -7,7 +7,7 @@ from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 from snakemake_executor_plugin_slurm_bundles.command_line import is_snakemake
 
-from rethinking.run.files import check_writable
+from rethinking.run.files import check_room, check_writable
 from rethinking.run.progress import show_progress
 from rethinking.run.results_lock import lock_results
 from rethinking.run.targets import describe_unknown
@@ -65,6 +65,14 @@ def planned_cells():
     return [TRAINED.format(**job.wildcards_dict) for job in jobs]
 
 
+def say_if_full():
+    """Say that the disk of the results is full, which logs on it cannot."""
+    try:
+        check_room(RESULTS)
+    except UserError as error:
+        logger.error(str(error))
+
+
 # Snakemake does not run this hook in jobs of a cluster or in dry runs.
 onstart:
     take_results()
@@ -75,3 +83,7 @@ onstart:
 onsuccess:
     if "render_report" in PLANNED:
         show_finding()
+
+
+onerror:
+    say_if_full()

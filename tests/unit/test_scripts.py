@@ -6,8 +6,14 @@ import shlex
 import subprocess
 import sys
 
-from rethinking.run.code import SCRIPTS
-from rethinking.run.scripts import options
+import pytest
+
+from rethinking.run.code import SCRIPTS, script_code
+from rethinking.run.files import UserError
+from rethinking.run.identity import Identity, write_record
+from rethinking.run.made import Made
+from rethinking.run.scripts import asked_for, options
+from rethinking.run.stop_signals import SIGNALS
 
 
 def run_script(name, *arguments):
@@ -60,3 +66,42 @@ def test_scripts_end_with_one_message(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: x could not be downloaded.\n  not-an-address: ")
     assert "Traceback" not in done.stderr
+
+
+def test_a_job_reads_what_its_inputs_were_made_from(tmp_path, monkeypatch):
+    """From their records, because a command line would be long; another record than the planned one is refused."""
+    data = Identity({"limit": 5}, {"read": "1"}, {"source": "abc"})
+    prepared = Made("prepare_dataset", [f"{tmp_path}/manifest.json"], data)
+    identity = Identity({"seed": 0}, script_code("corrupt_dataset"), {"data": data, "results": "def"})
+    made = Made("corrupt_dataset", ["x"], identity, {"data": prepared, "results": "def"})
+
+    def asked():
+        monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(made.record)])
+        return asked_for.__wrapped__().identity
+
+    write_record(prepared.outputs[0], data)
+    assert asked() == identity
+    write_record(prepared.outputs[0], Identity({"limit": 6}))
+    with pytest.raises(UserError, match="is not the record that this job was planned with"):
+        asked()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_script_that_is_stopped_leaves_no_temporary_files(tmp_path, number):
+    code = """
+import tempfile, time
+from rethinking.run import scripts
+
+def main():
+    with tempfile.TemporaryDirectory(dir="."):
+        print("ready")
+        time.sleep(60)
+
+scripts.run(main)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE) as program:
+        assert program.stdout.readline() == b"ready\n"
+        assert [*tmp_path.iterdir()]
+        program.send_signal(number)
+        assert program.wait(timeout=30) == os.EX_TEMPFAIL
+    assert not [*tmp_path.iterdir()]

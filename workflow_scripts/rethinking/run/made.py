@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ class Made:
 
     ``needs`` are the results that must be current for this one to be current. ``data`` are read as well, but a
     finished result no longer needs them. Data lie in a folder that several workflows share, so that Snakemake, which
-    deletes and touches what it makes, knows them by a file among the results alone, ``token``.
+    deletes and touches what it makes, knows them by a file among the results alone, ``token``. ``inputs`` are those of
+    the identity.
     """
 
     script: str
     outputs: list[str]
     identity: Identity
+    inputs: Mapping[str, Made | str] = field(default_factory=dict)
     entries: tuple[Root, ...] = ()
     needs: Sequence[Made] = ()
     data: Sequence[Made | Source] = ()
@@ -47,14 +49,18 @@ class Made:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a job must know to record the identity; it looks up the code itself."""
-        values = self.identity.to_json()
+        """What a job must know to record the identity; it looks up the code, and what its inputs were made from."""
         return {
             "output": self.outputs[0],
             "shared": self.outputs if self.token else None,
             "script": self.script,
-            "settings": values["settings"],
-            "inputs": values["inputs"],
+            "settings": dict(self.identity.settings),
+            "inputs": {
+                name: each
+                if isinstance(each, str)
+                else {"file": each.outputs[0], "digest": each.identity.digest}
+                for name, each in self.inputs.items()
+            },
             "entries": [[str(path), name] for path, name in self.entries],
         }
 

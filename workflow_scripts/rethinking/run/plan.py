@@ -66,13 +66,12 @@ class Plan:
     ) -> Made:
         """A result with its identity; ``needs`` count as inputs."""
         entries = tuple(entries)
-        named = {
-            name: each.identity if isinstance(each, Made) else each for name, each in (inputs or {}).items()
-        }
+        named = dict(inputs or {})
         if needs:
             named["results"] = digest_of([each.identity.digest for each in needs])
-        identity = Identity(settings, code(script, entries), named)
-        return Made(script, list(outputs), identity, entries, needs, data)
+        identities = {name: each.identity if isinstance(each, Made) else each for name, each in named.items()}
+        identity = Identity(settings, code(script, entries), identities)
+        return Made(script, list(outputs), identity, named, entries, needs, data)
 
     # ---- data
 

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, TextIO
 from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
-from rethinking.run.identity import Identity, write_record
+from rethinking.run.identity import Identity, record_path, recorded, write_record
 from rethinking.run.refusals import as_os_error, explain
 from rethinking.run.shared import to_make
+from rethinking.run.stop_signals import clean_up
 
 
 def run(main: Callable[[], None]) -> None:
@@ -30,6 +31,7 @@ def run(main: Callable[[], None]) -> None:
         sys.stdout.reconfigure(line_buffering=True)  # a log shows what a job waits for
     keep_on(sys.stdout)
     keep_on(sys.stderr)
+    clean_up()
     try:
         asked = asked_for()
         with to_make(asked.shared, asked.identity) if asked and asked.shared else nullcontext(True) as needed:
@@ -69,15 +71,29 @@ def asked_for() -> Asked | None:
     try:
         record = json.loads(sys.argv[place + 1])
         entries = [(Path(path), name) for path, name in record["entries"]]
-        values = {"settings": record["settings"], "inputs": record["inputs"], "code": {}}
-        identity = Identity.from_json(values)
+        inputs = {
+            name: each if isinstance(each, str) else recorded_input(**each)
+            for name, each in record["inputs"].items()
+        }
+        script, settings, output, shared = (record[key] for key in ("script", "settings", "output", "shared"))
     except (LookupError, TypeError, ValueError) as error:
         raise UserError(
             "--record takes what the workflow gives it; leave it out to run a script by hand"
         ) from error
     del sys.argv[place : place + 2]
-    code = script_code(record["script"], entries)
-    return Asked(record["output"], Identity(identity.settings, code, identity.inputs), record["shared"])
+    return Asked(output, Identity(settings, script_code(script, entries), inputs), shared)
+
+
+def recorded_input(file: str, digest: str) -> Identity:
+    """What an input was made from: the record beside its first file, which is too long for a command line.
+
+    Raises:
+        UserError: there is no such record, or it is another's.
+    """
+    found = recorded(file)
+    if found is None or found.digest != digest:
+        raise UserError(f"{record_path(file)} is not the record that this job was planned with; start again")
+    return found
 
 
 def running_code() -> dict[str, str]:

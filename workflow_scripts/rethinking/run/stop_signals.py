@@ -5,6 +5,7 @@ This module imports next to nothing, so that a script can handle signals before 
 
 import os
 import signal
+import sys
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -14,6 +15,18 @@ def exit_at_once() -> None:
     """Let these signals end the process with status 75, "try again", as long as there is nothing to save."""
     for number in SIGNALS:
         signal.signal(number, _exit)
+
+
+def clean_up() -> None:
+    """Let these signals end the process like an error, so that it removes its temporary files, unless it handles them itself."""
+    for number in SIGNALS:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _leave)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    os.write(1, f"stopped by {signal.Signals(number).name}\n".encode())
+    sys.exit(os.EX_TEMPFAIL)
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:
