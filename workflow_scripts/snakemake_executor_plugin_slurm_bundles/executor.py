@@ -186,7 +186,7 @@ class Executor(RemoteExecutor):
                 found = self.earlier.take(task, queue or {})
                 info = self.came.popleft()
                 if found is None:
-                    self.gathering.members.append((info, task))
+                    self.gathering.add(info, task)
                     continue
                 bundle, number = found
                 info.external_jobid = bundle.name

@@ -14,6 +14,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from . import bundles, sbatch, slurm
 from .bundles import Bundle, Task
 
+MOST_TIMES = 6
 Member = tuple[SubmittedJobInfo, Task]
 
 
@@ -41,14 +42,21 @@ class Gathering:
     Args:
         folder: where bundles go.
         most: jobs in a bundle.
-        seconds: no more have come for so long when bundles of cells are made; what is no cell does not wait.
+        seconds: no more have come for so long when bundles of cells are made, or they have come for MOST_TIMES as long;
+            what is no cell does not wait.
         minutes: of each bundle, see :class:`~.bundles.Bundle`.
     """
 
     def __init__(self, folder: Path, most: int, seconds: float, minutes: float) -> None:
         self.folder, self.most, self.seconds, self.minutes = folder, max(1, most), seconds, minutes
         self.members: list[Member] = []
-        self.last = 0.0  # when the last one came
+        self.first = self.last = 0.0  # when the first of these and the last one came
+
+    def add(self, info: SubmittedJobInfo, task: Task) -> None:
+        """Take a job."""
+        if not self.members:
+            self.first = self.last
+        self.members.append((info, task))
 
     def bundles(self) -> Iterable[tuple[Bundle, list[SubmittedJobInfo]]]:
         """Write bundles, each with its jobs. What could not be written stays."""
@@ -65,10 +73,11 @@ class Gathering:
 
     def ready(self) -> list[list[Member]]:
         """The jobs that need not wait for others; what is bundled asks for the same resources."""
-        quiet = time.monotonic() - self.last >= self.seconds
+        now = time.monotonic()
+        enough = now - self.last >= self.seconds or now - self.first >= MOST_TIMES * self.seconds
         alike: dict[str, list[Member]] = {}
         for info, task in self.members:
-            if task.cost and not quiet:
+            if task.cost and not enough:
                 continue
             resources = {k: v for k, v in info.job.resources.items() if k not in ("bundle_cost", "tmpdir")}
             key = repr(sorted(resources.items())) if task.cost else str(id(task))
@@ -104,7 +113,7 @@ def submit_command(bundle: Bundle, job: Any, say: Callable[[str], None]) -> list
     """The command that submits a bundle of jobs like this one.
 
     Raises:
-        Unreachable: SLURM does not say how much memory its nodes have.
+        Unreachable: SLURM does not say how much memory its nodes have, or how long jobs may take.
     """
     resources = dict(job.resources.items())
     threads = job.threads
@@ -115,11 +124,16 @@ def submit_command(bundle: Bundle, job: Any, say: Callable[[str], None]) -> list
         threads = -(-threads // nodes)
         if resources.get("cpus_per_task", 0) > 0:
             resources["cpus_per_task"] = -(-resources["cpus_per_task"] // nodes)
-    if resources.get("mem_mb"):
-        wanted = resources["mem_mb"] * bundle.side_by_side
-        resources["mem_mb"] = slurm.at_most_a_node(wanted, resources.get("slurm_partition"))
-        if resources["mem_mb"] < wanted:
-            say(f"{wanted} MB are more than any node has; asking for {resources['mem_mb']} MB")
+    # A retry asks for more.
+    for name, factor, most, unit, what in (
+        ("mem_mb", bundle.side_by_side, slurm.memory_of_nodes, "MB", "any node has"),
+        ("runtime", 1, slurm.longest_minutes, "minutes", "the partition allows"),
+    ):
+        if resources.get(name):
+            wanted = resources[name] * factor
+            resources[name] = min(wanted, most(resources.get("slurm_partition")) or wanted)
+            if resources[name] < wanted:
+                say(f"{wanted} {unit} are more than {what}; asking for {resources[name]} {unit}")
     cpus = resources.get("cpus_per_task", threads)
     if cpus > 0 and bundle.side_by_side > max(1, resources.get("gpu", 0)):
         resources["cpus_per_task"] = cpus * bundle.side_by_side

@@ -6,6 +6,7 @@ Snakemake's side is in ``executor``; nothing here knows of it.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -76,27 +77,43 @@ def scancel(*jobs: str) -> None:
         run(["scancel", "--me", *jobs[start : start + CANCELLED_AT_A_TIME]])
 
 
-def at_most_a_node(mem_mb: int, partition: str | None) -> int:
-    """Memory to ask for: not more than any node has, which SLURM would refuse."""
-    options = [f"--partition={partition}"] if partition else []
-    nodes = [
-        int(size)
-        for line in run(["sinfo", "-h", "-o", "%m", *options]).splitlines()
-        if (size := line.strip("+ ")).isdigit()
-    ]
-    return min(mem_mb, max(nodes, default=mem_mb))
+def memory_of_nodes(partition: str | None) -> int | None:
+    """Memory of the largest node, in MB; SLURM would refuse more. None if it is not known."""
+    sizes = [size.strip("+") for size in of_partition(partition, "%m")]
+    return max((int(size) for size in sizes if size.isdigit()), default=None)
+
+
+def longest_minutes(partition: str | None) -> int | None:
+    """The time limit of a partition, which a job with a longer one would never start in; None if there is none."""
+    limits = [minutes(limit) for limit in of_partition(partition, "%l")]
+    return None if None in limits else max(limits, default=None)
+
+
+def minutes(limit: str) -> int | None:
+    """A time limit as sinfo writes it (``1-12:00:00``, ``30:00``); None for ``infinite``."""
+    days, _, clock = limit.rpartition("-")
+    if not re.fullmatch(r"[\d:]+", clock):
+        return None
+    hours, minute, _ = ([0, 0] + [int(part) for part in clock.split(":")])[-3:]
+    return (24 * int(days or 0) + hours) * 60 + minute
 
 
 def idle_nodes(partition: str | None) -> int:
-    """How many nodes of a partition, or of the default one, have nothing to do; 0 if SLURM does not say."""
+    """How many nodes of a partition have nothing to do; 0 if SLURM does not say."""
     try:
-        rows = [line.split() for line in run(["sinfo", "-h", "--states=idle", "-o", "%P %D"]).splitlines()]
-        # The default partition is marked with a star.
-        return sum(
-            int(n) for name, n in rows if (name.rstrip("*") == partition if partition else "*" in name)
-        )
+        return sum(map(int, of_partition(partition, "%D", "--states=idle")))
     except (Unreachable, ValueError):
         return 0
+
+
+def of_partition(partition: str | None, what: str, *options: str) -> list[str]:
+    """What sinfo says of a partition, of several (``a,b``), of the default one, or of all if there is none."""
+    lines = run(["sinfo", "-h", *options, "-o", f"%P {what}"]).splitlines()
+    rows = [row for line in lines if len(row := line.split()) > 1]
+    asked = partition or os.environ.get("SBATCH_PARTITION")
+    if asked:
+        return [row[1] for row in rows if row[0].rstrip("*") in asked.split(",")]
+    return [row[1] for row in rows if row[0].endswith("*")] or [row[1] for row in rows]
 
 
 def start_elsewhere(number: str, failures: int) -> list[str]:

@@ -141,6 +141,20 @@ def test_percent_sign_in_a_path():
     assert "--output=100%%j/log" in sbatch.command("n", Path("100%j/log"), "c", {}, 1)
 
 
+@pytest.mark.parametrize(
+    ("limit", "asked"),
+    [("4:00:00", 240), ("1-12:00:00", 480), ("infinite", 480), ("30:00", 30), ("1-00:00:00", 480)],
+)
+def test_a_retry_asks_for_no_more_time_than_the_partition_allows(fake, results, limit, asked):
+    """It would wait for ever."""
+    fake.says("sinfo", f"short {limit}", "main* 5:00")
+    executor = Alone(results)
+    executor.run_jobs([job("a", runtime=480, slurm_partition="short", mem_mb=0)])
+    executor.look()
+    (call,) = fake.calls("sbatch")
+    assert f"--time={asked} " in call
+
+
 def test_a_cell_with_several_workers_has_a_job_with_all_their_gpus(results, fake):
     executor = Alone(results)
     alone = {"workers": 4, "gpu": 1, "bundle_cost": 0}

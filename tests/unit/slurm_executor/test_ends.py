@@ -75,6 +75,19 @@ def test_idle_nodes(fake, results, partition, sizes):
     assert sorted(len(each.members) for each in executor.active.values()) == sizes
 
 
+def test_bundles_are_not_put_off_for_ever(fake, results):
+    """Where jobs keep coming, those that have waited for long are submitted."""
+    executor = Alone(results)
+    executor.gathering.seconds = 10
+    executor.run_jobs([job("a")])
+    executor.look()
+    assert not executor.active
+    executor.gathering.first -= 60
+    executor.run_jobs([job("b")])
+    executor.look()
+    assert len(executor.active) == 1
+
+
 def test_finished_bundle_leaves_nothing_behind(fake, results):
     """One with a failed task leaves its log."""
     executor, found = at_work(results, fake, "a", "b", "c")

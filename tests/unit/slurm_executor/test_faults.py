@@ -96,7 +96,7 @@ def test_memory_of_nodes_is_asked_for_when_slurm_answers(fake, results):
     executor, _ = at_work(results, fake, "a")
     assert fake.calls("sbatch") == []
     fake.queues()
-    fake.says("sinfo", "800+", "500")
+    fake.says("sinfo", "main* 800+", "main* 500", "big 900")
     executor.look_again()
     (call,) = fake.calls("sbatch")
     assert "--mem=800 " in call
