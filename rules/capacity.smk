@@ -60,6 +60,9 @@ rule measure_stability:
         f"{RESULTS}/logs/stability/cells/{CELL}.log",
     wildcard_constraints:
         corruption=REPLACED,
+    resources:
+        # For profiles/slurm: a job of its own for each network would mostly wait.
+        bundle_cost=1,
     params:
         folders=lambda wildcards: options(
             before=stability(wildcards).needs[0].folder, after=stability(wildcards).needs[1].folder

@@ -33,6 +33,8 @@ rule measure_complexity:
         device=CONFIG.hardware.device,
         cells_per_gpu=CONFIG.hardware.cells_per_gpu,
         gpu=int(expects_gpu(CONFIG.hardware.device)),
+        # For profiles/slurm: a job of its own for each network would mostly wait.
+        bundle_cost=1,
     params:
         folder=subpath(output[0], parent=True),
         data=lambda wildcards: cell_options(complexity(wildcards).needs[0]),
