@@ -21,6 +21,8 @@ if CAPACITY_FILES:
 
 
 localrules:
+    draw_sample,
+    replace_example,
     measure_capacity,
 
 
@@ -88,14 +90,10 @@ rule measure_capacity:
         f"{RESULTS}/logs/measure_capacity.log",
     params:
         caption=caption("capacity"),
-        # Names, because there are too many files for a command line.
-        cells=lambda wildcards: result_cells("capacity"),
-        seeds=SEEDS,
-        root=f"{RESULTS}/cells",
+        networks=lambda wildcards: network_options(result_cells("capacity")),
         record=record(CAPACITY),
     message:
         "Measuring capacity: Rademacher complexity and stability"
     shell:
-        "exec python -m measure_capacity --cells {params.cells:q} --seeds {params.seeds:q} --root {params.root:q}"
-        " --rademacher {output.rademacher:q} --stability {output.stability:q}"
+        "exec python -m measure_capacity {params.networks} --rademacher {output.rademacher:q} --stability {output.stability:q}"
         " --images {output.images:q} --record {params.record:q} > {log:q} 2>&1"

@@ -44,10 +44,7 @@ rule check_claims:
         f"{RESULTS}/logs/check_claims.log",
     params:
         caption="Each statement as a condition on numbers, what was measured, and the outcome.",
-        # Names, because there are too many files for a command line.
-        root=f"{RESULTS}/cells",
-        cells=CLAIM_NAMES,
-        seeds=SEEDS,
+        networks=network_options(CLAIM_NAMES),
         theory="--theory" if THEORY else "",
         imagenet=options(imagenet=IMAGENET_SET),
         records=[made.outputs[0] for made in finished(THEORY)],
@@ -55,6 +52,5 @@ rule check_claims:
     message:
         "Checking the paper's claims"
     shell:
-        "exec python -m check_claims --root {params.root:q} --cells {params.cells:q}"
-        " --seeds {params.seeds:q} {params.theory} {params.imagenet} --records {params.records:q} --csv {output.csv:q}"
-        " --markdown {output.markdown:q} --record {params.record:q} > {log:q} 2>&1"
+        "exec python -m check_claims {params.networks} {params.theory} {params.imagenet}"
+        " --records {params.records:q} --csv {output.csv:q} --markdown {output.markdown:q} --record {params.record:q} > {log:q} 2>&1"

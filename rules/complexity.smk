@@ -61,14 +61,10 @@ rule compare_complexity:
         f"{RESULTS}/logs/compare_complexity.log",
     params:
         caption=caption("complexity_measures"),
-        # Names, because there are too many files for a command line.
-        cells=lambda wildcards: result_cells("complexity"),
-        root=f"{RESULTS}/cells",
-        seeds=SEEDS,
+        networks=lambda wildcards: network_options(result_cells("complexity")),
         record=record(COMPLEXITY),
     message:
         "Comparing measures of complexity with the generalisation gap"
     shell:
-        "exec python -m compare_complexity --cells {params.cells:q} --root {params.root:q} --seeds {params.seeds:q}"
-        " --ranks {output.ranks:q} --networks {output.networks:q} --images {output.images:q}"
+        "exec python -m compare_complexity {params.networks} --ranks {output.ranks:q} --networks {output.networks:q} --images {output.images:q}"
         " --record {params.record:q} > {log:q} 2>&1"

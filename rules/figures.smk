@@ -59,15 +59,12 @@ rule plot_finding:
         f"{RESULTS}/logs/plot_finding.log",
     params:
         caption=caption("finding"),
-        cells=PAIRED,
-        root=f"{RESULTS}/cells",
-        seeds=SEEDS,
+        networks=network_options(PAIRED),
         record=record(FINDING),
     message:
         "Plotting the finding"
     shell:
-        "exec python -m plot_finding --cells {params.cells:q} --root {params.root:q} --seeds {params.seeds:q}"
-        " --images {output.images:q} --numbers {output.numbers:q} --text {output.text:q}"
+        "exec python -m plot_finding {params.networks} --images {output.images:q} --numbers {output.numbers:q} --text {output.text:q}"
         " --record {params.record:q} > {log:q} 2>&1"
 
 
@@ -83,16 +80,13 @@ rule plot_figure:
         figure=named("plot_figure"),
     params:
         caption=caption(),
-        cells=lambda wildcards: result_cells(wildcards.figure),
-        root=f"{RESULTS}/cells",
-        seeds=SEEDS,
+        networks=lambda wildcards: network_options(result_cells(wildcards.figure)),
         record=lambda wildcards: record(figure(wildcards)),
     message:
         "Plotting {wildcards.figure}"
     shell:
-        "exec python -m plot_figure --figure {wildcards.figure} --cells {params.cells:q}"
-        " --root {params.root:q} --seeds {params.seeds:q} --images {output.images:q} --numbers {output.numbers:q}"
-        " --record {params.record:q} > {log:q} 2>&1"
+        "exec python -m plot_figure --figure {wildcards.figure} {params.networks} --images {output.images:q}"
+        " --numbers {output.numbers:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule plot_theory:

@@ -1,5 +1,7 @@
 # What the rules look up: the result that a rule's wildcards name, and options of its command line.
 
+from shlex import join
+
 from rethinking.cells import Cell
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.models import training_megaflops
@@ -51,6 +53,15 @@ def trained(wildcards):
 
 
 # ---- cells
+
+
+def network_options(cells, **folder):
+    """The networks that a script reads, for its command line: names of cells and seeds, because files are too many.
+
+    The folder that names start from is the one of cells, or another under the name of its option.
+    """
+    folder = folder or {"root": f"{RESULTS}/cells"}
+    return f"{options(**folder)} --cells {join(cells)} --seeds {join(map(str, SEEDS))}"
 
 
 def cells_of(*results):

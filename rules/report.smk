@@ -42,16 +42,12 @@ rule collect_cells:
     log:
         f"{RESULTS}/logs/collect_cells.log",
     params:
-        results=subpath(output[0], parent=True),
-        # Names and not files, which are too many for a command line.
-        cells=REPORTED_CELLS,
-        seeds=SEEDS,
+        networks=network_options(REPORTED_CELLS, results=RESULTS),
         record=record(COLLECTION),
     message:
         "Collecting all networks in two tables"
     shell:
-        "exec python -m collect_cells --results {params.results:q} --cells {params.cells:q} --seeds {params.seeds:q}"
-        " --networks {output.networks:q} --curves {output.curves:q} --record {params.record:q} > {log:q} 2>&1"
+        "exec python -m collect_cells {params.networks} --networks {output.networks:q} --curves {output.curves:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule render_report:
@@ -66,18 +62,14 @@ rule render_report:
         artefacts=[f"{RESULTS}/{entry_of(name).filename}" for name in REPORTED],
         finding=options(finding=f"{RESULTS}/finding.txt" if "finding" in REPORTED else None),
         claims=CLAIMS.outputs[0],
-        results=subpath(output[0], parent=True),
-        # Names and not files, which are too many for a command line.
-        cells=REPORTED_CELLS,
-        seeds=SEEDS,
+        networks=network_options(REPORTED_CELLS, results=RESULTS),
         asked_for=len(REPORTED_NETWORKS),
         record=record(REPORT),
     message:
         "Writing the report"
     shell:
         "exec python -m render_report --artefacts {params.artefacts:q} {params.finding} --claims {params.claims:q}"
-        " --results {params.results:q} --cells {params.cells:q} --seeds {params.seeds:q}"
-        " --asked-for {params.asked_for} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        " {params.networks} --asked-for {params.asked_for} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 # After the last stage, when it is known what tables and figures are built from.

@@ -54,16 +54,13 @@ rule aggregate_table:
         table=named("aggregate_table"),
     params:
         caption=caption(),
-        # Names, because there are too many files for a command line.
-        cells=lambda wildcards: result_cells(wildcards.table),
-        root=f"{RESULTS}/cells",
-        seeds=SEEDS,
+        networks=lambda wildcards: network_options(result_cells(wildcards.table)),
         record=lambda wildcards: record(table(wildcards)),
     message:
         "Aggregating {wildcards.table}"
     shell:
-        "exec python -m aggregate_table --table {wildcards.table} --cells {params.cells:q}"
-        " --root {params.root:q} --seeds {params.seeds:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        "exec python -m aggregate_table --table {wildcards.table} {params.networks} --output {output:q}"
+        " --record {params.record:q} > {log:q} 2>&1"
 
 
 if SIZED:

@@ -122,13 +122,6 @@ class Bundle:
         """Whether a task ended well and no Snakemake knows of it."""
         return (self.folder / f"{number}.exit").exists() and self.status(number) == 0
 
-    @property
-    def all_well(self) -> bool:
-        """Whether all tasks ended well and Snakemake knows of it."""
-        return all(
-            self.status(n) == 0 and (self.folder / f"{n}.reported").exists() for n in range(len(self.tasks))
-        )
-
     def remove(self, keep_log: bool = False) -> None:
         """Delete the bundle. Its log stays if it is to be kept or a task failed."""
         failed = any(self.status(number) not in (None, 0) for number in range(len(self.tasks)))

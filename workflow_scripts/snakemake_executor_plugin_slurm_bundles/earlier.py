@@ -19,11 +19,7 @@ class Earlier:
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.say = say
-        found, self.damaged = find_bundles(folder)
-        finished = [bundle for bundle in found if bundle.all_well]
-        for bundle in finished:
-            bundle.remove()
-        self.bundles = [bundle for bundle in found if bundle not in finished]
+        self.bundles, self.damaged = find_bundles(folder)
         self.cancelled: set[str] = set()
 
     def __bool__(self) -> bool:
