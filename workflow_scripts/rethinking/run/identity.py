@@ -107,9 +107,9 @@ def recorded(output: str | Path) -> Identity | None:
 # ---- differences
 
 
-def differences(old: Identity, new: Identity, prefix: str = "") -> list[str]:
+def differences(old: Identity, new: Identity) -> list[str]:
     """How two identities differ, one line each: ``epochs 2 -> 3``, ``code of training/loop.py: train_cell``."""
-    lines = setting_changes(old.settings, new.settings, prefix)
+    lines = setting_changes(old.settings, new.settings)
     # Code that has only moved is not among these.
     changed = set(old.code.values()) ^ set(new.code.values())
     names = {name for name, digest in [*old.code.items(), *new.code.items()] if digest in changed}
@@ -117,13 +117,13 @@ def differences(old: Identity, new: Identity, prefix: str = "") -> list[str]:
     for name in sorted({*old.inputs, *new.inputs}):
         before, after = old.inputs.get(name), new.inputs.get(name)
         if isinstance(before, Identity) and isinstance(after, Identity):
-            lines += differences(before, after, prefix)
+            lines += differences(before, after)
         elif before != after:
             lines.append(f"{name}: contents changed")
     return lines
 
 
-def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Keys whose value has changed, as ``key old -> new``."""
 
     def show(values: Mapping[str, Any], key: str) -> str:
@@ -131,7 +131,7 @@ def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str 
         return value if isinstance(value, str) else json.dumps(value)
 
     keys = [key for key in {**new, **old} if key not in old or key not in new or old[key] != new[key]]
-    return [f"{prefix}{key} {show(old, key)} -> {show(new, key)}" for key in keys]
+    return [f"{key} {show(old, key)} -> {show(new, key)}" for key in keys]
 
 
 # ---- files of the user

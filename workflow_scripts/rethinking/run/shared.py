@@ -1,6 +1,6 @@
 """Files that several workflows share are made by one process at a time, and left alone once they are there."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from rethinking.run.locks import lock, open_lock
 
 
 @contextmanager
-def alone(path: Path, log: Callable[[str], None] = print) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
     """Hold the lock of a file or folder, beside it; the kernel releases the lock of a process that dies."""
     with open_lock(path.with_name(f".{path.name}.lock")) as file:
         if not lock(file):
-            log(f"another process makes {path}; waiting for it")
+            print(f"another process makes {path}; waiting for it")
             lock(file, wait=True)
         yield
 
 
 @contextmanager
-def to_make(outputs: Sequence[str], identity: Identity, log: Callable[[str], None] = print) -> Iterator[bool]:
+def to_make(outputs: Sequence[str], identity: Identity) -> Iterator[bool]:
     """Hold the lock of a folder that is named after an identity; whether its files are still to be made.
 
     Raises:
@@ -29,10 +29,10 @@ def to_make(outputs: Sequence[str], identity: Identity, log: Callable[[str], Non
     folder = Path(outputs[0]).parent
     if folder.name != identity.digest:
         raise UserError("the code has changed since this job was planned; start again")
-    with alone(folder, log):
+    with alone(folder):
         made = is_made(outputs, identity)
         if made:
-            log(f"{folder} is already made")
+            print(f"{folder} is already made")
         else:
             # A process that was killed while writing leaves partial files.
             remove_parts(folder)
