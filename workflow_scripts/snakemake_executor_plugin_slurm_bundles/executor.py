@@ -269,10 +269,11 @@ class Executor(RemoteExecutor):
     def interrupted(self, submission: Submission, state: str) -> None:
         """Put the jobs that a SLURM job left undone into a new one, as long as they make progress; others are over."""
         bundle, members = submission.bundle, submission.members
-        # What was cancelled for another's sake is no failure.
-        if bundle.name not in self.earlier.cancelled and not (
-            state in slurm.INTERRUPTED and submission.made_progress
-        ):
+        # What was cancelled for another's sake is no failure, nor is what was being cancelled (by Ctrl-C) when it was
+        # found.
+        found_cancelled = submission.command is None and state == "CANCELLED"
+        cancelled = found_cancelled or bundle.name in self.earlier.cancelled
+        if not cancelled and not (state in slurm.INTERRUPTED and submission.made_progress):
             self.end_all(
                 submission, f"SLURM ended {bundle.name} ({state}; log: {bundle.log}). ", keep_log=True
             )

@@ -103,3 +103,18 @@ def test_at_the_end_nothing_is_left_of_jobs_that_are_over(fake, results, monkeyp
     executor.shutdown()
     assert running.folder.exists()
     assert over.folder.exists() == stopped
+
+
+def test_started_again_while_jobs_are_still_being_cancelled(fake, results):
+    """After Ctrl-C jobs take a while to end; their cells go on in a new one."""
+    bundle = earlier(results)
+    fake.queues((bundle.name, "COMPLETING", "None"))
+    executor = Alone(results)
+    executor.run_jobs([job()])
+    executor.look()
+    assert [*executor.active] == [bundle.name]
+    fake.queues((bundle.name, "CANCELLED", "None"))
+    executor.look()
+    assert executor.over == []
+    assert len(executor.active) == 1
+    assert bundle.name not in executor.active
