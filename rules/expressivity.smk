@@ -15,7 +15,7 @@ if finished(BUILT):
 
 rule fit_expressivity:
     input:
-        lambda wildcards: reads(PLAN.expressivity(int(wildcards.seed))),
+        lambda wildcards: reads(construction(wildcards)),
     output:
         f"{RESULTS}/expressivity/seed{{seed}}.json",
     log:
@@ -24,9 +24,9 @@ rule fit_expressivity:
         f"{RESULTS}/benchmarks/expressivity/seed{{seed}}.tsv"
     threads: CONFIG.hardware.threads
     params:
-        prepared=lambda wildcards: PLAN.expressivity(int(wildcards.seed)).data[0].folder,
+        prepared=lambda wildcards: construction(wildcards).data[0].folder,
         settings=EXPRESSIVITY.model_dump_json(),
-        record=lambda wildcards: record(PLAN.expressivity(int(wildcards.seed))),
+        record=lambda wildcards: record(construction(wildcards)),
     message:
         "Building networks that fit all labels of {EXPRESSIVITY.dataset}, seed {wildcards.seed}"
     shell:

@@ -37,7 +37,7 @@ if DESCENTS:
 
 rule validate_linear_model:
     input:
-        lambda wildcards: reads(PLAN.validation(wildcards.model)),
+        lambda wildcards: reads(validation(wildcards)),
     output:
         f"{MODEL_FOLDER}/validation.csv",
     log:
@@ -48,11 +48,11 @@ rule validate_linear_model:
         model="|".join(LINEAR_MODEL) or "none",
     threads: CONFIG.hardware.threads
     params:
-        data=lambda wildcards: fit_data(PLAN.validation(wildcards.model)),
+        data=lambda wildcards: fit_data(validation(wildcards)),
         model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
         settings=LINEAR.validation.model_dump_json(),
         seed=CONFIG.seeds[0],
-        record=lambda wildcards: record(PLAN.validation(wildcards.model)),
+        record=lambda wildcards: record(validation(wildcards)),
     message:
         "Trying settings of {wildcards.model} on a part of the training set"
     shell:
@@ -122,7 +122,7 @@ rule compare_fits:
 
 rule run_descent:
     input:
-        lambda wildcards: reads(PLAN.descent(int(wildcards.seed))),
+        lambda wildcards: reads(descent(wildcards)),
     output:
         summary=f"{RESULTS}/descent/seed{{seed}}/summary.json",
         curve=f"{RESULTS}/descent/seed{{seed}}/curve.csv",
@@ -130,9 +130,9 @@ rule run_descent:
         f"{RESULTS}/logs/descent/seed{{seed}}.log",
     threads: CONFIG.hardware.threads
     params:
-        prepared=lambda wildcards: PLAN.descent(int(wildcards.seed)).data[0].folder,
+        prepared=lambda wildcards: descent(wildcards).data[0].folder,
         settings=LINEAR.descent.model_dump_json(),
-        record=lambda wildcards: record(PLAN.descent(int(wildcards.seed))),
+        record=lambda wildcards: record(descent(wildcards)),
     message:
         "Following SGD on a linear model, seed {wildcards.seed}"
     shell:

@@ -25,31 +25,25 @@ def described(get):
     return checked
 
 
-@described
-def prepared(wildcards):
-    """A prepared data set."""
-    return PLAN.prepared(wildcards.dataset)
+def cell_named(wildcards):
+    """The cell of an output path."""
+    return Cell.parse(CELL.format(**wildcards))
 
 
-@described
-def sampled(wildcards):
-    """A sample of a data set."""
-    return PLAN.sample(wildcards.dataset, int(wildcards.n))
-
-
-@described
-def corrupted(wildcards):
-    """A corruption of a data set."""
-    return PLAN.overlay(wildcards.dataset, wildcards.corruption, int(wildcards.seed))
-
-
-@described
-def trained(wildcards):
-    """A network that an output path names."""
-    return PLAN.cell(
-        Cell.parse(CELL.format(**wildcards)),
-        wildcards.branch.removeprefix("ablations/").removesuffix("/") or None,
-    )
+# The results that the wildcards of rules name: data, networks, measurements, fits.
+prepared = described(lambda wildcards: PLAN.prepared(wildcards.dataset))
+sampled = described(lambda wildcards: PLAN.sample(wildcards.dataset, int(wildcards.n)))
+corrupted = described(
+    lambda wildcards: PLAN.overlay(wildcards.dataset, wildcards.corruption, int(wildcards.seed))
+)
+trained = described(lambda wildcards: PLAN.cell(cell_named(wildcards), *wildcards.branch.split("/")[1:2]))
+stability = described(lambda wildcards: PLAN.stability(cell_named(wildcards)))
+complexity = described(lambda wildcards: PLAN.complexity(cell_named(wildcards)))
+fit = described(lambda wildcards: PLAN.fit(wildcards.model, int(wildcards.seed)))
+comparison = described(lambda wildcards: PLAN.comparison(wildcards.model, int(wildcards.seed)))
+validation = described(lambda wildcards: PLAN.validation(wildcards.model))
+construction = described(lambda wildcards: PLAN.expressivity(int(wildcards.seed)))
+descent = described(lambda wildcards: PLAN.descent(int(wildcards.seed)))
 
 
 # ---- cells
@@ -155,9 +149,6 @@ def networks():
     return list(found.values())
 
 
-# ---- results, by the wildcards of their rules
-
-
 def source_options(wildcards):
     """Source of a data set and how much of it is used, for a command line."""
     dataset = CONFIG.datasets[wildcards.dataset]
@@ -179,7 +170,10 @@ def image_options(wildcards):
     return options(**values) + (" --skip-unreadable" if dataset.skip_unreadable else "")
 
 
-@described
+# ---- tables and figures, by the wildcards of their rules
+
+
+@told
 def shown(wildcards):
     """A table for readers, or a figure."""
     name = shown_name(wildcards)
@@ -188,7 +182,7 @@ def shown(wildcards):
     return SHOWN[name]
 
 
-@described
+@told
 def table(wildcards):
     """The numbers of a table."""
     if wildcards.table in CONFIG.results:
@@ -196,7 +190,7 @@ def table(wildcards):
     return shown(wildcards).needs[0]
 
 
-@described
+@told
 def ablations(wildcards):
     """The comparison of ablations."""
     if not CONFIG.ablated_cells():
@@ -204,33 +198,11 @@ def ablations(wildcards):
     return ABLATIONS
 
 
-@described
+@told
 def figure(wildcards):
     """A figure of trained networks."""
     result_cells(wildcards.figure)
     return shown(wildcards)
-
-
-@described
-def stability(wildcards):
-    """The stability of a network."""
-    return PLAN.stability(Cell.parse(CELL.format(**wildcards)))
-
-
-@described
-def complexity(wildcards):
-    """The complexity of a network."""
-    return PLAN.complexity(Cell.parse(CELL.format(**wildcards)))
-
-
-def fit(wildcards):
-    """An exact fit."""
-    return PLAN.fit(wildcards.model, int(wildcards.seed))
-
-
-def comparison(wildcards):
-    """Other exact fits."""
-    return PLAN.comparison(wildcards.model, int(wildcards.seed))
 
 
 def fit_data(made):

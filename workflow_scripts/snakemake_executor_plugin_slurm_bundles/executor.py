@@ -61,14 +61,8 @@ class Executor(RemoteExecutor):
 
     # ---- from Snakemake
 
-    def run_jobs(self, jobs: list[Any]) -> None:
-        """Take jobs that are ready."""
-        for job in jobs:
-            self.run_job(job)
-
     def run_job(self, job: Any) -> None:
         """Take one job."""
-        self.run_job_pre(job)
         info = SubmittedJobInfo(job)
         # Before it can be over.
         self.report_job_submission(info)
@@ -133,7 +127,8 @@ class Executor(RemoteExecutor):
         if came and not (self.earlier and queue is None):  # otherwise nobody knows what runs
             self.take(came, queue)
         try:
-            self.gather()
+            for bundle, infos in self.gathering.bundles():
+                self.add(bundle, infos)
         except OSError as error:
             self.warn(f"jobs cannot be written to {self.folder} ({error.strerror}); trying again")
         for submission in list(self.active.values()):
@@ -195,11 +190,6 @@ class Executor(RemoteExecutor):
                 self.logger.info(f"{task.name} is in {bundle.folder}, submitted by an earlier Snakemake")
         except (slurm.Unreachable, OSError) as error:
             self.warn(f"jobs are not taken yet ({error}); trying again")
-
-    def gather(self) -> None:
-        """Make bundles of what has gathered, to be submitted."""
-        for bundle, infos in self.gathering.bundles():
-            self.add(bundle, infos)
 
     def add(self, bundle: Bundle, infos: Sequence[SubmittedJobInfo]) -> None:
         """Look after a bundle from now on."""

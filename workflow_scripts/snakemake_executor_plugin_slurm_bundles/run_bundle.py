@@ -176,19 +176,8 @@ def write_benchmark(path: Path, seconds: float, usage: object) -> None:
     cpu = usage.ru_utime + usage.ru_stime
     row = [f"{seconds:.4f}", clock, f"{usage.ru_maxrss / 1024:.2f}", *["NA"] * 5]
     row += [f"{100 * cpu / max(seconds, 1e-9):.2f}", f"{cpu:.2f}"]
-    header = [
-        "s",
-        "h:m:s",
-        "max_rss",
-        "max_vms",
-        "max_uss",
-        "max_pss",
-        "io_in",
-        "io_out",
-        "mean_load",
-        "cpu_time",
-    ]
-    write(path, "\t".join(header) + "\n" + "\t".join(row) + "\n")
+    header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
+    write(path, header + "\n" + "\t".join(row) + "\n")
 
 
 def exit_on_signals() -> None:
