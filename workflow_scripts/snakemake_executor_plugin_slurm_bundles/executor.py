@@ -86,12 +86,12 @@ class Executor(RemoteExecutor):
     def shutdown(self) -> None:
         """End, and leave no folder of a bundle behind of which all is told."""
         super().shutdown()
-        for submission in list(self.active.values()):
-            if not submission.at_work:
-                self.drop(submission)
-        # Where a run was cut short, the next one may ask for what earlier jobs have made.
-        if self.earlier.bundles and not self.stopping:
-            with suppress(slurm.Unreachable):
+        with suppress(slurm.Unreachable, OSError):
+            for submission in list(self.active.values()):
+                if not submission.at_work:
+                    self.drop(submission)
+            # Where a run was cut short, the next one may ask for what earlier jobs have made.
+            if self.earlier.bundles and not self.stopping:
                 self.earlier.remove_ended(slurm.queue())
 
     async def check_active_jobs(
