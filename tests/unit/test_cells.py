@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from rethinking import registry
-from rethinking.cells import Cell, canonical_name, probability
+from rethinking.cells import Cell, by_network, canonical_name, probability
 from rethinking.run.files import UserError
 
 CORRUPTIONS = registry.names("corruption")
@@ -103,3 +103,17 @@ def test_cells_have_draws_of_their_own():
     names = itertools.product(DATASETS, CORRUPTIONS, MODELS, ALL_REGULARISERS)
     keys = [Cell.from_name("/".join(name), seed=0).stream_key for name in names]
     assert len(set(keys)) == len(DATASETS) * len(CORRUPTIONS) * len(MODELS) * 2 ** len(REGULARISERS)
+
+
+def test_cells_of_a_network_are_in_order_of_p():
+    names = [f"cifar10/{part}/none" for part in ("random_labels/alexnet", "labels_p0.25/alexnet")]
+    true = "cifar10/true_labels/alexnet/none"
+    other = "cifar10/true_labels/mlp_1x512/none"
+    networks = by_network([*names, other, true])
+    assert list(networks) == [("cifar10", "alexnet", "none"), ("cifar10", "mlp_1x512", "none")]
+    assert networks["cifar10", "alexnet", "none"] == {0.0: true, 0.25: names[1], 1.0: names[0]}
+
+
+def test_corrupted_pixels_have_no_p():
+    with pytest.raises(UserError, match=r"gaussian/alexnet.*labels_p0\.0"):
+        by_network(["cifar10/true_labels/alexnet/none", "cifar10/gaussian/alexnet/none"])

@@ -239,6 +239,7 @@ def test_data_folder():
         ({"table1.cells": [CELL.replace("cifar10", "cifar11")]}, "table1.cells", "did you mean 'cifar10'?"),
         ({"table1.cells": [CELL + "/seed0"]}, "table1.cells", "the form is data set/corruption/model/regu"),
         ({"table1.cells": [CELL, CELL]}, "table1.cells", "is listed twice"),
+        ({"fig1b.cells": [CELL, CELL.replace("true_labels", "gaussian")]}, "fig1b.cells", "cannot be shown over the label"),
         ({"overrides": [override("*/*/alexnt/*")]}, "overrides[0].cells", "matches none of inception, "),
         ({"overrides": [override("*/*/*/*", epochs=1), override("cifar/*/*/*")]}, "overrides[1].cells", "cifar10"),
         ({"overrides": [override("*/randm*/*/*")]}, "overrides[0].cells", "matches none of true_labels, "),

@@ -6,7 +6,6 @@ import pytest
 
 from rethinking.analysis.runs import (
     CURVE,
-    by_network,
     mean_curve,
     mean_curves,
     networks_of,
@@ -43,19 +42,6 @@ def test_cell_without_runs_has_one_row():
     table = mean_curves({TRUE: [make_run(TRUE, train_loss=[3.0, 2.0])], RANDOM: []}, ["train_loss"])
     assert list(table.corruption) == ["true_labels", "true_labels", "random_labels"]
     assert table.iloc[2][["epoch", "mean", "ci"]].isna().all()
-
-
-def test_cells_of_a_network_are_in_order_of_p():
-    names = [f"cifar10/{part}/none" for part in ("random_labels/alexnet", "labels_p0.25/alexnet")]
-    other = "cifar10/true_labels/mlp_1x512/none"
-    networks = by_network([*names, other, TRUE])
-    assert list(networks) == [("cifar10", "alexnet", "none"), ("cifar10", "mlp_1x512", "none")]
-    assert networks["cifar10", "alexnet", "none"] == {0.0: TRUE, 0.25: names[1], 1.0: names[0]}
-
-
-def test_corrupted_pixels_have_no_p():
-    with pytest.raises(UserError, match=r"gaussian/alexnet.*labels_p0\.0"):
-        by_network([TRUE, "cifar10/gaussian/alexnet/none"])
 
 
 def test_networks_of_a_table():

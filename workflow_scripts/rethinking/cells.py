@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -155,3 +156,24 @@ def replaced_example(corruption: str) -> int | None:
     """Which example is replaced, by its place in a random order, such as 0; None if none is."""
     entry = registry.find("corruption", corruption)
     return int(parameters(corruption)["number"]) if entry and "base" in entry.options else None
+
+
+def by_network(names: Iterable[str]) -> dict[tuple[str, str, str], dict[float, str]]:
+    """Cells by data set, model and regularisers, and by the probability p at which labels are replaced, smallest first.
+
+    Raises:
+        UserError: a cell has no p, for example because its pixels are corrupted, or the p of another.
+    """
+    networks: dict[tuple[str, str, str], dict[float, str]] = defaultdict(dict)
+    for name in names:
+        dataset, corruption, model, regularisers = name.split("/")
+        p = probability(corruption)
+        if p is None:
+            raise UserError(
+                f"cell '{name}' cannot be shown over the label corruption; "
+                "take true_labels, random_labels or labels_p0.0 to labels_p1.0"
+            )
+        cells = networks[dataset, model, regularisers]
+        if cells.setdefault(p, name) != name:
+            raise UserError(f"cells '{cells[p]}' and '{name}' have the same p; show one of them")
+    return {network: dict(sorted(levels.items())) for network, levels in networks.items()}

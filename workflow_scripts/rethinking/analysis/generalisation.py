@@ -13,8 +13,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.runs import Runs, by_network, cell_parts, published_over_p
+from rethinking.analysis.runs import Runs, cell_parts, published_over_p
 from rethinking.analysis.statistics import mean_interval
+from rethinking.cells import by_network
 
 # Test labels -> column of curve.csv with the accuracy on them.
 TEST_LABELS = {"corrupted": "test_accuracy_corrupted", "true": "test_accuracy"}

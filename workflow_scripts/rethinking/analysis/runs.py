@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,8 +13,8 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.aggregation import read_columns, read_summary
 from rethinking.analysis.statistics import mean_interval
-from rethinking.cells import Cell, probability
-from rethinking.run.files import UserError, read_json
+from rethinking.cells import Cell
+from rethinking.run.files import read_json
 
 CELL_PARTS = ["dataset", "corruption", "model", "regularisers"]
 NETWORK = ["dataset", "model", "regularisers"]
@@ -177,27 +176,6 @@ def published_over_p(paper: Mapping[str, np.ndarray], network: Network) -> dict[
     dataset, model, regularisers = network
     known = regularisers == "none" and model in paper and paper_has(dataset)
     return dict(paper[model]) if known else {}
-
-
-def by_network(names: Iterable[str]) -> dict[Network, dict[float, str]]:
-    """The cells of each network by the probability p at which their labels are corrupted, smallest p first.
-
-    Raises:
-        UserError: the pixels of a cell are corrupted, so it has no p.
-    """
-    networks: dict[Network, dict[float, str]] = defaultdict(dict)
-    for name in names:
-        parts = cell_parts(name)
-        p = probability(parts["corruption"])
-        if p is None:
-            raise UserError(
-                f"cell '{name}' cannot be shown over the label corruption; "
-                "take true_labels, random_labels or labels_p0.0 to labels_p1.0"
-            )
-        cells = networks[tuple(parts[key] for key in NETWORK)]
-        if cells.setdefault(p, name) != name:
-            raise UserError(f"cells '{cells[p]}' and '{name}' have the same p; show one of them")
-    return {network: dict(sorted(levels.items())) for network, levels in networks.items()}
 
 
 def networks_of(table: pd.DataFrame) -> list[Network]:

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.runs import Run, Runs, by_network, cell_parts, published_over_p
+from rethinking.analysis.runs import Run, Runs, cell_parts, published_over_p
 from rethinking.analysis.statistics import mean_interval
+from rethinking.cells import by_network
 
 # When a training set counts as fitted: the column of a curve, accuracy (percent) or loss (nats) over the batches of
 # training, and its bound. 100 % at the end of an epoch means that about the last 300 batches are right; earlier ones

@@ -27,7 +27,13 @@ from rethinking.config.checks import cell_faults
 from rethinking.config.faults import describe, describe_pattern
 from rethinking.config.patterns import Origin, expand
 from rethinking.config.reading import read
-from rethinking.config.results import AblationConfig, CapacityConfig, ComplexityConfig, ResultConfig
+from rethinking.config.results import (
+    AblationConfig,
+    CapacityConfig,
+    ComplexityConfig,
+    OverCorruptionConfig,
+    ResultConfig,
+)
 from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
 from rethinking.config.training import DatasetConfig, HardwareConfig, OverrideConfig
 from rethinking.data.sources import sources
@@ -71,8 +77,10 @@ class Config(Strict):
     table1: ResultConfig = Field(description="Table 1: training and test accuracy on CIFAR-10.")
     table4: ResultConfig = Field(description="Table 4: random labels with explicit regularisers.")
     fig1a: ResultConfig = Field(description="Figure 1a: training loss of the Inception on five corruptions.")
-    fig1b: ResultConfig = Field(description="Figure 1b: relative time to overfit over the label corruption.")
-    fig1c: ResultConfig = Field(description="Figure 1c: test error over the label corruption.")
+    fig1b: OverCorruptionConfig = Field(
+        description="Figure 1b: relative time to overfit over the label corruption."
+    )
+    fig1c: OverCorruptionConfig = Field(description="Figure 1c: test error over the label corruption.")
     fig2b: ResultConfig = Field(
         description="Figure 2b: the Inception over epochs, with and without batch normalisation."
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from rethinking.cells import NAME_FORM, Cell, canonical_name
+from rethinking.cells import NAME_FORM, Cell, by_network, canonical_name
 from rethinking.config.cell_settings import PATTERNS, OverrideValues, Strict, as_value_error
 from rethinking.models import check_options
 from rethinking.run.files import UserError
@@ -26,6 +26,17 @@ class ResultConfig(Strict):
         "{true,random} and ranges {0.0..1.0..0.1}, the first varying fastest, or names of other sections, which add "
         "their cells; none leaves the result out."
     )
+
+
+class OverCorruptionConfig(ResultConfig):
+    """Cells that are shown over the probability p at which labels are replaced."""
+
+    @field_validator("cells")
+    @classmethod
+    def each_has_its_own_p(cls, cells: list[str]) -> list[str]:
+        """Refuse what could not be drawn once all cells are trained."""
+        as_value_error(by_network, cells)
+        return cells
 
 
 class CapacityConfig(ResultConfig):

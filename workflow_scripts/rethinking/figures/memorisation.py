@@ -6,6 +6,7 @@ against the true labels, then against the given ones.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 
 import matplotlib as mpl
@@ -15,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rethinking import registry
-from rethinking.analysis.runs import Runs, by_network, mean_curves
+from rethinking.analysis.runs import Network, Runs, mean_curves
+from rethinking.cells import probability
 from rethinking.figures.style import (
     GREY,
     STYLE,
@@ -55,36 +57,42 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
 
 @mpl.rc_context(STYLE)
 def plot(runs: Runs, note: str) -> Figure:
-    """A row of panels per network and a column per p: accuracies over epochs for unchanged and changed labels.
+    """A row of panels per network and a column per corruption: accuracies over epochs for unchanged and changed labels.
 
     Args:
         runs: by cell; a cell may have no runs.
         note: data, scale and seeds of our runs, printed under the axes.
     """
-    networks = by_network(runs)
+    networks: dict[Network, dict[str, str]] = defaultdict(dict)
+    for name in runs:
+        dataset, corruption, model, regularisers = name.split("/")
+        networks[dataset, model, regularisers][corruption] = name
     titles = network_titles(networks)
-    columns = sorted({p for levels in networks.values() for p in levels})
+    corruptions = dict.fromkeys(corruption for cells in networks.values() for corruption in cells)
+    columns = sorted(corruptions, key=lambda corruption: probability(corruption) or 0.0)
     figure = Figure(figsize=(WIDTH, 1.4 + 1.7 * len(networks)), layout="constrained")
     grid = figure.subplots(len(networks), len(columns), sharex="row", sharey=True, squeeze=False)
     styles = line_styles(LABELS)
-    for panels, (network, levels) in zip(grid, networks.items(), strict=True):
+    for panels, (network, cells) in zip(grid, networks.items(), strict=True):
         last_epoch = max(
-            (run.curve.epoch.max() for name in levels.values() for run in runs[name] if len(run.curve)),
+            (run.curve.epoch.max() for name in cells.values() for run in runs[name] if len(run.curve)),
             default=1,
         )
-        for axes, p in zip(panels, columns, strict=True):
+        for axes, corruption in zip(panels, columns, strict=True):
             axes.set(xlim=(0, last_epoch), ylim=(-3, 103))
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
-            if p not in levels:
+            if corruption not in cells:
                 axes.set_axis_off()
                 continue
-            if not runs[levels[p]]:
+            if not runs[cells[corruption]]:
                 axes.text(0.5, 0.5, "not trained", transform=axes.transAxes, ha="center", color=GREY)
             for column, (colour, marker) in styles.items():
-                plot_runs(axes, runs[levels[p]], column, colour, marker)
+                plot_runs(axes, runs[cells[corruption]], column, colour, marker)
         panels[0].set_ylabel(f"{titles[network]}\naccuracy (%)")
-    for axes, p in zip(grid[0], columns, strict=True):
-        axes.set_title(f"p = {p:g}", fontsize="medium")
+    for axes, corruption in zip(grid[0], columns, strict=True):
+        paper = corruption.startswith("labels_p")
+        title = f"p = {probability(corruption):g}" if paper else corruption.replace("_", " ")
+        axes.set_title(title, fontsize="medium")
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
     sns.despine(figure)
