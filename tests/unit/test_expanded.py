@@ -20,6 +20,7 @@ FIXTURE = Path(__file__).with_name("expanded.json")
 CONFIGS = [
     "config.yaml",
     "profiles/demo/experiment.yaml",
+    "docs/examples/course.yaml",
     *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("results/reference/*/*.yaml")),
 ]
 
