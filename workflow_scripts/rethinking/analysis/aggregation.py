@@ -51,7 +51,6 @@ TABLE4_COLUMNS = (
 # Table 2: top-1 and top-5, and the best over the epochs.
 TOPS = [f"{split}_accuracy{ending}" for ending in ("", "_top5") for split in ("train", "test", "best_test")]
 TABLE2_COLUMNS = _FIRST | columns(*(("float64", f"{name} {name}_ci paper_{name}") for name in TOPS)) | _LAST
-COUNT = "\0"  # holds the place of a number of images
 SUMMARY_KEYS = (
     "cell",
     "status",
@@ -232,16 +231,16 @@ def describe_data(summary: Mapping[str, Any]) -> str:
 
 def describe_copies(descriptions: Iterable[str]) -> str:
     """Several of :func:`describe_data`, each once; samples of one set together, as ``100 to 500 of 50,000``."""
-    samples: dict[str, list[str]] = {}
+    samples: dict[tuple[str, str], list[str]] = defaultdict(list)
     for text in dict.fromkeys(descriptions):
         before, count, after = re.fullmatch(
             r"(.*?)([\d,]*)((?: of [\d,]+ training images.*)?)", text
         ).groups()
-        samples.setdefault(before + COUNT + after, []).append(count)
+        samples[before, after].append(count)
     several = []
-    for form, counts in samples.items():
+    for (before, after), counts in samples.items():
         counts.sort(key=lambda count: (len(count), count))
-        several.append(form.replace(COUNT, " to ".join(dict.fromkeys(counts[:1] + counts[-1:]))))
+        several.append(before + " to ".join(dict.fromkeys((counts[0], counts[-1]))) + after)
     return " and ".join(several)
 
 

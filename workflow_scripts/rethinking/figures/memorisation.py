@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rethinking import registry
-from rethinking.analysis.runs import Network, Runs, mean_curves
+from rethinking.analysis.runs import NETWORK, Network, Runs, cell_parts, mean_curves
 from rethinking.cells import probability
 from rethinking.figures.style import (
     GREY,
@@ -65,8 +65,8 @@ def plot(runs: Runs, note: str) -> Figure:
     """
     networks: dict[Network, dict[str, str]] = defaultdict(dict)
     for name in runs:
-        dataset, corruption, model, regularisers = name.split("/")
-        networks[dataset, model, regularisers][corruption] = name
+        parts = cell_parts(name)
+        networks[tuple(parts[key] for key in NETWORK)][parts["corruption"]] = name
     titles = network_titles(networks)
     corruptions = dict.fromkeys(corruption for cells in networks.values() for corruption in cells)
     columns = sorted(corruptions, key=lambda corruption: probability(corruption) or 0.0)
