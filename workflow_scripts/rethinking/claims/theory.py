@@ -301,7 +301,8 @@ def theory_frame(judged: Sequence[Judged], records: Sequence[Record]) -> pd.Data
     runs = theory_runs(records)
     scales = []
     for each in judged:
-        cells = {f"{ROOT}/{cell}" for check in each.claim.checks for cell in check.cells}
+        # In order, so that equal records give an equal file.
+        cells = dict.fromkeys(f"{ROOT}/{cell}" for check in each.claim.checks for cell in check.cells)
         found = [record for cell in cells for record in runs.get(cell, {}).values()]
         data = describe_copies(r["data"] if isinstance(r["data"], str) else describe(r) for r in found)
         scales.append(data or "not run")
