@@ -218,6 +218,47 @@ def test_covariance_tiles(digits, tmp_path):
     assert np.allclose(system.multiply(vectors), expected @ vectors.numpy())
 
 
+def test_features_are_the_same_from_arrays_tensors_and_files(digits, tmp_path):
+    pixels = digits[0].reshape(300, -1)
+    floats = np.random.default_rng(0).standard_normal((300, 7)).astype(np.float16)
+    np.save(tmp_path / "pixels.npy", pixels)
+    np.save(tmp_path / "floats.npy", floats)
+    expected = np.concatenate([pixels / 255, floats, np.ones((300, 1))], 1)[3:9, 50:]
+    for blocks in (
+        [pixels, floats],
+        [torch.from_numpy(pixels), torch.from_numpy(floats)],
+        [tmp_path / "pixels.npy", tmp_path / "floats.npy"],
+    ):
+        features = Features(blocks, constant=True)
+        assert (len(features), features.width) == (300, 64 + 7 + 1)
+        assert np.allclose(
+            features.read(slice(3, 9), CPU, torch.float64, slice(50, 72)), expected, atol=1e-12
+        )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("free", [1e12, 0])
+@pytest.mark.parametrize("filters", [20, 60])  # fewer and more features than images
+def test_a_gpu_gives_the_fit_of_a_cpu_from_its_memory_and_from_files(
+    digits, tmp_path, monkeypatch, free, filters
+):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 1e12))
+    train, labels, test, test_labels = digits
+    found = []
+    for device in (CPU, torch.device("cuda")):
+        folder = tmp_path / device.type
+        ours = make_features(
+            "random_convnet", train, test, folder, device, filters=filters, log=lambda _: None
+        )
+        assert (ours[0].on(device) is ours[0]) == (device == CPU or not free)
+        given = labels, test_labels, 10, None, 0.1, solver(precision="float64"), folder, device
+        found.append(fit(*ours, *given, lambda _: None))
+    (expected, expected_outputs), (facts, outputs) = found
+    # Features are stored with 16 bits, in which some differ by rounding.
+    assert facts["norm"] == pytest.approx(expected["norm"], rel=1e-2)
+    assert np.allclose(outputs, expected_outputs, atol=1e-2)
+
+
 def test_killed_factorisation_goes_on_with_the_first_missing_tile(digits, tmp_path, monkeypatch):
     system = KernelSystem(pixels(digits[0]), 0.2, 0.0, CPU, 64)
     whole = TiledCholesky(system, tmp_path / "whole", torch.float32, CPU, log=lambda _: None)

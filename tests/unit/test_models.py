@@ -1,5 +1,6 @@
 """The networks against the paper's numbers and against independent implementations."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import rethinking
 from rethinking import registry
 from rethinking.models import build_model, parameter_count
 from rethinking.models.alexnet import LocalResponseNorm, SameConv2d, SameMaxPool2d
+from rethinking.models.inception import ConvModule
 from rethinking.models.initialisation import initialise
 from rethinking.run.files import UserError
 
@@ -281,3 +283,24 @@ def test_inception_is_that_of_figure_3(name, training):
         expected = figure3(x, model, training)
         torch.testing.assert_close(model(x), expected, rtol=1e-9, atol=1e-9)
     assert expected.std() > 0.1  # logits that differ
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_bias_before_batch_norm_is_left_out_in_training_without_a_difference(affine):
+    """Against the layers one after the other: outputs, gradients and running statistics."""
+    module = ConvModule(3, 5, 3, 2, lambda channels: [nn.BatchNorm2d(channels, affine=affine)]).double()
+    nn.init.normal_(module[0].bias, generator=generator(1))
+    plain = nn.Sequential(*copy.deepcopy(module))
+    x = torch.randn(4, 3, 6, 6, dtype=torch.float64, generator=generator())
+    for training in (True, True, False):
+        outputs = [each.train(training)(x) for each in (module, plain)]
+        torch.testing.assert_close(*outputs)
+        for each, output in zip((module, plain), outputs, strict=True):
+            each.zero_grad()
+            output.square().sum().backward()
+        torch.testing.assert_close(module[0].weight.grad, plain[0].weight.grad)
+        for name, running in module[1].named_buffers():
+            torch.testing.assert_close(running, plain[1].get_buffer(name))
+        if training:
+            assert module[0].bias.grad is None
+            assert plain[0].bias.grad.abs().max() < 1e-12

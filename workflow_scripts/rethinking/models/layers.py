@@ -19,13 +19,13 @@ class SameConv2d(nn.Conv2d):
         if kernel % 2 == 0:
             raise ValueError("SameConv2d takes odd kernels")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, with_bias: bool = True) -> Tensor:
         """(batch, in, h, w) -> (batch, out, ceil(h / stride), ceil(w / stride))."""
         if self.stride[0] > 1:
             top, bottom = same_padding(x.shape[2], self.kernel_size[0], self.stride[0])
             left, right = same_padding(x.shape[3], self.kernel_size[1], self.stride[1])
             x = F.pad(x, (left, right, top, bottom))
-        return super().forward(x)
+        return self._conv_forward(x, self.weight, self.bias if with_bias else None)
 
 
 class SameMaxPool2d(nn.Module):

@@ -18,19 +18,22 @@ from rethinking.theory.random_convnet import FEATURES, PATCH, draw_convnet
 
 FILTERS = 1024  # of a random network in one block
 ROWS = 1000  # images at a time
+WORKING_MEMORY = 8e9  # bytes of a GPU that a fit needs beside the features
 
 Log = Callable[[str], None]
+Block = np.ndarray | Tensor | Path
 
 
 class Features:
-    """Features of n images, held in files.
+    """Features of n images, held in files, in main memory or on a GPU.
 
     Args:
-        blocks: arrays (n, d_1), (n, d_2), ..., or files of them; bytes are taken as pixels and divided by 255.
+        blocks: arrays or tensors (n, d_1), (n, d_2), ..., or files of arrays; bytes are taken as pixels and divided by
+            255.
         constant: whether to add a column of ones.
     """
 
-    def __init__(self, blocks: Sequence[np.ndarray | Path], constant: bool = False) -> None:
+    def __init__(self, blocks: Sequence[Block], constant: bool = False) -> None:
         self.blocks = blocks
         self.constant = constant
         self.widths = [opened(block).shape[1] for block in blocks]
@@ -43,6 +46,16 @@ class Features:
         """Number of columns."""
         return sum(self.widths) + self.constant
 
+    def on(self, device: torch.device) -> Features:
+        """The same in the memory of a GPU that has room for them, where reading them many times costs little."""
+        if device.type != "cuda":
+            return self
+        size = sum(opened(block).nbytes for block in self.blocks)
+        if size + WORKING_MEMORY > torch.cuda.mem_get_info(device)[0]:
+            return self
+        held = [torch.from_numpy(np.array(opened(block))).to(device) for block in self.blocks]
+        return Features(held, self.constant)
+
     def parts(
         self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None
     ) -> list[Tensor]:
@@ -53,9 +66,11 @@ class Features:
             inside = slice(max(start - first, 0), max(min(stop - first, width), 0))
             if inside.start < inside.stop:
                 # A file is mapped for this one read only: what stays mapped counts as memory of this process.
-                values = np.array(opened(block)[rows, inside])
-                tensor = torch.from_numpy(values).to(device).to(dtype)
-                found.append(tensor / 255 if values.dtype == np.uint8 else tensor)
+                values = opened(block)[rows, inside]
+                if isinstance(values, np.ndarray):
+                    values = torch.from_numpy(np.array(values))
+                tensor = values.to(device).to(dtype)
+                found.append(tensor / 255 if values.dtype == torch.uint8 else tensor)
             first += width
         if self.constant and start <= first < stop:
             count = len(range(*rows.indices(len(self))))
@@ -69,8 +84,8 @@ class Features:
         return torch.cat(self.parts(rows, device, dtype, columns), 1)
 
 
-def opened(block: np.ndarray | Path) -> np.ndarray:
-    """The array itself, or the array in the file."""
+def opened(block: Block) -> np.ndarray | Tensor:
+    """The array or tensor itself, or the array in the file."""
     return load_array(block) if isinstance(block, Path) else block
 
 
@@ -144,22 +159,22 @@ def make_block(
         deviation, mean = torch.std_mean(values, 0)
         if scaling == "each":
             # A feature that is the same in all training images has no weight, but beyond 16 bits it would give nan.
-            scale = deviation.where(deviation >= 1e-6, torch.ones(()))
-            dtype = np.float16
+            scale = torch.where(deviation >= 1e-6, deviation, 1.0)
+            dtype = torch.float16
         else:
             scale, mean = deviation.square().sum().sqrt(), torch.zeros_like(mean)
-            dtype = np.float32
+            dtype = torch.float32
         for path, some in ((paths[1], compute(test, device, transform)), (paths[0], values)):
-            save_array(path, some.sub_(mean).div_(scale).numpy().astype(dtype))
+            save_array(path, some.sub_(mean).div_(scale).to(dtype).cpu().numpy())
     return tuple(paths)
 
 
 def compute(images: np.ndarray, device: torch.device, transform: Callable[[Tensor], Tensor]) -> Tensor:
-    """Transform all images, some at a time; the result is in main memory."""
+    """Transform all images, some at a time; the result is on the device."""
     result = None
     for start in range(0, len(images), ROWS):
-        some = transform(torch.from_numpy(np.array(images[start : start + ROWS])).to(device)).cpu()
+        some = transform(torch.from_numpy(np.array(images[start : start + ROWS])).to(device))
         if result is None:
-            result = torch.empty(len(images), some.shape[1])
+            result = torch.empty(len(images), some.shape[1], device=device)
         result[start : start + ROWS] = some
     return result

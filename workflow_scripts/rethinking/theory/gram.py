@@ -126,7 +126,9 @@ class KernelSystem(System):
         """(K + penalty I) times float64 (n, k), in float64; K is symmetric, so only half of its tiles are computed."""
         if self.gamma is None:
             return (
-                linear_outputs(self.features, transposed_product(self.features, vectors))
+                linear_outputs(
+                    self.features, transposed_product(self.features, vectors, self.device), self.device
+                )
                 + self.penalty * vectors
             )
         result = torch.zeros_like(vectors)
@@ -145,7 +147,9 @@ class KernelSystem(System):
     def outputs(self, solution: Tensor, others: Features) -> Tensor:
         """Outputs (m, k) on other images."""
         if self.gamma is None:
-            return linear_outputs(others, transposed_product(self.features, solution))
+            return linear_outputs(
+                others, transposed_product(self.features, solution, self.device), self.device
+            )
         return kernel_outputs(others, self.features, self.gamma, solution, self.device, self.slices)
 
     def squared_norms(self, solution: Tensor, fitted: Tensor) -> Tensor:
@@ -175,21 +179,24 @@ class CovarianceSystem(System):
 
     def right_side(self, targets: Tensor) -> Tensor:
         """X^T Y."""
-        return transposed_product(self.features, targets)
+        return transposed_product(self.features, targets, self.device)
 
     def multiply(self, vectors: Tensor) -> Tensor:
         """(X^T X + penalty I) times (d, k), in float64."""
         return (
-            transposed_product(self.features, linear_outputs(self.features, vectors)) + self.penalty * vectors
+            transposed_product(
+                self.features, linear_outputs(self.features, vectors, self.device), self.device
+            )
+            + self.penalty * vectors
         )
 
     def fitted(self, solution: Tensor, product: Tensor) -> Tensor:
         """Outputs X w on the training images."""
-        return linear_outputs(self.features, solution)
+        return linear_outputs(self.features, solution, self.device)
 
     def outputs(self, solution: Tensor, others: Features) -> Tensor:
         """Outputs (m, k) on other images."""
-        return linear_outputs(others, solution)
+        return linear_outputs(others, solution, self.device)
 
     def squared_norms(self, solution: Tensor, fitted: Tensor) -> Tensor:
         """|w_c|^2 of each class, (k,)."""
@@ -208,28 +215,28 @@ def kernel_outputs(
     return result
 
 
-def linear_outputs(features: Features, weights: Tensor) -> Tensor:
-    """X w in float64, some rows at a time."""
-    return torch.cat([block @ weights for _, block in row_blocks(features)])
+def linear_outputs(features: Features, weights: Tensor, device: torch.device) -> Tensor:
+    """X w in float64, some rows at a time; weights (d, k) and outputs (n, k) are in main memory."""
+    weights = weights.to(device)
+    return torch.cat([(block @ weights).cpu() for _, block in row_blocks(features, device)])
 
 
-def transposed_product(features: Features, vectors: Tensor) -> Tensor:
-    """X^T v in float64, some rows at a time."""
-    result = torch.zeros(features.width, vectors.shape[1], dtype=torch.float64)
-    for rows, block in row_blocks(features):
-        result.addmm_(block.T, vectors[rows])
-    return result
+def transposed_product(features: Features, vectors: Tensor, device: torch.device) -> Tensor:
+    """X^T v in float64, some rows at a time; vectors (n, k) and result (d, k) are in main memory."""
+    result = torch.zeros(features.width, vectors.shape[1], dtype=torch.float64, device=device)
+    for rows, block in row_blocks(features, device):
+        result.addmm_(block.T, vectors[rows].to(device))
+    return result.cpu()
 
 
-def row_blocks(features: Features) -> Iterator[tuple[slice, Tensor]]:
+def row_blocks(features: Features, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
     """Rows of features in float64, in blocks of about 256 MB."""
-    cpu = torch.device("cpu")
     for rows in slices(len(features), max(1, 2**25 // features.width)):
-        yield rows, features.read(rows, cpu, torch.float64)
+        yield rows, features.read(rows, device, torch.float64)
 
 
-def mean_diagonal(features: Features, gamma: float | None) -> float:
+def mean_diagonal(features: Features, gamma: float | None, device: torch.device) -> float:
     """Mean of K's diagonal, the unit of penalties."""
     if gamma is not None:
         return 1.0
-    return sum(float(block.square().sum()) for _, block in row_blocks(features)) / len(features)
+    return sum(float(block.square().sum()) for _, block in row_blocks(features, device)) / len(features)

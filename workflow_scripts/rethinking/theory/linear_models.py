@@ -91,7 +91,8 @@ def fit(
     if penalty == 0 and not primal:
         for some in (train, *([] if images is None else [Features([images])])):
             refuse_contradictions(some, train_labels)
-    absolute = penalty * mean_diagonal(train, gamma)
+    held = train.on(device)
+    absolute = penalty * mean_diagonal(held, gamma, device)
     facts: dict[str, Any] = {
         "form": "primal" if primal else "dual",
         "features": train.width,
@@ -99,12 +100,12 @@ def fit(
     }
     where = device, solver.tile, scratch / "matrix"
     system = (
-        CovarianceSystem(train, absolute, *where) if primal else KernelSystem(train, gamma, absolute, *where)
+        CovarianceSystem(held, absolute, *where) if primal else KernelSystem(held, gamma, absolute, *where)
     )
     if primal and penalty == 0 and train.width <= DENSE:
         solution, more = least_squares(train, targets, system)
     else:
-        solution, more = solve_by_factor(system, targets, solver, scratch, device, log)
+        solution, more = solve_by_factor(train, system, targets, solver, scratch, device, log)
     fitted = system.fitted(solution.x, solution.product)
     outputs = system.outputs(solution.x, test)
     squares = system.squared_norms(solution.x, fitted)
@@ -168,7 +169,13 @@ def norms_of_other_targets(system: System, solution: Tensor, fitted: Tensor) -> 
 
 
 def solve_by_factor(
-    system: System, targets: Tensor, solver: SolverConfig, scratch: Path, device: torch.device, log: Log
+    train: Features,
+    system: System,
+    targets: Tensor,
+    solver: SolverConfig,
+    scratch: Path,
+    device: torch.device,
+    log: Log,
 ) -> tuple[Solution, dict[str, Any]]:
     """Cholesky factor in tiles, then refinement by conjugate gradients with residuals in float64.
 
@@ -205,7 +212,7 @@ def solve_by_factor(
     factor.delete()
     definite = jitter == 0 and isinstance(system, KernelSystem) and system.penalty == 0
     # Rounding can give equal images of one class a factor; any numbers that differ serve as labels here.
-    definite = definite and not equal_features(system.features, np.arange(system.size))
+    definite = definite and not equal_features(train, np.arange(system.size))
     return solution, {
         "solver": "cholesky",
         "precision": name,

@@ -105,7 +105,10 @@ class MicroBatchStep:
         (objective / n).backward()
         logits = logits.detach()
         loss = F.cross_entropy(logits, labels, reduction="sum") / n
-        gradients = [parameter.grad for parameter in self.optimiser.velocity]
+        gradients = [
+            torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            for parameter in self.optimiser.velocity
+        ]
         return [*gradients, *self.running, loss], logits
 
     def objective(self, logits: Tensor, labels: Tensor) -> Tensor:

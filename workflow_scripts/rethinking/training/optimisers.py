@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -51,9 +51,15 @@ class Optimiser(ABC):
         for parameter in self.velocity:
             parameter.grad = None
 
+    def with_gradient(self) -> Iterator[tuple[float, list[nn.Parameter]]]:
+        """Coefficients of weight decay with the parameters that have a gradient; the network does not use the others."""
+        for decay, parameters in self.groups:
+            if used := [parameter for parameter in parameters if parameter.grad is not None]:
+                yield decay, used
+
     @abstractmethod
     def step(self) -> None:
-        """Update the parameters; each must have a gradient."""
+        """Update the parameters that have a gradient."""
 
 
 class SGD(Optimiser):
@@ -61,8 +67,8 @@ class SGD(Optimiser):
 
     @torch.no_grad()
     def step(self) -> None:
-        """Update the parameters; each must have a gradient."""
-        for decay, parameters in self.groups:
+        """Update the parameters that have a gradient."""
+        for decay, parameters in self.with_gradient():
             torch._fused_sgd_(
                 parameters,
                 [parameter.grad for parameter in parameters],
@@ -104,8 +110,8 @@ class RMSProp(Optimiser):
 
     @torch.no_grad()
     def step(self) -> None:
-        """Update the parameters; each must have a gradient."""
-        for weight_decay, parameters in self.groups:
+        """Update the parameters that have a gradient."""
+        for weight_decay, parameters in self.with_gradient():
             gradients = [parameter.grad for parameter in parameters]
             if weight_decay:
                 gradients = torch._foreach_add(gradients, parameters, alpha=weight_decay)
