@@ -47,6 +47,11 @@ rule validate_linear_model:
     wildcard_constraints:
         model="|".join(LINEAR_MODEL) or "none",
     threads: CONFIG.hardware.threads
+    # Resources are not part of what a result is made from. A fit has a GPU to itself.
+    resources:
+        device=CONFIG.hardware.device,
+        cells_per_gpu=CONFIG.hardware.cells_per_gpu,
+        gpu=CONFIG.hardware.cells_per_gpu * expects_gpu(CONFIG.hardware.device),
     params:
         data=lambda wildcards: fit_data(validation(wildcards)),
         model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
@@ -57,8 +62,9 @@ rule validate_linear_model:
         "Trying settings of {wildcards.model} on a part of the training set"
     shell:
         "exec python -m validate_linear_model --model {params.model:q} --validation {params.settings:q}"
-        " {params.data} --seed {params.seed} --threads {threads} --output {output:q}"
-        " --record {params.record:q} > {log:q} 2>&1"
+        " {params.data} --seed {params.seed}"
+        " --device {resources.device} --cells-per-gpu {resources.cells_per_gpu} --threads {threads}"
+        " --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule fit_linear_model:
@@ -74,7 +80,6 @@ rule fit_linear_model:
     wildcard_constraints:
         model="|".join(LINEAR_MODEL) or "none",
     threads: CONFIG.hardware.threads
-    # Resources are not part of what a fit is made from. A fit has a GPU to itself.
     resources:
         device=CONFIG.hardware.device,
         cells_per_gpu=CONFIG.hardware.cells_per_gpu,

@@ -19,14 +19,18 @@ from rethinking.config.theory import SolverConfig
 from rethinking.run import scripts
 from rethinking.run.code import combined
 from rethinking.run.files import atomic_path
-from rethinking.run.gpu_slots import gpu_slot
-from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.scripts import log, running_code
-from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
+from rethinking.theory.inputs import (
+    add_device,
+    argument_parser,
+    device_alone,
+    model_features,
+    read_model,
+    read_split,
+)
 from rethinking.theory.linear_models import fit
 from rethinking.theory.validation import best_setting
-from rethinking.training.steps import set_precision
 
 
 def main() -> None:
@@ -39,8 +43,7 @@ def main() -> None:
     parser.add_argument(
         "--scratch", type=Path, required=True, help="folder for the files from which a killed run resumes"
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--cells-per-gpu", type=int, default=1, help="slots of a GPU; a fit takes all of one")
+    add_device(parser)
     args = parser.parse_args()
 
     model, manifest = read_model(args)
@@ -56,10 +59,7 @@ def main() -> None:
     with ExitStack() as held:
         # Held until this process ends, so that no second one writes the same tiles.
         lock(held.enter_context(open_lock(args.scratch / "lock")), wait=True)
-        if expects_gpu(args.device):
-            held.enter_context(gpu_slot(args.cells_per_gpu, log=log, alone=True))
-        device = choose_device(args.device)
-        set_precision("float32", device)  # torch's default for the convolutions of Gabor features is TF32
+        device = held.enter_context(device_alone(args))
         folder = args.scratch / digest(*source, wanted[0][0], solver.model_dump(), str(device))
         for other in args.scratch.iterdir():
             if other.is_dir() and other != folder:

@@ -8,7 +8,14 @@ from rethinking.config.theory import ValidationConfig
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 from rethinking.run.scripts import log
-from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
+from rethinking.theory.inputs import (
+    add_device,
+    argument_parser,
+    device_alone,
+    model_features,
+    read_model,
+    read_split,
+)
 from rethinking.theory.validation import validate, validation_split
 
 
@@ -16,6 +23,7 @@ def main() -> None:
     """Read the command line and the training images, write the errors as CSV."""
     parser = argument_parser(__doc__, "of random features", "CSV to write")
     parser.add_argument("--validation", required=True, help="the section linear_models.validation as JSON")
+    add_device(parser)
     args = parser.parse_args()
 
     model, manifest = read_model(args)
@@ -26,8 +34,11 @@ def main() -> None:
     if model.kernel == "gaussian":
         given = [] if model.gamma == "validated" else [model.gamma]
         gammas = sorted({*model.gammas, *given})
-    with tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".features-") as folder:
-        train, test = model_features(model, images[fitted], images[others], Path(folder), args.seed)
+    with (
+        device_alone(args) as device,
+        tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".features-") as folder,
+    ):
+        train, test = model_features(model, images[fitted], images[others], Path(folder), args.seed, device)
         table = validate(
             train,
             test,
@@ -36,6 +47,7 @@ def main() -> None:
             manifest["num_classes"],
             gammas,
             settings.penalties,
+            device,
             log,
         )
     table.insert(0, "model", model.name)

@@ -338,9 +338,9 @@ def test_validation_part_is_none_of_the_fitted_images(digits):
 def test_validation_agrees_with_the_solver(digits, tmp_path):
     train, labels, test, test_labels = digits
     some = pixels(train), pixels(test), labels, test_labels, 10
-    table = validate(*some, [0.2], [0, 0.1], lambda _: None)
+    table = validate(*some, [0.2], [0, 0.1], CPU, lambda _: None)
     # Of the linear kernel, the unit of penalties is not 1.
-    table = pd.concat([table, validate(*some, [None], [0.1], lambda _: None)], ignore_index=True)
+    table = pd.concat([table, validate(*some, [None], [0.1], CPU, lambda _: None)], ignore_index=True)
     for row in table.itertuples():
         gamma = None if np.isnan(row.gamma) else row.gamma
         facts, _ = run(digits, gamma, row.penalty, tmp_path / str(row.Index))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,11 @@ import torch
 
 from rethinking.config.theory import LinearModelConfig
 from rethinking.run.files import load_array, read_json
+from rethinking.run.gpu_slots import gpu_slot
+from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.run.scripts import log
 from rethinking.theory.features import Features, make_features
+from rethinking.training.steps import set_precision
 
 
 def argument_parser(description: str, seed: str, output: str) -> argparse.ArgumentParser:
@@ -24,6 +29,22 @@ def argument_parser(description: str, seed: str, output: str) -> argparse.Argume
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", type=Path, required=True, help=output)
     return parser
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a script that takes a GPU if there is one."""
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--cells-per-gpu", type=int, default=1, help="slots of a GPU, all of which it takes")
+
+
+@contextmanager
+def device_alone(args: argparse.Namespace) -> Iterator[torch.device]:
+    """The device of :func:`add_device`; a GPU is held alone. Products of matrices are in full precision."""
+    alone = expects_gpu(args.device)
+    with gpu_slot(args.cells_per_gpu, log=log, alone=True) if alone else nullcontext():
+        device = choose_device(args.device)
+        set_precision("float32", device)  # torch's default for the convolutions of Gabor features is TF32
+        yield device
 
 
 def read_model(args: argparse.Namespace) -> tuple[LinearModelConfig, dict[str, Any]]:

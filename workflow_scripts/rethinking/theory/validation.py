@@ -14,7 +14,7 @@ from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.features import Features
 from rethinking.theory.gram import apply_kernel, inner_products
-from rethinking.theory.linear_models import CPU, Log, error, one_hot
+from rethinking.theory.linear_models import Log, error, one_hot
 
 
 def validation_split(
@@ -45,18 +45,19 @@ def validate(
     classes: int,
     gammas: list[float | None],
     penalties: list[float],
+    device: torch.device,
     log: Log = print,
 ) -> pd.DataFrame:
-    """Errors and norms over gamma and penalty, each solved densely in float64.
+    """Errors and norms over gamma and penalty, each solved densely in float64 on the device.
 
     Returns:
         ``gamma``, ``penalty``, ``train_error``, ``validation_error`` (percent) and ``norm``; nan where the matrix is singular.
     """
     everything = slice(None)
     within, across = (
-        inner_products(some, everything, train, everything, CPU, torch.float64) for some in (train, test)
+        inner_products(some, everything, train, everything, device, torch.float64) for some in (train, test)
     )
-    targets = one_hot(train_labels, classes)
+    targets = one_hot(train_labels, classes).to(device)
     rows = []
     for gamma in gammas:
         kernel, between = (
@@ -65,13 +66,14 @@ def validate(
         diagonal = float(kernel.diagonal().mean())
         for penalty in penalties:
             row = {"gamma": gamma, "penalty": penalty}
-            matrix = kernel + penalty * diagonal * torch.eye(len(kernel), dtype=torch.float64)
+            matrix = kernel.clone()
+            matrix.diagonal().add_(penalty * diagonal)
             factor, failed = torch.linalg.cholesky_ex(matrix)
             if not failed:
                 alpha = torch.cholesky_solve(targets, factor)
                 outputs = kernel @ alpha
-                row["train_error"] = error(outputs, train_labels)
-                row["validation_error"] = error(between @ alpha, test_labels)
+                row["train_error"] = error(outputs.cpu(), train_labels)
+                row["validation_error"] = error((between @ alpha).cpu(), test_labels)
                 row["norm"] = math.sqrt(max(float((alpha * outputs).sum()), 0.0))
             rows.append(row)
             log("  ".join(f"{key} {value:g}" for key, value in row.items() if value is not None))
