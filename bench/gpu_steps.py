@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 CPU = torch.device("cpu")
 PRECISIONS = get_args(Precision)
-GPU_TESTS = ("tests/unit/test_capture.py", "tests/unit/test_gpu_slots.py")
+GPU_TESTS = [f"tests/unit/test_{name}.py" for name in ("capture", "gpu_slots", "linear_models")]
 # Of the networks that are compared; one has all of them, so that their draws and images are compared too.
 REGULARISERS = {"alexnet": "crop+augment+wd"}
 SIDE_BY_SIDE = ("mlp_1x512", "alexnet", "inception")  # the smallest, a middle one and the largest

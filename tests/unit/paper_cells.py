@@ -12,6 +12,7 @@ EPOCHS = 70
 SEEDS = (0, 1, 2)
 EPOCHS_AT_P0 = {"inception": 10, "alexnet": 31, "mlp_1x512": 28}  # denominators of the ratios of figure 1b
 JITTER = 0.02  # points of test accuracy by which seeds differ
+FIG1A = ("true_labels", "random_labels", "shuffled_pixels", "random_pixels", "gaussian")
 CORRUPTION_NAMES = {0.0: "true_labels", 1.0: "random_labels"}
 
 
@@ -37,7 +38,7 @@ def cell_values():
             if 0 < p < 1:  # a share p/10 of the corrupted test labels is right by chance
                 values["test"] = (values["test_corrupted"] - 10 * p) / (1 - p)
                 values["memorisation"] = [(9.0, 25.0), (99.0, 0.5)]
-    for corruption in ("true_labels", "random_labels", "shuffled_pixels", "random_pixels", "gaussian"):
+    for corruption in FIG1A:
         values = cells.setdefault(f"{corruption}/inception/none", {"train": 100.0, "test": 10.0})
         values["losses"] = paper.curve(f"fig1a_{corruption}")[:, 1].tolist()
     for model, name in (("inception", "inception"), ("inception_no_bn", "inception_wo_bn")):

@@ -175,6 +175,27 @@ def test_random_pixels_is_a_permutation_for_each_image(images):
     assert low <= np.sum(permutations[1:] == permutations[:-1]) <= high
 
 
+@pytest.mark.parametrize("name", ["shuffled_values", "random_values"])
+def test_values_are_permuted_over_channels(images, name):
+    """One permutation of all 300 values, or one for each of the images."""
+    permutations = []
+    for split in ("train", "test"):
+        before, after, _ = images[name, split]
+        assert after.dtype == np.uint8
+        flat, permuted = (part.reshape(len(part), -1).astype(np.int64) for part in (before, after))
+        np.testing.assert_array_equal(np.sort(flat, 1), np.sort(permuted, 1))
+        assert all(set(pixels(one)) != set(pixels(other)) for one, other in zip(before, after, strict=True))
+        if name == "shuffled_values":
+            permutations.append(recover_permutation(flat[:, :, None], permuted[:, :, None]))
+        else:
+            # Images differ in their order, so equal values stand at places that differ.
+            permutations.append(np.argsort(permuted, 1, kind="stable"))
+    if name == "shuffled_values":
+        np.testing.assert_array_equal(*permutations)
+    else:
+        assert len(np.unique(np.concatenate(permutations), axis=0)) == 60
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_gaussian_has_the_moments_of_the_training_set(images, split):
     train = images["gaussian", "train"][0].astype(np.float64)

@@ -4,17 +4,16 @@ import matplotlib.colors
 import numpy as np
 import pytest
 
-from rethinking import paper, registry
+from rethinking import paper
 from rethinking.analysis.statistics import mean_interval
 from rethinking.figures import style as figures
 from rethinking.figures.fig1a import draw
 from rethinking.figures.fig1a import plot as plot_runs
 
 from .curves import dashed_lines, legend, make_run, note, solid_lines
+from .paper_cells import FIG1A
 
-CORRUPTIONS = registry.names("corruption")
-
-CELLS = [f"cifar10/{corruption}/inception/none" for corruption in CORRUPTIONS]
+CELLS = [f"cifar10/{corruption}/inception/none" for corruption in FIG1A]
 PAPER = paper.curves("fig1a")
 
 
@@ -46,13 +45,13 @@ def test_line_is_the_mean_and_band_its_interval():
 def test_one_seed_has_no_band():
     figure = plot([finished([3.0, 2.0])], [finished([3.0, 2.5])])
     assert not figure.axes[0].collections
-    assert legend(figure) == [*(name.replace("_", " ") for name in CORRUPTIONS), "ours", figures.PAPER_TITLE]
+    assert legend(figure) == [*(name.replace("_", " ") for name in FIG1A), "ours", figures.PAPER_TITLE]
 
 
 def test_paper_is_drawn_in_epochs_and_in_the_colour_of_ours():
     figure = plot([finished([2.4, 1.0])], [finished([2.4, 2.3])])
     dashed = dashed_lines(figure.axes[0])
-    assert len(dashed) == len(CORRUPTIONS)
+    assert len(dashed) == len(FIG1A)
     np.testing.assert_allclose(dashed[1].get_ydata(), PAPER["random_labels"][:, 1])
     np.testing.assert_allclose(dashed[1].get_xdata()[:3], [1, 2, 3], atol=0.01)
     for ours, published in zip(solid_lines(figure.axes[0]), dashed, strict=False):

@@ -236,7 +236,7 @@ def test_features_are_the_same_from_arrays_tensors_and_files(digits, tmp_path):
         )
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("free", [1e12, 0])
 @pytest.mark.parametrize("filters", [20, 60])  # fewer and more features than images
 def test_a_gpu_gives_the_fit_of_a_cpu_from_its_memory_and_from_files(

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from rethinking import paper, registry
+from rethinking import paper
 from rethinking.training.curves import MOVING_AVERAGE_DECAY
 
 from ..default_config import default_config
-
-CORRUPTIONS = registry.names("corruption")
+from .paper_cells import FIG1A
 
 
 def test_table1_has_a_value_for_each_default_cell():
@@ -69,7 +68,7 @@ def test_sizes_are_those_of_table1():
 
 def test_fig1a_points_lie_on_whole_epochs():
     assert paper.steps_per_epoch() == 391
-    for corruption in CORRUPTIONS:
+    for corruption in FIG1A:
         curve = paper.curve(f"fig1a_{corruption}")
         assert curve.shape == (69, 2)
         epochs = curve[:-1, 0] * 1000 / paper.steps_per_epoch()  # the last point is cut off by the axes

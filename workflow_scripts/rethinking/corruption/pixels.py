@@ -23,6 +23,18 @@ def shuffle_each(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return permute_pixels(images, rng.permuted(np.tile(np.arange(positions), (len(images), 1)), axis=1))
 
 
+@corruption("shuffled_values")
+def shuffle_values(images: np.ndarray, draws: Draws) -> np.ndarray:
+    """Apply one permutation of all values to all images of both splits, so that channels are mixed."""
+    return shuffle_pixels(as_one_channel(images), draws).reshape(images.shape)
+
+
+@corruption("random_values")
+def shuffle_values_of_each(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Permute all values of each image by its own permutation, so that no colours are left."""
+    return shuffle_each(as_one_channel(images), rng).reshape(images.shape)
+
+
 @corruption("gaussian")
 def replace_by_noise(
     images: np.ndarray, rng: np.random.Generator, moments: tuple[float, float]
@@ -34,6 +46,12 @@ def replace_by_noise(
     mean, variance = moments
     noise = rng.standard_normal(images.shape, dtype=np.float32)
     return (mean + np.sqrt(variance) * noise).astype(np.float32)
+
+
+def as_one_channel(images: np.ndarray) -> np.ndarray:
+    """Images (n, channels, height, width) as (n, 1, channels * height, width)."""
+    count, channels, height, width = images.shape
+    return images.reshape(count, 1, channels * height, width)
 
 
 def permute_pixels(images: np.ndarray, order: np.ndarray) -> np.ndarray:
