@@ -178,7 +178,8 @@ def shown(wildcards):
     """A table for readers, or a figure."""
     name = shown_name(wildcards)
     if name not in SHOWN:
-        raise UserError(f"{name} has nothing to show with this configuration; list its cells")
+        why = "none of its results is finished" if CONFIG.finished_only else "list its cells"
+        raise UserError(f"{name} has nothing to show with this configuration; {why}")
     return SHOWN[name]
 
 

@@ -88,6 +88,8 @@ def test_several_numbers_of_filters_have_a_figure(tiny_workflow):
     tiny_workflow.write_config(THEORY | {"linear_models": linear_models | {"models": convnets[:1]}})
     assert "filters has nothing to show" in tiny_workflow.fail("-n", "results/filters.csv")
     tiny_workflow.write_config(THEORY | {"linear_models": linear_models | {"models": convnets}})
+    unfinished = tiny_workflow.fail("-n", "results/table3.csv", "--config", "finished_only=true")
+    assert "table3 has nothing to show with this configuration; none of its results is finished" in unfinished
     tiny_workflow.succeed("results/filters.csv")
     numbers = pd.read_csv(tiny_workflow.folder / "results/filters.csv")
     assert numbers.filters.tolist() == [5, 20]
