@@ -34,6 +34,13 @@ if FILTER_FITS:
 if DESCENTS:
     LINEAR_MODEL_FILES += show_theory("descent", DESCENTS)
 
+# Resources are not part of what a result is made from. A fit has a GPU to itself.
+GPU_ALONE = {
+    "device": CONFIG.hardware.device,
+    "cells_per_gpu": CONFIG.hardware.cells_per_gpu,
+    "gpu": CONFIG.hardware.cells_per_gpu * expects_gpu(CONFIG.hardware.device),
+}
+
 
 rule validate_linear_model:
     input:
@@ -47,11 +54,8 @@ rule validate_linear_model:
     wildcard_constraints:
         model="|".join(LINEAR_MODEL) or "none",
     threads: CONFIG.hardware.threads
-    # Resources are not part of what a result is made from. A fit has a GPU to itself.
     resources:
-        device=CONFIG.hardware.device,
-        cells_per_gpu=CONFIG.hardware.cells_per_gpu,
-        gpu=CONFIG.hardware.cells_per_gpu * expects_gpu(CONFIG.hardware.device),
+        **GPU_ALONE,
     params:
         data=lambda wildcards: fit_data(validation(wildcards)),
         model=lambda wildcards: LINEAR_MODEL[wildcards.model].model_dump_json(),
@@ -81,9 +85,7 @@ rule fit_linear_model:
         model="|".join(LINEAR_MODEL) or "none",
     threads: CONFIG.hardware.threads
     resources:
-        device=CONFIG.hardware.device,
-        cells_per_gpu=CONFIG.hardware.cells_per_gpu,
-        gpu=CONFIG.hardware.cells_per_gpu * expects_gpu(CONFIG.hardware.device),
+        **GPU_ALONE,
     params:
         data=lambda wildcards: fit_data(fit(wildcards)),
         folder=subpath(output.summary, parent=True),
