@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from rethinking.config.loading import Config, load_config
+from rethinking.config.configuration import Config
+from rethinking.config.loading import load_config
 
 FILE = Path(__file__).parents[1] / "config.yaml"
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from rethinking.config.loading import schema_json
+from rethinking.config.configuration import schema_json
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from rethinking.config.cell_settings import Strict
-from rethinking.config.loading import schema_json
+from rethinking.config.configuration import schema_json
 
 from ..default_config import default_values
 

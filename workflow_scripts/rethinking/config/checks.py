@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rethinking import registry
 from rethinking.cells import Cell, sample_size
 from rethinking.config.cell_settings import CellSettings
+from rethinking.config.configuration import Config
 from rethinking.run.files import UserError
-
-if TYPE_CHECKING:
-    from rethinking.config.loading import Config
 
 
 def cell_faults(config: Config) -> list[str]:

@@ -1,280 +1,20 @@
-"""The configuration: typed models, checked before any job is planned.
-
-Its sections are in ``cell_settings.py``, ``training.py``, ``results.py`` and ``theory.py``. The values of the default and the evidence for
-each are in ``config.yaml``; editors take descriptions and checks from the JSON schema that ``make schema`` writes.
-"""
+"""Loading a configuration: its files are read, expanded and checked before any job is planned."""
 
 from __future__ import annotations
 
-import json
 import os
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError
 
 from rethinking import registry
-from rethinking.cells import Cell, known
-from rethinking.config.cell_settings import (
-    CellSettings,
-    ModelConfig,
-    PathText,
-    Strict,
-    TrainingConfig,
-    as_value_error,
-    registered,
-)
+from rethinking.cells import Cell
 from rethinking.config.checks import cell_faults
-from rethinking.config.faults import describe, describe_pattern
+from rethinking.config.configuration import Config
+from rethinking.config.faults import describe, describe_pattern, place_of_value
 from rethinking.config.patterns import Origin, expand
 from rethinking.config.reading import read
-from rethinking.config.results import (
-    AblationConfig,
-    CapacityConfig,
-    ComplexityConfig,
-    OverCorruptionConfig,
-    ResultConfig,
-)
-from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
-from rethinking.config.training import DatasetConfig, HardwareConfig, OverrideConfig
-from rethinking.data.sources import sources
-from rethinking.models import check_options
 from rethinking.run.files import UserError
-
-
-class Config(Strict):
-    """Everything that can be set."""
-
-    results_dir: PathText = Field("results", description="Where results go; give each experiment its own.")
-    data_dir: PathText | None = Field(
-        None,
-        description="Where prepared and corrupted data sets go; null is results_dir/data. Can be shared.",
-    )
-    cache_dir: PathText | None = Field(
-        None,
-        description="Folder from which finished cells are taken and to which they are copied; users and checkouts can share it. null for none.",
-    )
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        description="One network is trained per cell and seed; intervals are over seeds.", min_length=1
-    )
-    finished_only: bool = Field(
-        False,
-        description="Build tables and figures from the cells that are finished now and train none.",
-    )
-    plugins: list[PathText] = Field(
-        [],
-        description="Python files with your own models, data sets, corruptions, regularisers, measures and claims "
-        "(docs/extending.md). Relative paths start from the working directory.",
-    )
-    hardware: HardwareConfig = Field(description="Where cells are trained. Changing it makes no cell stale.")
-    datasets: dict[registered("dataset"), DatasetConfig] = Field(description="Data sets by name.")
-    training: TrainingConfig = Field(description="Settings of all cells.")
-    models: dict[registered("model"), ModelConfig] = Field(description="Settings by network.")
-    overrides: list[OverrideConfig] = Field(
-        [],
-        description="Other settings for some cells, applied in this order: first those of config.yaml, then those of "
-        "further configuration files, which add to them.",
-    )
-    table1: ResultConfig = Field(description="Table 1: training and test accuracy on CIFAR-10.")
-    table4: ResultConfig = Field(description="Table 4: random labels with explicit regularisers.")
-    fig1a: ResultConfig = Field(description="Figure 1a: training loss of the Inception on five corruptions.")
-    fig1b: OverCorruptionConfig = Field(
-        description="Figure 1b: relative time to overfit over the label corruption."
-    )
-    fig1c: OverCorruptionConfig = Field(description="Figure 1c: test error over the label corruption.")
-    fig2b: ResultConfig = Field(
-        description="Figure 2b: the Inception over epochs, with and without batch normalisation."
-    )
-    memorisation: ResultConfig = Field(
-        description="Partly corrupted labels over epochs: what is memorised, what is generalised."
-    )
-    capacity: CapacityConfig = Field(
-        description="Section 2.2: what networks fit of random signs on n images (random_signs_n500, with the gap on "
-        "true_signs_n500), and how far replacing one training example moves their losses (true_labels_replaced0)."
-    )
-    complexity: ComplexityConfig = Field(
-        description="Beyond the paper: measures of complexity of trained networks against their generalisation gap."
-    )
-    table2: ResultConfig = Field(
-        description="Table 2: Inception V3 on ImageNet with and without regularisers, true and random labels."
-    )
-    fig2a: ResultConfig = Field(
-        description="Figure 2a: Inception V3 on ImageNet over epochs, and what early stopping gains."
-    )
-    ablations: list[AblationConfig] = Field(
-        [], description="Cells with other settings, compared with the cells themselves in ablations.md."
-    )
-    expressivity: ExpressivityConfig = Field(description="Theorem 1: 2n + d weights fit any n labels.")
-    linear_models: LinearModelsConfig = Field(
-        description="Section 5: exact fits of linear models (table 3), their norms, and where SGD converges."
-    )
-
-    @field_validator("models")
-    @classmethod
-    def networks_have_their_options(cls, models: dict[str, ModelConfig]) -> dict[str, ModelConfig]:
-        """Refuse options of the architecture that the network does not have."""
-        for name, model in models.items():
-            as_value_error(check_options, name, model.architecture)
-        return models
-
-    @field_validator("ablations")
-    @classmethod
-    def names_differ(cls, ablations: list[AblationConfig]) -> list[AblationConfig]:
-        """Refuse two variants with the same name: they would share a folder."""
-        names = [ablation.name for ablation in ablations]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"the name '{name}' appears twice")
-        return ablations
-
-    @field_validator("results_dir")
-    @classmethod
-    def results_have_a_folder(cls, path: str) -> str:
-        """Snakemake tells files in the working folder or at the root of the disk apart by how they are written."""
-        if path in (".", "/"):
-            raise ValueError(f"'{path}' is no folder of its own; name one for the results, such as results")
-        return path
-
-    @field_validator("seeds")
-    @classmethod
-    def seeds_differ(cls, seeds: list[int]) -> list[int]:
-        """Refuse the same seed twice: it would make the intervals too narrow."""
-        if len(set(seeds)) < len(seeds):
-            raise ValueError(f"{seeds} names a seed twice")
-        return seeds
-
-    @model_validator(mode="after")
-    def seeds_of_cells_are_seeds(self) -> Config:
-        """Overrides choose among the seeds of the configuration."""
-        for override in self.overrides:
-            if others := set(override.seeds or ()) - set(self.seeds):
-                raise ValueError(
-                    f"overrides: the seed {min(others)} of {', '.join(override.cells)} is not among 'seeds'; add it there"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def sources_fit(self) -> Config:
-        """Each data set has its own kinds of source."""
-        for name, dataset in self.datasets.items():
-            if dataset.source not in sources(name):
-                raise ValueError(
-                    f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(sources(name))}"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def theory_has_its_data(self) -> Config:
-        """The data sets of the theory are configured."""
-        used = {
-            "expressivity.dataset": self.expressivity.dataset,
-            "linear_models.descent.dataset": self.linear_models.descent.dataset,
-            **{
-                f"the dataset of linear_models.models '{each.name}'": each.dataset
-                for each in self.linear_models.models
-            },
-        }
-        for key, name in used.items():
-            if name is not None and name not in self.datasets:
-                raise ValueError(f"{key} is '{name}', but the configuration has no datasets.{name}; add it")
-        return self
-
-    @model_validator(mode="after")
-    def cells_can_be_trained(self) -> Config:
-        """Data set and network of each cell are configured, its input fits into the images and no batch is too small."""
-        if faults := cell_faults(self):
-            raise ValueError("; ".join(faults))
-        return self
-
-    @property
-    def data_folder(self) -> str:
-        """Where data sets lie."""
-        return self.data_dir or f"{self.results_dir}/data"
-
-    @property
-    def results(self) -> list[str]:
-        """The tables and figures, by their names in the configuration."""
-        return [name for name in type(self).model_fields if isinstance(getattr(self, name), ResultConfig)]
-
-    def cell_names(self, result: str) -> list[str]:
-        """The cells of a table or figure without seeds, in order, but for those on absent data sets."""
-        absent = self.absent_datasets()
-        return [name for name in getattr(self, result).cells if name.split("/")[0] not in absent]
-
-    def cells(self, *results: str) -> list[Cell]:
-        """The cells of tables and figures for all seeds, each once, in order; those on absent data sets are left out."""
-        names = [name for result in results for name in self.cell_names(result)]
-        return [Cell.from_name(name, seed) for name in dict.fromkeys(names) for seed in self.seeds_of(name)]
-
-    def seeds_of(self, name: str) -> list[int]:
-        """The seeds of a cell: those of the last override that names some, else all."""
-        cell = Cell.from_name(name, seed=0)
-        fewer = [each.seeds for each in self.overrides if each.seeds and each.matches(cell)]
-        return fewer[-1] if fewer else self.seeds
-
-    def absent_datasets(self) -> list[str]:
-        """Data sets that cannot be downloaded and have no path, and that tables and figures ask for."""
-        asked = {name.split("/")[0] for result in self.results for name in getattr(self, result).cells}
-        return [name for name, dataset in self.datasets.items() if dataset.absent and name in asked]
-
-    def linear_model_seeds(self, name: str) -> list[int]:
-        """The seeds of a linear model: one where nothing is drawn."""
-        model = self.linear_models.model(name)
-        return (model.seeds or self.seeds) if model.random else self.seeds[:1]
-
-    def ablated_cells(self) -> list[Cell]:
-        """The cells that ablations compare with, for all seeds, each once."""
-        return list(dict.fromkeys(cell for _, cell in self.variants()))
-
-    def variants(self) -> list[tuple[str, Cell]]:
-        """Each ablation's name with each of its cells, for all seeds."""
-        return [
-            (ablation.name, Cell.from_name(name, seed))
-            for ablation in self.ablations
-            for name in ablation.cells
-            for seed in self.seeds_of(name)
-        ]
-
-    def settings(self, cell: Cell, variant: str | None = None) -> CellSettings:
-        """Resolve the settings of a cell: training, then its model, then overrides in order, then those of a variant.
-
-        Raises:
-            UserError: the configuration says nothing about the cell's data set or model, there is no
-                ablation of that name, or its settings have no meaning in the cell.
-        """
-        for section, name in (("datasets", cell.dataset), ("models", cell.model)):
-            if name not in getattr(self, section):
-                raise UserError(f"cell '{cell}': the configuration has no {section}.{name}; add it")
-        values = self.training.model_dump() | self.models[cell.model].model_dump()
-        values["input_size"] = self.datasets[cell.dataset].input_size
-        for override in self.overrides:
-            if override.matches(cell):
-                values = override.set.applied_to(values)
-        if variant is not None:
-            ablations = {ablation.name: ablation for ablation in self.ablations}
-            known(str(cell), "ablation", variant, ablations)
-            ablations[variant].check(cell)
-            values = ablations[variant].set.applied_to(values)
-        if "wd" not in cell.regularisers:
-            # Editing the weight decay must not make cells without it stale.
-            values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
-        values["architecture"] = with_dropout(cell, values["architecture"])
-        return CellSettings(**values)
-
-
-def with_dropout(cell: Cell, architecture: dict[str, Any]) -> dict[str, Any]:
-    """The options of a network, with the one of the regulariser dropout in cells that name it.
-
-    Raises:
-        UserError: the cell names dropout, and its network has none.
-    """
-    if "dropout" not in cell.regularisers:
-        return {key: value for key, value in architecture.items() if key != "dropout"}
-    if not architecture.get("dropout"):
-        raise UserError(
-            f"cell '{cell}': its regularisers name dropout, but models.{cell.model}.architecture has no dropout, the "
-            "share that is dropped; only networks with such an option have dropout"
-        )
-    return architecture
 
 
 def load_config(values: dict[str, Any], files: list[str]) -> Config:
@@ -304,6 +44,7 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
     lines += [describe_pattern(origin, message, read_files) for origin, message in expanded.faults]
     try:
         config = Config.model_validate(expanded.values)
+        lines += [f"{place_of_value((), read_files, values)}: {fault}" for fault in cell_faults(config)]
         if not lines:
             return config
     except ValidationError as error:
@@ -324,8 +65,3 @@ def all_overrides(values: dict[str, Any], contents: list[Any]) -> list[Origin]:
         if isinstance(each, list)
         for number, entry in enumerate(each)
     ]
-
-
-def schema_json() -> str:
-    """The JSON schema of the configuration, for editors."""
-    return json.dumps(Config.model_json_schema(), indent=2) + "\n"

@@ -13,7 +13,7 @@ from typing import Any
 
 from rethinking import registry
 from rethinking.cells import CELL_FILES, Cell, parameters, sample_size
-from rethinking.config.loading import Config
+from rethinking.config.configuration import Config
 from rethinking.data.image_checksums import contents_digest
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.sources import SOURCES

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from rethinking import registry
 from rethinking.cells import Cell, sample_size
-from rethinking.config.loading import Config
+from rethinking.config.configuration import Config
 from rethinking.data.imagenet_classes import IMAGES
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import Identity, differences, recorded
