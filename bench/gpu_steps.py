@@ -14,13 +14,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 from unittest import mock
 
-import numpy as np
 import torch
 
 from bench_training import baseline_network, bench_cell, cell_settings, receive
+from check import Check
 from gpu_bounds import BOUNDS, Comparison, compare_curves
 from gpu_table1 import profile_epoch, train_table1
 from peak import peak_flops, training_flops
@@ -37,9 +37,6 @@ from rethinking.training.batches import EVALUATION_BATCH, to_inputs
 from rethinking.training.loop import TrainedCell, evaluate, train_cell
 from rethinking.training.steps import CapturedStep, set_precision
 
-if TYPE_CHECKING:
-    from gpu_check import Check
-
 HERE = Path(__file__).parent
 CPU = torch.device("cpu")
 PRECISIONS = get_args(Precision)
@@ -48,20 +45,6 @@ GPU_TESTS = [f"tests/unit/test_{name}.py" for name in ("capture", "gpu_slots", "
 REGULARISERS = {"alexnet": "crop+augment+wd"}
 SIDE_BY_SIDE = ("mlp_1x512", "alexnet", "inception")  # the smallest, a middle one and the largest
 IMAGES, TEST_IMAGES = 25_600, 10_000  # that speed is measured on
-
-
-def made_up_images(train: int, test: int) -> CorruptedData:
-    """Images (n, 3, 32, 32) of ten patterns under noise, three in ten with a random label: learnt soon, fitted late."""
-    rng = np.random.default_rng(0)
-    patterns = rng.uniform(64, 192, (10, 3, 8, 8)).repeat(4, 2).repeat(4, 3).astype(np.float32)
-    found = []
-    for count in (train, test):
-        shown = rng.integers(10, size=count)
-        images = patterns[shown] + 48 * rng.standard_normal((count, 3, 32, 32), np.float32)
-        labels = np.where(rng.random(count) < 0.3, rng.integers(10, size=count), shown)
-        found += [np.clip(images, 0, 255).astype(np.uint8), labels]
-    images, labels, test_images, test_labels = found
-    return CorruptedData(images, labels, labels, test_images, test_labels, test_labels, 10)
 
 
 # ---- the steps

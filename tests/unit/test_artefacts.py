@@ -5,7 +5,7 @@ import pytest
 from rethinking import registry
 from rethinking.claims import CLAIMS
 from rethinking.claims.theory import THEORY_CLAIMS
-from rethinking.registrations import SHOWN
+from rethinking.entries import SHOWN
 from rethinking.report.layout import FINDING, section_of_claim, sections
 from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError

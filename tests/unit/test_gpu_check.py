@@ -12,8 +12,9 @@ import torch
 
 import gpu_check
 import gpu_steps
+from check import made_up_images
 from gpu_bounds import BOUNDS, compare_curves
-from gpu_steps import changed, compared_cell, made_up_images, quiet
+from gpu_steps import changed, compared_cell, quiet
 from rethinking.training import loop
 from rethinking.training.batches import Batches
 from rethinking.training.optimisers import SGD

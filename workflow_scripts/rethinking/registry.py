@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rethinking.registrations import KINDS, LIBRARY, SHOWN, TITLES, Entry, registrations
+from rethinking.entries import KINDS, LIBRARY, SHOWN, TITLES, Entry
+from rethinking.registrations import registrations
 from rethinking.run import plugins
 from rethinking.run.files import UserError
 

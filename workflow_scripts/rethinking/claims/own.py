@@ -8,7 +8,6 @@ from rethinking.cells import canonical_name
 from rethinking.claims.forms import Claim
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.verdicts import Check
-from rethinking.run.plugins import number
 
 BOUNDS = ("at_least", "at_most", "above")
 
@@ -25,7 +24,7 @@ def own_claim(entry: registry.Entry) -> Claim:
 
     def measured(*runs: Run) -> float:
         try:
-            return number(entry, function(*runs))
+            return entry.number(function(*runs))
         except Exception:
             # The summary of such a network has no accuracies.
             if diverged := [run.summary["cell"] for run in runs if run.summary["status"] == "diverged"]:

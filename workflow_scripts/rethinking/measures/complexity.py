@@ -24,7 +24,6 @@ from rethinking.measures.folding import Layer, beyond_norms, depth, fold_batch_n
 from rethinking.measures.sharpness import largest_noise
 from rethinking.registry import measure
 from rethinking.run.files import UserError
-from rethinking.run.plugins import number
 
 MARGIN_PERCENTILE = 10  # Jiang et al. 2020
 
@@ -100,7 +99,7 @@ def measure_complexity(network: Network) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for entry in registry.entries("measure"):
         try:
-            value = number(entry, entry.call(network=network))
+            value = entry.number(entry.call(network=network))
             found[entry.name] = value if math.isfinite(value) else None
             print(f"{entry.name}: {value}")
         except Undefined as error:

@@ -41,7 +41,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
     check_options(name, options)
     entry = registry.entry("model", name)
     function = entry.resolve()
-    with blamed(entry if entry.own else None):
+    with blamed(entry.place if entry.own else None):
         model = function(image_shape, num_classes, **options)
     if not hasattr(model, "named_parameters"):
         raise UserError(f"{entry.place}: {entry.function} returns {model!r}, not a torch.nn.Module")
@@ -72,7 +72,7 @@ def check_network(
 
     import torch
 
-    with blamed(entry):
+    with blamed(entry.place):
         tried = copy.deepcopy(model).train()
         logits = tried(torch.zeros(2, *image_shape))
     shape = tuple(getattr(logits, "shape", ()))
@@ -81,7 +81,7 @@ def check_network(
             f"{entry.place}: the network '{entry.name}' turns images {(2, *image_shape)} into {shape}, not logits "
             f"{(2, num_classes)}"
         )
-    with blamed(entry):
+    with blamed(entry.place):
         logits.float().sum().backward()
     unused = [name for name, p in tried.named_parameters() if p.requires_grad and p.grad is None]
     if unused:

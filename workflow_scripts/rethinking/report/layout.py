@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from rethinking import registry
-from rethinking.registrations import Entry
+from rethinking.entries import Entry
 
 FINDING = "finding"  # the figure above all sections
 

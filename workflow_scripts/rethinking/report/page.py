@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from rethinking.registrations import Entry
+from rethinking.entries import Entry
 from rethinking.report.claims import by_section, count, not_run
 from rethinking.report.layout import FINDING, Shown, entry_of, sections
 from rethinking.report.provenance import (

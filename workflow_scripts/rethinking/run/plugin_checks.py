@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rethinking.registrations import Entry
+from rethinking.entries import Entry
 
 # What an option must be, in words, and whether a value is.
 Form = tuple[str, Callable[[Any], bool]]

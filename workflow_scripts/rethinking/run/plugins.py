@@ -10,12 +10,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rethinking.run.files import UserError
-
-if TYPE_CHECKING:
-    from rethinking.registrations import Entry
 
 # Tells the scripts of jobs, also on compute nodes, which plug-ins there are.
 VARIABLE = "RETHINKING_PLUGINS"
@@ -65,28 +62,16 @@ def blame(error: BaseException) -> str | None:
 
 
 @contextmanager
-def blamed(entry: Entry | None = None) -> Iterator[None]:
-    """Turn errors in plug-ins, or all errors if there is an ``entry``, into a UserError with file and line."""
+def blamed(place: str | None = None) -> Iterator[None]:
+    """Turn errors in plug-ins, or all errors if there is a ``place``, into a UserError with file and line."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
         message = blame(error)
-        if entry and not message:
-            message = f"{entry.place}: {type(error).__name__}: {error}"
+        if place and not message:
+            message = f"{place}: {type(error).__name__}: {error}"
         if message:
             raise UserError(message) from error
         raise
-
-
-def number(entry: Entry, value: Any) -> float:
-    """A number that the function of ``entry`` returned.
-
-    Raises:
-        UserError: it is none; the message has file and line.
-    """
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        raise UserError(f"{entry.place}: {entry.function} returns {value!r}, not a number") from None
