@@ -1,19 +1,19 @@
 """Fit some images exactly, but not with minimum norm, and compare norms and test errors."""
 
-import tempfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
 from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import CounterexampleConfig
-from rethinking.data.prepared import stratified_sample
+from rethinking.data.prepared import contradictions, stratified_sample
 from rethinking.run import scripts
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.counterexamples import compare_fits
-from rethinking.theory.inputs import argument_parser, model_features, read_model, read_split
+from rethinking.theory.inputs import argument_parser, features_folder, model_features, read_model, read_split
 from rethinking.theory.validation import best_setting
 
 
@@ -43,8 +43,16 @@ def main() -> None:
         )
         images.append(all_images[chosen])
         labels.append(all_labels[chosen])
-    with tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".features-") as folder:
-        features = model_features(model, *images, Path(folder), args.seed)
+    # Random labels of two equal images have no exact fit.
+    both = np.concatenate(images)
+    copies = [later for _, later in contradictions(both, np.arange(len(both)))]
+    kept = np.split(~np.isin(np.arange(len(both)), copies), [len(images[0])])
+    images = [some[keep] for some, keep in zip(images, kept, strict=True)]
+    labels = [some[keep] for some, keep in zip(labels, kept, strict=True)]
+    if copies:
+        scripts.log(f"{len(copies)} images are left out because they equal another one")
+    with features_folder(args.output) as folder:
+        features = model_features(model, *images, folder, args.seed)
         values = [some.read(slice(None), torch.device("cpu"), torch.float64) for some in features]
     table = compare_fits(
         *values, *labels, manifest["num_classes"], gamma, args.seed, model.dataset, scripts.log
@@ -56,8 +64,8 @@ def main() -> None:
         "preprocessing": model.preprocessing,
         "gamma": gamma,
         "seed": args.seed,
-        "images": settings.train,
-        "test_images": settings.test,
+        "images": len(labels[0]),
+        "test_images": len(labels[1]),
         "fits": table.to_dict("records"),
         "data": manifest,
         "provenance": provenance(model.model_dump() | settings.model_dump(), args.seed, "cpu"),

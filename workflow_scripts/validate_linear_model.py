@@ -1,8 +1,5 @@
 """Try gamma and penalty of a linear model on a part of the training set, without the test images."""
 
-import tempfile
-from pathlib import Path
-
 from rethinking.analysis.aggregation import describe_data
 from rethinking.config.theory import ValidationConfig
 from rethinking.run import scripts
@@ -12,6 +9,7 @@ from rethinking.theory.inputs import (
     add_device,
     argument_parser,
     device_alone,
+    features_folder,
     model_features,
     read_model,
     read_split,
@@ -36,9 +34,9 @@ def main() -> None:
         gammas = sorted({*model.gammas, *given})
     with (
         device_alone(args) as device,
-        tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".features-") as folder,
+        features_folder(args.output) as folder,
     ):
-        train, test = model_features(model, images[fitted], images[others], Path(folder), args.seed, device)
+        train, test = model_features(model, images[fitted], images[others], folder, args.seed, device)
         table = validate(
             train,
             test,

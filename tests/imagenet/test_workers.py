@@ -17,7 +17,7 @@ from rethinking.corruption.overlays import write
 from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError
 from rethinking.run.team import Team
-from rethinking.run.workers import node_of, nodes_of_job
+from rethinking.run.workers import exit_status, node_of, nodes_of_job
 from rethinking.training import reductions
 from rethinking.training.reductions import ExactSum, flatten, nodes_of, push, unflatten
 
@@ -315,3 +315,8 @@ def test_a_job_whose_nodes_are_unknown(monkeypatch, tmp_path, script):
     said = "no such job" if script else "No such file"
     with pytest.raises(UserError, match=rf"'scontrol show hostnames node\[1-2\]' does not give.*{said}"):
         nodes_of_job(2)
+
+
+@pytest.mark.parametrize(("status", "meant"), [(1, 1), (-9, -9), (137, -9), (168, -40), (255, 255)])
+def test_of_what_srun_says_only_signals_are_signals(status, meant):
+    assert exit_status(status) == meant

@@ -16,6 +16,7 @@ from snakemake_executor_plugin_slurm_bundles.bundles import (
     Task,
     divide,
     find_bundles,
+    how_it_ended,
     identity,
     is_finished,
     new_folder,
@@ -249,3 +250,11 @@ def test_a_bundle_is_deleted_while_its_job_ends(tmp_path):
     code, output = run(bundle)
     assert "all tasks have ended" in output
     assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(3, "ended with status 3"), (-15, "was killed by SIGTERM"), (-40, "was killed by signal 40")],
+)
+def test_ends_are_told(status, words):
+    assert how_it_ended(status) == words

@@ -12,6 +12,7 @@ from rethinking.config.training import OverrideConfig
 from rethinking.measures.rademacher import massart_bound, rademacher_table, vc_order
 from rethinking.measures.stability import loss_changes, stability_table
 from rethinking.run.files import UserError
+from rethinking.tables.beyond import present_stability
 
 from ..summaries import SUMMARY
 
@@ -185,3 +186,17 @@ def test_replacements_that_are_not_trained_have_a_row():
     table = stability_table([BASE, REPLACED], [summary(BASE)], {})
     assert (table.pairs[0], table.gap[0]) == (0, 0.5)
     assert math.isnan(table.all_change[0])
+
+
+def test_replacements_that_diverged_are_counted():
+    """One of seed 0's two; both of seed 1, as the network without a replacement diverged; seed 2 is not trained."""
+    cells = [BASE, REPLACED, REPLACED.replace("replaced0", "replaced1")]
+    summaries = [summary(name, seed) for name in cells for seed in (0, 1)]
+    for each in summaries:
+        if each["cell"] in (f"{cells[2]}/seed0", f"{BASE}/seed1"):
+            each["status"] = "diverged"
+    values = dict.fromkeys(("test_change", "all_change", "mean_change", "changed_predictions"), 0.1)
+    table = stability_table(cells, summaries, {Cell.from_name(REPLACED, 0): values})
+    assert table.loc[0, ["seeds", "pairs", "diverged", "pairs_diverged"]].tolist() == [1, 1, 1, 3]
+    (shown,) = present_stability(table)
+    assert shown.table["", "replaced"].tolist() == ["1 (3 diverged)"]

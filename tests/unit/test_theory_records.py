@@ -17,6 +17,7 @@ from rethinking.claims.theory import judge_theory
 from rethinking.figures.theory import draw_precision
 from rethinking.run.files import read_json, save_array, write_json
 from rethinking.tables.theory import present_expressivity
+from rethinking.theory.inputs import features_folder
 
 from .tiny import read_strictly
 
@@ -116,3 +117,41 @@ def test_no_fit_is_lost_to_a_number_that_json_refuses(call, monkeypatch, tmp_pat
         (found, *_) = record.get("fits", [record])
         assert math.isnan(found["value"])
         assert found["norm"] == math.inf
+
+
+def test_equal_images_are_fitted_once(call, prepared, tmp_path):
+    """Two of one class in training, and one that is in both splits; random labels of equal images have no exact fit."""
+    rng = np.random.default_rng(0)
+    write_json(tmp_path / "manifest.json", read_json(prepared / "manifest.json") | {"num_classes": 2})
+    for split in ("train", "test"):
+        images = rng.integers(0, 256, (12, 1, 4, 4), dtype=np.uint8)
+        images[0] = 7
+        images[2] = images[0] if split == "train" else images[2]
+        save_array(tmp_path / f"{split}_images.npy", images)
+        save_array(tmp_path / f"{split}_labels.npy", np.arange(12) % 2)
+    record = read_strictly(
+        call(
+            compare_fits,
+            *(
+                "--settings",
+                settings(models=["any"], train=12, test=12),
+                "--model",
+                settings(**MODEL, penalties=[0]),
+            ),
+            folder=tmp_path,
+        )
+    )
+    assert (record["images"], record["test_images"]) == (11, 11)
+    assert max(fit["residual"] for fit in record["fits"]) < 1e-6
+    assert {fit["train_error"] for fit in record["fits"]} == {0}
+
+
+def test_features_of_a_killed_process_do_not_stay(tmp_path):
+    output = tmp_path / "model" / "validation.csv"
+    left = output.parent / ".features-validation" / "features" / "block_0.npy"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    with features_folder(output) as folder:
+        assert not left.exists()
+        folder.mkdir()
+    assert not any(output.parent.iterdir())

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterable, Sequence
@@ -207,3 +208,16 @@ def write(path: Path, text: str) -> None:
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def how_it_ended(status: int) -> str:
+    """The exit status of a task in words; below zero it is a signal."""
+    if status >= 0:
+        return f"ended with status {status}"
+    cause = " (by SLURM or the kernel if it took too much memory)" if status == -signal.SIGKILL else ""
+    return f"was killed by {signal_name(-status)}{cause}"
+
+
+def signal_name(number: int) -> str:
+    """SIGTERM, say; those for real time have a number alone."""
+    return next((each.name for each in signal.Signals if each == number), f"signal {number}")

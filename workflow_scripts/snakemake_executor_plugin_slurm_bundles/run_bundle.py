@@ -19,7 +19,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Damaged, Task, write
+from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Damaged, Task, how_it_ended, write
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # that ask to stop
 # How long the cluster may take to end a job that it has asked to stop.
@@ -92,7 +92,7 @@ class Runner:
             log(f"stopped after {seconds:.0f} s, goes on later: {task.name}")
             return
         if self.signal is not None and code < 0:
-            log(f"ended by {signal.Signals(-code).name} after {seconds:.0f} s, goes on later: {task.name}")
+            log(f"{how_it_ended(code)} after {seconds:.0f} s, goes on later: {task.name}")
             return
         if code == 0 and task.benchmark:
             self.insist(lambda: write_benchmark(Path(task.benchmark), seconds, usage))

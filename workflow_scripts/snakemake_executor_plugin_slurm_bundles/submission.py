@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from . import bundles, slurm
-from .bundles import Bundle
+from .bundles import Bundle, how_it_ended
 
 DAY = 24 * 3600
 
@@ -104,14 +103,6 @@ class Submission:
             return False
         self.explained.add(kind)
         return True
-
-
-def how_it_ended(status: int) -> str:
-    """The exit status of a task in words; below zero it is a signal."""
-    if status >= 0:
-        return f"ended with status {status}"
-    cause = " (by SLURM or the kernel if it took too much memory)" if status == -signal.SIGKILL else ""
-    return f"was killed by {signal.Signals(-status).name}{cause}"
 
 
 def explain_waiting(active: Mapping[str, Submission], queue: Mapping[str, slurm.QueuedJob]) -> list[str]:

@@ -25,7 +25,7 @@ COLUMNS = columns(
     ("Int64", "seeds pairs"),
     ("float64", " ".join(f"{name} {name}_ci" for name in (*MEASURED, "gap"))),
     ("float64", "needed"),
-    ("Int64", "epochs diverged"),
+    ("Int64", "epochs diverged pairs_diverged"),
     ("str", "data"),
 )
 Predictions = Mapping[str, np.ndarray]
@@ -80,7 +80,8 @@ def stability_table(
 
     Returns:
         :data:`COLUMNS`, one row per cell without a replacement: of each measure the largest over the replacements of a seed,
-        averaged over seeds, and half width of its interval; ``gap``: test minus training error, as a fraction, on test labels
+        averaged over seeds, and half width of its interval; ``diverged``: seeds that have none for this reason, and
+        ``pairs_diverged``: replacements; ``gap``: test minus training error, as a fraction, on test labels
         corrupted like the training labels; ``needed``: 1 / root n.
     """
     found = by_name(summaries)
@@ -93,6 +94,10 @@ def stability_table(
         seeds = pairs[base.name]
         some = found.get(base.name, [])
         finished = [summary for summary in some if summary["status"] == "finished"]
+        # What has no change because it diverged, or the network without the replacement did.
+        other = [each for cell in parsed if cell.base == base != cell for each in found.get(cell.name, [])]
+        ended = {seed_of(each) for each in some if each["status"] == "diverged"}
+        lost = [seed_of(each) for each in other if each["status"] == "diverged" or seed_of(each) in ended]
         row: dict[str, Any] = {
             "dataset": base.dataset,
             "model": base.model,
@@ -100,7 +105,8 @@ def stability_table(
             "regularisers": "+".join(base.regularisers) or "none",
             "seeds": len(seeds),
             "pairs": sum(map(len, seeds.values())),
-            "diverged": len(some) - len(finished),
+            "diverged": len({*ended, *lost} - set(seeds)),
+            "pairs_diverged": len(lost),
             "epochs": shared(
                 base.name, "epochs", [each["provenance"]["settings"]["epochs"] for each in some]
             ),
@@ -114,3 +120,8 @@ def stability_table(
             row["needed"] = some[0]["data"]["train"]["count"] ** -0.5
         rows.append(row)
     return frame(rows, COLUMNS)
+
+
+def seed_of(summary: Mapping[str, Any]) -> int:
+    """The seed of a trained cell."""
+    return Cell.parse(summary["cell"]).seed

@@ -32,3 +32,8 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 def _exit(number: int, _frame: FrameType | None) -> None:
     os.write(1, f"stopped by {signal.Signals(number).name} before any training\n".encode())
     os._exit(os.EX_TEMPFAIL)
+
+
+def signal_name(number: int) -> str:
+    """SIGTERM, say; those for real time have a number alone."""
+    return next((each.name for each in signal.Signals if each == number), f"signal {number}")

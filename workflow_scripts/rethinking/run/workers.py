@@ -29,7 +29,7 @@ import torch
 
 from rethinking.run.files import UserError
 from rethinking.run.hardware import visible_gpus
-from rethinking.run.stop_signals import SIGNALS
+from rethinking.run.stop_signals import SIGNALS, signal_name
 from rethinking.run.team import ALONE, GRACE_SECONDS, POLL_SECONDS, Team
 
 RESTARTS = 3  # of a cell's workers by one process
@@ -188,15 +188,19 @@ def watch(others: Others, log: Callable[[str], None]) -> None:
         for rank, child in enumerate(others.children, 1):
             # They end with these when training ends, or when all have agreed to stop.
             if (status := child.poll()) not in (None, 0, os.EX_TEMPFAIL):
-                # srun says 128 + the signal.
-                return lost(others, rank, 128 - status if status > 128 else status, log)
+                return lost(others, rank, exit_status(status), log)
     return None
+
+
+def exit_status(status: int) -> int:
+    """A status below zero for a signal: srun says 128 + the signal, and 255 where it failed itself."""
+    return 128 - status if status - 128 in signal.valid_signals() else status
 
 
 def lost(others: Others, rank: int, status: int, log: Callable[[str], None]) -> None:
     """End all workers after worker ``rank`` ended with ``status``, and start again if a signal killed it."""
     restarts = int(os.environ.get(RESTARTED, "0"))
-    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    how = f"was killed by {signal_name(-status)}" if status < 0 else f"ended with status {status}"
     end(others.children)
     if others.done.is_set():
         return

@@ -92,7 +92,10 @@ def present_stability(table: pd.DataFrame) -> list[Shown]:
         ("test points", "other class (%)"): with_intervals(table, "changed_predictions", "{:.2f}"),
         ("", "1 / √n"): texts(table.needed, "{:.3f}"),
         ("", "gap"): with_intervals(table, "gap", "{:.2f}"),
-        ("", "replaced"): texts(table.pairs, "{}"),
+        ("", "replaced"): [
+            f"{pairs} ({diverged} diverged)" if diverged else str(pairs)
+            for pairs, diverged in zip(table.pairs, table.pairs_diverged, strict=True)
+        ],
     }
     return [Shown("", pd.DataFrame(columns))]
 

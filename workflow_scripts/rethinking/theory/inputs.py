@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -15,6 +16,7 @@ from rethinking.config.theory import LinearModelConfig
 from rethinking.run.files import load_array, read_json
 from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
+from rethinking.run.locks import lock, open_lock
 from rethinking.run.scripts import log
 from rethinking.theory.features import Features, make_features
 from rethinking.training.steps import set_precision
@@ -58,6 +60,19 @@ def read_split(prepared: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     return load_array(prepared / f"{split}_images.npy"), np.array(
         load_array(prepared / f"{split}_labels.npy")
     )
+
+
+@contextmanager
+def features_folder(output: Path) -> Iterator[Path]:
+    """A folder for the features that a file is made from, beside it; what a killed process left there is deleted first."""
+    folder = output.with_name(f".features-{output.stem}")
+    with open_lock(folder / "lock") as file:
+        lock(file, wait=True)
+        shutil.rmtree(folder / "features", ignore_errors=True)
+        try:
+            yield folder / "features"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def model_features(
