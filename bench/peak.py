@@ -28,17 +28,28 @@ def training_flops(model: nn.Module, image_shape: tuple[int, int, int]) -> float
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:
-    """Operations per second of the fastest of several large square matrix products.
+    """Operations per second of the fastest of several square matrix products, as large as there is time for.
 
     On a CPU with torch's current number of threads, on a GPU with torch's current float32 arithmetic.
     """
-    size = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    product = a @ b
-    fastest, until = float("inf"), time.perf_counter() + seconds
-    while (started := time.perf_counter()) < until:
-        torch.mm(a, b, out=product)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        fastest = min(fastest, time.perf_counter() - started)
-    return 2 * size**3 / fastest
+    size, largest = 128, 8192 if device.type == "cuda" else 2048
+    fastest, until = 0.0, time.perf_counter() + seconds
+    took = 0.0  # by the last product; the next size takes eight times as long
+    while time.perf_counter() < until:
+        # A CPU without products in bfloat16 would take minutes for the largest.
+        if size < largest and 8 * took < seconds / 8:
+            size *= 2
+            a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+            seconds_of_product(a, b)
+        took = seconds_of_product(a, b)
+        fastest = max(fastest, 2 * size**3 / took)
+    return fastest
+
+
+def seconds_of_product(a: torch.Tensor, b: torch.Tensor) -> float:
+    """How long a product of two matrices takes."""
+    started = time.perf_counter()
+    torch.mm(a, b)
+    if a.is_cuda:
+        torch.cuda.synchronize(a.device)
+    return time.perf_counter() - started
