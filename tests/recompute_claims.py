@@ -305,7 +305,7 @@ def differences(folder):
             for a, b in zip(computed, recorded, strict=True)
         )
         if not same:
-            lines.append(f"{name}: {recorded} in claims.csv, {computed} computed anew")
+            lines.append(f"{name}: {recorded} in claims.csv, {computed} recomputed")
     return lines
 
 

@@ -7,7 +7,7 @@ A bundle is a folder on the file system that login and compute nodes share:
   to ``<task>.reported`` once Snakemake knows it;
 - ``log``: what the bundle did, from all attempts.
 
-Who submitted a bundle may die; who comes next finds in the folder what became of it.
+A Snakemake that submitted a bundle may die; the next one reads from the folder how far the bundle got.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Bundle:
         return self.folder / "log"
 
     def write(self) -> None:
-        """Write the bundle, without what became of it."""
+        """Write the tasks and how to run them; exit statuses have files of their own."""
         values = {key: value for key, value in asdict(self).items() if key != "folder"}
         write(self.folder / "bundle.json", json.dumps(values, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""Work off the tasks of a bundle on a compute node; what each came to goes into the bundle's folder.
+"""Run the tasks of a bundle on a compute node and record how each ended in the bundle's folder.
 
 Tasks that run a Python module do so in copies of this process, which has imported it (and torch, say) once for all. A task that ended
 by itself is not run again, so a bundle that is started again goes on where it stood. On SIGTERM, SIGINT or
@@ -89,10 +89,10 @@ class Runner:
         seconds = time.monotonic() - began
         self.cost_done += task.cost
         if code == os.EX_TEMPFAIL:
-            log(f"stopped after {seconds:.0f} s, goes on later: {task.name}")
+            log(f"stopped after {seconds:.0f} s, continues later: {task.name}")
             return
         if self.signal is not None and code < 0:
-            log(f"{how_it_ended(code)} after {seconds:.0f} s, goes on later: {task.name}")
+            log(f"{how_it_ended(code)} after {seconds:.0f} s, continues later: {task.name}")
             return
         if code == 0 and task.benchmark:
             self.insist(lambda: write_benchmark(Path(task.benchmark), seconds, usage))
