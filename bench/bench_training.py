@@ -40,7 +40,7 @@ from rethinking.models.initialisation import initialise
 from rethinking.run import scripts
 from rethinking.run.environment import ALLOCATION
 from rethinking.run.files import UserError, write_text
-from rethinking.run.hardware import choose_device
+from rethinking.run.hardware import choose_device, emulates_bfloat16
 from rethinking.training.loop import train_cell
 
 IMAGE_SHAPE, NUM_CLASSES, TEST_IMAGES = (
@@ -64,7 +64,9 @@ def main() -> None:
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
-        "--precision", choices=get_args(Precision), default="bfloat16", help="of the cells, not the baseline"
+        "--precision",
+        choices=get_args(Precision),
+        help="of the cells, not the baseline; by default bfloat16, or float32 where that is emulated",
     )
     parser.add_argument("--images", type=int, default=50_000, help="training images; each cell holds them")
     parser.add_argument("--repetitions", type=int, default=3)
@@ -81,6 +83,7 @@ def main() -> None:
 
     cores = len(os.sched_getaffinity(0))
     device = choose_device(args.device)
+    args.precision = args.precision or ("float32" if emulates_bfloat16(device) else "bfloat16")
     hardware = (
         torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     )

@@ -27,7 +27,7 @@ from rethinking.run.checkpoint import Checkpoint, Interrupted
 from rethinking.run.code import SCRIPTS
 from rethinking.run.files import hash_file, read_json, remove_parts
 from rethinking.run.gpu_slots import gpu_slot, gpus_alone
-from rethinking.run.hardware import choose_device, expects_gpu
+from rethinking.run.hardware import choose_device, emulates_bfloat16, expects_gpu
 from rethinking.run.identity import Identity, recorded_digest, write_record
 from rethinking.run.scripts import log
 from rethinking.run.team import Follower
@@ -109,6 +109,8 @@ def main() -> None:
                 where = f" on {' and '.join(nodes)}" if len(nodes) > 1 else ""
                 together = f", {count} workers{where}" if count > 1 else ""
                 log(f"cell {cell} on {device}{together} with {settings.model_dump_json()}")
+                if settings.precision == "bfloat16" and emulates_bfloat16(device):
+                    log("this device only emulates bfloat16; float32 is faster here")
                 data = load_corrupted(args.prepared, args.overlay, args.images)
                 with workers.lead(count, COMMAND, gpus or (), nodes, stopping, log) as team:
                     trained = train_cell(cell, settings, data, device, checkpoint, log, args.feeder, team)

@@ -13,6 +13,8 @@ from rethinking.run.files import UserError
 if TYPE_CHECKING:
     import torch
 
+CPU_INFO = Path("/proc/cpuinfo")
+
 
 def expects_gpu(device: str) -> bool:
     """Whether a cell will use a GPU of this machine, without the cost of importing torch."""
@@ -44,6 +46,19 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def emulates_bfloat16(device: torch.device) -> bool:
+    """Whether a device has no instructions for products in bfloat16, which then take longer than in float32."""
+    import torch
+
+    if device.type == "cuda":
+        return not torch.cuda.is_bf16_supported(including_emulation=False)
+    try:
+        words = CPU_INFO.read_text().split()
+    except OSError:
+        return False  # not known
+    return not {"avx512_bf16", "amx_bf16", "bf16"} & set(words)
 
 
 def free_memory(device: torch.device) -> int:
