@@ -191,6 +191,7 @@ def table1(check: Check) -> None:
         folder,
         check.device,
         args.models,
+        args.configfile,
         args.precision,
         args.epochs,
         args.side_by_side,

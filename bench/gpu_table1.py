@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from rethinking.run.files import read_json
 from rethinking.run.scripts import log
 from rethinking.training.loop import train_cell
 
+MIXED = 4  # largest ratio of operations between networks that are trained at the same time
 SCRIPT = Path(__file__).parents[1] / "workflow_scripts" / "train_cell.py"
 
 
@@ -62,6 +64,7 @@ def train_table1(
     folder: Path,
     device: torch.device,
     models: Collection[str],
+    configfile: str | None,
     precision: str,
     epochs: int | None,
     side_by_side: int,
@@ -69,10 +72,12 @@ def train_table1(
 ) -> list[dict[str, Any]]:
     """Train table 1's networks with seed 0, the longest first, each in a process of its own; returns a row for each.
 
-    Cells lie in ``folder`` as in the workflow's results. At the time ``until`` (of ``time.monotonic``) networks that
+    ``configfile`` says what differs from config.yaml. Networks of very different sizes are not trained at the same time:
+    the small kernels of one wait for the large ones of the other. Cells lie in ``folder`` as in the workflow's results. At the time ``until`` (of ``time.monotonic``) networks that
     are not done save their state and stop; the next call goes on with them.
     """
-    config = load_config(read(DEFAULT).content, [DEFAULT])
+    files = [DEFAULT, *([configfile] if configfile else [])]
+    config = load_config(reduce(merged, [read(file).content for file in files]), files)
     manifest = read_json(prepared / "manifest.json")
     settings, waiting = {}, []
     for cell in config.cells("table1"):
@@ -88,10 +93,13 @@ def train_table1(
             prepared, folder / "overlays" / cell.corruption, cell.corruption, cell.dataset, cell.seed
         )
 
-    def cost(cell: Cell) -> float:
-        return training_megaflops(cell.model, settings[cell].input_size) * settings[cell].epochs
+    def size(cell: Cell) -> float:
+        return training_megaflops(cell.model, settings[cell].input_size)
 
-    waiting.sort(key=cost, reverse=True)
+    def may_start(cell: Cell) -> bool:
+        return len(running) < side_by_side and all(size(other) < MIXED * size(cell) for other in running)
+
+    waiting.sort(key=lambda cell: (size(cell), settings[cell].epochs), reverse=True)
     running: dict[Cell, subprocess.Popen] = {}
     started: dict[Cell, float] = {}
     stopped = False
@@ -102,7 +110,7 @@ def train_table1(
             waiting.clear()
             for process in running.values():
                 process.terminate()
-        while waiting and len(running) < side_by_side:
+        while waiting and may_start(waiting[0]):
             cell = waiting.pop(0)
             started[cell] = time.monotonic()
             running[cell] = start(cell, settings[cell], prepared, folder, device, side_by_side)
@@ -112,6 +120,16 @@ def train_table1(
             log(f"  {cell.name}: {seconds:.0f} s, {'done' if status == 0 else f'status {status}'}")
         time.sleep(0.1)
     return [row(folder, cell, settings[cell]) for cell in settings]
+
+
+def merged(values: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with what a further file sets, section by section, as Snakemake merges them."""
+    sections = {
+        key: merged(values[key], value)
+        for key, value in own.items()
+        if isinstance(value, dict) and isinstance(values.get(key), dict)
+    }
+    return values | own | sections
 
 
 def start(

@@ -1,25 +1,33 @@
 """What `make gpu-check` does, tried on the CPU: comparisons that pass and fail, the table, the JSON and each step."""
 
+import copy
 import json
 import math
 import os
 import re
 import sys
+from functools import reduce
 from pathlib import Path
 
 import pytest
 import torch
+from snakemake.utils import update_config
 
 import gpu_check
 import gpu_steps
+import gpu_table1
 from check import made_up_images
 from gpu_bounds import BOUNDS, compare_curves
 from gpu_steps import changed, compared_cell, quiet
+from gpu_table1 import train_table1
+from rethinking.config.reading import read
 from rethinking.training import loop
 from rethinking.training.batches import Batches
 from rethinking.training.optimisers import SGD
 
 from .tiny import CPU
+
+ROOT = Path(__file__).parents[2]
 
 # --- comparisons ----------------------------------------------------------------------------------
 
@@ -225,6 +233,46 @@ def test_what_there_is_no_time_for_fails(check, monkeypatch):
 
 def test_steps_take_at_most_eight_minutes():
     assert sum(limit for _, limit in gpu_check.STEPS.values()) <= 8 * 60
+
+
+def test_table1_has_networks_of_one_size_at_a_time(monkeypatch, tmp_path):
+    """Inceptions, then AlexNets, then MLPs; the configuration file says for how many epochs."""
+    own = tmp_path / "own.yaml"
+    own.write_text("overrides: [{cells: '*/*/alexnet/*', set: {epochs: 7}}]\ntraining: {epochs: 3}\n")
+    together, alive = [], set()
+
+    class Process:
+        def __init__(self, cell, settings, *_):
+            self.cell, self.polls, self.returncode = cell, 0, 0
+            assert settings.epochs == (7 if cell.model == "alexnet" else 3)
+            alive.add(cell)
+            together.append({each.model for each in alive})
+
+        def poll(self):
+            self.polls += 1
+            if self.polls < 3:
+                return None
+            alive.discard(self.cell)
+            return 0
+
+    monkeypatch.setattr(gpu_table1, "start", Process)
+    monkeypatch.setattr(gpu_table1.time, "sleep", lambda _: None)
+    prepared = gpu_table1.as_prepared(None, tmp_path / "prepared", lambda: made_up_images(40, 10))
+    models = ("inception", "alexnet", "mlp_3x512", "mlp_1x512")
+    train_table1(prepared, tmp_path / "out", CPU, models, str(own), "float32", None, 4, math.inf)
+    order = list(dict.fromkeys(frozenset(some) for some in together))
+    assert order[:2] == [{"inception"}, {"alexnet"}]
+    assert set().union(*order[2:]) == {"mlp_3x512", "mlp_1x512"}
+    assert len(together) == 16
+
+
+def test_configurations_are_merged_as_by_snakemake():
+    files = ["config.yaml", "results/reference/cifar10/config.yaml", "profiles/demo/experiment.yaml"]
+    values = [read(str(ROOT / file)).content for file in files]
+    expected = {}
+    for some in values:
+        update_config(expected, copy.deepcopy(some))
+    assert reduce(gpu_table1.merged, values) == expected
 
 
 def test_all_gpu_tests_are_run():
