@@ -71,6 +71,8 @@ def test_half_of_a_pair_is_no_finding():
 def test_chance_is_explained_where_the_test_accuracy_is_off_it():
     assert "off chance by some points" not in scale(measure(CELLS, summaries()))
     far = [made | {"test_accuracy": 5.0} for made in summaries()]
-    assert "off chance by some points" in scale(measure(CELLS, far))
+    assert " One draw of so few random labels is off chance by some points" in scale(measure(CELLS, far))
+    both = [*far, *(made | {"cell": made["cell"].replace("seed0", "seed1")} for made in far)]
+    assert " The mean of so few draws of so few random labels" in scale(measure(CELLS, both))
     unfitted = [made | {"train_accuracy": 50.0} for made in far]
     assert "off chance by some points" not in scale(measure(CELLS, unfitted))

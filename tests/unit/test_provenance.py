@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rethinking.report.provenance import (
+    below_full_scale,
     describe_cells,
     network_rows,
     overview,
@@ -160,3 +161,20 @@ def test_damaged_summary_is_named(results):
     path.write_text("{}")
     with pytest.raises(UserError, match=str(path)):
         read_networks(results, ["cells/cifar10/true_labels/mlp_1x512/none"], [1])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "count", "provenance", "below"),
+    [
+        ("cifar10", 50_000, None, False),
+        ("imagenet", 1_281_167, None, False),
+        ("cifar10", 50_000, "JPEG copy", True),
+        ("imagenet", 320, None, True),
+    ],
+)
+def test_full_scale_is_the_papers_data(dataset, count, provenance, below):
+    counts = {"count": count, "full_count": count}
+    data = {"dataset": dataset, "provenance": provenance, "train": counts, "test": counts}
+    network = make_network()
+    network.summary["data"] |= data
+    assert below_full_scale([network]) == below

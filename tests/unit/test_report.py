@@ -10,7 +10,10 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
-from rethinking.report.claims import Point, draw
+from rethinking.claims.forms import Claim
+from rethinking.claims.report import Judged, claim_rows
+from rethinking.claims.verdicts import Check, Finding
+from rethinking.report.claims import Point, draw, points
 from rethinking.report.layout import entry_of, sections
 from rethinking.report.page import TEMPLATE, markdown_html, render, split_note, svg_image
 from rethinking.run.files import UserError
@@ -162,6 +165,26 @@ def test_what_counts_is_drawn_with_all_its_digits():
     check = Point("parameters", 23885392, math.nan, math.nan, 23885392, 23885392)
     assert check.text == "parameters: 23885392, at least 23885392, at most 23885392"
     assert re.findall("<text .*?>(.*?)</text>", draw([check])) == ["parameters", "23885392", "23885392"]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "measured", "text"),
+    [
+        ({"above": 0}, 0.0, "x: 0, above 0"),
+        ({"at_most": 1e-9}, 1.4e-9, "x: 1.4e-09, at most 1e-09"),
+        ({"at_least": 99}, 98.0, "x: 98, at least 99"),
+    ],
+)
+def test_what_a_claim_misses_is_drawn_so(bounds, measured, text):
+    """As it goes through claims.csv; a bound that does not count itself is missed by the same number."""
+    written = Claim("a", "A.", "section 5", "any", (Check("x", float, (), **bounds),))
+    (row,) = claim_rows([Judged(written, [Finding(measured)])], "cifar10", ["any"]).itertuples()
+    (point,) = points(row)
+    assert not point.within
+    assert point.text == text
+    met = measured / 2 if "at_most" in bounds else measured + 1
+    (row,) = claim_rows([Judged(written, [Finding(met)])], "cifar10", ["any"]).itertuples()
+    assert points(row)[0].within
 
 
 def test_unknown_outcome_is_an_error():

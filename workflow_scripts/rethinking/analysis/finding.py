@@ -91,8 +91,9 @@ def scale(table: pd.DataFrame) -> str:
     # A network that has not fitted them can be off chance for that reason.
     random = table[(table.corruption == LABELS[1]) & (table.train_accuracy >= FITTED)]
     if len(random) and (random.test_accuracy - random.chance).abs().max() > 1:
+        draws = "One draw" if random.seeds.max() == 1 else "The mean of so few draws"
         text += (
-            " One draw of so few random labels is off chance by some points, for all networks alike, because neighbouring "
+            f" {draws} of so few random labels is off chance by some points, for all networks alike, because neighbouring "
             "test images get the same answer; the mean over many draws is at chance."
         )
     return text

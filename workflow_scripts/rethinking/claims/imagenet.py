@@ -81,7 +81,7 @@ IMAGENET = (
     Claim(
         "imagenet_unchanged_hyperparameters",
         "Random labels need no other hyperparameters.",
-        "section 2.2",
+        "section 2.2, table 2",
         "0 settings differ between random and true labels, the number of epochs aside",
         (
             Check(
@@ -152,7 +152,7 @@ IMAGENET = (
     Claim(
         "imagenet_parameters",
         "The paper's 23,885,392 parameters are Inception V3 with 1008 outputs, and running statistics counted.",
-        "finding on section 2.2",
+        "finding on section 2.2, table 2",
         "parameters of that network, without auxiliary head = 23,885,392",
         (Check("parameters", papers_parameters, (), at_least=23_885_392, at_most=23_885_392, exact=True),),
     ),

@@ -25,6 +25,7 @@ from rethinking.claims.verdicts import (
 )
 from rethinking.tables.rendering import MISSING
 
+STRICT = "> "  # before a lowest value that does not count itself
 WHOLE = 1e15  # below, floats hold all whole numbers
 SHOWN = 5  # numbers of one claim, and reasons, in the table for readers
 ORDER: tuple[Verdict, ...] = ("contradicted", "undecided", "supported")
@@ -116,7 +117,9 @@ def claim_rows(judged: Sequence[Judged], dataset: str, scales: Sequence[str]) ->
             "statement": each.claim.statement,
             "data": scale,
             "checks": "; ".join(check.label for check in each.claim.checks),
-            "lowest": "; ".join(bound(check.at_least, check.above) for check in each.claim.checks),
+            "lowest": "; ".join(
+                bound(check.at_least) or bound(check.above, STRICT) for check in each.claim.checks
+            ),
             "highest": "; ".join(bound(check.at_most) for check in each.claim.checks),
         }
         for each, scale in zip(judged, scales, strict=True)
@@ -124,9 +127,9 @@ def claim_rows(judged: Sequence[Judged], dataset: str, scales: Sequence[str]) ->
     return pd.DataFrame(rows)
 
 
-def bound(*bounds: float | None) -> str:
-    """The first bound that there is; empty if there is none."""
-    return next((f"{each:.9g}" for each in bounds if each is not None), "")
+def bound(value: float | None, sign: str = "") -> str:
+    """A bound after its sign; empty if there is none."""
+    return "" if value is None else f"{sign}{value:.9g}"
 
 
 def number(value: float, digits: int = 6) -> str:
@@ -134,7 +137,7 @@ def number(value: float, digits: int = 6) -> str:
     if math.isnan(value):
         return ""
     counts = value == round(value, 0) and abs(value) < WHOLE
-    return f"{value + 0.0:.0f}" if counts else f"{round(value, 9) + 0.0:.{digits}g}"
+    return f"{value + 0.0:.0f}" if counts else f"{round(value, 12) + 0.0:.{digits}g}"
 
 
 def interval(finding: Finding, digits: int = 6) -> str:

@@ -79,9 +79,10 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     for name, bits in (("float16", 11), ("float32", 24), ("float64", 53)):
         if name in colours:
             right.axhline(bits, color=colours[name][0], linewidth=0.8)
-            right.annotate(
-                name, (1, bits), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize="small"
-            )
+            # What is needed grows from the lower left.
+            x, side = (0.02, "left") if bits > 20 else (1, "right")
+            place = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "bottom"}
+            right.annotate(name, (x, bits), **place, fontsize="small")
     log_scale(right, "x")
     right.set(xlabel="images n", ylabel="required bits of precision", ylim=(0, None))
     sns.despine(figure)

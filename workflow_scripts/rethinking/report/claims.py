@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from markupsafe import Markup, escape
 
-from rethinking.claims.report import OUTCOMES
+from rethinking.claims.report import OUTCOMES, STRICT
 from rethinking.claims.report import number as rounded
 from rethinking.report.layout import section_of_claim, sections
 from rethinking.run.files import UserError
@@ -36,17 +36,19 @@ class Point(NamedTuple):
     high: float
     lowest: float
     highest: float
+    strict: bool = False  # whether it must be above the lowest, which does not count itself
 
     @property
     def within(self) -> bool:
         """Whether the mean meets the bounds."""
-        return not (self.mean < self.lowest or self.mean > self.highest)
+        below = self.mean <= self.lowest if self.strict else self.mean < self.lowest
+        return not (below or self.mean > self.highest)
 
     @property
     def text(self) -> str:
         """For example ``AlexNet: 99.2 (98.9 to 99.5), at least 99``."""
         interval = "" if math.isnan(self.low) else f" ({written(self.low)} to {written(self.high)})"
-        bounds = [("at least", self.lowest), ("at most", self.highest)]
+        bounds = [("above" if self.strict else "at least", self.lowest), ("at most", self.highest)]
         return f"{self.label}: {written(self.mean)}{interval}" + "".join(
             f", {words} {written(value)}" for words, value in bounds if not math.isnan(value)
         )
@@ -109,7 +111,8 @@ def points(row: Any) -> list[Point]:
     for label, measured, interval, lowest, highest in zip(*lists, strict=True):
         low, _, high = interval.partition(" to ")
         if measured:
-            found.append(Point(label, *map(number, (measured, low, high, lowest, highest))))
+            ends = (measured, low, high, lowest.removeprefix(STRICT), highest)
+            found.append(Point(label, *map(number, ends), lowest.startswith(STRICT)))
     return found
 
 

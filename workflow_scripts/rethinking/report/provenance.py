@@ -18,7 +18,8 @@ from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.status_report import condense
 from rethinking.tables.rendering import MISSING
 
-FULL_SCALE = "CIFAR-10 (exact), 50,000 training images"  # as describe_data writes the paper's data
+# As describe_data writes the paper's data.
+FULL_SCALE = ("CIFAR-10 (exact), 50,000 training images", "ImageNet (exact), 1,281,167 training images")
 LONGEST_LIST = 4  # of ablations
 
 
@@ -121,7 +122,7 @@ def overview(networks: Sequence[Network], asked_for: int) -> dict[str, list[str]
 def below_full_scale(networks: Sequence[Network]) -> bool:
     """Whether any network saw images other than the paper's, or fewer; samples are smaller by design."""
     return any(
-        describe_data({"data": data | data.get("drawn_from", {})}) != FULL_SCALE
+        describe_data({"data": data | data.get("drawn_from", {})}) not in FULL_SCALE
         for data in (network.summary["data"] for network in networks)
     )
 
