@@ -81,6 +81,16 @@ def test_smallest_eigenvalue_is_the_smallest_distance():
     assert expressivity.smallest_eigenvalue(x[:20], small) == pytest.approx(float((x[:20] - small).min()))
 
 
+@pytest.mark.parametrize("offset", [0.5, 0.6])
+def test_an_eigenvalue_that_rounding_hides_is_not_reported(sample, offset):
+    """From a half on the inverse of the matrix is so far from normal that iterations end anywhere."""
+    rng = np.random.default_rng(1)
+    x = torch.sort(torch.from_numpy(rng.random(1000))).values
+    thresholds = expressivity.place_thresholds(x, offset)
+    found = expressivity.smallest_eigenvalue(x, thresholds)
+    assert np.isnan(found) or found == pytest.approx(float((x - thresholds).min()), rel=1e-6)
+
+
 def test_projections_are_exact(sample):
     images, _, direction, x = sample
     scaled = (direction * 2 ** (expressivity.DIRECTION_BITS - 1)).to(torch.int64)

@@ -390,3 +390,22 @@ def test_wrong_models_say_what_would_be_right(change, message):
     model = {"name": "a", "dataset": "digits", "preprocessing": "none", "kernel": "gaussian", "gamma": 0.1}
     with pytest.raises(ValidationError, match=message):
         LinearModelConfig.model_validate(model | {"penalties": [0]} | change)
+
+
+def test_linearly_dependent_images_have_the_solution_of_minimum_norm(digits, tmp_path):
+    """Some pixels are black in all digits, so fewer images than pixels can be dependent; they have an exact fit here."""
+    train, labels, test, test_labels = digits
+    facts, outputs = run((train[:60], labels[:60], test, test_labels), None, 0.0, tmp_path)
+    x, others = (images.reshape(len(images), -1) / 255 for images in (train[:60], test))
+    assert np.linalg.matrix_rank(x) == facts["rank"] < 60
+    expected = others @ np.linalg.pinv(x, rcond=1e-12) @ one_hot(labels[:60], 10).numpy()
+    np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=1e-6)
+    assert facts["train_error"] == 0
+
+
+def test_what_does_not_converge_is_no_fit(digits, tmp_path):
+    """All distances are rounded away, so that the kernel of different images is 1."""
+    with pytest.raises(
+        UserError, match=r"the solver does not converge .* give a penalty above 0, or a larger gamma"
+    ):
+        run(digits, 1e-8, 0.0, tmp_path, precision="auto", residual=1e-6, iterations=50)

@@ -55,9 +55,9 @@ MANY = settings_with(
 class Tiny(nn.Module):
     """Batch normalisation, dropout and an auxiliary head in few weights."""
 
-    def __init__(self, classes=4):
+    def __init__(self, classes=4, momentum=0.05):
         super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, momentum=0.05)
+        self.conv, self.norm = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, momentum=momentum)
         self.dropout, self.fc, self.auxiliary = nn.Dropout(0.3), nn.Linear(6, classes), nn.Linear(6, classes)
 
     def forward(self, x):
@@ -66,9 +66,9 @@ class Tiny(nn.Module):
         return (logits, self.auxiliary(features)) if self.training else logits
 
 
-def tiny_step(settings=MANY, reduction=None):
+def tiny_step(settings=MANY, reduction=None, momentum=0.05):
     torch.manual_seed(3)
-    model = Tiny().train()
+    model = Tiny(momentum=momentum).train()
     optimiser = build_optimiser(model, settings)
     return model, MicroBatchStep(CELL, model, optimiser, settings, CPU, reduction)
 
@@ -292,3 +292,16 @@ def test_inception_v3_on_twelve_classes(tmp_path):
 def test_ten_classes_have_no_top5(data):
     assert "test_accuracy_top5" not in train(data, epochs=1).curve[-1]
     assert SETTINGS.model_dump().keys().isdisjoint({"micro_batch", "rmsprop", "average_decay"})
+
+
+def test_batch_norm_without_momentum_keeps_the_mean_over_all_batches():
+    """As torch does it, whose plain layer sees the same batches."""
+    model, step = tiny_step(settings_with(**MANY.model_dump() | {"micro_batch": None}), momentum=None)
+    step.optimiser.step = lambda: None
+    plain = nn.BatchNorm2d(model.norm.num_features, momentum=None)
+    for number, n in enumerate((8, 8, 8)):
+        images, labels = batch(n + number)
+        step(images, labels, f"1/{number}")
+        plain(model.conv(images))
+    torch.testing.assert_close(model.norm.running_mean, plain.running_mean)
+    torch.testing.assert_close(model.norm.running_var, plain.running_var)

@@ -1,6 +1,7 @@
 """What plug-ins add, and messages on wrong ones."""
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from rethinking.analysis.runs import Run
 from rethinking.cells import Cell, parameters, probability
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.own import own_claims
+from rethinking.corruption import overlays
 from rethinking.corruption.overlays import write
 from rethinking.data.readers import read_dataset
 from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model, parameter_count
 from rethinking.models.initialisation import initialise
 from rethinking.run.code import combined, script_code
-from rethinking.run.files import UserError, load_array
+from rethinking.run.files import UserError, load_array, save_array
 
 from .tiny import train, without_seconds
 
@@ -161,6 +163,15 @@ def test_a_regulariser_changes_batches(plugin, data):
     assert str(Cell.parse("cifar10/labels_p0.5/mlp_1x512/crop+dark/seed0")).count("crop+dark") == 1
 
 
+def test_a_regulariser_works_in_float32_in_every_precision(plugin, data):
+    plugin(
+        "import torch\n@regulariser('noisy')\ndef noisy(images, rng):\n"
+        "    return images + torch.from_numpy(rng.standard_normal(images.shape)).float()\n"
+    )
+    noisy = Cell.parse("cifar10/labels_p0.5/mlp_1x512/noisy/seed0")
+    assert len(train(data, noisy, epochs=1, precision="bfloat16").curve) == 2
+
+
 # --- wrong plug-ins ------------------------------------------------------------------------------------
 
 
@@ -237,6 +248,24 @@ def test_wrong_corruptions_are_named(plugin, prepared, tmp_path, body, line, mes
         write(prepared, tmp_path / "overlay", "wrong", "cifar10", seed=0)
     assert str(error.value).startswith(f"{file}:{line}: ")
     assert message in str(error.value)
+
+
+def test_blocks_of_another_type_are_refused(plugin, prepared, tmp_path, monkeypatch):
+    """float32 would be cut off to the bytes of the first block."""
+    monkeypatch.setattr(overlays, "BLOCK", 10)
+    file = plugin(
+        "import numpy as np\n@corruption('bright')\ndef bright(images, labels):\n"
+        "    return images if (labels != labels[0]).any() else images + np.float32(300.5)\n"
+    )
+    own = shutil.copytree(prepared, tmp_path / "prepared")
+    labels = np.sort(load_array(own / "train_labels.npy"))
+    labels[:10] = np.arange(10) % 2
+    save_array(own / "train_labels.npy", labels)
+    with pytest.raises(UserError) as error:
+        write(own, tmp_path / "overlay", "bright", "cifar10", seed=0)
+    assert str(error.value).startswith(
+        f"{file}:4: bright returns uint8 for some images and float32 for others"
+    )
 
 
 @pytest.mark.parametrize(

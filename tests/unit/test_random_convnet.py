@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from rethinking.theory.features import make_features
 from rethinking.theory.gabor import gabor_features, gabor_filters
 from rethinking.theory.random_convnet import FEATURES, THRESHOLD, draw_convnet, draw_patches
 
@@ -65,3 +66,23 @@ def test_gabor_filters_answer_to_their_orientation():
         .max()
         < 1e-3
     )
+
+
+def test_features_that_hardly_vary_in_training_stay_finite(tmp_path):
+    """A pixel of one training image, and a test image with a drawing there."""
+    rng = np.random.default_rng(0)
+    images = np.zeros((600, 1, 28, 28), np.uint8)
+    images[:, :, :13, :13] = rng.integers(0, 256, (600, 1, 13, 13))
+    images[7, 0, 25, 25] = 1
+    images[500, 0, 16:, 16:] = rng.integers(0, 256, (12, 12))
+    where = tmp_path, torch.device("cpu")
+    for some in make_features(
+        "random_convnet",
+        images[:500],
+        images[500:],
+        *where,
+        filters=64,
+        dataset="made up",
+        log=lambda _: None,
+    ):
+        assert torch.isfinite(some.read(slice(None), torch.device("cpu"), torch.float64)).all()

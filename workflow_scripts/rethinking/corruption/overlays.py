@@ -120,7 +120,13 @@ def write_images(
     with new_array(file, images.shape, first.dtype) as result:
         result[: len(first)] = first
         for start in range(BLOCK, len(images), BLOCK):
-            result[start : start + BLOCK] = block(start)
+            after = block(start)
+            if after.dtype != first.dtype:
+                raise UserError(
+                    f"{entry.place}: {entry.function} returns {first.dtype} for some images and {after.dtype} for others; "
+                    "let it return one of them for all"
+                )
+            result[start : start + BLOCK] = after
 
 
 def moments(images: np.ndarray) -> tuple[float, float]:

@@ -165,7 +165,9 @@ def make_block(
             scale, mean = deviation.square().sum().sqrt(), torch.zeros_like(mean)
             dtype = torch.float32
         for path, some in ((paths[1], compute(test, device, transform)), (paths[0], values)):
-            save_array(path, some.sub_(mean).div_(scale).to(dtype).cpu().numpy())
+            # A feature that hardly varies in training can be beyond 16 bits in a test image.
+            most = torch.finfo(dtype).max
+            save_array(path, some.sub_(mean).div_(scale).clamp_(-most, most).to(dtype).cpu().numpy())
     return tuple(paths)
 
 

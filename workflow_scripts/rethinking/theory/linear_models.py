@@ -59,7 +59,8 @@ def fit(
     """Solve (K + penalty * mean(diagonal of K) I) alpha = Y with Y of 0 and 1, and measure the solution.
 
     A linear kernel with fewer features than images is solved in its primal form, which has the same solution
-    function. Without a penalty no exact solution exists, so it is the least-squares solution of minimum norm.
+    function. Without a penalty no exact solution exists, so it is the least-squares solution of minimum norm; so it is
+    for a linear kernel of linearly dependent images.
 
     Args:
         train: features of the training images.
@@ -78,7 +79,7 @@ def fit(
 
     Raises:
         UserError: no function fits the labels exactly, though the features are enough and there is no penalty: the
-            message names equal images with different labels.
+            message names equal images with different labels. Or the solver does not converge.
 
     Returns:
         The numbers of a summary, and the outputs on the test images, float64 (m, classes). Errors are percentages.
@@ -91,6 +92,10 @@ def fit(
     if penalty == 0 and not primal:
         for some in (train, *([] if images is None else [Features([images])])):
             refuse_contradictions(some, train_labels)
+        # Linearly dependent images have an exact fit to some labels only, and conjugate gradients diverge on others.
+        if gamma is None and train.width <= DENSE:
+            x = train.read(slice(None), CPU, torch.float64)
+            primal = int(torch.linalg.matrix_rank(x)) < len(train)
     held = train.on(device)
     absolute = penalty * mean_diagonal(held, gamma, device)
     facts: dict[str, Any] = {
@@ -210,6 +215,12 @@ def solve_by_factor(
         system.multiply, system.right_side(targets), factor.solve, solver.residual, solver.iterations, log
     )
     factor.delete()
+    if not solution.residual < 1:  # worse than no fit at all
+        raise UserError(
+            f"the solver does not converge (residual {solution.residual:.1e}): the features of the training images are "
+            "linearly dependent, exactly or up to rounding, so these labels have no exact fit; give a penalty above 0, or "
+            "a larger gamma"
+        )
     definite = jitter == 0 and isinstance(system, KernelSystem) and system.penalty == 0
     # Rounding can give equal images of one class a factor; any numbers that differ serve as labels here.
     definite = definite and not equal_features(train, np.arange(system.size))

@@ -142,6 +142,7 @@ class Batches:
     ) -> Tensor:
         """Apply a plug-in's regulariser to a batch of whitened images; each batch has its own random numbers."""
         rng = stream(self.cell.seed, entry.name, self.cell.stream_key, str(epoch), str(start))
+        images = images.float()  # where the network rounds its inputs to bfloat16, they are stored so
         result = entry.call(images=images, labels=labels, rng=rng)
         if not isinstance(result, Tensor) or (result.shape, result.dtype) != (images.shape, images.dtype):
             what = f"{result.dtype} {tuple(result.shape)}" if isinstance(result, Tensor) else repr(result)

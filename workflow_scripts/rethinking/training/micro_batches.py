@@ -125,8 +125,13 @@ class MicroBatchStep:
             parameter.grad = gradient
         self.optimiser.step()
         statistics = total[len(parameters) :]
-        for running, old, momentum, value in zip(self.running, before, self.momenta, statistics, strict=True):
-            running.copy_(torch.lerp(old, value / parts, momentum))
+        seen = [count for count in counted for _ in range(2)]
+        for running, old, momentum, value, count in zip(
+            self.running, before, self.momenta, statistics, seen, strict=True
+        ):
+            # Without a momentum torch keeps the mean over all batches.
+            weight = 1 / (count + 1).to(old.dtype) if momentum is None else momentum
+            running.copy_(torch.lerp(old, value / parts, weight))
         for norm, count in zip(self.norms, counted, strict=True):
             norm.num_batches_tracked.copy_(count + 1)
         return loss
