@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from rethinking.data.archives import iter_members
+from rethinking.data.archives import iter_members, walk_headers
 from rethinking.run.files import UserError
 
 # Incompressible, so that a cut anywhere in a packed archive removes content.
@@ -100,3 +100,12 @@ def test_other_files_are_refused(tmp_path):
         list(iter_members(path))
     with pytest.raises(UserError, match="absent"):
         list(iter_members(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_links_among_images_that_stay_in_their_archive_are_refused(tmp_path, kind):
+    info = tarfile.TarInfo("folder/odd")
+    info.type, info.linkname = kind, "folder/a"
+    path = make_tar(tmp_path / "a.tar", extra=[info])
+    with path.open("rb") as file, pytest.raises(UserError, match=r"folder/odd' is a link.*--dereference"):
+        list(walk_headers(path, file))

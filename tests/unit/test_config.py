@@ -10,7 +10,7 @@ import yaml
 
 import rethinking
 from rethinking.cells import Cell
-from rethinking.config.loading import load_config
+from rethinking.config.loading import load_config, plain_options
 from rethinking.config.reading import read
 from rethinking.run.files import UserError
 
@@ -41,6 +41,16 @@ def changed(changes):
 def load(**changes):
     """The default configuration with some keys changed; dots are written as two underscores."""
     return load_config(changed({key.replace("__", "."): value for key, value in changes.items()}), [])
+
+
+LINEAR = {
+    "name": "a",
+    "dataset": "cifar10",
+    "preprocessing": "random_convnet",
+    "kernel": "linear",
+    "filters": 5,
+    "penalties": [0],
+}
 
 
 def override(pattern, **values):
@@ -226,6 +236,9 @@ def test_data_folder():
         ({"training.thresholds": [99.0, 101.0]}, "training.thresholds[1]", "equal to 100, not 101"),
         ({"seeds": [0, -1]}, "seeds[1]", "greater than or equal to 0, not -1"),
         ({"seeds": [1, 2, 1]}, "seeds", "names a seed twice"),
+        ({"overrides": [override("*/*/*/*") | {"seeds": [0, 0]}]}, "overrides[0].seeds", "names a seed twice"),
+        ({"linear_models.models": [LINEAR | {"seeds": [1, 1]}]}, "linear_models.models[0].seeds", "names a seed twice"),
+        ({"ablations": [ablation(epochs=0) | {"grid": None}]}, "ablations[0]", "equal to 1, not 0"),
         ({"seeds": []}, "seeds", "at least 1"),
         ({"datasets.cifar10.source": "archive"}, "datasets.cifar10", "the source 'archive' needs a path"),
         ({"datasets.cifar10.path": "x"}, "datasets.cifar10", "source 'official' takes no path"),
@@ -349,6 +362,16 @@ def test_value_from_the_command_line_is_called_so(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"seeds": [0]}))
     with pytest.raises(UserError, match=r"--config: training\.epochs: "):
         load_config(changed({"training.epochs": -3}), [str(tmp_path / "config.yaml")])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("false", False), ("no", False), ("True", True), ("0.2", 0.2), ("wide", "wide")]
+)
+def test_options_of_networks_from_the_command_line_are_values(text, value):
+    """Snakemake passes what is nested in --config as text, and the text false would be true."""
+    options = plain_options({"models": {"alexnet": {"architecture": {"local_response_norm": text}}}})
+    assert options["models"]["alexnet"]["architecture"] == {"local_response_norm": value}
+    assert plain_options([{"name": text}]) == [{"name": text}]
 
 
 def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path):

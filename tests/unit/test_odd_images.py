@@ -297,6 +297,15 @@ def test_file_that_is_no_image_is_named(tmp_path, content, message):
         read_images(folder_of(tmp_path, content))
 
 
+def test_damage_that_pillow_does_not_see_is_named(tmp_path):
+    """Cut in the middle but with an end: libjpeg fills up with grey."""
+    content = saved(Image.effect_noise((50, 40), 90), "JPEG")
+    with pytest.raises(
+        UserError, match=r"0\.png is damaged \(Corrupt JPEG data: .*\); get it again, or remove it"
+    ):
+        read_images(folder_of(tmp_path, content[: len(content) * 3 // 4] + b"\xff\xd9"))
+
+
 def test_animation_is_refused(tmp_path):
     frames = [Image.new("L", (5, 4), shade) for shade in (0, 90, 180)]
     content = saved(frames[0], "PNG", save_all=True, append_images=frames[1:])

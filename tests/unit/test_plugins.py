@@ -14,15 +14,18 @@ from rethinking.analysis.runs import Run
 from rethinking.cells import Cell, parameters, probability
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.own import own_claims
+from rethinking.config.loading import load_config
 from rethinking.corruption import overlays
 from rethinking.corruption.overlays import write
 from rethinking.data.readers import read_dataset
 from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model, parameter_count
 from rethinking.models.initialisation import initialise
+from rethinking.run import code
 from rethinking.run.code import combined, script_code
 from rethinking.run.files import UserError, load_array, save_array
 
+from ..default_config import default_values
 from .tiny import train, without_seconds
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -137,8 +140,6 @@ def test_a_plugin_counts_for_the_cells_that_use_it(plugin):
             "@model('flat')\ndef flat(image_shape, num_classes):\n    return nn.Flatten()\n"
             f"@corruption('noisy')\ndef noisy(labels):\n    return labels + {noise}\n"
         )
-        from rethinking.run import code
-
         code.parse.cache_clear()
         code.examine.cache_clear()
         entries = registry.entry("model", "flat"), registry.entry("corruption", "noisy")
@@ -204,6 +205,13 @@ def test_a_regulariser_works_in_float32_in_every_precision(plugin, data):
         ("@model('x')\ndef net(image_shape): ...\n", 3, "net must take the images' shape"),
         ("@model('x')\ndef net(a, b, depth): ...\n", 3, "its other arguments need a default"),
         ("@model('..')\ndef net(a, b): ...\n", 3, "can hold letters"),
+        ("@model(123)\ndef net(a, b): ...\n", 3, "can hold letters"),
+        (
+            "@corruption('x_n{n:1..5}')\ndef x(labels, n: int): ...\n"
+            "@corruption('x_n{m:3..4}')\ndef y(labels, m: int): ...\n",
+            5,
+            "the corruption 'x_n{m:3..4}' is taken by",
+        ),
         (
             "@corruption('x_p{p}_q{p}')\ndef x(labels, p): ...\n",
             3,
@@ -306,6 +314,7 @@ def test_a_layer_that_cannot_be_reset_is_refused(plugin, data):
     ("returned", "message"),
     [
         ("1", "must return a Dataset, or"),
+        ("x, y, x, y, 2", "must return a Dataset, or"),
         ("x, y, x[:, 0], y, 'ab'", "not uint8 (n, 1 or 3, height, width)"),
         ("x, y + 2, x, y, 'ab'", "training labels from 2 to 2, but 2 names"),
         ("x, y[:3], x, y, 'ab'", "gives 4 training images, but labels of int64 (3,)"),
@@ -359,6 +368,63 @@ def test_plugins_of_one_name_and_what_lies_beside_them(tmp_path):
     nets = [build_model(folder, (1, 2, 2), 2) for folder in ("a", "b")]
     assert [net.place for net in nets] == ["a", "b"]
     assert [net.place for net in pickle.loads(pickle.dumps(nets))] == ["a", "b"]
+
+
+def test_bounds_that_leave_out_the_usual_numbers_have_names(plugin):
+    plugin("@corruption('shift_n{n:1..5}')\ndef shift(labels, n: int): ...\n")
+    assert "shift_n5" in registry.entry("corruption", "shift_n3").examples()
+
+
+def study(folder, module, name="study.py"):
+    """A plug-in in a folder of its own, and a module that it imports."""
+    folder.mkdir()
+    text = f"{HEAD}from {module} import X\n@model('net_{folder.name}')\ndef net(image_shape, num_classes): return X\n"
+    (folder / name).write_text(text)
+    (folder / f"{module}.py").write_text(f"X = '{folder.name}'\n")
+    return folder / name
+
+
+def test_modules_of_one_name_are_refused(tmp_path):
+    """Python would import one of them for both plug-ins."""
+    files = [study(tmp_path / folder, "helpers") for folder in ("a", "b")]
+    with pytest.raises(
+        UserError, match=r"b/helpers\.py: plug-ins in .*/a have a module 'helpers' too.*rename one"
+    ):
+        registry.load(files)
+    with pytest.raises(
+        UserError, match=r"statistics\.py: 'statistics' is a module of Python; give yours another name"
+    ):
+        registry.load([study(tmp_path / "c", "statistics")])
+
+
+def test_both_files_of_one_name_count(tmp_path):
+    """Modules in folders beside a plug-in, each used by another definition."""
+    for folder in ("nets", "noise"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "common.py").write_text("def make():\n    return 1\n")
+    text = "from nets import common\nfrom noise import common as other\n"
+    text += "def net():\n    return common.make() + other.make()\n"
+    (tmp_path / "study.py").write_text(text)
+
+    def identity():
+        code.parse.cache_clear()
+        code.examine.cache_clear()
+        return code.combined(code.code_of((tmp_path / "study.py", "net")))
+
+    found = [identity()]
+    for folder in ("nets", "noise"):
+        (tmp_path / folder / "common.py").write_text("def make():\n    return 2\n")
+        found.append(identity())
+    assert len(set(found)) == 3
+
+
+def test_paths_of_plugins_are_those_of_other_files(tmp_path, monkeypatch):
+    file = study(tmp_path / "a", "helpers")
+    monkeypatch.setenv("STUDY", str(file.parent))
+    values = default_values() | {"plugins": ["$STUDY/study.py"]}
+    assert load_config(values, []).plugins == [str(file)]
+    with pytest.raises(UserError, match="the path of a plug-in cannot hold ':'"):
+        registry.load([study(tmp_path / "b:c", "other")])
 
 
 def test_a_missing_file_is_named():

@@ -105,15 +105,17 @@ class Entry:
         return found
 
     def examples(self, like: str = "") -> list[str]:
-        """Example names: with tenths for decimal numbers, and the whole number at the end of ``like``, or 500."""
+        """Example names: with tenths for decimal numbers, the whole number at the end of ``like``, or 500, and bounds."""
         names = [self.name]
-        for parameter in self.bounds:
+        for parameter, bounds in self.bounds.items():
             decimal = self.arguments[parameter] != "int"
             numbers = (
                 [str(tenth / 10) for tenth in range(11)]
                 if decimal
                 else [re.search(r"\d*$", like)[0] or "500"]
             )
+            ends = [each for each in bounds if each is not None]
+            numbers = dict.fromkeys(numbers + [str(each) if decimal else f"{each:.0f}" for each in ends])
             names = [
                 re.sub(rf"\{{{parameter}[^}}]*\}}", number, name) for name in names for number in numbers
             ]

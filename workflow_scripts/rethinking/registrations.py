@@ -76,7 +76,7 @@ def read(file: Path, statement: ast.FunctionDef | ast.ClassDef, node: ast.Call, 
             f"{place}: @{kind} takes a name and options that are literal values, as it is read without running the file"
         )
     held = re.findall(r"\{(\w+)", str(name))
-    if not NAME.fullmatch(str(name)) or len(set(held)) < len(held):
+    if not isinstance(name, str) or not NAME.fullmatch(name) or len(set(held)) < len(held):
         raise UserError(
             f"{place}: the name '{name}' can hold letters, digits and _ . - and parameters such as {{p}} or "
             "{p:0.0..1.0}, each once"

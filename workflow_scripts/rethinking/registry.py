@@ -48,6 +48,7 @@ def load(files: Iterable[str | Path]) -> None:
     everything.cache_clear()
     find.cache_clear()
     everything()
+    plugins.check_modules()
 
 
 @cache

@@ -86,6 +86,16 @@ def checked_path(text: str) -> str:
 PathText = Annotated[str, AfterValidator(checked_path)]
 
 
+def distinct(seeds: list[int]) -> list[int]:
+    """Refuse the same seed twice: it would make the intervals too narrow."""
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"{seeds} names a seed twice")
+    return seeds
+
+
+Seeds = Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(distinct)]
+
+
 def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) -> None:
     """Call a check; its UserError becomes the ValueError that pydantic reports with file and key."""
     try:

@@ -7,7 +7,7 @@ each are in ``config.yaml``; editors take descriptions and checks from the JSON 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +16,7 @@ from rethinking.config.cell_settings import (
     CellSettings,
     ModelConfig,
     PathText,
+    Seeds,
     Strict,
     TrainingConfig,
     as_value_error,
@@ -47,7 +48,7 @@ class Config(Strict):
         None,
         description="Folder from which finished cells are taken and to which they are copied; users and checkouts can share it. null for none.",
     )
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+    seeds: Seeds = Field(
         description="One network is trained per cell and seed; intervals are over seeds.", min_length=1
     )
     finished_only: bool = Field(
@@ -127,14 +128,6 @@ class Config(Strict):
         if path in (".", "/"):
             raise ValueError(f"'{path}' is no folder of its own; name one for the results, such as results")
         return path
-
-    @field_validator("seeds")
-    @classmethod
-    def seeds_differ(cls, seeds: list[int]) -> list[int]:
-        """Refuse the same seed twice: it would make the intervals too narrow."""
-        if len(set(seeds)) < len(seeds):
-            raise ValueError(f"{seeds} names a seed twice")
-        return seeds
 
     @model_validator(mode="after")
     def seeds_of_cells_are_seeds(self) -> Config:

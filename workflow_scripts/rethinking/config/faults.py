@@ -52,7 +52,8 @@ def describe(
         place = place_of_value(loc, files, values)
         return f"{place}: {key_text(loc)}{': ' if loc else ''}{message}"
     origin, rest = origins[start], loc[len(start) :]
-    if len(rest) > 1 and rest[0] == "set" and rest[1] in origin.written.get("grid", {}):
+    grid = origin.written.get("grid") if isinstance(origin.written, dict) else None
+    if len(rest) > 1 and rest[0] == "set" and isinstance(grid, dict) and rest[1] in grid:
         rest = ("grid", rest[1])
     place = f"{place_of_origin(origin, files, rest)}: {key_text((*origin.path, *rest))}"
     if not isinstance(origin.written, str) or fault["input"] == origin.written:

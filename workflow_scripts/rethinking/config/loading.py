@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import os
+import json
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
 
 from rethinking import registry
 from rethinking.cells import Cell
+from rethinking.config.cell_settings import checked_path
 from rethinking.config.checks import cell_faults
 from rethinking.config.configuration import Config
 from rethinking.config.faults import describe, describe_pattern, place_of_value
 from rethinking.config.patterns import Origin, expand
 from rethinking.config.reading import read
 from rethinking.run.files import UserError
+
+# Words for truth values in YAML.
+WORDS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 
 
 def load_config(values: dict[str, Any], files: list[str]) -> Config:
@@ -31,7 +36,7 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
     """
     plugins = values.get("plugins") or []
     if isinstance(plugins, list) and all(isinstance(file, str) for file in plugins):
-        registry.load(map(os.path.expanduser, plugins))
+        registry.load(map(plugin_path, plugins))
     for entry in registry.entries("claim"):
         for name in entry.options["cells"]:
             try:
@@ -43,7 +48,7 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
     lines = [fault for file in read_files.values() for fault in file.faults]
     lines += [describe_pattern(origin, message, read_files) for origin, message in expanded.faults]
     try:
-        config = Config.model_validate(expanded.values)
+        config = Config.model_validate(plain_options(expanded.values))
         lines += [f"{place_of_value((), read_files, values)}: {fault}" for fault in cell_faults(config)]
         if not lines:
             return config
@@ -52,6 +57,37 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
     # A fault in a section appears in every section that takes its cells.
     lines = list(dict.fromkeys(f"  {line}" for line in lines))
     raise UserError("\n".join(["the configuration is not valid:", *lines]))
+
+
+def plugin_path(text: str) -> str:
+    """A path as all others of a configuration; its plug-in is needed before they are checked."""
+    try:
+        return checked_path(text)
+    except ValueError as error:
+        raise UserError(f"plugins: '{text}': {error}") from None
+
+
+def plain_options(values: Any) -> Any:
+    """Options of networks as YAML reads them: ``--config`` passes false and 0.2 as text, and text is true."""
+    if isinstance(values, list):
+        return [plain_options(each) for each in values]
+    if not isinstance(values, dict):
+        return values
+    return {
+        key: {name: plain(each) for name, each in value.items()}
+        if key == "architecture" and isinstance(value, dict)
+        else plain_options(value)
+        for key, value in values.items()
+    }
+
+
+def plain(value: Any) -> Any:
+    """A truth value or number that is written as text; all else as it is."""
+    if not isinstance(value, str):
+        return value
+    with suppress(ValueError):
+        return json.loads(WORDS.get(value.lower(), value))
+    return value
 
 
 def all_overrides(values: dict[str, Any], contents: list[Any]) -> list[Origin]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rethinking.config.cell_settings import Strict, registered
+from rethinking.config.cell_settings import Seeds, Strict, registered
 
 Positive = Annotated[float, Field(gt=0)]
 Penalty = Annotated[float, Field(ge=0)] | Literal["validated"]
@@ -61,7 +61,7 @@ class LinearModelConfig(Strict):
     filters: int | None = Field(
         None, ge=1, le=100_000, description="Of random_convnet; there are eight features per filter."
     )
-    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+    seeds: Seeds | None = Field(
         None,
         description="Of random filters; null are those of all experiments. Without random filters there is one fit.",
     )

@@ -15,6 +15,7 @@ from rethinking.config.cell_settings import (
     CellSettings,
     OverrideValues,
     PathText,
+    Seeds,
     Strict,
     as_value_error,
     unless,
@@ -153,7 +154,7 @@ class OverrideConfig(Strict):
     set: OverrideValues = Field(
         default_factory=OverrideValues, description="The settings and their values for these cells."
     )
-    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+    seeds: Seeds | None = Field(
         None,
         min_length=1,
         description="Of the seeds of the configuration those that these cells are trained with.",

@@ -222,6 +222,11 @@ def walk_headers(
                 archive.members = []  # 1.28 million of them would fill memory
                 if member.offset_data + member.size > end:
                     raise tarfile.ReadError(f"{member.name} is not complete")
+                if member.islnk() or member.issym():
+                    raise UserError(
+                        f"{path}: member {member.name!r} is a link; only files are read. Pack the files themselves "
+                        "(tar --dereference --hard-dereference), or give the folder"
+                    )
                 if member.isfile() and not PurePosixPath(member.name).name.startswith("."):
                     yield member.name, member.offset_data, member.size
             # tarfile takes a broken header for the end.

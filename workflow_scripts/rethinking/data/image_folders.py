@@ -4,6 +4,7 @@ import io
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from rethinking.data.archives import Parts
+from rethinking.data.decoding import Undecodable, damage, decode_checked, decoder_messages
 from rethinking.data.prepared import Dataset, Split
 from rethinking.data.sources import SHOWN, SPLITS, image_folder, only_folder, walk_images, what_lies_in
 from rethinking.run.files import UserError
@@ -130,6 +132,11 @@ def _read_image(key: Parts, content: bytes, name: str) -> Decoded:
         raise UserError(
             f"{name} cannot be read as a JPEG or PNG image ({'; '.join(why)}); get it again, or remove it"
         ) from error
+    if not png:  # Pillow does not tell where libjpeg finds damage and leaves grey
+        with decoder_messages() as said, suppress(Undecodable):
+            decode_checked(content)
+        if fault := damage(said[0], content):
+            raise UserError(f"{name} is damaged ({fault}); get it again, or remove it")
     if into is None:
         raise UserError(f"{name} has pixels of mode {mode}, not one of {', '.join(MODES)}; convert it")
     if frames > 1:

@@ -65,12 +65,12 @@ def checked(entry: registry.Entry, found: Any) -> Dataset:
     if not isinstance(found, Dataset):
         try:
             train_images, train_labels, test_images, test_labels, names = found
+            splits = ((train_images, train_labels), (test_images, test_labels))
+            found = Dataset(*(Split(np.asarray(x), np.asarray(y)) for x, y in splits), tuple(map(str, names)))
         except (TypeError, ValueError):
             raise fault(
                 "must return a Dataset, or training images and labels, test images and labels, and names of classes"
             ) from None
-        splits = ((train_images, train_labels), (test_images, test_labels))
-        found = Dataset(*(Split(np.asarray(x), np.asarray(y)) for x, y in splits), tuple(map(str, names)))
     for part, split in (("training", found.train), ("test", found.test)):
         images, labels = split.images, split.labels
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):

@@ -42,7 +42,8 @@ def code_of(*roots: Root) -> dict[str, str]:
         ``training/loop.py: train_cell`` -> hash, 12 hexadecimal digits; ``paper/data/figures.json`` for data files
         that lie beside the code that reads them.
     """
-    found: dict[str, str] = {}
+    # Files in different folders of plug-ins can have one name, and so one label.
+    found: dict[str, set[str]] = {}
     texts: dict[Path, set[str]] = {}  # in the definitions of each file
     readers: set[Path] = set()  # files that ask where they lie
     seen: set[Root] = set()
@@ -61,14 +62,18 @@ def code_of(*roots: Root) -> dict[str, str]:
         pending.append((path, ""))  # what runs on import
         label, digest, references, said = examine(path, name)
         if digest:
-            found[label] = digest
+            found.setdefault(label, set()).add(digest)
         pending += references
         texts.setdefault(path, set()).update(said)
         if "__file__" in said:
             readers.add(path)
     for path in readers:
-        found |= data_files(path.parent, texts[path])
-    return dict(sorted(found.items()))
+        for label, digest in data_files(path.parent, texts[path]).items():
+            found.setdefault(label, set()).add(digest)
+    return {
+        label: digest_of(sorted(digests))[:12] if len(digests) > 1 else min(digests)
+        for label, digests in sorted(found.items())
+    }
 
 
 def combined(code: dict[str, str]) -> str:
@@ -139,7 +144,8 @@ def imported(node: ast.AST, path: Path) -> Iterator[tuple[str, Root | None, str]
     """
     if isinstance(node, ast.Import):
         for alias in node.names:
-            file = module_file(alias.name, path)
+            stem = module_stem(alias.name, path)
+            file = stem and source_file(stem)
             local = alias.asname or (alias.name if file else alias.name.split(".")[0])
             yield local, (file, None) if file else None, alias.name if not file and alias.asname else local
     elif isinstance(node, ast.ImportFrom):
@@ -147,24 +153,27 @@ def imported(node: ast.AST, path: Path) -> Iterator[tuple[str, Root | None, str]
         if node.level:
             # Relative to the file's folder, as in the executor.
             base = path.parents[node.level - 1]
-            file = source_file(base.joinpath(*package.split(".")) if package else base)
+            stem = base.joinpath(*package.split(".")) if package else base
         else:
-            file = module_file(package, path)
+            stem = module_stem(package, path)
+        file = stem and source_file(stem)
+        folder = stem if not file or file.name == "__init__.py" else None  # of a package, also without __init__.py
         for alias in node.names:
             local = alias.asname or alias.name
-            if not file:
+            if within := folder and source_file(folder / alias.name):
+                yield local, (within, None), local
+            elif file:
+                yield local, (file, alias.name), alias.name
+            else:
                 yield local, None, f"{package}.{alias.name}"
-                continue
-            within = source_file(file.parent / alias.name) if file.name == "__init__.py" else None
-            yield local, (within, None) if within else (file, alias.name), local if within else alias.name
 
 
-def module_file(name: str, path: Path) -> Path | None:
-    """The file of a module of this project, or of one beside a plug-in, by its dotted name; ``path`` imports it."""
+def module_stem(name: str, path: Path) -> Path | None:
+    """Where a module of this project, or one beside a plug-in, would lie, by its dotted name; ``path`` imports it."""
     parts = name.split(".")
     if parts[0] == "rethinking":
-        return source_file(SCRIPTS.joinpath(*parts))
-    return None if SCRIPTS in path.parents else source_file(path.parent.joinpath(*parts))
+        return SCRIPTS.joinpath(*parts)
+    return None if SCRIPTS in path.parents else path.parent.joinpath(*parts)
 
 
 def source_file(stem: Path) -> Path | None:

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rethinking.run.code import parse
 from rethinking.run.files import UserError
 
 # Tells the scripts of jobs, also on compute nodes, which plug-ins there are.
@@ -23,6 +24,11 @@ def use(files: Iterable[str | Path]) -> None:
     """Take these files as the plug-ins; relative paths start from the working directory."""
     global _plugins
     _plugins = [Path(file).resolve() for file in files]
+    for file in _plugins:
+        if os.pathsep in str(file):
+            raise UserError(
+                f"{file}: the path of a plug-in cannot hold '{os.pathsep}'; rename its folder or move it"
+            )
     import_plugin.cache_clear()
 
 
@@ -31,6 +37,33 @@ def files() -> list[Path]:
     if _plugins is not None:
         return _plugins
     return [Path(file) for file in os.environ.get(VARIABLE, "").split(os.pathsep) if file]
+
+
+def check_modules() -> None:
+    """Refuse modules of one name beside plug-ins of different folders: Python would import the first for both.
+
+    Raises:
+        UserError: there are such modules, or one has the name of a module of Python's.
+    """
+    owners: dict[str, Path] = {}
+    for folder in dict.fromkeys(file.parent for file in files()):
+        pending = [file for file in files() if file.parent == folder]
+        seen: set[Path] = set()
+        while pending:
+            path = pending.pop()
+            if path in seen or folder not in path.parents:
+                continue
+            seen.add(path)
+            pending += [file for targets in parse(path).imports.values() for file, _ in targets]
+        for path in sorted(seen - set(files())):
+            name = path.relative_to(folder).parts[0].removesuffix(".py")
+            if name in sys.stdlib_module_names:
+                raise UserError(f"{path}: '{name}' is a module of Python; give yours another name")
+            if owners.setdefault(name, folder) != folder:
+                raise UserError(
+                    f"{path}: plug-ins in {owners[name]} have a module '{name}' too, and Python imports only one of them; "
+                    "rename one"
+                )
 
 
 @cache
