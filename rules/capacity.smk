@@ -5,7 +5,7 @@ from rethinking.cells import sample_size
 CAPACITY = artefact(
     "measure_capacity",
     [f"{RESULTS}/rademacher.csv", f"{RESULTS}/stability.csv", *multiext(f"{RESULTS}/capacity", *IMAGES)],
-    {"cells": CONFIG.capacity.cells, "seeds": SEEDS},
+    {"cells": CONFIG.capacity.cells, "seeds": seeds_of(CONFIG.capacity.cells)},
     [*cells_of("capacity"), *measured("stability")],
     # The depth of a network is counted in its own code.
     entries=model_entries("capacity"),

@@ -23,7 +23,7 @@ CLAIMS = artefact(
     [f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"],
     {
         "cells": CLAIM_NAMES,
-        "seeds": SEEDS,
+        "seeds": seeds_of(CLAIM_NAMES),
         "own": [dict(each.options) for each in OWN_CLAIMS],
         "imagenet": IMAGENET_SET,
     },

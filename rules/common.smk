@@ -70,13 +70,15 @@ LOCAL = [name for name, dataset in CONFIG.datasets.items() if dataset.source == 
 PLAN = Told(Plan(CONFIG))
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
-# The seeds of all cells, and of those with fewer, for command lines.
-SEEDS = [*CONFIG.seeds]
-SEEDS += [
-    f"{name}={','.join(map(str, CONFIG.seeds_of(name)))}"
-    for name in dict.fromkeys(cell.name for cell in [*CONFIG.cells(*CONFIG.results), *CONFIG.ablated_cells()])
-    if CONFIG.seeds_of(name) != CONFIG.seeds
-]
+
+
+def seeds_of(cells):
+    """The seeds of all cells, and of those among these with fewer, for command lines."""
+    names = dict.fromkeys("/".join(name.split("/")[-4:]) for name in cells)
+    fewer = {name: seeds for name in names if (seeds := CONFIG.seeds_of(name)) != CONFIG.seeds}
+    return [*CONFIG.seeds, *(f"{name}={','.join(map(str, seeds))}" for name, seeds in fewer.items())]
+
+
 # What tables and figures call things is a part of what they are made from.
 TITLES = digest_of([json.dumps(registry.titles())])
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
@@ -116,8 +118,10 @@ def reads(made):
     forced = asked_for.forceall or asked_for.forcetargets or asked_for.forcerun
     if made.current and not forced:
         return []
-    if any(os.path.exists(file) for file in made.known):
-        workflow.dag.forcefiles.update(made.known)
+    # A download is stale when its file is gone, or data_dir has changed, whatever its token says.
+    for known in (made.known, *(each.known for each in made.data if not each.current)):
+        if any(os.path.exists(file) for file in known):
+            workflow.dag.forcefiles.update(known)
     # One file of each job is enough: with thousands of cells the others are felt.
     files = (each.known[:1] for each in (*made.needs, *made.data) if forced or not each.current)
     return list(dict.fromkeys(file for known in files for file in known))

@@ -7,7 +7,7 @@ COMPLEXITY = artefact(
         *multiext(f"{RESULTS}/complexity_measures", *IMAGES),
         f"{RESULTS}/complexity_measures.csv",
     ],
-    {"cells": CONFIG.complexity.cells, "seeds": SEEDS},
+    {"cells": CONFIG.complexity.cells, "seeds": seeds_of(CONFIG.complexity.cells)},
     [*cells_of("complexity"), *measured("complexity")],
 )
 COMPLEXITY_FILES = []

@@ -8,7 +8,7 @@ FIGURES = {
         {
             "figure": name,
             "cells": CONFIG.cell_names(name),
-            "seeds": SEEDS,
+            "seeds": seeds_of(CONFIG.cell_names(name)),
             "reads": registry.entry("figure", name).options["reads"],
         },
         cells_of(name),
@@ -30,7 +30,7 @@ PAIRED = paired_cells()
 FINDING = artefact(
     "plot_finding",
     [*multiext(f"{RESULTS}/finding", *IMAGES), f"{RESULTS}/finding.csv", f"{RESULTS}/finding.txt"],
-    {"cells": PAIRED, "seeds": SEEDS},
+    {"cells": PAIRED, "seeds": seeds_of(PAIRED)},
     [PLAN.cell(cell) for cell in CONFIG.cells("table1", "table2") if cell.name in PAIRED],
 )
 FIGURE_FILES = show("finding", FINDING) if PAIRED else []

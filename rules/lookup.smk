@@ -55,7 +55,7 @@ def network_options(cells, **folder):
     The folder that names start from is the one of cells, or another under the name of its option.
     """
     folder = folder or {"root": f"{RESULTS}/cells"}
-    return f"{options(**folder)} --cells {join(cells)} --seeds {join(map(str, SEEDS))}"
+    return f"{options(**folder)} --cells {join(cells)} --seeds {join(map(str, seeds_of(cells)))}"
 
 
 def cells_of(*results):

@@ -17,13 +17,13 @@ if "ablations" in REPORTED:
 COLLECTION = artefact(
     "collect_cells",
     [f"{RESULTS}/cells.csv", f"{RESULTS}/curves.csv.gz"],
-    {"cells": REPORTED_CELLS, "seeds": SEEDS},
+    {"cells": REPORTED_CELLS, "seeds": seeds_of(REPORTED_CELLS)},
     REPORTED_NETWORKS,
 )
 REPORT = artefact(
     "render_report",
     [f"{RESULTS}/report.html"],
-    {"artefacts": titles(REPORTED), "cells": REPORTED_CELLS, "seeds": SEEDS},
+    {"artefacts": titles(REPORTED), "cells": REPORTED_CELLS, "seeds": seeds_of(REPORTED_CELLS)},
     REPORTED_NETWORKS,
     needs=[*(SHOWN[name] for name in REPORTED), CLAIMS, COLLECTION],
 )

@@ -4,7 +4,7 @@ TABLES = {
     name: artefact(
         "aggregate_table",
         [f"{RESULTS}/{name}.csv"],
-        {"table": name, "cells": CONFIG.cell_names(name), "seeds": SEEDS},
+        {"table": name, "cells": CONFIG.cell_names(name), "seeds": seeds_of(CONFIG.cell_names(name))},
         cells_of(name),
     )
     for name in registry.made_by("aggregate_table")
@@ -22,12 +22,13 @@ if SIZED:
         entries=model_entries(*CONFIG.results),
         data=[PLAN.prepared(name) for name in SIZED],
     )
+ABLATED_SEEDS = seeds_of(cell.name for cell in CONFIG.ablated_cells())
 ABLATIONS = artefact(
     "compare_ablations",
     [f"{RESULTS}/ablations.csv"],
     {
         "ablations": [each.model_dump(include={"name", "question", "cells"}) for each in CONFIG.ablations],
-        "seeds": SEEDS,
+        "seeds": ABLATED_SEEDS,
     },
     [*PLAN.cells(CONFIG.ablated_cells()), *(PLAN.cell(cell, name) for name, cell in CONFIG.variants())],
 )
@@ -96,7 +97,7 @@ rule compare_ablations:
         caption=caption("ablations"),
         ablations=json.dumps(ABLATIONS.identity.settings["ablations"]),
         results=subpath(output[0], parent=True),
-        seeds=SEEDS,
+        seeds=ABLATED_SEEDS,
         record=record(ABLATIONS),
     message:
         "Comparing ablations"

@@ -37,7 +37,7 @@ class Runner:
         self.running: dict[int, tuple[int, float]] = {}  # process -> task, when it began
         self.signal: int | None = None
         self.began = time.monotonic()
-        self.cost_done = 0.0
+        self.cost_done = self.seconds_done = 0.0  # of tasks that have ended, each by itself
         self.left: set[int] = set()  # tasks that have not ended by themselves
 
     def run(self) -> bool:
@@ -66,7 +66,8 @@ class Runner:
         if not self.bundle.minutes or not self.cost_done:
             return True
         elapsed = time.monotonic() - self.began
-        needed = elapsed * self.bundle.tasks[number].cost / self.cost_done
+        # Those that run beside it slow it down as they did the others.
+        needed = self.seconds_done * self.bundle.tasks[number].cost / self.cost_done
         return elapsed + needed <= 60 * self.bundle.minutes
 
     def begin(self, number: int) -> None:
@@ -88,6 +89,7 @@ class Runner:
         task, code = self.bundle.tasks[number], os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - began
         self.cost_done += task.cost
+        self.seconds_done += seconds
         if code == os.EX_TEMPFAIL:
             log(f"stopped after {seconds:.0f} s, continues later: {task.name}")
             return

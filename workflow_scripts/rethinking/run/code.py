@@ -54,6 +54,10 @@ def code_of(*roots: Root) -> dict[str, str]:
             continue
         seen.add((path, name))
         module = parse(path)
+        if SCRIPTS not in path.parents:  # what a plug-in imports can act by being imported
+            pending += [(file, "") for targets in module.imports.values() for file, _ in targets]
+        for file, _ in module.imports.get("*", ()):  # any of it may be used
+            pending += [(file, each) for each in (*parse(file).definitions, *parse(file).imports)]
         if name is None:
             pending += [(path, each) for each in module.definitions]
         elif name in module.imports and name not in module.definitions:
@@ -96,8 +100,10 @@ def parse(path: Path) -> Module:
     """
     module = Module()
     tree = syntax_tree(path.read_bytes(), path)
+    bound: set[str] = set()  # by imports
     for statement in statements(tree.body):
         for local, target, spelling in imported(statement, path):
+            bound.add(local)
             if target:
                 module.imports.setdefault(local, []).append(target)
             if spelling != local:
@@ -106,7 +112,8 @@ def parse(path: Path) -> Module:
         names = defined_names(statement)
         for name in names:
             module.definitions.setdefault(name, []).append(statement)
-        if not names and not isinstance(statement, ast.Import | ast.ImportFrom):
+        # What is set in an imported module (torch.backends.mkldnn.enabled = False) acts whether or not it is used here.
+        if (not names or bound & set(names)) and not isinstance(statement, ast.Import | ast.ImportFrom):
             module.loose.append(statement)
     # A decorator of this project can enter what it decorates into a table, as functools.singledispatch does.
     for name, parts in module.definitions.items():
@@ -157,10 +164,10 @@ def imported(node: ast.AST, path: Path) -> Iterator[tuple[str, Root | None, str]
         else:
             stem = module_stem(package, path)
         file = stem and source_file(stem)
-        folder = stem if not file or file.name == "__init__.py" else None  # of a package, also without __init__.py
+        package_folder = stem if not file or file.name == "__init__.py" else None  # also without __init__.py
         for alias in node.names:
             local = alias.asname or alias.name
-            if within := folder and source_file(folder / alias.name):
+            if within := package_folder and source_file(package_folder / alias.name):
                 yield local, (within, None), local
             elif file:
                 yield local, (file, alias.name), alias.name

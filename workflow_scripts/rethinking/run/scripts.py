@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TextIO
 
 from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS, script_code
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, remove_parts
 from rethinking.run.identity import Identity, record_path, recorded, write_record
 from rethinking.run.refusals import as_os_error, explain
 from rethinking.run.shared import to_make
@@ -36,6 +36,11 @@ def run(main: Callable[[], None]) -> None:
         asked = asked_for()
         with to_make(asked.shared, asked.identity) if asked and asked.shared else nullcontext(True) as needed:
             if needed:
+                if asked and not asked.shared:
+                    # Were this process killed between its files and their record, the old one would vouch for them.
+                    record = record_path(asked.output)
+                    record.unlink(missing_ok=True)
+                    remove_parts(record.parent, record.name)
                 main()
                 if asked:
                     write_record(asked.output, asked.identity)

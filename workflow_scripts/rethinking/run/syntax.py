@@ -71,16 +71,24 @@ def is_text(statement: ast.AST) -> bool:
         if isinstance(called, ast.Attribute)
         else ""
     )
-    # numpy.log(x, out=x) computes.
-    return name in SPEAKERS and not any(keyword.arg == "out" for keyword in value.keywords)
+    # numpy.log(x, out=x) and numpy.log(x, x) compute.
+    computes = name == "log" and isinstance(called, ast.Attribute) and len(value.args) > 1
+    return name in SPEAKERS and not computes and not any(keyword.arg == "out" for keyword in value.keywords)
 
 
 def mark_spoken(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     """Mark the assignments that only make texts for a function's errors and log lines: ``hint = f"..."``."""
+    # Attributes of a class are read as such, not as names.
+    classes = [node for node in ast.walk(function) if isinstance(node, ast.ClassDef)]
+    attributes = {each for node in classes for each in statements(node.body)}
     made = {
         each: each.targets[0].id
         for each in statements(function.body)
-        if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name) and is_words(each.value)
+        if isinstance(each, ast.Assign)
+        and each not in attributes
+        and len(each.targets) == 1
+        and isinstance(each.targets[0], ast.Name)
+        and is_words(each.value)
     }
     while made:
         read = names_read(function, set(made))
