@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
 
 from snakemake.logging import logger
 from snakemake.settings.types import RerunTrigger
@@ -74,7 +75,8 @@ DATA_DIR = CONFIG.data_folder
 
 def seeds_of(cells):
     """The seeds of all cells, and of those among these with fewer, for command lines."""
-    names = dict.fromkeys("/".join(name.split("/")[-4:]) for name in cells)
+    # Without the folder of an ablation.
+    names = dict.fromkeys(str(Path(*Path(name).parts[-4:])) for name in cells)
     fewer = {name: seeds for name in names if (seeds := CONFIG.seeds_of(name)) != CONFIG.seeds}
     return [*CONFIG.seeds, *(f"{name}={','.join(map(str, seeds))}" for name, seeds in fewer.items())]
 

@@ -182,6 +182,14 @@ def test_budget_of_time(tmp_path):
     assert (bundle.status(0), bundle.status(1)) == (0, None)
 
 
+def test_tasks_side_by_side_begin_only_if_they_end_in_time(tmp_path):
+    """All take two seconds, two at a time, so that the last would end after four of three and a half."""
+    bundle = make(tmp_path, *["sleep 2"] * 2, *["sleep 2.01"] * 2, side_by_side=2, minutes=3.5 / 60)
+    code, output = run(bundle)
+    assert code == os.EX_TEMPFAIL
+    assert "2 tasks left" in output
+
+
 def test_identity_follows_params_and_inputs(tmp_path):
     file = tmp_path / "a"
     file.touch()

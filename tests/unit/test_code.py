@@ -270,8 +270,11 @@ def main(): return size(3)
         ("def main():\n  raise ValueError('a')", ("ValueError", "KeyError"), True),
         ("def main():\n  raise ValueError('a')", ("'a'", "f'b {1}'"), False),
         # Calls that only speak, and those that compute
-        ("import numpy as np\ndef main(x): np.log(x, out=x)", ("np.log(x, out=x)", "pass"), True),
+        ("import numpy as np\ndef main(x):\n  np.log(x, out=x)\n  return np.ones(2)", ("np.log(x, out=x)", "pass"), True),
+        ("import numpy as np\ndef main(x):\n  np.log(x, x)\n  return np.ones(2)", ("np.log(x, x)", "pass"), True),
         ("def main(x): x.log('a')", ("'a'", "'b'"), False),
+        ("def main():\n  class A:\n    how = 'a'\n    def f(self): return self.how\n  return A", ("'a'", "'b'"), True),
+        ("def main(x):\n  y = z = 'a'\n  print(y)\n  return z", ("'a'", "'b'"), True),
         ("def main(x):\n  y = f'a' if x else ''\n  z = 'b'\n  print(y, z)", ("'a'", "'b'"), False),
         ("def main(x):\n  y = 'a'\n  z = f'{y}'\n  raise ValueError(z)", ("'a'", "'b'"), False),
         ("def main(x):\n  y = 'a'\n  print(y)\n  return y", ("'a'", "'b'"), True),
@@ -308,6 +311,9 @@ def test_what_counts_in_a_file(tmp_path, before, after, changes):
         "def main():\n  from helper import f as g\n  return g()",
         # Another function imports something else under this name, which is also defined here.
         "def main():\n  from helper import f\n  return f()\ndef other():\n  from numbers import f\ndef f(): pass",
+        "from helper import *\ndef main(): return f()",
+        "import helper\ndef main(): return 1",
+        "import helper\nfrom other import g\ndef main(): return g()",
         "from pathlib import Path\nNOISE = Path(__file__).with_name('noise.txt')\ndef main(): return NOISE",
         "from pathlib import Path\nSETS = Path(__file__).parent / 'sets'\ndef main(): return SETS / f'{\"noise\"}.csv'",
     ],
@@ -316,7 +322,8 @@ def test_what_lies_beside_a_plugin_counts_where_it_is_used(tmp_path, text):
     (tmp_path / "study.py").write_text(text)
     codes = []
     for number in "112":
-        (tmp_path / "helper.py").write_text(f"def f(): return {number}")
+        (tmp_path / "helper.py").write_text(f"import sys\nsys.x = {number}\ndef f(): return {number}")
+        (tmp_path / "other.py").write_text("def g(): return 3")
         (tmp_path / "noise.txt").write_text(number)
         # Results of a run, for example
         (tmp_path / "other.txt").write_text(f"{len(codes)}")
@@ -333,3 +340,15 @@ def test_a_file_that_is_not_python_is_named(tmp_path):
     (tmp_path / "helper.py").write_text("x = 1\ndef f(:\n")
     with pytest.raises(UserError, match=r"helper\.py:2: invalid syntax"):
         code_of((tmp_path / "study.py", "main"))
+
+
+def test_what_a_plugin_sets_in_what_it_imports_counts(tmp_path):
+    (tmp_path / "helper.py").write_text("GAIN = {'x': 1}\ndef f(): return GAIN['x']")
+    codes = []
+    for value in (2, 3):
+        (tmp_path / "study.py").write_text(
+            f"import helper\nfrom helper import f\nhelper.GAIN['x'] = {value}\ndef main(): return f()"
+        )
+        forget()
+        codes.append(combined(code_of((tmp_path / "study.py", "main"))))
+    assert codes[0] != codes[1]

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
+from rethinking.run import scripts
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
-from rethinking.run.identity import Identity, write_record
+from rethinking.run.identity import Identity, record_path, recorded_digest, write_record
 from rethinking.run.made import Made
 from rethinking.run.scripts import asked_for, options
 from rethinking.run.stop_signals import SIGNALS
@@ -105,3 +106,19 @@ scripts.run(main)
         program.send_signal(number)
         assert program.wait(timeout=30) == os.EX_TEMPFAIL
     assert not [*tmp_path.iterdir()]
+
+
+def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
+    """Else it would vouch for them after a crash, if the configuration is set back."""
+    old, new = (Made("corrupt_dataset", [f"{tmp_path}/x"], Identity({"seed": seed})) for seed in (0, 1))
+    write_record(old.outputs[0], old.identity)
+    left = record_path(old.outputs[0]).with_name(".x.json.abc.json")
+    left.touch()
+    monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked(new.outputs[0], new.identity, None))
+
+    def main():
+        assert not record_path(old.outputs[0]).exists()
+        assert not left.exists()
+
+    scripts.run(main)
+    assert recorded_digest(new.outputs[0]) == new.identity.digest

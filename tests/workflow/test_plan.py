@@ -113,3 +113,19 @@ def test_missing_local_copy_names_the_key(default_workflow):
     assert output.endswith(
         "snakemake: nowhere.tar.gz does not exist; correct datasets.cifar10.path in the config\n"
     )
+
+
+def test_a_download_that_is_gone_is_repeated(default_workflow):
+    """Its token among the results outlives the file, for example where data_dir has changed."""
+    token = default_workflow.folder / "results/.data/downloads/cifar10/cifar-10-binary.tar.gz"
+    token.parent.mkdir(parents=True)
+    token.touch()
+    assert default_workflow.plan("data") == {"download_file": 1, "prepare_dataset": 1, "data": 1, "total": 3}
+
+
+def test_seeds_of_other_cells_do_not_count(default_workflow):
+    own = {"cells": "cifar10/gaussian/*/*", "seeds": [0]}
+    default_workflow.write_config({"overrides": [own]})
+    for target, counts in (("table4.csv", False), ("fig1a.csv", True)):
+        output = default_workflow.succeed("-n", "-p", f"results/{target}")
+        assert ("cifar10/gaussian/inception/none=0" in output) == counts
