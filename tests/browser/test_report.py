@@ -119,7 +119,7 @@ def test_claims_are_told_apart(page):
         f"1 {each}" for each in OUTCOMES
     ]
     assert page.stdout.count('<svg class="dots"') == len(OUTCOMES) - 1
-    assert "1 claims are not run here" in page.stdout
+    assert "1 claim is not run here" in page.stdout
 
 
 def test_networks_are_counted_and_listed(page):

@@ -150,7 +150,7 @@ def test_outcomes_are_counted_and_told_apart():
 def test_claims_stand_by_section_the_decided_first():
     page = render({}, [], CLAIMS)
     assert re.findall(r'<li id="claim-(\w)"', page) == ["b", "a", "d"]
-    assert "1 claims are not run here" in page
+    assert "1 claim is not run here" in page
     assert "<li>It is c.</li>" in page
 
 

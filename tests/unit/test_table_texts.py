@@ -1,5 +1,6 @@
 """Tables 1 and 4 as Markdown and LaTeX, and as the scripts write them."""
 
+import ast
 import copy
 import json
 import re
@@ -10,8 +11,9 @@ import pytest
 from rethinking import paper, registry
 from rethinking.cells import Cell
 from rethinking.paper import titles
+from rethinking.run.code import SCRIPTS
 from rethinking.tables import presentation
-from rethinking.tables.rendering import alignment
+from rethinking.tables.rendering import LATEX, alignment
 
 from .table_rows import (
     CELLS,
@@ -170,3 +172,22 @@ def test_scripts_from_summaries_to_text(script, tmp_path, kind, cells, summaries
     script("render_table", "--table", kind, *output)
     assert markdown.read_text() == to_markdown(expected, kind)
     assert latex.read_text() == to_latex(expected, kind)
+
+
+def test_latex_has_each_character_of_tables():
+    """Of all texts that tables are made from; pdflatex refuses what is not ASCII."""
+    library = SCRIPTS / "rethinking"
+    files = [
+        file
+        for folder in ("tables", "analysis", "paper", "measures", "models")
+        for file in (library / folder).glob("*.py")
+    ]
+    texts = {
+        node.value
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    odd = {character for text in texts for character in text if not character.isascii()}
+    assert "≥" in odd
+    assert odd <= set(map(chr, LATEX))

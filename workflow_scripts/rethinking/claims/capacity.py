@@ -56,7 +56,7 @@ CAPACITY = (
     Claim(
         "uniform_stability_is_trivial",
         "Training is not uniformly stable: on random labels one example changes a network's output by a great deal.",
-        "section 2.2, where uniform stability is only named",
+        "section 1.2, section 2.2",
         "five networks on random labels: replacing one training example moves the loss (one minus the probability of the label) "
         "of some point by ≥ 0.5",
         each(NETWORKS, measures.largest_change, "random_labels_replaced0/{}/none", at_least=0.5),

@@ -13,7 +13,7 @@ def starts_later(name: str, statement: str, late: str, early: str) -> Claim:
     return Claim(
         name,
         statement,
-        "section 2.2, figure 1a",
+        "section 2.1, figure 1a",
         f"training loss {AT_END} falls below 90 % of that of guessing at a later epoch, difference > 0 epochs",
         each(INCEPTION, measures.start_delay, f"{late}/{{}}/none", f"{early}/{{}}/none", above=0),
     )
@@ -26,7 +26,7 @@ RANDOM_LABELS = (
         Claim(
             f"fits_random_labels_{network}",
             f"The {MODEL_TITLES[network]} fits random labels.",
-            "section 2.2, table 1",
+            "section 2.1, table 1",
             FITTED,
             fit([network]),
         )
@@ -35,14 +35,14 @@ RANDOM_LABELS = (
     Claim(
         "fits_random_labels",
         "Deep neural networks easily fit random labels: all five do.",
-        "section 1, section 2.2, table 1",
+        "section 1, section 2.1, table 1",
         f"five networks: {FITTED}",
         fit(NETWORKS),
     ),
     Claim(
         "unchanged_hyperparameters",
         "Random labels need no other hyperparameters, not even another learning rate schedule.",
-        "section 2.2",
+        "section 2.1",
         "five networks: 0 settings differ between random and true labels, the number of epochs aside",
         each(NETWORKS, measures.changed_settings, RANDOM, TRUE, at_most=0),
     ),
@@ -81,7 +81,7 @@ COURSE_OF_TRAINING = (
         Claim(
             f"fits_{corruption}",
             f"{inputs} fitted too.",
-            "section 2.2, figure 1a",
+            "section 2.1, figure 1a",
             "training accuracy ≥ 99 %, as for random labels",
             fit(INCEPTION, f"{corruption}/{{}}/none"),
         )
@@ -112,7 +112,7 @@ COURSE_OF_TRAINING = (
     Claim(
         "fast_once_started",
         "Once the fitting of random labels starts, it converges quickly.",
-        "section 2.2, figure 1a",
+        "section 2.1, figure 1a",
         f"epochs until training loss {AT_END} falls below 90 % of that of guessing, "
         "minus those from there to 10 %, > 0",
         each(INCEPTION, measures.wait_beyond_fall, RANDOM, above=0),
@@ -123,7 +123,7 @@ PARTLY_CORRUPTED_LABELS = (
     Claim(
         "fits_every_corruption",
         "Labels are fitted whatever share of them is corrupted.",
-        "section 2.2",
+        "section 2.1",
         f"three networks, p = 0, 0.1, ..., 1: {FITTED}",
         tuple(
             check
@@ -142,7 +142,7 @@ PARTLY_CORRUPTED_LABELS = (
     Claim(
         "slower_with_corruption",
         "The more labels are corrupted, the longer the fitting takes.",
-        "section 2.2, figure 1b",
+        "section 2.1, figure 1b",
         f"three networks: rank correlation of p and epochs until online training accuracy {AT_END} is 99 %, ≥ 0.9",
         each(FIGURE_1, measures.fit_time_trend, *OVER_P, at_least=0.9),
     ),

@@ -53,7 +53,7 @@ IMAGENET = (
     Claim(
         "imagenet_fits_random_labels",
         "Inception V3 fits random labels of ImageNet without regularisers.",
-        "section 2.2, table 2",
+        "section 2.1, table 2",
         "training accuracy ≥ 95 % (the paper's is 95.20)",
         (Check("no regulariser", measures.train_accuracy, (RANDOM.format(NONE),), at_least=95),),
     ),
@@ -81,7 +81,7 @@ IMAGENET = (
     Claim(
         "imagenet_unchanged_hyperparameters",
         "Random labels need no other hyperparameters.",
-        "section 2.2, table 2",
+        "section 2.1, table 2",
         "0 settings differ between random and true labels, the number of epochs aside",
         (
             Check(

@@ -33,6 +33,13 @@ def train_accuracy(run: Run) -> float:
     return 0.0 if run.diverged else run.summary["train_accuracy"]
 
 
+def failed_train_accuracy(run: Run) -> float:
+    """:func:`train_accuracy`, where a network that has fitted nothing is below the bound on it, 50 %."""
+    if not run.diverged and (classes := run.summary["data"]["num_classes"]) <= 2:
+        raise NotMeasured(f"{run.summary['cell']} has {classes} classes, so guessing fits half of its labels")
+    return train_accuracy(run)
+
+
 def online_train_accuracy(run: Run) -> float:
     """Accuracy over the (augmented) batches of the last epoch, percent; a diverged network has fitted nothing."""
     return 0.0 if run.diverged else run.summary["train_accuracy_online"]
@@ -102,6 +109,15 @@ def difference_of_gains(run: Run, other: Run, base: Run) -> float:
 def generalisation_gap(run: Run) -> float:
     """Training accuracy minus test accuracy, percentage points."""
     return finished(run)["train_accuracy"] - test_accuracy(run)
+
+
+def gap_at_chance(run: Run) -> float:
+    """:func:`generalisation_gap` on random labels, where that of a perfect fit is above the bound on it, 80 points."""
+    if (classes := run.summary["data"]["num_classes"]) <= 5:
+        raise NotMeasured(
+            f"{run.summary['cell']} has {classes} classes, so at most a gap of {100 - chance(run):g} points"
+        )
+    return generalisation_gap(run)
 
 
 def gap_growth(run: Run, other: Run) -> float:

@@ -157,7 +157,7 @@ EXPRESSIVITY = (
     Claim(
         "depth_for_width",
         "Depth k with width O(n / k) and O(n + d) weights does it as well.",
-        "section 4, corollary 1",
+        "section 4, appendix C, corollary 1",
         "all depths: width ≤ 3 n / k, weights ≤ 4 (n + d), largest error ≤ 0.01",
         (
             of_networks("width k / n", relative_width, deep=True, at_most=3),

@@ -26,6 +26,13 @@ LATEX = str.maketrans(
         "τ": r"$\tau$",
         "√": r"$\surd$",
         "≪": r"$\ll$",
+        "≤": r"$\leq$",
+        "≥": r"$\geq$",
+        "α": r"$\alpha$",
+        # In the usual encoding of fonts these three are ¡, ¿ and a dash.
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
         "–": "--",
         MISSING: "---",
     }
