@@ -37,7 +37,7 @@ rule measure_complexity:
         bundle_cost=1,
     params:
         folder=subpath(output[0], parent=True),
-        data=lambda wildcards: cell_options(complexity(wildcards).needs[0]),
+        data=lambda wildcards: cell_options(complexity(wildcards).needs[0], "files"),
         images=CONFIG.complexity.images,
         draws=CONFIG.complexity.draws,
         record=lambda wildcards: record(complexity(wildcards)),

@@ -21,7 +21,7 @@ from rethinking.run.files import write_json
 from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.streams import stream, torch_seed
-from rethinking.training.batches import to_inputs
+from rethinking.training.feeders import inputs_of
 from rethinking.training.steps import set_precision
 
 
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="folder of the cell")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
     parser.add_argument("--overlay", type=Path, required=True, help="folder of the corruption")
+    parser.add_argument("--files", type=Path, help="where the files of large images lie")
     parser.add_argument("--images", type=int, required=True, help="training images to measure on")
     parser.add_argument("--draws", type=int, required=True, help="of the noise on the weights")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -54,10 +55,10 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
     settings = CellSettings(**settings)
     device = choose_device(args.device)
     set_precision("float32", device)
-    data = load_corrupted(args.prepared, args.overlay)
+    data = load_corrupted(args.prepared, args.overlay, args.files)
     n = len(data.train_labels)
     some = np.sort(stream(cell.seed, "measured images", cell.dataset).permutation(n)[: args.images])
-    inputs = to_inputs(data.train_images[some], settings.input_size, device)
+    inputs = inputs_of(data, "train", some, settings.input_size, device)
     labels = torch.from_numpy(data.train_labels[some]).to(device)
 
     def network() -> torch.nn.Module:

@@ -10,12 +10,13 @@ from safetensors.torch import load_file
 
 from rethinking.analysis.aggregation import read_summary
 from rethinking.cells import Cell, replaced_example
+from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.replacements import exchanged
 from rethinking.measures.stability import MEASURED, loss_changes
 from rethinking.models import build_model
 from rethinking.run import scripts
-from rethinking.run.files import load_array, write_json
-from rethinking.training.batches import to_inputs
+from rethinking.run.files import write_json
+from rethinking.training.feeders import inputs_of
 
 
 def main() -> None:
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--after", type=Path, required=True, help="folder of the cell with it")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
     parser.add_argument("--overlay", type=Path, required=True, help="corruption of the cell without")
+    parser.add_argument("--files", type=Path, help="where the files of large images lie")
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     args = parser.parse_args()
 
@@ -51,15 +53,14 @@ def change_at(
 
     These are not in predictions.npz: each network was trained on only one of the two.
     """
-    data, settings = summary["data"], summary["provenance"]["settings"]
+    settings = summary["provenance"]["settings"]
+    data = load_corrupted(args.prepared, args.overlay, args.files)
     splits = list(zip(("train", "test"), places, strict=True))
-    images = np.stack([load_array(args.prepared / f"{split}_images.npy")[place] for split, place in splits])
-    labels = torch.tensor(
-        [int(load_array(args.overlay / f"{split}_labels.npy")[place]) for split, place in splits]
-    )
-    inputs = to_inputs(images, settings["input_size"], torch.device("cpu"))
+    size, device = settings["input_size"], torch.device("cpu")
+    inputs = torch.cat([inputs_of(data, split, np.array([place]), size, device) for split, place in splits])
+    labels = torch.tensor([int(data.train_labels[places[0]]), int(data.test_labels_corrupted[places[1]])])
     model = build_model(
-        cell.model, tuple(inputs.shape[1:]), data["num_classes"], **settings.get("architecture", {})
+        cell.model, tuple(inputs.shape[1:]), data.num_classes, **settings.get("architecture", {})
     ).eval()
     confidence = []
     for folder in (args.before, args.after):

@@ -1,6 +1,7 @@
 """What a corruption stores beside the prepared data set, and how both are read together."""
 
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from rethinking.corruption import Draws, overlays
 from rethinking.corruption.labels import replace_labels
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import moments, write
+from rethinking.corruption.signs import write_sample
 from rethinking.run.files import UserError, load_array, read_json, save_array
 
 
@@ -78,3 +80,16 @@ def test_moments(monkeypatch, dtype):
     # In float64 both lose at most a few of 16 digits.
     assert mean == pytest.approx(values.mean(dtype=np.float64), rel=1e-12)
     assert variance == pytest.approx(values.var(dtype=np.float64), rel=1e-12)
+
+
+@pytest.mark.parametrize("corruption", ["shuffled_pixels", "gaussian", "true_labels_replaced0"])
+def test_images_that_are_not_stored_are_named(prepared, tmp_path, corruption):
+    """A set of more than 32 GiB has files and labels alone."""
+    own = shutil.copytree(prepared, tmp_path / "prepared")
+    for split in ("train", "test"):
+        save_array(own / f"{split}_images.npy", np.zeros((0, 3, 0, 0), np.uint8))
+    message = r"the train images in .*prepared are not stored, .* give the data set a smaller stored_size"
+    with pytest.raises(UserError, match=message):
+        write(own, tmp_path / "overlay", corruption, "cifar10", 0)
+    with pytest.raises(UserError, match=message):
+        write_sample(own, tmp_path / "sample", 4)

@@ -6,12 +6,30 @@ are made once, from streams named after their purpose, and stay fixed over epoch
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from rethinking.run.files import UserError, load_array
 from rethinking.streams import stream
 
 BLOCK = 2048  # images held in memory at a time
 SPLITS = ("train", "test")
+
+
+def stored_images(prepared: Path, split: str) -> np.ndarray:
+    """The images of a split of a prepared data set.
+
+    Raises:
+        UserError: they were too many to be stored.
+    """
+    images = load_array(prepared / f"{split}_images.npy")
+    if not len(images) and len(load_array(prepared / f"{split}_labels.npy")):
+        raise UserError(
+            f"the {split} images in {prepared} are not stored, because they would take more than 32 GiB, but this "
+            "corruption changes their pixels; give the data set a smaller stored_size, fewer classes or a train_limit"
+        )
+    return images
 
 
 class Draws:

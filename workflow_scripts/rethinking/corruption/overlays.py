@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rethinking import registry
-from rethinking.corruption import BLOCK, SPLITS, Draws
+from rethinking.corruption import BLOCK, SPLITS, Draws, stored_images
 from rethinking.run.files import (
     UserError,
     load_array,
@@ -45,7 +45,7 @@ def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
     manifest: dict[str, Any] = {"dataset": dataset, "corruption": corruption, "seed": seed, **parameters}
     values: dict[str, Any] = {}
     if "moments" in entry.arguments:
-        values["moments"] = moments(load_array(prepared / "train_images.npy"))
+        values["moments"] = moments(stored_images(prepared, "train"))
         manifest |= dict(zip(("mean", "variance"), values["moments"], strict=True))
     for split in SPLITS:
         labels = load_array(prepared / f"{split}_labels.npy")
@@ -59,7 +59,7 @@ def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
         else:
             file = folder / f"{split}_images.npy"
             asked = values | arguments(prepared, corruption, dataset, seed, split)
-            write_images(entry, asked, load_array(prepared / file.name), labels, file)
+            write_images(entry, asked, stored_images(prepared, split), labels, file)
             manifest[split] = {"images_sha256": sha256_array(load_array(file))}
     write_json(folder / "manifest.json", manifest)
     return manifest

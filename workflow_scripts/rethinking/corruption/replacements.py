@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from rethinking import registry
-from rethinking.corruption import BLOCK, SPLITS
+from rethinking.corruption import BLOCK, SPLITS, stored_images
 from rethinking.corruption.overlays import corrupted_labels
 from rethinking.run.files import (
     UserError,
-    load_array,
     new_array,
     read_json,
     save_array,
@@ -47,11 +46,11 @@ def replace_example(
     manifest = read_json(prepared / "manifest.json")
     places = exchanged(dataset, seed, number, *(manifest[split]["count"] for split in SPLITS))
     given = {split: corrupted_labels(prepared, base, dataset, seed, split) for split in SPLITS}
-    images = load_array(prepared / "train_images.npy")
+    images = stored_images(prepared, "train")
     with new_array(folder / "train_images.npy", images.shape, images.dtype) as result:
         for start in range(0, len(images), BLOCK):
             result[start : start + BLOCK] = images[start : start + BLOCK]
-        result[places[0]] = load_array(prepared / "test_images.npy")[places[1]]
+        result[places[0]] = stored_images(prepared, "test")[places[1]]
     save_array(folder / "test_labels.npy", given["test"])
     train = np.array(given["train"])
     train[places[0]] = given["test"][places[1]]

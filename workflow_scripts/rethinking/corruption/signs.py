@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rethinking.corruption import BLOCK, SPLITS, Draws
+from rethinking.corruption import BLOCK, SPLITS, Draws, stored_images
 from rethinking.data.prepared import Split, accounted
 from rethinking.registry import corruption
 from rethinking.run.files import (
@@ -49,7 +49,7 @@ def write_sample(prepared: Path, folder: Path, n: int) -> dict[str, Any]:
     names = manifest.get("class_names") or [str(number) for number in range(classes)]
     halves = [" or ".join(half) for half in (names[: classes // 2], names[classes // 2 :])]
     for split, index in chosen.items():
-        images = load_array(prepared / f"{split}_images.npy")
+        images = stored_images(prepared, split)
         with new_array(
             folder / f"{split}_images.npy", (len(index), *images.shape[1:]), images.dtype
         ) as result:

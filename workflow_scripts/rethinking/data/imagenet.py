@@ -129,14 +129,18 @@ def _archive_members(path: Path) -> Images:
 
 def _in_one_tar(path: Path, split: str) -> Images:
     """The index of a tar of ``train/<class>/<file>`` and ``val/<class>/<file>``, perhaps within a folder."""
-    names, places = [], []
+    names, places, folders = [], [], []
     with open(path, "rb") as file:
         for member, offset, size in walk_headers(path, file):
             parts = PurePosixPath(member).parts
-            if len(parts) >= 3 and parts[-3] in FOLDERS[split] and not parts[-1].startswith("."):
+            if len(parts) >= 3 and parts[-3] in FOLDERS[split] and not parts[-2].startswith("."):
                 names.append(f"{parts[-2]}/{_image_name(path, member)}")
                 places.append((0, offset, size))
-    return _indexed(path, names, places)
+                folders.append(parts[-3])
+    # Of val and test the first that is there, as in a folder.
+    first = next((name for name in FOLDERS[split] if name in folders), None)
+    chosen = [i for i, name in enumerate(folders) if name == first]
+    return _indexed(path, [names[i] for i in chosen], [places[i] for i in chosen])
 
 
 def _indexed(path: Path, names: list[str], places: list[tuple[int, int, int]]) -> Images:

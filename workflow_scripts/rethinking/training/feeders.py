@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
@@ -21,11 +23,13 @@ def build_feeder(
     device: torch.device,
     kind: str = "auto",
     log: Callable[[str], None] = print,
+    workers: int = 1,
 ) -> Feeder:
     """What trains a cell on its data set.
 
     Whitened data sets are always resident. Images prepared as ImageNet are resident if they are stored and take at
-    most half of the device's free memory; ``kind`` can also say ``resident`` or ``streamed``. Numbers do not depend on it.
+    most half of the device's free memory, which ``workers`` share on a CPU; ``kind`` can also say ``resident`` or
+    ``streamed``. Numbers do not depend on it.
 
     Raises:
         UserError: this kind is not possible.
@@ -49,9 +53,27 @@ def build_feeder(
     if kind == "streamed" and data.files is None:
         raise UserError(f"cell {cell}: its images are in no files, so they cannot be streamed")
     size = data.train_images.nbytes + data.test_images.nbytes
+    if device.type == "cpu":
+        size *= workers  # each holds them
     fits = stored and (data.files is None or 2 * size <= free_memory(device))
     resident = kind == "resident" or (kind == "auto" and fits)
     if not resident and data.files is None:
         raise UserError(f"{cell.dataset}: its images are not stored, and no path to their files is given")
     log(f"images are {'resident' if resident else 'streamed'}")
     return ImageBatches(data, cell, settings, device, resident)
+
+
+def inputs_of(data: CorruptedData, split: str, index: np.ndarray, size: int, device: torch.device) -> Tensor:
+    """Some images of a split as networks see them in evaluation, float32 (m, channels, size, size)."""
+    images = {"train": data.train_images, "test": data.test_images}[split]
+    if data.preprocessing == "whitening":
+        return to_inputs(images[index], size, device)
+    from rethinking.training.batches_imagenet import EVALUATION_BLOCK, Resident, Streamed, to_range
+
+    source: Resident | Streamed
+    if len(images):
+        source, places = Resident(images[index], size, device), np.arange(len(index))
+    else:
+        source, places = Streamed(data.files[split], data.stored_size, size, device), index
+    blocks = np.split(places, range(EVALUATION_BLOCK, len(places), EVALUATION_BLOCK))
+    return torch.cat([to_range(pixels) for pixels in source.batches((block, None) for block in blocks)])

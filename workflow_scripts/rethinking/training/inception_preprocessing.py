@@ -1,6 +1,6 @@
 """What networks see of ImageNet, as in TensorFlow's Inception package (the paper's appendix A names it).
 
-Evaluation and training without augmentation take the central 87.5 % of each side, resized. Augmentation crops 5 to
+Evaluation and training without augmentation take the central 87.5 % of each side, resized. Augmentation crops 10 to
 100 % of the area at an aspect of 3/4 to 4/3, mirrors, and distorts brightness, saturation, hue and contrast. Values end
 in [-1, 1]. What is drawn is a row of uniform numbers per image, so that it is the same on every device.
 """
@@ -18,6 +18,8 @@ DRAWS = 10  # per image: aspect, height, top, left; mirror; order, brightness, s
 CENTRAL = 0.875
 AREA = (0.05, 1.0)
 ASPECT = (3 / 4, 4 / 3)
+COVERED = 0.1  # of the image, which is the bounding box where there is none (min_object_covered)
+ATTEMPTS = 100
 BRIGHTNESS, HUE = 32 / 255, 0.2
 FACTORS = (0.5, 1.5)  # of saturation and contrast
 CACHED_VALUES = 1 << 18
@@ -34,9 +36,20 @@ def central_box(height: int, width: int) -> Box:
 def random_box(draws: np.ndarray, height: int, width: int) -> Box:
     """The crop that four uniform numbers choose, as TensorFlow's ``sample_distorted_bounding_box`` draws it.
 
-    The aspect is drawn first, then the height among those that keep area and aspect; where there is none, the whole
-    image is taken.
+    Crops that cover less than a tenth of the image are drawn again, from a stream that follows from the numbers. Where
+    there is none, the whole image is taken.
     """
+    if box := attempt(draws, height, width):
+        return box
+    again = np.random.Generator(np.random.PCG64(np.frombuffer(draws.tobytes(), np.uint32).tolist()))
+    for _ in range(ATTEMPTS - 1):
+        if box := attempt(again.random(4), height, width):
+            return box
+    return 0, 0, height, width
+
+
+def attempt(draws: np.ndarray, height: int, width: int) -> Box | None:
+    """One crop: the aspect is drawn first, then the height among those that keep area and aspect; None if it is too small."""
     aspect = ASPECT[0] + (ASPECT[1] - ASPECT[0]) * float(draws[0])
     low, high = (round(math.sqrt(share * height * width / aspect)) for share in AREA)
     high = min(high, height, int((width + 0.5 - 1e-7) / aspect))
@@ -46,8 +59,8 @@ def random_box(draws: np.ndarray, height: int, width: int) -> Box:
     if tall * wide < AREA[0] * height * width:
         tall += 1
         wide = round(tall * aspect)
-    if not (0 < tall <= height and 0 < wide <= width and tall * wide >= AREA[0] * height * width):
-        return 0, 0, height, width
+    if not (0 < tall <= height and 0 < wide <= width and tall * wide >= COVERED * height * width):
+        return None
     top, left = (
         int(float(draw) * (side - part + 1))
         for draw, side, part in ((draws[2], height, tall), (draws[3], width, wide))

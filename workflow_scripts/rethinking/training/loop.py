@@ -116,7 +116,7 @@ def train_cell(
     step = None if parts else build_step(cell.model, model, optimiser, settings, device)
 
     # ---- data
-    batches = build_feeder(data, cell, settings, device, feeder, log)
+    batches = build_feeder(data, cell, settings, device, feeder, log, team.size)
     n, sizes = len(batches.labels), batches.sizes()
     share = parts.share if parts else whole
     steps_per_epoch = math.ceil(n / settings.batch_size)
