@@ -1,8 +1,10 @@
 """Finished cells are shared complete and unchanged, or not at all."""
 
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +78,31 @@ def test_full_disk_costs_nothing(cell, tmp_path, monkeypatch):
     assert "No space left" in lines[0]
     monkeypatch.undo()
     assert not take(tmp_path / "cache", IDENTITY, tmp_path / "other")
+
+
+def test_folders_of_the_first_user_are_open_to_all(cell, tmp_path):
+    """To all who can write to the cache, whatever that user's umask."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(0o1777)
+    before = os.umask(0o077)
+    try:
+        put(cache, IDENTITY, cell)
+    finally:
+        os.umask(before)
+    inside = entry(cache, IDENTITY)
+    assert {path.stat().st_mode & 0o7777 for path in (inside.parent.parent, inside.parent)} == {0o1777}
+
+
+def test_a_cache_that_is_closed_costs_nothing(cell, tmp_path, monkeypatch):
+    """To others than root, whom the test cannot be: a folder of another user's that nobody else can enter."""
+
+    def closed(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "exists", closed)
+    lines = []
+    put(tmp_path / "cache", IDENTITY, cell, lines.append)
+    assert not take(tmp_path / "cache", IDENTITY, tmp_path / "other", lines.append)
+    assert "not written to the cache" in lines[0]
+    assert "is not used" in lines[1]

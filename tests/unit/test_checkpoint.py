@@ -103,6 +103,17 @@ def test_damaged_checkpoint_starts_over(data, tmp_path, keep):
     assert_same(train(data, Checkpoint(path, IDENTITY, log=lambda line: None)), train(data))
 
 
+def test_a_changed_bit_in_a_checkpoint_starts_over(data, tmp_path):
+    path = tmp_path / "c.safetensors"
+    stop_at_first_chance(data, path)
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    found, log = logged_load(path, IDENTITY)
+    assert found is None
+    assert "its contents do not match its checksum); training starts over" in log
+
+
 def test_full_disk_keeps_the_last_checkpoint_and_goes_on(data, tmp_path, monkeypatch):
     path = tmp_path / "c.safetensors"
     stop_at_first_chance(data, path)

@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,6 +13,7 @@ from rethinking.run import scripts
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, record_path, recorded_digest, write_record
+from rethinking.run.locks import lock, open_lock
 from rethinking.run.made import Made
 from rethinking.run.scripts import asked_for, options
 from rethinking.run.stop_signals import SIGNALS
@@ -115,6 +117,7 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
     left = record_path(old.outputs[0]).with_name(".x.json.abc.json")
     left.touch()
     monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked(new.outputs[0], new.identity, None))
+    monkeypatch.setattr(scripts, "clean_up", lambda: None)  # which would stay for the tests after this one
 
     def main():
         assert not record_path(old.outputs[0]).exists()
@@ -122,3 +125,20 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
 
     scripts.run(main)
     assert recorded_digest(new.outputs[0]) == new.identity.digest
+
+
+def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, capsys):
+    """Its files would take the place of the new ones."""
+    output = tmp_path / "descent.json"
+    identity = Identity({"epochs": 50})
+    monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked(str(output), identity, None))
+    monkeypatch.setattr(scripts, "clean_up", lambda: None)  # threads have no signals
+    with ThreadPoolExecutor() as pool:
+        with open_lock(record_path(str(output)).with_suffix(".lock")) as held:
+            assert lock(held)
+            done = pool.submit(scripts.run, lambda: output.write_text("new"))
+            while "waiting for it" not in capsys.readouterr().out:
+                assert not done.done()
+            output.write_text("old")
+        done.result(timeout=30)
+    assert output.read_text() == "new"

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from rethinking.cells import CELL_FILES
@@ -26,11 +27,14 @@ def entry(cache: Path, identity: Identity) -> Path:
 def take(cache: Path, identity: Identity, folder: Path, log: Callable[[str], None] = print) -> bool:
     """Copy a cell from the cache into ``folder``. Returns whether it was there and intact; the log says why not."""
     source = entry(cache, identity)
-    if not source.exists():
-        return False
     try:
+        if not source.exists():
+            return False
         checksums = read_json(source / "checksums.json")
         damaged = [name for name in CELL_FILES if hash_file(source / name) != checksums[name]]
+    except PermissionError as error:  # of a user whose files others cannot read
+        log(f"{source} is not used ({error}); have it made readable for you")
+        return False
     except (UserError, OSError, KeyError, TypeError) as error:
         damaged = [str(error)]
     if damaged:
@@ -46,10 +50,15 @@ def take(cache: Path, identity: Identity, folder: Path, log: Callable[[str], Non
 def put(cache: Path, identity: Identity, folder: Path, log: Callable[[str], None] = print) -> None:
     """Copy a finished cell into the cache, unless it is already there. A full disk leaves the cache unchanged."""
     target = entry(cache, identity)
-    if target.exists():
-        return
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            return
+        cache.mkdir(parents=True, exist_ok=True)
+        for shared in (target.parent.parent, target.parent):
+            with suppress(FileExistsError):
+                shared.mkdir()
+                # Who can write to the cache can write here, whatever the umask of the user who was first.
+                shared.chmod(cache.stat().st_mode & 0o7777)
         with tempfile.TemporaryDirectory(prefix=f".{target.name[:8]}.", dir=target.parent) as temporary:
             whole = Path(temporary) / "entry"
             whole.mkdir()

@@ -7,6 +7,7 @@ and records which cell, settings, data and code it belongs to; it is used for no
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import time
@@ -16,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -77,6 +79,9 @@ class Checkpoint:
                 found = Identity.from_json(json.loads(metadata["identity"]))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
                 progress = Progress(**json.loads(metadata.get("progress", "{}")))
+            written = checksum(metadata.get("progress", "{}"), tensors)
+            if metadata.get("sha256", written) != written:  # older checkpoints have none
+                raise ValueError("its contents do not match its checksum")
         except (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
             self.log(f"checkpoint {self.path} cannot be read ({error}); training starts over")
             return None
@@ -101,10 +106,12 @@ class Checkpoint:
         Raises:
             Interrupted: a signal had asked for it.
         """
+        tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
         metadata = {"identity": json.dumps(self.identity.to_json()), "progress": json.dumps(asdict(progress))}
+        metadata["sha256"] = checksum(metadata["progress"], tensors)
         try:
             with atomic_path(self.path) as path:
-                save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, path, metadata)
+                save_file(tensors, path, metadata)
         except (OSError, SafetensorError) as error:
             self.log(f"checkpoint {self.path} not written ({error}); the last one stays")
         self.last = time.monotonic()
@@ -146,6 +153,15 @@ class Checkpoint:
     def note_signal(self, number: int, _frame: Any) -> None:
         """Note that the cell was asked to stop; the current step is finished first."""
         self.signal = number
+
+
+def checksum(progress: str, tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of a state: safetensors itself does not notice a changed byte."""
+    digest = hashlib.sha256(progress.encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def state_tensors(

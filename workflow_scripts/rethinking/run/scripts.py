@@ -17,7 +17,7 @@ from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError, remove_parts
 from rethinking.run.identity import Identity, record_path, recorded, write_record
 from rethinking.run.refusals import as_os_error, explain
-from rethinking.run.shared import to_make
+from rethinking.run.shared import alone, to_make
 from rethinking.run.stop_signals import clean_up
 
 
@@ -25,7 +25,8 @@ def run(main: Callable[[], None]) -> None:
     """Call ``main``, and record the identity of the result that the option ``--record`` describes.
 
     A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
-    file and line, and a refusal of the operating system with the path and what to do.
+    file and line, and a refusal of the operating system with the path and what to do. A job that outlived its Snakemake
+    is waited for: its files would take the place of those made here.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log shows what a job waits for
@@ -34,11 +35,17 @@ def run(main: Callable[[], None]) -> None:
     clean_up()
     try:
         asked = asked_for()
-        with to_make(asked.shared, asked.identity) if asked and asked.shared else nullcontext(True) as needed:
+        record = record_path(asked.output) if asked and not asked.shared else None
+        # A cell has the lock of its checkpoint.
+        locked = record and Path(sys.argv[0]).stem != "train_cell"
+        turn = alone(Path(asked.output), record.with_suffix(".lock")) if locked else nullcontext()
+        with (
+            turn,
+            to_make(asked.shared, asked.identity) if asked and asked.shared else nullcontext(True) as needed,
+        ):
             if needed:
-                if asked and not asked.shared:
+                if record:
                     # Were this process killed between its files and their record, the old one would vouch for them.
-                    record = record_path(asked.output)
                     record.unlink(missing_ok=True)
                     remove_parts(record.parent, record.name)
                 main()

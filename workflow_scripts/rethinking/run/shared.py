@@ -10,9 +10,9 @@ from rethinking.run.locks import lock, open_lock
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold the lock of a file or folder, beside it; the kernel releases the lock of a process that dies."""
-    with open_lock(path.with_name(f".{path.name}.lock")) as file:
+def alone(path: Path, lock_file: Path | None = None) -> Iterator[None]:
+    """Hold the lock of a file or folder, by default beside it; the kernel releases the lock of a process that dies."""
+    with open_lock(lock_file or path.with_name(f".{path.name}.lock")) as file:
         if not lock(file):
             print(f"another process makes {path}; waiting for it")
             lock(file, wait=True)
