@@ -73,6 +73,6 @@ def test_chance_is_explained_where_the_test_accuracy_is_off_it():
     far = [made | {"test_accuracy": 5.0} for made in summaries()]
     assert " One draw of so few random labels is off chance by some points" in scale(measure(CELLS, far))
     both = [*far, *(made | {"cell": made["cell"].replace("seed0", "seed1")} for made in far)]
-    assert " The mean of so few draws of so few random labels" in scale(measure(CELLS, both))
+    assert " The mean of 2 draws of so few random labels" in scale(measure(CELLS, both))
     unfitted = [made | {"train_accuracy": 50.0} for made in far]
     assert "off chance by some points" not in scale(measure(CELLS, unfitted))

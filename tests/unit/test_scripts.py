@@ -127,11 +127,12 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
     assert recorded_digest(new.outputs[0]) == new.identity.digest
 
 
-def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, capsys):
-    """Its files would take the place of the new ones."""
+@pytest.mark.parametrize("epochs", [50, 40_000])
+def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, capsys, epochs):
+    """Its files would take the place of the new ones; they are kept if they were made from the same."""
     output = tmp_path / "descent.json"
-    identity = Identity({"epochs": 50})
-    monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked(str(output), identity, None))
+    asked = scripts.Asked(str(output), Identity({"epochs": 50}), None)
+    monkeypatch.setattr(scripts, "asked_for", lambda: asked)
     monkeypatch.setattr(scripts, "clean_up", lambda: None)  # threads have no signals
     with ThreadPoolExecutor() as pool:
         with open_lock(record_path(str(output)).with_suffix(".lock")) as held:
@@ -139,6 +140,8 @@ def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, 
             done = pool.submit(scripts.run, lambda: output.write_text("new"))
             while "waiting for it" not in capsys.readouterr().out:
                 assert not done.done()
-            output.write_text("old")
+            output.write_text("the other's")
+            write_record(str(output), Identity({"epochs": epochs}))
         done.result(timeout=30)
-    assert output.read_text() == "new"
+    assert output.read_text() == ("the other's" if epochs == 50 else "new")
+    assert recorded_digest(str(output)) == asked.identity.digest

@@ -91,7 +91,8 @@ def scale(table: pd.DataFrame) -> str:
     # A network that has not fitted them can be off chance for that reason.
     random = table[(table.corruption == LABELS[1]) & (table.train_accuracy >= FITTED)]
     if len(random) and (random.test_accuracy - random.chance).abs().max() > 1:
-        draws = "One draw" if random.seeds.max() == 1 else "The mean of so few draws"
+        count = random.seeds.max()
+        draws = "One draw" if count == 1 else f"The mean of {count} draws"
         text += (
             f" {draws} of so few random labels is off chance by some points, for all networks alike, because neighbouring "
             "test images get the same answer; the mean over many draws is at chance."

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TextIO
 
 from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS, script_code
-from rethinking.run.files import UserError, remove_parts
+from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, record_path, recorded, write_record
 from rethinking.run.refusals import as_os_error, explain
-from rethinking.run.shared import alone, to_make
+from rethinking.run.shared import to_make, to_remake
 from rethinking.run.stop_signals import clean_up
 
 
@@ -25,8 +25,7 @@ def run(main: Callable[[], None]) -> None:
     """Call ``main``, and record the identity of the result that the option ``--record`` describes.
 
     A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
-    file and line, and a refusal of the operating system with the path and what to do. A job that outlived its Snakemake
-    is waited for: its files would take the place of those made here.
+    file and line, and a refusal of the operating system with the path and what to do.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log shows what a job waits for
@@ -35,19 +34,16 @@ def run(main: Callable[[], None]) -> None:
     clean_up()
     try:
         asked = asked_for()
-        record = record_path(asked.output) if asked and not asked.shared else None
-        # A cell has the lock of its checkpoint.
-        locked = record and Path(sys.argv[0]).stem != "train_cell"
-        turn = alone(Path(asked.output), record.with_suffix(".lock")) if locked else nullcontext()
-        with (
-            turn,
-            to_make(asked.shared, asked.identity) if asked and asked.shared else nullcontext(True) as needed,
-        ):
+        if not asked:
+            turn = nullcontext(True)
+        elif asked.shared:
+            turn = to_make(asked.shared, asked.identity)
+        else:
+            # A cell has the lock of its checkpoint.
+            locked = Path(sys.argv[0]).stem != "train_cell"
+            turn = to_remake(asked.output, asked.identity, locked)
+        with turn as needed:
             if needed:
-                if record:
-                    # Were this process killed between its files and their record, the old one would vouch for them.
-                    record.unlink(missing_ok=True)
-                    remove_parts(record.parent, record.name)
                 main()
                 if asked:
                     write_record(asked.output, asked.identity)

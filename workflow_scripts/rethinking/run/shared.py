@@ -1,22 +1,25 @@
-"""Files that several workflows share are made by one process at a time, and left alone once they are there."""
+"""Each result is made by one process at a time; those that several workflows share are left alone once they are there."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rethinking.run.files import UserError, remove_parts
-from rethinking.run.identity import Identity, is_made
+from rethinking.run.identity import Identity, is_made, record_path, recorded_digest
 from rethinking.run.locks import lock, open_lock
 
 
 @contextmanager
-def alone(path: Path, lock_file: Path | None = None) -> Iterator[None]:
-    """Hold the lock of a file or folder, by default beside it; the kernel releases the lock of a process that dies."""
+def alone(path: Path, lock_file: Path | None = None) -> Iterator[bool]:
+    """Hold the lock of a file or folder, by default beside it; whether another process had it before.
+
+    The kernel releases the lock of a process that dies.
+    """
     with open_lock(lock_file or path.with_name(f".{path.name}.lock")) as file:
-        if not lock(file):
+        if waits := not lock(file):
             print(f"another process makes {path}; waiting for it")
             lock(file, wait=True)
-        yield
+        yield waits
 
 
 @contextmanager
@@ -36,4 +39,22 @@ def to_make(outputs: Sequence[str], identity: Identity) -> Iterator[bool]:
         else:
             # A process that was killed while writing leaves partial files.
             remove_parts(folder)
+        yield not made
+
+
+@contextmanager
+def to_remake(output: str, identity: Identity, locked: bool = True) -> Iterator[bool]:
+    """Forget what a result was made from, and hold its lock if wanted; whether it is still to be made.
+
+    A job that outlived its Snakemake can make it at the same time: its files would take the place of the new ones. The
+    old record goes first, because it would vouch for new files if this process were killed before their own record.
+    """
+    record = record_path(output)
+    with alone(Path(output), record.with_suffix(".lock")) if locked else nullcontext(False) as waited:
+        made = waited and recorded_digest(output) == identity.digest
+        if made:
+            print(f"the other process has made {output}")
+        else:
+            record.unlink(missing_ok=True)
+            remove_parts(record.parent, record.name)
         yield not made
