@@ -73,8 +73,9 @@ def train_table1(
     """Train table 1's networks with seed 0, the longest first, each in a process of its own; returns a row for each.
 
     ``configfile`` says what differs from config.yaml. Networks of very different sizes are not trained at the same time:
-    the small kernels of one wait for the large ones of the other. Cells lie in ``folder`` as in the workflow's results. At the time ``until`` (of ``time.monotonic``) networks that
-    are not done save their state and stop; the next call goes on with them.
+    the small kernels of one wait for the large ones of the other. Cells lie in ``folder`` as in the workflow's results.
+    At the time ``until`` (of ``time.monotonic``) networks that are not done save their state and stop; the next call goes
+    on with them.
     """
     files = [DEFAULT, *([configfile] if configfile else [])]
     config = load_config(reduce(merged, [read(file).content for file in files]), files)

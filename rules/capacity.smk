@@ -70,7 +70,7 @@ rule measure_stability:
             before=stability(wildcards).needs[0].folder, after=stability(wildcards).needs[1].folder
         ),
         # Images and labels of the network without the replacement.
-        data=lambda wildcards: cell_options(stability(wildcards).needs[0], "files"),
+        data=lambda wildcards: cell_options(stability(wildcards).needs[0]),
         record=lambda wildcards: record(stability(wildcards)),
     message:
         "Measuring the stability of {wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"

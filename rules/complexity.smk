@@ -37,15 +37,15 @@ rule measure_complexity:
         bundle_cost=1,
     params:
         folder=subpath(output[0], parent=True),
-        data=lambda wildcards: cell_options(complexity(wildcards).needs[0], "files"),
-        images=CONFIG.complexity.images,
+        data=lambda wildcards: cell_options(complexity(wildcards).needs[0]),
+        number=CONFIG.complexity.images,
         draws=CONFIG.complexity.draws,
         record=lambda wildcards: record(complexity(wildcards)),
     message:
         "Measuring the complexity of {wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
     shell:
         "exec python -m measure_complexity --folder {params.folder:q} {params.data}"
-        " --images {params.images} --draws {params.draws} --device {resources.device}"
+        " --count {params.number} --draws {params.draws} --device {resources.device}"
         " --cells-per-gpu {resources.cells_per_gpu} --threads {threads} --output {output:q}"
         " --record {params.record:q} > {log:q} 2>&1"
 

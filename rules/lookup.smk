@@ -89,12 +89,12 @@ def paired_cells():
     return []
 
 
-def cell_options(made, images_option="images"):
+def cell_options(made):
     """Where a network's data lie, for a command line."""
     *_, overlay = made.data
     whole = overlay.data[0]
     images = whole.data[0].path if f"{whole.folder}/{NAMES[0]}" in whole.outputs else None
-    return options(prepared=whole.folder, overlay=overlay.folder, **{images_option: images})
+    return options(prepared=whole.folder, overlay=overlay.folder, images=images)
 
 
 def cell_settings(wildcards):

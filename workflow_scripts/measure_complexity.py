@@ -31,8 +31,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="folder of the cell")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
     parser.add_argument("--overlay", type=Path, required=True, help="folder of the corruption")
-    parser.add_argument("--files", type=Path, help="where the files of large images lie")
-    parser.add_argument("--images", type=int, required=True, help="training images to measure on")
+    parser.add_argument("--images", type=Path, help="where the files of large images lie")
+    parser.add_argument("--count", type=int, required=True, help="training images to measure on")
     parser.add_argument("--draws", type=int, required=True, help="of the noise on the weights")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--cells-per-gpu", type=int, default=1, help="jobs that share a GPU")
@@ -47,7 +47,7 @@ def main() -> None:
     if summary["status"] != "diverged":
         with gpu_slot(args.cells_per_gpu) if expects_gpu(args.device) else nullcontext():
             measures = measure(cell, summary["provenance"]["settings"], args)
-    write_json(args.output, {"cell": str(cell), "images": args.images, "draws": args.draws} | measures)
+    write_json(args.output, {"cell": str(cell), "images": args.count, "draws": args.draws} | measures)
 
 
 def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -> dict[str, float | None]:
@@ -55,9 +55,9 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
     settings = CellSettings(**settings)
     device = choose_device(args.device)
     set_precision("float32", device)
-    data = load_corrupted(args.prepared, args.overlay, args.files)
+    data = load_corrupted(args.prepared, args.overlay, args.images)
     n = len(data.train_labels)
-    some = np.sort(stream(cell.seed, "measured images", cell.dataset).permutation(n)[: args.images])
+    some = np.sort(stream(cell.seed, "measured images", cell.dataset).permutation(n)[: args.count])
     inputs = inputs_of(data, "train", some, settings.input_size, device)
     labels = torch.from_numpy(data.train_labels[some]).to(device)
 

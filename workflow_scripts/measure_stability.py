@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--after", type=Path, required=True, help="folder of the cell with it")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
     parser.add_argument("--overlay", type=Path, required=True, help="corruption of the cell without")
-    parser.add_argument("--files", type=Path, help="where the files of large images lie")
+    parser.add_argument("--images", type=Path, help="where the files of large images lie")
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     args = parser.parse_args()
 
@@ -54,7 +54,7 @@ def change_at(
     These are not in predictions.npz: each network was trained on only one of the two.
     """
     settings = summary["provenance"]["settings"]
-    data = load_corrupted(args.prepared, args.overlay, args.files)
+    data = load_corrupted(args.prepared, args.overlay, args.images)
     splits = list(zip(("train", "test"), places, strict=True))
     size, device = settings["input_size"], torch.device("cpu")
     inputs = torch.cat([inputs_of(data, split, np.array([place]), size, device) for split, place in splits])

@@ -159,4 +159,4 @@ def finished(folder: Path, identity: Identity) -> bool:
 
 
 if __name__ == "__main__":
-    scripts.run(main)
+    scripts.run(main, locked=False)  # the checkpoint has a lock

@@ -64,6 +64,20 @@ def test_archives_in_place_of_a_folder_make_nothing_again(folder, contents, tmp_
     assert "images are streamed" in (tmp_path / f"results/logs/cells/{CELL}/seed0.log").read_text()
 
 
+@pytest.mark.slow
+def test_networks_are_measured_on_images_that_stay_in_their_files(folder, tmp_path):
+    values = configured(folder)
+    cell = "imagenet/true_labels/mlp_1x512/none"
+    values["complexity"] = {"cells": cell, "images": 10, "draws": 1}
+    values["capacity"] = {"cells": [cell, cell.replace("labels", "labels_replaced0")]}
+    measured = [f"results/cells/{cell}/seed0/complexity.json"]
+    measured += [f"results/cells/{values['capacity']['cells'][1]}/seed0/stability.json"]
+    Workflow(tmp_path, values).succeed(*measured)
+    complexity, stability = (json.loads((tmp_path / file).read_text()) for file in measured)
+    assert complexity["images"] == 10
+    assert stability["all_change"] > 0
+
+
 def test_the_finding_is_that_of_table_2_where_table_1_is_left_out(folder, tmp_path):
     values = configured(folder) | {"table1": {"cells": []}}
     values["table2"] = {"cells": "imagenet/{true,random}_labels/mlp_1x512/{none,wd}"}

@@ -72,7 +72,7 @@ class Networks:
         return trained
 
     def complexity(self, folder, name=BASE):
-        options = {"prepared": self.prepared, "overlay": self.overlay(name), "images": 30, "draws": 2}
+        options = {"prepared": self.prepared, "overlay": self.overlay(name), "count": 30, "draws": 2}
         run(measure_complexity, folder=folder, **options, device="cpu", output=folder / "complexity.json")
         return read_json(folder / "complexity.json")
 

@@ -21,11 +21,12 @@ from rethinking.run.shared import to_make, to_remake
 from rethinking.run.stop_signals import clean_up
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], locked: bool = True) -> None:
     """Call ``main``, and record the identity of the result that the option ``--record`` describes.
 
     A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
-    file and line, and a refusal of the operating system with the path and what to do.
+    file and line, and a refusal of the operating system with the path and what to do. A script that holds a lock of its
+    own while it makes the result is not ``locked``.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log shows what a job waits for
@@ -39,8 +40,6 @@ def run(main: Callable[[], None]) -> None:
         elif asked.shared:
             turn = to_make(asked.shared, asked.identity)
         else:
-            # A cell has the lock of its checkpoint.
-            locked = Path(sys.argv[0]).stem != "train_cell"
             turn = to_remake(asked.output, asked.identity, locked)
         with turn as needed:
             if needed:

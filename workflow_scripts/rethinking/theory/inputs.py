@@ -16,7 +16,6 @@ from rethinking.config.theory import LinearModelConfig
 from rethinking.run.files import load_array, read_json
 from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
-from rethinking.run.locks import lock, open_lock
 from rethinking.run.scripts import log
 from rethinking.theory.features import Features, make_features
 from rethinking.training.steps import set_precision
@@ -66,13 +65,11 @@ def read_split(prepared: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 def features_folder(output: Path) -> Iterator[Path]:
     """A folder for the features that a file is made from, beside it; what a killed process left there is deleted first."""
     folder = output.with_name(f".features-{output.stem}")
-    with open_lock(folder / "lock") as file:
-        lock(file, wait=True)
-        shutil.rmtree(folder / "features", ignore_errors=True)
-        try:
-            yield folder / "features"
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def model_features(
