@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
@@ -57,6 +58,16 @@ class Strict(BaseModel):
             )
         return value
 
+    @field_validator("*")
+    @classmethod
+    def nothing_is_listed_twice(cls, value: Any) -> Any:
+        """Refuse the same value twice in a list: seeds would make intervals too narrow, others repeat a row or a run."""
+        if isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
+            for each, times in Counter(value).most_common(1):
+                if times > 1:
+                    raise ValueError(f"{value} names {each!r} twice")
+        return value
+
 
 def checked_path(text: str) -> str:
     """A path with ``~`` as the home folder, and variables such as ``$SCRATCH`` as their values.
@@ -86,14 +97,7 @@ def checked_path(text: str) -> str:
 PathText = Annotated[str, AfterValidator(checked_path)]
 
 
-def distinct(seeds: list[int]) -> list[int]:
-    """Refuse the same seed twice: it would make the intervals too narrow."""
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"{seeds} names a seed twice")
-    return seeds
-
-
-Seeds = Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(distinct)]
+Seeds = list[Annotated[int, Field(ge=0)]]
 
 
 def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) -> None:
