@@ -18,8 +18,8 @@ demo: env
 	$(BIN)/snakemake --profile profiles/demo ablations
 	$(BIN)/snakemake --profile profiles/demo
 
-# Two tests at a time; those of a file share what they prepare
-PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile
+# Three tests at a time, because some only wait, and the longest first; those of a file share what they prepare
+PYTEST := $(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 # All but the slow tests
 test: env

@@ -92,9 +92,7 @@ def test_time_limit(workflow, cluster, undisturbed):
     snakemake = start_and_wait(workflow, "--retries", "0")
     before = position(workflow)
     number, _ = only_job(workflow)
-    # The shortest limit is a minute. Until then the process is halted, and SLURM wakes it with its first signal.
-    for process in trainers_on(cluster):
-        process.suspend()
+    halt_training(cluster)  # the shortest limit is a minute
     cluster.run("scontrol", "update", f"JobId={number}", "TimeLimit=1")
     output = finish(snakemake)
     assert "(TIMEOUT)" in output
@@ -111,6 +109,14 @@ def trainers_on(cluster):
         for process in cluster.processes_on(node)
         if "run_bundle" in " ".join(process.cmdline()) and process.parent().name().startswith("python")
     ]
+
+
+def halt_training(cluster):
+    """Let the cell not end before it is woken, by SLURM's first signal or by the test, however slow all else is."""
+    halted = trainers_on(cluster)
+    for process in halted:
+        process.suspend()
+    return halted
 
 
 def test_preemption(workflow, cluster, undisturbed):
@@ -202,10 +208,14 @@ def test_controller_is_away_for_a_while(workflow, cluster, undisturbed):
 def test_snakemake_is_killed_and_started_again(workflow, cluster, undisturbed):
     """The next one waits for the running job: nothing is submitted twice, and the settings are recorded."""
     snakemake = start_and_wait(workflow)
+    (trainer,) = halt_training(cluster)
     snakemake.kill()
     snakemake.wait()
     job = only_job(workflow)
-    assert "submitted by an earlier Snakemake" in finish(workflow.start(TARGET))
+    snakemake = workflow.start(TARGET)
+    assert any("submitted by an earlier Snakemake" in line for line in snakemake.stdout)
+    trainer.resume()
+    finish(snakemake)
     assert re.findall(r"SLURM job (\d+) on", workflow.log()) == [job[0]]
     folder = workflow.results / f"cells/{LONG}/seed0"
     assert (folder / "weights.safetensors").read_bytes() == (undisturbed / "weights.safetensors").read_bytes()
@@ -218,6 +228,7 @@ def test_bundle_is_damaged(workflow, cluster, undisturbed):
     """It is no longer known what the job trains: it is cancelled, and the cell resumes from its checkpoint."""
     snakemake = start_and_wait(workflow)
     before = position(workflow)
+    halt_training(cluster)
     snakemake.kill()
     snakemake.wait()
     job = only_job(workflow)
@@ -262,6 +273,7 @@ def test_finished_while_no_snakemake_ran(workflow, cluster):
 def test_other_settings_while_the_old_job_runs(workflow, cluster):
     """The old job is cancelled, and the cell is trained with the new settings from the start."""
     snakemake = start_and_wait(workflow)
+    halt_training(cluster)
     snakemake.kill()
     snakemake.wait()
     values = yaml.safe_load(workflow.config_file.read_text())
@@ -280,9 +292,7 @@ def test_snakemake_is_stopped(workflow, cluster, undisturbed, number):
     snakemake = start_and_wait(workflow)
     before = position(workflow)
     if number == signal.SIGINT:
-        # The cell must not end before it is cancelled; SLURM wakes it with its signal.
-        for process in trainers_on(cluster):
-            process.suspend()
+        halt_training(cluster)
     os.kill(snakemake.pid, number)
     snakemake.communicate(timeout=300)
     wait_for(lambda: not workflow.jobs())
@@ -291,11 +301,13 @@ def test_snakemake_is_stopped(workflow, cluster, undisturbed, number):
         assert_undisturbed(workflow, before, undisturbed)
 
 
-def test_two_snakemakes(workflow):
+def test_two_snakemakes(workflow, cluster):
     """The second names the first."""
     first = start_and_wait(workflow)
+    (trainer,) = halt_training(cluster)
     second = workflow.start(TARGET)
     output, _ = second.communicate(timeout=300)
+    trainer.resume()
     assert second.returncode != 0
     assert f"results is being worked on by process {first.pid} of" in output
     finish(first)
