@@ -22,13 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from baseline import (
-    ImageDataset,
-    build_baseline,
-    build_loader,
-    build_transform,
-    measure_baseline,
-)
+from baseline import ImageDataset, build_baseline, build_loader, build_transform, measure_baseline
 from peak import peak_flops, training_flops
 from rethinking import registry
 from rethinking.cells import Cell
@@ -43,11 +37,8 @@ from rethinking.run.files import UserError, write_text
 from rethinking.run.hardware import choose_device, emulates_bfloat16
 from rethinking.training.loop import train_cell
 
-IMAGE_SHAPE, NUM_CLASSES, TEST_IMAGES = (
-    (3, 32, 32),
-    10,
-    100,
-)  # CIFAR-10's; few test images, because nobody looks at test results
+# CIFAR-10's; few test images, because nobody looks at test results.
+IMAGE_SHAPE, NUM_CLASSES, TEST_IMAGES = (3, 32, 32), 10, 100
 DEFAULT = str(Path(__file__).parents[1] / "config.yaml")
 LEAST_STEPS = 4
 LINE = "{:<15}  {:<27}  {:>26}  {:>32}  {:>6}  {:>7}"
@@ -243,10 +234,7 @@ def cell_run(
             train_labels=data.train_labels[:n],
             train_labels_true=data.train_labels_true[:n],
         )
-        epochs = {"epochs": round(images / n)}
-        trained = train_cell(
-            cell, CellSettings(**settings.model_dump() | epochs), part, device, log=lambda line: None
-        )
+        trained = train_cell(cell, changed(settings, epochs=round(images / n)), part, device, log=quiet)
         if trained.diverged_at:
             raise UserError(f"{model} diverged; speeds of numbers that are not finite mean nothing")
         return trained.images_per_second
@@ -293,7 +281,16 @@ def bench_cell(model: str) -> Cell:
 def cell_settings(model: str, precision: str) -> CellSettings:
     """The default configuration's settings of that cell, in a precision."""
     settings = load_config(read(DEFAULT).content, [DEFAULT]).settings(bench_cell(model))
-    return CellSettings(**settings.model_dump() | {"precision": precision})
+    return changed(settings, precision=precision)
+
+
+def changed(settings: CellSettings, **values: Any) -> CellSettings:
+    """Settings with other values."""
+    return CellSettings(**settings.model_dump() | values)
+
+
+def quiet(line: str) -> None:
+    """Drop a line of progress."""
 
 
 def baseline_network(model: str, settings: CellSettings) -> tuple[torch.nn.Module, tuple[int, int, int]]:

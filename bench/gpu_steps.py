@@ -14,12 +14,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Timer
-from typing import Any, get_args
+from typing import get_args
 from unittest import mock
 
 import torch
 
-from bench_training import baseline_network, bench_cell, cell_settings, receive
+from bench_training import baseline_network, bench_cell, cell_settings, changed, quiet, receive
 from check import Check
 from gpu_bounds import BOUNDS, Comparison, compare_curves
 from gpu_table1 import profile_epoch, train_table1
@@ -162,15 +162,15 @@ def compare_fit(check: Check) -> None:
         Features([images.reshape(len(images), -1)]) for images in (data.train_images, data.test_images)
     )
     solver = SolverConfig(precision="float64", tile=n // 2, residual=1e-10, iterations=100)
-    found = {}
+    found = []
     for device in (CPU, check.device):
         started = time.perf_counter()
         facts, outputs = fit(
             train, test, data.train_labels, data.test_labels, 10, 0.02, 0.0, solver,
             check.scratch / f"fit_{len(found)}", device, quiet,
         )  # fmt: skip
-        found[len(found)] = facts, outputs, time.perf_counter() - started
-    (expected, outputs, seconds), (facts, ours, our_seconds) = found.values()
+        found.append((facts, outputs, time.perf_counter() - started))
+    (expected, outputs, seconds), (facts, ours, our_seconds) = found
     check.facts["exact fit"] = f"{n} images, CPU {seconds:.2f} s, {check.device.type} {our_seconds:.2f} s"
     # 16 digits, of which the condition of the kernel matrix (below 10^4 for such images) and the sums take some.
     norm = abs(facts["norm"] / expected["norm"] - 1)
@@ -243,11 +243,6 @@ def compared_cell(model: str) -> tuple[Cell, CellSettings]:
     return cell, changed(cell_settings(model, "float32"), **small)
 
 
-def changed(settings: CellSettings, **values: Any) -> CellSettings:
-    """Settings with other values."""
-    return CellSettings(**settings.model_dump() | values)
-
-
 @contextmanager
 def computed(way: str) -> Iterator[None]:
     """Training steps are captured, or computed operation by operation."""
@@ -310,7 +305,3 @@ def work(check: Check) -> None:
 def ways(device: torch.device) -> list[str]:
     """How a training step is computed there."""
     return ["captured", "eager"] if device.type == "cuda" else ["eager"]
-
-
-def quiet(line: str) -> None:
-    """Drop a line of progress."""

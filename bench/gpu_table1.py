@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from bench_training import DEFAULT
+from bench_training import DEFAULT, changed, quiet
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.config.loading import load_config
@@ -84,8 +84,8 @@ def train_table1(
     for cell in config.cells("table1"):
         if cell.seed or cell.model not in models:
             continue
-        values = {"precision": precision} | ({"epochs": epochs} if epochs else {})
-        settings[cell] = CellSettings(**config.settings(cell).model_dump() | values)
+        own = config.settings(cell)
+        settings[cell] = changed(own, precision=precision, epochs=epochs or own.epochs)
         if not is_done(folder, cell, settings[cell], manifest):
             summary(folder, cell).unlink(missing_ok=True)
             waiting.append(cell)
@@ -184,8 +184,8 @@ def profile_epoch(cell: Cell, settings: CellSettings, data: CorruptedData, devic
     """torch's table of the operations of a training, by their time on the device, after one that warms up."""
     kinds = torch.profiler.ProfilerActivity
     on_gpu = device.type == "cuda"
-    train_cell(cell, settings, data, device, log=lambda line: None)
+    train_cell(cell, settings, data, device, log=quiet)
     with torch.profiler.profile(activities=[kinds.CPU, *([kinds.CUDA] if on_gpu else [])]) as found:
-        train_cell(cell, settings, data, device, log=lambda line: None)
+        train_cell(cell, settings, data, device, log=quiet)
     by = "self_device_time_total" if on_gpu else "self_cpu_time_total"
     return found.key_averages().table(sort_by=by, row_limit=40, max_name_column_width=80)

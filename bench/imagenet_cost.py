@@ -7,7 +7,6 @@ trained.
 """
 
 import argparse
-import json
 import time
 from datetime import date
 from pathlib import Path
@@ -20,7 +19,7 @@ from rethinking.config.loading import load_config
 from rethinking.config.reading import read
 from rethinking.data.imagenet_classes import IMAGES
 from rethinking.models import build_model
-from rethinking.run.files import write_text
+from rethinking.run.files import write_json
 from rethinking.run.hardware import choose_device
 from rethinking.run.status import PROBE
 from rethinking.run.status_report import duration
@@ -71,7 +70,7 @@ def main() -> None:
         "precision": settings.precision,
         "date": date.today().isoformat(),
     }
-    write_text(args.results / PROBE, json.dumps(record, indent=2) + "\n")
+    write_json(args.results / PROBE, record)
 
 
 def print_row(title: str, seconds: float) -> None:

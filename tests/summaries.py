@@ -49,4 +49,4 @@ def make_summary(cell=SUMMARY["cell"], provenance=(), settings=(), **values):
 
 def make_network(*arguments, variant=None, **values):
     """The network of such a summary."""
-    return Network(make_summary(*arguments, **values), variant)
+    return Network(make_summary(*arguments, **values), variant=variant)

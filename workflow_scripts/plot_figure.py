@@ -8,14 +8,12 @@ from matplotlib.figure import Figure
 
 from rethinking import registry
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
-from rethinking.analysis.differences import NUMBERS
+from rethinking.analysis.differences import NUMBERS, SCALE
 from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs, summaries
 from rethinking.figures.style import not_drawn, save
 from rethinking.paper.titles import MODEL_TITLES
 from rethinking.run import scripts
 from rethinking.run.files import write_text
-
-SCALE = ["seeds", "diverged", "epochs", "data"]
 
 
 def main() -> None:

@@ -15,7 +15,6 @@ from rethinking.claims.report import (
     to_frame,
     to_markdown,
 )
-from rethinking.claims.verdicts import EXACT
 
 from ..default_config import default_config
 from .paper_cells import cell_values, make_runs
@@ -108,7 +107,7 @@ def test_it_is_undecided_without_any_one_of_its_cells(name, paper_runs):
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=NAMES)
 def test_one_seed_decides_only_what_does_not_depend_on_seeds(claim, paper_runs):
-    exact = all(check.measure in EXACT for check in claim.checks)
+    exact = all(check.exact for check in claim.checks)
     (judged,) = judge({cell: seeds[:1] for cell, seeds in paper_runs.items()}, "cifar10", [claim])
     assert (judged.verdict, reason(judged)) == (
         ("supported", "") if exact else ("undecided", "one seed, an interval needs two")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rethinking import registry
-from rethinking.analysis.runs import MEMORISATION
+from rethinking.analysis.runs import TABLES
 
 from .curves import make_run, write_run
 
@@ -77,7 +77,7 @@ def test_tables_and_claims(script, tmp_path, case):
     names = write_case(tmp_path, case, table, columns, corruptions)
     for summary in tmp_path.rglob("summary.json"):
         # No label is changed.
-        rows = {"epoch": [1], **{key: [math.nan] for key in list(MEMORISATION)[1:]}}
+        rows = {"epoch": [1], **{key: [math.nan] for key in list(TABLES["memorisation"])[1:]}}
         pd.DataFrame(rows).to_csv(summary.with_name("memorisation.csv"), index=False)
     networks = ["--root", tmp_path, "--cells", *names, "--seeds", 0, 1]
     for table in ("table1", "table4"):

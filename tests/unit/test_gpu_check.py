@@ -16,9 +16,10 @@ from snakemake.utils import update_config
 import gpu_check
 import gpu_steps
 import gpu_table1
+from bench_training import changed, quiet
 from check import made_up_images
 from gpu_bounds import BOUNDS, compare_curves
-from gpu_steps import changed, compared_cell, quiet
+from gpu_steps import compared_cell
 from gpu_table1 import train_table1
 from rethinking.config.reading import read
 from rethinking.training import loop

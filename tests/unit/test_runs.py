@@ -5,7 +5,7 @@ import math
 import pytest
 
 from rethinking.analysis.runs import (
-    CURVE,
+    TABLES,
     mean_curve,
     mean_curves,
     networks_of,
@@ -73,7 +73,7 @@ def test_network_that_diverged_in_its_first_epoch_has_an_empty_file(tmp_path):
     (folder / "curve.csv").write_text("\n")
     (run,) = read_runs(tmp_path, [TRUE], [0], "curve")[TRUE]
     assert run.diverged
-    assert list(run.curve) == list(CURVE)
+    assert list(run.curve) == list(TABLES["curve"])
     assert run.curve.empty
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import aggregate_cell, by_name, columns, frame, shared
+from rethinking.analysis.aggregation import aggregate_cell, by_name, columns, flat_settings, frame, shared
 from rethinking.analysis.statistics import mean_interval
 
 # 'default' is the cell itself, the rest its variant.
@@ -93,14 +93,9 @@ def compare_cell(
 
 def describe_changes(default: Mapping[str, Any], variant: Mapping[str, Any]) -> str:
     """The settings in which two summaries differ, for example ``learning_rate 0.1 → 0.01``; ``nothing`` if in none."""
-    old, new = (flatten(summary["provenance"]["settings"]) for summary in (default, variant))
+    old, new = flat_settings(default), flat_settings(variant)
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     return ", ".join(f"{key} {show(old.get(key))} → {show(new.get(key))}" for key in changed) or "nothing"
-
-
-def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with the options of the architecture among them."""
-    return {**settings, **settings.get("architecture", {})} | {"architecture": None}
 
 
 def show(value: Any) -> str:

@@ -20,7 +20,7 @@ from rethinking.run.files import UserError, read_json
 def columns(*groups: tuple[str, str]) -> dict[str, str]:
     """Name -> type of a table's columns in order, from types and the names of neighbours that have them.
 
-    Integers are nullable, because a row without results has neither parameters nor epochs.
+    Integers are nullable (``Int64``) where a row without results has neither parameters nor epochs.
     """
     return {name: dtype for dtype, names in groups for name in names.split()}
 
@@ -163,15 +163,11 @@ def aggregate_cell(
     published = {} if own else paper.get((corruption, model, regularisers), {})
     finished = [summary for summary in summaries if summary["status"] == "finished"]
     diverged = [summary for summary in summaries if summary["status"] == "diverged"]
-
-    def mean(key: str) -> tuple[float, float]:
-        return mean_interval([summary[key] for summary in finished if summary.get(key) is not None])
-
-    tops = {}
-    for key in TOPS:
-        tops[key], tops[f"{key}_ci"] = mean(key)
-        tops[f"paper_{key}"] = published.get(key)
-    online, online_ci = mean("train_accuracy_online")
+    accuracies = {}
+    for key in (*TOPS, "train_accuracy_online"):
+        values = [summary[key] for summary in finished if summary.get(key) is not None]
+        accuracies[key], accuracies[f"{key}_ci"] = mean_interval(values)
+        accuracies[f"paper_{key}"] = published.get(key)
     return {
         "model": model,
         "corruption": corruption,
@@ -180,9 +176,7 @@ def aggregate_cell(
         "seeds": len(finished),
         "diverged": len(diverged),
         "diverged_at": "; ".join(describe_divergence(summary) for summary in diverged) or None,
-        **tops,
-        "train_accuracy_online": online,
-        "train_accuracy_online_ci": online_ci,
+        **accuracies,
         "paper_note": published.get("note"),
         "epochs": shared(
             name, "epochs", [summary["provenance"]["settings"]["epochs"] for summary in summaries]
@@ -203,6 +197,13 @@ def shared(cell: str, what: str, values: Sequence[Hashable]) -> Any:
     return distinct[0] if distinct else None
 
 
+def flat_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a network, with the options of its architecture among them."""
+    settings = dict(summary["provenance"]["settings"])
+    architecture = settings.pop("architecture", {})
+    return settings | architecture
+
+
 def describe_divergence(summary: Mapping[str, Any]) -> str:
     """Where a cell diverged, for example ``seed2: epoch 3, step 812``."""
     seed = Cell.parse(summary["cell"]).seed
@@ -210,7 +211,7 @@ def describe_divergence(summary: Mapping[str, Any]) -> str:
 
 
 def describe_data(summary: Mapping[str, Any]) -> str:
-    """Which copy of which data set a cell saw and how much of it.
+    """Which copy of which data set a cell, or a fit of the theory, saw and how much of it.
 
     For example ``CIFAR-10 (JPEG copy), 2,000 of 50,000 training images``; test images are
     mentioned where not all were used.

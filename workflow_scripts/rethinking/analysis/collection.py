@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import describe_data, read_summary
-from rethinking.analysis.runs import CELL_PARTS
+from rethinking.analysis.aggregation import describe_data, flat_settings, read_summary
+from rethinking.analysis.runs import cell_parts
 from rethinking.cells import Cell
 
 # Entries of summary.json that are numbers of the finished network.
@@ -23,19 +23,14 @@ ORIGIN = ("device", "threads", "git_commit", "code_fingerprint", "python", "fini
 def head(summary: dict[str, Any], variant: str | None) -> dict[str, Any]:
     """The parts of a network's name; ``ablation`` is empty unless it is a variant."""
     cell = Cell.parse(summary["cell"])
-    return (
-        {"ablation": variant or ""}
-        | dict(zip(CELL_PARTS, cell.name.split("/"), strict=True))
-        | {"seed": cell.seed}
-    )
+    return {"ablation": variant or ""} | cell_parts(cell.name) | {"seed": cell.seed}
 
 
 def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
     """One network: its name, final numbers, settings (``setting_...``), data and provenance."""
     summary = read_summary(folder / "summary.json")
     data, origin = summary["data"], summary["provenance"]
-    settings = dict(origin["settings"])
-    settings |= settings.pop("architecture", {})
+    settings = flat_settings(summary)
     row = head(summary, variant) | {key: summary.get(key) for key in FINAL}
     row |= {
         f"epochs_to_{percent}": epoch

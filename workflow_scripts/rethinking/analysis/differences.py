@@ -17,16 +17,16 @@ import numpy as np
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import describe_scale, read_columns
-from rethinking.analysis.runs import CELL_PARTS, paper_has
+from rethinking.analysis.aggregation import columns, describe_scale, read_columns
+from rethinking.analysis.runs import CELL_PARTS, NETWORK, paper_has
 
 # Columns of curve_differences.csv -> dtype.
-COLUMNS = {
-    **dict.fromkeys(("figure", "curve", "variant", "unit"), "str"),
-    **dict.fromkeys(("points", "paper_points"), "int64"),
-    **dict.fromkeys(("mean_difference", "largest_difference", "largest_at"), "float64"),
-    "scale": "str",
-}
+COLUMNS = columns(
+    ("str", "figure curve variant unit"),
+    ("int64", "points paper_points"),
+    ("float64", "mean_difference largest_difference largest_at"),
+    ("str", "scale"),
+)
 # Figures of which the paper has curves.
 UNITS = {each.name: each.options["unit"] for each in registry.entries("figure") if "unit" in each.options}
 COMPARED = tuple(UNITS)
@@ -34,11 +34,11 @@ COMPARED = tuple(UNITS)
 LOSS = "train_loss_end"
 SPLITS = {"train_accuracy_end": "train", "test_accuracy": "test"}
 # Columns of a figure's CSV.
-CURVE = {"quantity": "str", "epoch": "Int64", "mean": "float64"}
-RATIOS = {"p": "float64", "threshold": "str", "ratio": "float64", "paper_ratio": "float64"}
-ERRORS = {"p": "float64", "test_labels": "str", "test_error": "float64", "paper_test_error": "float64"}
+CURVE = columns(("str", "quantity"), ("Int64", "epoch"), ("float64", "mean"))
+RATIOS = columns(("float64", "p"), ("str", "threshold"), ("float64", "ratio paper_ratio"))
+ERRORS = columns(("float64", "p"), ("str", "test_labels"), ("float64", "test_error paper_test_error"))
 NUMBERS = {"fig1a": CURVE, "fig1b": RATIOS, "fig1c": ERRORS, "fig2b": CURVE}
-SCALE = {"seeds": "Int64", "diverged": "Int64", "epochs": "Int64", "data": "str"}
+SCALE = columns(("Int64", "seeds diverged epochs"), ("str", "data"))
 EPOCH_TOLERANCE = 0.01  # the paper's whole epochs, as read off its figures
 
 
@@ -149,9 +149,7 @@ def compare_over_p(
 ) -> Iterator[tuple[str, str, dict[str, Any], pd.DataFrame]]:
     """Figures 1b (relative time to overfit by threshold) and 1c (test error by test labels)."""
     kind, column = ("threshold", "ratio") if figure == "fig1b" else ("test_labels", "test_error")
-    for (dataset, model, regularisers, variant), ours in table.groupby(
-        ["dataset", "model", "regularisers", kind], sort=False
-    ):
+    for (dataset, model, regularisers, variant), ours in table.groupby([*NETWORK, kind], sort=False):
         # The paper's test labels are corrupted.
         if model in published and regularisers == "none" and variant != "true" and paper_has(dataset):
             points = ours[ours.p > 0] if figure == "fig1b" else ours

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import read_columns, read_summary
+from rethinking.analysis.aggregation import columns, read_columns, read_summary
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 from rethinking.run.files import read_json
@@ -44,23 +44,17 @@ class Run:
 Runs = Mapping[str, Sequence[Run]]
 Network = tuple[str, str, str]  # as in NETWORK
 # The columns of a cell's tables that are read.
-CURVE = {
-    "epoch": "int64",
-    "step": "int64",
-    "train_loss": "float64",
-    "train_accuracy": "float64",
-    "train_loss_end": "float64",
-    "train_accuracy_end": "float64",
-    "test_accuracy": "float64",
-    "test_accuracy_corrupted": "float64",
+TABLES = {
+    "curve": columns(
+        ("int64", "epoch step"),
+        ("float64", "train_loss train_accuracy train_loss_end train_accuracy_end"),
+        ("float64", "test_accuracy test_accuracy_corrupted"),
+    ),
+    "memorisation": columns(
+        ("int64", "epoch"),
+        ("float64", "unchanged_accuracy changed_accuracy_given changed_accuracy_true"),
+    ),
 }
-MEMORISATION = {
-    "epoch": "int64",
-    "unchanged_accuracy": "float64",
-    "changed_accuracy_given": "float64",
-    "changed_accuracy_true": "float64",
-}
-TABLES = {"curve": CURVE, "memorisation": MEMORISATION}
 
 
 # ---- reading
@@ -103,7 +97,7 @@ def trained(root: Path, names: Iterable[str], seeds: Iterable[int | str]) -> dic
     return found
 
 
-def read_run(folder: Path, tables: Iterable[str] = ()) -> Run:
+def read_run(folder: Path, tables: Iterable[str]) -> Run:
     """Read one network; see :func:`read_runs`."""
     run = Run(read_summary(folder / "summary.json"))
     rows = {name: read_rows(folder / f"{name}.csv", TABLES[name], run.diverged) for name in tables}

@@ -117,11 +117,6 @@ def read_records(paths: Iterable[str | Path], *keys: str) -> list[dict[str, Any]
     return records
 
 
-def describe(record: Record) -> str:
-    """The data behind a record."""
-    return describe_data({"data": record["data"]})
-
-
 def by_seed(records: Sequence[Record], *keys: str) -> list[list[Record]]:
     """Records grouped by some keys, in order of appearance."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
@@ -173,7 +168,7 @@ def fits(records: Sequence[Record]) -> list[dict[str, Any]]:
             **fit,
             "number": number,
             "seed": record["seed"],
-            "data": describe(record),
+            "data": describe_data(record),
         }
         for record in records
         if record["kind"] == "linear model"
@@ -194,17 +189,16 @@ def norms(records: Sequence[Record]) -> pd.DataFrame:
             rows.append(
                 linear_row(seeds, *TABLE3_MEANS, "signed_norm", "number_norm") | total | {"fit": "table3"}
             )
-    for record_group in by_seed([each for each in records if each["kind"] == "counterexamples"], "model"):
-        names = [fit["fit"] for fit in record_group[0]["fits"]]
-        for number, name in enumerate(names):
-            some = [record["fits"][number] for record in record_group]
-            first = record_group[0]
+    for group in by_seed([each for each in records if each["kind"] == "counterexamples"], "model"):
+        first = group[0]
+        for number, fit in enumerate(first["fits"]):
+            some = [record["fits"][number] for record in group]
             row = {key: first[key] for key in ("model", "dataset", "preprocessing", "gamma", "images")}
-            row |= {"fit": name, "seeds": len(some), "data": describe(first)}
+            row |= {"fit": fit["fit"], "seeds": len(some), "data": describe_data(first)}
             for key in ("norm", "test_error"):
-                row[key], row[f"{key}_ci"] = mean_interval([fit[key] for fit in some])
-            row["train_error"] = max(fit["train_error"] for fit in some)
-            row["residual"] = max(fit["residual"] for fit in some)
+                row[key], row[f"{key}_ci"] = mean_interval([each[key] for each in some])
+            for key in ("train_error", "residual"):
+                row[key] = max(each[key] for each in some)
             rows.append(row)
     return frame(rows, NORMS_COLUMNS)
 
@@ -218,7 +212,7 @@ def expressivity(records: Sequence[Record]) -> pd.DataFrame:
     worst = dict.fromkeys(("largest_error", "condition", "amplification"), np.max)
     worst |= dict.fromkeys(("fitted", "smallest_diagonal", "smallest_eigenvalue"), np.min)
     networks = [
-        {**network, "dataset": record["dataset"], "data": describe(record)}
+        {**network, "dataset": record["dataset"], "data": describe_data(record)}
         for record in records
         if record["kind"] == "expressivity"
         for network in record["networks"]

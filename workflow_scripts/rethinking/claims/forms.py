@@ -35,7 +35,7 @@ OVER_P = (TRUE, *(f"labels_p{tenth / 10}/{{}}/none" for tenth in range(1, 10)), 
 def each(
     networks: Iterable[str], measure: Callable[..., float], *cells: str, label: str = "{}", **bounds: float
 ) -> tuple[Check, ...]:
-    """The same check on each network."""
+    """The same check on each network, with the bounds (and ``exact``) of :class:`Check`."""
     return tuple(
         Check(
             label.format(MODEL_TITLES[network]),

@@ -89,6 +89,7 @@ IMAGENET = (
                 measures.changed_settings,
                 (RANDOM.format(NONE), TRUE.format(NONE)),
                 at_most=0,
+                exact=True,
             ),
         ),
     ),

@@ -35,8 +35,8 @@ def train_accuracy(run: Run) -> float:
 
 def failed_train_accuracy(run: Run) -> float:
     """:func:`train_accuracy`, where a network that has fitted nothing is below the bound on it, 50 %."""
-    if not run.diverged and (classes := run.summary["data"]["num_classes"]) <= 2:
-        raise NotMeasured(f"{run.summary['cell']} has {classes} classes, so guessing fits half of its labels")
+    if not run.diverged:
+        needs_classes(run, 3, "guessing fits half of its labels")
     return train_accuracy(run)
 
 
@@ -54,7 +54,7 @@ def finished(run: Run) -> Mapping[str, Any]:
 
 def chance(run: Run) -> float:
     """Test accuracy of guessing, percent."""
-    return 100 / run.summary["data"]["num_classes"]
+    return 100 / classes(run)
 
 
 def test_accuracy(run: Run) -> float:
@@ -86,8 +86,7 @@ def above_chance(run: Run) -> float:
 
 def times_chance(run: Run) -> float:
     """Test accuracy as a multiple of that of guessing."""
-    if (classes := run.summary["data"]["num_classes"]) <= 5:  # the largest bound on this measure
-        raise NotMeasured(f"{run.summary['cell']} has {classes} classes, so at most {classes} times chance")
+    needs_classes(run, 6, f"at most {classes(run)} times chance")  # 5 is the largest bound on this measure
     return test_accuracy(run) / chance(run)
 
 
@@ -113,10 +112,7 @@ def generalisation_gap(run: Run) -> float:
 
 def gap_at_chance(run: Run) -> float:
     """:func:`generalisation_gap` on random labels, where that of a perfect fit is above the bound on it, 80 points."""
-    if (classes := run.summary["data"]["num_classes"]) <= 5:
-        raise NotMeasured(
-            f"{run.summary['cell']} has {classes} classes, so at most a gap of {100 - chance(run):g} points"
-        )
+    needs_classes(run, 6, f"at most a gap of {100 - chance(run):g} points")
     return generalisation_gap(run)
 
 
@@ -157,10 +153,8 @@ def fit_time_trend(*runs: Run) -> float:
 
 def loss_epoch(run: Run, share: float) -> int:
     """The first epoch at whose end the training loss is below this share of that of guessing (log of classes)."""
-    guessing = math.log(run.summary["data"]["num_classes"])
-    return first_epoch(
-        run, run.curve.train_loss_end < share * guessing, f"keeps a loss above {share * guessing:.2f}"
-    )
+    bound = share * math.log(classes(run))
+    return first_epoch(run, run.curve.train_loss_end < bound, f"keeps a loss above {bound:.2f}")
 
 
 def start_delay(run: Run, other: Run) -> float:
@@ -238,6 +232,20 @@ def weakest_tau(name: str, *runs: Run) -> float:
             raise NotMeasured(f"{run.summary['cell']} has no complexity.json")
         rows.append((run.summary["cell"], corrupted_gap(run.summary), run.measured[name]))
     return weakest_correlation(*zip(*rows, strict=True)) if rows else math.nan
+
+
+# ---- parts
+
+
+def classes(run: Run) -> int:
+    """Number of classes of its data."""
+    return run.summary["data"]["num_classes"]
+
+
+def needs_classes(run: Run, fewest: int, otherwise: str) -> None:
+    """Refuse a network whose data have too few classes to be on both sides of a bound; ``otherwise`` says why."""
+    if classes(run) < fewest:
+        raise NotMeasured(f"{run.summary['cell']} has {classes(run)} classes, so {otherwise}")
 
 
 def first_epoch(run: Run, reached: pd.Series, otherwise: str) -> int:

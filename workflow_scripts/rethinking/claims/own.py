@@ -31,14 +31,9 @@ def own_claim(entry: registry.Entry) -> Claim:
                 raise NotMeasured(f"{diverged[0]} diverged") from None
             raise
 
-    check = Check(
-        entry.function.replace("_", " "),
-        measured,
-        tuple(map(canonical_name, options["cells"])),
-        **{bound: options[bound] for bound in BOUNDS if bound in options},
-    )
-    bounds = ", ".join(
-        f"{bound.replace('_', ' ')} {options[bound]:g}" for bound in BOUNDS if bound in options
-    )
-    holds_if = options.get("holds_if", f"{entry.function.replace('_', ' ')} {bounds}")
+    label = entry.function.replace("_", " ")
+    bounds = {bound: options[bound] for bound in BOUNDS if bound in options}
+    check = Check(label, measured, tuple(map(canonical_name, options["cells"])), **bounds)
+    words = ", ".join(f"{bound.replace('_', ' ')} {value:g}" for bound, value in bounds.items())
+    holds_if = options.get("holds_if", f"{label} {words}")
     return Claim(entry.name, options["statement"], options.get("source", "own"), holds_if, (check,))

@@ -12,17 +12,7 @@ from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
 from rethinking.analysis.runs import Runs, summaries
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.claims import CLAIMS, Claim
-from rethinking.claims.verdicts import (
-    EXACT,
-    ONE_SEED,
-    Check,
-    Finding,
-    Verdict,
-    combine,
-    compare,
-    examine,
-    full_name,
-)
+from rethinking.claims.verdicts import ONE_SEED, Check, Finding, Verdict, combine, compare, examine, full_name
 from rethinking.tables.rendering import MISSING
 
 STRICT = "> "  # before a lowest value that does not count itself
@@ -232,7 +222,6 @@ def describe_findings(judged: Judged) -> str:
     measured = [pair for pair in sort_findings(judged, *ORDER) if not math.isnan(pair[1].mean)]
     texts = []
     for check, finding in measured:
-        exact = check.exact or check.measure in EXACT
-        ends = "" if exact and finding.low == finding.high else interval(finding, 4)
+        ends = "" if check.exact and finding.low == finding.high else interval(finding, 4)
         texts.append(f"{check.label}: {number(finding.mean, 4)}" + (f" ({ends})" if ends else ""))
     return listing(texts, SHOWN, "; ") or MISSING

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from rethinking import paper
-from rethinking.analysis.aggregation import describe_copies
-from rethinking.analysis.theory_results import describe, fits
+from rethinking.analysis.aggregation import describe_copies, describe_data
+from rethinking.analysis.theory_results import fits
 from rethinking.claims.forms import Claim
 from rethinking.claims.report import Judged, claim_rows, claims_table, summarise
 from rethinking.claims.verdicts import Check, examine
@@ -304,7 +304,7 @@ def theory_frame(judged: Sequence[Judged], records: Sequence[Record]) -> pd.Data
         # In order, so that equal records give an equal file.
         cells = dict.fromkeys(f"{ROOT}/{cell}" for check in each.claim.checks for cell in check.cells)
         found = [record for cell in cells for record in runs.get(cell, {}).values()]
-        data = describe_copies(r["data"] if isinstance(r["data"], str) else describe(r) for r in found)
+        data = describe_copies(r["data"] if isinstance(r["data"], str) else describe_data(r) for r in found)
         scales.append(data or "not run")
     rows = claim_rows(judged, ROOT, scales)
     return rows.assign(reason=rows.reason.str.replace("not trained:", "not run:"))
@@ -312,7 +312,7 @@ def theory_frame(judged: Sequence[Judged], records: Sequence[Record]) -> pd.Data
 
 def theory_markdown(judged: Sequence[Judged], records: Sequence[Record]) -> str:
     """A table as of :func:`rethinking.claims.report.to_markdown`, for below it."""
-    data = describe_copies(map(describe, records)) or "nothing is run yet"
+    data = describe_copies(map(describe_data, records)) or "nothing is run yet"
     table = claims_table(judged).replace("not trained:", "not run:")
     return (
         f"**Sections 4 and 5: {summarise(judged)}**: {data}.\n\n{table}\n\n"

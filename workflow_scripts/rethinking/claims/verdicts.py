@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from rethinking.analysis.statistics import mean_interval
-from rethinking.claims.measures import NotMeasured, changed_settings, parameters_per_image
+from rethinking.claims.measures import NotMeasured
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 
@@ -23,13 +23,12 @@ class Check:
 
     label: str
     measure: Callable[..., float]
-    cells: tuple[
-        str, ...
-    ]  # without data set and seed, in the order of the measure's arguments; none if it takes none
+    # Without data set and seed, in the order of the measure's arguments; none if it takes none.
+    cells: tuple[str, ...]
     at_least: float | None = None
     at_most: float | None = None
     above: float | None = None
-    exact: bool = False  # nothing is random, so one seed is enough
+    exact: bool = False  # it does not vary from seed to seed, so one seed is enough
 
     def __post_init__(self) -> None:
         bounds = [bound for bound in (self.at_least, self.at_most, self.above) if bound is not None]
@@ -51,8 +50,6 @@ class Finding(NamedTuple):
 # Cell without seed, or part of the theory -> seed -> what is measured.
 BySeed = Mapping[str, Mapping[int, Any]]
 ONE_SEED = "one seed, an interval needs two"
-# These do not vary from seed to seed, so one seed is enough.
-EXACT = (changed_settings, parameters_per_image)
 
 
 def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
@@ -82,7 +79,7 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
             reasons.append(f"seed{seed} has nothing to measure ({type(error).__name__}: {error})")
     mean, half_width = mean_interval(values)
     low, high = mean - half_width, mean + half_width
-    if (check.exact or check.measure in EXACT) and values:
+    if check.exact and values:
         low, high = min(values), max(values)
     verdict = "undecided" if reasons else compare(check, low, high)
     if verdict == "undecided" and not reasons:

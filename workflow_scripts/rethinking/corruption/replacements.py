@@ -10,14 +10,7 @@ import numpy as np
 from rethinking import registry
 from rethinking.corruption import BLOCK, SPLITS, stored_images
 from rethinking.corruption.overlays import corrupted_labels
-from rethinking.run.files import (
-    UserError,
-    new_array,
-    read_json,
-    save_array,
-    sha256_array,
-    write_json,
-)
+from rethinking.run.files import UserError, new_array, read_json, save_array, sha256_array, write_json
 from rethinking.streams import stream
 
 

@@ -38,21 +38,14 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure
     plot_stability(right, stability, styles)
     sns.despine(figure)
     lines = line_entries(styles, MODEL_TITLES, linestyle="")
-    kinds = [
-        Line2D([], [], color=GREY, marker="o", label="left: Rademacher complexity"),
-        Line2D(
-            [],
-            [],
-            color=GREY,
-            marker="o",
-            markerfacecolor="white",
-            linestyle="--",
-            label="left: gap on true signs",
-        ),
-        Line2D([], [], color=GREY, marker="o", linestyle="", label="right: true labels"),
-        Line2D([], [], color=GREY, marker="o", linestyle="", fillstyle="none", label="right: random labels"),
-    ]
-    legend_above(figure, lines, kinds)
+    kinds = {
+        "left: Rademacher complexity": {},
+        "left: gap on true signs": {"linestyle": "--", "markerfacecolor": "white"},
+        "right: true labels": {"linestyle": ""},
+        "right: random labels": {"linestyle": "", "fillstyle": "none"},
+    }
+    entries = [Line2D([], [], color=GREY, marker="o", label=title, **style) for title, style in kinds.items()]
+    legend_above(figure, lines, entries)
     add_note(figure, note)
     return figure
 

@@ -58,17 +58,9 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     figure.supylabel("generalisation gap (points)", fontsize="small")
     sns.despine(figure)
     lines = line_entries(styles, MODEL_TITLES, linestyle="")
+    circle = {"color": GREY, "marker": "o", "linestyle": "", "markerfacecoloralt": "white"}
     kinds = [
-        Line2D(
-            [],
-            [],
-            color=GREY,
-            marker="o",
-            linestyle="",
-            fillstyle=fill,
-            markerfacecoloralt="white",
-            label=title,
-        )
+        Line2D([], [], **circle, fillstyle=fill, label=title)
         for fill, title in FILL_TITLES.items()
         if (fills == fill).any()
     ]

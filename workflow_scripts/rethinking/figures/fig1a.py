@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from rethinking import paper, registry
@@ -20,6 +19,7 @@ from rethinking.figures.style import (
     STYLE,
     WIDTH,
     add_note,
+    line_entries,
     line_styles,
     plot_runs,
     runs_legend,
@@ -70,15 +70,12 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     # A run that is about to diverge must not flatten the others.
     axes.set_ylim(0, 1.03 * min(loss, 1.5 * paper_loss))
 
-    lines = []
     styles = line_styles(runs)
-    for name, label in zip(runs, short_labels(list(runs)), strict=True):
-        colour, marker = styles[name]
+    for name, (colour, marker) in styles.items():
         corruption = name.split("/")[1]
         if corruption in published and paper_has(cell_parts(name)["dataset"]):
             axes.plot(*published[corruption].T, color=colour, marker=marker, **PAPER_LINE)
         plot_runs(axes, runs[name], LOSS, colour, marker)
-        lines.append(Line2D([], [], color=colour, marker=marker, label=label))
 
     on_top = {steps_in_epoch(curve) for curve in curves} - {None} == {steps_per_epoch}
     if on_top:
@@ -86,7 +83,8 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
         convert = (lambda epochs: epochs * thousand, lambda steps: steps / thousand)
         axes.secondary_xaxis("top", functions=convert).set_xlabel("thousand steps")
     sns.despine(figure, top=not on_top)
-    figure.legend(handles=lines + runs_legend(runs), loc="outside right upper")
+    titles = dict(zip(runs, short_labels(list(runs)), strict=True))
+    figure.legend(handles=line_entries(styles, titles) + runs_legend(runs), loc="outside right upper")
     add_note(figure, note)
     return figure
 

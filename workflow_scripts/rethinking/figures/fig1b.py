@@ -34,12 +34,7 @@ from rethinking.figures.style import (
 # What the figure shows; its CSV has all thresholds.
 SHOWN = ("100 % at end", "99.9 % at end", "99 % at end", "loss 0.1 at end")
 HEADROOM = 0.11  # share of the axes' height for each network's row of arrows
-NOT_REACHED = {
-    "marker": "$\\uparrow$",
-    "linestyle": "",
-    "markersize": 7,
-    "markeredgewidth": 0.3,
-}
+NOT_REACHED = {"marker": "$\\uparrow$", "linestyle": "", "markersize": 7, "markeredgewidth": 0.3}
 
 
 @registry.figure(
@@ -130,9 +125,8 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
 
     for axes, (threshold, rows) in zip(panels, shown.groupby("threshold", sort=False), strict=True):
         axes.set_title(panel_title(threshold, measured[threshold], threshold == nearest), fontsize="medium")
-        axes.set(xlim=(-0.03, 1.03), ylim=(0, top / (1 - HEADROOM * len(rows_of_arrows))))
-        for network, points in rows.groupby(NETWORK, sort=False):
-            plot_over_p(axes, points, "ratio", *styles[network])
+        axes.set_ylim(0, top / (1 - HEADROOM * len(rows_of_arrows)))
+        plot_over_p(axes, rows, "ratio", styles)
         for network, points in not_reached(rows).groupby(NETWORK, sort=False):
             plot_not_reached(axes, points, rows_of_arrows[network], *styles[network])
     figure.supylabel("time to overfit relative to p = 0", fontsize="medium")
@@ -140,7 +134,7 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
         axes.set_xlabel("label corruption p")
     sns.despine(figure)
 
-    legend = style_legend(shown.ratio.notna().any(), shown.ratio_ci.notna().any(), diverged=False)
+    legend = style_legend(shown.ratio.notna().any(), shown.ratio_ci.notna().any())
     if len(missing):
         legend.append(Line2D([], [], color=GREY, **NOT_REACHED, label="not reached by every seed"))
     legend_above(figure, line_entries(styles, titles), legend)

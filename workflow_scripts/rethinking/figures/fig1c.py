@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rethinking import paper, registry
 from rethinking.analysis.generalisation import measure_errors
-from rethinking.analysis.runs import NETWORK, Runs, networks_of
+from rethinking.analysis.runs import Runs, networks_of
 from rethinking.figures.style import (
     PAPER_TITLE,
     STYLE,
@@ -65,13 +65,12 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     styles = line_styles(titles)
     for axes, (labels, rows) in zip(panels, table.groupby("test_labels", sort=False), strict=True):
         axes.set_title(TITLES[labels], fontsize="medium")
-        axes.set(xlabel="label corruption p", xlim=(-0.03, 1.03), ylim=(0, 1))
-        for network, points in rows.groupby(NETWORK, sort=False):
-            plot_over_p(axes, points, "test_error", *styles[network])
+        axes.set(xlabel="label corruption p", ylim=(0, 1))
+        plot_over_p(axes, rows, "test_error", styles)
     panels[0].set_ylabel("test error")
     sns.despine(figure)
 
-    legend = style_legend(table.test_error.notna().any(), table.test_error_ci.notna().any(), diverged=False)
+    legend = style_legend(table.test_error.notna().any(), table.test_error_ci.notna().any())
     legend_above(figure, line_entries(styles, titles), legend)
     add_note(figure, note)
     return figure

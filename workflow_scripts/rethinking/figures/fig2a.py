@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from rethinking import paper, registry
-from rethinking.analysis.runs import Runs, cell_parts, paper_has
+from rethinking.analysis.runs import Runs, cell_parts
 from rethinking.figures.fig2b import draw_accuracies
 from rethinking.figures.style import short_labels
 from rethinking.tables.imagenet import describe_misprint
@@ -31,28 +30,14 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
         "ImageNet with 1.28 million images, read off the published figure; an epoch is "
         f"{paper.IMAGENET_STEPS:,} of its steps. {describe_misprint()}"
     )
-    return draw_accuracies("fig2a", runs, scale, about, paper_curve, explicit, titles(list(runs)))
-
-
-def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> np.ndarray | None:
-    """The paper's curve of a cell, if it has that cell."""
-    parts = cell_parts(name)
-    same = (parts["corruption"], parts["model"]) == ("true_labels", "inception_v3")
-    return published.get(f"{split}_{parts['regularisers']}") if same and paper_has(parts["dataset"]) else None
+    return draw_accuracies("fig2a", runs, scale, about, explicit, titles(list(runs)))
 
 
 def titles(names: Sequence[str]) -> list[str]:
     """Titles of the panels: the regularisers if only they differ, as in the paper; otherwise what differs."""
-    return (
-        [textwrap.fill(explicit(name), TITLE_WIDTH) for name in names]
-        if one_network(names)
-        else short_labels(names)
-    )
-
-
-def one_network(names: Sequence[str]) -> bool:
-    """Whether cells differ in nothing but their regularisers."""
-    return len({name.rpartition("/")[0] for name in names}) == 1
+    if len({name.rpartition("/")[0] for name in names}) > 1:
+        return short_labels(names)
+    return [textwrap.fill(explicit(name), TITLE_WIDTH) for name in names]
 
 
 def explicit(name: str) -> str:

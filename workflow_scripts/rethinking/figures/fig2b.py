@@ -34,8 +34,6 @@ from rethinking.paper.titles import MODEL_TITLES
 
 SPLITS = {"train": "training", "test": "test"}
 ACCURACIES = {"train": "train_accuracy_end", "test": "test_accuracy"}
-# of the published curves, the cell and the split
-FindCurve = Callable[[Mapping[str, np.ndarray], str, str], np.ndarray | None]
 SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth": 0}
 
 
@@ -49,7 +47,7 @@ SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     about = "CIFAR-10 at full scale, read off the published figure."
-    return draw_accuracies("fig2b", runs, scale, about, paper_curve, network_title, panel_titles(list(runs)))
+    return draw_accuracies("fig2b", runs, scale, about, network_title, panel_titles(list(runs)))
 
 
 def draw_accuracies(
@@ -57,7 +55,6 @@ def draw_accuracies(
     runs: Runs,
     scale: str,
     about: str,
-    find_curve: FindCurve,
     title: Callable[[str], str],
     titles: Sequence[str],
 ) -> tuple[Figure, pd.DataFrame]:
@@ -65,7 +62,7 @@ def draw_accuracies(
     runs = {cell: [with_best(run) for run in some] for cell, some in runs.items()}
     published = paper.curves(name)
     gains = [
-        f"{title(cell)} {describe_gain(some, find_curve(published, cell, 'test'))}"
+        f"{title(cell)} {describe_gain(some, paper_curve(published, cell, 'test'))}"
         for cell, some in runs.items()
     ]
     note = (
@@ -76,7 +73,7 @@ def draw_accuracies(
         f"{'; '.join(gains)}."
     )
     table = mean_curves(runs, [*ACCURACIES.values(), "best_test_accuracy"])
-    return plot(runs, published, note, find_curve, titles), table
+    return plot(runs, published, note, titles), table
 
 
 def with_best(run: Run) -> Run:
@@ -100,20 +97,17 @@ def describe_gain(runs: Sequence[Run], published: np.ndarray | None) -> str:
 
 
 def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> np.ndarray | None:
-    """The paper's curve of a cell, if it has that cell."""
-    parts = cell_parts(name)
-    same = (parts["corruption"], parts["regularisers"]) == ("true_labels", "none")
-    return published.get(f"{split}_{parts['model']}") if same and paper_has(parts["dataset"]) else None
+    """The paper's curve of a cell, if it has that cell: figure 2b has one per network, 2a one per regularisers."""
+    dataset, corruption, model, regularisers = name.split("/")
+    if corruption != "true_labels" or not paper_has(dataset):
+        return None
+    if model == "inception_v3":
+        return published.get(f"{split}_{regularisers}")
+    return published.get(f"{split}_{model}") if regularisers == "none" else None
 
 
 @mpl.rc_context(STYLE)
-def plot(
-    runs: Runs,
-    published: Mapping[str, np.ndarray],
-    note: str,
-    find_curve: FindCurve,
-    titles: Sequence[str],
-) -> Figure:
+def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Sequence[str]) -> Figure:
     """One panel per cell: accuracies over epochs, the paper's dashed beneath ours.
 
     The area between the test accuracy and the best so far is hatched: early stopping could gain no more. ``runs`` are as
@@ -133,7 +127,7 @@ def plot(
         axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
         shade_gain(axes, some)
         for split, (colour, marker) in styles.items():
-            theirs = find_curve(published, name, split)
+            theirs = paper_curve(published, name, split)
             if theirs is not None:
                 axes.plot(*theirs.T, color=colour, marker=marker, **PAPER_LINE)
             plot_runs(axes, some, ACCURACIES[split], colour, marker)

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from rethinking.analysis.runs import Run, mean_curve
+from rethinking.analysis.runs import NETWORK, Network, Run, mean_curve
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.files import UserError, atomic_path
@@ -123,31 +123,35 @@ def plot_mean(axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, 
         axes.fill_between(x, mean - half_width, mean + half_width, color=line["color"], **BAND)
 
 
-def plot_over_p(axes: Axes, points: pd.DataFrame, column: str, colour: Colour, marker: str) -> None:
-    """A network's values over the label corruption p, the paper's dashed beneath.
+def plot_over_p(
+    axes: Axes, table: pd.DataFrame, column: str, styles: Mapping[Network, tuple[Colour, str]]
+) -> None:
+    """The values of networks over the label corruption p, the paper's dashed beneath.
 
     Args:
         axes: where to draw.
-        points: one row per ``p`` with ``column``, ``{column}_ci`` and ``paper_{column}``; a line
+        table: one row per network and ``p`` with ``column``, ``{column}_ci`` and ``paper_{column}``; a line
             breaks where its value is missing.
         column: what to draw.
-        colour: of the lines.
-        marker: of the lines.
+        styles: colour and marker of each network.
     """
-    published = points[points[f"paper_{column}"].notna()]
-    if len(published):
-        every_point = PAPER_LINE | {"markevery": None}
-        axes.plot(published.p, published[f"paper_{column}"], color=colour, marker=marker, **every_point)
-    mean, half_width = points[column], points[f"{column}_ci"]
-    plot_mean(axes, points.p, mean, half_width, color=colour, marker=marker, markersize=5)
-    # A band needs two neighbouring points; error bars are also visible at a single one.
-    axes.vlines(points.p, mean - half_width, mean + half_width, color=colour, linewidth=0.8)
+    axes.set_xlim(-0.03, 1.03)
+    for network, points in table.groupby(NETWORK, sort=False):
+        colour, marker = styles[network]
+        published = points[points[f"paper_{column}"].notna()]
+        if len(published):
+            every_point = PAPER_LINE | {"markevery": None}
+            axes.plot(published.p, published[f"paper_{column}"], color=colour, marker=marker, **every_point)
+        mean, half_width = points[column], points[f"{column}_ci"]
+        plot_mean(axes, points.p, mean, half_width, color=colour, marker=marker, markersize=5)
+        # A band needs two neighbouring points; error bars are also visible at a single one.
+        axes.vlines(points.p, mean - half_width, mean + half_width, color=colour, linewidth=0.8)
 
 
 # ---- legends, labels and notes
 
 
-def style_legend(ours: bool, several: bool, diverged: bool, paper: bool = True) -> list[Artist]:
+def style_legend(ours: bool, several: bool, diverged: bool = False, paper: bool = True) -> list[Artist]:
     """Legend entries for the line styles that occur; ``several`` says whether means are over several seeds."""
     entries: list[Artist] = []
     if ours:
@@ -193,7 +197,7 @@ def line_entries(
     ]
 
 
-def network_titles(networks: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
+def network_titles(networks: Iterable[Network]) -> dict[Network, str]:
     """Titles of networks, (data set, model, regularisers) -> title; data sets are named if there are several."""
     networks = list(dict.fromkeys(networks))
     several = len({dataset for dataset, _, _ in networks}) > 1

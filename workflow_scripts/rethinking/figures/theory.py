@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
-from rethinking.analysis.aggregation import describe_copies, span
+from rethinking.analysis.aggregation import describe_copies, describe_data, span
 from rethinking.analysis.statistics import CONFIDENCE
-from rethinking.analysis.theory_results import describe, table3
+from rethinking.analysis.theory_results import table3
 from rethinking.figures.style import (
     COLOURS,
     GREY,
@@ -27,6 +28,7 @@ from rethinking.figures.style import (
     WIDTH,
     add_note,
     legend_above,
+    line_entries,
     line_styles,
     log_scale,
     plot_mean,
@@ -64,13 +66,8 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     for (precision, offset), rows in table.groupby(["precision", "offset"], sort=False):
         colour, marker = colours[precision]
         # Zero has no place on the axis.
-        left.plot(
-            rows.n,
-            rows.largest_error.clip(lower=1e-17),
-            color=colour,
-            marker=marker,
-            linestyle=dashes[offset],
-        )
+        errors = rows.largest_error.clip(lower=1e-17)
+        left.plot(rows.n, errors, color=colour, marker=marker, linestyle=dashes[offset])
     left.axhline(0.5, color=GREY, linewidth=0.8)
     log_scale(left, "x", "y")
     left.set(xlabel="images n", ylabel="largest error")
@@ -86,9 +83,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     log_scale(right, "x")
     right.set(xlabel="images n", ylabel="required bits of precision", ylim=(0, None))
     sns.despine(figure)
-    lines = [
-        Line2D([], [], color=colour, marker=marker, label=name) for name, (colour, marker) in colours.items()
-    ]
+    lines = line_entries(colours, {name: name for name in colours})
     styles = [
         Line2D([], [], color=GREY, linestyle=dash, label=f"thresholds at {offset:g}")
         for offset, dash in dashes.items()
@@ -96,7 +91,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     legend_above(figure, lines, styles)
     add_note(
         figure,
-        f"Ours: {describe(records[0])}; random labels (numbers of classes); the worst of {span(pd.Series([len(records)]), 'seed')}. "
+        f"Ours: {describe_data(records[0])}; random labels (numbers of classes); the worst of {span(pd.Series([len(records)]), 'seed')}. "
         "Left: where a line ends, projections of different images are equal in this format and there is no network; above the "
         "grey line labels are lost. Right: bits with which the amplified rounding error stays below 1/2; thresholds lie at this "
         "share of the way between neighbouring projections.",
@@ -116,7 +111,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
         models: settings of all models, by ``name`` those of the tables among them.
     """
     columns = min(3, len(tables))
-    rows = -(-len(tables) // columns)
+    rows = math.ceil(len(tables) / columns)
     figure = Figure(figsize=(WIDTH, 0.8 + 2.3 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     penalties = line_styles(sorted({penalty for table in tables for penalty in table.penalty}))
@@ -150,18 +145,10 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     for axes in panels[len(tables) :]:
         axes.set_visible(False)
     sns.despine(figure)
-    lines = [
-        Line2D(
-            [],
-            [],
-            color=colour,
-            marker=marker,
-            linestyle="",
-            label=f"penalty {penalty:g}" if penalty else "no penalty",
-        )
-        for penalty, (colour, marker) in penalties.items()
-    ]
-    legend_above(figure, lines[: -(-len(lines) // 2)], lines[-(-len(lines) // 2) :])
+    titles = {penalty: f"penalty {penalty:g}" if penalty else "no penalty" for penalty in penalties}
+    lines = line_entries(penalties, titles, linestyle="")
+    half = math.ceil(len(lines) / 2)
+    legend_above(figure, lines[:half], lines[half:])
     everything = pd.concat(tables)
     add_note(
         figure,
@@ -232,10 +219,12 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
     """
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
-    for number, start in enumerate(("zero", "random")):
+    titles = {"zero": "SGD from zero", "random": "SGD from a random start"}
+    styles = line_styles(titles)
+    for start, (colour, marker) in styles.items():
         for curve in tables:
             some = curve[(curve.start == start) & (curve.step > 0)]
-            line = {"color": COLOURS[number], "marker": MARKERS[number], "markevery": 8, "markersize": 4}
+            line = {"color": colour, "marker": marker, "markevery": 8, "markersize": 4}
             left.plot(some.step, some.distance, **line)
             right.plot(some.step, some.residual, **line)
     for record in records:
@@ -246,22 +235,15 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
         log_scale(axes, "x", "y")
         axes.set(xlabel="steps")
     sns.despine(figure)
-    lines = [
-        Line2D([], [], color=COLOURS[number], marker=MARKERS[number], label=f"SGD from {start}")
-        for number, start in enumerate(("zero", "a random start"))
-    ]
-    legend_above(
-        figure,
-        lines,
-        [Line2D([], [], color=GREY, linestyle=DASHES[1], label="start's part outside the images' span")],
-    )
+    outside = Line2D([], [], color=GREY, linestyle=DASHES[1], label="start's part outside the images' span")
+    legend_above(figure, line_entries(styles, titles), [outside])
     first = records[0]
     errors = [f"{record['minimum_norm_test_error']:.1f}" for record in records]
     others = [f"{record['random_test_error']:.1f}" for record in records]
     hessian = max(record["hessian_difference"] for record in records)
     add_note(
         figure,
-        f"Ours: {describe(first)}, of which {first['images']:,} are fitted, whitened image by image; "
+        f"Ours: {describe_data(first)}, of which {first['images']:,} are fitted, whitened image by image; "
         f"{span(pd.Series([len(records)]), 'seed')}. w*: the exact fit of minimum norm, X'(XX')⁻¹Y. Test error of w*: "
         f"{', '.join(errors)} %, from the random start: {', '.join(others)} %. The Hessian of the loss at different w is the same to "
         f"{hessian:.0e} and has rank {first['hessian_rank']:,} in {first['dimension']:,} dimensions"

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from rethinking.analysis.aggregation import by_name, columns, describe_data, frame, shared
+from rethinking.analysis.runs import cell_parts
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell, sample_size
 
@@ -63,9 +64,7 @@ def rademacher_table(
         rademacher, rademacher_ci = mean_interval([2 * each["train_accuracy"] / 100 - 1 for each in drawn])
         gap, gap_ci = mean_interval([(each["train_accuracy"] - each["test_accuracy"]) / 100 for each in true])
         rows[signs["random"]] = {
-            "dataset": cell.dataset,
-            "model": cell.model,
-            "regularisers": "+".join(cell.regularisers) or "none",
+            **cell_parts(cell.name),
             "n": n,
             "rademacher": rademacher,
             "rademacher_ci": rademacher_ci,

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rethinking.analysis.aggregation import by_name, columns, corrupted_gap, describe_data, frame, shared
+from rethinking.analysis.runs import cell_parts
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 
@@ -99,10 +100,7 @@ def stability_table(
         ended = {seed_of(each) for each in some if each["status"] == "diverged"}
         lost = [seed_of(each) for each in other if each["status"] == "diverged" or seed_of(each) in ended]
         row: dict[str, Any] = {
-            "dataset": base.dataset,
-            "model": base.model,
-            "corruption": base.corruption,
-            "regularisers": "+".join(base.regularisers) or "none",
+            **cell_parts(base.name),
             "seeds": len(seeds),
             "pairs": sum(map(len, seeds.values())),
             "diverged": len({*ended, *lost} - set(seeds)),

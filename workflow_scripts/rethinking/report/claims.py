@@ -9,17 +9,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 from markupsafe import Markup, escape
 
+from rethinking.analysis.aggregation import columns
 from rethinking.claims.report import OUTCOMES, STRICT
 from rethinking.claims.report import number as rounded
 from rethinking.report.layout import section_of_claim, sections
 from rethinking.run.files import UserError
 
-COLUMNS = dict.fromkeys(
-    (
-        *("claim", "source", "predicate", "statement", "outcome", "reason", "data"),
-        *("checks", "measured", "interval", "lowest", "highest"),
-    ),
-    "str",
+COLUMNS = columns(
+    ("str", "claim source predicate statement outcome reason data checks measured interval lowest highest")
 )
 NOT_RUN = "not run"
 # Of the drawing, in pixels: its width, that of the labels before and the values behind the points, height of a row.

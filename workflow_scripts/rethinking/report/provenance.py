@@ -11,9 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rethinking.analysis.aggregation import describe_data, describe_divergence, read_summary
-from rethinking.analysis.runs import trained
-from rethinking.cells import Cell
+from rethinking.analysis.aggregation import describe_data, describe_divergence, flat_settings, read_summary
+from rethinking.analysis.runs import Run, trained
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.status_report import condense
 from rethinking.tables.rendering import MISSING
@@ -24,26 +23,15 @@ LONGEST_LIST = 4  # of ablations
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(Run):
     """One trained network: the contents of its ``summary.json`` and the ablation that it belongs to, if any."""
 
-    summary: Mapping[str, Any]
     variant: str | None = None
-
-    @property
-    def cell(self) -> Cell:
-        """The cell that was trained."""
-        return Cell.parse(self.summary["cell"])
 
     @property
     def origin(self) -> Mapping[str, Any]:
         """Its provenance."""
         return self.summary["provenance"]
-
-    @property
-    def diverged(self) -> bool:
-        """Whether its loss stopped being finite."""
-        return self.summary["status"] == "diverged"
 
     @property
     def seconds(self) -> float:
@@ -82,7 +70,7 @@ def read_networks(results: Path, cells: Sequence[str], seeds: Sequence[int]) -> 
         UserError: a summary is damaged; the message names it.
     """
     return [
-        Network(read_summary(folder / "summary.json"), variant)
+        Network(read_summary(folder / "summary.json"), variant=variant)
         for folder, variant in folders(results, cells, seeds)
     ]
 
@@ -156,9 +144,7 @@ def origins(network: Network) -> Iterator[tuple[str, str, str]]:
     for split, name in (("train", "training"), ("test", "test")):
         yield "Data", f"{title}: SHA-256 of the {name} images", show(data[split].get("images_sha256"))
     yield "Settings", "seed", str(network.cell.seed)
-    settings = dict(origin["settings"])
-    architecture = settings.pop("architecture", {})
-    for key, value in {**settings, **architecture}.items():
+    for key, value in flat_settings(network.summary).items():
         yield "Settings", key, show(value)
     for key in ("git_commit", "code_fingerprint"):
         yield "Code", key.replace("_", " "), show(origin.get(key))

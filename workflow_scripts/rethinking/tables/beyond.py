@@ -12,7 +12,7 @@ from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.measures.rademacher import COLUMNS as RADEMACHER_COLUMNS
 from rethinking.measures.stability import COLUMNS as STABILITY_COLUMNS
 from rethinking.paper.titles import MODEL_TITLES
-from rethinking.tables.presentation import View, data_sets
+from rethinking.tables.presentation import Columns, View, data_sets, starts_block
 from rethinking.tables.rendering import MISSING, Shown, texts, with_intervals
 
 TAU_TITLES = {
@@ -24,7 +24,7 @@ TAU_TITLES = {
 
 def present_complexity(table: pd.DataFrame) -> list[Shown]:
     """Rank correlations of each measure with the gap."""
-    columns: dict[tuple[str, str], list[str]] = {
+    columns: Columns = {
         ("", "measure"): [registry.entry("measure", name).title for name in table.measure],
         ("", "source"): list(table.source),
         ("", "cells"): texts(table.cells, "{}"),
@@ -136,11 +136,10 @@ def complexity() -> View:
     return View(COMPLEXITY_COLUMNS, present_complexity, note_complexity)
 
 
-def model_columns(table: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
+def model_columns(table: pd.DataFrame) -> Columns:
     """Data set and regularisers (where there are several) and network, the network at the first row of each block."""
     columns = data_sets(table)
-    first = table.model != table.model.shift()
-    columns["", "model"] = table.model.map(MODEL_TITLES).where(first, "")
+    columns["", "model"] = table.model.map(MODEL_TITLES).where(starts_block(table, "model"), "")
     if set(table.regularisers) != {"none"}:
         columns["", "regularisers"] = table.regularisers
     return columns

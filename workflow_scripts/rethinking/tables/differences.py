@@ -12,7 +12,7 @@ from rethinking.analysis.differences import COLUMNS
 from rethinking.analysis.time_to_fit import TITLES
 from rethinking.paper.titles import MODEL_TITLES
 from rethinking.tables.presentation import View
-from rethinking.tables.rendering import MISSING, Shown
+from rethinking.tables.rendering import MISSING, Shown, texts
 
 
 @registry.table(
@@ -25,13 +25,12 @@ def curve_differences() -> View:
 
 def present(table: pd.DataFrame) -> list[Shown]:
     """A frame of :func:`compare` for readers, as :mod:`rethinking.tables.rendering` takes it."""
-    curves = [curve_title(row) for row in table.itertuples()]
     columns = {
         ("", "figure"): table.figure.str.removeprefix("fig"),
-        ("", "curve"): curves,
+        ("", "curve"): [curve_title(row) for row in table.itertuples()],
         ("", "unit"): table.unit,
-        ("mean", "difference"): table.mean_difference.map(number),
-        ("largest", "difference"): table.largest_difference.map(number),
+        ("mean", "difference"): texts(table.mean_difference, "{:.3g}"),
+        ("largest", "difference"): texts(table.largest_difference, "{:.3g}"),
         ("", "at"): [place(row) for row in table.itertuples()],
         ("", "points"): [f"{row.points} of {row.paper_points}" for row in table.itertuples()],
     }
@@ -63,11 +62,6 @@ def curve_title(row: Any) -> str:
         return f"{MODEL_TITLES[model]}, {split}"
     title = MODEL_TITLES[row.curve]
     return f"{title}, {TITLES[row.variant]}" if row.figure == "fig1b" else title
-
-
-def number(value: float) -> str:
-    """A difference with three significant digits."""
-    return MISSING if math.isnan(value) else f"{value:.3g}"
 
 
 def place(row: Any) -> str:

@@ -15,6 +15,7 @@ from rethinking.tables.presentation import (
     measured,
     percent,
     short_label,
+    yes_or_no,
 )
 from rethinking.tables.rendering import MISSING, Shown
 
@@ -27,8 +28,7 @@ def present_table2(table: pd.DataFrame) -> list[Shown]:
     columns = data_sets(table)
     columns["", "labels"] = table.corruption.map(short_label)
     for name, heading in REGULARISERS.items():
-        used = table.regularisers.map(lambda names, wanted=name: wanted in names.split("+"))
-        columns[heading] = used.map({True: "yes", False: "no"})
+        columns[heading] = yes_or_no(table, name)
     for split, title in SPLITS.items():
         for k, ending in ((1, ""), (5, "_top5")):
             key = f"{split}_accuracy{ending}"

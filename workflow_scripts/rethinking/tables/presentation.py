@@ -21,6 +21,7 @@ MEANS = (
     f"means over the seeds that did not diverge, ± half width of the {CONFIDENCE:.0%} Student-t interval "
     "(a single seed has none)"
 )
+ACCURACIES = {"train": "training accuracy (%)", "test": "test accuracy (%)"}
 PAPER = "Paper: Zhang et al. (2017), CIFAR-10 at full scale."
 
 
@@ -50,18 +51,24 @@ def paper_note(table: pd.DataFrame) -> str:
     return f" {PAPER}" if beside_paper(table) else ""
 
 
+def missing_note(table: pd.DataFrame, paper: str) -> str:
+    """What a dash means, if there is one: a cell has no seed, or no value in the paper's column."""
+    missing = (table.seeds + table.diverged == 0).any() or table[paper].isna().any()
+    return f" {MISSING}: not available." if missing else ""
+
+
 # ---- table 1
 
 
 def present_table1(table: pd.DataFrame) -> list[Shown]:
     """Table 1 in the shape of the paper's."""
     columns = network_columns(table)
-    for regulariser in REGULARISER_HEADINGS:
-        used = table.regularisers.map(lambda names, wanted=regulariser: wanted in names.split("+"))
-        if used.any():
-            columns[REGULARISER_HEADINGS[regulariser]] = used.map({True: "yes", False: "no"})
+    for regulariser, heading in REGULARISER_HEADINGS.items():
+        used = yes_or_no(table, regulariser)
+        if "yes" in used:
+            columns[heading] = used
     columns["", "labels"] = table.corruption.map(short_label)
-    for split, title in (("train", "training accuracy (%)"), ("test", "test accuracy (%)")):
+    for split, title in ACCURACIES.items():
         columns[title, "ours"] = [measured(row, f"{split}_accuracy") for _, row in table.iterrows()]
         columns[title, "paper"] = table[f"paper_{split}_accuracy"].map(percent)
     return [Shown("", comparable(table, columns))]
@@ -73,8 +80,7 @@ def note_table1(table: pd.DataFrame) -> str:
         f"Ours: {describe_scale(table)}. Accuracies are those of the network after its last epoch, on images "
         f"without augmentation: {MEANS}.{paper_note(table)}"
     )
-    some_missing = (table.seeds + table.diverged == 0).any() or table.paper_test_accuracy.isna().any()
-    return f"{text} {MISSING}: not available." if some_missing else text
+    return text + missing_note(table, "paper_test_accuracy")
 
 
 # ---- table 4
@@ -105,8 +111,7 @@ def note_table4(table: pd.DataFrame) -> str:
     )
     if table.regularisers.map(augmented).any():
         text += " *: accuracy over the augmented training batches of the last epoch, ours and the paper's."
-    some_missing = (table.seeds + table.diverged == 0).any() or table.paper_train_accuracy.isna().any()
-    return f"{text}{paper_note(table)}" + (f" {MISSING}: not available." if some_missing else "")
+    return text + paper_note(table) + missing_note(table, "paper_train_accuracy")
 
 
 def augmented(regularisers: str) -> bool:
@@ -124,9 +129,9 @@ def present_sizes(table: pd.DataFrame) -> list[Shown]:
         ("", "images"): table.input_size.map(lambda size: f"{size}×{size}"),
         ("", "model"): table.model.map(lambda name: MODEL_TITLES.get(name, name)),
     }
-    block = table[["dataset", "input_size"]]
+    first = starts_block(table, "dataset", "input_size")
     for heading in (("", "data set"), ("", "images")):
-        columns[heading] = columns[heading].where((block != block.shift()).any(axis=1), "")
+        columns[heading] = columns[heading].where(first, "")
     for column, title, form in (
         ("parameters", "parameters p", "{:,}"),
         ("train_images", "training images n", "{:,}"),
@@ -165,14 +170,13 @@ def present_ablations(table: pd.DataFrame) -> list[Shown]:
 
 def present_question(table: pd.DataFrame) -> pd.DataFrame:
     """The variants that answer one question."""
-    first = table.variant != table.variant.shift()
-    columns: Columns = {("", "name"): table.variant.where(first, "")}
+    columns: Columns = {("", "name"): table.variant.where(starts_block(table, "variant"), "")}
     columns["", "changed"] = table.changes.fillna(MISSING)
     columns |= data_sets(table) | {("", "model"): table.model.map(MODEL_TITLES)}
     columns["", "regularisers"] = table.regularisers.map(regulariser_titles)
     columns["", "labels"] = table.corruption.map(short_label)
     rows = [row for _, row in table.iterrows()]
-    for split, title in (("train", "training accuracy (%)"), ("test", "test accuracy (%)")):
+    for split, title in ACCURACIES.items():
         accuracy = f"{split}_accuracy"
         columns[title, "default"] = [measured(row, accuracy, prefix="default_") for row in rows]
         columns[title, "variant"] = [measured(row, accuracy) for row in rows]
@@ -236,10 +240,20 @@ def data_sets(table: pd.DataFrame) -> Columns:
     return {("", "data set"): table.dataset.map(DATASET_TITLES)} if table.dataset.nunique() > 1 else {}
 
 
+def starts_block(table: pd.DataFrame, *columns: str) -> pd.Series:
+    """Whether each row differs from the one above it in some of these columns."""
+    block = table[list(columns)]
+    return (block != block.shift()).any(axis=1)
+
+
+def yes_or_no(table: pd.DataFrame, regulariser: str) -> list[str]:
+    """Whether each row has a regulariser."""
+    return ["yes" if regulariser in names.split("+") else "no" for names in table.regularisers]
+
+
 def network_columns(table: pd.DataFrame) -> Columns:
     """Data set (where there are several), network and its parameters, at the first row of each block."""
-    blocks = table[["dataset", "model"]]
-    first = (blocks != blocks.shift()).any(axis=1)
+    first = starts_block(table, "dataset", "model")
     parameters = table.groupby(first.cumsum()).parameters.transform("first")
     columns: Columns = {heading: titles.where(first, "") for heading, titles in data_sets(table).items()}
     columns["", "model"] = table.model.map(MODEL_TITLES).where(first, "")

@@ -94,9 +94,8 @@ class TiledCholesky:
 
     def solve(self, vectors: Tensor) -> Tensor:
         """L^-T L^-1 of float64 (n, k), computed in the factor's precision."""
-        scale = (
-            vectors.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
-        )  # small residuals must not underflow
+        # Small residuals must not underflow.
+        scale = vectors.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
         result = (vectors / scale).to(self.device, self.dtype)
         count = len(self.slices)
         for i in range(count):

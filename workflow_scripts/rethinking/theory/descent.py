@@ -18,7 +18,6 @@ from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.linear_models import error, one_hot
 
-STARTS = ("zero", "random")
 RECORDED = 60  # number of epochs at which distances are measured, evenly spaced in the logarithm
 
 

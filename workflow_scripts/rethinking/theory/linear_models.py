@@ -17,12 +17,7 @@ from rethinking.run.files import UserError
 from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
 from rethinking.theory.conjugate_gradients import Solution, conjugate_gradients
 from rethinking.theory.features import Features, opened
-from rethinking.theory.gram import (
-    CovarianceSystem,
-    KernelSystem,
-    System,
-    mean_diagonal,
-)
+from rethinking.theory.gram import CovarianceSystem, KernelSystem, System, mean_diagonal
 
 DENSE = 2500  # largest number of features for which least squares is solved by a singular value decomposition
 # Added to the diagonal, in units of its mean, and tried in this order if the matrix has no factor without it.

@@ -22,9 +22,8 @@ FEATURES = 2 * POOLED**2  # of one filter
 CONTRAST = 10.0  # added to the variance of a patch, on the scale of bytes
 WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
 SAMPLED = 100_000  # patches for the whitening
-BATCH_VALUES = (
-    2**20
-)  # responses per quadrant that are held at a time, so that they stay in the processor's cache
+# Responses per quadrant that are held at a time, so that they stay in the processor's cache.
+BATCH_VALUES = 2**20
 
 
 @dataclass(frozen=True)

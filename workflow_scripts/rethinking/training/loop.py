@@ -39,13 +39,7 @@ from rethinking.training.feeders import build_feeder
 from rethinking.training.micro_batches import MicroBatchStep, takes_parts
 from rethinking.training.optimisers import AveragedNetwork
 from rethinking.training.reductions import build_reduction
-from rethinking.training.steps import (
-    build_optimiser,
-    build_step,
-    memory_layout,
-    seed_layers,
-    set_precision,
-)
+from rethinking.training.steps import build_optimiser, build_step, memory_layout, seed_layers, set_precision
 
 LOG_SECONDS = 60  # between two lines within an epoch
 
@@ -57,9 +51,8 @@ class TrainedCell:
     model: nn.Module  # with averaged weights, if the settings ask for them
     curve: list[dict[str, float]]  # one row per epoch, columns as in curve.csv
     memorisation: list[dict[str, float]]  # one row per epoch from 1 on, columns as in memorisation.csv
-    diverged_at: (
-        tuple[int, int] | None
-    )  # (epoch, step) that gave or led to the first loss that was not finite
+    # (epoch, step) that gave or led to the first loss that was not finite
+    diverged_at: tuple[int, int] | None
     train: Evaluation
     test: Evaluation
     wall_seconds: float

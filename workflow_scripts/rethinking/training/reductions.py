@@ -19,9 +19,8 @@ from torch import Tensor
 from rethinking.config.cell_settings import CellSettings
 from rethinking.run.team import ALONE, Team
 
-Node = tuple[
-    int, int
-]  # level and number: the sum of micro-batches number * 2^level to (number + 1) * 2^level
+# Level and number: the sum of micro-batches number * 2^level to (number + 1) * 2^level.
+Node = tuple[int, int]
 
 
 def build_reduction(settings: CellSettings, device: torch.device, team: Team = ALONE) -> Sum:
