@@ -58,6 +58,13 @@ class Net:
         return (self.curve.train_loss_end < bound).pipe(lambda below: below[below].index[0])
 
     @property
+    def remaining_loss(self):
+        """A network that diverged has fitted nothing."""
+        if self.curve is None:
+            return 1.0
+        return self.curve.train_loss_end.iloc[-1] / math.log(self.summary["data"]["num_classes"])
+
+    @property
     def fitted(self):
         return self.curve.query("train_accuracy_end >= 99").index[0]
 
@@ -153,6 +160,9 @@ RECIPES = {
     f"fits_random_labels_{network}": [(bare("random_labels", [network]), fitted_share)] for network in FIVE
 } | {
     "fits_random_labels": [(bare("random_labels", FIVE), fitted_share)],
+    "zero_training_loss": [
+        (bare("random_labels", ["alexnet", "mlp_3x512", "mlp_1x512"]), lambda a: a.remaining_loss)
+    ],
     "unchanged_hyperparameters": [(both(FIVE), settings_changed)],
     "random_labels_at_chance": [(bare("random_labels", FIVE), lambda a: a.test_accuracy - a.chance)],
     "true_labels_generalise": [(bare("true_labels", FIVE), lambda a: a.test_accuracy / a.chance)],
@@ -195,6 +205,16 @@ RECIPES = {
     "regularisers_help": [
         (
             [[f"true_labels/{net}/crop+wd", f"true_labels/{net}/none"] for net in ("inception", "alexnet")],
+            gain,
+        )
+    ],
+    "each_regulariser_helps": [
+        (
+            [
+                [f"true_labels/{net}/{name}", f"true_labels/{net}/none"]
+                for name in ("crop", "wd")
+                for net in ("inception", "alexnet")
+            ],
             gain,
         )
     ],
@@ -259,6 +279,9 @@ RECIPES = {
     ],
     "uniform_stability_is_trivial": [
         (bare("random_labels_replaced0", FIVE), lambda a: a.stability["all_change"])
+    ],
+    "uniform_stability_ignores_labels": [
+        (bare("true_labels_replaced0", FIVE), lambda a: a.stability["all_change"])
     ],
     "no_measure_explains_the_gap": [([compared()], partial(weakest, name)) for name in MEASURES],
     "truth_first": [

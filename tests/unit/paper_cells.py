@@ -50,6 +50,7 @@ def cell_values():
         cells[f"true_signs_n50000/{model}/none"] = {"train": 100.0, "test": 70.0}
         replaced = {"train": 100.0, "test": 10.0, "measured": {"all_change": 0.9}}
         cells[f"random_labels_replaced0/{model}/none"] = replaced
+        cells[f"true_labels_replaced0/{model}/none"] = dict(replaced)
     # Measures that equal the gap except for one network.
     for name, values in cells.items():
         outlier = name == "true_labels/inception/none"

@@ -159,7 +159,7 @@ def test_labels_agree_with_the_paper(path, value, fact):
     assert FACTS[fact]["status"] in ("stated", "inferred")
 
 
-def test_table4_has_the_papers_rows_in_its_order_and_the_schedule_of_its_footnote():
+def test_table4_has_the_papers_rows_in_its_order_and_the_schedule_of_appendix_e():
     cells = [Cell.from_name(name, seed=0) for name in load().table4.cells]
     names = {"weight decay": "wd", "random cropping": "crop", "augmentation": "augment"}
     rows = [(row["model"], (names[row["regularizer"].split(":")[0]],)) for row in PAPER["table4"]]

@@ -41,12 +41,13 @@ def linear_model(dataset, preprocessing, kernel, penalty, test_error, seed, filt
     }  # fmt: skip
 
 
-def others(seed, poisoned_norm=300.0, poisoned_error=90.0, centres_norm=400.0):
+def others(seed, poisoned_norm=300.0, poisoned_error=90.0, centres_norm=400.0, random_labels_error=0.0):
     """Exact fits of one sample."""
     rows = [
         {"fit": "minimum_norm", "norm": 100.0, "test_error": 5.0},
         {"fit": "random_centres", "norm": centres_norm + seed, "test_error": 8.0},
         {"fit": "poisoned", "norm": poisoned_norm + seed, "test_error": poisoned_error},
+        {"fit": "random_labels", "norm": 200.0, "test_error": 90.0, "train_error": random_labels_error},
     ]
     return DATA | {
         "kind": "counterexamples",
@@ -72,6 +73,8 @@ def records():
         "theorem 1": [{"kind": "expressivity", "seed": 0, **DATA, "networks": [network(2), network(4)]}],
         "pixels": [linear_model("mnist", "none", "gaussian", 0, 1.22, 0)],
         "gabor": [linear_model("mnist", "gabor", "gaussian", 0, 0.6, 0, norm=390.0)],
+        "pixels, penalty": [linear_model("mnist", "none", "gaussian", 0.001, 1.2, 0)],
+        "gabor, penalty": [linear_model("mnist", "gabor", "gaussian", 0.01, 0.55, 0)],
         "linear": [linear_model("mnist", "none", "linear", 0, 14.7, 0, rank=712, train_error=14.8)],
         "cifar10": [linear_model("cifar10", "none", "gaussian", 0, 45.0, 0)],
     }
@@ -138,6 +141,15 @@ COUNTEREXAMPLES = {
     "cifar10_pixels_error": [change("cifar10", test_error=49.0), change("cifar10", test_error=43.0)],
     "cifar10_convnet_error": [change("convnet", test_error=20.0)],
     "cifar10_convnet_penalty": [change("penalised", test_error=17.0)],
+    "mnist_penalty_gains_nothing": [
+        change("pixels, penalty", test_error=1.1),
+        change("gabor, penalty", test_error=0.4),
+    ],
+    "kernels_fit_any_labels": [
+        change("gabor", train_error=0.1),
+        change("cifar10", train_error=0.1),
+        replace("others", others, random_labels_error=0.1),
+    ],
     "mnist_pixels_norm": [change("pixels", norm=145.0)],
     "mnist_gabor_norm": [change("gabor", norm=300.0)],
     "norm_does_not_predict": [change("gabor", norm=200.0), change("gabor", test_error=1.0)],
@@ -182,6 +194,13 @@ def test_counterexample(name, number):
     found = copy.deepcopy(records())
     COUNTEREXAMPLES[name][number](found)
     assert verdicts(found)[name] == "contradicted"
+
+
+def test_difference_of_errors_at_its_bound_is_within():
+    found = records()
+    change("gabor", test_error=2.0)(found)
+    change("gabor, penalty", test_error=1.9)(found)
+    assert verdicts(found)["mnist_penalty_gains_nothing"] == "supported"
 
 
 def test_nothing_is_run():

@@ -62,6 +62,13 @@ CAPACITY = (
         each(NETWORKS, measures.largest_change, "random_labels_replaced0/{}/none", at_least=0.5),
     ),
     Claim(
+        "uniform_stability_ignores_labels",
+        "Training is not uniformly stable on true labels either, so that does not tell networks that generalise from others.",
+        "section 1.2, section 2.2",
+        "five networks on true labels: replacing one training example moves the loss of some point by ≥ 0.5",
+        each(NETWORKS, measures.largest_change, "true_labels_replaced0/{}/none", at_least=0.5),
+    ),
+    Claim(
         "no_measure_explains_the_gap",
         "No formal measure of complexity is known that explains why these networks generalise.",
         "section 6; the measures are beyond the paper",

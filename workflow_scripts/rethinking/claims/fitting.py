@@ -40,6 +40,18 @@ RANDOM_LABELS = (
         fit(NETWORKS),
     ),
     Claim(
+        "zero_training_loss",
+        "On random labels AlexNet and the MLPs converge to zero training loss.",
+        "section 2.1",
+        f"three networks: training loss {AT_END} divided by that of guessing, ≤ 0.1 in the last epoch",
+        each(
+            ("alexnet", "mlp_3x512", "mlp_1x512"),
+            measures.remaining_loss,
+            RANDOM,
+            at_most=measures.ALMOST_DONE,
+        ),
+    ),
+    Claim(
         "unchanged_hyperparameters",
         "Random labels need no other hyperparameters, not even another learning rate schedule.",
         "section 2.1",

@@ -157,6 +157,13 @@ def loss_epoch(run: Run, share: float) -> int:
     return first_epoch(run, run.curve.train_loss_end < bound, f"keeps a loss above {bound:.2f}")
 
 
+def remaining_loss(run: Run) -> float:
+    """Training loss at the end of the last epoch, divided by that of guessing; a diverged network has fitted nothing."""
+    if run.diverged:
+        return 1.0
+    return float(run.curve.train_loss_end.iloc[-1]) / math.log(run.summary["data"]["num_classes"])
+
+
 def start_delay(run: Run, other: Run) -> float:
     """Epochs by which the first network's loss starts to fall later than the second's."""
     return loss_epoch(run, STARTED) - loss_epoch(other, STARTED)

@@ -13,6 +13,20 @@ REGULARISERS = (
         each(CROPPED, measures.test_gain, "true_labels/{}/crop+wd", TRUE, above=0, at_most=10),
     ),
     Claim(
+        "each_regulariser_helps",
+        "Random cropping and weight decay each improve generalisation.",
+        "section 3, table 1",
+        "two networks: test accuracy with cropping, and with weight decay, minus with none > 0 (the paper's are 0.28 to "
+        "3.59; of its other networks the MLP 1×512 loses 0.12 with weight decay)",
+        tuple(
+            check
+            for name, label in (("crop", "cropping"), ("wd", "weight decay"))
+            for check in each(
+                CROPPED, measures.test_gain, f"true_labels/{{}}/{name}", TRUE, label=f"{{}}, {label}", above=0
+            )
+        ),
+    ),
+    Claim(
         "cropping_beats_weight_decay",
         "Random cropping helps more than weight decay.",
         "table 1",
