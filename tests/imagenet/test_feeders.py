@@ -9,6 +9,8 @@ import pytest
 import torch
 import torchvision.transforms.v2 as transforms
 from PIL import Image
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rethinking.cells import Cell
 from rethinking.corruption.loading import load_corrupted
@@ -62,6 +64,29 @@ def equal(some, others):
     return len(some) == len(others) > 0 and all(
         torch.equal(a, b) for x, y in zip(some, others, strict=True) for a, b in zip(x, y, strict=True)
     )
+
+
+class BlockingCopies(TorchDispatchMode):
+    """Counts the copies between devices for which the host waits."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        named = named or {}
+        if function is torch.ops.aten._to_copy.default and not named.get("non_blocking"):
+            here = arguments[0].device
+            self.count += named.get("device", here).type != here.type
+        return function(*arguments, **named)
+
+
+def test_no_batch_waits_for_a_gpu(stored):
+    """On one without numbers, where reading a value would be an error."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        batches = ImageBatches(stored, cell(), SETTINGS, torch.device("cuda"), True)
+        with BlockingCopies() as copies:
+            found = [each.device.type for batch in batches.epoch(1) for each in batch]
+    assert set(found) == {"cuda"}
+    assert copies.count == 0
 
 
 @pytest.mark.parametrize("regularisers", ["none", "augment"])

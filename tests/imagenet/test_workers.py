@@ -17,7 +17,7 @@ from rethinking.corruption.overlays import write
 from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError
 from rethinking.run.team import Team
-from rethinking.run.workers import exit_status, node_of, nodes_of_job
+from rethinking.run.workers import exit_status, node_of, nodes_of_job, start
 from rethinking.training import reductions
 from rethinking.training.reductions import ExactSum, flatten, nodes_of, push, unflatten
 
@@ -303,6 +303,15 @@ def test_nodes_are_those_of_a_job_of_slurm(monkeypatch):
     with pytest.raises(UserError, match=r"hardware\.nodes is 2, but this is no SLURM job"):
         nodes_of_job(2)
     assert [node_of(rank, 6, 3) for rank in range(6)] == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_worker_on_another_node_does_not_see_the_gpu_of_worker_0_alone(monkeypatch):
+    """Where SLURM itself gives it none."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "taken")
+    program = "import os, sys; sys.exit(os.environ.get('CUDA_VISIBLE_DEVICES') == 'taken')"
+    see = [sys.executable, "-c", program]
+    assert start(see, []).wait() == 0
+    assert start(see, ["taken"]).wait() == 1
 
 
 @pytest.mark.parametrize("script", [None, "echo no such job >&2; exit 1"])

@@ -285,8 +285,10 @@ def test_all_gpu_tests_are_run():
 
 
 @pytest.mark.slow
-def test_steps_of_several_processes(check):
+def test_steps_of_several_processes(check, monkeypatch):
     """GPU tests, which are skipped here, networks side by side, table 1, which the next run does not train again."""
+    # An environment of the user's own may lack the plug-ins of pytest that `make test` takes.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:timeout -p no:xdist")
     options = ("--all", "--epochs=1", "--side-by-side=2")
     steps = ("--steps", "tests", "side by side", "table 1", "profile")
     status, found = check(*options, *steps)

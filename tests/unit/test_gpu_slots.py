@@ -20,7 +20,7 @@ HOLD = """
 import os, sys
 from rethinking.run.gpu_slots import gpu_slot
 
-with gpu_slot(int(sys.argv[1]), log=lambda line: print(line, flush=True), alone="alone" in sys.argv) as gpu:
+with gpu_slot(int(sys.argv[1]), log=lambda line: print(line, flush=True)) as gpu:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == gpu
     print(gpu, flush=True)
     sys.stdin.read()
@@ -30,7 +30,7 @@ HOLD_ALL = """
 import os, sys
 from rethinking.run.gpu_slots import gpus_alone
 
-with gpus_alone(2, int(sys.argv[1]), log=lambda line: print(line, flush=True)) as gpus:
+with gpus_alone(int(sys.argv[2]), int(sys.argv[1]), log=lambda line: print(line, flush=True)) as gpus:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == gpus[0]
     print(*gpus, flush=True)
     sys.stdin.read()
@@ -90,7 +90,7 @@ def test_gpus_fill_evenly_and_the_next_waits_for_whoever_is_killed(start):
 def test_fit_waits_for_a_gpu_of_which_it_has_all_slots(start):
     cells = [start("-c", HOLD, 2) for _ in range(2)]
     assert {line(cell) for cell in cells} == {"GPU-a", "GPU-b"}
-    fit = start("-c", HOLD, 2, "alone")
+    fit = start("-c", HOLD_ALL, 2, 1)
     assert line(fit) == "waiting for a GPU slot"
     cells[1].kill()
     freed = line(fit)
@@ -99,25 +99,37 @@ def test_fit_waits_for_a_gpu_of_which_it_has_all_slots(start):
     assert line(start("-c", HOLD, 2)) == "waiting for a GPU slot"
 
 
+def test_cells_that_come_do_not_keep_a_fit_waiting(start):
+    """Of the three slots of each GPU two are taken; the fit keeps the third one of GPU-a."""
+    cells = [start("-c", HOLD, 3) for _ in range(4)]
+    assert Counter(map(line, cells)) == {"GPU-a": 2, "GPU-b": 2}
+    fit = start("-c", HOLD_ALL, 3, 1)
+    assert line(fit) == "waiting for a GPU slot"
+    more = [start("-c", HOLD, 3) for _ in range(2)]
+    found = {line(cell) for cell in more}
+    assert "GPU-a" not in found
+    assert "waiting for a GPU slot" in found
+    for cell in cells:
+        cell.kill()
+    assert line(fit) in ("GPU-a", "GPU-b")
+
+
 def test_workers_of_a_cell_have_their_gpus_alone(start):
     cell = start("-c", HOLD, 2)
-    taken = line(cell)
-    team = start("-c", HOLD_ALL, 2)
+    assert line(cell) == "GPU-a"
+    team = start("-c", HOLD_ALL, 2, 2)
     assert line(team) == "waiting for a GPU slot"
-    # It holds the other GPU already, and a second team waits for its turn before it takes any.
-    second = start("-c", HOLD_ALL, 2)
-    assert line(second) == "waiting for a GPU slot"
-    other = start("-c", HOLD, 2)
-    assert line(other) == taken
+    # It holds the other GPU and a slot already, and a second team waits for its turn before it takes any.
+    for late in (start("-c", HOLD_ALL, 2, 2), start("-c", HOLD, 2)):
+        assert line(late) == "waiting for a GPU slot"
     cell.kill()
-    other.kill()
     assert sorted(line(team).split()) == ["GPU-a", "GPU-b"]
     assert line(start("-c", HOLD, 2)) == "waiting for a GPU slot"
 
 
 def test_more_workers_than_gpus_are_refused(start):
     team = start(
-        "-c", HOLD_ALL.replace("import os, sys", "import os, sys; sys.stderr = sys.stdout"), 1, gpus="0"
+        "-c", HOLD_ALL.replace("import os, sys", "import os, sys; sys.stderr = sys.stdout"), 1, 2, gpus="0"
     )
     assert "hardware.workers is 2, but there are 1 GPUs" in team.communicate()[0]
 

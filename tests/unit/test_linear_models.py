@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from sklearn.datasets import load_digits
 from sklearn.kernel_ridge import KernelRidge
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rethinking.config.theory import LinearModelConfig, SolverConfig, ValidationConfig
 from rethinking.run.files import UserError
@@ -236,6 +237,36 @@ def test_features_are_the_same_from_arrays_tensors_and_files(digits, tmp_path):
         )
 
 
+def test_features_are_uploaded_once(digits, monkeypatch):
+    """To a GPU without numbers, which has no room for a second copy."""
+    free = iter([1e12, 0])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (next(free), 1e12))
+    features, device = pixels(digits[0]), torch.device("cuda")
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        held = features.on(device)
+        assert held.blocks[0].device.type == "cuda"
+        assert features.on(device) is held
+    assert features.on(CPU) is features
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_exact_fit_and_the_validation_of_a_cpu(digits, tmp_path):
+    train, labels, test, test_labels = digits
+    images, found = (pixels(train), pixels(test), labels, test_labels, 10), []
+    for device in (CPU, torch.device("cuda")):
+        given = 0.2, 0.0, solver(precision="auto"), tmp_path / device.type, device, lambda _: None
+        facts, outputs = fit(*images, *given)
+        tables = [validate(*images, [gamma], [0, 0.1], device, lambda _: None) for gamma in (0.2, None)]
+        found.append((facts, outputs, pd.concat(tables)))
+    (expected, expected_outputs, expected_table), (facts, outputs, table) = found
+    assert (facts["precision"], facts["jitter"], facts["train_error"]) == ("float64", 0.0, 0.0)
+    assert facts["norm"] == pytest.approx(expected["norm"], rel=1e-8)
+    assert np.allclose(outputs, expected_outputs, atol=1e-8)
+    # Without a penalty the matrix of the linear kernel is singular; whether it has a factor is a matter of rounding.
+    rows = (table.gamma.notna() | (table.penalty > 0)).to_numpy()
+    pd.testing.assert_frame_equal(table[rows], expected_table[rows], rtol=1e-6)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("free", [1e12, 0])
 @pytest.mark.parametrize("filters", [20, 60])  # fewer and more features than images
@@ -251,6 +282,7 @@ def test_a_gpu_gives_the_fit_of_a_cpu_from_its_memory_and_from_files(
             "random_convnet", train, test, folder, device, filters=filters, log=lambda _: None
         )
         assert (ours[0].on(device) is ours[0]) == (device == CPU or not free)
+        assert ours[0].on(device) is ours[0].on(device)
         given = labels, test_labels, 10, None, 0.1, solver(precision="float64"), folder, device
         found.append(fit(*ours, *given, lambda _: None))
     (expected, expected_outputs), (facts, outputs) = found

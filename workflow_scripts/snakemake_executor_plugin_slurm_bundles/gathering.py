@@ -135,7 +135,7 @@ def submit_command(bundle: Bundle, job: Any, say: Callable[[str], None]) -> list
             if resources[name] < wanted:
                 say(f"{wanted} {unit} are more than {what}; asking for {resources[name]} {unit}")
     cpus = resources.get("cpus_per_task", threads)
-    if cpus > 0 and bundle.side_by_side > max(1, resources.get("gpu", 0)):
+    if cpus > 0 and bundle.side_by_side > 1:
         resources["cpus_per_task"] = cpus * bundle.side_by_side
     comment = f"{len(bundle.tasks)} x {job.rule.name}"
     return sbatch.command(bundle.name, bundle.log, comment, resources, threads)

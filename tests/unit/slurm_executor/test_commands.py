@@ -166,6 +166,14 @@ def test_a_cell_with_several_workers_has_a_job_with_all_their_gpus(results, fake
     assert {"--mem=1000", "--comment=2"} <= set(together.split())
 
 
+def test_cells_on_several_gpus_have_processors_each(results, fake):
+    executor = Alone(results)
+    executor.run_jobs([job(name, gpu=2, cpus_per_task=3) for name in "ab"])
+    executor.look()
+    (call,) = fake.calls("sbatch")
+    assert {"--gpus=2", "--cpus-per-task=6", "--mem=2000"} <= set(call.split())
+
+
 def test_workers_are_spread_over_nodes(results, fake):
     """Two workers on each of two nodes, with the GPUs, memory and processors of two."""
     executor = Alone(results)

@@ -9,15 +9,19 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import IO, TypeVar
 
 from rethinking.run.files import UserError
 from rethinking.run.hardware import visible_gpus
 from rethinking.run.locks import lock, open_lock
 
 POLL_SECONDS = 1.0
+T = TypeVar("T")
 
 
 @contextmanager
@@ -25,7 +29,6 @@ def gpu_slot(
     cells_per_gpu: int,
     between: Callable[[], None] = lambda: None,
     log: Callable[[str], None] = print,
-    alone: bool = False,
 ) -> Iterator[str | None]:
     """Hold a slot and make only its GPU visible. The value is that GPU, or None where there is none to share.
 
@@ -36,7 +39,6 @@ def gpu_slot(
         cells_per_gpu: k, how many processes may hold a slot of one GPU.
         between: called before each attempt; an exception that it raises ends the waiting.
         log: takes one line if all slots are taken.
-        alone: take all slots of one GPU.
 
     Raises:
         UserError: the folder of the locks is another user's.
@@ -45,11 +47,13 @@ def gpu_slot(
     if not gpus:
         yield None
         return
-    slots = [[(gpu, lock_file(gpu, number)) for gpu in gpus] for number in range(cells_per_gpu)]
-    # Slots that are taken together.
-    choices = list(zip(*slots, strict=True)) if alone else [[slot] for row in slots for slot in row]
-    gpu, locks = take(choices, between, log)
-    with locks:
+    slots = [(gpu, lock_file(gpu, number)) for number in range(cells_per_gpu) for gpu in gpus]
+
+    def free_slot() -> tuple[str, IO[str]] | None:
+        return next(((gpu, file) for gpu, path in slots if (file := locked(path))), None)
+
+    gpu, file = wait_for(free_slot, between, log)
+    with file:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         yield gpu
 
@@ -61,10 +65,10 @@ def gpus_alone(
     between: Callable[[], None] = lambda: None,
     log: Callable[[str], None] = print,
 ) -> Iterator[list[str]]:
-    """Hold all slots of ``count`` GPUs, for the workers of one cell; the value is these GPUs, empty where there are none.
+    """Hold all slots of ``count`` GPUs, for a fit or a cell's workers; the value is these GPUs, empty if there are none.
 
-    Only the first is made visible to this process. Who takes several holds a lock meanwhile, so that no two processes
-    wait for each other's. Arguments and errors are those of :func:`gpu_slot`.
+    Only the first is made visible to this process. Who takes several slots holds a lock meanwhile, so that no two
+    processes wait for each other's. Arguments and errors are those of :func:`gpu_slot`.
 
     Raises:
         UserError: there are fewer GPUs.
@@ -78,15 +82,13 @@ def gpus_alone(
             f"hardware.workers is {count}, but there are {len(gpus)} GPUs; a worker needs its own"
         )
     with ExitStack() as held:
-        _, turn = take([[("all", lock_file("several", 0))]], between, log)
-        with turn:
+        with wait_for(lambda: locked(lock_file("several", 0)), between, log):
             taken: list[str] = []
             while len(taken) < count:
+                kept: dict[Path, IO[str]] = {}
+                held.callback(release, kept)
                 left = [gpu for gpu in gpus if gpu not in taken]
-                choices = [[(gpu, lock_file(gpu, n)) for n in range(cells_per_gpu)] for gpu in left]
-                gpu, locks = take(choices, between, log)
-                held.enter_context(locks)
-                taken.append(gpu)
+                taken.append(wait_for(partial(whole_gpu, left, cells_per_gpu, kept), between, log))
         os.environ["CUDA_VISIBLE_DEVICES"] = taken[0]
         yield taken
 
@@ -97,28 +99,49 @@ def lock_file(gpu: str, number: int) -> Path:
     return lock_folder() / f"{job}-{gpu.replace('/', '_')}-{number}.lock"
 
 
-def take(
-    choices: Sequence[Sequence[tuple[str, Path]]], between: Callable[[], None], log: Callable[[str], None]
-) -> tuple[str, ExitStack]:
-    """Wait for the first choice whose slots are all free: its GPU and the locked files."""
+def wait_for(attempt: Callable[[], T | None], between: Callable[[], None], log: Callable[[str], None]) -> T:
+    """What an attempt gives, as soon as it gives something."""
     between()
     waiting = False
-    while (held := take_one(choices)) is None:
+    while (found := attempt()) is None:
         if not waiting:
             log("waiting for a GPU slot")
             waiting = True
         time.sleep(POLL_SECONDS)
         between()
-    return held
+    return found
 
 
-def take_one(choices: Sequence[Sequence[tuple[str, Path]]]) -> tuple[str, ExitStack] | None:
-    """The GPU and the locked files of the first choice whose slots are all free, or None."""
-    for slots in choices:
-        with ExitStack() as locks:
-            if all(lock(locks.enter_context(open_lock(path))) for _, path in slots):
-                return slots[0][0], locks.pop_all()
+def whole_gpu(gpus: Sequence[str], cells_per_gpu: int, kept: dict[Path, IO[str]]) -> str | None:
+    """A GPU with all of its slots, or None; ``kept`` has the slots that it holds.
+
+    Where no GPU is free it keeps what is free of one, for the next attempt: cells that begin there one after the other
+    would keep the GPU busy as long as there are any.
+    """
+    slots = {gpu: [lock_file(gpu, number) for number in range(cells_per_gpu)] for gpu in gpus}
+    kept |= {
+        path: file
+        for path in chain.from_iterable(slots.values())
+        if path not in kept and (file := locked(path))
+    }
+    most = max(gpus, key=lambda gpu: len(kept.keys() & slots[gpu]))
+    release({path: kept.pop(path) for path in kept.keys() - slots[most]})
+    return most if len(kept) == cells_per_gpu else None
+
+
+def locked(path: Path) -> IO[str] | None:
+    """The locked file of a slot, or None if another process has it."""
+    file = open_lock(path)
+    if lock(file):
+        return file
+    file.close()
     return None
+
+
+def release(files: Mapping[Path, IO[str]]) -> None:
+    """Give slots back."""
+    for file in files.values():
+        file.close()
 
 
 def lock_folder() -> Path:

@@ -109,8 +109,8 @@ def lead(
 
 
 def start(command: Sequence[str], gpu: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a worker, on a GPU if one is given."""
-    environment = os.environ | ({"CUDA_VISIBLE_DEVICES": gpu[0]} if gpu else {})
+    """Start a worker, on a GPU if one is given; on another node it sees all GPUs, of which it takes its own."""
+    environment = ENVIRONMENT | ({"CUDA_VISIBLE_DEVICES": gpu[0]} if gpu else {})
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
 
 

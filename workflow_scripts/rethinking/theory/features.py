@@ -37,6 +37,7 @@ class Features:
         self.blocks = blocks
         self.constant = constant
         self.widths = [opened(block).shape[1] for block in blocks]
+        self.held: Features | None = None  # in the memory of a GPU
 
     def __len__(self) -> int:
         return len(opened(self.blocks[0]))
@@ -47,14 +48,19 @@ class Features:
         return sum(self.widths) + self.constant
 
     def on(self, device: torch.device) -> Features:
-        """The same in the memory of a GPU that has room for them, where reading them many times costs little."""
+        """The same in the memory of a GPU that has room for them, where reading them many times costs little.
+
+        They stay there for the next fit: what torch has freed still counts as taken, so a second copy may find no room.
+        """
         if device.type != "cuda":
             return self
-        size = sum(opened(block).nbytes for block in self.blocks)
-        if size + WORKING_MEMORY > torch.cuda.mem_get_info(device)[0]:
-            return self
-        held = [torch.from_numpy(np.array(opened(block))).to(device) for block in self.blocks]
-        return Features(held, self.constant)
+        if self.held is None:
+            size = sum(opened(block).nbytes for block in self.blocks)
+            if size + WORKING_MEMORY > torch.cuda.mem_get_info(device)[0]:
+                return self
+            held = [torch.from_numpy(np.array(opened(block))).to(device) for block in self.blocks]
+            self.held = Features(held, self.constant)
+        return self.held
 
     def parts(
         self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None

@@ -14,7 +14,7 @@ import torch
 
 from rethinking.config.theory import LinearModelConfig
 from rethinking.run.files import load_array, read_json
-from rethinking.run.gpu_slots import gpu_slot
+from rethinking.run.gpu_slots import gpus_alone
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.run.scripts import log
 from rethinking.theory.features import Features, make_features
@@ -42,7 +42,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 def device_alone(args: argparse.Namespace) -> Iterator[torch.device]:
     """The device of :func:`add_device`; a GPU is held alone. Products of matrices are in full precision."""
     alone = expects_gpu(args.device)
-    with gpu_slot(args.cells_per_gpu, log=log, alone=True) if alone else nullcontext():
+    with gpus_alone(1, args.cells_per_gpu, log=log) if alone else nullcontext():
         device = choose_device(args.device)
         set_precision("float32", device)  # torch's default for the convolutions of Gabor features is TF32
         yield device

@@ -88,11 +88,11 @@ class ImageBatches(Batches):
 
         batches = self.sources["train"].batches(drawn())
         for (start, index, read, mine), pixels in zip(requests, batches, strict=True):
-            numbers = torch.from_numpy(index[read]).to(self.device)
+            numbers = torch.from_numpy(index[read]).to(self.device, non_blocking=True)
             labels = self.labels[numbers]
             if self.augment:
                 draws = self.draws(epoch, start, len(index))[read].astype(np.float32)
-                images = distort(pixels, torch.from_numpy(draws).to(self.device))
+                images = distort(pixels, torch.from_numpy(draws).to(self.device, non_blocking=True))
             else:
                 images = to_range(pixels)
             for entry in self.own:
@@ -122,7 +122,7 @@ def cut_out(images: Tensor, draws: np.ndarray | None, size: int) -> Tensor:
     height, width = images.shape[2:]
     rows = [None] * len(images) if draws is None else draws
     boxes = torch.tensor([box_of(row, height, width) for row in rows]).reshape(-1, 4)
-    return crop_and_resize(images, boxes.to(images.device), size)
+    return crop_and_resize(images, boxes.to(images.device, non_blocking=True), size)
 
 
 class Resident:
@@ -134,7 +134,7 @@ class Resident:
     def batches(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         """Yield the requested batches (batch, 3, size, size), levels 0 to 255."""
         for index, draws in requests:
-            numbers = torch.from_numpy(index).to(self.images.device)
+            numbers = torch.from_numpy(index).to(self.images.device, non_blocking=True)
             yield cut_out(self.images[numbers], draws, self.size)
 
 
