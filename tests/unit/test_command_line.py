@@ -48,11 +48,34 @@ def test_swallowed_target_is_told_with_the_right_order(tmp_path, target):
     )
 
 
+@pytest.mark.parametrize("folder", [".identity", "missing"])
+def test_network_behind_a_configuration_is_told_with_the_right_order(tmp_path, folder):
+    """Its summary.json can be read as a configuration."""
+    summary = tmp_path / "summary.json"
+    if folder == ".identity":
+        (tmp_path / folder).mkdir()
+        summary.write_text('{"cell": "digits/true_labels/mlp_1x512/none/seed0"}')
+    assert f"Put targets before it: snakemake {summary} --config" in message(tmp_path, GOOD, str(summary))
+
+
+def test_second_configuration_in_json_is_taken(tmp_path):
+    second = tmp_path / "more.json"
+    second.write_text('{"seeds": [0]}')
+    check_configfiles(["snakemake", "--configfile", "config.yaml", str(second)])
+
+
 def test_target_behind_a_setting_is_told_with_the_right_order():
     with pytest.raises(SystemExit, match="Put targets before it: snakemake all --config seeds=3"):
         check_configfiles(["snakemake", "--config", "seeds=3", "all"])
     check_configfiles(["snakemake", "--config", "seeds=3", "-n", "all"])
     check_configfiles(["snakemake", "--config", "seeds=3", "--", "all"])
+
+
+def test_key_of_a_section_on_the_command_line_is_told_with_its_form():
+    """Snakemake would end with a traceback that does not name it."""
+    with pytest.raises(SystemExit, match=r"braces: --config datasets='{cifar10: {train_limit: 9.5}}'$"):
+        check_configfiles(["snakemake", "--config", "finished_only=true", "datasets.cifar10.train_limit=9.5"])
+    check_configfiles(["snakemake", "--config", "results_dir=a.b", "training={epochs: 3}"])
 
 
 def test_missing_file_is_named(tmp_path):

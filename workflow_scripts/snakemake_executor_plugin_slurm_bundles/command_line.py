@@ -32,11 +32,20 @@ def check_configfiles(arguments: Sequence[str]) -> None:
                 f"snakemake: {word} takes all words up to the next option, and so '{words[0]}', for settings key=value. "
                 f"Put targets before it: {order}"
             )
+        if word == "--config" and (nested := [each for each in following if "." in each.partition("=")[0]]):
+            key, _, setting = nested[0].partition("=")
+            section, *keys = key.split(".")
+            for each in reversed(keys):
+                setting = f"{{{each}: {setting}}}"
+            sys.exit(
+                f"snakemake: {word} {nested[0]}: a key of a section stands in braces: {word} {section}='{setting}'"
+            )
         if option not in OPTIONS:
             continue
         for place, file in enumerate([value] if equals else following):
-            if fault := fault_in(file):
-                if place and not file.endswith((".yaml", ".yml", ".json")):
+            made = place and is_result(file)
+            if (fault := fault_in(file)) or made:
+                if made or (place and not file.endswith((".yaml", ".yml", ".json"))):
                     fault = (
                         f"{option} takes all words up to the next option, and so '{file}', for configuration files. "
                         f"Put targets before it: snakemake {file} {option} {arguments[number + 1]}"
@@ -49,6 +58,12 @@ def is_snakemake(program: str) -> bool:
     return os.path.basename(program) == "snakemake" or program.endswith(
         os.path.join("snakemake", "__main__.py")
     )
+
+
+def is_result(file: str) -> bool:
+    """Whether a JSON file is one of the results: it has a record beside it, or is to be made."""
+    beside = os.path.join(os.path.dirname(file), ".identity")
+    return file.endswith(".json") and (os.path.isdir(beside) or not os.path.exists(file))
 
 
 def fault_in(file: str) -> str | None:

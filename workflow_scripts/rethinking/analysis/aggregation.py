@@ -259,6 +259,6 @@ def describe_scale(table: pd.DataFrame) -> str:
 
 
 def span(counts: pd.Series, noun: str) -> str:
-    """Smallest to largest count with its noun: ``1 seed``, ``1 to 3 seeds``."""
+    """Smallest to largest count with its noun: ``1 seed``, ``1 to 3 seeds``, ``5,000 images``."""
     low, high = counts.min(), counts.max()
-    return f"{low if low == high else f'{low} to {high}'} {noun}{'' if high == 1 else 's'}"
+    return f"{f'{low:,}' if low == high else f'{low:,} to {high:,}'} {noun}{'' if high == 1 else 's'}"

@@ -118,7 +118,10 @@ class Config(Strict):
         names = [ablation.name for ablation in ablations]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"the name '{name}' appears twice")
+                raise ValueError(
+                    f"the name '{name}' appears twice; give each variant its own, from a grid by its settings, as in "
+                    "decay_{weight_decay:g}"
+                )
         return ablations
 
     @field_validator("results_dir")

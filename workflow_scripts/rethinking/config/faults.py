@@ -44,7 +44,9 @@ def describe(
     elif fault["type"] == "model_type":
         names = allowed_names((*loc, ""), fault, config)
         message = f"takes keys of its own ({', '.join(names)}), not {fault['input']!r}"
-    elif fault["type"] != "value_error" and fault["type"] != "missing":
+    elif fault["type"] == "list_type":
+        message = f"takes a list; write [{'' if fault['input'] is None else fault['input']}]"
+    elif fault["type"] not in ("value_error", "missing", "too_short"):
         message += f", not {fault['input']!r}"
 
     start = next((loc[:n] for n in range(len(loc), 0, -1) if loc[:n] in origins), None)

@@ -124,7 +124,7 @@ class DatasetConfig(Strict):
             raise ValueError(
                 f"the source '{self.source}' needs a path"
                 if self.path is None
-                else f"source '{self.source}' takes no path"
+                else f"the source '{self.source}' takes no path; a local copy has the source archive or images"
             )
         return self
 

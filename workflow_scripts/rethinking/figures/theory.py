@@ -175,6 +175,8 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     for number, (penalised, rows) in enumerate(numbers.groupby(numbers.penalty > 0)):
         line = {"color": COLOURS[number], "marker": MARKERS[number], "clip_on": False}
         lines.append(Line2D([], [], **line, label="with an l2 penalty" if penalised else "no penalty"))
+        # A line breaks where only the other one has a fit, because the error need not lie between its neighbours'.
+        rows = numbers[["filters"]].drop_duplicates().merge(rows, how="left")
         filters = rows.filters.astype(float)
         for axes, key in ((left, "test_error"), (right, "train_error")):
             plot_mean(axes, filters, rows[key], rows[f"{key}_ci"], **line)
