@@ -59,7 +59,7 @@ rule data:
 # What depends on the settings that the paper leaves open.
 rule ablations:
     input:
-        multiext(f"{RESULTS}/ablations", ".csv", ".md", ".tex"),
+        ABLATION_FILES,
 
 
 rule claims:

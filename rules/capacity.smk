@@ -20,12 +20,6 @@ if CAPACITY_FILES:
     CAPACITY_FILES += show("capacity", CAPACITY)
 
 
-localrules:
-    draw_sample,
-    replace_example,
-    measure_capacity,
-
-
 rule draw_sample:
     input:
         lambda wildcards: reads(sampled(wildcards)),
@@ -35,6 +29,7 @@ rule draw_sample:
         f"{RESULTS}/logs/samples/{{dataset}}/n{{n}}/{{key}}.log",
     wildcard_constraints:
         n="[1-9][0-9]*",
+    localrule: True
     params:
         prepared=lambda wildcards: sampled(wildcards).data[0].folder,
         folder=lambda wildcards: sampled(wildcards).folder,
@@ -49,6 +44,7 @@ rule draw_sample:
 use rule corrupt_labels as replace_example with:
     wildcard_constraints:
         corruption=REPLACED,
+    localrule: True
     message:
         "Replacing an example of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"
 
@@ -88,6 +84,7 @@ rule measure_capacity:
         images=images("capacity"),
     log:
         f"{RESULTS}/logs/measure_capacity.log",
+    localrule: True
     params:
         caption=caption("capacity"),
         networks=lambda wildcards: network_options(result_cells("capacity")),

@@ -2,11 +2,6 @@
 
 from rethinking.cells import canonical_name
 
-
-localrules:
-    check_claims,
-
-
 # The data set of table 2, on which the claims on ImageNet are checked.
 IMAGENET_SET = next((name.split("/")[0] for name in CONFIG.table2.cells + CONFIG.fig2a.cells), None)
 # The cells of all tables and figures that are on this data set or on that of the first other cell (of table 1, if it
@@ -42,6 +37,7 @@ rule check_claims:
         markdown=f"{RESULTS}/claims.md",
     log:
         f"{RESULTS}/logs/check_claims.log",
+    localrule: True
     params:
         caption="Each statement as a condition on numbers, what was measured, and the outcome.",
         networks=network_options(CLAIM_NAMES),

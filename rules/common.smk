@@ -15,7 +15,6 @@ sys.path.insert(0, SCRIPTS)
 from rethinking import registry
 from rethinking.config.loading import load_config
 from rethinking.report.layout import entry_of, place_of
-from rethinking.run import plugins
 from rethinking.run.environment import job_environment
 from rethinking.run.files import UserError, existing_folder
 from rethinking.run.hardware import expects_gpu, visible_gpus
@@ -23,7 +22,7 @@ from rethinking.run.identity import digest_of, recorded_digest
 from rethinking.run.plan import LIBRARY, Plan
 
 
-def told(function):
+def exit_on_user_error(function):
     """Wrap a function, so that what it says to the user ends the run.
 
     Snakemake puts exceptions of rules and input functions under a traceback, but not the end of the program.
@@ -38,25 +37,25 @@ def told(function):
     return checked
 
 
-class Told:
-    """An object whose methods say to the user what is wrong (see told)."""
+class ExitOnUserError:
+    """An object whose methods say to the user what is wrong (see exit_on_user_error)."""
 
     def __init__(self, each):
         self.each = each
 
     def __getattr__(self, name):
         value = getattr(self.each, name)
-        return told(value) if callable(value) else value
+        return exit_on_user_error(value) if callable(value) else value
 
 
-CONFIG = told(load_config)(config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)])
+CONFIG = exit_on_user_error(load_config)(config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)])
 
 # Snakemake looks into them as it plans.
 for folder in (CONFIG.results_dir, CONFIG.data_folder):
-    told(existing_folder)(folder)
+    exit_on_user_error(existing_folder)(folder)
 
 # Snakemake formats the prefix, so braces are doubled.
-shell.prefix(job_environment(plugins.VARIABLE, plugins.files()).replace("{", "{{").replace("}", "}}"))
+shell.prefix(job_environment().replace("{", "{{").replace("}", "}}"))
 
 # How many cells train on this machine's GPUs at a time, unless --resources gpu=N says otherwise. On a cluster,
 # profiles/slurm applies the limit to each job. Snakemake has no directive for it.
@@ -68,7 +67,7 @@ for name in CONFIG.absent_datasets():
 # Data sets of large images in files of the user.
 LOCAL = [name for name, dataset in CONFIG.datasets.items() if dataset.source == "local"]
 
-PLAN = Told(Plan(CONFIG))
+PLAN = ExitOnUserError(Plan(CONFIG))
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
 

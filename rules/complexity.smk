@@ -15,10 +15,6 @@ if CONFIG.complexity.cells:
     COMPLEXITY_FILES = [*show("complexity", COMPLEXITY), *show("complexity_measures", COMPLEXITY)]
 
 
-localrules:
-    compare_complexity,
-
-
 rule measure_complexity:
     input:
         lambda wildcards: reads(complexity(wildcards)),
@@ -59,6 +55,7 @@ rule compare_complexity:
         images=images("complexity_measures"),
     log:
         f"{RESULTS}/logs/compare_complexity.log",
+    localrule: True
     params:
         caption=caption("complexity_measures"),
         networks=lambda wildcards: network_options(result_cells("complexity")),

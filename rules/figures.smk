@@ -18,8 +18,7 @@ FIGURES = {
     if CONFIG.cell_names(name)
 }
 # Those of which the paper has curves, with their units.
-COMPARED = {name: registry.entry("figure", name).options.get("unit") for name in FIGURES}
-COMPARED = {name: unit for name, unit in COMPARED.items() if unit}
+COMPARED = {name: unit for name in FIGURES if (unit := registry.entry("figure", name).options.get("unit"))}
 DIFFERENCES = artefact(
     "compare_curves",
     [f"{RESULTS}/curve_differences.csv"],
@@ -41,13 +40,6 @@ IMAGENET_FILES = [
 ]
 
 
-localrules:
-    plot_finding,
-    plot_figure,
-    plot_theory,
-    compare_curves,
-
-
 rule plot_finding:
     input:
         lambda wildcards: reads(FINDING),
@@ -57,6 +49,7 @@ rule plot_finding:
         text=f"{RESULTS}/finding.txt",
     log:
         f"{RESULTS}/logs/plot_finding.log",
+    localrule: True
     params:
         caption=caption("finding"),
         networks=network_options(PAIRED),
@@ -78,6 +71,7 @@ rule plot_figure:
         f"{RESULTS}/logs/plot_{{figure}}.log",
     wildcard_constraints:
         figure=named("plot_figure"),
+    localrule: True
     params:
         caption=caption(),
         networks=lambda wildcards: network_options(result_cells(wildcards.figure)),
@@ -99,6 +93,7 @@ rule plot_theory:
         f"{RESULTS}/logs/plot_{{figure}}.log",
     wildcard_constraints:
         figure=named("plot_theory"),
+    localrule: True
     params:
         caption=caption(),
         records=lambda wildcards: files_of(shown(wildcards), ".json"),
@@ -120,6 +115,7 @@ rule compare_curves:
         marked(f"{RESULTS}/curve_differences.csv", "curve_differences"),
     log:
         f"{RESULTS}/logs/compare_curves.log",
+    localrule: True
     params:
         caption=caption("curve_differences"),
         numbers=options(**{name: f"{RESULTS}/{name}.csv" for name in COMPARED}),

@@ -12,7 +12,7 @@ from rethinking.run.scripts import options
 def described(get):
     """Wrap a function of wildcards, so that an unknown name ends with a message for the user."""
 
-    @told
+    @exit_on_user_error
     def checked(wildcards):
         made = get(wildcards)
         key = wildcards.get("key")
@@ -49,13 +49,9 @@ descent = described(lambda wildcards: PLAN.descent(int(wildcards.seed)))
 # ---- cells
 
 
-def network_options(cells, **folder):
-    """The networks that a script reads, for its command line: names of cells and seeds, because files are too many.
-
-    The folder that names start from is the one of cells, or another under the name of its option.
-    """
-    folder = folder or {"root": f"{RESULTS}/cells"}
-    return f"{options(**folder)} --cells {join(cells)} --seeds {join(map(str, seeds_of(cells)))}"
+def network_options(cells, root=f"{RESULTS}/cells"):
+    """The networks that a script reads, for its command line: names of cells and seeds, because files are too many."""
+    return f"{options(root=root)} --cells {join(cells)} --seeds {join(map(str, seeds_of(cells)))}"
 
 
 def cells_of(*results):
@@ -63,7 +59,7 @@ def cells_of(*results):
     return PLAN.cells(CONFIG.cells(*results))
 
 
-@told
+@exit_on_user_error
 def result_cells(result):
     """The cells that a table or figure shows, without seeds."""
     if not getattr(CONFIG, result).cells:
@@ -173,7 +169,7 @@ def image_options(wildcards):
 # ---- tables and figures, by the wildcards of their rules
 
 
-@told
+@exit_on_user_error
 def shown(wildcards):
     """A table for readers, or a figure."""
     name = shown_name(wildcards)
@@ -183,7 +179,7 @@ def shown(wildcards):
     return SHOWN[name]
 
 
-@told
+@exit_on_user_error
 def table(wildcards):
     """The numbers of a table."""
     if wildcards.table in CONFIG.results:
@@ -191,7 +187,7 @@ def table(wildcards):
     return shown(wildcards).needs[0]
 
 
-@told
+@exit_on_user_error
 def ablations(wildcards):
     """The comparison of ablations."""
     if not CONFIG.ablated_cells():
@@ -199,7 +195,7 @@ def ablations(wildcards):
     return ABLATIONS
 
 
-@told
+@exit_on_user_error
 def figure(wildcards):
     """A figure of trained networks."""
     result_cells(wildcards.figure)

@@ -29,10 +29,6 @@ REPORT = artefact(
 )
 
 
-localrules:
-    collect_cells,
-
-
 rule collect_cells:
     input:
         lambda wildcards: reads(COLLECTION),
@@ -41,8 +37,9 @@ rule collect_cells:
         curves=f"{RESULTS}/curves.csv.gz",
     log:
         f"{RESULTS}/logs/collect_cells.log",
+    localrule: True
     params:
-        networks=network_options(REPORTED_CELLS, results=RESULTS),
+        networks=network_options(REPORTED_CELLS, root=RESULTS),
         record=record(COLLECTION),
     message:
         "Collecting all networks in two tables"
@@ -62,7 +59,7 @@ rule render_report:
         artefacts=[f"{RESULTS}/{entry_of(name).filename}" for name in REPORTED],
         finding=options(finding=f"{RESULTS}/finding.txt" if "finding" in REPORTED else None),
         claims=CLAIMS.outputs[0],
-        networks=network_options(REPORTED_CELLS, results=RESULTS),
+        networks=network_options(REPORTED_CELLS, root=RESULTS),
         asked_for=len(REPORTED_NETWORKS),
         record=record(REPORT),
     message:

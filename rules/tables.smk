@@ -36,14 +36,6 @@ TABLE_FILES = [file for name, made in TABLES.items() for file in show(name, made
 ABLATION_FILES = show("ablations", ABLATIONS)
 
 
-localrules:
-    aggregate_table,
-    count_sizes,
-    compare_ablations,
-    tabulate_theory,
-    render_table,
-
-
 rule aggregate_table:
     input:
         lambda wildcards: reads(table(wildcards)),
@@ -53,6 +45,7 @@ rule aggregate_table:
         f"{RESULTS}/logs/aggregate_{{table}}.log",
     wildcard_constraints:
         table=named("aggregate_table"),
+    localrule: True
     params:
         caption=caption(),
         networks=lambda wildcards: network_options(result_cells(wildcards.table)),
@@ -73,6 +66,7 @@ if SIZED:
             marked(f"{RESULTS}/sizes.csv", "sizes"),
         log:
             f"{RESULTS}/logs/count_sizes.log",
+        localrule: True
         params:
             caption=caption("sizes"),
             networks=json.dumps(networks()),
@@ -93,6 +87,7 @@ rule compare_ablations:
         marked(f"{RESULTS}/ablations.csv", "ablations"),
     log:
         f"{RESULTS}/logs/compare_ablations.log",
+    localrule: True
     params:
         caption=caption("ablations"),
         ablations=json.dumps(ABLATIONS.identity.settings["ablations"]),
@@ -115,6 +110,7 @@ rule tabulate_theory:
         f"{RESULTS}/logs/tabulate_{{table}}.log",
     wildcard_constraints:
         table=named("tabulate_theory"),
+    localrule: True
     params:
         caption=caption(),
         records=lambda wildcards: files_of(table(wildcards), ".json"),
@@ -136,6 +132,7 @@ rule render_table:
         f"{RESULTS}/logs/render_{{table}}.log",
     wildcard_constraints:
         table="|".join(registry.names("table")),
+    localrule: True
     params:
         csv=f"{RESULTS}/{{table}}.csv",
         record=lambda wildcards: record(shown(wildcards)),

@@ -15,12 +15,12 @@ from rethinking.run.files import atomic_path, write_text
 def main() -> None:
     """Read the command line and all networks, write both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    scripts.add_networks(parser, "results")
+    scripts.add_networks(parser)
     parser.add_argument("--networks", required=True, type=Path, help="CSV to write")
     parser.add_argument("--curves", required=True, type=Path, help="gzipped CSV to write")
     args = parser.parse_args()
 
-    found = list(folders(args.results, args.cells, args.seeds))
+    found = list(folders(args.root, args.cells, args.seeds))
     networks = pd.DataFrame([network_row(folder, variant) for folder, variant in found])
     write_text(args.networks, networks.to_csv(index=False))
     curves = [curve_rows(folder, variant) for folder, variant in found]

@@ -3,8 +3,6 @@
 Features and the factor's tiles stay in a scratch folder until the fit is done. Started again, it resumes from them.
 """
 
-import hashlib
-import json
 import shutil
 import time
 from contextlib import ExitStack
@@ -17,10 +15,10 @@ import torch
 from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import SolverConfig
 from rethinking.run import scripts
-from rethinking.run.code import combined
 from rethinking.run.files import atomic_path
-from rethinking.run.locks import lock, open_lock
+from rethinking.run.identity import Identity
 from rethinking.run.scripts import log, running_code
+from rethinking.run.shared import alone
 from rethinking.theory.inputs import (
     add_device,
     argument_parser,
@@ -50,17 +48,16 @@ def main() -> None:
     solver = SolverConfig.model_validate_json(args.solver)
     arrays, labels = zip(*(read_split(args.prepared, split) for split in ("train", "test")), strict=True)
     scanned = pd.read_csv(args.validation) if args.validation else pd.DataFrame()
-
-    # Only what was computed from the same settings, data and code is used.
-    code = combined(running_code())
     wanted = [best_setting(scanned, model.gamma, penalty) for penalty in model.penalties]
-    source = [model.preprocessing, model.kernel, model.filters, args.seed, manifest, code]
     args.scratch.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         # Held until this process ends, so that no second one writes the same tiles.
-        lock(held.enter_context(open_lock(args.scratch / "lock")), wait=True)
+        held.enter_context(alone(args.scratch, args.scratch / "lock"))
         device = held.enter_context(device_alone(args))
-        folder = args.scratch / digest(*source, wanted[0][0], solver.model_dump(), str(device))
+        # Only what was computed from the same settings, data and code is used.
+        made_from = model.model_dump(include={"preprocessing", "kernel", "filters"})
+        made_from |= {"gamma": wanted[0][0], "seed": args.seed, "data": manifest, "device": str(device)}
+        folder = args.scratch / Identity(made_from | {"solver": solver.model_dump()}, running_code()).digest
         for other in args.scratch.iterdir():
             if other.is_dir() and other != folder:
                 shutil.rmtree(other)
@@ -112,11 +109,6 @@ def main() -> None:
         }
         write_record(args.output / "summary.json", record)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def digest(*parts: object) -> str:
-    """A short name for some values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

@@ -45,7 +45,6 @@ def main() -> None:
         args.path,
         args.output,
         provenance=None if verified else args.provenance,
-        verified=verified,
         classes=args.classes.split(",") if args.classes else None,
         stored_size=args.stored_size,
         skip_unreadable=args.skip_unreadable,

@@ -14,7 +14,7 @@ from rethinking.run.files import write_text
 def main() -> None:
     """Read the command line and all files, write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    scripts.add_networks(parser, "results")
+    scripts.add_networks(parser)
     parser.add_argument(
         "--artefacts", nargs="*", default=[], type=Path, help="NAME.md of tables and NAME.svg of figures"
     )
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="HTML to write")
     args = parser.parse_args()
 
-    networks = read_networks(args.results, args.cells, args.seeds)
+    networks = read_networks(args.root, args.cells, args.seeds)
     claims = read_columns(args.claims, COLUMNS) if args.claims else None
     finding = args.finding.read_text(encoding="utf-8").splitlines() if args.finding else ()
     html = render({path.stem: path for path in args.artefacts}, networks, claims, finding, args.asked_for)

@@ -32,10 +32,7 @@ def main() -> None:
     if model.kernel == "gaussian":
         given = [] if model.gamma == "validated" else [model.gamma]
         gammas = sorted({*model.gammas, *given})
-    with (
-        device_alone(args) as device,
-        features_folder(args.output) as folder,
-    ):
+    with device_alone(args) as device, features_folder(args.output) as folder:
         train, test = model_features(model, images[fitted], images[others], folder, args.seed, device)
         table = validate(
             train,

@@ -64,7 +64,7 @@ def report(tmp_path_factory):
     command = [sys.executable, ROOT / "workflow_scripts/render_report.py", "--claims", folder / "claims.csv"]
     command += ["--finding", folder / "finding.txt", "--asked-for", "2"]
     command += ["--artefacts", *(folder / artefact.filename for artefact in ARTEFACTS)]
-    command += ["--results", folder, "--cells", f"cells/{CELL}", "--seeds", "0", "1"]
+    command += ["--root", folder, "--cells", f"cells/{CELL}", "--seeds", "0", "1"]
     subprocess.run([*command, "--output", folder / "report.html"], check=True)
     return folder / "report.html"
 

@@ -76,7 +76,7 @@ def test_what_is_no_image_is_named_by_what_it_seems_to_be():
 
 
 def prepared(folder, path, **options):
-    options = {"provenance": "test", "verified": False, "stored_size": 20, "threads": 2} | options
+    options = {"provenance": "test", "stored_size": 20, "threads": 2} | options
     prepare_images("imagenet", path, folder, log=lambda line: None, **options)
     return read_json(folder / "manifest.json")
 
@@ -123,7 +123,7 @@ def test_harmless_bytes_are_no_damage(broken_set, tmp_path):
 
 
 def test_published_files_are_listed_where_libjpeg_complains(broken_set, tmp_path):
-    manifest = prepared(tmp_path / "prepared", broken_set(BROKEN["zeros"]), verified=True)
+    manifest = prepared(tmp_path / "prepared", broken_set(BROKEN["zeros"]), provenance=None)
     assert list(manifest["odd_files"]["train"]["damaged"]) == ["n03888257/n03888257_20.JPEG"]
     assert manifest["train"]["count"] == 3 * TRAIN
 

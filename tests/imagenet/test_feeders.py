@@ -44,7 +44,7 @@ def cell(regularisers="augment", seed=0):
 def load(folder, path, stored_size):
     """The small set, prepared and with random labels."""
     if not folder.exists():
-        options = {"provenance": "test", "verified": False, "stored_size": stored_size}
+        options = {"provenance": "test", "stored_size": stored_size}
         prepare_images("imagenet", path, folder / "prepared", log=lambda line: None, **options)
         write(folder / "prepared", folder / "overlay", "random_labels", "imagenet", 0)
     return load_corrupted(folder / "prepared", folder / "overlay", path)

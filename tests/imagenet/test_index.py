@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rethinking.data import image_checksums, imagenet
-from rethinking.data.image_checksums import contents_digest, verify_archives
+from rethinking.data.image_checksums import images_digest, verify_archives
 from rethinking.data.imagenet import find_images, load_index, save_index
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.run.files import UserError, hash_file
@@ -33,31 +33,31 @@ def test_all_layouts_give_the_same_images_in_the_same_order(layouts, contents, l
 
 
 def test_all_layouts_have_the_same_digest(layouts, contents, tmp_path):
-    digests = {contents_digest(layouts[layout], None, None) for layout in LAYOUTS}
+    digests = {images_digest(layouts[layout], None, None) for layout in LAYOUTS}
     assert len(digests) == 1
     changed = dict(contents)
     name = next(iter(changed))
     changed[name] = changed[name][:-3] + b"\0\xff\xd9"
-    assert contents_digest(write_folder(tmp_path / "changed", changed), None, None) not in digests
-    assert contents_digest(layouts["folder"], CLASSES[:2], None) not in digests
+    assert images_digest(write_folder(tmp_path / "changed", changed), None, None) not in digests
+    assert images_digest(layouts["folder"], CLASSES[:2], None) not in digests
 
 
 @pytest.mark.parametrize("layout", ["folder", "archives"])
 def test_contents_are_read_once_while_nothing_changes(layouts, tmp_path, monkeypatch, layout):
     path = shutil.copytree(layouts[layout], tmp_path / "copy")
     cache = tmp_path / "cache.json"
-    first = contents_digest(path, None, cache)
+    first = images_digest(path, None, cache)
     with monkeypatch.context() as patched:
         patched.setattr(image_checksums, "find_images", None)
-        assert contents_digest(path, None, cache) == first
+        assert images_digest(path, None, cache) == first
         shutil.move(path, tmp_path / "away")
-        assert contents_digest(path, None, cache) == first  # results made from it can still be current
+        assert images_digest(path, None, cache) == first  # results made from it can still be current
         shutil.move(tmp_path / "away", path)
     changed = next(path.rglob("*00003.JPEG" if layout == "folder" else "*val.tar"))
     content = bytearray(changed.read_bytes())
     content[700] ^= 1
     changed.write_bytes(content)
-    assert contents_digest(path, None, cache) != first
+    assert images_digest(path, None, cache) != first
 
 
 def test_classes_are_chosen_and_numbered_in_order(layouts):
@@ -99,12 +99,12 @@ def cut(path, keep):
 def test_what_is_not_read_does_not_matter(contents, tmp_path):
     folder = write_folder(tmp_path / "set", contents)
     cache = tmp_path / "cache.json"
-    first = contents_digest(folder, None, cache)
+    first = images_digest(folder, None, cache)
     before = cache.read_text()
     (folder / "circle").symlink_to(folder)
     (folder / "nowhere").symlink_to(tmp_path / "gone")
     (folder / "train" / ".DS_Store").touch()
-    assert contents_digest(folder, None, cache) == first
+    assert images_digest(folder, None, cache) == first
     assert cache.read_text() == before  # so nothing was read again
 
 
@@ -113,11 +113,11 @@ def test_links_that_lead_nowhere_and_in_circles_are_named(contents, tmp_path):
     link = folder / "train" / CLASSES[0] / "a.JPEG"
     link.symlink_to(tmp_path / "gone")
     with pytest.raises(UserError, match=r"a\.JPEG cannot be read \(No such file"):
-        contents_digest(folder, None, None)
+        images_digest(folder, None, None)
     link.unlink()
     (folder / "train" / CLASSES[0] / "up").symlink_to("..")
     with pytest.raises(UserError, match="up is not an image"):
-        contents_digest(folder, None, None)
+        images_digest(folder, None, None)
 
 
 def test_a_compressed_archive_is_to_be_unpacked(layouts, tmp_path):

@@ -18,7 +18,6 @@ from snakemake_executor_plugin_slurm_bundles.bundles import (
     find_bundles,
     how_it_ended,
     identity,
-    is_finished,
     new_folder,
 )
 
@@ -120,9 +119,9 @@ def test_what_became_of_tasks(tmp_path):
     code, output = run(bundle)
     assert code == 0, output
     assert [bundle.status(number) for number in range(3)] == [0, 3, -9]
-    assert is_finished(bundle.tasks[0], bundle, 0)
+    assert bundle.finished(0)
     bundle.reported(0)
-    assert not is_finished(bundle.tasks[0], bundle, 0)
+    assert not bundle.finished(0)
     assert bundle.status(0) == 0
     bundle.reported(1)
     bundle.reported(2)

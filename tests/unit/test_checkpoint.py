@@ -2,7 +2,6 @@
 
 import errno
 import signal
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +13,8 @@ from rethinking.cells import Cell
 from rethinking.run import checkpoint as checkpoint_module
 from rethinking.run.checkpoint import Checkpoint, Interrupted
 from rethinking.run.identity import Identity
+from rethinking.run.locks import lock, open_lock
+from rethinking.run.running import lock_file
 from rethinking.training.loop import train_cell
 
 from .tiny import StoppedAfterAStep, settings_with
@@ -150,19 +151,14 @@ def test_signal_is_noted_and_handlers_come_back(tmp_path):
 
 def test_second_process_waits_for_the_first(tmp_path):
     path = tmp_path / "c.safetensors"
-    waiting, entered = threading.Event(), []
-    first = Checkpoint(path, IDENTITY)
-    second = Checkpoint(path, IDENTITY, log=lambda line: waiting.set())
+    # Locks belong to open files, so a second opening in this process waits as another process would.
+    first, lines = open_lock(lock_file(path)), []
+    assert lock(first)
 
-    def enter_second():
-        # Locks belong to open files, so a second opening in this process waits as another process would.
-        with second.lock():
-            entered.append(True)
+    def release(line):
+        lines.append(line)
+        first.close()
 
-    with first.lock():
-        thread = threading.Thread(target=enter_second)
-        thread.start()
-        assert waiting.wait(10)
-        assert not entered
-    thread.join(10)
-    assert entered
+    with Checkpoint(path, IDENTITY, log=release).alone() as waited:
+        assert waited
+    assert lines == ["another process is at work on this cell; waiting for it"]

@@ -18,12 +18,10 @@ LIBRARY = SCRIPTS / "rethinking"
 DECIDES_NOTHING = {
     "data/archives.py: _remedy": "texts of errors",
     "data/decoding.py: _fault": "texts of errors",
-    "data/download.py: DownloadError": "an error",
     "data/download.py: _explain": "texts of errors",
     "data/image_checksums.py: _states": "its value is part of the identity of prepared images",
-    "data/image_checksums.py: contents_digest": "its value is part of the identity of prepared images",
+    "data/image_checksums.py: images_digest": "its value is part of the identity of prepared images",
     "data/image_checksums.py: to_stderr": "lines of progress",
-    "data/imagenet.py: split_name": "texts of errors",
     "data/image_files.py: listed": "texts of errors",
     "data/imagenet_classes.py: classes_of": "its value is among the settings of prepared images",
     "data/sources.py: what_lies_in": "texts of errors",
@@ -105,7 +103,7 @@ NEUTRAL = [
     ("models/mlp.py", "[512, 512, 512]", "[\n        512, 512,\n        512\n    ]"),
     ("training/evaluation.py", "labels: np.ndarray", "labels: object"),
     # Nor does code that only runs, names or shows things.
-    ("run/files.py", "1024", "2048"),
+    ("run/files.py", "indent=2", "indent=4"),
     ("run/checkpoint.py", "time.monotonic()", "time.time()"),
     ("figures/style.py", "200", "300"),
     ("analysis/aggregation.py", "seeds", "runs"),

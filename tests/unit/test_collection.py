@@ -24,7 +24,7 @@ def test_one_row_per_network_and_one_per_epoch(script, tmp_path):
     write(tmp_path / "ablations/larger/cells", 0, settings={"learning_rate": 0.1})
     names = [f"cells/{CELL}", f"ablations/larger/cells/{CELL}"]
     outputs = tmp_path / "cells.csv", tmp_path / "curves.csv.gz"
-    arguments = ["--results", tmp_path, "--cells", *names, "--seeds", 0, 1]
+    arguments = ["--root", tmp_path, "--cells", *names, "--seeds", 0, 1]
     script("collect_cells", *arguments, "--networks", outputs[0], "--curves", outputs[1])
     networks, curves = map(pd.read_csv, outputs)
     assert list(networks.seed) == [0, 1, 0]

@@ -6,7 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from rethinking.data.download import DownloadError, download
+from rethinking.data.download import download
+from rethinking.run.files import UserError
 
 CONTENT = bytes(range(256)) * 2000
 HALF = len(CONTENT) // 2
@@ -115,7 +116,7 @@ def test_plain_download_leaves_only_the_file(server, path):
 
 def test_404_is_not_tried_again(server, path):
     server.behaviours = ["missing"]
-    with pytest.raises(DownloadError) as error:
+    with pytest.raises(UserError) as error:
         fetch([server.url], path)
     assert len(server.requests) == 1
     message = str(error.value)
@@ -150,7 +151,7 @@ def test_stall_ends_and_is_resumed(server, path):
 
 def test_stalling_for_ever_is_an_error(server, path):
     server.behaviours = ["stalls"]
-    with pytest.raises(DownloadError, match="no answer or no data"):
+    with pytest.raises(UserError, match="no answer or no data"):
         fetch([server.url], path, timeout_seconds=0.1, attempts=2)
     assert len(server.requests) == 2
 
@@ -164,7 +165,7 @@ def test_503_is_tried_again(server, path):
 
 def test_attempts_are_limited(server, path):
     server.behaviours = ["unavailable"]
-    with pytest.raises(DownloadError, match="503"):
+    with pytest.raises(UserError, match="503"):
         fetch([server.url], path, attempts=3)
     assert len(server.requests) == 3
 
@@ -173,14 +174,14 @@ def test_backoff_doubles(server, path, monkeypatch):
     pauses = []
     monkeypatch.setattr("time.sleep", pauses.append)
     server.behaviours = ["unavailable"]
-    with pytest.raises(DownloadError):
+    with pytest.raises(UserError):
         fetch([server.url], path, attempts=4, backoff_seconds=0.5)
     assert pauses == [0.5, 1, 2]
 
 
 def test_wrong_checksum_is_refused_after_one_more_try(server, path):
     server.behaviours = ["wrong"]
-    with pytest.raises(DownloadError) as error:
+    with pytest.raises(UserError) as error:
         fetch([server.url], path)
     assert len(server.requests) == 2
     assert DIGESTS["sha256"] in str(error.value)
@@ -195,7 +196,7 @@ def test_next_mirror_after_wrong_checksum(server, path):
 
 
 def test_wrong_md5_alone_is_refused(server, path):
-    with pytest.raises(DownloadError, match="md5"):
+    with pytest.raises(UserError, match="md5"):
         fetch([server.url], path, md5="0" * 32)
     assert not path.exists()
 
@@ -260,7 +261,7 @@ def test_invalid_file_is_replaced(server, path):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/data.bin", "http://no-such-host.invalid/data.bin"])
 def test_unreachable_server(path, url):
-    with pytest.raises(DownloadError) as error:
+    with pytest.raises(UserError) as error:
         fetch([url], path, attempts=2)
     assert f"{url}: no connection" in str(error.value)
     assert "datasets.<name>.source: archive" in str(error.value)
@@ -268,6 +269,6 @@ def test_unreachable_server(path, url):
 
 def test_malformed_address_is_not_tried_again(path):
     lines = []
-    with pytest.raises(DownloadError, match="not-an-address"):
+    with pytest.raises(UserError, match="not-an-address"):
         download(["not-an-address"], path, log=lines.append, **DIGESTS)
     assert lines == ["downloading not-an-address"]

@@ -15,7 +15,7 @@ def run(tmp_path, monkeypatch, python, **environment):
     (tmp_path / "matplotlibrc").write_text("axes.facecolor: red\n")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    command = f"set -eu; {job_environment('PLUGINS', [])}exec python -c '{python}'"
+    command = f"set -eu; {job_environment()}exec python -c '{python}'"
     shell = ["bash", "-c", command]
     return subprocess.run(shell, cwd=tmp_path, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
 

@@ -5,6 +5,7 @@ import stat
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from rethinking.run.files import (
     UserError,
@@ -66,10 +67,12 @@ def test_mode_follows_the_umask(tmp_path, mask):
     before = os.umask(mask)
     try:
         write_text(tmp_path / "a.txt", "")
-        assert os.umask(mask) == mask  # reading the mask must not change it
+        with atomic_path(tmp_path / "b.safetensors") as path:
+            save_file({"x": np.zeros(1)}, path)  # by a file of its own
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~mask
+    for name in ("a.txt", "b.safetensors"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o666 & ~mask
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 
 import pytest
 
@@ -128,17 +129,20 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("epochs", [50, 40_000])
-def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, capsys, epochs):
+def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, epochs):
     """Its files would take the place of the new ones; they are kept if they were made from the same."""
     output = tmp_path / "descent.json"
     asked = scripts.Asked(str(output), Identity({"epochs": 50}), None)
     monkeypatch.setattr(scripts, "asked_for", lambda: asked)
     monkeypatch.setattr(scripts, "clean_up", lambda: None)  # threads have no signals
+    monkeypatch.setattr(
+        "sys.stdout", said := StringIO()
+    )  # capsys can lose what a thread prints while it is read
     with ThreadPoolExecutor() as pool:
         with open_lock(record_path(str(output)).with_suffix(".lock")) as held:
             assert lock(held)
             done = pool.submit(scripts.run, lambda: output.write_text("new"))
-            while "waiting for it" not in capsys.readouterr().out:
+            while "waiting for it" not in said.getvalue():
                 assert not done.done()
             output.write_text("the other's")
             write_record(str(output), Identity({"epochs": epochs}))

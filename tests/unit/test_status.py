@@ -17,7 +17,8 @@ from rethinking.run.locks import lock, open_lock
 from rethinking.run.plan import Plan
 from rethinking.run.running import lock_file, running_file
 from rethinking.run.status import PROBE, Estimate, estimate, read_probe, survey, survey_ablations
-from rethinking.run.status_report import condense, duration, report
+from rethinking.run.status_report import condense, report
+from rethinking.run.time_left import duration
 
 from ..default_config import default_values
 

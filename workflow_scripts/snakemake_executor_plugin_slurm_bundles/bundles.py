@@ -16,7 +16,6 @@ import json
 import os
 import shlex
 import signal
-import tempfile
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -53,6 +52,11 @@ class Task:
         if self.cost and words[:3] == MODULE and words[-3:-2] == [">"] and words[-1] == "2>&1":
             return words[3], words[4:-3], words[-2]
         return None
+
+    @property
+    def made_progress(self) -> bool:
+        """Whether it has written a checkpoint, or is done with it, since its bundle was written."""
+        return mark(self.checkpoint) != self.before
 
 
 @dataclass
@@ -123,6 +127,10 @@ class Bundle:
         """Whether a task ended well and no Snakemake knows of it."""
         return (self.folder / f"{number}.exit").exists() and self.status(number) == 0
 
+    def finished(self, number: int) -> bool:
+        """Whether a task ended well, no Snakemake knows of it and its files are still there."""
+        return self.unreported(number) and all(map(os.path.exists, self.tasks[number].output))
+
     def remove(self, keep_log: bool = False) -> None:
         """Delete the bundle. Its log stays if it is to be kept or a task failed."""
         failed = any(self.status(number) not in (None, 0) for number in range(len(self.tasks)))
@@ -172,11 +180,6 @@ def identity(params: Iterable[tuple[str, Any]], inputs: Iterable[str]) -> str:
     return json.dumps([sorted((key, str(value)) for key, value in params), files])
 
 
-def is_finished(task: Task, bundle: Bundle, number: int) -> bool:
-    """Whether a task of a bundle ended well, no Snakemake knows of it and its files are still there."""
-    return bundle.unreported(number) and all(os.path.exists(path) for path in task.output)
-
-
 def mark(path: str | None) -> list[int] | None:
     """What changes when a file is written again: its time by its server's clock, size and number. None for no file."""
     try:
@@ -188,26 +191,18 @@ def mark(path: str | None) -> list[int] | None:
     return [found.st_mtime_ns, found.st_size, found.st_ino]
 
 
-def made_progress(task: Task) -> bool:
-    """Whether a task has written a checkpoint, or is done with it, since its bundle was written."""
-    return mark(task.checkpoint) != task.before
-
-
 def write(path: Path, text: str) -> None:
     """Write a file that is whole or absent, on the disk before it has its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with open(handle, "w", encoding="utf-8") as file:
+        with open(temporary, "x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp creates 0600; give it the usual mode.
-        os.umask(mask := os.umask(0))
-        os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def how_it_ended(status: int) -> str:

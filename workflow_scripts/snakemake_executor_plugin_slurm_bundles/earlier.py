@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from . import slurm
-from .bundles import Bundle, Task, find_bundles, is_finished
+from .bundles import Bundle, Task, find_bundles
 
 
 class Earlier:
@@ -39,7 +39,7 @@ class Earlier:
                     continue
                 same = (other.identity, other.command) == (task.identity, task.command)
                 runs = bundle.status(number) is None and bundle.name in queue and not queue[bundle.name].over
-                if same and (runs or is_finished(other, bundle, number)):
+                if same and (runs or bundle.finished(number)):
                     return bundle, number
                 if runs and not same:
                     self.cancel(bundle.name, f"{bundle.name} trains {task.name} with other settings")

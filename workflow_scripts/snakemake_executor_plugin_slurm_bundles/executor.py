@@ -44,7 +44,7 @@ class Executor(RemoteExecutor):
         self.settings = self.workflow.executor_settings
         self.next_seconds_between_status_checks = self.settings.poll_seconds
         self.folder = Path(self.workflow.globals.get("RESULTS", ".snakemake")) / "slurm"
-        self.came: deque[SubmittedJobInfo] = deque()  # from Snakemake
+        self.arrived: deque[SubmittedJobInfo] = deque()  # from Snakemake
         self.gathering = Gathering(
             self.folder, self.settings.cells, self.settings.gather_seconds, self.settings.minutes
         )
@@ -67,7 +67,7 @@ class Executor(RemoteExecutor):
         # Before it can be over.
         self.report_job_submission(info)
         self.gathering.last = time.monotonic()
-        self.came.append(info)
+        self.arrived.append(info)
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel what is in SLURM's queue; cells write their checkpoints."""
@@ -122,10 +122,10 @@ class Executor(RemoteExecutor):
     def look(self) -> None:
         """Take jobs, submit, see what has ended, put what was interrupted into new bundles."""
         self.warned, self.warned_before = set(), self.warned
-        came = len(self.came)  # what comes while SLURM is asked is for the next look
+        arrived = len(self.arrived)  # what comes while SLURM is asked is for the next look
         queue = self.ask()
-        if came and not (self.earlier and queue is None):  # otherwise nobody knows what runs
-            self.take(came, queue)
+        if arrived and not (self.earlier and queue is None):  # otherwise nobody knows what runs
+            self.take(arrived, queue)
         try:
             for bundle, infos in self.gathering.bundles():
                 self.add(bundle, infos)
@@ -150,7 +150,7 @@ class Executor(RemoteExecutor):
 
     def ask(self) -> dict[str, slurm.QueuedJob] | None:
         """What SLURM says of the jobs, None while it says nothing."""
-        if not self.active and not (self.came and self.earlier):
+        if not self.active and not (self.arrived and self.earlier):
             return {}
         try:
             queue = slurm.queue()
@@ -172,14 +172,14 @@ class Executor(RemoteExecutor):
 
     # ---- from jobs to bundles
 
-    def take(self, came: int, queue: dict[str, slurm.QueuedJob] | None) -> None:
+    def take(self, arrived: int, queue: dict[str, slurm.QueuedJob] | None) -> None:
         """Take the jobs that have come; where an earlier Snakemake's job still works on one, wait for that."""
         try:
             self.earlier.stop_damaged(queue or {})
-            for _ in range(came):
-                task = task_of(self.came[0].job)
+            for _ in range(arrived):
+                task = task_of(self.arrived[0].job)
                 found = self.earlier.take(task, queue or {})
-                info = self.came.popleft()
+                info = self.arrived.popleft()
                 if found is None:
                     self.gathering.add(info, task)
                     continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from . import bundles, slurm
+from . import slurm
 from .bundles import Bundle, how_it_ended
 
 DAY = 24 * 3600
@@ -73,7 +73,7 @@ class Submission:
         """Whether a task has ended (those behind it had no turn yet) or has got on."""
         tasks = self.bundle.tasks
         return any(self.bundle.status(number) is not None for number in range(len(tasks))) or any(
-            bundles.made_progress(tasks[number]) for number in self.members
+            tasks[number].made_progress for number in self.members
         )
 
     def idle_for(self) -> float:

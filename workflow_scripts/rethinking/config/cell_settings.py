@@ -108,16 +108,6 @@ def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) 
         raise ValueError(str(error)) from error
 
 
-class Names:
-    """The registered names as examples in the JSON schema, which editors offer."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], Any]) -> Any:
-        return handler(core) | {"examples": registry.names(self.kind)}
-
-
 def registered(kind: str) -> Any:
     """The type of a registered name."""
 
@@ -126,7 +116,9 @@ def registered(kind: str) -> Any:
             raise ValueError(registry.unknown(kind, name))
         return name
 
-    return Annotated[str, AfterValidator(check), Names(kind)]
+    # Editors offer the examples of the JSON schema.
+    offer = Field(json_schema_extra=lambda schema: schema.update(examples=registry.names(kind)))
+    return Annotated[str, AfterValidator(check), offer]
 
 
 class RMSPropSettings(Strict):

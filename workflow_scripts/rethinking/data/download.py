@@ -28,10 +28,6 @@ ADVICE = (
 )
 
 
-class DownloadError(UserError):
-    """No address delivered the file; the message says what each one answered and what to do instead."""
-
-
 class _Fault(Exception):
     """One failed request; ``transient`` says whether it is worth trying the same address again."""
 
@@ -96,7 +92,8 @@ def download(
         log: receives one line per event.
 
     Raises:
-        DownloadError: no address delivered the file, or it cannot be written.
+        UserError: no address delivered the file (the message says what each one answered and what to do instead), or
+            it cannot be written.
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -121,10 +118,10 @@ def download(
                 return
             failures.append(f"  {url}: {failure}")
     except OSError as error:
-        raise DownloadError(
+        raise UserError(
             explain(OSError(error.errno, error.strerror or str(error), error.filename or str(path)))
         ) from error
-    raise DownloadError("\n".join([f"{path.name} could not be downloaded.", *failures, ADVICE]))
+    raise UserError("\n".join([f"{path.name} could not be downloaded.", *failures, ADVICE]))
 
 
 def _fetch(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -15,10 +13,10 @@ import numpy as np
 
 from rethinking.data.image_files import marks
 from rethinking.data.imagenet import ARCHIVES, DEVKIT, FOLDERS, PUBLISHED, find_images
-from rethinking.run.files import UserError, write_json
-from rethinking.run.identity import digest_of, known_digests
+from rethinking.run.files import UserError
+from rethinking.run.identity import digest_of, digest_once, known_digests
+from rethinking.run.time_left import Progress
 
-PROGRESS_SECONDS = 10
 # What is read in the folder of a data set.
 READ = {
     *ARCHIVES.values(),
@@ -27,75 +25,49 @@ READ = {
 }
 
 
-class Progress:
-    """A line about every ten seconds of a long reading."""
-
-    def __init__(self, what: str, total: int, log: Callable[[str], None]) -> None:
-        self.what, self.total, self.log = what, total, log
-        self.done, self.started = 0, time.monotonic()
-        self.logged = self.started
-
-    def add(self, size: int) -> None:
-        """Count bytes, or images."""
-        self.done += size
-        if (now := time.monotonic()) - self.logged > PROGRESS_SECONDS:
-            self.logged = now
-            left = (now - self.started) / self.done * (self.total - self.done)
-            self.log(f"{self.what}: {100 * self.done / self.total:.0f} %, {left:.0f} s left")
-
-
 def to_stderr(line: str) -> None:
     """Show a line while planning, whose output is for Snakemake."""
     print(line, file=sys.stderr, flush=True)
 
 
-def contents_digest(
-    path: str | Path,
-    classes: Collection[str] | None,
-    cache: Path | None,
-    log: Callable[[str], None] = to_stderr,
-) -> str:
+def images_digest(path: str | Path, classes: Collection[str] | None, cache: Path | None) -> str:
     """SHA-256 over names and contents of the images; tars and folders of the same images have the same.
 
     Args:
         path: as for :func:`find_images`.
         classes: as for :func:`find_images`.
         cache: a JSON file of digests by sizes and times, so that contents are read only once; None for no cache.
-        log: takes progress.
 
     Raises:
         UserError: as for :func:`find_images`, or a file cannot be read.
     """
+
+    def read() -> str:
+        found = find_images(path, classes)
+        lines = []
+        progress = Progress(f"reading {path} once for its checksum", sum(map(len, found.values())), to_stderr)
+        for split, images in found.items():
+            digests = [""] * len(images)
+            # In the order in which they lie on the disk.
+            order = range(len(images)) if images.places is None else np.argsort(images.places[:, 1])
+            for i in order:
+                digests[i] = hashlib.sha256(images.read(i)).hexdigest()
+                progress.advance(1)
+            lines += [f"{split}/{name} {digest}" for name, digest in zip(images.names, digests, strict=True)]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
     path = Path(path)
     key = " ".join(["images", str(path.resolve()), *([digest_of(sorted(classes))] if classes else [])])
-    known = known_digests(cache)
     try:
-        if not path.exists() and key in known:
-            return known[key][1]  # results that were made from it can still be current
+        if not path.exists() and (known := known_digests(cache).get(key)):
+            return known[1]  # results that were made from it can still be current
         mark = digest_of([f"{name} {state}" for name, state in _states(path)])
-        if known.get(key, [None])[0] == mark:
-            return known[key][1]
-        found = find_images(path, classes)
+        return digest_once(cache, key, mark, read)
     except OSError as error:
         raise UserError(
             f"{error.filename} cannot be read ({error.strerror}); put it right or remove it, or correct the path of the "
             "data set in the config"
         ) from error
-    lines = []
-    progress = Progress(f"reading {path} once for its checksum", sum(map(len, found.values())), log)
-    for split, images in found.items():
-        digests = [""] * len(images)
-        # In the order in which they lie on the disk.
-        order = range(len(images)) if images.places is None else np.argsort(images.places[:, 1])
-        for i in order:
-            digests[i] = hashlib.sha256(images.read(i)).hexdigest()
-            progress.add(1)
-        lines += [f"{split}/{name} {digest}" for name, digest in zip(images.names, digests, strict=True)]
-    result = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    if cache:
-        with suppress(OSError):  # results can be read-only; the contents are read again next time
-            write_json(cache, known_digests(cache) | {key: [mark, result]})
-    return result
 
 
 def _states(path: Path) -> list[tuple[str, str]]:
@@ -132,18 +104,12 @@ def verify_archives(path: Path, cache: Path | None, log: Callable[[str], None] =
         file = path / name
         if size is not None and file.stat().st_size != size:
             return False
-        key = f"md5 {file.resolve()}"
-        known = known_digests(cache)
-        mark = marks(file.stat())
-        if known.get(key, [None])[0] != mark:
-            known[key] = [mark, _md5(file, log)]
-            if cache:
-                with suppress(OSError):
-                    write_json(cache, known)
-        if known[key][1] != md5:
+        key, mark = f"md5 {file.resolve()}", marks(file.stat())
+        found = digest_once(cache, key, mark, lambda file=file: _md5(file, log))
+        if found != md5:
             if size is None:
                 return False
-            raise UserError(f"{file} has MD5 {known[key][1]}, expected {md5}; get it again")
+            raise UserError(f"{file} has MD5 {found}, expected {md5}; get it again")
     return True
 
 
@@ -153,5 +119,5 @@ def _md5(file: Path, log: Callable[[str], None]) -> str:
     with open(file, "rb") as stream:
         while block := stream.read(1 << 24):
             digest.update(block)
-            progress.add(len(block))
+            progress.advance(len(block))
     return digest.hexdigest()

@@ -11,7 +11,6 @@ import numpy as np
 from torch import Tensor
 
 from rethinking.data.decoding import Undecodable, damage, decode_checked, decoder_messages, kind, resize
-from rethinking.data.image_checksums import Progress
 from rethinking.data.image_files import Images, listed
 from rethinking.data.imagenet import SPLITS, find_images, save_index
 from rethinking.data.prepared import stratified_sample
@@ -24,6 +23,7 @@ from rethinking.run.files import (
     sha256_array,
     write_json,
 )
+from rethinking.run.time_left import Progress
 from rethinking.streams import stream
 
 BLOCK = 256  # images decoded at a time
@@ -37,7 +37,6 @@ def prepare_images(
     folder: Path,
     *,
     provenance: str | None,
-    verified: bool,
     classes: Collection[str] | None = None,
     stored_size: int | None = None,
     skip_unreadable: bool = False,
@@ -52,9 +51,8 @@ def prepare_images(
         name: the data set's name; it also names the random stream of the subsets.
         path: as for :func:`rethinking.data.imagenet.find_images`.
         folder: the destination; it is made.
-        provenance: what to call this copy of the data; None for the published archives.
-        verified: whether the archives are the published ones. Files in them that libjpeg complains about are listed;
-            in other copies they are damaged.
+        provenance: what to call this copy of the data; None for the published archives. Files in these that libjpeg
+            complains about are listed; in other copies they are damaged.
         classes: names of folders to take; None takes all.
         stored_size: height and width that whole images are resized to before anything else; None leaves their sizes.
         skip_unreadable: leave images out that cannot be decoded; otherwise the first one is an error.
@@ -87,7 +85,8 @@ def prepare_images(
             images = images.take(stratified_sample(images.labels, limit, stream(0, f"{split} subset", name)))
         stored = stored_size is not None and len(images) * 3 * stored_size**2 <= STORED_BYTES
         file = folder / f"{split}_images.npy"
-        odd[split] = check_images(images, file, stored_size if stored else None, verified, threads, log)
+        published = provenance is None
+        odd[split] = check_images(images, file, stored_size if stored else None, published, threads, log)
         unreadable = odd[split]["unreadable"]
         if unreadable:
             if not skip_unreadable:
@@ -123,7 +122,7 @@ def check_images(
     images: Images,
     file: Path,
     stored_size: int | None,
-    verified: bool,
+    published: bool,
     threads: int,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -165,6 +164,6 @@ def check_images(
                         one(i)
                     message = damage(alone[0], images.read(i))
                     if message and images.names[i] not in found["unreadable"]:
-                        found["damaged" if verified else "unreadable"][images.names[i]] = message
-            progress.add(len(block))
+                        found["damaged" if published else "unreadable"][images.names[i]] = message
+            progress.advance(len(block))
     return found

@@ -89,18 +89,13 @@ def _find_split(path: Path, split: str) -> Images:
         return _train_archive(archive) if split == "train" else _flat(path, _archive_members(archive))
     if not folders:
         what = (
-            "does not exist" if not path.exists() else f"has neither {archive.name} nor {split_name(split)}/"
+            "does not exist" if not path.exists() else f"has neither {archive.name} nor {FOLDERS[split][0]}/"
         )
         raise UserError(
             f"{path} {what}; ImageNet needs the folder of {', '.join(PUBLISHED)}, or one with "
             "train/<class>/*.JPEG and val/<class>/*.JPEG"
         )
     return _in_folder(path, folders[0])
-
-
-def split_name(split: str) -> str:
-    """What the folder of a split is called."""
-    return FOLDERS[split][0]
 
 
 def _train_archive(path: Path) -> Images:

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from rethinking.run.files import atomic_path, remove_parts
 from rethinking.run.identity import Identity, differences
-from rethinking.run.locks import lock, open_lock
 from rethinking.run.running import RunningFile, lock_file
+from rethinking.run.shared import alone
 from rethinking.run.stop_signals import SIGNALS
 from rethinking.training.optimisers import AveragedNetwork, Optimiser
 
@@ -129,26 +129,16 @@ class Checkpoint:
 
         The value says whether another process held the lock before.
         """
-        with self.lock() as waited, self.running:
+        does = "is at work on this cell"
+        with alone(self.path, lock_file(self.path), does, self.log) as waited, self.running:
+            # A process that was killed while writing a checkpoint leaves a partial file.
+            remove_parts(self.path.parent, self.path.name)
             before = {number: signal.signal(number, self.note_signal) for number in SIGNALS}
             try:
                 yield waited
             finally:
                 for number, handler in before.items():
                     signal.signal(number, handler)
-
-    @contextmanager
-    def lock(self) -> Iterator[bool]:
-        """Wait until no other process works on the cell; the kernel releases the lock of one that dies."""
-        waited = False
-        with open_lock(lock_file(self.path)) as file:
-            if not lock(file):
-                self.log("another process is at work on this cell; waiting for it")
-                lock(file, wait=True)
-                waited = True
-            # A process that was killed while writing a checkpoint leaves a partial file.
-            remove_parts(self.path.parent, self.path.name)
-            yield waited
 
     def note_signal(self, number: int, _frame: Any) -> None:
         """Note that the cell was asked to stop; the current step is finished first."""

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from rethinking.run.syntax import digest_of, is_registration, plainly, statements, syntax_tree
+from rethinking.run.syntax import hash_of, is_registration, plainly, syntax_tree
 
 SCRIPTS = Path(__file__).parents[2]
-RUN = Path(__file__).parent
+RUN = Path(__file__).parent  # what changes no number
 # (file, name of a definition), or (file, None) for the whole file
 Root = tuple[Path, str | None]
 
@@ -50,7 +50,7 @@ def code_of(*roots: Root) -> dict[str, str]:
     pending = list(roots)
     while pending:
         path, name = pending.pop()
-        if (path, name) in seen or decides_nothing(path):
+        if (path, name) in seen or RUN in path.parents:
             continue
         seen.add((path, name))
         module = parse(path)
@@ -75,20 +75,14 @@ def code_of(*roots: Root) -> dict[str, str]:
         for label, digest in data_files(path.parent, texts[path]).items():
             found.setdefault(label, set()).add(digest)
     return {
-        label: digest_of(sorted(digests))[:12] if len(digests) > 1 else min(digests)
+        label: hash_of(sorted(digests))[:12] if len(digests) > 1 else min(digests)
         for label, digests in sorted(found.items())
     }
 
 
 def combined(code: dict[str, str]) -> str:
     """One hash over definitions, 16 hexadecimal digits; their names and places do not count."""
-    return digest_of(sorted(set(code.values())))[:16]
-
-
-@cache
-def decides_nothing(path: Path) -> bool:
-    """Whether a file lies in the folder of what changes no number."""
-    return RUN in path.parents
+    return hash_of(sorted(set(code.values())))[:16]
 
 
 @cache
@@ -101,8 +95,8 @@ def parse(path: Path) -> Module:
     module = Module()
     tree = syntax_tree(path.read_bytes(), path)
     bound: set[str] = set()  # by imports
-    for statement in statements(tree.body):
-        for local, target, spelling in imported(statement, path):
+    for node in ast.walk(tree):
+        for local, target, spelling in imported(node, path):
             bound.add(local)
             if target:
                 module.imports.setdefault(local, []).append(target)
@@ -221,7 +215,7 @@ def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], set[str
     if plain:
         plain += sorted([each, sorted(module.packages[each])] for each in names & module.packages.keys())
     said = {node.value for node in visited if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return label, digest_of(plain)[:12] if plain else "", references, said | (names & {"__file__"})
+    return label, hash_of(plain)[:12] if plain else "", references, said | (names & {"__file__"})
 
 
 def dotted_name(node: ast.Attribute) -> str | None:

@@ -2,10 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterable
-from pathlib import Path
 from shlex import quote
 
+from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS
 
 # What would change the arithmetic of all programs on a machine behind a configuration's back.
@@ -17,18 +16,13 @@ ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": 
 INSTALLATION = ("PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
 
 
-def job_environment(variable: str, plugins: Iterable[Path]) -> str:
-    """The bash commands before each job; they hold for the programs that it starts.
-
-    Args:
-        variable: tells jobs which plug-ins there are.
-        plugins: the files of these.
-    """
+def job_environment() -> str:
+    """The bash commands before each job; they hold for the programs that it starts."""
     # What the user's PYTHONPATH adds (environment modules do) stays, behind the library. An empty or relative entry
     # is the working folder, and a random.py there would be imported in place of Python's.
     path = [str(SCRIPTS), *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     values = {
-        variable: os.pathsep.join(map(str, plugins)),
+        plugins.VARIABLE: os.pathsep.join(map(str, plugins.files())),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
         # For the same reason 'python -m' must not look into the working folder.
         "PYTHONSAFEPATH": "1",

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,16 +29,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path that becomes ``path`` if the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = None
+    # Not by tempfile, whose files only their owner can read: results are shared.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
         yield temporary
         _flush(temporary)
-        # mkstemp creates 0600; results are shared, so give them the usual mode.
+        # Some writers (safetensors) put a file of their own in its place, which others cannot read.
         with suppress(OSError):  # some file systems have no modes
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(mode)
         os.replace(temporary, path)
     except Exception as error:
         refusal = as_os_error(error)
@@ -47,7 +48,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             raise OSError(refusal.errno, refusal.strerror, str(path)) from error
         raise
     finally:
-        if temporary:
+        with suppress(OSError):  # on a file system that can only be read
             temporary.unlink(missing_ok=True)
 
 
@@ -76,15 +77,15 @@ def check_writable(folders: Iterable[str | Path]) -> None:
             raise UserError(explain(OSError(number, os.strerror(number), str(there))))
 
 
-def check_room(folder: str | Path, size: int = 1 << 20) -> None:
+def check_room(folder: str | Path) -> None:
     """Refuse to start on a full disk, where not even a job's log could say why it failed.
 
     Raises:
-        UserError: there is no room for ``size`` bytes.
+        UserError: there is no room for a log.
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            os.posix_fallocate(file.fileno(), 0, 1 << 20)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(explain(OSError(error.errno, error.strerror, str(folder)))) from error
@@ -105,12 +106,6 @@ def _flush(path: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -141,7 +136,7 @@ def read_json(path: str | Path) -> Any:
 def save_array(path: str | Path, array: np.ndarray) -> None:
     """Write ``array`` as a memory-mappable ``.npy``, atomically."""
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
 @contextmanager
@@ -172,11 +167,8 @@ def load_array(path: str | Path) -> np.ndarray:
 
 
 def sha256_array(array: np.ndarray) -> str:
-    """SHA-256 of the values in C order, block by block so that memory maps stay on disk."""
-    digest = hashlib.sha256()
-    for start in range(0, len(array), 1024):
-        digest.update(np.ascontiguousarray(array[start : start + 1024]))
-    return digest.hexdigest()
+    """SHA-256 of the values in C order; a memory map is not copied."""
+    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
 
 
 def hash_file(path: str | Path, algorithm: str = "sha256") -> str:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rethinking.data.image_files import marks
 from rethinking.data.sources import source_files
 from rethinking.run.code import combined
 from rethinking.run.files import UserError, hash_file, read_json, write_json
@@ -148,36 +149,40 @@ def content_digest(path: Path, cache: Path | None, source: str = "plugin") -> st
     Raises:
         UserError: it cannot be read.
     """
-    key, known = os.path.realpath(path), known_digests(cache)
-    if not os.path.exists(path) and key in known:
-        return known[key][1]  # results that were made from it can still be current
-    try:
-        files = source_files(source, path) if path.is_dir() else [(path.name, path)]
-        stats = [(name, file.stat()) for name, file in files]
-        marks = [
-            f"{name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
-            for name, stat in stats
-        ]
-        mark = digest_of([ascii(each) for each in marks])
-        if known.get(key, [None])[0] == mark:
-            return known[key][1]
+
+    def read() -> str:
+        if not path.is_dir():
+            return hash_file(path)
         digest = hashlib.sha256()
         for name, file in files:
-            content = hash_file(file)
-            if not path.is_dir():
-                break
-            digest.update(os.fsencode(name) + f"\0{content}\n".encode())
-        result = digest.hexdigest() if path.is_dir() else content
+            digest.update(os.fsencode(name) + f"\0{hash_file(file)}\n".encode())
+        return digest.hexdigest()
+
+    key = os.path.realpath(path)
+    if not os.path.exists(path) and (known := known_digests(cache).get(key)):
+        return known[1]  # results that were made from it can still be current
+    try:
+        files = source_files(source, path) if path.is_dir() else [(path.name, path)]
+        mark = digest_of([ascii(f"{name} {marks(file.stat())}") for name, file in files])
+        return digest_once(cache, key, mark, read)
     except OSError as error:
         raise UserError(explain(error)) from error
+
+
+def digest_once(cache: Path | None, key: str, mark: str, read: Callable[[], str]) -> str:
+    """The digest that ``read`` computes, from the cache where it was computed at this mark (of sizes and times)."""
+    known = known_digests(cache).get(key, [None])
+    if known[0] == mark:
+        return known[1]
+    digest = read()
     if cache:
         with suppress(OSError):  # results can be read-only; the contents are read again next time
-            write_json(cache, known | {key: [mark, result]})
-    return result
+            write_json(cache, known_digests(cache) | {key: [mark, digest]})
+    return digest
 
 
 def known_digests(cache: Path | None) -> dict[str, list[str]]:
-    """The digests that a cache keeps."""
+    """The digests that a cache keeps, each behind its mark."""
     try:
         found = read_json(cache) if cache else {}
     except UserError:

@@ -39,11 +39,10 @@ def what_is(content: bytes) -> str | None:
         return "an empty file"
     if not start.strip(b"\0"):
         return "a file of zeros, as a broken download or a full disk leaves"
-    if start[4:12] in (b"ftypavif", b"ftypheic", b"ftypmif1") or (start[:4], start[8:12]) == (
-        b"RIFF",
-        b"WEBP",
-    ):
-        return "an AVIF or HEIC image" if start[4:8] == b"ftyp" else "a WebP image"
+    if start[4:12] in (b"ftypavif", b"ftypheic", b"ftypmif1"):
+        return "an AVIF or HEIC image"
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "a WebP image"
     if start[257:262] == b"ustar":
         return "a tar archive"
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -39,9 +39,8 @@ def lock(file: IO[str], wait: bool = False) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        if (
-            error.errno == errno.EBADF and not file.writable()
-        ):  # NFS locks only files that are open for writing
+        # NFS locks only files that are open for writing.
+        if error.errno == errno.EBADF and not file.writable():
             denied = OSError(errno.EACCES, os.strerror(errno.EACCES), file.name)
             raise UserError(explain(denied)) from error
         raise UserError(f"{file.name} cannot be locked ({error.strerror}); {LOCKS}") from error

@@ -14,7 +14,7 @@ from typing import Any
 from rethinking import registry
 from rethinking.cells import CELL_FILES, Cell, parameters, sample_size
 from rethinking.config.configuration import Config
-from rethinking.data.image_checksums import contents_digest
+from rethinking.data.image_checksums import images_digest
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.sources import SOURCES
 from rethinking.run.code import SCRIPTS, Root, script_code
@@ -138,7 +138,7 @@ class Plan:
             "prepare_images",
             [],
             {f"datasets.{name}.{key}": value for key, value in chosen.items()},
-            inputs={"source": contents_digest(dataset.path, chosen["classes"], self.checksums)},
+            inputs={"source": images_digest(dataset.path, chosen["classes"], self.checksums)},
             entries=[registry.entry("dataset", name).root],
             data=[own(dataset.path)],
         )

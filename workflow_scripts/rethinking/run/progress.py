@@ -17,7 +17,7 @@ from typing import TextIO
 
 from rethinking.run.files import UserError, read_json
 from rethinking.run.running import Running, read_running, running_file
-from rethinking.run.status_report import duration
+from rethinking.run.time_left import duration
 
 UPDATE_SECONDS = 2.0
 CLEAR = "\r\x1b[K"

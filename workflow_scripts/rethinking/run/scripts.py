@@ -30,8 +30,8 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log shows what a job waits for
-    keep_on(sys.stdout)
-    keep_on(sys.stderr)
+    ignore_full_disk(sys.stdout)
+    ignore_full_disk(sys.stderr)
     clean_up()
     try:
         asked = asked_for()
@@ -111,12 +111,12 @@ def running_code() -> dict[str, str]:
     return script_code(script) if (SCRIPTS / f"{script}.py").is_file() else {}
 
 
-def add_networks(parser: argparse.ArgumentParser, root: str = "root") -> None:
-    """Let a command line name networks: those of some cells with some seeds, among the folders below ``root``.
+def add_networks(parser: argparse.ArgumentParser) -> None:
+    """Let a command line name networks: those of some cells with some seeds, among the folders below a root.
 
     Names in place of files, because there can be too many files for a command line.
     """
-    parser.add_argument(f"--{root}", required=True, type=Path, help="folder that names of cells start from")
+    parser.add_argument("--root", required=True, type=Path, help="folder that names of cells start from")
     parser.add_argument("--cells", nargs="*", default=[], help="names without seeds, in order")
     parser.add_argument(
         "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
@@ -151,7 +151,7 @@ def log(line: str) -> None:
     print(line, flush=True)
 
 
-def keep_on(stream: TextIO) -> None:
+def ignore_full_disk(stream: TextIO) -> None:
     """Let what is printed to a stream end no work where the disk under the log is full; it is written once there is room."""
 
     def patient(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,6 @@
 """Each result is made by one process at a time; those that several workflows share are left alone once they are there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -10,14 +10,16 @@ from rethinking.run.locks import lock, open_lock
 
 
 @contextmanager
-def alone(path: Path, lock_file: Path | None = None) -> Iterator[bool]:
+def alone(
+    path: Path, lock_file: Path | None = None, does: str | None = None, log: Callable[[str], None] = print
+) -> Iterator[bool]:
     """Hold the lock of a file or folder, by default beside it; whether another process had it before.
 
-    The kernel releases the lock of a process that dies.
+    The log says what that one ``does``. The kernel releases the lock of a process that dies.
     """
     with open_lock(lock_file or path.with_name(f".{path.name}.lock")) as file:
         if waits := not lock(file):
-            print(f"another process makes {path}; waiting for it")
+            log(f"another process {does or f'makes {path}'}; waiting for it")
             lock(file, wait=True)
         yield waits
 

@@ -23,7 +23,7 @@ from rethinking.config.configuration import Config
 from rethinking.data.imagenet_classes import IMAGES
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import Identity, differences, recorded
-from rethinking.run.plan import Plan
+from rethinking.run.plan import Plan, branch
 from rethinking.run.running import Running, read_running
 
 # The speed of Inception V3 on this machine, which bench/imagenet_cost.py measures.
@@ -103,9 +103,7 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
     """The status of a cell, or of a variant of it."""
     made = plan.cell(cell, variant)
     settings = made.identity.settings
-    checkpoint = Path(
-        plan.results, "checkpoints", "ablations" if variant else "", variant or "", f"{cell}.safetensors"
-    )
+    checkpoint = Path(plan.results, "checkpoints", f"{branch(variant)}{cell}.safetensors")
     state, reasons, epochs_done, diverged, speed = "to run", [], 0.0, None, None
     images = training_images(plan, cell)
 
@@ -176,11 +174,8 @@ def read_probe(results: str) -> dict[str, Any] | None:
     """The measured speed of a network of which no cell may have been trained; None if nobody measured it."""
     try:
         found = read_json(Path(results, PROBE))
-        return (
-            found
-            if float(found["seconds_per_image"]) > 0 and found["pixels"] > 0 and found["model"]
-            else None
-        )
+        valid = float(found["seconds_per_image"]) > 0 and found["pixels"] > 0 and found["model"]
+        return found if valid else None
     except UNREADABLE:
         return None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rethinking.run.running import Running
 from rethinking.run.status import CellStatus, Estimate
+from rethinking.run.time_left import duration
 
 STATES = ("done", "part-trained", "stale", "to run")
 LONGEST_LIST = 30  # lines
@@ -119,12 +120,3 @@ def seed_range(seeds: Sequence[int]) -> str:
             runs.append([seed, seed])
     spans = [f"{first}" if first == last else f"{first}-{last}" for first, last in runs]
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(spans)}"
-
-
-def duration(seconds: float) -> str:
-    """Time to about two digits: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    if seconds < 99.5 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

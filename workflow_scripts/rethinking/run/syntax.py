@@ -22,12 +22,6 @@ WITHOUT_EFFECT = {
 # Decorators that register a function (rethinking.registry). Those of their arguments that can change a number are part
 # of identities elsewhere.
 REGISTRATIONS = {"dataset", "corruption", "model", "regulariser", "measure", "table", "figure", "claim"}
-# Operators and contexts: nodes without fields.
-EMPTY = {
-    each
-    for each in vars(ast).values()
-    if isinstance(each, type) and issubclass(each, ast.AST) and not each._fields
-}
 
 
 def syntax_tree(source: bytes, path: Path) -> ast.Module:
@@ -40,16 +34,6 @@ def syntax_tree(source: bytes, path: Path) -> ast.Module:
         return ast.parse(source, str(path))
     except (SyntaxError, ValueError) as error:
         raise UserError(f"{path}:{getattr(error, 'lineno', None) or 1}: {error.args[0]}") from None
-
-
-def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """These statements and those inside them."""
-    for statement in body:
-        yield statement
-        for inner in ("body", "orelse", "finalbody"):
-            yield from statements(getattr(statement, inner, []))
-        for clause in [*getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
-            yield from statements(clause.body)
 
 
 def is_text(statement: ast.AST) -> bool:
@@ -80,10 +64,10 @@ def mark_spoken(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     """Mark the assignments that only make texts for a function's errors and log lines: ``hint = f"..."``."""
     # Attributes of a class are read as such, not as names.
     classes = [node for node in ast.walk(function) if isinstance(node, ast.ClassDef)]
-    attributes = {each for node in classes for each in statements(node.body)}
+    attributes = {each for node in classes for each in ast.walk(node)}
     made = {
         each: each.targets[0].id
-        for each in statements(function.body)
+        for each in ast.walk(function)
         if isinstance(each, ast.Assign)
         and each not in attributes
         and len(each.targets) == 1
@@ -181,7 +165,7 @@ def plainly(node: object, visited: list[ast.AST]) -> object:
     if is_text(node):
         return None
     kind = type(node)
-    if kind in EMPTY:
+    if not kind._fields:  # an operator, say
         return [kind.__name__]
     if kind in (ast.FunctionDef, ast.AsyncFunctionDef):
         mark_spoken(node)
@@ -189,6 +173,6 @@ def plainly(node: object, visited: list[ast.AST]) -> object:
     return [kind.__name__, *[[key, plainly(value, visited)] for key, value in children(node)]]
 
 
-def digest_of(value: object) -> str:
+def hash_of(value: object) -> str:
     """SHA-256 of a value's representation."""
     return hashlib.sha256(repr(value).encode()).hexdigest()

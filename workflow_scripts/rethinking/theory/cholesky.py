@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from rethinking.run.files import load_array, save_array
-from rethinking.run.theory_progress import Progress
+from rethinking.run.time_left import Progress
 
 if TYPE_CHECKING:
     from rethinking.theory.gram import System

@@ -41,8 +41,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def device_alone(args: argparse.Namespace) -> Iterator[torch.device]:
     """The device of :func:`add_device`; a GPU is held alone. Products of matrices are in full precision."""
-    alone = expects_gpu(args.device)
-    with gpus_alone(1, args.cells_per_gpu, log=log) if alone else nullcontext():
+    with gpus_alone(1, args.cells_per_gpu, log=log) if expects_gpu(args.device) else nullcontext():
         device = choose_device(args.device)
         set_precision("float32", device)  # torch's default for the convolutions of Gabor features is TF32
         yield device
@@ -56,9 +55,8 @@ def read_model(args: argparse.Namespace) -> tuple[LinearModelConfig, dict[str, A
 
 def read_split(prepared: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Images, memory-mapped, and labels of ``train`` or ``test``."""
-    return load_array(prepared / f"{split}_images.npy"), np.array(
-        load_array(prepared / f"{split}_labels.npy")
-    )
+    labels = np.array(load_array(prepared / f"{split}_labels.npy"))
+    return load_array(prepared / f"{split}_images.npy"), labels
 
 
 @contextmanager

@@ -1,13 +1,20 @@
-"""Lines of progress in a log, with the remaining time."""
+"""How long work still takes, and lines of progress that say so in a log."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from rethinking.run.status_report import duration
-
 EVERY_SECONDS = 20.0
+
+
+def duration(seconds: float) -> str:
+    """Time to about two digits: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 99.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
 class Progress:
