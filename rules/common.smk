@@ -20,6 +20,7 @@ from rethinking.run.files import UserError, existing_folder
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
 from rethinking.run.plan import LIBRARY, Plan
+from rethinking.run.scripts import packed
 
 
 def exit_on_user_error(function):
@@ -130,7 +131,7 @@ def reads(made):
 
 def record(made):
     """What a job must know to record the identity of its result."""
-    return json.dumps(made.record)
+    return packed(json.dumps(made.record))
 
 
 def finished(results):

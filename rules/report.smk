@@ -12,7 +12,7 @@ if "ablations" in REPORTED:
     REPORTED_CELLS += [f"cells/{cell.name}" for cell in CONFIG.ablated_cells()]
     REPORTED_CELLS += [f"ablations/{name}/cells/{cell.name}" for name, cell in CONFIG.variants()]
     REPORTED_CELLS = list(dict.fromkeys(REPORTED_CELLS))
-    REPORTED_NETWORKS += PLAN.cells(cell for cell in CONFIG.ablated_cells() if cell not in ALL_CELLS)
+    REPORTED_NETWORKS = PLAN.cells(dict.fromkeys([*ALL_CELLS, *CONFIG.ablated_cells()]))
     REPORTED_NETWORKS += [PLAN.cell(cell, name) for name, cell in CONFIG.variants()]
 COLLECTION = artefact(
     "collect_cells",

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
-    ablations = json.loads(args.ablations)
+    ablations = json.loads(scripts.unpacked(args.ablations))
     names = dict.fromkeys(name for each in ablations for name in each["cells"])
     defaults = summaries(read_runs(args.results / "cells", names, args.seeds))
     variants = {

@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--config", required=True, help="the whole configuration as JSON")
     args = parser.parse_args()
 
-    config = load_config(json.loads(args.config), [])
+    config = load_config(json.loads(scripts.unpacked(args.config)), [])
     cells, ablations = survey(config), survey_ablations(config)
     # An empty line between this and what Snakemake prints before and after.
     print()

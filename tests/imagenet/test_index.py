@@ -5,12 +5,14 @@ import os
 import shutil
 import tarfile
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
 
 from rethinking.data import image_checksums, imagenet
 from rethinking.data.image_checksums import images_digest, verify_archives
+from rethinking.data.image_files import Images
 from rethinking.data.imagenet import find_images, load_index, save_index
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.run.files import UserError, hash_file
@@ -58,6 +60,23 @@ def test_contents_are_read_once_while_nothing_changes(layouts, tmp_path, monkeyp
     content[700] ^= 1
     changed.write_bytes(content)
     assert images_digest(path, None, cache) != first
+
+
+def test_a_tar_of_both_splits_is_walked_once(layouts, monkeypatch):
+    walked = []
+    walk = imagenet.walk_headers
+    monkeypatch.setattr(imagenet, "walk_headers", lambda path, file: walked.append(path) or walk(path, file))
+    find_images(layouts["tar"])
+    assert walked == [layouts["tar"]]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_several_images_are_read_at_a_time(layouts, monkeypatch, layout):
+    """Each waits for the server that it lies on."""
+    together, read = Barrier(3), Images.read
+    monkeypatch.setattr(image_checksums, "BLOCK", 1)
+    monkeypatch.setattr(Images, "read", lambda images, i: together.wait(10) >= 0 and read(images, i))
+    assert images_digest(layouts[layout], None, None)
 
 
 def test_classes_are_chosen_and_numbered_in_order(layouts):

@@ -16,7 +16,7 @@ from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, record_path, recorded_digest, write_record
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.made import Made
-from rethinking.run.scripts import asked_for, options
+from rethinking.run.scripts import asked_for, options, packed, unpacked
 from rethinking.run.stop_signals import SIGNALS
 
 
@@ -42,6 +42,16 @@ def test_preparation_is_equal_across_processes(images, tmp_path):
     manifest = json.loads(contents[0]["manifest.json"])
     assert manifest["train"]["count"] == 4
     assert str(tmp_path) not in contents[0]["manifest.json"].decode()
+
+
+@pytest.mark.parametrize("count", [1, 10_000])
+@pytest.mark.parametrize("values", [{}.fromkeys, list])
+def test_json_of_any_length_fits_a_command_line(values, count):
+    text = json.dumps(
+        values(f"ablations/rate_{n}/cells/cifar10/true_labels/mlp_1x512/wd" for n in range(count))
+    )
+    assert len(packed(text)) < 1 << 17
+    assert unpacked(packed(text)) == text
 
 
 def test_options_are_quoted_for_the_shell():

@@ -84,6 +84,18 @@ def test_every_kind_of_target_is_taken(default_workflow):
     default_workflow.succeed("-n", f"{default_workflow.folder}/mine/table1.csv")
 
 
+def test_status_of_a_configuration_that_is_too_long_for_a_command_line(tiny_workflow):
+    variants = {
+        "name": "rate_{learning_rate:g}",
+        "grid": {"learning_rate": [0.001 * n for n in range(1, 51)]},
+    }
+    cells = ["digits/random_labels/mlp_1x512/wd"]
+    tiny_workflow.write_config(
+        TINY | {"ablations": [variants | {"cells": cells, "question": "Why? " * 1000}]}
+    )
+    assert "50 cells: 0 done, 0 part-trained, 0 stale, 50 to run" in tiny_workflow.succeed("status")
+
+
 def test_file_in_place_of_the_results_is_named(default_workflow):
     (default_workflow.folder / "results").touch()
     output = default_workflow.fail("-n")

@@ -12,6 +12,7 @@ A Snakemake that submitted a bundle may die; the next one reads from the folder 
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 import shlex
@@ -153,9 +154,12 @@ def divide(tasks: Sequence[Task], most: int, idle: int = 0) -> list[list[Task]]:
     On ``idle`` nodes that would have nothing to do otherwise there are as many groups.
     """
     groups: list[list[Task]] = [[] for _ in range(max(-(-len(tasks) // most), min(len(tasks), idle)))]
+    cheapest = [(0.0, 0, place) for place in range(len(groups))]  # of those with room: cost, tasks, which
     for task in sorted(tasks, key=lambda task: -task.cost):
-        open_groups = [group for group in groups if len(group) < most]
-        min(open_groups, key=lambda group: (sum(each.cost for each in group), len(group))).append(task)
+        cost, count, place = heapq.heappop(cheapest)
+        groups[place].append(task)
+        if count + 1 < most:
+            heapq.heappush(cheapest, (cost + task.cost, count + 1, place))
     return groups
 
 

@@ -20,6 +20,11 @@ class Earlier:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.say = say
         self.bundles, self.damaged = find_bundles(folder)
+        # What makes the same files, by these.
+        self.tasks: dict[tuple[str, ...], list[tuple[Bundle, int]]] = {}
+        for bundle in self.bundles:
+            for number, task in enumerate(bundle.tasks):
+                self.tasks.setdefault(tuple(task.output), []).append((bundle, number))
         self.cancelled: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -33,16 +38,16 @@ class Earlier:
         Raises:
             Unreachable: what must not run is not cancelled yet.
         """
-        for bundle in self.bundles:
-            for number, other in enumerate(bundle.tasks):
-                if other.output != task.output or bundle.name in self.cancelled:
-                    continue
-                same = (other.identity, other.command) == (task.identity, task.command)
-                runs = bundle.status(number) is None and bundle.name in queue and not queue[bundle.name].over
-                if same and (runs or bundle.finished(number)):
-                    return bundle, number
-                if runs and not same:
-                    self.cancel(bundle.name, f"{bundle.name} trains {task.name} with other settings")
+        for bundle, number in self.tasks.get(tuple(task.output), ()):
+            if bundle.name in self.cancelled:
+                continue
+            other = bundle.tasks[number]
+            same = (other.identity, other.command) == (task.identity, task.command)
+            runs = bundle.status(number) is None and bundle.name in queue and not queue[bundle.name].over
+            if same and (runs or bundle.finished(number)):
+                return bundle, number
+            if runs and not same:
+                self.cancel(bundle.name, f"{bundle.name} trains {task.name} with other settings")
         return None
 
     def stop_damaged(self, queue: Mapping[str, slurm.QueuedJob]) -> None:

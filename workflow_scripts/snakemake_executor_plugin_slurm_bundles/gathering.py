@@ -49,26 +49,26 @@ class Gathering:
 
     def __init__(self, folder: Path, most: int, seconds: float, minutes: float) -> None:
         self.folder, self.most, self.seconds, self.minutes = folder, max(1, most), seconds, minutes
-        self.members: list[Member] = []
+        self.members: dict[int, Member] = {}  # by the id() of the task
         self.first = self.last = 0.0  # when the first of these and the last one came
 
     def add(self, info: SubmittedJobInfo, task: Task) -> None:
         """Take a job."""
         if not self.members:
             self.first = self.last
-        self.members.append((info, task))
+        self.members[id(task)] = info, task
 
     def bundles(self) -> Iterable[tuple[Bundle, list[SubmittedJobInfo]]]:
         """Write bundles, each with its jobs. What could not be written stays."""
         for members in self.ready():
-            infos = {id(task): info for info, task in members}
             idle = 0
             if len(members) > 1:
                 idle = slurm.idle_nodes(members[0][0].job.resources.get("slurm_partition"))
             for tasks in bundles.divide([task for _, task in members], self.most, idle):
-                chosen = [(infos[id(task)], task) for task in tasks]
+                chosen = [self.members[id(task)] for task in tasks]
                 bundle = self.write(chosen)
-                self.members = [each for each in self.members if each not in chosen]
+                for task in tasks:
+                    del self.members[id(task)]
                 yield bundle, [info for info, _ in chosen]
 
     def ready(self) -> list[list[Member]]:
@@ -76,7 +76,7 @@ class Gathering:
         now = time.monotonic()
         enough = now - self.last >= self.seconds or now - self.first >= MOST_TIMES * self.seconds
         alike: dict[str, list[Member]] = {}
-        for info, task in self.members:
+        for info, task in self.members.values():
             if task.cost and not enough:
                 continue
             resources = {k: v for k, v in info.job.resources.items() if k not in ("bundle_cost", "tmpdir")}

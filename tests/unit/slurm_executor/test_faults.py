@@ -31,7 +31,7 @@ def test_full_disk_when_a_bundle_is_written(fake, results, read, monkeypatch):
     assert list((results / "slurm").iterdir()) == []
     executor.look()
     assert len(fake.calls("sbatch")) == 2
-    assert executor.gathering.members == []
+    assert not executor.gathering.members
 
 
 def test_full_disk_when_an_interrupted_bundle_goes_on(fake, results, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class Run:
     memorisation: pd.DataFrame | None = None
     measured: Mapping[str, float | None] = field(default_factory=dict)  # complexity.json and stability.json
 
-    @property
+    @cached_property
     def cell(self) -> Cell:
         """The cell that was trained."""
         return Cell.parse(self.summary["cell"])

@@ -40,10 +40,10 @@ TITLES = {
 
 def epochs_to_fit(run: Run, threshold: str) -> int | None:
     """The first epoch that reaches one of :data:`THRESHOLDS`; None if none does or the network diverged."""
-    epochs = run.curve[run.curve.epoch > 0]
     column, bound = THRESHOLDS[threshold]
-    reached = epochs.epoch[epochs[column] <= bound if "loss" in column else epochs[column] >= bound]
-    return None if run.diverged or reached.empty else int(reached.iloc[0])
+    epochs, values = run.curve.epoch.to_numpy(), run.curve[column].to_numpy()
+    reached = epochs[(epochs > 0) & (values <= bound if "loss" in column else values >= bound)]
+    return None if run.diverged or not len(reached) else int(reached[0])
 
 
 def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFrame:

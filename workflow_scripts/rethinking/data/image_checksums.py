@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from rethinking.data.image_files import marks
+from rethinking.data.image_files import Images, marks
 from rethinking.data.imagenet import ARCHIVES, DEVKIT, FOLDERS, PUBLISHED, find_images
 from rethinking.run.files import UserError
 from rethinking.run.identity import digest_of, digest_once, known_digests
 from rethinking.run.time_left import Progress
 
+READERS, BLOCK = 16, 64  # files read at a time, since those on a server take long to open; images of one task
 # What is read in the folder of a data set.
 READ = {
     *ARCHIVES.values(),
@@ -50,9 +53,12 @@ def images_digest(path: str | Path, classes: Collection[str] | None, cache: Path
             digests = [""] * len(images)
             # In the order in which they lie on the disk.
             order = range(len(images)) if images.places is None else np.argsort(images.places[:, 1])
-            for i in order:
-                digests[i] = hashlib.sha256(images.read(i)).hexdigest()
-                progress.advance(1)
+            blocks = [order[start : start + BLOCK] for start in range(0, len(order), BLOCK)]
+            with ThreadPoolExecutor(READERS) as pool:
+                for block, some in zip(blocks, pool.map(partial(_digests, images), blocks), strict=True):
+                    for i, digest in zip(block, some, strict=True):
+                        digests[i] = digest
+                    progress.advance(len(block))
             lines += [f"{split}/{name} {digest}" for name, digest in zip(images.names, digests, strict=True)]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -70,6 +76,10 @@ def images_digest(path: str | Path, classes: Collection[str] | None, cache: Path
         ) from error
 
 
+def _digests(images: Images, block: Iterable[int]) -> list[str]:
+    return [hashlib.sha256(images.read(i)).hexdigest() for i in block]
+
+
 def _states(path: Path) -> list[tuple[str, str]]:
     """Name and state of each file that :func:`find_images` may read, sorted."""
     if not path.is_dir():
@@ -78,18 +88,22 @@ def _states(path: Path) -> list[tuple[str, str]]:
         return [(path.name, marks(path.stat()))]
     found: list[tuple[str, str]] = []
     folders = [str(path)]
-    for depth in range(3):  # images are not deeper, and links may lead in circles
-        entries = [
-            each
-            for folder in folders
-            for each in os.scandir(folder)
-            if (each.name in READ if depth == 0 else not each.name.startswith("."))
-        ]
-        folders = [each.path for each in entries if each.is_dir()]
-        found += [
-            (os.path.relpath(each.path, path), marks(each.stat())) for each in entries if not each.is_dir()
-        ]
+    with ThreadPoolExecutor(READERS) as pool:
+        for depth in range(3):  # images are not deeper, and links may lead in circles
+            entries = list(chain(*pool.map(partial(_entries, top=depth == 0), folders)))
+            folders = [name for name, state in entries if state is None]
+            found += [(name.removeprefix(f"{path}/"), state) for name, state in entries if state is not None]
     return sorted(found)
+
+
+def _entries(folder: str, top: bool) -> list[tuple[str, str | None]]:
+    """Path and state of each file in a folder that may be read, and None for the state of each folder."""
+    return [
+        # Unlike the stat() of an entry, that of os lets other threads go on.
+        (each.path, None if each.is_dir() else marks(os.stat(each.path)))
+        for each in os.scandir(folder)
+        if (each.name in READ if top else not each.name.startswith("."))
+    ]
 
 
 def verify_archives(path: Path, cache: Path | None, log: Callable[[str], None] = print) -> bool:

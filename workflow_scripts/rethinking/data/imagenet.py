@@ -50,7 +50,7 @@ def find_images(path: str | Path, classes: Collection[str] | None = None) -> dic
             image is there twice or no text.
     """
     path = Path(path)
-    found = {split: _find_split(path, split) for split in SPLITS}
+    found = _in_one_tar(path) if path.is_file() else {split: _find_split(path, split) for split in SPLITS}
     for images in found.values():
         _check_names(path, images.names)
     names = sorted({name.split("/")[0] for name in found["train"].names})
@@ -82,7 +82,7 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 def _find_split(path: Path, split: str) -> Images:
     if path.is_file():
-        return _in_one_tar(path, split)
+        return _in_one_tar(path)[split]
     archive = path / ARCHIVES[split]
     folders = [path / name for name in FOLDERS[split] if (path / name).is_dir()]
     if archive.is_file():
@@ -122,20 +122,22 @@ def _archive_members(path: Path) -> Images:
     return _indexed(path, [name for name, _ in members], [place for _, place in members])
 
 
-def _in_one_tar(path: Path, split: str) -> Images:
+def _in_one_tar(path: Path) -> dict[str, Images]:
     """The index of a tar of ``train/<class>/<file>`` and ``val/<class>/<file>``, perhaps within a folder."""
-    names, places, folders = [], [], []
+    names: dict[str, list[str]] = {name: [] for folders in FOLDERS.values() for name in folders}
+    places: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names}
     with open(path, "rb") as file:
         for member, offset, size in walk_headers(path, file):
             parts = PurePosixPath(member).parts
-            if len(parts) >= 3 and parts[-3] in FOLDERS[split] and not parts[-2].startswith("."):
-                names.append(f"{parts[-2]}/{_image_name(path, member)}")
-                places.append((0, offset, size))
-                folders.append(parts[-3])
+            if len(parts) >= 3 and parts[-3] in names and not parts[-2].startswith("."):
+                names[parts[-3]].append(f"{parts[-2]}/{_image_name(path, member)}")
+                places[parts[-3]].append((0, offset, size))
     # Of val and test the first that is there, as in a folder.
-    first = next((name for name in FOLDERS[split] if name in folders), None)
-    chosen = [i for i, name in enumerate(folders) if name == first]
-    return _indexed(path, [names[i] for i in chosen], [places[i] for i in chosen])
+    first = {
+        split: next((name for name in folders if names[name]), folders[0])
+        for split, folders in FOLDERS.items()
+    }
+    return {split: _indexed(path, names[name], places[name]) for split, name in first.items()}
 
 
 def _indexed(path: Path, names: list[str], places: list[tuple[int, int, int]]) -> Images:
@@ -156,7 +158,7 @@ def _in_folder(path: Path, folder: Path) -> Images:
             flat.append(_image_name(folder, each.name))
             continue
         files = (file.name for file in os.scandir(each.path) if not file.name.startswith("."))
-        names += [f"{each.name}/{_image_name(Path(each.path), file)}" for file in sorted(files)]
+        names += [f"{each.name}/{_image_name(each.path, file)}" for file in sorted(files)]
     if flat and names:
         raise UserError(f"{folder} holds folders of classes and also images, such as {flat[0]}; sort them")
     if not flat and not names:
@@ -168,8 +170,8 @@ def _in_folder(path: Path, folder: Path) -> Images:
     return Images(names, folder=folder)
 
 
-def _image_name(where: Path, member: str) -> str:
-    name = PurePosixPath(member).name
+def _image_name(where: str | Path, member: str) -> str:
+    name = member.rpartition("/")[2]
     if not name.lower().endswith(SUFFIXES):
         raise UserError(f"{where}: {member} is not an image; images end in {', '.join(SUFFIXES)}; remove it")
     return name

@@ -9,10 +9,12 @@ import atexit
 import os
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from statistics import mean
+from statistics import fmean
 from typing import TextIO
 
 from rethinking.run.files import UserError, read_json
@@ -90,20 +92,19 @@ def seconds_left(state: State) -> float | None:
     A cell is assumed to take as long as those of its data set and model, if any of them has started training, else as
     long as the others.
     """
-    measured = [
-        *((kind(cell), seconds) for cell, seconds in state.finished.items()),
-        *(
-            (kind(cell), one.seconds_left / (1 - one.done))
-            for cell, one in state.running.items()
-            if one.seconds_left
-        ),
-    ]
+    measured: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for cell, seconds in state.finished.items():
+        measured[kind(cell)].append(seconds)
+    for cell, one in state.running.items():
+        if one.seconds_left:
+            measured[kind(cell)].append(one.seconds_left / (1 - one.done))
     if not measured:
         return None
+    means = {alike: fmean(some) for alike, some in measured.items()}
+    overall = fmean(chain(*measured.values()))
 
     def expected(cell: str) -> float:
-        alike = [seconds for other, seconds in measured if other == kind(cell)]
-        return mean(alike or [seconds for _, seconds in measured])
+        return means.get(kind(cell), overall)
 
     running = [
         expected(cell) if one.seconds_left is None else one.seconds_left

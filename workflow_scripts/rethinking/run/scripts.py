@@ -1,11 +1,13 @@
 """What the workflow's scripts share: options, logging, records of identity and errors."""
 
 import argparse
+import base64
 import io
 import json
 import shlex
 import sys
 import traceback
+import zlib
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import cache
@@ -19,6 +21,8 @@ from rethinking.run.identity import Identity, record_path, recorded, write_recor
 from rethinking.run.refusals import as_os_error, explain
 from rethinking.run.shared import to_make, to_remake
 from rethinking.run.stop_signals import clean_up
+
+LONG = 1 << 16  # characters
 
 
 def run(main: Callable[[], None], locked: bool = True) -> None:
@@ -76,14 +80,14 @@ def asked_for() -> Asked | None:
         return None
     place = sys.argv.index("--record")
     try:
-        record = json.loads(sys.argv[place + 1])
+        record = json.loads(unpacked(sys.argv[place + 1]))
         entries = [(Path(path), name) for path, name in record["entries"]]
         inputs = {
             name: each if isinstance(each, str) else recorded_input(**each)
             for name, each in record["inputs"].items()
         }
         script, settings, output, shared = (record[key] for key in ("script", "settings", "output", "shared"))
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, zlib.error) as error:
         raise UserError(
             "--record takes what the workflow gives it; leave it out to run a script by hand"
         ) from error
@@ -128,6 +132,16 @@ def options(**values: object) -> str:
     return shlex.join(
         f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None
     )
+
+
+def packed(text: str) -> str:
+    """JSON as one word of a command line, which holds at most 128 KiB: compressed where it is long."""
+    return text if len(text) < LONG else base64.b64encode(zlib.compress(text.encode())).decode()
+
+
+def unpacked(word: str) -> str:
+    """The JSON that :func:`packed` was given."""
+    return word if word.startswith(("{", "[")) else zlib.decompress(base64.b64decode(word)).decode()
 
 
 def attempt(instead: Callable[[str], Any], make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
