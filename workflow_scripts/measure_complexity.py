@@ -62,7 +62,8 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
     labels = torch.from_numpy(data.train_labels[some]).to(device)
 
     def network() -> torch.nn.Module:
-        return build_model(cell.model, tuple(inputs.shape[1:]), data.num_classes, **settings.architecture)
+        shape = tuple(inputs.shape[1:])
+        return build_model(cell.model, shape, data.num_classes, **settings.architecture).eval()
 
     # Drawn again as in training, so that they need not be stored.
     initial, model = network(), network()

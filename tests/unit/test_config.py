@@ -298,6 +298,8 @@ def test_data_folder():
         ({"ablations": [ablation(epochs=1) | {"quesiton": "?"}]}, "ablations[0].quesiton", "did you mean 'question'?"),
         ({"ablations": [ablation(weight_decay=1)]}, "ablations[0]",
          f"'{CELL}' does not use weight_decay: its regularisers do not name wd"),
+        ({"ablations": [ablation(architecture={"dropout": 0.5}) | {"cells": [CELL.replace("alexnet", "inception_v3")]}]},
+         "ablations[0]", "does not use dropout: its regularisers do not name dropout"),
         ({"ablations": [ablation(architecture={"batch_norm_affine": True})]}, "ablations[0]",
          f"cell '{CELL}': the network 'alexnet' has no option 'batch_norm_affine'"),
     ],

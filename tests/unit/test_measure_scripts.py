@@ -89,6 +89,21 @@ def test_distance_is_from_the_weights_that_training_began_with(networks, tmp_pat
     assert networks.complexity(networks.cells / str(cell))["distance"] > 0.1
 
 
+def test_own_measures_see_networks_as_they_are_tested(networks, tmp_path):
+    """Not with dropout, or with normalisations that follow the batch."""
+    plugin = tmp_path / "study.py"
+    plugin.write_text(
+        "from rethinking.registry import measure\n"
+        "@measure('training')\ndef training(network):\n"
+        "    return network.model.training + network.initial.training\n"
+    )
+    registry.load([plugin])
+    try:
+        assert networks.complexity(networks.cells / f"{BASE}/seed0")["training"] == 0
+    finally:
+        registry.load([])
+
+
 def test_a_network_that_diverged_has_no_measures(networks, tmp_path):
     folder = networks.cells / f"{BASE}/seed0"
     summary = read_json(folder / "summary.json") | {"status": "diverged"}

@@ -14,6 +14,8 @@ from rethinking.analysis.runs import Run
 from rethinking.cells import Cell, parameters, probability
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.own import own_claims
+from rethinking.claims.report import claims_table, judge
+from rethinking.claims.verdicts import examine
 from rethinking.config.loading import load_config
 from rethinking.corruption import overlays
 from rethinking.corruption.overlays import write
@@ -280,6 +282,7 @@ def test_blocks_of_another_type_are_refused(plugin, prepared, tmp_path, monkeypa
     ("body", "line", "message"),
     [
         ("nn.Sequential(nn.Flatten(), nn.Linear(300, 7))", 4, "into (2, 7), not logits (2, 4)"),
+        ("nn.Sequential(nn.Flatten(), nn.LSTM(300, 4))", 4, "into a tuple, not logits (2, 4)"),
         ("nn.Sequential(nn.Flatten(), nn.Linear(30, 4))", None, "mat1 and mat2 shapes cannot be multiplied"),
         ("1 / 0", 5, "ZeroDivisionError"),
         ("None", 4, "returns None, not a torch.nn.Module"),
@@ -351,6 +354,38 @@ def test_what_a_measure_or_a_claim_returns_must_be_a_number(plugin):
     with pytest.raises(UserError) as error:
         measure_complexity(Network(network, network, images, torch.zeros(4).long(), 4, 1, 0))
     assert str(error.value) == f"{file}:4: m returns 'large', not a number"
+
+
+def test_a_bar_in_a_statement_begins_no_column(plugin):
+    plugin(
+        "@claim('c', statement='|a - b| is small.', cells=['digits/true_labels/mlp_1x512/none'], above=0)\n"
+        "def c(run):\n    return 1\n"
+    )
+    *_, row = claims_table(judge({}, "", own_claims())).splitlines()
+    assert row.startswith("| \\|a - b\\| is small. | own |")
+
+
+def test_a_misspelt_name_in_a_claim_is_no_missing_number(plugin):
+    file = plugin(
+        "@claim('c', statement='s', cells=['digits/true_labels/mlp_1x512/none'], above=0)\n"
+        "def c(run):\n    return run.summary['train_acuracy']\n"
+    )
+    runs = {"digits/true_labels/mlp_1x512/none": {0: Run({"cell": "x", "status": "finished"})}}
+    with pytest.raises(UserError) as error:
+        examine(own_claims()[0].checks[0], runs, "")
+    assert str(error.value) == f"{file}:4: KeyError: 'train_acuracy'"
+
+
+def test_an_error_in_a_module_beside_a_plugin_has_its_place(plugin, prepared, tmp_path):
+    helper = tmp_path / "helper_with_an_error.py"
+    helper.write_text("def shift(labels):\n    return labels[99]\n")
+    plugin(
+        "from helper_with_an_error import shift\n"
+        "@corruption('wrong')\ndef wrong(labels):\n    return shift(labels)\n"
+    )
+    with pytest.raises(UserError) as error:
+        write(prepared, tmp_path / "overlay", "wrong", "cifar10", seed=0)
+    assert str(error.value).startswith(f"{helper}:2: IndexError")
 
 
 def test_plugins_of_one_name_and_what_lies_beside_them(tmp_path):
@@ -432,8 +467,9 @@ def test_a_missing_file_is_named():
         registry.load(["nowhere.py"])
 
 
-def test_pixels_can_be_corrupted(plugin, prepared, tmp_path):
-    plugin("@corruption('dim_s{s:1..}')\ndef dim(images, s: int):\n    return images // s\n")
+@pytest.mark.parametrize("body", ["return images // s", "images //= s\n    return images"])
+def test_pixels_can_be_corrupted(plugin, prepared, tmp_path, body):
+    plugin(f"@corruption('dim_s{{s:1..}}')\ndef dim(images, s: int):\n    {body}\n")
     write(prepared, tmp_path, "dim_s3", "cifar10", seed=0)
     before = np.array(load_array(prepared / "train_images.npy"))
     np.testing.assert_array_equal(load_array(tmp_path / "train_images.npy"), before // 3)

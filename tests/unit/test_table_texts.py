@@ -12,7 +12,7 @@ from rethinking import paper, registry
 from rethinking.cells import Cell
 from rethinking.paper import titles
 from rethinking.run.code import SCRIPTS
-from rethinking.tables import presentation
+from rethinking.tables import presentation, rendering
 from rethinking.tables.rendering import LATEX, alignment
 
 from .table_rows import (
@@ -50,6 +50,13 @@ def test_markdown():
     assert "CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs; 2 to 3 seeds." in text
     assert "95% Student-t interval" in text
     assert "Paper: Zhang et al. (2017), CIFAR-10 at full scale." in text
+
+
+def test_a_bar_in_a_text_begins_no_column():
+    table = pd.DataFrame({("", "|w|"): ["a|b"]})
+    heading, _, row, *_ = rendering.to_markdown([rendering.Shown("", table)], "").splitlines()
+    for line in (heading, row):
+        assert len(re.findall(r"(?<!\\)\|", line)) == 2
 
 
 def test_columns_of_numbers_are_aligned_right():

@@ -8,6 +8,7 @@ from rethinking.cells import canonical_name
 from rethinking.claims.forms import Claim
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.verdicts import Check
+from rethinking.run.plugins import blamed
 
 BOUNDS = ("at_least", "at_most", "above")
 
@@ -25,10 +26,13 @@ def own_claim(entry: registry.Entry) -> Claim:
     def measured(*runs: Run) -> float:
         try:
             return entry.number(function(*runs))
-        except Exception:
+        except Exception as error:
             # The summary of such a network has no accuracies.
             if diverged := [run.summary["cell"] for run in runs if run.summary["status"] == "diverged"]:
                 raise NotMeasured(f"{diverged[0]} diverged") from None
+            if isinstance(error, KeyError):  # a misspelt name is nothing that a seed lacks
+                with blamed(entry.place):
+                    raise
             raise
 
     label = entry.function.replace("_", " ")

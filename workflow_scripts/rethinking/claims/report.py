@@ -13,7 +13,7 @@ from rethinking.analysis.runs import Runs, summaries
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.claims import CLAIMS, Claim
 from rethinking.claims.verdicts import ONE_SEED, Check, Finding, Verdict, combine, compare, examine, full_name
-from rethinking.tables.rendering import MISSING
+from rethinking.tables.rendering import MISSING, in_markdown
 
 STRICT = "> "  # before a lowest value that does not count itself
 WHOLE = 1e15  # below, floats hold all whole numbers
@@ -214,7 +214,7 @@ def claims_table(judged: Sequence[Judged]) -> str:
                 reason(each, SHOWN),
             )
         )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join(f"| {' | '.join(map(in_markdown, row))} |" for row in rows)
 
 
 def describe_findings(judged: Judged) -> str:

@@ -11,6 +11,9 @@ from rethinking.config.cell_settings import PATTERNS, OverrideValues, Strict, as
 from rethinking.models import check_options
 from rethinking.run.files import UserError
 
+# Settings that have a meaning only in cells with a regulariser.
+USED_BY = {"weight_decay": "wd", "weight_decay_on": "wd", "dropout": "dropout"}
+
 
 def checked_name(name: str) -> str:
     """Check a cell's name and write it in its canonical form, so that cells are shared."""
@@ -100,6 +103,8 @@ class AblationConfig(ResultConfig):
             check_options(cell.model, self.set.architecture or {})
         except UserError as error:
             raise UserError(f"cell '{cell.name}': {error}") from None
-        for setting in ("weight_decay", "weight_decay_on"):
-            if getattr(self.set, setting) is not None and "wd" not in cell.regularisers:
-                raise UserError(f"cell '{cell.name}' does not use {setting}: its regularisers do not name wd")
+        for setting in [*self.set.model_dump(exclude_none=True), *(self.set.architecture or {})]:
+            if (regulariser := USED_BY.get(setting)) and regulariser not in cell.regularisers:
+                raise UserError(
+                    f"cell '{cell.name}' does not use {setting}: its regularisers do not name {regulariser}"
+                )

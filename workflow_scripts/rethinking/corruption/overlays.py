@@ -106,7 +106,7 @@ def write_images(
 
     def block(start: int) -> np.ndarray:
         here = slice(start, start + BLOCK)
-        before = np.asarray(images[here])
+        before = np.array(images[here])  # a copy, which a plug-in may change
         after = np.asarray(entry.call(**values, images=before, labels=np.array(labels[here])))
         if after.shape != before.shape or after.dtype not in (np.uint8, np.float32):
             raise UserError(

@@ -75,7 +75,7 @@ def check_network(
     with blamed(entry.place):
         tried = copy.deepcopy(model).train()
         logits = tried(torch.zeros(2, *image_shape))
-    shape = tuple(getattr(logits, "shape", ()))
+    shape = tuple(logits.shape) if hasattr(logits, "shape") else f"a {type(logits).__name__}"
     if shape != (2, num_classes):
         raise UserError(
             f"{entry.place}: the network '{entry.name}' turns images {(2, *image_shape)} into {shape}, not logits "

@@ -15,6 +15,7 @@ from typing import Any
 from rethinking.run.code import parse
 from rethinking.run.files import UserError
 
+LIBRARY = Path(__file__).parents[1]
 # Tells the scripts of jobs, also on compute nodes, which plug-ins there are.
 VARIABLE = "RETHINKING_PLUGINS"
 _plugins: list[Path] | None = None
@@ -39,6 +40,24 @@ def files() -> list[Path]:
     return [Path(file) for file in os.environ.get(VARIABLE, "").split(os.pathsep) if file]
 
 
+def folders() -> list[Path]:
+    """The folders of the plug-ins."""
+    return list(dict.fromkeys(file.parent for file in files()))
+
+
+def modules_in(folder: Path) -> set[Path]:
+    """The plug-ins in a folder and the modules there that they import."""
+    pending = [file for file in files() if file.parent == folder]
+    seen: set[Path] = set()
+    while pending:
+        path = pending.pop()
+        # The library can lie below them.
+        if path not in seen and folder in path.parents and LIBRARY not in path.parents:
+            seen.add(path)
+            pending += [file for targets in parse(path).imports.values() for file, _ in targets]
+    return seen
+
+
 def check_modules() -> None:
     """Refuse modules of one name beside plug-ins of different folders: Python would import the first for both.
 
@@ -46,16 +65,8 @@ def check_modules() -> None:
         UserError: there are such modules, or one has the name of a module of Python's.
     """
     owners: dict[str, Path] = {}
-    for folder in dict.fromkeys(file.parent for file in files()):
-        pending = [file for file in files() if file.parent == folder]
-        seen: set[Path] = set()
-        while pending:
-            path = pending.pop()
-            if path in seen or folder not in path.parents:
-                continue
-            seen.add(path)
-            pending += [file for targets in parse(path).imports.values() for file, _ in targets]
-        for path in sorted(seen - set(files())):
+    for folder in folders():
+        for path in sorted(modules_in(folder) - set(files())):
             name = path.relative_to(folder).parts[0].removesuffix(".py")
             if name in sys.stdlib_module_names:
                 raise UserError(f"{path}: '{name}' is a module of Python; give yours another name")
@@ -84,8 +95,8 @@ def import_plugin(file: Path) -> Any:
 
 
 def blame(error: BaseException) -> str | None:
-    """File, line and message of an error in a plug-in; None for other errors."""
-    own = {str(file) for file in files()}
+    """File, line and message of an error in a plug-in or a module beside it; None for other errors."""
+    own = {str(file) for folder in folders() for file in modules_in(folder)}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
     if isinstance(error, SyntaxError) and error.filename in own:
         return f"{error.filename}:{error.lineno}: {error.msg}"

@@ -74,13 +74,20 @@ def to_markdown(tables: Sequence[Shown], note: str) -> str:
     """Render tables, with a note below."""
     parts = []
     for title, table in tables:
-        headings = [" ".join(filter(None, heading)) for heading in table]
+        headings = [in_markdown(" ".join(filter(None, heading))) for heading in table]
         # disable_numparse: the cells are finished text.
-        text = table.set_axis(headings, axis=1).to_markdown(
-            index=False, disable_numparse=True, colalign=alignment(table)
+        text = (
+            table.map(in_markdown)
+            .set_axis(headings, axis=1)
+            .to_markdown(index=False, disable_numparse=True, colalign=alignment(table))
         )
         parts += [f"**{title}**", text] if title else [text]
     return "\n\n".join([*parts, note]) + "\n"
+
+
+def in_markdown(text: str) -> str:
+    """Plain text for a cell of a Markdown table."""
+    return text.replace("|", r"\|")
 
 
 def to_latex(tables: Sequence[Shown], note: str) -> str:
