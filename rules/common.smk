@@ -15,11 +15,12 @@ sys.path.insert(0, SCRIPTS)
 from rethinking import registry
 from rethinking.config.loading import load_config
 from rethinking.report.layout import entry_of, place_of
+from rethinking.run.code import LIBRARY
 from rethinking.run.environment import job_environment
 from rethinking.run.files import UserError, existing_folder
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
-from rethinking.run.plan import LIBRARY, Plan
+from rethinking.run.plan import Plan
 from rethinking.run.scripts import packed
 
 

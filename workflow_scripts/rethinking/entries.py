@@ -10,11 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rethinking.run.code import SCRIPTS
+from rethinking.run.code import LIBRARY, SCRIPTS
 from rethinking.run.files import UserError
 from rethinking.run.plugins import blamed, import_plugin
 
-LIBRARY = SCRIPTS / "rethinking"
 # kind -> folder of the library with its registrations, and what its functions can request by the names of their
 # arguments, in addition to the parameters in the name. The first argument of a corruption is what it changes.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {

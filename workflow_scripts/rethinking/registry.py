@@ -15,9 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rethinking.entries import KINDS, LIBRARY, SHOWN, TITLES, Entry
+from rethinking.entries import KINDS, SHOWN, TITLES, Entry
 from rethinking.registrations import registrations
 from rethinking.run import plugins
+from rethinking.run.code import LIBRARY
 from rethinking.run.files import UserError
 
 Function = TypeVar("Function", bound=Callable[..., Any])

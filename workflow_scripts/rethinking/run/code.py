@@ -19,6 +19,7 @@ from pathlib import Path
 from rethinking.run.syntax import hash_of, is_registration, plainly, syntax_tree
 
 SCRIPTS = Path(__file__).parents[2]
+LIBRARY = Path(__file__).parents[1]
 RUN = Path(__file__).parent  # what changes no number
 # (file, name of a definition), or (file, None) for the whole file
 Root = tuple[Path, str | None]
@@ -230,7 +231,7 @@ def dotted_name(node: ast.Attribute) -> str | None:
 
 def relative(path: Path) -> str:
     """A file as shown to people: its path within the library, or its name."""
-    for folder in (SCRIPTS / "rethinking", SCRIPTS):
+    for folder in (LIBRARY, SCRIPTS):
         if folder in path.parents:
             return path.relative_to(folder).as_posix()
     return path.name

@@ -17,12 +17,11 @@ from rethinking.config.configuration import Config
 from rethinking.data.image_checksums import images_digest
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.sources import SOURCES
-from rethinking.run.code import SCRIPTS, Root, script_code
+from rethinking.run.code import Root, script_code
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, content_digest, digest_of, known_digests
 from rethinking.run.made import Made, Source, own
 
-LIBRARY = SCRIPTS / "rethinking"
 ARRAYS = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")
 NAMES = ("train_names.npy", "test_names.npy")
 

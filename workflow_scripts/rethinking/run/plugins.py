@@ -12,10 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rethinking.run.code import parse
+from rethinking.run.code import LIBRARY, parse
 from rethinking.run.files import UserError
 
-LIBRARY = Path(__file__).parents[1]
 # Tells the scripts of jobs, also on compute nodes, which plug-ins there are.
 VARIABLE = "RETHINKING_PLUGINS"
 _plugins: list[Path] | None = None
