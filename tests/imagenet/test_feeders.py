@@ -167,6 +167,16 @@ def test_draws_belong_to_the_cell_epoch_and_image(stored, other):
     draws = [feeder.draws(epoch, start, 7) for feeder in feeders for epoch in (1, 2) for start in (0, 7)]
     assert len({each.tobytes() for each in draws}) == len(draws)
     assert len({row.tobytes() for row in draws[0]}) == 7
+    orders = [[index for *_, index in feeder.epoch(epoch)] for feeder in feeders for epoch in (1, 2)]
+    assert len({tuple(torch.cat(each).tolist()) for each in orders}) == 4
+
+
+def test_two_names_of_one_corruption_have_the_same_batches(stored):
+    some, others = (
+        list(ImageBatches(stored, replace(cell(), corruption=name), SETTINGS, CPU, True).epoch(1))
+        for name in ("random_labels", "labels_p1.0")
+    )
+    assert equal(some, others)
 
 
 def test_labels_are_those_of_the_corruption(stored):
@@ -264,6 +274,8 @@ def test_random_crops_keep_area_and_aspect():
     assert aspect.max() == pytest.approx(4 / 3, abs=0.02)
     assert 0.1 < np.mean(area < 0.2) < 0.4  # the height is drawn evenly, not the area
     assert top[height < 200].std() > 50
+    assert ((top + height == 375) & (height < 375)).any()  # also at the very end
+    assert ((left + width == 500) & (width < 500)).any()
     draws = rng.random(4)
     assert random_box(draws, 375, 500) == random_box(draws.copy(), 375, 500)
 
@@ -288,6 +300,7 @@ def rows(**values):
         ({"brightness": 1.0}, lambda image: (image + 32 / 255).clamp(0, 1)),
         ({"saturation": 0.2}, None),
         ({"contrast": 0.0}, lambda image: 0.5 * image + 0.5 * image.mean((1, 2), keepdim=True)),
+        ({"contrast": 0.0, "order": 0.9}, lambda image: 0.5 * image + 0.5 * image.mean((1, 2), keepdim=True)),
         ({"hue": 1.0}, lambda image: transforms.functional.adjust_hue(image, 0.2)),
         ({"hue": 0.1}, lambda image: transforms.functional.adjust_hue(image, -0.16)),
     ],

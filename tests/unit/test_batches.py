@@ -8,7 +8,7 @@ import torch
 
 from rethinking.streams import stream
 from rethinking.training.batches import Batches, to_inputs
-from rethinking.training.preprocessing import centre_crop, flip_and_rotate, whiten
+from rethinking.training.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
 
 from .tiny import CPU, make_cell, numbered_batches, plain_whiten, settings_with
 
@@ -70,21 +70,28 @@ def test_crops_are_whitened(data):
     torch.testing.assert_close(images.std((1, 2, 3), correction=0), torch.ones(40), rtol=1e-5, atol=0)
 
 
-def test_augmentation_flips_and_turns_before_the_crop(data, monkeypatch):
-    drawn = []
+@pytest.mark.parametrize("regularisers", ["augment", "crop+augment"])
+def test_augmentation_flips_and_turns_before_the_crop(data, monkeypatch, regularisers):
+    drawn, corners = [], []
 
     def record(images, flips, angles):
         drawn.append((images, flips, angles))
         return flip_and_rotate(images, flips, angles)
 
+    def record_crop(images, offsets, size):
+        corners.append(offsets)
+        return crop_at(images, offsets, size)
+
     monkeypatch.setattr("rethinking.training.batches.flip_and_rotate", record)
+    monkeypatch.setattr("rethinking.training.batches.crop_at", record_crop)
     many = replace(data, train_images=np.tile(data.train_images, (10, 1, 1, 1)), train_labels=np.arange(400))
-    batches = Batches(many, torch.zeros(1), make_cell(regularisers="augment"), settings_with(input_size=8))
+    batches = Batches(many, torch.zeros(1), make_cell(regularisers=regularisers), settings_with(input_size=8))
     for images, labels, _ in batches.epoch(1):
         whole = torch.from_numpy(many.train_images)[labels]
         assert torch.equal(drawn[-1][0], whole)
-        expected = whiten(centre_crop(flip_and_rotate(whole, *drawn[-1][1:]), 8))
-        torch.testing.assert_close(images, expected)
+        turned = flip_and_rotate(whole, *drawn[-1][1:])
+        cropped = crop_at(turned, corners[-1], 8) if "crop" in regularisers else centre_crop(turned, 8)
+        torch.testing.assert_close(images, whiten(cropped))
     flips, angles = (torch.cat([batch[i] for batch in drawn]).numpy() for i in (1, 2))
     # Four standard deviations: 10 of 400 flips; 25 / sqrt(3) / 20 degrees of a mean angle.
     assert abs(flips.sum() - 200) < 40

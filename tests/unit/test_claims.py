@@ -134,6 +134,13 @@ def test_predicate_says_each_bound_with_its_sign(claim):
                 assert re.search(rf"(?<![\d.])({said})(?![\d.]*\d)", claim.predicate), (check.label, bound)
 
 
+@pytest.mark.parametrize("claim", CLAIMS, ids=NAMES)
+def test_predicate_says_how_many_networks(claim):
+    models = {cell.split("/")[1] for check in claim.checks for cell in check.cells}
+    if said := re.match("(two|three|five) networks", claim.predicate):
+        assert len(models) == {"two": 2, "three": 3, "five": 5}[said[1]]
+
+
 def test_names_are_unique():
     assert len(set(NAMES)) == len(NAMES) >= 20
 

@@ -19,6 +19,8 @@ DECIDES_NOTHING = {
     "data/archives.py: _remedy": "texts of errors",
     "data/decoding.py: _fault": "texts of errors",
     "data/download.py: _explain": "texts of errors",
+    "data/image_checksums.py: _digests": "its value is part of the identity of prepared images",
+    "data/image_checksums.py: _entries": "its value is part of the identity of prepared images",
     "data/image_checksums.py: _states": "its value is part of the identity of prepared images",
     "data/image_checksums.py: images_digest": "its value is part of the identity of prepared images",
     "data/image_checksums.py: to_stderr": "lines of progress",
@@ -42,6 +44,7 @@ def copy(tmp_path, monkeypatch):
     folder = tmp_path / "workflow_scripts"
     shutil.copytree(SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(module, "SCRIPTS", folder)
+    monkeypatch.setattr(module, "LIBRARY", folder / "rethinking")
     monkeypatch.setattr(module, "RUN", folder / "rethinking" / "run")
     forget()
     yield folder

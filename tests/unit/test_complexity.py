@@ -189,6 +189,15 @@ def test_largest_noise_raises_the_error_by_the_increase():
     assert found == pytest.approx(2 / (1.2816 * 2), rel=0.1)
 
 
+def test_noise_raises_the_error_beyond_that_without_noise():
+    """Where a fifth of the labels is wrong, a share f of changed predictions adds 0.6 f; z is 0.9674 at f = 1 / 6."""
+    inputs = torch.tensor([-1.0, 1.0]).repeat(50).reshape(-1, 1, 1, 1)
+    labels = (inputs.flatten() > 0).long()
+    labels[:20] = 1 - labels[:20]
+    found = largest_noise(linear_classifier(), inputs, labels, draws=1000, seed=0)
+    assert found == pytest.approx(1 / 0.9674, rel=0.1)
+
+
 def test_relative_noise_does_not_see_the_scale():
     inputs = torch.randn(50, 1, 1, 1)
     labels = (inputs.flatten() > 0).long()
@@ -213,18 +222,30 @@ def test_all_measures_of_all_networks(name):
         labels = model(inputs).argmax(1)  # so that they are fitted
     found = measure_complexity(Network(model, initial, inputs, labels, n=40, draws=1, seed=0))
     assert list(found) == list(registry.names("measure"))
+    folded = fold_batch_norm(model)
+    kernels = [layer.module.weight.detach().flatten(1) for layer in weight_layers(folded, IMAGE)]
+    for key, order in (("frobenius_product", "fro"), ("kernel_spectral_product", 2)):
+        lengths = [float(torch.linalg.matrix_norm(kernel, order)) for kernel in kernels]
+        assert found[key] == pytest.approx(sum(map(math.log10, lengths)), abs=1e-4)
+    noise = largest_noise(folded, inputs, labels, 1, 0)
+    assert found["sharpness"] == pytest.approx(-2 * math.log10(noise))
     assert all(math.isfinite(value) for value in found.values())
     assert found["parameters"] == parameter_count(model)
 
 
 def test_measures_of_a_linear_classifier_by_hand():
-    """Weights -3 and 3, at first -1 and 1, on inputs of length 1: all margins are 6, and R_A is 2 + 2."""
+    """Weights -3 and 3, at first -1 and 1, on inputs of length 2: all margins are 12, and R_A is 2 + 2."""
     model, initial = linear_classifier(3.0), linear_classifier()
-    inputs = torch.tensor([-1.0, 1.0]).repeat(10).reshape(-1, 1, 1, 1)
+    inputs = torch.tensor([-2.0, 2.0]).repeat(10).reshape(-1, 1, 1, 1)
     labels = (inputs.flatten() > 0).long()
     found = measure_complexity(Network(model, initial, inputs, labels, n=40, draws=5, seed=0))
-    assert found["inverse_margin"] == pytest.approx(-math.log10(6))
-    assert found["spectral_bound"] == pytest.approx(math.log10(math.sqrt(40) * 4 / (6 * 40)))
+    assert found["inverse_margin"] == pytest.approx(-math.log10(12))
+    assert found["spectral_bound"] == pytest.approx(math.log10(2 * math.sqrt(40) * 4 / (12 * 40)))
+    assert found["distance"] == pytest.approx(math.sqrt(8))
+    for name in ("frobenius_product", "spectral_product", "kernel_spectral_product", "path_norm"):
+        assert found[name] == pytest.approx(math.log10(math.sqrt(18)))
+    # Logits of -6 and 6; the wrong class has a probability of 1 / (1 + e^12).
+    assert found["fisher_rao"] == pytest.approx(math.log10(12 / (1 + math.exp(12))), rel=1e-4)
     for name, relative in (("sharpness", False), ("relative_sharpness", True)):
         noise = largest_noise(model, inputs, labels, 5, 0, relative)
         assert found[name] == pytest.approx(math.log10(1 / noise**2))

@@ -20,6 +20,7 @@ def test_sgd_from_zero_ends_at_the_pseudoinverse(problem):
     curve, facts = descend(x, test, labels, test_labels, 3, 300, 2, 0, "made up", lambda _: None)
     expected = np.linalg.pinv(x.numpy()) @ np.eye(3)[labels]
     assert facts["minimum_norm"] == pytest.approx(np.linalg.norm(expected))
+    assert facts["learning_rate"] == pytest.approx(1 / (x.numpy() ** 2).sum(1).max())
     assert facts["zero_distance"] < 1e-6
     assert facts["zero_outside"] < 1e-12
     error = 100 * np.mean((test.numpy() @ expected).argmax(1) != test_labels)
@@ -28,7 +29,7 @@ def test_sgd_from_zero_ends_at_the_pseudoinverse(problem):
     # From a random start it stays as far away as the part of the start that no step changes.
     assert facts["random_residual"] < 1e-5
     assert facts["random_distance"] == pytest.approx(facts["random_outside"], rel=1e-6)
-    assert facts["random_outside"] > 0.5
+    assert 0.5 < facts["random_outside"] < 1  # the start is as long as the solution
     assert facts["random_norm"] > facts["minimum_norm"]
     assert set(curve.start) == {"zero", "random"}
     assert curve.distance[curve.step == 0].tolist()[0] == 1

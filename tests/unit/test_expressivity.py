@@ -32,6 +32,12 @@ def test_weights_solve_the_triangular_system(sample, offset):
     assert np.allclose(network.weights, expected, rtol=1e-8)
 
 
+def test_thresholds_lie_at_their_place_between_projections():
+    """Before the first projection is a gap of mean size."""
+    x = torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64)
+    assert expressivity.place_thresholds(x, 0.25).tolist() == [-1.125, 0.25, 1.5]
+
+
 @pytest.mark.parametrize("depth", [2, 3, 4, 8, 60])
 def test_every_depth_fits_every_image(sample, depth):
     images, labels, direction, x = sample
@@ -89,6 +95,18 @@ def test_an_eigenvalue_that_rounding_hides_is_not_reported(sample, offset):
     thresholds = expressivity.place_thresholds(x, offset)
     found = expressivity.smallest_eigenvalue(x, thresholds)
     assert np.isnan(found) or found == pytest.approx(float((x - thresholds).min()), rel=1e-6)
+
+
+def test_outputs_fit_where_they_round_to_their_label():
+    outputs, labels = torch.tensor([0.4, 1.6, 3.0, 2.0]), torch.tensor([0.0, 1.0, 3.0, 2.0])
+    assert expressivity.largest_error(outputs, labels) == (pytest.approx(0.6), 75)
+
+
+def test_directions_have_both_signs_alike():
+    entries = expressivity.draw_direction(10_000, 0, "made up")
+    assert abs(entries.mean()) < 5 / 3**0.5 / 100  # five standard errors
+    assert -1 <= entries.min() < -0.99
+    assert 0.99 < entries.max() <= 1
 
 
 def test_projections_are_exact(sample):

@@ -171,6 +171,17 @@ def test_the_papers_own_numbers_support_it_and_others_do_not(claim):
     assert judge(runs, "imagenet", [claim])[0].verdict == "contradicted"
 
 
+@pytest.mark.parametrize(("share", "verdict"), [(0.4, "contradicted"), (0.6, "supported")])
+def test_half_of_the_papers_gain_by_early_stopping_is_asked_for(share, verdict):
+    (claim,) = [claim for claim in IMAGENET if claim.name == "imagenet_early_stopping_gains"]
+    final, best = (
+        paper.table2()[tuple(NONE.split("/"))][key] for key in ("test_accuracy", "best_test_accuracy")
+    )
+    gained = {"test_accuracy": final, "best_test_accuracy": final + share * (best - final)}
+    runs = networks() | {f"imagenet/{NONE}": [network(NONE, seed, **gained) for seed in (0, 1)]}
+    assert judge(runs, "imagenet", [claim])[0].verdict == verdict
+
+
 def test_best_top5_is_not_the_last():
     run = network(NONE)
     assert (measures.test_accuracy_top5(run), measures.best_test_accuracy_top5(run)) == (80.38, 84.49)

@@ -13,11 +13,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rethinking.config.theory import LinearModelConfig, SolverConfig, ValidationConfig
 from rethinking.run.files import UserError
-from rethinking.theory import cholesky, linear_models
+from rethinking.theory import cholesky, counterexamples, gram, linear_models
 from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
 from rethinking.theory.counterexamples import compare_fits
 from rethinking.theory.features import Features, make_block, make_features
-from rethinking.theory.gram import CovarianceSystem, KernelSystem
+from rethinking.theory.gram import CovarianceSystem, KernelSystem, kernel_between, mean_diagonal
 from rethinking.theory.linear_models import fit, one_hot
 from rethinking.theory.validation import best_setting, validate, validation_split
 
@@ -219,6 +219,29 @@ def test_covariance_tiles(digits, tmp_path):
     assert np.allclose(system.multiply(vectors), expected @ vectors.numpy())
 
 
+@pytest.mark.parametrize("gamma", [None, 0.2])
+def test_sums_over_many_blocks_are_those_of_the_whole(digits, monkeypatch, gamma):
+    """As of more images and features than are read at a time."""
+    original = gram.slices
+    monkeypatch.setattr(gram, "slices", lambda size, step: original(size, min(step, 30)))
+    x, others = (images.reshape(len(images), -1) / 255 for images in (digits[0], digits[2]))
+    kernel, between = x @ x.T, others @ x.T
+    if gamma:
+        kernel, between = (np.exp(-gamma * ((a[:, None] - x) ** 2).sum(2)) for a in (x, others))
+    vectors = np.random.default_rng(0).standard_normal((300, 2))
+    system = KernelSystem(pixels(digits[0]), gamma, 0.5, CPU, 100)
+    assert np.allclose(system.tile(2, 1, torch.float64), kernel[60:90, 30:60])
+    product = system.multiply(torch.from_numpy(vectors))
+    assert np.allclose(product, kernel @ vectors + 0.5 * vectors)
+    assert np.allclose(system.fitted(torch.from_numpy(vectors), product), kernel @ vectors)
+    assert np.allclose(system.outputs(torch.from_numpy(vectors), pixels(digits[2])), between @ vectors)
+    assert mean_diagonal(pixels(digits[0]), gamma, CPU) == pytest.approx(np.diag(kernel).mean())
+    if gamma is None:
+        primal = CovarianceSystem(pixels(digits[0]), 0.0, CPU, 100)
+        assert np.allclose(primal.tile(1, 0, torch.float64), (x.T @ x)[30:60, :30])
+        assert np.allclose(primal.right_side(torch.from_numpy(vectors)), x.T @ vectors)
+
+
 def test_features_are_the_same_from_arrays_tensors_and_files(digits, tmp_path):
     pixels = digits[0].reshape(300, -1)
     floats = np.random.default_rng(0).standard_normal((300, 7)).astype(np.float16)
@@ -347,6 +370,8 @@ def test_features_are_kept_and_scaled(digits, tmp_path):
             assert float(values.var(0).sum()) == pytest.approx(1, rel=1e-4)
         else:
             assert values[:, :-1].mean(0).abs().max() < 1e-2
+            deviation = values[:, :-1].std(0)
+            assert (deviation[deviation > 0] - 1).abs().max() < 1e-2
             assert (values[:, -1] == 1).all()
 
 
@@ -391,6 +416,8 @@ def test_settings_are_chosen_by_validation_error():
     assert best_setting(table, "validated", 0) == (2.0, 0)
     assert best_setting(table, "validated", "validated") == (2.0, 0.1)
     assert best_setting(table, 1.0, "validated") == (1.0, 0.1)
+    better = table.assign(validation_error=[0.5, 1.0, 4.0, 3.0])
+    assert best_setting(better, "validated", "validated") == (1.0, 0.1)  # a penalty is above 0
     with pytest.raises(UserError, match="no gamma can be chosen"):
         best_setting(table.assign(validation_error=np.nan), "validated", 0)
 
@@ -406,6 +433,30 @@ def test_counterexamples_fit_exactly_with_larger_norms(digits):
     assert (table.norm.drop("minimum_norm") > 1.5 * table.norm["minimum_norm"]).all()
     assert (table.test_error.drop("minimum_norm") > 50).all()
     assert table.test_error["minimum_norm"] < 15
+
+
+def test_norm_of_the_fit_with_random_centres_is_that_of_its_function(digits, monkeypatch):
+    """With the kernel at the centres. Each of their coordinates is one of a training image."""
+    pairs = []
+
+    def record(left, right, gamma):
+        pairs.append((left.numpy(), right.numpy()))
+        return kernel_between(left, right, gamma)
+
+    monkeypatch.setattr(counterexamples, "kernel_between", record)
+    train, labels, test, test_labels = digits
+    x, others = (images.reshape(len(images), -1) / 255 for images in (train, test))
+    tensors = torch.from_numpy(x), torch.from_numpy(others)
+    table = compare_fits(*tensors, labels, test_labels, 10, 0.2, 0, "digits", lambda _: None)
+    centres = [right for left, right in pairs if len(left) == len(others)][
+        1
+    ]  # of the second fit, on test images
+    np.testing.assert_array_equal(np.sort(centres, 0), np.sort(x, 0))
+    assert not any((x == centre).all(1).any() for centre in centres)
+    across, within = (np.exp(-0.2 * ((a[:, None] - centres) ** 2).sum(2)) for a in (x, centres))
+    alpha = np.linalg.solve(across, np.eye(10)[labels])
+    expected = np.sqrt(np.trace(alpha.T @ within @ alpha))
+    assert table.set_index("fit").norm["random_centres"] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import write
 from rethinking.corruption.replacements import exchanged
 from rethinking.corruption.signs import write_sample
+from rethinking.models import build_model
 from rethinking.run.files import read_json
 from rethinking.run.identity import Identity
 from rethinking.training.batches import to_inputs
@@ -144,6 +145,22 @@ def test_changes_are_those_of_both_networks_on_all_points(networks):
     assert found["test_change"] == pytest.approx(test.max(), abs=1e-5)
     assert found["mean_change"] == pytest.approx(test.mean(), abs=1e-5)
     assert change[i] > 0.1
+
+
+def test_stability_is_that_of_networks_in_evaluation_mode(networks, monkeypatch, tmp_path):
+    """Networks that would give zeros in training mode change nothing."""
+    folders = {"before": networks.cells / f"{BASE}/seed0", "after": networks.cells / f"{REPLACED}/seed0"}
+    places = {"prepared": networks.prepared, "overlay": networks.overlay(BASE)}
+    run(measure_stability, **folders, **places, output=tmp_path / "before.json")
+
+    def without_training(*arguments, **named):
+        model = build_model(*arguments, **named)
+        model.register_forward_hook(lambda model, _, logits: logits * (not model.training))
+        return model
+
+    monkeypatch.setattr(measure_stability, "build_model", without_training)
+    run(measure_stability, **folders, **places, output=tmp_path / "after.json")
+    assert read_json(tmp_path / "after.json") == read_json(tmp_path / "before.json")
 
 
 def test_tables_and_figures_are_written(networks, tmp_path):

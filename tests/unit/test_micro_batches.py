@@ -1,6 +1,7 @@
 """Steps over micro-batches against plain autograd, shared by workers, and in whole cells that are stopped."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from rethinking.training.feeders import build_feeder
 from rethinking.training.loop import train_cell
 from rethinking.training.micro_batches import MicroBatchStep
 from rethinking.training.reductions import Sum
-from rethinking.training.results import write_cell
+from rethinking.training.results import summarise, write_cell
 from rethinking.training.steps import build_optimiser, seed_layers
 
 from .tiny import (
@@ -44,7 +45,7 @@ MANY = settings_with(
     micro_batch=4,
     learning_rate=0.05,
     weight_decay=0.01,
-    rmsprop=RMSPropSettings(decay=0.9, epsilon=1.0),
+    rmsprop=RMSPropSettings(decay=0.8, epsilon=1.0),
     label_smoothing=0.1,
     auxiliary_loss=0.4,
     average_decay=0.99,
@@ -147,10 +148,23 @@ def test_parts_draw_for_themselves():
     assert not torch.equal(logits[:4], logits[4:])
 
 
-def test_parts_of_a_network_without_batch_norm_change_nothing(data):
-    whole, parts = train(data), train(data, micro_batch=4)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_parts_of_a_network_without_batch_norm_change_nothing(data, smoothing):
+    whole, parts = (train(data, label_smoothing=smoothing, micro_batch=size) for size in (None, 4))
     for ours, theirs in zip(without_seconds(parts.curve), without_seconds(whole.curve), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_dropout_follows_from_the_cell_alone(data, monkeypatch):
+    def build(*_, **__):
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(300, 4))
+
+    monkeypatch.setattr(training, "build_model", build)
+    curves = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)  # as if other layers had drawn before
+        curves.append(without_seconds(train(data).curve))
+    assert curves[0] == curves[1]
 
 
 def test_rank_zero_is_a_correct_prediction():
@@ -184,6 +198,17 @@ def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, tiny_networ
     assert without_seconds(resumed.curve) == without_seconds(whole.curve)
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("corruption", ["labels_p1.0", "random_labels_replaced0"])
+def test_a_replaced_example_and_another_name_change_no_draw(data, tiny_network, corruption):
+    """Initial weights, order, crops and dropout are those of the cell that it is compared with."""
+    settings = settings_with(**MANY.model_dump() | {"epochs": 1, "input_size": 8})
+    curves = []
+    for name in ("random_labels", corruption):
+        cell = Cell.parse(f"cifar10/{name}/mlp_1x512/crop+dropout/seed0")
+        curves.append(without_seconds(train_cell(cell, settings, data, CPU, log=lambda line: None).curve))
+    assert curves[0] == curves[1]
 
 
 def test_the_averaged_network_is_tested(data, tiny_network):
@@ -241,7 +266,7 @@ def test_a_whole_cell_is_that_of_a_plain_loop(data, monkeypatch):
                     model.named_parameters(), gradients, squares, velocities, strict=True
                 ):
                     g = g + 0.01 * p if name in ("conv.weight", "fc.weight", "auxiliary.weight") else g
-                    s.mul_(0.9).add_(0.1 * g**2)
+                    s.mul_(0.8).add_(0.2 * g**2)
                     v.mul_(0.9).add_(rate * g / (s + 1.0).sqrt())
                     p.sub_(v)
                 keep = min(0.99, (1 + number) / (10 + number))
@@ -254,10 +279,12 @@ def test_a_whole_cell_is_that_of_a_plain_loop(data, monkeypatch):
     for name, value in trained.model.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value.double(), average.state_dict()[name], rtol=2e-3, atol=2e-5)
-    logits = average.eval()(next(iter(build_feeder(data, cell, settings, CPU).evaluation("test"))).double())
-    given = torch.from_numpy(data.test_labels)[: len(logits)]
-    ranks = (logits > logits.gather(1, given[:, None])).sum(1)
-    assert trained.test.ranks[: len(given)].tolist() == ranks.tolist()
+    for split, found in (("train", trained.train), ("test", trained.test)):
+        images = torch.cat(list(build_feeder(data, cell, settings, CPU).evaluation(split)))
+        logits, given = average.eval()(images.double()), torch.from_numpy(getattr(data, f"{split}_labels"))
+        ranks = (logits > logits.gather(1, given[:, None])).sum(1)
+        assert found.ranks.tolist() == ranks.tolist()
+        assert found.loss == pytest.approx(F.cross_entropy(logits, given).item(), rel=1e-4)
 
 
 def test_the_rate_falls_every_two_epochs(data):
@@ -283,14 +310,29 @@ def test_inception_v3_on_twelve_classes(tmp_path):
     assert (curve.train_accuracy_top5 >= curve.train_accuracy).all()
     summary = read_strictly(tmp_path / "summary.json")
     with np.load(tmp_path / "predictions.npz") as arrays:
-        for k, key in ((1, "test_accuracy"), (5, "test_accuracy_top5")):
-            assert summary[key] == pytest.approx(100 * np.mean(arrays["test_rank"] < k))
+        for k, end in ((1, ""), (5, "_top5")):
+            for split in ("train", "test"):
+                expected = 100 * np.mean(arrays[f"{split}_rank"] < k)
+                assert summary[f"{split}_accuracy{end}"] == pytest.approx(expected)
     assert summary["best_test_accuracy_top5"] == pytest.approx(curve.test_accuracy_top5[1:].max())
     assert summary["parameters"] == 23_834_568 - 2049 * 988
 
 
+def test_top5_of_an_epoch_is_that_of_the_network(data):
+    """With a rate too small to change anything, also that over the batches."""
+    labels = {"train_labels": np.arange(40) % 12, "test_labels": np.arange(20) % 12}
+    trained = train(replace(data, num_classes=12, **labels), learning_rate=1e-12, epochs=2)
+    for split, found in (("train", trained.train), ("test", trained.test)):
+        assert 5 in found.ranks
+        expected = 100 * np.mean(found.ranks < 5)
+        assert [row[f"{split}_accuracy_top5"] for row in trained.curve] == pytest.approx([expected] * 3)
+
+
 def test_ten_classes_have_no_top5(data):
-    assert "test_accuracy_top5" not in train(data, epochs=1).curve[-1]
+    ten = replace(data, num_classes=10)
+    trained = train(ten, epochs=1)
+    assert "test_accuracy_top5" not in trained.curve[-1]
+    assert "test_accuracy_top5" not in summarise(make_cell(), SETTINGS, ten, trained)
     assert SETTINGS.model_dump().keys().isdisjoint({"micro_batch", "rmsprop", "average_decay"})
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from rethinking.theory.features import make_features
 from rethinking.theory.gabor import gabor_features, gabor_filters
@@ -48,6 +49,41 @@ def test_filters_have_length_1_on_whitened_patches(images):
     covariance = np.cov(patches.T) + 0.1 * np.eye(72)
     assert np.allclose(np.einsum("fi,ij,fj->f", filters, covariance, filters), 1, atol=1e-4)
     assert np.allclose(network.offsets.numpy(), filters @ patches.mean(0), atol=1e-5)
+
+
+def test_patches_are_drawn_from_all_images_and_places_alike():
+    """Of images whose pixels say which image and place they are."""
+    images = np.zeros((3, 3, 9, 8), np.uint8)
+    images[:, 0], images[:, 1], images[:, 2] = np.ogrid[:3, :9, :8]
+    patches = draw_patches(images, 3600, 0, "any", "made up").view(-1, 3, 6, 6)
+    assert torch.equal(patches[:, 1] - patches[:, 1, :1, :1], torch.arange(6.0)[:, None].expand(3600, 6, 6))
+    places, counts = np.unique(patches[:, :, 0, 0].numpy(), axis=0, return_counts=True)
+    # Each of the 3 x 4 x 3 places has 100 of 3600 patches on average, with a standard deviation of 10.
+    assert len(places) == 36
+    assert np.abs(counts - 100).max() < 45
+
+
+def test_gabor_features_are_those_of_the_definition():
+    """Waves of 3 and 5 pixels under a Gaussian half as wide; both signs, blurred over 2.5 pixels, each fourth pixel."""
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 9, 10), dtype=np.uint8)
+    found = gabor_features(torch.from_numpy(images)).view(2, 2, 2, 2, 8, 3, 3).numpy()
+    for image, features in zip(images.mean(1) / 255, found, strict=True):
+        for wavelength, of_scale in zip((3, 5), features, strict=True):
+            half = int(np.ceil(2.5 * wavelength / 2))
+            y, x = np.mgrid[-half : half + 1, -half : half + 1]
+            envelope = np.exp(-(x**2 + y**2) / (2 * (wavelength / 2) ** 2))
+            envelope /= envelope.sum()
+            for number in range(8):
+                angle = np.pi * number / 8
+                wave = np.exp(2j * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / wavelength)
+                wave -= (wave * envelope).sum()
+                for place, part in enumerate((wave.real, wave.imag)):
+                    response = ndimage.correlate(image, part * envelope, mode="constant")
+                    for sign, ours in ((1, of_scale[0]), (-1, of_scale[1])):
+                        blurred = ndimage.gaussian_filter(
+                            np.maximum(sign * response, 0), 2.5, mode="constant", radius=8
+                        )
+                        np.testing.assert_allclose(ours[place, number], blurred[::4, ::4], atol=1e-6)
 
 
 def test_gabor_filters_answer_to_their_orientation():

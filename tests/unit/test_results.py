@@ -1,5 +1,7 @@
 """The files of a finished or diverged cell."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from rethinking.run.code import combined
 from rethinking.run.identity import Identity
 from rethinking.training.batches import to_inputs
 from rethinking.training.loop import evaluate
-from rethinking.training.results import write_cell
+from rethinking.training.results import summarise, write_cell
 
 from .tiny import COLUMNS, CPU, SETTINGS, make_cell, read_strictly, settings_with, train
 
@@ -71,6 +73,24 @@ def test_files_of_a_finished_cell(data, tmp_path):
     )
     assert (origin["seed"], origin["device"]) == (0, "cpu")
     assert torch.__version__.startswith(origin["libraries"]["torch"])
+
+
+def test_numbers_of_a_curve(data):
+    """Of the last epoch, of the best, and of the first at a threshold; the untrained network is no epoch."""
+    twelve = replace(data, num_classes=12)
+    trained = train(twelve, epochs=3)
+    columns = {
+        "train_accuracy": [90.0, 25.0, 60.0, 50.0],
+        "test_accuracy": [99.0, 30.0, 40.0, 20.0],
+        "test_accuracy_top5": [100.0, 50.0, 70.0, 60.0],
+    }
+    curve = pd.DataFrame(trained.curve).assign(**columns).to_dict("records")
+    settings = settings_with(thresholds=[25.0, 60.0, 60.1])
+    summary = summarise(make_cell(), settings, twelve, replace(trained, curve=curve))
+    assert summary["epochs_to_train_accuracy"] == {"25": 1, "60": 2, "60.1": None}
+    assert (summary["best_test_accuracy"], summary["best_test_epoch"]) == (40, 2)
+    assert (summary["best_test_accuracy_top5"], summary["train_accuracy_online"]) == (70, 50)
+    assert (summary["train_accuracy"], summary["train_loss"]) == (trained.train.accuracy, trained.train.loss)
 
 
 def test_predictions(data, tmp_path):

@@ -48,6 +48,7 @@ def test_coverage():
         ([5, 2, 1], -1),
         ([1, 3, 2], 0.5),  # 1 - 6 (0 + 1 + 1) / (3 (9 - 1))
         ([1, 1, 2], math.sqrt(3) / 2),  # ranks 1.5, 1.5, 3
+        ([1, 1, 2, 3], math.sqrt(0.9)),  # ranks 1.5, 1.5, 3, 4
     ],
 )
 def test_rank_correlation_by_hand(values, correlation):

@@ -220,6 +220,15 @@ def test_number_of_several_seeds_is_their_mean_where_nothing_is_random_too():
     assert finding[:4] == (2.0, 1.0, 3.0, "undecided")
 
 
+def test_both_kinds_of_test_labels_have_trends_of_their_own():
+    runs = [
+        make_run(f"cifar10/{CELL}", 1, train=100.0, test=true, test_corrupted=corrupted)
+        for true, corrupted in ((90.0, 10.0), (80.0, 30.0), (70.0, 20.0))
+    ]
+    assert measures.test_error_trend(*runs) == pytest.approx(1)
+    assert measures.corrupted_test_error_trend(*runs) == pytest.approx(-0.5)
+
+
 def test_untrained_network_is_no_epoch():
     run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0, losses=[2.2, 2.0, 0.2])
     run.curve.loc[0, ["train_loss_end", "train_accuracy_end"]] = [0.1, 100.0]
