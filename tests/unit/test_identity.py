@@ -9,7 +9,7 @@ import yaml
 from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.loading import load_config
-from rethinking.run import plan as plan_module
+from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError
 from rethinking.run.identity import (
     Identity,
@@ -98,7 +98,7 @@ class Experiment:
     """The default configuration with changes."""
 
     def __init__(self, folder):
-        with open(plan_module.SCRIPTS.parent / "config.yaml") as file:
+        with open(SCRIPTS.parent / "config.yaml") as file:
             self.values = yaml.safe_load(file)
         self.values |= {"results_dir": str(folder / "results"), "data_dir": str(folder / "data")}
 
