@@ -7,7 +7,6 @@ import signal
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 from safetensors import safe_open
@@ -326,8 +325,9 @@ def test_workers_on_two_nodes(workflow, cluster):
     # On the other node: not worker 0, and not the srun that started it.
     (there,) = [
         process
-        for process in psutil.process_iter(["name", "cmdline"])
-        if "--worker=1" in (process.info["cmdline"] or []) and process.info["name"] != "srun"
+        for node in cluster.nodes
+        for process in cluster.processes_on(node)
+        if "--worker=1" in process.cmdline() and process.name() != "srun"
     ]
     ((_, second),) = re.findall(r", 2 workers on (n\d) and (n\d) ", workflow.log())
     assert there.environ()["SLURMD_NODENAME"] == second
