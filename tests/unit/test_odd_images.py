@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rethinking.data.image_folders import read_images
 from rethinking.data.prepared import prepare
-from rethinking.data.readers import describe_source, read_images
+from rethinking.data.readers import describe_source
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import content_digest
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from rethinking import registry
+from rethinking.data.image_folders import read_images
 from rethinking.data.prepared import Split, records_sha256
-from rethinking.data.readers import choose_provenance, describe_source, read_dataset, read_digits, read_images
+from rethinking.data.readers import choose_provenance, describe_source, read_dataset, read_digits
 from rethinking.data.sources import SOURCES
 from rethinking.run.files import UserError
 from rethinking.streams import stream

@@ -37,7 +37,7 @@ THEORY = {
     "ablations": [],
 }
 KILLED = "results/linear_models/killed/seed0/summary.json"
-IMAGES = 700  # that are fitted there
+IMAGES = 400  # that are fitted there
 
 
 @pytest.fixture(scope="module")

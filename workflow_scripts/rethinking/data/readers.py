@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from rethinking import registry
-from rethinking.data.image_folders import read_images
 from rethinking.data.prepared import Dataset, Split, records_sha256, stratified_sample
 from rethinking.data.published import DIGIT_NAMES
 from rethinking.data.sources import SOURCES, source_files, sources
@@ -40,6 +39,8 @@ def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Datas
     if path is None and source not in ("embedded", "plugin"):
         raise UserError(f"source {source} of {name} needs a path")
     if source == "images":
+        from rethinking.data.image_folders import read_images  # imports torch, which takes seconds
+
         return read_images(path), False
     found = entry.call(name=name, path=path)
     if entry.own:
