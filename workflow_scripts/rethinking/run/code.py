@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from rethinking.run.syntax import hash_of, is_registration, plainly, syntax_tree
+from rethinking.run.syntax import hash_of, is_registration, plainly, statements, syntax_tree
 
 SCRIPTS = Path(__file__).parents[2]
 LIBRARY = Path(__file__).parents[1]
@@ -96,8 +96,8 @@ def parse(path: Path) -> Module:
     module = Module()
     tree = syntax_tree(path.read_bytes(), path)
     bound: set[str] = set()  # by imports
-    for node in ast.walk(tree):
-        for local, target, spelling in imported(node, path):
+    for statement in statements(tree.body):
+        for local, target, spelling in imported(statement, path):
             bound.add(local)
             if target:
                 module.imports.setdefault(local, []).append(target)

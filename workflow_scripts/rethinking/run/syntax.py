@@ -36,6 +36,16 @@ def syntax_tree(source: bytes, path: Path) -> ast.Module:
         raise UserError(f"{path}:{getattr(error, 'lineno', None) or 1}: {error.args[0]}") from None
 
 
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """These statements and those inside them, several times as fast as all nodes."""
+    for statement in body:
+        yield statement
+        for inner in ("body", "orelse", "finalbody"):
+            yield from statements(getattr(statement, inner, []))
+        for clause in [*getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
+            yield from statements(clause.body)
+
+
 def is_text(statement: ast.AST) -> bool:
     """Whether a statement is only text for people or for type checkers: a docstring, or a call that logs or prints."""
     if isinstance(statement, ast.If):
