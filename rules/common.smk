@@ -132,7 +132,7 @@ def reads(made):
 
 def record(made):
     """What a job must know to record the identity of its result."""
-    return packed(json.dumps(made.record))
+    return packed(made.record)
 
 
 def finished(results):

@@ -7,7 +7,7 @@ rule status:
         ".snakemake/log/status.log",
     localrule: True
     params:
-        config=packed(CONFIG.model_dump_json()),
+        config=packed(CONFIG.model_dump(mode="json")),
     message:
         "Reading the state of the cells in {RESULTS}"
     shell:

@@ -90,7 +90,7 @@ rule compare_ablations:
     localrule: True
     params:
         caption=caption("ablations"),
-        ablations=packed(json.dumps(ABLATIONS.identity.settings["ablations"])),
+        ablations=packed(ABLATIONS.identity.settings["ablations"]),
         results=subpath(output[0], parent=True),
         seeds=ABLATED_SEEDS,
         record=record(ABLATIONS),

@@ -1,7 +1,6 @@
 """Compare the accuracies of each ablation's cells with those of the same cells with their own settings."""
 
 import argparse
-import json
 from pathlib import Path
 
 from rethinking import paper
@@ -24,7 +23,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
-    ablations = json.loads(scripts.unpacked(args.ablations))
+    ablations = scripts.unpacked(args.ablations)
     names = dict.fromkeys(name for each in ablations for name in each["cells"])
     defaults = summaries(read_runs(args.results / "cells", names, args.seeds))
     variants = {

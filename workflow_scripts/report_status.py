@@ -1,7 +1,6 @@
 """Print the state of a configuration's cells and how long the rest takes."""
 
 import argparse
-import json
 
 from rethinking.config.loading import load_config
 from rethinking.run import scripts
@@ -15,7 +14,7 @@ def main() -> None:
     parser.add_argument("--config", required=True, help="the whole configuration as JSON")
     args = parser.parse_args()
 
-    config = load_config(json.loads(scripts.unpacked(args.config)), [])
+    config = load_config(scripts.unpacked(args.config), [])
     cells, ablations = survey(config), survey_ablations(config)
     # An empty line between this and what Snakemake prints before and after.
     print()

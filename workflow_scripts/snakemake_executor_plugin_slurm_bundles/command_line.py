@@ -43,13 +43,13 @@ def check_configfiles(arguments: Sequence[str]) -> None:
         if option not in OPTIONS:
             continue
         for place, file in enumerate([value] if equals else following):
-            made = place and is_result(file)
-            if (fault := fault_in(file)) or made:
-                if made or (place and not file.endswith((".yaml", ".yml", ".json"))):
-                    fault = (
-                        f"{option} takes all words up to the next option, and so '{file}', for configuration files. "
-                        f"Put targets before it: snakemake {file} {option} {arguments[number + 1]}"
-                    )
+            fault = fault_in(file)
+            if place and (is_result(file) or (fault and not file.endswith((".yaml", ".yml", ".json")))):
+                fault = (
+                    f"{option} takes all words up to the next option, and so '{file}', for configuration files. "
+                    f"Put targets before it: snakemake {file} {option} {arguments[number + 1]}"
+                )
+            if fault:
                 sys.exit(f"snakemake: {fault}")
 
 

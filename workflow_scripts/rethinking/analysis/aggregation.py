@@ -261,4 +261,5 @@ def describe_scale(table: pd.DataFrame) -> str:
 def span(counts: pd.Series, noun: str) -> str:
     """Smallest to largest count with its noun: ``1 seed``, ``1 to 3 seeds``, ``5,000 images``."""
     low, high = counts.min(), counts.max()
-    return f"{f'{low:,}' if low == high else f'{low:,} to {high:,}'} {noun}{'' if high == 1 else 's'}"
+    numbers = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{numbers} {noun}{'' if high == 1 else 's'}"

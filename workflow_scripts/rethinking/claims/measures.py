@@ -152,8 +152,8 @@ def fit_time_trend(*runs: Run) -> float:
 
 
 def loss_epoch(run: Run, share: float) -> int:
-    """The first epoch at whose end the training loss is below this share of that of guessing (log of classes)."""
-    bound = share * math.log(classes(run))
+    """The first epoch at whose end the training loss is below this share of that of guessing."""
+    bound = share * guessing_loss(run)
     return first_epoch(run, run.curve.train_loss_end < bound, f"keeps a loss above {bound:.2f}")
 
 
@@ -161,7 +161,7 @@ def remaining_loss(run: Run) -> float:
     """Training loss at the end of the last epoch, divided by that of guessing; a diverged network has fitted nothing."""
     if run.diverged:
         return 1.0
-    return float(run.curve.train_loss_end.iloc[-1]) / math.log(run.summary["data"]["num_classes"])
+    return float(run.curve.train_loss_end.iloc[-1]) / guessing_loss(run)
 
 
 def start_delay(run: Run, other: Run) -> float:
@@ -247,6 +247,11 @@ def weakest_tau(name: str, *runs: Run) -> float:
 def classes(run: Run) -> int:
     """Number of classes of its data."""
     return run.summary["data"]["num_classes"]
+
+
+def guessing_loss(run: Run) -> float:
+    """Cross-entropy of equal probabilities, nats."""
+    return math.log(classes(run))
 
 
 def needs_classes(run: Run, fewest: int, otherwise: str) -> None:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -30,6 +30,11 @@ LONGEST_NAME = (
     200  # bytes of a file or folder; most file systems take 255, and temporary files have longer names
 )
 Architecture = dict[str, bool | int | float | str]
+
+
+def repeated(values: Iterable[Any]) -> list[Any]:
+    """Those that are there more than once."""
+    return [value for value, times in Counter(values).items() if times > 1]
 
 
 def unless(default: Any, *, description: str, **bounds: Any) -> Any:
@@ -63,9 +68,8 @@ class Strict(BaseModel):
     def nothing_is_listed_twice(cls, value: Any) -> Any:
         """Refuse the same value twice in a list: seeds would make intervals too narrow, others repeat a row or a run."""
         if isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
-            for each, times in Counter(value).most_common(1):
-                if times > 1:
-                    raise ValueError(f"{value} names {each!r} twice")
+            for each in repeated(value):
+                raise ValueError(f"{value} names {each!r} twice")
         return value
 
 

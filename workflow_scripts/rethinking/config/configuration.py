@@ -21,6 +21,7 @@ from rethinking.config.cell_settings import (
     TrainingConfig,
     as_value_error,
     registered,
+    repeated,
 )
 from rethinking.config.results import (
     AblationConfig,
@@ -115,13 +116,11 @@ class Config(Strict):
     @classmethod
     def names_differ(cls, ablations: list[AblationConfig]) -> list[AblationConfig]:
         """Refuse two variants with the same name: they would share a folder."""
-        names = [ablation.name for ablation in ablations]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(
-                    f"the name '{name}' appears twice; give each variant its own, from a grid by its settings, as in "
-                    "decay_{weight_decay:g}"
-                )
+        for name in repeated(ablation.name for ablation in ablations):
+            raise ValueError(
+                f"the name '{name}' appears twice; give each variant its own, from a grid by its settings, as in "
+                "decay_{weight_decay:g}"
+            )
         return ablations
 
     @field_validator("results_dir")

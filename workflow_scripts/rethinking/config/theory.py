@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rethinking.config.cell_settings import Seeds, Strict, registered
+from rethinking.config.cell_settings import Seeds, Strict, registered, repeated
 
 Positive = Annotated[float, Field(gt=0)]
 Penalty = Annotated[float, Field(ge=0)] | Literal["validated"]
@@ -171,9 +171,8 @@ class LinearModelsConfig(Strict):
     def names_are_known(self) -> LinearModelsConfig:
         """Names differ; counterexamples are of models that are there and have a Gaussian kernel."""
         names = [each.name for each in self.models]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"models: the name '{name}' appears twice")
+        for name in repeated(names):
+            raise ValueError(f"models: the name '{name}' appears twice")
         for name in self.counterexamples.models:
             if name not in names:
                 raise ValueError(

@@ -14,7 +14,7 @@ from typing import Any
 from rethinking.analysis.aggregation import describe_data, describe_divergence, flat_settings, read_summary
 from rethinking.analysis.runs import Run, trained
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
-from rethinking.run.status_report import condense, seed_range
+from rethinking.run.status_report import condense, ranges
 from rethinking.tables.rendering import MISSING
 
 # As describe_data writes the paper's data.
@@ -100,7 +100,7 @@ def overview(networks: Sequence[Network], asked_for: int) -> dict[str, list[str]
         "networks": [count],
         "data": list(dict.fromkeys(describe_data(network.summary) for network in networks)),
         "schedules": [f"{', '.join(map(str, epochs))} epochs"],
-        "seeds": [seed_range(seeds).partition(" ")[2]],
+        "seeds": [ranges(seeds)],
         "devices": list(dict.fromkeys(network.origin.get("device", MISSING) for network in networks)),
         "training time": [f"{total_time(networks)}, one network after the other"],
         "finished": [f"{finished[0]} to {finished[-1]}"],

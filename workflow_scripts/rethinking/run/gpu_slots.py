@@ -119,13 +119,12 @@ def whole_gpu(gpus: Sequence[str], cells_per_gpu: int, kept: dict[Path, IO[str]]
     would keep the GPU busy as long as there are any.
     """
     slots = {gpu: [lock_file(gpu, number) for number in range(cells_per_gpu)] for gpu in gpus}
-    kept |= {
-        path: file
-        for path in chain.from_iterable(slots.values())
-        if path not in kept and (file := locked(path))
-    }
+    for path in chain.from_iterable(slots.values()):
+        if path not in kept and (file := locked(path)):
+            kept[path] = file
     most = max(gpus, key=lambda gpu: len(kept.keys() & slots[gpu]))
-    release({path: kept.pop(path) for path in kept.keys() - slots[most]})
+    for path in kept.keys() - slots[most]:
+        kept.pop(path).close()
     return most if len(kept) == cells_per_gpu else None
 
 

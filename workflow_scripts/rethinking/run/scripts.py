@@ -80,7 +80,7 @@ def asked_for() -> Asked | None:
         return None
     place = sys.argv.index("--record")
     try:
-        record = json.loads(unpacked(sys.argv[place + 1]))
+        record = unpacked(sys.argv[place + 1])
         entries = [(Path(path), name) for path, name in record["entries"]]
         inputs = {
             name: each if isinstance(each, str) else recorded_input(**each)
@@ -134,14 +134,15 @@ def options(**values: object) -> str:
     )
 
 
-def packed(text: str) -> str:
-    """JSON as one word of a command line, which holds at most 128 KiB: compressed where it is long."""
+def packed(value: Any) -> str:
+    """JSON values as one word of a command line, which holds at most 128 KiB: compressed where they are long."""
+    text = json.dumps(value)
     return text if len(text) < LONG else base64.b64encode(zlib.compress(text.encode())).decode()
 
 
-def unpacked(word: str) -> str:
-    """The JSON that :func:`packed` was given."""
-    return word if word.startswith(("{", "[")) else zlib.decompress(base64.b64decode(word)).decode()
+def unpacked(word: str) -> Any:
+    """The values that :func:`packed` was given."""
+    return json.loads(word if word.startswith(("{", "[")) else zlib.decompress(base64.b64decode(word)))
 
 
 def attempt(instead: Callable[[str], Any], make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

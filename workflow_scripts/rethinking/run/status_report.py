@@ -112,11 +112,15 @@ def braces(values: Sequence[str]) -> str:
 
 def seed_range(seeds: Sequence[int]) -> str:
     """``seed 3``, ``seeds 0-2`` or ``seeds 0, 2, 5-9``."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {ranges(seeds)}"
+
+
+def ranges(seeds: Sequence[int]) -> str:
+    """``3``, ``0-2`` or ``0, 2, 5-9``."""
     runs: list[list[int]] = []
     for seed in sorted(seeds):
         if runs and seed == runs[-1][1] + 1:
             runs[-1][1] = seed
         else:
             runs.append([seed, seed])
-    spans = [f"{first}" if first == last else f"{first}-{last}" for first, last in runs]
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(spans)}"
+    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)

@@ -74,10 +74,10 @@ def mark_spoken(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     """Mark the assignments that only make texts for a function's errors and log lines: ``hint = f"..."``."""
     # Attributes of a class are read as such, not as names.
     classes = [node for node in ast.walk(function) if isinstance(node, ast.ClassDef)]
-    attributes = {each for node in classes for each in ast.walk(node)}
+    attributes = {each for node in classes for each in statements(node.body)}
     made = {
         each: each.targets[0].id
-        for each in ast.walk(function)
+        for each in statements(function.body)
         if isinstance(each, ast.Assign)
         and each not in attributes
         and len(each.targets) == 1
