@@ -31,6 +31,9 @@ def main() -> None:
     cells = aggregate_accuracy(args.cells, trained_networks, {})
     trained = dict.fromkeys(MODEL_TITLES[cell_parts(name)["model"]] for name, some in runs.items() if some)
     scale = ", ".join([*trained, describe_scale(cells)])
+    missing = sum(not some for some in runs.values())
+    if 0 < missing < len(runs):
+        scale += f"; {missing} of {len(runs)} cells not trained"
 
     def instead(reason: str) -> tuple[Figure, pd.DataFrame]:
         numbers = pd.DataFrame([cell_parts(name) for name in args.cells])

@@ -15,6 +15,7 @@ from rethinking.analysis.differences import (
     over_epochs,
     over_p,
 )
+from rethinking.tables.differences import present
 
 SCALE = {"seeds": 3, "diverged": 0, "epochs": 9, "data": "some data"}
 
@@ -155,6 +156,25 @@ def test_nearest_threshold_is_over_all_networks():
     points = {"99.9 %": 4, "99 %": 4, "100 %": 1, "loss 0.1": 0}
     assert {key: each["points"] for key, each in measured.items()} == points
     assert nearest_threshold(table[table.threshold == "loss 0.1"])[0] is None
+
+
+def test_numbers_have_three_digits_and_epochs_are_whole():
+    table = pd.DataFrame({
+        "figure": ["fig1a", "fig2b"],
+        "curve": ["gaussian", "train_inception"],
+        "unit": "any",
+        "mean_difference": [0.46, 123.0],
+        "largest_difference": [1.0, math.nan],
+        "largest_at": [20.004, 1.23],
+        "points": 1,
+        "paper_points": 2,
+        "scale": "any",
+    })  # fmt: skip
+    ((_, shown),) = present(table)
+    assert shown["mean", "difference"].tolist() == ["0.460", "123"]
+    assert shown["largest", "difference"].tolist() == ["1.00", "—"]
+    assert shown["", "at"].tolist() == ["epoch 20", "epoch 1.2"]
+    assert shown["", "curve"].tolist() == ["gaussian", "Inception, training"]
 
 
 def test_script(script, tmp_path):

@@ -15,6 +15,7 @@ from .paper_cells import FIG1A
 
 CELLS = [f"cifar10/{corruption}/inception/none" for corruption in FIG1A]
 PAPER = paper.curves("fig1a")
+MODELS, ADDED = ("inception", "inception_no_bn", "alexnet"), ("none", "crop+augment+wd")
 
 
 def finished(losses, seed=0, **options):
@@ -38,7 +39,9 @@ def test_line_is_the_mean_and_band_its_interval():
     at_last = vertices[vertices[:, 0] == 2, 1]
     mean, half_width = mean_interval([1.0, 0.6])
     assert (at_last.min(), at_last.max()) == pytest.approx((mean - half_width, mean + half_width))
-    assert figure.axes[0].get_xlim() == (0, 2)
+    left, right = figure.axes[0].get_xlim()
+    assert left == 0
+    assert 2 < right < 2.1  # room for the last marker
     assert "ours, 95% interval" in legend(figure)
 
 
@@ -77,8 +80,23 @@ def test_diverged_seed_is_marked_and_not_in_the_mean():
 
 def test_all_diverged_in_the_first_epoch():
     figure = plot([finished([2.5], diverged=True)])
-    assert figure.axes[0].get_xlim()[1] == pytest.approx(68.5, abs=0.1)
+    assert figure.axes[0].get_xlim()[1] == pytest.approx(1.02 * 68.5, abs=0.1)
     assert "ours" not in legend(figure)
+
+
+def test_many_cells_with_long_names_have_room():
+    names = [
+        name.replace("inception/none", f"{model}/{added}")
+        for name in CELLS
+        for model in MODELS
+        for added in ADDED
+    ]
+    figure = plot_runs({name: [finished([2.4, 1.0])] for name in names}, PAPER, 391, "Ours: a note.")
+    figure.draw_without_rendering()
+    shown = figure.legends[0].get_window_extent()
+    assert shown.y0 >= 0
+    assert figure.axes[0].get_window_extent().x1 <= shown.x0
+    assert len({(line.get_color(), line.get_marker()) for line in solid_lines(figure.axes[0])}) == len(names)
 
 
 def test_nothing_trained_shows_the_paper_alone():

@@ -95,6 +95,20 @@ def test_networks_have_rows_of_arrows_of_their_own():
     assert heights[0] - heights[1] == pytest.approx(HEADROOM)
 
 
+def test_many_networks_have_room():
+    runs = {}
+    for model in ("inception", "inception_no_bn", "alexnet", "mlp_3x512", "mlp_1x512"):
+        for added in ("none", "wd", "crop+augment+wd"):
+            names = [name.replace("mlp_1x512/none", f"{model}/{added}") for name in (TRUE, HALF, RANDOM)]
+            runs |= figure_of([[10], [None], [20]], names)
+    figure, _ = draw(runs, "some scale")
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_ylim()[1] > 4
+    titles = [axes.title.get_window_extent() for axes in figure.axes]
+    assert max(title.y1 for title in titles) < figure.legends[0].get_window_extent().y0
+    assert min(axes.get_window_extent().y0 for axes in figure.axes) > figure._supxlabel.get_window_extent().y1
+
+
 def test_arrows_are_above_the_curves():
     figure, table = draw(figure_of([[2], [None], [30]]), "some scale")
     axes = figure.axes[0]

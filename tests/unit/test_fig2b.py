@@ -67,6 +67,19 @@ def test_network_that_is_not_trained():
     assert len(dashed_lines(figure.axes[1])) == 2
 
 
+def test_one_epoch_is_a_marker():
+    figure, _ = draw({BN: [accuracies([10, 60])]}, "some scale")
+    assert all(line.get_markevery() is None for line in solid_lines(figure.axes[0]))
+
+
+def test_cells_of_one_network_are_told_apart_in_rows_of_three():
+    names = [BN.replace("none", added) for added in ("none", "wd", "crop", "crop+wd")]
+    figure, _ = draw({name: [accuracies([10, 60, 50], name)] for name in names}, "some scale")
+    assert [axes.get_title() for axes in figure.axes[:4]] == ["none", "wd", "crop", "crop+wd"]
+    assert [axes.axison for axes in figure.axes] == [True] * 4 + [False] * 2
+    assert "none 10.00, paper 0.19; wd 10.00; crop 10.00; crop+wd 10.00." in note(figure)
+
+
 def test_diverged_before_the_first_epoch_ended_is_marked():
     figure, _ = draw({BN: [accuracies([10], diverged=True)]}, "some scale")
     marks = [line for line in figure.axes[0].lines if line.get_marker() == "x"]

@@ -5,7 +5,14 @@ import re
 import pytest
 
 from rethinking.figures import style as figures
-from rethinking.figures.style import line_styles, network_titles, save, short_labels
+from rethinking.figures.style import (
+    line_styles,
+    model_styles,
+    network_styles,
+    network_titles,
+    save,
+    short_labels,
+)
 from rethinking.run.files import UserError
 
 from .curves import make_run
@@ -25,10 +32,18 @@ def test_networks_are_called_by_what_they_are():
     assert network_titles(networks)["digits", "alexnet", "none"] == "AlexNet, digits"
 
 
-def test_ten_lines_differ_and_more_have_styles_all_the_same():
+def test_lines_differ():
     markers = [marker for _, marker in line_styles(range(10)).values()]
     assert len(set(markers)) == 10
-    assert len(line_styles(range(12))) == 12
+    assert len(set(line_styles(range(30)).values())) == 30
+
+
+def test_a_model_has_one_colour_in_all_figures():
+    alexnet, mlp = ("cifar10", "alexnet", "none"), ("digits", "mlp_1x512", "none")
+    both = network_styles([alexnet, mlp])
+    assert network_styles([mlp]) == {mlp: both[mlp]} == {mlp: model_styles()["mlp_1x512"]}
+    again = ("cifar10", "alexnet", "wd")
+    assert len(set(network_styles([alexnet, again]).values())) == 2
 
 
 def test_files(tmp_path):

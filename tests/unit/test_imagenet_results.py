@@ -121,7 +121,7 @@ def test_figure_has_the_papers_curves_in_epochs():
     runs = {name: [make_run(name, **columns)] for name in names}
     figure, numbers = draw(runs, "some scale")
     assert [axes.get_title() for axes in figure.axes] == [
-        "augmentation, weight decay,\ndropout",
+        "augmentation, weight\ndecay, dropout",
         "weight decay",
         "no regulariser",
     ]

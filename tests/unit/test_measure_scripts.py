@@ -202,6 +202,8 @@ def test_without_any_network_there_are_empty_tables(tmp_path):
         stability=tables["stability"],
         **options,
     )
+    assert (tmp_path / "figure.svg").read_text().count(">not trained<") == 2
     run(compare_complexity, cells=[BASE], ranks=tables["ranks"], networks=tables["networks"], **options)
+    assert "no network is trained yet" in (tmp_path / "figure.svg").read_text()
     assert pd.read_csv(tables["rademacher"]).rademacher.isna().all()
     assert pd.read_csv(tables["ranks"]).tau_all.isna().all()

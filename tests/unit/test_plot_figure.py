@@ -48,3 +48,11 @@ def test_images_and_numbers_say_their_scale(script, tmp_path, figure, corruption
     assert len(numbers) == rows
     assert set(numbers.seeds) == {2}
     assert set(numbers.data) == {"CIFAR-10 (exact), 2,000 of 50,000 training images"}
+
+
+def test_scale_counts_cells_that_are_not_trained(script, tmp_path):
+    names = [NAME("true_labels"), NAME("random_labels")]
+    write_run(tmp_path, make_run(names[0], **EPOCHS))
+    outputs = ["--images", tmp_path / "figure.svg", "--numbers", tmp_path / "figure.csv"]
+    script("plot_figure", "--figure", "fig1c", "--cells", *names, "--root", tmp_path, "--seeds", 0, *outputs)
+    assert "1 epoch; 1 seed; 1 of 2 cells not trained;" in (tmp_path / "figure.svg").read_text()

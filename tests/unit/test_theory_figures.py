@@ -39,7 +39,7 @@ def test_each_panel_has_the_title_of_its_model():
         axes.get_title(): axes.get_lines()[0].get_ydata().max() for axes in figure.axes if axes.get_visible()
     }
     assert shown == {
-        "CIFAR-10, random conv-net,\n1,000 filters\nLinear kernel": 41,
+        "CIFAR-10, random conv-net,\n1,000\N{NO-BREAK SPACE}filters\nLinear kernel": 41,
         "MNIST, none (pixels)\nGaussian kernel": 4,
     }
     assert len(numbers) == 4
@@ -72,6 +72,8 @@ def test_errors_over_filters():
     assert penalised.get_xydata().tolist() == [[100, 28.5], [1000, 25.5], [8000, 19.5]]
     assert set(map(tuple, theirs.get_xydata()[[0, 2]])) == {(32_000, 17.0)}
     assert set(map(tuple, theirs_penalised.get_xydata())) == {(32_000, 15.0)}
+    assert theirs.get_zorder() > penalised.get_zorder()
+    assert "A line breaks" in figure.get_supxlabel()
     assert enough.get_xdata()[0] == pytest.approx(60_000 / 8, rel=1e-2)
     assert right.get_lines()[0].get_ydata() == pytest.approx([0, float("nan"), 0], nan_ok=True)
     assert len(numbers) == 5

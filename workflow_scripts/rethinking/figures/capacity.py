@@ -10,7 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
-from rethinking.figures.style import GREY, STYLE, WIDTH, add_note, legend_above, line_entries, line_styles
+from rethinking.figures.style import (
+    GREY,
+    STYLE,
+    WIDTH,
+    add_note,
+    legend_above,
+    line_entries,
+    model_styles,
+    not_trained,
+)
 from rethinking.paper.titles import MODEL_TITLES
 
 FILLS = {"true_labels": "full", "random_labels": "none"}
@@ -33,7 +42,7 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     models = {*rademacher.model, *stability.model}
-    styles = line_styles(name for name in MODEL_TITLES if name in models)
+    styles = {name: style for name, style in model_styles().items() if name in models}
     plot_rademacher(left, rademacher, styles)
     plot_stability(right, stability, styles)
     sns.despine(figure)
@@ -68,7 +77,10 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
                 markersize=4.5,
                 linewidth=1,
             )
-    if len(table):
+    if table.rademacher.isna().all():
+        not_trained(axes)
+        axes.set_xticks([])
+    else:
         sizes = sorted(table.n.astype(int).unique())
         axes.set_xscale("log")
         axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
@@ -92,6 +104,8 @@ def plot_stability(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
             markersize=5.5,
             linewidth=0.8,
         )
+    if table.all_change.isna().all():
+        not_trained(axes)
     for needed in table.needed.dropna().unique():
         axes.axhline(needed, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
         axes.annotate("1 / √n", (1.0, needed), va="bottom", ha="right", fontsize="x-small", color=GREY)

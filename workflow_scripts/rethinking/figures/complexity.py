@@ -12,7 +12,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from rethinking import registry
-from rethinking.figures.style import GREY, STYLE, WIDTH, add_note, legend_above, line_entries, line_styles
+from rethinking.figures.style import (
+    GREY,
+    STYLE,
+    WIDTH,
+    add_note,
+    legend_above,
+    line_entries,
+    model_styles,
+    sentence,
+    wrap,
+)
 from rethinking.paper.titles import MODEL_TITLES
 
 COLUMNS = 3
@@ -33,22 +43,24 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
         ranks: as :func:`rethinking.analysis.rank_correlations.correlate` has them.
         scale: data, epochs and seeds, printed under the axes.
     """
+    if networks.gap.isna().all():
+        return sentence(f"No network has a generalisation gap to show. Ours: {scale}.")
     measures = registry.entries("measure")
     rows = math.ceil(len(measures) / COLUMNS)
     figure = Figure(figsize=(WIDTH, 1.2 + 1.8 * rows), layout="constrained")
     panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat
-    styles = line_styles(name for name in MODEL_TITLES if name in set(networks.model))
+    styles = {name: style for name, style in model_styles().items() if name in set(networks.model)}
     fills = networks.corruption.map(FILLED).fillna("left")
     taus = ranks.set_index("measure").tau_all
     for measure, axes in zip(measures, panels, strict=False):
         name, logarithmic = measure.name, measure.options.get("logarithmic", True)
         for (model, fill), points in networks.groupby([networks.model, fills]):
             colour, marker = styles[model]
-            style = {"color": colour, "marker": marker, "fillstyle": fill, "markersize": 4.5}
+            style = {"color": colour, "marker": marker, "fillstyle": fill, "markersize": 5.5}
             axes.plot(points[name], points.gap, linestyle="", markerfacecoloralt="white", **style)
         tau = "no τ" if pd.isna(taus[name]) else f"τ = {taus[name]:.2f}".replace("-", "−")
-        axes.set_title(f"{measure.title}\n{tau}", fontsize="small")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
+        axes.set_title(f"{wrap(measure.title, 36)}\n{tau}", fontsize="small")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
         if not logarithmic:
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlabel("log10" if logarithmic else "", fontsize="x-small", labelpad=1)

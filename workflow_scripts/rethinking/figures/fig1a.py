@@ -9,24 +9,28 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from rethinking import paper, registry
 from rethinking.analysis.runs import Runs, cell_parts, mean_curves, paper_has
 from rethinking.figures.style import (
+    LEGEND_LINES,
     PAPER_LINE,
     PAPER_TITLE,
     STYLE,
     WIDTH,
+    add_legend,
     add_note,
+    epoch_axis,
     line_entries,
     line_styles,
+    make_room,
     plot_runs,
     runs_legend,
     short_labels,
 )
 
 LOSS = "train_loss_end"  # the paper's average_loss
+LEGEND_WIDTH, LEGEND_ROOM = 28, 18  # characters of a line of the legend, lines beside the axes and the note
 
 
 @registry.figure(
@@ -65,8 +69,8 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     paper_epochs = max(curve[:, 0].max() for curve in published.values())
     paper_loss = max(curve[:, 1].max() for curve in published.values())
     loss = max([paper_loss, *(curve[LOSS].max() for curve in curves)])
-    axes.set(xlabel="epoch", ylabel="training loss (nats)", xlim=(0, last_epoch or paper_epochs))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
+    axes.set(xlabel="epoch", ylabel="training loss (nats)")
+    epoch_axis(axes, last_epoch or paper_epochs)
     # A run that is about to diverge must not flatten the others.
     axes.set_ylim(0, 1.03 * min(loss, 1.5 * paper_loss))
 
@@ -84,8 +88,10 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
         axes.secondary_xaxis("top", functions=convert).set_xlabel("thousand steps")
     sns.despine(figure, top=not on_top)
     titles = dict(zip(runs, short_labels(list(runs)), strict=True))
-    figure.legend(handles=line_entries(styles, titles) + runs_legend(runs), loc="outside right upper")
+    handles = line_entries(styles, titles) + runs_legend(runs)
+    add_legend(figure, handles, LEGEND_WIDTH, loc="outside right upper")
     add_note(figure, note)
+    make_room(figure, sum(each.get_label().count("\n") + 1 for each in handles), LEGEND_LINES[0], LEGEND_ROOM)
     return figure
 
 

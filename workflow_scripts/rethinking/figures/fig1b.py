@@ -25,7 +25,7 @@ from rethinking.figures.style import (
     add_note,
     legend_above,
     line_entries,
-    line_styles,
+    network_styles,
     network_titles,
     plot_over_p,
     style_legend,
@@ -33,7 +33,7 @@ from rethinking.figures.style import (
 
 # What the figure shows; its CSV has all thresholds.
 SHOWN = ("100 % at end", "99.9 % at end", "99 % at end", "loss 0.1 at end")
-HEADROOM = 0.11  # share of the axes' height for each network's row of arrows
+HEADROOM = 0.11  # share of the axes' height for each network's row of arrows; all rows take at most half
 NOT_REACHED = {"marker": "$\\uparrow$", "linestyle": "", "markersize": 7, "markeredgewidth": 0.3}
 
 
@@ -115,20 +115,22 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True, sharey=True).flat
     titles = network_titles(networks_of(table))
-    styles = line_styles(titles)
+    styles = network_styles(titles)
     nearest, measured = nearest_threshold(table)
     shown = table[table.threshold.isin(SHOWN)]
     missing = not_reached(shown)
     rows_of_arrows = {network: row for row, network in enumerate(networks_of(missing))}
+    headroom = min(HEADROOM, 0.5 / max(1, len(rows_of_arrows)))
     top = 1.08 * shown[["ratio", "paper_ratio"]].max(axis=None)
     top = 4 if pd.isna(top) else top
 
     for axes, (threshold, rows) in zip(panels, shown.groupby("threshold", sort=False), strict=True):
         axes.set_title(panel_title(threshold, measured[threshold], threshold == nearest), fontsize="medium")
-        axes.set_ylim(0, top / (1 - HEADROOM * len(rows_of_arrows)))
+        axes.set_ylim(0, top / (1 - headroom * len(rows_of_arrows)))
         plot_over_p(axes, rows, "ratio", styles)
         for network, points in not_reached(rows).groupby(NETWORK, sort=False):
-            plot_not_reached(axes, points, rows_of_arrows[network], *styles[network])
+            height = 1 - headroom * (rows_of_arrows[network] + 0.75)
+            plot_not_reached(axes, points, height, headroom, *styles[network])
     figure.supylabel("time to overfit relative to p = 0", fontsize="medium")
     for axes in figure.axes[2:]:
         axes.set_xlabel("label corruption p")
@@ -142,12 +144,13 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     return figure
 
 
-def plot_not_reached(axes: Axes, points: pd.DataFrame, row: int, colour: Colour, marker: str) -> None:
-    """A row of open markers with arrows at the top of the axes, at the p where a network has no ratio."""
-    height = [1 - HEADROOM * (row + 0.75)] * len(points)
+def plot_not_reached(
+    axes: Axes, points: pd.DataFrame, height: float, headroom: float, colour: Colour, marker: str
+) -> None:
+    """A row of open markers with arrows at this height of the axes, at the p where a network has no ratio."""
     line = {"color": colour, "linestyle": "", "transform": axes.get_xaxis_transform()}
-    axes.plot(points.p, height, marker=marker, markersize=4, markerfacecolor="white", **line)
-    axes.plot(points.p, [y + HEADROOM * 0.45 for y in height], **NOT_REACHED | line)
+    axes.plot(points.p, [height] * len(points), marker=marker, markersize=4, markerfacecolor="white", **line)
+    axes.plot(points.p, [height + headroom * 0.45] * len(points), **NOT_REACHED | line)
 
 
 def panel_title(threshold: str, measured: Mapping[str, Any], nearest: bool) -> str:

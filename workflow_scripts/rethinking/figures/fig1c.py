@@ -17,7 +17,7 @@ from rethinking.figures.style import (
     add_note,
     legend_above,
     line_entries,
-    line_styles,
+    network_styles,
     network_titles,
     plot_over_p,
     style_legend,
@@ -62,7 +62,7 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     titles = network_titles(networks_of(table))
-    styles = line_styles(titles)
+    styles = network_styles(titles)
     for axes, (labels, rows) in zip(panels, table.groupby("test_labels", sort=False), strict=True):
         axes.set_title(TITLES[labels], fontsize="medium")
         axes.set(xlabel="label corruption p", ylim=(0, 1))

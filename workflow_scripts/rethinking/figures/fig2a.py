@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
@@ -14,8 +13,6 @@ from rethinking.figures.fig2b import draw_accuracies
 from rethinking.figures.style import short_labels
 from rethinking.tables.imagenet import describe_misprint
 from rethinking.tables.presentation import regulariser_titles
-
-TITLE_WIDTH = 28  # characters of a line above a panel
 
 
 @registry.figure(
@@ -30,14 +27,14 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
         "ImageNet with 1.28 million images, read off the published figure; an epoch is "
         f"{paper.IMAGENET_STEPS:,} of its steps. {describe_misprint()}"
     )
-    return draw_accuracies("fig2a", runs, scale, about, explicit, titles(list(runs)))
+    return draw_accuracies("fig2a", runs, scale, about, titles(list(runs)))
 
 
 def titles(names: Sequence[str]) -> list[str]:
     """Titles of the panels: the regularisers if only they differ, as in the paper; otherwise what differs."""
     if len({name.rpartition("/")[0] for name in names}) > 1:
         return short_labels(names)
-    return [textwrap.fill(explicit(name), TITLE_WIDTH) for name in names]
+    return list(map(explicit, names))
 
 
 def explicit(name: str) -> str:

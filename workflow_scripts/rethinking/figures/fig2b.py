@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import matplotlib as mpl
@@ -12,23 +13,25 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from rethinking import paper, registry
 from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_curves, paper_has
 from rethinking.analysis.statistics import mean_interval
 from rethinking.figures.style import (
+    PANELS_WIDTH,
     PAPER_LINE,
     PAPER_TITLE,
     STYLE,
     WIDTH,
     add_note,
+    epoch_axis,
     legend_above,
     line_entries,
     line_styles,
     plot_runs,
     runs_legend,
     short_labels,
+    wrap,
 )
 from rethinking.paper.titles import MODEL_TITLES
 
@@ -47,7 +50,7 @@ SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     about = "CIFAR-10 at full scale, read off the published figure."
-    return draw_accuracies("fig2b", runs, scale, about, network_title, panel_titles(list(runs)))
+    return draw_accuracies("fig2b", runs, scale, about, panel_titles(list(runs)))
 
 
 def draw_accuracies(
@@ -55,15 +58,14 @@ def draw_accuracies(
     runs: Runs,
     scale: str,
     about: str,
-    title: Callable[[str], str],
     titles: Sequence[str],
 ) -> tuple[Figure, pd.DataFrame]:
-    """Figure ``name`` and its numbers; ``about`` says what the paper's curves are, ``title`` what to call a cell."""
+    """Figure ``name`` and its numbers; ``about`` says what the paper's curves are, ``titles`` what to call the cells."""
     runs = {cell: [with_best(run) for run in some] for cell, some in runs.items()}
     published = paper.curves(name)
     gains = [
-        f"{title(cell)} {describe_gain(some, paper_curve(published, cell, 'test'))}"
-        for cell, some in runs.items()
+        f"{title} {describe_gain(some, paper_curve(published, cell, 'test'))}"
+        for title, (cell, some) in zip(titles, runs.items(), strict=True)
     ]
     note = (
         f"Ours: {scale}.\n"
@@ -113,25 +115,31 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Seq
     The area between the test accuracy and the best so far is hatched: early stopping could gain no more. ``runs`` are as
     :func:`with_best` has them, and ``published`` has (n, 2) epochs and accuracies in percent by name, at least one.
     """
-    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
-    panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
+    columns = min(3, len(runs))
+    rows = math.ceil(len(runs) / columns)
+    figure = Figure(figsize=(WIDTH, 1.6 + 2.6 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    panels = grid.ravel()
     curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
     lowest = [curve[:, 1].min() for curve in published.values()]
     lowest += [curve[[*ACCURACIES.values()]].min(axis=None) for curve in curves]
     last_epoch = max((curve.epoch.max() for curve in curves), default=0)
     last_epoch = last_epoch or max(curve[:, 0].max() for curve in published.values())
     styles = line_styles(SPLITS)
-    for axes, title, (name, some) in zip(panels, titles, runs.items(), strict=True):
-        axes.set_title(title, fontsize="medium")
-        axes.set(xlabel="epoch", xlim=(0, last_epoch), ylim=(max(0, min(lowest) - 5), 103))
-        axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
+    for axes, title, (name, some) in zip(panels, titles, runs.items(), strict=False):
+        axes.set_title(wrap(title, PANELS_WIDTH // columns), fontsize="medium")
+        axes.set(xlabel="epoch", ylim=(max(0, min(lowest) - 5), 103))
+        epoch_axis(axes, last_epoch)
         shade_gain(axes, some)
         for split, (colour, marker) in styles.items():
             theirs = paper_curve(published, name, split)
             if theirs is not None:
                 axes.plot(*theirs.T, color=colour, marker=marker, **PAPER_LINE)
             plot_runs(axes, some, ACCURACIES[split], colour, marker)
-    panels[0].set_ylabel("accuracy (%)")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("accuracy (%)")
+    for axes in panels[len(runs) :]:
+        axes.set_axis_off()
     sns.despine(figure)
     lines = [*line_entries(styles, SPLITS), Patch(**SHADE, label="up to the best test accuracy so far")]
     legend_above(figure, lines, runs_legend(runs))

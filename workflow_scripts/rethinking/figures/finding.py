@@ -11,9 +11,13 @@ from matplotlib.lines import Line2D
 
 from rethinking import registry
 from rethinking.analysis.finding import LABELS, NETWORK
-from rethinking.figures.style import COLOURS, GREY, STYLE, WIDTH, add_note, legend_above, network_titles
+from rethinking.figures.style import COLOURS, GREY, STYLE, WIDTH, add_note, legend_above, network_titles, wrap
 
-SPLITS = {"train": (COLOURS[0], "o", "training accuracy"), "test": (COLOURS[1], "D", "test accuracy")}
+# The test accuracy is drawn over the training accuracy and is smaller, so that both are visible where they are equal.
+SPLITS = {
+    "train": ({"color": COLOURS[0], "marker": "o", "markersize": 7.5}, "training accuracy"),
+    "test": ({"color": COLOURS[1], "marker": "D", "markersize": 5.5}, "test accuracy"),
+}
 TITLES = {"true_labels": "true labels", "random_labels": "random labels"}
 
 
@@ -40,15 +44,12 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
         axes.set_title(TITLES[labels], fontsize="medium")
         axes.set(xlim=(-3, 103), ylim=(len(networks) - 0.5, -0.5), xlabel="accuracy (%)")
     panels[0].set_yticks(
-        range(len(networks)), [titles[dataset, model, "none"] for dataset, model in networks]
+        range(len(networks)), [wrap(titles[dataset, model, "none"], 30) for dataset, model in networks]
     )
     sns.despine(figure, left=True)
     for axes in panels:
         axes.tick_params("y", length=0)
-    marks = [
-        Line2D([], [], color=colour, marker=marker, linestyle="", label=title)
-        for colour, marker, title in SPLITS.values()
-    ]
+    marks = [Line2D([], [], **mark, linestyle="", label=title) for mark, title in SPLITS.values()]
     legend_above(figure, marks, [Line2D([], [], color=GREY, linestyle=(0, (4, 1.5)), label="chance")])
     add_note(figure, note)
     return figure
@@ -58,11 +59,9 @@ def plot_network(axes: Axes, place: int, row: pd.Series) -> None:
     """One network: a marker for each accuracy with its interval over seeds, and a line between them."""
     ends = [row[f"{split}_accuracy"] for split in SPLITS]
     axes.plot(ends, [place, place], color="0.75", linewidth=2, zorder=1)
-    for (split, (colour, marker, _)), value in zip(SPLITS.items(), ends, strict=True):
+    for (split, (mark, _)), value in zip(SPLITS.items(), ends, strict=True):
         half_width = row[f"{split}_accuracy_ci"]
         if pd.notna(half_width):
             ends_of_interval = max(0, value - half_width), min(100, value + half_width)
-            axes.hlines(place, *ends_of_interval, color=colour, linewidth=1.2, zorder=2)
-        axes.plot(
-            value, place, color=colour, marker=marker, linestyle="", markersize=6, zorder=3, clip_on=False
-        )
+            axes.hlines(place, *ends_of_interval, color=mark["color"], linewidth=1.2, zorder=2)
+        axes.plot(value, place, **mark, linestyle="", zorder=3, clip_on=False)

@@ -13,24 +13,27 @@ import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from rethinking import registry
 from rethinking.analysis.runs import NETWORK, Network, Runs, cell_parts, mean_curves
 from rethinking.cells import probability
 from rethinking.figures.style import (
-    GREY,
+    PANELS_WIDTH,
     STYLE,
     WIDTH,
     add_note,
+    epoch_axis,
     legend_above,
     line_entries,
     line_styles,
     network_titles,
+    not_trained,
     plot_runs,
     runs_legend,
+    wrap,
 )
 
+TITLE_WIDTH = 24  # characters of a line beside a row of panels
 LABELS = {
     "unchanged_accuracy": "label unchanged",
     "changed_accuracy_given": "label changed, against the given label (memorised)",
@@ -79,20 +82,20 @@ def plot(runs: Runs, note: str) -> Figure:
             default=1,
         )
         for axes, corruption in zip(panels, columns, strict=True):
-            axes.set(xlim=(0, last_epoch), ylim=(-3, 103))
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
+            axes.set_ylim(-3, 103)
+            epoch_axis(axes, last_epoch, nbins=max(2, min(5, 15 // len(columns))))
             if corruption not in cells:
                 axes.set_axis_off()
                 continue
             if not runs[cells[corruption]]:
-                axes.text(0.5, 0.5, "not trained", transform=axes.transAxes, ha="center", color=GREY)
+                not_trained(axes)
             for column, (colour, marker) in styles.items():
                 plot_runs(axes, runs[cells[corruption]], column, colour, marker)
-        panels[0].set_ylabel(f"{titles[network]}\naccuracy (%)")
+        panels[0].set_ylabel(f"{wrap(titles[network], TITLE_WIDTH)}\naccuracy (%)")
     for axes, corruption in zip(grid[0], columns, strict=True):
         paper = corruption.startswith("labels_p")
         title = f"p = {probability(corruption):g}" if paper else corruption.replace("_", " ")
-        axes.set_title(title, fontsize="medium")
+        axes.set_title(wrap(title, PANELS_WIDTH // len(columns)), fontsize="medium")
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
     sns.despine(figure)

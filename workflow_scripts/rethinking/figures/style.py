@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from rethinking.analysis.runs import NETWORK, Network, Run, mean_curve
 from rethinking.analysis.statistics import CONFIDENCE
@@ -61,6 +60,10 @@ DIVERGED = {"marker": "x", "linestyle": "", "markersize": 7, "markeredgewidth": 
 PAPER_TITLE = "Zhang et al. (2017)"
 WIDTH = 6.5  # inches: the text of a page
 NOTE_WIDTH = 128  # characters of a line under a figure
+PANELS_WIDTH = 75  # characters of the titles above a row of panels
+LEGEND_WIDTH = 52  # characters of a line of a legend above a figure
+# Lines of a note and of a legend: their height in inches, and how many a figure has room for as it is.
+NOTE_LINES, LEGEND_LINES = (0.11, 6), (0.183, 3)
 
 
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:
@@ -79,12 +82,17 @@ def save(figure: Figure, paths: Iterable[str | Path]) -> None:
             attempt(lambda reason, how=how: not_drawn(reason).savefig(**how), figure.savefig, **how)
 
 
-@mpl.rc_context(STYLE)
 def not_drawn(reason: str) -> Figure:
     """A figure that says in its place why it could not be drawn."""
+    return sentence(f"This figure could not be drawn from these numbers: {reason}")
+
+
+@mpl.rc_context(STYLE)
+def sentence(text: str) -> Figure:
+    """A figure of words, where there is nothing to draw."""
     figure = Figure(figsize=(WIDTH, 1.5))
-    text = textwrap.fill(f"This figure could not be drawn from these numbers: {reason}", 80)
-    figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY, parse_math=False)
+    wrapped = textwrap.fill(text, 80)
+    figure.text(0.5, 0.5, wrapped, ha="center", va="center", color=GREY, parse_math=False)
     return figure
 
 
@@ -96,6 +104,17 @@ def log_scale(axes: Axes, *which: str) -> None:
     for name in which:
         if np.isfinite(axes.dataLim.minpos["xy".index(name)]):
             axes.set(**{f"{name}scale": "log"})
+
+
+def epoch_axis(axes: Axes, last_epoch: float, nbins: int | str = "auto") -> None:
+    """Whole epochs up to the last one, with room for its marker."""
+    axes.set_xlim(0, 1.02 * last_epoch)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=nbins, steps=[1, 2, 5, 10], integer=True))
+
+
+def not_trained(axes: Axes) -> None:
+    """Say in an empty panel why it is empty."""
+    axes.text(0.5, 0.5, "not trained", transform=axes.transAxes, ha="center", color=GREY)
 
 
 def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, marker: str) -> None:
@@ -116,8 +135,8 @@ def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, mark
 
 def plot_mean(axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, **line: object) -> None:
     """A line of means and, where they have half widths, a band of intervals."""
-    if not np.isfinite(mean).any():
-        line = line | {"markevery": None}  # spacing markers along a line needs a point of it
+    if np.isfinite(mean).sum() < 2:
+        line = line | {"markevery": None}  # markers cannot be spaced along a line without length
     axes.plot(x, mean, **line)
     if half_width.notna().any():
         axes.fill_between(x, mean - half_width, mean + half_width, color=line["color"], **BAND)
@@ -174,17 +193,52 @@ def runs_legend(runs: Mapping[str, Sequence[Run]], paper: bool = True) -> list[A
 
 
 def legend_above(figure: Figure, lines: Sequence[Artist], styles: Sequence[Artist]) -> None:
-    """A legend above all panels: the lines in its first column, the meaning of their styles in the others."""
-    height = max(2, len(lines))
-    columns = 1 + math.ceil(len(styles) / height)
-    blank = [Line2D([], [], linestyle="", label="")] * (columns * height)
-    handles = [*lines, *blank][:height] + [*styles, *blank][: height * (columns - 1)]
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+    """A legend above all panels: the lines in its first column, the meaning of their styles in the second."""
+    height = max(len(lines), len(styles))
+    blank = [Line2D([], [], linestyle="", label="")] * height
+    handles = [*lines, *blank][:height] + [*styles, *blank][:height]
+    add_legend(figure, handles, LEGEND_WIDTH, loc="outside upper center", ncols=2)
+    make_room(figure, sum(each.get_label().count("\n") for each in lines) + height, *LEGEND_LINES)
+
+
+def add_legend(figure: Figure, handles: Sequence[Artist], width: int, **where: Any) -> None:
+    """A legend with lines of at most this many characters."""
+    for handle in handles:
+        handle.set_label(wrap(handle.get_label(), width))
+    figure.legend(handles=handles, **where)
+
+
+def wrap(text: str, width: int) -> str:
+    """Text in lines of at most this many characters, unless a word is longer."""
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def make_room(figure: Figure, lines: int, height: float, planned: int) -> None:
+    """Make a figure taller by the lines beyond those that it has room for, so that its panels keep their size."""
+    figure.set_figheight(figure.get_figheight() + height * max(0, lines - planned))
 
 
 def line_styles(names: Iterable[Any]) -> dict[Any, tuple[Colour, str]]:
-    """Colour and marker of each name, in order."""
-    return dict(zip(names, zip(cycle(COLOURS), cycle(MARKERS), strict=False), strict=False))
+    """Colour and marker of each name, in order; where colours repeat, they come with other markers."""
+    return {
+        name: (COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)])
+        for i, name in enumerate(names)
+    }
+
+
+def model_styles() -> dict[str, tuple[Colour, str]]:
+    """Colour and marker of each model, the same in all figures."""
+    # Inception V3 stands beside none of the paper's others.
+    return line_styles(sorted(MODEL_TITLES, key="inception_v3".__eq__))
+
+
+def network_styles(networks: Iterable[Network]) -> dict[Network, tuple[Colour, str]]:
+    """Colour and marker of each network: its model's, unless two networks have the same model."""
+    networks = list(networks)
+    if len({model for _, model, _ in networks}) < len(networks):
+        return line_styles(networks)
+    styles = model_styles()
+    return {network: styles[network[1]] for network in networks}
 
 
 def line_entries(
@@ -222,3 +276,4 @@ def add_note(figure: Figure, note: str) -> None:
     wrapped = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in note.splitlines())
     # The layout reserves room for a label of the whole figure.
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize="x-small", color=GREY, parse_math=False)
+    make_room(figure, wrapped.count("\n") + 1, *NOTE_LINES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +31,7 @@ from rethinking.figures.style import (
     line_styles,
     log_scale,
     plot_mean,
+    wrap,
 )
 from rethinking.paper.titles import DATASET_TITLES
 from rethinking.tables.theory import preprocessing_title
@@ -118,9 +118,10 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     settings = {model["name"]: model for model in models}
     for axes, table in zip(panels, tables, strict=False):
         model = settings[table.model.iloc[0]]
-        title = f"{DATASET_TITLES[model['dataset']]}, {preprocessing_title(pd.Series(model))}"
+        preprocessing = preprocessing_title(pd.Series(model)).replace(" filters", "\N{NO-BREAK SPACE}filters")
+        title = f"{DATASET_TITLES[model['dataset']]}, {preprocessing}"
         axes.set_title(
-            f"{textwrap.fill(title, 26, break_on_hyphens=False)}\n{model['kernel'].capitalize()} kernel",
+            f"{wrap(title, 26)}\n{model['kernel'].capitalize()} kernel",
             fontsize="small",
         )
         if table.gamma.notna().any():
@@ -170,14 +171,17 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     numbers = table3(records).sort_values("filters", ignore_index=True)
     figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
-    theirs = PAPER_LINE | {"linestyle": "", "markevery": None}
-    lines = []
+    # In front and open, because ours can lie on the same place.
+    theirs = PAPER_LINE | {"linestyle": "", "markevery": None, "markerfacecolor": "none", "zorder": 3}
+    lines, broken = [], ""
     for number, (penalised, rows) in enumerate(numbers.groupby(numbers.penalty > 0)):
         line = {"color": COLOURS[number], "marker": MARKERS[number], "clip_on": False}
         lines.append(Line2D([], [], **line, label="with an l2 penalty" if penalised else "no penalty"))
         # A line breaks where only the other one has a fit, because the error need not lie between its neighbours'.
         rows = numbers[["filters"]].drop_duplicates().merge(rows, how="left")
         filters = rows.filters.astype(float)
+        if rows.test_error.isna().any():
+            broken = " A line breaks where a fit is missing."
         for axes, key in ((left, "test_error"), (right, "train_error")):
             plot_mean(axes, filters, rows[key], rows[f"{key}_ci"], **line)
             axes.vlines(
@@ -205,7 +209,7 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         figure,
         f"Ours: {describe_copies(numbers.data)}; {span(numbers.seeds, 'seed')}, with {CONFIDENCE:.0%} Student-t intervals where "
         "there is more than one. Each filter gives eight features. From the dotted line on they are as many as the images or more, "
-        f"and without a penalty every label is fitted; before it the fit is that of least squares.{validated}",
+        f"and without a penalty every label is fitted; before it the fit is that of least squares.{validated}{broken}",
     )
     return figure, numbers
 
@@ -223,10 +227,11 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
     left, right = figure.subplots(1, 2, sharex=True)
     titles = {"zero": "SGD from zero", "random": "SGD from a random start"}
     styles = line_styles(titles)
-    for start, (colour, marker) in styles.items():
+    for place, (start, (colour, marker)) in enumerate(styles.items()):
         for curve in tables:
             some = curve[(curve.start == start) & (curve.step > 0)]
-            line = {"color": colour, "marker": marker, "markevery": 8, "markersize": 4}
+            # The curves on the right lie on each other, so their markers take turns.
+            line = {"color": colour, "marker": marker, "markevery": (4 * place, 8), "markersize": 4}
             left.plot(some.step, some.distance, **line)
             right.plot(some.step, some.residual, **line)
     for record in records:

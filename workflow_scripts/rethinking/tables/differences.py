@@ -29,8 +29,8 @@ def present(table: pd.DataFrame) -> list[Shown]:
         ("", "figure"): table.figure.str.removeprefix("fig"),
         ("", "curve"): [curve_title(row) for row in table.itertuples()],
         ("", "unit"): table.unit,
-        ("mean", "difference"): texts(table.mean_difference, "{:.3g}"),
-        ("largest", "difference"): texts(table.largest_difference, "{:.3g}"),
+        ("mean", "difference"): digits(table.mean_difference),
+        ("largest", "difference"): digits(table.largest_difference),
         ("", "at"): [place(row) for row in table.itertuples()],
         ("", "points"): [f"{row.points} of {row.paper_points}" for row in table.itertuples()],
     }
@@ -53,13 +53,18 @@ def note(table: pd.DataFrame) -> str:
     )
 
 
+def digits(values: pd.Series) -> list[str]:
+    """Numbers with three digits, zeros at the end too."""
+    return [text.rstrip(".") for text in texts(values, "{:#.3g}")]
+
+
 def curve_title(row: Any) -> str:
     """A curve in words, for example ``MLP 1×512, whole-epoch accuracy ≥ 99 %``."""
     if row.figure == "fig1a":
         return row.curve.replace("_", " ")
     if row.figure == "fig2b":
         split, _, model = row.curve.partition("_")
-        return f"{MODEL_TITLES[model]}, {split}"
+        return f"{MODEL_TITLES[model]}, {split.replace('train', 'training')}"
     title = MODEL_TITLES[row.curve]
     return f"{title}, {TITLES[row.variant]}" if row.figure == "fig1b" else title
 
@@ -68,4 +73,5 @@ def place(row: Any) -> str:
     """Where a curve is furthest from the paper's."""
     if math.isnan(row.largest_at):
         return MISSING
-    return f"p = {row.largest_at:g}" if row.figure in ("fig1b", "fig1c") else f"epoch {row.largest_at:.1f}"
+    axis = "p =" if row.figure in ("fig1b", "fig1c") else "epoch"
+    return f"{axis} {round(row.largest_at, 1):g}"
