@@ -58,7 +58,7 @@ gpu-check: env
 
 # Write the JSON schema of configurations, which editors use, from the typed models
 schema: env
-	$(BIN)/python workflow_scripts/write_schema.py
+	$(BIN)/python -c "from rethinking.config.configuration import schema_json; print(schema_json())" > rules/config.schema.json
 
 clean:
 	rm -rf results/demo .snakemake .pytest_cache .ruff_cache

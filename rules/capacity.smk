@@ -2,11 +2,12 @@
 
 from rethinking.cells import sample_size
 
+STABILITIES = [PLAN.stability(cell) for cell in CONFIG.cells("capacity") if cell.base != cell]
 CAPACITY = artefact(
     "measure_capacity",
     [f"{RESULTS}/rademacher.csv", f"{RESULTS}/stability.csv", *multiext(f"{RESULTS}/capacity", *IMAGES)],
     {"cells": CONFIG.capacity.cells, "seeds": seeds_of(CONFIG.capacity.cells)},
-    [*cells_of("capacity"), *measured("stability")],
+    [*cells_of("capacity"), *STABILITIES],
     # The depth of a network is counted in its own code.
     entries=model_entries("capacity"),
 )
@@ -14,7 +15,7 @@ REPLACED = corruptions("train_labels", "test_labels", "train_images")
 CAPACITY_FILES = []
 if any(sample_size(cell.corruption) for cell in CONFIG.cells("capacity")):
     CAPACITY_FILES += show("rademacher", CAPACITY)
-if any(cell.base != cell for cell in CONFIG.cells("capacity")):
+if STABILITIES:
     CAPACITY_FILES += show("stability", CAPACITY)
 if CAPACITY_FILES:
     CAPACITY_FILES += show("capacity", CAPACITY)

@@ -22,7 +22,7 @@ CLAIMS = artefact(
         "own": [dict(each.options) for each in OWN_CLAIMS],
         "imagenet": IMAGENET_SET,
     },
-    [*PLAN.cells(CLAIM_CELLS), *measured("complexity"), *measured("stability"), *THEORY],
+    [*PLAN.cells(CLAIM_CELLS), *COMPLEXITIES, *STABILITIES, *THEORY],
     entries=[each.root for each in OWN_CLAIMS],
 )
 

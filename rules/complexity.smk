@@ -1,5 +1,6 @@
 # Beyond the paper: measures of complexity of the trained networks, compared with their generalisation gap.
 
+COMPLEXITIES = [PLAN.complexity(cell) for cell in CONFIG.cells("complexity")]
 COMPLEXITY = artefact(
     "compare_complexity",
     [
@@ -8,7 +9,7 @@ COMPLEXITY = artefact(
         f"{RESULTS}/complexity_measures.csv",
     ],
     {"cells": CONFIG.complexity.cells, "seeds": seeds_of(CONFIG.complexity.cells)},
-    [*cells_of("complexity"), *measured("complexity")],
+    [*cells_of("complexity"), *COMPLEXITIES],
 )
 COMPLEXITY_FILES = []
 if CONFIG.complexity.cells:

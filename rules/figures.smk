@@ -63,7 +63,7 @@ rule plot_finding:
 
 rule plot_figure:
     input:
-        lambda wildcards: reads(figure(wildcards)),
+        lambda wildcards: reads(shown(wildcards)),
     output:
         images=images("{figure}"),
         numbers=f"{RESULTS}/{{figure}}.csv",
@@ -75,7 +75,7 @@ rule plot_figure:
     params:
         caption=caption(),
         networks=lambda wildcards: network_options(result_cells(wildcards.figure)),
-        record=lambda wildcards: record(figure(wildcards)),
+        record=lambda wildcards: record(shown(wildcards)),
     message:
         "Plotting {wildcards.figure}"
     shell:

@@ -126,13 +126,6 @@ def training_cost(wildcards):
     return max(1, round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"])))
 
 
-def measured(name):
-    """The measurements on cells for capacity or complexity."""
-    if name == "complexity":
-        return [PLAN.complexity(cell) for cell in CONFIG.cells("complexity")]
-    return [PLAN.stability(cell) for cell in CONFIG.cells("capacity") if cell.base != cell]
-
-
 def networks():
     """Data set, network, input size and architecture behind all results, each combination once."""
     found = {}
@@ -173,17 +166,16 @@ def image_options(wildcards):
 def shown(wildcards):
     """A table for readers, or a figure."""
     name = shown_name(wildcards)
+    if name in CONFIG.results:
+        result_cells(name)
     if name not in SHOWN:
         why = "none of its results is finished" if CONFIG.finished_only else "list its cells"
         raise UserError(f"{name} has nothing to show with this configuration; {why}")
     return SHOWN[name]
 
 
-@exit_on_user_error
 def table(wildcards):
     """The numbers of a table."""
-    if wildcards.table in CONFIG.results:
-        result_cells(wildcards.table)
     return shown(wildcards).needs[0]
 
 
@@ -193,13 +185,6 @@ def ablations(wildcards):
     if not CONFIG.ablated_cells():
         raise UserError("ablations has no cells, so there is nothing to compare; list some")
     return ABLATIONS
-
-
-@exit_on_user_error
-def figure(wildcards):
-    """A figure of trained networks."""
-    result_cells(wildcards.figure)
-    return shown(wildcards)
 
 
 def fit_data(made):

@@ -1,19 +1,14 @@
 # Tables, figures, claims and where they come from, in one file to read.
 
-from rethinking.report.layout import titles
-
 # The networks of ablations take as long as all others, so they have a target of their own; once made they are here.
 REPORTED = [name for name in SHOWN if name != "ablations" or ABLATIONS.current]
 
 
-REPORTED_CELLS = [f"cells/{name}" for name in dict.fromkeys(cell.name for cell in ALL_CELLS)]
-REPORTED_NETWORKS = PLAN.cells(ALL_CELLS)
-if "ablations" in REPORTED:
-    REPORTED_CELLS += [f"cells/{cell.name}" for cell in CONFIG.ablated_cells()]
-    REPORTED_CELLS += [f"ablations/{name}/cells/{cell.name}" for name, cell in CONFIG.variants()]
-    REPORTED_CELLS = list(dict.fromkeys(REPORTED_CELLS))
-    REPORTED_NETWORKS = PLAN.cells(dict.fromkeys([*ALL_CELLS, *CONFIG.ablated_cells()]))
-    REPORTED_NETWORKS += [PLAN.cell(cell, name) for name, cell in CONFIG.variants()]
+REPORTED_NETWORKS = PLAN.cells(ALL_CELLS) + (ABLATED if "ablations" in REPORTED else [])
+REPORTED_NETWORKS = list({made.folder: made for made in REPORTED_NETWORKS}.values())
+# Their folders among the results, without the seeds.
+REPORTED_CELLS = [os.path.relpath(os.path.dirname(made.folder), RESULTS) for made in REPORTED_NETWORKS]
+REPORTED_CELLS = list(dict.fromkeys(REPORTED_CELLS))
 COLLECTION = artefact(
     "collect_cells",
     [f"{RESULTS}/cells.csv", f"{RESULTS}/curves.csv.gz"],
@@ -23,7 +18,11 @@ COLLECTION = artefact(
 REPORT = artefact(
     "render_report",
     [f"{RESULTS}/report.html"],
-    {"artefacts": titles(REPORTED), "cells": REPORTED_CELLS, "seeds": seeds_of(REPORTED_CELLS)},
+    {
+        "artefacts": [[name, entry_of(name).title] for name in REPORTED],
+        "cells": REPORTED_CELLS,
+        "seeds": seeds_of(REPORTED_CELLS),
+    },
     REPORTED_NETWORKS,
     needs=[*(SHOWN[name] for name in REPORTED), CLAIMS, COLLECTION],
 )

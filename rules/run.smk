@@ -8,8 +8,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake_executor_plugin_slurm_bundles.command_line import is_snakemake
 
 from rethinking.run.files import check_room, check_writable
+from rethinking.run.locks import lock_results
 from rethinking.run.progress import show_progress
-from rethinking.run.results_lock import lock_results
 from rethinking.run.targets import describe_unknown
 
 
@@ -52,25 +52,10 @@ def take_results():
 PLANNED = set()
 
 
-def show_finding():
-    """Print the finding and where the report is, when all else is said."""
-    text = Path(RESULTS, "finding.txt")
-    finding = text.read_text(encoding="utf-8").splitlines()[:1] if text.exists() else []
-    atexit.register(print, *finding, f"Report: {RESULTS}/report.html", file=sys.stderr)
-
-
 def planned_cells():
     """The cells that this run trains, from Snakemake's graph of jobs, which exists once the run starts."""
     jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
     return [TRAINED.format(**job.wildcards_dict) for job in jobs]
-
-
-def say_if_full():
-    """Say that the disk of the results is full, which logs on it cannot."""
-    try:
-        check_room(RESULTS)
-    except UserError as error:
-        logger.error(str(error))
 
 
 # Snakemake does not run this hook in jobs of a cluster or in dry runs.
@@ -82,8 +67,15 @@ onstart:
 
 onsuccess:
     if "render_report" in PLANNED:
-        show_finding()
+        # When all else is said, print the finding and where the report is.
+        text = Path(RESULTS, "finding.txt")
+        finding = text.read_text(encoding="utf-8").splitlines()[:1] if text.exists() else []
+        atexit.register(print, *finding, f"Report: {RESULTS}/report.html", file=sys.stderr)
 
 
 onerror:
-    say_if_full()
+    # Logs on a full disk cannot say that it is full.
+    try:
+        check_room(RESULTS)
+    except UserError as error:
+        logger.error(str(error))

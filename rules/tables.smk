@@ -23,6 +23,7 @@ if SIZED:
         data=[PLAN.prepared(name) for name in SIZED],
     )
 ABLATED_SEEDS = seeds_of(cell.name for cell in CONFIG.ablated_cells())
+ABLATED = PLAN.cells(CONFIG.ablated_cells()) + [PLAN.cell(cell, name) for name, cell in CONFIG.variants()]
 ABLATIONS = artefact(
     "compare_ablations",
     [f"{RESULTS}/ablations.csv"],
@@ -30,7 +31,7 @@ ABLATIONS = artefact(
         "ablations": [each.model_dump(include={"name", "question", "cells"}) for each in CONFIG.ablations],
         "seeds": ABLATED_SEEDS,
     },
-    [*PLAN.cells(CONFIG.ablated_cells()), *(PLAN.cell(cell, name) for name, cell in CONFIG.variants())],
+    ABLATED,
 )
 TABLE_FILES = [file for name, made in TABLES.items() for file in show(name, made)]
 ABLATION_FILES = show("ablations", ABLATIONS)

@@ -21,11 +21,6 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, choices=sorted(SOURCES))
     parser.add_argument("--file", required=True, help="name of the published file")
     parser.add_argument("--output", required=True, help="where to put it")
-    parser.add_argument(
-        "--url",
-        action="append",
-        help="fetch from here instead, with the same checksums; repeat for more mirrors",
-    )
     args = parser.parse_args()
 
     files = {file.name: file for file in SOURCES[args.dataset].downloads}
@@ -33,7 +28,7 @@ def main() -> None:
         raise UserError(f"{args.dataset} has no file {args.file}; its files are {', '.join(files)}")
     file = files[args.file]
     with alone(Path(args.output)):
-        download(args.url or file.urls, args.output, sha256=file.sha256, md5=file.md5, size=file.size)
+        download(file.urls, args.output, sha256=file.sha256, md5=file.md5, size=file.size)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Features and the factor's tiles stay in a scratch folder until the fit is done. 
 
 import shutil
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from rethinking.run import scripts
 from rethinking.run.files import atomic_path
 from rethinking.run.identity import Identity
 from rethinking.run.scripts import log, running_code
-from rethinking.run.shared import alone
 from rethinking.theory.inputs import (
     add_device,
     argument_parser,
@@ -50,10 +48,7 @@ def main() -> None:
     scanned = pd.read_csv(args.validation) if args.validation else pd.DataFrame()
     wanted = [best_setting(scanned, model.gamma, penalty) for penalty in model.penalties]
     args.scratch.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
-        # Held until this process ends, so that no second one writes the same tiles.
-        held.enter_context(alone(args.scratch, args.scratch / "lock"))
-        device = held.enter_context(device_alone(args))
+    with device_alone(args) as device:
         # Only what was computed from the same settings, data and code is used.
         made_from = model.model_dump(include={"preprocessing", "kernel", "filters"})
         made_from |= {"gamma": wanted[0][0], "seed": args.seed, "data": manifest, "device": str(device)}

@@ -19,13 +19,13 @@ def main() -> None:
         "--artefacts", nargs="*", default=[], type=Path, help="NAME.md of tables and NAME.svg of figures"
     )
     parser.add_argument("--finding", type=Path, help="finding.txt: the sentence that the report begins with")
-    parser.add_argument("--claims", type=Path, help="claims.csv")
-    parser.add_argument("--asked-for", type=int, help="how many networks there should be")
+    parser.add_argument("--claims", required=True, type=Path, help="claims.csv")
+    parser.add_argument("--asked-for", required=True, type=int, help="how many networks there should be")
     parser.add_argument("--output", required=True, type=Path, help="HTML to write")
     args = parser.parse_args()
 
     networks = read_networks(args.root, args.cells, args.seeds)
-    claims = read_columns(args.claims, COLUMNS) if args.claims else None
+    claims = read_columns(args.claims, COLUMNS)
     finding = args.finding.read_text(encoding="utf-8").splitlines() if args.finding else ()
     html = render({path.stem: path for path in args.artefacts}, networks, claims, finding, args.asked_for)
     write_text(args.output, html)

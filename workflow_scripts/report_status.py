@@ -4,7 +4,7 @@ import argparse
 
 from rethinking.config.loading import load_config
 from rethinking.run import scripts
-from rethinking.run.status import estimate, read_probe, survey, survey_ablations
+from rethinking.run.status import estimate, read_probe, survey
 from rethinking.run.status_report import report
 
 
@@ -15,7 +15,7 @@ def main() -> None:
     args = parser.parse_args()
 
     config = load_config(scripts.unpacked(args.config), [])
-    cells, ablations = survey(config), survey_ablations(config)
+    cells, ablations = survey(config)
     # An empty line between this and what Snakemake prints before and after.
     print()
     for title, statuses in (("", cells), ("In addition for the target 'ablations': ", ablations)):

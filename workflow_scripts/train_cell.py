@@ -28,7 +28,7 @@ from rethinking.run.code import SCRIPTS
 from rethinking.run.files import hash_file, read_json, remove_parts
 from rethinking.run.gpu_slots import gpu_slot, gpus_alone
 from rethinking.run.hardware import choose_device, emulates_bfloat16, expects_gpu
-from rethinking.run.identity import Identity, recorded_digest, write_record
+from rethinking.run.identity import Identity, is_made, write_record
 from rethinking.run.scripts import log
 from rethinking.run.team import Follower
 from rethinking.training.loop import train_cell
@@ -88,20 +88,20 @@ def main() -> None:
 
     # First the cell, then a GPU: while another process works on the cell, this one must not occupy a GPU.
     with checkpoint.alone() as waited:
-        if waited and finished(args.output, identity):
+        if waited and is_made([args.output / name for name in CELL_FILES], identity):
             # A job keeps running after its Snakemake was killed.
             log("the other process has finished this cell")
             checkpoint.delete()
             return
         # A process that was killed while writing the cell leaves a partial file.
         remove_parts(args.output)
-        if args.cache and cell_cache.take(args.cache, identity, args.output, log):
+        if args.cache and cell_cache.take(args.cache, identity, args.output):
             write_record(args.output / CELL_FILES[0], identity)
             checkpoint.delete()
             return
         try:
             count = args.workers if settings.micro_batch else 1  # others have nothing to share
-            limits = args.cells_per_gpu, stop_if_asked, log
+            limits = args.cells_per_gpu, stop_if_asked
             nodes = workers.nodes_of_job(args.nodes) if count > 1 else [""]
             slot = gpu_slot(*limits) if count == 1 else gpus_alone(count // len(nodes), *limits)
             with slot if expects_gpu(args.device) else nullcontext() as gpus:
@@ -112,7 +112,7 @@ def main() -> None:
                 if settings.precision == "bfloat16" and emulates_bfloat16(device):
                     log("this device only emulates bfloat16; float32 is faster here")
                 data = load_corrupted(args.prepared, args.overlay, args.images)
-                with workers.lead(count, COMMAND, gpus or (), nodes, stopping, log) as team:
+                with workers.lead(count, COMMAND, gpus or (), nodes, stopping) as team:
                     trained = train_cell(cell, settings, data, device, checkpoint, log, args.feeder, team)
                 write_cell(args.output, cell, settings, data, manifest, trained, device, identity)
         except Interrupted as stop:
@@ -121,7 +121,7 @@ def main() -> None:
             sys.exit(os.EX_TEMPFAIL)
         write_record(args.output / CELL_FILES[0], identity)
         if args.cache:
-            cell_cache.put(args.cache, identity, args.output, log)
+            cell_cache.put(args.cache, identity, args.output)
         # If Snakemake died in the meantime, the next one takes these files for incomplete and asks for them again.
         if os.getppid() == parent:
             checkpoint.delete()
@@ -146,16 +146,9 @@ def work_along(cell: Cell, settings: CellSettings, args: argparse.Namespace) -> 
 def own_identity(cell: Cell, settings: CellSettings, args: argparse.Namespace) -> Identity:
     """The cell's identity, also when the script is run by hand."""
     if result := scripts.asked_for():
-        return result[1]
+        return result.identity
     data = {name: hash_file(getattr(args, name) / "manifest.json") for name in ("prepared", "overlay")}
     return Identity({"cell": str(cell), **settings.model_dump()}, scripts.running_code(), data)
-
-
-def finished(folder: Path, identity: Identity) -> bool:
-    """Whether a folder contains a cell with this identity."""
-    return recorded_digest(folder / CELL_FILES[0]) == identity.digest and all(
-        (folder / name).exists() for name in CELL_FILES
-    )
 
 
 if __name__ == "__main__":

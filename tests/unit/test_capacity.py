@@ -7,8 +7,8 @@ import pytest
 
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell, replaced_example, sample_size
+from rethinking.config.datasets import OverrideConfig
 from rethinking.config.results import CapacityConfig
-from rethinking.config.training import OverrideConfig
 from rethinking.measures.rademacher import massart_bound, rademacher_table, vc_order
 from rethinking.measures.stability import loss_changes, stability_table
 from rethinking.run.files import UserError

@@ -24,13 +24,12 @@ def cell(tmp_path):
     return folder
 
 
-def test_roundtrip(cell, tmp_path):
+def test_roundtrip(cell, tmp_path, capsys):
     cache, other = tmp_path / "cache", tmp_path / "other"
     assert not take(cache, IDENTITY, other)
     put(cache, IDENTITY, cell)
-    lines = []
-    assert take(cache, IDENTITY, other, lines.append)
-    assert "taken from" in lines[0]
+    assert take(cache, IDENTITY, other)
+    assert "taken from" in capsys.readouterr().out
     for name in CELL_FILES:
         assert (other / name).read_bytes() == (cell / name).read_bytes()
 
@@ -42,7 +41,7 @@ def test_another_identity_is_another_entry(cell, tmp_path, key):
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "no checksums"])
-def test_damaged_entry_is_not_used(cell, tmp_path, damage):
+def test_damaged_entry_is_not_used(cell, tmp_path, damage, capsys):
     cache = tmp_path / "cache"
     put(cache, IDENTITY, cell)
     file = entry(cache, IDENTITY) / ("checksums.json" if damage == "no checksums" else "weights.safetensors")
@@ -50,9 +49,8 @@ def test_damaged_entry_is_not_used(cell, tmp_path, damage):
         file.write_bytes(file.read_bytes()[:-1] + b"x")
     else:
         file.unlink()
-    lines = []
-    assert not take(cache, IDENTITY, tmp_path / "other", lines.append)
-    assert "is damaged" in lines[0]
+    assert not take(cache, IDENTITY, tmp_path / "other")
+    assert "is damaged" in capsys.readouterr().out
     assert not (tmp_path / "other").exists()
 
 
@@ -68,14 +66,13 @@ def test_many_writers_and_readers_at_once(cell, tmp_path):
     assert [path.name for path in entry(cache, IDENTITY).parent.iterdir()] == [entry(cache, IDENTITY).name]
 
 
-def test_full_disk_costs_nothing(cell, tmp_path, monkeypatch):
+def test_full_disk_costs_nothing(cell, tmp_path, monkeypatch, capsys):
     def no_space(*_arguments):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(shutil, "copyfile", no_space)
-    lines = []
-    put(tmp_path / "cache", IDENTITY, cell, lines.append)
-    assert "No space left" in lines[0]
+    put(tmp_path / "cache", IDENTITY, cell)
+    assert "No space left" in capsys.readouterr().out
     monkeypatch.undo()
     assert not take(tmp_path / "cache", IDENTITY, tmp_path / "other")
 
@@ -94,15 +91,15 @@ def test_folders_of_the_first_user_are_open_to_all(cell, tmp_path):
     assert {path.stat().st_mode & 0o7777 for path in (inside.parent.parent, inside.parent)} == {0o1777}
 
 
-def test_a_cache_that_is_closed_costs_nothing(cell, tmp_path, monkeypatch):
+def test_a_cache_that_is_closed_costs_nothing(cell, tmp_path, monkeypatch, capsys):
     """To others than root, whom the test cannot be: a folder of another user's that nobody else can enter."""
 
     def closed(self):
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "exists", closed)
-    lines = []
-    put(tmp_path / "cache", IDENTITY, cell, lines.append)
-    assert not take(tmp_path / "cache", IDENTITY, tmp_path / "other", lines.append)
-    assert "not written to the cache" in lines[0]
-    assert "is not used" in lines[1]
+    put(tmp_path / "cache", IDENTITY, cell)
+    assert not take(tmp_path / "cache", IDENTITY, tmp_path / "other")
+    written, used = capsys.readouterr().out.splitlines()
+    assert "not written to the cache" in written
+    assert "is not used" in used

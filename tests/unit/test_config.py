@@ -10,7 +10,7 @@ import yaml
 
 import rethinking
 from rethinking.cells import Cell
-from rethinking.config.loading import load_config, plain_options
+from rethinking.config.loading import load_config
 from rethinking.config.reading import read
 from rethinking.run.files import UserError
 
@@ -374,9 +374,10 @@ def test_value_from_the_command_line_is_called_so(tmp_path):
 )
 def test_options_of_networks_from_the_command_line_are_values(text, value):
     """Snakemake passes what is nested in --config as text, and the text false would be true."""
-    options = plain_options({"models": {"alexnet": {"architecture": {"local_response_norm": text}}}})
-    assert options["models"]["alexnet"]["architecture"] == {"local_response_norm": value}
-    assert plain_options([{"name": text}]) == [{"name": text}]
+    config = load(models__alexnet__architecture={"local_response_norm": text})
+    assert config.models["alexnet"].architecture == {"local_response_norm": value}
+    ablations = load(ablations=[ablation(architecture={"local_response_norm": text})]).ablations
+    assert ablations[0].set.architecture == {"local_response_norm": value}
 
 
 def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path):

@@ -20,7 +20,7 @@ HOLD = """
 import os, sys
 from rethinking.run.gpu_slots import gpu_slot
 
-with gpu_slot(int(sys.argv[1]), log=lambda line: print(line, flush=True)) as gpu:
+with gpu_slot(int(sys.argv[1])) as gpu:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == gpu
     print(gpu, flush=True)
     sys.stdin.read()
@@ -30,7 +30,7 @@ HOLD_ALL = """
 import os, sys
 from rethinking.run.gpu_slots import gpus_alone
 
-with gpus_alone(int(sys.argv[2]), int(sys.argv[1]), log=lambda line: print(line, flush=True)) as gpus:
+with gpus_alone(int(sys.argv[2]), int(sys.argv[1])) as gpus:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == gpus[0]
     print(*gpus, flush=True)
     sys.stdin.read()

@@ -15,7 +15,7 @@ from rethinking.run import running as running_module
 from rethinking.run.checkpoint import Checkpoint
 from rethinking.run.files import UserError, write_json
 from rethinking.run.locks import lock, open_lock
-from rethinking.run.progress import Run, State, StatusLine, seconds_left, status_line
+from rethinking.run.progress import State, StatusLine, Training, seconds_left, status_line
 from rethinking.run.running import Running, RunningFile, lock_file, read_running, running_file
 from rethinking.training.loop import train_cell
 
@@ -47,8 +47,8 @@ def test_training_says_how_far_it_is_and_nothing_is_left_of_it(data, tmp_path, m
     monkeypatch.setattr(running_module, "WRITE_SECONDS", 0)
     checkpoint = Checkpoint(tmp_path / "cell.safetensors", {}, 1e9, log=lambda line: None)
     seen = []
-    due = checkpoint.due
-    checkpoint.due = lambda: seen.append(read_running(checkpoint.path)) or due()
+    asked = checkpoint.asked
+    checkpoint.asked = lambda: seen.append(read_running(checkpoint.path)) or asked()
     with checkpoint.alone():
         assert str(read_running(checkpoint.path)) == "starting"
         train_cell(make_cell(), SETTINGS, data, CPU, checkpoint, log=lambda line: None)
@@ -82,7 +82,7 @@ def test_each_cell_of_a_run_is_finished_running_failed_or_waiting(tmp_path):
     # From earlier runs: one is trained again, one had failed.
     write_summary(tmp_path, cells[0], 10)
     write_running(tmp_path, cells[1], failed="no")
-    run = Run(tmp_path, cells)
+    run = Training(tmp_path, cells)
     assert run.state() == state_of(waiting=cells)
 
     write_summary(tmp_path, cells[2], 20)
@@ -151,7 +151,7 @@ def terminal():
 
 def test_lines_of_others_stay_whole(terminal, tmp_path):
     stream, received = terminal
-    line = StatusLine(Run(tmp_path, [MLP, WD]), stream)
+    line = StatusLine(Training(tmp_path, [MLP, WD]), stream)
     line.stopped.wait = lambda _seconds: True
     line.run()
 
@@ -177,7 +177,7 @@ def test_lines_of_others_stay_whole(terminal, tmp_path):
 def test_line_fits_the_terminal(terminal, tmp_path):
     stream, received = terminal
     termios.tcsetwinsize(stream, (24, 12))
-    StatusLine(Run(tmp_path, [MLP]), stream).draw()
+    StatusLine(Training(tmp_path, [MLP]), stream).draw()
     assert screen(received("…")) == ["0 of 1 cel…"]
 
 

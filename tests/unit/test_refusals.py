@@ -27,8 +27,8 @@ from rethinking.run.files import (
     write_text,
 )
 from rethinking.run.identity import Identity, content_digest
+from rethinking.run.locks import lock_results
 from rethinking.run.refusals import explain
-from rethinking.run.results_lock import lock_results
 
 
 @pytest.fixture

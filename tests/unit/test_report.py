@@ -13,9 +13,10 @@ import pytest
 from rethinking.claims.forms import Claim
 from rethinking.claims.report import Judged, claim_rows
 from rethinking.claims.verdicts import Check, Finding
-from rethinking.report.claims import Point, draw, points
+from rethinking.report import page as module
+from rethinking.report.claims import COLUMNS, Point, draw, points
 from rethinking.report.layout import entry_of, sections
-from rethinking.report.page import TEMPLATE, markdown_html, render, split_note, svg_image
+from rethinking.report.page import TEMPLATE, markdown_html, split_note, svg_image
 from rethinking.run.files import UserError
 
 from ..summaries import SUMMARY, make_network
@@ -73,6 +74,13 @@ def files(tmp_path):
 
 
 # ---- the whole
+
+
+NO_CLAIMS = pd.DataFrame(columns=list(COLUMNS))
+
+
+def render(files, networks, claims=NO_CLAIMS, finding=(), asked_for=1):
+    return module.render(files, networks, claims, finding, asked_for)
 
 
 def test_every_artefact_is_shown_with_title_caption_and_content(files):

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from rethinking.run.files import UserError
-from rethinking.run.results_lock import lock_results
+from rethinking.run.locks import lock_results
 
-HOLD = "import sys; from rethinking.run.results_lock import lock_results; lock_results(sys.argv[1]); print('held', flush=True); input()"
+HOLD = "import sys; from rethinking.run.locks import lock_results; lock_results(sys.argv[1]); print('held', flush=True); input()"
 
 
 def test_second_is_told_who_is_first_and_the_lock_dies_with_it(tmp_path):

@@ -18,7 +18,7 @@ SCHEMA = json.loads(schema_json())
 
 
 def test_schema_is_up_to_date():
-    assert (ROOT / "rules/config.schema.json").read_text() == schema_json(), "run 'make schema'"
+    assert (ROOT / "rules/config.schema.json").read_text() == f"{schema_json()}\n", "run 'make schema'"
 
 
 def test_schema_accepts_the_default_and_refuses_a_typing_error():

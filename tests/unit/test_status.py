@@ -16,7 +16,7 @@ from rethinking.run.identity import Identity, record_path, write_record
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.plan import Plan
 from rethinking.run.running import lock_file, running_file
-from rethinking.run.status import PROBE, Estimate, estimate, read_probe, survey, survey_ablations
+from rethinking.run.status import PROBE, Estimate, estimate, read_probe, survey
 from rethinking.run.status_report import condense, report
 from rethinking.run.time_left import duration
 
@@ -52,7 +52,7 @@ class Results:
         return config_of(json.dumps(self.values))
 
     def survey(self):
-        return {str(status.cell): status for status in survey(self.config)}
+        return {str(status.cell): status for status in survey(self.config)[0]}
 
     def status(self, name=MLP, seed=0):
         return self.survey()[f"{name}/seed{seed}"]
@@ -228,12 +228,12 @@ def test_ablations_are_cells_of_their_own(results):
     (results.folder / "ablations/slow/cells" / MLP).parent.mkdir(parents=True)
     (results.folder / "moved").rename(results.folder / "ablations/slow/cells" / MLP)
     assert len(results.survey()) == 2
-    assert [(s.variant, s.cell.model, s.state, s.reasons) for s in survey_ablations(results.config)] == [
+    assert [(s.variant, s.cell.model, s.state, s.reasons) for s in survey(results.config)[1]] == [
         (None, "mlp_3x512", "to run", ()),
         ("slow", "mlp_1x512", "stale", ("momentum 0.9 -> 0.5",)),
         ("slow", "mlp_3x512", "to run", ()),
     ]
-    assert condense(survey_ablations(results.config)[1:]) == [
+    assert condense(survey(results.config)[1][1:]) == [
         "ablations/slow/digits/true_labels/{mlp_1x512,mlp_3x512}/wd  seed 0"
     ]
 
@@ -273,7 +273,7 @@ def test_a_checkpoint_beside_a_finished_cell_is_forgotten(results):
 
 
 def left(results):
-    statuses = survey(results.config)
+    statuses = survey(results.config)[0]
     return estimate(statuses, statuses, results.config.hardware.device)
 
 
@@ -313,7 +313,7 @@ def test_time_of_a_network_that_was_only_tried_out(results, tmp_path):
     results.prepare()
 
     def seconds(device):
-        return estimate(survey(results.config), [], device, read_probe(tmp_path)).seconds
+        return estimate(survey(results.config)[0], [], device, read_probe(tmp_path)).seconds
 
     # 10 epochs of 100 images of 7x7 pixels
     assert seconds("cpu") == seconds("auto") == pytest.approx(10 * 100 * 0.1 / 4)
@@ -366,7 +366,7 @@ def test_report(results):
     results.finish(seed=4, wall_seconds=50.0, status="diverged", diverged_epoch=3, diverged_step=7)
     results.checkpoint(epoch=4, step=2, name=ALEXNET, seed=4)
     results.values["models"]["alexnet"]["learning_rate"] = 1.0
-    assert report(survey(results.config), left(results)) == (
+    assert report(survey(results.config)[0], left(results)) == (
         "8 cells: 1 done, 1 part-trained, 2 stale, 4 to run\n"
         "\n"
         "part-trained\n"
@@ -396,7 +396,7 @@ def test_report_of_what_runs_now_and_of_what_failed(results):
     assert lock(at_work)
     path = results.checkpoint(epoch=1, step=1, name=ALEXNET)
     write_json(running_file(path), {"failed": "UserError: no GPU"})
-    lines = report(survey(results.config), left(results)).splitlines()
+    lines = report(survey(results.config)[0], left(results)).splitlines()
     assert lines[2:7] == [
         "running now",
         f"  {MLP}  seed 0: epoch 3/10, 4 min left",
@@ -410,7 +410,8 @@ def test_report_when_all_is_done(results):
     results.values["table1"]["cells"] = [MLP]
     results.finish()
     assert (
-        report(survey(results.config), left(results)) == "1 cell: 1 done, 0 part-trained, 0 stale, 0 to run"
+        report(survey(results.config)[0], left(results))
+        == "1 cell: 1 done, 0 part-trained, 0 stale, 0 to run"
     )
 
 
@@ -426,7 +427,7 @@ def test_sixty_cells_times_three_seeds_fit_a_screen(results):
     results.values |= {"seeds": [0, 1, 2], "table1": {"cells": names}}
     for number, name in enumerate(names):
         results.finish(name, seed=number % 3)
-    lines = report(survey(results.config), left(results)).splitlines()
+    lines = report(survey(results.config)[0], left(results)).splitlines()
     assert lines[0] == "180 cells: 60 done, 0 part-trained, 0 stale, 120 to run"
     assert len(lines) < 40
 
@@ -435,7 +436,7 @@ def test_long_lists_are_cut(results):
     results.values |= {"seeds": list(range(40)), "table1": {"cells": [MLP]}}
     for seed in results.values["seeds"]:
         results.finish(seed=seed, status="diverged", diverged_epoch=1, diverged_step=seed)
-    lines = report(survey(results.config), left(results)).splitlines()
+    lines = report(survey(results.config)[0], left(results)).splitlines()
     assert lines[-2:] == [f"  {MLP}/seed28  epoch 1, step 28", "  ... and 11 more lines"]
 
 
@@ -445,7 +446,7 @@ def test_condensed_cells_are_the_cells(results):
         *(f"cifar10/random_labels/{model}/none" for model in ("inception", "mlp_1x512", "mlp_3x512")),
     ]
     results.values |= {"seeds": [0, 1, 2, 5], "table1": {"cells": names}, "fig1a": {"cells": names}}
-    statuses = [status for status in survey(results.config) if status.cell.dataset == "cifar10"]
+    statuses = [status for status in survey(results.config)[0] if status.cell.dataset == "cifar10"]
     assert condense(statuses[1:]) == [
         "cifar10/true_labels/inception/crop+wd  seeds 1-2, 5",
         "cifar10/true_labels/inception/{wd,none}  seeds 0-2, 5",

@@ -59,8 +59,8 @@ class StoppedAfterAStep(Checkpoint):
             self.signal = signal.SIGUSR1
             super().save(progress, tensors)
 
-    def due(self):
-        return True
+    def asked(self):
+        return 1
 
 
 def without_seconds(curve):

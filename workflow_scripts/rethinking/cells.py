@@ -7,7 +7,6 @@ which all its seeds share.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -104,14 +103,6 @@ def corruption_names(corruption: str) -> list[str]:
     """All names of a corruption: ``true_labels`` is ``labels_p0.0`` too, ``random_labels`` is ``labels_p1.0``."""
     canonical = canonical_name(corruption)
     return [canonical, *(name for name, same in synonyms().items() if same == canonical)]
-
-
-def known(cell: str, part: str, value: str, choices: Iterable[str], more: str = "") -> None:
-    """Raise an UnknownName with the nearest right value if ``value`` is not among ``choices``."""
-    if value not in choices:
-        near = difflib.get_close_matches(value, choices, 1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise UnknownName(cell, part, value, f"{hint}known: {', '.join(choices)}{more}")
 
 
 def parse_regularisers(cell: str, text: str) -> tuple[str, ...]:

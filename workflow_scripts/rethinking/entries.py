@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "model": ("models", ()),
     "regulariser": ("training", ("images", "labels", "rng")),
-    "measure": ("measures", ()),
+    "measure": ("measures", ("network",)),
     "table": ("tables", ()),
     "figure": ("figures", ()),
     "claim": ("claims", ()),
@@ -72,13 +72,12 @@ class Entry:
     @cached_property
     def form(self) -> re.Pattern[str]:
         """The names that it covers, with one spelling of each number: 0.5, not 0.50."""
-        text = ""
-        for literal, parameter in placeholders(self.name):
-            text += re.escape(literal)
-            if parameter:
-                whole = r"(?:0|[1-9]\d*)"
-                number = whole if self.arguments[parameter] == "int" else rf"{whole}\.(?:0|\d*[1-9])"
-                text += f"(?P<{parameter}>{number})"
+        first, *rest = re.split(r"\{(\w+)[^}]*\}", self.name)
+        text = re.escape(first)
+        for parameter, literal in zip(rest[::2], rest[1::2], strict=True):
+            whole = r"(?:0|[1-9]\d*)"
+            number = whole if self.arguments[parameter] == "int" else rf"{whole}\.(?:0|\d*[1-9])"
+            text += f"(?P<{parameter}>{number}){re.escape(literal)}"
         return re.compile(text)
 
     def parameters(self, name: str) -> dict[str, float] | None:
@@ -163,10 +162,3 @@ class Entry:
             return float(value)
         except (TypeError, ValueError, RuntimeError):
             raise UserError(f"{self.place}: {self.function} returns {value!r}, not a number") from None
-
-
-def placeholders(name: str) -> Iterator[tuple[str, str | None]]:
-    """The literal parts of a name, each with the parameter behind it."""
-    parts = re.split(r"\{(\w+)[^}]*\}", name)
-    for place in range(0, len(parts), 2):
-        yield parts[place], parts[place + 1] if place + 1 < len(parts) else None

@@ -52,14 +52,15 @@ def decorators(tree: ast.Module) -> dict[str, str]:
     """The spelling of each decorator in a file -> its kind."""
     found = {}
     for node in tree.body:
-        if isinstance(node, ast.Import):
-            modules = [each.asname or each.name for each in node.names if each.name == "rethinking.registry"]
-            found |= {f"{module}.{kind}": kind for module in modules for kind in KINDS}
-        elif isinstance(node, ast.ImportFrom) and node.module == "rethinking.registry":
-            found |= {each.asname or each.name: each.name for each in node.names if each.name in KINDS}
-        elif isinstance(node, ast.ImportFrom) and node.module == "rethinking":
-            modules = [each.asname or each.name for each in node.names if each.name == "registry"]
-            found |= {f"{module}.{kind}": kind for module in modules for kind in KINDS}
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        package = getattr(node, "module", None)
+        for each in node.names:
+            local = each.asname or each.name
+            if package == "rethinking.registry" and each.name in KINDS:
+                found[local] = each.name
+            elif (package, each.name) in ((None, "rethinking.registry"), ("rethinking", "registry")):
+                found |= {f"{local}.{kind}": kind for kind in KINDS}
     return found
 
 

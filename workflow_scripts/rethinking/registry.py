@@ -8,7 +8,6 @@ when its function is needed. A plug-in is a user's file with such registrations,
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -19,7 +18,7 @@ from rethinking.entries import KINDS, SHOWN, TITLES, Entry
 from rethinking.registrations import registrations
 from rethinking.run import plugins
 from rethinking.run.code import LIBRARY
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, did_you_mean
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -102,8 +101,6 @@ def entries(kind: str) -> list[Entry]:
 @cache
 def find(kind: str, name: str) -> Entry | None:
     """The entry that covers a name; None if there is none."""
-    if name in everything()[kind] and "{" not in name:
-        return everything()[kind][name]
     return next((entry for entry in entries(kind) if entry.parameters(name) is not None), None)
 
 
@@ -126,10 +123,8 @@ def unknown(kind: str, name: str) -> str:
 def advice(kind: str, name: str, more: str = "") -> str:
     """Names that would be right in place of one that is not registered."""
     forms = [described(entry) for entry in entries(kind) if entry.bounds]
-    near = difflib.get_close_matches(name, names(kind), 1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
     more += f"; or {', '.join(forms)}" if forms else ""
-    return f"{hint}known: {', '.join(names(kind))}{more}"
+    return f"{did_you_mean(name, names(kind))}known: {', '.join(names(kind))}{more}"
 
 
 def described(entry: Entry) -> str:

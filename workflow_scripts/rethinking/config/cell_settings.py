@@ -1,14 +1,17 @@
 """The resolved settings of one cell: everything besides data, seed and code that affects its numbers."""
 
+import json
 import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -26,15 +29,27 @@ WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
 # How users may write cells. The models see them after config/patterns.py has expanded them.
 PATTERNS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+# Words for truth values in YAML.
+WORDS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 LONGEST_NAME = (
     200  # bytes of a file or folder; most file systems take 255, and temporary files have longer names
 )
-Architecture = dict[str, bool | int | float | str]
 
 
 def repeated(values: Iterable[Any]) -> list[Any]:
     """Those that are there more than once."""
     return [value for value, times in Counter(values).items() if times > 1]
+
+
+def plain(value: Any) -> Any:
+    """What YAML reads in a text: ``--config`` passes false and 0.2 as text, and text is true."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return json.loads(WORDS.get(value.lower(), value))
+    return value
+
+
+Architecture = dict[str, Annotated[bool | int | float | str, BeforeValidator(plain)]]
 
 
 def unless(default: Any, *, description: str, **bounds: Any) -> Any:

@@ -1,7 +1,7 @@
 """The configuration as a typed model.
 
-Its sections are in ``cell_settings.py``, ``training.py``, ``results.py`` and ``theory.py``. The values of the default and the evidence for
-each are in ``config.yaml``; editors take descriptions and checks from the JSON schema that ``make schema`` writes.
+Its sections are in ``cell_settings.py``, ``datasets.py``, ``results.py`` and ``theory.py``. The values of the default
+and the evidence for each are in ``config.yaml``; editors take descriptions and checks from the JSON schema that ``make schema`` writes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from rethinking.cells import Cell, known
+from rethinking.cells import Cell
 from rethinking.config.cell_settings import (
     CellSettings,
     ModelConfig,
@@ -23,6 +23,7 @@ from rethinking.config.cell_settings import (
     registered,
     repeated,
 )
+from rethinking.config.datasets import DatasetConfig, HardwareConfig, OverrideConfig
 from rethinking.config.results import (
     AblationConfig,
     CapacityConfig,
@@ -31,10 +32,9 @@ from rethinking.config.results import (
     ResultConfig,
 )
 from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
-from rethinking.config.training import DatasetConfig, HardwareConfig, OverrideConfig
 from rethinking.data.sources import sources
 from rethinking.models import check_options
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, did_you_mean
 
 
 class Config(Strict):
@@ -233,7 +233,11 @@ class Config(Strict):
                 values = override.set.applied_to(values)
         if variant is not None:
             ablations = {ablation.name: ablation for ablation in self.ablations}
-            known(str(cell), "ablation", variant, ablations)
+            if variant not in ablations:
+                raise UserError(
+                    f"cell '{cell}': unknown ablation '{variant}'; {did_you_mean(variant, ablations)}"
+                    f"known: {', '.join(ablations)}"
+                )
             ablations[variant].check(cell)
             values = ablations[variant].set.applied_to(values)
         if "wd" not in cell.regularisers:
@@ -261,4 +265,4 @@ def with_dropout(cell: Cell, architecture: dict[str, Any]) -> dict[str, Any]:
 
 def schema_json() -> str:
     """The JSON schema of the configuration, for editors."""
-    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
+    return json.dumps(Config.model_json_schema(), indent=2)

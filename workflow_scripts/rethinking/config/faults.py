@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,6 +9,7 @@ from pydantic import BaseModel
 from rethinking.cells import UnknownName
 from rethinking.config.patterns import Origin, Path
 from rethinking.config.reading import File
+from rethinking.run.files import did_you_mean
 
 
 def describe(
@@ -33,13 +33,10 @@ def describe(
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] in ("extra_forbidden", "literal_error") and loc:
         names = allowed_names(loc, fault, config)
-        near = difflib.get_close_matches(
-            str(loc[-1] if fault["type"] == "extra_forbidden" else fault["input"]), names, 1
-        )
-        hint = f"did you mean '{near[0]}'? " if near else ""
         if fault["type"] == "extra_forbidden":
-            message = f"unknown key; {hint}known here: {', '.join(names)}"
+            message = f"unknown key; {did_you_mean(str(loc[-1]), names)}known here: {', '.join(names)}"
         else:
+            hint = did_you_mean(str(fault["input"]), names)
             message = f"unknown value '{fault['input']}'; {hint}known: {', '.join(names)}"
     elif fault["type"] == "model_type":
         names = allowed_names((*loc, ""), fault, config)

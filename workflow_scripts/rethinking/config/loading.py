@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,9 +15,6 @@ from rethinking.config.faults import describe, describe_pattern, place_of_value
 from rethinking.config.patterns import Origin, expand
 from rethinking.config.reading import read
 from rethinking.run.files import UserError
-
-# Words for truth values in YAML.
-WORDS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 
 
 def load_config(values: dict[str, Any], files: list[str]) -> Config:
@@ -48,7 +43,7 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
     lines = [fault for file in read_files.values() for fault in file.faults]
     lines += [describe_pattern(origin, message, read_files) for origin, message in expanded.faults]
     try:
-        config = Config.model_validate(plain_options(expanded.values))
+        config = Config.model_validate(expanded.values)
         lines += [f"{place_of_value((), read_files, values)}: {fault}" for fault in cell_faults(config)]
         if not lines:
             return config
@@ -65,29 +60,6 @@ def plugin_path(text: str) -> str:
         return checked_path(text)
     except ValueError as error:
         raise UserError(f"plugins: '{text}': {error}") from None
-
-
-def plain_options(values: Any) -> Any:
-    """Options of networks as YAML reads them: ``--config`` passes false and 0.2 as text, and text is true."""
-    if isinstance(values, list):
-        return [plain_options(each) for each in values]
-    if not isinstance(values, dict):
-        return values
-    return {
-        key: {name: plain(each) for name, each in value.items()}
-        if key == "architecture" and isinstance(value, dict)
-        else plain_options(value)
-        for key, value in values.items()
-    }
-
-
-def plain(value: Any) -> Any:
-    """A truth value or number that is written as text; all else as it is."""
-    if not isinstance(value, str):
-        return value
-    with suppress(ValueError):
-        return json.loads(WORDS.get(value.lower(), value))
-    return value
 
 
 def all_overrides(values: dict[str, Any], contents: list[Any]) -> list[Origin]:

@@ -11,7 +11,6 @@ Each cell and variant remembers where and how it was written, for messages.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 import re
@@ -19,6 +18,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from rethinking.cells import NAME_FORM, canonical_name
+from rethinking.run.files import did_you_mean
 
 Path = tuple[str | int, ...]
 _NUMBER = r"-?\d+(?:\.\d+)?"
@@ -169,8 +169,7 @@ class _Cells:
         elif entry in self.others:
             self.faults.append((origin, "this section has no cells"))
         elif entry not in self.sections:
-            near = difflib.get_close_matches(entry, self.sections, 1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
+            hint = did_you_mean(entry, self.sections)
             self.faults.append(
                 (origin, f"no section with cells has this name; {hint}cells have the form {NAME_FORM}")
             )

@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from rethinking.run.file_types import what_is
 from rethinking.run.files import UserError
-from rethinking.run.kinds import what_is
 
 OPENERS = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\x00", lzma.open), (b"BZh", bz2.open))
 DAMAGE = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)

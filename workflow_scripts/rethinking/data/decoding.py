@@ -22,7 +22,7 @@ import torchvision.io  # noqa: F401  registers the operator
 from PIL import Image
 from torch import Tensor
 
-from rethinking.run.kinds import what_is
+from rethinking.run.file_types import what_is
 
 RGB = 3  # torchvision's ImageReadMode.RGB
 UNCHANGED = 0

@@ -13,8 +13,8 @@ from pathlib import Path
 import requests
 import urllib3
 
+from rethinking.run.file_types import what_is
 from rethinking.run.files import UserError, hash_file
-from rethinking.run.kinds import what_is
 from rethinking.run.refusals import explain
 
 CHUNK_BYTES = 1 << 16

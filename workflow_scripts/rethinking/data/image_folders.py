@@ -15,8 +15,8 @@ from rethinking.data.archives import Parts
 from rethinking.data.decoding import Undecodable, damage, decode_checked, decoder_messages
 from rethinking.data.prepared import Dataset, Split
 from rethinking.data.sources import SHOWN, SPLITS, image_folder, only_folder, walk_images, what_lies_in
+from rethinking.run.file_types import what_is
 from rethinking.run.files import UserError
-from rethinking.run.kinds import what_is
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # What Pillow calls the pixels of JPEG and PNG files, and what they become.

@@ -15,8 +15,8 @@ from rethinking.data.archives import iter_members
 from rethinking.data.prepared import Dataset, Split
 from rethinking.data.sources import SOURCES, Version, local_files, published_name, sources, what_lies_in
 from rethinking.registry import dataset
+from rethinking.run.file_types import what_is
 from rethinking.run.files import UserError, hash_file
-from rethinking.run.kinds import what_is
 
 DIGIT_NAMES = tuple("0123456789")
 CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rethinking import registry
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, did_you_mean
 from rethinking.run.plugins import blamed
 
 if TYPE_CHECKING:
@@ -53,10 +52,10 @@ def check_options(name: str, options: Iterable[str]) -> None:
     known = registry.entry("model", name).optional
     for option in options:
         if option not in known:
-            near = difflib.get_close_matches(option, known, 1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise UserError(f"the network '{name}' has no option '{option}'; {hint}{has}")
+            raise UserError(
+                f"the network '{name}' has no option '{option}'; {did_you_mean(option, known)}{has}"
+            )
 
 
 def check_network(

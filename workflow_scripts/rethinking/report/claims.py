@@ -52,7 +52,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownClaim:
     """One claim as readers see it."""
 
     name: str
@@ -63,15 +63,10 @@ class Shown:
     reason: str
     drawing: Markup
 
-    @property
-    def css(self) -> str:
-        """The outcome as the name of a class."""
-        return self.outcome.replace(" ", "-").replace(":", "")
 
-
-def by_section(claims: pd.DataFrame) -> dict[str, list[Shown]]:
+def by_section(claims: pd.DataFrame) -> dict[str, list[ShownClaim]]:
     """The claims that something was measured for, heading -> claims, decided ones first."""
-    found: dict[str, list[Shown]] = {section.heading: [] for section in sections()}
+    found: dict[str, list[ShownClaim]] = {section.heading: [] for section in sections()}
     order = claims.outcome.map(OUTCOMES.index)
     for row in claims.assign(order=order).sort_values("order", kind="stable").itertuples():
         if row.outcome != NOT_RUN:
@@ -94,11 +89,13 @@ def count(claims: pd.DataFrame) -> dict[str, int]:
     return {outcome: int(counts[outcome]) for outcome in OUTCOMES if outcome in counts}
 
 
-def show(row: Any) -> Shown:
+def show(row: Any) -> ShownClaim:
     """One row of claims.csv."""
     reason = "" if pd.isna(row.reason) or row.outcome.startswith("one seed") else row.reason
     reason = reason[:1].upper() + reason[1:]
-    return Shown(row.claim, row.statement, row.source, row.predicate, row.outcome, reason, draw(points(row)))
+    return ShownClaim(
+        row.claim, row.statement, row.source, row.predicate, row.outcome, reason, draw(points(row))
+    )
 
 
 def points(row: Any) -> list[Point]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -63,8 +62,3 @@ def section_of_claim(source: str) -> str:
     """The heading under which a claim stands, by its source: the last section with a word of it."""
     found = [each.heading for each in sections() if any(word in source for word in each.sources)]
     return found[-1] if found else "Own claims"
-
-
-def titles(names: Mapping[str, object]) -> list[list[str]]:
-    """Names and titles of tables and figures; a report is made again when one changes."""
-    return [[name, entry_of(name).title] for name in names]

@@ -61,9 +61,9 @@ class Part:
 def render(
     artefacts: Mapping[str, Path],
     networks: Sequence[Network],
-    claims: pd.DataFrame | None = None,
-    finding: Sequence[str] = (),
-    asked_for: int | None = None,
+    claims: pd.DataFrame,
+    finding: Sequence[str],
+    asked_for: int,
 ) -> str:
     """The report as an HTML document.
 
@@ -71,8 +71,8 @@ def render(
         artefacts: name, as registered -> its file; others are listed as missing.
         networks: those behind them, in the order in which they are listed.
         claims: ``claims.csv``, with :data:`rethinking.report.claims.COLUMNS`.
-        finding: the finding in one sentence, and the data that it was measured on.
-        asked_for: how many networks there should be; by default as many as there are.
+        finding: the finding in one sentence, and the data that it was measured on; empty where it is left out.
+        asked_for: how many networks there should be.
 
     Raises:
         UserError: a file is missing or malformed, or a name is unknown; the message names it.
@@ -82,17 +82,11 @@ def render(
         raise UserError(
             f"no such table or figure: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
         )
-    parts = [
-        (
-            section.heading,
-            [
-                part(each, artefacts[each.entry.name])
-                for each in section.shown
-                if each.entry.name in artefacts
-            ],
-        )
-        for section in sections()
-    ]
+    parts: dict[str, list[Part]] = {}
+    for section in sections():
+        for each in section.shown:
+            if each.entry.name in artefacts:
+                parts.setdefault(section.heading, []).append(part(each, artefacts[each.entry.name]))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent),
         autoescape=True,
@@ -104,13 +98,13 @@ def render(
     return environment.get_template(TEMPLATE.name).render(
         finding=list(finding),
         picture=picture,
-        sections=[(heading, some) for heading, some in parts if some],
+        sections=list(parts.items()),
         left_out=[entry_of(name).title for name in known if name not in artefacts],
-        counts=None if claims is None else count(claims),
-        claims={} if claims is None else by_section(claims),
-        not_run=[] if claims is None else not_run(claims),
+        counts=count(claims),
+        claims=by_section(claims),
+        not_run=not_run(claims),
         below_full_scale=below_full_scale(networks),
-        overview=overview(networks, len(networks) if asked_for is None else asked_for),
+        overview=overview(networks, asked_for),
         facts=provenance(networks),
         run_times=run_times(networks),
         total=total_time(networks),

@@ -34,19 +34,9 @@ class Network(Run):
         return self.summary["provenance"]
 
     @property
-    def seconds(self) -> float:
-        """Wall time of training and evaluation, over all starts; 0 if it was not recorded."""
-        return self.summary.get("wall_seconds") or 0.0
-
-    @property
     def finished(self) -> str:
         """When its training ended."""
-        return self.origin.get("finished", MISSING).replace("T", " ").replace("+00:00", " UTC")
-
-    @property
-    def images_per_second(self) -> float | None:
-        """Speed in the training steps; None if there were none."""
-        return self.summary.get("images_per_second") or None
+        return self.origin["finished"].replace("T", " ").replace("+00:00", " UTC")
 
 
 @dataclass(frozen=True)
@@ -101,7 +91,7 @@ def overview(networks: Sequence[Network], asked_for: int) -> dict[str, list[str]
         "data": list(dict.fromkeys(describe_data(network.summary) for network in networks)),
         "schedules": [f"{', '.join(map(str, epochs))} epochs"],
         "seeds": [ranges(seeds)],
-        "devices": list(dict.fromkeys(network.origin.get("device", MISSING) for network in networks)),
+        "devices": list(dict.fromkeys(network.origin["device"] for network in networks)),
         "training time": [f"{total_time(networks)}, one network after the other"],
         "finished": [f"{finished[0]} to {finished[-1]}"],
     }
@@ -147,11 +137,11 @@ def origins(network: Network) -> Iterator[tuple[str, str, str]]:
     for key, value in flat_settings(network.summary).items():
         yield "Settings", key, show(value)
     for key in ("git_commit", "code_fingerprint"):
-        yield "Code", key.replace("_", " "), show(origin.get(key))
-    for library, version in {"python": origin.get("python"), **origin.get("libraries", {})}.items():
-        yield "Software and hardware", library, show(version)
+        yield "Code", key.replace("_", " "), show(origin[key])
+    for library, version in {"python": origin["python"], **origin["libraries"]}.items():
+        yield "Software and hardware", library, version
     for key in ("device", "threads"):
-        yield "Software and hardware", key, show(origin.get(key))
+        yield "Software and hardware", key, show(origin[key])
 
 
 def describe_cells(some: Sequence[Network], networks: Sequence[Network]) -> list[str]:
@@ -194,14 +184,15 @@ def run_times(networks: Sequence[Network]) -> list[dict[str, Any]]:
     """Training times and speeds as text, one row per model and device."""
     groups = defaultdict(list)
     for network in networks:
-        groups[network.cell.model, network.origin.get("device", MISSING)].append(network)
+        groups[network.cell.model, network.origin["device"]].append(network)
     order = list(MODEL_TITLES)
     rows = []
     for (model, device), some in sorted(
         groups.items(), key=lambda pair: (order.index(pair[0][0]), pair[0][1])
     ):
-        times = [network.seconds for network in some]
-        speeds = [network.images_per_second for network in some if network.images_per_second]
+        times = [network.summary["wall_seconds"] for network in some]
+        speeds = [network.summary["images_per_second"] for network in some]
+        speeds = [each for each in speeds if each]  # 0 where there were no training steps
         rows.append(
             {
                 "model": MODEL_TITLES[model],
@@ -226,11 +217,11 @@ def network_rows(networks: Sequence[Network]) -> list[dict[str, Any]]:
             "status": f"diverged ({describe_divergence(network.summary)})"
             if network.diverged
             else "finished",
-            "epochs": network.summary.get("epochs", MISSING),
-            "time": duration(network.seconds),
-            "speed": speed(network.images_per_second),
-            "device": network.origin.get("device", MISSING),
-            "commit": network.origin.get("git_commit") or MISSING,
+            "epochs": network.summary["epochs"],
+            "time": duration(network.summary["wall_seconds"]),
+            "speed": speed(network.summary["images_per_second"]),
+            "device": network.origin["device"],
+            "commit": network.origin["git_commit"] or MISSING,
             "finished": network.finished,
         }
         for network in networks
@@ -239,7 +230,7 @@ def network_rows(networks: Sequence[Network]) -> list[dict[str, Any]]:
 
 def total_time(networks: Sequence[Network]) -> str:
     """The training times of networks, added up."""
-    return duration(sum(network.seconds for network in networks))
+    return duration(sum(network.summary["wall_seconds"] for network in networks))
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def entry(cache: Path, identity: Identity) -> Path:
     return cache / "cells" / identity.digest[:2] / identity.digest[2:]
 
 
-def take(cache: Path, identity: Identity, folder: Path, log: Callable[[str], None] = print) -> bool:
+def take(cache: Path, identity: Identity, folder: Path) -> bool:
     """Copy a cell from the cache into ``folder``. Returns whether it was there and intact; the log says why not."""
     source = entry(cache, identity)
     try:
@@ -33,21 +32,21 @@ def take(cache: Path, identity: Identity, folder: Path, log: Callable[[str], Non
         checksums = read_json(source / "checksums.json")
         damaged = [name for name in CELL_FILES if hash_file(source / name) != checksums[name]]
     except PermissionError as error:  # of a user whose files others cannot read
-        log(f"{source} is not used ({error}); have it made readable for you")
+        print(f"{source} is not used ({error}); have it made readable for you")
         return False
     except (UserError, OSError, KeyError, TypeError) as error:
         damaged = [str(error)]
     if damaged:
-        log(f"{source} is damaged ({', '.join(damaged)}) and not used; delete it to have it written again")
+        print(f"{source} is damaged ({', '.join(damaged)}) and not used; delete it to have it written again")
         return False
     for name in CELL_FILES:  # the summary comes last
         with atomic_path(folder / name) as path:
             shutil.copyfile(source / name, path)
-    log(f"taken from {source}")
+    print(f"taken from {source}")
     return True
 
 
-def put(cache: Path, identity: Identity, folder: Path, log: Callable[[str], None] = print) -> None:
+def put(cache: Path, identity: Identity, folder: Path) -> None:
     """Copy a finished cell into the cache, unless it is already there. A full disk leaves the cache unchanged."""
     target = entry(cache, identity)
     try:
@@ -71,4 +70,4 @@ def put(cache: Path, identity: Identity, folder: Path, log: Callable[[str], None
                 if not target.exists():  # another workflow was faster
                     raise
     except OSError as error:
-        log(f"not written to the cache {cache} ({error})")
+        print(f"not written to the cache {cache} ({error})")

@@ -78,9 +78,8 @@ class Checkpoint:
                 metadata = file.metadata() or {}
                 found = Identity.from_json(json.loads(metadata["identity"]))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-                progress = Progress(**json.loads(metadata.get("progress", "{}")))
-            written = checksum(metadata.get("progress", "{}"), tensors)
-            if metadata.get("sha256", written) != written:  # older checkpoints have none
+                progress = Progress(**json.loads(metadata["progress"]))
+            if metadata["sha256"] != checksum(metadata["progress"], tensors):
                 raise ValueError("its contents do not match its checksum")
         except (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
             self.log(f"checkpoint {self.path} cannot be read ({error}); training starts over")
@@ -92,13 +91,11 @@ class Checkpoint:
         self.log(f"resumed from {self.path}: epoch {progress.epoch}, {progress.step} steps of it done")
         return progress, tensors
 
-    def due(self) -> bool:
-        """Whether a checkpoint is to be written after the step that has just ended."""
-        return self.signal is not None or time.monotonic() - self.last >= self.every_seconds
-
     def asked(self) -> int:
         """What this process asks of all workers: 0 nothing, 1 a checkpoint, 1 + the number of a signal to stop."""
-        return 1 + self.signal if self.signal is not None else int(self.due())
+        if self.signal is not None:
+            return 1 + self.signal
+        return int(time.monotonic() - self.last >= self.every_seconds)
 
     def save(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
         """Write the state. If the disk is full, the last checkpoint stays and training continues.

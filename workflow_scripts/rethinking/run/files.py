@@ -4,6 +4,7 @@ Every file is written in its destination's folder under a temporary name, flushe
 disk and moved with ``os.replace``. A killed writer leaves no half-written result.
 """
 
+import difflib
 import errno
 import hashlib
 import json
@@ -22,6 +23,12 @@ from rethinking.run.refusals import as_os_error, explain
 
 class UserError(Exception):
     """An error that the user can fix; the message says what is wrong and what to do."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The start of a hint about a name that is unknown; empty where none of the known ones is like it."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean '{near[0]}'? " if near else ""
 
 
 @contextmanager

@@ -25,11 +25,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def gpu_slot(
-    cells_per_gpu: int,
-    between: Callable[[], None] = lambda: None,
-    log: Callable[[str], None] = print,
-) -> Iterator[str | None]:
+def gpu_slot(cells_per_gpu: int, between: Callable[[], None] = lambda: None) -> Iterator[str | None]:
     """Hold a slot and make only its GPU visible. The value is that GPU, or None where there is none to share.
 
     Enter this before anything initialises CUDA, which reads ``CUDA_VISIBLE_DEVICES`` once; the variable
@@ -38,7 +34,6 @@ def gpu_slot(
     Args:
         cells_per_gpu: k, how many processes may hold a slot of one GPU.
         between: called before each attempt; an exception that it raises ends the waiting.
-        log: takes one line if all slots are taken.
 
     Raises:
         UserError: the folder of the locks is another user's.
@@ -52,7 +47,7 @@ def gpu_slot(
     def free_slot() -> tuple[str, IO[str]] | None:
         return next(((gpu, file) for gpu, path in slots if (file := locked(path))), None)
 
-    gpu, file = wait_for(free_slot, between, log)
+    gpu, file = wait_for(free_slot, between)
     with file:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         yield gpu
@@ -60,10 +55,7 @@ def gpu_slot(
 
 @contextmanager
 def gpus_alone(
-    count: int,
-    cells_per_gpu: int,
-    between: Callable[[], None] = lambda: None,
-    log: Callable[[str], None] = print,
+    count: int, cells_per_gpu: int, between: Callable[[], None] = lambda: None
 ) -> Iterator[list[str]]:
     """Hold all slots of ``count`` GPUs, for a fit or a cell's workers; the value is these GPUs, empty if there are none.
 
@@ -82,13 +74,13 @@ def gpus_alone(
             f"hardware.workers is {count}, but there are {len(gpus)} GPUs; a worker needs its own"
         )
     with ExitStack() as held:
-        with wait_for(lambda: locked(lock_file("several", 0)), between, log):
+        with wait_for(lambda: locked(lock_file("several", 0)), between):
             taken: list[str] = []
             while len(taken) < count:
                 kept: dict[Path, IO[str]] = {}
                 held.callback(release, kept)
                 left = [gpu for gpu in gpus if gpu not in taken]
-                taken.append(wait_for(partial(whole_gpu, left, cells_per_gpu, kept), between, log))
+                taken.append(wait_for(partial(whole_gpu, left, cells_per_gpu, kept), between))
         os.environ["CUDA_VISIBLE_DEVICES"] = taken[0]
         yield taken
 
@@ -99,13 +91,13 @@ def lock_file(gpu: str, number: int) -> Path:
     return lock_folder() / f"{job}-{gpu.replace('/', '_')}-{number}.lock"
 
 
-def wait_for(attempt: Callable[[], T | None], between: Callable[[], None], log: Callable[[str], None]) -> T:
+def wait_for(attempt: Callable[[], T | None], between: Callable[[], None]) -> T:
     """What an attempt gives, as soon as it gives something."""
     between()
     waiting = False
     while (found := attempt()) is None:
         if not waiting:
-            log("waiting for a GPU slot")
+            print("waiting for a GPU slot", flush=True)
             waiting = True
         time.sleep(POLL_SECONDS)
         between()

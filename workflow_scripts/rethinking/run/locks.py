@@ -2,17 +2,26 @@
 
 import errno
 import fcntl
+import getpass
 import os
+import shlex
+import socket
+import sys
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, check_room
 from rethinking.run.refusals import explain
 
 LOCKS = (
     "its file system has no locks, without which two processes could write the same files: choose a folder on another "
     "one (results_dir in the configuration, TMPDIR for those of GPUs), or have it mounted with them (Lustre: -o flock)"
 )
+
+# The locks that this process holds until it ends.
+_held: list[IO[str]] = []
 
 
 def open_lock(path: str | Path) -> IO[str]:
@@ -57,3 +66,34 @@ def is_locked(path: str | Path) -> bool:
     except OSError:  # there is no such file, or its file system has no locks
         return False
     return False
+
+
+def lock_results(results: str | Path) -> None:
+    """Take the folder of results for this process, until it ends; the lock names it.
+
+    Raises:
+        UserError: another process has it (the message says which), its disk is full, or the folder or its file system
+            refuses.
+    """
+    try:
+        file = open_lock(Path(results) / ".lock")
+        taken = lock(file)
+    except OSError as error:
+        raise UserError(explain(error)) from error
+    if not taken:
+        file.seek(0)
+        holder = file.read().strip() or "a process that has just started"
+        file.close()
+        raise UserError(
+            f"{results} is being worked on by {holder}; wait for it or stop it (Ctrl-C, kill), then start again. "
+            "Another results_dir in the configuration can be made at the same time"
+        )
+    check_room(results)
+    _held.append(file)
+    with suppress(OSError):  # another user's file, or a full disk
+        file.truncate(0)
+        file.write(
+            f"process {os.getpid()} of {getpass.getuser()} on {socket.gethostname()}, "
+            f"since {datetime.now():%Y-%m-%d %H:%M:%S}: {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}\n"
+        )
+        file.flush()

@@ -232,69 +232,66 @@ class Plan:
     @once
     def expressivity(self, seed: int) -> Made:
         """Theorem 1 on a data set."""
-        settings, files = self.config.expressivity, [f"expressivity/seed{seed}.json"]
-        return self.theory("fit_expressivity", files, settings, settings.dataset, seed)
+        settings = self.config.expressivity.model_dump()
+        return self.theory("fit_expressivity", [f"expressivity/seed{seed}.json"], settings, seed)
 
     @once
     def descent(self, seed: int) -> Made:
         """SGD on a linear model."""
-        settings = self.config.linear_models.descent
+        settings = self.config.linear_models.descent.model_dump()
         files = [f"descent/seed{seed}/summary.json", f"descent/seed{seed}/curve.csv"]
-        return self.theory("run_descent", files, settings, settings.dataset, seed)
+        return self.theory("run_descent", files, settings, seed)
 
     @once
     def validation(self, name: str) -> Made:
         """The errors of a linear model over gamma and penalty."""
-        model, settings = self.config.linear_models.model(name), self.config.linear_models.validation
-        files, seed = [f"linear_models/{name}/validation.csv"], self.config.seeds[0]
-        return self.theory("validate_linear_model", files, settings, model.dataset, seed, model=model)
+        settings = self.config.linear_models.validation.model_dump() | self.linear_model(name)
+        files = [f"linear_models/{name}/validation.csv"]
+        return self.theory("validate_linear_model", files, settings, self.config.seeds[0])
 
     @once
     def fit(self, name: str, seed: int) -> Made:
         """An exact fit of a linear model."""
+        settings = self.config.linear_models.solver.model_dump() | self.linear_model(name)
         folder = f"linear_models/{name}/seed{seed}"
         files = [f"{folder}/summary.json", f"{folder}/outputs.npz"]
-        return self.fitted("fit_linear_model", files, self.config.linear_models.solver, name, seed)
+        return self.theory("fit_linear_model", files, settings, seed, self.validations(name))
 
     @once
     def comparison(self, name: str, seed: int) -> Made:
         """Exact fits other than the one of minimum norm."""
+        settings = self.config.linear_models.counterexamples.model_dump(exclude={"models"})
+        settings |= self.linear_model(name)
         files = [f"linear_models/{name}/counterexamples_seed{seed}.json"]
-        return self.fitted("compare_fits", files, self.config.linear_models.counterexamples, name, seed)
+        return self.theory("compare_fits", files, settings, seed, self.validations(name))
 
-    def fitted(self, script: str, files: Sequence[str], settings: Any, name: str, seed: int) -> Made:
-        """A result on a linear model, whose gamma and penalty may come from a validation part."""
-        model = self.config.linear_models.model(name)
-        needs = [self.validation(name)] if model.validated else []
-        return self.theory(script, files, settings, model.dataset, seed, model=model, needs=needs)
+    def linear_model(self, name: str) -> dict[str, Any]:
+        """A linear model as a setting. Its list of seeds does not affect the numbers of a single seed."""
+        return {"model": self.config.linear_models.model(name).model_dump(exclude={"seeds", "name"})}
+
+    def validations(self, name: str) -> list[Made]:
+        """What gamma or penalty of a linear model come from, if the configuration does not give them."""
+        return [self.validation(name)] if self.config.linear_models.model(name).validated else []
 
     def theory(
         self,
         script: str,
         files: Sequence[str],
-        settings: Any,
-        dataset: str,
+        settings: Mapping[str, Any],
         seed: int,
-        *,
-        model: Any = None,
         needs: Sequence[Made] = (),
     ) -> Made:
-        """A result of the theory on one data set."""
+        """A result of the theory on one data set, that of its linear model or of its section."""
+        dataset = settings.get("model", settings)["dataset"]
         if dataset is None:
             raise UserError(
                 f"{files[0]} has no data set: 'dataset' is null in its section of the config; name one"
             )
         prepared = self.prepared(dataset)
-        values = {"seed": seed, **settings.model_dump()}
-        if script == "compare_fits":
-            values.pop("models")
-        if model is not None:
-            # The list of seeds does not affect the numbers of a single seed.
-            values["model"] = model.model_dump(exclude={"seeds", "name"})
         return self.make(
             script,
             [f"{self.results}/{file}" for file in files],
-            values,
+            {"seed": seed, **settings},
             inputs={"data": prepared},
             needs=needs,
             data=[prepared],

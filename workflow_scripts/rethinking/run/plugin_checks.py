@@ -92,10 +92,9 @@ def faults(entry: Entry, statement: ast.FunctionDef | ast.ClassDef, known: tuple
         yield f"{statement.name} takes no argument '{NEEDED[kind]}'"
     if kind == "corruption" and next(iter(arguments), None) not in ("labels", "images"):
         yield f"the first argument of {statement.name} must be labels or images: what it changes and returns"
-    known = {"measure": ("network",), "model": tuple(arguments), "claim": tuple(arguments)}.get(kind, known)
     known = [*known, *entry.bounds, *(options if kind == "corruption" else ())]
     for key in required:
-        if key not in known:
+        if key not in known and kind not in ("model", "claim"):
             yield f"the argument '{key}' of {statement.name} is not one of {', '.join(sorted(known))}"
 
 

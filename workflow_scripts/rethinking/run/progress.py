@@ -35,7 +35,7 @@ class State:
     waiting: Sequence[str]
 
 
-class Run:
+class Training:
     """The cells that a run will train, and the files that were there when it started.
 
     Args:
@@ -145,7 +145,7 @@ def status_line(state: State, width: int) -> str:
 class StatusLine(threading.Thread):
     """Rewrites the status line in place, and clears it whenever something else is written to the stream."""
 
-    def __init__(self, run: Run, stream: TextIO) -> None:
+    def __init__(self, run: Training, stream: TextIO) -> None:
         super().__init__(daemon=True)
         self.training, self.stream, self.write = run, stream, stream.write
         self.lock = threading.RLock()
@@ -198,6 +198,6 @@ def show_progress(results: str | Path, cells: Sequence[str], stream: TextIO | No
     """
     stream = stream or sys.stderr
     if cells and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        line = StatusLine(Run(results, cells), stream)
+        line = StatusLine(Training(results, cells), stream)
         atexit.register(line.stop)
         line.start()

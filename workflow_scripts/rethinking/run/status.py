@@ -33,14 +33,6 @@ UNREADABLE = (UserError, SafetensorError, OSError, ValueError, LookupError, Type
 
 
 @dataclass(frozen=True)
-class Speed:
-    """How fast a cell was trained."""
-
-    seconds_per_image: float  # in all, evaluation included, per image and epoch
-    device: Literal["cpu", "gpu"] | None  # None: not recorded
-
-
-@dataclass(frozen=True)
 class CellStatus:
     """The state of one cell."""
 
@@ -53,7 +45,8 @@ class CellStatus:
     images: int | None  # in its training set; None if that is not known
     pixels: int  # of an image as the network sees it
     diverged: tuple[int, int] | None  # epoch and step
-    speed: Speed | None
+    seconds_per_image: float | None  # of its training so far, evaluation included, per image and epoch
+    device: Literal["cpu", "gpu"] | None  # on which it was trained; None: not recorded
     running: Running | None = None  # progress of a process that is working on it, or why one failed
 
 
@@ -69,22 +62,16 @@ class Estimate:
 # ---- one cell
 
 
-def survey(config: Config) -> list[CellStatus]:
-    """The status of each cell of each table and figure of a configuration, for all its seeds."""
-    return cell_statuses(config, [(None, cell) for cell in config.cells(*config.results)])
+def survey(config: Config) -> tuple[list[CellStatus], list[CellStatus]]:
+    """The status of the cells of all tables and figures, and of those that ablations need in addition.
 
-
-def survey_ablations(config: Config) -> list[CellStatus]:
-    """The status of the further cells that ablations need: variants, and cells that no table or figure shows."""
-    variants, shown = config.variants(), set(config.cells(*config.results))
-    compared = [(None, cell) for cell in dict.fromkeys(cell for _, cell in variants) if cell not in shown]
-    return cell_statuses(config, [*compared, *variants])
-
-
-def cell_statuses(config: Config, cells: Iterable[tuple[str | None, Cell]]) -> list[CellStatus]:
-    """The status of cells, each with the name of an ablation or None."""
-    plan = Plan(config)
-    return [cell_status(plan, cell, variant) for variant, cell in cells]
+    The latter are variants, and cells that no table or figure shows.
+    """
+    plan, shown = Plan(config), dict.fromkeys(config.cells(*config.results))
+    statuses = [cell_status(plan, cell) for cell in shown]
+    further = [cell_status(plan, cell) for cell in config.ablated_cells() if cell not in shown]
+    further += [cell_status(plan, cell, name) for name, cell in config.variants()]
+    return statuses, further
 
 
 def training_images(plan: Plan, cell: Cell) -> int | None:
@@ -104,7 +91,8 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
     made = plan.cell(cell, variant)
     settings = made.identity.settings
     checkpoint = Path(plan.results, "checkpoints", f"{branch(variant)}{cell}.safetensors")
-    state, reasons, epochs_done, diverged, speed = "to run", [], 0.0, None, None
+    state, reasons, epochs_done = "to run", [], 0.0
+    diverged = seconds_per_image = device = None
     images = training_images(plan, cell)
 
     summary_file = Path(made.outputs[-1])
@@ -124,7 +112,7 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
                 diverged = summary["diverged_epoch"], summary["diverged_step"]
             if summary["epochs"]:
                 device = "cpu" if origin["device"] == "cpu" else "gpu"
-                speed = Speed(summary["wall_seconds"] / (summary["epochs"] * data["train"]["count"]), device)
+                seconds_per_image = summary["wall_seconds"] / (summary["epochs"] * data["train"]["count"])
             images = images or data["train"]["count"]
         except UNREADABLE:
             reasons.append("summary.json cannot be read")
@@ -139,7 +127,7 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
                 epochs_done = progress["epoch"] - 1 + progress["step"] / steps_per_epoch
                 state, reasons, diverged = "part-trained", [], None
                 if epochs_done:
-                    speed = Speed(progress["seconds"] / (epochs_done * images), None)
+                    seconds_per_image, device = progress["seconds"] / (epochs_done * images), None
         except UNREADABLE:
             misfits = ["it cannot be read"]
         if state == "to run":
@@ -155,7 +143,8 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
         images=images,
         pixels=settings["input_size"] ** 2,
         diverged=diverged,
-        speed=speed,
+        seconds_per_image=seconds_per_image,
+        device=device,
         running=None if state == "done" else read_running(checkpoint),
     )
 
@@ -197,18 +186,17 @@ def estimate(
         device: ``cpu``, ``cuda`` or ``auto``, which stands for the device that most cells were trained on.
         probe: of :func:`read_probe`, for a network that no cell tells the speed of.
     """
-    measured = [status for status in trained if status.speed]
-    used = Counter(status.speed.device for status in measured if status.speed.device)
+    measured = [status for status in trained if status.seconds_per_image is not None]
+    used = Counter(status.device for status in measured if status.device)
     if device == "auto":
         wanted = used.most_common(1)[0][0] if used else None
     else:
         wanted = "cpu" if device == "cpu" else "gpu"
     per_image, per_pixel = defaultdict(list), defaultdict(list)
     for status in measured:
-        if None in (wanted, status.speed.device) or status.speed.device == wanted:
-            seconds = status.speed.seconds_per_image
-            per_image[status.cell.dataset, status.cell.model].append(seconds)
-            per_pixel[status.cell.model].append(seconds / status.pixels)
+        if None in (wanted, status.device) or status.device == wanted:
+            per_image[status.cell.dataset, status.cell.model].append(status.seconds_per_image)
+            per_pixel[status.cell.model].append(status.seconds_per_image / status.pixels)
 
     if probe and probe["model"] not in per_pixel and wanted in (None, probe.get("device")):
         per_pixel[probe["model"]].append(probe["seconds_per_image"] / probe["pixels"])

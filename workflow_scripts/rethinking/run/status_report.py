@@ -101,18 +101,14 @@ def condense(cells: Iterable[CellStatus]) -> list[str]:
             merged[group[:axis], group[axis + 1 :]] += group[axis]
         groups = [(*before, tuple(values), *after) for (before, after), values in merged.items()]
     return [
-        f"{'/'.join(map(braces, group[:5])).removeprefix('/')}  {seed_range(group[5])}" for group in groups
+        f"{'/'.join(map(braces, names)).removeprefix('/')}  seed{'s' if len(seeds) > 1 else ''} {ranges(seeds)}"
+        for *names, seeds in groups
     ]
 
 
 def braces(values: Sequence[str]) -> str:
     """``a`` or ``{a,b}``."""
     return values[0] if len(values) == 1 else "{" + ",".join(values) + "}"
-
-
-def seed_range(seeds: Sequence[int]) -> str:
-    """``seed 3``, ``seeds 0-2`` or ``seeds 0, 2, 5-9``."""
-    return f"seed{'s' if len(seeds) > 1 else ''} {ranges(seeds)}"
 
 
 def ranges(seeds: Sequence[int]) -> str:

@@ -55,19 +55,18 @@ def is_text(statement: ast.AST) -> bool:
     value = statement.value
     if isinstance(value, ast.Constant):
         return True
-    if not isinstance(value, ast.Call):
-        return False
-    called = value.func
-    name = (
-        called.id
-        if isinstance(called, ast.Name)
-        else called.attr
-        if isinstance(called, ast.Attribute)
-        else ""
-    )
     # numpy.log(x, out=x) and numpy.log(x, x) compute.
-    computes = name == "log" and isinstance(called, ast.Attribute) and len(value.args) > 1
-    return name in SPEAKERS and not computes and not any(keyword.arg == "out" for keyword in value.keywords)
+    return (
+        called_name(value) in SPEAKERS
+        and not (isinstance(value.func, ast.Attribute) and value.func.attr == "log" and len(value.args) > 1)
+        and not any(keyword.arg == "out" for keyword in value.keywords)
+    )
+
+
+def called_name(node: ast.AST) -> str | None:
+    """The last part of the name of the function that an expression calls; None if it is no such call."""
+    called = node.func if isinstance(node, ast.Call) else None
+    return called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
 
 
 def mark_spoken(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -75,7 +74,7 @@ def mark_spoken(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     # Attributes of a class are read as such, not as names.
     classes = [node for node in ast.walk(function) if isinstance(node, ast.ClassDef)]
     attributes = {each for node in classes for each in statements(node.body)}
-    made = {
+    spoken = {
         each: each.targets[0].id
         for each in statements(function.body)
         if isinstance(each, ast.Assign)
@@ -84,15 +83,20 @@ def mark_spoken(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         and isinstance(each.targets[0], ast.Name)
         and is_words(each.value)
     }
-    while made:
-        read = names_read(function, set(made))
-        kept = [each for each, name in made.items() if name in read]
-        if not kept:
-            break
-        for each in kept:
-            del made[each]
-    for each in made:
+    kept = list(spoken)
+    for each in spoken:
         each.spoken = True
+    while kept:
+        visited: list[ast.AST] = []
+        plainly([each for each in function.body if has_effect(each)], visited)
+        read = {node.id for node in visited if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        read |= {
+            name for node in visited if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
+        }
+        kept = [each for each, name in spoken.items() if name in read]
+        for each in kept:
+            each.spoken = False
+            del spoken[each]
 
 
 def is_words(value: ast.AST) -> bool:
@@ -102,24 +106,6 @@ def is_words(value: ast.AST) -> bool:
     return isinstance(value, ast.JoinedStr) or (
         isinstance(value, ast.Constant) and isinstance(value.value, str)
     )
-
-
-def names_read(node: ast.AST, without: set[ast.AST]) -> set[str]:
-    """The names that a piece of code reads, or shares with other functions, outside its texts."""
-    if node in without or is_text(node) or isinstance(node, ast.Raise):
-        return set()
-    if isinstance(node, ast.Name):
-        return {node.id} if isinstance(node.ctx, ast.Load) else set()
-    if isinstance(node, ast.Global | ast.Nonlocal):
-        return set(node.names)
-    inner = [
-        each
-        for key, value in ast.iter_fields(node)
-        if (key, type(node)) not in WITHOUT_EFFECT
-        for each in (value if isinstance(value, list) else [value])
-        if isinstance(each, ast.AST)
-    ]
-    return set().union(*(names_read(each, without) for each in inner))
 
 
 def children(node: ast.AST) -> Iterator[tuple[str, object]]:
@@ -152,15 +138,13 @@ def has_effect(node: object) -> bool:
     if isinstance(node, ast.keyword):
         return node.arg not in DESCRIPTIONS
     if isinstance(node, ast.Assign):
-        return not hasattr(node, "spoken")
+        return not getattr(node, "spoken", False)
     return not isinstance(node, ast.Import | ast.ImportFrom)
 
 
 def is_registration(decorator: ast.AST) -> bool:
     """Whether a decorator registers a function."""
-    called = decorator.func if isinstance(decorator, ast.Call) else None
-    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
-    return name in REGISTRATIONS
+    return called_name(decorator) in REGISTRATIONS
 
 
 def plainly(node: object, visited: list[ast.AST]) -> object:

@@ -60,7 +60,6 @@ def lead(
     gpus: Sequence[str],
     nodes: Sequence[str],
     stopping: Callable[[], bool],
-    log: Callable[[str], None] = print,
 ) -> Iterator[Team]:
     """Start the other workers of this cell and be worker 0.
 
@@ -70,7 +69,6 @@ def lead(
         gpus: one for each worker on this node, as CUDA_VISIBLE_DEVICES names them; empty on a CPU.
         nodes: the nodes of a SLURM job, this one first, as :func:`nodes_of_job` has them.
         stopping: whether this process was asked to stop.
-        log: takes one line if a worker is lost.
 
     Raises:
         UserError: another worker ended with an error; what it said stands above.
@@ -94,9 +92,8 @@ def lead(
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     done = threading.Event()
-    threading.Thread(
-        target=watch, args=(Others(team, command, stopping, children, done), log), daemon=True
-    ).start()
+    others = Others(team, command, stopping, children, done)
+    threading.Thread(target=watch, args=(others,), daemon=True).start()
     try:
         join(team, store, len(nodes))
         yield team
@@ -179,7 +176,7 @@ def end_with_worker_0() -> None:
     os._exit(os.EX_TEMPFAIL)
 
 
-def watch(others: Others, log: Callable[[str], None]) -> None:
+def watch(others: Others) -> None:
     """Act when a worker is lost.
 
     Worker 0 may hang meanwhile in a sum that never comes, so this thread ends the process if it must.
@@ -188,7 +185,7 @@ def watch(others: Others, log: Callable[[str], None]) -> None:
         for rank, child in enumerate(others.children, 1):
             # They end with these when training ends, or when all have agreed to stop.
             if (status := child.poll()) not in (None, 0, os.EX_TEMPFAIL):
-                return lost(others, rank, exit_status(status), log)
+                return lost(others, rank, exit_status(status))
     return None
 
 
@@ -197,7 +194,7 @@ def exit_status(status: int) -> int:
     return 128 - status if status - 128 in signal.valid_signals() else status
 
 
-def lost(others: Others, rank: int, status: int, log: Callable[[str], None]) -> None:
+def lost(others: Others, rank: int, status: int) -> None:
     """End all workers after worker ``rank`` ended with ``status``, and start again if a signal killed it."""
     restarts = int(os.environ.get(RESTARTED, "0"))
     how = f"was killed by {signal_name(-status)}" if status < 0 else f"ended with status {status}"
@@ -205,10 +202,16 @@ def lost(others: Others, rank: int, status: int, log: Callable[[str], None]) -> 
     if others.done.is_set():
         return
     if status < 0 and others.stopping():
-        log(f"worker {rank} {how} while all were stopping; the next start resumes from the last checkpoint")
+        print(
+            f"worker {rank} {how} while all were stopping; the next start resumes from the last checkpoint",
+            flush=True,
+        )
         os._exit(os.EX_TEMPFAIL)
     if status < 0 and restarts < RESTARTS:
-        log(f"worker {rank} {how}; all workers start again ({restarts + 1} of at most {RESTARTS} times)")
+        print(
+            f"worker {rank} {how}; all workers start again ({restarts + 1} of at most {RESTARTS} times)",
+            flush=True,
+        )
         os.execve(others.command[0], others.command, ENVIRONMENT | {RESTARTED: str(restarts + 1)})
     why = "its message stands above" if status > 0 else f"the workers were started again {restarts} times"
     others.team.failure = f"worker {rank} {how}; {why}"

@@ -41,7 +41,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def device_alone(args: argparse.Namespace) -> Iterator[torch.device]:
     """The device of :func:`add_device`; a GPU is held alone. Products of matrices are in full precision."""
-    with gpus_alone(1, args.cells_per_gpu, log=log) if expects_gpu(args.device) else nullcontext():
+    with gpus_alone(1, args.cells_per_gpu) if expects_gpu(args.device) else nullcontext():
         device = choose_device(args.device)
         set_precision("float32", device)  # torch's default for the convolutions of Gabor features is TF32
         yield device

@@ -1,4 +1,4 @@
-"""The sections hardware, datasets and overrides."""
+"""The sections datasets, hardware and overrides."""
 
 from __future__ import annotations
 
