@@ -120,8 +120,7 @@ def measure(model: str, device: torch.device, cores: int, args: argparse.Namespa
         answers = {name: [] for name in groups}
         for _ in range(args.repetitions):
             for name, group in groups.items():
-                answers[name].append(ask(group))
-
+                answers[name].append(ask(group.processes, group.images))
     settings = cell_settings(model, args.precision)
     flops = training_flops(*baseline_network(model, settings))
     rates = {name: [answer["images_per_second"] for answer in found] for name, found in answers.items()}
@@ -172,12 +171,12 @@ def start_group(
     return Group(processes, round(rate * args.seconds), ready[0].get("num_workers"))
 
 
-def ask(group: Group) -> dict[str, float]:
-    """Let the processes of a group train at the same time; returns the sum of their rates."""
-    for process in group.processes:
-        process.stdin.write(f"{group.images}\n")
+def ask(processes: list[subprocess.Popen], what: int | str) -> dict[str, float]:
+    """Let processes train what they read at the same time; returns the sums of what they measured."""
+    for process in processes:
+        process.stdin.write(f"{what}\n")
         process.stdin.flush()
-    answers = [receive(process) for process in group.processes]
+    answers = [receive(process) for process in processes]
     return {key: sum(answer[key] for answer in answers) for key in answers[0]}
 
 

@@ -19,7 +19,7 @@ from unittest import mock
 
 import torch
 
-from bench_training import baseline_network, bench_cell, cell_settings, changed, quiet, receive
+from bench_training import ask, baseline_network, bench_cell, cell_settings, changed, quiet, receive
 from check import Check
 from gpu_bounds import BOUNDS, Comparison, compare_curves
 from gpu_table1 import profile_epoch, train_table1
@@ -146,14 +146,14 @@ def measure_side_by_side(check: Check) -> None:
             receive(process)
         for model in models:
             # Libraries choose their algorithms, and the rate says how many epochs take two seconds.
-            alone = together(processes, model, 2) / len(processes)
+            alone = ask(processes, f"{model} 2")["images_per_second"] / len(processes)
             epochs = 2 if check.quick else min(max(round(2 * alone / IMAGES), 3), 200)
             for count in counts:
                 way = f"{count} side by side"
                 if not check.time_is_left(f"{model}, {way}"):
                     break
-                rate = together(processes[:count], model, epochs)
-                check.row(model, "bfloat16", way)["images_per_second"] = rate
+                found = ask(processes[:count], f"{model} {epochs}")
+                check.row(model, "bfloat16", way)["images_per_second"] = found["images_per_second"]
 
 
 def compare_fit(check: Check) -> None:
@@ -281,14 +281,6 @@ def timed(
         "first_step_seconds": first[0],
         "images_per_second": statistics.median(rates[1:] or rates),
     }, trained
-
-
-def together(processes: list[subprocess.Popen], model: str, epochs: int) -> float:
-    """Let processes train at the same time; the sum of their rates, images per second."""
-    for process in processes:
-        process.stdin.write(f"{model} {epochs}\n")
-        process.stdin.flush()
-    return sum(receive(process)["images_per_second"] for process in processes)
 
 
 def work(check: Check) -> None:

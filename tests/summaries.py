@@ -22,6 +22,7 @@ SUMMARY = {
         "dataset": "cifar10",
         "provenance": None,
         "source": {"kind": "official", "files": {"cifar-10-binary.tar.gz": "6d958be0"}},
+        "num_classes": 10,
         "train": {"count": 50000, "full_count": 50000, "images_sha256": "aa"},
         "test": {"count": 10000, "full_count": 10000, "images_sha256": "bb"},
     },
@@ -39,9 +40,30 @@ SUMMARY = {
 }
 
 
-def make_summary(cell=SUMMARY["cell"], provenance=(), settings=(), **values):
-    """A summary of a cell, with some values replaced."""
-    made = copy.deepcopy(SUMMARY) | {"cell": cell} | values
+# What a network that diverged has no numbers of.
+LOST = (
+    "train_accuracy",
+    "train_accuracy_online",
+    "test_accuracy",
+    "test_accuracy_corrupted",
+    "best_test_accuracy",
+)
+
+
+def make_data(dataset="cifar10", train=50_000, full=50_000, **values):
+    """What a network saw: so many training images of all in the data set."""
+    data = copy.deepcopy(SUMMARY["data"]) | {"dataset": dataset} | values
+    data["train"] |= {"count": train, "full_count": full}
+    return data
+
+
+def make_summary(cell=SUMMARY["cell"], provenance=(), settings=(), diverged_at=None, **values):
+    """A summary of a cell, with some values replaced; it diverged if epoch and step are given."""
+    made = copy.deepcopy(SUMMARY) | {"cell": cell}
+    if diverged_at:
+        made["status"], (made["diverged_epoch"], made["diverged_step"]) = "diverged", diverged_at
+        made |= dict.fromkeys(LOST)
+    made |= values
     made["provenance"] |= {"seed": Cell.parse(cell).seed} | dict(provenance)
     made["provenance"]["settings"] |= dict(settings)
     return made

@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from contextlib import suppress
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -192,24 +193,16 @@ def alone(command, tmp_path_factory):
     return numbers(folder)
 
 
+def running(process):
+    """Whether a process is there and has not ended."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def children(process):
     """The processes that a process has started and that have not ended."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if int(parent) == process.pid and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
-def running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return [each for each in psutil.Process(process.pid).children() if running(each)]
 
 
 def wait_for(condition, seconds=120):
@@ -220,36 +213,33 @@ def wait_for(condition, seconds=120):
     return found
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-def test_workers_change_no_bit(command, alone, tmp_path, workers):
-    status, output = finish(command(tmp_path, workers))
+def test_workers_change_no_bit(command, alone, tmp_path):
+    status, output = finish(command(tmp_path, 3))
     assert status == 0, output
-    assert f", {workers} workers" in output
+    assert ", 3 workers" in output
     assert numbers(tmp_path) == alone
 
 
 @pytest.mark.slow
-def test_fast_sums_give_other_bits(command, tmp_path):
-    """So the tests above can fail."""
-    found = []
-    for workers in (1, 2):
-        folder = tmp_path / str(workers)
-        status, output = finish(command(folder, workers, reduction="fast"))
-        assert status == 0, output
-        found.append(numbers(folder))
-    assert found[0] != found[1]
+def test_fast_sums_give_other_bits_of_almost_the_same_numbers(command, alone, tmp_path):
+    """So the tests of bits can fail; two workers would add four micro-batches up like the tree."""
+    status, output = finish(command(tmp_path, 3, reduction="fast"))
+    assert status == 0, output
+    found = numbers(tmp_path)
+    assert found[1] != alone[1]
+    losses = [[float(row[3]) for row in curve[1:]] for curve, *_ in (found, alone)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_stopped_on_two_and_resumed_on_three(command, alone, tmp_path, number):
+def test_stopped_on_two_and_resumed_on_three(command, alone, tmp_path):
     process = command(tmp_path, 2, pause=True)
     wait_for((tmp_path / "state.safetensors").exists)
     others = children(process)
     assert len(others) == 1
-    process.send_signal(number)
+    process.send_signal(signal.SIGUSR1)
     status, output = finish(process)
-    assert (status, f"stopped by {number.name}" in output) == (os.EX_TEMPFAIL, True), output
+    assert (status, "stopped by SIGUSR1" in output) == (os.EX_TEMPFAIL, True), output
     assert not any(map(running, others))
     assert not (tmp_path / "curve.csv").exists()
     status, output = finish(command(tmp_path, 3, pause=True))
@@ -262,7 +252,7 @@ def test_killed_worker_is_started_again(command, alone, tmp_path):
     process = command(tmp_path, 3, pause=True)
     wait_for((tmp_path / "state.safetensors").exists)
     before = wait_for(lambda: len(found := children(process)) == 2 and found)
-    os.kill(random.choice(before), signal.SIGKILL)
+    random.choice(before).kill()
     status, output = finish(process)
     assert status == 0, output
     assert "was killed by SIGKILL; all workers start again (1 of at most 3 times)" in output

@@ -3,6 +3,7 @@
 import importlib
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,6 +27,16 @@ def data(prepared, tmp_path_factory):
     overlay = tmp_path_factory.mktemp("overlay")
     write(prepared, overlay, "labels_p0.5", "cifar10", seed=0)
     return load_corrupted(prepared, overlay)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """300 training and 100 test images of 8x8 bytes with their labels."""
+    from sklearn.datasets import load_digits  # takes a second, which few tests need
+
+    images, labels = load_digits(return_X_y=True)
+    images = (images * 15).astype(np.uint8).reshape(-1, 1, 8, 8)
+    return images[:300], labels[:300], images[300:400], labels[300:400]
 
 
 @pytest.fixture

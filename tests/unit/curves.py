@@ -8,6 +8,8 @@ import pandas as pd
 from rethinking.analysis.runs import TABLES, Run
 from rethinking.cells import Cell
 
+from ..summaries import make_data, make_summary
+
 
 def make_run(name, seed=0, diverged=False, steps_per_epoch=16, first_epoch=0, **columns):
     """A run whose curve has these columns, one value per epoch from ``first_epoch`` on."""
@@ -28,24 +30,11 @@ def write_run(root, run, table="curve"):
 
 def summarise(cell, diverged=False):
     """A summary of a network that saw 2,000 of 50,000 images of CIFAR-10."""
+    given = {"settings": {"epochs": 1}, "data": make_data(train=2000), "parameters": 5}
+    if diverged:
+        return make_summary(str(cell), diverged_at=(1, 5), **given)
     accuracies = ("train_accuracy", "train_accuracy_online", "test_accuracy", "best_test_accuracy")
-    return {
-        "cell": str(cell),
-        "status": "diverged" if diverged else "finished",
-        "diverged_epoch": 1 if diverged else None,
-        "diverged_step": 5 if diverged else None,
-        **dict.fromkeys(accuracies, None if diverged else 50),
-        "parameters": 5,
-        "provenance": {"settings": {"epochs": 1}},
-        "data": {
-            "dataset": "cifar10",
-            "num_classes": 10,
-            "provenance": None,
-            "source": {"kind": "official"},
-            "train": {"count": 2000, "full_count": 50000},
-            "test": {"count": 10000, "full_count": 10000},
-        },
-    }
+    return make_summary(str(cell), **given, **dict.fromkeys(accuracies, 50))
 
 
 def solid_lines(axes):

@@ -8,6 +8,8 @@ import pandas as pd
 from rethinking import paper, registry
 from rethinking.analysis.runs import Run
 
+from ..summaries import make_data, make_summary
+
 EPOCHS = 70
 SEEDS = (0, 1, 2)
 EPOCHS_AT_P0 = {"inception": 10, "alexnet": 31, "mlp_1x512": 28}  # denominators of the ratios of figure 1b
@@ -96,30 +98,18 @@ def make_run(
     model = name.split("/")[2]
     tests = [test] if tests is None else [value + (seed - 1) * JITTER for value in tests]
     published = {"inception_no_bn": "inception"}.get(model, model)
-    data = {
-        "dataset": name.split("/")[0],
-        "provenance": None,
-        "source": {"kind": "official"},
-        "num_classes": 10,
-        "train": {"count": images, "full_count": 50_000},
-        "test": {"count": 10_000, "full_count": 10_000},
-    }
-    summary = {
-        "cell": f"{name}/seed{seed}",
-        "status": "diverged" if diverged else "finished",
-        "diverged_epoch": 3 if diverged else None,
-        "diverged_step": 812 if diverged else None,
-        "train_accuracy": None if diverged else train,
-        "train_accuracy_online": None if diverged else (train if online is None else online),
-        "test_accuracy": None if diverged else test,
-        "test_accuracy_corrupted": None if diverged else test_corrupted,
+    given = {
         "best_test_accuracy": test + max(tests) - tests[-1] if best is None else best,
         "parameters": parameters or paper.sizes()["cifar10", published]["parameters"],
-        "data": data,
-        "provenance": {
-            "settings": {"epochs": EPOCHS, "learning_rate": 0.1, "thresholds": [99.0]} | (settings or {})
-        },
+        "data": make_data(name.split("/")[0], images),
+        "settings": {"epochs": EPOCHS, "learning_rate": 0.1, "thresholds": [99.0]} | (settings or {}),
     }
+    if diverged:
+        given |= {"diverged_at": (3, 812)}
+    else:
+        given |= {"train_accuracy": train, "train_accuracy_online": train if online is None else online}
+        given |= {"test_accuracy": test, "test_accuracy_corrupted": test_corrupted}
+    summary = make_summary(f"{name}/seed{seed}", **given)
     epochs = np.arange(EPOCHS + 1)
     losses, fitted = [3.0, *extend(losses)], fitted or EPOCHS + 1
     curve = pd.DataFrame(

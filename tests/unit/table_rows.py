@@ -1,42 +1,26 @@
 """Summaries of networks, and tables 1 and 4 of them."""
 
 from rethinking import paper, registry
-from rethinking.analysis.aggregation import (
-    TABLE4_COLUMNS,
-    aggregate_accuracy,
-)
+from rethinking.analysis.aggregation import TABLE4_COLUMNS, aggregate_accuracy
 from rethinking.tables import rendering
+
+from ..summaries import make_data, make_summary
 
 CELLS = [
     "cifar10/true_labels/inception/crop+wd",
     "cifar10/random_labels/inception/none",
     "cifar10/true_labels/alexnet/none",
 ]
-DATA = {
-    "dataset": "cifar10",
-    "provenance": "JPEG copy",
-    "source": {"kind": "images", "files": {}},
-    "train": {"count": 2000, "full_count": 50000},
-    "test": {"count": 10000, "full_count": 10000},
-}
+DATA = make_data(train=2000, provenance="JPEG copy", source={"kind": "images", "files": {}})
 
 
 def summary(cell, train=None, test=None, diverged_at=None, epochs=30, parameters=1_649_402, data=DATA):
-    """The part of a cell's ``summary.json`` that tables use; the cell diverged if that is given."""
-    epoch, step = diverged_at or (None, None)
-    return {
-        "cell": cell,
-        "status": "diverged" if diverged_at else "finished",
-        "diverged_epoch": epoch,
-        "diverged_step": step,
-        "train_accuracy": train,
-        "train_accuracy_online": None if diverged_at else train - 1,
-        "test_accuracy": test,
-        "best_test_accuracy": 50.0 if diverged_at else test + 1,
-        "parameters": parameters,
-        "data": data,
-        "provenance": {"settings": {"epochs": epochs}},
-    }
+    """A cell with these accuracies after the last epoch, or one that diverged."""
+    given = {"settings": {"epochs": epochs}, "parameters": parameters, "data": data}
+    if diverged_at:
+        return make_summary(cell, diverged_at=diverged_at, best_test_accuracy=50.0, **given)
+    given |= {"train_accuracy": train, "train_accuracy_online": train - 1}
+    return make_summary(cell, test_accuracy=test, best_test_accuracy=test + 1, **given)
 
 
 SUMMARIES = [

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from baseline import (
     standardise,
     train_steps,
 )
-from bench_training import Group, ask, receive
+from bench_training import ask, receive
 from peak import training_flops
 from rethinking.models import build_model
 from rethinking.models.initialisation import initialise
@@ -31,9 +30,6 @@ from rethinking.streams import torch_seed
 from rethinking.training.preprocessing import centre_crop, whiten
 
 from .tiny import CPU, make_cell, settings_with, train
-
-SCRIPT = Path(bench_training.__file__)
-
 
 # --- the same training ----------------------------------------------------------------------------
 
@@ -122,7 +118,7 @@ def test_rates_of_cells_side_by_side_add_up():
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(answer, **pipes) as one, subprocess.Popen(answer, **pipes) as other:
         for _ in range(2):
-            assert ask(Group([one, other], images=300, num_workers=None)) == {"images_per_second": 601}
+            assert ask([one, other], 300) == {"images_per_second": 601}
 
 
 def test_a_measured_process_that_fails_is_reported():
@@ -134,17 +130,14 @@ def test_a_measured_process_that_fails_is_reported():
 
 
 @pytest.mark.slow
-def test_bench_writes_its_columns(tmp_path):
+def test_bench_writes_its_columns(tmp_path, monkeypatch, capsys):
     output = tmp_path / "bench" / "today.csv"
     options = ["--models=mlp_1x512", "--device=cpu", "--images=512", "--seconds=0.02", "--repetitions=1"]
-    core = min(os.sched_getaffinity(0))  # with more CPUs there would be a cell for each, and waiting threads
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *options, f"--output={output}"],
-        text=True,
-        capture_output=True,
-        check=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-    )
+    monkeypatch.setattr(
+        os, "sched_getaffinity", lambda _: {0}
+    )  # with more CPUs there would be a cell for each
+    monkeypatch.setattr(sys, "argv", ["bench_training.py", *options, f"--output={output}"])
+    bench_training.main()
     with output.open() as file:
         rows = list(csv.DictReader(file))
     columns = "model,device,images_per_second,baseline_images_per_second,ratio,peak_share"
@@ -155,4 +148,4 @@ def test_bench_writes_its_columns(tmp_path):
         ours, baseline = float(row["images_per_second"]), float(row["baseline_images_per_second"])
         assert float(row["ratio"]) == pytest.approx(ours / baseline, rel=0.01)
         assert float(row["peak_share"]) > 0  # relative to a peak that was measured at another moment
-    assert "random bytes" in done.stdout
+    assert "random bytes" in capsys.readouterr().out

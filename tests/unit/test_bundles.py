@@ -39,10 +39,10 @@ def make(folder, *commands, **options):
     return bundle
 
 
-def start(bundle):
-    return subprocess.Popen(
-        [sys.executable, RUNNER, bundle.folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def start(bundle, *program):
+    """Start the runner, or another program on the same folder."""
+    command = [sys.executable, *(program or [RUNNER]), bundle.folder]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def run(bundle):
@@ -211,7 +211,9 @@ def test_full_disk_is_waited_out(tmp_path):
         pytest.skip("needs the right to mount a small disk")
     try:
         bundle = make(disk, f"head -c 64k /dev/zero > {disk}/fill || true", "true")
-        runner = start(bundle)
+        package = "snakemake_executor_plugin_slurm_bundles"
+        impatient = f"from {package} import run_bundle; run_bundle.RETRY_SECONDS = 0.1; run_bundle.main()"
+        runner = start(bundle, "-c", impatient)
         assert "No space left" in next(line for line in runner.stdout if "trying again" in line)
         (disk / "fill").unlink()
         runner.communicate(timeout=60)
@@ -226,10 +228,7 @@ def test_what_can_never_be_written_does_not_hold_up_the_rest(tmp_path):
     (tmp_path / "blocked").touch()
     bundle = Bundle(
         new_folder(tmp_path),
-        [
-            Task("task", "true", "", benchmark=str(tmp_path / "blocked" / "benchmark.tsv")),
-            *tasks("true"),
-        ],
+        [Task("task", "true", "", benchmark=str(tmp_path / "blocked" / "benchmark.tsv")), *tasks("true")],
     )
     bundle.write()
     code, output = run(bundle)

@@ -14,7 +14,7 @@ from rethinking.measures.stability import loss_changes, stability_table
 from rethinking.run.files import UserError
 from rethinking.tables.beyond import present_stability
 
-from ..summaries import SUMMARY
+from ..summaries import make_data, make_summary
 
 RANDOM = "cifar10/random_signs_n500/mlp_1x512/none"
 TRUE = RANDOM.replace("random", "true")
@@ -23,15 +23,8 @@ REPLACED = "cifar10/true_labels_replaced0/mlp_1x512/none"
 
 
 def summary(name, seed=0, train=100.0, test=50.0, **values):
-    data = SUMMARY["data"] | {"train": {"count": 500, "full_count": 50000}}
-    given = {
-        "cell": f"{name}/seed{seed}",
-        "train_accuracy": train,
-        "test_accuracy": test,
-        "test_accuracy_corrupted": test,
-        "data": data,
-    }
-    return SUMMARY | given | values
+    given = {"train_accuracy": train, "test_accuracy": test, "test_accuracy_corrupted": test} | values
+    return make_summary(f"{name}/seed{seed}", data=make_data(train=500), **given)
 
 
 # --- names --------------------------------------------------------------------------------------------

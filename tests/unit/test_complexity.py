@@ -181,10 +181,7 @@ def test_largest_noise_raises_the_error_by_the_increase():
     """Two weights w and -w with noise s: their difference changes sign with probability P(Z > 2 w / (s root 2))."""
     inputs = torch.tensor([-1.0, 1.0]).repeat(50).reshape(-1, 1, 1, 1)
     labels = (inputs.flatten() > 0).long()
-    model = linear_classifier()
-    with torch.no_grad():
-        model[1].bias.copy_(torch.tensor([0.0, 0.0]))
-    found = largest_noise(model, inputs, labels, draws=1000, seed=0)
+    found = largest_noise(linear_classifier(), inputs, labels, draws=200, seed=0)
     # With noise on the biases of the same size: error of x = +-1 is P(2 w + s N(0, 4) < 0) = 10 %.
     assert found == pytest.approx(2 / (1.2816 * 2), rel=0.1)
 
@@ -194,7 +191,7 @@ def test_noise_raises_the_error_beyond_that_without_noise():
     inputs = torch.tensor([-1.0, 1.0]).repeat(50).reshape(-1, 1, 1, 1)
     labels = (inputs.flatten() > 0).long()
     labels[:20] = 1 - labels[:20]
-    found = largest_noise(linear_classifier(), inputs, labels, draws=1000, seed=0)
+    found = largest_noise(linear_classifier(), inputs, labels, draws=200, seed=0)
     assert found == pytest.approx(1 / 0.9674, rel=0.1)
 
 
@@ -214,7 +211,7 @@ def test_noise_that_changes_nothing_is_the_largest():
     assert largest_noise(nn.Sequential(nn.Flatten(), nn.Linear(1, 1)), inputs, labels, 2, 0) == RANGE[1]
 
 
-@pytest.mark.parametrize("name", ["inception", "inception_no_bn", "alexnet", "mlp_3x512"])
+@pytest.mark.parametrize("name", ["inception", "alexnet", "mlp_3x512"])
 def test_all_measures_of_all_networks(name):
     model, initial = trained_statistics(network(name, seed=1)), network(name, seed=0)
     inputs = torch.randn(12, 3, 10, 10)

@@ -159,12 +159,8 @@ def test_labels_agree_with_the_paper(path, value, fact):
     assert FACTS[fact]["status"] in ("stated", "inferred")
 
 
-def test_table4_has_the_papers_rows_in_its_order_and_the_schedule_of_appendix_e():
+def test_table4_has_the_schedule_of_appendix_e():
     cells = [Cell.from_name(name, seed=0) for name in load().table4.cells]
-    names = {"weight decay": "wd", "random cropping": "crop", "augmentation": "augment"}
-    rows = [(row["model"], (names[row["regularizer"].split(":")[0]],)) for row in PAPER["table4"]]
-    assert [(cell.model, cell.regularisers) for cell in cells] == rows
-    assert {cell.corruption for cell in cells} == {"random_labels"}
     schedules = [(s.learning_rate_decay, s.epochs > 100) for s in map(load().settings, cells)]
     assert schedules == [
         (0.999, True) if "0.999" in row.get("note", "") else (0.95, False) for row in PAPER["table4"]
@@ -183,18 +179,6 @@ def test_alexnet_takes_the_weight_decay_that_the_evidence_speaks_for():
     alexnet = settings(load(), "cifar10/true_labels/alexnet/wd")
     assert (alexnet.weight_decay, alexnet.weight_decay_on) == (0.004, "hidden_linear")
     assert str(alexnet.weight_decay) in FACTS["weight_decay"]["evidence"]
-
-
-def test_table1_has_the_papers_rows_in_its_order():
-    rows = [
-        (row["model"], f"{row['labels']}_labels", row["random_crop"], row["weight_decay"])
-        for row in PAPER["table1"]
-    ]
-    cells = [Cell.from_name(name, seed=0) for name in load().table1.cells]
-    ours = [(c.model, c.corruption, "crop" in c.regularisers, "wd" in c.regularisers) for c in cells]
-    assert ours == rows
-    assert len(rows) == 19
-    assert {cell.dataset for cell in cells} == {"cifar10"}
 
 
 def test_fig1a_has_the_five_corruptions_of_one_network():
@@ -242,16 +226,11 @@ def test_data_folder():
         ({"expressivity.depths": [2, 3, 2]}, "expressivity.depths", "names 2 twice"),
         ({"ablations": [ablation(epochs=0) | {"grid": None}]}, "ablations[0]", "equal to 1, not 0"),
         ({"seeds": []}, "seeds", "at least 1"),
-        ({"seeds": 3}, "seeds", "takes a list; write [3]"),
         ({"datasets.cifar10.source": "archive"}, "datasets.cifar10", "the source 'archive' needs a path"),
         ({"datasets.cifar10.path": "x"}, "datasets.cifar10", "takes no path; a local copy has the source archive or images"),
         ({"datasets.digits.source": "official"}, "datasets.digits.source", "it can be embedded"),
         ({"datasets.mnist.train_limit": 5}, "datasets.mnist.train_limit", "greater than or equal to 10, not 5"),
         ({"table1.cells": [CELL.replace("alexnet", "alexnt")]}, "table1.cells", "did you mean 'alexnet'?"),
-        ({"table1.cells": [CELL.replace("true_", "ture_")]}, "table1.cells", "did you mean 'true_labels'?"),
-        ({"table1.cells": [CELL.replace("cifar10", "cifar11")]}, "table1.cells", "did you mean 'cifar10'?"),
-        ({"table1.cells": [CELL + "/seed0"]}, "table1.cells", "the form is data set/corruption/model/regu"),
-        ({"table1.cells": [CELL, CELL]}, "table1.cells", "is listed twice"),
         ({"fig1b.cells": [CELL, CELL.replace("true_labels", "gaussian")]}, "fig1b.cells", "cannot be shown over the label"),
         ({"overrides": [override("*/*/alexnt/*")]}, "overrides[0].cells", "matches none of inception, "),
         ({"overrides": [override("*/*/*/*", epochs=1), override("cifar/*/*/*")]}, "overrides[1].cells", "cifar10"),
@@ -260,15 +239,8 @@ def test_data_folder():
         ({"overrides": [override("*/*/*")]}, "overrides[0].cells", "has 3 parts; the form is"),
         ({"overrides": [override("*/*/*/*", epoch=1)]}, "overrides[0].set.epoch", "did you mean 'epochs'?"),
         ({"overrides": [override("*/*/*/*", epochs=0)]}, "overrides[0].set.epochs", "equal to 1, not 0"),
-        ({"overrides": [override("*/*/*_?x512/*", architecture={"batch_norm_affine": True})]}, "overrides[0]",
-         "'mlp_3x512' has no option 'batch_norm_affine'; it has none"),
         ({"models.alexnet.architecture": {"local_respons_norm": False}},
          "models", "did you mean 'local_response_norm'?"),
-        ({"models.alexnet.architecture": {"batch_norm_affine": True}}, "models",
-         "'alexnet' has no option 'batch_norm_affine'; it has local_response_norm"),
-        ({"ablations": [ablation(weight_decya=1)]}, "ablations[0].set.weight_decya", "did you mean 'weight_decay'?"),
-        ({"ablations": [ablation(epochs=0)]}, "ablations[0].set.epochs", "equal to 1, not 0"),
-        ({"ablations": [ablation()]}, "ablations[0]", "names no setting"),
         ({"datasets.cifar10.input_size": 33}, "cifar10/", "input_size 33, but the images of cifar10 are 32x32; give at most 31"),
         ({"datasets.cifar10.input_size": 32}, "cifar10/true_labels/inception/", "leave 'crop' out"),
         ({"datasets.cifar10.input_size": 4, "training.batch_size": 1}, "cifar10/", "inception needs two images; give at least 2"),
@@ -292,16 +264,11 @@ def test_data_folder():
         ({"cache_dir": "-rf"}, "cache_dir", "begins with '-'"),
         ({"data_dir": "x/" + 201 * "a"}, "data_dir", "too long for a file system"),
         ({"cache_dir": "~nobody-of-this-name/x"}, "cache_dir", "no home folder of the user 'nobody-of-this-name'"),
-        ({"ablations": [ablation(epochs=1), ablation(epochs=2)]}, "ablations", "the name 'x' appears twice"),
         ({"ablations": [ablation(epochs=1) | {"name": "a/b"}]}, "ablations[0].name", "should match pattern"),
-        ({"ablations": [ablation(epochs=1) | {"cells": [CELL.replace("alexnet", "alexnt")]}]}, "ablations[0].cells", "did you mean 'alexnet'?"),
-        ({"ablations": [ablation(epochs=1) | {"quesiton": "?"}]}, "ablations[0].quesiton", "did you mean 'question'?"),
         ({"ablations": [ablation(weight_decay=1)]}, "ablations[0]",
          f"'{CELL}' does not use weight_decay: its regularisers do not name wd"),
         ({"ablations": [ablation(architecture={"dropout": 0.5}) | {"cells": [CELL.replace("alexnet", "inception_v3")]}]},
          "ablations[0]", "does not use dropout: its regularisers do not name dropout"),
-        ({"ablations": [ablation(architecture={"batch_norm_affine": True})]}, "ablations[0]",
-         f"cell '{CELL}': the network 'alexnet' has no option 'batch_norm_affine'"),
     ],
 )  # fmt: skip
 def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hint):

@@ -163,19 +163,13 @@ def test_503_is_tried_again(server, path):
     assert len(server.requests) == 3
 
 
-def test_attempts_are_limited(server, path):
-    server.behaviours = ["unavailable"]
-    with pytest.raises(UserError, match="503"):
-        fetch([server.url], path, attempts=3)
-    assert len(server.requests) == 3
-
-
-def test_backoff_doubles(server, path, monkeypatch):
+def test_attempts_are_limited_and_pauses_double(server, path, monkeypatch):
     pauses = []
     monkeypatch.setattr("time.sleep", pauses.append)
     server.behaviours = ["unavailable"]
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="503"):
         fetch([server.url], path, attempts=4, backoff_seconds=0.5)
+    assert len(server.requests) == 4
     assert pauses == [0.5, 1, 2]
 
 

@@ -1,4 +1,4 @@
-"""What figure 1c draws, from constructed test accuracies."""
+"""What figure 1c draws and its table of test errors, from constructed test accuracies."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,8 @@ TRUE, HALF = "cifar10/true_labels/alexnet/none", "cifar10/labels_p0.5/alexnet/no
 
 
 def accuracies(name, corrupted, true, seed=0, **options):
-    return make_run(name, seed, test_accuracy_corrupted=[corrupted], test_accuracy=[true], **options)
+    """A run that ends at these test accuracies and was better before."""
+    return make_run(name, seed, test_accuracy_corrupted=[80, corrupted], test_accuracy=[90, true], **options)
 
 
 def test_both_kinds_of_test_labels_and_the_paper_under_corrupted_ones():
@@ -33,7 +34,10 @@ def test_both_kinds_of_test_labels_and_the_paper_under_corrupted_ones():
     mean, half_width = mean_interval([0.7, 0.8])
     low, high = bars[-1].vertices[:, 1]
     assert (low, high) == pytest.approx((mean - half_width, mean + half_width))
-    assert len(table) == 4
+    # The paper tested on corrupted labels alone.
+    assert table.paper_test_error.tolist() == pytest.approx([0.3011, np.nan, 0.7634, np.nan], nan_ok=True)
+    assert table.test_error.tolist() == pytest.approx([0.3, 0.3, 0.75, 0.45])
+    assert table.test_error_ci[2:].tolist() == pytest.approx([half_width, half_width])
     assert note(figure).startswith("Ours: some scale; test error after the last epoch.")
 
 
@@ -46,7 +50,14 @@ def test_networks_differ_in_colour_and_marker():
     assert legend(figure)[:2] == ["AlexNet", "Inception"]
 
 
-def test_diverged_is_said():
+def test_no_mean_without_runs_and_no_number_of_the_paper_with_regularisers():
+    _, table = draw({HALF.replace("none", "wd"): []}, "some scale")
+    assert table.p.tolist() == [0.5, 0.5]
+    assert table[["test_error", "paper_test_error"]].isna().all(axis=None)
+
+
+def test_diverged_is_said_and_not_in_the_mean():
     runs = {TRUE: [accuracies(TRUE, 70, 70), accuracies(TRUE, 10, 10, 1, diverged=True)]}
-    figure, _ = draw(runs, "some scale")
+    figure, table = draw(runs, "some scale")
+    assert table.test_error.tolist() == pytest.approx([0.3, 0.3])
     assert "Diverged and not in the means: cifar10/true_labels/alexnet/none (1 of 2)." in note(figure)

@@ -4,16 +4,15 @@ import pytest
 
 from rethinking.analysis.finding import measure, scale, sentence
 
-from ..summaries import make_summary
+from ..summaries import make_data, make_summary
 
 MODELS = ("inception", "mlp_1x512")
 CELLS = [f"digits/{labels}_labels/{model}/none" for model in MODELS for labels in ("true", "random")]
 
 
 def network(cell, train, test, seed=0, **settings):
-    made = make_summary(f"{cell}/seed{seed}", settings=settings, train_accuracy=train, test_accuracy=test)
-    made["data"] |= {"dataset": "digits", "num_classes": 10}
-    return made
+    accuracies = {"train_accuracy": train, "test_accuracy": test}
+    return make_summary(f"{cell}/seed{seed}", settings=settings, data=make_data("digits"), **accuracies)
 
 
 def summaries(random=(100.0, 100.0), **settings):

@@ -17,6 +17,7 @@ from rethinking.tables.presentation import sizes
 from rethinking.tables.sizes import count_imagenet
 
 from ..default_config import default_config
+from ..summaries import make_data, make_summary
 from .curves import dashed_lines, make_run, note
 
 CELLS = ["/".join(key) for key in paper.table2()]
@@ -34,23 +35,12 @@ def network(cell, seed=0, classes=1000, dataset="imagenet", **changes):
         values[best] = max(values[best], values[last])
     if classes <= 10:
         values = {key: value for key, value in values.items() if not key.endswith("top5")}
-    summary = {
-        "cell": f"{dataset}/{cell}/seed{seed}",
-        "status": "finished",
-        "diverged_epoch": None,
-        "diverged_step": None,
-        "train_accuracy_online": 90.0,
-        "parameters": 23_834_568,
-        "data": {
-            "dataset": dataset,
-            "provenance": None,
-            "source": {"kind": "archive"},
-            "num_classes": classes,
-            "train": {"count": 1000, "full_count": 1000},
-            "test": {"count": 100, "full_count": 100},
-        },
-        "provenance": {"settings": {"epochs": 250, "learning_rate": 0.045, "thresholds": []}},
-    }
+    summary = make_summary(
+        f"{dataset}/{cell}/seed{seed}",
+        settings={"epochs": 250, "learning_rate": 0.045, "thresholds": []},
+        parameters=23_834_568,
+        data=make_data(dataset, 1000, 1000, num_classes=classes),
+    )
     return Run(summary | values | changes, pd.DataFrame())
 
 

@@ -14,7 +14,6 @@ from rethinking.cells import Cell
 from rethinking.config.cell_settings import RMSPropSettings
 from rethinking.corruption.loading import CorruptedData
 from rethinking.models.initialisation import initialise
-from rethinking.run.checkpoint import Interrupted
 from rethinking.run.identity import Identity
 from rethinking.run.team import Team
 from rethinking.streams import torch_seed
@@ -34,6 +33,7 @@ from .tiny import (
     make_cell,
     read_strictly,
     settings_with,
+    stopped_after_every_step,
     train,
     without_seconds,
 )
@@ -186,13 +186,10 @@ def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, tiny_networ
     def run(checkpoint=None):
         return train_cell(CELL, MANY, data, CPU, checkpoint, log=lambda line: None)
 
-    stops = 0
-    while True:
-        try:
-            resumed = run(StoppedAfterAStep(tmp_path / "c.safetensors", Identity({"cell": "a"})))
-            break
-        except Interrupted:
-            stops += 1
+    identity = Identity({"cell": "a"})
+    resumed, stops = stopped_after_every_step(
+        lambda: run(StoppedAfterAStep(tmp_path / "c.safetensors", identity))
+    )
     assert stops == 7  # after each of six steps, and in the final evaluation
     whole = run()
     assert without_seconds(resumed.curve) == without_seconds(whole.curve)

@@ -204,10 +204,6 @@ def test_gradient_of_local_response_norm():
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_local_response_norm_adds_nothing_to_the_saved_weights():
-    assert LocalResponseNorm(64).state_dict() == {}
-
-
 # --- the small Inception --------------------------------------------------------------------------
 
 

@@ -1,6 +1,5 @@
 """Every image of a folder or archive is accounted for: taken, converted as the log says, or refused by name."""
 
-import io
 import os
 import struct
 import subprocess
@@ -17,6 +16,7 @@ from rethinking.data.readers import describe_source
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import content_digest
 
+from ..imagenet.image_sets import encoded
 from .image_files import write_image
 
 
@@ -64,7 +64,7 @@ def test_links_are_followed(images, tmp_path):
 def test_links_in_an_archive_are_refused_unless_their_files_are_packed(images, tmp_path):
     plain = read_images(images)
     os.link(images / "train" / "dog" / "0.png", images / "train" / "cat" / "link.png")
-    with pytest.raises(UserError, match=r"link\.png'|0\.png' is a link.*--hard-dereference"):
+    with pytest.raises(UserError, match=r"(link|0)\.png' is a link.*--hard-dereference"):
         read_images(pack(images, tmp_path / "hard.tar"))
     (images / "train" / "cat" / "link.png").unlink()
     (images / "train" / "dog").rename(tmp_path / "elsewhere")
@@ -219,12 +219,6 @@ def folder_of(tmp_path, content, suffix="png"):
     return tmp_path / "odd"
 
 
-def saved(image, kind, **options):
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
 RAMP = np.arange(20).reshape(4, 5)
 
 
@@ -256,20 +250,20 @@ def test_16_bits_of_which_scaling_leaves_nothing_are_refused(tmp_path, colour, c
 def test_modes_without_loss(tmp_path, mode, kind, shape):
     colours = np.stack([RAMP * 10, 255 - RAMP * 10, RAMP * 3], -1).astype(np.uint8)
     image = Image.fromarray(colours).convert("L" if shape == 1 else "RGB").convert(mode)
-    found = read_images(folder_of(tmp_path, saved(image, kind))).train.images[0]
+    found = read_images(folder_of(tmp_path, encoded(image, kind))).train.images[0]
     expected = np.asarray(image.convert("L" if shape == 1 else "RGB"))
     np.testing.assert_array_equal(found, expected[None] if shape == 1 else expected.transpose(2, 0, 1))
 
 
 def test_transparency_and_cmyk_are_logged(tmp_path, capsys):
     clear = Image.new("RGBA", (5, 4), (1, 2, 3, 0))
-    assert read_images(folder_of(tmp_path, saved(clear, "PNG"))).train.images[0, :, 0, 0].tolist() == [
+    assert read_images(folder_of(tmp_path, encoded(clear, "PNG"))).train.images[0, :, 0, 0].tolist() == [
         1,
         2,
         3,
     ]
     assert "2 images have transparent pixels" in capsys.readouterr().out
-    read_images(folder_of(tmp_path, saved(Image.new("CMYK", (5, 4)), "JPEG")))
+    read_images(folder_of(tmp_path, encoded(Image.new("CMYK", (5, 4)), "JPEG")))
     assert "2 images of mode CMYK are converted to RGB" in capsys.readouterr().out
 
 
@@ -282,25 +276,23 @@ def test_transparency_and_cmyk_are_logged(tmp_path, capsys):
         (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "an XML document"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "Git LFS"),
         (b"../../.git/annex/objects/x", "a text"),
-        (saved(Image.new("RGB", (5, 4)), "GIF"), "a GIF image"),
-        (saved(Image.new("RGB", (5, 4)), "WEBP"), "a WebP image"),
-        (saved(Image.new("F", (5, 4)), "TIFF"), "a TIFF image"),
-        (saved(Image.new("RGB", (5, 4)), "BMP"), "a BMP image"),
-        (saved(Image.effect_noise((50, 40), 90), "JPEG")[:-200], "truncated"),
-        (saved(Image.effect_noise((50, 40), 90), "PNG")[:-200], "truncated"),
-        (png(RAMP, 8, 0)[:-30] + b"x" * 30, "cannot be read"),
+        (encoded(Image.new("RGB", (5, 4)), "GIF"), "a GIF image"),
+        (encoded(Image.new("RGB", (5, 4)), "WEBP"), "a WebP image"),
+        (encoded(Image.new("F", (5, 4)), "TIFF"), "a TIFF image"),
+        (encoded(Image.new("RGB", (5, 4)), "BMP"), "a BMP image"),
+        (encoded(Image.effect_noise((50, 40), 90), "JPEG")[:-200], "truncated"),
+        (encoded(Image.effect_noise((50, 40), 90), "PNG")[:-200], "truncated"),
+        (png(RAMP, 8, 0)[:-30] + b"x" * 30, "Truncated File Read"),
     ],
 )
 def test_file_that_is_no_image_is_named(tmp_path, content, message):
-    with pytest.raises(
-        UserError, match=rf"0\.png cannot be read as a JPEG or PNG image.*{message}|{message}"
-    ):
+    with pytest.raises(UserError, match=rf"0\.png cannot be read as a JPEG or PNG image.*{message}"):
         read_images(folder_of(tmp_path, content))
 
 
 def test_damage_that_pillow_does_not_see_is_named(tmp_path):
     """Cut in the middle but with an end: libjpeg fills up with grey."""
-    content = saved(Image.effect_noise((50, 40), 90), "JPEG")
+    content = encoded(Image.effect_noise((50, 40), 90), "JPEG")
     with pytest.raises(
         UserError, match=r"0\.png is damaged \(Corrupt JPEG data: .*\); get it again, or remove it"
     ):
@@ -309,7 +301,7 @@ def test_damage_that_pillow_does_not_see_is_named(tmp_path):
 
 def test_animation_is_refused(tmp_path):
     frames = [Image.new("L", (5, 4), shade) for shade in (0, 90, 180)]
-    content = saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    content = encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
     with pytest.raises(UserError, match=r"0\.png is an animation of 3 images"):
         read_images(folder_of(tmp_path, content))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rethinking.analysis.statistics import mean_interval
-from rethinking.analysis.time_to_fit import THRESHOLDS, TITLES, epochs_to_fit, times_to_overfit
+from rethinking.analysis.time_to_fit import TITLES, epochs_to_fit, times_to_overfit
 
 from .curves import make_run
 
@@ -59,10 +59,6 @@ def test_ratios_of_both_kinds():
 def test_never_reached_and_diverged():
     assert epochs_to_fit(fitted_after(None), "99 %") is None
     assert epochs_to_fit(fitted_after(3, diverged=True), "99 %") is None
-
-
-def test_each_threshold_has_a_title():
-    assert list(TITLES) == list(THRESHOLDS)
 
 
 def test_ratios_are_paired_by_seed():

@@ -118,13 +118,3 @@ def test_rotation_moves_a_place_by_its_angle(height, width, degrees, flip):
     torch.testing.assert_close(turned[inside], expected[inside], **PIXEL_TOLERANCE)
     if degrees != 90:
         assert turned[0, 0] == 0  # the corner comes from outside the image
-
-
-def test_square_images_are_rotated_as_before():
-    """The aspect ratio 1 changes no bit."""
-    images, flips, angles = random_images(4, 3, 28, 28), torch.tensor([0, 1, 1, 0]).bool(), torch.rand(4) * 25
-    cos, sin, sign = torch.cos(torch.deg2rad(angles)), torch.sin(torch.deg2rad(angles)), 1 - 2 * flips.float()
-    rows = [torch.stack([cos * sign, -sin, 0 * cos], 1), torch.stack([sin * sign, cos, 0 * cos], 1)]
-    grid = torch.nn.functional.affine_grid(torch.stack(rows, 1), [4, 3, 28, 28], align_corners=False)
-    expected = torch.nn.functional.grid_sample(images.float(), grid, align_corners=False)
-    assert torch.equal(flip_and_rotate(images, flips, angles), expected)

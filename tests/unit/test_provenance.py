@@ -15,7 +15,7 @@ from rethinking.report.provenance import (
 )
 from rethinking.run.files import UserError
 
-from ..summaries import make_network, make_summary
+from ..summaries import make_data, make_network, make_summary
 
 
 def values(facts):
@@ -31,14 +31,8 @@ def test_each_distinct_value_is_there_with_its_networks():
             make_network("cifar10/true_labels/mlp_1x512/none/seed1", provenance={"git_commit": None}),
         ]
     )
-    assert values(facts["Settings"]["learning_rate"]) == [
-        ("0.01", 3, ["MLP 1×512"]),
-        ("0.1", 1, ["AlexNet"]),
-    ]
-    assert values(facts["Code"]["git commit"]) == [
-        ("1234567890abcdef", 3, ["seed 0"]),
-        ("—", 1, ["seed 1"]),
-    ]
+    assert values(facts["Settings"]["learning_rate"]) == [("0.01", 3, ["MLP 1×512"]), ("0.1", 1, ["AlexNet"])]
+    assert values(facts["Code"]["git commit"]) == [("1234567890abcdef", 3, ["seed 0"]), ("—", 1, ["seed 1"])]
     assert values(facts["Software and hardware"]["torch"]) == [("2.14.1", 4, ["all"])]
     assert values(facts["Data"]["CIFAR-10: images used"]) == [
         ("CIFAR-10 (exact), 50,000 training images", 4, ["all"])
@@ -121,10 +115,7 @@ def test_run_times_by_model_and_device():
 
 
 def test_overview_counts_what_is_trained_and_diverged():
-    networks = [
-        make_network(),
-        make_network("cifar10/true_labels/mlp_1x512/none/seed4", status="diverged"),
-    ]
+    networks = [make_network(), make_network("cifar10/true_labels/mlp_1x512/none/seed4", status="diverged")]
     facts = overview(networks, asked_for=6)
     assert facts["networks"] == ["2 of 6 trained, 1 of them diverged"]
     assert facts["seeds"] == ["0, 4"]
@@ -173,8 +164,5 @@ def test_damaged_summary_is_named(results):
     ],
 )
 def test_full_scale_is_the_papers_data(dataset, count, provenance, below):
-    counts = {"count": count, "full_count": count}
-    data = {"dataset": dataset, "provenance": provenance, "train": counts, "test": counts}
-    network = make_network()
-    network.summary["data"] |= data
+    network = make_network(data=make_data(dataset, count, count, provenance=provenance))
     assert below_full_scale([network]) == below

@@ -1,6 +1,5 @@
 """The text of the report, and how it puts files into one page, from constructed summaries and figures."""
 
-import copy
 import math
 import re
 from base64 import b64decode
@@ -19,7 +18,7 @@ from rethinking.report.layout import entry_of, sections
 from rethinking.report.page import TEMPLATE, markdown_html, split_note, svg_image
 from rethinking.run.files import UserError
 
-from ..summaries import SUMMARY, make_network
+from ..summaries import make_data, make_network
 
 SHOWN = [each for section in sections() for each in section.shown]
 ARTEFACTS = [entry_of("finding"), *(each.entry for each in SHOWN)]
@@ -232,7 +231,7 @@ def test_text_from_files_is_escaped(files):
     files["table1"].write_text(
         f"| {evil} | ours |\n|:--|--:|\n| {evil} | 1 |\n\n{evil}\n\n![x](https://example.org/x.png)\n"
     )
-    data = copy.deepcopy(SUMMARY["data"]) | {"provenance": evil}
+    data = make_data(provenance=evil)
     html = render(files, [make_network(data=data, provenance={"device": evil})])
     page = Outline(html)
     assert len(page.figures) == sum(artefact.kind == "figure" for artefact in ARTEFACTS)
@@ -249,8 +248,7 @@ def test_page_asks_for_nothing_from_elsewhere(files):
 
 
 def test_reduced_scale_is_said():
-    few = copy.deepcopy(SUMMARY["data"])
-    few["train"]["count"] = 1000
+    few = make_data(train=1000)
     notice = "Not all of this was measured"
     assert notice not in render({}, [make_network()])
     assert notice in render(

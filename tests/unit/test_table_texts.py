@@ -10,21 +10,11 @@ import pytest
 
 from rethinking import paper, registry
 from rethinking.cells import Cell
-from rethinking.paper import titles
 from rethinking.run.code import SCRIPTS
 from rethinking.tables import presentation, rendering
 from rethinking.tables.rendering import LATEX, alignment
 
-from .table_rows import (
-    CELLS,
-    RANDOM,
-    SUMMARIES,
-    aggregate,
-    aggregate_table4,
-    summary,
-    to_latex,
-    to_markdown,
-)
+from .table_rows import CELLS, RANDOM, SUMMARIES, aggregate, aggregate_table4, summary, to_latex, to_markdown
 
 DATASETS = registry.names("dataset")
 REGULARISERS = registry.names("regulariser")
@@ -150,12 +140,6 @@ def test_latex():
         if line.endswith(r" \\")
     ]
     assert set(spans) == {9}
-
-
-def test_every_name_has_a_title():
-    assert set(titles.DATASET_TITLES) == set(DATASETS)
-    assert set(titles.MODEL_TITLES) == set(MODELS)
-    assert set(titles.REGULARISER_HEADINGS) == set(REGULARISERS)
 
 
 @pytest.mark.parametrize(

@@ -32,17 +32,12 @@ def test_cells_are_shared_and_measured(tmp_path):
     assert "measure_complexity" not in jobs
 
 
-def test_a_sample_larger_than_the_data_set_says_so(tmp_path):
-    workflow = Workflow(tmp_path, MEASURED)
-    output = workflow.fail(f"results/cells/{SIGNS.replace('n40', 'n61')}/seed0/summary.json")
-    assert "a sample of 61 training images: digits has 60 (datasets.digits.train_limit)" in output
-
-
 @pytest.mark.slow
-def test_signs_are_trained_and_what_they_measure_goes_into_table_and_claims(tmp_path):
-    workflow = Workflow(tmp_path, MEASURED | {"capacity": {"cells": [SIGNS]}})
-    workflow.succeed("results/rademacher.md")
-    results = tmp_path / "results"
+def test_complexity_of_signs_and_stability_are_measured(tmp_path):
+    workflow, results = Workflow(tmp_path, MEASURED), tmp_path / "results"
+    stability = f"cells/{REPLACED}/seed0/stability.json"
+    workflow.succeed("results/rademacher.md", f"results/{stability}")
+    assert json.loads((results / stability).read_text())["all_change"] > 0
     summary = json.loads((results / "cells" / SIGNS / "seed0/summary.json").read_text())
     assert summary["data"]["num_classes"] == 2
     assert summary["data"]["train"]["count"] == 40
@@ -51,5 +46,5 @@ def test_signs_are_trained_and_what_they_measure_goes_into_table_and_claims(tmp_
     assert "40 of 1,437 training images" in (results / "rademacher.md").read_text()
     # The settings of the measurement are not settings of the cells.
     changed = MEASURED | {"complexity": MEASURED["complexity"] | {"images": 30}}
-    workflow.write_config(changed | {"capacity": {"cells": [SIGNS]}})
+    workflow.write_config(changed)
     assert workflow.planned_cells("capacity") == []

@@ -39,6 +39,7 @@ START_UP, STEP, EVALUATION = "start-up", "step", "evaluation"
 CHECKPOINT, FINAL_WRITE, FINISHED = "checkpoint", "final write", "finished"
 STEP_OR_EVALUATION = "step or evaluation"
 ANY = "any"
+WAITING = "another process is at work on this cell"  # a line of the log
 
 
 @pytest.fixture(autouse=True)
@@ -239,39 +240,28 @@ def heeds(process, number):
     return bool(int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> number - 1 & 1)
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_signals_before_training_end_it_at_once(data, tmp_path, number):
+def test_signals_before_training_end_it_at_once(data, tmp_path):
     process = start(MLP, data, tmp_path)
-    wait_until(lambda: heeds(process, SIGNALS[-1]), process)  # set last
-    process.send_signal(number)
+    wait_until(lambda: all(heeds(process, number) for number in SIGNALS), process)
+    process.send_signal(signal.SIGINT)  # of the three it alone has a handler of Python's own before
     assert process.wait(timeout=60) == os.EX_TEMPFAIL
     log = (tmp_path / "log").read_text()
-    assert f"stopped by {number.name} before any training" in log
+    assert "stopped by SIGINT before any training" in log
     assert "cell " not in log
 
 
-def test_signals_end_the_waiting_for_another_process(data, tmp_path):
+def test_two_processes_train_a_cell_once_and_signals_end_the_waiting(data, tmp_path):
     first = start(MLP, data, tmp_path)
     wait_until(lambda: "epoch 1/" in (tmp_path / "log").read_text(), first)
     assert stop(first)
-    second = start(MLP, data, tmp_path, log="second")
-    wait_until(lambda: "waiting for it" in (tmp_path / "second").read_text(), second)
-    second.send_signal(signal.SIGTERM)
-    assert second.wait(timeout=60) == os.EX_TEMPFAIL
+    others = {name: start(MLP, data, tmp_path, log=name) for name in ("stopped", "patient")}
+    for name, other in others.items():
+        wait_until(lambda log=tmp_path / name: WAITING in log.read_text(), other)
+    others["stopped"].send_signal(signal.SIGTERM)
+    assert others["stopped"].wait(timeout=60) == os.EX_TEMPFAIL
     os.kill(first.pid, signal.SIGCONT)
     finish(first, tmp_path)
-
-
-def test_two_processes_train_a_cell_once(data, tmp_path):
-    first = start(MLP, data, tmp_path)
-    wait_until(lambda: "epoch 1/" in (tmp_path / "log").read_text(), first)
-    assert stop(first)
-    second = start(MLP, data, tmp_path, log="second")
-    waiting = "another process is at work on this cell"
-    wait_until(lambda: waiting in (tmp_path / "second").read_text(), second)
-    os.kill(first.pid, signal.SIGCONT)
-    finish(first, tmp_path)
-    output = finish(second, tmp_path, "second")
+    output = finish(others["patient"], tmp_path, "patient")
     assert "the other process has finished this cell" in output
     assert "first step done" not in output
 
@@ -305,8 +295,9 @@ def test_nothing_is_trained_twice_where_snakemake_was_killed(tiny_workflow):
     snakemake.wait()
     tiny_workflow.succeed("--unlock")
     snakemake = tiny_workflow.start(*command)
-    waiting = "another process is at work on this cell"
-    wait_until(lambda: log.exists() and waiting in log.read_text(), snakemake)
+    wait_until(lambda: log.exists() and WAITING in log.read_text(), snakemake)
+    second = tiny_workflow.fail(*command)
+    assert f"results is being worked on by process {snakemake.pid} of" in second
     job.resume()
     output, _ = snakemake.communicate()
     assert snakemake.returncode == 0, output

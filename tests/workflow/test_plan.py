@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from rethinking.cells import canonical_name
+
 from .conftest import TINY, cells_of, jobs_of
 
 
@@ -20,13 +22,6 @@ def test_default_makes_each_thing_once(default_workflow):
     everything = default_workflow.planned_cells("all", *one)
     assert len(everything) == len(set(everything)) == len(cells) + 5 * (3 * 2 + 2)
     assert set(cells) < set(everything)
-
-
-def test_default_ablations_train_each_variant_and_each_cell_once(default_workflow):
-    cells = default_workflow.planned_cells("ablations", "--config", "seeds=[0]")
-    variants = [cell for cell in cells if cell.startswith("ablations/")]
-    assert len(cells) == len(set(cells))
-    assert {variant.split("/", 2)[2] for variant in variants} == set(cells) - set(variants)
 
 
 def test_any_cell_can_be_asked_for_and_own_overrides_add_to_the_default_ones(default_workflow):
@@ -60,6 +55,15 @@ def test_wrong_cell_says_what_would_be_right(default_workflow):
     )
     message = "unknown ablation 'no_local_respons_norm'; did you mean 'no_local_response_norm'?"
     assert message in default_workflow.fail("-n", path)
+
+
+def test_claims_take_the_cells_of_all_results_of_the_first_data_set(tiny_workflow):
+    names = [name for section in TINY.values() if "cells" in section for name in section["cells"]]
+    digits = {f"{canonical_name(name)}/seed0" for name in names if name.startswith("digits/")}
+    # Sections that a configuration does not mention are those of the default, on CIFAR-10.
+    output = tiny_workflow.succeed("-n", "claims")
+    assert cells_of(output) == sorted(digits)
+    assert jobs_of(output)["check_claims"] == 1
 
 
 def test_all_misspelt_targets_are_told_before_planning(default_workflow):

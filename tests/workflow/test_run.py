@@ -1,21 +1,24 @@
 """Real runs of a tiny configuration."""
 
 import json
-import os
 
 import pandas as pd
 import pytest
 
+from ..unit.paper_cells import make_runs, write_runs
 from .conftest import TINY, Workflow
 
 CELL = "results/cells/digits/random_labels/mlp_1x512/none"
+DIVERGED = "digits/random_labels/mlp_1x512/wd"
+# Weights of 1e30 and more overflow in the next step.
+CONFIG = TINY | {"overrides": [{"cells": DIVERGED, "set": {"learning_rate": 1e30}}]}
 FIGURES = ("fig1a", "fig1b", "fig1c", "fig2b", "memorisation")
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A workflow that has run to its end; the tests below do not change its results."""
-    workflow = Workflow(tmp_path_factory.mktemp("finished"), TINY)
+    workflow = Workflow(tmp_path_factory.mktemp("finished"), CONFIG)
     output = workflow.succeed("all", "results/curve_differences.md")
     # It is no terminal, so it has no status line.
     assert "cells done" not in output
@@ -44,11 +47,12 @@ def test_everything_is_made(finished):
     assert summary["data"]["train"]["count"] == 60
 
 
-def test_same_cell_twice_is_the_same_to_the_bit(finished):
-    weights = finished.folder / CELL / "seed0/weights.safetensors"
-    before = weights.read_bytes()
-    finished.succeed(f"{CELL}/seed0/weights.safetensors", "--forcerun", "train_cell")
-    assert weights.read_bytes() == before
+def test_divergence_is_a_result(finished):
+    results = finished.folder / "results"
+    assert "diverged" in (results / "table4.md").read_text()
+    summary = json.loads((results / "cells" / DIVERGED / "seed0/summary.json").read_text())
+    assert summary["status"] == "diverged"
+    assert summary["diverged_step"] >= 1
 
 
 def test_figures_have_images_and_numbers_with_their_scale(finished):
@@ -57,8 +61,9 @@ def test_figures_have_images_and_numbers_with_their_scale(finished):
     for name in FIGURES:
         for ending in ("png", "pdf"):
             assert (results / f"{name}.{ending}").stat().st_size > 5000
-        assert "Ours: MLP 1×512, digits (scikit-learn), 60 of" in (results / f"{name}.svg").read_text()
-        assert set(pd.read_csv(results / f"{name}.csv").data) == {scale}
+        assert f"Ours: MLP 1×512, {scale}; 2 epochs; 1 seed" in (results / f"{name}.svg").read_text()
+        numbers = pd.read_csv(results / f"{name}.csv")
+        assert (set(numbers.data), set(numbers.seeds)) == ({scale}, {1})
 
 
 def test_ratios_and_errors_are_those_of_the_curves(finished):
@@ -81,53 +86,38 @@ def test_curves_of_the_paper_are_compared(finished):
 
 
 def test_figure_without_cells_is_left_out(finished):
-    finished.write_config(TINY | {"fig1b": {"cells": []}})
+    finished.write_config(CONFIG | {"fig1b": {"cells": []}})
     jobs = finished.plan("cifar10", "--forcerun", "plot_figure")
-    finished.write_config(TINY)
+    finished.write_config(CONFIG)
     assert jobs["plot_figure"] == len(FIGURES) - 1
-    finished.write_config(TINY | {"fig1b": {"cells": []}})
+    finished.write_config(CONFIG | {"fig1b": {"cells": []}})
     assert "fig1b.cells is empty" in finished.fail("-n", "results/fig1b.svg")
-    finished.write_config(TINY)
+    finished.write_config(CONFIG)
 
 
 def test_other_cells_of_a_figure_replot_that_figure_alone(finished):
-    finished.write_config(TINY | {"fig1c": {"cells": TINY["fig1c"]["cells"][:2]}})
+    finished.write_config(CONFIG | {"fig1c": {"cells": TINY["fig1c"]["cells"][:2]}})
     jobs = finished.plan(*(f"results/{name}.svg" for name in FIGURES))
-    finished.write_config(TINY)
+    finished.write_config(CONFIG)
     assert (jobs["plot_figure"], jobs["total"]) == (1, 1)
 
 
-def test_tables_and_figures_from_the_cells_that_are_there(tiny_workflow):
-    other = "results/cells/digits/labels_p0.5/mlp_1x512/none"
-    tiny_workflow.succeed(
-        *(f"{cell}/summary.json" for cell in (f"{CELL}/seed0", f"{CELL}/seed5", f"{other}/seed0"))
-    )
-    made = [f"results/{name}" for name in ("table1.md", "fig1b.svg", "fig1c.svg")]
-    tiny_workflow.succeed(*made, "--config", "finished_only=true", "seeds=[0,1,5]")
+def test_tables_figures_and_claims_from_the_cells_that_are_there(tiny_workflow):
     results = tiny_workflow.folder / "results"
+    networks = {"train": 100.0, "test": 50.0}
+    for labels, seeds in (("random_labels", (0, 5)), ("labels_p0.5", (0,))):
+        write_runs(results / "cells", make_runs({f"{labels}/mlp_1x512/none": networks}, seeds, "digits"))
+    made = [f"results/{name}" for name in ("table1.md", "fig1b.svg", "fig1c.svg", "claims.csv")]
+    tiny_workflow.succeed(*made, "--config", "finished_only=true", "seeds=[0,1,5]")
     assert list(pd.read_csv(results / "table1.csv").seeds) == [0, 0, 2]
     assert pd.read_csv(results / "fig1b.csv").ratio.isna().all()
     # p = 0, 0.5 and 1, each with true and corrupted test labels
-    assert list(pd.read_csv(results / "fig1c.csv").test_error.notna()) == [
-        False,
-        False,
-        True,
-        True,
-        True,
-        True,
-    ]
-    assert not os.path.exists(results / "cells/digits/true_labels")
-
-
-def test_divergence_is_a_result(tiny_workflow):
-    # Weights of 1e30 and more overflow in the next step.
-    table = {"cells": ["digits/random_labels/mlp_1x512/none"]}
-    tiny_workflow.write_config({**TINY, "models": {"mlp_1x512": {"learning_rate": 1e30}}, "table1": table})
-    tiny_workflow.succeed("results/table1.md")
-    assert "diverged" in (tiny_workflow.folder / "results/table1.md").read_text()
-    summary = json.loads((tiny_workflow.folder / CELL / "seed0/summary.json").read_text())
-    assert summary["status"] == "diverged"
-    assert summary["diverged_step"] >= 1
+    assert list(pd.read_csv(results / "fig1c.csv").test_error.notna()) == [False] * 2 + [True] * 4
+    verdicts = pd.read_csv(results / "claims.csv").set_index("claim").verdict
+    # The parameters of Inception V3 need no network.
+    supported = {"fits_random_labels_mlp_1x512", "imagenet_parameters"}
+    assert set(verdicts[verdicts == "supported"].index) == supported
+    assert not (results / "cells/digits/true_labels").exists()
 
 
 def test_damaged_archive_says_what_to_do(tiny_workflow):

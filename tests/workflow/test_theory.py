@@ -9,6 +9,16 @@ import pytest
 
 from .conftest import TINY, Workflow
 
+PIXELS = {"dataset": "digits", "preprocessing": "none", "kernel": "gaussian", "penalties": [0]}
+CONVNET = {"dataset": "digits", "preprocessing": "random_convnet", "kernel": "linear", "penalties": [0.1]}
+CONVNETS = [CONVNET | {"name": f"convnet_{count}", "filters": count} for count in (5, 20)]
+LINEAR_MODELS = {
+    "models": [PIXELS | {"name": "pixels", "gamma": "validated", "gammas": [0.1, 0.3]}, *CONVNETS],
+    "solver": {"tile": 32},
+    "validation": {"train": 60, "test": 60, "penalties": [0]},
+    "counterexamples": {"models": ["pixels"], "train": 60, "test": 60},
+    "descent": {"dataset": "digits", "images": 20, "epochs": 5},
+}
 THEORY = {
     **TINY,
     **{
@@ -17,27 +27,14 @@ THEORY = {
     },
     "datasets": {"digits": {"train_limit": 120, "test_limit": 60}},
     "expressivity": {"dataset": "digits", "depths": [2, 4], "sizes": [10, 120], "precisions": ["float64"]},
-    "linear_models": {
-        "models": [
-            {
-                "name": "pixels",
-                "dataset": "digits",
-                "preprocessing": "none",
-                "kernel": "gaussian",
-                "gamma": "validated",
-                "gammas": [0.1, 0.3],
-                "penalties": [0],
-            }
-        ],
-        "solver": {"tile": 32},
-        "validation": {"train": 60, "test": 60, "penalties": [0]},
-        "counterexamples": {"models": ["pixels"], "train": 60, "test": 60},
-        "descent": {"dataset": "digits", "images": 20, "epochs": 5},
-    },
+    "linear_models": LINEAR_MODELS,
     "ablations": [],
 }
-KILLED = "results/linear_models/killed/seed0/summary.json"
-IMAGES = 400  # that are fitted there
+
+
+def with_linear_models(**changes):
+    """The configuration with other keys of the section on linear models."""
+    return THEORY | {"linear_models": LINEAR_MODELS | changes}
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +48,11 @@ def finished(tmp_path_factory):
 def test_all_makes_tables_claims_and_a_report_with_them(finished):
     results = finished.folder / "results"
     table = pd.read_csv(results / "table3.csv")
-    assert table.preprocessing.tolist() == ["none"] or table.preprocessing.isna().all()
-    assert table.train_error.tolist() == [0]
+    assert table.filters.fillna(0).tolist() == [0, 5, 20]
+    assert table.train_error[0] == 0
+    numbers = pd.read_csv(results / "filters.csv")
+    assert numbers.filters.tolist() == [5, 20]
+    assert numbers.features.tolist() == [41, 161]
     claims = pd.read_csv(results / "claims.csv").set_index("claim")
     assert claims.verdict["finite_sample_expressivity"] == "supported"
     assert claims.verdict["mnist_pixels_error"] == "undecided"
@@ -72,64 +72,53 @@ def test_finished_theory_has_nothing_to_do(finished):
 
 
 def test_an_edit_reruns_what_it_touches(finished):
-    descent = {**THEORY["linear_models"]["descent"], "epochs": 6}
-    finished.write_config({**THEORY, "linear_models": {**THEORY["linear_models"], "descent": descent}})
+    finished.write_config(with_linear_models(descent=LINEAR_MODELS["descent"] | {"epochs": 6}))
     jobs = finished.plan("expressivity", "linear_models")
     finished.write_config(THEORY)
     assert set(jobs) == {"run_descent", "plot_theory", "linear_models", "total"}
 
 
-@pytest.mark.slow
-def test_several_numbers_of_filters_have_a_figure(tiny_workflow):
-    convnets = [
-        {"name": f"convnet_{count}", "dataset": "digits", **CONVNET, "filters": count} for count in (5, 20)
-    ]
-    linear_models = THEORY["linear_models"] | {"counterexamples": {"models": []}}
-    tiny_workflow.write_config(THEORY | {"linear_models": linear_models | {"models": convnets[:1]}})
+def test_what_has_nothing_to_show_says_so(tiny_workflow):
+    tiny_workflow.write_config(with_linear_models(models=CONVNETS[:1], counterexamples={"models": []}))
     assert "filters has nothing to show" in tiny_workflow.fail("-n", "results/filters.csv")
-    tiny_workflow.write_config(THEORY | {"linear_models": linear_models | {"models": convnets}})
     unfinished = tiny_workflow.fail("-n", "results/table3.csv", "--config", "finished_only=true")
     assert "table3 has nothing to show with this configuration; none of its results is finished" in unfinished
-    tiny_workflow.succeed("results/filters.csv")
-    numbers = pd.read_csv(tiny_workflow.folder / "results/filters.csv")
-    assert numbers.filters.tolist() == [5, 20]
-    assert numbers.features.tolist() == [41, 161]
 
 
-PIXELS = {"preprocessing": "none", "kernel": "gaussian", "gamma": 0.1, "penalties": [0]}
-CONVNET = {"preprocessing": "random_convnet", "kernel": "linear", "filters": 100, "penalties": [0.1]}
+KILLED = {
+    "pixels": (PIXELS | {"gamma": 0.1}, (0.2, 0.8)),
+    "convnet": (CONVNET | {"filters": 100}, (0.5,)),
+}
+IMAGES = 400  # that are fitted there
+SUMMARY = "results/linear_models/{}/seed0/summary.json"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "shares"), [(PIXELS, (0.2, 0.8)), (CONVNET, (0.5,))])
-def test_killed_fit_ends_as_an_undisturbed_one(tmp_path, model, shares):
+def test_killed_fits_end_as_undisturbed_ones(tiny_workflow):
     """SIGKILL at several moments; tiles on disk are not computed again."""
-    linear_models = THEORY["linear_models"] | {
-        "models": [{"name": "killed", "dataset": "digits", **model}],
-        "solver": {"tile": 16},
-        "counterexamples": {"models": []},
-    }
-    config = {**THEORY, "datasets": {"digits": {"train_limit": IMAGES}}, "linear_models": linear_models}
-    outputs = []
-    for name in ("undisturbed", "killed"):
-        (tmp_path / name).mkdir()
-        workflow = Workflow(tmp_path / name, config)
-        if name == "killed":
-            for share in shares:
-                kill_fit(workflow, share)
-        workflow.succeed(KILLED, "--cores", "1")
-        log = (workflow.folder / "results/logs/linear_models/killed/seed0.log").read_text()
-        assert ("resuming" in log) == (name == "killed")
-        outputs.append((workflow.folder / KILLED).with_name("outputs.npz").read_bytes())
-    assert outputs[0] == outputs[1]
-    assert not list(tmp_path.rglob("tile*"))
+    kinds = ("undisturbed", "killed")
+    models = [model | {"name": f"{name}_{kind}"} for name, (model, _) in KILLED.items() for kind in kinds]
+    config = with_linear_models(models=models, solver={"tile": 16}, counterexamples={"models": []})
+    tiny_workflow.write_config(config | {"datasets": {"digits": {"train_limit": IMAGES}}})
+    results = tiny_workflow.folder / "results"
+    for kind in kinds:
+        for name, (_, shares) in KILLED.items():
+            for share in shares if kind == "killed" else ():
+                kill_fit(tiny_workflow, f"{name}_{kind}", share)
+        tiny_workflow.succeed(*(SUMMARY.format(f"{name}_{kind}") for name in KILLED), "--cores", "1")
+        logs = [results / f"logs/linear_models/{name}_{kind}/seed0.log" for name in KILLED]
+        assert ["resuming" in log.read_text() for log in logs] == [kind == "killed"] * 2
+    for name in KILLED:
+        made = [results / f"linear_models/{name}_{kind}/seed0/outputs.npz" for kind in kinds]
+        assert made[0].read_bytes() == made[1].read_bytes()
+    assert not list(results.rglob("tile*"))
 
 
-def kill_fit(workflow, share):
+def kill_fit(workflow, name, share):
     """Kill the fitting process when this share of the factor's tiles exists."""
     rows = IMAGES // 16 + 1
-    snakemake = workflow.start(KILLED, "--cores", "1")
-    scratch = workflow.folder / "results/scratch"
+    snakemake = workflow.start(SUMMARY.format(name), "--cores", "1")
+    scratch = workflow.folder / "results/scratch/linear_models" / name
     while len(list(scratch.rglob("factor*/tile*.npy"))) < share * rows * (rows + 1) / 2:
         assert snakemake.poll() is None, snakemake.stdout.read()
         time.sleep(0.01)

@@ -1,0 +1,78 @@
+"""Features of linear models: where they lie, and how they are scaled."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from rethinking.theory.features import Features, make_block, make_features
+
+from .fits import pixels, quiet
+from .tiny import CPU
+
+
+def test_features_are_the_same_from_arrays_tensors_and_files(digits, tmp_path):
+    integers = digits[0].reshape(300, -1)
+    floats = np.random.default_rng(0).standard_normal((300, 7)).astype(np.float16)
+    np.save(tmp_path / "pixels.npy", integers)
+    np.save(tmp_path / "floats.npy", floats)
+    expected = np.concatenate([integers / 255, floats, np.ones((300, 1))], 1)[3:9, 50:]
+    for blocks in (
+        [integers, floats],
+        [torch.from_numpy(integers), torch.from_numpy(floats)],
+        [tmp_path / "pixels.npy", tmp_path / "floats.npy"],
+    ):
+        features = Features(blocks, constant=True)
+        assert (len(features), features.width) == (300, 64 + 7 + 1)
+        found = features.read(slice(3, 9), CPU, torch.float64, slice(50, 72))
+        assert np.allclose(found, expected, atol=1e-12)
+
+
+def test_features_are_uploaded_once(digits, monkeypatch):
+    """To a GPU without numbers, which has no room for a second copy."""
+    free = iter([1e12, 0])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (next(free), 1e12))
+    features, device = pixels(digits[0]), torch.device("cuda")
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        held = features.on(device)
+        assert held.blocks[0].device.type == "cuda"
+        assert features.on(device) is held
+    assert features.on(CPU) is features
+
+
+def values_of(features, folder):
+    values = features.read(slice(None), CPU, torch.float64)
+    # What stays mapped counts as memory of the process.
+    assert str(folder) not in Path("/proc/self/maps").read_text()
+    return values
+
+
+def test_gabor_features_are_scaled_together_and_kept(digits, tmp_path):
+    train, _, test, _ = digits
+    (first, _), (again, _) = (
+        make_features("gabor", *images, tmp_path, CPU, dataset="digits", log=quiet)
+        for images in ((train, test), (train[:0], test[:0]))
+    )
+    values = values_of(first, tmp_path)
+    assert values.shape == (300, 2 * 8 * 4 * 4)
+    assert float(values.var(0).sum()) == pytest.approx(1, rel=1e-4)
+    assert torch.equal(values, values_of(again, tmp_path))
+
+
+def test_features_of_a_random_convnet_are_scaled_each(digits, tmp_path):
+    options = {"filters": 20, "dataset": "digits", "log": quiet}
+    features, _ = make_features("random_convnet", digits[0], digits[2], tmp_path, CPU, **options)
+    values = values_of(features, tmp_path)
+    assert values.shape == (300, 20 * 8 + 1)
+    assert values[:, :-1].mean(0).abs().max() < 1e-2
+    deviation = values[:, :-1].std(0)
+    assert (deviation[deviation > 0] - 1).abs().max() < 1e-2
+    assert (values[:, -1] == 1).all()
+
+
+def test_feature_that_is_the_same_in_all_training_images_makes_no_test_image_nan(tmp_path):
+    images = [np.full((3, 1, 2, 2), value, np.uint8) for value in (0, 200)]
+    files = make_block(tmp_path, 0, *images, CPU, lambda some: some.flatten(1).float(), "each")
+    assert all(np.isfinite(np.load(file)).all() for file in files)
