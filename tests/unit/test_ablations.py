@@ -31,8 +31,14 @@ def trained(seed, train=None, test=10.0, cell=CELL, changes=None, **more):
     return result
 
 
-DEFAULTS = [trained(0, 16.0), trained(1, 20.0), trained(2, 18.0), trained(0, 99.0, 77.0, cell=OTHER)]
-# Seed 2 diverged, seed 3 has no partner.
+DEFAULTS = [
+    trained(0, 16.0),
+    trained(1, 20.0),
+    trained(2, 18.0),
+    trained(3, diverged_at=(1, 2)),
+    trained(0, 99.0, 77.0, cell=OTHER),
+]
+# Seed 2 diverged here, seed 3 above.
 SMALL = [
     trained(0, 90.0, 11.0, changes=DECAY),
     trained(1, 96.0, 10.0, changes=DECAY),
@@ -60,7 +66,7 @@ def test_one_row_per_variant_and_cell_in_order():
 def test_difference_is_paired_over_seeds_that_both_have_finished():
     row = compare().iloc[0]
     assert (row.seeds, row.diverged, row.diverged_at) == (3, 1, "seed2: epoch 3, step 812")
-    assert (row.default_seeds, row.default_diverged, row.pairs) == (3, 0, 2)
+    assert (row.default_seeds, row.default_diverged, row.pairs) == (3, 1, 2)
     assert (row.default_train_accuracy, row.train_accuracy) == (18.0, 95.0)
     # 74 and 76; the interval of two values with standard deviation sqrt(2).
     assert row.train_difference == 75.0
@@ -75,12 +81,15 @@ def test_changes_are_those_of_the_settings_that_were_trained_with():
     assert pd.isna(changes[1])  # the variant is not trained
     same = compare(variants={"plain": [trained(0, 16.0)]})
     assert same.changes[2] == "nothing"
+    more = compare(variants={"plain": [trained(0, 16.0, changes={"epochs": 60, "label_smoothing": 0.1})]})
+    assert (more.changes[2], more.epochs[2]) == ("epochs 30 → 60, label_smoothing null → 0.1", 60)
 
 
 def test_row_of_which_one_side_is_missing():
     row = compare().iloc[1]
     assert (row.seeds, row.default_seeds, row.pairs, row.default_test_accuracy) == (0, 1, 0, 77.0)
     assert row[["train_accuracy", "train_difference", "test_difference_ci"]].isna().all()
+    assert (row.epochs, row.data) == (30, compare().data[0])
     row = compare(defaults=[]).iloc[0]
     assert (row.seeds, row.default_seeds, row.pairs) == (3, 0, 0)
 
@@ -134,7 +143,7 @@ def test_script_and_text(script, tmp_path):
     ]
     assert fields[1:] == [
         "small", "weight_decay 0.004 → 0.0005, weight_decay_on hidden_linear → weights", "AlexNet", "weight decay",
-        "random", "18.00 ± 4.97", "95.00 ± 11.38, diverged (1 of 4)", "+75.00 ± 12.71", "failed to converge",
+        "random", "18.00 ± 4.97, diverged (1 of 4)", "95.00 ± 11.38, diverged (1 of 4)", "+75.00 ± 12.71", "failed to converge",
         "10.00 ± 0.00", "10.33 ± 1.43", "+0.50 ± 6.35", "—", "",
     ]  # fmt: skip
     assert "CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs" in text

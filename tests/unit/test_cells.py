@@ -111,7 +111,10 @@ def test_cells_of_a_network_are_in_order_of_p():
     other = "cifar10/true_labels/mlp_1x512/none"
     networks = by_network([*names, other, true])
     assert list(networks) == [("cifar10", "alexnet", "none"), ("cifar10", "mlp_1x512", "none")]
-    assert networks["cifar10", "alexnet", "none"] == {0.0: true, 0.25: names[1], 1.0: names[0]}
+    levels = list(networks["cifar10", "alexnet", "none"].items())
+    assert levels == [(0.0, true), (0.25, names[1]), (1.0, names[0])]
+    with pytest.raises(UserError, match="have the same p"):
+        by_network([true, true.replace("true_labels", "labels_p0.0")])
 
 
 def test_corrupted_pixels_have_no_p():

@@ -269,6 +269,7 @@ def main(): return size(3)
         # The type of an exception can be caught; its text is for people
         ("def main():\n  raise ValueError('a')", ("ValueError", "KeyError"), True),
         ("def main():\n  raise ValueError('a')", ("'a'", "f'b {1}'"), False),
+        ("def main(x):\n  assert x, 'a'", ("'a'", "'b'"), False),
         # Calls that only speak, and those that compute
         ("import numpy as np\ndef main(x):\n  np.log(x, out=x)\n  return np.ones(2)", ("  np.log(x, out=x)\n", ""), True),
         ("import numpy as np\ndef main(x):\n  np.log(x, x)\n  return np.ones(2)", ("  np.log(x, x)\n", ""), True),
@@ -291,6 +292,7 @@ def main(): return size(3)
         ("class A:\n  @property\n  def p(self): return 1\nclass B(A): pass\ndef main(): return B", ("1", "2"), True),
         # What only type checkers see
         ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n  import a\ndef main(): return 1", ("a\n", "b\n"), False),
+        ("if TYPE_CHECKING:\n  A = 0\nelse:\n  A = 3\ndef main(): return A", ("3", "4"), True),
     ],
 )  # fmt: skip
 def test_what_counts_in_a_file(tmp_path, before, after, changes):
@@ -309,6 +311,7 @@ def test_what_counts_in_a_file(tmp_path, before, after, changes):
         "import helper\ndef main(): return helper.f()",
         "import helper\ndef main(name): return getattr(helper, name)()",
         "def main():\n  from helper import f as g\n  return g()",
+        "def main(x):\n  try: pass\n  finally:\n    match x:\n      case 1: from helper import f\n  return f()",
         # Another function imports something else under this name, which is also defined here.
         "def main():\n  from helper import f\n  return f()\ndef other():\n  from numbers import f\ndef f(): pass",
         "from helper import *\ndef main(): return f()",

@@ -30,7 +30,7 @@ def trained_statistics(model):
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.5, 0.5)
-            module.running_var.uniform_(0.2, 2.0)
+            module.running_var.uniform_(1e-3, 2.0)  # from where epsilon matters
             if module.affine:
                 nn.init.uniform_(module.weight, 0.5, 1.5)
                 nn.init.uniform_(module.bias, -0.5, 0.5)
@@ -254,6 +254,13 @@ def test_network_that_has_not_fitted_its_labels_has_no_margin():
         labels = (model(inputs).argmax(1) + 1) % 4
     wrong = measure_complexity(Network(model, network("mlp_1x512"), inputs, labels, n=40, draws=1, seed=0))
     assert {name for name, value in wrong.items() if value is None} == {"inverse_margin", "spectral_bound"}
+
+
+def test_network_of_equal_logits_has_no_margin():
+    inputs, labels = torch.ones(10, 1, 1, 1), torch.zeros(10, dtype=torch.int64)
+    equal = measure_complexity(Network(linear_classifier(0.0), linear_classifier(), inputs, labels, 10, 1, 0))
+    assert equal["inverse_margin"] is None
+    assert equal["spectral_bound"] is None
 
 
 def test_scale_before_batch_norm_does_not_matter():

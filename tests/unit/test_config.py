@@ -259,6 +259,7 @@ def test_data_folder():
         ({"training.momentum": float("nan")}, "training.momentum", "not nan"),
         ({"results_dir": " "}, "results_dir", "the path is empty"),
         ({"data_dir": "a{b}"}, "data_dir", "wildcards"),
+        ({"data_dir": "${NOT_SET}/x"}, "data_dir", "the variable ${NOT_SET} is not set"),
         ({"results_dir": "./"}, "results_dir", "'.' is no folder of its own; name one"),
         ({"results_dir": "/x/.."}, "results_dir", "'/' is no folder of its own; name one"),
         ({"cache_dir": "-rf"}, "cache_dir", "begins with '-'"),
@@ -365,14 +366,16 @@ def test_merge_keys_and_anchors_are_no_second_time(tmp_path):
     assert read(str(file)).faults == []
 
 
-def test_home_folder_is_the_same_everywhere(monkeypatch):
+def test_home_folder_and_variables_are_the_same_everywhere(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ada")
     dataset = {"source": "archive", "path": "~/cifar.tar", "input_size": 28}
-    config = load(results_dir="~/results/", data_dir="~", cache_dir="~/cache", datasets__cifar10=dataset)
+    config = load(
+        results_dir="~/results/", data_dir="${HOME}_1", cache_dir="$HOME", datasets__cifar10=dataset
+    )
     assert (config.results_dir, config.data_dir, config.cache_dir) == (
         "/home/ada/results",
+        "/home/ada_1",
         "/home/ada",
-        "/home/ada/cache",
     )
     assert config.datasets["cifar10"].path == "/home/ada/cifar.tar"
 

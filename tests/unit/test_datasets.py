@@ -79,10 +79,12 @@ def test_limit_beyond_the_data_keeps_all(tmp_path):
     prepare(tiny_dataset(), tmp_path, name="tiny", provenance="", source={}, train_limit=10**6, test_limit=20)
     manifest = read_json(tmp_path / "manifest.json")
     assert (manifest["train"]["count"], manifest["test"]["count"]) == (20, 20)
+    assert manifest["train"]["limit"] == 10**6
 
 
 def test_failed_preparation_leaves_no_manifest(tmp_path):
-    prepare(tiny_dataset(), tmp_path, name="tiny", provenance="", source={})
+    # With so few images one class has none.
+    prepare(tiny_dataset(), tmp_path, name="tiny", provenance="", source={}, train_limit=3)
     with pytest.raises(UserError):
         prepare(tiny_dataset(), tmp_path, name="tiny", provenance="", source={}, test_limit=0)
     assert not (tmp_path / "manifest.json").exists()

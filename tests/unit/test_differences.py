@@ -98,12 +98,13 @@ def test_figure_1a_is_compared_for_the_inception():
 
 def test_figure_2b_is_compared_by_network_and_split():
     table = pd.concat(
-        epochs_table("true_labels", "inception_no_bn", quantity, [10.0, value])
-        for quantity, value in (
-            ("train_accuracy_end", 80.0),
-            ("train_accuracy", 75.0),
-            ("test_accuracy", 70.0),
-            ("best_test_accuracy", 70.0),
+        epochs_table(corruption, "inception_no_bn", quantity, [10.0, value])
+        for corruption, quantity, value in (
+            ("true_labels", "train_accuracy_end", 80.0),
+            ("true_labels", "train_accuracy", 75.0),
+            ("true_labels", "test_accuracy", 70.0),
+            ("true_labels", "best_test_accuracy", 70.0),
+            ("random_labels", "test_accuracy", 70.0),
         )
     )
     published = {
@@ -123,7 +124,8 @@ def test_cell_that_is_not_there_has_no_points():
 
 
 def test_figure_1b_leaves_out_the_start():
-    table = ratios("alexnet", "99 %", [1.0, 1.5, 3.0], [1.0, 1.4, 2.7])
+    points = [1.0, 1.5, 3.0], [1.0, 1.4, 2.7]
+    table = pd.concat(ratios("alexnet", "99 %", *points, regularisers) for regularisers in ("none", "wd"))
     (row,) = compare({"fig1b": table}, {"fig1b": {"alexnet": np.ones((3, 2))}}).itertuples()
     assert (row.variant, row.points, row.largest_at) == ("99 %", 2, 1.0)
     assert row.mean_difference == pytest.approx(0.2)

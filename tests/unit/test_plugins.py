@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from rethinking import registry
-from rethinking.analysis.runs import Run
+from rethinking import paper, registry
+from rethinking.analysis.aggregation import aggregate_cell, describe_data
+from rethinking.analysis.differences import compare
+from rethinking.analysis.runs import Run, published_over_p
 from rethinking.cells import Cell, parameters, probability
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.own import own_claims
@@ -28,6 +30,7 @@ from rethinking.run.code import combined, script_code
 from rethinking.run.files import UserError, load_array, save_array
 
 from ..default_config import default_values
+from .test_differences import epochs_table, ratios
 from .tiny import train, without_seconds
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -107,6 +110,20 @@ def test_own_images_have_their_own_name(examples, images):
     assert verified
     assert dataset.class_names == ("cat", "dog")
     assert dataset.train.images.shape == (6, 3, 4, 5)
+
+
+def test_the_papers_numbers_are_not_shown_beside_own_data(examples):
+    row = aggregate_cell("shapes/true_labels/alexnet/none", [], paper.table1())
+    assert row["paper_test_accuracy"] is None
+    assert published_over_p({"alexnet": [(0.5, 2.0)]}, ("shapes", "alexnet", "none")) == {}
+    loss = epochs_table("gaussian", "inception", "train_loss_end", [3.0, 2.0])
+    tables = {"fig1a": loss, "fig1b": ratios("alexnet", "99 %", 3 * [1.0], 3 * [1.0])}
+    published = {"fig1a": {"gaussian": np.ones((4, 2))}, "fig1b": {"alexnet": np.ones((3, 2))}}
+    assert len(compare(tables, published)) == 2
+    assert compare({name: each.assign(dataset="shapes") for name, each in tables.items()}, published).empty
+    counts = {part: {"count": 6, "full_count": 6} for part in ("train", "test")}
+    data = {"dataset": "shapes", "provenance": None, "source": {"kind": "plugin"}, **counts}
+    assert describe_data({"data": data}) == "Shapes, 6 training images"
 
 
 def test_an_own_cell_trains_as_its_seed_says(examples, data):

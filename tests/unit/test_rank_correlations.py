@@ -58,13 +58,14 @@ def test_a_measure_that_sees_the_data_alone_is_told_from_one_that_sees_the_gap()
     assert table.loc["path_norm", ["tau_all", "tau_data", "tau_network"]].tolist() == [1, 1, 1]
     assert table.loc["sharpness", ["tau_data", "tau_network"]].tolist() == [1, -1]
     assert table.loc["parameters", ["tau_all", "tau_data"]].isna().all()
-    assert table.loc["path_norm", "tau_network_pairs"] == 4
+    assert table.loc["path_norm", ["tau_all_pairs", "tau_network_pairs"]].tolist() == [10, 4]
     assert set(table.data) == {"scale"}
 
 
 def test_seeds_are_averaged_and_undefined_measures_left_out():
     first = networks([20.0, 90.0, 40.0, 85.0, 30.0], path_norm=[1, 2, 3, 4, math.nan])
-    second = first.assign(seed=1, gap=first.gap + 2, path_norm=[1, 2, 3, 4, math.nan])
+    second = first.assign(seed=1, gap=first.gap + 2, path_norm=[100, 2, 3, 4, math.nan])
+    second.loc[0, "gap"] = math.nan  # it diverged
     table = correlate(pd.concat([first, second]), "").set_index("measure")
     assert (table.cells["path_norm"], table.cells["sharpness"]) == (4, 5)
     expected = stats.kendalltau([1, 2, 3, 4], [20, 90, 40, 85]).statistic
@@ -88,4 +89,7 @@ def test_interval_is_that_of_resampled_cells():
         some = rng.integers(15, size=15)
         taus.append(stats.kendalltau(x[some], y[some]).statistic)
     assert (low, high) == pytest.approx(tuple(np.percentile(taus, [2.5, 97.5])), abs=0.035)
+    pair = np.zeros((15, 15))
+    pair[0, 1] = pair[1, 0] = 1  # samples without these two say nothing
+    assert kendall_interval(np.arange(15), np.arange(15), pair, "path_norm") == (1, 1)
     assert all(math.isnan(end) for end in kendall_interval(x[:9], y[:9], np.ones((9, 9)), "path_norm"))

@@ -14,7 +14,7 @@ from rethinking.analysis.runs import (
     trained,
 )
 from rethinking.analysis.statistics import mean_interval
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, write_json
 
 from .curves import make_run, write_run
 
@@ -51,10 +51,13 @@ def test_networks_of_a_table():
 
 def test_read_seeds_in_order(tmp_path):
     for seed in (2, 0):
-        write_run(tmp_path, make_run(RANDOM, seed, train_loss=[seed + 1.0]))
+        folder = write_run(tmp_path, make_run(RANDOM, seed, train_loss=[seed + 1.0]))
+    for name in ("complexity", "stability"):
+        write_json(folder / f"{name}.json", {name: 0.5})
     runs = read_runs(tmp_path, [TRUE, RANDOM], [2, 1, 0], "curve")
     assert [run.cell.seed for run in runs[RANDOM]] == [0, 2]
     assert [run.curve.train_loss[0] for run in runs[RANDOM]] == [1.0, 3.0]
+    assert runs[RANDOM][0].measured == {"complexity": 0.5, "stability": 0.5}
     assert runs[TRUE] == []
     assert len(summaries(runs)) == 2
 
@@ -77,7 +80,10 @@ def test_network_that_diverged_in_its_first_epoch_has_an_empty_file(tmp_path):
     assert run.curve.empty
 
 
-def test_missing_file_is_named(tmp_path):
-    write_run(tmp_path, make_run(TRUE, train_loss=[2.0]))
+def test_missing_or_empty_file_is_named(tmp_path):
+    folder = write_run(tmp_path, make_run(TRUE, train_loss=[2.0]))
     with pytest.raises(UserError, match=r"seed0/memorisation\.csv"):
         read_runs(tmp_path, [TRUE], [0], "memorisation")
+    (folder / "curve.csv").write_text(",".join(TABLES["curve"]))
+    with pytest.raises(UserError, match=r"seed0/curve\.csv has no rows"):
+        read_runs(tmp_path, [TRUE], [0], "curve")

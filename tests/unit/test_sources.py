@@ -12,7 +12,7 @@ def test_the_binary_version_is_downloaded():
 
 
 def test_local_files(tmp_path):
-    files = [tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte", tmp_path / "train-images-idx3-ubyte.gz"]
+    files = [tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte", tmp_path / "train-images.idx3-ubyte.gz"]
     for file in files:
         file.parent.mkdir(exist_ok=True, parents=True)
         file.touch()

@@ -9,7 +9,9 @@ from rethinking.analysis.aggregation import (
     TABLE4_COLUMNS,
     describe_copies,
     describe_data,
+    describe_scale,
     read_columns,
+    span,
 )
 from rethinking.run.files import UserError
 
@@ -39,6 +41,16 @@ def test_diverged_seed_is_counted_and_left_out_of_means():
     assert (row.seeds, row.diverged, row.diverged_at) == (1, 1, "seed1: epoch 3, step 812")
     assert (row.train_accuracy, row.test_accuracy, row.best_test_accuracy) == (97.5, 10.0, 11.0)
     assert pd.isna(row.train_accuracy_ci)
+    assert describe_scale(aggregate()).endswith("; 30 epochs; 2 to 3 seeds")
+    assert span(pd.Series([3, 1]), "seed") == "1 to 3 seeds"
+
+
+def test_all_seeds_diverged():
+    row = aggregate(
+        summaries=[summary(f"{CELLS[0]}/seed{seed}", diverged_at=(1, 2)) for seed in (10, 9)]
+    ).iloc[0]
+    assert row.diverged_at == "seed9: epoch 1, step 2; seed10: epoch 1, step 2"
+    assert row.parameters == 1_649_402
 
 
 def test_row_without_results():
@@ -90,9 +102,11 @@ def test_table4_has_the_accuracy_on_augmented_batches_too():
 
 
 def test_csv_keeps_the_table(tmp_path):
-    aggregate().to_csv(tmp_path / "table1.csv", index=False, float_format="%.4f")
+    written = aggregate()
+    written.loc[0, "model"] = "null"  # as a plug-in's network may be called
+    written.to_csv(tmp_path / "table1.csv", index=False, float_format="%.4f")
     table = read_columns(tmp_path / "table1.csv", COLUMNS)
-    pd.testing.assert_frame_equal(table, aggregate(), atol=5e-5, rtol=0)
+    pd.testing.assert_frame_equal(table, written, atol=5e-5, rtol=0)
 
 
 # --- data -----------------------------------------------------------------------------------------

@@ -250,6 +250,8 @@ def test_norms_are_means_over_seeds_and_papers_values_those_of_its_kernels():
     row, _ = TABLES["table3"][0](made).itertuples()
     assert (row.residual, row.misfit) == (0.1, 0.2)  # the largest
     assert math.isnan(row.paper_test_error)  # the paper's has a linear kernel
+    (row,) = TABLES["table3"][0]([linear_model("mnist", "none", "gaussian", 0, 1.2, 0, **norms)]).itertuples()
+    assert row.paper_test_error == 1.2
 
 
 def test_other_exact_fits_are_as_exact_as_the_worst_seed():
@@ -279,10 +281,11 @@ def test_expressivity_is_that_of_the_worst_seed():
             "dataset": "mnist",
             "seed": seed,
             **DATA,
-            "networks": [network(2, **values) | more],
+            "networks": [network(2, **values) | more, network(2, **values | {"labels": "random"}) | lost],
         }
-        for seed, more in enumerate(({}, worse, {}))
+        for seed, (more, lost) in enumerate((({}, {}), (worse, {"amplification": math.nan}), ({}, {})))
     ]
-    (row,) = TABLES["expressivity"][0](made).to_dict("records")
+    row, other = TABLES["expressivity"][0](made).to_dict("records")
     assert {key: row[key] for key in worse} == worse
+    assert (other["condition"], str(other["amplification"])) == (2.0, "nan")
     assert row["seeds"] == 3

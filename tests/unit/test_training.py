@@ -275,6 +275,15 @@ def test_divergence_in_the_last_step_is_noticed(data, monkeypatch, tmp_path):
     assert read_strictly(tmp_path / "summary.json")["status"] == "diverged"
 
 
+def test_divergence_on_the_training_set_alone_is_noticed(data, monkeypatch):
+    def overflowing(model, blocks, labels, *rest):
+        found = evaluate(model, blocks, labels, *rest)
+        return replace(found, loss=torch.inf) if labels is data.train_labels else found
+
+    monkeypatch.setattr("rethinking.training.loop.evaluate", overflowing)
+    assert train(data, epochs=2).diverged_at == (2, 6)
+
+
 def test_input_larger_than_the_images(data):
     with pytest.raises(UserError, match=r"datasets\.cifar10\.input_size is 11.*10x10; give at most 10"):
         train(data, input_size=11)

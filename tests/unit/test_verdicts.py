@@ -132,6 +132,9 @@ def test_one_contradiction_is_enough_and_one_doubt_too_many():
 
 def test_diverged_network_has_fitted_nothing():
     assert fits(None, None).verdict == "contradicted"
+    assert (
+        measures.online_train_accuracy(make_run(f"cifar10/{CELL}", train=None, test=10.0, diverged=True)) == 0
+    )
     finding = fits(100.0, 100.0, None)
     assert (finding.verdict, finding.mean) == ("undecided", pytest.approx(200 / 3))
 
@@ -167,6 +170,13 @@ def test_memorisation_of_unchanged_labels_is_undecided_and_says_so():
     assert examine(check, {f"cifar10/{CELL}": {0: run}}, "cifar10").reasons == (
         "seed0 has nothing to measure",
     )
+
+
+@pytest.mark.parametrize(("key", "why"), [("zero", "ZeroDivisionError"), ("absent", "KeyError")])
+def test_zero_to_divide_by_and_absent_parts_are_undecided_and_say_so(key, why):
+    check = Check("any", lambda record: 1 / record[key], ("a",), at_least=0)
+    (reason,) = examine(check, {"cifar10/a": {0: {"zero": 0}}}, "cifar10").reasons
+    assert reason.startswith(f"seed0 has nothing to measure ({why}")
 
 
 def test_what_was_not_measured_is_undecided_and_says_so():

@@ -96,14 +96,13 @@ def checked_path(text: str) -> str:
     """
     if not text.strip():
         raise ValueError("the path is empty; leave the key out, or give one")
-    text = re.sub(r"\$\{(\w+)\}", r"$\1", text)
-    if found := sorted(set(text) & set("{}\n\r\0")):
+    expanded = os.path.expandvars(os.path.expanduser(text))
+    if variable := re.search(r"\$(\w+|\{\w+\})", expanded):
+        raise ValueError(f"the variable {variable[0]} is not set")
+    if found := sorted(set(expanded) & set("{}\n\r\0")):
         raise ValueError(
             f"the path holds {', '.join(map(repr, found))}; Snakemake takes braces for wildcards; rename it"
         )
-    expanded = os.path.expandvars(os.path.expanduser(text))
-    if variable := re.search(r"\$\w+", expanded):
-        raise ValueError(f"the variable {variable[0]} is not set")
     if expanded.startswith("~"):
         raise ValueError(f"there is no home folder of the user '{text[1:].split('/')[0]}'")
     path = os.path.normpath(expanded)
