@@ -1,5 +1,8 @@
 """Tables and figures are registered once, and each can be shown."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from rethinking import registry
@@ -13,6 +16,7 @@ from rethinking.tables.presentation import View
 
 from ..default_config import default_config
 
+ROOT = Path(__file__).parents[2]
 CONFIG = default_config()
 ENTRIES = [entry for kind in SHOWN for entry in registry.entries(kind)]
 
@@ -52,3 +56,13 @@ def test_a_plug_in_has_no_tables(tmp_path):
     with pytest.raises(UserError, match=r"own.py:5: a plug-in cannot register a table"):
         registry.load([file])
     registry.load([])
+
+
+def test_every_column_of_a_table_is_explained():
+    """In docs/results.md; intervals and the paper's numbers are explained for all, measures have their titles."""
+    page = (ROOT / "docs/results.md").read_text()
+    explained = {*re.findall(r"`(\w+)`", page), *registry.names("measure")}
+    for file in (ROOT / "results/reference").glob("*/*.csv"):
+        columns = file.read_text().partition("\n")[0].split(",")
+        stems = [re.sub(r"^paper_(?!note)|(_(ci|low|high|pairs|top5))+$", "", each) for each in columns]
+        assert set(stems) <= explained, file

@@ -34,6 +34,7 @@ def test_the_example_study_runs(study):
     assert "asymmetric p0.4" in table
     assert "paper" not in table.lower()
     assert "Shapes, 24 training images; 2 epochs; 2 seeds" in table
+    assert "l1 norm of the weights" in (results / "complexity.md").read_text()
     claims = (results / "claims.md").read_text()
     assert "The Wide ResNet fits asymmetric noise" in claims
     assert "random_labels" not in claims
