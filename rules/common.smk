@@ -16,8 +16,8 @@ from rethinking import registry
 from rethinking.config.loading import load_config
 from rethinking.report.layout import entry_of, place_of
 from rethinking.run.code import LIBRARY
-from rethinking.run.environment import job_environment
-from rethinking.run.files import UserError, existing_folder
+from rethinking.run.environment import job_environment, name_user
+from rethinking.run.files import UserError, existing_folder, refuse_dangling
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, recorded_digest
 from rethinking.run.plan import Plan
@@ -50,6 +50,7 @@ class ExitOnUserError:
         return exit_on_user_error(value) if callable(value) else value
 
 
+name_user()
 CONFIG = exit_on_user_error(load_config)(config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)])
 
 # Snakemake looks into them as it plans.
@@ -121,6 +122,7 @@ def reads(made):
     forced = asked_for.forceall or asked_for.forcetargets or asked_for.forcerun
     if made.current and not forced:
         return []
+    exit_on_user_error(refuse_dangling)(made.known)
     # A download is stale when its file is gone, or data_dir has changed, whatever its token says.
     for known in (made.known, *(each.known for each in made.data if not each.current)):
         if any(os.path.exists(file) for file in known):

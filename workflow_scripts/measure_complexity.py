@@ -17,7 +17,7 @@ from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model
 from rethinking.models.initialisation import initialise
 from rethinking.run import scripts
-from rethinking.run.files import write_json
+from rethinking.run.files import reading, write_json
 from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.streams import stream, torch_seed
@@ -69,7 +69,8 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
     initial, model = network(), network()
     generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
     initialise(initial, settings.initialisation, generator)
-    model.load_state_dict(load_file(args.folder / "weights.safetensors"))
+    with reading(weights := args.folder / "weights.safetensors"):
+        model.load_state_dict(load_file(weights))
     noise = torch_seed(cell.seed, "noise on weights", cell.stream_key)
     return measure_complexity(
         Network(model.to(device), initial.to(device), inputs, labels, n, args.draws, noise)

@@ -15,7 +15,7 @@ from rethinking.corruption.replacements import exchanged
 from rethinking.measures.stability import MEASURED, loss_changes
 from rethinking.models import build_model
 from rethinking.run import scripts
-from rethinking.run.files import write_json
+from rethinking.run.files import reading, write_json
 from rethinking.training.feeders import inputs_of
 
 
@@ -39,11 +39,17 @@ def main() -> None:
     if all(summary["status"] == "finished" for summary in summaries):
         counts = (summaries[0]["data"][split]["count"] for split in ("train", "test"))
         places = exchanged(cell.dataset, cell.seed, replaced_example(cell.corruption), *counts)
-        before, after = (np.load(folder / "predictions.npz") for folder in (args.before, args.after))
+        before, after = (read_predictions(folder / "predictions.npz") for folder in (args.before, args.after))
         changes = loss_changes(before, after, places, change_at(cell, summaries[0], places, args))
     write_json(args.output, {"cell": str(cell)} | changes)
     for name, value in changes.items():
         print(f"{name}: {value}")
+
+
+def read_predictions(path: Path) -> dict[str, np.ndarray]:
+    """Read a cell's ``predictions.npz``."""
+    with reading(path), np.load(path) as arrays:
+        return dict(arrays)
 
 
 def change_at(
@@ -64,7 +70,8 @@ def change_at(
     ).eval()
     confidence = []
     for folder in (args.before, args.after):
-        model.load_state_dict(load_file(folder / "weights.safetensors"))
+        with reading(weights := folder / "weights.safetensors"):
+            model.load_state_dict(load_file(weights))
         with torch.inference_mode():
             confidence.append(F.softmax(model(inputs), 1).gather(1, labels[:, None])[:, 0])
     return (confidence[0] - confidence[1]).tolist()

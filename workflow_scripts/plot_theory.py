@@ -10,7 +10,7 @@ from rethinking import registry
 from rethinking.analysis.theory_results import read_records
 from rethinking.figures.style import not_drawn, save
 from rethinking.run import scripts
-from rethinking.run.files import write_text
+from rethinking.run.files import reading, write_text
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
 
     records = read_records(args.records)
-    tables = [pd.read_csv(path) for path in args.tables]
+    tables = [read_table(path) for path in args.tables]
     figure, numbers = scripts.attempt(
         lambda reason: (not_drawn(reason), pd.DataFrame({"error": [reason]})),
         registry.entry("figure", args.figure).call,
@@ -41,6 +41,12 @@ def main() -> None:
     )
     save(figure, args.images)
     write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV."""
+    with reading(path):
+        return pd.read_csv(path)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,10 @@ import gzip
 import json
 
 import pandas as pd
+import pytest
+
+from rethinking.analysis.collection import curve_rows
+from rethinking.run.files import UserError
 
 from ..summaries import make_summary
 
@@ -36,3 +40,11 @@ def test_one_row_per_network_and_one_per_epoch(script, tmp_path):
     packed = outputs[1].read_bytes()
     script("collect_cells", *arguments, "--networks", outputs[0], "--curves", outputs[1])
     assert outputs[1].read_bytes() == packed == gzip.compress(gzip.decompress(packed), mtime=0)
+
+
+@pytest.mark.parametrize("name", ["curve.csv", "memorisation.csv"])
+def test_damaged_table_is_named(tmp_path, name):
+    write(tmp_path, 0)
+    (tmp_path / CELL / "seed0" / name).write_bytes(b"\xff" * 9)
+    with pytest.raises(UserError, match=rf"{name} cannot be read .*delete it"):
+        curve_rows(tmp_path / CELL / "seed0", None)

@@ -1,11 +1,13 @@
 """Jobs find the library, Python's own modules and matplotlib's defaults, whatever the user's environment holds."""
 
+import getpass
 import os
+import pwd
 import subprocess
 import sys
 
 from rethinking.run.code import SCRIPTS
-from rethinking.run.environment import job_environment
+from rethinking.run.environment import job_environment, name_user
 
 
 def run(tmp_path, monkeypatch, python, **environment):
@@ -52,3 +54,15 @@ def test_figures_begin_from_the_defaults_of_matplotlib(tmp_path, monkeypatch):
     python = 'from rethinking.figures.style import STYLE; print(STYLE["axes.facecolor"])'
     backend = "module://matplotlib_inline.backend_inline"
     assert run(tmp_path, monkeypatch, python, MPLBACKEND=backend) == "white"
+
+
+def test_a_user_without_a_name_has_a_number(monkeypatch):
+    def unknown(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LOGNAME", "")
+    name_user()
+    assert getpass.getuser() == str(os.getuid())

@@ -14,6 +14,7 @@ from rethinking.run.files import (
     load_array,
     new_array,
     read_json,
+    refuse_dangling,
     save_array,
     sha256_array,
     write_json,
@@ -149,3 +150,12 @@ def test_checksum_of_an_array_covers_all_of_it_in_c_order(tmp_path):
     changed = array.copy()
     changed[-1, -1] += 1
     assert sha256_array(changed) != sha256_array(array)
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    refuse_dangling([tmp_path / "file", tmp_path / "link", tmp_path / "absent"])
+    (tmp_path / "file").unlink()
+    with pytest.raises(UserError, match=r"link is a link that leads nowhere \(file\)"):
+        refuse_dangling([tmp_path / "link"])

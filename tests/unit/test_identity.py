@@ -164,6 +164,10 @@ def test_what_is_recorded_is_current_until_something_else_is_asked_for(experimen
     assert experiment.plan().cell(MLP).current
     assert not experiment.plan(digits=digits(train_limit=61)).cell(MLP).current
     assert experiment.plan(digits=digits(train_limit=60)).cell(MLP).current
+    write_record(made.outputs[0], made.identity, made.outputs)
+    assert experiment.plan(digits=digits(train_limit=60)).cell(MLP).current
+    (tmp_path / made.outputs[2]).write_text("x")  # another size than when it was made
+    assert not experiment.plan().cell(MLP).current
     (tmp_path / made.outputs[2]).unlink()
     assert not experiment.plan().cell(MLP).current
 

@@ -1,6 +1,7 @@
 """The scripts that measure trained networks, on networks trained here."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -19,7 +20,7 @@ from rethinking.corruption.overlays import write
 from rethinking.corruption.replacements import exchanged
 from rethinking.corruption.signs import write_sample
 from rethinking.models import build_model
-from rethinking.run.files import read_json
+from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import Identity
 from rethinking.training.batches import to_inputs
 from rethinking.training.loop import train_cell
@@ -161,6 +162,20 @@ def test_stability_is_that_of_networks_in_evaluation_mode(networks, monkeypatch,
     monkeypatch.setattr(measure_stability, "build_model", without_training)
     run(measure_stability, **folders, **places, output=tmp_path / "after.json")
     assert read_json(tmp_path / "after.json") == read_json(tmp_path / "before.json")
+
+
+@pytest.mark.parametrize("name", ["predictions.npz", "weights.safetensors"])
+def test_damaged_network_is_named(networks, tmp_path, name):
+    before, after = networks.cells / f"{BASE}/seed0", tmp_path / "seed0"
+    shutil.copytree(networks.cells / f"{REPLACED}/seed0", after)
+    places = {"prepared": networks.prepared, "overlay": networks.overlay(BASE)}
+    for damage, message in (
+        (lambda: (after / name).write_bytes(b"x"), "read"),
+        ((after / name).unlink, "used"),
+    ):
+        damage()
+        with pytest.raises(UserError, match=f"{name} cannot be {message}"):
+            run(measure_stability, before=before, after=after, **places, output=tmp_path / "changes.json")
 
 
 def test_tables_and_figures_are_written(networks, tmp_path):

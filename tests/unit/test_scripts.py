@@ -115,10 +115,11 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
     write_record(old.outputs[0], old.identity)
     left = record_path(old.outputs[0]).with_name(".x.json.abc.json")
     left.touch()
-    monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked(new.outputs[0], new.identity, None))
+    monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked(new.outputs, new.identity, False))
     monkeypatch.setattr(scripts, "clean_up", lambda: None)  # which would stay for the tests after this one
 
     def main():
+        (tmp_path / "x").write_text("new")
         assert not record_path(old.outputs[0]).exists()
         assert not left.exists()
 
@@ -130,7 +131,7 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
 def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, epochs):
     """Its files would take the place of the new ones; they are kept if they were made from the same."""
     output = tmp_path / "descent.json"
-    asked = scripts.Asked(str(output), Identity({"epochs": 50}), None)
+    asked = scripts.Asked([str(output)], Identity({"epochs": 50}), False)
     monkeypatch.setattr(scripts, "asked_for", lambda: asked)
     monkeypatch.setattr(scripts, "clean_up", lambda: None)  # threads have no signals
     monkeypatch.setattr(

@@ -28,7 +28,7 @@ def make(outputs, identity):
         if needed:
             for file in outputs:
                 write_text(file, "x")
-            write_record(outputs[0], identity)
+            write_record(outputs[0], identity, outputs)
     return needed
 
 
@@ -46,6 +46,13 @@ def test_what_is_incomplete_is_made_again(outputs, identity, tmp_path, lost):
     make(outputs, identity)
     (tmp_path / identity.digest / lost).unlink()
     assert make(outputs, identity)
+
+
+def test_what_was_cut_short_is_made_again(outputs, identity):
+    make(outputs, identity)
+    write_text(outputs[1], "")
+    assert make(outputs, identity)
+    assert not make(outputs, identity)
 
 
 def test_edited_code_does_not_go_into_the_old_codes_folder(outputs):

@@ -202,7 +202,12 @@ def test_a_file_that_is_gone(results, name):
 
 @pytest.mark.parametrize("text", ["", "{}", '{"provenance": 1}'])
 def test_a_summary_that_cannot_be_read(results, text):
-    (results.finish() / "summary.json").write_text(text)
+    made = results.plan.cell(Cell.from_name(MLP, 0))
+    path = results.finish() / "summary.json"
+    write_record(made.outputs[0], made.identity, made.outputs)
+    path.write_text(text)
+    assert results.status().reasons == ("summary.json has changed since it was made",)
+    write_record(made.outputs[0], made.identity)  # as earlier versions did
     assert (results.status().state, results.status().reasons) == ("stale", ("summary.json cannot be read",))
 
 

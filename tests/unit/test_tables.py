@@ -163,7 +163,7 @@ def test_bad_summary_is_named(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read"),
+        (None, "cannot be used .No such file"),
         ("", "cannot be read"),
         ("epoch\n1\n", "has no column step"),
         ("epoch,step\n", "has no rows"),

@@ -14,7 +14,7 @@ from rethinking import registry
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 from rethinking.paper.titles import DATASET_TITLES
-from rethinking.run.files import UserError, read_json
+from rethinking.run.files import UserError, read_json, reading
 
 
 def columns(*groups: tuple[str, str]) -> dict[str, str]:
@@ -93,10 +93,8 @@ def read_columns(path: str | Path, columns: Mapping[str, str], empty: bool = Fal
     Raises:
         UserError: it is missing, not such a CSV, or cut short; the message names it.
     """
-    try:
+    with reading(path):
         table = pd.read_csv(path, dtype=columns, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); delete it to have it made again") from error
     missing = [column for column in columns if column not in table]
     if missing or (table.empty and not empty):
         what = f"has no column {', '.join(missing)}" if missing else "has no rows"

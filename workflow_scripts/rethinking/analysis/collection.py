@@ -10,6 +10,7 @@ import pandas as pd
 from rethinking.analysis.aggregation import describe_data, flat_settings, read_summary
 from rethinking.analysis.runs import cell_parts
 from rethinking.cells import Cell
+from rethinking.run.files import reading
 
 # Entries of summary.json that are numbers of the finished network.
 FINAL = (
@@ -48,9 +49,11 @@ def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
 
 def curve_rows(folder: Path, variant: str | None) -> pd.DataFrame:
     """One network over its epochs: its name and the columns of ``curve.csv`` and ``memorisation.csv``."""
-    curve = pd.read_csv(folder / "curve.csv")
-    path = folder / "memorisation.csv"
-    if path.exists() and path.read_text().strip():
-        curve = curve.merge(pd.read_csv(path), on="epoch", how="left")
+    with reading(path := folder / "curve.csv"):
+        curve = pd.read_csv(path)
+    if (path := folder / "memorisation.csv").exists():
+        with reading(path):
+            if path.read_text().strip():
+                curve = curve.merge(pd.read_csv(path), on="epoch", how="left")
     names = head(read_summary(folder / "summary.json"), variant)
     return pd.concat([pd.DataFrame([names] * len(curve), index=curve.index), curve], axis=1)

@@ -1,5 +1,6 @@
 """The environment that every job runs in, on this machine or in a cluster, whatever the user's own holds."""
 
+import getpass
 import os
 import sys
 from shlex import quote
@@ -14,6 +15,14 @@ ARITHMETIC = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
 # Where Python finds its packages, for the Python of jobs as for that of Snakemake.
 INSTALLATION = ("PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
+
+
+def name_user() -> None:
+    """Give a user ID without a name, as containers can have, its number for one: Snakemake stops without."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # before and since Python 3.13
+        os.environ["LOGNAME"] = str(os.getuid())
 
 
 def job_environment() -> str:

@@ -71,6 +71,20 @@ def existing_folder(folder: str | Path) -> Path:
     return there
 
 
+def refuse_dangling(files: Iterable[str | Path]) -> None:
+    """Refuse links that lead nowhere, which Snakemake takes for files that another process has just deleted.
+
+    Raises:
+        UserError: there is one in the place of a file.
+    """
+    for file in files:
+        if os.path.islink(file) and not os.path.exists(file):
+            raise UserError(
+                f"{file} is a link that leads nowhere ({os.readlink(file)}); bring back what it led to, or remove it to "
+                "have the file made again"
+            )
+
+
 def check_writable(folders: Iterable[str | Path]) -> None:
     """Refuse folders in which nothing can be written, before any work is done for them.
 
@@ -124,6 +138,23 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically. Not-a-number is refused."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Name the file that the block reads, whatever its reader says of a damaged one.
+
+    Raises:
+        UserError: it is missing, cannot be read or is damaged.
+    """
+    try:
+        with open(path, "rb"):  # some readers do not pass on what the operating system says
+            pass
+        yield
+    except OSError as error:
+        raise UserError(explain(error)) from error
+    except Exception as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it to have it made again") from error
 
 
 def read_json(path: str | Path) -> Any:

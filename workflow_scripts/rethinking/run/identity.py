@@ -79,29 +79,49 @@ def record_path(output: str | Path) -> Path:
     return output.parent / ".identity" / f"{output.name}.json"
 
 
-def write_record(output: str | Path, identity: Identity) -> None:
-    """Record the identity of a result whose first file is ``output``."""
-    write_json(record_path(output), {"identity": identity.digest, **identity.to_json()})
+def write_record(output: str | Path, identity: Identity, outputs: Sequence[str | Path] = ()) -> None:
+    """Record the identity of a result whose first file is ``output``, and sizes, which tell if a file is cut short."""
+    sizes = {Path(file).name: os.path.getsize(file) for file in outputs}
+    write_json(record_path(output), {"identity": identity.digest, **identity.to_json(), "sizes": sizes})
+
+
+def read_record(output: str | Path) -> dict[str, Any]:
+    """A record; empty where there is no readable one."""
+    try:
+        record = read_json(record_path(output))
+    except UserError:
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def recorded_digest(output: str | Path) -> str | None:
     """The digest of a recorded identity; None where there is no readable record."""
-    try:
-        return str(read_json(record_path(output))["identity"])
-    except (UserError, LookupError, TypeError):
-        return None
+    digest = read_record(output).get("identity")
+    return None if digest is None else str(digest)
 
 
 def is_made(outputs: Sequence[str | Path], identity: Identity) -> bool:
-    """Whether the files of a result exist, and the first one's record has this identity."""
-    return recorded_digest(outputs[0]) == identity.digest and all(Path(file).exists() for file in outputs)
+    """Whether the files of a result are whole, and the first one's record has this identity."""
+    record = read_record(outputs[0])
+    return record.get("identity") == identity.digest and not damages(outputs, record)
+
+
+def damages(outputs: Sequence[str | Path], record: Mapping[str, Any]) -> list[str]:
+    """Which files of a result are gone, or no longer have the size in its record, one line each."""
+    sizes, lines = record.get("sizes", {}), []  # earlier versions recorded none
+    for file in map(Path, outputs):
+        if not file.exists():
+            lines.append(f"{file.name} is missing")
+        elif file.name in sizes and not (file.is_file() and file.stat().st_size == sizes[file.name]):
+            lines.append(f"{file.name} has changed since it was made")
+    return lines
 
 
 def recorded(output: str | Path) -> Identity | None:
     """A recorded identity; None where there is no readable record."""
     try:
-        return Identity.from_json(read_json(record_path(output)))
-    except (UserError, LookupError, TypeError, AttributeError):
+        return Identity.from_json(read_record(output))
+    except (LookupError, TypeError, AttributeError):
         return None
 
 

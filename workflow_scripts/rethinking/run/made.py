@@ -51,8 +51,8 @@ class Made:
     def record(self) -> dict[str, Any]:
         """What a job must know to record the identity; it looks up the code, and what its inputs were made from."""
         return {
-            "output": self.outputs[0],
-            "shared": self.outputs if self.token else None,
+            "outputs": self.outputs,
+            "shared": self.token is not None,
             "script": self.script,
             "settings": dict(self.identity.settings),
             "inputs": {

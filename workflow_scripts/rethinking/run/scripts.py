@@ -42,14 +42,14 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
         if not asked:
             turn = nullcontext(True)
         elif asked.shared:
-            turn = to_make(asked.shared, asked.identity)
+            turn = to_make(asked.outputs, asked.identity)
         else:
-            turn = to_remake(asked.output, asked.identity, locked)
+            turn = to_remake(asked.outputs, asked.identity, locked)
         with turn as needed:
             if needed:
                 main()
                 if asked:
-                    write_record(asked.output, asked.identity)
+                    write_record(asked.outputs[0], asked.identity, asked.outputs)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -63,11 +63,11 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
 
 
 class Asked(NamedTuple):
-    """The result that a job makes: first file, identity and, if other workflows use it as well, all files."""
+    """The result that a job makes: its files, its identity, and whether other workflows use it as well."""
 
-    output: str
+    outputs: list[str]
     identity: Identity
-    shared: list[str] | None
+    shared: bool
 
 
 @cache
@@ -86,13 +86,15 @@ def asked_for() -> Asked | None:
             name: each if isinstance(each, str) else recorded_input(**each)
             for name, each in record["inputs"].items()
         }
-        script, settings, output, shared = (record[key] for key in ("script", "settings", "output", "shared"))
+        script, settings, outputs, shared = (
+            record[key] for key in ("script", "settings", "outputs", "shared")
+        )
     except (LookupError, TypeError, ValueError, zlib.error) as error:
         raise UserError(
             "--record takes what the workflow gives it; leave it out to run a script by hand"
         ) from error
     del sys.argv[place : place + 2]
-    return Asked(output, Identity(settings, script_code(script, entries), inputs), shared)
+    return Asked(outputs, Identity(settings, script_code(script, entries), inputs), shared)
 
 
 def recorded_input(file: str, digest: str) -> Identity:

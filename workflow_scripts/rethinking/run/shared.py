@@ -5,7 +5,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rethinking.run.files import UserError, remove_parts
-from rethinking.run.identity import Identity, is_made, record_path, recorded_digest
+from rethinking.run.identity import Identity, is_made, record_path
 from rethinking.run.locks import lock, open_lock
 
 
@@ -45,17 +45,17 @@ def to_make(outputs: Sequence[str], identity: Identity) -> Iterator[bool]:
 
 
 @contextmanager
-def to_remake(output: str, identity: Identity, locked: bool = True) -> Iterator[bool]:
+def to_remake(outputs: Sequence[str], identity: Identity, locked: bool = True) -> Iterator[bool]:
     """Forget what a result was made from, and hold its lock if wanted; whether it is still to be made.
 
     A job that outlived its Snakemake can make it at the same time: its files would take the place of the new ones. The
     old record goes first, because it would vouch for new files if this process were killed before their own record.
     """
-    record = record_path(output)
-    with alone(Path(output), record.with_suffix(".lock")) if locked else nullcontext(False) as waited:
-        made = waited and recorded_digest(output) == identity.digest
+    record = record_path(outputs[0])
+    with alone(Path(outputs[0]), record.with_suffix(".lock")) if locked else nullcontext(False) as waited:
+        made = waited and is_made(outputs, identity)
         if made:
-            print(f"the other process has made {output}")
+            print(f"the other process has made {outputs[0]}")
         else:
             record.unlink(missing_ok=True)
             remove_parts(record.parent, record.name)

@@ -22,7 +22,7 @@ from rethinking.cells import Cell, sample_size
 from rethinking.config.configuration import Config
 from rethinking.data.imagenet_classes import IMAGES
 from rethinking.run.files import UserError, read_json
-from rethinking.run.identity import Identity, differences, recorded
+from rethinking.run.identity import Identity, damages, differences, read_record, recorded
 from rethinking.run.plan import Plan, branch
 from rethinking.run.running import Running, read_running
 
@@ -104,7 +104,7 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
                 if found
                 else ["there is no record of what it was made from"]
             )
-            reasons += [f"{Path(file).name} is missing" for file in made.outputs if not Path(file).exists()]
+            reasons += damages(made.outputs, read_record(made.outputs[0]))
         try:
             summary = read_json(summary_file)
             origin, data = summary["provenance"], summary["data"]
@@ -115,7 +115,7 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
                 seconds_per_image = summary["wall_seconds"] / (summary["epochs"] * data["train"]["count"])
             images = images or data["train"]["count"]
         except UNREADABLE:
-            reasons.append("summary.json cannot be read")
+            reasons = reasons or ["summary.json cannot be read"]
         state = "stale" if reasons else "done"
 
     if state != "done" and checkpoint.exists():
