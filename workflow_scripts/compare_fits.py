@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from rethinking.analysis.theory_results import provenance, write_record
@@ -14,7 +13,7 @@ from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.counterexamples import compare_fits
 from rethinking.theory.inputs import argument_parser, features_folder, model_features, read_model, read_split
-from rethinking.theory.validation import best_setting
+from rethinking.theory.validation import best_setting, read_validation
 
 
 def main() -> None:
@@ -28,9 +27,7 @@ def main() -> None:
 
     model, manifest = read_model(args)
     settings = CounterexampleConfig.model_validate_json(args.settings)
-    gamma, _ = best_setting(
-        pd.read_csv(args.validation) if args.validation else pd.DataFrame(), model.gamma, 0
-    )
+    gamma, _ = best_setting(read_validation(args.validation), model.gamma, 0)
     images, labels = [], []
     for split, count in (("train", settings.train), ("test", settings.test)):
         all_images, all_labels = read_split(args.prepared, split)

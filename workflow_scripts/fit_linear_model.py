@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from rethinking.analysis.theory_results import provenance, write_record
@@ -26,7 +25,7 @@ from rethinking.theory.inputs import (
     read_split,
 )
 from rethinking.theory.linear_models import fit
-from rethinking.theory.validation import best_setting
+from rethinking.theory.validation import best_setting, read_validation
 
 
 def main() -> None:
@@ -45,7 +44,7 @@ def main() -> None:
     model, manifest = read_model(args)
     solver = SolverConfig.model_validate_json(args.solver)
     arrays, labels = zip(*(read_split(args.prepared, split) for split in ("train", "test")), strict=True)
-    scanned = pd.read_csv(args.validation) if args.validation else pd.DataFrame()
+    scanned = read_validation(args.validation)
     wanted = [best_setting(scanned, model.gamma, penalty) for penalty in model.penalties]
     args.scratch.mkdir(parents=True, exist_ok=True)
     with device_alone(args) as device:

@@ -6,7 +6,7 @@ import pytest
 
 from rethinking.config.theory import ValidationConfig
 from rethinking.run.files import UserError
-from rethinking.theory.validation import best_setting, validate, validation_split
+from rethinking.theory.validation import best_setting, read_validation, validate, validation_split
 
 from .fits import pixels, quiet, run
 from .tiny import CPU
@@ -51,3 +51,12 @@ def test_settings_are_chosen_by_validation_error():
     assert best_setting(better, "validated", "validated") == (1.0, 0.1)  # a penalty is above 0
     with pytest.raises(UserError, match="no gamma can be chosen"):
         best_setting(table.assign(validation_error=np.nan), "validated", 0)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00\xfe", b"gamma,penalty\n1,0\n"])
+def test_damaged_table_is_named(tmp_path, content):
+    (tmp_path / "validation.csv").write_bytes(content)
+    with pytest.raises(
+        UserError, match=r"validation\.csv cannot be read .*; delete it to have it made again$"
+    ):
+        read_validation(tmp_path / "validation.csv")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,13 @@ import torch
 
 from rethinking.config.theory import ValidationConfig
 from rethinking.data.prepared import stratified_sample
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, reading
 from rethinking.streams import stream
 from rethinking.theory.features import Features
 from rethinking.theory.gram import apply_kernel, inner_products
 from rethinking.theory.linear_models import Log, error, one_hot
+
+COLUMNS = ["gamma", "penalty", "train_error", "validation_error", "norm"]
 
 
 def validation_split(
@@ -77,8 +80,19 @@ def validate(
                 row["norm"] = math.sqrt(max(float((alpha * outputs).sum()), 0.0))
             rows.append(row)
             log("  ".join(f"{key} {value:g}" for key, value in row.items() if value is not None))
-    columns = ["gamma", "penalty", "train_error", "validation_error", "norm"]
-    return pd.DataFrame(rows, columns=columns).astype("float64")
+    return pd.DataFrame(rows, columns=COLUMNS).astype("float64")
+
+
+def read_validation(path: Path | None) -> pd.DataFrame:
+    """The table of :func:`validate` from its CSV; empty where there is nothing to choose.
+
+    Raises:
+        UserError: it cannot be read or is not such a table; the message names it.
+    """
+    if path is None:
+        return pd.DataFrame()
+    with reading(path):
+        return pd.read_csv(path)[COLUMNS].astype("float64")
 
 
 def best_setting(
