@@ -108,7 +108,7 @@ def log_scale(axes: Axes, *which: str) -> None:
 
 def epoch_axis(axes: Axes, last_epoch: float, nbins: int | str = "auto") -> None:
     """Whole epochs up to the last one, with room for its marker."""
-    axes.set_xlim(0, 1.02 * last_epoch)
+    axes.set_xlim(0, 1.02 * max(last_epoch, 1))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=nbins, steps=[1, 2, 5, 10], integer=True))
 
 
