@@ -8,7 +8,7 @@ from rethinking.report.claims import COLUMNS
 from rethinking.report.page import render
 from rethinking.report.provenance import read_networks
 from rethinking.run import scripts
-from rethinking.run.files import write_text
+from rethinking.run.files import reading, write_text
 
 
 def main() -> None:
@@ -26,7 +26,10 @@ def main() -> None:
 
     networks = read_networks(args.root, args.cells, args.seeds)
     claims = read_columns(args.claims, COLUMNS)
-    finding = args.finding.read_text(encoding="utf-8").splitlines() if args.finding else ()
+    finding = ()
+    if args.finding:
+        with reading(args.finding):
+            finding = args.finding.read_text(encoding="utf-8").splitlines()
     html = render({path.stem: path for path in args.artefacts}, networks, claims, finding, args.asked_for)
     write_text(args.output, html)
     print(f"{len(args.artefacts)} tables and figures, {len(networks)} networks")
