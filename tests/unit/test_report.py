@@ -2,7 +2,6 @@
 
 import math
 import re
-import sys
 from base64 import b64decode
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -10,7 +9,6 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
-import render_report
 from rethinking.claims.forms import Claim
 from rethinking.claims.report import Judged, claim_rows
 from rethinking.claims.verdicts import Check, Finding
@@ -217,16 +215,13 @@ def test_missing_artefact_is_named(files, name):
         render(files, [])
 
 
-def test_damaged_finding_is_named(tmp_path, monkeypatch):
+def test_damaged_finding_is_named(script, tmp_path):
     pd.DataFrame(columns=list(COLUMNS)).assign(claim=["a"]).to_csv(tmp_path / "claims.csv", index=False)
     (tmp_path / "finding.txt").write_bytes(b"\xff")
-    options = {"root": tmp_path, "seeds": 0, "asked-for": 0, "output": tmp_path / "report.html"}
-    options |= {"claims": tmp_path / "claims.csv", "finding": tmp_path / "finding.txt"}
-    monkeypatch.setattr(
-        sys, "argv", ["render_report", *(f"--{name}={each}" for name, each in options.items())]
-    )
+    inputs = ["--claims", tmp_path / "claims.csv", "--finding", tmp_path / "finding.txt"]
+    others = ["--root", tmp_path, "--seeds", 0, "--asked-for", 0, "--output", tmp_path / "report.html"]
     with pytest.raises(UserError, match=r"finding\.txt cannot be read .*delete it"):
-        render_report.main()
+        script("render_report", *inputs, *others)
 
 
 def test_damaged_figure_is_named(files):
