@@ -58,7 +58,8 @@ gpu-check: env
 
 # Write the JSON schema of configurations, which editors use, from the typed models
 schema: env
-	$(BIN)/python -c "from rethinking.config.configuration import schema_json; print(schema_json())" > rules/config.schema.json
+	$(BIN)/python -c "from rethinking.config.configuration import schema_json; print(schema_json())" > rules/config.schema.json.part
+	mv rules/config.schema.json.part rules/config.schema.json
 
 clean:
 	rm -rf results/demo .snakemake .pytest_cache .ruff_cache

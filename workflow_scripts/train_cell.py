@@ -77,6 +77,7 @@ def main() -> None:
     manifest = read_json(args.prepared / "manifest.json")
     manifest.pop("odd_files", None)  # thousands of names
     identity = own_identity(cell, settings, args)
+    files = [args.output / name for name in CELL_FILES]
     checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
 
     def stopping() -> bool:
@@ -88,7 +89,7 @@ def main() -> None:
 
     # First the cell, then a GPU: while another process works on the cell, this one must not occupy a GPU.
     with checkpoint.alone() as waited:
-        if waited and is_made([args.output / name for name in CELL_FILES], identity):
+        if waited and is_made(files, identity):
             # A job keeps running after its Snakemake was killed.
             log("the other process has finished this cell")
             checkpoint.delete()
@@ -96,7 +97,7 @@ def main() -> None:
         # A process that was killed while writing the cell leaves a partial file.
         remove_parts(args.output)
         if args.cache and cell_cache.take(args.cache, identity, args.output):
-            write_record(args.output / CELL_FILES[0], identity)
+            write_record(files, identity)
             checkpoint.delete()
             return
         try:
@@ -119,7 +120,7 @@ def main() -> None:
             how = f"resumes from {args.checkpoint}" if args.checkpoint.exists() else "begins again"
             log(f"stopped by {stop}; the next start {how}")
             sys.exit(os.EX_TEMPFAIL)
-        write_record(args.output / CELL_FILES[0], identity)
+        write_record(files, identity)
         if args.cache:
             cell_cache.put(args.cache, identity, args.output)
         # If Snakemake died in the meantime, the next one takes these files for incomplete and asks for them again.

@@ -41,7 +41,7 @@ def test_lines_differ():
 def test_a_model_has_one_colour_in_all_figures():
     alexnet, mlp = ("cifar10", "alexnet", "none"), ("digits", "mlp_1x512", "none")
     both = network_styles([alexnet, mlp])
-    assert network_styles([mlp]) == {mlp: both[mlp]} == {mlp: model_styles()["mlp_1x512"]}
+    assert network_styles([mlp]) == {mlp: both[mlp]} == {mlp: model_styles(["mlp_1x512"])["mlp_1x512"]}
     again = ("cifar10", "alexnet", "wd")
     assert len(set(network_styles([alexnet, again]).values())) == 2
 

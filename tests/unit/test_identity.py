@@ -10,7 +10,7 @@ from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.loading import load_config
 from rethinking.run.code import SCRIPTS
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, write_text
 from rethinking.run.identity import (
     Identity,
     content_digest,
@@ -58,7 +58,8 @@ def test_names_and_order_play_no_part():
 def test_records(tmp_path):
     output = tmp_path / "folder" / "curve.csv"
     assert (recorded(output), recorded_digest(output)) == (None, None)
-    write_record(output, IDENTITY)
+    write_text(output, "")
+    write_record([output], IDENTITY)
     assert recorded(output) == IDENTITY
     assert recorded_digest(output) == IDENTITY.digest
     (record,) = (tmp_path / "folder" / ".identity").iterdir()
@@ -160,11 +161,11 @@ def test_what_is_recorded_is_current_until_something_else_is_asked_for(experimen
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert not made.current
-    write_record(made.outputs[0], made.identity)
+    write_record(made.outputs[:1], made.identity)
     assert experiment.plan().cell(MLP).current
     assert not experiment.plan(digits=digits(train_limit=61)).cell(MLP).current
     assert experiment.plan(digits=digits(train_limit=60)).cell(MLP).current
-    write_record(made.outputs[0], made.identity, made.outputs)
+    write_record(made.outputs, made.identity)
     assert experiment.plan(digits=digits(train_limit=60)).cell(MLP).current
     (tmp_path / made.outputs[2]).write_text("x")  # another size than when it was made
     assert not experiment.plan().cell(MLP).current
@@ -179,7 +180,7 @@ def test_a_result_is_current_only_with_what_it_needs(experiment, tmp_path):
         for file in made.outputs:
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).touch()
-        write_record(made.outputs[0], made.identity)
+        write_record(made.outputs[:1], made.identity)
     assert experiment.plan().complexity(MLP).current
     (tmp_path / measured.needs[0].outputs[0]).unlink()
     assert not experiment.plan().complexity(MLP).current

@@ -81,9 +81,10 @@ def test_a_job_reads_what_its_inputs_were_made_from(tmp_path, monkeypatch):
         monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(made.record)])
         return asked_for.__wrapped__().identity
 
-    write_record(prepared.outputs[0], data)
+    (tmp_path / "manifest.json").touch()
+    write_record(prepared.outputs, data)
     assert asked() == identity
-    write_record(prepared.outputs[0], Identity({"limit": 6}))
+    write_record(prepared.outputs, Identity({"limit": 6}))
     with pytest.raises(UserError, match="is not the record that this job was planned with"):
         asked()
 
@@ -112,7 +113,8 @@ scripts.run(main)
 def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
     """Else it would vouch for them after a crash, if the configuration is set back."""
     old, new = (Made("corrupt_dataset", [f"{tmp_path}/x"], Identity({"seed": seed})) for seed in (0, 1))
-    write_record(old.outputs[0], old.identity)
+    (tmp_path / "x").touch()
+    write_record(old.outputs, old.identity)
     left = record_path(old.outputs[0]).with_name(".x.json.abc.json")
     left.touch()
     monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked(new.outputs, new.identity, False))
@@ -144,7 +146,7 @@ def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, 
             while "waiting for it" not in said.getvalue():
                 assert not done.done()
             output.write_text("the other's")
-            write_record(str(output), Identity({"epochs": epochs}))
+            write_record([str(output)], Identity({"epochs": epochs}))
         done.result(timeout=30)
     assert output.read_text() == ("the other's" if epochs == 50 else "new")
     assert recorded_digest(str(output)) == asked.identity.digest

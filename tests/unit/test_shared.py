@@ -28,7 +28,7 @@ def make(outputs, identity):
         if needed:
             for file in outputs:
                 write_text(file, "x")
-            write_record(outputs[0], identity, outputs)
+            write_record(outputs, identity)
     return needed
 
 

@@ -79,14 +79,14 @@ class Results:
         }
         origin = {"data": {"train": {"count": count}}, "provenance": {"device": device}}
         write_json(folder / "summary.json", numbers | summary | origin)
-        write_record(made.outputs[0], made.identity)
+        write_record(made.outputs[:1], made.identity)
         return folder
 
     def record(self, change, name=MLP):
         """Change the recorded identity of a finished cell."""
         output = self.plan.cell(Cell.from_name(name, 0)).outputs[0]
         identity = Identity.from_json(read_json(record_path(output)))
-        write_record(output, change(identity))
+        write_record([output], change(identity))
 
     def checkpoint(self, epoch, step, name=MLP, seed=0, seconds=5.0):
         cell = Cell.from_name(name, seed)
@@ -204,10 +204,10 @@ def test_a_file_that_is_gone(results, name):
 def test_a_summary_that_cannot_be_read(results, text):
     made = results.plan.cell(Cell.from_name(MLP, 0))
     path = results.finish() / "summary.json"
-    write_record(made.outputs[0], made.identity, made.outputs)
+    write_record(made.outputs, made.identity)
     path.write_text(text)
     assert results.status().reasons == ("summary.json has changed since it was made",)
-    write_record(made.outputs[0], made.identity)  # as earlier versions did
+    write_record(made.outputs[:1], made.identity)  # as earlier versions did
     assert (results.status().state, results.status().reasons) == ("stale", ("summary.json cannot be read",))
 
 

@@ -42,7 +42,7 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     models = {*rademacher.model, *stability.model}
-    styles = {name: style for name, style in model_styles().items() if name in models}
+    styles = model_styles(models)
     plot_rademacher(left, rademacher, styles)
     plot_stability(right, stability, styles)
     sns.despine(figure)

@@ -49,7 +49,7 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     rows = math.ceil(len(measures) / COLUMNS)
     figure = Figure(figsize=(WIDTH, 1.2 + 1.8 * rows), layout="constrained")
     panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat
-    styles = {name: style for name, style in model_styles().items() if name in set(networks.model)}
+    styles = model_styles(networks.model)
     fills = networks.corruption.map(FILLED).fillna("left")
     taus = ranks.set_index("measure").tau_all
     for measure, axes in zip(measures, panels, strict=False):

@@ -226,18 +226,20 @@ def line_styles(names: Iterable[Any]) -> dict[Any, tuple[Colour, str]]:
     }
 
 
-def model_styles() -> dict[str, tuple[Colour, str]]:
-    """Colour and marker of each model, the same in all figures."""
+def model_styles(models: Iterable[str]) -> dict[str, tuple[Colour, str]]:
+    """Colour and marker of each of these models, in the order of their titles and the same in all figures."""
+    models = set(models)
     # Inception V3 stands beside none of the paper's others.
-    return line_styles(sorted(MODEL_TITLES, key="inception_v3".__eq__))
+    styles = line_styles(sorted(MODEL_TITLES, key="inception_v3".__eq__))
+    return {name: style for name, style in styles.items() if name in models}
 
 
 def network_styles(networks: Iterable[Network]) -> dict[Network, tuple[Colour, str]]:
     """Colour and marker of each network: its model's, unless two networks have the same model."""
     networks = list(networks)
-    if len({model for _, model, _ in networks}) < len(networks):
+    styles = model_styles(model for _, model, _ in networks)
+    if len(styles) < len(networks):
         return line_styles(networks)
-    styles = model_styles()
     return {network: styles[network[1]] for network in networks}
 
 

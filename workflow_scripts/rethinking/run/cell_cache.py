@@ -16,6 +16,7 @@ from pathlib import Path
 from rethinking.cells import CELL_FILES
 from rethinking.run.files import UserError, atomic_path, hash_file, read_json, write_json
 from rethinking.run.identity import Identity
+from rethinking.run.scripts import log
 
 
 def entry(cache: Path, identity: Identity) -> Path:
@@ -32,17 +33,17 @@ def take(cache: Path, identity: Identity, folder: Path) -> bool:
         checksums = read_json(source / "checksums.json")
         damaged = [name for name in CELL_FILES if hash_file(source / name) != checksums[name]]
     except PermissionError as error:  # of a user whose files others cannot read
-        print(f"{source} is not used ({error}); have it made readable for you")
+        log(f"{source} is not used ({error}); have it made readable for you")
         return False
     except (UserError, OSError, KeyError, TypeError) as error:
         damaged = [str(error)]
     if damaged:
-        print(f"{source} is damaged ({', '.join(damaged)}) and not used; delete it to have it written again")
+        log(f"{source} is damaged ({', '.join(damaged)}) and not used; delete it to have it written again")
         return False
     for name in CELL_FILES:  # the summary comes last
         with atomic_path(folder / name) as path:
             shutil.copyfile(source / name, path)
-    print(f"taken from {source}")
+    log(f"taken from {source}")
     return True
 
 
@@ -70,4 +71,4 @@ def put(cache: Path, identity: Identity, folder: Path) -> None:
                 if not target.exists():  # another workflow was faster
                     raise
     except OSError as error:
-        print(f"not written to the cache {cache} ({error})")
+        log(f"not written to the cache {cache} ({error})")

@@ -19,6 +19,7 @@ from typing import IO, TypeVar
 from rethinking.run.files import UserError
 from rethinking.run.hardware import visible_gpus
 from rethinking.run.locks import lock, open_lock
+from rethinking.run.scripts import log
 
 POLL_SECONDS = 1.0
 T = TypeVar("T")
@@ -97,7 +98,7 @@ def wait_for(attempt: Callable[[], T | None], between: Callable[[], None]) -> T:
     waiting = False
     while (found := attempt()) is None:
         if not waiting:
-            print("waiting for a GPU slot", flush=True)
+            log("waiting for a GPU slot")
             waiting = True
         time.sleep(POLL_SECONDS)
         between()

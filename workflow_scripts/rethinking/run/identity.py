@@ -79,10 +79,10 @@ def record_path(output: str | Path) -> Path:
     return output.parent / ".identity" / f"{output.name}.json"
 
 
-def write_record(output: str | Path, identity: Identity, outputs: Sequence[str | Path] = ()) -> None:
-    """Record the identity of a result whose first file is ``output``, and sizes, which tell if a file is cut short."""
+def write_record(outputs: Sequence[str | Path], identity: Identity) -> None:
+    """Record the identity of a result beside its first file, and sizes, which tell if a file is cut short later."""
     sizes = {Path(file).name: os.path.getsize(file) for file in outputs}
-    write_json(record_path(output), {"identity": identity.digest, **identity.to_json(), "sizes": sizes})
+    write_json(record_path(outputs[0]), {"identity": identity.digest, **identity.to_json(), "sizes": sizes})
 
 
 def read_record(output: str | Path) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
             if needed:
                 main()
                 if asked:
-                    write_record(asked.outputs[0], asked.identity, asked.outputs)
+                    write_record(asked.outputs, asked.identity)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

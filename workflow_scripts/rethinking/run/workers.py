@@ -29,6 +29,7 @@ import torch
 
 from rethinking.run.files import UserError
 from rethinking.run.hardware import visible_gpus
+from rethinking.run.scripts import log
 from rethinking.run.stop_signals import SIGNALS, signal_name
 from rethinking.run.team import ALONE, GRACE_SECONDS, POLL_SECONDS, Team
 
@@ -202,16 +203,10 @@ def lost(others: Others, rank: int, status: int) -> None:
     if others.done.is_set():
         return
     if status < 0 and others.stopping():
-        print(
-            f"worker {rank} {how} while all were stopping; the next start resumes from the last checkpoint",
-            flush=True,
-        )
+        log(f"worker {rank} {how} while all were stopping; the next start resumes from the last checkpoint")
         os._exit(os.EX_TEMPFAIL)
     if status < 0 and restarts < RESTARTS:
-        print(
-            f"worker {rank} {how}; all workers start again ({restarts + 1} of at most {RESTARTS} times)",
-            flush=True,
-        )
+        log(f"worker {rank} {how}; all workers start again ({restarts + 1} of at most {RESTARTS} times)")
         os.execve(others.command[0], others.command, ENVIRONMENT | {RESTARTED: str(restarts + 1)})
     why = "its message stands above" if status > 0 else f"the workers were started again {restarts} times"
     others.team.failure = f"worker {rank} {how}; {why}"
