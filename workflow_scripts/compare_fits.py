@@ -7,12 +7,12 @@ import torch
 
 from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import CounterexampleConfig
-from rethinking.data.prepared import contradictions, stratified_sample
+from rethinking.data.prepared import contradictions, load_split, stratified_sample
 from rethinking.run import scripts
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.counterexamples import compare_fits
-from rethinking.theory.inputs import argument_parser, features_folder, model_features, read_model, read_split
+from rethinking.theory.inputs import argument_parser, features_folder, model_features, read_model
 from rethinking.theory.validation import best_setting, read_validation
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     gamma, _ = best_setting(read_validation(args.validation), model.gamma, 0)
     images, labels = [], []
     for split, count in (("train", settings.train), ("test", settings.test)):
-        all_images, all_labels = read_split(args.prepared, split)
+        all_images, all_labels = load_split(args.prepared, split)
         if count > len(all_labels):
             raise UserError(
                 f"linear_models.counterexamples.{split} is {count:,}, but {model.dataset} has {len(all_labels):,} images"

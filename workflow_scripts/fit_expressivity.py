@@ -4,16 +4,15 @@ import argparse
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import ExpressivityConfig
 from rethinking.corruption import Draws
 from rethinking.corruption.labels import replace_labels
-from rethinking.data.prepared import contradictions
+from rethinking.data.prepared import contradictions, load_split
 from rethinking.run import scripts
-from rethinking.run.files import load_array, read_json
+from rethinking.run.files import read_json
 from rethinking.streams import stream
 from rethinking.theory.expressivity import (
     check_distinct,
@@ -45,8 +44,8 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     manifest = read_json(args.prepared / "manifest.json")
     dataset, classes = manifest["dataset"], manifest["num_classes"]
-    images = flat_pixels(load_array(args.prepared / "train_images.npy"))
-    labels = np.array(load_array(args.prepared / "train_labels.npy"))
+    images, labels = load_split(args.prepared, "train")
+    images = flat_pixels(images)
     if settings.drop_duplicates:
         kept = first_of_each(images)
         print(f"{len(images) - len(kept)} images are equal to an earlier one and are left out", flush=True)

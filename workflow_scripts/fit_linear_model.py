@@ -12,6 +12,7 @@ import torch
 
 from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import SolverConfig
+from rethinking.data.prepared import load_split
 from rethinking.run import scripts
 from rethinking.run.files import atomic_path
 from rethinking.run.identity import Identity
@@ -22,7 +23,6 @@ from rethinking.theory.inputs import (
     device_alone,
     model_features,
     read_model,
-    read_split,
 )
 from rethinking.theory.linear_models import fit
 from rethinking.theory.validation import best_setting, read_validation
@@ -43,7 +43,7 @@ def main() -> None:
 
     model, manifest = read_model(args)
     solver = SolverConfig.model_validate_json(args.solver)
-    arrays, labels = zip(*(read_split(args.prepared, split) for split in ("train", "test")), strict=True)
+    arrays, labels = zip(*(load_split(args.prepared, split) for split in ("train", "test")), strict=True)
     scanned = read_validation(args.validation)
     wanted = [best_setting(scanned, model.gamma, penalty) for penalty in model.penalties]
     args.scratch.mkdir(parents=True, exist_ok=True)

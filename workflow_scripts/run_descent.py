@@ -8,9 +8,9 @@ import torch
 
 from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import DescentConfig
-from rethinking.data.prepared import stratified_sample
+from rethinking.data.prepared import load_split, stratified_sample
 from rethinking.run import scripts
-from rethinking.run.files import UserError, load_array, read_json, write_text
+from rethinking.run.files import UserError, read_json, write_text
 from rethinking.streams import stream
 from rethinking.theory.descent import descend
 from rethinking.training.preprocessing import whiten
@@ -30,9 +30,8 @@ def main() -> None:
     settings = DescentConfig.model_validate_json(args.settings)
     torch.set_num_threads(args.threads)
     manifest = read_json(args.prepared / "manifest.json")
-    labels = np.array(load_array(args.prepared / "train_labels.npy"))
-    test_labels = np.array(load_array(args.prepared / "test_labels.npy"))
-    images = load_array(args.prepared / "train_images.npy")
+    images, labels = load_split(args.prepared, "train")
+    test_images, test_labels = load_split(args.prepared, "test")
     if settings.images > min(len(labels), np.prod(images.shape[1:])):
         raise UserError(
             f"linear_models.descent.images is {settings.images:,}; {settings.dataset} has {len(labels):,} images of "
@@ -42,8 +41,7 @@ def main() -> None:
         labels, settings.images, stream(args.seed, "images of descent", settings.dataset)
     )
     x, test = (
-        whiten(torch.from_numpy(np.array(some))).flatten(1).double()
-        for some in (images[chosen], load_array(args.prepared / "test_images.npy"))
+        whiten(torch.from_numpy(np.array(some))).flatten(1).double() for some in (images[chosen], test_images)
     )
     curve, facts = descend(
         x,

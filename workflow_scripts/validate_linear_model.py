@@ -2,6 +2,7 @@
 
 from rethinking.analysis.aggregation import describe_data
 from rethinking.config.theory import ValidationConfig
+from rethinking.data.prepared import load_split
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 from rethinking.run.scripts import log
@@ -12,7 +13,6 @@ from rethinking.theory.inputs import (
     features_folder,
     model_features,
     read_model,
-    read_split,
 )
 from rethinking.theory.validation import validate, validation_split
 
@@ -26,7 +26,7 @@ def main() -> None:
 
     model, manifest = read_model(args)
     settings = ValidationConfig.model_validate_json(args.validation)
-    images, labels = read_split(args.prepared, "train")
+    images, labels = load_split(args.prepared, "train")
     fitted, others = validation_split(labels, settings, model.dataset)
     gammas = [None]
     if model.kernel == "gaussian":

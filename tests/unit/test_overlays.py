@@ -11,7 +11,7 @@ from rethinking.corruption.labels import replace_labels
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import moments, write
 from rethinking.corruption.signs import write_sample
-from rethinking.run.files import UserError, load_array, read_json, save_array
+from rethinking.run.files import UserError, load_array, read_json, save_array, write_json
 
 
 def test_label_corruption_stores_labels_alone(prepared, tmp_path):
@@ -64,11 +64,34 @@ def test_image_overlay(prepared, tmp_path):
 @pytest.mark.parametrize("name", ["train_images", "train_labels", "test_images", "test_labels"])
 def test_overlay_of_another_size_is_named(prepared, tmp_path, name):
     save_array(tmp_path / f"{name}.npy", load_array(prepared / f"{name}.npy")[:-1])
+    write_json(tmp_path / "manifest.json", {})
     with pytest.raises(UserError) as error:
         load_corrupted(prepared, tmp_path)
     count = {"train": 40, "test": 20}[name.split("_")[0]]
     assert f"{count - 1} {name.replace('_', ' ')}" in str(error.value)
     assert f"has {count}; delete {tmp_path}" in str(error.value)
+
+
+@pytest.mark.parametrize("corruption", ["labels_p0.5", "gaussian", "true_labels_replaced0", "true_signs_n24"])
+def test_a_changed_byte_is_noticed(prepared, tmp_path, corruption):
+    """In each array that is read, of the data set as of the overlay, also of a sample."""
+    data, overlay = tmp_path / "data", tmp_path / "overlay"
+    overlay.mkdir()
+    if corruption == "true_signs_n24":
+        data.mkdir()
+        write_sample(prepared, data, 24)
+    else:
+        shutil.copytree(prepared, data)
+    write(data, overlay, corruption, "digits", 0)
+    load_corrupted(data, overlay)
+    changed = {path.name for path in overlay.glob("*.npy")}
+    unused = {data / name for name in changed if "images" in name}
+    for path in {*data.glob("*.npy"), *overlay.glob("*.npy")} - unused:
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(UserError, match=f"{path} are not those .* delete {path}"):
+            load_corrupted(data, overlay)
+        path.write_bytes(content)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -86,8 +109,11 @@ def test_moments(monkeypatch, dtype):
 def test_images_that_are_not_stored_are_named(prepared, tmp_path, corruption):
     """A set of more than 32 GiB has files and labels alone."""
     own = shutil.copytree(prepared, tmp_path / "prepared")
+    manifest = read_json(own / "manifest.json")
     for split in ("train", "test"):
         save_array(own / f"{split}_images.npy", np.zeros((0, 3, 0, 0), np.uint8))
+        manifest[split]["images_sha256"] = None
+    write_json(own / "manifest.json", manifest)
     message = r"the train images in .*prepared are not stored, .* give the data set a smaller stored_size"
     with pytest.raises(UserError, match=message):
         write(own, tmp_path / "overlay", corruption, "cifar10", 0)

@@ -27,7 +27,7 @@ from rethinking.models import build_model, parameter_count
 from rethinking.models.initialisation import initialise
 from rethinking.run import code
 from rethinking.run.code import combined, script_code
-from rethinking.run.files import UserError, load_array, save_array
+from rethinking.run.files import UserError, load_array, read_json, save_array, write_json
 
 from ..default_config import default_values
 from .test_differences import epochs_table, ratios
@@ -288,6 +288,7 @@ def test_blocks_of_another_type_are_refused(plugin, prepared, tmp_path, monkeypa
     labels = np.sort(load_array(own / "train_labels.npy"))
     labels[:10] = np.arange(10) % 2
     save_array(own / "train_labels.npy", labels)
+    write_json(own / "manifest.json", read_json(own / "manifest.json") | {"train": {"count": 40}})
     with pytest.raises(UserError) as error:
         write(own, tmp_path / "overlay", "bright", "cifar10", seed=0)
     assert str(error.value).startswith(

@@ -64,7 +64,11 @@ def test_hopelessly_conditioned_network_is_recorded_shown_and_judged(call, prepa
     """Beyond a half the solution grows exponentially with n; at 0.9, 500 images are far too many for float64."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (500, 3, 4, 4), dtype=np.uint8)
-    write_json(tmp_path / "manifest.json", read_json(prepared / "manifest.json") | {"dataset": "digits"})
+    write_json(
+        tmp_path / "manifest.json",
+        read_json(prepared / "manifest.json")
+        | {"dataset": "digits", "train": {"count": 500, "full_count": 500}},
+    )
     save_array(tmp_path / "train_images.npy", images)
     save_array(tmp_path / "train_labels.npy", rng.integers(0, 4, 500))
     chosen = settings(
@@ -122,7 +126,15 @@ def test_no_fit_is_lost_to_a_number_that_json_refuses(call, monkeypatch, tmp_pat
 def test_equal_images_are_fitted_once(call, prepared, tmp_path):
     """Two of one class in training, and one that is in both splits; random labels of equal images have no exact fit."""
     rng = np.random.default_rng(0)
-    write_json(tmp_path / "manifest.json", read_json(prepared / "manifest.json") | {"num_classes": 2})
+    write_json(
+        tmp_path / "manifest.json",
+        read_json(prepared / "manifest.json")
+        | {
+            "num_classes": 2,
+            "train": {"count": 12, "full_count": 12},
+            "test": {"count": 12, "full_count": 12},
+        },
+    )
     for split in ("train", "test"):
         images = rng.integers(0, 256, (12, 1, 4, 4), dtype=np.uint8)
         images[0] = 7

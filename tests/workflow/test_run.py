@@ -1,6 +1,7 @@
 """Real runs of a tiny configuration."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -126,3 +127,16 @@ def test_damaged_archive_says_what_to_do(tiny_workflow):
     tiny_workflow.write_config({**TINY, "datasets": {"cifar10": source}})
     output = tiny_workflow.fail("results/cells/cifar10/true_labels/mlp_1x512/none/seed0/summary.json")
     assert "error: cifar.tar.gz is damaged or cut short" in output
+
+
+def test_changed_values_of_a_data_set_are_noticed_and_made_again(tiny_workflow):
+    cell = "results/cells/digits/random_labels/mlp_1x512/none/seed0/summary.json"
+    tiny_workflow.succeed(cell, "--until", "corrupt_labels")
+    (images,) = tiny_workflow.folder.rglob("train_images.npy")
+    values = images.read_bytes()
+    images.write_bytes(values[:-1] + bytes([values[-1] ^ 1]))
+    output = tiny_workflow.fail(cell)
+    (path,) = re.findall(r"error: the values in (\S+) are not those that were written", output)
+    (tiny_workflow.folder / path).unlink()
+    tiny_workflow.succeed(cell)
+    assert images.read_bytes() == values

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rethinking.run.files import UserError, load_array
+from rethinking.data.prepared import stored_array
+from rethinking.run.files import UserError
 from rethinking.streams import stream
 
 BLOCK = 2048  # images held in memory at a time
@@ -23,8 +24,8 @@ def stored_images(prepared: Path, split: str) -> np.ndarray:
     Raises:
         UserError: they were too many to be stored.
     """
-    images = load_array(prepared / f"{split}_images.npy")
-    if not len(images) and len(load_array(prepared / f"{split}_labels.npy")):
+    images = stored_array(prepared, f"{split}_images")
+    if not len(images) and len(stored_array(prepared, f"{split}_labels")):
         raise UserError(
             f"the {split} images in {prepared} are not stored, because they would take more than 32 GiB, but this "
             "corruption changes their pixels; give the data set a smaller stored_size, fewer classes or a train_limit"

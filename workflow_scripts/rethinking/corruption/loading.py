@@ -10,7 +10,8 @@ import numpy as np
 
 from rethinking.data.image_files import Images
 from rethinking.data.imagenet import load_index
-from rethinking.run.files import UserError, load_array, read_json
+from rethinking.data.prepared import stored_array
+from rethinking.run.files import UserError, read_json
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,12 @@ def load_corrupted(prepared: Path, overlay: Path, images: Path | None = None) ->
         images: where the files of the images lie, of a data set that is prepared as ImageNet is.
 
     Raises:
-        UserError: the two do not fit together; the message names the folder.
+        UserError: the two do not fit together, or values are damaged; the message names the folder or the file.
     """
     manifest = read_json(prepared / "manifest.json")
 
     def array(name: str) -> np.ndarray:
-        changed = overlay / f"{name}.npy"
-        return load_array(changed if changed.exists() else prepared / f"{name}.npy")
+        return stored_array(overlay if (overlay / f"{name}.npy").exists() else prepared, name)
 
     files = None
     if images and not (overlay / "train_images.npy").exists():
@@ -53,9 +53,9 @@ def load_corrupted(prepared: Path, overlay: Path, images: Path | None = None) ->
     data = CorruptedData(
         train_images=array("train_images"),
         train_labels=np.array(array("train_labels")),
-        train_labels_true=np.array(load_array(prepared / "train_labels.npy")),
+        train_labels_true=np.array(stored_array(prepared, "train_labels")),
         test_images=array("test_images"),
-        test_labels=np.array(load_array(prepared / "test_labels.npy")),
+        test_labels=np.array(stored_array(prepared, "test_labels")),
         test_labels_corrupted=np.array(array("test_labels")),
         num_classes=manifest["num_classes"],
         preprocessing=manifest.get("preprocessing", "whitening"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from rethinking import registry
 from rethinking.corruption import BLOCK, SPLITS, Draws, stored_images
+from rethinking.data.prepared import stored_array
 from rethinking.run.files import (
     UserError,
     load_array,
@@ -48,7 +49,7 @@ def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
         values["moments"] = moments(stored_images(prepared, "train"))
         manifest |= dict(zip(("mean", "variance"), values["moments"], strict=True))
     for split in SPLITS:
-        labels = load_array(prepared / f"{split}_labels.npy")
+        labels = stored_array(prepared, f"{split}_labels")
         if next(iter(entry.arguments)) == "labels":
             given = corrupted_labels(prepared, corruption, dataset, seed, split)
             save_array(folder / f"{split}_labels.npy", given)
@@ -85,7 +86,7 @@ def corrupted_labels(prepared: Path, corruption: str, dataset: str, seed: int, s
     """
     entry = registry.entry("corruption", corruption)
     values = arguments(prepared, corruption, dataset, seed, split)
-    labels = np.array(load_array(prepared / f"{split}_labels.npy"))
+    labels = np.array(stored_array(prepared, f"{split}_labels"))
     given = np.asarray(entry.call(**values, labels=labels.copy()))
     if given.shape != labels.shape or given.dtype.kind not in "iu":
         raise UserError(

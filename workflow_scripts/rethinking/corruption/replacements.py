@@ -10,7 +10,15 @@ import numpy as np
 from rethinking import registry
 from rethinking.corruption import BLOCK, SPLITS, stored_images
 from rethinking.corruption.overlays import corrupted_labels
-from rethinking.run.files import UserError, new_array, read_json, save_array, sha256_array, write_json
+from rethinking.run.files import (
+    UserError,
+    load_array,
+    new_array,
+    read_json,
+    save_array,
+    sha256_array,
+    write_json,
+)
 from rethinking.streams import stream
 
 
@@ -54,7 +62,11 @@ def replace_example(
         "seed": seed,
         "train_index": places[0],
         "test_index": places[1],
-        "train_labels_sha256": sha256_array(train),
+        "train": {
+            "images_sha256": sha256_array(load_array(folder / "train_images.npy")),
+            "labels_sha256": sha256_array(train),
+        },
+        "test": {"labels_sha256": sha256_array(given["test"])},
     }
     write_json(folder / "manifest.json", found)
     return found

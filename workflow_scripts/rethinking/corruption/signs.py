@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rethinking.corruption import BLOCK, SPLITS, Draws, stored_images
-from rethinking.data.prepared import Split, accounted
+from rethinking.data.prepared import Split, accounted, stored_array
 from rethinking.registry import corruption
 from rethinking.run.files import (
     UserError,
@@ -55,7 +55,7 @@ def write_sample(prepared: Path, folder: Path, n: int) -> dict[str, Any]:
         ) as result:
             for start in range(0, len(index), BLOCK):
                 result[start : start + BLOCK] = images[index[start : start + BLOCK]]
-        labels = load_array(prepared / f"{split}_labels.npy")[index]
+        labels = stored_array(prepared, f"{split}_labels")[index]
         labels = (labels >= classes // 2).astype(labels.dtype)
         save_array(folder / f"{split}_labels.npy", labels)
         images = load_array(folder / f"{split}_images.npy")

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from rethinking.run.files import UserError, save_array, sha256_array, write_json
+from rethinking.run.files import UserError, load_array, read_json, save_array, sha256_array, write_json
 from rethinking.streams import stream
 
 SHOWN = 5  # pairs of equal images in a manifest
+CHECKED_BYTES = 2**32  # larger arrays are streamed; to hash them takes longer than to start on them
 
 
 @dataclass(frozen=True)
@@ -151,3 +152,28 @@ def prepare(
             "labels_sha256": sha256_array(kept.labels),
         }
     write_json(manifest_path, manifest)
+
+
+def stored_array(folder: Path, name: str) -> np.ndarray:
+    """An array of a prepared data set or of a corruption, ``{train,test}_{images,labels}``, memory-mapped.
+
+    Arrays of up to 4 GiB are held against the digest in the manifest beside them.
+
+    Raises:
+        UserError: the array or the manifest is missing or damaged; the message names the file.
+    """
+    path = folder / f"{name}.npy"
+    array = load_array(path)
+    split, kind = name.split("_")
+    expected = read_json(folder / "manifest.json").get(split, {}).get(f"{kind}_sha256")
+    if expected and array.nbytes <= CHECKED_BYTES and sha256_array(array) != expected:
+        raise UserError(
+            f"the values in {path} are not those that were written (their SHA-256 is not the one in "
+            f"{folder / 'manifest.json'}); delete {path} to have it made again"
+        )
+    return array
+
+
+def load_split(prepared: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images, memory-mapped, and labels of ``train`` or ``test``, see :func:`stored_array`."""
+    return stored_array(prepared, f"{split}_images"), np.array(stored_array(prepared, f"{split}_labels"))

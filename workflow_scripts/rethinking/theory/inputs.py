@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from rethinking.config.theory import LinearModelConfig
-from rethinking.run.files import load_array, read_json
+from rethinking.run.files import read_json
 from rethinking.run.gpu_slots import gpus_alone
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.run.scripts import log
@@ -51,12 +51,6 @@ def read_model(args: argparse.Namespace) -> tuple[LinearModelConfig, dict[str, A
     """The model and the manifest of its data set. Also sets the number of threads."""
     torch.set_num_threads(args.threads)
     return LinearModelConfig.model_validate_json(args.model), read_json(args.prepared / "manifest.json")
-
-
-def read_split(prepared: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images, memory-mapped, and labels of ``train`` or ``test``."""
-    labels = np.array(load_array(prepared / f"{split}_labels.npy"))
-    return load_array(prepared / f"{split}_images.npy"), labels
 
 
 @contextmanager
