@@ -131,6 +131,8 @@ def test_latex():
     )
     assert any(line.startswith(r"\cmidrule(lr){6-7} ") for line in lines)
     assert text.isascii()
+    braces = text.replace(r"\{", "").replace(r"\}", "")
+    assert braces.count("{") == braces.count("}")
     # As many columns in every row as the tabular declares.
     begin = next(line for line in lines if line.startswith(r"\begin{tabular}"))
     assert begin == r"\begin{tabular}{@{}lrlllrrrr@{}}"

@@ -91,12 +91,16 @@ def in_markdown(text: str) -> str:
 
 
 def to_latex(tables: Sequence[Shown], note: str) -> str:
-    r"""Render as :func:`to_markdown` does, each as a ``tabular`` for ``\input`` into a document with booktabs."""
-    lines = ["% Needs the package booktabs.", r"\begingroup\footnotesize\setlength{\tabcolsep}{4pt}"]
+    r"""Render as :func:`to_markdown` does, each as a ``tabular`` for ``\input``, made smaller if it is wider than the text."""
+    lines = [
+        "% Needs the packages booktabs and graphicx.",
+        r"\begingroup\footnotesize\setlength{\tabcolsep}{4pt}",
+    ]
     for title, table in tables:
         if title:
             lines += [rf"\par\medskip\noindent\textbf{{{escape(title)}}}\par\smallskip"]
-        lines += [r"\noindent", tabular(table)]
+        width = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
+        lines += [rf"\noindent\resizebox{{{width}}}{{!}}{{%", f"{tabular(table)}}}"]
     lines += [rf"\par\smallskip\noindent {escape(note)}\par", r"\endgroup"]
     return "\n".join(lines) + "\n"
 
