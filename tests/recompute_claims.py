@@ -163,7 +163,10 @@ RECIPES = {
     "zero_training_loss": [
         (bare("random_labels", ["alexnet", "mlp_3x512", "mlp_1x512"]), lambda a: a.remaining_loss)
     ],
-    "unchanged_hyperparameters": [(both(FIVE), settings_changed)],
+    "unchanged_hyperparameters": [
+        (both(FIVE), settings_changed),
+        (bare("random_labels", FIVE), fitted_share),
+    ],
     "random_labels_at_chance": [(bare("random_labels", FIVE), lambda a: a.test_accuracy - a.chance)],
     "true_labels_generalise": [(bare("true_labels", FIVE), lambda a: a.test_accuracy / a.chance)],
     "labels_alone_open_the_gap": [(both(FIVE), lambda a, b: a.gap - b.gap)],

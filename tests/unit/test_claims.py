@@ -142,6 +142,20 @@ def test_default_configuration_trains_every_claimed_cell():
     assert [Cell.from_name(name, 0).name for name in claimed] == claimed
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "verdict"),
+    [
+        # Settings that are the same, and with which random labels are not fitted.
+        ("unchanged_hyperparameters", {"train": 14.5}, "contradicted"),
+        # Worse than guessing is no better than guessing.
+        ("random_labels_at_chance", {"test": 7.0}, "supported"),
+    ],
+)
+def test_random_labels_that_are_not_fitted(name, change, verdict, paper_runs):
+    cell = "random_labels/inception_no_bn/none"
+    assert verdict_on(name, paper_runs | make_runs({cell: cell_values()[cell] | change})) == verdict
+
+
 def test_time_to_fit_that_never_comes_is_undecided_and_says_so(paper_runs):
     slow = make_runs({CELL: cell_values()[CELL] | {"fitted": None}})
     (claim,) = [claim for claim in CLAIMS if claim.name == "small_constant_factor"]

@@ -161,6 +161,13 @@ def test_the_papers_own_numbers_support_it_and_others_do_not(claim):
     assert judge(runs, "imagenet", [claim])[0].verdict == "contradicted"
 
 
+def test_settings_that_do_not_fit_random_labels_do_not_suffice_for_them():
+    (claim,) = [claim for claim in IMAGENET if claim.name == "imagenet_unchanged_hyperparameters"]
+    cell = "random_labels/inception_v3/none"
+    runs = networks() | {f"imagenet/{cell}": [network(cell, seed, train_accuracy=50.0) for seed in (0, 1)]}
+    assert judge(runs, "imagenet", [claim])[0].verdict == "contradicted"
+
+
 @pytest.mark.parametrize(("share", "verdict"), [(0.4, "contradicted"), (0.6, "supported")])
 def test_half_of_the_papers_gain_by_early_stopping_is_asked_for(share, verdict):
     (claim,) = [claim for claim in IMAGENET if claim.name == "imagenet_early_stopping_gains"]

@@ -3,12 +3,10 @@
 import copy
 import math
 
-import pandas as pd
 import pytest
 
 from rethinking.analysis.theory_results import TABLES
 from rethinking.claims.theory import THEORY_CLAIMS, judge_theory, theory_frame, theory_markdown
-from rethinking.tables.theory import closest_norm
 
 SEEDS = (0, 1, 2)
 COUNT = {"count": 60_000, "full_count": 60_000}
@@ -41,13 +39,13 @@ def linear_model(dataset, preprocessing, kernel, penalty, test_error, seed, filt
     }  # fmt: skip
 
 
-def others(seed, poisoned_norm=300.0, poisoned_error=90.0, centres_norm=400.0, random_labels_error=0.0):
+def others(seed, poisoned_norm=300.0, poisoned_error=90.0, centres_norm=400.0, random_labels_residual=0.0):
     """Exact fits of one sample."""
     rows = [
         {"fit": "minimum_norm", "norm": 100.0, "test_error": 5.0},
         {"fit": "random_centres", "norm": centres_norm + seed, "test_error": 8.0},
         {"fit": "poisoned", "norm": poisoned_norm + seed, "test_error": poisoned_error},
-        {"fit": "random_labels", "norm": 200.0, "test_error": 90.0, "train_error": random_labels_error},
+        {"fit": "random_labels", "norm": 200.0, "test_error": 90.0, "residual": random_labels_residual},
     ]
     return DATA | {
         "kind": "counterexamples",
@@ -146,9 +144,10 @@ COUNTEREXAMPLES = {
         change("gabor, penalty", test_error=0.4),
     ],
     "kernels_fit_any_labels": [
-        change("gabor", train_error=0.1),
-        change("cifar10", train_error=0.1),
-        replace("others", others, random_labels_error=0.1),
+        # Labels that are the largest output without being fitted.
+        change("gabor", misfit=0.3),
+        change("cifar10", misfit=0.3),
+        replace("others", others, random_labels_residual=0.3),
     ],
     "mnist_pixels_norm": [change("pixels", norm=145.0)],
     "mnist_gabor_norm": [change("gabor", norm=300.0)],
@@ -263,12 +262,6 @@ def test_other_exact_fits_are_as_exact_as_the_worst_seed():
     assert (table.train_error == 1).all()
     assert (table.residual == 0.1).all()
     assert (table.norm["random_centres"], table.seeds["random_centres"]) == (401, 3)
-
-
-def test_closest_norm_is_that_with_the_nearest_ratios():
-    columns = {"paper_norm": [100.0, 10.0], "norm": [50.0, 5.0], "signed_norm": [130.0, 13.0]}
-    columns |= {key: [1000.0, 100.0] for key in ("number_norm", "mean_class_norm", "sum_of_class_norms")}
-    assert closest_norm(pd.DataFrame(columns)) == "signed"
 
 
 def test_expressivity_is_that_of_the_worst_seed():

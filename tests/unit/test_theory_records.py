@@ -12,11 +12,12 @@ import compare_fits
 import fit_expressivity
 import fit_linear_model
 import run_descent
-from rethinking.analysis.theory_results import TABLES, read_records, write_record
+from rethinking.analysis.aggregation import frame
+from rethinking.analysis.theory_results import TABLE3_COLUMNS, TABLES, read_records, write_record
 from rethinking.claims.theory import judge_theory
 from rethinking.figures.theory import draw_precision
 from rethinking.run.files import read_json, save_array, write_json
-from rethinking.tables.theory import present_expressivity
+from rethinking.tables.theory import note_table3, present_expressivity
 from rethinking.theory.inputs import features_folder
 
 from .tiny import read_strictly
@@ -43,6 +44,26 @@ def call(monkeypatch, prepared, tmp_path):
         return tmp_path / output
 
     return run
+
+
+def test_note_of_table3_names_the_fits_without_penalty_that_have_too_few_features():
+    row = {
+        "dataset": "cifar10",
+        "preprocessing": "random_convnet",
+        "kernel": "linear",
+        "images": 50_000,
+        "seeds": 1,
+    }
+    row |= {"data": "CIFAR-10", "random": True, "penalty": 0.0}
+    rows = [
+        row | {"filters": 250, "features": 2001, "rank": 2001},
+        row | {"filters": 1000, "features": 8001},
+        row | {"filters": 1000, "features": 8001, "penalty": 0.1},
+        row | {"filters": 32_000, "features": 256_001, "rank": 50_000},
+        row | {"preprocessing": "none", "kernel": "gaussian", "features": 3072},
+    ]
+    said = [each for each in note_table3(frame(rows, TABLE3_COLUMNS)).split(". ") if "has rank" in each]
+    assert [each.split(", has rank ")[1].split(" for ")[0] for each in said] == ["2,001", "8,001 at most"]
 
 
 def test_record_is_read_as_it_was_written(tmp_path):

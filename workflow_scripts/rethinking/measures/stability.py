@@ -1,9 +1,9 @@
 """Uniform stability (section 2.2): how far the replacement of one training example moves the loss of any point.
 
-Bousquet and Elisseeff (2002) call an algorithm uniformly stable with b if the loss at every point changes by at most b
-whatever example is replaced. Their bounds on the generalisation gap are informative for b well below 1 / root n.
-Measuring some replacements gives a lower bound on b. The loss is one minus the probability that the network assigns to
-the label, between 0 and 1.
+An algorithm is uniformly stable with b if the loss at every point changes by at most b whatever example is replaced
+(Hardt, Recht and Singer 2016). Bousquet and Elisseeff (2002) remove the example, which is the same up to a factor of two;
+their bounds on the generalisation gap are informative for b well below 1 / root n. Measuring some replacements gives a
+lower bound on b. The loss is one minus the probability that the network assigns to the label, between 0 and 1.
 """
 
 from __future__ import annotations
