@@ -34,7 +34,7 @@ def check_targets():
         made = [each for shown in SHOWN.values() for each in (*shown.needs, shown)]
         files = [file for each in (*made, *PLAN.found.values()) for file in each.known]
         files += [file for file in products if not file.contains_wildcard()]
-        sys.exit(f"snakemake: {describe_unknown(unknown, rules, files)}")
+        sys.exit(f"snakemake: {describe_unknown(unknown, rules, files, RESULTS)}")
 
 
 def take_results():

@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items):
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
             if missing:
-                reason = f"needs SLURM ({missing[0]} is missing): see docs/cluster.md"
+                reason = f"needs SLURM ({missing[0]} is missing): see the Makefile"
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 

@@ -337,6 +337,12 @@ def test_value_from_the_command_line_is_called_so(tmp_path):
         load_config(changed({"training.epochs": -3}), [str(tmp_path / "config.yaml")])
 
 
+def test_value_in_place_of_a_section_is_not_put_down_to_the_file_with_the_section(tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"training": {"epochs": 3}}))
+    with pytest.raises(UserError, match=r"--config: training: takes keys of its own"):
+        load_config(changed({"training": 5}), [str(tmp_path / "config.yaml")])
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("false", False), ("no", False), ("True", True), ("0.2", 0.2), ("wide", "wide")]
 )

@@ -208,6 +208,8 @@ def test_a_regulariser_works_in_float32_in_every_precision(plugin, data):
         ("@corruption('x')\ndef x(rng): ...\n", 3, "first argument of x must be labels or images"),
         ("@claim('x', statement='x', cells=['a'])\ndef x(run): ...\n", 3, "needs a statement, cells, and"),
         ("x = 1\n", 1, "registers nothing"),
+        ("from .nets import net\n", 2, "import 'nets' without the dot"),
+        ("def net():\n    from . import nets\n", 3, "import 'nets' without the dot"),
         (
             "@model\ndef net(image_shape, num_classes): ...\n",
             2,
@@ -301,9 +303,16 @@ def test_blocks_of_another_type_are_refused(plugin, prepared, tmp_path, monkeypa
     [
         ("nn.Sequential(nn.Flatten(), nn.Linear(300, 7))", 4, "into (2, 7), not logits (2, 4)"),
         ("nn.Sequential(nn.Flatten(), nn.LSTM(300, 4))", 4, "into a tuple, not logits (2, 4)"),
-        ("nn.Sequential(nn.Flatten(), nn.Linear(30, 4))", None, "mat1 and mat2 shapes cannot be multiplied"),
+        ("nn.Sequential(nn.Flatten(), nn.Linear(30, 4))", None, "(2x300 and 30x4), on images (2, 3, 10, 10)"),
         ("1 / 0", 5, "ZeroDivisionError"),
+        ("__import__('nosuch')", 5, "No module named 'nosuch' beside the plug-in or in "),
         ("None", 4, "returns None, not a torch.nn.Module"),
+        (
+            "nn.Sequential(nn.Flatten(), nn.LazyLinear(4))",
+            4,
+            "has lazy layers; give each the size of its input",
+        ),
+        ("nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(4))", 4, "has no trainable parameter"),
     ],
 )
 def test_wrong_networks_are_named(plugin, data, body, line, message):
@@ -314,6 +323,26 @@ def test_wrong_networks_are_named(plugin, data, body, line, message):
         train(data, Cell.parse("cifar10/labels_p0.5/wrong/none/seed0"))
     assert str(error.value).startswith(f"{file}:{line or 4}: ")
     assert message in str(error.value)
+
+
+def test_dropout_in_evaluation_is_refused(plugin, data):
+    file = plugin(
+        "from torch import nn\nclass Net(nn.Linear):\n    def forward(self, x):\n"
+        "        return super().forward(nn.functional.dropout(x.flatten(1)))\n"
+        "@model('dropped')\ndef dropped(image_shape, num_classes):\n    return Net(300, num_classes)\n"
+    )
+    with pytest.raises(UserError) as error:
+        train(data, Cell.parse("cifar10/labels_p0.5/dropped/none/seed0"))
+    assert str(error.value).startswith(
+        f"{file}:7: the network 'dropped' draws random numbers in evaluation mode"
+    )
+
+
+def test_a_regulariser_that_returns_no_tensor_is_named(plugin, data):
+    file = plugin("@regulariser('array')\ndef array(images):\n    return images.numpy()\n")
+    with pytest.raises(UserError) as error:
+        train(data, Cell.parse("cifar10/labels_p0.5/mlp_1x512/array/seed0"))
+    assert str(error.value) == f"{file}:3: array returns a ndarray, not torch.float32 (16, 3, 10, 10)"
 
 
 def test_a_layer_that_cannot_be_reset_is_refused(plugin, data):

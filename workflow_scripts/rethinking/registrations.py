@@ -35,6 +35,11 @@ def registrations(file: Path) -> list[Entry]:
     kinds = decorators(tree)
     found = []
     for statement in ast.walk(tree):
+        if isinstance(statement, ast.ImportFrom) and statement.level:
+            module = statement.module or statement.names[0].name
+            raise UserError(
+                f"{file}:{statement.lineno}: a plug-in is not in a package; import '{module}' without the dot"
+            )
         for node in getattr(statement, "decorator_list", ()):
             called = kinds.get(ast.unparse(node.func if isinstance(node, ast.Call) else node))
             if not called:

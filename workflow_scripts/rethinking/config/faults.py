@@ -97,7 +97,8 @@ def place_of_value(path: Path, files: dict[str, File], values: dict[str, Any]) -
         found, value = value_at(path, file.content)
         merged = value_at(path, values)[1]
         # nan differs from itself.
-        if found and (isinstance(value, dict) or value == merged or repr(value) == repr(merged)):
+        section = isinstance(value, dict) and isinstance(merged, dict)
+        if found and (section or value == merged or repr(value) == repr(merged)):
             return f"{name}{file.place(path)}"
     return "--config"
 

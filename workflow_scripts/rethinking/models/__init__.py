@@ -64,28 +64,44 @@ def check_network(
     """Try a network of a plug-in on two images, before hours of training.
 
     Raises:
-        UserError: it gives other than logits (2, num_classes), or a parameter plays no part in them; the message has
-            the file and line of its registration, or of the error.
+        UserError: it gives other than logits (2, num_classes), or others each time in evaluation mode, or a parameter
+            plays no part in them; the message has the file and line of its registration, or of the error.
     """
     import copy
 
     import torch
 
-    with blamed(entry.place):
-        tried = copy.deepcopy(model).train()
-        logits = tried(torch.zeros(2, *image_shape))
+    def wrong(what: str) -> UserError:
+        return UserError(f"{entry.place}: {what}")
+
+    if any(map(torch.nn.parameter.is_lazy, model.parameters())):
+        raise wrong(f"the network '{entry.name}' has lazy layers; give each the size of its input")
+    images = torch.ones(2, *image_shape)
+    try:
+        with blamed(entry.place):
+            tried = copy.deepcopy(model).train()
+            logits = tried(images)
+    except UserError as error:
+        raise UserError(f"{error}, on images {tuple(images.shape)}") from error
     shape = tuple(logits.shape) if hasattr(logits, "shape") else f"a {type(logits).__name__}"
     if shape != (2, num_classes):
-        raise UserError(
-            f"{entry.place}: the network '{entry.name}' turns images {(2, *image_shape)} into {shape}, not logits "
-            f"{(2, num_classes)}"
+        raise wrong(
+            f"the network '{entry.name}' turns images {tuple(images.shape)} into {shape}, not logits {(2, num_classes)}"
         )
+    if not getattr(logits, "requires_grad", False):  # an array, say
+        raise wrong(f"the network '{entry.name}' has no trainable parameter that its logits depend on")
     with blamed(entry.place):
         logits.float().sum().backward()
+        tried.eval()
+        with torch.no_grad():
+            same = torch.allclose(tried(images), tried(images), rtol=1e-3, atol=1e-5, equal_nan=True)
     unused = [name for name, p in tried.named_parameters() if p.requires_grad and p.grad is None]
     if unused:
-        raise UserError(
-            f"{entry.place}: no logit depends on {', '.join(unused)} of the network '{entry.name}'"
+        raise wrong(f"no logit depends on {', '.join(unused)} of the network '{entry.name}'")
+    if not same:
+        raise wrong(
+            f"the network '{entry.name}' draws random numbers in evaluation mode too; use nn.Dropout, or "
+            "F.dropout(x, p, self.training)"
         )
 
 

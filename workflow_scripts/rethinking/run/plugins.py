@@ -101,7 +101,8 @@ def blame(error: BaseException) -> str | None:
         return f"{error.filename}:{error.lineno}: {error.msg}"
     if not frames:
         return None
-    return f"{frames[-1].filename}:{frames[-1].lineno}: {type(error).__name__}: {error}"
+    where = f" beside the plug-in or in {sys.prefix}" if isinstance(error, ModuleNotFoundError) else ""
+    return f"{frames[-1].filename}:{frames[-1].lineno}: {type(error).__name__}: {error}{where}"
 
 
 @contextmanager

@@ -5,15 +5,17 @@ import os
 from collections.abc import Iterable
 
 NO_IDEA = "; 'snakemake --list-target-rules' shows what can be asked for, beside the files of results"
+ELSEWHERE = "Results in another folder need their --configfile or --profile"
 
 
-def describe_unknown(words: list[str], rules: Iterable[str], files: Iterable[str]) -> str:
+def describe_unknown(words: list[str], rules: Iterable[str], files: Iterable[str], results: str) -> str:
     """A message about words that are neither rules nor files of rules.
 
     Args:
         words: at least one.
         rules: the names of rules.
         files: what the configuration makes, the likelier ones first.
+        results: the folder of the configuration's results.
     """
     paths = {os.path.relpath(file): file for file in files}
     short = {name: name for name in rules}
@@ -22,7 +24,11 @@ def describe_unknown(words: list[str], rules: Iterable[str], files: Iterable[str
 
     def meant(word: str) -> str:
         """What is nearest: as a whole path, or by the names of rules, tables and figures, as in tabel1 or tabel1.csv."""
-        whole = difflib.get_close_matches(os.path.relpath(word or "."), paths, 1, cutoff=0.8)
+        path = os.path.relpath(word or ".")
+        for file in paths.values():
+            if path.endswith(f"/{os.path.relpath(file, results)}"):
+                return f"; did you mean '{file}'? {ELSEWHERE}"
+        whole = difflib.get_close_matches(path, paths, 1, cutoff=0.8)
         near = whole or difflib.get_close_matches(stem(word), short, 1)
         return f"; did you mean '{(paths if whole else short)[near[0]]}'?" if near else NO_IDEA
 

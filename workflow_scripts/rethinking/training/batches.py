@@ -145,7 +145,11 @@ class Batches:
         images = images.float()  # where the network rounds its inputs to bfloat16, they are stored so
         result = entry.call(images=images, labels=labels, rng=rng)
         if not isinstance(result, Tensor) or (result.shape, result.dtype) != (images.shape, images.dtype):
-            what = f"{result.dtype} {tuple(result.shape)}" if isinstance(result, Tensor) else repr(result)
+            what = (
+                f"{result.dtype} {tuple(result.shape)}"
+                if isinstance(result, Tensor)
+                else f"a {type(result).__name__}"
+            )
             raise UserError(
                 f"{entry.place}: {entry.function} returns {what}, not {images.dtype} {tuple(images.shape)}"
             )
