@@ -1,11 +1,12 @@
 """The captured training step. Without a GPU, a graph that computes the step again in place of replaying it stands for CUDA's."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
 from torch import nn
 
+from rethinking.run.files import UserError
 from rethinking.training.optimisers import SGD, RMSProp
 from rethinking.training.steps import CapturedStep
 
@@ -112,6 +113,27 @@ def test_capture_changes_nothing(pretended, replaced, optimiser):
     )
     assert captured == eager
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(state, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("CUDA error: out of memory", RuntimeError),
+        ("CUDA error: operation not permitted when stream is capturing", UserError),
+    ],
+)
+def test_a_full_gpu_is_not_blamed_on_the_network(pretended, monkeypatch, message, kind):
+    @contextmanager
+    def graph(_):
+        yield
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    model = nn.Linear(2, 2)
+    optimiser = SGD(dict.fromkeys(model.parameters(), 0.0), 0.1, 0.9)
+    step = CapturedStep(lambda *_: None, "mlp_1x512", model, optimiser, 1)
+    with pytest.raises(kind, match=message):
+        step(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
 
 
 @pytest.mark.gpu

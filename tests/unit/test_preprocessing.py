@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
+from rethinking.training.inception_preprocessing import crop_and_resize
 from rethinking.training.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
+from rethinking.training.steps import set_precision
 
 
 def random_images(*shape, dtype=torch.uint8):
@@ -118,3 +121,36 @@ def test_rotation_moves_a_place_by_its_angle(height, width, degrees, flip):
     torch.testing.assert_close(turned[inside], expected[inside], **PIXEL_TOLERANCE)
     if degrees != 90:
         assert turned[0, 0] == 0  # the corner comes from outside the image
+
+
+# --- precision ------------------------------------------------------------------------------------
+
+
+class Products(TorchFunctionMode):
+    """Whether TF32 was allowed in each product of matrices."""
+
+    def __init__(self):
+        super().__init__()
+        self.tf32 = []
+
+    def __torch_function__(self, function, types, arguments=(), named=None):
+        if function.__name__ in ("__matmul__", "matmul", "affine_grid"):
+            self.tf32.append(torch.backends.cuda.matmul.allow_tf32)
+        return function(*arguments, **named or {})
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_images_are_the_same_in_every_precision_of_the_network(precision):
+    """On a GPU TF32 would place pixels with ten bits: up to two levels off."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    images = random_images(2, 3, 9, 9)
+    try:
+        set_precision(precision, torch.device("cuda"))
+        with Products() as products:
+            flip_and_rotate(images, torch.tensor([True, False]), torch.tensor([10.0, 20.0]))
+            crop_and_resize(images, torch.tensor([[0, 1, 5, 6], [2, 2, 6, 7]]), 8)
+        assert len(products.tf32) == 3
+        assert not any(products.tf32)
+        assert torch.backends.cuda.matmul.allow_tf32 == (precision != "float32")
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

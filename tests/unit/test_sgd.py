@@ -34,3 +34,24 @@ def test_steps_are_those_of_torch(channels_last):
             each.step()
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_without_momentum_a_gpu_takes_the_step(monkeypatch):
+    """Plain SGD; the kernel of GPUs is checked as it checks its arguments."""
+    fused = torch._fused_sgd_
+
+    def as_on_a_gpu(parameters, gradients, velocities, **settings):
+        assert (settings["momentum"] > 0) == bool(velocities)
+        fused(parameters, gradients, velocities, **settings)
+
+    monkeypatch.setattr(torch, "_fused_sgd_", as_on_a_gpu)
+    for momentum in (0.0, 0.9):
+        weight = nn.Parameter(torch.tensor([1.0, 2.0]))
+        optimiser = SGD({weight: 0.5}, 0.1, momentum)
+        for _ in range(2):
+            optimiser.zero_grad()
+            (3 * weight).sum().backward()
+            optimiser.step()
+        first, second = torch.tensor([[3.5, 4.0], [3.5 - 0.175, 4.0 - 0.2]])
+        expected = torch.tensor([1.0, 2.0]) - 0.1 * (first + momentum * first + second)
+        torch.testing.assert_close(weight.detach(), expected)

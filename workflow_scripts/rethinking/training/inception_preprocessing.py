@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rethinking.training.preprocessing import full_precision
+
 DRAWS = 10  # per image: aspect, height, top, left; mirror; order, brightness, saturation, hue, contrast
 CENTRAL = 0.875
 AREA = (0.05, 1.0)
@@ -68,6 +70,7 @@ def attempt(draws: np.ndarray, height: int, width: int) -> Box | None:
     return top, left, tall, wide
 
 
+@full_precision()
 def crop_and_resize(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     """Cut a box out of each image and resize it: bilinear, with antialiasing, as PIL and torchvision do.
 

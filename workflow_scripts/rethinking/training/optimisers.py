@@ -72,7 +72,8 @@ class SGD(Optimiser):
             torch._fused_sgd_(
                 parameters,
                 [parameter.grad for parameter in parameters],
-                [self.velocity[parameter] for parameter in parameters],
+                # The kernel of GPUs refuses velocities where there is no momentum.
+                [self.velocity[parameter] for parameter in parameters] if self.momentum else [],
                 weight_decay=decay,
                 momentum=self.momentum,
                 lr=self.learning_rate,

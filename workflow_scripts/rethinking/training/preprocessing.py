@@ -1,10 +1,24 @@
 """What the network sees: cropping and per-image whitening (appendix A)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rethinking.registry import regulariser
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Products of matrices in float32 on a GPU, where the cell's precision allows TF32: places in images need more bits."""
+    matmul = torch.backends.cuda.matmul
+    allowed, matmul.allow_tf32 = matmul.allow_tf32, False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32 = allowed
 
 
 def whiten(images: Tensor) -> Tensor:
@@ -54,6 +68,7 @@ def crop_at(images: Tensor, offsets: Tensor, size: int) -> Tensor:
 
 
 @regulariser("augment", heading=("flip and", "rotation"))
+@full_precision()
 def flip_and_rotate(images: Tensor, flips: Tensor, angles: Tensor) -> Tensor:
     """Mirror left-right where asked and rotate about the centre, without shearing (table 4: up to 25 degrees).
 

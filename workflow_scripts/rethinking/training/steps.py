@@ -89,9 +89,9 @@ class CapturedStep:
         try:
             with torch.cuda.graph(self.graph):
                 self.results = self.step(self.images, self.labels)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if "out of memory" in str(error):  # torch's, or that of CUDA where it makes the graph
+                raise
             raise UserError(
                 f"{registry.entry('model', self.name).place}: a step of the network '{self.name}' cannot be captured "
                 f"in a CUDA graph ({str(error).splitlines()[0]}); register it with capture=False"
