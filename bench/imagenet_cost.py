@@ -10,11 +10,12 @@ import argparse
 import time
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from rethinking.cells import Cell
-from rethinking.config.cell_settings import CellSettings
+from rethinking.config.cell_settings import CellSettings, Precision
 from rethinking.config.loading import load_config
 from rethinking.config.reading import read
 from rethinking.data.imagenet_classes import IMAGES
@@ -36,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--precision", choices=("float32", "tf32", "bfloat16"), help="default: the setting")
+    parser.add_argument("--precision", choices=get_args(Precision), help="default: the setting")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--results", type=Path, default=Path("results"))
     args = parser.parse_args()

@@ -19,7 +19,7 @@ from rethinking.run.code import LIBRARY
 from rethinking.run.environment import job_environment, name_user
 from rethinking.run.files import UserError, existing_folder, refuse_dangling
 from rethinking.run.hardware import expects_gpu, visible_gpus
-from rethinking.run.identity import digest_of, recorded_digest
+from rethinking.run.identity import digest_of, read_record
 from rethinking.run.plan import Plan
 from rethinking.run.scripts import packed
 
@@ -152,7 +152,8 @@ def artefact(script, outputs, settings, results=(), entries=(), needs=()):
     if CONFIG.finished_only:
         USED.update((each.outputs[0], each) for each in found)
         # They need not be current: their records say what they were made from.
-        inputs["finished"] = digest_of([recorded_digest(each.outputs[0]) or "" for each in found])
+        records = [read_record(each.outputs[0]) for each in found]
+        inputs["finished"] = digest_of([str(record.get("identity", "")) for record in records])
     else:
         needs = [*results, *needs]
     made = PLAN.make(script, outputs, settings, inputs=inputs, entries=entries, needs=needs)

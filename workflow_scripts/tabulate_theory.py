@@ -16,8 +16,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
-    make, _ = TABLES[args.table]
-    table = make(read_records(args.records, "seed"))
+    table = TABLES[args.table](read_records(args.records, "seed"))
     write_text(args.output, table.to_csv(index=False, float_format="%.6g"))
     print(f"{len(table)} rows from {len(args.records)} records")
 

@@ -128,7 +128,7 @@ def test_published_files_are_listed_where_libjpeg_complains(broken_set, tmp_path
     assert manifest["train"]["count"] == 3 * TRAIN
 
 
-def test_odd_files_are_listed(contents, layouts, tmp_path):
+def test_odd_files_are_listed(layouts, tmp_path):
     manifest = prepared(tmp_path / "prepared", layouts["archives"])
     odd = manifest["odd_files"]["train"]
     assert odd["png"] == [f"{CLASSES[1]}/{CLASSES[1]}_0.JPEG"]

@@ -17,7 +17,7 @@ LONG = "digits/random_labels/mlp_1x512/none"  # trained for several seconds, wit
 CONFIG = TINY | {
     # A GPU is requested and granted, but torch does not see it.
     "hardware": {"device": "auto", "checkpoint_seconds": 1},
-    "overrides": [{"cells": f"{LONG}", "set": {"epochs": 2500}}],
+    "overrides": [{"cells": LONG, "set": {"epochs": 2500}}],
 }
 
 
@@ -79,9 +79,9 @@ class ClusterWorkflow(Workflow):
         file = self.results / f"logs/cells/{cell}.log"
         return file.read_text() if file.exists() else ""
 
-    def checkpoint(self, cell: str = f"{LONG}/seed0") -> Path:
-        """The checkpoint of a cell."""
-        return self.results / f"checkpoints/{cell}.safetensors"
+    def checkpoint(self) -> Path:
+        """The checkpoint of the long cell."""
+        return self.results / f"checkpoints/{LONG}/seed0.safetensors"
 
     def jobs(self) -> dict[str, tuple[str, str, str]]:
         """Waiting and running jobs: number -> state, node and name."""

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from rethinking import registry
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import write
 
 from .image_files import write_image
+
+KINDS = "claim, corruption, dataset, measure, model, regulariser, table"
 
 
 def pytest_collection_modifyitems(items):
@@ -39,15 +42,30 @@ def digits():
     return images[:300], labels[:300], images[300:400], labels[300:400]
 
 
-@pytest.fixture
-def script(monkeypatch):
-    """Run a script of the workflow in this process, which has already imported what takes a new one seconds."""
+@pytest.fixture(scope="session")
+def script():
+    """Run a script or benchmark in this process, which has already imported what takes a new one seconds."""
 
     def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", list(map(str, [name, *arguments])))
-        importlib.import_module(name).main()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", list(map(str, [name, *arguments])))
+            importlib.import_module(name).main()
 
     return run
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """Load a plug-in with this text below an import, for one test; its file."""
+
+    def load(text):
+        file = tmp_path / "study.py"
+        file.write_text(f"from rethinking.registry import {KINDS}\n{text}")
+        registry.load([file])
+        return file
+
+    yield load
+    registry.load([])
 
 
 @pytest.fixture

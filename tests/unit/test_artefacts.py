@@ -48,14 +48,9 @@ def test_a_script_makes_each(entry):
         assert isinstance(entry.call(), View)
 
 
-def test_a_plug_in_has_no_tables(tmp_path):
-    file = tmp_path / "own.py"
-    file.write_text(
-        "from rethinking.registry import table\n\n\n@table('mine', title='Mine')\ndef mine():\n    pass\n"
-    )
-    with pytest.raises(UserError, match=r"own.py:5: a plug-in cannot register a table"):
-        registry.load([file])
-    registry.load([])
+def test_a_plug_in_has_no_tables(plugin):
+    with pytest.raises(UserError, match=r"study.py:3: a plug-in cannot register a table"):
+        plugin("@table('mine', title='Mine')\ndef mine():\n    pass\n")
 
 
 def test_every_column_of_a_table_is_explained():

@@ -3,7 +3,6 @@
 import csv
 import os
 import subprocess
-import sys
 from itertools import chain
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-import bench_training
 from baseline import (
     ImageDataset,
     build_baseline,
@@ -130,14 +128,12 @@ def test_a_measured_process_that_fails_is_reported():
 
 
 @pytest.mark.slow
-def test_bench_writes_its_columns(tmp_path, monkeypatch, capsys):
+def test_bench_writes_its_columns(script, tmp_path, monkeypatch, capsys):
     output = tmp_path / "bench" / "today.csv"
     options = ["--models=mlp_1x512", "--device=cpu", "--images=512", "--seconds=0.02", "--repetitions=1"]
-    monkeypatch.setattr(
-        os, "sched_getaffinity", lambda _: {0}
-    )  # with more CPUs there would be a cell for each
-    monkeypatch.setattr(sys, "argv", ["bench_training.py", *options, f"--output={output}"])
-    bench_training.main()
+    # With more CPUs there would be a cell for each.
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    script("bench_training", *options, f"--output={output}")
     with output.open() as file:
         rows = list(csv.DictReader(file))
     columns = "model,device,images_per_second,baseline_images_per_second,ratio,peak_share"

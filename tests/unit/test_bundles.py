@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from snakemake_executor_plugin_slurm_bundles import run_bundle
 from snakemake_executor_plugin_slurm_bundles.bundles import (
     Bundle,
     Task,
@@ -21,12 +22,7 @@ from snakemake_executor_plugin_slurm_bundles.bundles import (
     new_folder,
 )
 
-RUNNER = (
-    Path(__file__).parents[2]
-    / "workflow_scripts"
-    / "snakemake_executor_plugin_slurm_bundles"
-    / "run_bundle.py"
-)
+RUNNER = Path(run_bundle.__file__)
 
 
 def tasks(*commands, cost=1.0):

@@ -54,9 +54,9 @@ def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, monkeypatch
     assert_same(resumed, train(data, cell=cell))
 
 
-def stop_at_first_chance(data, path, identity=IDENTITY):
+def stop_at_first_chance(data, path):
     with pytest.raises(Interrupted, match="SIGUSR1"):
-        train(data, StoppedAfterAStep(path, identity))
+        train(data, StoppedAfterAStep(path, IDENTITY))
 
 
 def logged_load(path, identity):

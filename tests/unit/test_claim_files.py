@@ -2,17 +2,13 @@
 
 import contextlib
 import io
-import sys
 
 import pandas as pd
 import pytest
 
-import check_claims
 from rethinking.analysis.runs import TABLES, read_runs
 from rethinking.claims import CLAIMS
-from rethinking.claims.report import (
-    OUTCOMES,
-)
+from rethinking.claims.report import OUTCOMES
 from rethinking.run.files import UserError
 
 from ..recompute_claims import differences
@@ -22,19 +18,21 @@ NAMES = [claim.name for claim in CLAIMS]
 CELL = "random_labels/mlp_1x512/none"
 
 
-def run_script(root, cells, *seeds):
-    """Run check_claims.py on ``root/cells`` in this process and return what it printed."""
-    arguments = ["--root", root / "cells", "--cells", *cells, "--seeds", *seeds]
-    arguments += ["--csv", root / "claims.csv", "--markdown", root / "claims.md"]
-    printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setattr(sys, "argv", ["check_claims.py", *map(str, arguments)])
-        check_claims.main()
-    return printed.getvalue()
+@pytest.fixture(scope="module")
+def check(script):
+    """Run check_claims.py on ``root/cells``; what it prints."""
+
+    def run(root, cells, *seeds):
+        outputs = ["--csv", root / "claims.csv", "--markdown", root / "claims.md"]
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            script("check_claims", "--root", root / "cells", "--cells", *cells, "--seeds", *seeds, *outputs)
+        return printed.getvalue()
+
+    return run
 
 
 @pytest.fixture(scope="module")
-def small_results(tmp_path_factory):
+def small_results(tmp_path_factory, check):
     """Verdicts on networks at reduced scale: some cells, seeds and files missing, one network diverged."""
     root = tmp_path_factory.mktemp("results")
     values = cell_values()
@@ -47,7 +45,7 @@ def small_results(tmp_path_factory):
     runs = make_runs(values)
     del runs["cifar10/true_labels/inception/wd"][1]
     write_runs(root / "cells", runs)
-    printed = run_script(root, runs, 0, 1, 2)
+    printed = check(root, runs, 0, 1, 2)
     return root, printed, pd.read_csv(root / "claims.csv", keep_default_na=False).set_index("claim")
 
 
@@ -99,10 +97,9 @@ def test_markdown_says_scale_count_and_reasons(small_results):
     )
 
 
-def test_cells_that_are_not_named_are_left_out(small_results, tmp_path):
+def test_cells_that_are_not_named_are_left_out(small_results, check, tmp_path):
     (tmp_path / "cells").symlink_to(small_results[0] / "cells")
-    printed = run_script(tmp_path, [f"cifar10/{CELL}"], 0, 1)
-    assert printed == "2 networks: 1 supported, 44 not run\n"
+    assert check(tmp_path, [f"cifar10/{CELL}"], 0, 1) == "2 networks: 1 supported, 44 not run\n"
 
 
 def test_files_give_what_was_written(small_results):
@@ -111,6 +108,6 @@ def test_files_give_what_was_written(small_results):
     assert (len(run.curve), len(run.memorisation)) == (EPOCHS + 1, EPOCHS)
 
 
-def test_cells_of_two_data_sets_are_refused(tmp_path):
+def test_cells_of_two_data_sets_are_refused(check, tmp_path):
     with pytest.raises(UserError, match="--cells are of cifar10 and digits; give those of one"):
-        run_script(tmp_path, [f"cifar10/{CELL}", f"digits/{CELL}"], 0)
+        check(tmp_path, [f"cifar10/{CELL}", f"digits/{CELL}"], 0)

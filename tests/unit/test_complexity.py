@@ -110,8 +110,7 @@ def test_path_norm_is_the_sum_over_all_paths():
 
 def test_spectral_complexity_is_the_formula_on_matrices():
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten(), nn.Linear(8, 3))
-    model[0] = SameConv2d(1, 2, 1)
+    model = nn.Sequential(SameConv2d(1, 2, 1), nn.Flatten(), nn.Linear(8, 3))
     layers = weight_layers(model, torch.zeros(1, 1, 2, 2))
     reference = [torch.randn_like(layer.module.weight) for layer in layers]
     matrices = [as_matrix(model[0], (1, 2, 2)), model[2].weight.detach().double()]

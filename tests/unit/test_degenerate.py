@@ -54,7 +54,7 @@ def test_figures(script, tmp_path, figure, case):
     assert "could not be drawn" not in (tmp_path / "figure.svg").read_text()
 
 
-def write_case(root, case, table, columns, corruptions, tables=()):
+def write_case(root, case, table, columns, corruptions):
     """Write the networks of a case, and return the names of their cells."""
     names = []
     for corruption, runs in zip(corruptions, CASES[case], strict=True):

@@ -88,7 +88,7 @@ def test_smallest_eigenvalue_is_the_smallest_distance():
 
 
 @pytest.mark.parametrize("offset", [0.5, 0.6])
-def test_an_eigenvalue_that_rounding_hides_is_not_reported(sample, offset):
+def test_an_eigenvalue_that_rounding_hides_is_not_reported(offset):
     """From a half on the inverse of the matrix is so far from normal that iterations end anywhere."""
     rng = np.random.default_rng(1)
     x = torch.sort(torch.from_numpy(rng.random(1000))).values

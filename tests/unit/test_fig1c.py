@@ -6,7 +6,7 @@ import pytest
 from rethinking.analysis.statistics import mean_interval
 from rethinking.figures.fig1c import draw
 
-from .curves import dashed_lines, legend, make_run, note, solid_lines
+from .curves import dashed_lines, legend, make_run, note, solid_lines, write_run
 
 TRUE, HALF = "cifar10/true_labels/alexnet/none", "cifar10/labels_p0.5/alexnet/none"
 
@@ -61,3 +61,12 @@ def test_diverged_is_said_and_not_in_the_mean():
     figure, table = draw(runs, "some scale")
     assert table.test_error.tolist() == pytest.approx([0.3, 0.3])
     assert "Diverged and not in the means: cifar10/true_labels/alexnet/none (1 of 2)." in note(figure)
+
+
+def test_scale_counts_cells_that_are_not_trained(script, tmp_path):
+    write_run(tmp_path, accuracies(TRUE, 60, 80))
+    outputs = ["--images", tmp_path / "figure.svg", "--numbers", tmp_path / "figure.csv"]
+    script(
+        "plot_figure", "--figure", "fig1c", "--cells", TRUE, HALF, "--root", tmp_path, "--seeds", 0, *outputs
+    )
+    assert "1 epoch; 1 seed; 1 of 2 cells not trained;" in (tmp_path / "figure.svg").read_text()

@@ -112,12 +112,6 @@ def test_arrays_are_never_unpickled(tmp_path):
         load_array(tmp_path / "a.npy")
 
 
-def test_json_roundtrip(tmp_path):
-    value = {"a": [1, 2.5, None], "ü": True}
-    write_json(tmp_path / "a.json", value)
-    assert read_json(tmp_path / "a.json") == value
-
-
 @pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe\x00"])
 def test_invalid_json_is_named(tmp_path, content):
     path = tmp_path / "a.json"

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-import sys
 from functools import partial, reduce
 from pathlib import Path
 
@@ -148,24 +147,22 @@ def test_errors_in_training_fail_in_every_precision(compared, monkeypatch, fault
 
 
 @pytest.fixture
-def check(monkeypatch, tmp_path):
-    """Run the script in this process; its status and its JSON."""
+def check(script, tmp_path):
+    """Run the script; its status and its JSON."""
 
     def run(*options):
         words = ["--device=cpu", "--quick", "--models", "mlp_1x512", f"--output={tmp_path}", *options]
-        monkeypatch.setattr(sys, "argv", ["gpu_check.py", *words])
         with pytest.raises(SystemExit) as end:
-            gpu_check.main()
+            script("gpu_check", *words)
         return int(end.value.code), json.loads((tmp_path / "gpu_check.json").read_text())
 
     return run
 
 
-def test_without_a_gpu_it_says_so(monkeypatch, capsys):
+def test_without_a_gpu_it_says_so(script, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(sys, "argv", ["gpu_check.py"])
     with pytest.raises(SystemExit) as end:
-        gpu_check.main()
+        script("gpu_check")
     out, err = capsys.readouterr()
     assert end.value.code == os.EX_UNAVAILABLE
     assert "no GPU" in err

@@ -23,10 +23,9 @@ from rethinking.models import build_model
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import Identity
 from rethinking.training.batches import to_inputs
-from rethinking.training.loop import train_cell
 from rethinking.training.results import write_cell
 
-from .tiny import CPU, settings_with
+from .tiny import CPU, settings_with, train
 
 BASE = "cifar10/random_labels/mlp_1x512/none"
 REPLACED = BASE.replace("labels", "labels_replaced0")
@@ -52,11 +51,7 @@ class Networks:
         self.cells = root / "cells"
         sample = root / "sample"
         write_sample(prepared, sample, 24)
-        for name, images in (
-            (BASE, prepared),
-            (REPLACED, prepared),
-            (SIGNS, sample),
-        ):
+        for name, images in ((BASE, prepared), (REPLACED, prepared), (SIGNS, sample)):
             cell = Cell.from_name(name, 0)
             write(images, self.overlay(name), cell.corruption, "cifar10", 0)
             self.train(cell, images)
@@ -67,14 +62,13 @@ class Networks:
     def train(self, cell, images, folder=None, **values):
         settings = settings_with(epochs=6, **values)
         data = load_corrupted(images, self.overlay(cell.name))
-        trained = train_cell(cell, settings, data, CPU, log=lambda line: None)
+        trained = train(data, cell, epochs=6, **values)
         manifest = read_json(images / "manifest.json") | {"dataset": "cifar10"}
         folder = folder or self.cells / str(cell)
         write_cell(folder, cell, settings, data, manifest, trained, CPU, Identity({"cell": str(cell)}))
-        return trained
 
-    def complexity(self, folder, name=BASE):
-        options = {"prepared": self.prepared, "overlay": self.overlay(name), "count": 30, "draws": 2}
+    def complexity(self, folder):
+        options = {"prepared": self.prepared, "overlay": self.overlay(BASE), "count": 30, "draws": 2}
         run(measure_complexity, folder=folder, **options, device="cpu", output=folder / "complexity.json")
         return read_json(folder / "complexity.json")
 
@@ -91,19 +85,13 @@ def test_distance_is_from_the_weights_that_training_began_with(networks, tmp_pat
     assert networks.complexity(networks.cells / str(cell))["distance"] > 0.1
 
 
-def test_own_measures_see_networks_as_they_are_tested(networks, tmp_path):
+def test_own_measures_see_networks_as_they_are_tested(networks, plugin):
     """Not with dropout, or with normalisations that follow the batch."""
-    plugin = tmp_path / "study.py"
-    plugin.write_text(
-        "from rethinking.registry import measure\n"
+    plugin(
         "@measure('training')\ndef training(network):\n"
         "    return network.model.training + network.initial.training\n"
     )
-    registry.load([plugin])
-    try:
-        assert networks.complexity(networks.cells / f"{BASE}/seed0")["training"] == 0
-    finally:
-        registry.load([])
+    assert networks.complexity(networks.cells / f"{BASE}/seed0")["training"] == 0
 
 
 def test_a_network_that_diverged_has_no_measures(networks, tmp_path):
@@ -129,14 +117,8 @@ def test_changes_are_those_of_both_networks_on_all_points(networks):
     inputs = to_inputs(images, 10, CPU)
     loss = []
     for name in (BASE, REPLACED):
-        images = networks.prepared
-        trained = train_cell(
-            Cell.from_name(name, 0),
-            settings_with(epochs=6),
-            load_corrupted(images, networks.overlay(name)),
-            CPU,
-            log=lambda line: None,
-        )
+        given = load_corrupted(networks.prepared, networks.overlay(name))
+        trained = train(given, Cell.from_name(name, 0), epochs=6)
         with torch.no_grad():
             probabilities = torch.softmax(trained.model.eval()(inputs), 1)
         loss.append(1 - probabilities[torch.arange(60), torch.from_numpy(labels)])

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from rethinking import registry
 from rethinking.figures.memorisation import LABELS, draw
 
 from .curves import legend, make_run, note, solid_lines
@@ -39,18 +38,10 @@ def test_a_row_per_network_and_a_column_per_p():
     assert len(numbers) == 4 * 3 * 2
 
 
-def test_an_own_corruption_stands_beside_the_papers_at_the_same_p(tmp_path):
-    plugin = tmp_path / "noise.py"
-    plugin.write_text(
-        "from rethinking.registry import corruption\n\n"
-        "@corruption('asymmetric_p{p:0.0..1.0}')\ndef noise(labels, p: float):\n    return labels\n"
-    )
+def test_an_own_corruption_stands_beside_the_papers_at_the_same_p(plugin):
+    plugin("@corruption('asymmetric_p{p:0.0..1.0}')\ndef noise(labels, p: float):\n    return labels\n")
     names = [f"cifar10/{part}/alexnet/none" for part in ("shuffled_pixels", "asymmetric_p0.5", "labels_p0.5")]
-    registry.load([plugin])
-    try:
-        figure, _ = draw({name: [memorising(name)] for name in names}, "some scale")
-    finally:
-        registry.load([])
+    figure, _ = draw({name: [memorising(name)] for name in names}, "some scale")
     assert [axes.get_title() for axes in figure.axes] == ["shuffled pixels", "asymmetric p0.5", "p = 0.5"]
     assert all(solid_lines(axes) for axes in figure.axes)
 

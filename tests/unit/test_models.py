@@ -1,8 +1,6 @@
 """The networks against the paper's numbers and against independent implementations."""
 
 import copy
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import rethinking
-from rethinking import registry
+from rethinking import paper, registry
 from rethinking.models import build_model, parameter_count
 from rethinking.models.alexnet import LocalResponseNorm, SameConv2d, SameMaxPool2d
 from rethinking.models.inception import ConvModule
@@ -20,7 +17,6 @@ from rethinking.run.files import UserError
 
 MODELS = [name for name in registry.names("model") if name != "inception_v3"]  # it takes larger images
 
-PAPER = json.loads((Path(rethinking.__file__).parent / "paper" / "data" / "zhang2017.json").read_text())
 CIFAR_SHAPE = (3, 28, 28)
 
 
@@ -43,7 +39,7 @@ def build_on_meta(*arguments, **options):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_parameter_count_is_the_papers(name):
-    expected = {row["params"] for row in PAPER["table1"] if row["model"] == name}
+    expected = {row["params"] for row in paper.read("zhang2017")["table1"] if row["model"] == name}
     assert {parameter_count(build_on_meta(name, CIFAR_SHAPE, 10))} == expected
 
 

@@ -210,10 +210,10 @@ def png(pixels, depth, colour):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
 
 
-def folder_of(tmp_path, content, suffix="png"):
+def folder_of(tmp_path, content):
     """One class, with this file as the training and test image."""
     for part in ("train", "test"):
-        file = tmp_path / "odd" / part / "a" / f"0.{suffix}"
+        file = tmp_path / "odd" / part / "a" / "0.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     return tmp_path / "odd"
@@ -226,11 +226,8 @@ RAMP = np.arange(20).reshape(4, 5)
 def test_16_bits_are_scaled_to_8(tmp_path, capsys, colour, channels):
     values = np.repeat((RAMP * (65535 // 19))[..., None], channels, 2)
     found = read_images(folder_of(tmp_path, png(values, 16, colour))).train.images[0]
-    assert found.shape == (
-        1 if channels == 1 else 3,
-        4,
-        5,
-    )  # Pillow makes a colour of a gray value with transparency
+    # Pillow makes a colour of a gray value with transparency.
+    assert found.shape == (1 if channels == 1 else 3, 4, 5)
     # Pillow drops the lower 8 bits of colours.
     assert np.abs(found - values[..., 0] / 257).max() <= 1
     assert "have values of 16 bits, scaled to 8" in capsys.readouterr().out
@@ -244,25 +241,22 @@ def test_16_bits_of_which_scaling_leaves_nothing_are_refused(tmp_path, colour, c
 
 
 @pytest.mark.parametrize(
-    ("mode", "kind", "shape"),
-    [("1", "PNG", 1), ("L", "PNG", 1), ("LA", "PNG", 1), ("P", "PNG", 3), ("RGB", "PNG", 3), ("RGBA", "PNG", 3)],
-)  # fmt: skip
-def test_modes_without_loss(tmp_path, mode, kind, shape):
+    ("mode", "channels"), [("1", 1), ("L", 1), ("LA", 1), ("P", 3), ("RGB", 3), ("RGBA", 3)]
+)
+def test_modes_without_loss(tmp_path, mode, channels):
     colours = np.stack([RAMP * 10, 255 - RAMP * 10, RAMP * 3], -1).astype(np.uint8)
-    image = Image.fromarray(colours).convert("L" if shape == 1 else "RGB").convert(mode)
-    found = read_images(folder_of(tmp_path, encoded(image, kind))).train.images[0]
-    expected = np.asarray(image.convert("L" if shape == 1 else "RGB"))
-    np.testing.assert_array_equal(found, expected[None] if shape == 1 else expected.transpose(2, 0, 1))
+    plain = "L" if channels == 1 else "RGB"
+    image = Image.fromarray(colours).convert(plain).convert(mode)
+    found = read_images(folder_of(tmp_path, encoded(image, "PNG"))).train.images[0]
+    expected = np.asarray(image.convert(plain)).reshape(4, 5, channels)
+    np.testing.assert_array_equal(found, expected.transpose(2, 0, 1))
 
 
 def test_transparency_and_cmyk_are_logged(tmp_path, capsys):
     clear = Image.new("RGBA", (5, 4), (1, 2, 3, 255))
     clear.putpixel((0, 0), (1, 2, 3, 0))
-    assert read_images(folder_of(tmp_path, encoded(clear, "PNG"))).train.images[0, :, 0, 0].tolist() == [
-        1,
-        2,
-        3,
-    ]
+    found = read_images(folder_of(tmp_path, encoded(clear, "PNG"))).train.images[0]
+    assert found[:, 0, 0].tolist() == [1, 2, 3]
     assert "2 images have transparent pixels" in capsys.readouterr().out
     read_images(folder_of(tmp_path, encoded(Image.new("CMYK", (5, 4)), "JPEG")))
     assert "2 images of mode CMYK are converted to RGB" in capsys.readouterr().out

@@ -84,8 +84,3 @@ def test_fig2b_training_accuracy_is_a_moving_average():
     per_step = (error[1:][late] / error[:-1][late]) ** (1 / between[late])
     assert len(per_step) > 5
     assert np.median(per_step) == pytest.approx(MOVING_AVERAGE_DECAY, abs=0.002)
-
-
-def test_unknown_curve():
-    with pytest.raises(KeyError, match="fig9"):
-        paper.curve("fig9_true_labels")

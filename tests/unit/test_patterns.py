@@ -210,12 +210,6 @@ def test_own_overrides_add_to_the_default_ones(tmp_path):
         assert settings(config, MLP).epochs == (7 if mine else 100)
 
 
-def test_own_overrides_come_after_the_default_ones(tmp_path):
-    default = default_values()["overrides"]
-    config = load_files(tmp_path, default, [override("cifar10/*/inception/*", epochs=40)])
-    assert (settings(config, CROPPED).epochs, settings(config, CROPPED).learning_rate_decay) == (40, 0.999)
-
-
 def test_overrides_of_all_files_and_of_the_command_line_add(tmp_path):
     some = [
         [override(MLP, epochs=1, momentum=0.1, batch_size=1)],

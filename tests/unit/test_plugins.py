@@ -34,26 +34,13 @@ from .test_differences import epochs_table, ratios
 from .tiny import train, without_seconds
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-HEAD = "from rethinking.registry import claim, corruption, dataset, model, regulariser\n"
+HEAD = "from rethinking.registry import model\n"
 
 
 @pytest.fixture(autouse=True)
 def no_plugins_left():
     yield
     registry.load([])
-
-
-@pytest.fixture
-def plugin(tmp_path):
-    """Load a plug-in with this text; its file."""
-
-    def load(text):
-        file = tmp_path / "study.py"
-        file.write_text(HEAD + text)
-        registry.load([file])
-        return file
-
-    return load
 
 
 @pytest.fixture
@@ -383,14 +370,13 @@ def test_wrong_data_sets_are_named(plugin, returned, message):
 
 def test_what_a_measure_or_a_claim_returns_must_be_a_number(plugin):
     file = plugin(
-        "from rethinking.registry import measure\n"
         "@measure('m')\ndef m(network):\n    return 'large'\n"
         "@claim('c', statement='s', cells=['digits/true_labels/mlp_1x512/none'], above=0)\ndef c(run): ...\n"
     )
     measure = own_claims()[0].checks[0].measure
     with pytest.raises(UserError) as error:
         measure(Run({"cell": "x", "status": "finished"}))
-    assert str(error.value) == f"{file}:7: c returns None, not a number"
+    assert str(error.value) == f"{file}:6: c returns None, not a number"
     with pytest.raises(NotMeasured, match="x diverged"):
         measure(Run({"cell": "x", "status": "diverged"}))
     torch.manual_seed(0)
@@ -400,7 +386,7 @@ def test_what_a_measure_or_a_claim_returns_must_be_a_number(plugin):
     )  # the measures of the library come first, and have no logarithm of a norm of 0
     with pytest.raises(UserError) as error:
         measure_complexity(Network(network, network, images, torch.zeros(4).long(), 4, 1, 0))
-    assert str(error.value) == f"{file}:4: m returns 'large', not a number"
+    assert str(error.value) == f"{file}:3: m returns 'large', not a number"
 
 
 def test_a_bar_in_a_statement_begins_no_column(plugin):
@@ -457,13 +443,14 @@ def test_bounds_that_leave_out_the_usual_numbers_have_names(plugin):
     assert "shift_n5" in registry.entry("corruption", "shift_n3").examples()
 
 
-def study(folder, module, name="study.py"):
+def study(folder, module):
     """A plug-in in a folder of its own, and a module that it imports."""
     folder.mkdir()
     text = f"{HEAD}from {module} import X\n@model('net_{folder.name}')\ndef net(image_shape, num_classes): return X\n"
-    (folder / name).write_text(text)
+    file = folder / "study.py"
+    file.write_text(text)
     (folder / f"{module}.py").write_text(f"X = '{folder.name}'\n")
-    return folder / name
+    return file
 
 
 def test_modules_of_one_name_are_refused(tmp_path):

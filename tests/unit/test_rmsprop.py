@@ -8,7 +8,7 @@ from torch import nn
 from rethinking.training.optimisers import AveragedNetwork, RMSProp
 
 
-def reference(weights, gradients, rates, weight_decay, momentum=0.9, decay=0.9, epsilon=1.0):
+def reference(weights, gradients, rates, weight_decay, epsilon, momentum=0.9, decay=0.9):
     """tf.train.RMSPropOptimizer: ms = 1, mom = 0 at the start; mom = momentum mom + rate g / sqrt(ms + epsilon)."""
     mean_square, velocity = np.ones_like(weights), np.zeros_like(weights)
     for gradient, rate in zip(gradients, rates, strict=True):
@@ -36,7 +36,7 @@ def test_steps_are_those_of_tensorflow(epsilon):
             weight.grad = torch.tensor(gradients[name][step])
         optimiser.step()
     for name, weight in weights.items():
-        expected = reference(start[name], gradients[name], rates, coefficients[name], epsilon=epsilon)
+        expected = reference(start[name], gradients[name], rates, coefficients[name], epsilon)
         np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-12)
 
 

@@ -13,7 +13,7 @@ import pytest
 from rethinking.run import scripts
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
-from rethinking.run.identity import Identity, record_path, recorded_digest, write_record
+from rethinking.run.identity import Identity, record_path, recorded, write_record
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.made import Made
 from rethinking.run.scripts import asked_for, options, packed, unpacked
@@ -126,7 +126,7 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
         assert not left.exists()
 
     scripts.run(main)
-    assert recorded_digest(new.outputs[0]) == new.identity.digest
+    assert recorded(new.outputs[0]) == new.identity
 
 
 @pytest.mark.parametrize("epochs", [50, 40_000])
@@ -149,4 +149,4 @@ def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, 
             write_record([str(output)], Identity({"epochs": epochs}))
         done.result(timeout=30)
     assert output.read_text() == ("the other's" if epochs == 50 else "new")
-    assert recorded_digest(str(output)) == asked.identity.digest
+    assert recorded(output) == asked.identity

@@ -244,12 +244,12 @@ def test_norms_are_means_over_seeds_and_papers_values_those_of_its_kernels():
     for record in made:
         record["fits"].append(record["fits"][0] | {"penalty": 0.1, "norm": 1.0})
     linear = linear_model("mnist", "none", "linear", 0, 14.7, 0, **norms) | {"model": "another"}
-    (row,) = TABLES["norms"][0]([*made, linear]).itertuples()
+    (row,) = TABLES["norms"]([*made, linear]).itertuples()
     assert (row.norm, row.signed_norm, row.sum_of_class_norms, row.mean_class_norm) == (11, 21, 9, 4.5)
-    row, _ = TABLES["table3"][0](made).itertuples()
+    row, _ = TABLES["table3"](made).itertuples()
     assert (row.residual, row.misfit) == (0.1, 0.2)  # the largest
     assert math.isnan(row.paper_test_error)  # the paper's has a linear kernel
-    (row,) = TABLES["table3"][0]([linear_model("mnist", "none", "gaussian", 0, 1.2, 0, **norms)]).itertuples()
+    (row,) = TABLES["table3"]([linear_model("mnist", "none", "gaussian", 0, 1.2, 0, **norms)]).itertuples()
     assert row.paper_test_error == 1.2
 
 
@@ -258,7 +258,7 @@ def test_other_exact_fits_are_as_exact_as_the_worst_seed():
     for record in made:
         for fit in record["fits"]:
             fit |= {"train_error": 1.0 * (record["seed"] == 1), "residual": 0.1 * (record["seed"] == 1)}
-    table = TABLES["norms"][0](made).set_index("fit")
+    table = TABLES["norms"](made).set_index("fit")
     assert (table.train_error == 1).all()
     assert (table.residual == 0.1).all()
     assert (table.norm["random_centres"], table.seeds["random_centres"]) == (401, 3)
@@ -278,7 +278,7 @@ def test_expressivity_is_that_of_the_worst_seed():
         }
         for seed, (more, lost) in enumerate((({}, {}), (worse, {"amplification": math.nan}), ({}, {})))
     ]
-    row, other = TABLES["expressivity"][0](made).to_dict("records")
+    row, other = TABLES["expressivity"](made).to_dict("records")
     assert {key: row[key] for key in worse} == worse
     assert (other["condition"], str(other["amplification"])) == (2.0, "nan")
     assert row["seeds"] == 3

@@ -8,10 +8,6 @@ import pandas as pd
 import pytest
 import torch
 
-import compare_fits
-import fit_expressivity
-import fit_linear_model
-import run_descent
 from rethinking.analysis.aggregation import frame
 from rethinking.analysis.theory_results import TABLE3_COLUMNS, TABLES, read_records, write_record
 from rethinking.claims.theory import judge_theory
@@ -32,15 +28,11 @@ def settings(**values):
 
 
 @pytest.fixture
-def call(monkeypatch, prepared, tmp_path):
-    """Run a script's main() on a prepared data set in this process; the path of its record is the value."""
+def call(script, prepared, tmp_path):
+    """Run a script on a prepared data set; the path of its record is the value."""
 
-    def run(script, *arguments, folder=prepared, output="record.json"):
-        arguments = [*arguments, "--prepared", folder, "--seed", 0, "--output", tmp_path / output]
-        monkeypatch.setattr("sys.argv", list(map(str, [script.__name__, *arguments])))
-        threads = torch.get_num_threads()
-        script.main()
-        torch.set_num_threads(threads)
+    def run(name, *arguments, folder=prepared, output="record.json"):
+        script(name, *arguments, "--prepared", folder, "--seed", 0, "--output", tmp_path / output)
         return tmp_path / output
 
     return run
@@ -95,12 +87,11 @@ def test_hopelessly_conditioned_network_is_recorded_shown_and_judged(call, prepa
     chosen = settings(
         dataset="digits", offset=0.9, depths=[2, 3], sizes=[2, 500], offsets=[0.9], precisions=["float64"]
     )
-    path = call(fit_expressivity, "--settings", chosen, folder=tmp_path)
+    path = call("fit_expressivity", "--settings", chosen, folder=tmp_path)
     record = read_strictly(path)
     assert {network["condition"] for network in record["networks"]} == {None}
     records = read_records([path])
-    make, _ = TABLES["expressivity"]
-    table = make(records)
+    table = TABLES["expressivity"](records)
     assert np.isinf(table.condition).all()
     (shown,) = present_expressivity(table)
     assert set(shown.table["condition", "number"]) == {"> 1e308"}
@@ -112,24 +103,24 @@ def test_hopelessly_conditioned_network_is_recorded_shown_and_judged(call, prepa
 
 def test_no_fit_is_lost_to_a_number_that_json_refuses(call, monkeypatch, tmp_path):
     nothing = [10 * [0.0]]
-    monkeypatch.setattr(run_descent, "descend", lambda *_: (pd.DataFrame({"step": [0]}), dict(LOST)))
-    monkeypatch.setattr(compare_fits, "compare_fits", lambda *_: pd.DataFrame([LOST | {"fit": "poisoned"}]))
-    monkeypatch.setattr(fit_linear_model, "fit", lambda *_: (dict(LOST), torch.tensor(nothing)))
+    monkeypatch.setattr("run_descent.descend", lambda *_: (pd.DataFrame({"step": [0]}), dict(LOST)))
+    monkeypatch.setattr("compare_fits.compare_fits", lambda *_: pd.DataFrame([LOST | {"fit": "poisoned"}]))
+    monkeypatch.setattr("fit_linear_model.fit", lambda *_: (dict(LOST), torch.tensor(nothing)))
     scratch = tmp_path / "scratch"
     paths = [
         call(
-            run_descent,
+            "run_descent",
             *("--settings", settings(dataset="digits", images=8, epochs=1, batch_size=4)),
             *("--curve", tmp_path / "curve.csv"),
         ),
         call(
-            compare_fits,
+            "compare_fits",
             *("--settings", settings(models=["any"], train=10, test=10)),
             *("--model", settings(**MODEL, penalties=[0])),
             output="fits.json",
         ),
         call(
-            fit_linear_model,
+            "fit_linear_model",
             *("--model", settings(**MODEL, penalties=[0, 0.1]), "--solver", json.dumps(SOLVER)),
             *("--scratch", scratch, "--device", "cpu"),
             output="folder",
@@ -164,13 +155,9 @@ def test_equal_images_are_fitted_once(call, prepared, tmp_path):
         save_array(tmp_path / f"{split}_labels.npy", np.arange(12) % 2)
     record = read_strictly(
         call(
-            compare_fits,
-            *(
-                "--settings",
-                settings(models=["any"], train=12, test=12),
-                "--model",
-                settings(**MODEL, penalties=[0]),
-            ),
+            "compare_fits",
+            *("--settings", settings(models=["any"], train=12, test=12)),
+            *("--model", settings(**MODEL, penalties=[0])),
             folder=tmp_path,
         )
     )

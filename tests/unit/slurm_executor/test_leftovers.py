@@ -24,7 +24,7 @@ def test_damaged_bundle(fake, results, read, text):
     assert [task.name for _, task in executor.gathering.members.values()] == ["b"]
 
 
-def test_damaged_bundle_without_a_job(fake, results, read):
+def test_damaged_bundle_without_a_job(fake, results):
     (earlier(results).folder / "bundle.json").write_text("")
     executor = Alone(results)
     executor.run_jobs([job()])
@@ -53,7 +53,7 @@ def test_slurm_is_away_when_a_job_is_to_be_cancelled(fake, results, read, away, 
     assert len(fake.calls("sbatch")) == 1
 
 
-def test_job_has_ended_when_it_is_to_be_cancelled(fake, results, read):
+def test_job_has_ended_when_it_is_to_be_cancelled(fake, results):
     bundle = earlier(results, identity="other settings")
     fake.queues((bundle.name, "RUNNING", "None"))
     fake.fails("scancel", "Job/step already completing or completed")

@@ -226,8 +226,4 @@ def expressivity(records: Sequence[Record]) -> pd.DataFrame:
     return frame(rows, EXPRESSIVITY_COLUMNS)
 
 
-TABLES = {
-    "table3": (table3, TABLE3_COLUMNS),
-    "norms": (norms, NORMS_COLUMNS),
-    "expressivity": (expressivity, EXPRESSIVITY_COLUMNS),
-}
+TABLES = {"table3": table3, "norms": norms, "expressivity": expressivity}

@@ -152,7 +152,7 @@ def checksum(progress: str, tensors: dict[str, Tensor]) -> str:
 
 
 def state_tensors(
-    model: nn.Module, optimiser: Optimiser, average: AveragedNetwork | None = None
+    model: nn.Module, optimiser: Optimiser, average: AveragedNetwork | None
 ) -> dict[str, Tensor]:
     """Weights, buffers, the optimiser's state and the averaged weights, by name."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
@@ -167,7 +167,7 @@ def restore(
     model: nn.Module,
     optimiser: Optimiser,
     tensors: dict[str, Tensor],
-    average: AveragedNetwork | None = None,
+    average: AveragedNetwork | None,
 ) -> None:
     """Put the tensors of :func:`state_tensors` back, in the memory layout of the model's own."""
     for prefix, network in (("model.", model), *([("average.", average.model)] if average else [])):

@@ -94,12 +94,6 @@ def read_record(output: str | Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def recorded_digest(output: str | Path) -> str | None:
-    """The digest of a recorded identity; None where there is no readable record."""
-    digest = read_record(output).get("identity")
-    return None if digest is None else str(digest)
-
-
 def is_made(outputs: Sequence[str | Path], identity: Identity) -> bool:
     """Whether the files of a result are whole, and the first one's record has this identity."""
     record = read_record(outputs[0])
