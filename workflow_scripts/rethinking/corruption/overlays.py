@@ -9,14 +9,12 @@ import numpy as np
 
 from rethinking import registry
 from rethinking.corruption import BLOCK, SPLITS, Draws, stored_images
-from rethinking.data.prepared import stored_array
+from rethinking.data.prepared import digests, stored_array
 from rethinking.run.files import (
     UserError,
-    load_array,
     new_array,
     read_json,
     save_array,
-    sha256_array,
     write_json,
 )
 
@@ -53,15 +51,13 @@ def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
         if next(iter(entry.arguments)) == "labels":
             given = corrupted_labels(prepared, corruption, dataset, seed, split)
             save_array(folder / f"{split}_labels.npy", given)
-            manifest[split] = {
-                "labels_sha256": sha256_array(given),
-                "fraction_changed": float(np.mean(given != labels)),
-            }
+            manifest[split] = {"fraction_changed": float(np.mean(given != labels))}
         else:
             file = folder / f"{split}_images.npy"
             asked = values | arguments(prepared, corruption, dataset, seed, split)
             write_images(entry, asked, stored_images(prepared, split), labels, file)
-            manifest[split] = {"images_sha256": sha256_array(load_array(file))}
+            manifest[split] = {}
+        manifest[split] |= digests(folder, split)
     write_json(folder / "manifest.json", manifest)
     return manifest
 

@@ -10,15 +10,8 @@ import numpy as np
 from rethinking import registry
 from rethinking.corruption import BLOCK, SPLITS, stored_images
 from rethinking.corruption.overlays import corrupted_labels
-from rethinking.run.files import (
-    UserError,
-    load_array,
-    new_array,
-    read_json,
-    save_array,
-    sha256_array,
-    write_json,
-)
+from rethinking.data.prepared import digests
+from rethinking.run.files import UserError, new_array, read_json, save_array, write_json
 from rethinking.streams import stream
 
 
@@ -62,11 +55,7 @@ def replace_example(
         "seed": seed,
         "train_index": places[0],
         "test_index": places[1],
-        "train": {
-            "images_sha256": sha256_array(load_array(folder / "train_images.npy")),
-            "labels_sha256": sha256_array(train),
-        },
-        "test": {"labels_sha256": sha256_array(given["test"])},
+        **{split: digests(folder, split) for split in SPLITS},
     }
     write_json(folder / "manifest.json", found)
     return found

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rethinking.corruption import BLOCK, SPLITS, Draws, stored_images
-from rethinking.data.prepared import Split, accounted, stored_array
+from rethinking.data.prepared import Split, accounted, digests, stored_array
 from rethinking.registry import corruption
 from rethinking.run.files import (
     UserError,
@@ -19,7 +19,6 @@ from rethinking.run.files import (
     new_array,
     read_json,
     save_array,
-    sha256_array,
     write_json,
 )
 from rethinking.streams import stream
@@ -62,8 +61,7 @@ def write_sample(prepared: Path, folder: Path, n: int) -> dict[str, Any]:
         manifest[split] |= {
             "count": len(index),
             **accounted(split, Split(images, labels), halves, print),
-            "images_sha256": sha256_array(images),
-            "labels_sha256": sha256_array(labels),
+            **digests(folder, split),
         }
     manifest |= {"num_classes": 2, "class_names": halves}
     write_json(folder / "manifest.json", manifest)

@@ -13,14 +13,13 @@ from torch import Tensor
 from rethinking.data.decoding import Undecodable, damage, decode_checked, decoder_messages, kind, resize
 from rethinking.data.image_files import Images, listed
 from rethinking.data.imagenet import SPLITS, find_images, save_index
-from rethinking.data.prepared import stratified_sample
+from rethinking.data.prepared import digests, stratified_sample
 from rethinking.run.files import (
     UserError,
     load_array,
     new_array,
     remove_parts,
     save_array,
-    sha256_array,
     write_json,
 )
 from rethinking.run.time_left import Progress
@@ -112,9 +111,10 @@ def prepare_images(
             "limit": limit,
             "unreadable_count": len(unreadable),
             "class_counts": np.bincount(labels, minlength=manifest["num_classes"]).tolist(),
-            "images_sha256": sha256_array(load_array(file)) if stored else None,
-            "labels_sha256": sha256_array(labels),
+            **digests(folder, split),
         }
+        if not stored:
+            manifest[split]["images_sha256"] = None
     write_json(folder / "manifest.json", manifest | {"odd_files": odd})
 
 

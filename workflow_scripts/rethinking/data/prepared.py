@@ -148,10 +148,15 @@ def prepare(
             **accounted(part, kept, dataset.class_names, log),
             "full_count": full_count,
             "limit": limit,
-            "images_sha256": sha256_array(kept.images),
-            "labels_sha256": sha256_array(kept.labels),
+            **digests(folder, part),
         }
     write_json(manifest_path, manifest)
+
+
+def digests(folder: Path, split: str) -> dict[str, str]:
+    """What a manifest says of the arrays of a split that are in its folder, see :func:`stored_array`."""
+    paths = {kind: folder / f"{split}_{kind}.npy" for kind in ("images", "labels")}
+    return {f"{kind}_sha256": sha256_array(load_array(path)) for kind, path in paths.items() if path.exists()}
 
 
 def stored_array(folder: Path, name: str) -> np.ndarray:
