@@ -9,12 +9,14 @@ from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell, replaced_example, sample_size
 from rethinking.config.datasets import OverrideConfig
 from rethinking.config.results import CapacityConfig
+from rethinking.figures.capacity import plot
 from rethinking.measures.rademacher import massart_bound, rademacher_table, vc_order
 from rethinking.measures.stability import loss_changes, stability_table
 from rethinking.run.files import UserError
 from rethinking.tables.beyond import present_stability
 
 from ..summaries import make_data, make_summary
+from .curves import legend
 
 RANDOM = "cifar10/random_signs_n500/mlp_1x512/none"
 TRUE = RANDOM.replace("random", "true")
@@ -193,3 +195,11 @@ def test_replacements_that_diverged_are_counted():
     assert table.loc[0, ["seeds", "pairs", "diverged", "pairs_diverged"]].tolist() == [1, 1, 1, 3]
     (shown,) = present_stability(table)
     assert shown.table["", "replaced"].tolist() == ["1 (3 diverged)"]
+
+
+def test_bars_are_in_the_legend_where_there_are_any():
+    cells, seeds = [RANDOM, TRUE], (0, 1)
+    for some, shown in ((seeds[:1], 0), (seeds, 1)):
+        made = [summary(cell, seed, test=50.0 + seed) for cell in cells for seed in some]
+        figure = plot(rademacher_table(cells, made, {}), stability_table(cells, made, {}), "a note")
+        assert legend(figure).count("95% interval over seeds") == shown

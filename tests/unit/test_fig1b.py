@@ -66,7 +66,7 @@ def test_panels_show_the_ends_of_epochs_and_the_csv_both():
     assert set(table[table.p == 0.5].ratio) == {1.5, 1.75}
     # 1.786 in the paper: a threshold that no panel shows is nearest.
     assert not any("nearest" in axes.get_title() for axes in figure.axes)
-    assert "whole-epoch accuracy ≥ 100 % (0.04 over 1 points). Epochs at p = 0 by it: MLP 1×512 12;" in note(
+    assert "whole-epoch accuracy ≥ 100 % (0.04 over 1 point). Epochs at p = 0 by it: MLP 1×512 12;" in note(
         figure
     )
 

@@ -60,7 +60,7 @@ def test_diverged_is_said_and_not_in_the_mean():
     runs = {TRUE: [accuracies(TRUE, 70, 70), accuracies(TRUE, 10, 10, 1, diverged=True)]}
     figure, table = draw(runs, "some scale")
     assert table.test_error.tolist() == pytest.approx([0.3, 0.3])
-    assert "Diverged and not in the means: cifar10/true_labels/alexnet/none (1 of 2)." in note(figure)
+    assert "Diverged and not in the means: true labels (1 of 2)." in note(figure)
 
 
 def test_scale_counts_cells_that_are_not_trained(script, tmp_path):

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from matplotlib.figure import Figure
 
 from rethinking.figures import style as figures
 from rethinking.figures.style import (
@@ -10,6 +11,7 @@ from rethinking.figures.style import (
     model_styles,
     network_styles,
     network_titles,
+    number_ticks,
     save,
     short_labels,
 )
@@ -22,6 +24,8 @@ from .test_fig1a import CELLS, plot
 def test_labels_name_what_differs():
     names = ["digits/true_labels/mlp_1x512/none", "digits/random_labels/mlp_1x512/wd"]
     assert short_labels(names) == ["true labels, none", "random labels, wd"]
+    others = ["cifar10/true_labels/mlp_1x512/none", "digits/true_labels/inception_no_bn/none"]
+    assert short_labels(others) == ["CIFAR-10, MLP 1×512", "digits, Inception w/o BatchNorm"]
     assert short_labels(names[:1]) == ["true labels"]
 
 
@@ -57,6 +61,7 @@ def test_files(tmp_path):
         assert first.read_bytes() == second.read_bytes()
     svg = paths[0].read_text()
     assert ">training loss (nats)</text>" in svg
+    assert "font-family: 'DejaVu Sans', 'Verdana', sans-serif" in svg
     assert ">Data that cost $5, not $6.</text>" in svg
     assert b"/FontFile2" in paths[2].read_bytes()
 
@@ -66,6 +71,29 @@ def test_long_notes_are_wrapped():
     lines = figure.get_supxlabel().splitlines()
     assert len(lines) > 1
     assert max(map(len, lines)) <= figures.NOTE_WIDTH
+
+
+def test_a_note_breaks_no_line_between_a_number_and_its_sign():
+    figure = plot(note=f"{'x' * (figures.NOTE_WIDTH - 4)} p > 0 and 95 %")
+    assert (
+        figure.get_supxlabel().split("\n")[1]
+        == "p\N{NO-BREAK SPACE}>\N{NO-BREAK SPACE}0 and 95\N{NO-BREAK SPACE}%"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "turned"),
+    [([500, 5000, 50_000], False), ([16_000], False), ([1000, 2000, 16_000, 20_000, 24_000], True)],
+)
+def test_numbers_under_an_axis_do_not_meet(values, turned):
+    figure = Figure(figsize=(figures.WIDTH, 3), layout="constrained")
+    axes, _ = figure.subplots(1, 2)
+    axes.set_xscale("log")
+    number_ticks(axes, values, 2)
+    figure.draw_without_rendering()
+    labels = axes.get_xticklabels()
+    assert [label.get_text() for label in labels] == [f"{value:,}" for value in values]
+    assert {label.get_rotation() for label in labels} == {45 if turned else 0}
 
 
 def test_unknown_format(tmp_path):

@@ -3,8 +3,10 @@
 import pytest
 
 from rethinking.analysis.finding import measure, scale, sentence
+from rethinking.figures.finding import plot
 
 from ..summaries import make_data, make_summary
+from .curves import legend
 
 MODELS = ("inception", "mlp_1x512")
 CELLS = [f"digits/{labels}_labels/{model}/none" for model in MODELS for labels in ("true", "random")]
@@ -83,3 +85,33 @@ def test_chance_is_explained_where_the_test_accuracy_is_off_it():
     assert " The mean of 2 draws of so few random labels" in scale(measure(CELLS, both))
     unfitted = [made | {"train_accuracy": 50.0} for made in far]
     assert "off chance by some points" not in scale(measure(CELLS, unfitted))
+
+
+def test_a_row_that_is_empty_says_why():
+    figure = plot(measure(CELLS, summaries()[:2]), "a note")
+    for axes in figure.axes:
+        assert [text.get_text() for text in axes.texts] == ["not trained"]
+    diverged = [made if "true" in made["cell"] else made | {"status": "diverged"} for made in summaries()]
+    figure = plot(measure(CELLS, diverged), "a note")
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [[], ["diverged"] * 2]
+
+
+def test_intervals_are_in_the_legend_where_there_are_any():
+    one = summaries()
+    assert legend(plot(measure(CELLS, one), "a note"))[0] == "training accuracy"
+    both = [*one, *(made | {"cell": made["cell"].replace("seed0", "seed1")} for made in one)]
+    assert legend(plot(measure(CELLS, both), "a note"))[0] == "training accuracy, 95% interval over seeds"
+
+
+def test_long_names_do_not_meet(plugin):
+    title = "A residual network with squeeze and excitation, 64 wide"
+    plugin(
+        "".join(
+            f"@model('{name}', title='{title}')\ndef {name}(image_shape, num_classes): ...\n" for name in "ab"
+        )
+    )
+    cells = [f"digits/{labels}_labels/{model}/none" for model in "ab" for labels in ("true", "random")]
+    figure = plot(measure(cells, [network(cell, 100.0, 50.0) for cell in cells]), "a note")
+    figure.draw_without_rendering()
+    upper, lower = (label.get_window_extent() for label in figure.axes[0].get_yticklabels())
+    assert lower.y1 < upper.y0

@@ -1,6 +1,7 @@
 """What the figure on memorisation draws, from constructed accuracies."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -83,3 +84,11 @@ def test_cells_that_are_not_there():
     assert [axes.axison for axes in figure.axes] == [True, False, False, True]
     assert [len(axes.lines) for axes in figure.axes] == [3, 0, 0, 0]
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["not trained"]
+
+
+def test_names_beside_the_rows_do_not_meet():
+    names = [NAME(0.5, "inception_no_bn").replace("none", added) for added in ("none", "wd", "crop+wd")]
+    figure, _ = draw({name: [memorising(name)] for name in names}, "some scale " * 40)
+    figure.draw_without_rendering()
+    labels = [axes.yaxis.label.get_window_extent() for axes in figure.axes]
+    assert all(lower.y1 < upper.y0 for upper, lower in pairwise(labels))

@@ -170,8 +170,8 @@ def test_a_claim_is_drawn_with_its_numbers():
 
 def test_what_counts_is_drawn_with_all_its_digits():
     check = Point("parameters", 23885392, math.nan, math.nan, 23885392, 23885392)
-    assert check.text == "parameters: 23885392, at least 23885392, at most 23885392"
-    assert re.findall("<text .*?>(.*?)</text>", draw([check])) == ["parameters", "23885392", "23885392"]
+    assert check.text == "parameters: 23,885,392, at least 23,885,392, at most 23,885,392"
+    assert re.findall("<text .*?>(.*?)</text>", draw([check])) == ["parameters", "23,885,392", "23,885,392"]
 
 
 @pytest.mark.parametrize(
@@ -328,3 +328,12 @@ def test_figure_is_an_image_of_its_own_with_a_text_for_those_who_do_not_see_it()
 def test_what_is_no_svg_is_refused(text):
     with pytest.raises(ValueError, match=r"not SVG|no <svg>"):
         svg_image(text, "", "")
+
+
+def test_bounds_that_are_close_stand_side_by_side():
+    """Their labels would be printed on each other."""
+    nan = math.nan
+    near, far = Point("near", 0.0, nan, nan, nan, 0.01), Point("far", -8.0, nan, nan, -9.0, nan)
+    label = r'text-anchor="(middle|start|end)">(?:−9|0.01|0.1)<'
+    assert re.findall(label, draw([near, far])) == ["middle", "middle"]
+    assert re.findall(label, draw([near, Point("close", 0.8, nan, nan, 0.1, nan)])) == ["end", "start"]

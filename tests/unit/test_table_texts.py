@@ -3,6 +3,7 @@
 import ast
 import copy
 import json
+import math
 import re
 
 import pandas as pd
@@ -184,3 +185,20 @@ def test_latex_has_each_character_of_tables():
     odd = {character for text in texts for character in text if not character.isascii()}
     assert "≥" in odd
     assert odd <= set(map(chr, LATEX))
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "text"),
+    [
+        (83.24, 13.1, "83 ± 13"),
+        (1836.2, 9400, "1,800 ± 9,400"),
+        (45.09, 0.617, "45.09 ± 0.62"),
+        (-65.04, 8, "−65.0 ± 8.0"),
+        (2_964_123, math.nan, "2,964,000"),
+        (478.63, math.nan, "478.6"),
+        (0, 0, "0 ± 0"),
+        (math.nan, math.nan, "—"),
+    ],
+)
+def test_numbers_of_any_size_have_the_digits_that_count(mean, half_width, text):
+    assert rendering.with_interval(mean, half_width, "") == text

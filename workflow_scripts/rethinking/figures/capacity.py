@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
+from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.figures.style import (
     GREY,
     STYLE,
@@ -19,6 +20,7 @@ from rethinking.figures.style import (
     line_entries,
     model_styles,
     not_trained,
+    number_ticks,
 )
 from rethinking.paper.titles import MODEL_TITLES
 
@@ -54,6 +56,9 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure
         "right: random labels": {"linestyle": "", "fillstyle": "none"},
     }
     entries = [Line2D([], [], color=GREY, marker="o", label=title, **style) for title, style in kinds.items()]
+    if any(table.filter(like="_ci").notna().any(axis=None) for table in (rademacher, stability)):
+        bar = {"color": GREY, "marker": "|", "markersize": 9, "linestyle": ""}
+        entries.append(Line2D([], [], **bar, label=f"{CONFIDENCE:.0%} interval over seeds"))
     legend_above(figure, lines, entries)
     add_note(figure, note)
     return figure
@@ -81,10 +86,8 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
         not_trained(axes)
         axes.set_xticks([])
     else:
-        sizes = sorted(table.n.astype(int).unique())
         axes.set_xscale("log")
-        axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
-        axes.set_xticks([], minor=True)
+        number_ticks(axes, table.n.astype(int), 2)
     axes.set(xlabel="training images n", ylabel="Rademacher complexity, gap", ylim=(-0.05, 1.05))
     axes.set_title("fit of random signs; at 1 bounds say nothing", fontsize="small")
 

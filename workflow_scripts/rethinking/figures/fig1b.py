@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import paper, registry
+from rethinking.analysis.aggregation import span
 from rethinking.analysis.differences import nearest_threshold
 from rethinking.analysis.runs import NETWORK, Runs, networks_of
 from rethinking.analysis.time_to_fit import TITLES, times_to_overfit
@@ -70,7 +71,7 @@ def describe(table: pd.DataFrame, scale: str) -> str:
         lines.append(
             "Nearest to the paper among those of both kinds that have the most ratios, by mean absolute difference over all "
             "networks and p > 0: "
-            f"{TITLES[nearest]} ({measured[nearest]['mean_difference']:.2f} over {measured[nearest]['points']} points). "
+            f"{TITLES[nearest]} ({measured[nearest]['mean_difference']:.2f} over {points(measured[nearest])}). "
             f"Epochs at p = 0 by it: {', '.join(epochs)}; the paper's ratios are multiples of 1/10 (Inception), "
             "1/31 (AlexNet), 1/28 (MLP 1×512)."
         )
@@ -159,5 +160,10 @@ def panel_title(threshold: str, measured: Mapping[str, Any], nearest: bool) -> s
         return f"{TITLES[threshold]}\nnothing to compare"
     return (
         f"{TITLES[threshold]}{', nearest' if nearest else ''}\n"
-        f"mean |ours − paper| {measured['mean_difference']:.2f}, {measured['points']} points"
+        f"mean |ours − paper| {measured['mean_difference']:.2f}, {points(measured)}"
     )
+
+
+def points(measured: Mapping[str, Any]) -> str:
+    """How many points were compared, for example ``1 point``."""
+    return span(pd.Series([measured["points"]]), "point")

@@ -20,6 +20,7 @@ from rethinking.figures.style import (
     network_styles,
     network_titles,
     plot_over_p,
+    short_labels,
     style_legend,
 )
 
@@ -41,8 +42,9 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
         f"{PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure. Its errors exceed those that its "
         "networks can have on true test labels: its test labels are corrupted too."
     )
+    titles = dict(zip(runs, short_labels(list(runs)), strict=True))
     diverged = [
-        f"{name} ({sum(run.diverged for run in some)} of {len(some)})"
+        f"{titles[name]} ({sum(run.diverged for run in some)} of {len(some)})"
         for name, some in runs.items()
         if any(run.diverged for run in some)
     ]

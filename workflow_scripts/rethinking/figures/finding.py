@@ -11,13 +11,24 @@ from matplotlib.lines import Line2D
 
 from rethinking import registry
 from rethinking.analysis.finding import LABELS, NETWORK
-from rethinking.figures.style import COLOURS, GREY, STYLE, WIDTH, add_note, legend_above, network_titles, wrap
+from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.figures.style import (
+    COLOURS,
+    GREY,
+    STYLE,
+    WIDTH,
+    add_note,
+    legend_above,
+    network_titles,
+    wrap,
+)
 
 # The test accuracy is drawn over the training accuracy and is smaller, so that both are visible where they are equal.
 SPLITS = {
     "train": ({"color": COLOURS[0], "marker": "o", "markersize": 7.5}, "training accuracy"),
     "test": ({"color": COLOURS[1], "marker": "D", "markersize": 5.5}, "test accuracy"),
 }
+INTERVAL = {"linewidth": 1.2}
 TITLES = {"true_labels": "true labels", "random_labels": "random labels"}
 
 
@@ -32,24 +43,29 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     """
     networks = list(table[NETWORK].drop_duplicates().itertuples(index=False, name=None))
     titles = network_titles((dataset, model, "none") for dataset, model in networks)
-    figure = Figure(figsize=(WIDTH, 1.5 + 0.32 * len(networks)), layout="constrained")
+    labels = [wrap(titles[dataset, model, "none"], 30) for dataset, model in networks]
+    row = max([2, *(label.count("\n") + 1 for label in labels)]) * 0.16
+    figure = Figure(figsize=(WIDTH, 1.5 + row * len(networks)), layout="constrained")
     panels = figure.subplots(1, len(LABELS), sharex=True, sharey=True)
-    for axes, labels in zip(panels, LABELS, strict=True):
-        some = table[table.corruption == labels]
+    for axes, corruption in zip(panels, LABELS, strict=True):
+        some = table[table.corruption == corruption]
         for place, network in enumerate(networks):
             rows = some[(some[NETWORK] == list(network)).all(axis=1)]
             plot_network(axes, place, rows.iloc[0])
         for chance in some.chance.dropna().unique():
             axes.axvline(chance, color=GREY, linewidth=0.9, linestyle=(0, (4, 1.5)), zorder=0)
-        axes.set_title(TITLES[labels], fontsize="medium")
+        axes.set_title(TITLES[corruption], fontsize="medium")
         axes.set(xlim=(-3, 103), ylim=(len(networks) - 0.5, -0.5), xlabel="accuracy (%)")
-    panels[0].set_yticks(
-        range(len(networks)), [wrap(titles[dataset, model, "none"], 30) for dataset, model in networks]
-    )
+    panels[0].set_yticks(range(len(networks)), labels)
     sns.despine(figure, left=True)
     for axes in panels:
         axes.tick_params("y", length=0)
-    marks = [Line2D([], [], **mark, linestyle="", label=title) for mark, title in SPLITS.values()]
+    intervals = table[[f"{split}_accuracy_ci" for split in SPLITS]].notna().any(axis=None)
+    line, what = ("-", f", {CONFIDENCE:.0%} interval over seeds") if intervals else ("", "")
+    marks = [
+        Line2D([], [], **mark, **INTERVAL, linestyle=line, label=title + what)
+        for mark, title in SPLITS.values()
+    ]
     legend_above(figure, marks, [Line2D([], [], color=GREY, linestyle=(0, (4, 1.5)), label="chance")])
     add_note(figure, note)
     return figure
@@ -58,10 +74,13 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
 def plot_network(axes: Axes, place: int, row: pd.Series) -> None:
     """One network: a marker for each accuracy with its interval over seeds, and a line between them."""
     ends = [row[f"{split}_accuracy"] for split in SPLITS]
+    if not row.seeds:
+        why = "diverged" if row.diverged else "not trained"
+        axes.text(50, place, why, ha="center", va="center", color=GREY)
     axes.plot(ends, [place, place], color="0.75", linewidth=2, zorder=1)
     for (split, (mark, _)), value in zip(SPLITS.items(), ends, strict=True):
         half_width = row[f"{split}_accuracy_ci"]
         if pd.notna(half_width):
             ends_of_interval = max(0, value - half_width), min(100, value + half_width)
-            axes.hlines(place, *ends_of_interval, color=mark["color"], linewidth=1.2, zorder=2)
+            axes.hlines(place, *ends_of_interval, color=mark["color"], **INTERVAL, zorder=2)
         axes.plot(value, place, **mark, linestyle="", zorder=3, clip_on=False)

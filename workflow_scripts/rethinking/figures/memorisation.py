@@ -33,7 +33,7 @@ from rethinking.figures.style import (
     wrap,
 )
 
-TITLE_WIDTH = 24  # characters of a line beside a row of panels
+TITLE_WIDTH = 20  # characters of a line beside a row of panels
 LABELS = {
     "unchanged_accuracy": "label unchanged",
     "changed_accuracy_given": "label changed, against the given label (memorised)",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,10 @@ STYLE = {
     **{key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"},
     **sns.axes_style("ticks"),
     **sns.plotting_context("paper"),
-    # The font that matplotlib ships, so that figures are the same on every machine.
-    "font.family": "DejaVu Sans",
+    # The font that matplotlib ships, so that figures are the same on every machine. The text of an SVG is drawn by the
+    # browser, which may lack it; Verdana is as wide.
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],
     "legend.frameon": False,
     "savefig.dpi": 200,
     # TrueType in PDF and text as text in SVG: both can be searched and edited.
@@ -64,6 +68,7 @@ PANELS_WIDTH = 75  # characters of the titles above a row of panels
 LEGEND_WIDTH = 52  # characters of a line of a legend above a figure
 # Lines of a note and of a legend: their height in inches, and how many a figure has room for as it is.
 NOTE_LINES, LEGEND_LINES = (0.11, 6), (0.183, 3)
+TICK_LABELS = 90  # characters of tick labels under a row of panels
 
 
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:
@@ -104,6 +109,18 @@ def log_scale(axes: Axes, *which: str) -> None:
     for name in which:
         if np.isfinite(axes.dataLim.minpos["xy".index(name)]):
             axes.set(**{f"{name}scale": "log"})
+
+
+def number_ticks(axes: Axes, values: Iterable[float], columns: int, form: str = "{:,}", **text: Any) -> None:
+    """Ticks at these values of a logarithmic x-axis in a row of so many panels; labels that would meet are turned."""
+    values = sorted(set(values))
+    labels = [form.format(value) for value in values]
+    spacing = np.diff(np.log(values))
+    needed = [(len(one) + len(other)) / 2 for one, other in pairwise(labels)]
+    crowded = any(spacing / spacing.sum() * TICK_LABELS / columns < needed)
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    axes.set_xticks(values, labels, **turned, **text)
+    axes.set_xticks([], minor=True)
 
 
 def epoch_axis(axes: Axes, last_epoch: float, nbins: int | str = "auto") -> None:
@@ -268,13 +285,18 @@ def network_titles(networks: Iterable[Network]) -> dict[Network, str]:
 
 def short_labels(names: Sequence[str]) -> list[str]:
     """The parts in which cell names differ, as text for a legend; the corruption if they differ in none."""
-    parts = [name.split("/") for name in names]
+    parts = [
+        (DATASET_TITLES[dataset], corruption.replace("_", " "), MODEL_TITLES[model], regularisers)
+        for dataset, corruption, model, regularisers in (name.split("/") for name in names)
+    ]
     varying = [i for i, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1] or [1]
-    return [", ".join(part[i].replace("_", " ") for i in varying) for part in parts]
+    return [", ".join(part[i] for i in varying) for part in parts]
 
 
 def add_note(figure: Figure, note: str) -> None:
     """Print data, scale and seeds under the axes, line by line."""
+    # No line ends between a number and its sign.
+    note = re.sub(r" (?=[=<>≤≥±%])|(?<=[=<>≤≥±]) ", "\N{NO-BREAK SPACE}", note)
     wrapped = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in note.splitlines())
     # The layout reserves room for a label of the whole figure.
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize="x-small", color=GREY, parse_math=False)

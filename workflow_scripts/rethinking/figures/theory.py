@@ -30,6 +30,7 @@ from rethinking.figures.style import (
     line_entries,
     line_styles,
     log_scale,
+    number_ticks,
     plot_mean,
     wrap,
 )
@@ -130,9 +131,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
                 axes.plot(some.gamma, some.validation_error, color=colour, marker=marker)
             log_scale(axes, "x")
             axes.set(xlabel="gamma")
-            gammas = sorted(table.gamma.unique())
-            axes.set_xticks(gammas, [f"{gamma:g}" for gamma in gammas], minor=False)
-            axes.set_xticks([], minor=True)
+            number_ticks(axes, table.gamma, columns, "{:g}")
         else:
             smallest = table.penalty[table.penalty > 0].min()
             axes.plot(table.penalty, table.validation_error, color=GREY)
@@ -140,6 +139,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
                 colour, marker = penalties[row.penalty]
                 axes.plot(row.penalty, row.validation_error, color=colour, marker=marker)
             axes.set_xscale("symlog", linthresh=smallest if smallest > 0 else 1e-3)
+            axes.xaxis.get_major_locator().set_params(numticks=min(15, 21 // columns))
             axes.set(xlabel="penalty")
         axes.tick_params("x", labelsize="x-small")
         axes.set_ylabel("validation error (%)")
@@ -155,7 +155,8 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
         figure,
         f"Ours: {describe_copies(everything.data)}; of these {span(everything.images, 'training image')} fitted and "
         f"{span(everything.validation_images, 'other')} to measure the error on, all of the training set. Penalties are in units of "
-        "the mean of the kernel's diagonal. A point is missing where the kernel matrix is singular.",
+        "the mean of the kernel's diagonal. A point is missing where the kernel matrix is singular. Errors: each panel has "
+        "its own scale, which does not begin at zero.",
     )
     return figure, everything
 
@@ -189,14 +190,13 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
             )
         left.plot(rows.paper_filters.astype(float), rows.paper_test_error, **line | theirs)
     enough = numbers.images.max() / (numbers.features / numbers.filters).mean()
-    ticks = sorted({*numbers.filters, *numbers.paper_filters.dropna()})
+    ticks = {*numbers.filters, *numbers.paper_filters.dropna()}
     for axes in (left, right):
         axes.axvline(enough, color=GREY, linewidth=0.8, linestyle=DASHES[2])
         # Exact fits lie on the axis; where all are exact it has no height of its own.
         log_scale(axes, "x")
         axes.set(xlabel="random filters", ylim=(0, max(1, axes.get_ylim()[1])))
-        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize="x-small")
-        axes.set_xticks([], minor=True)
+        number_ticks(axes, ticks, 2, fontsize="x-small")
     left.set_ylabel("test error (%)")
     right.set_ylabel("training error (%)")
     sns.despine(figure)

@@ -20,7 +20,8 @@ COLUMNS = columns(
 )
 NOT_RUN = "not run"
 # Of the drawing, in pixels: its width, that of the labels before and the values behind the points, height of a row.
-WIDTH, LABELS, VALUES, ROW, RADIUS = 304, 118, 44, 15, 3.6
+WIDTH, LABELS, VALUES, ROW, RADIUS = 304, 126, 58, 15, 3.6
+CHARACTER = 6  # pixels of its text
 MOST = 8  # points of one claim that are drawn
 
 
@@ -122,7 +123,9 @@ def number(text: str) -> float:
 
 def written(value: float) -> str:
     """A number for readers: four digits, all of what counts something."""
-    return rounded(value, 4)
+    text = rounded(value, 4)
+    whole = text.removeprefix("-")
+    return ("−" if text.startswith("-") else "") + (f"{int(whole):,}" if whole.isdecimal() else whole)
 
 
 # ---- drawing
@@ -171,9 +174,14 @@ def draw(checks: list[Point]) -> Markup:
             f'<text x="{WIDTH}" y="{middle + 3.5}" text-anchor="end">{written(check.mean)}</text></g>'
         )
     bounds = {value for check in shown for value in (check.lowest, check.highest) if not math.isnan(value)}
-    for bound in sorted(bounds)[:: max(1, len(bounds) - 1)]:
+    ends = sorted(bounds)[:: max(1, len(bounds) - 1)]
+    wide = CHARACTER * sum(len(written(bound)) for bound in ends) / 2
+    # Labels that would lie on each other stand at either side of their bounds.
+    aside = len(ends) > 1 and x(ends[1]) - x(ends[0]) < wide + CHARACTER
+    for bound, anchor, shift in zip(ends, ("end", "start"), (-2, 2), strict=False):
+        anchor, shift = (anchor, shift) if aside else ("middle", 0)
         parts.append(
-            f'<text x="{x(bound):.1f}" y="{height - 3}" text-anchor="middle">{written(bound)}</text>'
+            f'<text x="{x(bound) + shift:.1f}" y="{height - 3}" text-anchor="{anchor}">{written(bound)}</text>'
         )
     more = f"<p>and {len(checks) - len(shown)} more, in claims.csv</p>" if len(checks) > len(shown) else ""
     return Markup("".join(parts) + "</svg>" + more)

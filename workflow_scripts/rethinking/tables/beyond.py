@@ -109,7 +109,8 @@ def note_stability(table: pd.DataFrame) -> str:
         "largest over few replacements is a lower bound on the uniform stability. Means over seeds ± half width of the "
         f"{CONFIDENCE:.0%} Student-t interval. Uniform stability is the largest change on any data, so a large change on random labels counts for true labels as well; bounds "
         "by it (Bousquet and Elisseeff 2002) are informative where it is ≪ 1 / √n. "
-        "Gap: test minus training error, as a fraction, on test labels corrupted like the training labels. On a GPU the arithmetic itself may differ "
+        "Gap: test minus training error, as a fraction, on test labels corrupted like the training labels, over all "
+        "seeds, also those without a replacement. On a GPU the arithmetic itself may differ "
         f"between two trainings. {MISSING}: not available."
     )
 

@@ -135,7 +135,7 @@ def present_sizes(table: pd.DataFrame) -> list[Shown]:
     for column, title, form in (
         ("parameters", "parameters p", "{:,}"),
         ("train_images", "training images n", "{:,}"),
-        ("parameters_per_image", "p / n", "{:.1f}"),
+        ("parameters_per_image", "p / n", "{:,.1f}"),
     ):
         for name, whose in ((column, "ours"), (f"paper_{column}", "paper")):
             columns[title, whose] = texts(table[name], form)

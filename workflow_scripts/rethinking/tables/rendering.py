@@ -6,10 +6,12 @@ makes such tables from the CSVs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 MISSING = "—"
@@ -52,14 +54,21 @@ def texts(values: Iterable[float], form: str) -> list[str]:
 
 
 def with_interval(mean: float, half_width: float, form: str) -> str:
-    """For example ``+1.20 ± 0.30``; with the format ``g``, for numbers of any size, the half width has two digits."""
+    """For example ``+1.20 ± 0.30``; an empty format is for numbers of any size, see :func:`rounded`."""
     if pd.isna(mean):
         return MISSING
+    if not form:
+        return rounded(mean, half_width)
     text = form.format(mean).replace("-", "−")
-    if pd.isna(half_width):
-        return text
-    form = "{:.2g}" if "g" in form else form.replace("+", "")
-    return f"{text} ± {form.format(half_width)}"
+    return text if pd.isna(half_width) else f"{text} ± {form.replace('+', '').format(half_width)}"
+
+
+def rounded(mean: float, half_width: float) -> str:
+    """Two digits of the half width and as many places of the mean, ``1,800 ± 9,400``; four digits without one."""
+    least = half_width if 0 < half_width < np.inf else abs(mean) / 100
+    places = 1 - math.floor(math.log10(least)) if 0 < least < np.inf else 0
+    ends = [mean] if pd.isna(half_width) else [mean, half_width]
+    return " ± ".join(f"{round(end, places):,.{max(places, 0)}f}" for end in ends).replace("-", "−")
 
 
 def with_intervals(table: pd.DataFrame, column: str, form: str) -> list[str]:

@@ -75,16 +75,16 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
     if len(full):
         columns = model_columns(full)
         columns["", "gamma"] = texts(full.gamma, "{:g}")
-        columns["norm", "ours"] = with_intervals(full, "norm", "{:.1f}")
+        columns["norm", "ours"] = with_intervals(full, "norm", "{:,.1f}")
         columns["norm", "paper"] = texts(full.paper_norm, "{:g}")
         for column, heading in OTHER_NORMS.items():
-            columns["norm", heading] = texts(full[column], "{:.1f}")
+            columns["norm", heading] = texts(full[column], "{:,.1f}")
         columns["test error (%)", "ours"] = with_intervals(full, "test_error", "{:.2f}")
         columns["test error (%)", "paper"] = full.paper_test_error.map(percent)
         shown.append(Shown("Exact fits of minimum norm", pd.DataFrame(columns)))
     for _, some in table[table.fit != "table3"].groupby("model", sort=False):
         columns = {("", "labels and solution"): some.fit.map(FIT_TITLES)}
-        columns["norm", "ours"] = with_intervals(some, "norm", "{:.4g}")
+        columns["norm", "ours"] = with_intervals(some, "norm", "")
         columns["training", "error (%)"] = texts(some.train_error, "{:.2f}")
         columns["test error (%)", "ours"] = with_intervals(some, "test_error", "{:.2f}")
         columns["", "residual"] = texts(some.residual, "{:.1e}")
@@ -110,7 +110,7 @@ def present_expressivity(table: pd.DataFrame) -> list[Shown]:
     columns: Columns = {("", "labels"): table.labels, ("", "depth"): table.depth.map(str)}
     for column, heading in (("width", "width"), ("parameters", "weights"), ("connections", "connections")):
         columns["", heading] = texts(table[column], "{:,}")
-    columns["error", "largest"] = scientific(table.largest_error, 1)
+    columns["largest", "error"] = scientific(table.largest_error, 1)
     columns["labels", "fitted (%)"] = texts(table.fitted, "{:g}")
     columns["smallest", "eigenvalue"] = scientific(table.smallest_eigenvalue, 4)
     columns["smallest", "min(x − b)"] = scientific(table.smallest_diagonal, 4)
