@@ -9,23 +9,20 @@ import json
 import math
 import sys
 from functools import cache, partial
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 import pandas as pd
 
 FIVE = ["inception", "inception_no_bn", "alexnet", "mlp_3x512", "mlp_1x512"]
 THREE = ["inception", "alexnet", "mlp_1x512"]
+CROPPED, UNCROPPED = ["inception", "alexnet"], ["inception_no_bn", "mlp_3x512", "mlp_1x512"]
 MEASURES = [
-    "parameters",
-    "distance",
-    "frobenius_product",
-    "spectral_product",
-    "kernel_spectral_product",
-    "path_norm",
+    *("parameters", "distance", "frobenius_product", "spectral_product", "kernel_spectral_product"),
+    *("path_norm", "inverse_margin", "spectral_bound", "fisher_rao", "sharpness", "relative_sharpness"),
 ]
-MEASURES += ["inverse_margin", "spectral_bound", "fisher_rao", "sharpness", "relative_sharpness"]
-LEVELS = ["true_labels"] + [f"labels_p0.{tenth}" for tenth in range(1, 10)] + ["random_labels"]
+TRUE, RANDOM = "true_labels/{}/none", "random_labels/{}/none"
+LEVELS = [TRUE, *(f"labels_p0.{tenth}/{{}}/none" for tenth in range(1, 10)), RANDOM]
 
 
 class Net:
@@ -46,7 +43,11 @@ class Net:
 
     @property
     def chance(self):
-        return 100 / self.summary["data"]["num_classes"]
+        return 100 / self.data["num_classes"]
+
+    @property
+    def guessing_loss(self):
+        return math.log(self.data["num_classes"])
 
     @property
     def gap(self):
@@ -54,15 +55,14 @@ class Net:
 
     def below(self, share):
         """First epoch at whose end the training loss is below this share of the loss of guessing."""
-        bound = share * math.log(self.summary["data"]["num_classes"])
-        return (self.curve.train_loss_end < bound).pipe(lambda below: below[below].index[0])
+        return self.curve.index[self.curve.train_loss_end < share * self.guessing_loss][0]
 
     @property
     def remaining_loss(self):
         """A network that diverged has fitted nothing."""
         if self.curve is None:
             return 1.0
-        return self.curve.train_loss_end.iloc[-1] / math.log(self.summary["data"]["num_classes"])
+        return self.curve.train_loss_end.iloc[-1] / self.guessing_loss
 
     @property
     def fitted(self):
@@ -94,21 +94,19 @@ def spearman(values):
     return math.nan if ranks.isna().any() else ranks.corr(pd.Series(range(len(values)), dtype=float))
 
 
-def bare(corruption, networks):
-    return [[f"{corruption}/{network}/none"] for network in networks]
+def each(networks, *cells):
+    """The cells of a check on each network, whose name takes the place of {}."""
+    return [[cell.format(network) for cell in cells] for network in networks]
 
 
-def both(networks, here="random_labels", there="true_labels"):
-    return [[f"{here}/{network}/none", f"{there}/{network}/none"] for network in networks]
-
-
-def levels(networks):
-    return [[f"{level}/{network}/none" for level in LEVELS] for network in networks]
-
-
-def fitted_share(net, key="train_accuracy"):
+def fitted_share(net):
     """A network that diverged has fitted nothing."""
-    return 0.0 if net.status == "diverged" else net.summary[key]
+    return 0.0 if net.status == "diverged" else net.train_accuracy
+
+
+def online_share(net):
+    """The same over the augmented batches of the last epoch."""
+    return 0.0 if net.status == "diverged" else net.train_accuracy_online
 
 
 def gain(a, b):
@@ -119,14 +117,19 @@ def delay(a, b):
     return a.below(0.9) - b.below(0.9)
 
 
+def times_chance(net):
+    return net.test_accuracy / net.chance
+
+
+def signs_fitted(net):
+    """Rademacher complexity: the correlation of a network with the random signs that it was trained on."""
+    return net.train_accuracy / 50 - 1
+
+
 def compared():
     """Cells on which measures of complexity are compared."""
-    cells = [
-        f"{labels}/{net}/{name}"
-        for net in FIVE
-        for labels, name in (("true_labels", "none"), ("true_labels", "wd"), ("random_labels", "none"))
-    ]
-    return list(dict.fromkeys(cells + [f"{level}/{net}/none" for net in THREE for level in LEVELS]))
+    cells = [*each(FIVE, TRUE, "true_labels/{}/wd", RANDOM), *each(THREE, *LEVELS)]
+    return list(dict.fromkeys(chain(*cells)))
 
 
 def tau(pairs):
@@ -156,89 +159,57 @@ def weakest(name, *nets):
 
 
 # claim -> (cells of each check, formula) pairs, in the order of claims.csv
-RECIPES = {
-    f"fits_random_labels_{network}": [(bare("random_labels", [network]), fitted_share)] for network in FIVE
-} | {
-    "fits_random_labels": [(bare("random_labels", FIVE), fitted_share)],
+RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_share)] for network in FIVE} | {
+    "fits_random_labels": [(each(FIVE, RANDOM), fitted_share)],
     "zero_training_loss": [
-        (bare("random_labels", ["alexnet", "mlp_3x512", "mlp_1x512"]), lambda a: a.remaining_loss)
+        (each(["alexnet", "mlp_3x512", "mlp_1x512"], RANDOM), lambda net: net.remaining_loss)
     ],
     "unchanged_hyperparameters": [
-        (both(FIVE), settings_changed),
-        (bare("random_labels", FIVE), fitted_share),
+        (each(FIVE, RANDOM, TRUE), settings_changed),
+        (each(FIVE, RANDOM), fitted_share),
     ],
-    "random_labels_at_chance": [(bare("random_labels", FIVE), lambda a: a.test_accuracy - a.chance)],
-    "true_labels_generalise": [(bare("true_labels", FIVE), lambda a: a.test_accuracy / a.chance)],
-    "labels_alone_open_the_gap": [(both(FIVE), lambda a, b: a.gap - b.gap)],
+    "random_labels_at_chance": [(each(FIVE, RANDOM), lambda net: net.test_accuracy - net.chance)],
+    "true_labels_generalise": [(each(FIVE, TRUE), times_chance)],
+    "labels_alone_open_the_gap": [(each(FIVE, RANDOM, TRUE), lambda a, b: a.gap - b.gap)],
     "more_parameters_than_images": [
-        (bare("true_labels", FIVE), lambda a: a.parameters / a.data["train"]["count"])
+        (each(FIVE, TRUE), lambda net: net.parameters / net.data["train"]["count"])
     ],
-    "fits_shuffled_pixels": [(bare("shuffled_pixels", ["inception"]), fitted_share)],
-    "fits_random_pixels": [(bare("random_pixels", ["inception"]), fitted_share)],
-    "fits_gaussian": [(bare("gaussian", ["inception"]), fitted_share)],
-    "random_labels_start_late": [(both(["inception"]), delay)],
-    "random_pixels_start_sooner": [(both(["inception"], there="random_pixels"), delay)],
-    "gaussian_starts_sooner": [(both(["inception"], there="gaussian"), delay)],
+    "fits_shuffled_pixels": [([["shuffled_pixels/inception/none"]], fitted_share)],
+    "fits_random_pixels": [([["random_pixels/inception/none"]], fitted_share)],
+    "fits_gaussian": [([["gaussian/inception/none"]], fitted_share)],
+    "random_labels_start_late": [(each(["inception"], RANDOM, TRUE), delay)],
+    "random_pixels_start_sooner": [(each(["inception"], RANDOM, "random_pixels/{}/none"), delay)],
+    "gaussian_starts_sooner": [(each(["inception"], RANDOM, "gaussian/{}/none"), delay)],
     "fast_once_started": [
-        (bare("random_labels", ["inception"]), lambda a: a.below(0.9) - (a.below(0.1) - a.below(0.9)))
+        (each(["inception"], RANDOM), lambda net: net.below(0.9) - (net.below(0.1) - net.below(0.9)))
     ],
-    "fits_every_corruption": [
-        ([cell for level in LEVELS for cell in bare(level, THREE)], fitted_share),
-    ],
-    "small_constant_factor": [(both(THREE), lambda a, b: a.fitted / b.fitted)],
-    "slower_with_corruption": [(levels(THREE), lambda *nets: spearman([net.fitted for net in nets]))],
+    "fits_every_corruption": [(each(THREE, level), fitted_share) for level in LEVELS],
+    "small_constant_factor": [(each(THREE, RANDOM, TRUE), lambda a, b: a.fitted / b.fitted)],
+    "slower_with_corruption": [(each(THREE, *LEVELS), lambda *nets: spearman([net.fitted for net in nets]))],
     "steady_deterioration": [
-        (levels(THREE), lambda *nets: -spearman([net.test_accuracy for net in nets])),
-        (levels(THREE), lambda *nets: -spearman([net.test_accuracy_corrupted for net in nets])),
+        (each(THREE, *LEVELS), lambda *nets: -spearman([net.test_accuracy for net in nets])),
+        (each(THREE, *LEVELS), lambda *nets: -spearman([net.test_accuracy_corrupted for net in nets])),
     ],
     "signal_beside_noise": [
-        (bare("labels_p0.5", THREE), fitted_share),
-        (bare("labels_p0.5", THREE), lambda a: a.test_accuracy / a.chance),
+        (each(THREE, "labels_p0.5/{}/none"), fitted_share),
+        (each(THREE, "labels_p0.5/{}/none"), times_chance),
     ],
     "order_of_networks": [
-        (
-            [
-                [f"{level}/{better}/none", f"{level}/{worse}/none"]
-                for level in LEVELS[:9]
-                for better, worse in (("inception", "alexnet"), ("alexnet", "mlp_1x512"))
-            ],
-            gain,
-        )
+        ([[level.format(better), level.format(worse)]], gain)
+        for level in LEVELS[:9]
+        for better, worse in (("inception", "alexnet"), ("alexnet", "mlp_1x512"))
     ],
-    "regularisers_help": [
-        (
-            [[f"true_labels/{net}/crop+wd", f"true_labels/{net}/none"] for net in ("inception", "alexnet")],
-            gain,
-        )
-    ],
+    "regularisers_help": [(each(CROPPED, "true_labels/{}/crop+wd", TRUE), gain)],
     "each_regulariser_helps": [
-        (
-            [
-                [f"true_labels/{net}/{name}", f"true_labels/{net}/none"]
-                for name in ("crop", "wd")
-                for net in ("inception", "alexnet")
-            ],
-            gain,
-        )
+        (each(CROPPED, f"true_labels/{{}}/{name}", TRUE), gain) for name in ("crop", "wd")
     ],
-    "cropping_beats_weight_decay": [
-        ([[f"true_labels/{net}/crop", f"true_labels/{net}/wd"] for net in ("inception", "alexnet")], gain)
-    ],
+    "cropping_beats_weight_decay": [(each(CROPPED, "true_labels/{}/crop", "true_labels/{}/wd"), gain)],
     "regularisers_not_necessary": [
-        (
-            [
-                [f"true_labels/{net}/none", f"true_labels/{net}/{best}"]
-                for best, nets in (
-                    ("crop+wd", ["inception", "alexnet"]),
-                    ("wd", ["inception_no_bn", "mlp_3x512", "mlp_1x512"]),
-                )
-                for net in nets
-            ],
-            lambda a, b: a.test_accuracy / b.test_accuracy,
-        )
+        (each(networks, TRUE, f"true_labels/{{}}/{best}"), lambda a, b: a.test_accuracy / b.test_accuracy)
+        for networks, best in ((CROPPED, "crop+wd"), (UNCROPPED, "wd"))
     ],
     "regularisers_not_sufficient": [
-        ([[f"random_labels/inception/{name}"] for name in ("wd", "crop", "augment")], lambda a: a.gap)
+        ([[f"random_labels/inception/{name}"] for name in ("wd", "crop", "augment")], lambda net: net.gap)
     ],
     "architecture_matters_more": [
         (
@@ -247,60 +218,54 @@ RECIPES = {
         )
     ],
     "early_stopping_gains_nothing": [
-        (
-            bare("true_labels", ["inception", "inception_no_bn"]),
-            lambda a: a.best_test_accuracy - a.test_accuracy,
-        )
+        (each(["inception", "inception_no_bn"], TRUE), lambda net: net.best_test_accuracy - net.test_accuracy)
     ],
     "batch_norm_gain": [
-        ([[f"true_labels/{net}/{name}" for net in FIVE[:2]] for name in ("none", "wd")], gain)
+        (
+            [
+                [f"true_labels/{net}/{name}" for net in ("inception", "inception_no_bn")]
+                for name in ("none", "wd")
+            ],
+            gain,
+        )
     ],
     "batch_norm_steadies": [
-        ([["true_labels/inception_no_bn/none", "true_labels/inception/none"]], lambda a, b: a.falls - b.falls)
+        ([[TRUE.format("inception_no_bn"), TRUE.format("inception")]], lambda a, b: a.falls - b.falls)
     ],
     "weight_decay_still_fits": [
-        ([[f"random_labels/{net}/wd"] for net in ("inception", "mlp_3x512", "mlp_1x512")], fitted_share)
+        (each(["inception", "mlp_3x512", "mlp_1x512"], "random_labels/{}/wd"), fitted_share)
     ],
     "weight_decay_stops_alexnet": [([["random_labels/alexnet/wd"]], fitted_share)],
-    "cropping_still_fits": [
-        ([["random_labels/inception/crop"]], lambda a: fitted_share(a, "train_accuracy_online"))
-    ],
-    "augmentation_still_fits": [
-        ([["random_labels/inception/augment"]], lambda a: fitted_share(a, "train_accuracy_online"))
-    ],
+    "cropping_still_fits": [([["random_labels/inception/crop"]], online_share)],
+    "augmentation_still_fits": [([["random_labels/inception/augment"]], online_share)],
     "rademacher_complexity_is_one": [
-        (
-            [cell for n in (500, 5000, 50000) for cell in bare(f"random_signs_n{n}", FIVE)],
-            lambda a: a.train_accuracy / 50 - 1,
-        )
+        (each(FIVE, f"random_signs_n{n}/{{}}/none"), signs_fitted) for n in (500, 5000, 50000)
     ],
     "rademacher_bound_misses_the_gap": [
         (
-            both(FIVE, "random_signs_n50000", "true_signs_n50000"),
-            lambda a, b: (a.train_accuracy / 50 - 1) / ((b.train_accuracy - b.test_accuracy) / 100),
+            each(FIVE, "random_signs_n50000/{}/none", "true_signs_n50000/{}/none"),
+            lambda a, b: signs_fitted(a) / (b.gap / 100),
         )
     ],
     "uniform_stability_is_trivial": [
-        (bare("random_labels_replaced0", FIVE), lambda a: a.stability["all_change"])
+        (each(FIVE, "random_labels_replaced0/{}/none"), lambda net: net.stability["all_change"])
     ],
     "uniform_stability_ignores_labels": [
-        (bare("true_labels_replaced0", FIVE), lambda a: a.stability["all_change"])
+        (each(FIVE, "true_labels_replaced0/{}/none"), lambda net: net.stability["all_change"])
     ],
     "no_measure_explains_the_gap": [([compared()], partial(weakest, name)) for name in MEASURES],
     "truth_first": [
-        ([cell for p in (2, 5, 8) for cell in bare(f"labels_p0.{p}", THREE)], lambda a: a.lead(1))
+        (each(THREE, f"labels_p{p}/{{}}/none"), lambda net: net.lead(1)) for p in (0.2, 0.5, 0.8)
     ],
     "memory_last": [
-        (
-            [cell for p in (2, 5, 8) for cell in bare(f"labels_p0.{p}", THREE)],
-            lambda a: -a.lead(a.memorisation.index[-1]),
-        )
+        (each(THREE, f"labels_p{p}/{{}}/none"), lambda net: -net.lead(net.memorisation.index[-1]))
+        for p in (0.2, 0.5, 0.8)
     ],
 }
 
 
 def measure(folder, dataset, cells, formula):
-    """Mean over the seeds that all cells have; None if a cell has no seed or a number is missing."""
+    """Mean over the seeds that all cells have and of which the number is known; nan if there are none."""
     folders = [
         {path.parent.name: path.parent for path in folder.glob(f"cells/{dataset}/{cell}/seed*/summary.json")}
         for cell in cells

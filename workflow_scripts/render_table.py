@@ -25,7 +25,7 @@ def main() -> None:
     table = read_columns(args.input, view.columns, empty=True)
     shown, note = scripts.attempt(
         lambda reason: ([], f"This table could not be made from {args.input.name}: {reason}."),
-        lambda: (view.present(table), view.note(table)) if len(table) else ([], NOTHING),
+        lambda: view.show(table) if len(table) else ([], NOTHING),
     )
     write_text(args.markdown, to_markdown(shown, note))
     write_text(args.latex, to_latex(shown, note))

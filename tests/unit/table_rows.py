@@ -46,9 +46,9 @@ def aggregate_table4(cells=RANDOM, summaries=()):
 
 def to_markdown(table, kind="table1"):
     view = registry.entry("table", kind).call()
-    return rendering.to_markdown(view.present(table), view.note(table))
+    return rendering.to_markdown(*view.show(table))
 
 
 def to_latex(table, kind="table1"):
     view = registry.entry("table", kind).call()
-    return rendering.to_latex(view.present(table), view.note(table))
+    return rendering.to_latex(*view.show(table))

@@ -131,7 +131,7 @@ def test_script_and_text(script, tmp_path):
     pd.testing.assert_frame_equal(table, compare(), atol=5e-5, rtol=0)
     text = markdown.read_text()
     view = registry.entry("table", "ablations").call()
-    assert text == rendering.to_markdown(view.present(table), view.note(table))
+    assert text == rendering.to_markdown(*view.show(table))
     # Each question is above the table of its variants.
     assert (
         text.index("**Does it fit with less?**")

@@ -202,4 +202,4 @@ def test_bars_are_in_the_legend_where_there_are_any():
     for some, shown in ((seeds[:1], 0), (seeds, 1)):
         made = [summary(cell, seed, test=50.0 + seed) for cell in cells for seed in some]
         figure = plot(rademacher_table(cells, made, {}), stability_table(cells, made, {}), "a note")
-        assert legend(figure).count("95% interval over seeds") == shown
+        assert legend(figure).count("95 % interval over seeds") == shown

@@ -10,7 +10,7 @@ from rethinking import paper, registry
 from rethinking.analysis.differences import (
     COLUMNS,
     compare,
-    difference,
+    mean_and_largest,
     nearest_threshold,
     over_epochs,
     over_p,
@@ -43,7 +43,7 @@ def ratios(model, threshold, ratios, published, regularisers="none"):
 
 
 def test_mean_and_largest():
-    assert difference([1, 2, 3], [1.5, 2, 1], [10, 20, 30]) == {
+    assert mean_and_largest(pd.Series([-0.5, 0, 2], [10, 20, 30])) == {
         "points": 3,
         "mean_difference": pytest.approx(2.5 / 3),
         "largest_difference": 2.0,
@@ -52,7 +52,7 @@ def test_mean_and_largest():
 
 
 def test_nothing_to_compare():
-    found = difference([], [], [])
+    found = mean_and_largest(pd.Series(dtype=float))
     assert found["points"] == 0
     assert math.isnan(found["mean_difference"])
 

@@ -42,7 +42,7 @@ def test_line_is_the_mean_and_band_its_interval():
     left, right = figure.axes[0].get_xlim()
     assert left == 0
     assert 2 < right < 2.1  # room for the last marker
-    assert "ours, 95% interval" in legend(figure)
+    assert "ours, 95 % interval" in legend(figure)
 
 
 def test_one_seed_has_no_band():

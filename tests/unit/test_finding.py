@@ -100,7 +100,7 @@ def test_intervals_are_in_the_legend_where_there_are_any():
     one = summaries()
     assert legend(plot(measure(CELLS, one), "a note"))[0] == "training accuracy"
     both = [*one, *(made | {"cell": made["cell"].replace("seed0", "seed1")} for made in one)]
-    assert legend(plot(measure(CELLS, both), "a note"))[0] == "training accuracy, 95% interval over seeds"
+    assert legend(plot(measure(CELLS, both), "a note"))[0] == "training accuracy, 95 % interval over seeds"
 
 
 def test_long_names_do_not_meet(plugin):

@@ -53,7 +53,7 @@ def test_band_over_seeds():
     given = solid_lines(figure.axes[0])[1]
     np.testing.assert_allclose(given.get_ydata(), [10, 91])
     assert len(figure.axes[0].collections) == 3
-    assert "ours, 95% interval" in legend(figure)
+    assert "ours, 95 % interval" in legend(figure)
 
 
 def test_one_epoch_is_a_marker():

@@ -69,7 +69,7 @@ def test_script_and_text(script, tmp_path):
     script("count_sizes", *arguments)
     view = registry.entry("table", "sizes").call()
     table = read_columns(csv, view.columns)
-    text = rendering.to_markdown(view.present(table), view.note(table))
+    text = rendering.to_markdown(*view.show(table))
     lines = [[field.strip() for field in line.strip("|").split("|")] for line in text.splitlines()]
     assert lines[0][:5] == ["data set", "images", "model", "parameters p ours", "parameters p paper"]
     assert lines[2] == [
@@ -85,6 +85,5 @@ def test_script_and_text(script, tmp_path):
     ]
     assert lines[4] == ["digits", "7×7", "MLP 1×512", "30,730", "—", "100", "—", "307.3", "—"]
     assert "digits (scikit-learn), 100 of 1,437 training images" in text
-    assert r"\multicolumn{2}{c}{training images n}" in rendering.to_latex(
-        view.present(table), view.note(table)
-    )
+    assert "—: not in the paper, or the data set is not here." in text
+    assert r"\multicolumn{2}{c}{training images n}" in rendering.to_latex(*view.show(table))

@@ -39,8 +39,8 @@ def test_markdown():
         ["AlexNet", "—", "no", "no", "true", "—", "100.00", "—", "76.07"],
     ]
     assert "CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs; 2 to 3 seeds." in text
-    assert "95% Student-t interval" in text
-    assert "Paper: Zhang et al. (2017), CIFAR-10 at full scale." in text
+    assert "95 % Student-t interval" in text
+    assert text.endswith(" Paper: Zhang et al. (2017), CIFAR-10 at full scale. —: not available.\n")
 
 
 def test_a_bar_in_a_text_begins_no_column():
@@ -96,6 +96,7 @@ def test_table4_compares_augmented_rows_on_augmented_images():
         in text
     )
     assert "*: accuracy over the augmented training batches" in text
+    assert "—" not in text  # words in place of the paper's number are no gap
 
 
 def test_table4_without_results_or_with_other_labels():

@@ -18,7 +18,7 @@ from rethinking.run.files import UserError, read_json, reading
 
 
 def columns(*groups: tuple[str, str]) -> dict[str, str]:
-    """Name -> type of a table's columns in order, from types and the names of neighbours that have them.
+    """Name -> type of a table's columns in order; each group is a type and the neighbouring columns that have it.
 
     Integers are nullable (``Int64``) where a row without results has neither parameters nor epochs.
     """
@@ -88,7 +88,7 @@ def read_columns(path: str | Path, columns: Mapping[str, str], empty: bool = Fal
     Args:
         path: the file; an empty field is a missing value.
         columns: name -> dtype.
-        empty: whether it is whole without rows.
+        empty: whether it may have no rows.
 
     Raises:
         UserError: it is missing, not such a CSV, or cut short; the message names it.
@@ -156,9 +156,7 @@ def aggregate_cell(
     """One row of :func:`aggregate_accuracy`, with the columns of all tables."""
     Cell.from_name(name, seed=0)
     dataset, corruption, model, regularisers = name.split("/")
-    # The paper's numbers are shown beside its own kinds of data at any scale, but not beside a plug-in's data.
-    own = registry.entry("dataset", dataset).own
-    published = {} if own else paper.get((corruption, model, regularisers), {})
+    published = paper.get((corruption, model, regularisers), {}) if paper_has(dataset) else {}
     finished = [summary for summary in summaries if summary["status"] == "finished"]
     diverged = [summary for summary in summaries if summary["status"] == "diverged"]
     accuracies = {}
@@ -182,6 +180,11 @@ def aggregate_cell(
         "dataset": dataset,
         "data": shared(name, "data", [describe_data(summary) for summary in summaries]),
     }
+
+
+def paper_has(dataset: str) -> bool:
+    """Whether the paper's numbers are shown beside a data set's: at any scale, but not beside a plug-in's data."""
+    return not registry.entry("dataset", dataset).own
 
 
 def shared(cell: str, what: str, values: Sequence[Hashable]) -> Any:
@@ -215,7 +218,7 @@ def describe_data(summary: Mapping[str, Any]) -> str:
     mentioned where not all were used.
     """
     data = summary["data"]
-    # There is but one copy of a plug-in's data.
+    # Of a plug-in's data there are no other copies.
     exact = {"embedded": "scikit-learn", "plugin": ""}
     copy = data["provenance"] or exact.get(data["source"]["kind"], "exact")
     parts = [DATASET_TITLES[data["dataset"]] + (f" ({copy})" if copy else "")]

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import columns, describe_scale, read_columns
-from rethinking.analysis.runs import CELL_PARTS, NETWORK, paper_has
+from rethinking.analysis.aggregation import columns, describe_scale, paper_has, read_columns
+from rethinking.analysis.runs import CELL_PARTS, NETWORK
 
 # Columns of curve_differences.csv -> dtype.
 COLUMNS = columns(
@@ -51,33 +51,24 @@ def read_numbers(figure: str, path: Path) -> pd.DataFrame:
     return read_columns(path, dict.fromkeys(CELL_PARTS, "str") | NUMBERS[figure] | SCALE)
 
 
-def difference(ours: np.ndarray, paper: np.ndarray, x: np.ndarray) -> dict[str, Any]:
-    """Mean and largest absolute difference of two curves at the same points.
-
-    Args:
-        ours: (n,) values.
-        paper: (n,) values.
-        x: (n,) points on the axis.
+def mean_and_largest(gaps: pd.Series) -> dict[str, Any]:
+    """Mean and largest absolute value of the differences of two curves, indexed by their points on the axis.
 
     Returns:
-        ``points`` (n), ``mean_difference``, ``largest_difference`` and its position ``largest_at``; nan if n is 0.
+        ``points`` (their number), ``mean_difference``, ``largest_difference`` and its position ``largest_at``; nan if
+        there are none.
     """
-    gaps = np.abs(np.asarray(ours, float) - np.asarray(paper, float))
-    if not len(gaps):
-        return {"points": 0} | dict.fromkeys(
-            ("mean_difference", "largest_difference", "largest_at"), math.nan
-        )
-    largest = int(gaps.argmax())
+    gaps = gaps.abs()
     return {
         "points": len(gaps),
-        "mean_difference": float(gaps.mean()),
-        "largest_difference": float(gaps[largest]),
-        "largest_at": float(np.asarray(x)[largest]),
+        "mean_difference": gaps.mean(),
+        "largest_difference": gaps.max(),
+        "largest_at": gaps.idxmax() if len(gaps) else math.nan,
     }
 
 
 def over_epochs(ours: pd.DataFrame, paper: np.ndarray) -> dict[str, Any]:
-    """:func:`difference` at the paper's epochs, from our first whole epoch to our last.
+    """:func:`mean_and_largest` at the paper's epochs, from our first whole epoch to our last.
 
     Args:
         ours: ``epoch`` in order and ``mean``.
@@ -85,16 +76,15 @@ def over_epochs(ours: pd.DataFrame, paper: np.ndarray) -> dict[str, Any]:
     """
     trained = ours[ours["mean"].notna() & (ours.epoch > 0)].astype({"epoch": "float64"})
     if trained.empty:
-        return difference(np.array([]), np.array([]), np.array([]))
+        return mean_and_largest(pd.Series(dtype=float))
     first, last = trained.epoch.min() - EPOCH_TOLERANCE, trained.epoch.max() + EPOCH_TOLERANCE
     x, published = paper[(paper[:, 0] >= first) & (paper[:, 0] <= last)].T
-    return difference(np.interp(x, trained.epoch, trained["mean"]), published, x)
+    return mean_and_largest(pd.Series(np.interp(x, trained.epoch, trained["mean"]) - published, x))
 
 
 def over_p(points: pd.DataFrame, column: str) -> dict[str, Any]:
-    """:func:`difference` of ``column`` and ``paper_{column}`` over ``p``, where both have values."""
-    both = points[points[column].notna() & points[f"paper_{column}"].notna()]
-    return difference(both[column].to_numpy(), both[f"paper_{column}"].to_numpy(), both.p.to_numpy())
+    """:func:`mean_and_largest` of ``column`` and ``paper_{column}`` over ``p``, where both have values."""
+    return mean_and_largest((points[column] - points[f"paper_{column}"]).set_axis(points.p).dropna())
 
 
 def compare(
@@ -167,7 +157,7 @@ def nearest_threshold(table: pd.DataFrame) -> tuple[str | None, dict[str, dict[s
 
     Returns:
         Of these, the threshold with the smallest mean absolute difference, None if no point can be compared,
-        and :func:`difference` of each threshold.
+        and :func:`mean_and_largest` of each threshold.
     """
     measured = {
         threshold: over_p(points[points.p > 0], "ratio")

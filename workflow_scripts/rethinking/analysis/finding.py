@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from rethinking.analysis.aggregation import aggregate_accuracy, by_name, describe_scale
+from rethinking.analysis.runs import NETWORK
 
 LABELS = ("true_labels", "random_labels")
 FITTED = 99.0  # percent of the training labels; the paper's lowest on random labels is 99.34
-NETWORK = ["dataset", "model"]
 
 
 def measure(cells: Sequence[str], summaries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

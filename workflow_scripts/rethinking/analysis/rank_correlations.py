@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import frame
+from rethinking.analysis.aggregation import columns, frame
 from rethinking.analysis.runs import CELL_PARTS
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.streams import stream
@@ -19,17 +19,12 @@ FEWEST = 4  # cells with which an order says anything
 FEWEST_RESAMPLED = 10  # cells: intervals of fewer collapse where all pairs agree
 # Which pairs of cells are compared: all, those that differ only in labels or pixels, those that agree in both.
 PAIRS = ("all", "data", "network")
-COLUMNS = {
-    "measure": "str",
-    "source": "str",
-    "cells": "Int64",
-    **{
-        f"tau_{pairs}{end}": "Int64" if end == "_pairs" else "float64"
-        for pairs in PAIRS
-        for end in ("", "_low", "_high", "_pairs")
-    },
-    "data": "str",
-}
+TAUS = [
+    group
+    for name in (f"tau_{pairs}" for pairs in PAIRS)
+    for group in (("float64", f"{name} {name}_low {name}_high"), ("Int64", f"{name}_pairs"))
+]
+COLUMNS = columns(("str", "measure source"), ("Int64", "cells"), *TAUS, ("str", "data"))
 
 
 def kendall(x: np.ndarray, y: np.ndarray, pairs: np.ndarray) -> float:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rethinking import registry
-from rethinking.analysis.aggregation import columns, read_columns, read_summary
+from rethinking.analysis.aggregation import columns, paper_has, read_columns, read_summary
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 from rethinking.run.files import read_json
@@ -159,11 +158,6 @@ def mean_curves(runs: Runs, columns: Sequence[str]) -> pd.DataFrame:
 def cell_parts(name: str) -> dict[str, str]:
     """The parts of a cell's name, by :data:`CELL_PARTS`."""
     return dict(zip(CELL_PARTS, name.split("/"), strict=True))
-
-
-def paper_has(dataset: str) -> bool:
-    """Whether the paper's curves are shown with those of a data set; they are not for a plug-in's data."""
-    return not registry.entry("dataset", dataset).own
 
 
 def published_over_p(paper: Mapping[str, np.ndarray], network: Network) -> dict[float, float]:

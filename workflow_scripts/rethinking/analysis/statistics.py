@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import stdtrit  # not scipy.stats, whose import takes a second
 
 CONFIDENCE = 0.95  # probability that an interval covers the true mean
+LEVEL = f"{100 * CONFIDENCE:g} %"  # the same for readers
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:

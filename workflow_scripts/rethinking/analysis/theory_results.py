@@ -181,14 +181,10 @@ def norms(records: Sequence[Record]) -> pd.DataFrame:
     rows = []
     for seeds in by_seed(fits(records), "model", "number"):
         if seeds[0]["kernel"] == "gaussian" and seeds[0]["penalty"] == 0:
-            totals = [sum(fit["class_norms"]) for fit in seeds]
-            total = {
-                "sum_of_class_norms": mean_interval(totals)[0],
-                "mean_class_norm": mean_interval(totals)[0] / len(seeds[0]["class_norms"]),
-            }
-            rows.append(
-                linear_row(seeds, *TABLE3_MEANS, "signed_norm", "number_norm") | total | {"fit": "table3"}
-            )
+            row = linear_row(seeds, *TABLE3_MEANS, "signed_norm", "number_norm")
+            total = mean_interval([sum(fit["class_norms"]) for fit in seeds])[0]
+            means = {"sum_of_class_norms": total, "mean_class_norm": total / len(seeds[0]["class_norms"])}
+            rows.append(row | means | {"fit": "table3"})
     for group in by_seed([each for each in records if each["kind"] == "counterexamples"], "model"):
         first = group[0]
         for number, fit in enumerate(first["fits"]):

@@ -13,10 +13,7 @@ SAMPLES = (500, 5000, 50000)
 COMPARED = tuple(
     dict.fromkeys(
         cell.format(network)
-        for networks, cells in (
-            (NETWORKS, (TRUE, "true_labels/{}/wd", RANDOM)),
-            (FIGURE_1, OVER_P),
-        )
+        for networks, cells in ((NETWORKS, (TRUE, "true_labels/{}/wd", RANDOM)), (FIGURE_1, OVER_P))
         for network in networks
         for cell in cells
     )
@@ -44,7 +41,8 @@ CAPACITY = (
         "rademacher_bound_misses_the_gap",
         "The bound by the Rademacher complexity is far above the generalisation error on true labels.",
         "section 2.2",
-        "five networks, 50,000 images in two classes: complexity divided by the generalisation gap on true signs, as a fraction, ≥ 2",
+        "five networks, 50,000 images in two classes: complexity divided by the generalisation gap on true "
+        "signs, as a fraction, ≥ 2",
         each(
             NETWORKS,
             measures.rademacher_per_gap,
@@ -57,13 +55,14 @@ CAPACITY = (
         "uniform_stability_is_trivial",
         "Training is not uniformly stable: on random labels one example changes a network's output by a great deal.",
         "section 1.2, section 2.2",
-        "five networks on random labels: replacing one training example moves the loss (one minus the probability of the label) "
-        "of some point by ≥ 0.5",
+        "five networks on random labels: replacing one training example moves the loss (one minus the "
+        "probability of the label) of some point by ≥ 0.5",
         each(NETWORKS, measures.largest_change, "random_labels_replaced0/{}/none", at_least=0.5),
     ),
     Claim(
         "uniform_stability_ignores_labels",
-        "Training is not uniformly stable on true labels either, so that does not tell networks that generalise from others.",
+        "Training is not uniformly stable on true labels either, so that does not tell networks that "
+        "generalise from others.",
         "section 1.2, section 2.2",
         "five networks on true labels: replacing one training example moves the loss of some point by ≥ 0.5",
         each(NETWORKS, measures.largest_change, "true_labels_replaced0/{}/none", at_least=0.5),
@@ -72,8 +71,9 @@ CAPACITY = (
         "no_measure_explains_the_gap",
         "No formal measure of complexity is known that explains why these networks generalise.",
         "section 6; the measures are beyond the paper",
-        f"{len(MEASURES)} measures, {len(COMPARED)} cells: rank correlation with the generalisation gap ≤ 0.8, the smallest of the correlations over all "
-        "pairs of cells, over those that differ in labels alone and over those that differ in the network alone",
+        f"{len(MEASURES)} measures, {len(COMPARED)} cells: rank correlation with the generalisation gap ≤ 0.8, "
+        "the smallest of the correlations over all pairs of cells, over those that differ in labels alone and "
+        "over those that differ in the network alone",
         tuple(
             Check(measure.title, partial(measures.weakest_tau, measure.name), COMPARED, at_most=0.8)
             for measure in MEASURES

@@ -198,7 +198,8 @@ BEYOND_THE_PAPER = tuple(
         name,
         statement,
         "beyond the paper",
-        f"three networks, p = 0.2, 0.5, 0.8, {epoch} epoch, images with a changed label: share predicted as {order}, > 0",
+        f"three networks, p = 0.2, 0.5, 0.8, {epoch} epoch, images with a changed label: share predicted as "
+        f"{order}, > 0",
         tuple(
             check
             for p in (0.2, 0.5, 0.8)

@@ -62,18 +62,8 @@ def test_accuracy(run: Run) -> float:
     return finished(run)["test_accuracy"]
 
 
-def test_accuracy_top5(run: Run) -> float:
-    """Final top-5 accuracy on true test labels, percent."""
-    return top5(run, "test_accuracy_top5")
-
-
-def best_test_accuracy_top5(run: Run) -> float:
-    """Best top-5 accuracy on true test labels over the epochs, percent."""
-    return top5(run, "best_test_accuracy_top5")
-
-
-def top5(run: Run, key: str) -> float:
-    """A top-5 accuracy of a network, percent."""
+def top5(key: str, run: Run) -> float:
+    """A top-5 accuracy on true test labels, the final or the best over the epochs, percent."""
     if key not in finished(run):
         raise NotMeasured(f"{run.summary['cell']} has too few classes for a top-5 accuracy")
     return run.summary[key]

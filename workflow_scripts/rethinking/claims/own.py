@@ -30,7 +30,8 @@ def own_claim(entry: registry.Entry) -> Claim:
             # The summary of such a network has no accuracies.
             if diverged := [run.summary["cell"] for run in runs if run.summary["status"] == "diverged"]:
                 raise NotMeasured(f"{diverged[0]} diverged") from None
-            if isinstance(error, KeyError):  # a misspelt name is nothing that a seed lacks
+            # A misspelt name is a fault of the plug-in, not a number that a seed lacks.
+            if isinstance(error, KeyError):
                 with blamed(entry.place):
                     raise
             raise

@@ -16,8 +16,8 @@ REGULARISERS = (
         "each_regulariser_helps",
         "Random cropping and weight decay each improve generalisation.",
         "section 3, table 1",
-        "two networks: test accuracy with cropping, and with weight decay, minus with none > 0 (the paper's are 0.28 to "
-        "3.59; of its other networks the MLP 1×512 loses 0.12 with weight decay)",
+        "two networks: test accuracy with cropping, and with weight decay, minus with none > 0 (the paper's "
+        "are 0.28 to 3.59; of its other networks the MLP 1×512 loses 0.12 with weight decay)",
         tuple(
             check
             for name, label in (("crop", "cropping"), ("wd", "weight decay"))

@@ -10,12 +10,12 @@ import pandas as pd
 
 from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
 from rethinking.analysis.runs import Runs, summaries
-from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.analysis.statistics import LEVEL
 from rethinking.claims import CLAIMS, Claim
 from rethinking.claims.verdicts import ONE_SEED, Check, Finding, Verdict, combine, compare, examine, full_name
 from rethinking.tables.rendering import MISSING, in_markdown
 
-STRICT = "> "  # before a lowest value that does not count itself
+STRICT = "> "  # before a lowest value that must be exceeded
 WHOLE = 1e15  # below, floats hold all whole numbers
 SHOWN = 5  # numbers of one claim, and reasons, in the table for readers
 ORDER: tuple[Verdict, ...] = ("contradicted", "undecided", "supported")
@@ -79,11 +79,7 @@ def to_frame(judged: Sequence[Judged], runs: Runs, dataset: str) -> pd.DataFrame
     separated by commas. ``verdict`` is the comparison with the bounds, ``outcome`` (:data:`OUTCOMES`) also says what is
     known where it is undecided. ``data`` is the scale at which it was measured.
     """
-    table = aggregate_accuracy(
-        claimed_cells(dataset, [each.claim for each in judged]),
-        summaries(runs),
-        {},
-    )
+    table = aggregate_accuracy(claimed_cells(dataset, [each.claim for each in judged]), summaries(runs), {})
     table.index = table.dataset + "/" + table.corruption + "/" + table.model + "/" + table.regularisers
     scales = [describe_scale(table.loc[claimed_cells(dataset, [each.claim])]) for each in judged]
     return claim_rows(judged, dataset, scales)
@@ -180,11 +176,11 @@ def to_markdown(judged: Sequence[Judged], scale: str) -> str:
         f"**{summarise(judged)}**: {scale}. A verdict holds for this data at this scale; the paper's is CIFAR-10 "
         "with all 50,000 training images.\n\n"
         f"{claims_table(judged)}\n\n"
-        f"Numbers are means over seeds and, in parentheses, their {CONFIDENCE:.0%} Student-t interval; differences and "
-        "ratios are paired by seed. A condition holds, or fails, if the whole interval lies on one side of its bound. A "
-        "claim is supported if all its conditions hold, contradicted if one does not, and undecided otherwise. One seed has no "
-        "interval, so it decides nothing; then the table says whether its numbers meet the conditions. A network that "
-        "diverged has fitted nothing.\n"
+        f"Numbers are means over seeds and, in parentheses, their {LEVEL} Student-t interval; "
+        "differences and ratios are paired by seed. A condition holds, or fails, if the whole interval lies "
+        "on one side of its bound. A claim is supported if all its conditions hold, contradicted if one does "
+        "not, and undecided otherwise. One seed has no interval, so it decides nothing; then the table says "
+        "whether its numbers meet the conditions. A network that diverged has fitted nothing.\n"
     )
 
 

@@ -37,7 +37,7 @@ def value(key: str) -> Callable[[Record], float]:
 
 def difference(key: str) -> Callable[[Record, Record], float]:
     """An entry of the first record minus that of the second."""
-    # 1.9 - 2.0 is a little below -0.1.
+    # Rounded, because in floating point 1.9 - 2.0 is a little below -0.1.
     return lambda record, other: round(float(record[key] - other[key]), 9)
 
 
@@ -61,8 +61,8 @@ def relative_connections(network: Record) -> float:
     return network["connections"] / (network["n"] + network["d"])
 
 
-def eigenvalue_ratio(network: Record) -> float:
-    """Smallest eigenvalue divided by the smallest x - b; its distance from 1."""
+def eigenvalue_error(network: Record) -> float:
+    """How far the smallest eigenvalue divided by the smallest x - b is from 1."""
     return abs(network["smallest_eigenvalue"] / network["smallest_diagonal"] - 1)
 
 
@@ -149,11 +149,12 @@ EXPRESSIVITY = (
     ),
     Claim(
         "smallest_eigenvalue",
-        "The triangular matrix has full rank; its smallest eigenvalue is the least distance of a projection from its threshold.",
+        "The triangular matrix has full rank; its smallest eigenvalue is the least distance of a projection "
+        "from its threshold.",
         "appendix C, lemma 1",
         "computed smallest eigenvalue divided by min(x − b) differs from 1 by ≤ 1e-6; min(x − b) > 0",
         (
-            of_networks("ratio − 1", eigenvalue_ratio, at_most=1e-6),
+            of_networks("ratio − 1", eigenvalue_error, at_most=1e-6),
             of_networks("min(x − b)", value("smallest_diagonal"), worst=np.min, above=0),
         ),
     ),
@@ -199,7 +200,8 @@ LINEAR_MODELS = (
         "mnist_penalty_gains_nothing",
         "On MNIST an l2 penalty improves neither model.",
         "section 5",
-        "pixels and Gabor features: test error with a penalty minus without ≥ −0.1 points (the paper gives errors to 0.1)",
+        "pixels and Gabor features: test error with a penalty minus without ≥ −0.1 points (the paper gives "
+        "errors to 0.1)",
         tuple(
             exact(label, difference("test_error"), cell.replace("exact", "penalised"), cell, at_least=-0.1)
             for label, cell in (("pixels", PIXELS), ("Gabor features", GABOR))
@@ -209,7 +211,8 @@ LINEAR_MODELS = (
         "kernels_fit_any_labels",
         "Linear models with a kernel fit any labels exactly, random ones and those of CIFAR-10 too.",
         "section 5",
-        "Gabor features of MNIST, pixels of CIFAR-10, random labels on pixels of MNIST: misfit ‖Y − f(X)‖ / ‖Y‖ ≤ 0.001",
+        "Gabor features of MNIST, pixels of CIFAR-10, random labels on pixels of MNIST: misfit ‖Y − f(X)‖ / "
+        "‖Y‖ ≤ 0.001",
         (
             exact("Gabor features", value("misfit"), GABOR, at_most=0.001),
             exact("CIFAR-10", value("misfit"), CIFAR10, at_most=0.001),
@@ -230,7 +233,8 @@ LINEAR_MODELS = (
     ),
     Claim(
         "other_exact_fits",
-        "Other exact fits, with centres elsewhere or with random labels forced on the test images, have larger norms and test errors.",
+        "Other exact fits, with centres elsewhere or with random labels forced on the test images, have "
+        "larger norms and test errors.",
         "section 5",
         "pixels, smallest of both divided by that of the fit of minimum norm: norm > 1, test error > 1",
         (
@@ -338,6 +342,7 @@ def theory_markdown(judged: Sequence[Judged], records: Sequence[Record]) -> str:
     table = claims_table(judged).replace("not trained:", "not run:")
     return (
         f"**Sections 4 and 5: {summarise(judged)}**: {data}.\n\n{table}\n\n"
-        "Where nothing is random, the one number decides. For the networks of theorem 1, the fit of random labels and the "
-        "Hessian the lowest and the highest number over the seeds decide, in parentheses; there one seed is enough.\n"
+        "Where nothing is random, the one number decides. For the networks of theorem 1, the fit of random "
+        "labels and the Hessian the lowest and the highest number over the seeds decide, in parentheses; there one "
+        "seed is enough.\n"
     )

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
-from rethinking.analysis.statistics import CONFIDENCE
-from rethinking.figures.style import (
-    GREY,
-    STYLE,
-    WIDTH,
-    add_note,
-    legend_above,
-    line_entries,
-    model_styles,
-    not_trained,
-    number_ticks,
-)
+from rethinking.analysis.statistics import LEVEL
+from rethinking.figures import style
 from rethinking.paper.titles import MODEL_TITLES
-
-FILLS = {"true_labels": "full", "random_labels": "none"}
 
 
 @registry.figure(
@@ -32,7 +19,7 @@ FILLS = {"true_labels": "full", "random_labels": "none"}
     title="Section 2.2: Rademacher complexity and stability beside the gap",
     script="measure_capacity",
 )
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure:
     """Rademacher complexity and gap over the number of images; stability over the gap.
 
@@ -41,32 +28,32 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure
         stability: as :func:`rethinking.measures.stability.stability_table` has it; may be empty.
         note: data, scale and seeds, printed under the axes.
     """
-    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     models = {*rademacher.model, *stability.model}
-    styles = model_styles(models)
+    styles = style.model_styles(models)
     plot_rademacher(left, rademacher, styles)
     plot_stability(right, stability, styles)
-    sns.despine(figure)
-    lines = line_entries(styles, MODEL_TITLES, linestyle="")
+    lines = style.line_entries(styles, MODEL_TITLES, linestyle="")
     kinds = {
         "left: Rademacher complexity": {},
         "left: gap on true signs": {"linestyle": "--", "markerfacecolor": "white"},
         "right: true labels": {"linestyle": ""},
         "right: random labels": {"linestyle": "", "fillstyle": "none"},
     }
-    entries = [Line2D([], [], color=GREY, marker="o", label=title, **style) for title, style in kinds.items()]
+    entries = [
+        Line2D([], [], color=style.GREY, marker="o", label=title, **look) for title, look in kinds.items()
+    ]
     if any(table.filter(like="_ci").notna().any(axis=None) for table in (rademacher, stability)):
-        bar = {"color": GREY, "marker": "|", "markersize": 9, "linestyle": ""}
-        entries.append(Line2D([], [], **bar, label=f"{CONFIDENCE:.0%} interval over seeds"))
-    legend_above(figure, lines, entries)
-    add_note(figure, note)
+        bar = {"color": style.GREY, "marker": "|", "markersize": 9, "linestyle": ""}
+        entries.append(Line2D([], [], **bar, label=f"{LEVEL} interval over seeds"))
+    style.finish(figure, lines, entries, note)
     return figure
 
 
 def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
     """Complexity and gap over n, a pair of lines for each network."""
-    axes.axhline(1, color=GREY, linewidth=0.6, zorder=0)
+    axes.axhline(1, color=style.GREY, linewidth=0.6, zorder=0)
     for (_, model, _), rows in table.groupby(["dataset", "model", "regularisers"], sort=False):
         colour, marker = styles[model]
         rows = rows.sort_values("n")
@@ -83,11 +70,11 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
                 linewidth=1,
             )
     if table.rademacher.isna().all():
-        not_trained(axes)
+        style.not_trained(axes)
         axes.set_xticks([])
     else:
         axes.set_xscale("log")
-        number_ticks(axes, table.n.astype(int), 2)
+        style.number_ticks(axes, table.n.astype(int), 2)
     axes.set(xlabel="training images n", ylabel="Rademacher complexity, gap", ylim=(-0.05, 1.05))
     axes.set_title("fit of random signs; at 1 bounds say nothing", fontsize="small")
 
@@ -103,15 +90,15 @@ def plot_stability(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
             row.gap_ci,
             color=colour,
             marker=marker,
-            fillstyle=FILLS[row.corruption],
+            fillstyle=style.FILLS[row.corruption],
             markersize=5.5,
             linewidth=0.8,
         )
     if table.all_change.isna().all():
-        not_trained(axes)
+        style.not_trained(axes)
     for needed in table.needed.dropna().unique():
-        axes.axhline(needed, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
-        axes.annotate("1 / √n", (1.0, needed), va="bottom", ha="right", fontsize="x-small", color=GREY)
+        axes.axhline(needed, color=style.GREY, linewidth=0.6, linestyle=":", zorder=0)
+        axes.annotate("1 / √n", (1.0, needed), va="bottom", ha="right", fontsize="x-small", color=style.GREY)
     axes.set(xlabel="generalisation gap", ylabel="largest change of the loss", ylim=(-0.05, 1.05))
     axes.set_xlim(-0.05, 1.05)
     axes.set_title("one training example replaced", fontsize="small")

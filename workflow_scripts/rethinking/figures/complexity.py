@@ -6,35 +6,22 @@ import math
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from rethinking import registry
-from rethinking.figures.style import (
-    GREY,
-    STYLE,
-    WIDTH,
-    add_note,
-    legend_above,
-    line_entries,
-    model_styles,
-    sentence,
-    wrap,
-)
+from rethinking.figures import style
 from rethinking.paper.titles import MODEL_TITLES
 
 COLUMNS = 3
-# Kinds of data, by what is corrupted.
-FILLED = {"true_labels": "full", "random_labels": "none"}
 FILL_TITLES = {"full": "true labels", "left": "other corruptions", "none": "random labels"}
 
 
 @registry.figure(
     "complexity_measures", title="Complexity: the gap over each measure", script="compare_complexity"
 )
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     """A panel per measure, a point per network.
 
@@ -44,22 +31,22 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
         scale: data, epochs and seeds, printed under the axes.
     """
     if networks.gap.isna().all():
-        return sentence(f"No network has a generalisation gap to show. Ours: {scale}.")
+        return style.sentence(f"No network has a generalisation gap to show. Ours: {scale}.")
     measures = registry.entries("measure")
     rows = math.ceil(len(measures) / COLUMNS)
-    figure = Figure(figsize=(WIDTH, 1.2 + 1.8 * rows), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 1.2 + 1.8 * rows), layout="constrained")
     panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat
-    styles = model_styles(networks.model)
-    fills = networks.corruption.map(FILLED).fillna("left")
+    styles = style.model_styles(networks.model)
+    fills = networks.corruption.map(style.FILLS).fillna("left")
     taus = ranks.set_index("measure").tau_all
     for measure, axes in zip(measures, panels, strict=False):
         name, logarithmic = measure.name, measure.options.get("logarithmic", True)
         for (model, fill), points in networks.groupby([networks.model, fills]):
             colour, marker = styles[model]
-            style = {"color": colour, "marker": marker, "fillstyle": fill, "markersize": 5.5}
-            axes.plot(points[name], points.gap, linestyle="", markerfacecoloralt="white", **style)
+            look = {"color": colour, "marker": marker, "fillstyle": fill, "markersize": 5.5}
+            axes.plot(points[name], points.gap, linestyle="", markerfacecoloralt="white", **look)
         tau = "no τ" if pd.isna(taus[name]) else f"τ = {taus[name]:.2f}".replace("-", "−")
-        axes.set_title(f"{wrap(measure.title, 36)}\n{tau}", fontsize="small")
+        axes.set_title(f"{style.wrap(measure.title, 36)}\n{tau}", fontsize="small")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
         if not logarithmic:
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -68,19 +55,17 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     for axes in panels:
         axes.set_axis_off()
     figure.supylabel("generalisation gap (points)", fontsize="small")
-    sns.despine(figure)
-    lines = line_entries(styles, MODEL_TITLES, linestyle="")
-    circle = {"color": GREY, "marker": "o", "linestyle": "", "markerfacecoloralt": "white"}
+    lines = style.line_entries(styles, MODEL_TITLES, linestyle="")
+    circle = {"color": style.GREY, "marker": "o", "linestyle": "", "markerfacecoloralt": "white"}
     kinds = [
         Line2D([], [], **circle, fillstyle=fill, label=title)
         for fill, title in FILL_TITLES.items()
         if (fills == fill).any()
     ]
-    legend_above(figure, lines, kinds)
-    add_note(
-        figure,
-        f"Ours: {scale}. A point per network; gap: accuracy on the training set minus that on test labels corrupted like "
-        "the training labels, in percentage points. τ: Kendall's rank correlation over all pairs of cells. Larger values are "
-        "more complex.",
+    note = (
+        f"Ours: {scale}. A point per network; gap: accuracy on the training set minus that on test labels "
+        "corrupted like the training labels, in percentage points. τ: Kendall's rank correlation over all "
+        "pairs of cells. Larger values are more complex."
     )
+    style.finish(figure, lines, kinds, note)
     return figure

@@ -11,23 +11,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from rethinking import paper, registry
-from rethinking.analysis.runs import Runs, cell_parts, mean_curves, paper_has
-from rethinking.figures.style import (
-    LEGEND_LINES,
-    PAPER_LINE,
-    PAPER_TITLE,
-    STYLE,
-    WIDTH,
-    add_legend,
-    add_note,
-    epoch_axis,
-    line_entries,
-    line_styles,
-    make_room,
-    plot_runs,
-    runs_legend,
-    short_labels,
-)
+from rethinking.analysis.aggregation import paper_has
+from rethinking.analysis.runs import Runs, cell_parts, mean_curves
+from rethinking.figures import style
 
 LOSS = "train_loss_end"  # the paper's average_loss
 LEGEND_WIDTH, LEGEND_ROOM = 28, 18  # characters of a line of the legend, lines beside the axes and the note
@@ -45,13 +31,13 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     note = (
         f"Ours: {scale}.\n"
         "Training loss: moving average over batches at the end of each epoch, as in the paper (average_loss).\n"
-        f"{PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure."
+        f"{style.PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure."
     )
     figure = plot(runs, paper.curves("fig1a"), paper.steps_per_epoch(), note)
     return figure, mean_curves(runs, [LOSS])
 
 
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, note: str) -> Figure:
     """Training loss over epochs, one colour per cell, with the paper's dashed curves beneath ours.
 
@@ -61,7 +47,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
         steps_per_epoch: of the paper's runs. If ours have the same number, an axis on top counts steps.
         note: data, scale and seeds of our runs, printed under the axes.
     """
-    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 3.8), layout="constrained")
     axes = figure.subplots()
     curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
 
@@ -70,16 +56,16 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     paper_loss = max(curve[:, 1].max() for curve in published.values())
     loss = max([paper_loss, *(curve[LOSS].max() for curve in curves)])
     axes.set(xlabel="epoch", ylabel="training loss (nats)")
-    epoch_axis(axes, last_epoch or paper_epochs)
+    style.epoch_axis(axes, last_epoch or paper_epochs)
     # A run that is about to diverge must not flatten the others.
     axes.set_ylim(0, 1.03 * min(loss, 1.5 * paper_loss))
 
-    styles = line_styles(runs)
+    styles = style.line_styles(runs)
     for name, (colour, marker) in styles.items():
         corruption = name.split("/")[1]
         if corruption in published and paper_has(cell_parts(name)["dataset"]):
-            axes.plot(*published[corruption].T, color=colour, marker=marker, **PAPER_LINE)
-        plot_runs(axes, runs[name], LOSS, colour, marker)
+            axes.plot(*published[corruption].T, color=colour, marker=marker, **style.PAPER_LINE)
+        style.plot_runs(axes, runs[name], LOSS, colour, marker)
 
     on_top = {steps_in_epoch(curve) for curve in curves} - {None} == {steps_per_epoch}
     if on_top:
@@ -87,11 +73,13 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
         convert = (lambda epochs: epochs * thousand, lambda steps: steps / thousand)
         axes.secondary_xaxis("top", functions=convert).set_xlabel("thousand steps")
     sns.despine(figure, top=not on_top)
-    titles = dict(zip(runs, short_labels(list(runs)), strict=True))
-    handles = line_entries(styles, titles) + runs_legend(runs)
-    add_legend(figure, handles, LEGEND_WIDTH, loc="outside right upper")
-    add_note(figure, note)
-    make_room(figure, sum(each.get_label().count("\n") + 1 for each in handles), LEGEND_LINES[0], LEGEND_ROOM)
+    titles = dict(zip(runs, style.short_labels(list(runs)), strict=True))
+    handles = style.line_entries(styles, titles) + style.runs_legend(runs)
+    style.add_legend(figure, handles, LEGEND_WIDTH, loc="outside right upper")
+    style.add_note(figure, note)
+    style.make_room(
+        figure, sum(each.get_label().count("\n") + 1 for each in handles), style.LEGEND_LINES[0], LEGEND_ROOM
+    )
     return figure
 
 

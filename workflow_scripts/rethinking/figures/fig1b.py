@@ -7,7 +7,6 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -17,20 +16,7 @@ from rethinking.analysis.aggregation import span
 from rethinking.analysis.differences import nearest_threshold
 from rethinking.analysis.runs import NETWORK, Runs, networks_of
 from rethinking.analysis.time_to_fit import TITLES, times_to_overfit
-from rethinking.figures.style import (
-    GREY,
-    PAPER_TITLE,
-    STYLE,
-    WIDTH,
-    Colour,
-    add_note,
-    legend_above,
-    line_entries,
-    network_styles,
-    network_titles,
-    plot_over_p,
-    style_legend,
-)
+from rethinking.figures import style
 
 # What the figure shows; its CSV has all thresholds.
 SHOWN = ("100 % at end", "99.9 % at end", "99 % at end", "loss 0.1 at end")
@@ -58,29 +44,30 @@ def describe(table: pd.DataFrame, scale: str) -> str:
         "seed's epochs at p = 0.",
         "End-of-epoch accuracy and loss: moving averages over batches at the end of each epoch, as in figures 1a "
         "and 2b. The CSV of this figure also has whole-epoch ones: means over all batches of an epoch.",
-        f"{PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure; no threshold is given.",
+        f"{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure; no threshold is given.",
     ]
     nearest, measured = nearest_threshold(table)
     if nearest:
-        titles = network_titles(networks_of(table))
+        titles = style.network_titles(networks_of(table))
         starts = table[(table.threshold == nearest) & (table.p == 0) & table.epochs_to_fit.notna()]
         epochs = [
             f"{titles[tuple(network)]} {epochs:.3g}"
             for *network, epochs in starts[[*NETWORK, "epochs_to_fit"]].itertuples(index=False, name=None)
         ]
         lines.append(
-            "Nearest to the paper among those of both kinds that have the most ratios, by mean absolute difference over all "
-            "networks and p > 0: "
-            f"{TITLES[nearest]} ({measured[nearest]['mean_difference']:.2f} over {points(measured[nearest])}). "
-            f"Epochs at p = 0 by it: {', '.join(epochs)}; the paper's ratios are multiples of 1/10 (Inception), "
-            "1/31 (AlexNet), 1/28 (MLP 1×512)."
+            "Nearest to the paper among those of both kinds that have the most ratios, by mean absolute "
+            f"difference over all networks and p > 0: {TITLES[nearest]} "
+            f"({measured[nearest]['mean_difference']:.2f} over {points(measured[nearest])}). Epochs "
+            f"at p = 0 by it: {', '.join(epochs)}; the paper's ratios are multiples of 1/10 (Inception), 1/31 "
+            "(AlexNet), 1/28 (MLP 1×512)."
         )
     missing = not_reached(table[table.threshold.isin(SHOWN)])
     if len(missing):
         lines.append(
             "Arrows: not every seed reached the threshold there or at p = 0, so there is no mean. "
             + "; ".join(
-                f"{threshold.removesuffix(' at end')}: {', '.join(count_missing(missing[missing.threshold == threshold]))}"
+                f"{threshold.removesuffix(' at end')}: "
+                f"{', '.join(count_missing(missing[missing.threshold == threshold]))}"
                 for threshold in SHOWN
                 if threshold in set(missing.threshold)
             )
@@ -98,14 +85,14 @@ def not_reached(table: pd.DataFrame) -> pd.DataFrame:
 
 def count_missing(rows: pd.DataFrame) -> list[str]:
     """For each network, at how many p a threshold was not reached, and how many of the runs there did reach it."""
-    titles = network_titles(networks_of(rows))
+    titles = style.network_titles(networks_of(rows))
     return [
         f"{titles[network]} at {len(some)} p ({some.reached.sum()} of {some.paired.sum()} runs fitted)"
         for network, some in rows.groupby(NETWORK, sort=False)
     ]
 
 
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def plot(table: pd.DataFrame, note: str) -> Figure:
     """One panel per threshold of :data:`SHOWN`: ratios over p, one colour per network, the paper's dashed beneath ours.
 
@@ -113,10 +100,10 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
         table: as :func:`rethinking.analysis.time_to_fit.times_to_overfit` has it.
         note: data, scale and seeds of our runs, printed under the axes.
     """
-    figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 6.4), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True, sharey=True).flat
-    titles = network_titles(networks_of(table))
-    styles = network_styles(titles)
+    titles = style.network_titles(networks_of(table))
+    styles = style.network_styles(titles)
     nearest, measured = nearest_threshold(table)
     shown = table[table.threshold.isin(SHOWN)]
     missing = not_reached(shown)
@@ -128,25 +115,23 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     for axes, (threshold, rows) in zip(panels, shown.groupby("threshold", sort=False), strict=True):
         axes.set_title(panel_title(threshold, measured[threshold], threshold == nearest), fontsize="medium")
         axes.set_ylim(0, top / (1 - headroom * len(rows_of_arrows)))
-        plot_over_p(axes, rows, "ratio", styles)
+        style.plot_over_p(axes, rows, "ratio", styles)
         for network, points in not_reached(rows).groupby(NETWORK, sort=False):
             height = 1 - headroom * (rows_of_arrows[network] + 0.75)
             plot_not_reached(axes, points, height, headroom, *styles[network])
     figure.supylabel("time to overfit relative to p = 0", fontsize="medium")
     for axes in figure.axes[2:]:
         axes.set_xlabel("label corruption p")
-    sns.despine(figure)
 
-    legend = style_legend(shown.ratio.notna().any(), shown.ratio_ci.notna().any())
+    legend = style.style_legend(shown.ratio.notna().any(), shown.ratio_ci.notna().any())
     if len(missing):
-        legend.append(Line2D([], [], color=GREY, **NOT_REACHED, label="not reached by every seed"))
-    legend_above(figure, line_entries(styles, titles), legend)
-    add_note(figure, note)
+        legend.append(Line2D([], [], color=style.GREY, **NOT_REACHED, label="not reached by every seed"))
+    style.finish(figure, style.line_entries(styles, titles), legend, note)
     return figure
 
 
 def plot_not_reached(
-    axes: Axes, points: pd.DataFrame, height: float, headroom: float, colour: Colour, marker: str
+    axes: Axes, points: pd.DataFrame, height: float, headroom: float, colour: style.Colour, marker: str
 ) -> None:
     """A row of open markers with arrows at this height of the axes, at the p where a network has no ratio."""
     line = {"color": colour, "linestyle": "", "transform": axes.get_xaxis_transform()}

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from rethinking import paper, registry
 from rethinking.analysis.generalisation import measure_errors
 from rethinking.analysis.runs import Runs, networks_of
-from rethinking.figures.style import (
-    PAPER_TITLE,
-    STYLE,
-    WIDTH,
-    add_note,
-    legend_above,
-    line_entries,
-    network_styles,
-    network_titles,
-    plot_over_p,
-    short_labels,
-    style_legend,
-)
+from rethinking.figures import style
 
 TITLES = {"corrupted": "test labels corrupted at the same p", "true": "true test labels"}
 
@@ -39,10 +26,10 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     table = measure_errors(runs, paper.curves("fig1c"))
     note = (
         f"Ours: {scale}; test error after the last epoch.\n"
-        f"{PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure. Its errors exceed those that its "
+        f"{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure. Its errors exceed those that its "
         "networks can have on true test labels: its test labels are corrupted too."
     )
-    titles = dict(zip(runs, short_labels(list(runs)), strict=True))
+    titles = dict(zip(runs, style.short_labels(list(runs)), strict=True))
     diverged = [
         f"{titles[name]} ({sum(run.diverged for run in some)} of {len(some)})"
         for name, some in runs.items()
@@ -53,7 +40,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     return plot(table, note), table
 
 
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def plot(table: pd.DataFrame, note: str) -> Figure:
     """One panel per kind of test labels: error over p, one colour per network, with the paper's dashed beneath ours.
 
@@ -61,18 +48,16 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
         table: as :func:`rethinking.analysis.generalisation.measure_errors` has it.
         note: data, scale and seeds of our runs, printed under the axes.
     """
-    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
-    titles = network_titles(networks_of(table))
-    styles = network_styles(titles)
+    titles = style.network_titles(networks_of(table))
+    styles = style.network_styles(titles)
     for axes, (labels, rows) in zip(panels, table.groupby("test_labels", sort=False), strict=True):
         axes.set_title(TITLES[labels], fontsize="medium")
         axes.set(xlabel="label corruption p", ylim=(0, 1))
-        plot_over_p(axes, rows, "test_error", styles)
+        style.plot_over_p(axes, rows, "test_error", styles)
     panels[0].set_ylabel("test error")
-    sns.despine(figure)
 
-    legend = style_legend(table.test_error.notna().any(), table.test_error_ci.notna().any())
-    legend_above(figure, line_entries(styles, titles), legend)
-    add_note(figure, note)
+    legend = style.style_legend(table.test_error.notna().any(), table.test_error_ci.notna().any())
+    style.finish(figure, style.line_entries(styles, titles), legend, note)
     return figure

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from rethinking import paper, registry
 from rethinking.analysis.runs import Runs, cell_parts
+from rethinking.figures import style
 from rethinking.figures.fig2b import draw_accuracies
-from rethinking.figures.style import short_labels
 from rethinking.tables.imagenet import describe_misprint
 from rethinking.tables.presentation import regulariser_titles
 
@@ -33,7 +33,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
 def titles(names: Sequence[str]) -> list[str]:
     """Titles of the panels: the regularisers if only they differ, as in the paper; otherwise what differs."""
     if len({name.rpartition("/")[0] for name in names}) > 1:
-        return short_labels(names)
+        return style.short_labels(names)
     return list(map(explicit, names))
 
 
@@ -42,6 +42,6 @@ def explicit(name: str) -> str:
     regularisers = cell_parts(name)["regularisers"]
     if regularisers == "none":
         return "no regulariser"
-    parts = regularisers.split("+")
-    words = ["augmentation" if each == "augment" else regulariser_titles(each) for each in parts]
-    return ", ".join(words)
+    return ", ".join(
+        "augmentation" if each == "augment" else regulariser_titles(each) for each in regularisers.split("+")
+    )

@@ -9,30 +9,15 @@ from dataclasses import replace
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from rethinking import paper, registry
-from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_curves, paper_has
+from rethinking.analysis.aggregation import paper_has
+from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_curves
 from rethinking.analysis.statistics import mean_interval
-from rethinking.figures.style import (
-    PANELS_WIDTH,
-    PAPER_LINE,
-    PAPER_TITLE,
-    STYLE,
-    WIDTH,
-    add_note,
-    epoch_axis,
-    legend_above,
-    line_entries,
-    line_styles,
-    plot_runs,
-    runs_legend,
-    short_labels,
-    wrap,
-)
+from rethinking.figures import style
 from rethinking.paper.titles import MODEL_TITLES
 
 SPLITS = {"train": "training", "test": "test"}
@@ -54,11 +39,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
 
 
 def draw_accuracies(
-    name: str,
-    runs: Runs,
-    scale: str,
-    about: str,
-    titles: Sequence[str],
+    name: str, runs: Runs, scale: str, about: str, titles: Sequence[str]
 ) -> tuple[Figure, pd.DataFrame]:
     """Figure ``name`` and its numbers; ``about`` says what the paper's curves are, ``titles`` what to call the cells."""
     runs = {cell: [with_best(run) for run in some] for cell, some in runs.items()}
@@ -70,7 +51,7 @@ def draw_accuracies(
     note = (
         f"Ours: {scale}.\n"
         "Training accuracy: moving average over batches at the end of each epoch, as in the paper.\n"
-        f"{PAPER_TITLE}: {about}\n"
+        f"{style.PAPER_TITLE}: {about}\n"
         "Early stopping could gain at most (best minus final test accuracy, in percentage points): "
         f"{'; '.join(gains)}."
     )
@@ -108,7 +89,7 @@ def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> n
     return published.get(f"{split}_{model}") if regularisers == "none" else None
 
 
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Sequence[str]) -> Figure:
     """One panel per cell: accuracies over epochs, the paper's dashed beneath ours.
 
@@ -117,7 +98,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Seq
     """
     columns = min(3, len(runs))
     rows = math.ceil(len(runs) / columns)
-    figure = Figure(figsize=(WIDTH, 1.6 + 2.6 * rows), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 1.6 + 2.6 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     panels = grid.ravel()
     curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
@@ -125,25 +106,23 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Seq
     lowest += [curve[[*ACCURACIES.values()]].min(axis=None) for curve in curves]
     last_epoch = max((curve.epoch.max() for curve in curves), default=0)
     last_epoch = last_epoch or max(curve[:, 0].max() for curve in published.values())
-    styles = line_styles(SPLITS)
+    styles = style.line_styles(SPLITS)
     for axes, title, (name, some) in zip(panels, titles, runs.items(), strict=False):
-        axes.set_title(wrap(title, PANELS_WIDTH // columns), fontsize="medium")
+        axes.set_title(style.wrap(title, style.PANELS_WIDTH // columns), fontsize="medium")
         axes.set(xlabel="epoch", ylim=(max(0, min(lowest) - 5), 103))
-        epoch_axis(axes, last_epoch)
+        style.epoch_axis(axes, last_epoch)
         shade_gain(axes, some)
         for split, (colour, marker) in styles.items():
             theirs = paper_curve(published, name, split)
             if theirs is not None:
-                axes.plot(*theirs.T, color=colour, marker=marker, **PAPER_LINE)
-            plot_runs(axes, some, ACCURACIES[split], colour, marker)
+                axes.plot(*theirs.T, color=colour, marker=marker, **style.PAPER_LINE)
+            style.plot_runs(axes, some, ACCURACIES[split], colour, marker)
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy (%)")
     for axes in panels[len(runs) :]:
         axes.set_axis_off()
-    sns.despine(figure)
-    lines = [*line_entries(styles, SPLITS), Patch(**SHADE, label="up to the best test accuracy so far")]
-    legend_above(figure, lines, runs_legend(runs))
-    add_note(figure, note)
+    lines = [*style.line_entries(styles, SPLITS), Patch(**SHADE, label="up to the best test accuracy so far")]
+    style.finish(figure, lines, style.runs_legend(runs), note)
     return figure
 
 
@@ -156,10 +135,5 @@ def shade_gain(axes: Axes, runs: Sequence[Run]) -> None:
 
 def panel_titles(names: Sequence[str]) -> list[str]:
     """Titles of the panels: the networks if only they differ, as in the paper; otherwise what differs."""
-    networks = list(map(network_title, names))
-    return networks if len(set(networks)) == len(names) else short_labels(names)
-
-
-def network_title(name: str) -> str:
-    """What a cell's network is called."""
-    return MODEL_TITLES[cell_parts(name)["model"]]
+    networks = [MODEL_TITLES[cell_parts(name)["model"]] for name in names]
+    return networks if len(set(networks)) == len(names) else style.short_labels(names)

@@ -10,30 +10,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
-from rethinking.analysis.finding import LABELS, NETWORK
-from rethinking.analysis.statistics import CONFIDENCE
-from rethinking.figures.style import (
-    COLOURS,
-    GREY,
-    STYLE,
-    WIDTH,
-    add_note,
-    legend_above,
-    network_titles,
-    wrap,
-)
+from rethinking.analysis.finding import LABELS
+from rethinking.analysis.runs import NETWORK, networks_of
+from rethinking.analysis.statistics import LEVEL
+from rethinking.figures import style
 
 # The test accuracy is drawn over the training accuracy and is smaller, so that both are visible where they are equal.
 SPLITS = {
-    "train": ({"color": COLOURS[0], "marker": "o", "markersize": 7.5}, "training accuracy"),
-    "test": ({"color": COLOURS[1], "marker": "D", "markersize": 5.5}, "test accuracy"),
+    "train": ({"color": style.COLOURS[0], "marker": "o", "markersize": 7.5}, "training accuracy"),
+    "test": ({"color": style.COLOURS[1], "marker": "D", "markersize": 5.5}, "test accuracy"),
 }
 INTERVAL = {"linewidth": 1.2}
 TITLES = {"true_labels": "true labels", "random_labels": "random labels"}
 
 
 @registry.figure("finding", title="The finding: the same networks fit random labels", script="plot_finding")
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def plot(table: pd.DataFrame, note: str) -> Figure:
     """A panel for true and one for random labels, a row per network: both accuracies, and the gap as a line.
 
@@ -41,11 +33,11 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
         table: as :func:`rethinking.analysis.finding.measure` has it.
         note: data, scale and seeds, printed under the axes.
     """
-    networks = list(table[NETWORK].drop_duplicates().itertuples(index=False, name=None))
-    titles = network_titles((dataset, model, "none") for dataset, model in networks)
-    labels = [wrap(titles[dataset, model, "none"], 30) for dataset, model in networks]
+    networks = networks_of(table)
+    titles = style.network_titles(networks)
+    labels = [style.wrap(titles[network], 30) for network in networks]
     row = max([2, *(label.count("\n") + 1 for label in labels)]) * 0.16
-    figure = Figure(figsize=(WIDTH, 1.5 + row * len(networks)), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 1.5 + row * len(networks)), layout="constrained")
     panels = figure.subplots(1, len(LABELS), sharex=True, sharey=True)
     for axes, corruption in zip(panels, LABELS, strict=True):
         some = table[table.corruption == corruption]
@@ -53,7 +45,7 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
             rows = some[(some[NETWORK] == list(network)).all(axis=1)]
             plot_network(axes, place, rows.iloc[0])
         for chance in some.chance.dropna().unique():
-            axes.axvline(chance, color=GREY, linewidth=0.9, linestyle=(0, (4, 1.5)), zorder=0)
+            axes.axvline(chance, color=style.GREY, linewidth=0.9, linestyle=style.DASHED, zorder=0)
         axes.set_title(TITLES[corruption], fontsize="medium")
         axes.set(xlim=(-3, 103), ylim=(len(networks) - 0.5, -0.5), xlabel="accuracy (%)")
     panels[0].set_yticks(range(len(networks)), labels)
@@ -61,13 +53,15 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     for axes in panels:
         axes.tick_params("y", length=0)
     intervals = table[[f"{split}_accuracy_ci" for split in SPLITS]].notna().any(axis=None)
-    line, what = ("-", f", {CONFIDENCE:.0%} interval over seeds") if intervals else ("", "")
+    line, what = ("-", f", {LEVEL} interval over seeds") if intervals else ("", "")
     marks = [
         Line2D([], [], **mark, **INTERVAL, linestyle=line, label=title + what)
         for mark, title in SPLITS.values()
     ]
-    legend_above(figure, marks, [Line2D([], [], color=GREY, linestyle=(0, (4, 1.5)), label="chance")])
-    add_note(figure, note)
+    style.legend_above(
+        figure, marks, [Line2D([], [], color=style.GREY, linestyle=style.DASHED, label="chance")]
+    )
+    style.add_note(figure, note)
     return figure
 
 
@@ -76,7 +70,7 @@ def plot_network(axes: Axes, place: int, row: pd.Series) -> None:
     ends = [row[f"{split}_accuracy"] for split in SPLITS]
     if not row.seeds:
         why = "diverged" if row.diverged else "not trained"
-        axes.text(50, place, why, ha="center", va="center", color=GREY)
+        axes.text(50, place, why, ha="center", va="center", color=style.GREY)
     axes.plot(ends, [place, place], color="0.75", linewidth=2, zorder=1)
     for (split, (mark, _)), value in zip(SPLITS.items(), ends, strict=True):
         half_width = row[f"{split}_accuracy_ci"]

@@ -11,27 +11,12 @@ from dataclasses import replace
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from rethinking import registry
 from rethinking.analysis.runs import NETWORK, Network, Runs, cell_parts, mean_curves
 from rethinking.cells import probability
-from rethinking.figures.style import (
-    PANELS_WIDTH,
-    STYLE,
-    WIDTH,
-    add_note,
-    epoch_axis,
-    legend_above,
-    line_entries,
-    line_styles,
-    network_titles,
-    not_trained,
-    plot_runs,
-    runs_legend,
-    wrap,
-)
+from rethinking.figures import style
 
 TITLE_WIDTH = 20  # characters of a line beside a row of panels
 LABELS = {
@@ -58,7 +43,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     return plot(runs, note), mean_curves(runs, list(LABELS))
 
 
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def plot(runs: Runs, note: str) -> Figure:
     """A row of panels per network and a column per corruption: accuracies over epochs for unchanged and changed labels.
 
@@ -70,12 +55,12 @@ def plot(runs: Runs, note: str) -> Figure:
     for name in runs:
         parts = cell_parts(name)
         networks[tuple(parts[key] for key in NETWORK)][parts["corruption"]] = name
-    titles = network_titles(networks)
+    titles = style.network_titles(networks)
     corruptions = dict.fromkeys(corruption for cells in networks.values() for corruption in cells)
     columns = sorted(corruptions, key=lambda corruption: probability(corruption) or 0.0)
-    figure = Figure(figsize=(WIDTH, 1.4 + 1.7 * len(networks)), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 1.4 + 1.7 * len(networks)), layout="constrained")
     grid = figure.subplots(len(networks), len(columns), sharex="row", sharey=True, squeeze=False)
-    styles = line_styles(LABELS)
+    styles = style.line_styles(LABELS)
     for panels, (network, cells) in zip(grid, networks.items(), strict=True):
         last_epoch = max(
             (run.curve.epoch.max() for name in cells.values() for run in runs[name] if len(run.curve)),
@@ -83,22 +68,20 @@ def plot(runs: Runs, note: str) -> Figure:
         )
         for axes, corruption in zip(panels, columns, strict=True):
             axes.set_ylim(-3, 103)
-            epoch_axis(axes, last_epoch, nbins=max(2, min(5, 15 // len(columns))))
+            style.epoch_axis(axes, last_epoch, nbins=max(2, min(5, 15 // len(columns))))
             if corruption not in cells:
                 axes.set_axis_off()
                 continue
             if not runs[cells[corruption]]:
-                not_trained(axes)
+                style.not_trained(axes)
             for column, (colour, marker) in styles.items():
-                plot_runs(axes, runs[cells[corruption]], column, colour, marker)
-        panels[0].set_ylabel(f"{wrap(titles[network], TITLE_WIDTH)}\naccuracy (%)")
+                style.plot_runs(axes, runs[cells[corruption]], column, colour, marker)
+        panels[0].set_ylabel(f"{style.wrap(titles[network], TITLE_WIDTH)}\naccuracy (%)")
     for axes, corruption in zip(grid[0], columns, strict=True):
         paper = corruption.startswith("labels_p")
         title = f"p = {probability(corruption):g}" if paper else corruption.replace("_", " ")
-        axes.set_title(wrap(title, PANELS_WIDTH // len(columns)), fontsize="medium")
+        axes.set_title(style.wrap(title, style.PANELS_WIDTH // len(columns)), fontsize="medium")
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
-    sns.despine(figure)
-    legend_above(figure, line_entries(styles, LABELS), runs_legend(runs, paper=False))
-    add_note(figure, note)
+    style.finish(figure, style.line_entries(styles, LABELS), style.runs_legend(runs, paper=False), note)
     return figure

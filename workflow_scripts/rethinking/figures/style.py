@@ -21,7 +21,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from rethinking.analysis.runs import NETWORK, Network, Run, mean_curve
-from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.analysis.statistics import LEVEL
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.files import UserError, atomic_path
 from rethinking.run.scripts import attempt
@@ -49,10 +49,12 @@ Colour = tuple[float, float, float]
 COLOURS: list[Colour] = sns.color_palette("colorblind")
 MARKERS = "osD^vP*X<>"  # tell lines apart where the print has no colour
 GREY = "0.35"
+FILLS = {"true_labels": "full", "random_labels": "none"}  # of markers, by what is corrupted
 # Markers are spaced along the drawn lines, so that steep parts also have some; the paper's are between ours.
 OUR_LINE = {"markersize": 5, "markevery": (0.04, 0.12)}
+DASHED = (0, (4, 1.5))
 PAPER_LINE = {
-    "linestyle": (0, (4, 1.5)),
+    "linestyle": DASHED,
     "linewidth": 0.9,
     "markersize": 4.5,
     "markevery": (0.1, 0.12),
@@ -74,7 +76,7 @@ TICK_LABELS = 90  # characters of tick labels under a row of panels
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:
     """Write a figure in the format of each path's ending; equal figures give equal bytes.
 
-    One that cannot be drawn, which shows only now, says so in its place.
+    Some faults only show here, when a figure is drawn; then one that says why takes its place.
 
     Raises:
         UserError: an ending is not ``.svg``, ``.png`` or ``.pdf``; the message names the path.
@@ -145,7 +147,7 @@ def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, mark
             # Values above the axes are drawn at the edge, so that the last of them can be marked.
             values = run.curve[column].clip(upper=top)
             axes.plot(run.curve.epoch, values, color=colour)
-            # What is no number is beyond all numbers.
+            # A value that is not a number is drawn at the top as well.
             end = (run.curve.epoch.iloc[-1], values.fillna(top).iloc[-1]) if len(values) else (left, top)
             axes.plot(*end, color=colour, **DIVERGED, clip_on=False)
 
@@ -194,7 +196,7 @@ def style_legend(ours: bool, several: bool, diverged: bool = False, paper: bool 
         label = "ours, mean over seeds" if several else "ours"
         entries.append(Line2D([], [], color=GREY, marker="o", **OUR_LINE, label=label))
     if several:
-        entries.append(Patch(**BAND, color=GREY, label=f"ours, {CONFIDENCE:.0%} interval"))
+        entries.append(Patch(**BAND, color=GREY, label=f"ours, {LEVEL} interval"))
     if diverged:
         entries.append(Line2D([], [], color=GREY, **DIVERGED, label="ours, diverged"))
     if paper:
@@ -216,6 +218,13 @@ def legend_above(figure: Figure, lines: Sequence[Artist], styles: Sequence[Artis
     handles = [*lines, *blank][:height] + [*styles, *blank][:height]
     add_legend(figure, handles, LEGEND_WIDTH, loc="outside upper center", ncols=2)
     make_room(figure, sum(each.get_label().count("\n") for each in lines) + height, *LEGEND_LINES)
+
+
+def finish(figure: Figure, lines: Sequence[Artist], styles: Sequence[Artist], note: str) -> None:
+    """Open the frames at the top and on the right, and put the legend above the panels and the note below."""
+    sns.despine(figure)
+    legend_above(figure, lines, styles)
+    add_note(figure, note)
 
 
 def add_legend(figure: Figure, handles: Sequence[Artist], width: int, **where: Any) -> None:
@@ -246,7 +255,7 @@ def line_styles(names: Iterable[Any]) -> dict[Any, tuple[Colour, str]]:
 def model_styles(models: Iterable[str]) -> dict[str, tuple[Colour, str]]:
     """Colour and marker of each of these models, in the order of their titles and the same in all figures."""
     models = set(models)
-    # Inception V3 stands beside none of the paper's others.
+    # Inception V3 comes last, because no figure shows it beside the paper's other networks.
     styles = line_styles(sorted(MODEL_TITLES, key="inception_v3".__eq__))
     return {name: style for name, style in styles.items() if name in models}
 

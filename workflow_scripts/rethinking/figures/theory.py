@@ -9,42 +9,25 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
 from rethinking.analysis.aggregation import describe_copies, describe_data, span
-from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.analysis.statistics import LEVEL
 from rethinking.analysis.theory_results import table3
-from rethinking.figures.style import (
-    COLOURS,
-    GREY,
-    MARKERS,
-    PAPER_LINE,
-    PAPER_TITLE,
-    STYLE,
-    WIDTH,
-    add_note,
-    legend_above,
-    line_entries,
-    line_styles,
-    log_scale,
-    number_ticks,
-    plot_mean,
-    wrap,
-)
+from rethinking.figures import style
 from rethinking.paper.titles import DATASET_TITLES
 from rethinking.tables.theory import preprocessing_title
 
-DASHES = ["-", (0, (4, 1.5)), (0, (1, 1.5)), (0, (4, 1, 1, 1))]
+DASHES = ["-", style.DASHED, (0, (1, 1.5)), (0, (4, 1, 1, 1))]
 Record = dict[str, Any]
 
 
 @registry.figure(
     "expressivity_precision", title="Theorem 1: the precision that it takes", script="plot_theory"
 )
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Largest error of theorem 1's network over n in several number formats, and the required bits.
 
@@ -60,50 +43,49 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         .agg(lambda values: values.max(skipna=False))
         .reset_index()
     )
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    colours = line_styles(table.precision.unique())
+    colours = style.line_styles(table.precision.unique())
     dashes = dict(zip(table.offset.unique(), DASHES, strict=False))
     for (precision, offset), rows in table.groupby(["precision", "offset"], sort=False):
         colour, marker = colours[precision]
-        # Zero has no place on the axis.
+        # A logarithmic axis cannot show zero.
         errors = rows.largest_error.clip(lower=1e-17)
         left.plot(rows.n, errors, color=colour, marker=marker, linestyle=dashes[offset])
-    left.axhline(0.5, color=GREY, linewidth=0.8)
-    log_scale(left, "x", "y")
+    left.axhline(0.5, color=style.GREY, linewidth=0.8)
+    style.log_scale(left, "x", "y")
     left.set(xlabel="images n", ylabel="largest error")
     for offset, rows in table.drop_duplicates(["offset", "n"]).groupby("offset", sort=False):
-        right.plot(rows.n, rows.bits_needed, color=GREY, marker="o", linestyle=dashes[offset])
+        right.plot(rows.n, rows.bits_needed, color=style.GREY, marker="o", linestyle=dashes[offset])
     for name, bits in (("float16", 11), ("float32", 24), ("float64", 53)):
         if name in colours:
             right.axhline(bits, color=colours[name][0], linewidth=0.8)
-            # What is needed grows from the lower left.
+            # The curve rises from the lower left to the upper right; labels stand beside it.
             x, side = (0.02, "left") if bits > 20 else (1, "right")
             place = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "bottom"}
             right.annotate(name, (x, bits), **place, fontsize="small")
-    log_scale(right, "x")
+    style.log_scale(right, "x")
     right.set(xlabel="images n", ylabel="required bits of precision", ylim=(0, None))
-    sns.despine(figure)
-    lines = line_entries(colours, {name: name for name in colours})
+    lines = style.line_entries(colours, {name: name for name in colours})
     styles = [
-        Line2D([], [], color=GREY, linestyle=dash, label=f"thresholds at {offset:g}")
+        Line2D([], [], color=style.GREY, linestyle=dash, label=f"thresholds at {offset:g}")
         for offset, dash in dashes.items()
     ]
-    legend_above(figure, lines, styles)
-    add_note(
-        figure,
-        f"Ours: {describe_data(records[0])}; random labels (numbers of classes); the worst of {span(pd.Series([len(records)]), 'seed')}. "
-        "Left: where a line ends, projections of different images are equal in this format and there is no network; above the "
-        "grey line labels are lost. Right: bits with which the amplified rounding error stays below 1/2; thresholds lie at this "
-        "share of the way between neighbouring projections.",
+    note = (
+        f"Ours: {describe_data(records[0])}; random labels (numbers of classes); the worst of "
+        f"{span(pd.Series([len(records)]), 'seed')}. Left: where a line ends, projections of different images "
+        "are equal in this format and there is no network; above the grey line labels are lost. Right: bits "
+        "with which the amplified rounding error stays below 1/2; thresholds lie at this share of the way "
+        "between neighbouring projections."
     )
+    style.finish(figure, lines, styles, note)
     return figure, numbers
 
 
 @registry.figure(
     "kernel_sensitivity", title="Linear models: what gamma and the penalty change", script="plot_theory"
 )
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Error on the validation part over gamma or, with a linear kernel, over the penalty.
 
@@ -113,28 +95,25 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     """
     columns = min(3, len(tables))
     rows = math.ceil(len(tables) / columns)
-    figure = Figure(figsize=(WIDTH, 0.8 + 2.3 * rows), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 0.8 + 2.3 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    penalties = line_styles(sorted({penalty for table in tables for penalty in table.penalty}))
+    penalties = style.line_styles(sorted({penalty for table in tables for penalty in table.penalty}))
     settings = {model["name"]: model for model in models}
     for axes, table in zip(panels, tables, strict=False):
         model = settings[table.model.iloc[0]]
         preprocessing = preprocessing_title(pd.Series(model)).replace(" filters", "\N{NO-BREAK SPACE}filters")
         title = f"{DATASET_TITLES[model['dataset']]}, {preprocessing}"
-        axes.set_title(
-            f"{wrap(title, 26)}\n{model['kernel'].capitalize()} kernel",
-            fontsize="small",
-        )
+        axes.set_title(f"{style.wrap(title, 26)}\n{model['kernel'].capitalize()} kernel", fontsize="small")
         if table.gamma.notna().any():
             for penalty, some in table.groupby("penalty"):
                 colour, marker = penalties[penalty]
                 axes.plot(some.gamma, some.validation_error, color=colour, marker=marker)
-            log_scale(axes, "x")
+            style.log_scale(axes, "x")
             axes.set(xlabel="gamma")
-            number_ticks(axes, table.gamma, columns, "{:g}")
+            style.number_ticks(axes, table.gamma, columns, "{:g}")
         else:
             smallest = table.penalty[table.penalty > 0].min()
-            axes.plot(table.penalty, table.validation_error, color=GREY)
+            axes.plot(table.penalty, table.validation_error, color=style.GREY)
             for row in table.itertuples():
                 colour, marker = penalties[row.penalty]
                 axes.plot(row.penalty, row.validation_error, color=colour, marker=marker)
@@ -145,24 +124,22 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
         axes.set_ylabel("validation error (%)")
     for axes in panels[len(tables) :]:
         axes.set_visible(False)
-    sns.despine(figure)
     titles = {penalty: f"penalty {penalty:g}" if penalty else "no penalty" for penalty in penalties}
-    lines = line_entries(penalties, titles, linestyle="")
+    lines = style.line_entries(penalties, titles, linestyle="")
     half = math.ceil(len(lines) / 2)
-    legend_above(figure, lines[:half], lines[half:])
     everything = pd.concat(tables)
-    add_note(
-        figure,
-        f"Ours: {describe_copies(everything.data)}; of these {span(everything.images, 'training image')} fitted and "
-        f"{span(everything.validation_images, 'other')} to measure the error on, all of the training set. Penalties are in units of "
-        "the mean of the kernel's diagonal. A point is missing where the kernel matrix is singular. Errors: each panel has "
-        "its own scale, which does not begin at zero.",
+    note = (
+        f"Ours: {describe_copies(everything.data)}; of these {span(everything.images, 'training image')} "
+        f"fitted and {span(everything.validation_images, 'other')} to measure the error on, all of the "
+        "training set. Penalties are in units of the mean of the kernel's diagonal. A point is missing where "
+        "the kernel matrix is singular. Errors: each panel has its own scale, which does not begin at zero."
     )
+    style.finish(figure, lines[:half], lines[half:], note)
     return figure, everything
 
 
 @registry.figure("filters", title="Random filters: the error falls with their number", script="plot_theory")
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Test and training error over the number of random filters, without and with a penalty, beside the paper's.
 
@@ -170,13 +147,13 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         records: of ``fit_linear_model``, of random convolutional networks on one data set.
     """
     numbers = table3(records).sort_values("filters", ignore_index=True)
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     # In front and open, because ours can lie on the same place.
-    theirs = PAPER_LINE | {"linestyle": "", "markevery": None, "markerfacecolor": "none", "zorder": 3}
+    theirs = style.PAPER_LINE | {"linestyle": "", "markevery": None, "markerfacecolor": "none", "zorder": 3}
     lines, broken = [], ""
     for number, (penalised, rows) in enumerate(numbers.groupby(numbers.penalty > 0)):
-        line = {"color": COLOURS[number], "marker": MARKERS[number], "clip_on": False}
+        line = {"color": style.COLOURS[number], "marker": style.MARKERS[number], "clip_on": False}
         lines.append(Line2D([], [], **line, label="with an l2 penalty" if penalised else "no penalty"))
         # A line breaks where only the other one has a fit, because the error need not lie between its neighbours'.
         rows = numbers[["filters"]].drop_duplicates().merge(rows, how="left")
@@ -184,7 +161,7 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         if rows.test_error.isna().any():
             broken = " A line breaks where a fit is missing."
         for axes, key in ((left, "test_error"), (right, "train_error")):
-            plot_mean(axes, filters, rows[key], rows[f"{key}_ci"], **line)
+            style.plot_mean(axes, filters, rows[key], rows[f"{key}_ci"], **line)
             axes.vlines(
                 filters, rows[key] - rows[f"{key}_ci"], rows[key] + rows[f"{key}_ci"], color=line["color"]
             )
@@ -192,30 +169,29 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     enough = numbers.images.max() / (numbers.features / numbers.filters).mean()
     ticks = {*numbers.filters, *numbers.paper_filters.dropna()}
     for axes in (left, right):
-        axes.axvline(enough, color=GREY, linewidth=0.8, linestyle=DASHES[2])
-        # Exact fits lie on the axis; where all are exact it has no height of its own.
-        log_scale(axes, "x")
+        axes.axvline(enough, color=style.GREY, linewidth=0.8, linestyle=DASHES[2])
+        # Where all fits are exact, all errors are zero and the axis needs a height.
+        style.log_scale(axes, "x")
         axes.set(xlabel="random filters", ylim=(0, max(1, axes.get_ylim()[1])))
-        number_ticks(axes, ticks, 2, fontsize="x-small")
+        style.number_ticks(axes, ticks, 2, fontsize="x-small")
     left.set_ylabel("test error (%)")
     right.set_ylabel("training error (%)")
-    sns.despine(figure)
-    others = [Line2D([], [], color=GREY, linestyle=DASHES[2], label="as many features as images")]
+    others = [Line2D([], [], color=style.GREY, linestyle=DASHES[2], label="as many features as images")]
     if numbers.paper_test_error.notna().any():
-        others.append(Line2D([], [], color=GREY, marker="o", label=PAPER_TITLE, **theirs))
-    legend_above(figure, lines, others)
+        others.append(Line2D([], [], color=style.GREY, marker="o", label=style.PAPER_TITLE, **theirs))
     validated = " Penalties are chosen on a part of the training set." if numbers.chosen.notna().any() else ""
-    add_note(
-        figure,
-        f"Ours: {describe_copies(numbers.data)}; {span(numbers.seeds, 'seed')}, with {CONFIDENCE:.0%} Student-t intervals where "
-        "there is more than one. Each filter gives eight features. From the dotted line on they are as many as the images or more, "
-        f"and without a penalty every label is fitted; before it the fit is that of least squares.{validated}{broken}",
+    note = (
+        f"Ours: {describe_copies(numbers.data)}; {span(numbers.seeds, 'seed')}, with {LEVEL} "
+        "Student-t intervals where there is more than one. Each filter gives eight features. From the dotted "
+        "line on they are as many as the images or more, and without a penalty every label is fitted; before "
+        f"it the fit is that of least squares.{validated}{broken}"
     )
+    style.finish(figure, lines, others, note)
     return figure, numbers
 
 
 @registry.figure("descent", title="SGD from zero finds the exact fit of minimum norm", script="plot_theory")
-@mpl.rc_context(STYLE)
+@mpl.rc_context(style.STYLE)
 def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Distance of SGD from the exact fit of minimum norm over steps, from zero and from a random start.
 
@@ -223,10 +199,10 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
         tables: of ``run_descent``, one per seed.
         records: the facts of the same runs.
     """
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     titles = {"zero": "SGD from zero", "random": "SGD from a random start"}
-    styles = line_styles(titles)
+    styles = style.line_styles(titles)
     for place, (start, (colour, marker)) in enumerate(styles.items()):
         for curve in tables:
             some = curve[(curve.start == start) & (curve.step > 0)]
@@ -235,27 +211,28 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
             left.plot(some.step, some.distance, **line)
             right.plot(some.step, some.residual, **line)
     for record in records:
-        left.axhline(record["random_outside"], color=GREY, linewidth=0.8, linestyle=DASHES[1])
+        left.axhline(record["random_outside"], color=style.GREY, linewidth=0.8, linestyle=DASHES[1])
     left.set(ylabel="|w − w*| / |w*|")
     right.set(ylabel="|Xw − Y| / |Y|")
     for axes in (left, right):
-        log_scale(axes, "x", "y")
+        style.log_scale(axes, "x", "y")
         axes.set(xlabel="steps")
-    sns.despine(figure)
-    outside = Line2D([], [], color=GREY, linestyle=DASHES[1], label="start's part outside the images' span")
-    legend_above(figure, line_entries(styles, titles), [outside])
+    outside = Line2D(
+        [], [], color=style.GREY, linestyle=DASHES[1], label="start's part outside the images' span"
+    )
     first = records[0]
     errors = [f"{record['minimum_norm_test_error']:.1f}" for record in records]
     others = [f"{record['random_test_error']:.1f}" for record in records]
     hessian = max(record["hessian_difference"] for record in records)
-    add_note(
-        figure,
+    note = (
         f"Ours: {describe_data(first)}, of which {first['images']:,} are fitted, whitened image by image; "
-        f"{span(pd.Series([len(records)]), 'seed')}. w*: the exact fit of minimum norm, X'(XX')⁻¹Y. Test error of w*: "
-        f"{', '.join(errors)} %, from the random start: {', '.join(others)} %. The Hessian of the loss at different w is the same to "
-        f"{hessian:.0e} and has rank {first['hessian_rank']:,} in {first['dimension']:,} dimensions"
-        ": every exact fit has the same curvature, zero in all other directions.",
+        f"{span(pd.Series([len(records)]), 'seed')}. w*: the exact fit of minimum norm, X'(XX')⁻¹Y. Test error "
+        f"of w*: {', '.join(errors)} %, from the random start: {', '.join(others)} %. The Hessian of the loss "
+        f"at different w is the same to {hessian:.0e} and has rank {first['hessian_rank']:,} in "
+        f"{first['dimension']:,} dimensions: every exact fit has the same curvature, zero in all other "
+        "directions."
     )
+    style.finish(figure, style.line_entries(styles, titles), [outside], note)
     numbers = pd.concat(
         [curve.assign(seed=record["seed"]) for curve, record in zip(tables, records, strict=True)]
     )

@@ -18,11 +18,8 @@ class Titles(Mapping[str, Any]):
         entry = registry.find(self.kind, name)
         if entry is None:
             raise KeyError(name)
-        return entry.options.get(self.option, self.default(name))
-
-    def default(self, name: str) -> Any:
-        """The title of something registered without one."""
-        return (name, "") if self.option == "heading" else name
+        default = (name, "") if self.option == "heading" else name
+        return entry.options.get(self.option, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(registry.names(self.kind))

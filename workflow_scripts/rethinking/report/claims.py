@@ -10,8 +10,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from rethinking.analysis.aggregation import columns
-from rethinking.claims.report import OUTCOMES, STRICT
-from rethinking.claims.report import number as rounded
+from rethinking.claims.report import OUTCOMES, STRICT, number
 from rethinking.report.layout import section_of_claim, sections
 from rethinking.run.files import UserError
 
@@ -34,7 +33,7 @@ class Point(NamedTuple):
     high: float
     lowest: float
     highest: float
-    strict: bool = False  # whether it must be above the lowest, which does not count itself
+    strict: bool = False  # whether the mean must be above the lowest bound, not equal to it
 
     @property
     def within(self) -> bool:
@@ -107,7 +106,8 @@ def points(row: Any) -> list[Point]:
         low, _, high = interval.partition(" to ")
         if measured:
             ends = (measured, low, high, lowest.removeprefix(STRICT), highest)
-            found.append(Point(label, *map(number, ends), lowest.startswith(STRICT)))
+            numbers = (float(text or "nan") for text in ends)
+            found.append(Point(label, *numbers, lowest.startswith(STRICT)))
     return found
 
 
@@ -116,14 +116,9 @@ def split(text: str | float) -> list[str]:
     return [""] if pd.isna(text) else text.split("; ")
 
 
-def number(text: str) -> float:
-    """A number, or nan for an empty text."""
-    return float(text) if text else math.nan
-
-
 def written(value: float) -> str:
     """A number for readers: four digits, all of what counts something."""
-    text = rounded(value, 4)
+    text = number(value, 4)
     whole = text.removeprefix("-")
     return ("−" if text.startswith("-") else "") + (f"{int(whole):,}" if whole.isdecimal() else whole)
 

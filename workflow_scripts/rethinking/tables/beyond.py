@@ -8,7 +8,7 @@ from rethinking import registry
 from rethinking.analysis.aggregation import describe_scale
 from rethinking.analysis.rank_correlations import COLUMNS as COMPLEXITY_COLUMNS
 from rethinking.analysis.rank_correlations import FEWEST_RESAMPLED
-from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.analysis.statistics import LEVEL
 from rethinking.measures.rademacher import COLUMNS as RADEMACHER_COLUMNS
 from rethinking.measures.stability import COLUMNS as STABILITY_COLUMNS
 from rethinking.paper.titles import MODEL_TITLES
@@ -45,12 +45,16 @@ def note_complexity(table: pd.DataFrame) -> str:
     """Data and scale, and what the numbers mean."""
     counts = {kind: int(table[f"tau_{kind}_pairs"].max()) for kind in TAU_TITLES}
     return (
-        f"Ours: {table.data.iloc[0]}. τ: Kendall's rank correlation (tau-b) of a measure with the generalisation gap, the accuracy "
-        "on the training set minus that on test labels corrupted like the training labels, over pairs of cells of one data set, both averaged over seeds; "
-        f"interval: {CONFIDENCE:.0%} bootstrap interval over cells, where there are at least {FEWEST_RESAMPLED}. Pairs: {counts['all']} in all, {counts['data']} of one network on "
-        f"differently corrupted data, {counts['network']} of different networks or regularisers on the same data. Measures are defined so that a larger value is "
-        "more complex; products, norms and bounds are decimal logarithms in the CSV, and all but the first two measures are of the network with its batch normalisation folded into its convolutions. "
-        f"Those with a margin are undefined where less than nine tenths of the training images are fitted. {MISSING}: not available, or the same in all pairs."
+        f"Ours: {table.data.iloc[0]}. τ: Kendall's rank correlation (tau-b) of a measure with the "
+        "generalisation gap, the accuracy on the training set minus that on test labels corrupted like the "
+        "training labels, over pairs of cells of one data set, both averaged over seeds; interval: "
+        f"{LEVEL} bootstrap interval over cells, where there are at least {FEWEST_RESAMPLED}. Pairs: "
+        f"{counts['all']} in all, {counts['data']} of one network on differently corrupted data, "
+        f"{counts['network']} of different networks or regularisers on the same data. Measures are defined so "
+        "that a larger value is more complex; products, norms and bounds are decimal logarithms in the CSV, "
+        "and all but the first two measures are of the network with its batch normalisation folded into its "
+        "convolutions. Those with a margin are undefined where less than nine tenths of the training images "
+        "are fitted."
     )
 
 
@@ -71,13 +75,14 @@ def note_rademacher(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
     smallest = "" if table.vc_order.isna().all() else f", here at least {table.vc_order.min():,.0f}"
     return (
-        f"Ours: {describe_scale(table)}. Measured: twice the training accuracy on random signs, as a fraction, minus 1. This is the "
-        "correlation with the signs that training finds, a lower bound on the complexity; 1 is the largest possible. Mean over the "
-        f"draws of the signs (one per seed) ± half width of the {CONFIDENCE:.0%} Student-t interval. Bound: root of "
-        "(2 d ln(e n / d) / n), and 1 for n below d, with d = W L log2 W, the order of the VC dimension of a network of "
-        f"rectified linear units with W weights in L layers (Bartlett et al. 2019){smallest}. Gap: test minus training error, "
-        "as a fraction, on the same images with true signs (first half of the classes against the others). The theory bounds "
-        f"the gap by the Rademacher complexity, up to a term in 1 / √n. {MISSING}: not available."
+        f"Ours: {describe_scale(table)}. Measured: twice the training accuracy on random signs, as a fraction, "
+        "minus 1. This is the correlation with the signs that training finds, a lower bound on the "
+        "complexity; 1 is the largest possible. Mean over the draws of the signs (one per seed) ± half width "
+        f"of the {LEVEL} Student-t interval. Bound: root of (2 d ln(e n / d) / n), and 1 for n below "
+        "d, with d = W L log2 W, the order of the VC dimension of a network of rectified linear units with W "
+        f"weights in L layers (Bartlett et al. 2019){smallest}. Gap: test minus training error, as a fraction, "
+        "on the same images with true signs (first half of the classes against the others). The theory bounds "
+        f"the gap by the Rademacher complexity, up to a term in 1 / √n."
     )
 
 
@@ -103,15 +108,16 @@ def present_stability(table: pd.DataFrame) -> list[Shown]:
 def note_stability(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
     return (
-        f"Ours: {describe_scale(table)}. One training example is replaced by one of the test set, and the network trained again "
-        "with the same initial weights and order of images. Loss: one minus the probability that the network assigns to the label, between 0 and 1. "
-        "Largest over the test points other than the new example, or over all test and training points; the "
-        "largest over few replacements is a lower bound on the uniform stability. Means over seeds ± half width of the "
-        f"{CONFIDENCE:.0%} Student-t interval. Uniform stability is the largest change on any data, so a large change on random labels counts for true labels as well; bounds "
-        "by it (Bousquet and Elisseeff 2002) are informative where it is ≪ 1 / √n. "
-        "Gap: test minus training error, as a fraction, on test labels corrupted like the training labels, over all "
-        "seeds, also those without a replacement. On a GPU the arithmetic itself may differ "
-        f"between two trainings. {MISSING}: not available."
+        f"Ours: {describe_scale(table)}. One training example is replaced by one of the test set, and the "
+        "network trained again with the same initial weights and order of images. Loss: one minus the "
+        "probability that the network assigns to the label, between 0 and 1. Largest over the test points "
+        "other than the new example, or over all test and training points; the largest over few replacements "
+        f"is a lower bound on the uniform stability. Means over seeds ± half width of the {LEVEL} "
+        "Student-t interval. Uniform stability is the largest change on any data, so a large change on random "
+        "labels counts for true labels as well; bounds by it (Bousquet and Elisseeff 2002) are informative "
+        "where it is ≪ 1 / √n. Gap: test minus training error, as a fraction, on test labels corrupted like "
+        "the training labels, over all seeds, also those without a replacement. On a GPU the arithmetic itself "
+        "may differ between two trainings."
     )
 
 
@@ -134,7 +140,9 @@ def stability() -> View:
 )
 def complexity() -> View:
     """Rank correlations of measures with the gap."""
-    return View(COMPLEXITY_COLUMNS, present_complexity, note_complexity)
+    return View(
+        COMPLEXITY_COLUMNS, present_complexity, note_complexity, "not available, or the same in all pairs"
+    )
 
 
 def model_columns(table: pd.DataFrame) -> Columns:

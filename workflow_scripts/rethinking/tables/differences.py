@@ -20,7 +20,7 @@ from rethinking.tables.rendering import MISSING, Shown, texts
 )
 def curve_differences() -> View:
     """Differences of all curves."""
-    return View(COLUMNS, present, note)
+    return View(COLUMNS, present, note, "nothing to compare")
 
 
 def present(table: pd.DataFrame) -> list[Shown]:
@@ -48,8 +48,7 @@ def note(table: pd.DataFrame) -> str:
         "averages over batches at the end of each epoch, as in the paper. Time to overfit (1b): by such averages "
         "(end-of-epoch) and by means over all batches of an epoch (whole-epoch). Over epochs ours are "
         "interpolated at the paper's points, as far as both go, from our first whole epoch on; ratios are 1 at "
-        "p = 0 by definition, which is left out. "
-        f"{MISSING}: nothing to compare."
+        "p = 0 by definition, which is left out."
     )
 
 

@@ -9,8 +9,15 @@ import pandas as pd
 
 from rethinking import registry
 from rethinking.analysis.ablations import COLUMNS as ABLATION_COLUMNS
-from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, describe_copies, describe_scale, span
-from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.analysis.aggregation import (
+    COLUMNS,
+    TABLE4_COLUMNS,
+    describe_copies,
+    describe_scale,
+    paper_has,
+    span,
+)
+from rethinking.analysis.statistics import LEVEL
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES, REGULARISER_HEADINGS
 from rethinking.tables.rendering import MISSING, Shown, texts, with_interval, with_intervals
 from rethinking.tables.sizes import COLUMNS as SIZES_COLUMNS
@@ -18,7 +25,7 @@ from rethinking.tables.sizes import COLUMNS as SIZES_COLUMNS
 # A rendered column, by its heading of two lines.
 Columns = dict[tuple[str, str], Any]
 MEANS = (
-    f"means over the seeds that did not diverge, ± half width of the {CONFIDENCE:.0%} Student-t interval "
+    f"means over the seeds that did not diverge, ± half width of the {LEVEL} Student-t interval "
     "(a single seed has none)"
 )
 ACCURACIES = {"train": "training accuracy (%)", "test": "test accuracy (%)"}
@@ -31,11 +38,18 @@ class View(NamedTuple):
     columns: Mapping[str, str]  # of the CSV -> dtype
     present: Callable[[pd.DataFrame], list[Shown]]
     note: Callable[[pd.DataFrame], str]  # what a reader must know about the numbers
+    missing: str = "not available"  # what a dash means
+
+    def show(self, table: pd.DataFrame) -> tuple[list[Shown], str]:
+        """The tables and the note below them, which explains dashes where there are some."""
+        shown, note = self.present(table), self.note(table)
+        dashes = any(each.table.map(lambda cell: cell.startswith(MISSING)).any(axis=None) for each in shown)
+        return shown, f"{note} {MISSING}: {self.missing}." if dashes else note
 
 
 def beside_paper(table: pd.DataFrame) -> bool:
     """Whether the paper's numbers are shown beside a table's; they are not if all data sets are a plug-in's."""
-    return not all(registry.entry("dataset", name).own for name in table.dataset.unique()) or table.empty
+    return table.empty or any(map(paper_has, table.dataset.unique()))
 
 
 def comparable(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
@@ -49,12 +63,6 @@ def comparable(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
 def paper_note(table: pd.DataFrame) -> str:
     """The source of the paper's columns, if there are any."""
     return f" {PAPER}" if beside_paper(table) else ""
-
-
-def missing_note(table: pd.DataFrame, paper: str) -> str:
-    """What a dash means, if there is one: a cell has no seed, or no value in the paper's column."""
-    missing = (table.seeds + table.diverged == 0).any() or table[paper].isna().any()
-    return f" {MISSING}: not available." if missing else ""
 
 
 # ---- table 1
@@ -76,11 +84,10 @@ def present_table1(table: pd.DataFrame) -> list[Shown]:
 
 def note_table1(table: pd.DataFrame) -> str:
     """Data, scale, seeds and what is compared."""
-    text = (
+    return (
         f"Ours: {describe_scale(table)}. Accuracies are those of the network after its last epoch, on images "
         f"without augmentation: {MEANS}.{paper_note(table)}"
     )
-    return text + missing_note(table, "paper_test_accuracy")
 
 
 # ---- table 4
@@ -111,7 +118,7 @@ def note_table4(table: pd.DataFrame) -> str:
     )
     if table.regularisers.map(augmented).any():
         text += " *: accuracy over the augmented training batches of the last epoch, ours and the paper's."
-    return text + paper_note(table) + missing_note(table, "paper_train_accuracy")
+    return text + paper_note(table)
 
 
 def augmented(regularisers: str) -> bool:
@@ -124,14 +131,12 @@ def augmented(regularisers: str) -> bool:
 
 def present_sizes(table: pd.DataFrame) -> list[Shown]:
     """Parameters, training images and their ratio, beside the paper's."""
+    first = starts_block(table, "dataset", "input_size")
     columns: Columns = {
-        ("", "data set"): table.dataset.map(DATASET_TITLES),
-        ("", "images"): table.input_size.map(lambda size: f"{size}×{size}"),
+        ("", "data set"): table.dataset.map(DATASET_TITLES).where(first, ""),
+        ("", "images"): table.input_size.map(lambda size: f"{size}×{size}").where(first, ""),
         ("", "model"): table.model.map(lambda name: MODEL_TITLES.get(name, name)),
     }
-    first = starts_block(table, "dataset", "input_size")
-    for heading in (("", "data set"), ("", "images")):
-        columns[heading] = columns[heading].where(first, "")
     for column, title, form in (
         ("parameters", "parameters p", "{:,}"),
         ("train_images", "training images n", "{:,}"),
@@ -147,14 +152,11 @@ def note_sizes(table: pd.DataFrame) -> str:
     text = f"Ours: {describe_copies(table.data.dropna())}; trainable parameters of the networks as they are built here."
     if not beside_paper(table):
         return text
-    missing = f" {MISSING}: not in the paper." if table.paper_parameters.isna().any() else ""
-    if table.data.isna().any():
-        missing = f" {MISSING}: not in the paper, or the data set is not here."
     if ((table.dataset == "imagenet") & (table.model == "inception_v3")).any():
         text += (
             " The paper's count for Inception V3 has 1008 outputs and running statistics, ours 1000 and none."
         )
-    return f"{text} Paper: Zhang et al. (2017).{missing}"
+    return f"{text} Paper: Zhang et al. (2017)."
 
 
 # ---- ablations
@@ -193,7 +195,7 @@ def note_ablations(table: pd.DataFrame) -> str:
         "Default: the cell with the configuration's own settings; variant: the same cell, with the same "
         "random draws, with what is changed; difference: variant minus default. "
         "Accuracies are those of the network after its last epoch, on images without augmentation: "
-        f"{MEANS}; the interval of a difference is over the pairs.{paper_note(table)} {MISSING}: not available."
+        f"{MEANS}; the interval of a difference is over the pairs.{paper_note(table)}"
     )
 
 
@@ -221,7 +223,7 @@ def table4() -> View:
 @registry.table("sizes", title="Sizes: more parameters than training images", script="count_sizes")
 def sizes() -> View:
     """Parameters and training images."""
-    return View(SIZES_COLUMNS, present_sizes, note_sizes)
+    return View(SIZES_COLUMNS, present_sizes, note_sizes, "not in the paper, or the data set is not here")
 
 
 @registry.table(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rethinking import registry
 from rethinking.analysis.aggregation import describe_copies, span
-from rethinking.analysis.statistics import CONFIDENCE
+from rethinking.analysis.statistics import LEVEL
 from rethinking.analysis.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE3_COLUMNS
 from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
 from rethinking.tables.presentation import Columns, View, percent
@@ -25,7 +25,7 @@ OTHER_NORMS = {
     "mean_class_norm": "mean",
     "sum_of_class_norms": "sum",
 }
-INTERVALS = f"± half width of the {CONFIDENCE:.0%} Student-t interval over seeds, where anything is random"
+INTERVALS = f"± half width of the {LEVEL} Student-t interval over seeds, where anything is random"
 PAPER = "Paper: Zhang et al. (2017), on the exact images."
 
 
@@ -51,9 +51,10 @@ def present_table3(table: pd.DataFrame) -> list[Shown]:
 def note_table3(table: pd.DataFrame) -> str:
     """Data, scale, and the meaning of the columns."""
     text = (
-        f"Ours: {sources(table)}; {INTERVALS}. Targets are 0 and 1 for each class; misfit: |Y − f(X)| / |Y| on the training "
-        "images, 0 for an exact fit; residual: relative, in float64, of the linear system that was solved, with a penalty or "
-        "with too few features not that of the fit. The penalty is in units of the mean of the kernel's diagonal."
+        f"Ours: {sources(table)}; {INTERVALS}. Targets are 0 and 1 for each class; misfit: |Y − f(X)| / |Y| on "
+        "the training images, 0 for an exact fit; residual: relative, in float64, of the linear system that "
+        "was solved, with a penalty or with too few features not that of the fit. The penalty is in units of "
+        "the mean of the kernel's diagonal."
     )
     if table.chosen.notna().any():
         text += " *: chosen on a validation part of the training set."
@@ -62,8 +63,9 @@ def note_table3(table: pd.DataFrame) -> str:
     for row in table.assign(most=most)[(most < table.images).fillna(False)].itertuples():
         rank = f"{row.most:,}" if pd.notna(row.rank) else f"{row.most:,} at most"
         text += (
-            f" The {row.kernel} kernel on {DATASET_TITLES[row.dataset]}, {preprocessing_title(row)}, has rank {rank} for "
-            f"{row.images:,} images, so most labellings have no exact fit; the row shows the least-squares fit."
+            f" The {row.kernel} kernel on {DATASET_TITLES[row.dataset]}, {preprocessing_title(row)}, has rank "
+            f"{rank} for {row.images:,} images, so most labellings have no exact fit; the row shows the "
+            "least-squares fit."
         )
     return f"{text} {PAPER}"
 
@@ -97,11 +99,12 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
 def note_norms(table: pd.DataFrame) -> str:
     """Data, scale, and what a norm is."""
     return (
-        f"Ours: {sources(table)}; {INTERVALS}. Norm: the root of the sum over classes of α'Kα, which is the length of the "
-        "weights in the kernel's feature space, all classes in one vector, for targets of 0 and 1; the paper does not define its "
-        "norm. Signed: the same for targets of −1 and 1; number: for the number of the class as the only target; mean and sum: of "
-        "the classes' norms. Random points: each value is that of some training image at its place. Errors are percentages, "
-        f"of training on the labels to be fitted, of testing on the true labels. {PAPER}"
+        f"Ours: {sources(table)}; {INTERVALS}. Norm: the root of the sum over classes of α'Kα, which is the "
+        "length of the weights in the kernel's feature space, all classes in one vector, for targets of 0 and "
+        "1; the paper does not define its norm. Signed: the same for targets of −1 and 1; number: for the "
+        "number of the class as the only target; mean and sum: of the classes' norms. Random points: each "
+        "value is that of some training image at its place. Errors are percentages, of training on the labels "
+        f"to be fitted, of testing on the true labels. {PAPER}"
     )
 
 
@@ -122,11 +125,12 @@ def note_expressivity(table: pd.DataFrame) -> str:
     """Data, scale, and the meaning of the columns."""
     first = table.iloc[0]
     return (
-        f"Ours: {sources(table)}; the worst of the seeds; float64. n = {first.n:,} images of d = {first.d:,} bytes; theorem 1: "
-        f"2n + d = {2 * first.n + first.d:,} weights. A label is the number of its class; it is fitted if the "
-        "output is within 1/2 of it. Connections: nonzero weights and thresholds, including those fixed to one. Condition number: of the "
-        f"triangular matrix of lemma 1 in the maximum norm; its thresholds lie at {first.offset:g} of the way between neighbouring "
-        "projections. Its eigenvalue is computed by Arnoldi iteration, which does not use its diagonal."
+        f"Ours: {sources(table)}; the worst of the seeds; float64. n = {first.n:,} images of d = {first.d:,} "
+        f"bytes; theorem 1: 2n + d = {2 * first.n + first.d:,} weights. A label is the number of its class; it "
+        "is fitted if the output is within 1/2 of it. Connections: nonzero weights and thresholds, including "
+        "those fixed to one. Condition number: of the triangular matrix of lemma 1 in the maximum norm; its "
+        f"thresholds lie at {first.offset:g} of the way between neighbouring projections. Its eigenvalue is "
+        "computed by Arnoldi iteration, which does not use its diagonal."
     )
 
 
@@ -135,7 +139,7 @@ def note_expressivity(table: pd.DataFrame) -> str:
 )
 def table3() -> View:
     """The paper's table 3: linear models."""
-    return View(TABLE3_COLUMNS, present_table3, note_table3)
+    return View(TABLE3_COLUMNS, present_table3, note_table3, "does not apply, or not in the paper")
 
 
 @registry.table(
@@ -143,7 +147,7 @@ def table3() -> View:
 )
 def norms() -> View:
     """Norms of exact fits."""
-    return View(NORMS_COLUMNS, present_norms, note_norms)
+    return View(NORMS_COLUMNS, present_norms, note_norms, "not in the paper")
 
 
 @registry.table("expressivity", title="Theorem 1: 2n + d weights fit any labels", script="tabulate_theory")
