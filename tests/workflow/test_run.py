@@ -2,12 +2,13 @@
 
 import json
 import re
+import runpy
 
 import pandas as pd
 import pytest
 
 from ..unit.paper_cells import make_runs, write_runs
-from .conftest import TINY, Workflow
+from .conftest import ROOT, TINY, Workflow
 
 CELL = "results/cells/digits/random_labels/mlp_1x512/none"
 DIVERGED = "digits/random_labels/mlp_1x512/wd"
@@ -76,6 +77,18 @@ def test_ratios_and_errors_are_those_of_the_curves(finished):
     last = curve.iloc[-1]
     assert errors["labels_p0.5", "true"] == pytest.approx(1 - last.test_accuracy / 100)
     assert errors["labels_p0.5", "corrupted"] == pytest.approx(1 - last.test_accuracy_corrupted / 100)
+
+
+def test_the_code_in_the_docs_reads_the_results(finished, monkeypatch, tmp_path):
+    monkeypatch.chdir(finished.folder)
+    page = (ROOT / "docs/results.md").read_text().replace("cifar10", "digits")
+    found = {}
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", page, re.DOTALL)):
+        (file := tmp_path / f"{number}.py").write_text(code)
+        found |= runpy.run_path(str(file))
+    assert set(found["curves"].epoch) == {0, 1, 2}
+    summary = json.loads((found["folder"] / "summary.json").read_text())
+    assert 100 * found["accuracy"] == pytest.approx(summary["test_accuracy"])
 
 
 def test_curves_of_the_paper_are_compared(finished):
