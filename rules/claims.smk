@@ -4,11 +4,10 @@ from rethinking.cells import canonical_name
 
 # The data set of table 2, on which the claims on ImageNet are checked.
 IMAGENET_SET = next((name.split("/")[0] for name in CONFIG.table2.cells + CONFIG.fig2a.cells), None)
-# The cells of all tables and figures that are on this data set or on that of the first other cell (of table 1, if it
-# has any).
 ALL_CELLS = CONFIG.cells(*CONFIG.results)
 OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
 OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}
+# Claims of the paper are checked on this data set and on that of the first other cell (of table 1, if it has any).
 CLAIM_SETS = [cell.dataset for cell in ALL_CELLS if cell.dataset != IMAGENET_SET][:1] + [IMAGENET_SET]
 CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset in CLAIM_SETS or cell.name in OWN_CELLS]
 CLAIM_NAMES = list(dict.fromkeys(cell.name for cell in CLAIM_CELLS))

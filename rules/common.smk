@@ -67,7 +67,8 @@ if expects_gpu(CONFIG.hardware.device) and "gpu" not in workflow.global_resource
 
 for name in CONFIG.absent_datasets():
     logger.info(f"{name} is left out, as datasets.{name}.path is not set")
-# Data sets of large images in files of the user.
+# The data sets of all tables and figures of networks, and those of large images in files of the user.
+DATASETS = sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
 LOCAL = [name for name, dataset in CONFIG.datasets.items() if dataset.source == "local"]
 
 PLAN = ExitOnUserError(Plan(CONFIG))
@@ -127,7 +128,7 @@ def reads(made):
     for known in (made.known, *(each.known for each in made.data if not each.current)):
         if any(os.path.exists(file) for file in known):
             workflow.dag.forcefiles.update(known)
-    # One file of each job is enough: with thousands of cells the others are felt.
+    # One file of each job is enough: with thousands of cells the others would take noticeable time.
     files = (each.known[:1] for each in (*made.needs, *made.data) if forced or not each.current)
     return list(dict.fromkeys(file for known in files for file in known))
 
@@ -142,7 +143,7 @@ def finished(results):
     return [each for each in results if not CONFIG.finished_only or os.path.exists(each.outputs[-1])]
 
 
-# What is built from while finished_only is set.
+# With finished_only: the results that tables and figures are made from, by their first file.
 USED = {}
 
 
@@ -177,11 +178,13 @@ def show(name, made):
 
 
 def show_theory(name, results):
-    """Add a figure of the theory; return its files. With finished_only there may be nothing to draw."""
+    """Add a table or figure of the theory; return its files. With finished_only there may be nothing to show."""
     if not finished(results):
         return []
+    if registry.find("table", name):
+        return show(name, artefact("tabulate_theory", [f"{RESULTS}/{name}.csv"], {"table": name}, results))
     entry = registry.entry("figure", name)
-    outputs = [*multiext(f"{RESULTS}/{name}", *IMAGES), f"{RESULTS}/{name}.csv"]
+    outputs = multiext(f"{RESULTS}/{name}", *IMAGES, ".csv")
     settings = {"figure": name} | ({"models": MODELS_SHOWN} if "models" in entry.arguments else {})
     return show(name, artefact("plot_theory", outputs, settings, results, entries=[entry.root]))
 

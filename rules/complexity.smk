@@ -3,11 +3,7 @@
 COMPLEXITIES = [PLAN.complexity(cell) for cell in CONFIG.cells("complexity")]
 COMPLEXITY = artefact(
     "compare_complexity",
-    [
-        f"{RESULTS}/complexity.csv",
-        *multiext(f"{RESULTS}/complexity_measures", *IMAGES),
-        f"{RESULTS}/complexity_measures.csv",
-    ],
+    [f"{RESULTS}/complexity.csv", *multiext(f"{RESULTS}/complexity_measures", *IMAGES, ".csv")],
     {"cells": CONFIG.complexity.cells, "seeds": seeds_of(CONFIG.complexity.cells)},
     [*cells_of("complexity"), *COMPLEXITIES],
 )

@@ -2,15 +2,7 @@
 
 EXPRESSIVITY = CONFIG.expressivity
 BUILT = [PLAN.expressivity(seed) for seed in CONFIG.seeds if EXPRESSIVITY.dataset]
-EXPRESSIVITY_TABLE = artefact(
-    "tabulate_theory", [f"{RESULTS}/expressivity.csv"], {"table": "expressivity"}, BUILT
-)
-EXPRESSIVITY_FILES = []
-if finished(BUILT):
-    EXPRESSIVITY_FILES = [
-        *show("expressivity", EXPRESSIVITY_TABLE),
-        *show_theory("expressivity_precision", BUILT),
-    ]
+EXPRESSIVITY_FILES = show_theory("expressivity", BUILT) + show_theory("expressivity_precision", BUILT)
 
 
 rule fit_expressivity:

@@ -4,7 +4,7 @@ IMAGES = (".svg", ".png", ".pdf")
 FIGURES = {
     name: artefact(
         "plot_figure",
-        [*multiext(f"{RESULTS}/{name}", *IMAGES), f"{RESULTS}/{name}.csv"],
+        multiext(f"{RESULTS}/{name}", *IMAGES, ".csv"),
         {
             "figure": name,
             "cells": CONFIG.cell_names(name),
@@ -28,7 +28,7 @@ DIFFERENCES = artefact(
 PAIRED = paired_cells()
 FINDING = artefact(
     "plot_finding",
-    [*multiext(f"{RESULTS}/finding", *IMAGES), f"{RESULTS}/finding.csv", f"{RESULTS}/finding.txt"],
+    multiext(f"{RESULTS}/finding", *IMAGES, ".csv", ".txt"),
     {"cells": PAIRED, "seeds": seeds_of(PAIRED)},
     [PLAN.cell(cell) for cell in CONFIG.cells("table1", "table2") if cell.name in PAIRED],
 )

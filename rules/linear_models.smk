@@ -10,29 +10,19 @@ DESCENTS = [PLAN.descent(seed) for seed in CONFIG.seeds if LINEAR.descent.datase
 FILTERED = [model for model in LINEAR.models if model.filters]
 FILTERED = [model for model in FILTERED if model.dataset == FILTERED[0].dataset]
 FILTER_FITS = [
-    PLAN.fit(model.name, seed)
-    for model in FILTERED
-    for seed in CONFIG.linear_model_seeds(model.name)
-    if len({each.filters for each in FILTERED}) > 1
+    PLAN.fit(model.name, seed) for model in FILTERED for seed in CONFIG.linear_model_seeds(model.name)
 ]
 MODELS_SHOWN = [
     model.model_dump(include={"name", "dataset", "preprocessing", "kernel", "filters"})
     for model in LINEAR.models
 ]
-
-
-LINEAR_TABLES = {
-    "table3": artefact("tabulate_theory", [f"{RESULTS}/table3.csv"], {"table": "table3"}, FITS),
-    "norms": artefact("tabulate_theory", [f"{RESULTS}/norms.csv"], {"table": "norms"}, [*FITS, *COMPARISONS]),
-}
 LINEAR_MODEL_FILES = []
 if finished(FITS):
-    LINEAR_MODEL_FILES += [file for name, made in LINEAR_TABLES.items() for file in show(name, made)]
+    LINEAR_MODEL_FILES += show_theory("table3", FITS) + show_theory("norms", [*FITS, *COMPARISONS])
     LINEAR_MODEL_FILES += show_theory("kernel_sensitivity", [PLAN.validation(name) for name in LINEAR_MODEL])
-if FILTER_FITS:
+if len({model.filters for model in FILTERED}) > 1:
     LINEAR_MODEL_FILES += show_theory("filters", FILTER_FITS)
-if DESCENTS:
-    LINEAR_MODEL_FILES += show_theory("descent", DESCENTS)
+LINEAR_MODEL_FILES += show_theory("descent", DESCENTS)
 
 # Resources are not part of what a result is made from. A fit has a GPU to itself.
 GPU_ALONE = {
@@ -100,8 +90,7 @@ rule fit_linear_model:
         "exec python -m fit_linear_model --model {params.model:q} --solver {params.solver:q}"
         " {params.data} --seed {wildcards.seed} --scratch {params.scratch:q}"
         " --device {resources.device} --cells-per-gpu {resources.cells_per_gpu} --threads {threads}"
-        " --output {params.folder:q}"
-        " --record {params.record:q} > {log:q} 2>&1"
+        " --output {params.folder:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule compare_fits:

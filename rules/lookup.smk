@@ -159,6 +159,11 @@ def image_options(wildcards):
     return options(**values) + (" --skip-unreadable" if dataset.skip_unreadable else "")
 
 
+def fit_data(made):
+    """Where a fit's images lie, and the errors that its gamma or penalty is chosen from, for a command line."""
+    return options(prepared=made.data[0].folder, validation=made.needs[0].outputs[0] if made.needs else None)
+
+
 # ---- tables and figures, by the wildcards of their rules
 
 
@@ -185,8 +190,3 @@ def ablations(wildcards):
     if not CONFIG.ablated_cells():
         raise UserError("ablations has no cells, so there is nothing to compare; list some")
     return ABLATIONS
-
-
-def fit_data(made):
-    """Where a fit's images lie, and the errors that its gamma or penalty is chosen from, for a command line."""
-    return options(prepared=made.data[0].folder, validation=made.needs[0].outputs[0] if made.needs else None)

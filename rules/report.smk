@@ -2,8 +2,6 @@
 
 # The networks of ablations take as long as all others, so they have a target of their own; once made they are here.
 REPORTED = [name for name in SHOWN if name != "ablations" or ABLATIONS.current]
-
-
 REPORTED_NETWORKS = PLAN.cells(ALL_CELLS) + (ABLATED if "ablations" in REPORTED else [])
 REPORTED_NETWORKS = list({made.folder: made for made in REPORTED_NETWORKS}.values())
 # Their folders among the results, without the seeds.

@@ -1,7 +1,6 @@
 # What a run does besides its jobs: it checks what it is asked for, takes its lock, and shows progress and the finding.
 
 import atexit
-from pathlib import Path
 
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
@@ -48,25 +47,15 @@ def take_results():
             raise WorkflowError(str(error)) from None
 
 
-# The rules of this run.
-PLANNED = set()
-
-
-def planned_cells():
-    """The cells that this run trains, from Snakemake's graph of jobs, which exists once the run starts."""
-    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
-    return [TRAINED.format(**job.wildcards_dict) for job in jobs]
-
-
 # Snakemake does not run this hook in jobs of a cluster or in dry runs.
 onstart:
     take_results()
-    show_progress(RESULTS, planned_cells())
-    PLANNED.update(job.rule.name for job in workflow.dag.needrun_jobs())
+    networks = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
+    show_progress(RESULTS, [TRAINED.format(**job.wildcards_dict) for job in networks])
 
 
 onsuccess:
-    if "render_report" in PLANNED:
+    if any(job.rule.name == "render_report" for job in workflow.dag.needrun_jobs(exclude_finished=False)):
         # When all else is said, print the finding and where the report is.
         text = Path(RESULTS, "finding.txt")
         finding = text.read_text(encoding="utf-8").splitlines()[:1] if text.exists() else []

@@ -10,7 +10,7 @@ TABLES = {
     for name in registry.made_by("aggregate_table")
     if CONFIG.cell_names(name)
 }
-SIZED = [] if CONFIG.finished_only else sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
+SIZED = [] if CONFIG.finished_only else DATASETS
 # The paper lists more networks on ImageNet than it trains.
 LISTS_IMAGENET = any(name.startswith("imagenet/") for name in CONFIG.table2.cells)
 if SIZED:

@@ -1,7 +1,5 @@
 # One network per cell, or per variant of a cell.
 
-from shlex import quote
-
 
 rule train_cell:
     input:
@@ -27,7 +25,7 @@ rule train_cell:
         nodes=nodes_of,
         threads_each=lambda wildcards, threads: max(1, threads // workers_of(wildcards)),
         gpu=gpu_slots_of,
-        cache=f"--cache {quote(CONFIG.cache_dir)}" if CONFIG.cache_dir else "",
+        cache=options(cache=CONFIG.cache_dir),
         # For profiles/slurm, which distributes cells over jobs; one with several workers has a job of its own.
         bundle_cost=training_cost,
     params:

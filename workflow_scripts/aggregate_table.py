@@ -1,6 +1,5 @@
 """Average the summaries of a table's cells over their seeds and add the paper's values."""
 
-import argparse
 from pathlib import Path
 
 from rethinking import paper
@@ -19,8 +18,7 @@ TABLES = {
 
 def main() -> None:
     """Read the command line and the networks, write the CSV."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    scripts.add_networks(parser)
+    parser = scripts.networks_parser(__doc__)
     parser.add_argument("--table", required=True, choices=sorted(TABLES))
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()

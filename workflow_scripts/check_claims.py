@@ -1,6 +1,5 @@
 """Check the paper's claims on the trained networks: claims.csv for programs, claims.md for readers."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -29,8 +28,7 @@ from rethinking.run.files import UserError, write_text
 
 def main() -> None:
     """Read the command line and the existing networks, write both files."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    scripts.add_networks(parser)
+    parser = scripts.networks_parser(__doc__)
     parser.add_argument("--imagenet", help="data set on which the claims on ImageNet are checked")
     parser.add_argument("--theory", action="store_true", help="also judge the claims of sections 4 and 5")
     parser.add_argument("--records", nargs="*", default=[], type=Path, help="JSON of the fits of the theory")

@@ -1,6 +1,5 @@
 """Put all trained networks into two tables for further analysis: one row per network, and one row per epoch."""
 
-import argparse
 import gzip
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from rethinking.run.files import atomic_path, write_text
 
 def main() -> None:
     """Read the command line and all networks, write both tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    scripts.add_networks(parser)
+    parser = scripts.networks_parser(__doc__)
     parser.add_argument("--networks", required=True, type=Path, help="CSV to write")
     parser.add_argument("--curves", required=True, type=Path, help="gzipped CSV to write")
     args = parser.parse_args()

@@ -1,6 +1,5 @@
 """Compare measures of complexity with the generalisation gap: rank correlations, the networks behind them, a figure."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -17,8 +16,7 @@ from rethinking.run.files import write_text
 
 def main() -> None:
     """Read the command line and the measured networks, write the three results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    scripts.add_networks(parser)
+    parser = scripts.networks_parser(__doc__)
     parser.add_argument("--ranks", type=Path, required=True, help="CSV of rank correlations to write")
     parser.add_argument("--networks", type=Path, required=True, help="CSV of all networks to write")
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="to write: .svg, .png, .pdf")

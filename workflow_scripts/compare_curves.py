@@ -17,8 +17,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
-    given = {figure: path for figure in COMPARED if (path := getattr(args, figure))}
-    tables = {figure: read_numbers(figure, path) for figure, path in given.items()}
+    tables = {figure: read_numbers(figure, path) for figure in COMPARED if (path := getattr(args, figure))}
     differences = compare(tables, {figure: paper.curves(figure) for figure in tables})
     write_text(args.output, differences.to_csv(index=False, float_format="%.6g"))
     print(f"{len(differences)} curves compared")

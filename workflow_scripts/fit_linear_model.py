@@ -17,13 +17,7 @@ from rethinking.run import scripts
 from rethinking.run.files import atomic_path
 from rethinking.run.identity import Identity
 from rethinking.run.scripts import log, running_code
-from rethinking.theory.inputs import (
-    add_device,
-    argument_parser,
-    device_alone,
-    model_features,
-    read_model,
-)
+from rethinking.theory.inputs import add_device, argument_parser, device_alone, model_features, read_model
 from rethinking.theory.linear_models import fit
 from rethinking.theory.validation import best_setting, read_validation
 

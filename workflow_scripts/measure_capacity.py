@@ -1,6 +1,5 @@
 """Tabulate what networks can fit, and how far one example moves them: Rademacher complexity, stability, a figure."""
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,7 @@ from rethinking.run.files import write_text
 
 def main() -> None:
     """Read the command line and the existing cells, write both tables and the figure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    scripts.add_networks(parser)
+    parser = scripts.networks_parser(__doc__)
     parser.add_argument("--rademacher", type=Path, required=True, help="CSV to write")
     parser.add_argument("--stability", type=Path, required=True, help="CSV to write")
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="to write: .svg, .png, .pdf")

@@ -1,6 +1,5 @@
 """Plot a figure of the paper, our curves over the paper's, and write its numbers as CSV."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +17,7 @@ from rethinking.run.files import write_text
 
 def main() -> None:
     """Read the command line, the curves and the summaries; write the figure in each format and its numbers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    scripts.add_networks(parser)
+    parser = scripts.networks_parser(__doc__)
     parser.add_argument("--figure", required=True, choices=registry.made_by("plot_figure"))
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
     parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")

@@ -1,6 +1,5 @@
 """Say the paper's finding in one sentence and one picture, from networks without regularisers."""
 
-import argparse
 from pathlib import Path
 
 from rethinking.analysis.finding import measure, scale, sentence
@@ -13,8 +12,7 @@ from rethinking.run.files import write_text
 
 def main() -> None:
     """Read the command line and the networks; write the sentence, the figure in each format and its numbers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    scripts.add_networks(parser)
+    parser = scripts.networks_parser(__doc__)
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
     parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
     parser.add_argument(

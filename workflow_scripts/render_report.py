@@ -1,6 +1,5 @@
 """Put tables, figures, claims and their provenance into one HTML file that needs nothing else."""
 
-import argparse
 from pathlib import Path
 
 from rethinking.analysis.aggregation import read_columns
@@ -13,8 +12,7 @@ from rethinking.run.files import reading, write_text
 
 def main() -> None:
     """Read the command line and all files, write the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    scripts.add_networks(parser)
+    parser = scripts.networks_parser(__doc__)
     parser.add_argument(
         "--artefacts", nargs="*", default=[], type=Path, help="NAME.md of tables and NAME.svg of figures"
     )

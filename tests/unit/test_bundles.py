@@ -78,6 +78,15 @@ def test_module_that_a_command_runs_is_known():
         assert Task("", other, "").module() is None
 
 
+def test_log_holds_the_message_that_a_module_ends_with(tmp_path, monkeypatch):
+    (tmp_path / "other.py").write_text("import sys\nif __name__ == '__main__': sys.exit('no such file')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    bundle = make(tmp_path, f"exec python -m other > {tmp_path}/log 2>&1")
+    run(bundle)
+    assert bundle.status(0) == 1
+    assert (tmp_path / "log").read_text().endswith("\nno such file\n")
+
+
 @pytest.mark.parametrize("resumes", [True, False])
 def test_log_of_an_earlier_attempt_stays_where_it_resumes(tmp_path, resumes):
     """Otherwise the logs of a cell that is trained again and again would grow for ever."""
@@ -156,6 +165,28 @@ def test_signal_ends_the_tasks_and_no_other_begins(tmp_path, number):
     process.wait()
     assert bundle.status(0) is None
     assert not (tmp_path / "b").exists()
+
+
+def test_signal_comes_just_as_a_task_ends(tmp_path):
+    """Its process is gone already; the bundle waits for the other one all the same."""
+    bundle = make(tmp_path, "true", "sleep 0.5; exit 75", side_by_side=2)
+    program = """
+import os, signal
+from snakemake_executor_plugin_slurm_bundles import run_bundle
+
+wait4 = os.wait4
+
+def interrupted(*arguments):
+    os.wait4, ended = wait4, wait4(*arguments)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return ended
+
+os.wait4, run_bundle.LEAVE_SECONDS = interrupted, 0
+run_bundle.main()
+"""
+    output, _ = start(bundle, "-c", program).communicate(timeout=60)
+    assert "1 tasks left" in output
+    assert [bundle.status(number) for number in range(2)] == [0, None]
 
 
 def test_side_by_side(tmp_path):

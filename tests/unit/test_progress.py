@@ -185,9 +185,11 @@ def test_nothing_where_there_is_no_terminal_or_no_cell(terminal, tmp_path, monke
     threads = threading.active_count()
     stream, _ = terminal
     file = io.StringIO()
-    progress.show_progress(tmp_path, [MLP], file)
-    progress.show_progress(tmp_path, [], stream)
+    monkeypatch.setattr("sys.stderr", file)
+    progress.show_progress(tmp_path, [MLP])
+    monkeypatch.setattr("sys.stderr", stream)
+    progress.show_progress(tmp_path, [])
     monkeypatch.setenv("TERM", "dumb")
-    progress.show_progress(tmp_path, [MLP], stream)
+    progress.show_progress(tmp_path, [MLP])
     assert threading.active_count() == threads
     assert file.getvalue() == ""

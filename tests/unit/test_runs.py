@@ -71,6 +71,12 @@ def test_a_cell_can_have_fewer_seeds(tmp_path):
     assert [[folder.name for folder in some] for some in found.values()] == [["seed0", "seed1"], ["seed2"]]
 
 
+def test_seeds_of_a_data_set_whose_name_ends_like_the_folder_of_cells(tmp_path):
+    name = "blood_cells/true_labels/alexnet/none"
+    write_json(tmp_path / name / "seed5" / "summary.json", {})
+    assert trained(tmp_path, [name], ["0", f"{name}=5"]) == {name: [tmp_path / name / "seed5"]}
+
+
 def test_network_that_diverged_in_its_first_epoch_has_an_empty_file(tmp_path):
     folder = write_run(tmp_path, make_run(TRUE, diverged=True, train_loss=[math.nan]))
     (folder / "curve.csv").write_text("\n")

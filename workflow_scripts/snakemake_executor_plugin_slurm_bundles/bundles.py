@@ -40,7 +40,7 @@ class Task:
     identity: str  # what its files depend on; another identity asks for other files
     cost: float = 1.0  # arithmetic, in any unit; decides the order
     benchmark: str | None = None  # where its run time goes
-    checkpoint: str | None = None  # what it goes on from; a new one shows that the task makes progress
+    checkpoint: str | None = None  # what it resumes from; a new one shows that the task makes progress
     output: list[str] = field(default_factory=list)
     before: list[int] | None = None  # the checkpoint when the bundle was written, see `mark`
 
@@ -109,7 +109,7 @@ class Bundle:
     def status(self, number: int) -> int | None:
         """The exit status of a task, None while it has none."""
         for ending in ("exit", "reported"):
-            # What holds no number tells nothing, as if the task had not ended.
+            # A file without a number counts as if the task had not ended.
             with suppress(FileNotFoundError, ValueError):
                 return int((self.folder / f"{number}.{ending}").read_text())
         return None
@@ -120,7 +120,7 @@ class Bundle:
 
     def reported(self, number: int) -> None:
         """Note that Snakemake knows the exit status of a task."""
-        # A network file system may have done it and said that it had not.
+        # Over a network file system a rename can succeed and still report that there is no such file.
         with suppress(FileNotFoundError):
             (self.folder / f"{number}.exit").rename(self.folder / f"{number}.reported")
 
@@ -138,7 +138,7 @@ class Bundle:
         names = ("bundle.json", "*.exit", "*.reported") if failed or keep_log else ("*",)
         for path in [path for name in names for path in self.folder.glob(name)]:
             path.unlink(missing_ok=True)
-        # A network file system keeps what another node has still open.
+        # A network file system keeps files that another node still has open.
         with suppress(OSError):
             self.folder.rmdir()
 
@@ -149,9 +149,9 @@ def new_folder(parent: Path) -> Path:
 
 
 def divide(tasks: Sequence[Task], most: int, idle: int = 0) -> list[list[Task]]:
-    """As few groups as hold at most ``most`` tasks each, with about the same cost, each largest first.
+    """As few groups as hold at most ``most`` tasks each, or one for each of ``idle`` nodes where these are more.
 
-    On ``idle`` nodes that would have nothing to do otherwise there are as many groups.
+    All have about the same cost, and each has its largest task first.
     """
     groups: list[list[Task]] = [[] for _ in range(max(-(-len(tasks) // most), min(len(tasks), idle)))]
     cheapest = [(0.0, 0, place) for place in range(len(groups))]  # of those with room: cost, tasks, which
@@ -166,7 +166,7 @@ def divide(tasks: Sequence[Task], most: int, idle: int = 0) -> list[list[Task]]:
 def find_bundles(parent: Path) -> tuple[list[Bundle], dict[str, str]]:
     """All bundles that lie in a folder, and by name what is wrong with those that cannot be read.
 
-    One that was cut short while it was made has no ``bundle.json`` and is none.
+    A folder whose writer was killed has no ``bundle.json`` and does not count.
     """
     found: list[Bundle] = []
     damaged: dict[str, str] = {}
@@ -185,7 +185,7 @@ def identity(params: Iterable[tuple[str, Any]], inputs: Iterable[str]) -> str:
 
 
 def mark(path: str | None) -> list[int] | None:
-    """What changes when a file is written again: its time by its server's clock, size and number. None for no file."""
+    """What changes when a file is written again: its time by its server's clock, size and inode. None for no file."""
     try:
         # A network file system looks again when a file is opened.
         with open(path or "", "rb") as file:

@@ -87,7 +87,7 @@ def fault_in(file: str) -> str | None:
     except ValueError:
         try:
             values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:  # also a date that does not exist
             mark = getattr(error, "problem_mark", None)
             place = f"{file}:{mark.line + 1}" if mark else file
             tab = bool(mark) and "\t" in text.split("\n")[mark.line][: mark.column + 1]

@@ -20,7 +20,7 @@ class Earlier:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.say = say
         self.bundles, self.damaged = find_bundles(folder)
-        # What makes the same files, by these.
+        # Output files -> the tasks that make them.
         self.tasks: dict[tuple[str, ...], list[tuple[Bundle, int]]] = {}
         for bundle in self.bundles:
             for number, task in enumerate(bundle.tasks):

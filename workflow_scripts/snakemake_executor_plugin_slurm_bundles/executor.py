@@ -1,9 +1,9 @@
 """Snakemake's executor for SLURM that puts several cells into one job and survives what clusters do.
 
-To Snakemake every cell stays a job of its own, with its own settings,
-outputs and retries; only on the way to SLURM are jobs gathered into bundles (see ``bundles``). What
-became of them is read from the bundles' folders, and from SLURM only whether a job is still there. So nothing is
-lost where SLURM does not answer, and a Snakemake that was killed finds its jobs again when it is started again.
+To Snakemake every cell stays a job of its own, with its own settings, outputs and retries; only on the way to SLURM
+are jobs gathered into bundles (see ``bundles``). What became of them is read from the bundles' folders, and from SLURM
+only whether a job is still there. So nothing is lost where SLURM does not answer, and a Snakemake that was killed finds
+its jobs again when it is started again.
 """
 
 import shlex
@@ -71,7 +71,7 @@ class Executor(RemoteExecutor):
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel what is in SLURM's queue; cells write their checkpoints."""
-        # What has no job yet gets none, and what ends now is for the next Snakemake to see.
+        # Bundles without a job get none, and the next Snakemake sees what ends from now on.
         self.stopping = True
         submitted = [each for each in list(self.active.values()) if each.number or each.command]
         try:
@@ -84,7 +84,7 @@ class Executor(RemoteExecutor):
             self.logger.error(f"not all jobs are cancelled ({error}): {names}")
 
     def shutdown(self) -> None:
-        """End, and leave no folder of a bundle behind of which all is told."""
+        """End, and remove the folders of bundles of which everything has been reported."""
         super().shutdown()
         with suppress(slurm.Unreachable, OSError):
             for submission in list(self.active.values()):
@@ -259,8 +259,8 @@ class Executor(RemoteExecutor):
     def interrupted(self, submission: Submission, state: str) -> None:
         """Put the jobs that a SLURM job left undone into a new one, as long as they make progress; others are over."""
         bundle, members = submission.bundle, submission.members
-        # What was cancelled for another's sake is no failure, nor is what was being cancelled (by Ctrl-C) when it was
-        # found.
+        # A job that was cancelled because one of its cells is now asked for with other settings has not failed, nor has
+        # one that the user was cancelling (Ctrl-C) when it was found.
         found_cancelled = submission.command is None and state == "CANCELLED"
         cancelled = found_cancelled or bundle.name in self.earlier.cancelled
         if not cancelled and not (state in slurm.INTERRUPTED and submission.made_progress):
@@ -284,18 +284,18 @@ class Executor(RemoteExecutor):
 
     def forget(self, submission: Submission, state: str | None) -> None:
         """Drop a bundle of which all is reported; a job that hangs in SLURM all the same is cancelled."""
-        if state is None and not submission.at_work:
+        if state is None and submission.at_work:
+            # An earlier Snakemake submitted it, and it may hold more that is asked for later.
+            del self.active[submission.name]
+            return
+        if state is None:
             if submission.idle_for() < 3 * self.settings.poll_seconds:
                 return
             try:
                 slurm.scancel(f"--name={submission.name}")
             except slurm.Unreachable:
                 return
-        # One that an earlier Snakemake submitted may hold more that is asked for later.
-        if submission.at_work and state is None:
-            del self.active[submission.name]
-        else:
-            self.drop(submission)
+        self.drop(submission)
 
     def drop(self, submission: Submission, keep_log: bool = False) -> None:
         """Look no more at a bundle, and remove it if it has nothing more to tell."""

@@ -42,8 +42,8 @@ class Gathering:
     Args:
         folder: where bundles go.
         most: jobs in a bundle.
-        seconds: no more have come for so long when bundles of cells are made, or they have come for MOST_TIMES as long;
-            what is no cell does not wait.
+        seconds: bundles of cells are made when no job has come for so long, or jobs have come for MOST_TIMES as long;
+            other jobs do not wait.
         minutes: of each bundle, see :class:`~.bundles.Bundle`.
     """
 

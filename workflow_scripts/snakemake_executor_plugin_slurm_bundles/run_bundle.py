@@ -1,8 +1,8 @@
 """Run the tasks of a bundle on a compute node and record how each ended in the bundle's folder.
 
-Tasks that run a Python module do so in copies of this process, which has imported it (and torch, say) once for all. A task that ended
-by itself is not run again, so a bundle that is started again goes on where it stood. On SIGTERM, SIGINT or
-SIGUSR1 the tasks write their checkpoints; the bundle then waits for the cluster to end or requeue it.
+Tasks that run a Python module do so in copies of this process, which imports it (and torch, say) once for all of
+them. A task that ended by itself is not run again, so a bundle that is started again continues where it stopped. On
+SIGTERM, SIGINT or SIGUSR1 the tasks write their checkpoints; the bundle then waits for the cluster to end or requeue it.
 """
 
 import argparse
@@ -130,7 +130,8 @@ class Runner:
             log(f"{signal.Signals(number).name}: the tasks write their checkpoints")
         self.signal = number
         for process in list(self.running):
-            os.kill(process, number)
+            with suppress(ProcessLookupError):  # it has ended and is about to be noted
+                os.kill(process, number)
 
 
 def become(bundle: Bundle, task: Task) -> None:
@@ -163,6 +164,9 @@ def become(bundle: Bundle, task: Task) -> None:
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if not isinstance(end.code, int | None):  # a message, which Python would print
+            with suppress(OSError):
+                print(end.code, file=sys.stderr)
     except BaseException:
         sys.excepthook(*sys.exc_info())
         status = 1

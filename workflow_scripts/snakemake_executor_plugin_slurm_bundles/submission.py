@@ -22,11 +22,10 @@ class Submission:
     members: dict[int, SubmittedJobInfo] = field(default_factory=dict)  # by number of the task
     command: list[str] | None = None  # that submits it
     number: str = ""  # of SLURM's job, once it is known
-    # By this process's clock: when it was submitted (None while SLURM has no job of it, as far as is known), when
-    # SLURM's job was first seen to be over, and when all tasks were, and SLURM's job not.
-    submitted: float | None = None
-    ended_since: float | None = None
-    idle_since: float | None = None
+    # Times by this process's clock.
+    submitted: float | None = None  # None while SLURM has no job of it, as far as is known
+    ended_since: float | None = None  # when SLURM's job was first seen to be over
+    idle_since: float | None = None  # when all tasks were first seen to be over, but SLURM's job was not
     runs: tuple[str, str] | None = None  # node and start of SLURM's job when it was last seen to run
     waits_again: bool = False
     launch_failures: int = 0

@@ -91,7 +91,7 @@ def trained(root: Path, names: Iterable[str], seeds: Iterable[int | str]) -> dic
     found = {}
     for name in names:
         # A network of an ablation has the seeds of its cell.
-        wanted = sorted(fewer.get(name.rpartition("cells/")[2], everywhere))
+        wanted = sorted(fewer.get("/".join(name.split("/")[-4:]), everywhere))
         folders = [root / name / f"seed{seed}" for seed in wanted]
         found[name] = [folder for folder in folders if (folder / "summary.json").exists()]
     return found

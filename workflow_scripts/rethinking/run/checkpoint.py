@@ -58,11 +58,7 @@ class Checkpoint:
     """
 
     def __init__(
-        self,
-        path: Path,
-        identity: Identity,
-        every_seconds: float = 60.0,
-        log: Callable[[str], None] = print,
+        self, path: Path, identity: Identity, every_seconds: float = 60.0, log: Callable[[str], None] = print
     ) -> None:
         self.path, self.identity, self.every_seconds, self.log = path, identity, every_seconds, log
         self.running = RunningFile(path)
@@ -164,10 +160,7 @@ def state_tensors(
 
 
 def restore(
-    model: nn.Module,
-    optimiser: Optimiser,
-    tensors: dict[str, Tensor],
-    average: AveragedNetwork | None,
+    model: nn.Module, optimiser: Optimiser, tensors: dict[str, Tensor], average: AveragedNetwork | None
 ) -> None:
     """Put the tensors of :func:`state_tensors` back, in the memory layout of the model's own."""
     for prefix, network in (("model.", model), *([("average.", average.model)] if average else [])):

@@ -46,7 +46,6 @@ def code_of(*roots: Root) -> dict[str, str]:
     # Files in different folders of plug-ins can have one name, and so one label.
     found: dict[str, set[str]] = {}
     texts: dict[Path, set[str]] = {}  # in the definitions of each file
-    readers: set[Path] = set()  # files that ask where they lie
     seen: set[Root] = set()
     pending = list(roots)
     while pending:
@@ -70,11 +69,10 @@ def code_of(*roots: Root) -> dict[str, str]:
             found.setdefault(label, set()).add(digest)
         pending += references
         texts.setdefault(path, set()).update(said)
-        if "__file__" in said:
-            readers.add(path)
-    for path in readers:
-        for label, digest in data_files(path.parent, texts[path]).items():
-            found.setdefault(label, set()).add(digest)
+    for path, said in texts.items():
+        if "__file__" in said:  # it asks where it lies
+            for label, digest in data_files(path.parent, said).items():
+                found.setdefault(label, set()).add(digest)
     return {
         label: hash_of(sorted(digests))[:12] if len(digests) > 1 else min(digests)
         for label, digests in sorted(found.items())
@@ -196,7 +194,7 @@ def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], set[str
     label = f"{relative(path)}: {name}" if name else f"{relative(path)} (when imported)"
     defined = module.loose if not name else module.definitions.get(name, [])
     visited: list[ast.AST] = []
-    plain = [each for statement in defined if (each := plainly(statement, visited)) is not None]
+    plain = [each for each in plainly(defined, visited) if each not in (None, ["Pass"])]
     references: list[Root] = []
     names = {node.id for node in visited if isinstance(node, ast.Name)}
     attributes = [node for node in visited if isinstance(node, ast.Attribute)]
@@ -212,7 +210,6 @@ def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], set[str
         ]
         if each in module.definitions and each != name:
             references.append((path, each))
-    plain = [each for each in plain if each != ["Pass"]]
     if plain:
         plain += sorted([each, sorted(module.packages[each])] for each in names & module.packages.keys())
     said = {node.value for node in visited if isinstance(node, ast.Constant) and isinstance(node.value, str)}

@@ -72,7 +72,7 @@ def gpus_alone(
         return
     if len(gpus) < count:
         raise UserError(
-            f"hardware.workers is {count}, but there are {len(gpus)} GPUs; a worker needs its own"
+            f"each of {count} workers on this machine needs its own GPU, but it has {len(gpus)}; lower hardware.workers"
         )
     with ExitStack() as held:
         with wait_for(lambda: locked(lock_file("several", 0)), between):

@@ -108,17 +108,16 @@ class Plan:
             inputs["source"] = digests[0] if len(digests) == 1 else digest_of(digests)
         elif dataset.path:
             files = [own(dataset.path)]
-            known = self.checksums
             try:
                 os.stat(dataset.path)
             except OSError as error:
-                if os.path.realpath(dataset.path) not in known_digests(known):
+                if os.path.realpath(dataset.path) not in known_digests(self.checksums):
                     missing = isinstance(error, FileNotFoundError)
                     what = "does not exist" if missing else f"cannot be read ({error.strerror})"
                     raise UserError(
                         f"{dataset.path} {what}; correct datasets.{name}.path in the config"
                     ) from error
-            inputs["source"] = content_digest(Path(dataset.path), known, dataset.source)
+            inputs["source"] = content_digest(Path(dataset.path), self.checksums, dataset.source)
         entries = [registry.entry("dataset", name).root]
         made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
         return self.in_data_folder(made, f"prepared/{name}", ("manifest.json", *ARRAYS))
@@ -161,7 +160,6 @@ class Plan:
         n = sample_size(corruption)
         whole = self.prepared(name) if n is None else self.sample(name, n)
         entry = registry.entry("corruption", corruption)
-        base = entry.options.get("base")
         dataset = self.config.datasets[name]
         pixels = n is not None or any("images" in file for file in entry.files)
         if pixels and dataset.source == "local" and dataset.stored_size is None:
@@ -169,14 +167,16 @@ class Plan:
                 f"{corruption} needs stored pixels, which {name} does not have; set datasets.{name}.stored_size"
             )
         settings = {"dataset": name, "corruption": corruption, "seed": seed, **parameters(corruption)}
-        if base:
+        entries = [entry.root]
+        if base := entry.options.get("base"):
             settings["base"] = {base: parameters(base)}
+            entries.append(registry.entry("corruption", base).root)
         made = self.make(
             "corrupt_dataset",
             [],
             settings,
             inputs={"data": whole},
-            entries=[entry.root, *([registry.entry("corruption", base).root] if base else [])],
+            entries=entries,
             data=[whole],
         )
         return self.in_data_folder(made, f"corrupted/{name}/{corruption}/seed{seed}", entry.files)

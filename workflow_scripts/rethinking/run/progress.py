@@ -145,9 +145,9 @@ def status_line(state: State, width: int) -> str:
 class StatusLine(threading.Thread):
     """Rewrites the status line in place, and clears it whenever something else is written to the stream."""
 
-    def __init__(self, run: Training, stream: TextIO) -> None:
+    def __init__(self, training: Training, stream: TextIO) -> None:
         super().__init__(daemon=True)
-        self.training, self.stream, self.write = run, stream, stream.write
+        self.training, self.stream, self.write = training, stream, stream.write
         self.lock = threading.RLock()
         self.shown = False
         self.at_line_start = True
@@ -191,13 +191,12 @@ class StatusLine(threading.Thread):
             self.stream.write = self.write
 
 
-def show_progress(results: str | Path, cells: Sequence[str], stream: TextIO | None = None) -> None:
-    """Show a status line about cells on ``stream`` (standard error) until this process ends.
+def show_progress(results: str | Path, cells: Sequence[str]) -> None:
+    """Show a status line about cells on standard error until this process ends.
 
-    Does nothing if no cell will be trained, or if the stream is not a terminal that can rewrite a line.
+    Does nothing if no cell will be trained, or if standard error is not a terminal that can rewrite a line.
     """
-    stream = stream or sys.stderr
-    if cells and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        line = StatusLine(Training(results, cells), stream)
+    if cells and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        line = StatusLine(Training(results, cells), sys.stderr)
         atexit.register(line.stop)
         line.start()

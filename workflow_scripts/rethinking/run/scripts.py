@@ -117,16 +117,18 @@ def running_code() -> dict[str, str]:
     return script_code(script) if (SCRIPTS / f"{script}.py").is_file() else {}
 
 
-def add_networks(parser: argparse.ArgumentParser) -> None:
-    """Let a command line name networks: those of some cells with some seeds, among the folders below a root.
+def networks_parser(description: str) -> argparse.ArgumentParser:
+    """A parser of command lines that name networks: some cells with some seeds, among the folders below a root.
 
     Names in place of files, because there can be too many files for a command line.
     """
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--root", required=True, type=Path, help="folder that names of cells start from")
     parser.add_argument("--cells", nargs="*", default=[], help="names without seeds, in order")
     parser.add_argument(
         "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
     )
+    return parser
 
 
 def options(**values: object) -> str:
@@ -169,7 +171,7 @@ def log(line: str) -> None:
 
 
 def ignore_full_disk(stream: TextIO) -> None:
-    """Let what is printed to a stream end no work where the disk under the log is full; it is written once there is room."""
+    """Go on where the disk under a log is full: what is printed to the stream is written once there is room."""
 
     def patient(call: Callable[..., Any]) -> Callable[..., Any]:
         def try_it(*arguments: Any) -> Any:

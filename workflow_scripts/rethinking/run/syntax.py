@@ -37,7 +37,7 @@ def syntax_tree(source: bytes, path: Path) -> ast.Module:
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """These statements and those inside them, several times as fast as all nodes."""
+    """These statements and those inside them, several times as fast as :func:`ast.walk`."""
     for statement in body:
         yield statement
         for inner in ("body", "orelse", "finalbody"):

@@ -56,11 +56,7 @@ class Others:
 
 @contextmanager
 def lead(
-    size: int,
-    command: Sequence[str],
-    gpus: Sequence[str],
-    nodes: Sequence[str],
-    stopping: Callable[[], bool],
+    size: int, command: Sequence[str], gpus: Sequence[str], nodes: Sequence[str], stopping: Callable[[], bool]
 ) -> Iterator[Team]:
     """Start the other workers of this cell and be worker 0.
 
