@@ -41,7 +41,7 @@ def as_prepared(source: Path | None, folder: Path, make: Callable[[], CorruptedD
     if source and (source / "manifest.json").exists():
         return source
     if source:
-        about = {"source": describe_source("cifar10", "archive", source)}
+        about = {"source": describe_source("archive", source)}
     else:
         made = make()
         about = {"source": {"kind": "made up", "files": {}, "images": len(made.train_labels)}}

@@ -12,7 +12,8 @@ from rethinking.run import scripts
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.counterexamples import compare_fits
-from rethinking.theory.inputs import argument_parser, features_folder, model_features, read_model
+from rethinking.theory.features import make_features
+from rethinking.theory.inputs import argument_parser, features_folder, read_model
 from rethinking.theory.validation import best_setting, read_validation
 
 
@@ -49,8 +50,9 @@ def main() -> None:
     if copies:
         scripts.log(f"{len(copies)} images are left out because they equal another one")
     with features_folder(args.output) as folder:
-        features = model_features(model, *images, folder, args.seed)
-        values = [some.read(slice(None), torch.device("cpu"), torch.float64) for some in features]
+        cpu = torch.device("cpu")
+        features = make_features(model, *images, folder, args.seed, cpu, scripts.log)
+        values = [some.read(slice(None), cpu, torch.float64) for some in features]
     table = compare_fits(
         *values, *labels, manifest["num_classes"], gamma, args.seed, model.dataset, scripts.log
     )

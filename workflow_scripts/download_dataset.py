@@ -26,9 +26,8 @@ def main() -> None:
     files = {file.name: file for file in SOURCES[args.dataset].downloads}
     if args.file not in files:
         raise UserError(f"{args.dataset} has no file {args.file}; its files are {', '.join(files)}")
-    file = files[args.file]
     with alone(Path(args.output)):
-        download(file.urls, args.output, sha256=file.sha256, md5=file.md5, size=file.size)
+        download(files[args.file], args.output)
 
 
 if __name__ == "__main__":

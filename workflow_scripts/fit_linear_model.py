@@ -17,7 +17,8 @@ from rethinking.run import scripts
 from rethinking.run.files import atomic_path
 from rethinking.run.identity import Identity
 from rethinking.run.scripts import log, running_code
-from rethinking.theory.inputs import add_device, argument_parser, device_alone, model_features, read_model
+from rethinking.theory.features import make_features
+from rethinking.theory.inputs import add_device, argument_parser, device_alone, read_model
 from rethinking.theory.linear_models import fit
 from rethinking.theory.validation import best_setting, read_validation
 
@@ -49,7 +50,7 @@ def main() -> None:
         for other in args.scratch.iterdir():
             if other.is_dir() and other != folder:
                 shutil.rmtree(other)
-        train, test = model_features(model, *arrays, folder / "features", args.seed, device)
+        train, test = make_features(model, *arrays, folder / "features", args.seed, device, log)
         fits, outputs = [], []
         for (gamma, penalty), given in zip(wanted, model.penalties, strict=True):
             started = time.monotonic()

@@ -6,14 +6,8 @@ from rethinking.data.prepared import load_split
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 from rethinking.run.scripts import log
-from rethinking.theory.inputs import (
-    add_device,
-    argument_parser,
-    device_alone,
-    features_folder,
-    model_features,
-    read_model,
-)
+from rethinking.theory.features import make_features
+from rethinking.theory.inputs import add_device, argument_parser, device_alone, features_folder, read_model
 from rethinking.theory.validation import validate, validation_split
 
 
@@ -33,7 +27,7 @@ def main() -> None:
         given = [] if model.gamma == "validated" else [model.gamma]
         gammas = sorted({*model.gammas, *given})
     with device_alone(args) as device, features_folder(args.output) as folder:
-        train, test = model_features(model, images[fitted], images[others], folder, args.seed, device)
+        train, test = make_features(model, images[fitted], images[others], folder, args.seed, device, log)
         table = validate(
             train,
             test,

@@ -1,6 +1,6 @@
 """Fits of linear models to the images of the fixture ``digits``."""
 
-from rethinking.config.theory import SolverConfig
+from rethinking.config.theory import LinearModelConfig, SolverConfig
 from rethinking.theory.features import Features
 from rethinking.theory.linear_models import fit
 
@@ -19,6 +19,18 @@ def scaled(images):
 def pixels(images):
     """The same as features of a linear model."""
     return Features([images.reshape(len(images), -1)])
+
+
+def linear_model(preprocessing, filters=None):
+    """A linear kernel on some features of the digits."""
+    return LinearModelConfig(
+        name="x",
+        dataset="digits",
+        preprocessing=preprocessing,
+        filters=filters,
+        kernel="linear",
+        penalties=[0],
+    )
 
 
 def solver(**changes):

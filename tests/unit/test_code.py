@@ -33,7 +33,6 @@ DECIDES_NOTHING = {
     "registry.py: unknown": "texts of errors",
     "registry.py: titles": "its value, what things are called, is part of the identity of what shows them",
     "report/layout.py: place_of": "captions for Snakemake's own report",
-    "training/batches.py: Feeder": "a type",
 }
 
 

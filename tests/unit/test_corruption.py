@@ -16,14 +16,13 @@ import pytest
 from scipy import stats
 
 from rethinking import registry
-from rethinking.cells import changes_images
 from rethinking.corruption import Draws, overlays
 from rethinking.corruption.labels import replace_labels
 from rethinking.corruption.overlays import write
 from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError, load_array, read_json
 
-PIXEL_CORRUPTIONS = [name for name in registry.names("corruption") if changes_images(name)]
+PIXEL_CORRUPTIONS = [each.name for each in registry.entries("corruption") if each.changes == "images"]
 
 RARE = 1e-4
 N, K = 50_000, 10

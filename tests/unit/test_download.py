@@ -6,7 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from rethinking.data import download as module
 from rethinking.data.download import download
+from rethinking.data.sources import SourceFile
 from rethinking.run.files import UserError
 
 CONTENT = bytes(range(256)) * 2000
@@ -92,12 +94,15 @@ def path(tmp_path):
     return tmp_path / "new folder" / "data.bin"
 
 
-def fetch(urls, path, **options):
-    """Download without waiting; returns the log lines."""
-    lines = []
-    options = {"size": len(CONTENT), "backoff_seconds": 0, "timeout_seconds": 5, **DIGESTS, **options}
-    download(urls, path, log=lines.append, **options)
-    return lines
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Download without waiting."""
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 5)
+
+
+def fetch(urls, path, **changes):
+    download(SourceFile("data.bin", urls, **{"size": len(CONTENT), **DIGESTS, **changes}), path)
 
 
 def part_of(path, content):
@@ -141,18 +146,21 @@ def test_truncated_body_is_resumed(server, path, size):
     assert path.read_bytes() == CONTENT
 
 
-def test_stall_ends_and_is_resumed(server, path):
+def test_stall_ends_and_is_resumed(server, path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.2)
     server.behaviours = ["stalls", "whole"]
-    lines = fetch([server.url], path, timeout_seconds=0.2)
+    fetch([server.url], path)
     assert path.read_bytes() == CONTENT
-    assert any("no data for 0.2 s" in line for line in lines)
+    assert "no data for 0.2 s" in capsys.readouterr().out
     assert server.requests[1][1].startswith("bytes=")
 
 
-def test_stalling_for_ever_is_an_error(server, path):
+def test_stalling_for_ever_is_an_error(server, path, monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(module, "ATTEMPTS", 2)
     server.behaviours = ["stalls"]
     with pytest.raises(UserError, match="no answer or no data"):
-        fetch([server.url], path, timeout_seconds=0.1, attempts=2)
+        fetch([server.url], path)
     assert len(server.requests) == 2
 
 
@@ -166,11 +174,12 @@ def test_503_is_tried_again(server, path):
 def test_attempts_are_limited_and_pauses_double(server, path, monkeypatch):
     pauses = []
     monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.5)
     server.behaviours = ["unavailable"]
     with pytest.raises(UserError, match="503"):
-        fetch([server.url], path, attempts=4, backoff_seconds=0.5)
-    assert len(server.requests) == 4
-    assert pauses == [0.5, 1, 2]
+        fetch([server.url], path)
+    assert len(server.requests) == 5
+    assert pauses == [0.5, 1, 2, 4]
 
 
 def test_wrong_checksum_is_refused_after_one_more_try(server, path):
@@ -256,13 +265,12 @@ def test_invalid_file_is_replaced(server, path):
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/data.bin", "http://no-such-host.invalid/data.bin"])
 def test_unreachable_server(path, url):
     with pytest.raises(UserError) as error:
-        fetch([url], path, attempts=2)
+        fetch([url], path)
     assert f"{url}: no connection" in str(error.value)
     assert "datasets.<name>.source: archive" in str(error.value)
 
 
-def test_malformed_address_is_not_tried_again(path):
-    lines = []
+def test_malformed_address_is_not_tried_again(path, capsys):
     with pytest.raises(UserError, match="not-an-address"):
-        download(["not-an-address"], path, log=lines.append, **DIGESTS)
-    assert lines == ["downloading not-an-address"]
+        fetch(["not-an-address"], path)
+    assert capsys.readouterr().out == "downloading not-an-address\n"

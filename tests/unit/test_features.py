@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rethinking.theory.features import Features, make_block, make_features
 
-from .fits import pixels, quiet
+from .fits import linear_model, pixels, quiet
 from .tiny import CPU
 
 
@@ -52,7 +52,7 @@ def values_of(features, folder):
 def test_gabor_features_are_scaled_together_and_kept(digits, tmp_path):
     train, _, test, _ = digits
     (first, _), (again, _) = (
-        make_features("gabor", *images, tmp_path, CPU, dataset="digits", log=quiet)
+        make_features(linear_model("gabor"), *images, tmp_path, 0, CPU, quiet)
         for images in ((train, test), (train[:0], test[:0]))
     )
     values = values_of(first, tmp_path)
@@ -62,8 +62,8 @@ def test_gabor_features_are_scaled_together_and_kept(digits, tmp_path):
 
 
 def test_features_of_a_random_convnet_are_scaled_each(digits, tmp_path):
-    options = {"filters": 20, "dataset": "digits", "log": quiet}
-    features, _ = make_features("random_convnet", digits[0], digits[2], tmp_path, CPU, **options)
+    model = linear_model("random_convnet", filters=20)
+    features, _ = make_features(model, digits[0], digits[2], tmp_path, 0, CPU, quiet)
     values = values_of(features, tmp_path)
     assert values.shape == (300, 20 * 8 + 1)
     assert values[:, :-1].mean(0).abs().max() < 1e-2

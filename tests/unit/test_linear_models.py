@@ -14,7 +14,7 @@ from rethinking.theory.features import Features, make_features
 from rethinking.theory.linear_models import fit, one_hot
 from rethinking.theory.validation import validate
 
-from .fits import pixels, quiet, run, scaled, solver
+from .fits import linear_model, pixels, quiet, run, scaled, solver
 from .tiny import CPU
 
 
@@ -165,7 +165,7 @@ def test_a_gpu_gives_the_fit_of_a_cpu_from_its_memory_and_from_files(
     found = []
     for device in (CPU, torch.device("cuda")):
         folder = tmp_path / device.type
-        ours = make_features("random_convnet", train, test, folder, device, filters=filters, log=quiet)
+        ours = make_features(linear_model("random_convnet", filters), train, test, folder, 0, device, quiet)
         assert (ours[0].on(device) is ours[0]) == (device == CPU or not free)
         assert ours[0].on(device) is ours[0].on(device)
         given = labels, test_labels, 10, None, 0.1, solver(precision="float64"), folder, device

@@ -174,7 +174,7 @@ def test_file_names_that_are_no_text(images):
     os.rename(images / "train/dog/0.png", os.fsencode(images) + b"/train/dog/\xff.png")
     assert len(read_images(images).train.labels) == 6
     assert content_digest(images, None, "images")
-    assert describe_source("x", "images", images)
+    assert describe_source("images", images)
 
 
 def test_member_that_is_there_twice(images, tmp_path):

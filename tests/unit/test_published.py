@@ -53,9 +53,7 @@ def cifar10():
 def test_cifar10(cifar10, version, compression, tmp_path, monkeypatch):
     train, test, *contents = cifar10
     accept(monkeypatch, "cifar10", contents[version], version)
-    path = pack(
-        tmp_path / "c.tar", contents[version], SOURCES["cifar10"].versions[version].folder, compression
-    )
+    path = pack(tmp_path / "c.tar", contents[version], "cifar-10-batches", compression)
     dataset, verified = read_published("cifar10", path)
     assert verified
     assert dataset.class_names == CIFAR10_NAMES

@@ -9,6 +9,9 @@ from rethinking.theory.features import make_features
 from rethinking.theory.gabor import gabor_features, gabor_filters
 from rethinking.theory.random_convnet import FEATURES, THRESHOLD, draw_convnet, draw_patches
 
+from .fits import linear_model, quiet
+from .tiny import CPU
+
 
 @pytest.fixture(scope="module")
 def images():
@@ -111,14 +114,6 @@ def test_features_that_hardly_vary_in_training_stay_finite(tmp_path):
     images[:, :, :13, :13] = rng.integers(0, 256, (600, 1, 13, 13))
     images[7, 0, 25, 25] = 1
     images[500, 0, 16:, 16:] = rng.integers(0, 256, (12, 12))
-    where = tmp_path, torch.device("cpu")
-    for some in make_features(
-        "random_convnet",
-        images[:500],
-        images[500:],
-        *where,
-        filters=64,
-        dataset="made up",
-        log=lambda _: None,
-    ):
-        assert torch.isfinite(some.read(slice(None), torch.device("cpu"), torch.float64)).all()
+    model = linear_model("random_convnet", filters=64)
+    for some in make_features(model, images[:500], images[500:], tmp_path, 0, CPU, quiet):
+        assert torch.isfinite(some.read(slice(None), CPU, torch.float64)).all()

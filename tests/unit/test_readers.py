@@ -121,12 +121,12 @@ def test_missing_images_path(tmp_path):
 def test_source_descriptions(images, tmp_path):
     archive = pack(images, tmp_path / "images.tar.xz")
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    assert describe_source("x", "images", archive) == {"kind": "images", "files": {"images.tar.xz": digest}}
-    assert describe_source("digits", "embedded", None) == {"kind": "embedded", "files": {}}
-    before = describe_source("x", "images", images)
+    assert describe_source("images", archive) == {"kind": "images", "files": {"images.tar.xz": digest}}
+    assert describe_source("embedded", None) == {"kind": "embedded", "files": {}}
+    before = describe_source("images", images)
     assert list(before["files"]) == ["images"]
     (images / "train" / "dog" / "0.png").rename(images / "train" / "dog" / "7.png")
-    assert describe_source("x", "images", images) != before
+    assert describe_source("images", images) != before
 
 
 @pytest.mark.parametrize(

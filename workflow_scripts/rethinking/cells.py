@@ -125,15 +125,10 @@ def parameters(corruption: str) -> dict[str, float]:
     return entry.parameters(corruption) if entry else {}
 
 
-def changes_images(corruption: str) -> bool:
-    """Whether a corruption replaces the images of both splits; others give them labels."""
-    return next(iter(registry.entry("corruption", corruption).arguments)) == "images"
-
-
 def probability(corruption: str) -> float | None:
     """The probability p at which a corruption replaces labels; None for what is no such corruption."""
     entry = registry.find("corruption", corruption)
-    return parameters(corruption).get("p") if entry and not changes_images(corruption) else None
+    return parameters(corruption).get("p") if entry and entry.changes == "labels" else None
 
 
 def sample_size(corruption: str) -> int | None:

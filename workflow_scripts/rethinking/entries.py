@@ -18,10 +18,7 @@ from rethinking.run.plugins import blamed, import_plugin
 # arguments, in addition to the parameters in the name. The first argument of a corruption is what it changes.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "dataset": ("data", ("name", "path")),
-    "corruption": (
-        "corruption",
-        ("labels", "images", "num_classes", "rng", "draws", "moments"),
-    ),
+    "corruption": ("corruption", ("labels", "images", "num_classes", "rng", "draws", "moments")),
     "model": ("models", ()),
     "regulariser": ("training", ("images", "labels", "rng")),
     "measure": ("measures", ("network",)),
@@ -44,9 +41,10 @@ class Entry:
     function: str
     arguments: Mapping[str, str | None]
     optional: tuple[str, ...]  # arguments with a default
-    # Those of plug-ins: rethinking.run.plugin_checks. The library's alone: of a data set size, height and width of the
-    # images, and train, their number, where all sources but images have the same; of a table script, what writes its
-    # CSV; of a figure reads, the table of each cell that it draws, and unit, of the paper's curves, if it has any.
+    # rethinking.run.plugin_checks has those that a plug-in can give. Only the library gives
+    # - for a data set: size (height and width of its images) and train (their number), unless it is a folder of images;
+    # - for a table: script (what writes its CSV);
+    # - for a figure: reads (the table of each cell that it draws) and unit (of the paper's curves, if there are any).
     options: Mapping[str, Any]
 
     @property
@@ -106,18 +104,19 @@ class Entry:
         """Example names: with tenths for decimal numbers, the whole number at the end of ``like``, or 500, and bounds."""
         names = [self.name]
         for parameter, bounds in self.bounds.items():
-            decimal = self.arguments[parameter] != "int"
-            numbers = (
-                [str(tenth / 10) for tenth in range(11)]
-                if decimal
-                else [re.search(r"\d*$", like)[0] or "500"]
-            )
             ends = [each for each in bounds if each is not None]
-            numbers = dict.fromkeys(numbers + [str(each) if decimal else f"{each:.0f}" for each in ends])
-            names = [
-                re.sub(rf"\{{{parameter}[^}}]*\}}", number, name) for name in names for number in numbers
-            ]
+            if self.arguments[parameter] == "int":
+                numbers = [re.search(r"\d*$", like)[0] or "500", *(f"{end:.0f}" for end in ends)]
+            else:
+                numbers = [str(number) for number in (*(tenth / 10 for tenth in range(11)), *ends)]
+            form = rf"\{{{parameter}[^}}]*\}}"
+            names = [re.sub(form, number, name) for name in names for number in dict.fromkeys(numbers)]
         return [name for name in [*names, like] if self.parameters(name) is not None]
+
+    @property
+    def changes(self) -> str:
+        """What a corruption changes, ``labels`` or ``images``; ``prepared`` for one that writes its overlay itself."""
+        return next(iter(self.arguments))
 
     @property
     def filename(self) -> str:
@@ -127,8 +126,7 @@ class Entry:
     @property
     def files(self) -> list[str]:
         """The files of a corruption's overlay: a manifest and the arrays that it changes."""
-        changed = next(iter(self.arguments))
-        arrays = self.options.get("arrays", (f"train_{changed}", f"test_{changed}"))
+        arrays = self.options.get("arrays", (f"train_{self.changes}", f"test_{self.changes}"))
         return ["manifest.json", *(f"{array}.npy" for array in arrays)]
 
     def resolve(self) -> Callable[..., Any]:
@@ -152,6 +150,10 @@ class Entry:
         with blamed(self.place if self.own else None):
             return function(**{name: available[name] for name in self.arguments if name in available})
 
+    def fault(self, what: str) -> UserError:
+        """An error that says what is wrong with its function, with file and line."""
+        return UserError(f"{self.place}: {self.function} {what}")
+
     def number(self, value: Any) -> float:
         """A number that the function returned.
 
@@ -161,4 +163,4 @@ class Entry:
         try:
             return float(value)
         except (TypeError, ValueError, RuntimeError):
-            raise UserError(f"{self.place}: {self.function} returns {value!r}, not a number") from None
+            raise self.fault(f"returns {value!r}, not a number") from None

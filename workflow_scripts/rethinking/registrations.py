@@ -12,9 +12,8 @@ from rethinking.run.plugin_checks import faults
 from rethinking.run.syntax import syntax_tree
 
 NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-NAME = re.compile(
-    rf"(?:[A-Za-z0-9_]|\{{\w+(?::(?:{NUMBER})?\.\.(?:{NUMBER})?)?\}}|(?!^)[.-])+"
-)  # bounds behind a colon
+# Parameters are in braces, their bounds behind a colon.
+NAME = re.compile(rf"(?:[A-Za-z0-9_]|\{{\w+(?::(?:{NUMBER})?\.\.(?:{NUMBER})?)?\}}|(?!^)[.-])+")
 
 
 def registrations(file: Path) -> list[Entry]:

@@ -31,9 +31,8 @@ Precision = Literal["float32", "tf32", "bfloat16"]
 PATTERNS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 # Words for truth values in YAML.
 WORDS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
-LONGEST_NAME = (
-    200  # bytes of a file or folder; most file systems take 255, and temporary files have longer names
-)
+# Bytes of a file or folder. Most file systems take 255, and temporary files have longer names.
+LONGEST_NAME = 200
 
 
 def repeated(values: Iterable[Any]) -> list[Any]:
@@ -105,16 +104,13 @@ def checked_path(text: str) -> str:
         )
     if expanded.startswith("~"):
         raise ValueError(f"there is no home folder of the user '{text[1:].split('/')[0]}'")
-    path = os.path.normpath(expanded)
+    path = os.path.normpath(expanded)  # ./results/ is results
     if path.startswith("-") or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.split("/")):
         raise ValueError("a name in the path begins with '-', or is too long for a file system; rename it")
-    # results_dir: ./results/ is results.
     return path
 
 
 PathText = Annotated[str, AfterValidator(checked_path)]
-
-
 Seeds = list[Annotated[int, Field(ge=0)]]
 
 

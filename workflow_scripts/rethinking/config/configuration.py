@@ -53,8 +53,7 @@ class Config(Strict):
         description="One network is trained per cell and seed; intervals are over seeds.", min_length=1
     )
     finished_only: bool = Field(
-        False,
-        description="Build tables and figures from the cells that are finished now and train none.",
+        False, description="Build tables and figures from the cells that are finished now and train none."
     )
     plugins: list[PathText] = Field(
         [],

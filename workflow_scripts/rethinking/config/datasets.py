@@ -105,8 +105,8 @@ class DatasetConfig(Strict):
         return self.source == "local" and self.path is None
 
     @model_validator(mode="after")
-    def local_source_is_complete(self) -> DatasetConfig:
-        """A local source needs a path."""
+    def options_fit_the_source(self) -> DatasetConfig:
+        """Some options belong to local sources only, and some sources take no path or need one."""
         if self.source == "local":
             if self.input_size < SMALLEST_INPUT:
                 raise ValueError(f"input_size is {self.input_size}; give at least {SMALLEST_INPUT}")

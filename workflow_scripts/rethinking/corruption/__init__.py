@@ -14,9 +14,6 @@ from rethinking.data.prepared import stored_array
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 
-BLOCK = 2048  # images held in memory at a time
-SPLITS = ("train", "test")
-
 
 def stored_images(prepared: Path, split: str) -> np.ndarray:
     """The images of a split of a prepared data set.

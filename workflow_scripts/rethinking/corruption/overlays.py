@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 
 from rethinking import registry
-from rethinking.corruption import BLOCK, SPLITS, Draws, stored_images
-from rethinking.data.prepared import digests, stored_array
-from rethinking.run.files import (
-    UserError,
-    new_array,
-    read_json,
-    save_array,
-    write_json,
-)
+from rethinking.corruption import Draws, stored_images
+from rethinking.data.prepared import SPLITS, digests, stored_array
+from rethinking.run.files import new_array, read_json, save_array, write_json
+
+BLOCK = 2048  # images held in memory at a time
 
 
 def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int) -> dict[str, Any]:
@@ -32,14 +28,9 @@ def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
     """
     entry = registry.entry("corruption", corruption)
     parameters = entry.parameters(corruption)
-    if next(iter(entry.arguments)) == "prepared":
+    if entry.changes == "prepared":
         return entry.call(
-            prepared=prepared,
-            folder=folder,
-            corruption=corruption,
-            dataset=dataset,
-            seed=seed,
-            **parameters,
+            prepared=prepared, folder=folder, corruption=corruption, dataset=dataset, seed=seed, **parameters
         )
     manifest: dict[str, Any] = {"dataset": dataset, "corruption": corruption, "seed": seed, **parameters}
     values: dict[str, Any] = {}
@@ -48,7 +39,7 @@ def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
         manifest |= dict(zip(("mean", "variance"), values["moments"], strict=True))
     for split in SPLITS:
         labels = stored_array(prepared, f"{split}_labels")
-        if next(iter(entry.arguments)) == "labels":
+        if entry.changes == "labels":
             given = corrupted_labels(prepared, corruption, dataset, seed, split)
             save_array(folder / f"{split}_labels.npy", given)
             manifest[split] = {"fraction_changed": float(np.mean(given != labels))}
@@ -66,12 +57,7 @@ def arguments(prepared: Path, corruption: str, dataset: str, seed: int, split: s
     """What every corruption can ask for."""
     entry, draws = registry.entry("corruption", corruption), Draws(seed, dataset, split)
     classes = read_json(prepared / "manifest.json")["num_classes"]
-    return {
-        **entry.parameters(corruption),
-        "num_classes": classes,
-        "draws": draws,
-        "rng": draws(entry.name),
-    }
+    return {**entry.parameters(corruption), "num_classes": classes, "draws": draws, "rng": draws(entry.name)}
 
 
 def corrupted_labels(prepared: Path, corruption: str, dataset: str, seed: int, split: str) -> np.ndarray:
@@ -85,13 +71,11 @@ def corrupted_labels(prepared: Path, corruption: str, dataset: str, seed: int, s
     labels = np.array(stored_array(prepared, f"{split}_labels"))
     given = np.asarray(entry.call(**values, labels=labels.copy()))
     if given.shape != labels.shape or given.dtype.kind not in "iu":
-        raise UserError(
-            f"{entry.place}: {entry.function} returns {given.dtype} {given.shape}, not whole numbers {labels.shape}"
-        )
+        raise entry.fault(f"returns {given.dtype} {given.shape}, not whole numbers {labels.shape}")
     if given.min() < 0 or given.max() >= values["num_classes"]:
-        raise UserError(
-            f"{entry.place}: {entry.function} gives labels from {given.min()} to {given.max()}, but there are "
-            f"{values['num_classes']} classes: 0 to {values['num_classes'] - 1}"
+        raise entry.fault(
+            f"gives labels from {given.min()} to {given.max()}, but there are {values['num_classes']} classes: 0 to "
+            f"{values['num_classes'] - 1}"
         )
     return given.astype(labels.dtype, copy=False)
 
@@ -106,11 +90,9 @@ def write_images(
         before = np.array(images[here])  # a copy, which a plug-in may change
         after = np.asarray(entry.call(**values, images=before, labels=np.array(labels[here])))
         if after.shape != before.shape or after.dtype not in (np.uint8, np.float32):
-            raise UserError(
-                f"{entry.place}: {entry.function} returns {after.dtype} {after.shape}, not uint8 or float32 {before.shape}"
-            )
+            raise entry.fault(f"returns {after.dtype} {after.shape}, not uint8 or float32 {before.shape}")
         if not np.isfinite(after).all():
-            raise UserError(f"{entry.place}: {entry.function} returns values that are not finite")
+            raise entry.fault("returns values that are not finite")
         return after
 
     first = block(0)
@@ -119,9 +101,9 @@ def write_images(
         for start in range(BLOCK, len(images), BLOCK):
             after = block(start)
             if after.dtype != first.dtype:
-                raise UserError(
-                    f"{entry.place}: {entry.function} returns {first.dtype} for some images and {after.dtype} for others; "
-                    "let it return one of them for all"
+                raise entry.fault(
+                    f"returns {first.dtype} for some images and {after.dtype} for others; let it return one of them for "
+                    "all"
                 )
             result[start : start + BLOCK] = after
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rethinking import registry
-from rethinking.corruption import BLOCK, SPLITS, stored_images
+from rethinking.corruption import stored_images
 from rethinking.corruption.overlays import corrupted_labels
-from rethinking.data.prepared import digests
+from rethinking.data.prepared import SPLITS, digests
 from rethinking.run.files import UserError, new_array, read_json, save_array, write_json
 from rethinking.streams import stream
 
@@ -38,23 +36,21 @@ def replace_example(
     """
     base = registry.entry("corruption", corruption).options["base"]
     manifest = read_json(prepared / "manifest.json")
-    places = exchanged(dataset, seed, number, *(manifest[split]["count"] for split in SPLITS))
-    given = {split: corrupted_labels(prepared, base, dataset, seed, split) for split in SPLITS}
+    place, other = exchanged(dataset, seed, number, *(manifest[split]["count"] for split in SPLITS))
+    labels = {split: corrupted_labels(prepared, base, dataset, seed, split) for split in SPLITS}
+    labels["train"][place] = labels["test"][other]
+    for split in SPLITS:
+        save_array(folder / f"{split}_labels.npy", labels[split])
     images = stored_images(prepared, "train")
     with new_array(folder / "train_images.npy", images.shape, images.dtype) as result:
-        for start in range(0, len(images), BLOCK):
-            result[start : start + BLOCK] = images[start : start + BLOCK]
-        result[places[0]] = stored_images(prepared, "test")[places[1]]
-    save_array(folder / "test_labels.npy", given["test"])
-    train = np.array(given["train"])
-    train[places[0]] = given["test"][places[1]]
-    save_array(folder / "train_labels.npy", train)
+        result[:] = images
+        result[place] = stored_images(prepared, "test")[other]
     found = {
         "dataset": dataset,
         "corruption": corruption,
         "seed": seed,
-        "train_index": places[0],
-        "test_index": places[1],
+        "train_index": place,
+        "test_index": other,
         **{split: digests(folder, split) for split in SPLITS},
     }
     write_json(folder / "manifest.json", found)

@@ -10,17 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from rethinking.corruption import BLOCK, SPLITS, Draws, stored_images
-from rethinking.data.prepared import Split, accounted, digests, stored_array
+from rethinking.corruption import Draws, stored_images
+from rethinking.data.prepared import SPLITS, Split, accounted, digests, stored_array
 from rethinking.registry import corruption
-from rethinking.run.files import (
-    UserError,
-    load_array,
-    new_array,
-    read_json,
-    save_array,
-    write_json,
-)
+from rethinking.run.files import UserError, load_array, new_array, read_json, save_array, write_json
 from rethinking.streams import stream
 
 
@@ -49,18 +42,17 @@ def write_sample(prepared: Path, folder: Path, n: int) -> dict[str, Any]:
     halves = [" or ".join(half) for half in (names[: classes // 2], names[classes // 2 :])]
     for split, index in chosen.items():
         images = stored_images(prepared, split)
-        with new_array(
-            folder / f"{split}_images.npy", (len(index), *images.shape[1:]), images.dtype
-        ) as result:
-            for start in range(0, len(index), BLOCK):
-                result[start : start + BLOCK] = images[index[start : start + BLOCK]]
+        shape = (len(index), *images.shape[1:])
+        with new_array(folder / f"{split}_images.npy", shape, images.dtype) as result:
+            for target, i in zip(result, index, strict=True):
+                target[:] = images[i]
         labels = stored_array(prepared, f"{split}_labels")[index]
         labels = (labels >= classes // 2).astype(labels.dtype)
         save_array(folder / f"{split}_labels.npy", labels)
         images = load_array(folder / f"{split}_images.npy")
         manifest[split] |= {
             "count": len(index),
-            **accounted(split, Split(images, labels), halves, print),
+            **accounted(split, Split(images, labels), halves),
             **digests(folder, split),
         }
     manifest |= {"num_classes": 2, "class_names": halves}

@@ -1,4 +1,4 @@
-"""One walk over the files of a folder or of a tar archive: the same names, and nothing is passed over unseen.
+"""One walk over the files of a folder or of a tar archive: both give the same names, and no file is skipped silently.
 
 Archives are read as a stream, without extracting: nothing can be written outside a folder.
 """

@@ -81,7 +81,7 @@ def _fault(content: bytes, said: str) -> str:
 
 
 def decode_checked(content: bytes) -> Tensor:
-    """As :func:`decode`, but nothing is lost without a word: for the first time that a file is decoded.
+    """As :func:`decode`, with the checks that a file needs once: no values are lost, and libjpeg names what is damaged.
 
     Raises:
         Undecodable: as there, or it is a grey PNG image of 16 bits.

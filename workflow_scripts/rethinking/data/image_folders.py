@@ -3,7 +3,7 @@
 import io
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ from PIL import Image, UnidentifiedImageError
 
 from rethinking.data.archives import Parts
 from rethinking.data.decoding import Undecodable, damage, decode_checked, decoder_messages
-from rethinking.data.prepared import Dataset, Split
-from rethinking.data.sources import SHOWN, SPLITS, image_folder, only_folder, walk_images, what_lies_in
+from rethinking.data.prepared import SPLITS, Dataset, Split
+from rethinking.data.sources import SHOWN, image_folder, only_folder, walk_images, what_lies_in
 from rethinking.run.file_types import what_is
 from rethinking.run.files import UserError
 
@@ -26,7 +26,7 @@ MODES = {
 }  # fmt: skip
 
 
-def read_images(path: str | Path, log: Callable[[str], None] = print) -> Dataset:
+def read_images(path: str | Path) -> Dataset:
     """Images in ``train/<class>/`` and ``test/<class>/`` of a folder, or of a tar archive of such a folder.
 
     The two may lie in one folder on top. Classes and files are sorted by name, so folder and archive give the same
@@ -63,13 +63,13 @@ def read_images(path: str | Path, log: Callable[[str], None] = print) -> Dataset
         raise faults[root]
     images = found.get(root, {})
     if root or path != given:
-        log(f"taking the images from the folder {root[0] if root else path.name} in {given}")
+        print(f"taking the images from the folder {root[0] if root else path.name} in {given}")
     if litter:
-        log(
+        print(
             f"skipped {len(litter):,} hidden files or folders, or an operating system's: {', '.join(litter[:SHOWN])}"
         )
     for note, count in Counter(image.note for image in images.values() if image.note).items():
-        log(f"{count:,} images {note}")
+        print(f"{count:,} images {note}")
 
     class_names = _check_classes(path, {key[:2] for key in [*images, *folders.get(root, ())]}, images)
     _check_range(path, images)

@@ -12,16 +12,9 @@ from torch import Tensor
 
 from rethinking.data.decoding import Undecodable, damage, decode_checked, decoder_messages, kind, resize
 from rethinking.data.image_files import Images, listed
-from rethinking.data.imagenet import SPLITS, find_images, save_index
-from rethinking.data.prepared import digests, stratified_sample
-from rethinking.run.files import (
-    UserError,
-    load_array,
-    new_array,
-    remove_parts,
-    save_array,
-    write_json,
-)
+from rethinking.data.imagenet import find_images, save_index
+from rethinking.data.prepared import SPLITS, digests, stratified_sample
+from rethinking.run.files import UserError, load_array, new_array, remove_parts, save_array, write_json
 from rethinking.run.time_left import Progress
 from rethinking.streams import stream
 

@@ -18,14 +18,15 @@ import numpy as np
 
 from rethinking.data.archives import Window, iter_members, walk_headers
 from rethinking.data.image_files import Images, listed, marks
+from rethinking.data.prepared import SPLITS
 from rethinking.registry import dataset
 from rethinking.run.files import UserError, atomic_path, load_array, save_array
 
-SPLITS = ("train", "test")
 SUFFIXES = (".jpeg", ".jpg", ".png")
 FOLDERS = {"train": ("train",), "test": ("val", "test")}
 ARCHIVES = {"train": "ILSVRC2012_img_train.tar", "test": "ILSVRC2012_img_val.tar"}
 DEVKIT = "ILSVRC2012_devkit_t12"
+Member = tuple[str, tuple[int, int, int]]  # an image in a tar: its name and its place, see Images
 # The published sizes in bytes and MD5 digests.
 PUBLISHED = {
     "ILSVRC2012_img_train.tar": (147_897_477_120, "1d675b47d978889d74fa0da5fadfb00e"),
@@ -100,17 +101,18 @@ def _find_split(path: Path, split: str) -> Images:
 
 def _train_archive(path: Path) -> Images:
     """The index of a tar of a tar per class."""
-    names, places = [], []
+    members = []
     with open(path, "rb") as file:
         for inner, start, length in walk_headers(path, file):
             name = PurePosixPath(inner).name
             if not name.endswith(".tar"):
                 raise UserError(f"{path}: {inner} is not the tar of a class, such as n01440764.tar")
             window = Window(file, start, length)
-            for member, offset, size in walk_headers(f"{path}: {inner}", window, marked=False):
-                names.append(f"{name.removesuffix('.tar')}/{_image_name(path, member)}")
-                places.append((0, start + offset, size))
-    return _indexed(path, names, places)
+            members += [
+                (f"{name.removesuffix('.tar')}/{_image_name(path, member)}", (0, start + offset, size))
+                for member, offset, size in walk_headers(f"{path}: {inner}", window, marked=False)
+            ]
+    return _indexed(path, members)
 
 
 def _archive_members(path: Path) -> Images:
@@ -119,34 +121,32 @@ def _archive_members(path: Path) -> Images:
         members = [
             (_image_name(path, name), (0, offset, size)) for name, offset, size in walk_headers(path, file)
         ]
-    return _indexed(path, [name for name, _ in members], [place for _, place in members])
+    return _indexed(path, members)
 
 
 def _in_one_tar(path: Path) -> dict[str, Images]:
     """The index of a tar of ``train/<class>/<file>`` and ``val/<class>/<file>``, perhaps within a folder."""
-    names: dict[str, list[str]] = {name: [] for folders in FOLDERS.values() for name in folders}
-    places: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names}
+    found: dict[str, list[Member]] = {name: [] for folders in FOLDERS.values() for name in folders}
     with open(path, "rb") as file:
         for member, offset, size in walk_headers(path, file):
             parts = PurePosixPath(member).parts
-            if len(parts) >= 3 and parts[-3] in names and not parts[-2].startswith("."):
-                names[parts[-3]].append(f"{parts[-2]}/{_image_name(path, member)}")
-                places[parts[-3]].append((0, offset, size))
+            if len(parts) >= 3 and parts[-3] in found and not parts[-2].startswith("."):
+                found[parts[-3]].append((f"{parts[-2]}/{_image_name(path, member)}", (0, offset, size)))
     # Of val and test the first that is there, as in a folder.
-    first = {
-        split: next((name for name in folders if names[name]), folders[0])
+    return {
+        split: _indexed(path, next((found[name] for name in folders if found[name]), []))
         for split, folders in FOLDERS.items()
     }
-    return {split: _indexed(path, names[name], places[name]) for split, name in first.items()}
 
 
-def _indexed(path: Path, names: list[str], places: list[tuple[int, int, int]]) -> Images:
-    if not names:
+def _indexed(path: Path, members: list[Member]) -> Images:
+    if not members:
         raise UserError(
             f"{path} holds no images in the layout of ImageNet; give the folder that holds the published archives, or a "
             "tar of train/<class>/*.JPEG and val/<class>/*.JPEG"
         )
-    return Images(names, (path,), np.array(places, np.int64))
+    names, places = zip(*members, strict=True)
+    return Images(list(names), (path,), np.array(places, np.int64))
 
 
 def _in_folder(path: Path, folder: Path) -> Images:

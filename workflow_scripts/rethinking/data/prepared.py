@@ -1,7 +1,7 @@
 """Data sets: their form, drawing subsets, and how prepared ones are stored on disk."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from rethinking.run.files import UserError, load_array, read_json, save_array, sha256_array, write_json
 from rethinking.streams import stream
 
+SPLITS = ("train", "test")
 SHOWN = 5  # pairs of equal images in a manifest
 CHECKED_BYTES = 2**32  # larger arrays are streamed; to hash them takes longer than to start on them
 
@@ -81,18 +82,18 @@ def contradictions(images: np.ndarray, labels: np.ndarray) -> list[tuple[int, in
     return pairs
 
 
-def accounted(
-    part: str, split: Split, class_names: Sequence[str], log: Callable[[str], None]
-) -> dict[str, Any]:
-    """Count the images of each class and the contradictions of a split, for its log and manifest."""
+def accounted(part: str, split: Split, class_names: Sequence[str]) -> dict[str, Any]:
+    """Count the images of each class and the contradictions of a split, for its manifest, and print them."""
     counts = np.bincount(split.labels, minlength=len(class_names)).tolist()
     each = (f"{name} {count:,}" for name, count in zip(class_names, counts, strict=True))
-    log(f"{part}: {len(split.labels):,} images: {', '.join(each)}")
+    print(f"{part}: {len(split.labels):,} images: {', '.join(each)}")
     pairs = contradictions(split.images, split.labels)
     first = [[split.names[index] if split.names else index for index in pair] for pair in pairs[:SHOWN]]
     if pairs:
         shown = "; ".join(" = ".join(map(str, pair)) for pair in first)
-        log(f"{part}: {len(pairs):,} images are equal to one of another class, so nothing fits both: {shown}")
+        print(
+            f"{part}: {len(pairs):,} images are equal to one of another class, so nothing fits both: {shown}"
+        )
     return {"class_counts": counts, "contradictions": {"count": len(pairs), "first": first}}
 
 
@@ -105,7 +106,6 @@ def prepare(
     source: Mapping[str, Any],
     train_limit: int | None = None,
     test_limit: int | None = None,
-    log: Callable[[str], None] = print,
 ) -> None:
     """Write ``{train,test}_{images,labels}.npy`` and, last, ``manifest.json`` into ``folder``.
 
@@ -123,7 +123,6 @@ def prepare(
         train_limit: keep only a stratified subset of this many training images; None, or a larger number
             than there are images, keeps all.
         test_limit: the same for the test images.
-        log: takes a line on each split.
     """
     folder = Path(folder)
     manifest_path = folder / "manifest.json"
@@ -145,7 +144,7 @@ def prepare(
         save_array(folder / f"{part}_labels.npy", kept.labels)
         manifest[part] = {
             "count": len(kept.labels),
-            **accounted(part, kept, dataset.class_names, log),
+            **accounted(part, kept, dataset.class_names),
             "full_count": full_count,
             "limit": limit,
             **digests(folder, part),

@@ -112,7 +112,7 @@ def _choose_version(name: str, path: Path, contents: Mapping[str, bytes]) -> Ver
             )
     most = max(published.versions, key=lambda version: len(version.files.keys() & contents.keys()))
     missing = ", ".join(file for file in most.files if file not in contents)
-    if len(most.files.keys() & contents.keys()) == 0:
+    if most.files.keys().isdisjoint(contents):
         known = " or ".join(f"{', '.join(each.files)} ({each.title})" for each in published.versions)
         raise UserError(
             f"{path} holds no files of {published.title}; it should hold {known}; "

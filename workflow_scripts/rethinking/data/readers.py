@@ -59,33 +59,31 @@ def checked(entry: registry.Entry, found: Any) -> Dataset:
     Raises:
         UserError: they do not fit together; the message has the function's file and line.
     """
-
-    def fault(what: str) -> UserError:
-        return UserError(f"{entry.place}: {entry.function} {what}")
-
     if not isinstance(found, Dataset):
         try:
             train_images, train_labels, test_images, test_labels, names = found
             splits = ((train_images, train_labels), (test_images, test_labels))
             found = Dataset(*(Split(np.asarray(x), np.asarray(y)) for x, y in splits), tuple(map(str, names)))
         except (TypeError, ValueError):
-            raise fault(
+            raise entry.fault(
                 "must return a Dataset, or training images and labels, test images and labels, and names of classes"
             ) from None
     for part, split in (("training", found.train), ("test", found.test)):
         images, labels = split.images, split.labels
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-            raise fault(
+            raise entry.fault(
                 f"gives {part} images of {images.dtype} {images.shape}, not uint8 (n, 1 or 3, height, width)"
             )
         if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1] or not len(labels):
-            raise fault(f"gives {len(images)} {part} images, but labels of {labels.dtype} {labels.shape}")
+            raise entry.fault(
+                f"gives {len(images)} {part} images, but labels of {labels.dtype} {labels.shape}"
+            )
         if labels.min() < 0 or labels.max() >= len(found.class_names):
-            raise fault(
+            raise entry.fault(
                 f"gives {part} labels from {labels.min()} to {labels.max()}, but {len(found.class_names)} names of classes"
             )
     if found.train.images.shape[1:] != found.test.images.shape[1:]:
-        raise fault(
+        raise entry.fault(
             f"gives training images {found.train.images.shape[1:]}, but test images {found.test.images.shape[1:]}"
         )
     train, test = (Split(s.images, s.labels.astype(np.int64)) for s in (found.train, found.test))
@@ -120,7 +118,7 @@ def choose_provenance(name: str, dataset: Dataset, verified: bool, provenance: s
     return provenance
 
 
-def describe_source(name: str, source: str, path: str | Path | None) -> dict[str, Any]:
+def describe_source(source: str, path: str | Path | None) -> dict[str, Any]:
     """The manifest's entry on the source: its kind, and file names (no folders) with their SHA-256.
 
     For a folder the digest is over the sorted relative names and the contents of the files that are read.

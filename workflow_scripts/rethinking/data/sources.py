@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rethinking import registry
 from rethinking.data.archives import Parts, is_litter, walk, walk_folder
+from rethinking.data.prepared import SPLITS
 from rethinking.run.files import UserError
 
 
@@ -26,11 +27,10 @@ class Version:
     """One of the forms in which a data set is published.
 
     ``files`` are its files, each with the published digest of its contents: MD5 or SHA-256, depending on the
-    length, or None if none is published. In the archive they lie in ``folder``.
+    length, or None if none is published.
     """
 
     title: str
-    folder: str
     files: Mapping[str, str | None]
 
 
@@ -71,7 +71,6 @@ SOURCES: dict[str, Published] = {
         versions=(
             Version(
                 "binary version",
-                "cifar-10-batches-bin",
                 {
                     "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
                     "data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",
@@ -83,7 +82,6 @@ SOURCES: dict[str, Published] = {
             ),
             Version(
                 "Python version",
-                "cifar-10-batches-py",
                 {
                     "data_batch_1": "c99cafc152244af753f735de768cd75f",
                     "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -110,14 +108,9 @@ SOURCES: dict[str, Published] = {
         ),
         versions=(
             # No digests of these three files are published, only that of their archive.
-            Version(
-                "binary version",
-                "cifar-100-binary",
-                {"train.bin": None, "test.bin": None, "fine_label_names.txt": None},
-            ),
+            Version("binary version", {"train.bin": None, "test.bin": None, "fine_label_names.txt": None}),
             Version(
                 "Python version",
-                "cifar-100-python",
                 {
                     "train": "16019d7e3df5f24257cddd939b257f8d",
                     "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
@@ -159,7 +152,6 @@ SOURCES: dict[str, Published] = {
         versions=(
             Version(
                 "idx version",
-                "mnist",
                 {
                     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
                     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -188,7 +180,6 @@ FILE_NAMES = {
     for version in published.versions
     for name in version.files
 }
-SPLITS = ("train", "test")
 SHOWN = 5  # names in a message
 
 
@@ -211,9 +202,7 @@ def local_files(folder: Path) -> list[Path]:
     )
 
 
-def walk_images(
-    path: Path, litter: list[str] | None = None
-) -> Iterator[tuple[Parts, Callable[[], bytes] | None]]:
+def walk_images(path: Path, litter: list[str]) -> Iterator[tuple[Parts, Callable[[], bytes] | None]]:
     """Walk over ``train`` and ``test`` of a folder, or of a tar archive or the folders in it (see :func:`walk`)."""
     if path.is_dir():
         return walk(path, lambda parts: parts[0] in SPLITS, litter)

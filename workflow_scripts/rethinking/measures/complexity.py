@@ -148,7 +148,7 @@ def kernel_spectral_product(network: Network) -> float:
 @measure("path_norm", title="path norm", source="Neyshabur et al. 2015")
 def path_norm(network: Network) -> float:
     """Sum over all paths of the products of squared weights, its root."""
-    _ = network.layers  # defined for these alone
+    _ = network.layers  # which must be convolutions and linear layers
     return norms.path_norm(network.folded, network.inputs[:1])
 
 
@@ -171,7 +171,7 @@ def spectral_bound(network: Network) -> float:
 @measure("fisher_rao", title="Fisher–Rao norm", source="Liang et al. 2019")
 def fisher_rao_norm(network: Network) -> float:
     """The Fisher-Rao norm of the folded network."""
-    _ = network.layers  # defined for these alone
+    _ = network.layers  # which must be convolutions and linear layers
     return math.log10(fisher_rao(network.logits, network.labels, depth(network.folded, network.inputs[:1])))
 
 

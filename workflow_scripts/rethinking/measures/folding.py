@@ -60,11 +60,8 @@ def beyond_norms(folded: nn.Module) -> list[str]:
     return [
         f"{name} ({type(module).__name__})"
         for name, module in folded.named_modules()
-        if (
-            not isinstance(module, nn.Conv2d | nn.Linear)
-            and any(True for _ in module.parameters(recurse=False))
-        )
-        or isinstance(module, nn.modules.batchnorm._NormBase)
+        if isinstance(module, nn.modules.batchnorm._NormBase)
+        or (not isinstance(module, nn.Conv2d | nn.Linear) and list(module.parameters(recurse=False)))
     ]
 
 

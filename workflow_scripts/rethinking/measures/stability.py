@@ -48,22 +48,16 @@ def loss_changes(
         that both saw, and the two exchanged; ``mean_change``: mean over the test points;
         ``changed_predictions``: percentage of them whose predicted class changes.
     """
-    test, train = (
-        np.ones(len(before["test_confidence"]), bool),
-        np.ones(len(before["train_confidence"]), bool),
-    )
-    train[places[0]], test[places[1]] = False, False
 
-    def change(split: str, part: np.ndarray) -> np.ndarray:
-        key = f"{split}_confidence"
-        return np.abs(after[key][part].astype(float) - before[key][part].astype(float))
+    def change(split: str, place: int) -> np.ndarray:
+        old, new = (some[f"{split}_confidence"].astype(float) for some in (before, after))
+        return np.delete(np.abs(new - old), place)
 
-    on_test = change("test", test)
-    others = [on_test.max(), change("train", train).max(), *map(abs, exchanged)]
-    differ = before["test_prediction"][test] != after["test_prediction"][test]
+    on_train, on_test = change("train", places[0]), change("test", places[1])
+    differ = np.delete(before["test_prediction"] != after["test_prediction"], places[1])
     return {
         "test_change": float(on_test.max()),
-        "all_change": float(max(others)),
+        "all_change": float(max(on_test.max(), on_train.max(), *map(abs, exchanged))),
         "mean_change": float(on_test.mean()),
         "changed_predictions": 100 * float(differ.mean()),
     }

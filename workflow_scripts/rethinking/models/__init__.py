@@ -43,7 +43,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
     with blamed(entry.place if entry.own else None):
         model = function(image_shape, num_classes, **options)
     if not hasattr(model, "named_parameters"):
-        raise UserError(f"{entry.place}: {entry.function} returns {model!r}, not a torch.nn.Module")
+        raise entry.fault(f"returns {model!r}, not a torch.nn.Module")
     return model
 
 

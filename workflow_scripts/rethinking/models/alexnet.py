@@ -55,6 +55,7 @@ class _Normalise(torch.autograd.Function):
         return scaled - x * F.conv2d(scaled * x * inverse, band).mul_(1.5 * ctx.a), None, None, None
 
 
+@model("alexnet", title="AlexNet", megaflops=147)
 class AlexNet(nn.Module):
     """Two of (5x5 convolution, ReLU, max-pool, local response norm), then linear 384, 192, classes.
 
@@ -64,7 +65,7 @@ class AlexNet(nn.Module):
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], num_classes: int, local_response_norm: bool
+        self, image_shape: tuple[int, int, int], num_classes: int, local_response_norm: bool = True
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
@@ -87,11 +88,3 @@ class AlexNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, height, width) -> (batch, classes)."""
         return self.classifier(self.features(x))
-
-
-@model("alexnet", title="AlexNet", megaflops=147)
-def alexnet(
-    image_shape: tuple[int, int, int], num_classes: int, local_response_norm: bool = True
-) -> nn.Module:
-    """The small AlexNet."""
-    return AlexNet(image_shape, num_classes, local_response_norm)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 from rethinking.streams import stream
 from rethinking.theory.features import Features
 from rethinking.theory.gram import kernel_between
-from rethinking.theory.linear_models import error, one_hot, refuse_contradictions
+from rethinking.theory.linear_models import error, norm, one_hot, refuse_contradictions, relative_distance
 
 
 def compare_fits(
@@ -75,15 +74,10 @@ def compare_fits(
                 "fit": name,
                 "train_error": error(outputs, labels),
                 "test_error": error(kernel_between(test, middle, gamma) @ alpha, test_labels),
-                "norm": math.sqrt(max(float((alpha * inner).sum()), 0.0)),
-                "residual": float(
-                    torch.linalg.vector_norm(outputs - targets) / torch.linalg.vector_norm(targets)
-                ),
+                "norm": norm(alpha * inner),
+                "residual": relative_distance(outputs, targets),
             }
         )
-        log(
-            "  ".join(
-                f"{key} {value:.4g}" if isinstance(value, float) else value for key, value in rows[-1].items()
-            )
-        )
+        numbers = (f"{column} {value:.4g}" for column, value in rows[-1].items() if column != "fit")
+        log("  ".join([name, *numbers]))
     return pd.DataFrame(rows)

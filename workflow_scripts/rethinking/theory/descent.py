@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rethinking.run.files import UserError
 from rethinking.streams import stream
-from rethinking.theory.linear_models import error, one_hot
+from rethinking.theory.linear_models import error, one_hot, relative_distance
 
 RECORDED = 60  # number of epochs at which distances are measured, evenly spaced in the logarithm
 
@@ -76,29 +76,26 @@ def descend(
     rate = 1 / float(x.square().sum(1).max())
     recorded = set(np.unique(np.geomspace(1, epochs, RECORDED).round().astype(int)).tolist())
     draw = torch.from_numpy(stream(seed, "start of descent", key).standard_normal(tuple(best.shape)))
-    starts = {"zero": torch.zeros_like(best), "random": draw * length / torch.linalg.vector_norm(draw)}
-    rows, ends = [], {}
+    iterates = {"zero": torch.zeros_like(best), "random": draw * length / torch.linalg.vector_norm(draw)}
 
-    for name, start in starts.items():
-        w = start.clone()
+    def measures(w: Tensor) -> dict[str, float]:
+        outside = w - basis @ (basis.T @ w)
+        return {
+            "distance": relative_distance(w, best),
+            "outside": float(torch.linalg.vector_norm(outside) / length),
+            "residual": relative_distance(x @ w, targets),
+        }
+
+    rows = []
+    facts = {
+        "learning_rate": rate,
+        "minimum_norm": float(length),
+        "minimum_norm_test_error": error(test @ best, test_labels),
+    }
+    for name, w in iterates.items():
         rng = stream(seed, "order of descent", key)
-
-        def record(step: int, w: Tensor = w, name: str = name) -> None:
-            outside = w - basis @ (basis.T @ w)
-            rows.append(
-                {
-                    "start": name,
-                    "step": step,
-                    "distance": float(torch.linalg.vector_norm(w - best) / length),
-                    "outside": float(torch.linalg.vector_norm(outside) / length),
-                    "residual": float(
-                        torch.linalg.vector_norm(x @ w - targets) / torch.linalg.vector_norm(targets)
-                    ),
-                }
-            )
-
-        record(0)
         step = 0
+        rows.append({"start": name, "step": step, **measures(w)})
         for epoch in range(1, epochs + 1):
             order = torch.from_numpy(rng.permutation(len(x)))
             for chosen in order.split(batch_size):
@@ -106,24 +103,14 @@ def descend(
                 w.addmm_(some.T, some @ w - targets[chosen], alpha=-rate / len(chosen))
                 step += 1
             if epoch in recorded:
-                record(step)
+                rows.append({"start": name, "step": step, **measures(w)})
         log(f"from {name}: after {step:,} steps the relative distance is {rows[-1]['distance']:.2e}")
-        ends[name] = w
-    facts = {
-        "learning_rate": rate,
-        "minimum_norm": float(length),
-        "minimum_norm_test_error": error(test @ best, test_labels),
-    }
-    for name, w in ends.items():
-        last = [row for row in rows if row["start"] == name][-1]
-        facts |= {
-            f"{name}_distance": last["distance"],
-            f"{name}_outside": last["outside"],
-            f"{name}_residual": last["residual"],
-            f"{name}_norm": float(torch.linalg.vector_norm(w)),
-            f"{name}_test_error": error(test @ w, test_labels),
+        end = measures(w) | {
+            "norm": float(torch.linalg.vector_norm(w)),
+            "test_error": error(test @ w, test_labels),
         }
-    return pd.DataFrame(rows), facts | hessian_facts(x, targets, list(ends.values()), seed, key)
+        facts |= {f"{name}_{measure}": value for measure, value in end.items()}
+    return pd.DataFrame(rows), facts | hessian_facts(x, targets, list(iterates.values()), seed, key)
 
 
 def hessian_facts(x: Tensor, targets: Tensor, places: list[Tensor], seed: int, key: str) -> dict[str, Any]:
@@ -145,9 +132,8 @@ def hessian_facts(x: Tensor, targets: Tensor, places: list[Tensor], seed: int, k
     products = [
         torch.autograd.functional.hvp(loss, w, direction)[1] for w in (torch.zeros_like(places[0]), *places)
     ]
-    difference = max(float(torch.linalg.vector_norm(each - expected)) for each in products)
     return {
-        "hessian_difference": difference / float(torch.linalg.vector_norm(expected)),
+        "hessian_difference": max(relative_distance(each, expected) for each in products),
         "hessian_rank": int(torch.linalg.matrix_rank(x)),
         "dimension": x.shape[1],
     }

@@ -162,9 +162,7 @@ def solve_weights(projections: Tensor, thresholds: Tensor, labels: Tensor) -> Te
     for i in range(1, len(x)):
         bend = y[i - 1] + slopes[-1] * (b[i] - x[i - 1])  # the function at b_i
         slopes.append((y[i] - bend) / (x[i] - b[i]))
-    return torch.diff(torch.tensor(slopes, dtype=torch.float64), prepend=torch.zeros(1).double()).to(
-        projections.dtype
-    )
+    return torch.from_numpy(np.diff(slopes, prepend=0.0)).to(projections.dtype)
 
 
 def construct(
@@ -230,13 +228,14 @@ def conditioning(projections: Tensor, thresholds: Tensor, weights: Tensor) -> di
     diagonal = x - b
     count = np.arange(1, len(x) + 1)
     rows = count * x - np.cumsum(b)  # sums of the rows of A
-    inverse = 1 / diagonal
-    ratio = np.append(0.0, (b[1:] - x[:-1]) / diagonal[1:])
-    slope = 0.0  # sum of absolute values of the row of slopes before this one
-    largest = 0.0
-    for i in range(len(x)):
-        largest = max(largest, inverse[i] * (2 if i else 1) + (1 + ratio[i]) * slope)
-        slope = inverse[i] * (2 if i else 1) + ratio[i] * slope
+    # Sums of absolute values in s_i = (y_i - y_{i-1} - (b_i - x_{i-1}) s_{i-1}) / (x_i - b_i) and w_i = s_i - s_{i-1}.
+    of_labels = 1 / diagonal
+    of_labels[1:] *= 2
+    of_slope = np.append(0.0, (b[1:] - x[:-1]) / diagonal[1:])
+    slope = largest = 0.0
+    for own, before in zip(of_labels, of_slope, strict=True):
+        largest = max(largest, own + (1 + before) * slope)
+        slope = own + before * slope
     amplification = np.cumsum(np.abs(w)) * x - np.cumsum(np.abs(w) * b)
     return {
         "smallest_diagonal": float(diagonal.min()),

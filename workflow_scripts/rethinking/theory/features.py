@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rethinking.config.theory import LinearModelConfig
 from rethinking.run.files import UserError, load_array, save_array
 from rethinking.theory.gabor import gabor_features
-from rethinking.theory.random_convnet import FEATURES, PATCH, draw_convnet
+from rethinking.theory.random_convnet import PATCH, draw_convnet
 
 FILTERS = 1024  # of a random network in one block
 ROWS = 1000  # images at a time
@@ -62,10 +63,10 @@ class Features:
             self.held = Features(held, self.constant)
         return self.held
 
-    def parts(
+    def read(
         self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None
-    ) -> list[Tensor]:
-        """Some rows (and columns), block by block, as tensors (rows, d_b)."""
+    ) -> Tensor:
+        """Some rows (and columns) as one tensor."""
         start, stop = (0, self.width) if columns is None else (columns.start, columns.stop)
         found, first = [], 0
         for block, width in zip(self.blocks, self.widths, strict=True):
@@ -81,13 +82,7 @@ class Features:
         if self.constant and start <= first < stop:
             count = len(range(*rows.indices(len(self))))
             found.append(torch.ones(count, 1, device=device, dtype=dtype))
-        return found
-
-    def read(
-        self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None
-    ) -> Tensor:
-        """Some rows (and columns) as one tensor."""
-        return torch.cat(self.parts(rows, device, dtype, columns), 1)
+        return torch.cat(found, 1)
 
 
 def opened(block: Block) -> np.ndarray | Tensor:
@@ -96,54 +91,47 @@ def opened(block: Block) -> np.ndarray | Tensor:
 
 
 def make_features(
-    preprocessing: str,
+    model: LinearModelConfig,
     train: np.ndarray,
     test: np.ndarray,
     folder: Path,
+    seed: int,
     device: torch.device,
-    *,
-    filters: int | None = None,
-    seed: int = 0,
-    dataset: str = "",
     log: Log = print,
 ) -> tuple[Features, Features]:
-    """Features of training and test images.
+    """What a model sees of training and test images.
 
     Pixels are not changed. Gabor features are divided by the root of their total variance over the training images,
     so that the mean squared distance between two images is 2. The features of a random network are standardised over
     the training images and stored with 16 bits, so that rounding is part of them; a column of ones is added.
 
     Args:
-        preprocessing: ``none``, ``gabor`` or ``random_convnet``.
+        model: its settings.
         train: (n, channels, height, width) of bytes; all statistics are taken from them.
         test: the same for the test images.
         folder: where files lie.
+        seed: of the patches that are the filters of a random network.
         device: where they are computed.
-        filters: of ``random_convnet``.
-        seed: of its patches.
-        dataset: name of the data set, which selects its streams.
         log: called with a line per block.
 
     Raises:
         UserError: the images are too small.
     """
-    if preprocessing == "none":
+    if model.preprocessing == "none":
         return tuple(Features([images.reshape(len(images), -1)]) for images in (train, test))
-    if preprocessing == "gabor":
+    if model.preprocessing == "gabor":
         return tuple(
             Features([block]) for block in make_block(folder, 0, train, test, device, gabor_features, "total")
         )
     if min(train.shape[2:]) < PATCH + 1:
         raise UserError(f"a random convolutional network needs images of {PATCH + 1} pixels or more")
-    network = draw_convnet(train, filters, seed, dataset, device)
+    network = draw_convnet(train, model.filters, seed, model.dataset, device)
     pairs = []
-    for number, start in enumerate(range(0, filters, FILTERS)):
+    for number, start in enumerate(range(0, model.filters, FILTERS)):
         part = network.part(slice(start, start + FILTERS))
         pairs.append(make_block(folder, number, train, test, device, part.features, "each"))
-        log(f"features of {min(start + FILTERS, filters):,} of {filters:,} filters")
-    train_and_test = tuple(Features(blocks, constant=True) for blocks in zip(*pairs, strict=True))
-    assert train_and_test[0].width == FEATURES * filters + 1
-    return train_and_test
+        log(f"features of {min(start + FILTERS, model.filters):,} of {model.filters:,} filters")
+    return tuple(Features(blocks, constant=True) for blocks in zip(*pairs, strict=True))
 
 
 def make_block(

@@ -112,11 +112,13 @@ class KernelSystem(System):
         super().__init__(features, *options)
 
     def _compute(self, row: int, column: int, dtype: torch.dtype) -> Tensor:
-        rows, columns = self.slices[row], self.slices[column]
-        tile = apply_kernel(
-            *inner_products(self.features, rows, self.features, columns, self.device, dtype), self.gamma
-        )
+        tile = self._kernel(self.features, self.slices[row], self.slices[column], dtype)
         return tile.fill_diagonal_(1) if row == column and self.gamma is not None else tile
+
+    def _kernel(self, others: Features, rows: slice, columns: slice, dtype: torch.dtype) -> Tensor:
+        """The kernel between some rows of ``others`` and some training images, (rows, columns)."""
+        products = inner_products(others, rows, self.features, columns, self.device, dtype)
+        return apply_kernel(*products, self.gamma)
 
     def right_side(self, targets: Tensor) -> Tensor:
         """Y, float64 (n, classes)."""
@@ -125,12 +127,7 @@ class KernelSystem(System):
     def multiply(self, vectors: Tensor) -> Tensor:
         """(K + penalty I) times float64 (n, k), in float64; K is symmetric, so only half of its tiles are computed."""
         if self.gamma is None:
-            return (
-                linear_outputs(
-                    self.features, transposed_product(self.features, vectors, self.device), self.device
-                )
-                + self.penalty * vectors
-            )
+            return self.outputs(vectors, self.features) + self.penalty * vectors
         result = torch.zeros_like(vectors)
         for row, rows in enumerate(self.slices):
             for column, columns in enumerate(self.slices[: row + 1]):
@@ -147,10 +144,14 @@ class KernelSystem(System):
     def outputs(self, solution: Tensor, others: Features) -> Tensor:
         """Outputs (m, k) on other images."""
         if self.gamma is None:
-            return linear_outputs(
-                others, transposed_product(self.features, solution, self.device), self.device
-            )
-        return kernel_outputs(others, self.features, self.gamma, solution, self.device, self.slices)
+            weights = transposed_product(self.features, solution, self.device)
+            return linear_outputs(others, weights, self.device)
+        result = torch.zeros(len(others), solution.shape[1], dtype=torch.float64)
+        for rows in slices(len(others), self.slices[0].stop):
+            for columns in self.slices:
+                tile = self._kernel(others, rows, columns, torch.float64)
+                result[rows] += (tile @ solution[columns].to(self.device)).cpu()
+        return result
 
     def squared_norms(self, solution: Tensor, fitted: Tensor) -> Tensor:
         """alpha_c^T K alpha_c of each class, (k,)."""
@@ -183,16 +184,11 @@ class CovarianceSystem(System):
 
     def multiply(self, vectors: Tensor) -> Tensor:
         """(X^T X + penalty I) times (d, k), in float64."""
-        return (
-            transposed_product(
-                self.features, linear_outputs(self.features, vectors, self.device), self.device
-            )
-            + self.penalty * vectors
-        )
+        return self.right_side(self.outputs(vectors, self.features)) + self.penalty * vectors
 
     def fitted(self, solution: Tensor, product: Tensor) -> Tensor:
         """Outputs X w on the training images."""
-        return linear_outputs(self.features, solution, self.device)
+        return self.outputs(solution, self.features)
 
     def outputs(self, solution: Tensor, others: Features) -> Tensor:
         """Outputs (m, k) on other images."""
@@ -201,18 +197,6 @@ class CovarianceSystem(System):
     def squared_norms(self, solution: Tensor, fitted: Tensor) -> Tensor:
         """|w_c|^2 of each class, (k,)."""
         return solution.square().sum(0)
-
-
-def kernel_outputs(
-    rows: Features, columns: Features, gamma: float, alpha: Tensor, device: torch.device, parts: list[slice]
-) -> Tensor:
-    """K alpha between two sets of images in float64, tile by tile."""
-    result = torch.zeros(len(rows), alpha.shape[1], dtype=torch.float64)
-    for some in slices(len(rows), parts[0].stop - parts[0].start):
-        for part in parts:
-            tile = apply_kernel(*inner_products(rows, some, columns, part, device, torch.float64), gamma)
-            result[some] += (tile @ alpha[part].to(device)).cpu()
-    return result
 
 
 def linear_outputs(features: Features, weights: Tensor, device: torch.device) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the scripts for one linear model share: arguments, settings, images and features."""
+"""What the scripts for one linear model share: arguments, settings, the device and a folder for features."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from rethinking.config.theory import LinearModelConfig
 from rethinking.run.files import read_json
 from rethinking.run.gpu_slots import gpus_alone
 from rethinking.run.hardware import choose_device, expects_gpu
-from rethinking.run.scripts import log
-from rethinking.theory.features import Features, make_features
 from rethinking.training.steps import set_precision
 
 
@@ -62,25 +59,3 @@ def features_folder(output: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def model_features(
-    model: LinearModelConfig,
-    train: np.ndarray,
-    test: np.ndarray,
-    folder: Path,
-    seed: int,
-    device: torch.device | None = None,
-) -> tuple[Features, Features]:
-    """What a model sees of training and test images (see :func:`rethinking.theory.features.make_features`), by default from a CPU."""
-    return make_features(
-        model.preprocessing,
-        train,
-        test,
-        folder,
-        device or torch.device("cpu"),
-        filters=model.filters,
-        seed=seed,
-        dataset=model.dataset,
-        log=log,
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,13 @@ from rethinking.data.prepared import SHOWN, contradictions
 from rethinking.run.files import UserError
 from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
 from rethinking.theory.conjugate_gradients import Solution, conjugate_gradients
-from rethinking.theory.features import Features, opened
+from rethinking.theory.features import Features, Log, opened
 from rethinking.theory.gram import CovarianceSystem, KernelSystem, System, mean_diagonal
 
 DENSE = 2500  # largest number of features for which least squares is solved by a singular value decomposition
 # Added to the diagonal, in units of its mean, and tried in this order if the matrix has no factor without it.
 JITTERS = (1e-6, 1e-5, 1e-4, 1e-3)
 CPU = torch.device("cpu")
-
-Log = Callable[[str], None]
 
 
 def one_hot(labels: np.ndarray, classes: int) -> Tensor:
@@ -35,6 +32,16 @@ def one_hot(labels: np.ndarray, classes: int) -> Tensor:
 def error(outputs: Tensor, labels: np.ndarray) -> float:
     """Percentage of images whose largest output does not belong to their label."""
     return 100 * float(np.mean(outputs.argmax(1).numpy() != labels))
+
+
+def norm(squares: Tensor) -> float:
+    """Root of the sum of squares, which rounding can make negative."""
+    return math.sqrt(max(float(squares.sum()), 0.0))
+
+
+def relative_distance(found: Tensor, wanted: Tensor) -> float:
+    """|found - wanted| / |wanted|."""
+    return float(torch.linalg.vector_norm(found - wanted) / torch.linalg.vector_norm(wanted))
 
 
 def fit(
@@ -113,10 +120,10 @@ def fit(
         **more,
         "residual": solution.residual,
         "iterations": solution.iterations,
-        "misfit": float(torch.linalg.vector_norm(targets - fitted) / torch.linalg.vector_norm(targets)),
+        "misfit": relative_distance(fitted, targets),
         "train_error": error(fitted, train_labels),
         "test_error": error(outputs, test_labels),
-        "norm": math.sqrt(max(float(squares.sum()), 0.0)),
+        "norm": norm(squares),
         "class_norms": squares.clamp(min=0).sqrt().tolist(),
         **norms_of_other_targets(system, solution.x, fitted),
     }
@@ -160,7 +167,7 @@ def norms_of_other_targets(system: System, solution: Tensor, fitted: Tensor) -> 
     signed = 2 * torch.eye(classes, dtype=torch.float64) - 1
     numbers = torch.arange(classes, dtype=torch.float64)[:, None]
     return {
-        f"{name}_norm": math.sqrt(max(float(system.squared_norms(solution @ mix, fitted @ mix).sum()), 0.0))
+        f"{name}_norm": norm(system.squared_norms(solution @ mix, fitted @ mix))
         for name, mix in (("signed", signed), ("number", numbers))
     }
 
@@ -234,8 +241,7 @@ def least_squares(train: Features, targets: Tensor, system: System) -> tuple[Sol
         x, targets, driver="gelsd", rcond=max(x.shape) * torch.finfo(x.dtype).eps
     )
     product = system.multiply(weights)
-    right = system.right_side(targets)
-    residual = float(torch.linalg.vector_norm(right - product) / torch.linalg.vector_norm(right))
+    residual = relative_distance(product, system.right_side(targets))
     return Solution(weights, product, residual, 0), {
         "solver": "least squares",
         "precision": "float64",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,9 @@ from rethinking.config.theory import ValidationConfig
 from rethinking.data.prepared import stratified_sample
 from rethinking.run.files import UserError, reading
 from rethinking.streams import stream
-from rethinking.theory.features import Features
+from rethinking.theory.features import Features, Log
 from rethinking.theory.gram import apply_kernel, inner_products
-from rethinking.theory.linear_models import Log, error, one_hot
+from rethinking.theory.linear_models import error, norm, one_hot
 
 COLUMNS = ["gamma", "penalty", "train_error", "validation_error", "norm"]
 
@@ -77,7 +76,7 @@ def validate(
                 outputs = kernel @ alpha
                 row["train_error"] = error(outputs.cpu(), train_labels)
                 row["validation_error"] = error((between @ alpha).cpu(), test_labels)
-                row["norm"] = math.sqrt(max(float((alpha * outputs).sum()), 0.0))
+                row["norm"] = norm(alpha * outputs)
             rows.append(row)
             log("  ".join(f"{key} {value:g}" for key, value in row.items() if value is not None))
     return pd.DataFrame(rows, columns=COLUMNS).astype("float64")

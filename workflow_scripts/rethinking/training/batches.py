@@ -1,10 +1,10 @@
-"""The training set on the device, in the order and with the augmentation of each epoch."""
+"""Training and test images in batches on the device, in the order and with the augmentation of each epoch."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import CorruptedData
-from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.training.preprocessing import centre_crop, crop_at, flip_and_rotate, whiten
 
@@ -28,7 +27,7 @@ def whole(_count: int) -> slice:
     return slice(None)
 
 
-class Feeder(Protocol):
+class Feeder(ABC):
     """What the loop trains and evaluates on; it does not see where images come from.
 
     Batches are on the device, preprocessed: float32 (batch, channels, input_size, input_size). Everything that is
@@ -37,25 +36,52 @@ class Feeder(Protocol):
     micro-batches does so with ``images.split(32)``, which changes no draw.
     """
 
-    labels: Tensor  # (n,) int64, of the training set after corruption, on the device
     evaluation_block: int  # images per block of evaluation
+
+    def __init__(self, data: CorruptedData, cell: Cell, settings: CellSettings, device: torch.device) -> None:
+        self.data, self.cell, self.settings, self.device = data, cell, settings, device
+        self.augment = "augment" in cell.regularisers
+        entries = [registry.entry("regulariser", name) for name in cell.regularisers]
+        self.own = [entry for entry in entries if entry.own]  # regularisers of plug-ins
+        self.labels = torch.from_numpy(data.train_labels).to(device)  # (n,) int64, after corruption
 
     def sizes(self) -> Tensor:
         """Images in each batch of an epoch, float64 (steps,)."""
+        starts = torch.arange(0, len(self.labels), self.settings.batch_size)
+        return (len(self.labels) - starts).clamp(max=self.settings.batch_size).double()
 
+    @abstractmethod
     def epoch(
         self, epoch: int, first: int = 0, share: Share = whole
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index.
 
-        Of a batch only the places that ``share`` gives for its number of images.
+        ``index`` (batch,) int64 says which training images they are. Of a batch only the places that ``share`` gives
+        for its number of images.
         """
 
+    @abstractmethod
     def evaluation(self, split: str, rank: int = 0, workers: int = 1) -> Iterator[Tensor]:
         """Yield the images of ``train`` or ``test`` in their order, without augmentation, in blocks.
 
         Of each ``workers`` blocks only number ``rank``.
         """
+
+    def changed(
+        self, entry: registry.Entry, images: Tensor, labels: Tensor, epoch: int, start: int
+    ) -> Tensor:
+        """Apply a plug-in's regulariser to a batch of preprocessed images; each batch has its own random numbers."""
+        rng = stream(self.cell.seed, entry.name, self.cell.stream_key, str(epoch), str(start))
+        images = images.float()  # where the network rounds its inputs to bfloat16, they are stored so
+        result = entry.call(images=images, labels=labels, rng=rng)
+        if not isinstance(result, Tensor) or (result.shape, result.dtype) != (images.shape, images.dtype):
+            what = (
+                f"{result.dtype} {tuple(result.shape)}"
+                if isinstance(result, Tensor)
+                else f"a {type(result).__name__}"
+            )
+            raise entry.fault(f"returns {what}, not {images.dtype} {tuple(images.shape)}")
+        return result
 
 
 def to_inputs(
@@ -71,35 +97,22 @@ def to_inputs(
     return inputs
 
 
-class Batches:
-    """The training set on the device, delivered in batches after the regularisers were applied."""
+class Batches(Feeder):
+    """Whitened images, all of them on the device."""
 
     evaluation_block = EVALUATION_BATCH
 
     def __init__(self, data: CorruptedData, inputs: Tensor, cell: Cell, settings: CellSettings) -> None:
-        self.cell, self.settings, self.device = cell, settings, inputs.device
-        self.data, self.inputs = data, inputs
-        self.crop, self.augment = "crop" in cell.regularisers, "augment" in cell.regularisers
-        entries = [registry.entry("regulariser", name) for name in cell.regularisers]
-        self.own = [entry for entry in entries if entry.own]
-        self.labels = torch.from_numpy(data.train_labels).to(self.device)
+        super().__init__(data, cell, settings, inputs.device)
+        self.inputs, self.crop = inputs, "crop" in cell.regularisers
         # Without augmentation every epoch sees the same whitened inputs.
         augmented = self.crop or self.augment
         self.images = torch.from_numpy(np.array(data.train_images)).to(self.device) if augmented else inputs
 
-    def sizes(self) -> Tensor:
-        """Images in each batch of an epoch, float64 (steps,)."""
-        starts = torch.arange(0, len(self.labels), self.settings.batch_size)
-        return (len(self.labels) - starts).clamp(max=self.settings.batch_size).double()
-
     def epoch(
         self, epoch: int, first: int = 0, share: Share = whole
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index.
-
-        Of a batch only the places that ``share`` gives for its number of images.
-        ``index`` (batch,) int64 says which training images they are.
-        """
+        """See :meth:`Feeder.epoch`."""
         rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
         n, size = len(self.labels), self.settings.input_size
         order = torch.from_numpy(rng.permutation(n)).to(self.device)
@@ -133,24 +146,6 @@ class Batches:
         return to_inputs(self.data.test_images, self.settings.input_size, self.device, self.inputs.dtype)
 
     def evaluation(self, split: str, rank: int = 0, workers: int = 1) -> Iterator[Tensor]:
-        """Yield the images of ``train`` or ``test`` in their order, without augmentation, in blocks."""
+        """See :meth:`Feeder.evaluation`."""
         inputs = self.inputs if split == "train" else self.test_inputs
         yield from inputs.split(EVALUATION_BATCH)[rank::workers]
-
-    def changed(
-        self, entry: registry.Entry, images: Tensor, labels: Tensor, epoch: int, start: int
-    ) -> Tensor:
-        """Apply a plug-in's regulariser to a batch of whitened images; each batch has its own random numbers."""
-        rng = stream(self.cell.seed, entry.name, self.cell.stream_key, str(epoch), str(start))
-        images = images.float()  # where the network rounds its inputs to bfloat16, they are stored so
-        result = entry.call(images=images, labels=labels, rng=rng)
-        if not isinstance(result, Tensor) or (result.shape, result.dtype) != (images.shape, images.dtype):
-            what = (
-                f"{result.dtype} {tuple(result.shape)}"
-                if isinstance(result, Tensor)
-                else f"a {type(result).__name__}"
-            )
-            raise UserError(
-                f"{entry.place}: {entry.function} returns {what}, not {images.dtype} {tuple(images.shape)}"
-            )
-        return result

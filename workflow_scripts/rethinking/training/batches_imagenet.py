@@ -7,6 +7,7 @@ the original pixels while decoding, and images can only be streamed.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import CorruptedData
@@ -23,7 +23,7 @@ from rethinking.data.decoding import Undecodable, decode, resize
 from rethinking.data.image_files import Images
 from rethinking.run.files import UserError
 from rethinking.streams import stream
-from rethinking.training.batches import Batches, Share, whole
+from rethinking.training.batches import Feeder, Share, whole
 from rethinking.training.inception_preprocessing import (
     DRAWS,
     Box,
@@ -39,20 +39,15 @@ EVALUATION_BLOCK = 100
 Request = tuple[np.ndarray, np.ndarray | None]  # images (batch,), and their draws (batch, DRAWS) or None
 
 
-class ImageBatches(Batches):
-    """Training and test images with the preprocessing of ImageNet; see :class:`rethinking.training.batches.Feeder`."""
+class ImageBatches(Feeder):
+    """Images with the preprocessing of ImageNet."""
 
     evaluation_block = EVALUATION_BLOCK
 
     def __init__(
         self, data: CorruptedData, cell: Cell, settings: CellSettings, device: torch.device, resident: bool
     ) -> None:
-        self.cell, self.settings, self.device = cell, settings, device
-        self.augment = "augment" in cell.regularisers
-        entries = [registry.entry("regulariser", name) for name in cell.regularisers]
-        self.own = [entry for entry in entries if entry.own]
-        self.labels = torch.from_numpy(data.train_labels).to(device)
-        self.counts = {"train": len(data.train_labels), "test": len(data.test_labels)}
+        super().__init__(data, cell, settings, device)
         size = settings.input_size
         self.sources: dict[str, Resident | Streamed]
         if resident:
@@ -66,35 +61,29 @@ class ImageBatches(Batches):
     def epoch(
         self, epoch: int, first: int = 0, share: Share = whole
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index.
-
-        Of a batch only the places that ``share`` gives for its number of images; others are not decoded.
-        """
+        """See :meth:`rethinking.training.batches.Feeder.epoch`; images of other workers are not decoded."""
         rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
-        order = rng.permutation(len(self.labels))
-        size = self.settings.batch_size
-        requests = []
-        for start in range(first * size, len(order), size):
-            index = order[start : start + size]
-            mine = share(len(index))
-            # A plug-in's regulariser draws for a whole batch.
-            requests.append(
-                (start, index, slice(None) if self.own else mine, mine if self.own else slice(None))
-            )
+        order, size = rng.permutation(len(self.labels)), self.settings.batch_size
 
-        def drawn() -> Iterator[Request]:
-            for start, index, read, _ in requests:
-                yield index[read], self.draws(epoch, start, len(index))[read] if self.augment else None
+        def planned() -> Iterator[tuple[Request, slice, int]]:
+            for start in range(first * size, len(order), size):
+                index = order[start : start + size]
+                draws = self.draws(epoch, start, len(index)) if self.augment else None
+                read, mine = share(len(index)), slice(None)
+                if self.own:  # a plug-in's regulariser draws for a whole batch
+                    read, mine = mine, read
+                yield (index[read], None if draws is None else draws[read]), mine, start
 
-        batches = self.sources["train"].batches(drawn())
-        for (start, index, read, mine), pixels in zip(requests, batches, strict=True):
-            numbers = torch.from_numpy(index[read]).to(self.device, non_blocking=True)
+        plan, ahead = itertools.tee(planned())
+        batches = self.sources["train"].batches(request for request, _, _ in ahead)
+        for ((index, draws), mine, start), pixels in zip(plan, batches, strict=True):
+            numbers = torch.from_numpy(index).to(self.device, non_blocking=True)
             labels = self.labels[numbers]
-            if self.augment:
-                draws = self.draws(epoch, start, len(index))[read].astype(np.float32)
-                images = distort(pixels, torch.from_numpy(draws).to(self.device, non_blocking=True))
-            else:
+            if draws is None:
                 images = to_range(pixels)
+            else:
+                uniform = torch.from_numpy(draws.astype(np.float32)).to(self.device, non_blocking=True)
+                images = distort(pixels, uniform)
             for entry in self.own:
                 images = self.changed(entry, images, labels, epoch, start)
             yield images[mine], labels[mine], numbers[mine]
@@ -105,8 +94,9 @@ class ImageBatches(Batches):
         return rng.random((count, DRAWS))
 
     def evaluation(self, split: str, rank: int = 0, workers: int = 1) -> Iterator[Tensor]:
-        """Yield the images of a split in their order, without augmentation, in blocks."""
-        index, size = np.arange(self.counts[split]), EVALUATION_BLOCK
+        """See :meth:`rethinking.training.batches.Feeder.evaluation`."""
+        labels = self.data.train_labels if split == "train" else self.data.test_labels
+        index, size = np.arange(len(labels)), EVALUATION_BLOCK
         blocks = (index[start : start + size] for start in range(rank * size, len(index), workers * size))
         for pixels in self.sources[split].batches((block, None) for block in blocks):
             yield to_range(pixels)
@@ -169,15 +159,12 @@ class Streamed:
         pinned = self.device.type == "cuda"
         buffer = torch.empty((len(index), side, side, 3), dtype=torch.uint8, pin_memory=pinned)
         rows = [None] * len(index) if draws is None else draws
-        places = buffer.numpy()  # within inference mode, other threads must not write to a tensor
-        return (
-            request,
-            buffer,
-            [
-                pool.submit(self.decode, places[place], int(i), row)
-                for place, (i, row) in enumerate(zip(index, rows, strict=True))
-            ],
-        )
+        # As arrays, because within inference mode other threads must not write to a tensor.
+        jobs = [
+            pool.submit(self.decode, target, int(i), row)
+            for target, i, row in zip(buffer.numpy(), index, rows, strict=True)
+        ]
+        return request, buffer, jobs
 
     def end(self, request: Request, buffer: Tensor, jobs: list[Future[None]]) -> Tensor:
         """Wait for a batch and take it to the device."""

@@ -42,9 +42,8 @@ def build_feeder(
     # Imported here: the decoder takes as long to import as all the rest, and most cells have no image files.
     from rethinking.training.batches_imagenet import ImageBatches
 
-    stored = len(data.train_images) == len(data.train_labels) and len(data.test_images) == len(
-        data.test_labels
-    )
+    arrays = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
+    stored = all(len(images) == len(labels) for images, labels in arrays)
     if kind == "resident" and not stored:
         raise UserError(
             f"the images of {cell.dataset} are not stored, so they can only be streamed: set hardware.feeder to auto, "

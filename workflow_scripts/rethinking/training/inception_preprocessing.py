@@ -63,10 +63,8 @@ def attempt(draws: np.ndarray, height: int, width: int) -> Box | None:
         wide = round(tall * aspect)
     if not (0 < tall <= height and 0 < wide <= width and tall * wide >= COVERED * height * width):
         return None
-    top, left = (
-        int(float(draw) * (side - part + 1))
-        for draw, side, part in ((draws[2], height, tall), (draws[3], width, wide))
-    )
+    top = int(float(draws[2]) * (height - tall + 1))
+    left = int(float(draws[3]) * (width - wide + 1))
     return top, left, tall, wide
 
 

@@ -8,6 +8,7 @@ the same whoever works on which micro-batch, as far as the sum does not depend o
 from __future__ import annotations
 
 import math
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +56,7 @@ class MicroBatchStep:
         norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
         self.norms = [norm for norm in norms if norm.track_running_stats]
         self.running = [each for norm in self.norms for each in (norm.running_mean, norm.running_var)]
-        self.momenta = [norm.momentum for norm in self.norms for _ in range(2)]
+        self.momenta = [norm.momentum for norm in self.norms]
         self.no_loss = torch.zeros((), device=device)
         for norm in self.norms:
             norm.momentum = 1.0  # so that a micro-batch leaves its own statistics in place of running ones
@@ -119,19 +120,16 @@ class MicroBatchStep:
     @torch.no_grad()
     def apply(self, total: list[Tensor], before: list[Tensor], counted: list[Tensor], parts: int) -> Tensor:
         """Change weights and running statistics by the sum over a batch; returns the loss."""
-        *total, loss = total
-        parameters = list(self.optimiser.velocity)
-        for parameter, gradient in zip(parameters, total, strict=False):
+        count = len(self.optimiser.velocity)
+        gradients, statistics, loss = total[:count], total[count:-1], total[-1]
+        for parameter, gradient in zip(self.optimiser.velocity, gradients, strict=True):
             parameter.grad = gradient
         self.optimiser.step()
-        statistics = total[len(parameters) :]
-        seen = [count for count in counted for _ in range(2)]
-        for running, old, momentum, value, count in zip(
-            self.running, before, self.momenta, statistics, seen, strict=True
-        ):
+        moments = zip(self.running, before, statistics, strict=True)
+        for norm, momentum, batches in zip(self.norms, self.momenta, counted, strict=True):
+            norm.num_batches_tracked.copy_(batches + 1)
             # Without a momentum torch keeps the mean over all batches.
-            weight = 1 / (count + 1).to(old.dtype) if momentum is None else momentum
-            running.copy_(torch.lerp(old, value / parts, weight))
-        for norm, count in zip(self.norms, counted, strict=True):
-            norm.num_batches_tracked.copy_(count + 1)
+            weight = 1 / (batches + 1).to(norm.running_mean.dtype) if momentum is None else momentum
+            for running, old, value in islice(moments, 2):  # mean and variance
+                running.copy_(torch.lerp(old, value / parts, weight))
         return loss

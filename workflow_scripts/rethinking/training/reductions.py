@@ -67,8 +67,9 @@ class ExactSum(Sum):
 
     def share(self, count: int) -> range:
         """Begin a batch of ``count`` micro-batches: which of them this worker works on, in order."""
-        self.count, self.next = count, self.team.share(count).start
-        return self.team.share(count)
+        row = super().share(count)
+        self.count, self.next = count, row.start
+        return row
 
     def add(self, values: Sequence[Tensor]) -> None:
         """Add what the next micro-batch gives."""

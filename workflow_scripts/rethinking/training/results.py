@@ -7,7 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +23,6 @@ from rethinking.run.identity import Identity
 from rethinking.training.curves import CLASSES_WITHOUT_TOP5
 from rethinking.training.evaluation import percent_equal, percent_within
 from rethinking.training.loop import TrainedCell
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MEMORISATION_COLUMNS = ["epoch", "unchanged_accuracy", "changed_accuracy_given", "changed_accuracy_true"]
 LIBRARIES = ("torch", "numpy", "pandas", "safetensors")
@@ -82,51 +79,48 @@ def summarise(
     cell: Cell, settings: CellSettings, data: CorruptedData, trained: TrainedCell
 ) -> dict[str, Any]:
     """The numbers of summary.json; accuracies in percent, null where the cell diverged."""
-    import pandas as pd
-
-    curve = pd.DataFrame(trained.curve)
-    epochs = curve[curve.epoch > 0]
-    diverged = trained.diverged_at is not None
-    best = epochs.loc[epochs.test_accuracy.idxmax()] if len(epochs) else None
-    reached = {
-        f"{threshold:g}": first_epoch(epochs, epochs.train_accuracy >= threshold)
-        for threshold in settings.thresholds
+    _, *epochs = trained.curve  # without the untrained network
+    diverged_epoch, diverged_step = trained.diverged_at or (None, None)
+    at_end = {
+        "train_accuracy": trained.train.accuracy,
+        "train_accuracy_online": trained.curve[-1]["train_accuracy"],
+        "train_loss": trained.train.loss,
+        "test_accuracy": trained.test.accuracy,
+        "test_accuracy_corrupted": percent_equal(trained.test.predictions, data.test_labels_corrupted),
+        "test_loss": trained.test.loss,
     }
+    top5 = {
+        f"{split}_accuracy_top5": percent_within(evaluation.ranks, 5)
+        for split, evaluation in (("train", trained.train), ("test", trained.test))
+    }
+    if trained.diverged_at:
+        at_end, top5 = dict.fromkeys(at_end), dict.fromkeys(top5)
+    best = max(epochs, key=lambda row: row["test_accuracy"], default={})
     summary = {
         "cell": str(cell),
-        "status": "diverged" if diverged else "finished",
-        "diverged_epoch": trained.diverged_at[0] if diverged else None,
-        "diverged_step": trained.diverged_at[1] if diverged else None,
-        "train_accuracy": None if diverged else trained.train.accuracy,
-        "train_accuracy_online": None if diverged else float(epochs.train_accuracy.iloc[-1]),
-        "train_loss": None if diverged else trained.train.loss,
-        "test_accuracy": None if diverged else trained.test.accuracy,
-        "test_accuracy_corrupted": None
-        if diverged
-        else percent_equal(trained.test.predictions, data.test_labels_corrupted),
-        "test_loss": None if diverged else trained.test.loss,
-        "best_test_accuracy": float(best.test_accuracy) if best is not None else None,
-        "best_test_epoch": int(best.epoch) if best is not None else None,
-        "epochs_to_train_accuracy": reached,
+        "status": "diverged" if trained.diverged_at else "finished",
+        "diverged_epoch": diverged_epoch,
+        "diverged_step": diverged_step,
+        **at_end,
+        "best_test_accuracy": best.get("test_accuracy"),
+        "best_test_epoch": best.get("epoch"),
+        "epochs_to_train_accuracy": {
+            f"{threshold:g}": next(
+                (row["epoch"] for row in epochs if row["train_accuracy"] >= threshold), None
+            )
+            for threshold in settings.thresholds
+        },
         "epochs": len(epochs),
-        "steps": int(curve.step.iloc[-1]),
+        "steps": trained.curve[-1]["step"],
         "parameters": parameter_count(trained.model),
         "wall_seconds": trained.wall_seconds,
         "device_seconds": trained.device_seconds,
         "images_per_second": trained.images_per_second,
     }
     if data.num_classes > CLASSES_WITHOUT_TOP5:
-        summary |= {
-            "train_accuracy_top5": None if diverged else percent_within(trained.train.ranks, 5),
-            "test_accuracy_top5": None if diverged else percent_within(trained.test.ranks, 5),
-            "best_test_accuracy_top5": float(epochs.test_accuracy_top5.max()) if len(epochs) else None,
-        }
+        summary |= top5
+        summary["best_test_accuracy_top5"] = max((row["test_accuracy_top5"] for row in epochs), default=None)
     return summary
-
-
-def first_epoch(epochs: pd.DataFrame, reached: pd.Series) -> int | None:
-    """The first epoch at which a condition holds, or None."""
-    return int(epochs.epoch[reached].iloc[0]) if reached.any() else None
 
 
 def provenance(

@@ -143,8 +143,5 @@ def set_precision(precision: str, device: torch.device) -> None:
 def autocast(device: torch.device, settings: CellSettings) -> torch.autocast:
     """Arithmetic in the cell's precision. Weights are cast in every step, which a captured step requires."""
     return torch.autocast(
-        device.type,
-        dtype=torch.bfloat16,
-        enabled=settings.precision == "bfloat16",
-        cache_enabled=False,
+        device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16", cache_enabled=False
     )
