@@ -7,10 +7,13 @@ from typing import Any
 
 import yaml
 
+from rethinking.cells import Cell
+from rethinking.config.cell_settings import CellSettings
 from rethinking.config.configuration import Config
 from rethinking.config.loading import load_config
 
 FILE = Path(__file__).parents[1] / "config.yaml"
+CELL = "cifar10/true_labels/alexnet/none"
 
 
 def default_values() -> dict[str, Any]:
@@ -26,3 +29,35 @@ def read() -> dict[str, Any]:
 def default_config() -> Config:
     """The configuration that it describes."""
     return load_config(default_values(), [str(FILE)])
+
+
+def with_keys(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Set dotted keys in a nested dictionary, which is returned."""
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        node = values
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[last] = value
+    return values
+
+
+def load(**changes: Any) -> Config:
+    """The default configuration with some keys changed; dots are written as two underscores."""
+    changes = {key.replace("__", "."): value for key, value in changes.items()}
+    return load_config(with_keys(default_values(), changes), [])
+
+
+def settings(config: Config, name: str, variant: str | None = None) -> CellSettings:
+    """The settings of a cell's first seed."""
+    return config.settings(Cell.from_name(name, seed=0), variant)
+
+
+def override(pattern: str, **values: Any) -> dict[str, Any]:
+    """An entry of ``overrides``."""
+    return {"cells": pattern, "set": values}
+
+
+def ablation(**values: Any) -> dict[str, Any]:
+    """An entry of ``ablations``, of this one cell."""
+    return {"name": "x", "question": "?", "cells": [CELL], "set": values}

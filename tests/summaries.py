@@ -1,6 +1,7 @@
 """Made-up summaries of networks, for tests of the code that reads them."""
 
 import copy
+import json
 
 from rethinking.cells import Cell
 from rethinking.report.provenance import Network
@@ -67,6 +68,14 @@ def make_summary(cell=SUMMARY["cell"], provenance=(), settings=(), diverged_at=N
     made["provenance"] |= {"seed": Cell.parse(cell).seed} | dict(provenance)
     made["provenance"]["settings"] |= dict(settings)
     return made
+
+
+def write_summary(root, summary):
+    """Write a summary into the folder of its cell, which is returned."""
+    folder = root / summary["cell"]
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
 
 
 def make_network(*arguments, variant=None, **values):

@@ -115,15 +115,19 @@ def test_training_gives_the_same_numbers_from_both(stored, kind):
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+def recorded(feeder, monkeypatch):
+    """The numbers of the training images that a feeder reads from files."""
+    files, read = feeder.sources["train"].files, []
+    monkeypatch.setattr(files, "read", lambda i, original=files.read: read.append(i) or original(i))
+    return read
+
+
 @pytest.mark.parametrize("resident", [True, False])
 def test_an_epoch_resumes_at_any_step_and_decodes_nothing_before_it(stored, original, resident, monkeypatch):
     data = stored if resident else original
     whole = list(ImageBatches(data, cell(), SETTINGS, CPU, resident).epoch(2))
     feeder = ImageBatches(data, cell(), SETTINGS, CPU, resident)
-    read = []
-    if not resident:
-        files = feeder.sources["train"].files
-        monkeypatch.setattr(files, "read", lambda i, original=files.read: read.append(i) or original(i))
+    read = None if resident else recorded(feeder, monkeypatch)
     rest = list(feeder.epoch(2, 1))
     assert equal(rest, whole[1:])
     if not resident:
@@ -139,10 +143,7 @@ def test_workers_share_an_epoch_and_decode_only_what_is_theirs(stored, resident,
         parts = []
         for rank in range(size):
             feeder = ImageBatches(stored, cell(regularisers), SETTINGS, CPU, resident)
-            read = []
-            if not resident:
-                files = feeder.sources["train"].files
-                monkeypatch.setattr(files, "read", lambda i, o=files.read, r=read: r.append(i) or o(i))
+            read = None if resident else recorded(feeder, monkeypatch)
             team = Team(rank, size)
             parts.append(list(feeder.epoch(1, 0, lambda n, t=team: slice(t.share(n).start, t.share(n).stop))))
             monkeypatch.undo()

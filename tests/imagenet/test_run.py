@@ -10,10 +10,6 @@ import time
 import pytest
 from safetensors.torch import load_file
 
-from rethinking.config.loading import load_config
-from rethinking.run.files import UserError
-
-from ..default_config import FILE, default_values
 from ..workflow.conftest import ROOT, Workflow
 from .image_sets import CLASSES, write_archives, write_folder
 
@@ -22,9 +18,7 @@ SETTINGS = {
     "seeds": [0],
     "hardware": {"device": "cpu", "checkpoint_seconds": 1},
     "datasets": {"imagenet": {"provenance": "made up", "input_size": 75, "stored_size": 80}},
-    "overrides": [
-        {"cells": "imagenet/*/*/*", "set": {"epochs": 3, "batch_size": 4, "micro_batch": 4}},
-    ],
+    "overrides": [{"cells": "imagenet/*/*/*", "set": {"epochs": 3, "batch_size": 4, "micro_batch": 4}}],
 }
 
 
@@ -95,30 +89,6 @@ def test_pixels_that_are_not_stored_cannot_be_corrupted(folder, tmp_path):
     workflow = Workflow(tmp_path, configured(folder, stored_size=None))
     output = workflow.fail(asked(CELL.replace("random_labels", "gaussian")))
     assert "needs stored pixels, which imagenet does not have" in output
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"imagenet": {"input_size": 74}}, "at least 75"),
-        ({"imagenet": {"stored_size": 98}}, "stored_size is 98"),
-        ({"cifar10": {"stored_size": 40}}, "stored_size"),
-    ],
-)
-def test_settings_are_checked(changes, message):
-    values = default_values()
-    for name, change in changes.items():
-        values["datasets"][name] |= change
-    with pytest.raises(UserError, match=message):
-        load_config(values, [str(FILE)])
-
-
-def test_crops_are_refused_before_anything_is_prepared(tmp_path):
-    values = default_values()
-    values["datasets"]["imagenet"] |= {"path": str(tmp_path), "provenance": "made up"}
-    values["table2"] = {"cells": ["imagenet/true_labels/inception_v3/crop"]}
-    with pytest.raises(UserError, match="imagenet has no 'crop'; its 'augment' crops"):
-        load_config(values, [str(FILE)])
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 
 import numpy as np
@@ -23,6 +22,7 @@ from rethinking.training import reductions
 from rethinking.training.reductions import ExactSum, flatten, nodes_of, push, unflatten
 
 from ..unit.tiny import settings_with
+from ..waiting import wait_for
 
 MODEL = '''
 import os
@@ -205,14 +205,6 @@ def children(process):
     return [each for each in psutil.Process(process.pid).children() if running(each)]
 
 
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
-
-
 def test_workers_change_no_bit(command, alone, tmp_path):
     status, output = finish(command(tmp_path, 3))
     assert status == 0, output
@@ -268,7 +260,7 @@ def test_no_worker_survives_its_parent(command, alone, tmp_path):
     others = children(process)
     assert len(others) == 2
     process.kill()
-    wait_for(lambda: not any(map(running, others)), 10)
+    wait_for(lambda: not any(map(running, others)), seconds=10)
     process.communicate()
     status, output = finish(command(tmp_path, 2, pause=True))
     assert (status, "resumed from" in output) == (0, True), output

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -44,9 +45,14 @@ def digits():
 
 @pytest.fixture(scope="session")
 def script():
-    """Run a script or benchmark in this process, which has already imported what takes a new one seconds."""
+    """Run a script or benchmark in this process, which has already imported what takes a new one seconds.
 
-    def run(name, *arguments):
+    An option can be a keyword: ``cells=[a, b]`` is ``--cells a b``.
+    """
+
+    def run(name, *arguments, **options):
+        for option, values in options.items():
+            arguments += f"--{option.replace('_', '-')}", *(values if isinstance(values, list) else [values])
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", list(map(str, [name, *arguments])))
             importlib.import_module(name).main()
@@ -54,18 +60,49 @@ def script():
     return run
 
 
+@pytest.fixture(scope="session")
+def render(script):
+    """Render a table that was written as CSV; the texts in Markdown and LaTeX."""
+
+    def run(table, csv):
+        texts = [csv.with_suffix(ending) for ending in (".md", ".tex")]
+        script("render_table", table=table, input=csv, markdown=texts[0], latex=texts[1])
+        return [text.read_text() for text in texts]
+
+    return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_once():
+    """The library's own registrations, which each configuration would read again."""
+    read, first = registry.registrations, cache(registry.registrations)
+
+    def registrations(file):
+        return first(file) if registry.LIBRARY in file.parents else read(file)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "registrations", registrations)
+        yield
+
+
 @pytest.fixture
-def plugin(tmp_path):
+def plugins():
+    """Load files as plug-ins, for one test."""
+    yield registry.load
+    registry.load([])
+
+
+@pytest.fixture
+def plugin(plugins, tmp_path):
     """Load a plug-in with this text below an import, for one test; its file."""
 
     def load(text):
         file = tmp_path / "study.py"
         file.write_text(f"from rethinking.registry import {KINDS}\n{text}")
-        registry.load([file])
+        plugins([file])
         return file
 
-    yield load
-    registry.load([])
+    return load
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """Constructed runs for tests of figures."""
 
-import json
-
 import numpy as np
 import pandas as pd
 
 from rethinking.analysis.runs import TABLES, Run
 from rethinking.cells import Cell
 
-from ..summaries import make_data, make_summary
+from ..summaries import make_data, make_summary, write_summary
 
 
 def make_run(name, seed=0, diverged=False, steps_per_epoch=16, first_epoch=0, **columns):
@@ -20,11 +18,9 @@ def make_run(name, seed=0, diverged=False, steps_per_epoch=16, first_epoch=0, **
 
 def write_run(root, run, table="curve"):
     """Write a run and one of its tables as the folder of a cell below ``root``, and return the folder."""
-    folder = root / str(run.cell)
-    folder.mkdir(parents=True)
+    folder = write_summary(root, run.summary)
     missing = {name: np.nan for name in TABLES[table] if name not in run.curve}
     run.curve.assign(**missing).to_csv(folder / f"{table}.csv", index=False)
-    (folder / "summary.json").write_text(json.dumps(run.summary))
     return folder
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from rethinking import paper, registry
 from rethinking.analysis.runs import Run
 
-from ..summaries import make_data, make_summary
+from ..summaries import make_data, make_summary, write_summary
 
 EPOCHS = 70
 SEEDS = (0, 1, 2)
@@ -154,9 +154,7 @@ def write_runs(root, runs):
     """Write networks as a workflow leaves them below ``root``."""
     for of_cell in runs.values():
         for run in of_cell:
-            folder = root / run.summary["cell"]
-            folder.mkdir(parents=True)
-            (folder / "summary.json").write_text(json.dumps(run.summary))
+            folder = write_summary(root, run.summary)
             run.curve.to_csv(folder / "curve.csv", index=False)
             name = "stability.json" if "replaced" in run.summary["cell"] else "complexity.json"
             if run.measured:

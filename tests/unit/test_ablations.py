@@ -12,7 +12,8 @@ from rethinking.analysis.aggregation import read_columns
 from rethinking.run.files import UserError
 from rethinking.tables import rendering
 
-from .test_tables import DATA, summary
+from ..summaries import write_summary
+from .table_rows import DATA, summary
 
 CELL = "cifar10/random_labels/alexnet/wd"
 OTHER = "cifar10/true_labels/alexnet/wd"
@@ -113,23 +114,18 @@ def test_variant_on_other_data_is_refused():
         compare(variants={"small": other})
 
 
-def test_script_and_text(script, tmp_path):
-    for branch, summaries in {"": DEFAULTS, **VARIANTS}.items():
+def test_script_and_text(script, render, tmp_path):
+    for branch, summaries in {
+        "": DEFAULTS,
+        **{f"ablations/{name}": each for name, each in VARIANTS.items()},
+    }.items():
         for each in summaries:
-            folder = tmp_path / (f"ablations/{branch}" if branch else "") / "cells" / each["cell"]
-            folder.mkdir(parents=True)
-            (folder / "summary.json").write_text(json.dumps(each))
-    seeds = range(4)
-    csv, markdown, latex = (tmp_path / f"ablations.{ending}" for ending in ("csv", "md", "tex"))
-    for name, arguments in {
-        "compare_ablations": ["--ablations", json.dumps(ABLATIONS), "--results", tmp_path,
-                                 "--seeds", *seeds, "--output", csv],
-        "render_table": ["--table", "ablations", "--input", csv, "--markdown", markdown, "--latex", latex],
-    }.items():  # fmt: skip
-        script(name, *arguments)
+            write_summary(tmp_path / branch / "cells", each)
+    csv, ablations = tmp_path / "ablations.csv", json.dumps(ABLATIONS)
+    script("compare_ablations", ablations=ablations, results=tmp_path, seeds=[0, 1, 2, 3], output=csv)
     table = read_columns(csv, COLUMNS)
     pd.testing.assert_frame_equal(table, compare(), atol=5e-5, rtol=0)
-    text = markdown.read_text()
+    text, latex = render("ablations", csv)
     view = registry.entry("table", "ablations").call()
     assert text == rendering.to_markdown(*view.show(table))
     # Each question is above the table of its variants.
@@ -148,5 +144,5 @@ def test_script_and_text(script, tmp_path):
     ]  # fmt: skip
     assert "CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs" in text
     assert "0 to 2 pairs of networks with the same seed" in text
-    assert r"\textbf{Does it fit with less?}" in latex.read_text()
-    assert latex.read_text().isascii()
+    assert r"\textbf{Does it fit with less?}" in latex
+    assert latex.isascii()

@@ -11,7 +11,6 @@ from rethinking.claims.theory import THEORY_CLAIMS
 from rethinking.entries import SHOWN
 from rethinking.report.layout import FINDING, section_of_claim, sections
 from rethinking.run.code import SCRIPTS
-from rethinking.run.files import UserError
 from rethinking.tables.presentation import View
 
 from ..default_config import default_config
@@ -46,11 +45,6 @@ def test_a_script_makes_each(entry):
     assert callable(entry.resolve())
     if entry.kind == "table":
         assert isinstance(entry.call(), View)
-
-
-def test_a_plug_in_has_no_tables(plugin):
-    with pytest.raises(UserError, match=r"study.py:3: a plug-in cannot register a table"):
-        plugin("@table('mine', title='Mine')\ndef mine():\n    pass\n")
 
 
 def test_every_column_of_a_table_is_explained():

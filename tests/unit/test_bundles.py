@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,8 @@ from snakemake_executor_plugin_slurm_bundles.bundles import (
     identity,
     new_folder,
 )
+
+from ..waiting import wait_for
 
 RUNNER = Path(run_bundle.__file__)
 
@@ -45,13 +46,6 @@ def run(bundle):
     process = start(bundle)
     output, _ = process.communicate(timeout=60)
     return process.returncode, output
-
-
-def wait_for(path):
-    until = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +133,7 @@ def test_started_again_it_goes_on_where_it_stood(tmp_path):
         tmp_path, f"echo a >> {tmp_path}/a", f"touch {tmp_path}/b; sleep 60", f"echo c >> {tmp_path}/c"
     )
     process = start(bundle)
-    wait_for(tmp_path / "b")
+    wait_for((tmp_path / "b").exists, process)
     process.kill()
     process.wait()
     bundle.tasks[1].command = "true"
@@ -153,7 +147,7 @@ def test_started_again_it_goes_on_where_it_stood(tmp_path):
 def test_signal_ends_the_tasks_and_no_other_begins(tmp_path, number):
     bundle = make(tmp_path, f"touch {tmp_path}/a; sleep 60", f"touch {tmp_path}/b")
     process = start(bundle)
-    wait_for(tmp_path / "a")
+    wait_for((tmp_path / "a").exists, process)
     process.send_signal(number)
     line = ""
     while "tasks left" not in line:

@@ -7,12 +7,10 @@ import pytest
 
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell, replaced_example, sample_size
-from rethinking.config.datasets import OverrideConfig
 from rethinking.config.results import CapacityConfig
 from rethinking.figures.capacity import plot
 from rethinking.measures.rademacher import massart_bound, rademacher_table, vc_order
 from rethinking.measures.stability import loss_changes, stability_table
-from rethinking.run.files import UserError
 from rethinking.tables.beyond import present_stability
 
 from ..summaries import make_data, make_summary
@@ -40,15 +38,6 @@ def test_cells_of_capacity_are_cells():
     assert sample_size("random_labels") is replaced_example("random_labels") is None
 
 
-@pytest.mark.parametrize(
-    "corruption",
-    ["random_signs", "random_signs_n0", "random_signs_n05", "gaussian_replaced0", "true_labels_replaced01"],
-)
-def test_other_spellings_are_refused(corruption):
-    with pytest.raises(UserError, match=r"random_signs_n\{n\} with n from 1"):
-        Cell.from_name(f"cifar10/{corruption}/mlp_1x512/none", 0)
-
-
 def test_a_replacement_has_the_draws_of_the_cell_without():
     cell = Cell.from_name(REPLACED, 4)
     assert cell.base == Cell.from_name(BASE, 4)
@@ -56,31 +45,10 @@ def test_a_replacement_has_the_draws_of_the_cell_without():
     assert Cell.from_name(RANDOM, 4).base == Cell.from_name(RANDOM, 4)
 
 
-def test_a_replacement_has_the_settings_of_the_cell_without():
-    override = OverrideConfig(cells=["cifar10/true_labels/*/*"], set={"epochs": 7})
-    assert override.matches(Cell.from_name(REPLACED, 0))
-    assert not override.matches(Cell.from_name(REPLACED.replace("true", "random"), 0))
-    assert OverrideConfig(cells=["*/*_signs_n500/*/*"], set={"epochs": 1}).matches(Cell.from_name(TRUE, 0))
-
-
 def test_a_replacement_needs_the_cell_that_it_is_compared_with():
     CapacityConfig(cells=[RANDOM, BASE, REPLACED])
     with pytest.raises(ValueError, match=f"compared with '{BASE}'; list it too"):
         CapacityConfig(cells=[RANDOM, REPLACED])
-
-
-@pytest.mark.parametrize(
-    "corruption",
-    ["*_signs_n5000", "random_signs_n*", "true_signs_n7", "*_replaced0", "*_replaced*", "*replaced12"],
-)
-def test_patterns_of_overrides_name_them(corruption):
-    OverrideConfig(cells=[f"cifar10/{corruption}/*/*"], set={"epochs": 1})
-
-
-@pytest.mark.parametrize("corruption", ["*_signs_n0", "*_sign_n5", "gaussian_replaced0"])
-def test_patterns_that_match_none_are_refused(corruption):
-    with pytest.raises(ValueError, match="matches none of"):
-        OverrideConfig(cells=[f"cifar10/{corruption}/*/*"], set={"epochs": 1})
 
 
 # --- Rademacher complexity ----------------------------------------------------------------------------

@@ -71,11 +71,13 @@ def test_wrong_names_say_what_would_be_right(text, expected):
 @pytest.mark.parametrize(
     "corruption",
     ["labels_p0.50", "labels_p0.00", "labels_p0", "labels_p1", "labels_p.5", "labels_p1.1", "labels_p-0.5",
-     "labels_p0.5\n", "labels_p"],
+     "labels_p0.5\n", "labels_p", "random_signs", "random_signs_n0", "random_signs_n05", "gaussian_replaced0",
+     "true_labels_replaced01"],
 )  # fmt: skip
-def test_a_probability_has_one_spelling(corruption):
+def test_a_parameter_has_one_spelling(corruption):
     """Two spellings would give two folders with the same numbers."""
-    with pytest.raises(UserError, match=r"labels_p\{p\} with p from 0\.0 to 1\.0"):
+    message = r"labels_p\{p\} with p from 0\.0 to 1\.0.*random_signs_n\{n\} with n from 1"
+    with pytest.raises(UserError, match=message):
         Cell.from_name(f"cifar10/{corruption}/alexnet/none", seed=0)
     assert probability(corruption) is None
 

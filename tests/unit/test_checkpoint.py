@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from rethinking.cells import Cell
@@ -20,16 +19,18 @@ from rethinking.run.running import lock_file
 from rethinking.training import loop
 from rethinking.training.loop import train_cell
 
+from .test_micro_batches import MANY, Tiny
 from .tiny import CPU, StoppedAfterAStep, settings_with, stopped_after_every_step, without_seconds
 
 SETTINGS = settings_with(epochs=2, weight_decay=0.001, initialisation="he_normal", input_size=8)
 IDENTITY = Identity({"cell": "a", "epochs": 2}, {"loop.py: train": "1"}, {"data": "0"})
 MLP = "cifar10/labels_p0.5/mlp_1x512/none"
+DROPPED = "cifar10/labels_p0.5/mlp_1x512/wd+dropout"
 AUGMENTED = "cifar10/labels_p0.5/alexnet/crop+augment+wd"
 
 
-def train(data, checkpoint=None, cell=MLP):
-    return train_cell(Cell.from_name(cell, 0), SETTINGS, data, CPU, checkpoint, log=lambda line: None)
+def train(data, checkpoint=None, cell=MLP, settings=SETTINGS):
+    return train_cell(Cell.from_name(cell, 0), settings, data, CPU, checkpoint, log=lambda line: None)
 
 
 def assert_same(one, other):
@@ -45,13 +46,23 @@ def normalised(*_, **__):
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 4))
 
 
-@pytest.mark.parametrize(("cell", "build"), [(MLP, build_model), (MLP, normalised), (AUGMENTED, build_model)])
-def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, monkeypatch, cell, build):
+@pytest.mark.parametrize(
+    ("cell", "build", "settings"),
+    [
+        (MLP, build_model, SETTINGS),
+        (MLP, normalised, SETTINGS),
+        (AUGMENTED, build_model, SETTINGS),
+        (DROPPED, lambda *_, **__: Tiny(), MANY),  # RMSProp, micro-batches and averaged weights too
+    ],
+)
+def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, monkeypatch, cell, build, settings):
     monkeypatch.setattr(loop, "build_model", build)
     path = tmp_path / "c.safetensors"
-    resumed, stops = stopped_after_every_step(lambda: train(data, StoppedAfterAStep(path, IDENTITY), cell))
+    resumed, stops = stopped_after_every_step(
+        lambda: train(data, StoppedAfterAStep(path, IDENTITY), cell, settings)
+    )
     assert stops == 7  # after each of six steps, and in the final evaluation
-    assert_same(resumed, train(data, cell=cell))
+    assert_same(resumed, train(data, None, cell, settings))
 
 
 def stop_at_first_chance(data, path):
@@ -126,12 +137,6 @@ def test_full_disk_keeps_the_last_checkpoint_and_goes_on(data, tmp_path, monkeyp
     assert [file.name for file in tmp_path.iterdir()] == ["c.safetensors"]
     monkeypatch.undo()
     assert_same(trained, train(data))
-
-
-def test_checkpoint_holds_momentum(data, tmp_path):
-    stop_at_first_chance(data, tmp_path / "c.safetensors")
-    names = load_file(tmp_path / "c.safetensors")
-    assert {name.split(".")[0] for name in names} == {"model", "momentum", "losses", "correct", "predictions"}
 
 
 def test_signal_is_noted_and_handlers_come_back(tmp_path):

@@ -126,25 +126,24 @@ def test_scripts_count(copy):
     assert combined(script_code("prepare_dataset")) != before
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "stale"),
-    [
-        # The curves' steps become epochs by the number of images.
-        ("paper/data/zhang2017.json", "50.51", "50.52", ["aggregate_table", "compare_curves"]),
-        ("paper/data/figures.json", "0.", "1.", ["compare_curves"]),
-        ("report/layout.yaml", "a", "b", ["render_report"]),
-        ("report/report.html.jinja", "a", "b", ["render_report"]),
-    ],
-)
-def test_data_files_count_where_they_are_read(copy, file, old, new, stale):
+def test_data_files_count_where_they_are_read(copy):
     def codes():
         scripts = ("aggregate_table", "compare_curves", "render_report", "train_cell")
         return {script: combined(script_code(script)) for script in scripts}
 
     before = codes()
-    edit(copy, f"rethinking/{file}", old, new)
-    after = codes()
-    assert [each for each in before if after[each] != before[each]] == stale
+    for file, stale in (
+        # The curves' steps become epochs by the number of images.
+        ("paper/data/zhang2017.json", ["aggregate_table", "compare_curves"]),
+        ("paper/data/figures.json", ["compare_curves"]),
+        ("report/layout.yaml", ["render_report"]),
+        ("report/report.html.jinja", ["render_report"]),
+    ):
+        with (copy / "rethinking" / file).open("a") as data:
+            data.write(" ")
+        after = codes()
+        assert [each for each in before if after[each] != before[each]] == stale, file
+        before = after
 
 
 def test_moved_code_is_the_same(copy):
@@ -295,13 +294,17 @@ def main(): return size(3)
     ],
 )  # fmt: skip
 def test_what_counts_in_a_file(tmp_path, before, after, changes):
-    codes = []
-    for text in (before, before.replace(*after)):
-        (tmp_path / "study.py").write_text(text)
-        forget()
-        codes.append(combined(code_of((tmp_path / "study.py", "main"))))
-    assert before.replace(*after) != before
-    assert (codes[0] != codes[1]) == changes
+    other = before.replace(*after)
+    assert other != before
+    assert (digest(tmp_path, study=before) != digest(tmp_path, study=other)) == changes
+
+
+def digest(folder, **files):
+    """The code behind main in study.py, which lies in a folder beside these and other files."""
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    forget()
+    return combined(code_of((folder / "study.py", "main")))
 
 
 @pytest.mark.parametrize(
@@ -321,36 +324,55 @@ def test_what_counts_in_a_file(tmp_path, before, after, changes):
     ],
 )
 def test_what_lies_beside_a_plugin_counts_where_it_is_used(tmp_path, text):
-    (tmp_path / "study.py").write_text(text)
+    (tmp_path / "sets").mkdir()
     codes = []
     for number in "112":
-        (tmp_path / "helper.py").write_text(f"import sys\nsys.x = {number}\ndef f(): return {number}")
-        (tmp_path / "other.py").write_text("def g(): return 3")
         (tmp_path / "noise.txt").write_text(number)
-        # Results of a run, for example
-        (tmp_path / "other.txt").write_text(f"{len(codes)}")
-        (tmp_path / "sets").mkdir(exist_ok=True)
         (tmp_path / "sets" / "noise.csv").write_text(number)
-        (tmp_path / "sets" / "other.csv").write_text(f"{len(codes)}")
-        forget()
-        codes.append(combined(code_of((tmp_path / "study.py", "main"))))
+        for name in ("other.txt", "sets/other.csv"):  # results of a run, for example
+            (tmp_path / name).write_text(f"{len(codes)}")
+        helper = f"import sys\nsys.x = {number}\ndef f(): return {number}"
+        codes.append(digest(tmp_path, study=text, helper=helper, other="def g(): return 3"))
     assert codes[0] == codes[1] != codes[2]
 
 
+def test_both_files_of_one_name_count(tmp_path):
+    """Modules in folders beside a plug-in, each used by another definition."""
+    folders = [tmp_path / name for name in ("nets", "noise")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "common.py").write_text("def make(): return 1")
+    text = "from nets import common\nfrom noise import common as other\n"
+    text += "def main(): return common.make() + other.make()"
+    found = [digest(tmp_path, study=text)]
+    for folder in folders:
+        (folder / "common.py").write_text("def make(): return 2")
+        found.append(digest(tmp_path, study=text))
+    assert len(set(found)) == 3
+
+
 def test_a_file_that_is_not_python_is_named(tmp_path):
-    (tmp_path / "study.py").write_text("import helper\ndef main(): return helper.f()")
-    (tmp_path / "helper.py").write_text("x = 1\ndef f(:\n")
     with pytest.raises(UserError, match=r"helper\.py:2: invalid syntax"):
-        code_of((tmp_path / "study.py", "main"))
+        digest(tmp_path, study="import helper\ndef main(): return helper.f()", helper="x = 1\ndef f(:\n")
 
 
 def test_what_a_plugin_sets_in_what_it_imports_counts(tmp_path):
-    (tmp_path / "helper.py").write_text("GAIN = {'x': 1}\ndef f(): return GAIN['x']")
-    codes = []
-    for value in (2, 3):
-        (tmp_path / "study.py").write_text(
-            f"import helper\nfrom helper import f\nhelper.GAIN['x'] = {value}\ndef main(): return f()"
+    helper = "GAIN = {'x': 1}\ndef f(): return GAIN['x']"
+    study = "import helper\nfrom helper import f\nhelper.GAIN['x'] = {}\ndef main(): return f()".format
+    assert digest(tmp_path, helper=helper, study=study(2)) != digest(tmp_path, helper=helper, study=study(3))
+
+
+def test_a_plugin_counts_for_the_cells_that_use_it(plugin):
+    def codes(noise):
+        plugin(
+            "import torch.nn as nn\n"
+            "@model('flat')\ndef flat(image_shape, num_classes):\n    return nn.Flatten()\n"
+            f"@corruption('noisy')\ndef noisy(labels):\n    return labels + {noise}\n"
         )
         forget()
-        codes.append(combined(code_of((tmp_path / "study.py", "main"))))
-    assert codes[0] != codes[1]
+        entries = registry.entry("model", "flat"), registry.entry("corruption", "noisy")
+        return [combined(script_code("train_cell", [entry.root])) for entry in entries]
+
+    (flat, noisy), (same_flat, other_noisy) = codes(1), codes(2)
+    assert flat == same_flat
+    assert noisy != other_noisy

@@ -1,7 +1,6 @@
 """All networks in two tables."""
 
 import gzip
-import json
 
 import pandas as pd
 import pytest
@@ -9,15 +8,13 @@ import pytest
 from rethinking.analysis.collection import curve_rows
 from rethinking.run.files import UserError
 
-from ..summaries import make_summary
+from ..summaries import make_summary, write_summary
 
 CELL = "cifar10/random_labels/mlp_1x512/none"
 
 
 def write(folder, seed, **values):
-    folder = folder / CELL / f"seed{seed}"
-    folder.mkdir(parents=True)
-    (folder / "summary.json").write_text(json.dumps(make_summary(f"{CELL}/seed{seed}", **values)))
+    folder = write_summary(folder, make_summary(f"{CELL}/seed{seed}", **values))
     (folder / "curve.csv").write_text(f"epoch,test_accuracy\n0,10.0\n1,{10 + seed}.0\n")
     (folder / "memorisation.csv").write_text("epoch,unchanged_accuracy\n1,50.0\n")
 
@@ -28,8 +25,14 @@ def test_one_row_per_network_and_one_per_epoch(script, tmp_path):
     write(tmp_path / "ablations/larger/cells", 0, settings={"learning_rate": 0.1})
     names = [f"cells/{CELL}", f"ablations/larger/cells/{CELL}"]
     outputs = tmp_path / "cells.csv", tmp_path / "curves.csv.gz"
-    arguments = ["--root", tmp_path, "--cells", *names, "--seeds", 0, 1]
-    script("collect_cells", *arguments, "--networks", outputs[0], "--curves", outputs[1])
+    options = {
+        "root": tmp_path,
+        "cells": names,
+        "seeds": [0, 1],
+        "networks": outputs[0],
+        "curves": outputs[1],
+    }
+    script("collect_cells", **options)
     networks, curves = map(pd.read_csv, outputs)
     assert list(networks.seed) == [0, 1, 0]
     assert list(networks.test_accuracy) == [10.0, 11.0, 50.0]
@@ -38,7 +41,7 @@ def test_one_row_per_network_and_one_per_epoch(script, tmp_path):
     assert list(curves.test_accuracy) == [10.0, 10.0, 10.0, 11.0, 10.0, 10.0]
     assert list(curves.unchanged_accuracy.dropna()) == [50.0] * 3
     packed = outputs[1].read_bytes()
-    script("collect_cells", *arguments, "--networks", outputs[0], "--curves", outputs[1])
+    script("collect_cells", **options)
     assert outputs[1].read_bytes() == packed == gzip.compress(gzip.decompress(packed), mtime=0)
 
 

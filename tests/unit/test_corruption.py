@@ -87,10 +87,6 @@ def test_corruption_is_nested(p, larger):
     assert (many != TRUE_LABELS).sum() > changed.sum()
 
 
-def test_p0_changes_nothing():
-    np.testing.assert_array_equal(replaced(0.0), TRUE_LABELS)
-
-
 @pytest.mark.parametrize("other", [{"seed": 1}, {"dataset": "cifar100"}, {"split": "test"}])
 def test_draws_are_independent(other):
     """Seeds, data sets and splits agree only as often as expected by chance."""

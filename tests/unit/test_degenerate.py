@@ -46,12 +46,15 @@ CASES = {
 def test_figures(script, tmp_path, figure, case):
     table, columns, corruptions = FIGURES[figure]
     names = write_case(tmp_path, case, table, columns, corruptions)
-    outputs = ["--images", tmp_path / "figure.svg", "--numbers", tmp_path / "figure.csv"]
-    script(
-        "plot_figure", "--figure", figure, "--root", tmp_path, "--cells", *names, "--seeds", 0, 1, *outputs
-    )
+    networks = {"root": tmp_path, "cells": names, "seeds": [0, 1]}
+    script("plot_figure", figure=figure, **networks, **drawn(tmp_path))
     assert len(pd.read_csv(tmp_path / "figure.csv")) >= len(names)
     assert "could not be drawn" not in (tmp_path / "figure.svg").read_text()
+
+
+def drawn(folder):
+    """Where a figure and its numbers go."""
+    return {"images": folder / "figure.svg", "numbers": folder / "figure.csv"}
 
 
 def write_case(root, case, table, columns, corruptions):
@@ -72,27 +75,26 @@ def write_case(root, case, table, columns, corruptions):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_tables_and_claims(script, tmp_path, case):
+def test_tables_and_claims(script, render, tmp_path, case):
     table, columns, corruptions = FIGURES["fig2b"]
     names = write_case(tmp_path, case, table, columns, corruptions)
     for summary in tmp_path.rglob("summary.json"):
         # No label is changed.
         rows = {"epoch": [1], **{key: [math.nan] for key in list(TABLES["memorisation"])[1:]}}
         pd.DataFrame(rows).to_csv(summary.with_name("memorisation.csv"), index=False)
-    networks = ["--root", tmp_path, "--cells", *names, "--seeds", 0, 1]
+    networks = {"root": tmp_path, "cells": names, "seeds": [0, 1]}
     for table in ("table1", "table4"):
-        csv, texts = tmp_path / f"{table}.csv", [tmp_path / f"{table}.md", tmp_path / f"{table}.tex"]
-        script("aggregate_table", "--table", table, *networks, "--output", csv)
-        script("render_table", "--table", table, "--input", csv, "--markdown", texts[0], "--latex", texts[1])
+        csv = tmp_path / f"{table}.csv"
+        script("aggregate_table", table=table, **networks, output=csv)
         assert len(pd.read_csv(csv)) == len(names)
-        assert "nan" not in texts[0].read_text()
-    csv, markdown = tmp_path / "claims.csv", tmp_path / "claims.md"
-    script("check_claims", *networks, "--csv", csv, "--markdown", markdown)
+        assert "nan" not in render(table, csv)[0]
+    markdown = tmp_path / "claims.md"
+    script("check_claims", **networks, csv=tmp_path / "claims.csv", markdown=markdown)
     assert "nan" not in markdown.read_text()
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_finding_complexity_and_ablations(script, tmp_path, case):
+def test_finding_complexity_and_ablations(script, render, tmp_path, case):
     table, columns, corruptions = FIGURES["fig2b"]
     names = write_case(tmp_path / "cells", case, table, columns, corruptions)
     write_case(tmp_path / "ablations" / "x" / "cells", case, table, columns, corruptions)
@@ -103,39 +105,32 @@ def test_finding_complexity_and_ablations(script, tmp_path, case):
         )
         measures = dict.fromkeys(registry.names("measure"), math.nan)
         (file.parent / "complexity.json").write_text(json.dumps(measures | {"images": 10}))
-    networks = ["--root", tmp_path / "cells", "--cells", *names, "--seeds", 0, 1]
+    networks = {"root": tmp_path / "cells", "cells": names, "seeds": [0, 1]}
     csv, svg = tmp_path / "result.csv", tmp_path / "figure.svg"
-    texts = ["--markdown", tmp_path / "result.md", "--latex", tmp_path / "result.tex"]
-    drawn = ["--images", svg, "--numbers", tmp_path / "figure.csv"]
-    script("plot_finding", *networks, *drawn, "--text", tmp_path / "finding.txt")
+    script("plot_finding", **networks, **drawn(tmp_path), text=tmp_path / "finding.txt")
     # The finding is about pairs of cells.
     assert ("could not be drawn" in svg.read_text()) <= (case == "one cell")
-    script(
-        "compare_complexity", *networks, "--ranks", csv, "--networks", tmp_path / "all.csv", "--images", svg
-    )
+    script("compare_complexity", **networks, ranks=csv, networks=tmp_path / "all.csv", images=svg)
     assert "could not be drawn" not in svg.read_text()
-    script("render_table", "--table", "complexity", "--input", csv, *texts)
-    assert "could not be made" not in (tmp_path / "result.md").read_text()
+    assert "could not be made" not in render("complexity", csv)[0]
     ablations = json.dumps([{"name": "x", "question": "?", "cells": names}])
-    script(
-        "compare_ablations", "--ablations", ablations, "--results", tmp_path, "--seeds", 0, 1, "--output", csv
-    )
-    script("render_table", "--table", "ablations", "--input", csv, *texts)
-    assert "could not be made" not in (tmp_path / "result.md").read_text()
+    script("compare_ablations", ablations=ablations, results=tmp_path, seeds=[0, 1], output=csv)
+    assert "could not be made" not in render("ablations", csv)[0]
 
 
-def test_table_that_cannot_be_made_says_why(script, tmp_path, monkeypatch):
+ONE = NAME("true_labels", "inception")
+
+
+def test_table_that_cannot_be_made_says_why(script, render, tmp_path, monkeypatch):
     def present(table):
         raise ValueError("no such number")
 
     monkeypatch.setattr("rethinking.tables.presentation.present_table1", present)
-    write_run(tmp_path, make_run(NAME("true_labels", "inception"), test_accuracy=[1.0]))
-    csv, texts = tmp_path / "table1.csv", [tmp_path / "table1.md", tmp_path / "table1.tex"]
-    networks = ["--root", tmp_path, "--cells", NAME("true_labels", "inception"), "--seeds", 0]
-    script("aggregate_table", "--table", "table1", *networks, "--output", csv)
-    script("render_table", "--table", "table1", "--input", csv, "--markdown", texts[0], "--latex", texts[1])
-    for text in texts:
-        assert "could not be made from table1.csv: no such number" in text.read_text()
+    write_run(tmp_path, make_run(ONE, test_accuracy=[1.0]))
+    csv = tmp_path / "table1.csv"
+    script("aggregate_table", table="table1", root=tmp_path, cells=ONE, seeds=0, output=csv)
+    for text in render("table1", csv):
+        assert "could not be made from table1.csv: no such number" in text
 
 
 @pytest.mark.parametrize("figure", ["fig1a", "fig1b", "fig1c", "fig2b"])
@@ -144,19 +139,9 @@ def test_figure_that_cannot_be_drawn_says_why_and_stops_nothing_else(script, tmp
         raise ValueError("no such number")
 
     monkeypatch.setattr(f"rethinking.figures.{figure}.draw", draw)
-    name, (table, columns, _) = NAME("true_labels", "inception"), FIGURES[figure]
-    write_run(tmp_path, make_run(name, **{key: [1.0, 2.0] for key in columns}), table)
-    numbers = tmp_path / f"{figure}.csv"
-    networks = ["--root", tmp_path, "--cells", name, "--seeds", 0]
-    script(
-        "plot_figure",
-        "--figure",
-        figure,
-        *networks,
-        "--images",
-        tmp_path / "figure.svg",
-        "--numbers",
-        numbers,
-    )
+    table, columns, _ = FIGURES[figure]
+    write_run(tmp_path, make_run(ONE, **{key: [1.0, 2.0] for key in columns}), table)
+    script("plot_figure", figure=figure, root=tmp_path, cells=ONE, seeds=0, **drawn(tmp_path))
     assert "could not be drawn from these numbers: no such number" in (tmp_path / "figure.svg").read_text()
-    script("compare_curves", f"--{figure}", numbers, "--output", tmp_path / "differences.csv")
+    numbers = {figure: tmp_path / "figure.csv"}
+    script("compare_curves", **numbers, output=tmp_path / "differences.csv")

@@ -76,7 +76,7 @@ RESULTS = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("result", RESULTS)
-def test_theory(script, tmp_path, result, case):
+def test_theory(script, render, tmp_path, result, case):
     files = [file for pattern in RESULTS[result] for file in sorted(THEORY.glob(pattern))]
     records = copy.deepcopy(read_records(file for file in files if file.suffix == ".json"))
     tables = [pd.read_csv(file) for file in files if file.suffix == ".csv"]
@@ -84,16 +84,13 @@ def test_theory(script, tmp_path, result, case):
     made = [tmp_path / f"{number}.json" for number in range(len(records))]
     for path, record in zip(made, records, strict=True):
         write_record(path, record)
-    texts = [tmp_path / "result.md", tmp_path / "result.tex"]
-    csv, svg = tmp_path / "result.csv", tmp_path / "figure.svg"
+    csv, markdown, svg = (tmp_path / f"result.{ending}" for ending in ("csv", "md", "svg"))
     if result == "claims":
-        networks = ["--root", tmp_path, "--cells", "cifar10/true_labels/inception/none", "--seeds", 0]
-        script(
-            "check_claims", *networks, "--theory", "--records", *made, "--csv", csv, "--markdown", texts[0]
-        )
+        networks = {"root": tmp_path, "cells": "cifar10/true_labels/inception/none", "seeds": 0}
+        script("check_claims", "--theory", **networks, records=made, csv=csv, markdown=markdown)
     elif result in ("table3", "norms", "expressivity"):
-        script("tabulate_theory", "--table", result, "--records", *made, "--output", csv)
-        script("render_table", "--table", result, "--input", csv, "--markdown", texts[0], "--latex", texts[1])
+        script("tabulate_theory", table=result, records=made, output=csv)
+        render(result, csv)
     else:
         curves = [tmp_path / f"{number}.csv" for number in range(len(tables))]
         for path, table in zip(curves, tables, strict=True):
@@ -103,10 +100,10 @@ def test_theory(script, tmp_path, result, case):
             | {"name": record["model"]}
             for record in read_records(THEORY.glob(f"{MODELS}/seed0/summary.json"))
         ]
-        shown = ["--figure", result, "--models", json.dumps(models), "--records", *made, "--tables", *curves]
-        script("plot_theory", *shown, "--images", svg, "--numbers", csv)
+        shown = {"figure": result, "models": json.dumps(models), "records": made, "tables": curves}
+        script("plot_theory", **shown, images=svg, numbers=csv)
         assert ("could not be drawn" in svg.read_text()) <= (case == "no entry")
         return
-    text = texts[0].read_text()
+    text = markdown.read_text()
     assert "could not be made" not in text
     assert " nan " not in text

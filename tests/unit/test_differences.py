@@ -179,25 +179,20 @@ def test_numbers_have_three_digits_and_epochs_are_whole():
     assert shown["", "curve"].tolist() == ["gaussian", "Inception, training"]
 
 
-def test_script(script, tmp_path):
-    epochs_table("random_labels", "inception", "train_loss_end", [2.5, 2.3034, 3.3047]).to_csv(
-        tmp_path / "a.csv", index=False
-    )
-    ratios("mlp_1x512", "99 %", [1.0, 1.886, math.nan], [1.0, 1.786, 1.964]).to_csv(
-        tmp_path / "b.csv", index=False
-    )
-    outputs = [tmp_path / f"curve_differences.{ending}" for ending in ("csv", "md", "tex")]
-    inputs = ["--fig1a", tmp_path / "a.csv", "--fig1b", tmp_path / "b.csv"]
-    script("compare_curves", *inputs, "--output", outputs[0])
-    texts = "--markdown", outputs[1], "--latex", outputs[2]
-    script("render_table", "--table", "curve_differences", "--input", outputs[0], *texts)
-    table = pd.read_csv(outputs[0])
+def test_script(script, render, tmp_path):
+    loss = epochs_table("random_labels", "inception", "train_loss_end", [2.5, 2.3034, 3.3047])
+    loss.to_csv(tmp_path / "a.csv", index=False)
+    times = ratios("mlp_1x512", "99 %", [1.0, 1.886, math.nan], [1.0, 1.786, 1.964])
+    times.to_csv(tmp_path / "b.csv", index=False)
+    csv = tmp_path / "curve_differences.csv"
+    script("compare_curves", fig1a=tmp_path / "a.csv", fig1b=tmp_path / "b.csv", output=csv)
+    table = pd.read_csv(csv)
     assert list(table) == list(COLUMNS)
     assert list(table.figure) == ["fig1a", "fig1b"]
     assert list(table.paper_points) == [len(paper.curve("fig1a_random_labels")), 10]
     assert list(table.mean_difference) == pytest.approx([0.5, 0.1], abs=1e-3)
-    text = outputs[1].read_text()
-    assert "MLP 1×512, whole-epoch accuracy ≥ 99 %" in text
-    assert "Ours: some data; 9 epochs; 3 seeds." in text
-    assert "moving averages over batches at the end of each epoch" in text
-    assert r"\toprule" in outputs[2].read_text()
+    markdown, latex = render("curve_differences", csv)
+    assert "MLP 1×512, whole-epoch accuracy ≥ 99 %" in markdown
+    assert "Ours: some data; 9 epochs; 3 seeds." in markdown
+    assert "moving averages over batches at the end of each epoch" in markdown
+    assert r"\toprule" in latex

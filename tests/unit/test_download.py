@@ -105,18 +105,34 @@ def fetch(urls, path, **changes):
     download(SourceFile("data.bin", urls, **{"size": len(CONTENT), **DIGESTS, **changes}), path)
 
 
-def part_of(path, content):
-    path.parent.mkdir(parents=True)
-    part = path.with_name("data.bin.part")
-    part.write_bytes(content)
-    return part
+SOME = CONTENT[:1000]
 
 
-def test_plain_download_leaves_only_the_file(server, path):
+@pytest.mark.parametrize(
+    ("behaviours", "part", "starts"),
+    [
+        (["whole"], None, [0]),
+        (["unavailable", "unavailable", "whole"], None, [0, 0, 0]),
+        (["labelled_gzip"], None, [0]),
+        (["whole"], SOME, [1000]),
+        (["whole"], CONTENT, [len(CONTENT)]),  # answered 416, no body
+        (["whole"], b"x" * 1000, [1000, 0]),
+        (["whole"], b"x" * (len(CONTENT) + 1), [len(CONTENT) + 1, 0]),
+        (["ignores_range", "missing"], SOME, [1000]),
+        (["other_range", "whole"], SOME, [1000, 0]),
+    ],
+    ids=["plain", "503", "gzip", "killed", "complete", "stale", "too long", "no range", "another range"],
+)
+def test_download_leaves_only_the_file(server, path, behaviours, part, starts):
+    """Whatever the server does and whatever part of the file an earlier download left; from where it is asked for."""
+    if part is not None:
+        path.parent.mkdir(parents=True)
+        path.with_name("data.bin.part").write_bytes(part)
+    server.behaviours = behaviours
     fetch([server.url], path)
     assert path.read_bytes() == CONTENT
     assert list(path.parent.iterdir()) == [path]
-    assert server.requests == [("/data.bin", None)]
+    assert server.requests == [("/data.bin", f"bytes={start}-" if start else None) for start in starts]
 
 
 def test_404_is_not_tried_again(server, path):
@@ -164,13 +180,6 @@ def test_stalling_for_ever_is_an_error(server, path, monkeypatch):
     assert len(server.requests) == 2
 
 
-def test_503_is_tried_again(server, path):
-    server.behaviours = ["unavailable", "unavailable", "whole"]
-    fetch([server.url], path)
-    assert path.read_bytes() == CONTENT
-    assert len(server.requests) == 3
-
-
 def test_attempts_are_limited_and_pauses_double(server, path, monkeypatch):
     pauses = []
     monkeypatch.setattr("time.sleep", pauses.append)
@@ -202,50 +211,6 @@ def test_wrong_md5_alone_is_refused(server, path):
     with pytest.raises(UserError, match="md5"):
         fetch([server.url], path, md5="0" * 32)
     assert not path.exists()
-
-
-def test_part_of_a_killed_download_is_resumed(server, path):
-    part = part_of(path, CONTENT[:1000])
-    fetch([server.url], path)
-    assert server.requests == [("/data.bin", "bytes=1000-")]
-    assert path.read_bytes() == CONTENT
-    assert not part.exists()
-
-
-def test_complete_part_is_not_fetched_again(server, path):
-    part_of(path, CONTENT)
-    fetch([server.url], path)
-    assert server.requests == [("/data.bin", f"bytes={len(CONTENT)}-")]  # answered 416, no body
-    assert path.read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("stale", [b"x" * 1000, b"x" * (len(CONTENT) + 1)])
-def test_stale_part_is_started_over(server, path, stale):
-    part_of(path, stale)
-    fetch([server.url], path)
-    assert server.requests[-1] == ("/data.bin", None)
-    assert path.read_bytes() == CONTENT
-
-
-def test_server_that_ignores_range(server, path):
-    part_of(path, CONTENT[:1000])
-    server.behaviours = ["ignores_range", "missing"]
-    fetch([server.url], path)
-    assert path.read_bytes() == CONTENT
-
-
-def test_server_that_sends_another_range(server, path):
-    part_of(path, CONTENT[:1000])
-    server.behaviours = ["other_range", "whole"]
-    fetch([server.url], path)
-    assert server.requests == [("/data.bin", "bytes=1000-"), ("/data.bin", None)]
-    assert path.read_bytes() == CONTENT
-
-
-def test_body_labelled_gzip_is_kept_as_it_is(server, path):
-    server.behaviours = ["labelled_gzip"]
-    fetch([server.url], path)
-    assert path.read_bytes() == CONTENT
 
 
 def test_valid_file_is_not_fetched_again(server, path):

@@ -61,11 +61,6 @@ def test_paper_is_drawn_in_epochs_and_in_the_colour_of_ours():
         assert matplotlib.colors.same_color(ours.get_color(), published.get_color())
 
 
-def test_lines_differ_without_colour():
-    figure = plot(*[[finished([2.4, 1.0])]] * len(CELLS))
-    assert len({line.get_marker() for line in solid_lines(figure.axes[0])}) == len(CELLS)
-
-
 def test_diverged_seed_is_marked_and_not_in_the_mean():
     figure = plot([finished([2.5, 2.0, 1.0]), finished([2.5, 900.0], seed=1, diverged=True)])
     mean, diverged = solid_lines(figure.axes[0])

@@ -65,8 +65,7 @@ def test_diverged_is_said_and_not_in_the_mean():
 
 def test_scale_counts_cells_that_are_not_trained(script, tmp_path):
     write_run(tmp_path, accuracies(TRUE, 60, 80))
-    outputs = ["--images", tmp_path / "figure.svg", "--numbers", tmp_path / "figure.csv"]
-    script(
-        "plot_figure", "--figure", "fig1c", "--cells", TRUE, HALF, "--root", tmp_path, "--seeds", 0, *outputs
-    )
-    assert "1 epoch; 1 seed; 1 of 2 cells not trained;" in (tmp_path / "figure.svg").read_text()
+    images, numbers = tmp_path / "figure.svg", tmp_path / "figure.csv"
+    networks = {"root": tmp_path, "cells": [TRUE, HALF], "seeds": 0}
+    script("plot_figure", figure="fig1c", **networks, images=images, numbers=numbers)
+    assert "1 epoch; 1 seed; 1 of 2 cells not trained;" in images.read_text()

@@ -45,17 +45,6 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_failed_array_leaves_nothing(tmp_path):
-    def fail_half_way():
-        with new_array(tmp_path / "a.npy", (3,), np.uint8) as array:
-            array[:] = 1
-            raise RuntimeError("half way")
-
-    with pytest.raises(RuntimeError, match="half way"):
-        fail_half_way()
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_writing_happens_in_the_same_folder(tmp_path):
     """Renaming is atomic only within one file system."""
     with atomic_path(tmp_path / "a.npz") as temporary:

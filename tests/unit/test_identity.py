@@ -9,14 +9,7 @@ from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.loading import load_config
 from rethinking.run.files import UserError, write_text
-from rethinking.run.identity import (
-    Identity,
-    content_digest,
-    differences,
-    read_record,
-    recorded,
-    write_record,
-)
+from rethinking.run.identity import Identity, content_digest, differences, read_record, recorded, write_record
 from rethinking.run.plan import Plan
 
 from ..default_config import default_values

@@ -17,7 +17,7 @@ from rethinking.tables.presentation import sizes
 from rethinking.tables.sizes import count_imagenet
 
 from ..default_config import default_config
-from ..summaries import make_data, make_summary
+from ..summaries import make_data, make_summary, write_summary
 from .curves import dashed_lines, make_run, note
 
 CELLS = ["/".join(key) for key in paper.table2()]
@@ -58,9 +58,9 @@ def rendered(runs, dataset="imagenet"):
 # --- table 2 ----------------------------------------------------------------------------------------
 
 
-def test_the_papers_rows_are_the_cells_of_the_configuration():
+def test_figure_2a_and_the_claims_take_the_cells_of_table2():
     config = default_config()
-    assert [f"imagenet/{cell}" for cell in CELLS] == config.table2.cells
+    assert set(claimed_cells("imagenet", IMAGENET)) <= set(config.table2.cells)
     assert set(config.fig2a.cells) <= set(config.table2.cells)
     assert paper.table2()["random_labels", "inception_v3", "wd+dropout"]["train_accuracy"] == 91.18
 
@@ -88,17 +88,12 @@ def test_ten_classes_have_no_top5_in_table2():
     }
 
 
-def test_scripts_make_table2(script, tmp_path):
-    summary = tmp_path / f"imagenet/{NONE}/seed0/summary.json"
-    summary.parent.mkdir(parents=True)
-    summary.write_text(pd.Series(network(NONE).summary).to_json())
+def test_scripts_make_table2(script, render, tmp_path):
+    write_summary(tmp_path, network(NONE).summary)
     csv, names = tmp_path / "table2.csv", [f"imagenet/{cell}" for cell in CELLS]
-    cells = ["--cells", *names, "--root", tmp_path, "--seeds", 0]
-    script("aggregate_table", "--table", "table2", *cells, "--output", csv)
+    script("aggregate_table", table="table2", cells=names, root=tmp_path, seeds=0, output=csv)
     assert len(read_columns(csv, TABLE2_COLUMNS)) == 7
-    markdown, latex = tmp_path / "table2.md", tmp_path / "table2.tex"
-    script("render_table", "--table", "table2", "--input", csv, "--markdown", markdown, "--latex", latex)
-    assert "59.80 (63.16)" in markdown.read_text()
+    assert "59.80 (63.16)" in render("table2", csv)[0]
 
 
 # --- figure 2a --------------------------------------------------------------------------------------
@@ -183,10 +178,6 @@ def test_best_top5_is_not_the_last():
     run = network(NONE)
     keys = ("test_accuracy_top5", "best_test_accuracy_top5")
     assert [measures.top5(key, run) for key in keys] == [80.38, 84.49]
-
-
-def test_claimed_cells_are_those_of_table2():
-    assert set(claimed_cells("imagenet", IMAGENET)) <= set(default_config().table2.cells)
 
 
 def test_ten_classes_leave_top5_undecided():

@@ -10,20 +10,21 @@ from rethinking.models import build_model, parameter_count
 from rethinking.models.initialisation import initialise
 from rethinking.run.files import UserError
 
+from .test_models import build_on_meta
 
-def build_on_meta(size, classes, **options):
-    with torch.device("meta"):
-        return build_model("inception_v3", (3, size, size), classes, **options)
+
+def build(size, classes, **options):
+    return build_on_meta("inception_v3", (3, size, size), classes, **options)
 
 
 @pytest.mark.parametrize("size", [75, 299])
 def test_parameters_without_the_auxiliary_head(size):
-    assert parameter_count(build_on_meta(size, 1000)) == 23_834_568
+    assert parameter_count(build(size, 1000)) == 23_834_568
 
 
 @pytest.mark.parametrize(("size", "head"), [(75, False), (298, False), (299, True)])
 def test_the_auxiliary_head_needs_299_pixels(size, head):
-    network = build_on_meta(size, 10).train()
+    network = build(size, 10).train()
     outputs = network(torch.zeros(2, 3, size, size, device="meta"))
     logits = list(outputs) if head else [outputs]
     assert [each.shape for each in logits] == [(2, 10)] * (1 + head)
@@ -37,7 +38,7 @@ def test_images_that_do_not_fit(shape):
 
 
 def test_options_reach_the_network():
-    network = build_on_meta(75, 10, dropout=0.2, batch_norm_decay=0.99)
+    network = build(75, 10, dropout=0.2, batch_norm_decay=0.99)
     assert network.dropout.p == 0.2
     norms = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d)]
     assert {(each.eps, round(each.momentum, 9)) for each in norms} == {(0.001, 0.01)}

@@ -7,12 +7,7 @@ from torch import nn
 from rethinking.models import build_model
 from rethinking.models.initialisation import initialise
 
-CIFAR_SHAPE = (3, 28, 28)
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
+from .test_models import CIFAR_SHAPE, generator, layers
 
 # Standard deviation of the weights from fan-in and fan-out, and their kurtosis.
 SCHEMES = {
@@ -22,10 +17,6 @@ SCHEMES = {
 }
 # Fan-in and fan-out of the small AlexNet's layers.
 ALEXNET_FANS = [(3 * 25, 64 * 25), (64 * 25, 64 * 25), (64 * 49, 384), (384, 192), (192, 10)]
-
-
-def layers(model):
-    return [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -67,7 +58,9 @@ def test_lecun_uniform_is_the_default_of_torch():
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_initial_weights_follow_from_the_generator_alone(scheme):
     def weights(seed):
-        model = build_model("alexnet", CIFAR_SHAPE, 10)  # with torch's own random weights
+        model = build_model("inception", CIFAR_SHAPE, 10, batch_norm_affine=True)
+        for parameter in model.parameters():
+            nn.init.normal_(parameter)
         initialise(model, scheme, generator(seed))
         return nn.utils.parameters_to_vector(model.parameters())
 

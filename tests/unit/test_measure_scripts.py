@@ -2,16 +2,12 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-import compare_complexity
-import measure_capacity
-import measure_complexity
 import measure_stability
 from rethinking import registry
 from rethinking.cells import Cell
@@ -32,22 +28,11 @@ REPLACED = BASE.replace("labels", "labels_replaced0")
 SIGNS = "cifar10/random_signs_n24/alexnet/none"
 
 
-def run(script, **options):
-    """Call a script's main with options as a shell would give them."""
-    arguments = [script.__name__]
-    for name, value in options.items():
-        values = value if isinstance(value, list) else [value]
-        arguments += [f"--{name.replace('_', '-')}", *map(str, values)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", arguments)
-        script.main()
-
-
 class Networks:
     """Networks in a folder as the workflow leaves them."""
 
-    def __init__(self, root, prepared):
-        self.root, self.prepared = root, prepared
+    def __init__(self, root, prepared, script):
+        self.root, self.prepared, self.script = root, prepared, script
         self.cells = root / "cells"
         sample = root / "sample"
         write_sample(prepared, sample, 24)
@@ -69,13 +54,15 @@ class Networks:
 
     def complexity(self, folder):
         options = {"prepared": self.prepared, "overlay": self.overlay(BASE), "count": 30, "draws": 2}
-        run(measure_complexity, folder=folder, **options, device="cpu", output=folder / "complexity.json")
+        self.script(
+            "measure_complexity", folder=folder, **options, device="cpu", output=folder / "complexity.json"
+        )
         return read_json(folder / "complexity.json")
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory, prepared):
-    return Networks(tmp_path_factory.mktemp("networks"), prepared)
+def networks(tmp_path_factory, prepared, script):
+    return Networks(tmp_path_factory.mktemp("networks"), prepared, script)
 
 
 def test_distance_is_from_the_weights_that_training_began_with(networks, tmp_path):
@@ -102,11 +89,11 @@ def test_a_network_that_diverged_has_no_measures(networks, tmp_path):
     assert [found[name] for name in registry.names("measure")] == [None] * len(registry.names("measure"))
 
 
-def test_changes_are_those_of_both_networks_on_all_points(networks):
+def test_changes_are_those_of_both_networks_on_all_points(script, networks):
     folders = {name: networks.cells / f"{name}/seed0" for name in (BASE, REPLACED)}
     output = folders[REPLACED] / "stability.json"
     places = {"prepared": networks.prepared, "overlay": networks.overlay(BASE)}
-    run(measure_stability, before=folders[BASE], after=folders[REPLACED], **places, output=output)
+    script("measure_stability", before=folders[BASE], after=folders[REPLACED], **places, output=output)
     found = read_json(output)
 
     data = load_corrupted(networks.prepared, networks.overlay(BASE))
@@ -130,11 +117,11 @@ def test_changes_are_those_of_both_networks_on_all_points(networks):
     assert change[i] > 0.1
 
 
-def test_stability_is_that_of_networks_in_evaluation_mode(networks, monkeypatch, tmp_path):
+def test_stability_is_that_of_networks_in_evaluation_mode(script, networks, monkeypatch, tmp_path):
     """Networks that would give zeros in training mode change nothing."""
     folders = {"before": networks.cells / f"{BASE}/seed0", "after": networks.cells / f"{REPLACED}/seed0"}
     places = {"prepared": networks.prepared, "overlay": networks.overlay(BASE)}
-    run(measure_stability, **folders, **places, output=tmp_path / "before.json")
+    script("measure_stability", **folders, **places, output=tmp_path / "before.json")
 
     def without_training(*arguments, **named):
         model = build_model(*arguments, **named)
@@ -142,12 +129,12 @@ def test_stability_is_that_of_networks_in_evaluation_mode(networks, monkeypatch,
         return model
 
     monkeypatch.setattr(measure_stability, "build_model", without_training)
-    run(measure_stability, **folders, **places, output=tmp_path / "after.json")
+    script("measure_stability", **folders, **places, output=tmp_path / "after.json")
     assert read_json(tmp_path / "after.json") == read_json(tmp_path / "before.json")
 
 
 @pytest.mark.parametrize("name", ["predictions.npz", "weights.safetensors"])
-def test_damaged_network_is_named(networks, tmp_path, name):
+def test_damaged_network_is_named(script, networks, tmp_path, name):
     before, after = networks.cells / f"{BASE}/seed0", tmp_path / "seed0"
     shutil.copytree(networks.cells / f"{REPLACED}/seed0", after)
     places = {"prepared": networks.prepared, "overlay": networks.overlay(BASE)}
@@ -157,15 +144,17 @@ def test_damaged_network_is_named(networks, tmp_path, name):
     ):
         damage()
         with pytest.raises(UserError, match=f"{name} cannot be {message}"):
-            run(measure_stability, before=before, after=after, **places, output=tmp_path / "changes.json")
+            script(
+                "measure_stability", before=before, after=after, **places, output=tmp_path / "changes.json"
+            )
 
 
-def test_tables_and_figures_are_written(networks, tmp_path):
-    images = [tmp_path / f"figure.{ending}" for ending in ("svg", "png", "pdf")]
+def test_tables_and_figures_are_written(script, networks, tmp_path):
+    images = [tmp_path / f"figure.{ending}" for ending in ("svg", "png")]
     options = {"root": networks.cells, "seeds": [0, 1], "images": images}
     tables = {name: tmp_path / f"{name}.csv" for name in ("rademacher", "stability", "ranks", "networks")}
-    run(
-        measure_capacity,
+    script(
+        "measure_capacity",
         cells=[SIGNS, BASE, REPLACED],
         rademacher=tables["rademacher"],
         stability=tables["stability"],
@@ -179,8 +168,12 @@ def test_tables_and_figures_are_written(networks, tmp_path):
     assert len(pd.read_csv(tables["stability"])) == 1
 
     networks.complexity(networks.cells / f"{BASE}/seed0")
-    run(
-        compare_complexity, cells=[BASE, SIGNS], ranks=tables["ranks"], networks=tables["networks"], **options
+    script(
+        "compare_complexity",
+        cells=[BASE, SIGNS],
+        ranks=tables["ranks"],
+        networks=tables["networks"],
+        **options,
     )
     assert list(pd.read_csv(tables["ranks"]).measure) == list(registry.names("measure"))
     (row,) = (row for _, row in pd.read_csv(tables["networks"]).iterrows())
@@ -189,18 +182,18 @@ def test_tables_and_figures_are_written(networks, tmp_path):
     assert images[1].stat().st_size > 5000
 
 
-def test_without_any_network_there_are_empty_tables(tmp_path):
+def test_without_any_network_there_are_empty_tables(script, tmp_path):
     tables = {name: tmp_path / f"{name}.csv" for name in ("rademacher", "stability", "ranks", "networks")}
     options = {"root": tmp_path, "seeds": [0], "images": [tmp_path / "figure.svg"]}
-    run(
-        measure_capacity,
+    script(
+        "measure_capacity",
         cells=[SIGNS, BASE, REPLACED],
         rademacher=tables["rademacher"],
         stability=tables["stability"],
         **options,
     )
     assert (tmp_path / "figure.svg").read_text().count(">not trained<") == 2
-    run(compare_complexity, cells=[BASE], ranks=tables["ranks"], networks=tables["networks"], **options)
+    script("compare_complexity", cells=[BASE], ranks=tables["ranks"], networks=tables["networks"], **options)
     assert "no network is trained yet" in (tmp_path / "figure.svg").read_text()
     assert pd.read_csv(tables["rademacher"]).rademacher.isna().all()
     assert pd.read_csv(tables["ranks"]).tau_all.isna().all()

@@ -56,13 +56,6 @@ def test_band_over_seeds():
     assert "ours, 95 % interval" in legend(figure)
 
 
-def test_one_epoch_is_a_marker():
-    name = NAME(0.5, "alexnet")
-    run = make_run(name, first_epoch=1, **{key: [50.0] for key in LABELS})
-    figure, _ = draw({name: [run]}, "some scale")
-    assert all(line.get_markevery() is None for line in solid_lines(figure.axes[0]))
-
-
 def test_no_images_with_changed_labels():
     name = "cifar10/true_labels/alexnet/none"
     missing = [math.nan]

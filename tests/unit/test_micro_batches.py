@@ -1,4 +1,4 @@
-"""Steps over micro-batches against plain autograd, shared by workers, and in whole cells that are stopped."""
+"""Steps over micro-batches against plain autograd, shared by workers, and in whole cells."""
 
 import copy
 from dataclasses import replace
@@ -29,11 +29,9 @@ from rethinking.training.steps import build_optimiser, seed_layers
 from .tiny import (
     CPU,
     SETTINGS,
-    StoppedAfterAStep,
     make_cell,
     read_strictly,
     settings_with,
-    stopped_after_every_step,
     train,
     without_seconds,
 )
@@ -180,21 +178,6 @@ def test_rank_zero_is_a_correct_prediction():
 @pytest.fixture
 def tiny_network(monkeypatch):
     monkeypatch.setattr(training, "build_model", lambda name, shape, classes, **options: Tiny(classes))
-
-
-def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, tiny_network):
-    def run(checkpoint=None):
-        return train_cell(CELL, MANY, data, CPU, checkpoint, log=lambda line: None)
-
-    identity = Identity({"cell": "a"})
-    resumed, stops = stopped_after_every_step(
-        lambda: run(StoppedAfterAStep(tmp_path / "c.safetensors", identity))
-    )
-    assert stops == 7  # after each of six steps, and in the final evaluation
-    whole = run()
-    assert without_seconds(resumed.curve) == without_seconds(whole.curve)
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, resumed.model.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("corruption", ["labels_p1.0", "random_labels_replaced0"])

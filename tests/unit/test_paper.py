@@ -10,10 +10,14 @@ from ..default_config import default_config
 from .paper_cells import FIG1A
 
 
-def test_table1_has_a_value_for_each_default_cell():
-    names = ["/".join(("cifar10", *key)) for key in paper.table1()]
-    assert len(names) == 19
-    assert names == default_config().table1.cells
+@pytest.mark.parametrize(
+    ("table", "dataset", "rows"),
+    [("table1", "cifar10", 19), ("table2", "imagenet", 7), ("table4", "cifar10", 6)],
+)
+def test_a_table_has_a_value_for_each_default_cell(table, dataset, rows):
+    names = ["/".join((dataset, *key)) for key in getattr(paper, table)()]
+    assert len(names) == rows
+    assert names == getattr(default_config(), table).cells
 
 
 @pytest.mark.parametrize(
@@ -28,11 +32,6 @@ def test_table1_has_a_value_for_each_default_cell():
 )
 def test_table1_values(key, train, test):
     assert paper.table1()[key] == {"train_accuracy": train, "test_accuracy": test}
-
-
-def test_table4_has_a_value_for_each_default_cell():
-    names = ["/".join(("cifar10", *key)) for key in paper.table4()]
-    assert names == default_config().table4.cells
 
 
 @pytest.mark.parametrize(

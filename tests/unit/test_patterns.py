@@ -5,20 +5,14 @@ import re
 import pytest
 import yaml
 
-from rethinking.cells import Cell
 from rethinking.config.loading import load_config
 from rethinking.config.patterns import expand_braces
 from rethinking.run.files import UserError
 
-from ..default_config import FILE, default_values
+from ..default_config import FILE, default_values, load
 
 MLP = "cifar10/true_labels/mlp_1x512/none"
 WD = "cifar10/{true,random}_labels/alexnet/wd"
-
-
-def load(**sections):
-    """The default configuration with other sections."""
-    return load_config(default_values() | sections, [])
 
 
 # The line of its cells.
@@ -172,76 +166,3 @@ def test_mistake_in_a_section_is_reported_once(tmp_path):
     """Figure 1c and the measures of complexity take the cells of figure 1b."""
     assert len(faults(tmp_path, fig1b=cells("cifar10/ture_labels/alexnet/none"))) == 1
     assert len(faults(tmp_path, fig1b=cells("cifar10/{a/alexnet/none"))) == 1
-
-
-# --- overrides ------------------------------------------------------------------------------------
-
-
-def settings(config, name):
-    return config.settings(Cell.from_name(name, seed=0))
-
-
-def load_files(tmp_path, *overrides, command_line=None):
-    """One file for each list of overrides, merged as Snakemake does it: the last list stays."""
-    files, values = [], default_values()
-    for number, some in enumerate(overrides):
-        files.append(tmp_path / f"{number}.yaml")
-        files[-1].write_text(yaml.safe_dump({} if some is None else {"overrides": some}))
-        values |= {} if some is None else {"overrides": some}
-    values |= {} if command_line is None else {"overrides": command_line}
-    return load_config(values, list(map(str, files)))
-
-
-def override(pattern, **values):
-    return {"cells": pattern, "set": values}
-
-
-CROPPED = "cifar10/random_labels/inception/crop"
-
-
-def test_own_overrides_add_to_the_default_ones(tmp_path):
-    default = default_values()["overrides"]
-    for mine in ([override(MLP, epochs=7)], [], None):
-        config = load_files(tmp_path, default, mine)
-        assert (settings(config, CROPPED).epochs, settings(config, CROPPED).learning_rate_decay) == (
-            400,
-            0.999,
-        )
-        assert settings(config, MLP).epochs == (7 if mine else 100)
-
-
-def test_overrides_of_all_files_and_of_the_command_line_add(tmp_path):
-    some = [
-        [override(MLP, epochs=1, momentum=0.1, batch_size=1)],
-        [override(MLP, momentum=0.2, batch_size=2)],
-    ]
-    found = settings(load_files(tmp_path, *some, command_line=[override(MLP, batch_size=3)]), MLP)
-    assert (found.epochs, found.momentum, found.batch_size) == (1, 0.2, 3)
-
-
-def test_message_names_the_place_in_the_users_file(tmp_path):
-    default = default_values()["overrides"]
-    with pytest.raises(UserError, match=r"1\.yaml:\d+: overrides\[0\]\.set\.epochs: .* not 0"):
-        load_files(tmp_path, default, [override(MLP, epochs=0)])
-    with pytest.raises(UserError, match=r"--config: overrides\[0\]\.set\.epochs: .* not 0"):
-        load_files(tmp_path, default, None, command_line=[override(MLP, epochs=0)])
-
-
-@pytest.mark.parametrize("dataset", ["cifar100", "digits", "mnist"])
-def test_default_overrides_concern_cifar10_alone(dataset):
-    found = settings(load(), CROPPED.replace("cifar10", dataset))
-    assert (found.epochs, found.learning_rate_decay) == (100, 0.95)
-
-
-@pytest.mark.parametrize("pattern", ["labels_p*", "labels_p0.*", "labels_p?.0", "labels_p{0.0..1.0..0.5}"])
-def test_partial_corruption_means_none_and_all_too(pattern):
-    config = load(overrides=[override(f"cifar10/{pattern}/*/*", epochs=5)])
-
-    def overridden(corruption):
-        return settings(config, f"cifar10/{corruption}/alexnet/none").epochs == 5
-
-    for corruption in ("true_labels", "labels_p0.0", "true_labels_replaced3"):
-        assert overridden(corruption)
-    for corruption in ("random_labels", "labels_p1.0", "random_labels_replaced3"):
-        assert overridden(corruption) == (pattern != "labels_p0.*")
-    assert not any(map(overridden, ("random_pixels", "gaussian", "random_signs_n500")))

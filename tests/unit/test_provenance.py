@@ -1,7 +1,5 @@
 """The origin of networks and their run times, from constructed summaries."""
 
-import json
-
 import pytest
 
 from rethinking.report.provenance import (
@@ -15,7 +13,7 @@ from rethinking.report.provenance import (
 )
 from rethinking.run.files import UserError
 
-from ..summaries import make_data, make_network, make_summary
+from ..summaries import make_data, make_network, make_summary, write_summary
 
 
 def values(facts):
@@ -132,9 +130,7 @@ def results(tmp_path):
     """A folder with seed 1 of a cell and of a variant of it."""
     name = "cifar10/true_labels/mlp_1x512/none"
     for folder in ("cells", "ablations/short/cells"):
-        path = tmp_path / folder / name / "seed1/summary.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(make_summary(f"{name}/seed1")))
+        write_summary(tmp_path / folder, make_summary(f"{name}/seed1"))
     return tmp_path
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from rethinking.claims.forms import Claim
-from rethinking.claims.report import Judged, claim_rows
+from rethinking.claims.report import OUTCOMES, Judged, claim_rows
 from rethinking.claims.verdicts import Check, Finding
 from rethinking.report import page as module
 from rethinking.report.claims import COLUMNS, Point, draw, points
@@ -69,6 +69,7 @@ def files(tmp_path):
         path = paths[artefact.name] = tmp_path / artefact.filename
         table = f"| model | ours |\n|:--|--:|\n| {artefact.name} rows | 1 |\n"
         path.write_text(FIGURE.replace("loss", artefact.name) if artefact.kind == "figure" else table)
+        path.with_suffix(".csv").touch()
     return paths
 
 
@@ -82,15 +83,22 @@ def render(files, networks, claims=NO_CLAIMS, finding=(), asked_for=1):
     return module.render(files, networks, claims, finding, asked_for)
 
 
-def test_every_artefact_is_shown_with_title_caption_and_content(files):
-    page = Outline(render(files, [make_network()]))
+def test_every_artefact_is_shown_with_title_caption_content_and_files(files):
+    network = make_network()
+    page = Outline(render(files, [network]))
+    assert str(network.cell) in page.text
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    alternatives = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
     for each in SHOWN:
         artefact = each.entry
         assert artefact.title in page.text
         assert each.see in page.text
         assert each.note in page.text
         assert f"{artefact.name} &lt; 1" in "".join(page.figures) or f"{artefact.name} rows" in page.text
-        assert ("a", {"href": f"#{artefact.name}"}) in page.tags
+        assert {f"#{artefact.name}", f"{artefact.name}.csv"} <= set(links)
+        if artefact.kind == "figure":
+            assert f"{artefact.name}.svg" in links
+            assert artefact.title in alternatives
 
 
 def test_identifiers_are_unique_and_links_lead_to_them(files):
@@ -146,12 +154,15 @@ CLAIMS = pd.DataFrame(
 
 
 def test_outcomes_are_counted_and_told_apart():
-    page = render({}, [], CLAIMS)
-    assert re.findall(r'<li class="outcome ([\w-]+)">(\d) ([^<]+)<', page) == [
+    counted = re.compile(r'<li class="outcome ([\w-]+)">(\d) ([^<]+)<')
+    assert counted.findall(render({}, [], CLAIMS)) == [
         ("supported", "2", "supported"),
         ("one-seed-misses-the-condition", "1", "one seed: misses the condition"),
         ("not-run", "1", "not run"),
     ]
+    page = render({}, [], pd.DataFrame([claim(each, each) for each in OUTCOMES]))
+    assert [outcome for _, _, outcome in counted.findall(page)] == list(OUTCOMES)
+    assert page.count('<svg class="dots"') == len(OUTCOMES) - 1  # all but those that are not run
 
 
 def test_claims_stand_by_section_the_decided_first():
@@ -206,6 +217,7 @@ def test_the_page_begins_with_the_finding(files):
     )
     images = [attributes["aria-describedby"] for tag, attributes in page.tags if tag == "img"]
     assert images[0] == "finding-caption"
+    assert page.tags[page.tags.index(("body", {})) + 1] == ("a", {"class": "skip", "href": "#main"})
 
 
 @pytest.mark.parametrize("name", ["table1", "fig1a"])
@@ -218,10 +230,9 @@ def test_missing_artefact_is_named(files, name):
 def test_damaged_finding_is_named(script, tmp_path):
     pd.DataFrame(columns=list(COLUMNS)).assign(claim=["a"]).to_csv(tmp_path / "claims.csv", index=False)
     (tmp_path / "finding.txt").write_bytes(b"\xff")
-    inputs = ["--claims", tmp_path / "claims.csv", "--finding", tmp_path / "finding.txt"]
-    others = ["--root", tmp_path, "--seeds", 0, "--asked-for", 0, "--output", tmp_path / "report.html"]
+    files = {"claims": tmp_path / "claims.csv", "finding": tmp_path / "finding.txt", "output": tmp_path / "x"}
     with pytest.raises(UserError, match=r"finding\.txt cannot be read .*delete it"):
-        script("render_report", *inputs, *others)
+        script("render_report", root=tmp_path, seeds=0, asked_for=0, **files)
 
 
 def test_damaged_figure_is_named(files):

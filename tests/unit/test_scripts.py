@@ -19,6 +19,8 @@ from rethinking.run.made import Made
 from rethinking.run.scripts import asked_for, options, packed, unpacked
 from rethinking.run.stop_signals import SIGNALS
 
+from ..waiting import wait_for
+
 
 def run_script(name, *arguments):
     """Run a workflow script; PYTHONHASHSEED differs from run to run, as in real life."""
@@ -143,8 +145,8 @@ def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, 
         with open_lock(record_path(str(output)).with_suffix(".lock")) as held:
             assert lock(held)
             done = pool.submit(scripts.run, lambda: output.write_text("new"))
-            while "waiting for it" not in said.getvalue():
-                assert not done.done()
+            wait_for(lambda: done.done() or "waiting for it" in said.getvalue())
+            assert not done.done()
             output.write_text("the other's")
             write_record([str(output)], Identity({"epochs": epochs}))
         done.result(timeout=30)

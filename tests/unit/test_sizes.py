@@ -4,9 +4,7 @@ import json
 
 import pytest
 
-from rethinking import paper, registry
-from rethinking.analysis.aggregation import read_columns
-from rethinking.tables import rendering
+from rethinking import paper
 from rethinking.tables.sizes import count_sizes
 
 
@@ -59,31 +57,18 @@ def test_data_set_that_is_not_prepared_is_left_out():
     assert count(manifests={"digits": MANIFESTS["digits"]}).dataset.tolist() == ["digits"]
 
 
-def test_script_and_text(script, tmp_path):
-    paths = []
-    for name, content in MANIFESTS.items():
-        paths.append(tmp_path / f"{name}.json")
-        paths[-1].write_text(json.dumps(content))
+def test_script_and_text(script, render, tmp_path):
+    paths = [tmp_path / f"{name}.json" for name in MANIFESTS]
+    for path, content in zip(paths, MANIFESTS.values(), strict=True):
+        path.write_text(json.dumps(content))
     csv = tmp_path / "sizes.csv"
-    arguments = ["--networks", json.dumps(NETWORKS), "--manifests", *paths, "--output", csv]
-    script("count_sizes", *arguments)
-    view = registry.entry("table", "sizes").call()
-    table = read_columns(csv, view.columns)
-    text = rendering.to_markdown(*view.show(table))
+    script("count_sizes", networks=json.dumps(NETWORKS), manifests=paths, output=csv)
+    text, latex = render("sizes", csv)
     lines = [[field.strip() for field in line.strip("|").split("|")] for line in text.splitlines()]
     assert lines[0][:5] == ["data set", "images", "model", "parameters p ours", "parameters p paper"]
-    assert lines[2] == [
-        "CIFAR-10",
-        "28×28",
-        "MLP 1×512",
-        "1,209,866",
-        "1,209,866",
-        "50,000",
-        "50,000",
-        "24.2",
-        "24.2",
-    ]
+    numbers = ["1,209,866", "1,209,866", "50,000", "50,000", "24.2", "24.2"]
+    assert lines[2] == ["CIFAR-10", "28×28", "MLP 1×512", *numbers]
     assert lines[4] == ["digits", "7×7", "MLP 1×512", "30,730", "—", "100", "—", "307.3", "—"]
     assert "digits (scikit-learn), 100 of 1,437 training images" in text
     assert "—: not in the paper, or the data set is not here." in text
-    assert r"\multicolumn{2}{c}{training images n}" in rendering.to_latex(*view.show(table))
+    assert r"\multicolumn{2}{c}{training images n}" in latex

@@ -1,4 +1,4 @@
-"""Intervals against scipy's and against what they promise, and rank correlations by hand."""
+"""Intervals against scipy's, and rank correlations by hand."""
 
 import math
 
@@ -27,13 +27,6 @@ def test_one_and_no_value():
     assert mean == 42.0
     assert math.isnan(half_width)
     assert all(math.isnan(value) for value in mean_interval([]))
-
-
-def test_coverage():
-    rng = np.random.default_rng(0)
-    intervals = [mean_interval(rng.normal(5.0, 2.0, 3)) for _ in range(2000)]
-    covered = np.mean([abs(mean - 5.0) <= half_width for mean, half_width in intervals])
-    assert covered == pytest.approx(0.95, abs=0.015)  # three standard errors of 2000 trials
 
 
 @pytest.mark.parametrize(

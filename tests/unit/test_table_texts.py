@@ -2,7 +2,6 @@
 
 import ast
 import copy
-import json
 import math
 import re
 
@@ -15,6 +14,7 @@ from rethinking.run.code import SCRIPTS
 from rethinking.tables import presentation, rendering
 from rethinking.tables.rendering import LATEX, alignment
 
+from ..summaries import write_summary
 from .table_rows import CELLS, RANDOM, SUMMARIES, aggregate, aggregate_table4, summary, to_latex, to_markdown
 
 DATASETS = registry.names("dataset")
@@ -154,19 +154,12 @@ def test_latex():
          aggregate_table4(summaries=[summary(f"{RANDOM[0]}/seed0", 99.0, 10.0)])),
     ],
 )  # fmt: skip
-def test_scripts_from_summaries_to_text(script, tmp_path, kind, cells, summaries, expected):
+def test_scripts_from_summaries_to_text(script, render, tmp_path, kind, cells, summaries, expected):
     for each in summaries:
-        path = tmp_path / each["cell"] / "summary.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(each))
-    seeds = {Cell.parse(each["cell"]).seed for each in summaries}
-    csv, markdown, latex = (tmp_path / f"{kind}.{ending}" for ending in ("csv", "md", "tex"))
-    aggregation = ["--table", kind, "--cells", *cells, "--root", tmp_path, "--seeds", *seeds, "--output", csv]
-    script("aggregate_table", *aggregation)
-    output = ["--input", csv, "--markdown", markdown, "--latex", latex]
-    script("render_table", "--table", kind, *output)
-    assert markdown.read_text() == to_markdown(expected, kind)
-    assert latex.read_text() == to_latex(expected, kind)
+        write_summary(tmp_path, each)
+    seeds, csv = sorted({Cell.parse(each["cell"]).seed for each in summaries}), tmp_path / f"{kind}.csv"
+    script("aggregate_table", table=kind, cells=cells, root=tmp_path, seeds=seeds, output=csv)
+    assert render(kind, csv) == [to_markdown(expected, kind), to_latex(expected, kind)]
 
 
 def test_latex_has_each_character_of_tables():

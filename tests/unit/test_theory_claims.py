@@ -85,10 +85,7 @@ def records():
         found[name] = [
             linear_model(*convnet, penalty, error + seed / 10, seed, filters=filters) for seed in SEEDS
         ]
-    return found | {
-        "others": [others(seed) for seed in SEEDS],
-        "descent": [descent(seed) for seed in SEEDS],
-    }
+    return found | {"others": [others(seed) for seed in SEEDS], "descent": [descent(seed) for seed in SEEDS]}
 
 
 def change(name, **values):

@@ -10,22 +10,14 @@ from .test_theory_claims import linear_model
 
 def test_each_panel_has_the_title_of_its_model():
     """Not all models need to have been tried."""
+    keys = ("name", "dataset", "preprocessing", "kernel", "filters")
     models = [
-        {"name": "first", "dataset": "mnist", "preprocessing": "none", "kernel": "gaussian", "filters": None},
-        {
-            "name": "second",
-            "dataset": "mnist",
-            "preprocessing": "gabor",
-            "kernel": "gaussian",
-            "filters": None,
-        },
-        {
-            "name": "third",
-            "dataset": "cifar10",
-            "preprocessing": "random_convnet",
-            "kernel": "linear",
-            "filters": 1000,
-        },
+        dict(zip(keys, values, strict=True))
+        for values in (
+            ("first", "mnist", "none", "gaussian", None),
+            ("second", "mnist", "gabor", "gaussian", None),
+            ("third", "cifar10", "random_convnet", "linear", 1000),
+        )
     ]
     common = {"norm": 1.0, "images": 5000, "validation_images": 50, "data": "any"}
     third = pd.DataFrame(
@@ -49,14 +41,8 @@ def test_each_panel_has_the_title_of_its_model():
 def test_errors_over_filters():
     """Means over seeds for each number of filters, and the paper's errors at its own; a missing fit breaks the line."""
     convnet = ("cifar10", "random_convnet", "linear")
-    solved = {
-        "gamma": None,
-        "chosen": None,
-        "features": None,
-        "residual": 0.0,
-        "solver": "any",
-        "precision": "any",
-    }
+    solved = dict.fromkeys(("gamma", "chosen", "features"))
+    solved |= {"residual": 0.0, "solver": "any", "precision": "any"}
     records = []
     errors = [(100, 0, 30.0), (100, 0.1, 28.0), (1000, 0.1, 25.0), (8000, 0, 20.0), (8000, 0.1, 19.0)]
     for filters, penalty, error in errors:

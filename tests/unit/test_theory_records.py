@@ -27,12 +27,23 @@ def settings(**values):
     return json.dumps(values)
 
 
+def sample(images):
+    """The settings of a comparison of exact fits on so many images."""
+    return settings(models=["any"], train=images, test=images)
+
+
+def write_manifest(folder, prepared, count, **values):
+    """One like that of the prepared data set, for so many training and test images."""
+    values |= {split: {"count": count, "full_count": count} for split in ("train", "test")}
+    write_json(folder / "manifest.json", read_json(prepared / "manifest.json") | values)
+
+
 @pytest.fixture
 def call(script, prepared, tmp_path):
     """Run a script on a prepared data set; the path of its record is the value."""
 
-    def run(name, *arguments, folder=prepared, output="record.json"):
-        script(name, *arguments, "--prepared", folder, "--seed", 0, "--output", tmp_path / output)
+    def run(name, folder=prepared, output="record.json", **options):
+        script(name, prepared=folder, seed=0, output=tmp_path / output, **options)
         return tmp_path / output
 
     return run
@@ -77,17 +88,13 @@ def test_hopelessly_conditioned_network_is_recorded_shown_and_judged(call, prepa
     """Beyond a half the solution grows exponentially with n; at 0.9, 500 images are far too many for float64."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (500, 3, 4, 4), dtype=np.uint8)
-    write_json(
-        tmp_path / "manifest.json",
-        read_json(prepared / "manifest.json")
-        | {"dataset": "digits", "train": {"count": 500, "full_count": 500}},
-    )
+    write_manifest(tmp_path, prepared, 500, dataset="digits")
     save_array(tmp_path / "train_images.npy", images)
     save_array(tmp_path / "train_labels.npy", rng.integers(0, 4, 500))
     chosen = settings(
         dataset="digits", offset=0.9, depths=[2, 3], sizes=[2, 500], offsets=[0.9], precisions=["float64"]
     )
-    path = call("fit_expressivity", "--settings", chosen, folder=tmp_path)
+    path = call("fit_expressivity", tmp_path, settings=chosen)
     record = read_strictly(path)
     assert {network["condition"] for network in record["networks"]} == {None}
     records = read_records([path])
@@ -106,25 +113,16 @@ def test_no_fit_is_lost_to_a_number_that_json_refuses(call, monkeypatch, tmp_pat
     monkeypatch.setattr("run_descent.descend", lambda *_: (pd.DataFrame({"step": [0]}), dict(LOST)))
     monkeypatch.setattr("compare_fits.compare_fits", lambda *_: pd.DataFrame([LOST | {"fit": "poisoned"}]))
     monkeypatch.setattr("fit_linear_model.fit", lambda *_: (dict(LOST), torch.tensor(nothing)))
-    scratch = tmp_path / "scratch"
+    penalised = settings(**MODEL, penalties=[0, 0.1])
+    where = {"scratch": tmp_path / "scratch", "device": "cpu"}
     paths = [
         call(
             "run_descent",
-            *("--settings", settings(dataset="digits", images=8, epochs=1, batch_size=4)),
-            *("--curve", tmp_path / "curve.csv"),
+            settings=settings(dataset="digits", images=8, epochs=1, batch_size=4),
+            curve=tmp_path / "curve.csv",
         ),
-        call(
-            "compare_fits",
-            *("--settings", settings(models=["any"], train=10, test=10)),
-            *("--model", settings(**MODEL, penalties=[0])),
-            output="fits.json",
-        ),
-        call(
-            "fit_linear_model",
-            *("--model", settings(**MODEL, penalties=[0, 0.1]), "--solver", json.dumps(SOLVER)),
-            *("--scratch", scratch, "--device", "cpu"),
-            output="folder",
-        )
+        call("compare_fits", output="fits.json", settings=sample(10), model=settings(**MODEL, penalties=[0])),
+        call("fit_linear_model", output="folder", model=penalised, solver=json.dumps(SOLVER), **where)
         / "summary.json",
     ]
     for path in paths:
@@ -138,29 +136,15 @@ def test_no_fit_is_lost_to_a_number_that_json_refuses(call, monkeypatch, tmp_pat
 def test_equal_images_are_fitted_once(call, prepared, tmp_path):
     """Two of one class in training, and one that is in both splits; random labels of equal images have no exact fit."""
     rng = np.random.default_rng(0)
-    write_json(
-        tmp_path / "manifest.json",
-        read_json(prepared / "manifest.json")
-        | {
-            "num_classes": 2,
-            "train": {"count": 12, "full_count": 12},
-            "test": {"count": 12, "full_count": 12},
-        },
-    )
+    write_manifest(tmp_path, prepared, 12, num_classes=2)
     for split in ("train", "test"):
         images = rng.integers(0, 256, (12, 1, 4, 4), dtype=np.uint8)
         images[0] = 7
         images[2] = images[0] if split == "train" else images[2]
         save_array(tmp_path / f"{split}_images.npy", images)
         save_array(tmp_path / f"{split}_labels.npy", np.arange(12) % 2)
-    record = read_strictly(
-        call(
-            "compare_fits",
-            *("--settings", settings(models=["any"], train=12, test=12)),
-            *("--model", settings(**MODEL, penalties=[0])),
-            folder=tmp_path,
-        )
-    )
+    path = call("compare_fits", tmp_path, settings=sample(12), model=settings(**MODEL, penalties=[0]))
+    record = read_strictly(path)
     assert (record["images"], record["test_images"]) == (11, 11)
     assert max(fit["residual"] for fit in record["fits"]) < 1e-6
     assert {fit["train_error"] for fit in record["fits"]} == {0}

@@ -8,11 +8,7 @@ from rethinking.analysis.rank_correlations import weakest_correlation
 from rethinking.claims import measures
 from rethinking.claims.forms import Claim
 from rethinking.claims.measures import NotMeasured
-from rethinking.claims.report import (
-    MEETS,
-    MISSES,
-    Judged,
-)
+from rethinking.claims.report import MEETS, MISSES, Judged
 from rethinking.claims.verdicts import Check, combine, compare, examine
 
 from .paper_cells import EPOCHS, make_run

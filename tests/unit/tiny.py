@@ -83,6 +83,7 @@ def numbered_batches(data, cell):
 
 
 def plain_whiten(images):
+    """The formula in TensorFlow's documentation of per_image_whitening."""
     values = images.astype(np.float64) / 255
     centred = values - values.mean((1, 2, 3), keepdims=True)
     floor = 1 / np.sqrt(images[0].size)

@@ -38,11 +38,7 @@ TINY = {
     "complexity": {"cells": []},
     # The theory has tests of its own.
     "expressivity": {"dataset": None},
-    "linear_models": {
-        "models": [],
-        "counterexamples": {"models": []},
-        "descent": {"dataset": None},
-    },
+    "linear_models": {"models": [], "counterexamples": {"models": []}, "descent": {"dataset": None}},
 }
 
 

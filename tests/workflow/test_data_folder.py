@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 
+from ..waiting import wait_for
 from .conftest import TINY, Workflow
 
 NAME = "digits/random_labels/mlp_1x512/none/seed0"
@@ -61,11 +62,7 @@ def test_stopped_while_another_checkout_is_at_work(checkouts):
         fcntl.flock(lock, fcntl.LOCK_EX)
         run = second.start(*tokens(first), "--forcerun", "prepare_dataset")
         logs = second.folder / "results/logs/prepared"
-        until = time.monotonic() + 120
-        while "waiting for it" not in "".join(log.read_text() for log in logs.rglob("*.log")):
-            assert run.poll() is None, run.stdout.read()
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        wait_for(lambda: any("waiting for it" in log.read_text() for log in logs.rglob("*.log")), run)
         # As Ctrl-C does on a terminal; a signal to Snakemake alone waits for its jobs.
         for process in psutil.Process(run.pid).children(recursive=True):
             process.terminate()

@@ -22,6 +22,7 @@ from rethinking.config.loading import load_config
 from rethinking.run.stop_signals import SIGNALS
 
 from ..default_config import default_values
+from ..waiting import wait_for
 from .conftest import ROOT, TINY, server
 
 pytestmark = pytest.mark.slow
@@ -100,13 +101,6 @@ def finish(process, folder, log="log"):
     return output
 
 
-def wait_until(condition, process):
-    """Wait for a condition that must occur before the process ends."""
-    while not condition():
-        assert process.poll() is None, "the process ended before"
-        time.sleep(0.002)
-
-
 def assert_same(folder, other):
     """All files of two cells are identical bit for bit, except for the times in them."""
     names = sorted(path.name for path in other.iterdir() if path.is_file())
@@ -174,7 +168,7 @@ def kill(name, data, folder, aim, wait, checkpoint_seconds, rng):
     before = files(folder)
     process = start(name, data, folder, checkpoint_seconds)
     if aim != START_UP:
-        wait_until(lambda: started((folder / "log").read_text()), process)
+        wait_for(lambda: started((folder / "log").read_text()), process)
     time.sleep(wait)
     # Inspect it while it is halted, so that it is killed in the observed phase.
     while stop(process):
@@ -225,7 +219,7 @@ def test_signals_write_a_checkpoint_and_say_so(data, undisturbed, tmp_path):
     log = tmp_path / "log"
     for epoch, number in enumerate(SIGNALS, 2):
         process = start(ALEXNET, data, tmp_path, NO_CHECKPOINTS)
-        wait_until(lambda epoch=epoch: f"epoch {epoch}/" in log.read_text(), process)
+        wait_for(lambda epoch=epoch: f"epoch {epoch}/" in log.read_text(), process)
         process.send_signal(number)
         assert process.wait(timeout=60) == os.EX_TEMPFAIL == 75
         assert f"stopped by {number.name}" in log.read_text()
@@ -242,7 +236,7 @@ def heeds(process, number):
 
 def test_signals_before_training_end_it_at_once(data, tmp_path):
     process = start(MLP, data, tmp_path)
-    wait_until(lambda: all(heeds(process, number) for number in SIGNALS), process)
+    wait_for(lambda: all(heeds(process, number) for number in SIGNALS), process)
     process.send_signal(signal.SIGINT)  # of the three it alone has a handler of Python's own before
     assert process.wait(timeout=60) == os.EX_TEMPFAIL
     log = (tmp_path / "log").read_text()
@@ -252,11 +246,11 @@ def test_signals_before_training_end_it_at_once(data, tmp_path):
 
 def test_two_processes_train_a_cell_once_and_signals_end_the_waiting(data, tmp_path):
     first = start(MLP, data, tmp_path)
-    wait_until(lambda: "epoch 1/" in (tmp_path / "log").read_text(), first)
+    wait_for(lambda: "epoch 1/" in (tmp_path / "log").read_text(), first)
     assert stop(first)
     others = {name: start(MLP, data, tmp_path, log=name) for name in ("stopped", "patient")}
     for name, other in others.items():
-        wait_until(lambda log=tmp_path / name: WAITING in log.read_text(), other)
+        wait_for(lambda log=tmp_path / name: WAITING in log.read_text(), other)
     others["stopped"].send_signal(signal.SIGTERM)
     assert others["stopped"].wait(timeout=60) == os.EX_TEMPFAIL
     os.kill(first.pid, signal.SIGCONT)
@@ -279,7 +273,7 @@ def test_nothing_is_trained_twice_where_snakemake_was_killed(tiny_workflow):
     # Snakemake and its jobs, while one cell is trained and the other is done.
     snakemake = tiny_workflow.start(*command)
     assert any("Finished jobid" in line and "train_cell" in line for line in snakemake.stdout)
-    wait_until((results / f"checkpoints/{long}.safetensors").exists, snakemake)
+    wait_for((results / f"checkpoints/{long}.safetensors").exists, snakemake)
     for process in [*psutil.Process(snakemake.pid).children(recursive=True), snakemake]:
         process.kill()
     snakemake.wait()
@@ -288,14 +282,14 @@ def test_nothing_is_trained_twice_where_snakemake_was_killed(tiny_workflow):
 
     # Snakemake alone; its job is slower than the next Snakemake.
     snakemake = tiny_workflow.start(*command)
-    wait_until(lambda: log.exists() and "resumed from" in log.read_text(), snakemake)
+    wait_for(lambda: log.exists() and "resumed from" in log.read_text(), snakemake)
     (job,) = psutil.Process(snakemake.pid).children(recursive=True)
     job.suspend()
     snakemake.kill()
     snakemake.wait()
     tiny_workflow.succeed("--unlock")
     snakemake = tiny_workflow.start(*command)
-    wait_until(lambda: log.exists() and WAITING in log.read_text(), snakemake)
+    wait_for(lambda: log.exists() and WAITING in log.read_text(), snakemake)
     second = tiny_workflow.fail(*command)
     assert f"results is being worked on by process {snakemake.pid} of" in second
     job.resume()

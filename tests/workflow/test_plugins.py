@@ -2,10 +2,9 @@
 
 import shutil
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from ..unit.image_files import write_image
 from .conftest import ROOT, Workflow
 
 
@@ -13,14 +12,9 @@ from .conftest import ROOT, Workflow
 def study(tmp_path):
     """A folder with the example study and some images."""
     shutil.copytree(ROOT / "docs" / "examples", tmp_path / "docs" / "examples")
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 8), ("test", 3)):
-        for name in ("circle", "cross", "square"):
-            folder = tmp_path / "shapes" / part / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                pixels = rng.integers(0, 256, (10, 10, 3)).astype(np.uint8)
-                Image.fromarray(pixels).save(folder / f"{number}.png")
+    names = [(part, name) for part in 8 * ["train"] + 3 * ["test"] for name in ("circle", "cross", "square")]
+    for number, (part, name) in enumerate(names):
+        write_image(tmp_path / "shapes" / part / name / f"{number}.png", number, size=(10, 10))
     workflow = Workflow(tmp_path, None)
     workflow.config_file = tmp_path / "docs" / "examples" / "study.yaml"
     return workflow

@@ -6,7 +6,6 @@ Real runs and dry runs of a copy of the workflow whose code can be edited.
 import os
 import re
 import shutil
-import time
 
 import psutil
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from rethinking.cells import CELL_FILES
 
 from ..default_config import default_values
+from ..waiting import wait_for
 from .conftest import ROOT, TINY, Workflow
 
 MLP = "digits/true_labels/mlp_1x512/none/seed0"
@@ -199,10 +199,7 @@ def test_part_trained(workflow):
     process = workflow.start(f"results/cells/{cell}/summary.json")
     checkpoint = workflow.folder / f"results/checkpoints/{cell}.safetensors"
     try:
-        for _ in range(3000):
-            if checkpoint.exists() or process.poll() is not None:
-                break
-            time.sleep(0.1)
+        wait_for(checkpoint.exists, process, seconds=300)
         # Also while it is at work.
         assert counts(workflow)[1] == (5, 1, 0, 0)
     finally:

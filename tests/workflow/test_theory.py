@@ -1,12 +1,12 @@
 """The theory's targets on digits."""
 
-import time
 from contextlib import suppress
 
 import pandas as pd
 import psutil
 import pytest
 
+from ..waiting import wait_for
 from .conftest import TINY, Workflow
 
 PIXELS = {"dataset": "digits", "preprocessing": "none", "kernel": "gaussian", "penalties": [0]}
@@ -85,10 +85,7 @@ def test_what_has_nothing_to_show_says_so(tiny_workflow):
     assert "table3 has nothing to show with this configuration; none of its results is finished" in unfinished
 
 
-KILLED = {
-    "pixels": (PIXELS | {"gamma": 0.1}, (0.2, 0.8)),
-    "convnet": (CONVNET | {"filters": 100}, (0.5,)),
-}
+KILLED = {"pixels": (PIXELS | {"gamma": 0.1}, (0.2, 0.8)), "convnet": (CONVNET | {"filters": 100}, (0.5,))}
 IMAGES = 400  # that are fitted there
 SUMMARY = "results/linear_models/{}/seed0/summary.json"
 
@@ -119,9 +116,8 @@ def kill_fit(workflow, name, share):
     rows = IMAGES // 16 + 1
     snakemake = workflow.start(SUMMARY.format(name), "--cores", "1")
     scratch = workflow.folder / "results/scratch/linear_models" / name
-    while len(list(scratch.rglob("factor*/tile*.npy"))) < share * rows * (rows + 1) / 2:
-        assert snakemake.poll() is None, snakemake.stdout.read()
-        time.sleep(0.01)
+    tiles = share * rows * (rows + 1) / 2
+    wait_for(lambda: len(list(scratch.rglob("factor*/tile*.npy"))) >= tiles, snakemake)
     for process in psutil.Process(snakemake.pid).children(recursive=True):
         with suppress(psutil.Error):  # one that has just ended
             if "fit_linear_model" in process.cmdline():

@@ -117,11 +117,17 @@ def job(name="a", **resources):
     )
 
 
+def given(results, *jobs):
+    """An executor that has looked once at these jobs."""
+    executor = Alone(results)
+    executor.run_jobs(list(jobs))
+    executor.look()
+    return executor
+
+
 def at_work(results, fake, *names):
     """An executor with one submitted bundle for each two jobs, all of which run; the bundles."""
-    executor = Alone(results)
-    executor.run_jobs([job(name) for name in names])
-    executor.look()
+    executor = given(results, *map(job, names))
     found = [submission.bundle for submission in executor.active.values()]
     fake.queues(*((bundle.name, "RUNNING", "None") for bundle in found))
     return executor, found

@@ -8,7 +8,7 @@ import time
 import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 
-from .conftest import Alone, at_work, job
+from .conftest import Alone, at_work, given, job
 
 
 @pytest.mark.parametrize("clock", [-3600, 0, 3600])
@@ -69,9 +69,7 @@ def test_started_again(fake, results, read):
 def test_idle_nodes(fake, results, partition, sizes):
     """Fewer cells than full jobs could hold are spread over them."""
     fake.says("sinfo", "main* 3", "long 1", "big 5")
-    executor = Alone(results)
-    executor.run_jobs([job(name, slurm_partition=partition, mem_mb=0) for name in "abc"])
-    executor.look()
+    executor = given(results, *(job(name, slurm_partition=partition, mem_mb=0) for name in "abc"))
     assert sorted(len(each.members) for each in executor.active.values()) == sizes
 
 

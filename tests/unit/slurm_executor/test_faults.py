@@ -3,13 +3,13 @@
 import asyncio
 import errno
 import threading
-import time
 
 import pytest
 
 from snakemake_executor_plugin_slurm_bundles import slurm
 from snakemake_executor_plugin_slurm_bundles.bundles import Bundle
 
+from ...waiting import wait_for
 from .conftest import AWAY, Alone, at_work, job
 
 
@@ -209,8 +209,7 @@ def test_squeue_hangs(fake, results, monkeypatch):
 
     looking = threading.Thread(target=lambda: asyncio.run(check()))
     looking.start()
-    while not (fake.folder / "asked").exists():
-        time.sleep(0.01)
+    wait_for((fake.folder / "asked").exists)
     assert executor.reported == [("a", None)]
     executor.run_jobs([job("d")])
     executor.cancel_jobs([])

@@ -5,7 +5,7 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 from snakemake_executor_plugin_slurm_bundles.bundles import Task
 
-from .conftest import AWAY, Alone, earlier, job
+from .conftest import AWAY, Alone, earlier, given, job
 
 
 @pytest.mark.parametrize("text", ["", '{"tasks": [{"na', "[1]", '{"tasks": [{"colour": 1}]}', "\0\0", "5"])
@@ -26,9 +26,7 @@ def test_damaged_bundle(fake, results, read, text):
 
 def test_damaged_bundle_without_a_job(fake, results):
     (earlier(results).folder / "bundle.json").write_text("")
-    executor = Alone(results)
-    executor.run_jobs([job()])
-    executor.look()
+    given(results, job())
     assert fake.calls("scancel") == []
 
 
@@ -41,9 +39,7 @@ def test_slurm_is_away_when_a_job_is_to_be_cancelled(fake, results, read, away, 
         (bundle.folder / "bundle.json").write_text("")
     fake.queues((bundle.name, "RUNNING", "None"))
     fake.fails(away)
-    executor = Alone(results)
-    executor.run_jobs([job()])
-    executor.look()
+    executor = given(results, job())
     executor.look()
     assert len(read(AWAY)) == 1
     assert (fake.calls("sbatch"), executor.active) == ([], {})
@@ -57,9 +53,7 @@ def test_job_has_ended_when_it_is_to_be_cancelled(fake, results):
     bundle = earlier(results, identity="other settings")
     fake.queues((bundle.name, "RUNNING", "None"))
     fake.fails("scancel", "Job/step already completing or completed")
-    executor = Alone(results)
-    executor.run_jobs([job()])
-    executor.look()
+    executor = given(results, job())
     assert fake.calls("sbatch") == []
     fake.queues((bundle.name, "COMPLETED", "None"))
     executor.look()
@@ -109,9 +103,7 @@ def test_started_again_while_jobs_are_still_being_cancelled(fake, results):
     """After Ctrl-C jobs take a while to end; their cells go on in a new one."""
     bundle = earlier(results)
     fake.queues((bundle.name, "COMPLETING", "None"))
-    executor = Alone(results)
-    executor.run_jobs([job()])
-    executor.look()
+    executor = given(results, job())
     assert [*executor.active] == [bundle.name]
     fake.queues((bundle.name, "CANCELLED", "None"))
     executor.look()

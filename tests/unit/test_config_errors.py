@@ -1,0 +1,193 @@
+"""What is wrong in a configuration is named by file and key, with what would be right."""
+
+import re
+
+import pytest
+import yaml
+
+from rethinking.config.loading import load_config
+from rethinking.config.reading import read
+from rethinking.run.files import UserError
+
+from ..default_config import CELL, ablation, default_values, load, override, with_keys
+
+IMAGENET = "imagenet/true_labels/inception_v3"
+LINEAR = {"name": "a", "dataset": "cifar10", "kernel": "linear", "penalties": [0]}
+LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "hint"),
+    [
+        ({"trainng": {}}, "trainng", "unknown key; did you mean 'training'?"),
+        ({"training.epoch": 3}, "training.epoch", "unknown key; did you mean 'epochs'?"),
+        ({"models.alexnet.rate": 1}, "models.alexnet.rate", "known here: learning_rate, initialisation"),
+        ({"datasets.mnist.inputsize": 1}, "datasets.mnist.inputsize", "did you mean 'input_size'?"),
+        ({"models.alexnt.learning_rate": 0.1}, "models.alexnt", "did you mean 'alexnet'?"),
+        ({"datasets.cifar.input_size": 28}, "datasets.cifar", "did you mean 'cifar1"),
+        ({"training.precision": "float16"}, "training.precision", "did you mean 'bfloat16'?"),
+        ({"hardware": {"workers": 3, "nodes": 2}}, "hardware", "workers is 3, not a multiple of nodes"),
+        ({"hardware.device": "gpu"}, "hardware.device", "known: auto, cpu, cuda"),
+        ({"training.epochs": -1}, "training.epochs", "greater than or equal to 1, not -1"),
+        ({"training.epochs": "ten"}, "training.epochs", "as an integer, not 'ten'"),
+        ({"training.epochs": 2.5}, "training.epochs", "fractional part, not 2.5"),
+        ({"training.momentum": 1.0}, "training.momentum", "less than 1, not 1.0"),
+        ({"training.learning_rate_decay": 1.5}, "training.learning_rate_decay", "equal to 1, not 1.5"),
+        ({"training.thresholds": [99.0, 101.0]}, "training.thresholds[1]", "equal to 100, not 101"),
+        ({"seeds": [0, -1]}, "seeds[1]", "greater than or equal to 0, not -1"),
+        ({"seeds": [1, 2, 1]}, "seeds", "names 1 twice"),
+        ({"overrides": [override("*/*/*/*") | {"seeds": [0, 0]}]}, "overrides[0].seeds", "names 0 twice"),
+        ({"linear_models.models": [LINEAR | {"seeds": [1, 1]}]}, "linear_models.models[0].seeds", "names 1 twice"),
+        ({"linear_models.models": [LINEAR | {"penalties": [0, "validated", 0]}]}, "linear_models.models[0].penalties", "names 0.0 twice"),
+        ({"expressivity.depths": [2, 3, 2]}, "expressivity.depths", "names 2 twice"),
+        ({"ablations": [ablation(epochs=0) | {"grid": None}]}, "ablations[0]", "equal to 1, not 0"),
+        ({"seeds": []}, "seeds", "at least 1"),
+        ({"datasets.cifar10.source": "archive"}, "datasets.cifar10", "the source 'archive' needs a path"),
+        ({"datasets.cifar10.path": "x"}, "datasets.cifar10", "takes no path; a local copy has the source archive or images"),
+        ({"datasets.digits.source": "official"}, "datasets.digits.source", "it can be embedded"),
+        ({"datasets.mnist.train_limit": 5}, "datasets.mnist.train_limit", "greater than or equal to 10, not 5"),
+        ({"table1.cells": [CELL.replace("alexnet", "alexnt")]}, "table1.cells", "did you mean 'alexnet'?"),
+        ({"fig1b.cells": [CELL, CELL.replace("true_labels", "gaussian")]}, "fig1b.cells", "cannot be shown over the label"),
+        ({"overrides": [override("*/*/alexnt/*")]}, "overrides[0].cells", "matches none of inception, "),
+        ({"overrides": [override("*/*/*/*", epochs=1), override("cifar/*/*/*")]}, "overrides[1].cells", "cifar10"),
+        ({"overrides": [override("*/randm*/*/*")]}, "overrides[0].cells", "matches none of true_labels, "),
+        ({"overrides": [override("*/*/*/weight_decay")]}, "overrides[0].cells", "matches none of none, crop"),
+        ({"overrides": [override("*/*_signs_n0/*/*")]}, "overrides[0].cells", "matches none of"),
+        ({"overrides": [override("*/*_sign_n5/*/*")]}, "overrides[0].cells", "matches none of"),
+        ({"overrides": [override("*/gaussian_replaced0/*/*")]}, "overrides[0].cells", "matches none of"),
+        ({"overrides": [override("*/*/*")]}, "overrides[0].cells", "has 3 parts; the form is"),
+        ({"overrides": [override("*/*/*/*", epoch=1)]}, "overrides[0].set.epoch", "did you mean 'epochs'?"),
+        ({"overrides": [override("*/*/*/*", epochs=0)]}, "overrides[0].set.epochs", "equal to 1, not 0"),
+        ({"models.alexnet.architecture": {"local_respons_norm": False}},
+         "models", "did you mean 'local_response_norm'?"),
+        ({"datasets.cifar10.input_size": 33}, "cifar10/", "input_size 33, but the images of cifar10 are 32x32; give at most 31"),
+        ({"datasets.cifar10.input_size": 32}, "cifar10/true_labels/inception/", "leave 'crop' out"),
+        ({"datasets.cifar10.input_size": 4, "training.batch_size": 1}, "cifar10/", "inception needs two images; give at least 2"),
+        ({"datasets.cifar10.input_size": 4, "training.batch_size": 49_999}, "cifar10/", "50,000 training images in parts of 49,999 leave one"),
+        ({"datasets.cifar10.input_size": 4, "training.batch_size": 20, "datasets.cifar10.train_limit": 81}, "cifar10/",
+         "81 training images in parts of 20 leave one image, but the batch normalisation of inception needs two; give "),
+        ({"datasets.cifar10.input_size": 4, "overrides": [override("*/*/inception/*", batch_size=18, micro_batch=3)],
+          "datasets.cifar10.train_limit": 40}, "cifar10/", "40 training images in parts of 3 leave one image"),
+        ({"datasets.digits.input_size": 4, "training.batch_size": 20, "table1.cells": ["digits/random_signs_n41/inception/none"]},
+         "digits/random_signs_n41", "41 training images in parts of 20"),
+        ({"datasets.imagenet.input_size": 74}, "datasets.imagenet", "at least 75"),
+        ({"datasets.imagenet.stored_size": 98}, "datasets.imagenet", "stored_size is 98"),
+        ({"datasets.cifar10.stored_size": 40}, "datasets.cifar10", "stored_size"),
+        ({"datasets.imagenet.path": "x", "datasets.imagenet.provenance": "made up", "table2.cells": [f"{IMAGENET}/crop"]},
+         "imagenet/", "imagenet has no 'crop'; its 'augment' crops"),
+        ({"training": None}, "training", "takes keys of its own (epochs, batch_size, "),
+        ({"overrides": [override("*/*/*/*")]}, "overrides[0]", "names no setting and no seeds"),
+        ({"training.epochs": True}, "training.epochs", "truth values"),
+        ({"seeds": [0, False]}, "seeds", "truth values"),
+        ({"models.alexnet.learning_rate": float("inf")}, "models.alexnet.learning_rate", "finite"),
+        ({"training.momentum": float("nan")}, "training.momentum", "not nan"),
+        ({"results_dir": " "}, "results_dir", "the path is empty"),
+        ({"data_dir": "a{b}"}, "data_dir", "wildcards"),
+        ({"data_dir": "${NOT_SET}/x"}, "data_dir", "the variable ${NOT_SET} is not set"),
+        ({"results_dir": "./"}, "results_dir", "'.' is no folder of its own; name one"),
+        ({"results_dir": "/x/.."}, "results_dir", "'/' is no folder of its own; name one"),
+        ({"cache_dir": "-rf"}, "cache_dir", "begins with '-'"),
+        ({"data_dir": "x/" + 201 * "a"}, "data_dir", "too long for a file system"),
+        ({"cache_dir": "~nobody-of-this-name/x"}, "cache_dir", "no home folder of the user 'nobody-of-this-name'"),
+        ({"ablations": [ablation(epochs=1) | {"name": "a/b"}]}, "ablations[0].name", "should match pattern"),
+        ({"ablations": [ablation(weight_decay=1)]}, "ablations[0]",
+         f"'{CELL}' does not use weight_decay: its regularisers do not name wd"),
+        ({"ablations": [ablation(architecture={"dropout": 0.5}) | {"cells": [CELL.replace("alexnet", "inception_v3")]}]},
+         "ablations[0]", "does not use dropout: its regularisers do not name dropout"),
+    ],
+)  # fmt: skip
+def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hint):
+    base, mine = tmp_path / "base.yaml", tmp_path / "mine.yaml"
+    base.write_text(yaml.safe_dump(default_values()))
+    mine.write_text(yaml.safe_dump(with_keys({}, changes)))
+    with pytest.raises(UserError) as error:
+        load_config(with_keys(default_values(), changes), [str(base), str(mine)])
+    line = str(error.value).splitlines()[1]
+    assert re.match(rf"  {re.escape(str(mine))}(:\d+)?: {re.escape(key)}", line)
+    assert hint in line
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"datasets.cifar10.input_size": 28, "training.batch_size": 1},
+        {"datasets.cifar10.input_size": 4, "training.batch_size": 2},
+        {"datasets.cifar10.input_size": 4, "training.batch_size": 49_999, "datasets.cifar10.source": "images",
+         "datasets.cifar10.path": "x", "datasets.cifar10.provenance": "mine", "capacity.cells": []},
+        {"datasets.cifar10.input_size": 4, "training.batch_size": 20, "datasets.cifar10.train_limit": 60_001},
+    ],
+    ids=["maps of many values", "even", "unknown number of images", "limit beyond the data"],
+)  # fmt: skip
+def test_small_batches_that_can_be_normalised_are_taken(changes):
+    load_config(with_keys(default_values(), changes), [])
+
+
+def test_numbers_that_yaml_counts_by_8_or_60_are_refused(tmp_path):
+    file = tmp_path / "mine.yaml"
+    text = "training:\n  epochs: 010\n  batch_size: 1:30\nseeds: [0, 8, 09, 1_0, '010']\n"
+    file.write_text(text)
+    assert [fault.replace(str(tmp_path), "") for fault in read(str(file)).faults] == [
+        "/mine.yaml:2: training.epochs: 010 is 8 in YAML, which counts by 8 or 60 here; write 8, or the number that you mean",
+        "/mine.yaml:3: training.batch_size: 1:30 is 90 in YAML, which counts by 8 or 60 here; write 90, or the number that you mean",
+    ]
+
+
+def test_missing_key_names_the_file_of_its_section(tmp_path):
+    values = default_values()
+    del values["training"]["epochs"]
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match=r"config\.yaml:\d+: training\.epochs: Field required"):
+        load_config(values, [str(file)])
+
+
+def test_last_file_that_sets_a_key_is_named(tmp_path):
+    files = {
+        "first": {"training": {"epochs": 0}},
+        "second": {"training": {"epochs": -3}},
+        "third": {"seeds": [0]},
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError) as error:
+        load_config(
+            with_keys(default_values(), {"training.epochs": -3}), [str(tmp_path / name) for name in files]
+        )
+    assert f"{tmp_path / 'second'}:2: training.epochs: " in str(error.value)
+    assert "first" not in str(error.value)
+
+
+def test_value_from_the_command_line_is_called_so(tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"seeds": [0]}))
+    with pytest.raises(UserError, match=r"--config: training\.epochs: "):
+        load_config(with_keys(default_values(), {"training.epochs": -3}), [str(tmp_path / "config.yaml")])
+
+
+def test_value_in_place_of_a_section_is_not_put_down_to_the_file_with_the_section(tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"training": {"epochs": 3}}))
+    with pytest.raises(UserError, match=r"--config: training: takes keys of its own"):
+        load_config(with_keys(default_values(), {"training": 5}), [str(tmp_path / "config.yaml")])
+
+
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("training:\n  epochs: 3\nseeds: [0]\ntraining: {batch_size: 64, batch_size: 32}\n")
+    with pytest.raises(UserError) as error:
+        load_config(default_values(), [str(file)])
+    lines = str(error.value).splitlines()
+    assert lines[1].startswith(f"  {file}:4: training stands a second time, first in line 1")
+    assert lines[2].startswith(f"  {file}:4: training.batch_size stands a second time, first in line 4")
+
+
+def test_merge_keys_and_anchors_are_no_second_time(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "a: &a {epochs: 3}\nb: &b {momentum: 0}\ntraining:\n  <<: *a\n  <<: *b\n  epochs: 4\nmodels: {alexnet: *a}\n"
+    )
+    assert read(str(file)).faults == []
+
+
+def test_all_faults_are_reported_at_once():
+    with pytest.raises(UserError) as error:
+        load(training__epochs=-1, seeds=[-1], results_dir=5)
+    assert len(str(error.value).splitlines()) == 4

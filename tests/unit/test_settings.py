@@ -1,0 +1,212 @@
+"""How a configuration resolves to the settings of each cell."""
+
+import pytest
+import yaml
+
+from rethinking.cells import Cell
+from rethinking.config.loading import load_config
+from rethinking.run.files import UserError
+
+from ..default_config import CELL, ablation, default_values, load, override, settings
+
+MLP = "cifar10/true_labels/mlp_1x512/none"
+CROPPED = "cifar10/random_labels/inception/crop"
+
+
+def test_settings_come_from_training_model_and_data_set():
+    config = load(training__epochs=7, models__alexnet__learning_rate=0.3, datasets__mnist__input_size=20)
+    resolved = settings(config, "mnist/true_labels/alexnet/none")
+    assert (resolved.epochs, resolved.learning_rate, resolved.input_size) == (7, 0.3, 20)
+    assert resolved.batch_size == 128
+    assert settings(config, "mnist/true_labels/mlp_1x512/none").learning_rate == 0.01
+
+
+def test_overrides_apply_in_order_and_by_pattern():
+    config = load(
+        overrides=[
+            override("cifar10/*/*/*", epochs=5, momentum=0.5),
+            override("cifar10/random_labels/*/none", epochs=6),
+            override("*/*/mlp_?x512/*crop*", epochs=7, learning_rate=0.5),
+        ]
+    )
+
+    def resolved(name):
+        values = settings(config, name)
+        return values.epochs, values.momentum, values.learning_rate
+
+    assert resolved("mnist/true_labels/alexnet/none") == (100, 0.9, 0.01)
+    assert resolved("cifar10/true_labels/alexnet/none") == (5, 0.5, 0.01)
+    assert resolved("cifar10/random_labels/alexnet/none") == (6, 0.5, 0.01)
+    assert resolved("cifar10/random_labels/alexnet/wd") == (5, 0.5, 0.01)
+    assert resolved("cifar10/random_labels/mlp_1x512/crop+wd") == (7, 0.5, 0.5)
+    assert resolved("mnist/random_labels/mlp_3x512/crop") == (7, 0.9, 0.5)
+    assert resolved("cifar10/random_labels/mlp_1x512/wd") == (5, 0.5, 0.01)
+
+
+NONE = {"true_labels", "labels_p0.0", "true_labels_replaced3"}
+ALL = {"random_labels", "labels_p1.0", "random_labels_replaced3"}
+HALF, SIGNS = {"labels_p0.5"}, {"random_signs_n500", "true_signs_n500"}
+OTHERS = {"labels_p0.25", "random_pixels", "gaussian", "random_signs_n50"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matched"),
+    [
+        ("labels_p1.0", ALL),
+        ("random_labels", ALL),
+        ("true_labels", NONE),
+        ("labels_p0.5", HALF),
+        ("labels_p0.*", NONE | HALF | {"labels_p0.25"}),
+        ("labels_p*", NONE | HALF | ALL | {"labels_p0.25"}),
+        ("labels_p?.0", NONE | ALL),
+        ("labels_p{0.0..1.0..0.5}", NONE | HALF | ALL),
+        ("*_signs_n500", SIGNS),
+        ("random_signs_n*", {"random_signs_n500", "random_signs_n50"}),
+        ("*_replaced*", {"true_labels_replaced3", "random_labels_replaced3"}),
+        # These have a form that can be matched, but no cell here does.
+        ("true_signs_n7", set()),
+        ("*replaced12", set()),
+    ],
+)
+def test_overrides_know_all_names_of_a_corruption(pattern, matched):
+    """Those of a probability, and those of the cells with a replaced example."""
+    config = load(overrides=[override(f"cifar10/{pattern}/*/*", epochs=5)])
+    names = NONE | HALF | ALL | SIGNS | OTHERS
+    assert {each for each in names if settings(config, f"cifar10/{each}/alexnet/none").epochs == 5} == matched
+
+
+@pytest.mark.parametrize("regularisers", ["none", "crop", "crop+augment"])
+def test_cells_without_weight_decay_do_not_depend_on_it(regularisers):
+    other = load(
+        models__alexnet__weight_decay=0.5,
+        models__alexnet__weight_decay_on="weights",
+        overrides=[override("*/*/*/*", weight_decay=0.7, weight_decay_on="weights")],
+    )
+    name = f"cifar10/true_labels/alexnet/{regularisers}"
+    assert settings(load(), name) == settings(other, name)
+    assert settings(load(), name).weight_decay == 0
+    assert settings(other, "cifar10/true_labels/alexnet/wd").weight_decay == 0.7
+
+
+def load_files(tmp_path, *overrides, command_line=None):
+    """One file for each list of overrides, merged as Snakemake does it: the last list stays."""
+    files, values = [], default_values()
+    for number, some in enumerate(overrides):
+        files.append(tmp_path / f"{number}.yaml")
+        files[-1].write_text(yaml.safe_dump({} if some is None else {"overrides": some}))
+        values |= {} if some is None else {"overrides": some}
+    values |= {} if command_line is None else {"overrides": command_line}
+    return load_config(values, list(map(str, files)))
+
+
+def test_own_overrides_add_to_the_default_ones(tmp_path):
+    default = default_values()["overrides"]
+    for mine in ([override(MLP, epochs=7)], [], None):
+        config = load_files(tmp_path, default, mine)
+        cropped = settings(config, CROPPED)
+        assert (cropped.epochs, cropped.learning_rate_decay) == (400, 0.999)
+        assert settings(config, MLP).epochs == (7 if mine else 100)
+
+
+def test_overrides_of_all_files_and_of_the_command_line_add(tmp_path):
+    some = [
+        [override(MLP, epochs=1, momentum=0.1, batch_size=1)],
+        [override(MLP, momentum=0.2, batch_size=2)],
+    ]
+    found = settings(load_files(tmp_path, *some, command_line=[override(MLP, batch_size=3)]), MLP)
+    assert (found.epochs, found.momentum, found.batch_size) == (1, 0.2, 3)
+
+
+def test_message_names_the_place_in_the_users_file(tmp_path):
+    default = default_values()["overrides"]
+    with pytest.raises(UserError, match=r"1\.yaml:\d+: overrides\[0\]\.set\.epochs: .* not 0"):
+        load_files(tmp_path, default, [override(MLP, epochs=0)])
+    with pytest.raises(UserError, match=r"--config: overrides\[0\]\.set\.epochs: .* not 0"):
+        load_files(tmp_path, default, None, command_line=[override(MLP, epochs=0)])
+
+
+@pytest.mark.parametrize("dataset", ["cifar100", "digits", "mnist"])
+def test_default_overrides_concern_cifar10_alone(dataset):
+    found = settings(load(), CROPPED.replace("cifar10", dataset))
+    assert (found.epochs, found.learning_rate_decay) == (100, 0.95)
+
+
+def test_variant_changes_what_it_names_on_top_of_overrides():
+    config = load(
+        overrides=[override("cifar10/*/*/*", epochs=5, momentum=0.5)],
+        ablations=[ablation(epochs=7, input_size=24, architecture={"local_response_norm": False})],
+    )
+    cell, variant = settings(config, CELL), settings(config, CELL, "x")
+    assert (cell.epochs, cell.input_size, cell.architecture) == (5, 28, {"local_response_norm": True})
+    assert (variant.epochs, variant.input_size, variant.momentum) == (7, 24, 0.5)
+    assert variant.architecture == {"local_response_norm": False}
+    assert config.variants() == [("x", Cell.from_name(CELL, seed)) for seed in config.seeds]
+    assert config.ablated_cells() == [cell for _, cell in config.variants()]
+
+
+def test_variant_can_be_asked_for_any_cell_that_its_settings_concern():
+    config = load(ablations=[ablation(architecture={"local_response_norm": False})])
+    other = "mnist/random_labels/alexnet/crop"
+    assert settings(config, other, "x").architecture == {"local_response_norm": False}
+    with pytest.raises(UserError, match="'inception' has no option 'local_response_norm'"):
+        settings(config, other.replace("alexnet", "inception"), "x")
+    with pytest.raises(UserError, match=r"unknown ablation 'y'.*known: x"):
+        settings(config, other, "y")
+
+
+def test_default_ablations_differ_from_the_cells_themselves_and_from_each_other():
+    config = load()
+    names = {}
+    for variant, cell in config.variants():
+        resolved = config.settings(cell, variant)
+        assert resolved != config.settings(cell)
+        names.setdefault((str(cell), resolved.model_dump_json()), []).append(variant)
+    assert all(len(variants) == 1 for variants in names.values())
+
+
+def test_hardware_and_seeds_change_no_settings():
+    other = load(hardware={"device": "cpu", "threads": 4}, seeds=[9], results_dir="x", finished_only=True)
+    assert settings(load(), CELL) == settings(other, CELL)
+
+
+def test_tables_write_cells_in_their_canonical_form():
+    config = load(table1__cells=["cifar10/labels_p1.0/alexnet/none", "cifar10/labels_p0.0/alexnet/none"])
+    assert config.table1.cells == ["cifar10/random_labels/alexnet/none", "cifar10/true_labels/alexnet/none"]
+    both = ["cifar10/labels_p1.0/alexnet/none", "cifar10/random_labels/alexnet/none"]
+    with pytest.raises(UserError, match="is listed twice"):
+        load(table1__cells=both)
+
+
+@pytest.mark.parametrize(("section", "name"), [("datasets", "mnist"), ("models", "alexnet")])
+def test_cell_that_the_configuration_does_not_know(section, name):
+    values = default_values()
+    del values[section][name]
+    values["linear_models"] |= {"models": [], "counterexamples": {"models": [], "train": 10, "test": 10}}
+    values["table1"] = {"cells": ["mnist/true_labels/alexnet/none"]}
+    with pytest.raises(UserError, match=rf"the configuration has no {section}\.{name}; add it"):
+        load_config(values, [])
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("false", False), ("no", False), ("True", True), ("0.2", 0.2), ("wide", "wide")]
+)
+def test_options_of_networks_from_the_command_line_are_values(text, value):
+    """Snakemake passes what is nested in --config as text, and the text false would be true."""
+    config = load(models__alexnet__architecture={"local_response_norm": text})
+    assert config.models["alexnet"].architecture == {"local_response_norm": value}
+    ablations = load(ablations=[ablation(architecture={"local_response_norm": text})]).ablations
+    assert ablations[0].set.architecture == {"local_response_norm": value}
+
+
+def test_home_folder_and_variables_are_the_same_everywhere(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    dataset = {"source": "archive", "path": "~/cifar.tar", "input_size": 28}
+    config = load(
+        results_dir="~/results/", data_dir="${HOME}_1", cache_dir="$HOME", datasets__cifar10=dataset
+    )
+    folders = (config.results_dir, config.data_dir, config.cache_dir)
+    assert folders == ("/home/ada/results", "/home/ada_1", "/home/ada")
+    assert config.datasets["cifar10"].path == "/home/ada/cifar.tar"

@@ -1,0 +1,249 @@
+"""What is wrong with a plug-in is named by its file and line, in one message."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from rethinking.analysis.runs import Run
+from rethinking.claims.measures import NotMeasured
+from rethinking.claims.own import own_claims
+from rethinking.claims.verdicts import examine
+from rethinking.corruption import overlays
+from rethinking.corruption.overlays import write
+from rethinking.data.readers import read_dataset
+from rethinking.measures.complexity import Network, measure_complexity
+from rethinking.models import build_model
+from rethinking.run.files import UserError, load_array, read_json, save_array, write_json
+
+from .tiny import make_cell, train
+
+
+def message(action, *arguments):
+    """What an action says that must fail."""
+    with pytest.raises(UserError) as error:
+        action(*arguments)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "expected"),
+    [
+        ("def broken(:", 2, "invalid syntax"),
+        ("@model('alexnet')\ndef net(image_shape, num_classes): ...", 3, "the model 'alexnet' is taken by"),
+        ("@corruption('labels_p0.5')\ndef half(labels): ...", 3, "is taken by"),
+        ("@model(NAME)\ndef net(image_shape, num_classes): ...", 3, "literal values"),
+        ("@model('net', tilte='Net')\ndef net(image_shape, num_classes): ...", 3, "no option 'tilte'"),
+        ("@corruption('x_p{p}')\ndef x(labels): ...", 3, "takes no argument 'p'"),
+        ("@corruption('x')\ndef x(labels, seeds): ...", 3, "argument 'seeds' of x is not one of"),
+        ("@corruption('x')\ndef x(rng): ...", 3, "first argument of x must be labels or images"),
+        ("@claim('x', statement='x', cells=['a'])\ndef x(run): ...", 3, "needs a statement, cells, and"),
+        ("x = 1", 1, "registers nothing"),
+        ("from .nets import net", 2, "import 'nets' without the dot"),
+        ("def net():\n    from . import nets", 3, "import 'nets' without the dot"),
+        ("@model\ndef net(image_shape, num_classes): ...", 2, "write @model('name') on a function or class"),
+        ("class A:\n    @model('x')\n    def net(a, b): ...", 3, "at the top of the file"),
+        ("@model()\ndef net(image_shape, num_classes): ...", 3, "literal values"),
+        ("@model('x', capture='no')\ndef net(a, b): ...", 3, "'capture' of @model must be True or False, not 'no'"),
+        ("@model('x_p{p}')\ndef net(a, b): ...", 3, "holds parameters, which only corruptions have"),
+        ("@model('x')\ndef net(image_shape): ...", 3, "net must take the images' shape"),
+        ("@model('x')\ndef net(a, b, depth): ...", 3, "its other arguments need a default"),
+        ("@model('..')\ndef net(a, b): ...", 3, "can hold letters"),
+        ("@model(123)\ndef net(a, b): ...", 3, "can hold letters"),
+        ("@corruption('x_n{n:1..5}')\ndef x(labels, n: int): ...\n@corruption('x_n{m:3..4}')\ndef y(labels, m: int): ...",
+         5, "the corruption 'x_n{m:3..4}' is taken by"),
+        ("@corruption('x_p{p}_q{p}')\ndef x(labels, p): ...", 3, "parameters such as {p} or {p:0.0..1.0}, each once"),
+        ("@corruption('x_p{p:1..0}')\ndef x(labels, p): ...", 3, "the wrong way round"),
+        ("@corruption('x', base='y')\ndef x(labels): ...", 3, "no option 'base'"),
+        ("@regulariser('none')\ndef x(images): ...", 3, "stands for something else"),
+        ("@regulariser('x')\ndef x(labels): ...", 3, "takes no argument 'images'"),
+        ("@claim('x', statement='x', cells='a/b/c/d', above=0)\ndef x(run): ...", 3, "must be a list of names"),
+        ("@claim('x', statement='x', cells=['a/b/c/d'] * 2, above=0)\ndef x(run): ...", 3, "literal values"),
+        ("@claim('x', statement='x', cells=['a/b', 'c'], above=0)\ndef x(run): ...", 3, "must take 2 runs"),
+        ("@table('mine', title='Mine')\ndef mine(): ...", 3, "a plug-in cannot register a table"),
+    ],
+)  # fmt: skip
+def test_registrations(plugin, tmp_path, text, line, expected):
+    said = message(plugin, f"{text}\n")
+    assert said.startswith(f"{tmp_path / 'study.py'}:{line}: ")
+    assert expected in said
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "expected"),
+    [
+        ("labels[:-1]", 3, "not whole numbers (40,)"),
+        ("labels + 4", 3, "gives labels from 4 to 7, but there are 4 classes"),
+        ("labels / 2", 3, "returns float64"),
+        ("labels[99]", 4, "IndexError: index 99 is out of bounds"),
+    ],
+)
+def test_corruptions(plugin, prepared, tmp_path, body, line, expected):
+    file = plugin(f"@corruption('wrong')\ndef wrong(labels):\n    return {body}\n")
+    said = message(write, prepared, tmp_path / "overlay", "wrong", "cifar10", 0)
+    assert said.startswith(f"{file}:{line}: ")
+    assert expected in said
+
+
+def test_blocks_of_another_type(plugin, prepared, tmp_path, monkeypatch):
+    """float32 would be cut off to the bytes of the first block."""
+    monkeypatch.setattr(overlays, "BLOCK", 10)
+    file = plugin(
+        "import numpy as np\n@corruption('bright')\ndef bright(images, labels):\n"
+        "    return images if (labels != labels[0]).any() else images + np.float32(300.5)\n"
+    )
+    own = shutil.copytree(prepared, tmp_path / "prepared")
+    labels = np.sort(load_array(own / "train_labels.npy"))
+    labels[:10] = np.arange(10) % 2
+    save_array(own / "train_labels.npy", labels)
+    write_json(own / "manifest.json", read_json(own / "manifest.json") | {"train": {"count": 40}})
+    said = message(write, own, tmp_path / "overlay", "bright", "cifar10", 0)
+    assert said.startswith(f"{file}:4: bright returns uint8 for some images and float32 for others")
+
+
+NETWORK = """\
+from torch import nn, rand
+class Dropped(nn.Linear):
+    def forward(self, x):
+        return super().forward(nn.functional.dropout(x.flatten(1)))
+class Unused(nn.Linear):
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.spare = nn.Linear(2, 3)
+    def forward(self, x):
+        return super().forward(x.flatten(1))
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(rand(1))
+    def forward(self, x):
+        return self.scale * x
+@model("wrong")
+def wrong(image_shape, num_classes):
+    return {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "expected"),
+    [
+        ("nn.Sequential(nn.Flatten(), nn.Linear(300, 7))", 19, "into (2, 7), not logits (2, 4)"),
+        ("nn.Sequential(nn.Flatten(), nn.LSTM(300, 4))", 19, "into a tuple, not logits (2, 4)"),
+        ("nn.Sequential(nn.Flatten(), nn.Linear(30, 4))", 19, "(2x300 and 30x4), on images (2, 3, 10, 10)"),
+        ("1 / 0", 20, "ZeroDivisionError"),
+        ("__import__('nosuch')", 20, "No module named 'nosuch' beside the plug-in or in "),
+        ("None", 19, "returns None, not a torch.nn.Module"),
+        ("nn.Sequential(nn.Flatten(), nn.LazyLinear(4))", 19, "has lazy layers; give each the size of its input"),
+        ("nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(4))", 19, "has no trainable parameter"),
+        ("Unused(300, 4)", 19, "no logit depends on spare.weight, spare.bias of the network 'wrong'"),
+        ("Dropped(300, 4)", 19, "the network 'wrong' draws random numbers in evaluation mode"),
+    ],
+)  # fmt: skip
+def test_networks(plugin, data, body, line, expected):
+    file = plugin(NETWORK.format(body))
+    said = message(train, data, make_cell("wrong"))
+    assert said.startswith(f"{file}:{line}: ")
+    assert expected in said
+
+
+def test_a_layer_that_cannot_be_reset(plugin, data):
+    plugin(NETWORK.format("nn.Sequential(nn.Flatten(), Scale(), nn.Linear(300, 4))"))
+    expected = "'1' (Scale) has parameters (scale) but no method reset_parameters"
+    assert expected in message(train, data, make_cell("wrong"))
+
+
+def test_a_regulariser_that_returns_no_tensor(plugin, data):
+    file = plugin("@regulariser('array')\ndef array(images):\n    return images.numpy()\n")
+    said = message(train, data, make_cell(regularisers="array"))
+    assert said == f"{file}:3: array returns a ndarray, not torch.float32 (16, 3, 10, 10)"
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        ("1", "must return a Dataset, or"),
+        ("x, y, x, y, 2", "must return a Dataset, or"),
+        ("x, y, x[:, 0], y, 'ab'", "not uint8 (n, 1 or 3, height, width)"),
+        ("x, y + 2, x, y, 'ab'", "training labels from 2 to 2, but 2 names"),
+        ("x, y[:3], x, y, 'ab'", "gives 4 training images, but labels of int64 (3,)"),
+    ],
+)
+def test_data_sets(plugin, returned, expected):
+    file = plugin(
+        "import numpy as np\n@dataset('own')\ndef own():\n"
+        f"    x, y = np.zeros((4, 1, 5, 5), np.uint8), np.zeros(4, int)\n    return {returned}\n"
+    )
+    said = message(read_dataset, "own", "plugin", None)
+    assert said.startswith(f"{file}:4: own ")
+    assert expected in said
+
+
+def test_a_measure_that_is_no_number(plugin):
+    file = plugin("@measure('m')\ndef m(network):\n    return 'large'\n")
+    torch.manual_seed(0)
+    network = build_model("mlp_1x512", (1, 3, 3), 2).eval()
+    # The measures of the library come first, and have no logarithm of a norm of 0.
+    images, labels = torch.ones(4, 1, 3, 3), torch.zeros(4).long()
+    said = message(measure_complexity, Network(network, network, images, labels, 4, 1, 0))
+    assert said == f"{file}:3: m returns 'large', not a number"
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "expected"),
+    [
+        ("None", 3, "c returns None, not a number"),
+        ("run.summary['train_acuracy']", 4, "KeyError: 'train_acuracy'"),  # not a missing number
+    ],
+)
+def test_claims(plugin, body, line, expected):
+    cell = "digits/true_labels/mlp_1x512/none"
+    file = plugin(f"@claim('c', statement='s', cells=['{cell}'], above=0)\ndef c(run):\n    return {body}\n")
+    ((check,),) = (claim.checks for claim in own_claims())
+    runs = {cell: {0: Run({"cell": "x", "status": "finished"})}}
+    assert message(examine, check, runs, "") == f"{file}:{line}: {expected}"
+    with pytest.raises(NotMeasured, match="x diverged"):
+        check.measure(Run({"cell": "x", "status": "diverged"}))
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_an_error_in_a_module_beside_a_plugin_has_its_place(plugin, prepared, tmp_path):
+    helper = tmp_path / "helper_with_an_error.py"
+    helper.write_text("def shift(labels):\n    return labels[99]\n")
+    plugin(
+        "from helper_with_an_error import shift\n"
+        "@corruption('wrong')\ndef wrong(labels):\n    return shift(labels)\n"
+    )
+    said = message(write, prepared, tmp_path / "overlay", "wrong", "cifar10", 0)
+    assert said.startswith(f"{helper}:2: IndexError")
+
+
+def study(folder, module):
+    """A plug-in in a folder of its own, and a module that it imports."""
+    folder.mkdir()
+    (folder / f"{module}.py").write_text("X = 1\n")
+    (folder / "study.py").write_text(
+        f"from rethinking.registry import model\nfrom {module} import X\n"
+        f"@model('net_{folder.name}')\ndef net(image_shape, num_classes): return X\n"
+    )
+    return folder / "study.py"
+
+
+@pytest.mark.parametrize(
+    ("folders", "module", "expected"),
+    [
+        ("ab", "helpers", "/b/helpers.py: plug-ins in {}/a have a module 'helpers' too"),  # Python imports one of them
+        ("c", "statistics", "/c/statistics.py: 'statistics' is a module of Python; give yours another name"),
+        (["d:e"], "other", "/d:e/study.py: the path of a plug-in cannot hold ':'"),
+    ],
+)  # fmt: skip
+def test_names_that_cannot_be(plugins, tmp_path, folders, module, expected):
+    said = message(plugins, [study(tmp_path / folder, module) for folder in folders])
+    assert said.startswith(f"{tmp_path}{expected.format(tmp_path)}")
+
+
+def test_a_missing_file(plugins):
+    with pytest.raises(UserError, match=r"nowhere.py cannot be read .*; correct 'plugins'"):
+        plugins(["nowhere.py"])
