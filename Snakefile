@@ -1,12 +1,14 @@
 # Understanding deep learning requires rethinking generalization (Zhang et al., ICLR 2017):
 # download -> verify -> corrupt -> train one network per cell -> aggregate -> tables, figures, claims -> report.
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 # Its paths, its lock and its view of what is stale are those of a whole run.
-if str(workflow.current_basedir.get_path_or_uri(secret_free=True)) != str(workflow.basedir):
+if str(workflow.current_basedir.get_path_or_uri(secret_free=True)) != os.path.abspath(workflow.basedir):
     raise SystemExit(
         "snakemake: this workflow cannot be a module of another, or included. Run it by itself (snakemake -s"
         f" {workflow.current_basedir.get_path_or_uri(secret_free=True)}/Snakefile) and take its results as input."

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.logging import logger
@@ -17,7 +18,7 @@ from rethinking.config.loading import load_config
 from rethinking.report.layout import entry_of, place_of
 from rethinking.run.code import LIBRARY
 from rethinking.run.environment import job_environment, name_user
-from rethinking.run.files import UserError, existing_folder, refuse_dangling
+from rethinking.run.files import UserError, check_writable, existing_folder, refuse_dangling
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, read_record
 from rethinking.run.plan import Plan
@@ -52,6 +53,15 @@ class ExitOnUserError:
 
 name_user()
 CONFIG = exit_on_user_error(load_config)(config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)])
+
+# Snakemake keeps its own files there, and would end with a traceback.
+try:
+    check_writable([".snakemake"])
+except UserError:
+    sys.exit(
+        f"snakemake: {os.getcwd()}/.snakemake cannot be written, where Snakemake keeps its own files; work in a folder of"
+        f" yours: snakemake -s {os.path.abspath(workflow.basedir)}/Snakefile -d FOLDER"
+    )
 
 # Snakemake looks into them as it plans.
 for folder in (CONFIG.results_dir, CONFIG.data_folder):
@@ -111,26 +121,61 @@ wildcard_constraints:
 # ---- what is stale
 
 
+@cache
+def forced_by_user():
+    """The files and rules that the command line forces (-f, -R, -F), before stale files are added to them."""
+    return frozenset(workflow.dag.forcefiles), frozenset(workflow.dag.forcerules)
+
+
+# File of a result -> whether it, or what it is made from, is forced.
+FORCED = {}
+
+
+def is_forced(made):
+    """Whether the command line forces a result, or one that it is made from."""
+    files, rules = forced_by_user()
+    if not (files or rules):
+        return False
+    key = (made.known or [made.path])[0]
+    if key not in FORCED:
+        FORCED[key] = (
+            not files.isdisjoint(made.known)
+            or any(output.match(file) for rule in rules for output in rule.output for file in made.known)
+            or any(map(is_forced, (*made.needs, *made.data)))
+        )
+    return FORCED[key]
+
+
+def is_batched(made):
+    """Whether --batch divides what a result is made from, so that each of its runs must see all of it."""
+    batch = workflow.dag.batch
+    return (
+        batch is not None
+        and workflow.is_rule(batch.rulename)
+        and any(output.match(made.known[0]) for output in workflow.get_rule(batch.rulename).output)
+    )
+
+
 def reads(made):
-    """The files that a job reads. A current result needs none; an existing but stale one is made again.
+    """The files that a job reads. A current result that nobody forces needs none; an existing but stale one is made again.
 
     So identities alone decide what is made. Snakemake sees neither times nor inputs of current results, and its own
     records, which are lost with .snakemake, are not used. Of the inputs it sees those that a job of this run makes:
     otherwise it would delete a result as older than a file whose clock was ahead.
     """
-    asked_for = workflow.dag_settings
-    asked_for.rerun_triggers = frozenset([RerunTrigger.MTIME])
-    forced = asked_for.forceall or asked_for.forcetargets or asked_for.forcerun
-    if made.current and not forced:
+    workflow.dag_settings.rerun_triggers = frozenset([RerunTrigger.MTIME])
+    # Asked first, because stale files are added to Snakemake's own sets below.
+    forced, whole = is_forced(made), is_batched(made)
+    if made.current and not forced and not whole:
         return []
     exit_on_user_error(refuse_dangling)(made.known)
     # A download is stale when its file is gone, or data_dir has changed, whatever its token says.
-    for known in (made.known, *(each.known for each in made.data if not each.current)):
-        if any(os.path.exists(file) for file in known):
-            workflow.dag.forcefiles.update(known)
+    for each in (made, *made.data):
+        if not each.current and any(os.path.exists(file) for file in each.known):
+            workflow.dag.forcefiles.update(each.known)
     # One file of each job is enough: with thousands of cells the others would take noticeable time.
-    files = (each.known[:1] for each in (*made.needs, *made.data) if forced or not each.current)
-    return list(dict.fromkeys(file for known in files for file in known))
+    made_now = (each for each in (*made.needs, *made.data) if whole or not each.current or is_forced(each))
+    return list(dict.fromkeys(file for each in made_now for file in each.known[:1]))
 
 
 def record(made):

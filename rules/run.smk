@@ -6,7 +6,7 @@ from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 from snakemake_executor_plugin_slurm_bundles.command_line import is_snakemake
 
-from rethinking.run.files import check_room, check_writable
+from rethinking.run.files import check_room
 from rethinking.run.locks import lock_results
 from rethinking.run.progress import show_progress
 from rethinking.run.targets import describe_unknown
@@ -21,6 +21,7 @@ def check_targets():
         return
     asked = get_argument_parser().parse_args(sys.argv[1:])
     words = [*asked.targets, *sorted({*asked.forcerun, *asked.until, *asked.omit_from, *asked.prioritize})]
+    words += [asked.batch.rulename] if asked.batch else []
     products = [file for rule in workflow.rules for file in rule.products()]
 
     def is_known(word):

@@ -6,7 +6,7 @@ import pytest
 
 from rethinking.cells import canonical_name
 
-from .conftest import TINY, cells_of, jobs_of
+from .conftest import ROOT, TINY, Workflow, cells_of, jobs_of
 
 
 def test_default_makes_each_thing_once(default_workflow):
@@ -67,12 +67,14 @@ def test_claims_take_the_cells_of_all_results_of_the_first_data_set(tiny_workflo
 
 
 def test_all_misspelt_targets_are_told_before_planning(default_workflow):
-    output = default_workflow.fail("-n", "al", "all", "results/tabel1.csv", "--until", "tain_cell")
+    wrong = ("--until", "tain_cell", "--batch", "aggregat_table=1/2")
+    output = default_workflow.fail("-n", "al", "all", "results/tabel1.csv", *wrong)
     assert output.endswith(
         "snakemake: no rule makes these:\n"
         "  'al'; did you mean 'all'?\n"
         "  'results/tabel1.csv'; did you mean 'results/table1.csv'?\n"
         "  'tain_cell'; did you mean 'train_cell'?\n"
+        "  'aggregat_table'; did you mean 'aggregate_table'?\n"
     )
     assert "Building DAG" not in output
     assert "Traceback" not in output
@@ -86,6 +88,20 @@ def test_every_kind_of_target_is_taken(default_workflow):
     default_workflow.succeed("-n", *targets, "--forcerun", "train_cell")
     default_workflow.write_config({"results_dir": str(default_workflow.folder / "mine")})
     default_workflow.succeed("-n", f"{default_workflow.folder}/mine/table1.csv")
+
+
+def test_checkout_and_profile_are_used_from_another_folder(tmp_path):
+    """Also by a relative path, and with a profile whose configuration lies beside it."""
+    workflow = Workflow(tmp_path, None, ROOT / "docs" / "..")
+    assert "sizes" in workflow.succeed("-n", "results/demo/sizes.csv", "--profile", f"{ROOT}/profiles/demo")
+
+
+def test_working_folder_that_cannot_be_written_is_named(default_workflow):
+    (default_workflow.folder / ".snakemake").touch()
+    output = default_workflow.fail("-n")
+    assert f"snakemake: {default_workflow.folder}/.snakemake cannot be written" in output
+    assert f"snakemake -s {ROOT}/Snakefile -d FOLDER\n" in output
+    assert "Traceback" not in output
 
 
 def test_status_of_a_configuration_that_is_too_long_for_a_command_line(tiny_workflow):

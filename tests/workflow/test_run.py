@@ -1,6 +1,7 @@
 """Real runs of a tiny configuration."""
 
 import json
+import os
 import re
 import runpy
 
@@ -107,6 +108,23 @@ def test_figure_without_cells_is_left_out(finished):
     finished.write_config(CONFIG | {"fig1b": {"cells": []}})
     assert "fig1b.cells is empty" in finished.fail("-n", "results/fig1b.svg")
     finished.write_config(CONFIG)
+
+
+def test_what_is_forced_is_made_again_without_what_it_is_made_from(finished):
+    """Also where data were made again later: by their times the networks would be too old."""
+    for token in (finished.folder / "results/.data").rglob("*"):
+        os.utime(token)
+    assert finished.plan("results/table1.csv", "--force") == {"aggregate_table": 1, "total": 1}
+    jobs = {"aggregate_table": 1, "render_table": 1, "total": 2}
+    assert finished.plan("results/table1.md", "--forcerun", "aggregate_table") == jobs
+    cell = "results/cells/digits/true_labels/mlp_1x512/wd/seed0/summary.json"
+    jobs = {"train_cell": 1, "aggregate_table": 1, "total": 2}
+    assert finished.plan("results/table1.csv", "--forcerun", cell) == jobs
+    assert finished.plan("results/table1.csv", "--forceall")["prepare_dataset"] == 1
+
+
+def test_batches_of_a_result_do_not_depend_on_what_is_finished(finished):
+    assert finished.plan("results/table1.csv", "--batch", "aggregate_table=3/3") == {}
 
 
 def test_other_cells_of_a_figure_replot_that_figure_alone(finished):

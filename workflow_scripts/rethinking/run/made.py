@@ -71,6 +71,8 @@ class Source:
 
     path: str
     known: list[str]
+    needs: Sequence[Made] = ()
+    data: Sequence[Made] = ()
 
     @property
     def current(self) -> bool:

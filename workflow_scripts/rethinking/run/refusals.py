@@ -12,7 +12,7 @@ SERVER = "the disk or the file server failed; start again when it is back: what 
 REMEDIES = {
     errno.ENOSPC: SPACE,
     errno.EDQUOT: SPACE,
-    errno.EFBIG: "the file is too large for its file system; choose another one",
+    errno.EFBIG: "raise the limit (ulimit -f), or choose a folder on another file system",
     errno.EACCES: RIGHTS,
     errno.EPERM: RIGHTS,
     errno.EROFS: "it can only be read: choose another folder in the configuration (results_dir, data_dir)",
