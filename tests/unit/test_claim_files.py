@@ -2,13 +2,14 @@
 
 import contextlib
 import io
+import math
 
 import pandas as pd
 import pytest
 
 from rethinking.analysis.runs import TABLES, read_runs
 from rethinking.claims import CLAIMS
-from rethinking.claims.report import OUTCOMES
+from rethinking.claims.report import OUTCOMES, readable
 from rethinking.run.files import UserError
 
 from ..recompute_claims import differences
@@ -110,3 +111,8 @@ def test_files_give_what_was_written(small_results):
 def test_cells_of_two_data_sets_are_refused(check, tmp_path):
     with pytest.raises(UserError, match="--cells are of cifar10 and digits; give those of one"):
         check(tmp_path, [f"cifar10/{CELL}", f"digits/{CELL}"], 0)
+
+
+def test_numbers_for_readers():
+    numbers = {-0.83333: "−0.8333", 23885392: "23,885,392", -1200.0: "−1,200", 1e-6: "1e-06", math.nan: ""}
+    assert [readable(number) for number in numbers] == list(numbers.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -126,11 +126,16 @@ def number(value: float, digits: int = 6) -> str:
     return f"{value + 0.0:.0f}" if counts else f"{round(value, 12) + 0.0:.{digits}g}"
 
 
-def interval(finding: Finding, digits: int = 6) -> str:
+def readable(value: float) -> str:
+    """A number for readers: four digits, all of what counts something; ``−0.8333``, ``23,885,392``."""
+    text = number(value, 4)
+    size = text.removeprefix("-")
+    return ("−" if text.startswith("-") else "") + (f"{int(size):,}" if size.isdecimal() else size)
+
+
+def interval(finding: Finding, form: Callable[[float], str] = number) -> str:
     """For example ``9.5 to 10.5``; empty if there is no interval."""
-    return (
-        "" if math.isnan(finding.low) else f"{number(finding.low, digits)} to {number(finding.high, digits)}"
-    )
+    return "" if math.isnan(finding.low) else f"{form(finding.low)} to {form(finding.high)}"
 
 
 def reason(judged: Judged, shown: int | None = None) -> str:
@@ -218,6 +223,6 @@ def describe_findings(judged: Judged) -> str:
     measured = [pair for pair in sort_findings(judged, *ORDER) if not math.isnan(pair[1].mean)]
     texts = []
     for check, finding in measured:
-        ends = "" if check.exact and finding.low == finding.high else interval(finding, 4)
-        texts.append(f"{check.label}: {number(finding.mean, 4)}" + (f" ({ends})" if ends else ""))
+        ends = "" if check.exact and finding.low == finding.high else interval(finding, readable)
+        texts.append(f"{check.label}: {readable(finding.mean)}" + (f" ({ends})" if ends else ""))
     return listing(texts, SHOWN, "; ") or MISSING

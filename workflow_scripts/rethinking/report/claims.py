@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from rethinking.analysis.aggregation import columns
-from rethinking.claims.report import OUTCOMES, STRICT, number
+from rethinking.claims.report import OUTCOMES, STRICT, readable
 from rethinking.report.layout import section_of_claim, sections
 from rethinking.run.files import UserError
 
@@ -44,10 +44,10 @@ class Point(NamedTuple):
     @property
     def text(self) -> str:
         """For example ``AlexNet: 99.2 (98.9 to 99.5), at least 99``."""
-        interval = "" if math.isnan(self.low) else f" ({written(self.low)} to {written(self.high)})"
+        interval = "" if math.isnan(self.low) else f" ({readable(self.low)} to {readable(self.high)})"
         bounds = [("above" if self.strict else "at least", self.lowest), ("at most", self.highest)]
-        return f"{self.label}: {written(self.mean)}{interval}" + "".join(
-            f", {words} {written(value)}" for words, value in bounds if not math.isnan(value)
+        return f"{self.label}: {readable(self.mean)}{interval}" + "".join(
+            f", {words} {readable(value)}" for words, value in bounds if not math.isnan(value)
         )
 
 
@@ -116,13 +116,6 @@ def split(text: str | float) -> list[str]:
     return [""] if pd.isna(text) else text.split("; ")
 
 
-def written(value: float) -> str:
-    """A number for readers: four digits, all of what counts something."""
-    text = number(value, 4)
-    whole = text.removeprefix("-")
-    return ("−" if text.startswith("-") else "") + (f"{int(whole):,}" if whole.isdecimal() else whole)
-
-
 # ---- drawing
 
 
@@ -166,17 +159,17 @@ def draw(checks: list[Point]) -> Markup:
         parts.append(mark(kind, x(check.mean), middle))
         parts.append(f'<text x="0" y="{middle + 3.5}">{escape(shorten(check.label))}</text>')
         parts.append(
-            f'<text x="{WIDTH}" y="{middle + 3.5}" text-anchor="end">{written(check.mean)}</text></g>'
+            f'<text x="{WIDTH}" y="{middle + 3.5}" text-anchor="end">{readable(check.mean)}</text></g>'
         )
     bounds = {value for check in shown for value in (check.lowest, check.highest) if not math.isnan(value)}
     ends = sorted(bounds)[:: max(1, len(bounds) - 1)]
-    wide = CHARACTER * sum(len(written(bound)) for bound in ends) / 2
+    wide = CHARACTER * sum(len(readable(bound)) for bound in ends) / 2
     # Labels that would lie on each other stand at either side of their bounds.
     aside = len(ends) > 1 and x(ends[1]) - x(ends[0]) < wide + CHARACTER
     for bound, anchor, shift in zip(ends, ("end", "start"), (-2, 2), strict=False):
         anchor, shift = (anchor, shift) if aside else ("middle", 0)
         parts.append(
-            f'<text x="{x(bound) + shift:.1f}" y="{height - 3}" text-anchor="{anchor}">{written(bound)}</text>'
+            f'<text x="{x(bound) + shift:.1f}" y="{height - 3}" text-anchor="{anchor}">{readable(bound)}</text>'
         )
     more = f"<p>and {len(checks) - len(shown)} more, in claims.csv</p>" if len(checks) > len(shown) else ""
     return Markup("".join(parts) + "</svg>" + more)
