@@ -127,6 +127,11 @@ def forced_by_user():
     return frozenset(workflow.dag.forcefiles), frozenset(workflow.dag.forcerules)
 
 
+def is_made_by(rule, made):
+    """Whether a result is an output of a rule; one file of each job tells."""
+    return any(output.match(file) for output in rule.output for file in made.known[:1])
+
+
 # File of a result -> whether it, or what it is made from, is forced.
 FORCED = {}
 
@@ -140,7 +145,7 @@ def is_forced(made):
     if key not in FORCED:
         FORCED[key] = (
             not files.isdisjoint(made.known)
-            or any(output.match(file) for rule in rules for output in rule.output for file in made.known)
+            or any(is_made_by(rule, made) for rule in rules)
             or any(map(is_forced, (*made.needs, *made.data)))
         )
     return FORCED[key]
@@ -152,7 +157,7 @@ def is_batched(made):
     return (
         batch is not None
         and workflow.is_rule(batch.rulename)
-        and any(output.match(made.known[0]) for output in workflow.get_rule(batch.rulename).output)
+        and is_made_by(workflow.get_rule(batch.rulename), made)
     )
 
 

@@ -94,18 +94,19 @@ def descend(
     }
     for name, w in iterates.items():
         rng = stream(seed, "order of descent", key)
-        step = 0
-        rows.append({"start": name, "step": step, **measures(w)})
+        step, found = 0, measures(w)
+        rows.append({"start": name, "step": step, **found})
         for epoch in range(1, epochs + 1):
             order = torch.from_numpy(rng.permutation(len(x)))
             for chosen in order.split(batch_size):
                 some = x[chosen]
                 w.addmm_(some.T, some @ w - targets[chosen], alpha=-rate / len(chosen))
                 step += 1
-            if epoch in recorded:
-                rows.append({"start": name, "step": step, **measures(w)})
+            if epoch in recorded:  # as the last one is
+                found = measures(w)
+                rows.append({"start": name, "step": step, **found})
         log(f"from {name}: after {step:,} steps the relative distance is {rows[-1]['distance']:.2e}")
-        end = measures(w) | {
+        end = found | {
             "norm": float(torch.linalg.vector_norm(w)),
             "test_error": error(test @ w, test_labels),
         }

@@ -8,7 +8,6 @@ the same whoever works on which micro-batch, as far as the sum does not depend o
 from __future__ import annotations
 
 import math
-from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -125,11 +124,11 @@ class MicroBatchStep:
         for parameter, gradient in zip(self.optimiser.velocity, gradients, strict=True):
             parameter.grad = gradient
         self.optimiser.step()
-        moments = zip(self.running, before, statistics, strict=True)
-        for norm, momentum, batches in zip(self.norms, self.momenta, counted, strict=True):
-            norm.num_batches_tracked.copy_(batches + 1)
+        for place, (running, old, value) in enumerate(zip(self.running, before, statistics, strict=True)):
+            momentum, batches = self.momenta[place // 2], counted[place // 2]  # of a mean and a variance
             # Without a momentum torch keeps the mean over all batches.
-            weight = 1 / (batches + 1).to(norm.running_mean.dtype) if momentum is None else momentum
-            for running, old, value in islice(moments, 2):  # mean and variance
-                running.copy_(torch.lerp(old, value / parts, weight))
+            weight = 1 / (batches + 1).to(old.dtype) if momentum is None else momentum
+            running.copy_(torch.lerp(old, value / parts, weight))
+        for norm, batches in zip(self.norms, counted, strict=True):
+            norm.num_batches_tracked.copy_(batches + 1)
         return loss
