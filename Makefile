@@ -44,8 +44,8 @@ lint: env
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/python tests/lint.py
 
-# How fast images are decoded, against torchvision's DataLoader: bench/bench_images.py FOLDER
-# How fast networks train here, against a common PyTorch loop, into results/bench/ (about 4 minutes on two cores)
+# How fast networks train here, against a common PyTorch loop, into results/bench/ (about 4 minutes on two cores);
+# bench/bench_images.py FOLDER tells the same of decoding images, against torchvision's DataLoader
 bench: env
 	$(BIN)/python bench/bench_training.py
 

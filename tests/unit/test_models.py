@@ -43,22 +43,6 @@ def test_parameter_count_is_the_papers(name):
     assert {parameter_count(build_on_meta(name, CIFAR_SHAPE, 10))} == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "sizes"),
-    [*((name, (1, 4, 5, 7)) for name in MODELS), ("inception_v3", (75, 106, 107, 298, 299))],
-)
-def test_two_images_are_needed_where_a_normalised_map_has_one_value(name, sizes):
-    for size in sizes:
-        model = build_on_meta(name, (3, size, size), 10).train()
-        try:
-            model(torch.zeros(1, 3, size, size, device="meta"))
-            needed = False
-        except ValueError:
-            needed = True
-        registered = registry.entry("model", name).options.get("two_images", ())
-        assert needed == any(low <= size <= high for low, high in registered), size
-
-
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("size", [(7, 7), (24, 24), (28, 28), (32, 32), (9, 14)])
 @pytest.mark.parametrize(("channels", "classes"), [(1, 10), (3, 100)])

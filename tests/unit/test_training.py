@@ -292,3 +292,11 @@ def test_input_larger_than_the_images(data):
 def test_crop_without_room(data):
     with pytest.raises(UserError, match=r"crop.*larger than datasets\.cifar10\.input_size \(10\)"):
         train(data, make_cell(regularisers="crop"), input_size=10)
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"batch_size": 1}, {"batch_size": 39}, {"batch_size": 18, "micro_batch": 3}]
+)
+def test_a_batch_of_one_image_is_refused_where_it_cannot_be_normalised(data, sizes):
+    with pytest.raises(UserError, match=r"40 training images in batches of .* leave a batch of one image"):
+        train(data, make_cell("inception"), input_size=4, **sizes)

@@ -94,7 +94,7 @@ class Inception(nn.Module):
         return self.classifier(self.features(x).mean(dim=(2, 3)))
 
 
-@model("inception", title="Inception", megaflops=1221, two_images=[(1, 4)])
+@model("inception", title="Inception", megaflops=1221)
 def inception(
     image_shape: tuple[int, int, int], num_classes: int, batch_norm_affine: bool = False
 ) -> nn.Module:

@@ -10,8 +10,7 @@ WITH_HEAD = 299  # pixels; below, the grid is too small for the auxiliary head
 BATCH_NORM_EPSILON = 0.001
 
 
-# At 299 pixels by the auxiliary head.
-@model("inception_v3", title="Inception V3", megaflops=298, two_images=[(75, 106), (299, 1_000_000)])
+@model("inception_v3", title="Inception V3", megaflops=298)
 def inception_v3(
     image_shape: tuple[int, int, int],
     num_classes: int,

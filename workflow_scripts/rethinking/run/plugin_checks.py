@@ -17,9 +17,9 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def is_list(value: Any, of: type = str, length: int | None = None) -> bool:
-    """Whether a value is a list or tuple of so many values of this type, or of some if no length is given."""
-    right = isinstance(value, list | tuple) and all(isinstance(each, of) for each in value)
+def is_list(value: Any, length: int | None = None) -> bool:
+    """Whether a value is a list or tuple of so many texts, or of some if no length is given."""
+    right = isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
     return right and (len(value) == length if length else bool(value))
 
 
@@ -34,10 +34,6 @@ OPTIONS: dict[str, dict[str, Form]] = {
         "title": TEXT,
         "megaflops": ("a positive number", lambda value: is_number(value) and value > 0),
         "capture": YES_NO,
-        "two_images": (
-            "a list of pairs of sizes",
-            lambda value: is_list(value, tuple | list) and all(is_list(each, int, 2) for each in value),
-        ),
     },
     "regulariser": {"heading": ("two texts, one for each line", lambda value: is_list(value, length=2))},
     "measure": {"title": TEXT, "source": TEXT, "logarithmic": YES_NO},
