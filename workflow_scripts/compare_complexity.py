@@ -43,7 +43,7 @@ def main() -> None:
     ranks = correlate(networks, scale)
     write_text(args.ranks, ranks.to_csv(index=False, float_format="%.4f"))
     numbers = networks.merge(cells[[*CELL_PARTS, "epochs"]], on=CELL_PARTS, how="left")
-    write_text(args.networks, numbers.to_csv(index=False, float_format="%.6g"))
+    write_text(args.networks, numbers.to_csv(index=False, float_format="%.9g"))
     save(scripts.attempt(not_drawn, complexity_figure.plot, networks, ranks, scale), args.images)
     print(f"{len(networks)} networks of {len(args.cells)} cells")
 

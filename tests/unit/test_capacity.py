@@ -11,7 +11,7 @@ from rethinking.config.results import CapacityConfig
 from rethinking.figures.capacity import plot
 from rethinking.measures.rademacher import massart_bound, rademacher_table, vc_order
 from rethinking.measures.stability import loss_changes, stability_table
-from rethinking.tables.beyond import present_stability
+from rethinking.tables.beyond import present_rademacher, present_stability
 
 from ..summaries import make_data, make_summary
 from .curves import legend
@@ -77,6 +77,8 @@ def test_table_has_draws_gap_and_bound():
     assert (row.n, row.seeds, row.diverged) == (500, 2, 1)
     assert row.vc_order == pytest.approx(1209866 * 2 * math.log2(1209866))
     assert row.vc_bound == 1
+    (shown,) = present_rademacher(table)
+    assert shown.table["", "draws"].tolist() == ["2 (1 diverged)"]
 
 
 def test_cells_that_are_not_there_have_a_row():

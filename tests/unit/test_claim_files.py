@@ -9,11 +9,12 @@ import pytest
 
 from rethinking.analysis.runs import TABLES, read_runs
 from rethinking.claims import CLAIMS
-from rethinking.claims.report import OUTCOMES, readable
+from rethinking.claims.report import MISSES, OUTCOMES, claims_table, judge, readable, to_frame
+from rethinking.report.claims import draw, points
 from rethinking.run.files import UserError
 
 from ..recompute_claims import differences
-from .paper_cells import EPOCHS, cell_values, make_runs, write_runs
+from .paper_cells import EPOCHS, cell_values, make_run, make_runs, write_runs
 
 NAMES = [claim.name for claim in CLAIMS]
 CELL = "random_labels/mlp_1x512/none"
@@ -116,3 +117,16 @@ def test_cells_of_two_data_sets_are_refused(check, tmp_path):
 def test_numbers_for_readers():
     numbers = {-0.83333: "−0.8333", 23885392: "23,885,392", -1200.0: "−1,200", 1e-6: "1e-06", math.nan: ""}
     assert [readable(number) for number in numbers] == list(numbers.values())
+    # Rounded to four digits they would lie at the bound, or beyond it.
+    near = {98.996: "98.996", 99.00004: "99.00004", 99.0: "99", 98.99: "98.99", 32.2 - 31.2: "1"}
+    assert [readable(number, (0, 1, 99)) for number in near] == list(near.values())
+
+
+def test_number_that_misses_its_bound_is_not_shown_at_it():
+    (claim,) = [claim for claim in CLAIMS if claim.name == "fits_random_labels_mlp_1x512"]
+    runs = {f"cifar10/{CELL}": [make_run(f"cifar10/{CELL}", train=98.996, test=10.0)]}
+    judged = judge(runs, "cifar10", [claim])
+    assert f"| MLP 1×512: 98.996 | **{MISSES}** |" in claims_table(judged)
+    (point,) = points(next(to_frame(judged, runs, "cifar10").itertuples()))
+    assert point.text == "MLP 1×512: 98.996, at least 99"
+    assert ">98.996</text>" in draw([point])

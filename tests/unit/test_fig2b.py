@@ -85,6 +85,7 @@ def test_diverged_before_the_first_epoch_ended_is_marked():
     marks = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
     assert len(marks) == 2
     assert "ours, diverged" in legend(figure)
+    assert "Inception diverged, paper 0.19" in note(figure)
 
 
 def test_other_cells_have_no_curve_of_the_paper():

@@ -57,6 +57,39 @@ def test_networks_that_do_not_fit_are_not_hidden(random, words):
     assert sentence(measure(CELLS, summaries(random))).startswith(words)
 
 
+@pytest.mark.parametrize(
+    ("diverged", "words"),
+    [
+        ([3], "1 of 2 networks fits random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %); "
+         "1 diverged. With the same settings they reach 97 % test accuracy on true labels."),
+        ([1, 3], "None of 2 networks fit random labels: 2 diverged. With the same settings they reach 97 % test "
+         "accuracy on true labels."),
+        ([2], "All 2 networks fit random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %). "
+         "With the same settings they reach 97 % test accuracy on true labels; 1 diverged."),
+        ([0, 2], "All 2 networks fit random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %). "
+         "With the same settings they diverged on true labels."),
+    ],
+)  # fmt: skip
+def test_networks_that_diverged_are_not_hidden(diverged, words):
+    found = [
+        make_summary(made["cell"], diverged_at=(1, 5), data=made["data"], settings={"thresholds": [99.0]})
+        if number in diverged
+        else made
+        for number, made in enumerate(summaries())
+    ]
+    assert sentence(measure(CELLS, found)) == words
+    lost = f" Not in the numbers: {len(diverged)} of 4 networks, which diverged."
+    assert scale(measure(CELLS, found)).endswith(lost)
+
+
+def test_one_network_that_diverged():
+    true, random = summaries()[:2]
+    lost = make_summary(random["cell"], diverged_at=(1, 5), data=random["data"])
+    assert sentence(measure(CELLS[:2], [true, lost])).startswith(
+        "The network does not fit random labels: it diverged. With"
+    )
+
+
 def test_other_settings_are_said():
     one = [*summaries()[:3], summaries(learning_rate=0.5)[3]]
     assert "With other settings they reach" in sentence(measure(CELLS, one))

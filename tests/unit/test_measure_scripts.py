@@ -21,6 +21,7 @@ from rethinking.run.identity import Identity
 from rethinking.training.batches import to_inputs
 from rethinking.training.results import write_cell
 
+from ..summaries import make_summary, write_summary
 from .tiny import CPU, settings_with, train
 
 BASE = "cifar10/random_labels/mlp_1x512/none"
@@ -180,6 +181,17 @@ def test_tables_and_figures_are_written(script, networks, tmp_path):
     summary = read_json(networks.cells / f"{BASE}/seed0/summary.json")
     assert row.gap == pytest.approx(summary["train_accuracy"] - summary["test_accuracy_corrupted"])
     assert images[1].stat().st_size > 5000
+
+
+def test_number_of_parameters_has_all_digits(script, tmp_path):
+    folder = write_summary(tmp_path, make_summary(f"{BASE}/seed0", test_accuracy_corrupted=10.0))
+    measured = dict.fromkeys(registry.names("measure"), 0.5) | {"parameters": 1_387_786}
+    (folder / "complexity.json").write_text(json.dumps(measured))
+    tables = {name: tmp_path / f"{name}.csv" for name in ("ranks", "networks")}
+    script(
+        "compare_complexity", root=tmp_path, cells=[BASE], seeds=0, **tables, images=[tmp_path / "figure.svg"]
+    )
+    assert pd.read_csv(tables["networks"]).parameters[0] == 1_387_786
 
 
 def test_without_any_network_there_are_empty_tables(script, tmp_path):

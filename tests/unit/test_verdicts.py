@@ -89,6 +89,14 @@ def test_equal_is_not_better():
     assert gains({0: 50.0, 1: 50.0}, {0: 50.0, 1: 50.0}).verdict == "contradicted"
 
 
+def test_number_at_its_bound_is_within_in_floating_point_too():
+    gain, share = 32.2 - 31.2, 0.8 / 1.2
+    assert (gain > 1, share > 2 / 3) == (True, True)
+    assert compare(Check("gain", float, ("x",), at_most=1), gain, gain) == "supported"
+    assert compare(Check("share", float, ("x",), at_most=2 / 3), share, share) == "supported"
+    assert compare(GAINS, gain - 1, gain - 1) == "contradicted"  # it must be above 0
+
+
 def test_range_is_left_on_either_side():
     check = Check("MLP", measures.above_chance, ("random_labels/mlp_1x512/none",), at_least=-1, at_most=1)
 
@@ -173,6 +181,14 @@ def test_zero_to_divide_by_and_absent_parts_are_undecided_and_say_so(key, why):
     check = Check("any", lambda record: 1 / record[key], ("a",), at_least=0)
     (reason,) = examine(check, {"cifar10/a": {0: {"zero": 0}}}, "cifar10").reasons
     assert reason.startswith(f"seed0 has nothing to measure ({why}")
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_infinite_numbers_have_no_interval_and_are_not_one_seed():
+    check = Check("own", float, ("x",), at_most=1)
+    finding = examine(check, {"x": {0: 1.0, 1: math.inf, 2: 2.0}}, "")
+    assert (finding.verdict, finding.reasons) == ("undecided", ("a seed has an infinite number",))
+    assert examine(check, {"x": {0: math.inf, 1: math.inf}}, "").verdict == "contradicted"
 
 
 def test_what_was_not_measured_is_undecided_and_says_so():

@@ -55,8 +55,8 @@ def sentence(table: pd.DataFrame) -> str:
     For example ``All 5 networks fit random labels: 100 % training accuracy, with 8 to 12 % test accuracy (chance is
     10 %). With the same settings they reach 97 to 98 % test accuracy on true labels.``
     """
-    finished = table[table.train_accuracy.notna()]
-    true, random = (finished[finished.corruption == labels].set_index(NETWORK) for labels in LABELS)
+    trained = table[table.seeds + table.diverged > 0]
+    true, random = (trained[trained.corruption == labels].set_index(NETWORK) for labels in LABELS)
     both = true.index.intersection(random.index)
     if both.empty:
         return "No network is trained on both true and random labels yet."
@@ -71,23 +71,32 @@ def sentence(table: pd.DataFrame) -> str:
         who, verb = f"{some} {count} networks{so_far}", "fits" if fitted == 1 else "fit"
     same = "With the same settings" if true.same_settings.all() else "With other settings"
     they, reach = ("they", "reach") if count > 1 else ("it", "reaches")
-    shown = random[fits] if fitted else random
-    others = random[~fits] if fitted else random[:0]
-    return (
-        f"{who} {verb} random labels: {span(shown.train_accuracy)} % training accuracy, with "
-        f"{span(shown.test_accuracy)} % test accuracy (chance is {span(random.chance)} %)"
-        + (
-            f"; the other{'s' * (len(others) > 1)} to {span(others.train_accuracy)} %. "
-            if len(others)
-            else ". "
+    # A network that diverged with every seed has no accuracy, and fits nothing.
+    finished = random[random.train_accuracy.notna()]
+    shown = random[fits] if fitted else finished
+    others = finished.drop(shown.index)
+    on_random = []
+    if len(shown):
+        on_random.append(
+            f"{span(shown.train_accuracy)} % training accuracy, with {span(shown.test_accuracy)} % test accuracy "
+            f"(chance is {span(random.chance)} %)"
         )
-        + f"{same} {they} {reach} {span(true.test_accuracy)} % test accuracy on true labels."
-    )
+    if diverged := count - len(finished):
+        on_random.append(f"{diverged} diverged" if count > 1 else "it diverged")
+    if len(others):
+        on_random.append(f"the other{'s' * (len(others) > 1)} to {span(others.train_accuracy)} %")
+    diverged = int(true.test_accuracy.isna().sum())
+    on_true = f"{they} {reach} {span(true.test_accuracy)} % test accuracy on true labels"
+    if diverged:
+        on_true = f"{on_true}; {diverged} diverged" if diverged < count else f"{they} diverged on true labels"
+    return f"{who} {verb} random labels: {'; '.join(on_random)}. {same} {on_true}."
 
 
 def scale(table: pd.DataFrame) -> str:
     """Data, schedules and seeds, and why the test accuracy of few images on random labels is not quite at chance."""
     text = f"{describe_scale(table)}."
+    if lost := int(table.diverged.sum()):
+        text += f" Not in the numbers: {lost} of {lost + int(table.seeds.sum())} networks, which diverged."
     # A network that has not fitted them can be off chance for that reason.
     random = table[(table.corruption == LABELS[1]) & (table.train_accuracy >= FITTED)]
     if len(random) and (random.test_accuracy - random.chance).abs().max() > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import pandas as pd
@@ -12,7 +13,17 @@ from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
 from rethinking.analysis.runs import Runs, summaries
 from rethinking.analysis.statistics import LEVEL
 from rethinking.claims import CLAIMS, Claim
-from rethinking.claims.verdicts import ONE_SEED, Check, Finding, Verdict, combine, compare, examine, full_name
+from rethinking.claims.verdicts import (
+    DECIMALS,
+    ONE_SEED,
+    Check,
+    Finding,
+    Verdict,
+    combine,
+    compare,
+    examine,
+    full_name,
+)
 from rethinking.tables.rendering import MISSING, in_markdown
 
 STRICT = "> "  # before a lowest value that must be exceeded
@@ -123,14 +134,28 @@ def number(value: float, digits: int = 6) -> str:
     if math.isnan(value):
         return ""
     counts = value == round(value, 0) and abs(value) < WHOLE
-    return f"{value + 0.0:.0f}" if counts else f"{round(value, 12) + 0.0:.{digits}g}"
+    return f"{value + 0.0:.0f}" if counts else f"{round(value, DECIMALS) + 0.0:.{digits}g}"
 
 
-def readable(value: float) -> str:
-    """A number for readers: four digits, all of what counts something; ``−0.8333``, ``23,885,392``."""
-    text = number(value, 4)
+def readable(value: float, bounds: Sequence[float] = ()) -> str:
+    """A number for readers: four digits, all of what counts something; ``−0.8333``, ``23,885,392``.
+
+    It has more digits where four do not show on which side of a bound it lies: 98.996 is not 99.
+    """
+    if math.isnan(value):
+        return ""
+    exact = round(value, DECIMALS)
+    texts = (number(value, digits) for digits in range(4, 18))
+    text = next(
+        text for text in texts if all(sign(float(text) - bound) == sign(exact - bound) for bound in bounds)
+    )
     size = text.removeprefix("-")
     return ("−" if text.startswith("-") else "") + (f"{int(size):,}" if size.isdecimal() else size)
+
+
+def sign(value: float) -> int:
+    """1, 0 or -1; 0 for nan."""
+    return (value > 0) - (value < 0)
 
 
 def interval(finding: Finding, form: Callable[[float], str] = number) -> str:
@@ -223,6 +248,8 @@ def describe_findings(judged: Judged) -> str:
     measured = [pair for pair in sort_findings(judged, *ORDER) if not math.isnan(pair[1].mean)]
     texts = []
     for check, finding in measured:
-        ends = "" if check.exact and finding.low == finding.high else interval(finding, readable)
-        texts.append(f"{check.label}: {readable(finding.mean)}" + (f" ({ends})" if ends else ""))
+        bounds = [bound for bound in (check.at_least, check.above, check.at_most) if bound is not None]
+        form = partial(readable, bounds=bounds)
+        ends = "" if check.exact and finding.low == finding.high else interval(finding, form)
+        texts.append(f"{check.label}: {form(finding.mean)}" + (f" ({ends})" if ends else ""))
     return listing(texts, SHOWN, "; ") or MISSING

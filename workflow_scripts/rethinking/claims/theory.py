@@ -37,8 +37,7 @@ def value(key: str) -> Callable[[Record], float]:
 
 def difference(key: str) -> Callable[[Record, Record], float]:
     """An entry of the first record minus that of the second."""
-    # Rounded, because in floating point 1.9 - 2.0 is a little below -0.1.
-    return lambda record, other: round(float(record[key] - other[key]), 9)
+    return lambda record, other: float(record[key] - other[key])
 
 
 def ratio(key: str) -> Callable[[Record, Record], float]:

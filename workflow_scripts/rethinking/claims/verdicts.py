@@ -11,6 +11,7 @@ from rethinking.analysis.statistics import mean_interval
 from rethinking.claims.measures import NotMeasured
 
 Verdict = Literal["supported", "contradicted", "undecided"]
+DECIMALS = 12  # of a comparison, because in floating point 32.2 - 31.2 is a little more than 1
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,10 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
     if verdict == "undecided" and not reasons:
         if not values:
             reasons = ["its cells have no seed in common"]
-        elif math.isnan(low):
+        elif len(values) == 1:
             reasons = [ONE_SEED]
+        elif math.isnan(low):
+            reasons = ["a seed has an infinite number"]
         else:
             reasons = ["the interval straddles the bound"]
     return Finding(mean, low, high, verdict, tuple(reasons))
@@ -101,16 +104,18 @@ def compare(check: Check, low: float, high: float) -> Verdict:
     """Whether the whole interval is within the bounds, the whole interval is outside, or neither; nan is neither."""
     if math.isnan(low) or math.isnan(high):
         return "undecided"
+    bounds = (low, high, check.at_least, check.above, check.at_most)
+    low, high, at_least, above, at_most = (each if each is None else round(each, DECIMALS) for each in bounds)
     within, outside = [], []
-    if check.at_least is not None:
-        within.append(low >= check.at_least)
-        outside.append(high < check.at_least)
-    if check.above is not None:
-        within.append(low > check.above)
-        outside.append(high <= check.above)
-    if check.at_most is not None:
-        within.append(high <= check.at_most)
-        outside.append(low > check.at_most)
+    if at_least is not None:
+        within.append(low >= at_least)
+        outside.append(high < at_least)
+    if above is not None:
+        within.append(low > above)
+        outside.append(high <= above)
+    if at_most is not None:
+        within.append(high <= at_most)
+        outside.append(low > at_most)
     if all(within):
         return "supported"
     return "contradicted" if any(outside) else "undecided"

@@ -74,7 +74,8 @@ def early_stopping_gain(runs: Sequence[Run]) -> tuple[float, float]:
 def describe_gain(runs: Sequence[Run], published: np.ndarray | None) -> str:
     """What early stopping could gain, for example ``0.35 ± 0.10, paper 0.19``."""
     mean, half_width = early_stopping_gain(runs)
-    ours = "not trained" if pd.isna(mean) else f"{mean:.2f}"
+    without = "diverged" if runs else "not trained"
+    ours = without if pd.isna(mean) else f"{mean:.2f}"
     ours += "" if pd.isna(half_width) else f" ± {half_width:.2f}"
     return ours if published is None else f"{ours}, paper {published[:, 1].max() - published[-1, 1]:.2f}"
 

@@ -42,11 +42,17 @@ class Point(NamedTuple):
         return not (below or self.mean > self.highest)
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """Both bounds."""
+        return self.lowest, self.highest
+
+    @property
     def text(self) -> str:
         """For example ``AlexNet: 99.2 (98.9 to 99.5), at least 99``."""
-        interval = "" if math.isnan(self.low) else f" ({readable(self.low)} to {readable(self.high)})"
+        mean, low, high = (readable(value, self.bounds) for value in (self.mean, self.low, self.high))
+        interval = "" if math.isnan(self.low) else f" ({low} to {high})"
         bounds = [("above" if self.strict else "at least", self.lowest), ("at most", self.highest)]
-        return f"{self.label}: {readable(self.mean)}{interval}" + "".join(
+        return f"{self.label}: {mean}{interval}" + "".join(
             f", {words} {readable(value)}" for words, value in bounds if not math.isnan(value)
         )
 
@@ -148,7 +154,7 @@ def draw(checks: list[Point]) -> Markup:
             )
         parts += [
             f'<line class="bound" x1="{x(bound):.1f}" x2="{x(bound):.1f}" y1="{top}" y2="{top + ROW}"/>'
-            for bound in (check.lowest, check.highest)
+            for bound in check.bounds
             if not math.isnan(bound)
         ]
         kind = "within" if check.within else "outside"
@@ -159,9 +165,10 @@ def draw(checks: list[Point]) -> Markup:
         parts.append(mark(kind, x(check.mean), middle))
         parts.append(f'<text x="0" y="{middle + 3.5}">{escape(shorten(check.label))}</text>')
         parts.append(
-            f'<text x="{WIDTH}" y="{middle + 3.5}" text-anchor="end">{readable(check.mean)}</text></g>'
+            f'<text x="{WIDTH}" y="{middle + 3.5}" text-anchor="end">'
+            f"{readable(check.mean, check.bounds)}</text></g>"
         )
-    bounds = {value for check in shown for value in (check.lowest, check.highest) if not math.isnan(value)}
+    bounds = {value for check in shown for value in check.bounds if not math.isnan(value)}
     ends = sorted(bounds)[:: max(1, len(bounds) - 1)]
     wide = CHARACTER * sum(len(readable(bound)) for bound in ends) / 2
     # Labels that would lie on each other stand at either side of their bounds.

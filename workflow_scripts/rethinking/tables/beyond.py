@@ -66,7 +66,7 @@ def present_rademacher(table: pd.DataFrame) -> list[Shown]:
         ("Rademacher complexity", "measured"): with_intervals(table, "rademacher", "{:.2f}"),
         ("Rademacher complexity", "bound"): texts(table.vc_bound, "{:.2f}"),
         ("", "gap"): with_intervals(table, "gap", "{:.2f}"),
-        ("", "draws"): texts(table.seeds, "{}"),
+        ("", "draws"): with_diverged(table.seeds, table.diverged),
     }
     return [Shown("", pd.DataFrame(columns))]
 
@@ -97,10 +97,7 @@ def present_stability(table: pd.DataFrame) -> list[Shown]:
         ("test points", "other class (%)"): with_intervals(table, "changed_predictions", "{:.2f}"),
         ("", "1 / √n"): texts(table.needed, "{:.3f}"),
         ("", "gap"): with_intervals(table, "gap", "{:.2f}"),
-        ("", "replaced"): [
-            f"{pairs} ({diverged} diverged)" if diverged else str(pairs)
-            for pairs, diverged in zip(table.pairs, table.pairs_diverged, strict=True)
-        ],
+        ("", "replaced"): with_diverged(table.pairs, table.pairs_diverged),
     }
     return [Shown("", pd.DataFrame(columns))]
 
@@ -143,6 +140,14 @@ def complexity() -> View:
     return View(
         COMPLEXITY_COLUMNS, present_complexity, note_complexity, "not available, or the same in all pairs"
     )
+
+
+def with_diverged(finished: pd.Series, diverged: pd.Series) -> list[str]:
+    """How many finished and how many diverged, for example ``2 (1 diverged)``."""
+    return [
+        f"{some} ({others} diverged)" if others else str(some)
+        for some, others in zip(finished, diverged, strict=True)
+    ]
 
 
 def model_columns(table: pd.DataFrame) -> Columns:
