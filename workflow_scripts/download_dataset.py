@@ -9,7 +9,7 @@ from pathlib import Path
 from rethinking.data.download import download
 from rethinking.data.sources import SOURCES
 from rethinking.run import scripts
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, shared_folder
 from rethinking.run.shared import alone
 
 
@@ -26,7 +26,9 @@ def main() -> None:
     files = {file.name: file for file in SOURCES[args.dataset].downloads}
     if args.file not in files:
         raise UserError(f"{args.dataset} has no file {args.file}; its files are {', '.join(files)}")
-    with alone(Path(args.output)):
+    output = Path(args.output)  # in <data_dir>/downloads/<data set>
+    shared_folder(output.parents[2], output.parent)
+    with alone(output):
         download(files[args.file], args.output)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from rethinking import paper, registry
 from rethinking.analysis.ablations import COLUMNS, compare_variants
-from rethinking.analysis.aggregation import read_columns
+from rethinking.analysis.aggregation import flat_settings, read_columns
 from rethinking.run.files import UserError
 from rethinking.tables import rendering
 
@@ -83,7 +83,13 @@ def test_changes_are_those_of_the_settings_that_were_trained_with():
     same = compare(variants={"plain": [trained(0, 16.0)]})
     assert same.changes[2] == "nothing"
     more = compare(variants={"plain": [trained(0, 16.0, changes={"epochs": 60, "label_smoothing": 0.1})]})
-    assert (more.changes[2], more.epochs[2]) == ("epochs 30 → 60, label_smoothing null → 0.1", 60)
+    assert (more.changes[2], more.epochs[2]) == ("epochs 30 → 60, label_smoothing default → 0.1", 60)
+
+
+def test_option_of_a_network_with_the_name_of_a_setting():
+    settings = {"momentum": 0.9, "architecture": {"momentum": 0.1, "width": 64}}
+    flat = flat_settings({"provenance": {"settings": settings}})
+    assert flat == {"momentum": 0.9, "architecture_momentum": 0.1, "width": 64}
 
 
 def test_row_of_which_one_side_is_missing():

@@ -9,7 +9,7 @@ import torch
 from rethinking import paper
 from rethinking.analysis.aggregation import aggregate_cell, describe_data
 from rethinking.analysis.differences import compare
-from rethinking.analysis.runs import published_over_p
+from rethinking.analysis.runs import published_at_p
 from rethinking.cells import Cell, parameters, probability
 from rethinking.claims.own import own_claims
 from rethinking.corruption.overlays import write
@@ -63,10 +63,13 @@ def test_own_images_have_their_own_name(images):
     assert dataset.train.images.shape == (6, 3, 4, 5)
 
 
-def test_the_papers_numbers_are_not_shown_beside_own_data():
+def test_the_papers_numbers_are_not_shown_beside_own_data_and_noise():
     row = aggregate_cell("shapes/true_labels/alexnet/none", [], paper.table1())
     assert row["paper_test_accuracy"] is None
-    assert published_over_p({"alexnet": [(0.5, 2.0)]}, ("shapes", "alexnet", "none")) == {}
+    ratios_of_paper = {"alexnet": [(0.5, 2.0)]}
+    assert published_at_p(ratios_of_paper, "cifar10/labels_p0.5/alexnet/none") == 2
+    for other in ("shapes/labels_p0.5/alexnet/none", "cifar10/asymmetric_p0.5/alexnet/none"):
+        assert np.isnan(published_at_p(ratios_of_paper, other))
     loss = epochs_table("gaussian", "inception", "train_loss_end", [3.0, 2.0])
     tables = {"fig1a": loss, "fig1b": ratios("alexnet", "99 %", 3 * [1.0], 3 * [1.0])}
     published = {"fig1a": {"gaussian": np.ones((4, 2))}, "fig1b": {"alexnet": np.ones((3, 2))}}

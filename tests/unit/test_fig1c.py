@@ -16,6 +16,14 @@ def accuracies(name, corrupted, true, seed=0, **options):
     return make_run(name, seed, test_accuracy_corrupted=[80, corrupted], test_accuracy=[90, true], **options)
 
 
+def test_own_noise_is_named(plugin):
+    plugin("@corruption('flips_p{p:0.0..1.0}')\ndef flips(labels, p: float): ...\n")
+    runs = {name: [accuracies(name, 70, 70)] for name in (TRUE, HALF.replace("labels", "flips"))}
+    figure, table = draw(runs, "some scale")
+    assert "Not the paper's noise: flips p0.5." in note(figure)
+    assert table.paper_test_error.notna().sum() == 1  # at p = 0
+
+
 def test_both_kinds_of_test_labels_and_the_paper_under_corrupted_ones():
     runs = {
         TRUE: [accuracies(TRUE, 70, 70)],

@@ -2,9 +2,12 @@
 
 import re
 
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from rethinking import registry
+from rethinking.figures import complexity, fig1a, fig1b, fig1c, fig2b
 from rethinking.figures import style as figures
 from rethinking.figures.style import (
     line_styles,
@@ -17,7 +20,7 @@ from rethinking.figures.style import (
 )
 from rethinking.run.files import UserError
 
-from .curves import make_run
+from .curves import legend, make_run, note
 from .test_fig1a import CELLS, plot
 
 
@@ -99,3 +102,39 @@ def test_numbers_under_an_axis_do_not_meet(values, turned):
 def test_unknown_format(tmp_path):
     with pytest.raises(UserError, match=re.escape("fig1a.jpeg") + r".*\.svg, \.png, \.pdf"):
         save(plot(), [tmp_path / "fig1a.jpeg"])
+
+
+def test_a_share_among_the_measures_has_no_unit_prefix(plugin):
+    plugin("@measure('critical', title='critical samples', logarithmic=False)\ndef critical(network): ...\n")
+    networks = pd.DataFrame({name: [0.9, 0.95] for name in registry.names("measure")})
+    networks = networks.assign(
+        parameters=[2e6, 3e6], gap=[50.0, 60.0], model="alexnet", corruption="true_labels"
+    )
+    figure = complexity.plot(
+        networks, pd.DataFrame({"measure": networks.columns, "tau_all": 1.0}), "some scale"
+    )
+    figure.draw_without_rendering()
+    labels = {
+        axes.get_title().split("\n")[0]: [tick.get_text() for tick in axes.get_xticklabels()]
+        for axes in figure.axes
+    }
+    assert "0.90" in labels["critical samples"]
+    assert "2M" in labels["number of parameters"]
+
+
+@pytest.mark.parametrize("figure", [fig1a, fig1b, fig1c, fig2b])
+def test_the_paper_is_named_where_it_is_drawn(plugin, figure):
+    plugin("@dataset('shapes')\ndef shapes(path): ...\n")
+    columns = (
+        "train_loss_end",
+        "train_accuracy",
+        "train_accuracy_end",
+        "test_accuracy",
+        "test_accuracy_corrupted",
+    )
+    values = {key: [10.0, 90.0, 100.0] for key in columns} | {"train_loss": [2.3, 1.0, 0.01]}
+    for dataset, shown in (("cifar10", True), ("shapes", False)):
+        name = f"{dataset}/true_labels/inception/none"
+        drawn, _ = figure.draw({name: [make_run(name, **values)]}, "some scale")
+        assert (figures.PAPER_TITLE in legend(drawn)) == shown
+        assert (figures.PAPER_TITLE in note(drawn)) == shown

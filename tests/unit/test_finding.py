@@ -148,3 +148,17 @@ def test_long_names_do_not_meet(plugin):
     figure.draw_without_rendering()
     upper, lower = (label.get_window_extent() for label in figure.axes[0].get_yticklabels())
     assert lower.y1 < upper.y0
+
+
+def test_each_data_set_has_its_own_chance():
+    cells = [
+        f"{dataset}/{labels}_labels/alexnet/none"
+        for dataset in ("digits", "cifar100")
+        for labels in ("true", "random")
+    ]
+    some = [network(cell, 100.0, 50.0) for cell in cells]
+    for each in some[2:]:
+        each["data"]["num_classes"] = 100
+    for axes in plot(measure(cells, some), "a note").axes:
+        ends = [lines.get_segments()[0].tolist() for lines in axes.collections]
+        assert ends == [[[10, -0.5], [10, 0.5]], [[1, 0.5], [1, 1.5]]]

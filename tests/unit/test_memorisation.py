@@ -45,6 +45,9 @@ def test_an_own_corruption_stands_beside_the_papers_at_the_same_p(plugin):
     figure, _ = draw({name: [memorising(name)] for name in names}, "some scale")
     assert [axes.get_title() for axes in figure.axes] == ["shuffled pixels", "asymmetric p0.5", "p = 0.5"]
     assert all(solid_lines(axes) for axes in figure.axes)
+    assert "drawn from all classes" in note(figure)
+    figure, _ = draw({name: [memorising(name)] for name in names[:2]}, "some scale")
+    assert "drawn from all classes" not in note(figure)
 
 
 def test_band_over_seeds():
@@ -77,6 +80,12 @@ def test_cells_that_are_not_there():
     assert [axes.axison for axes in figure.axes] == [True, False, False, True]
     assert [len(axes.lines) for axes in figure.axes] == [3, 0, 0, 0]
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["not trained"]
+    # Each row has its name at its first panel, each column "epoch" under its last.
+    assert [axes.get_ylabel().split("\n")[0] for axes in figure.axes if axes.axison] == [
+        "AlexNet",
+        "MLP 1×512",
+    ]
+    assert [axes.get_xlabel() for axes in figure.axes if axes.axison] == ["epoch", "epoch"]
 
 
 def test_names_beside_the_rows_do_not_meet():

@@ -32,6 +32,21 @@ def test_label_corruption_stores_labels_alone(prepared, tmp_path):
         assert manifest[split]["labels_sha256"] == hashlib.sha256(stored.tobytes()).hexdigest()
 
 
+def test_labels_can_depend_on_the_images(plugin, prepared, tmp_path):
+    plugin(
+        "@corruption('dark_p{p:0.0..1.0}')\n"
+        "def dark(labels, images, moments, num_classes, p):\n"
+        "    is_dark = images.mean(axis=(1, 2, 3)) < moments[0]\n"
+        "    return (labels + is_dark * (p > 0)) % num_classes\n"
+    )
+    write(prepared, tmp_path, "dark_p0.5", "cifar10", seed=0)
+    brightness = np.mean(load_array(prepared / "train_images.npy"), axis=(1, 2, 3))
+    for split in ("train", "test"):
+        true, given = (load_array(folder / f"{split}_labels.npy") for folder in (prepared, tmp_path))
+        is_dark = np.mean(load_array(prepared / f"{split}_images.npy"), axis=(1, 2, 3)) < brightness.mean()
+        np.testing.assert_array_equal((np.array(given) - true) % 4, is_dark)
+
+
 def test_label_overlay(prepared, tmp_path):
     write(prepared, tmp_path, "random_labels", "cifar10", seed=0)
     data = load_corrupted(prepared, tmp_path)

@@ -144,6 +144,8 @@ GRID = {"name": "x_{epochs}", "question": "?", "cells": WD, "grid": {"epochs": [
         ({"ablations": [GRID | {"grid": {"epochs": 1}}]}, "ablations[0].grid.epochs: takes a list; write [1]"),
         ({"ablations": [GRID | {"name": "x_{epoch}"}]},
          "ablations[0]: the name 'x_{epoch}' cannot be made from its values; it can hold {epochs}"),
+        ({"ablations": [GRID | {"name": "x_{width}", "grid": {"architecture": [{"width": 64}], "momentum": [0.5]}}]},
+         "ablations[0]: the name 'x_{width}' cannot be made from its values; it can hold {momentum}, {architecture[width]}"),
         ({"ablations": [GRID | {"name": "x"}]}, "ablations: the name 'x' appears twice; give each variant its own, from a grid by its"),
         ({"ablations": [GRID | {"grid": {}}]}, "ablations[0].name: "),
         ({"ablations": [GRID | {"name": "x", "grid": {}}]}, "ablations[0]: 'set' names no setting"),

@@ -1,7 +1,9 @@
 """Data folders that several workflows make: one at a time, and never again what is there."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,12 +21,12 @@ def identity():
 
 @pytest.fixture
 def outputs(tmp_path, identity):
-    return [str(tmp_path / identity.digest / name) for name in ("manifest.json", "labels.npy")]
+    return [str(tmp_path / "prepared" / identity.digest / name) for name in ("manifest.json", "labels.npy")]
 
 
 def make(outputs, identity):
     """Whether the files were made."""
-    with to_make(outputs, identity) as needed:
+    with to_make(outputs, identity, str(Path(outputs[0]).parents[2])) as needed:
         if needed:
             for file in outputs:
                 write_text(file, "x")
@@ -33,8 +35,9 @@ def make(outputs, identity):
 
 
 def test_what_is_there_is_left_alone(outputs, identity, tmp_path):
-    (tmp_path / identity.digest).mkdir()
-    part = tmp_path / identity.digest / ".labels.npy.1"  # of a process that was killed
+    folder = tmp_path / "prepared" / identity.digest
+    folder.mkdir(parents=True)
+    part = folder / ".labels.npy.1"  # of a process that was killed
     part.touch()
     assert make(outputs, identity)
     assert not part.exists()
@@ -44,8 +47,16 @@ def test_what_is_there_is_left_alone(outputs, identity, tmp_path):
 @pytest.mark.parametrize("lost", ["labels.npy", ".identity/manifest.json.json"])
 def test_what_is_incomplete_is_made_again(outputs, identity, tmp_path, lost):
     make(outputs, identity)
-    (tmp_path / identity.digest / lost).unlink()
+    (Path(outputs[0]).parent / lost).unlink()
     assert make(outputs, identity)
+
+
+def test_another_user_can_make_more_beside_it(outputs, identity, tmp_path):
+    tmp_path.chmod(0o1777)
+    before = os.umask(0o077)
+    make(outputs, identity)
+    os.umask(before)
+    assert (tmp_path / "prepared").stat().st_mode & 0o7777 == 0o1777
 
 
 def test_what_was_cut_short_is_made_again(outputs, identity):

@@ -122,6 +122,12 @@ class Scale(nn.Module):
 @model("wrong")
 def wrong(image_shape, num_classes):
     return {}
+class Scaled(Scale):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(300, 4))
+    def forward(self, x):
+        return super().forward(self.layers(x))
 """
 
 
@@ -149,8 +155,13 @@ def test_networks(plugin, data, body, line, expected):
 
 def test_a_layer_that_cannot_be_reset(plugin, data):
     plugin(NETWORK.format("nn.Sequential(nn.Flatten(), Scale(), nn.Linear(300, 4))"))
-    expected = "'1' (Scale) has parameters (scale) but no method reset_parameters"
+    expected = "the layer '1' (Scale) has parameters (scale) but no method reset_parameters"
     assert expected in message(train, data, make_cell("wrong"))
+
+
+def test_a_network_that_cannot_be_reset(plugin, data):
+    plugin(NETWORK.format("Scaled()"))
+    assert "the network itself (Scaled) has parameters (scale)" in message(train, data, make_cell("wrong"))
 
 
 def test_a_regulariser_that_returns_no_tensor(plugin, data):

@@ -95,9 +95,10 @@ def describe_changes(default: Mapping[str, Any], variant: Mapping[str, Any]) -> 
     """The settings in which two summaries differ, for example ``learning_rate 0.1 → 0.01``; ``nothing`` if in none."""
     old, new = flat_settings(default), flat_settings(variant)
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return ", ".join(f"{key} {show(old.get(key))} → {show(new.get(key))}" for key in changed) or "nothing"
+    return ", ".join(f"{key} {show(old, key)} → {show(new, key)}" for key in changed) or "nothing"
 
 
-def show(value: Any) -> str:
-    """A setting as the configuration writes it."""
+def show(settings: Mapping[str, Any], key: str) -> str:
+    """A setting as the configuration writes it; ``default`` where it does not."""
+    value = settings.get(key, "default")
     return value if isinstance(value, str) else json.dumps(value)

@@ -201,8 +201,9 @@ def shared(cell: str, what: str, values: Sequence[Hashable]) -> Any:
 def flat_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a network, with the options of its architecture among them."""
     settings = dict(summary["provenance"]["settings"])
-    architecture = settings.pop("architecture", {})
-    return settings | architecture
+    options = settings.pop("architecture", {}).items()
+    # An own network can have an option momentum, of its normalisation.
+    return settings | {f"architecture_{key}" if key in settings else key: value for key, value in options}
 
 
 def describe_divergence(summary: Mapping[str, Any]) -> str:

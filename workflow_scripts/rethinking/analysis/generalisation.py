@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.runs import Runs, cell_parts, published_over_p
+from rethinking.analysis.runs import Runs, cell_parts, published_at_p
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import by_network
 
@@ -37,9 +37,9 @@ def measure_errors(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFrame:
         UserError: the pixels of a cell are corrupted.
     """
     rows = []
-    for network, levels in by_network(runs).items():
-        published = published_over_p(paper, network)
+    for levels in by_network(runs).values():
         for p, name in levels.items():
+            published = published_at_p(paper, name)
             for labels, column in TEST_LABELS.items():
                 errors = [1 - run.curve[column].iloc[-1] / 100 for run in runs[name] if not run.diverged]
                 mean, half_width = mean_interval(errors)
@@ -50,7 +50,7 @@ def measure_errors(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFrame:
                         "test_labels": labels,
                         "test_error": mean,
                         "test_error_ci": half_width,
-                        "paper_test_error": published.get(p, math.nan) if labels == "corrupted" else math.nan,
+                        "paper_test_error": published if labels == "corrupted" else math.nan,
                     }
                 )
     return pd.DataFrame(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rethinking import registry
 from rethinking.analysis.aggregation import columns, paper_has, read_columns, read_summary
 from rethinking.analysis.statistics import mean_interval
-from rethinking.cells import Cell
+from rethinking.cells import Cell, probability
 from rethinking.run.files import read_json
 
 CELL_PARTS = ["dataset", "corruption", "model", "regularisers"]
@@ -160,11 +162,15 @@ def cell_parts(name: str) -> dict[str, str]:
     return dict(zip(CELL_PARTS, name.split("/"), strict=True))
 
 
-def published_over_p(paper: Mapping[str, np.ndarray], network: Network) -> dict[float, float]:
-    """The paper's values of a network by p, of (n, 2) by model; it has only those without regularisers."""
-    dataset, model, regularisers = network
-    known = regularisers == "none" and model in paper and paper_has(dataset)
-    return dict(paper[model]) if known else {}
+def published_at_p(paper: Mapping[str, np.ndarray], name: str) -> float:
+    """The paper's value of a cell at its p, of (n, 2) p and value by model; nan where it has none.
+
+    It has only networks without regularisers, and only its own noise.
+    """
+    dataset, corruption, model, regularisers = name.split("/")
+    own = registry.entry("corruption", corruption).own or not paper_has(dataset)
+    known = regularisers == "none" and model in paper and not own
+    return dict(paper[model]).get(probability(corruption), math.nan) if known else math.nan
 
 
 def networks_of(table: pd.DataFrame) -> list[Network]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.runs import Run, Runs, cell_parts, published_over_p
+from rethinking.analysis.runs import Run, Runs, cell_parts, published_at_p
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import by_network
 
@@ -65,8 +65,7 @@ def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFram
         UserError: the pixels of a cell are corrupted.
     """
     rows = []
-    for network, levels in by_network(runs).items():
-        published = published_over_p(paper, network)
+    for levels in by_network(runs).values():
         at_start = runs[levels[0.0]] if 0.0 in levels else []
         for p, name in levels.items():
             for threshold in THRESHOLDS:
@@ -84,7 +83,7 @@ def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFram
                         "epochs_to_fit": mean_interval([here or math.nan for here, _ in pairs])[0],
                         "ratio": ratio,
                         "ratio_ci": ratio_ci,
-                        "paper_ratio": published.get(p, math.nan),
+                        "paper_ratio": published_at_p(paper, name),
                     }
                 )
     return pd.DataFrame(rows)

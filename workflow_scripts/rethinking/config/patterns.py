@@ -194,7 +194,11 @@ class _Cells:
                 try:
                     variant["name"] = entry["name"].format(**settings)
                 except (AttributeError, LookupError, TypeError, ValueError):
-                    form = ", ".join(f"{{{key}}}" for key in settings)
+                    form = ", ".join(
+                        f"{{{key}[{option}]}}" if option else f"{{{key}}}"
+                        for key, value in settings.items()
+                        for option in (value if isinstance(value, dict) else [""])
+                    )
                     message = f"the name '{entry['name']}' cannot be made from its values; it can hold {form}"
                     self.faults.append((origin, message))
                     return []

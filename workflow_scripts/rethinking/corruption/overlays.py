@@ -21,7 +21,8 @@ def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
     The registered function is called with what it asks for by the names of its arguments: ``labels`` (n,) int64,
     or ``images`` (block, channels, height, width), first what it changes; ``num_classes``; ``rng``, a random stream
     of seed, data set and split that does not depend on the parameters; ``draws`` for other streams; ``moments``, mean
-    and variance of all training values; and the parameters in the corruption's name.
+    and variance of all training values; and the parameters in the corruption's name. What changes labels sees all images
+    of the split at once.
 
     Raises:
         UserError: what it returns does not fit the data set; the message has its file and line.
@@ -40,7 +41,7 @@ def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
     for split in SPLITS:
         labels = stored_array(prepared, f"{split}_labels")
         if entry.changes == "labels":
-            given = corrupted_labels(prepared, corruption, dataset, seed, split)
+            given = corrupted_labels(prepared, corruption, dataset, seed, split, **values)
             save_array(folder / f"{split}_labels.npy", given)
             manifest[split] = {"fraction_changed": float(np.mean(given != labels))}
         else:
@@ -60,14 +61,18 @@ def arguments(prepared: Path, corruption: str, dataset: str, seed: int, split: s
     return {**entry.parameters(corruption), "num_classes": classes, "draws": draws, "rng": draws(entry.name)}
 
 
-def corrupted_labels(prepared: Path, corruption: str, dataset: str, seed: int, split: str) -> np.ndarray:
-    """The labels (n,) that a corruption gives the images of a split.
+def corrupted_labels(
+    prepared: Path, corruption: str, dataset: str, seed: int, split: str, **values: Any
+) -> np.ndarray:
+    """The labels (n,) that a corruption gives the images of a split, which it can ask for; ``values`` are more of these.
 
     Raises:
         UserError: they do not fit the data set; the message has the function's file and line.
     """
     entry = registry.entry("corruption", corruption)
-    values = arguments(prepared, corruption, dataset, seed, split)
+    values |= arguments(prepared, corruption, dataset, seed, split)
+    if "images" in entry.arguments:
+        values["images"] = stored_images(prepared, split)
     labels = np.array(stored_array(prepared, f"{split}_labels"))
     given = np.asarray(entry.call(**values, labels=labels.copy()))
     if given.shape != labels.shape or given.dtype.kind not in "iu":

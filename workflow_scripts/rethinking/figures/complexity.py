@@ -48,7 +48,7 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
         tau = "no τ" if pd.isna(taus[name]) else f"τ = {taus[name]:.2f}".replace("-", "−")
         axes.set_title(f"{style.wrap(measure.title, 36)}\n{tau}", fontsize="small")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
-        if not logarithmic:
+        if not logarithmic and networks[name].max() >= 1000:  # a share of 0.95 would be 950m
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlabel("log10" if logarithmic else "", fontsize="x-small", labelpad=1)
         axes.tick_params(labelsize="x-small")

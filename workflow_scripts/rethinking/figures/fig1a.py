@@ -30,11 +30,19 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     note = (
         f"Ours: {scale}.\n"
-        "Training loss: moving average over batches at the end of each epoch, as in the paper (average_loss).\n"
-        f"{style.PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure."
+        "Training loss: moving average over batches at the end of each epoch, as in the paper (average_loss)."
     )
-    figure = plot(runs, paper.curves("fig1a"), paper.steps_per_epoch(), note)
+    published = paper.curves("fig1a")
+    if any(paper_curve(published, name) is not None for name in runs):
+        note += f"\n{style.PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure."
+    figure = plot(runs, published, paper.steps_per_epoch(), note)
     return figure, mean_curves(runs, [LOSS])
+
+
+def paper_curve(published: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
+    """The paper's curve on the corruption of a cell, whatever its network; none beside a plug-in's data."""
+    parts = cell_parts(name)
+    return published.get(parts["corruption"]) if paper_has(parts["dataset"]) else None
 
 
 @mpl.rc_context(style.STYLE)
@@ -62,9 +70,9 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
 
     styles = style.line_styles(runs)
     for name, (colour, marker) in styles.items():
-        corruption = name.split("/")[1]
-        if corruption in published and paper_has(cell_parts(name)["dataset"]):
-            axes.plot(*published[corruption].T, color=colour, marker=marker, **style.PAPER_LINE)
+        theirs = paper_curve(published, name)
+        if theirs is not None:
+            axes.plot(*theirs.T, color=colour, marker=marker, **style.PAPER_LINE)
         style.plot_runs(axes, runs[name], LOSS, colour, marker)
 
     on_top = {steps_in_epoch(curve) for curve in curves} - {None} == {steps_per_epoch}
@@ -74,7 +82,8 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
         axes.secondary_xaxis("top", functions=convert).set_xlabel("thousand steps")
     sns.despine(figure, top=not on_top)
     titles = dict(zip(runs, style.short_labels(list(runs)), strict=True))
-    handles = style.line_entries(styles, titles) + style.runs_legend(runs)
+    shows_paper = any(paper_curve(published, name) is not None for name in runs)
+    handles = style.line_entries(styles, titles) + style.runs_legend(runs, shows_paper)
     style.add_legend(figure, handles, LEGEND_WIDTH, loc="outside right upper")
     style.add_note(figure, note)
     style.make_room(

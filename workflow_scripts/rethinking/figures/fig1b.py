@@ -41,11 +41,14 @@ def describe(table: pd.DataFrame, scale: str) -> str:
     """The note: our runs, the threshold nearest to the paper, and what did not reach a threshold."""
     lines = [
         f"Ours: {scale}. Time to overfit: whole epochs until the training set is fitted, divided by the same "
-        "seed's epochs at p = 0.",
+        f"seed's epochs at p = 0.{style.own_noise(table.corruption)}",
         "End-of-epoch accuracy and loss: moving averages over batches at the end of each epoch, as in figures 1a "
         "and 2b. The CSV of this figure also has whole-epoch ones: means over all batches of an epoch.",
-        f"{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure; no threshold is given.",
     ]
+    if table.paper_ratio.notna().any():
+        lines.append(
+            f"{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure; no threshold is given."
+        )
     nearest, measured = nearest_threshold(table)
     if nearest:
         titles = style.network_titles(networks_of(table))
@@ -123,7 +126,8 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     for axes in figure.axes[2:]:
         axes.set_xlabel("label corruption p")
 
-    legend = style.style_legend(shown.ratio.notna().any(), shown.ratio_ci.notna().any())
+    ours, several, theirs = shown[["ratio", "ratio_ci", "paper_ratio"]].notna().any()
+    legend = style.style_legend(ours, several, theirs)
     if len(missing):
         legend.append(Line2D([], [], color=style.GREY, **NOT_REACHED, label="not reached by every seed"))
     style.finish(figure, style.line_entries(styles, titles), legend, note)

@@ -24,11 +24,12 @@ TITLES = {"corrupted": "test labels corrupted at the same p", "true": "true test
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     table = measure_errors(runs, paper.curves("fig1c"))
-    note = (
-        f"Ours: {scale}; test error after the last epoch.\n"
-        f"{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure. Its errors exceed those that its "
-        "networks can have on true test labels: its test labels are corrupted too."
-    )
+    note = f"Ours: {scale}; test error after the last epoch.{style.own_noise(table.corruption)}"
+    if table.paper_test_error.notna().any():
+        note += (
+            f"\n{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure. Its errors exceed those that "
+            "its networks can have on true test labels: its test labels are corrupted too."
+        )
     titles = dict(zip(runs, style.short_labels(list(runs)), strict=True))
     diverged = [
         f"{titles[name]} ({sum(run.diverged for run in some)} of {len(some)})"
@@ -58,6 +59,7 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
         style.plot_over_p(axes, rows, "test_error", styles)
     panels[0].set_ylabel("test error")
 
-    legend = style.style_legend(table.test_error.notna().any(), table.test_error_ci.notna().any())
+    ours, several, theirs = table[["test_error", "test_error_ci", "paper_test_error"]].notna().any()
+    legend = style.style_legend(ours, several, theirs)
     style.finish(figure, style.line_entries(styles, titles), legend, note)
     return figure

@@ -51,8 +51,8 @@ def draw_accuracies(
     note = (
         f"Ours: {scale}.\n"
         "Training accuracy: moving average over batches at the end of each epoch, as in the paper.\n"
-        f"{style.PAPER_TITLE}: {about}\n"
-        "Early stopping could gain at most (best minus final test accuracy, in percentage points): "
+        + (f"{style.PAPER_TITLE}: {about}\n" if shows_paper(published, runs) else "")
+        + "Early stopping could gain at most (best minus final test accuracy, in percentage points): "
         f"{'; '.join(gains)}."
     )
     table = mean_curves(runs, [*ACCURACIES.values(), "best_test_accuracy"])
@@ -90,6 +90,11 @@ def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> n
     return published.get(f"{split}_{model}") if regularisers == "none" else None
 
 
+def shows_paper(published: Mapping[str, np.ndarray], runs: Runs) -> bool:
+    """Whether the paper has a curve of one of these cells."""
+    return any(paper_curve(published, name, "test") is not None for name in runs)
+
+
 @mpl.rc_context(style.STYLE)
 def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Sequence[str]) -> Figure:
     """One panel per cell: accuracies over epochs, the paper's dashed beneath ours.
@@ -123,7 +128,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Seq
     for axes in panels[len(runs) :]:
         axes.set_axis_off()
     lines = [*style.line_entries(styles, SPLITS), Patch(**SHADE, label="up to the best test accuracy so far")]
-    style.finish(figure, lines, style.runs_legend(runs), note)
+    style.finish(figure, lines, style.runs_legend(runs, shows_paper(published, runs)), note)
     return figure
 
 

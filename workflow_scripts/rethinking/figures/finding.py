@@ -41,11 +41,13 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     panels = figure.subplots(1, len(LABELS), sharex=True, sharey=True)
     for axes, corruption in zip(panels, LABELS, strict=True):
         some = table[table.corruption == corruption]
+        # They differ where data sets have other numbers of classes.
+        chances = some.groupby("dataset").chance.first()
         for place, network in enumerate(networks):
             rows = some[(some[NETWORK] == list(network)).all(axis=1)]
             plot_network(axes, place, rows.iloc[0])
-        for chance in some.chance.dropna().unique():
-            axes.axvline(chance, color=style.GREY, linewidth=0.9, linestyle=style.DASHED, zorder=0)
+            line = {"color": style.GREY, "linewidth": 0.9, "linestyle": style.DASHED, "zorder": 0}
+            axes.vlines(chances[network[0]], place - 0.5, place + 0.5, **line)
         axes.set_title(TITLES[corruption], fontsize="medium")
         axes.set(xlim=(-3, 103), ylim=(len(networks) - 0.5, -0.5), xlabel="accuracy (%)")
     panels[0].set_yticks(range(len(networks)), labels)

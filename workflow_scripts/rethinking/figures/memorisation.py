@@ -37,9 +37,11 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     # Drawn like curves.
     runs = {name: [replace(run, curve=run.memorisation) for run in some] for name, some in runs.items()}
     note = (
-        f"Ours: {scale}. Accuracies over the batches of an epoch. p: probability with which a label is replaced by "
-        "one drawn from all classes; a label counts as changed if it differs from the true one."
+        f"Ours: {scale}. Accuracies over the batches of an epoch. A label counts as changed if it differs from the true "
+        "one."
     )
+    if any("/labels_p" in name for name in runs):
+        note += " p: probability with which a label is replaced by one drawn from all classes."
     return plot(runs, note), mean_curves(runs, list(LABELS))
 
 
@@ -76,12 +78,14 @@ def plot(runs: Runs, note: str) -> Figure:
                 style.not_trained(axes)
             for column, (colour, marker) in styles.items():
                 style.plot_runs(axes, runs[cells[corruption]], column, colour, marker)
-        panels[0].set_ylabel(f"{style.wrap(titles[network], TITLE_WIDTH)}\naccuracy (%)")
+        first = next(axes for axes, corruption in zip(panels, columns, strict=True) if corruption in cells)
+        first.set_ylabel(f"{style.wrap(titles[network], TITLE_WIDTH)}\naccuracy (%)")
+        first.tick_params(labelleft=True)
     for axes, corruption in zip(grid[0], columns, strict=True):
         paper = corruption.startswith("labels_p")
         title = f"p = {probability(corruption):g}" if paper else corruption.replace("_", " ")
         axes.set_title(style.wrap(title, style.PANELS_WIDTH // len(columns)), fontsize="medium")
-    for axes in grid[-1]:
-        axes.set_xlabel("epoch")
+    for panels in grid.T:
+        [axes for axes in panels if axes.axison][-1].set_xlabel("epoch")
     style.finish(figure, style.line_entries(styles, LABELS), style.runs_legend(runs, paper=False), note)
     return figure

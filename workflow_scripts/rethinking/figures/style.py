@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from rethinking import registry
 from rethinking.analysis.runs import NETWORK, Network, Run, mean_curve
 from rethinking.analysis.statistics import LEVEL
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
@@ -189,7 +190,7 @@ def plot_over_p(
 # ---- legends, labels and notes
 
 
-def style_legend(ours: bool, several: bool, diverged: bool = False, paper: bool = True) -> list[Artist]:
+def style_legend(ours: bool, several: bool, paper: bool, diverged: bool = False) -> list[Artist]:
     """Legend entries for the line styles that occur; ``several`` says whether means are over several seeds."""
     entries: list[Artist] = []
     if ours:
@@ -204,11 +205,11 @@ def style_legend(ours: bool, several: bool, diverged: bool = False, paper: bool 
     return entries
 
 
-def runs_legend(runs: Mapping[str, Sequence[Run]], paper: bool = True) -> list[Artist]:
+def runs_legend(runs: Mapping[str, Sequence[Run]], paper: bool) -> list[Artist]:
     """:func:`style_legend` of figures drawn by :func:`plot_runs`."""
     finished = [sum(not run.diverged for run in some) for some in runs.values()]
     diverged = any(run.diverged for some in runs.values() for run in some)
-    return style_legend(any(finished), max(finished, default=0) > 1, diverged, paper)
+    return style_legend(any(finished), max(finished, default=0) > 1, paper, diverged)
 
 
 def legend_above(figure: Figure, lines: Sequence[Artist], styles: Sequence[Artist]) -> None:
@@ -300,6 +301,16 @@ def short_labels(names: Sequence[str]) -> list[str]:
     ]
     varying = [i for i, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1] or [1]
     return [", ".join(part[i] for i in varying) for part in parts]
+
+
+def own_noise(corruptions: Iterable[str]) -> str:
+    """A line of a note that says which corruptions are a plug-in's; empty if none is."""
+    own = [
+        each.replace("_", " ")
+        for each in dict.fromkeys(corruptions)
+        if registry.entry("corruption", each).own
+    ]
+    return f"\nNot the paper's noise: {', '.join(own)}." if own else ""
 
 
 def add_note(figure: Figure, note: str) -> None:

@@ -62,8 +62,9 @@ def reset(name: str, module: nn.Module, seed: int) -> None:
         return
     reset_parameters = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
     if reset_parameters is None:
+        where = f"the layer '{name}'" if name else "the network itself"
         raise UserError(
-            f"the layer '{name}' ({type(module).__name__}) has parameters ({', '.join(own)}) but no method "
+            f"{where} ({type(module).__name__}) has parameters ({', '.join(own)}) but no method "
             "reset_parameters that draws them, so its initial weights would not follow from the seed; give it one"
         )
     # Layers draw from torch's own generator.

@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from rethinking.cells import CELL_FILES
-from rethinking.run.files import UserError, atomic_path, hash_file, read_json, write_json
+from rethinking.run.files import UserError, atomic_path, hash_file, read_json, shared_folder, write_json
 from rethinking.run.identity import Identity
 from rethinking.run.scripts import log
 
@@ -53,12 +52,7 @@ def put(cache: Path, identity: Identity, folder: Path) -> None:
     try:
         if target.exists():
             return
-        cache.mkdir(parents=True, exist_ok=True)
-        for shared in (target.parent.parent, target.parent):
-            with suppress(FileExistsError):
-                shared.mkdir()
-                # Who can write to the cache can write here, whatever the umask of the user who was first.
-                shared.chmod(cache.stat().st_mode & 0o7777)
+        shared_folder(cache, target.parent)
         with tempfile.TemporaryDirectory(prefix=f".{target.name[:8]}.", dir=target.parent) as temporary:
             whole = Path(temporary) / "entry"
             whole.mkdir()

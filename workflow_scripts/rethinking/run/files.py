@@ -31,6 +31,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{near[0]}'? " if near else ""
 
 
+def shared_folder(root: Path, folder: Path) -> None:
+    """Make a folder below one that users share: who can write to ``root`` can write there, whatever the first one's umask."""
+    root.mkdir(parents=True, exist_ok=True)
+    for each in reversed([folder, *folder.parents]):
+        if root in each.parents and not each.exists():
+            each.mkdir(exist_ok=True)
+            with suppress(OSError):  # another user was faster, or the file system has no modes
+                each.chmod(root.stat().st_mode & 0o7777)
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path that becomes ``path`` if the block ends without an error."""

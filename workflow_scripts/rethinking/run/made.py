@@ -31,6 +31,7 @@ class Made:
     needs: Sequence[Made] = ()
     data: Sequence[Made | Source] = ()
     token: str | None = None
+    shared: str | None = None  # the folder that it shares with other workflows
 
     @cached_property
     def current(self) -> bool:
@@ -52,7 +53,7 @@ class Made:
         """What a job must know to record the identity; it looks up the code, and what its inputs were made from."""
         return {
             "outputs": self.outputs,
-            "shared": self.token is not None,
+            "shared": self.shared,
             "script": self.script,
             "settings": dict(self.identity.settings),
             "inputs": {

@@ -78,7 +78,7 @@ class Plan:
         """A result in the data folder, in a subfolder that is named after its identity."""
         folder = f"{stem}/{made.identity.digest}"
         made.outputs = [f"{self.data_dir}/{folder}/{file}" for file in files]
-        made.token = f"{self.tokens}/{folder}"
+        made.token, made.shared = f"{self.tokens}/{folder}", self.data_dir
         return made
 
     @once
@@ -161,7 +161,7 @@ class Plan:
         whole = self.prepared(name) if n is None else self.sample(name, n)
         entry = registry.entry("corruption", corruption)
         dataset = self.config.datasets[name]
-        pixels = n is not None or any("images" in file for file in entry.files)
+        pixels = n is not None or "images" in entry.arguments or any("images" in file for file in entry.files)
         if pixels and dataset.source == "local" and dataset.stored_size is None:
             raise UserError(
                 f"{corruption} needs stored pixels, which {name} does not have; set datasets.{name}.stored_size"

@@ -42,7 +42,7 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
         if not asked:
             turn = nullcontext(True)
         elif asked.shared:
-            turn = to_make(asked.outputs, asked.identity)
+            turn = to_make(asked.outputs, asked.identity, asked.shared)
         else:
             turn = to_remake(asked.outputs, asked.identity, locked)
         with turn as needed:
@@ -63,11 +63,11 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
 
 
 class Asked(NamedTuple):
-    """The result that a job makes: its files, its identity, and whether other workflows use it as well."""
+    """The result that a job makes: its files, its identity, and the folder that it shares with other workflows, if any."""
 
     outputs: list[str]
     identity: Identity
-    shared: bool
+    shared: str | None
 
 
 @cache

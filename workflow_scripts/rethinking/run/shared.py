@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from rethinking.run.files import UserError, remove_parts
+from rethinking.run.files import UserError, remove_parts, shared_folder
 from rethinking.run.identity import Identity, is_made, record_path
 from rethinking.run.locks import lock, open_lock
 
@@ -25,8 +25,8 @@ def alone(
 
 
 @contextmanager
-def to_make(outputs: Sequence[str], identity: Identity) -> Iterator[bool]:
-    """Hold the lock of a folder that is named after an identity; whether its files are still to be made.
+def to_make(outputs: Sequence[str], identity: Identity, root: str) -> Iterator[bool]:
+    """Hold the lock of a folder below ``root`` that is named after an identity; whether its files are still to be made.
 
     Raises:
         UserError: the code was edited after the job had been planned, so that the folder has another name.
@@ -34,6 +34,7 @@ def to_make(outputs: Sequence[str], identity: Identity) -> Iterator[bool]:
     folder = Path(outputs[0]).parent
     if folder.name != identity.digest:
         raise UserError("the code has changed since this job was planned; start again")
+    shared_folder(Path(root), folder.parent)
     with alone(folder):
         made = is_made(outputs, identity)
         if made:
