@@ -20,6 +20,8 @@ CLAIMS = artefact(
         "seeds": seeds_of(CLAIM_NAMES),
         "own": [dict(each.options) for each in OWN_CLAIMS],
         "imagenet": IMAGENET_SET,
+        # With finished_only its claims are listed before there are any fits.
+        "theory": bool(THEORY),
     },
     [*PLAN.cells(CLAIM_CELLS), *COMPLEXITIES, *STABILITIES, *THEORY],
     entries=[each.root for each in OWN_CLAIMS],

@@ -168,6 +168,11 @@ def test_a_definition_is_named():
     assert not any(label.startswith(("models/mlp.py", "run/", "figures/")) for label in found)
 
 
+@pytest.mark.parametrize("script", ["count_sizes", "check_claims"])
+def test_a_network_that_no_cell_needs_to_have_counts_where_it_is_counted(script):
+    assert "models/inception_v3.py: inception_v3" in script_code(script)
+
+
 def everything():
     """The code behind all that the workflow can make."""
     entries = [model_root(SCRIPTS, name) for name in MODELS]
@@ -349,6 +354,31 @@ def test_both_files_of_one_name_count(tmp_path):
         (folder / "common.py").write_text("def make(): return 2")
         found.append(digest(tmp_path, study=text))
     assert len(set(found)) == 3
+
+
+@pytest.mark.parametrize("edited", ["nets/__init__.py", "nets/blocks.py", "nets/layers.py", "helper.py"])
+@pytest.mark.parametrize("package", ["", "import torch\n"])
+def test_modules_of_a_package_beside_a_plugin_count(plugin, tmp_path, package, edited):
+    """Their imports start from the folder of the plug-in, as Python's do; a package can lack an ``__init__.py``."""
+    files = {
+        "nets/__init__.py": package and f"{package}torch.set_default_dtype(torch.float32)\n",
+        "nets/blocks.py": "from nets.layers import width\ndef block(): return 2 * width()\n",
+        "nets/layers.py": "import helper\ndef width(): return helper.WIDTH + 2\n",
+        "helper.py": "WIDTH = 2\n",
+    }
+    (tmp_path / "nets").mkdir()
+    codes = []
+    for change in (False, True):
+        for name, text in files.items():
+            if text:
+                other = text.replace("2", "64") if change and name == edited else text
+                (tmp_path / name).write_text(other)
+        plugin(
+            "from nets.blocks import block\n@model('own')\ndef own(image_shape, num_classes): return block()\n"
+        )
+        forget()
+        codes.append(combined(code_of(registry.entry("model", "own").root)))
+    assert (codes[0] != codes[1]) == bool(files[edited])
 
 
 def test_a_file_that_is_not_python_is_named(tmp_path):

@@ -85,6 +85,13 @@ def test_what_has_nothing_to_show_says_so(tiny_workflow):
     assert "table3 has nothing to show with this configuration; none of its results is finished" in unfinished
 
 
+def test_claims_of_theory_are_listed_before_there_are_fits(tiny_workflow):
+    finished_only = ("results/claims.csv", "--config", "finished_only=true")
+    tiny_workflow.succeed(*finished_only)
+    tiny_workflow.write_config(TINY | {"expressivity": THEORY["expressivity"]})
+    assert tiny_workflow.plan(*finished_only) == {"check_claims": 1, "total": 1}
+
+
 KILLED = {"pixels": (PIXELS | {"gamma": 0.1}, (0.2, 0.8)), "convnet": (CONVNET | {"filters": 100}, (0.5,))}
 IMAGES = 400  # that are fitted there
 SUMMARY = "results/linear_models/{}/seed0/summary.json"

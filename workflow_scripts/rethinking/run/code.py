@@ -56,6 +56,7 @@ def code_of(*roots: Root) -> dict[str, str]:
         module = parse(path)
         if SCRIPTS not in path.parents:  # what a plug-in imports can act by being imported
             pending += [(file, "") for targets in module.imports.values() for file, _ in targets]
+            pending += [(file, "") for file in packages_around(path)]
         for file, _ in module.imports.get("*", ()):  # any of it may be used
             pending += [(file, each) for each in (*parse(file).definitions, *parse(file).imports)]
         if name is None:
@@ -173,7 +174,24 @@ def module_stem(name: str, path: Path) -> Path | None:
     parts = name.split(".")
     if parts[0] == "rethinking":
         return SCRIPTS.joinpath(*parts)
-    return None if SCRIPTS in path.parents else path.parent.joinpath(*parts)
+    if SCRIPTS in path.parents:
+        return None
+    stems = [folder.joinpath(*parts) for folder in import_folders(path)]
+    return next((stem for stem in stems if source_file(stem) or stem.is_dir()), stems[0])
+
+
+def import_folders(path: Path) -> list[Path]:
+    """The folders of plug-ins around a file: imports start there, also those in a package; its own if there is none."""
+    from rethinking.run import plugins  # which imports this module
+
+    return [folder for folder in path.parents if folder in plugins.folders()] or [path.parent]
+
+
+def packages_around(path: Path) -> list[Path]:
+    """The ``__init__.py`` of the packages that a module beside a plug-in is in, which run when it is imported."""
+    outermost = import_folders(path)[-1]
+    files = [folder / "__init__.py" for folder in path.parents if outermost in folder.parents]
+    return [file for file in files if file.is_file()]
 
 
 def source_file(stem: Path) -> Path | None:
