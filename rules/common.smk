@@ -22,6 +22,7 @@ from rethinking.run.files import UserError, check_writable, existing_folder, ref
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, read_record
 from rethinking.run.plan import Plan
+from rethinking.run.refusals import explain
 from rethinking.run.scripts import packed
 
 
@@ -36,6 +37,8 @@ def exit_on_user_error(function):
             return function(*arguments, **named)
         except UserError as error:
             sys.exit(f"snakemake: {error}")
+        except OSError as error:
+            sys.exit(f"snakemake: {explain(error)}")
 
     return checked
 
@@ -161,6 +164,13 @@ def is_batched(made):
     )
 
 
+@exit_on_user_error
+def is_current(made):
+    """Whether a result need not be made again."""
+    return made.current
+
+
+@exit_on_user_error
 def reads(made):
     """The files that a job reads. A current result that nobody forces needs none; an existing but stale one is made again.
 
@@ -173,7 +183,7 @@ def reads(made):
     forced, whole = is_forced(made), is_batched(made)
     if made.current and not forced and not whole:
         return []
-    exit_on_user_error(refuse_dangling)(made.known)
+    refuse_dangling(made.known)
     # A download is stale when its file is gone, or data_dir has changed, whatever its token says.
     for each in (made, *made.data):
         if not each.current and any(os.path.exists(file) for file in each.known):
@@ -197,6 +207,7 @@ def finished(results):
 USED = {}
 
 
+@exit_on_user_error
 def artefact(script, outputs, settings, results=(), entries=(), needs=()):
     """A table, figure or text made from trained networks and fits (results) and from other artefacts (needs)."""
     found, inputs = finished(results), {"titles": TITLES}

@@ -1,7 +1,7 @@
 # Tables, figures, claims and where they come from, in one file to read.
 
 # The networks of ablations take as long as all others, so they have a target of their own; once made they are here.
-REPORTED = [name for name in SHOWN if name != "ablations" or ABLATIONS.current]
+REPORTED = [name for name in SHOWN if name != "ablations" or is_current(ABLATIONS)]
 REPORTED_NETWORKS = PLAN.cells(ALL_CELLS) + (ABLATED if "ablations" in REPORTED else [])
 REPORTED_NETWORKS = list({made.folder: made for made in REPORTED_NETWORKS}.values())
 # Their folders among the results, without the seeds.
@@ -67,7 +67,7 @@ rule render_report:
 
 
 # After the last stage, when it is known what tables and figures are built from.
-if used_stale := [each for each in USED.values() if not each.current]:
+if used_stale := [each for each in USED.values() if not is_current(each)]:
     logger.warning(
         f"finished_only: {len(used_stale)} of {len(USED)} finished results are stale and used as they are; "
         "'snakemake status' says why"

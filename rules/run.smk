@@ -1,7 +1,10 @@
 # What a run does besides its jobs: it checks what it is asked for, takes its lock, and shows progress and the finding.
 
 import atexit
+from contextlib import suppress
 
+import snakemake.benchmark
+import snakemake.dag
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 from snakemake_executor_plugin_slurm_bundles.command_line import is_snakemake
@@ -35,6 +38,26 @@ def check_targets():
         files = [file for each in (*made, *PLAN.found.values()) for file in each.known]
         files += [file for file in products if not file.contains_wildcard()]
         sys.exit(f"snakemake: {describe_unknown(unknown, rules, files, RESULTS)}")
+
+
+def forgiving(write):
+    """Write what a job took in time and memory, unless the disk is full."""
+
+    def try_it(*arguments):
+        with suppress(OSError):
+            write(*arguments)
+
+    return try_it
+
+
+async def ignore_times(*_):
+    """Times of files do not count."""
+
+
+# Otherwise Snakemake deletes a network that has just been trained where there is no room for the file of its
+# benchmark, or where the clock was set back after its data had been made.
+snakemake.benchmark.write_benchmark_records = forgiving(snakemake.benchmark.write_benchmark_records)
+snakemake.dag.DAG.check_output_mtime = ignore_times
 
 
 def take_results():

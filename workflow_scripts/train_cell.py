@@ -123,7 +123,7 @@ def main() -> None:
         write_record(files, identity)
         if args.cache:
             cell_cache.put(args.cache, identity, args.output)
-        # If Snakemake died in the meantime, the next one takes these files for incomplete and asks for them again.
+        # If Snakemake died in the meantime, the next one can take these files for incomplete and ask for them again.
         if os.getppid() == parent:
             checkpoint.delete()
     log(f"done in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")

@@ -54,6 +54,17 @@ def test_damaged_entry_is_not_used(cell, tmp_path, damage, capsys):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("name", ["checksums.json", "weights.safetensors"])
+def test_a_refusal_of_the_disk_is_no_damage(cell, tmp_path, name, capsys):
+    cache = tmp_path / "cache"
+    put(cache, IDENTITY, cell)
+    file = entry(cache, IDENTITY) / name
+    file.unlink()
+    file.symlink_to(file)  # for a disk or file server that fails
+    assert not take(cache, IDENTITY, tmp_path / "other")
+    assert f"is not used: {file} cannot be used" in capsys.readouterr().out
+
+
 def test_many_writers_and_readers_at_once(cell, tmp_path):
     cache = tmp_path / "cache"
 

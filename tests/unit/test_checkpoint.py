@@ -121,6 +121,14 @@ def test_a_changed_bit_in_a_checkpoint_starts_over(data, tmp_path):
     assert "its contents do not match its checksum); training starts over" in log
 
 
+def test_a_refusal_of_the_disk_does_not_start_over(data, tmp_path):
+    path = tmp_path / "c.safetensors"
+    path.symlink_to(path)  # for a disk or file server that fails
+    with pytest.raises(OSError, match=r"symbolic links.*c\.safetensors"):
+        train(data, Checkpoint(path, IDENTITY))
+    assert path.is_symlink()
+
+
 def test_full_disk_keeps_the_last_checkpoint_and_goes_on(data, tmp_path, monkeypatch):
     path = tmp_path / "c.safetensors"
     stop_at_first_chance(data, path)

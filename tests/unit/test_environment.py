@@ -56,6 +56,11 @@ def test_figures_begin_from_the_defaults_of_matplotlib(tmp_path, monkeypatch):
     assert run(tmp_path, monkeypatch, python, MPLBACKEND=backend) == "white"
 
 
+def test_jobs_do_not_lock_the_users_clone(tmp_path, monkeypatch):
+    """One that is killed while git runs would leave an index.lock there."""
+    assert run(tmp_path, monkeypatch, 'import os; print(os.environ["GIT_OPTIONAL_LOCKS"])') == "0"
+
+
 def test_a_user_without_a_name_has_a_number(monkeypatch):
     def unknown(uid):
         raise KeyError(f"getpwuid(): uid not found: {uid}")

@@ -1,5 +1,6 @@
 """Files are complete or absent, and broken ones are named."""
 
+import multiprocessing
 import os
 import stat
 
@@ -15,6 +16,7 @@ from rethinking.run.files import (
     new_array,
     read_json,
     refuse_dangling,
+    remove_parts,
     save_array,
     sha256_array,
     write_json,
@@ -45,11 +47,29 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_writing_happens_in_the_same_folder(tmp_path):
+def test_writing_happens_beside_the_file(tmp_path):
     """Renaming is atomic only within one file system."""
     with atomic_path(tmp_path / "a.npz") as temporary:
-        assert temporary.parent == tmp_path
+        assert temporary.parent.parent == tmp_path
         assert temporary.suffix == ".npz"  # some writers append it otherwise
+
+
+def test_nothing_stays_of_a_killed_writer(tmp_path):
+    """Whatever it called its own temporary files."""
+
+    def die():
+        with atomic_path(tmp_path / "seed0.safetensors") as temporary:
+            temporary.with_name(".tmpOtbW5q").touch()  # as safetensors does
+            os._exit(0)
+
+    process = multiprocessing.get_context("fork").Process(target=die)
+    process.start()
+    process.join()
+    (tmp_path / ".seed0.safetensors.12345678.safetensors").touch()  # of an earlier version
+    (tmp_path / "seed1.safetensors").touch()
+    assert len(list(tmp_path.iterdir())) == 3
+    remove_parts(tmp_path, "seed0.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["seed1.safetensors"]
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])

@@ -9,7 +9,15 @@ from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.loading import load_config
 from rethinking.run.files import UserError, write_text
-from rethinking.run.identity import Identity, content_digest, differences, read_record, recorded, write_record
+from rethinking.run.identity import (
+    Identity,
+    content_digest,
+    differences,
+    is_made,
+    read_record,
+    recorded,
+    write_record,
+)
 from rethinking.run.plan import Plan
 
 from ..default_config import default_values
@@ -58,6 +66,19 @@ def test_records(tmp_path):
     for text in ("", "[]", "{}", '{"identity": 1, "settings": 2}'):
         record.write_text(text)
         assert recorded(output) is None
+
+
+@pytest.mark.parametrize("refused", ["curve.csv", ".identity/curve.csv.json"])
+def test_a_refusal_of_the_disk_makes_no_result_stale(tmp_path, refused):
+    output = tmp_path / "curve.csv"
+    write_text(output, "")
+    write_record([output], IDENTITY)
+    assert is_made([output], IDENTITY)
+    (tmp_path / refused).unlink()
+    assert not is_made([output], IDENTITY)
+    (tmp_path / refused).symlink_to(tmp_path / refused)  # for a disk or file server that fails
+    with pytest.raises(OSError, match="symbolic links"):
+        is_made([output], IDENTITY)
 
 
 def test_contents_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):

@@ -150,6 +150,11 @@ def zipped(path):
         np.savez(file, a=np.zeros(5000))
 
 
+def copied(path):
+    with atomic_path(path) as temporary:
+        shutil.copyfile(__file__, temporary)
+
+
 def weights(path):
     with atomic_path(path) as temporary:
         save_file({"a": torch.zeros(5000)}, temporary)
@@ -157,9 +162,17 @@ def weights(path):
 
 @pytest.mark.parametrize(
     "write",
-    [lambda path: write_text(path, "x" * 5000), lambda path: save_array(path, np.zeros(5000)), mapped, zipped, weights],
-    ids=["text", "array", "mapped", "zipped", "weights"],
-)  # fmt: skip
+    [
+        lambda path: write_text(path, "x" * 5000),
+        lambda path: save_array(path, np.zeros(5000)),
+        lambda path: save_array(path, np.zeros(500)),  # less than the C library writes at a time
+        mapped,
+        zipped,
+        copied,
+        weights,
+    ],
+    ids=["text", "array", "small array", "mapped", "zipped", "copied", "weights"],
+)
 def test_full_disk_is_named_and_what_was_there_stays(tmp_path, capsys, write):
     (tmp_path / "a.file").write_text("old")
     with full():

@@ -9,7 +9,7 @@ import pytest
 
 from rethinking.run.files import UserError, write_text
 from rethinking.run.identity import Identity, write_record
-from rethinking.run.shared import alone, to_make
+from rethinking.run.shared import alone, to_make, to_remake
 
 WAITS = "import sys; from pathlib import Path; from rethinking.run.shared import alone\nwith alone(Path(sys.argv[1])): print('has it')"
 
@@ -42,6 +42,14 @@ def test_what_is_there_is_left_alone(outputs, identity, tmp_path):
     assert make(outputs, identity)
     assert not part.exists()
     assert not make(outputs, identity)
+
+
+def test_nothing_stays_of_a_killed_writer(tmp_path, identity):
+    part = tmp_path / ".table1.csv.12345678"
+    part.mkdir()
+    with to_remake([str(tmp_path / "table1.csv")], identity) as needed:
+        assert needed
+        assert not part.exists()
 
 
 @pytest.mark.parametrize("lost", ["labels.npy", ".identity/manifest.json.json"])

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import runpy
+import time
+from base64 import b64encode
 
 import pandas as pd
 import pytest
@@ -48,6 +50,29 @@ def test_everything_is_made(finished):
     summary = json.loads((finished.folder / CELL / "seed0/summary.json").read_text())
     assert summary["provenance"]["settings"]["epochs"] == 2
     assert summary["data"]["train"]["count"] == 60
+
+
+def test_a_full_disk_after_training_costs_no_network(tiny_workflow):
+    cell = "results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json"
+    benchmark = tiny_workflow.folder / "results/benchmarks/cells/digits/true_labels/mlp_1x512/none/seed0.tsv"
+    benchmark.parent.mkdir(parents=True)
+    benchmark.symlink_to("/dev/full")
+    tiny_workflow.succeed(cell)
+    # What Snakemake leaves where it could not note that the job had ended.
+    (tiny_workflow.folder / ".snakemake/incomplete" / b64encode(cell.encode()).decode()).touch()
+    assert tiny_workflow.plan(cell) == {}
+
+
+def test_a_clock_that_is_set_back_costs_no_network(tiny_workflow):
+    cell = "results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json"
+    process = tiny_workflow.start(cell)
+    assert any("Training digits" in line for line in process.stdout)
+    tomorrow = time.time() + 86400
+    for file in (tiny_workflow.folder / "results/.data").rglob("seed0/*"):  # as if its data were made before
+        os.utime(file, (tomorrow, tomorrow))
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert tiny_workflow.plan(cell) == {}
 
 
 def test_divergence_is_a_result(finished):

@@ -7,14 +7,16 @@ time. An entry that does not match its checksums is not used.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from rethinking.cells import CELL_FILES
-from rethinking.run.files import UserError, atomic_path, hash_file, read_json, shared_folder, write_json
+from rethinking.run.files import atomic_path, hash_file, shared_folder, write_json
 from rethinking.run.identity import Identity
+from rethinking.run.refusals import explain
 from rethinking.run.scripts import log
 
 
@@ -29,13 +31,13 @@ def take(cache: Path, identity: Identity, folder: Path) -> bool:
     try:
         if not source.exists():
             return False
-        checksums = read_json(source / "checksums.json")
+        checksums = json.loads((source / "checksums.json").read_text(encoding="utf-8"))
         damaged = [name for name in CELL_FILES if hash_file(source / name) != checksums[name]]
-    except PermissionError as error:  # of a user whose files others cannot read
-        log(f"{source} is not used ({error}); have it made readable for you")
-        return False
-    except (UserError, OSError, KeyError, TypeError) as error:
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         damaged = [str(error)]
+    except OSError as error:  # another user's, which others cannot read, or a file server fails
+        log(f"{source} is not used: {explain(error)}")
+        return False
     if damaged:
         log(f"{source} is damaged ({', '.join(damaged)}) and not used; delete it to have it written again")
         return False

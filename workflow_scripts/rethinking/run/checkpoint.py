@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from rethinking.run.files import atomic_path, remove_parts
 from rethinking.run.identity import Identity, differences
+from rethinking.run.refusals import as_os_error
 from rethinking.run.running import RunningFile, lock_file
 from rethinking.run.shared import alone
 from rethinking.run.stop_signals import SIGNALS
@@ -66,10 +67,14 @@ class Checkpoint:
         self.signal: int | None = None
 
     def load(self) -> tuple[Progress, dict[str, Tensor]] | None:
-        """The last state, or None where there is none that fits; the log says why."""
-        if not self.path.exists():
-            return None
+        """The last state, or None where there is none that fits; the log says why.
+
+        Raises:
+            OSError: the disk refuses to show it, which says nothing about the state: it must not be replaced.
+        """
         try:
+            with open(self.path, "rb"):  # safetensors takes every refusal for a missing file
+                pass
             with safe_open(self.path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 found = Identity.from_json(json.loads(metadata["identity"]))
@@ -77,7 +82,11 @@ class Checkpoint:
                 progress = Progress(**json.loads(metadata["progress"]))
             if metadata["sha256"] != checksum(metadata["progress"], tensors):
                 raise ValueError("its contents do not match its checksum")
+        except FileNotFoundError:
+            return None
         except (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+            if refusal := as_os_error(error):
+                raise OSError(refusal.errno, refusal.strerror, str(self.path)) from error
             self.log(f"checkpoint {self.path} cannot be read ({error}); training starts over")
             return None
         if found.digest != self.identity.digest:

@@ -39,6 +39,8 @@ def job_environment() -> str:
         "PYTHONUTF8": "1",
         # Those of notebooks draw into the notebook.
         "MPLBACKEND": "Agg",
+        # A network records the commit: if it is killed meanwhile, no index.lock may stay in the user's clone.
+        "GIT_OPTIONAL_LOCKS": "0",
         **ALLOCATION,
     }
     values |= {name: os.environ[name] for name in INSTALLATION if name in os.environ}

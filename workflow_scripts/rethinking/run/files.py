@@ -1,7 +1,7 @@
 """Files that are complete or absent: atomic writes and checksums.
 
-Every file is written in its destination's folder under a temporary name, flushed to
-disk and moved with ``os.replace``. A killed writer leaves no half-written result.
+Every file is written in a temporary folder beside its destination, flushed to disk and
+moved with ``os.replace``. A killed writer leaves no half-written result.
 """
 
 import difflib
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -46,27 +47,29 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path that becomes ``path`` if the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not by tempfile, whose files only their owner can read: results are shared.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
+    # A folder, because some writers (safetensors) first write a file with a name of their own beside the one they are
+    # given. Not by tempfile, whose files only their owner can read: results are shared.
+    folder = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = folder / path.name
     try:
+        folder.mkdir()
         temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode
         yield temporary
         _flush(temporary)
-        # Some writers (safetensors) put a file of their own in its place, which others cannot read.
+        # Safetensors' own file cannot be read by others.
         with suppress(OSError):  # some file systems have no modes
             temporary.chmod(mode)
         os.replace(temporary, path)
     except Exception as error:
         refusal = as_os_error(error)
-        about = str(refusal.filename or "") if refusal else None
+        names = [refusal.filename, refusal.filename2] if refusal else []  # both of a copy that failed
         # Name the file that could not be written, unless the error is about another one.
-        if about == "" or (about and Path(about).name.startswith(f".{path.name}.")):
+        if refusal and (not any(names) or any(f"{name}".startswith(f"{folder}") for name in names)):
             raise OSError(refusal.errno, refusal.strerror, str(path)) from error
         raise
     finally:
-        with suppress(OSError):  # on a file system that can only be read
-            temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # can fail on a file system that can only be read
 
 
 def existing_folder(folder: str | Path) -> Path:
@@ -123,9 +126,10 @@ def check_room(folder: str | Path) -> None:
 
 
 def remove_parts(folder: Path, name: str = "*") -> None:
-    """Remove temporary files of killed writers, by name (a pattern), from a folder that nobody is writing to."""
+    """Remove what killed writers left of files of this name (a pattern) in a folder that nobody is writing to."""
     for part in folder.glob(f".{name}.*"):
-        with suppress(OSError):  # another user's
+        shutil.rmtree(part, ignore_errors=True)  # another user's stays
+        with suppress(OSError):  # a file, as earlier versions wrote
             part.unlink(missing_ok=True)
 
 
@@ -183,8 +187,11 @@ def read_json(path: str | Path) -> Any:
 
 def save_array(path: str | Path, array: np.ndarray) -> None:
     """Write ``array`` as a memory-mappable ``.npy``, atomically."""
+    array = np.ascontiguousarray(array)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+        # Not by np.save, which says nothing where the disk refuses the last bytes.
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
 
 
 @contextmanager

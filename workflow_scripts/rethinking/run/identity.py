@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from rethinking.data.image_files import marks
@@ -86,10 +87,14 @@ def write_record(outputs: Sequence[str | Path], identity: Identity) -> None:
 
 
 def read_record(output: str | Path) -> dict[str, Any]:
-    """A record; empty where there is no readable one."""
+    """A record; empty where there is none or it is damaged.
+
+    Raises:
+        OSError: the disk refuses to show it, which says nothing about the result: it must not be made again.
+    """
     try:
-        record = read_json(record_path(output))
-    except UserError:
+        record = json.loads(record_path(output).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
 
@@ -101,12 +106,19 @@ def is_made(outputs: Sequence[str | Path], identity: Identity) -> bool:
 
 
 def damages(outputs: Sequence[str | Path], record: Mapping[str, Any]) -> list[str]:
-    """Which files of a result are gone, or no longer have the size in its record, one line each."""
+    """Which files of a result are gone, or no longer have the size in its record, one line each.
+
+    Raises:
+        OSError: the disk refuses to show one.
+    """
     sizes, lines = record.get("sizes", {}), []  # earlier versions recorded none
     for file in map(Path, outputs):
-        if not file.exists():
+        try:
+            found = file.stat()
+        except (FileNotFoundError, NotADirectoryError):
             lines.append(f"{file.name} is missing")
-        elif file.name in sizes and not (file.is_file() and file.stat().st_size == sizes[file.name]):
+            continue
+        if file.name in sizes and not (S_ISREG(found.st_mode) and found.st_size == sizes[file.name]):
             lines.append(f"{file.name} has changed since it was made")
     return lines
 

@@ -60,4 +60,6 @@ def to_remake(outputs: Sequence[str], identity: Identity, locked: bool = True) -
         else:
             record.unlink(missing_ok=True)
             remove_parts(record.parent, record.name)
+            for file in map(Path, outputs if locked else ()):
+                remove_parts(file.parent, file.name)
         yield not made
