@@ -74,7 +74,8 @@ def main() -> None:
         frame = to_frame(judged, runs, "")
         rows.append(frame)
         scale = " and ".join(frame.data.unique())
-        texts.append(f"**Own claims: {summarise(judged)}**: {scale}.\n\n{claims_table(judged)}\n")
+        # First, because who wrote them looks for them.
+        texts.insert(0, f"**Own claims: {summarise(judged)}**: {scale}.\n\n{claims_table(judged)}\n")
         done += f"; own claims: {summarise(judged)}"
     if args.theory:
         records = read_records(args.records, "seed")

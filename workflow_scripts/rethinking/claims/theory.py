@@ -210,8 +210,7 @@ LINEAR_MODELS = (
         "kernels_fit_any_labels",
         "Linear models with a kernel fit any labels exactly, random ones and those of CIFAR-10 too.",
         "section 5",
-        "Gabor features of MNIST, pixels of CIFAR-10, random labels on pixels of MNIST: misfit ‖Y − f(X)‖ / "
-        "‖Y‖ ≤ 0.001",
+        "Gabor features of MNIST, pixels of CIFAR-10, random labels on pixels: misfit ‖Y − f(X)‖ / ‖Y‖ ≤ 0.001",
         (
             exact("Gabor features", value("misfit"), GABOR, at_most=0.001),
             exact("CIFAR-10", value("misfit"), CIFAR10, at_most=0.001),
