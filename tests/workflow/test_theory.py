@@ -124,7 +124,8 @@ def kill_fit(workflow, name, share):
     snakemake = workflow.start(SUMMARY.format(name), "--cores", "1")
     scratch = workflow.folder / "results/scratch/linear_models" / name
     tiles = share * rows * (rows + 1) / 2
-    wait_for(lambda: len(list(scratch.rglob("factor*/tile*.npy"))) >= tiles, snakemake)
+    # Not by rglob, which stumbles over the temporary folders of tiles that are being written.
+    wait_for(lambda: len(list(scratch.glob("seed0/*/factor*/tile*.npy"))) >= tiles, snakemake)
     for process in psutil.Process(snakemake.pid).children(recursive=True):
         with suppress(psutil.Error):  # one that has just ended
             if "fit_linear_model" in process.cmdline():
