@@ -2,7 +2,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: env demo test test-all test-slurm test-imagenet lint bench imagenet-cost gpu-check schema clean
+.PHONY: env demo test test-all test-slurm test-imagenet lint bench imagenet-cost gpu-check schema expanded clean
 
 env: $(VENV)/installed
 
@@ -61,6 +61,10 @@ gpu-check: env
 schema: env
 	$(BIN)/python -c "from rethinking.config.configuration import schema_json; print(schema_json())" > rules/config.schema.json.part
 	mv rules/config.schema.json.part rules/config.schema.json
+
+# Write down what the configurations here mean, for a test that shows what an edit changes of them
+expanded: env
+	$(BIN)/python tests/unit/test_expanded.py
 
 clean:
 	rm -rf results/demo .snakemake .pytest_cache .ruff_cache

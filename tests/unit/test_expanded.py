@@ -1,7 +1,6 @@
 """What the configurations of this repository mean: their cells in order, and the settings of each.
 
-``expanded.json`` holds it as it was when cells were still listed one by one, settings as digests. After a change that
-is meant, write it again with ``python tests/unit/test_expanded.py``.
+``expanded.json`` holds it, settings as digests. After a change that is meant, write it again: ``make expanded``.
 """
 
 import hashlib
@@ -23,6 +22,8 @@ CONFIGS = [
     "docs/examples/course.yaml",
     *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("results/reference/*/*.yaml")),
 ]
+
+SHOWN = 20  # changes in a message
 
 
 def load_merged(name):
@@ -54,13 +55,33 @@ def expand(config):
     return {"cells": cells, "ablations": ablations, "rest": rest}
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_cells_and_settings_are_those_of_the_fixture(name):
-    expected = json.loads(FIXTURE.read_text())[name]
-    found = expand(load_merged(name))
-    assert found == expected
-    for part in ("cells", "ablations"):  # the order counts too, which == ignores
-        assert json.dumps(found[part]) == json.dumps(expected[part])
+def changes(old, new, path=""):
+    """The places in nested dictionaries at which two differ, also in the order of what both have."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [] if old == new else [f"{path}: {old} -> {new}"]
+    found = [f"{path}/{key}: gone" for key in old if key not in new]
+    found += [f"{path}/{key}: new" for key in new if key not in old]
+    both = [key for key in old if key in new]
+    if both != [key for key in new if key in old]:
+        found.append(f"{path}: in another order")
+    return found + [line for key in both for line in changes(old[key], new[key], f"{path}/{key}")]
+
+
+def test_cells_and_settings_are_those_of_the_fixture():
+    expected, where = json.loads(FIXTURE.read_text()), {}
+    for name in CONFIGS:
+        for line in changes(expected.get(name), expand(load_merged(name))):
+            where.setdefault(line, []).append(name)
+    # The values themselves come first, then what follows from them for each cell.
+    lines = [
+        f"{line} ({len(where[line])} of {len(CONFIGS)} configurations, such as {where[line][0]})"
+        for line in sorted(where, key=lambda line: not line.startswith("/rest"))
+    ]
+    if lines:
+        more = [f"... and {len(lines) - SHOWN} more"] if lines[SHOWN:] else []
+        pytest.fail(
+            "\n".join([*lines[:SHOWN], *more, "If all of this is meant, run 'make expanded'"]), pytrace=False
+        )
 
 
 if __name__ == "__main__":
