@@ -15,9 +15,15 @@ MODELS = registry.names("model")
 
 ALL_REGULARISERS = [
     "+".join(some) or "none"
-    for n in range(5)
-    for some in itertools.combinations(("crop", "augment", "wd", "dropout"), n)
+    for n in range(len(REGULARISERS) + 1)
+    for some in itertools.combinations(REGULARISERS, n)
 ]
+
+
+def test_regularisers_keep_their_order():
+    """It is that of their files and lines, and another one would rename the folders of finished networks."""
+    known = ("crop", "augment", "wd", "dropout")
+    assert tuple(name for name in REGULARISERS if name in known) == known
 
 
 @pytest.mark.parametrize("regularisers", ALL_REGULARISERS)
@@ -47,7 +53,7 @@ def test_parts():
         ("cifar10/true_labels/alexnet/corp/seed0", "unknown regulariser 'corp'; did you mean 'crop'?"),
         (
             "cifar10/true_labels/alexnet/zzz/seed0",
-            "unknown regulariser 'zzz'; known: crop, augment, wd, dropout; or none",
+            f"unknown regulariser 'zzz'; known: {', '.join(REGULARISERS)}; or none",
         ),
         ("cifar10/true_labels/alexnet//seed0", "unknown regulariser ''"),
         ("cifar10/true_labels/alexnet/none+wd/seed0", "unknown regulariser 'none'"),
