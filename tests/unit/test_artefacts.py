@@ -5,15 +5,19 @@ from pathlib import Path
 
 import pytest
 
+import aggregate_table
 from rethinking import registry
+from rethinking.analysis import theory_results
 from rethinking.claims import CLAIMS
 from rethinking.claims.theory import THEORY_CLAIMS
 from rethinking.entries import SHOWN
 from rethinking.report.layout import FINDING, section_of_claim, sections
 from rethinking.run.code import SCRIPTS
 from rethinking.tables.presentation import View
+from rethinking.training.results import MEMORISATION_COLUMNS
 
 from ..default_config import default_config
+from .tiny import COLUMNS as CURVE_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = default_config()
@@ -23,8 +27,9 @@ ENTRIES = [entry for kind in SHOWN for entry in registry.entries(kind)]
 def test_names_are_unique_and_each_has_its_place_in_the_report():
     names = [entry.name for entry in ENTRIES]
     assert len(set(names)) == len(names)
-    places = [each.entry.name for section in sections() for each in section.shown]
-    assert sorted([*places, FINDING]) == sorted(names)
+    places = [FINDING, *(each.entry.name for section in sections() for each in section.shown)]
+    assert len(set(places)) == len(places)
+    assert set(names) - set(places) == set(), "give it a place in report/layout.yaml"
 
 
 def test_claims_stand_in_the_section_of_their_source():
@@ -36,7 +41,16 @@ def test_claims_stand_in_the_section_of_their_source():
 
 @pytest.mark.parametrize("script", ["aggregate_table", "plot_figure"])
 def test_cells_of_tables_and_figures_are_a_section_of_the_configuration(script):
-    assert set(registry.made_by(script)) <= set(CONFIG.results)
+    missing = set(registry.made_by(script)) - set(CONFIG.results)
+    assert missing == set(), "give it a section in config/configuration.py and config.yaml"
+
+
+@pytest.mark.parametrize(
+    ("script", "tables"),
+    [("aggregate_table", aggregate_table.TABLES), ("tabulate_theory", theory_results.TABLES)],
+)
+def test_a_script_can_make_the_tables_that_name_it(script, tables):
+    assert set(registry.made_by(script)) == set(tables)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -47,11 +61,25 @@ def test_a_script_makes_each(entry):
         assert isinstance(entry.call(), View)
 
 
+@pytest.mark.parametrize("kind", ["dataset", "corruption", "model", "regulariser"])
+def test_every_part_of_a_cell_is_named_in_the_settings_or_the_data(kind):
+    named = re.findall(
+        r"`([^`\n]+)`", "".join((ROOT / "docs" / page).read_text() for page in ("settings.md", "data.md"))
+    )
+    missing = [entry.name for entry in registry.entries(kind) if not any(map(entry.form.fullmatch, named))]
+    assert missing == [], "name it in docs/settings.md or docs/data.md"
+
+
 def test_every_column_of_a_table_is_explained():
     """In docs/results.md; intervals and the paper's numbers are explained for all, measures have their titles."""
     page = (ROOT / "docs/results.md").read_text()
     explained = {*re.findall(r"`(\w+)`", page), *registry.names("measure")}
+    tables = {entry.name: entry.call().columns for entry in registry.entries("table")}
     for file in (ROOT / "results/reference").glob("*/*.csv"):
-        columns = file.read_text().partition("\n")[0].split(",")
-        stems = [re.sub(r"^paper_(?!note)|(_(ci|low|high|pairs|top5))+$", "", each) for each in columns]
-        assert set(stems) <= explained, file
+        tables[str(file)] = file.read_text().partition("\n")[0].split(",")
+    tables["curve.csv"], tables["memorisation.csv"] = CURVE_COLUMNS.split(","), MEMORISATION_COLUMNS
+    for name, columns in tables.items():
+        stems = [
+            re.sub(r"^(paper_(?!note)|default_)|(_(ci|low|high|pairs|top5))+$", "", each) for each in columns
+        ]
+        assert set(stems) - explained == set(), f"{name}: explain it in docs/results.md"
