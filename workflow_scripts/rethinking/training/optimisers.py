@@ -17,6 +17,9 @@ from torch import Tensor, nn
 class Optimiser(ABC):
     """Parameters with their velocity, learning rate and coefficients of weight decay; subclasses make the step.
 
+    What a subclass keeps from step to step it enters in ``state``, as tensors by parameter, and changes in place: a
+    checkpoint saves them, and capturing a step on a GPU puts them back.
+
     Args:
         weight_decay: the coefficient of the l2 penalty of each parameter, at half its squared norm.
         learning_rate: of the first step.
@@ -28,7 +31,7 @@ class Optimiser(ABC):
     ) -> None:
         self.momentum = momentum
         self.velocity = {parameter: torch.zeros_like(parameter) for parameter in weight_decay}
-        self.state = {"momentum": self.velocity}  # what a checkpoint keeps
+        self.state = {"momentum": self.velocity}
         self.groups = [
             (value, [parameter for parameter in weight_decay if weight_decay[parameter] == value])
             for value in sorted(set(weight_decay.values()))
