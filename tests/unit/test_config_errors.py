@@ -67,6 +67,13 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"datasets.cifar10.stored_size": 40}, "datasets.cifar10", "stored_size"),
         ({"datasets.imagenet.path": "x", "datasets.imagenet.provenance": "made up", "table2.cells": [f"{IMAGENET}/crop"]},
          "imagenet/", "imagenet has no 'crop'; its 'augment' crops"),
+        # A key that has its place elsewhere
+        ({"training.label_smoothing": 0.1}, "training.label_smoothing", "it is a key of overrides.set, ablations.set; known here: epochs"),
+        ({"training.learning_rate": 0.1}, "training.learning_rate", "it is a key of models, overrides.set, ablations.set; "),
+        ({"models.alexnet.seeds": [0]}, "models.alexnet.seeds", "it is a key of the top level, overrides, linear_models.models; "),
+        ({"overrides": [{"cells": "*/*/*/*", "epochs": 3}]}, "overrides[0].epochs", "it is a key of training, overrides.set, "),
+        ({"overrides": [override("*/*/*/*", rmsprop={"decay": 0.9, "epsilon": 1, "rho": 1})]},
+         "overrides[0].set.rmsprop.rho", "unknown key; known here: decay, epsilon"),
         ({"training": None}, "training", "takes keys of its own (epochs, batch_size, "),
         ({"overrides": [override("*/*/*/*")]}, "overrides[0]", "names no setting and no seeds"),
         ({"training.epochs": True}, "training.epochs", "truth values"),

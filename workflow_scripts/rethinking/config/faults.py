@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -34,7 +35,10 @@ def describe(
     if fault["type"] in ("extra_forbidden", "literal_error") and loc:
         names = allowed_names(loc, fault, config)
         if fault["type"] == "extra_forbidden":
-            message = f"unknown key; {did_you_mean(str(loc[-1]), names)}known here: {', '.join(names)}"
+            key = str(loc[-1])
+            others = sections_with(key, config)
+            hint = f"it is a key of {', '.join(others[:3])}; " if others else did_you_mean(key, names)
+            message = f"unknown key; {hint}known here: {', '.join(names)}"
         else:
             hint = did_you_mean(str(fault["input"]), names)
             message = f"unknown value '{fault['input']}'; {hint}known: {', '.join(names)}"
@@ -82,11 +86,26 @@ def allowed_names(path: Path, fault: dict[str, Any], config: type[BaseModel]) ->
         return [name.strip("'") for name in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
     model: Any = config
     for part in path[:-1]:
-        if isinstance(part, str) and isinstance(model, type) and part in getattr(model, "model_fields", {}):
-            model = model.model_fields[part].annotation
-            # dict[..., Model] and list[Model] lead to their element.
-            model = model.__args__[-1] if hasattr(model, "__args__") else model
-    return list(getattr(model, "model_fields", {}))
+        if part in fields(model):
+            model = fields(model)[part]
+    return list(fields(model))
+
+
+def fields(model: Any) -> dict[str, Any]:
+    """The keys of a section and what they lead to: dictionaries, lists and ``Model | None`` lead to their last type."""
+    kinds = {name: field.annotation for name, field in getattr(model, "model_fields", {}).items()}
+    return {
+        name: [kind, *(each for each in get_args(kind) if each is not NoneType)][-1]
+        for name, kind in kinds.items()
+    }
+
+
+def sections_with(key: str, model: Any, section: str = "") -> list[str]:
+    """The sections that have a key, such as ``training`` and ``overrides.set``."""
+    found = [section or "the top level"] if key in fields(model) else []
+    for name, inner in fields(model).items():
+        found += sections_with(key, inner, f"{section}.{name}".removeprefix("."))
+    return found
 
 
 def place_of_value(path: Path, files: dict[str, File], values: dict[str, Any]) -> str:
