@@ -21,7 +21,7 @@ def write(folder, seed, **values):
 
 def test_one_row_per_network_and_one_per_epoch(script, tmp_path):
     for seed in (0, 1):
-        write(tmp_path / "cells", seed, test_accuracy=10.0 + seed)
+        write(tmp_path / "cells", seed, test_accuracy=10.0 + seed, train_accuracy_top5=90.0 + seed)
     write(tmp_path / "ablations/larger/cells", 0, settings={"learning_rate": 0.1})
     names = [f"cells/{CELL}", f"ablations/larger/cells/{CELL}"]
     outputs = tmp_path / "cells.csv", tmp_path / "curves.csv.gz"
@@ -36,6 +36,8 @@ def test_one_row_per_network_and_one_per_epoch(script, tmp_path):
     networks, curves = map(pd.read_csv, outputs)
     assert list(networks.seed) == [0, 1, 0]
     assert list(networks.test_accuracy) == [10.0, 11.0, 50.0]
+    assert list(networks.train_accuracy_top5.dropna()) == [90.0, 91.0]
+    assert not {"cell", "provenance"} & set(networks)
     assert list(networks.setting_learning_rate) == [0.01, 0.01, 0.1]
     assert list(networks.ablation.fillna("")) == ["", "", "larger"]
     assert list(curves.test_accuracy) == [10.0, 10.0, 10.0, 11.0, 10.0, 10.0]

@@ -12,12 +12,6 @@ from rethinking.analysis.runs import cell_parts
 from rethinking.cells import Cell
 from rethinking.run.files import reading
 
-# Entries of summary.json that are numbers of the finished network.
-FINAL = (
-    *("status", "diverged_epoch", "diverged_step", "train_accuracy", "train_accuracy_online", "train_loss"),
-    *("test_accuracy", "test_accuracy_corrupted", "test_loss", "best_test_accuracy", "best_test_epoch"),
-    *("parameters", "steps", "wall_seconds", "images_per_second"),
-)
 ORIGIN = ("device", "threads", "git_commit", "code_fingerprint", "python", "finished")
 
 
@@ -28,11 +22,13 @@ def head(summary: dict[str, Any], variant: str | None) -> dict[str, Any]:
 
 
 def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
-    """One network: its name, final numbers, settings (``setting_...``), data and provenance."""
+    """One network: its name, the numbers of its summary, settings (``setting_...``), data and provenance."""
     summary = read_summary(folder / "summary.json")
     data, origin = summary["data"], summary["provenance"]
     settings = flat_settings(summary)
-    row = head(summary, variant) | {key: summary.get(key) for key in FINAL}
+    numbers = {key: value for key, value in summary.items() if not isinstance(value, dict)}
+    numbers.pop("cell")
+    row = head(summary, variant) | numbers
     row |= {
         f"epochs_to_{percent}": epoch
         for percent, epoch in (summary.get("epochs_to_train_accuracy") or {}).items()
