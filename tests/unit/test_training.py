@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from rethinking.config.cell_settings import CellSettings
 from rethinking.models import build_model
 from rethinking.models.alexnet import LocalResponseNorm
 from rethinking.run.files import UserError
@@ -282,6 +283,39 @@ def test_divergence_on_the_training_set_alone_is_noticed(data, monkeypatch):
 
     monkeypatch.setattr("rethinking.training.loop.evaluate", overflowing)
     assert train(data, epochs=2).diverged_at == (2, 6)
+
+
+def small_network(_name, shape, classes):
+    """Each setting can change it: batch normalisation, and a linear layer before the last."""
+    features = nn.Sequential(nn.Conv2d(shape[0], 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(2))
+    return nn.Sequential(features, nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, classes))
+
+
+# Another value of each setting, beside those that change no training of this network.
+OTHER_VALUES = {
+    "epochs": 3, "batch_size": 8, "learning_rate": 0.1, "learning_rate_decay": 0.5, "momentum": 0.0, "precision": "bfloat16",
+    "initialisation": "he_normal", "weight_decay": 0.5, "weight_decay_on": "hidden_linear", "input_size": 8,
+    "rmsprop": {"decay": 0.9, "epsilon": 1.0}, "decay_every": 2, "label_smoothing": 0.1, "average_decay": 0.5, "micro_batch": 4,
+}  # fmt: skip
+WITHOUT_EFFECT = {
+    "thresholds": "they are looked up in the finished curve",
+    "architecture": "options are those of a network",
+    "auxiliary_loss": "of networks with an auxiliary head",
+    "reduction": "of several workers",
+}
+
+
+def test_every_setting_has_a_value_here():
+    assert OTHER_VALUES.keys() | WITHOUT_EFFECT.keys() == CellSettings.model_fields.keys()
+
+
+@pytest.mark.parametrize("setting", OTHER_VALUES)
+def test_a_setting_changes_what_is_trained(data, monkeypatch, setting):
+    """By itself: whichever way a step is made, it must not ignore the setting."""
+    monkeypatch.setattr(training, "build_model", small_network)
+    values = {"epochs": 2, "weight_decay": 0.1}
+    plain, other = (train(data, **values | changed) for changed in ({}, {setting: OTHER_VALUES[setting]}))
+    assert other.train.loss != plain.train.loss
 
 
 def test_input_larger_than_the_images(data):
