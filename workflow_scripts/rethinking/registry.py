@@ -53,7 +53,11 @@ def load(files: Iterable[str | Path]) -> None:
 
 @cache
 def everything() -> dict[str, dict[str, Entry]]:
-    """All entries by kind and name: the library's, most expensive networks first as in table 1, then the plug-ins'."""
+    """All entries by kind and name: the library's, then the plug-ins'.
+
+    Networks are in order of their cost, as in table 1, others in that of files and lines, which is the order of
+    regularisers in the name of a cell.
+    """
     found: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
     for kind, (folder, _) in KINDS.items():
         entries = [
