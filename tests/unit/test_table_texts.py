@@ -113,6 +113,13 @@ def test_the_paper_has_online_accuracies_where_images_are_augmented():
         assert row["online"] == presentation.augmented(regularisers)
 
 
+def test_regularisers_of_plugins_alter_images_too(plugin):
+    plugin("@regulariser('dark')\ndef dark(images):\n    return images / 2\n")
+    assert presentation.augmented("wd+dark")
+    assert not presentation.augmented("wd+dropout")
+    assert not presentation.augmented("none")
+
+
 def test_two_data_sets_and_other_regularisers():
     cells = [CELLS[2], "digits/true_labels/alexnet/augment"]
     heading, first, second = rows(to_markdown(aggregate(cells, [])))

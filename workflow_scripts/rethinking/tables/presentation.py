@@ -123,7 +123,8 @@ def note_table4(table: pd.DataFrame) -> str:
 
 def augmented(regularisers: str) -> bool:
     """Whether a network sees altered images in training; if so, the paper gives the accuracy on these."""
-    return bool({"crop", "augment"} & set(regularisers.split("+")))
+    entries = [registry.find("regulariser", name) for name in regularisers.split("+")]
+    return any(entry and "images" in entry.arguments for entry in entries)
 
 
 # ---- sizes
