@@ -71,6 +71,12 @@ def test_every_part_of_a_cell_is_named_in_the_settings_or_the_data(kind):
     assert missing == [], "name it in docs/settings.md or docs/data.md"
 
 
+def test_every_table_and_figure_is_named_in_the_results():
+    page = (ROOT / "docs/results.md").read_text()
+    missing = [entry.name for entry in ENTRIES if f"`{entry.name}`" not in page]
+    assert missing == [], "name it in docs/results.md"
+
+
 def test_every_column_of_a_table_is_explained():
     """In docs/results.md; intervals and the paper's numbers are explained for all, measures have their titles."""
     page = (ROOT / "docs/results.md").read_text()

@@ -27,7 +27,7 @@ class Version:
     """One of the forms in which a data set is published.
 
     ``files`` are its files, each with the published digest of its contents: MD5 or SHA-256, depending on the
-    length, or None if none is published.
+    length, or None if none is published: then a copy is known to be exact by ``records``, or as an archive by its checksum.
     """
 
     title: str
