@@ -17,7 +17,9 @@ from .paper_cells import FIG1A
 def test_a_table_has_a_value_for_each_default_cell(table, dataset, rows):
     names = ["/".join((dataset, *key)) for key in getattr(paper, table)()]
     assert len(names) == rows
-    assert names == getattr(default_config(), table).cells
+    assert names == getattr(default_config(), table).cells, (
+        "its default cells are the paper's rows, no others"
+    )
 
 
 @pytest.mark.parametrize(

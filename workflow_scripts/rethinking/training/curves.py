@@ -19,7 +19,10 @@ MOVING_AVERAGE_DECAY = 0.9
 
 
 def new_record(steps_per_epoch: int, n: int, device: torch.device, top5: bool) -> dict[str, Tensor]:
-    """What an epoch records on the device: loss and correct predictions of each step, predicted class of each image."""
+    """What an epoch records on the device: loss and correct predictions of each step, predicted class of each image.
+
+    All but the losses is added up over several workers, each of which records its own images.
+    """
     counts = ("correct", "correct_top5") if top5 else ("correct",)
     return {
         "losses": torch.zeros(steps_per_epoch, device=device),
