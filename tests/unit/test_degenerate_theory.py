@@ -70,7 +70,7 @@ RESULTS = {
     "filters": ["linear_models/cifar10_convnet_*/seed*/summary.json"],
     "kernel_sensitivity": [f"{MODELS}/validation.csv"],
     "descent": ["descent/*/summary.json", "descent/*/curve.csv"],
-    "claims": [f"{MODELS}/seed*/summary.json", f"{MODELS}/counter*.json", "expressivity/*.json", "descent/*/summary.json"],
+    "claims": ["expressivity/*.json", f"{MODELS}/seed*/summary.json", f"{MODELS}/counter*.json", "descent/*/summary.json"],
 }  # fmt: skip
 
 

@@ -1,0 +1,75 @@
+"""The kept results are those that the code makes of the networks beside them; if not, they are to be made again."""
+
+from pathlib import Path
+
+import pytest
+
+from .test_degenerate_theory import RESULTS
+from .test_expanded import load_merged
+
+FOLDER = Path(__file__).parents[2] / "results" / "reference"
+
+
+def networks(name, *sections):
+    """Options of scripts for the networks of some sections of a kept configuration, or of all."""
+    config = load_merged(f"results/reference/{name}/config.yaml")
+    cells = dict.fromkeys(cell.name for cell in config.cells(*(sections or config.results)))
+    return {"root": FOLDER / name / "cells", "cells": list(cells), "seeds": config.seeds}
+
+
+def records(result):
+    """The kept fits of the theory that a result is made of, in the order of their configuration."""
+    models = [each.name for each in load_merged("results/reference/theory/config.yaml").linear_models.models]
+
+    def place(file):
+        return [models.index(part) for part in file.parts if part in models], file
+
+    return [
+        file for pattern in RESULTS[result] for file in sorted((FOLDER / "theory").glob(pattern), key=place)
+    ]
+
+
+def assert_kept(name, *made):
+    for file in made:
+        assert file.read_text() == (FOLDER / name / file.name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "table"), [("cifar10", "table1"), ("cifar10", "table4"), ("imagenette", "table2")]
+)
+def test_tables(script, render, tmp_path, name, table):
+    csv = tmp_path / f"{table}.csv"
+    script("aggregate_table", table=table, **networks(name, table), output=csv)
+    render(table, csv)
+    assert_kept(name, csv, csv.with_suffix(".md"))
+
+
+@pytest.mark.parametrize("table", ["table3", "norms", "expressivity"])
+def test_tables_of_the_theory(script, render, tmp_path, table):
+    csv = tmp_path / f"{table}.csv"
+    script("tabulate_theory", table=table, records=records(table), output=csv)
+    render(table, csv)
+    assert_kept("theory", csv, csv.with_suffix(".md"))
+
+
+@pytest.mark.parametrize(
+    ("name", "imagenet", "theory"),
+    [
+        ("cifar10", "imagenet", ["--theory"]),
+        ("imagenette", "imagenette", []),
+        ("theory", "imagenet", ["--theory"]),
+    ],
+)
+def test_claims(script, tmp_path, name, imagenet, theory):
+    csv, markdown = tmp_path / "claims.csv", tmp_path / "claims.md"
+    given = records("claims") if name == "theory" else []
+    script(
+        "check_claims",
+        *theory,
+        imagenet=imagenet,
+        records=given,
+        **networks(name),
+        csv=csv,
+        markdown=markdown,
+    )
+    assert_kept(name, csv, markdown)
