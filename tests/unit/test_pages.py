@@ -20,13 +20,15 @@ README, RESULTS, KEPT = (
     ROOT / name for name in ("README.md", "docs/results.md", "results/reference/README.md")
 )
 PAGES = [README, KEPT, *sorted(RESULTS.parent.glob("*.md"))]
-CONFIGURATIONS = [
-    (page, block) for page in PAGES for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
-]
+BLOCKS = {
+    f"{page.relative_to(ROOT)} {number}": block
+    for page in PAGES
+    for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL))
+}
 
 
-@pytest.mark.parametrize(("page", "block"), CONFIGURATIONS, ids=lambda each: Path(each).name[:30])
-def test_configurations_are_valid(tmp_path, monkeypatch, page, block):
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_configurations_are_valid(tmp_path, monkeypatch, block):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     (tmp_path / "my_study.py").symlink_to(ROOT / "docs/examples/l1_norm.py")
@@ -35,7 +37,7 @@ def test_configurations_are_valid(tmp_path, monkeypatch, page, block):
     load_config(values, [])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings(page):
     for link in re.findall(r"\]\((?!http)(.*?)\)", page.read_text()):
         file, _, heading = link.partition("#")

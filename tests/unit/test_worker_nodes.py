@@ -1,0 +1,43 @@
+"""Where the workers of a cell run, and how it is told that one was killed."""
+
+import os
+import sys
+
+import pytest
+
+from rethinking.run.files import UserError
+from rethinking.run.workers import exit_status, node_of, nodes_of_job, start
+
+
+def test_nodes_are_those_of_a_job_of_slurm(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_NODELIST", raising=False)
+    assert nodes_of_job(1) == [""]
+    with pytest.raises(UserError, match=r"hardware\.nodes is 2, but this is no SLURM job"):
+        nodes_of_job(2)
+    assert [node_of(rank, 6, 3) for rank in range(6)] == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_worker_on_another_node_does_not_see_the_gpu_of_worker_0_alone(monkeypatch):
+    """Where SLURM itself gives it none."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "taken")
+    program = "import os, sys; sys.exit(os.environ.get('CUDA_VISIBLE_DEVICES') == 'taken')"
+    see = [sys.executable, "-c", program]
+    assert start(see, []).wait() == 0
+    assert start(see, ["taken"]).wait() == 1
+
+
+@pytest.mark.parametrize("script", [None, "echo no such job >&2; exit 1"])
+def test_a_job_whose_nodes_are_unknown(monkeypatch, tmp_path, script):
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "node[1-2]")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep if script else None)
+    if script:
+        (tmp_path / "scontrol").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "scontrol").chmod(0o755)
+    said = "no such job" if script else "No such file"
+    with pytest.raises(UserError, match=rf"'scontrol show hostnames node\[1-2\]' does not give.*{said}"):
+        nodes_of_job(2)
+
+
+@pytest.mark.parametrize(("status", "meant"), [(1, 1), (-9, -9), (137, -9), (168, -40), (255, 255)])
+def test_of_what_srun_says_only_signals_are_signals(status, meant):
+    assert exit_status(status) == meant
