@@ -17,6 +17,7 @@ from rethinking.data.imagenet import find_images, load_index, save_index
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.run.files import UserError, hash_file
 
+from ..unit.faults import flip
 from .image_sets import CLASSES, TRAIN, VAL, add, write_archives, write_folder, write_tar
 
 LAYOUTS = ["folder", "flat", "archives", "tar"]
@@ -56,9 +57,7 @@ def test_contents_are_read_once_while_nothing_changes(layouts, tmp_path, monkeyp
         assert images_digest(path, None, cache) == first  # results made from it can still be current
         shutil.move(tmp_path / "away", path)
     changed = next(path.rglob("*00003.JPEG" if layout == "folder" else "*val.tar"))
-    content = bytearray(changed.read_bytes())
-    content[700] ^= 1
-    changed.write_bytes(content)
+    flip(changed, 700)
     assert images_digest(path, None, cache) != first
 
 

@@ -5,11 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from safetensors.torch import load_file
 
+from ..waiting import wait_for
 from ..workflow.conftest import ROOT, Workflow
 from .image_sets import CLASSES, write_archives, write_folder
 
@@ -100,8 +100,7 @@ def test_a_killed_preparation_starts_again(folder, tmp_path):
         process = subprocess.Popen([*command, tmp_path / "killed"])
         # An array is being written, not the one that the last process left.
         left = set(tmp_path.glob("killed/.*"))
-        while not set(tmp_path.glob("killed/.*")) - left:
-            time.sleep(0.001)
+        wait_for(lambda left=left: set(tmp_path.glob("killed/.*")) - left, process)
         process.send_signal(number)
         process.wait()
         assert not (tmp_path / "killed" / "manifest.json").exists()

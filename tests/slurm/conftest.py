@@ -9,9 +9,10 @@ import psutil
 import pytest
 import yaml
 
+from tests.waiting import wait_for
 from tests.workflow.conftest import TINY, Workflow
 
-from .cluster import Cluster, missing_programs, wait_for
+from .cluster import Cluster, missing_programs
 
 LONG = "digits/random_labels/mlp_1x512/none"  # trained for several seconds, with a checkpoint each second
 CONFIG = TINY | {

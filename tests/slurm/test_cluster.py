@@ -10,7 +10,8 @@ import pytest
 import yaml
 from safetensors import safe_open
 
-from .cluster import wait_for
+from tests.waiting import wait_for
+
 from .conftest import CONFIG, LONG
 
 TARGET = f"results/cells/{LONG}/seed0/summary.json"

@@ -8,6 +8,8 @@ import pytest
 from rethinking.data.archives import iter_members, walk_headers
 from rethinking.run.files import UserError
 
+from .faults import flip
+
 # Incompressible, so that a cut anywhere in a packed archive removes content.
 FILES = {f"folder/{i}.bin": bytes((i * j * j + j // 7) % 256 for j in range(3000 + i)) for i in range(20)}
 
@@ -77,18 +79,14 @@ def test_broken_header_is_refused(tmp_path):
     path = make_tar(tmp_path / "a.tar")
     with tarfile.open(path) as archive:
         header = archive.getmembers()[10].offset
-    content = bytearray(path.read_bytes())
-    content[header + 10] ^= 0xFF
-    path.write_bytes(content)
+    flip(path, header + 10)
     with pytest.raises(UserError, match="damaged"):
         list(iter_members(path))
 
 
 def test_flipped_bit_in_gz_is_refused(tmp_path):
     path = make_tar(tmp_path / "a.tar.gz", "w:gz")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    flip(path, path.stat().st_size // 2)
     with pytest.raises(UserError, match="damaged"):
         list(iter_members(path))
 

@@ -1,5 +1,6 @@
 """Finished cells are shared complete and unchanged, or not at all."""
 
+import errno
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ import pytest
 from rethinking.cells import CELL_FILES
 from rethinking.run.cell_cache import entry, put, take
 from rethinking.run.identity import Identity
+
+from .faults import flip, refuse
 
 IDENTITY = Identity({"cell": "a", "epochs": 2}, {"x": "1"}, {"data": "0"})
 
@@ -46,7 +49,7 @@ def test_damaged_entry_is_not_used(cell, tmp_path, damage, capsys):
     put(cache, IDENTITY, cell)
     file = entry(cache, IDENTITY) / ("checksums.json" if damage == "no checksums" else "weights.safetensors")
     if damage == "changed":
-        file.write_bytes(file.read_bytes()[:-1] + b"x")
+        flip(file)
     else:
         file.unlink()
     assert not take(cache, IDENTITY, tmp_path / "other")
@@ -78,10 +81,7 @@ def test_many_writers_and_readers_at_once(cell, tmp_path):
 
 
 def test_full_disk_costs_nothing(cell, tmp_path, monkeypatch, capsys):
-    def no_space(*_arguments):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(shutil, "copyfile", no_space)
+    monkeypatch.setattr(shutil, "copyfile", refuse(errno.ENOSPC))
     put(tmp_path / "cache", IDENTITY, cell)
     assert "No space left" in capsys.readouterr().out
     monkeypatch.undo()
@@ -105,10 +105,7 @@ def test_folders_of_the_first_user_are_open_to_all(cell, tmp_path):
 def test_a_cache_that_is_closed_costs_nothing(cell, tmp_path, monkeypatch, capsys):
     """To others than root, whom the test cannot be: a folder of another user's that nobody else can enter."""
 
-    def closed(self):
-        raise PermissionError(13, "Permission denied", str(self))
-
-    monkeypatch.setattr(Path, "exists", closed)
+    monkeypatch.setattr(Path, "exists", refuse(errno.EACCES))
     put(tmp_path / "cache", IDENTITY, cell)
     assert not take(tmp_path / "cache", IDENTITY, tmp_path / "other")
     written, used = capsys.readouterr().out.splitlines()

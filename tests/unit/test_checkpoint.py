@@ -19,6 +19,7 @@ from rethinking.run.running import lock_file
 from rethinking.training import loop
 from rethinking.training.loop import train_cell
 
+from .faults import flip, refuse
 from .test_micro_batches import MANY, Tiny
 from .tiny import CPU, StoppedAfterAStep, settings_with, stopped_after_every_step, without_seconds
 
@@ -65,9 +66,13 @@ def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, monkeypatch
     assert_same(resumed, train(data, None, cell, settings))
 
 
-def stop_at_first_chance(data, path):
+@pytest.fixture
+def path(data, tmp_path):
+    """The checkpoint of a cell that was interrupted after its first step."""
+    path = tmp_path / "c.safetensors"
     with pytest.raises(Interrupted, match="SIGUSR1"):
         train(data, StoppedAfterAStep(path, IDENTITY))
+    return path
 
 
 def logged_load(path, identity):
@@ -83,25 +88,19 @@ def logged_load(path, identity):
         ({"inputs": {"data": "1"}}, "data: contents changed"),
     ],
 )
-def test_another_ones_checkpoint_is_not_used(data, tmp_path, changes, reason):
-    path = tmp_path / "c.safetensors"
-    stop_at_first_chance(data, path)
+def test_another_ones_checkpoint_is_not_used(path, changes, reason):
     assert logged_load(path, IDENTITY)[0] is not None
     found, log = logged_load(path, replace(IDENTITY, **changes))
     assert found is None
     assert f"is of another cell ({reason}); training starts over" in log
 
 
-def test_a_checkpoint_outlives_moved_code(data, tmp_path):
-    path = tmp_path / "c.safetensors"
-    stop_at_first_chance(data, path)
+def test_a_checkpoint_outlives_moved_code(path):
     assert logged_load(path, replace(IDENTITY, code={"other.py: fit": "1"}))[0] is not None
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 0.5, 0.999])
-def test_damaged_checkpoint_starts_over(data, tmp_path, keep):
-    path = tmp_path / "c.safetensors"
-    stop_at_first_chance(data, path)
+def test_damaged_checkpoint_starts_over(data, path, keep):
     content = path.read_bytes()
     path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
     found, log = logged_load(path, IDENTITY)
@@ -110,12 +109,8 @@ def test_damaged_checkpoint_starts_over(data, tmp_path, keep):
     assert_same(train(data, Checkpoint(path, IDENTITY, log=lambda line: None)), train(data))
 
 
-def test_a_changed_bit_in_a_checkpoint_starts_over(data, tmp_path):
-    path = tmp_path / "c.safetensors"
-    stop_at_first_chance(data, path)
-    content = bytearray(path.read_bytes())
-    content[-100] ^= 1
-    path.write_bytes(content)
+def test_a_changed_bit_in_a_checkpoint_starts_over(path):
+    flip(path, -100)
     found, log = logged_load(path, IDENTITY)
     assert found is None
     assert "its contents do not match its checksum); training starts over" in log
@@ -129,20 +124,14 @@ def test_a_refusal_of_the_disk_does_not_start_over(data, tmp_path):
     assert path.is_symlink()
 
 
-def test_full_disk_keeps_the_last_checkpoint_and_goes_on(data, tmp_path, monkeypatch):
-    path = tmp_path / "c.safetensors"
-    stop_at_first_chance(data, path)
+def test_full_disk_keeps_the_last_checkpoint_and_goes_on(data, path, monkeypatch):
     before = path.read_bytes()
-
-    def no_space(*_arguments):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(checkpoint_module, "save_file", no_space)
+    monkeypatch.setattr(checkpoint_module, "save_file", refuse(errno.ENOSPC))
     lines = []
     trained = train(data, Checkpoint(path, IDENTITY, every_seconds=0, log=lines.append))
     assert any("not written" in line and "No space left" in line for line in lines)
     assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["c.safetensors"]
+    assert list(path.parent.iterdir()) == [path]
     monkeypatch.undo()
     assert_same(trained, train(data))
 

@@ -12,7 +12,8 @@ from rethinking.claims.report import claimed_cells, judge, reason, summarise, to
 from ..default_config import default_config
 from .paper_cells import cell_values, make_runs
 
-NAMES = [claim.name for claim in CLAIMS]
+NAMED = {claim.name: claim for claim in CLAIMS}
+EACH = pytest.mark.parametrize("claim", CLAIMS, ids=list(NAMED))
 CELL = "random_labels/mlp_1x512/none"
 # Claim -> a cell, and what must change there for the claim to be wrong.
 COUNTEREXAMPLES = {
@@ -72,8 +73,8 @@ COUNTEREXAMPLES = {
 }
 
 
-def verdict_on(name, runs):
-    (judged,) = judge(runs, "cifar10", [claim for claim in CLAIMS if claim.name == name])
+def verdict_on(claim, runs):
+    (judged,) = judge(runs, "cifar10", [claim])
     return judged.verdict
 
 
@@ -83,20 +84,19 @@ def paper_runs():
     return make_runs(cell_values())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_papers_own_numbers_support_it(name, paper_runs):
-    assert verdict_on(name, paper_runs) == "supported"
+@EACH
+def test_the_papers_own_numbers_support_it(claim, paper_runs):
+    assert verdict_on(claim, paper_runs) == "supported"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_counterexample_contradicts_it(name, paper_runs):
-    cell, change = COUNTEREXAMPLES[name]
-    assert verdict_on(name, paper_runs | make_runs({cell: cell_values()[cell] | change})) == "contradicted"
+@EACH
+def test_counterexample_contradicts_it(claim, paper_runs):
+    cell, change = COUNTEREXAMPLES[claim.name]
+    assert verdict_on(claim, paper_runs | make_runs({cell: cell_values()[cell] | change})) == "contradicted"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_it_is_undecided_without_any_one_of_its_cells(name, paper_runs):
-    (claim,) = [claim for claim in CLAIMS if claim.name == name]
+@EACH
+def test_it_is_undecided_without_any_one_of_its_cells(claim, paper_runs):
     for cell in claimed_cells("cifar10", [claim]):
         without = {key: value for key, value in paper_runs.items() if key != cell}
         (judged,) = judge(without, "cifar10", [claim])
@@ -104,7 +104,7 @@ def test_it_is_undecided_without_any_one_of_its_cells(name, paper_runs):
         assert reason(judged) == f"not trained: {cell.removeprefix('cifar10/')}"
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=NAMES)
+@EACH
 def test_one_seed_decides_only_what_does_not_depend_on_seeds(claim, paper_runs):
     exact = all(check.exact for check in claim.checks)
     (judged,) = judge({cell: seeds[:1] for cell, seeds in paper_runs.items()}, "cifar10", [claim])
@@ -113,7 +113,7 @@ def test_one_seed_decides_only_what_does_not_depend_on_seeds(claim, paper_runs):
     )
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=NAMES)
+@EACH
 def test_predicate_says_how_many_networks_and_each_bound_with_its_sign(claim):
     models = {cell.split("/")[1] for check in claim.checks for cell in check.cells}
     if said := re.match("(two|three|five) networks", claim.predicate):
@@ -131,7 +131,7 @@ def test_predicate_says_how_many_networks_and_each_bound_with_its_sign(claim):
 
 
 def test_names_are_unique():
-    assert len(set(NAMES)) == len(NAMES) >= 20
+    assert len(NAMED) == len(CLAIMS) >= 20
 
 
 def test_default_configuration_trains_every_claimed_cell():
@@ -153,13 +153,12 @@ def test_default_configuration_trains_every_claimed_cell():
 )
 def test_random_labels_that_are_not_fitted(name, change, verdict, paper_runs):
     cell = "random_labels/inception_no_bn/none"
-    assert verdict_on(name, paper_runs | make_runs({cell: cell_values()[cell] | change})) == verdict
+    assert verdict_on(NAMED[name], paper_runs | make_runs({cell: cell_values()[cell] | change})) == verdict
 
 
 def test_time_to_fit_that_never_comes_is_undecided_and_says_so(paper_runs):
     slow = make_runs({CELL: cell_values()[CELL] | {"fitted": None}})
-    (claim,) = [claim for claim in CLAIMS if claim.name == "small_constant_factor"]
-    (judged,) = judge(paper_runs | slow, "cifar10", [claim])
+    (judged,) = judge(paper_runs | slow, "cifar10", [NAMED["small_constant_factor"]])
     assert judged.verdict == "undecided"
     assert f"cifar10/{CELL}/seed1 never reaches 99 %" in reason(judged)
 

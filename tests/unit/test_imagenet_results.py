@@ -44,8 +44,8 @@ def network(cell, seed=0, classes=1000, dataset="imagenet", **changes):
     return Run(summary | values | changes, pd.DataFrame())
 
 
-def networks(**changes):
-    return {f"imagenet/{cell}": [network(cell, seed, **changes) for seed in (0, 1)] for cell in CELLS}
+def networks():
+    return {f"imagenet/{cell}": [network(cell, seed) for seed in (0, 1)] for cell in CELLS}
 
 
 def rendered(runs, dataset="imagenet"):
@@ -143,35 +143,40 @@ COUNTEREXAMPLES = {
 }
 
 
-@pytest.mark.parametrize("claim", IMAGENET, ids=[claim.name for claim in IMAGENET])
-def test_the_papers_own_numbers_support_it_and_others_do_not(claim):
-    runs = networks()
-    assert judge(runs, "imagenet", [claim])[0].verdict == "supported"
-    if claim.name == "imagenet_parameters":  # it needs no network
-        assert judge({}, "imagenet", [claim])[0].verdict == "supported"
+def judged(name, runs, dataset="imagenet"):
+    """The verdict on a claim, and the reasons of its first check."""
+    (found,) = judge(runs, dataset, [claim for claim in IMAGENET if claim.name == name])
+    return found.verdict, found.findings[0].reasons
+
+
+def changed(cell, **changes):
+    """The paper's numbers, but for those of one cell."""
+    return networks() | {f"imagenet/{cell}": [network(cell, seed, **changes) for seed in (0, 1)]}
+
+
+@pytest.mark.parametrize("name", [claim.name for claim in IMAGENET])
+def test_the_papers_own_numbers_support_it_and_others_do_not(name):
+    assert judged(name, networks())[0] == "supported"
+    if name == "imagenet_parameters":  # it needs no network
+        assert judged(name, {})[0] == "supported"
         return
-    assert judge({}, "imagenet", [claim])[0].verdict == "undecided"
-    cell, changes = COUNTEREXAMPLES[claim.name]
-    runs[f"imagenet/{cell}"] = [network(cell, seed, **changes) for seed in (0, 1)]
-    assert judge(runs, "imagenet", [claim])[0].verdict == "contradicted"
+    assert judged(name, {})[0] == "undecided"
+    cell, changes = COUNTEREXAMPLES[name]
+    assert judged(name, changed(cell, **changes))[0] == "contradicted"
 
 
 def test_settings_that_do_not_fit_random_labels_do_not_suffice_for_them():
-    (claim,) = [claim for claim in IMAGENET if claim.name == "imagenet_unchanged_hyperparameters"]
-    cell = "random_labels/inception_v3/none"
-    runs = networks() | {f"imagenet/{cell}": [network(cell, seed, train_accuracy=50.0) for seed in (0, 1)]}
-    assert judge(runs, "imagenet", [claim])[0].verdict == "contradicted"
+    runs = changed("random_labels/inception_v3/none", train_accuracy=50.0)
+    assert judged("imagenet_unchanged_hyperparameters", runs)[0] == "contradicted"
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.4, "contradicted"), (0.6, "supported")])
 def test_half_of_the_papers_gain_by_early_stopping_is_asked_for(share, verdict):
-    (claim,) = [claim for claim in IMAGENET if claim.name == "imagenet_early_stopping_gains"]
     final, best = (
         paper.table2()[tuple(NONE.split("/"))][key] for key in ("test_accuracy", "best_test_accuracy")
     )
-    gained = {"test_accuracy": final, "best_test_accuracy": final + share * (best - final)}
-    runs = networks() | {f"imagenet/{NONE}": [network(NONE, seed, **gained) for seed in (0, 1)]}
-    assert judge(runs, "imagenet", [claim])[0].verdict == verdict
+    runs = changed(NONE, test_accuracy=final, best_test_accuracy=final + share * (best - final))
+    assert judged("imagenet_early_stopping_gains", runs)[0] == verdict
 
 
 def test_best_top5_is_not_the_last():
@@ -182,9 +187,7 @@ def test_best_top5_is_not_the_last():
 
 def test_ten_classes_leave_top5_undecided():
     runs = {f"imagenette/{cell}": [network(cell, classes=10, dataset="imagenette")] for cell in CELLS}
-    (claim,) = [claim for claim in IMAGENET if claim.name == "imagenet_top5_near_alexnet"]
-    (judged,) = judge(runs, "imagenette", [claim])
-    assert "too few classes" in judged.findings[0].reasons[0]
+    assert "too few classes" in judged("imagenet_top5_near_alexnet", runs, "imagenette")[1][0]
 
 
 def test_the_papers_number_of_parameters():

@@ -13,6 +13,8 @@ from rethinking.corruption.overlays import moments, write
 from rethinking.corruption.signs import write_sample
 from rethinking.run.files import UserError, load_array, read_json, save_array, write_json
 
+from .faults import flip
+
 
 def test_label_corruption_stores_labels_alone(prepared, tmp_path):
     manifest = write(prepared, tmp_path, "labels_p0.5", "cifar10", seed=3)
@@ -102,11 +104,10 @@ def test_a_changed_byte_is_noticed(prepared, tmp_path, corruption):
     changed = {path.name for path in overlay.glob("*.npy")}
     unused = {data / name for name in changed if "images" in name}
     for path in {*data.glob("*.npy"), *overlay.glob("*.npy")} - unused:
-        content = path.read_bytes()
-        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        flip(path)
         with pytest.raises(UserError, match=f"{path} are not those .* delete {path}"):
             load_corrupted(data, overlay)
-        path.write_bytes(content)
+        flip(path)  # back
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

@@ -30,6 +30,8 @@ from rethinking.run.identity import Identity, content_digest
 from rethinking.run.locks import lock_results
 from rethinking.run.refusals import explain
 
+from .faults import refuse
+
 
 @pytest.fixture
 def shared():
@@ -76,10 +78,7 @@ def message(action, capsys):
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_file_system_without_locks_is_named(tmp_path, monkeypatch, capsys, number):
-    def refuse(*_):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse(number))
 
     def train():
         with Checkpoint(tmp_path / "cell.safetensors", Identity({})).alone():
@@ -105,12 +104,9 @@ def test_lock_file_of_another_user_is_locked_all_the_same(shared, request):
 
 
 def test_nfs_refuses_locks_of_files_open_for_reading(shared, request, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.EBADF, "Bad file descriptor")
-
     (shared / ".lock").touch()
     request.getfixturevalue("nobody")
-    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse(errno.EBADF))
     with pytest.raises(UserError, match=r"\.lock cannot be used \(Permission denied, it belongs to root\)"):
         lock_results(shared)
 
@@ -183,11 +179,8 @@ def test_full_disk_is_named_and_what_was_there_stays(tmp_path, capsys, write):
 
 
 def test_file_system_without_modes_or_flushing(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-
-    monkeypatch.setattr("os.fsync", refuse)
-    monkeypatch.setattr("pathlib.Path.chmod", refuse)
+    monkeypatch.setattr("os.fsync", refuse(errno.EOPNOTSUPP))
+    monkeypatch.setattr("pathlib.Path.chmod", refuse(errno.EOPNOTSUPP))
     write_text(tmp_path / "a", "new")
     assert (tmp_path / "a").read_text() == "new"
 

@@ -10,6 +10,8 @@ import pytest
 from rethinking.run.files import UserError
 from rethinking.run.locks import lock_results
 
+from .faults import refuse
+
 HOLD = "import sys; from rethinking.run.locks import lock_results; lock_results(sys.argv[1]); print('held', flush=True); input()"
 
 
@@ -31,10 +33,7 @@ def test_second_is_told_who_is_first_and_the_lock_dies_with_it(tmp_path):
 
 
 def test_a_full_disk_is_one_line_before_anything_begins(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", refuse(errno.ENOSPC))
     with pytest.raises(
         UserError, match=f"{tmp_path} cannot be used .No space left on device.; free some space"
     ):

@@ -10,6 +10,7 @@ from base64 import b64encode
 import pandas as pd
 import pytest
 
+from ..unit.faults import flip
 from ..unit.paper_cells import make_runs, write_runs
 from .conftest import ROOT, TINY, Workflow
 
@@ -190,7 +191,7 @@ def test_changed_values_of_a_data_set_are_noticed_and_made_again(tiny_workflow):
     tiny_workflow.succeed(cell, "--until", "corrupt_labels")
     (images,) = tiny_workflow.folder.rglob("train_images.npy")
     values = images.read_bytes()
-    images.write_bytes(values[:-1] + bytes([values[-1] ^ 1]))
+    flip(images)
     output = tiny_workflow.fail(cell)
     (path,) = re.findall(r"error: the values in (\S+) are not those that were written", output)
     (tiny_workflow.folder / path).unlink()

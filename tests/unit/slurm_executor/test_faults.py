@@ -10,11 +10,10 @@ from snakemake_executor_plugin_slurm_bundles import slurm
 from snakemake_executor_plugin_slurm_bundles.bundles import Bundle
 
 from ...waiting import wait_for
+from ..faults import refuse
 from .conftest import AWAY, Alone, at_work, job
 
-
-def full(*_):
-    raise OSError(errno.ENOSPC, "No space left on device")
+full = refuse(errno.ENOSPC)
 
 
 def test_full_disk_when_a_bundle_is_written(fake, results, read, monkeypatch):
