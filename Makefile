@@ -64,7 +64,7 @@ schema: env
 
 # Write down what the configurations here mean, for a test that shows what an edit changes of them
 expanded: env
-	$(BIN)/python tests/unit/test_expanded.py
+	$(BIN)/python -m tests.unit.test_expanded
 
 clean:
 	rm -rf results/demo .snakemake .pytest_cache .ruff_cache

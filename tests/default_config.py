@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from snakemake.utils import update_config
 
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
@@ -29,6 +30,13 @@ def read() -> dict[str, Any]:
 def default_config() -> Config:
     """The configuration that it describes."""
     return load_config(default_values(), [str(FILE)])
+
+
+def load_merged(name: str) -> Config:
+    """A configuration of this repository over the default one, merged as Snakemake does it."""
+    file, values = FILE.parent / name, default_values()
+    update_config(values, yaml.safe_load(file.read_text()))
+    return load_config(values, [str(FILE), str(file)])
 
 
 def with_keys(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

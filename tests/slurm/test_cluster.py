@@ -68,14 +68,19 @@ def finish(snakemake):
     return output
 
 
+def assert_same(workflow, undisturbed):
+    """The cell ended as if nothing had happened."""
+    for name in ("weights.safetensors", "predictions.npz", "memorisation.csv"):
+        made = workflow.results / f"cells/{LONG}/seed0" / name
+        assert made.read_bytes() == (undisturbed / name).read_bytes(), name
+
+
 def assert_undisturbed(workflow, before, undisturbed):
-    """The cell resumed at ``before`` or later and ended as if nothing had happened."""
-    folder = workflow.results / f"cells/{LONG}/seed0"
+    """It also resumed at ``before`` or later, and there is nothing left to do."""
     resumed = re.findall(r"resumed from .*: epoch (\d+), (\d+) steps", workflow.log())
     assert resumed, workflow.log()
     assert tuple(map(int, resumed[0])) >= before
-    for name in ("weights.safetensors", "predictions.npz", "memorisation.csv"):
-        assert (folder / name).read_bytes() == (undisturbed / name).read_bytes(), name
+    assert_same(workflow, undisturbed)
     assert "Nothing to be done" in workflow.succeed(TARGET)
 
 
@@ -185,8 +190,7 @@ def test_job_step_is_killed(workflow, cluster, undisturbed):
     (keeper,) = [keeper for keeper in cluster.keepers(node) if f"[{number}." in " ".join(keeper.cmdline())]
     keeper.kill()
     finish(snakemake)
-    folder = workflow.results / f"cells/{LONG}/seed0"
-    assert (folder / "weights.safetensors").read_bytes() == (undisturbed / "weights.safetensors").read_bytes()
+    assert_same(workflow, undisturbed)
     wait_for(lambda: not workflow.jobs())
 
 
@@ -200,8 +204,7 @@ def test_controller_is_away_for_a_while(workflow, cluster, undisturbed):
         cluster.start_controller()
     output = finish(snakemake)
     assert "SLURM does not answer" in output
-    folder = workflow.results / f"cells/{LONG}/seed0"
-    assert (folder / "weights.safetensors").read_bytes() == (undisturbed / "weights.safetensors").read_bytes()
+    assert_same(workflow, undisturbed)
 
 
 def test_snakemake_is_killed_and_started_again(workflow, cluster, undisturbed):
@@ -216,8 +219,7 @@ def test_snakemake_is_killed_and_started_again(workflow, cluster, undisturbed):
     trainer.resume()
     finish(snakemake)
     assert re.findall(r"SLURM job (\d+) on", workflow.log()) == [job[0]]
-    folder = workflow.results / f"cells/{LONG}/seed0"
-    assert (folder / "weights.safetensors").read_bytes() == (undisturbed / "weights.safetensors").read_bytes()
+    assert_same(workflow, undisturbed)
     assert "Nothing to be done" in workflow.succeed(TARGET)
     workflow.write_config(CONFIG | {"training": {"batch_size": 10, "epochs": 2}})
     assert LONG in "".join(workflow.planned_cells(TARGET))
@@ -238,10 +240,7 @@ def test_bundle_is_damaged(workflow, cluster, undisturbed):
     assert "nothing says what" in output
     numbers = re.findall(r"SLURM job (\d+) on", workflow.log())
     assert numbers[0] == job[0] != numbers[-1]
-    (resumed,) = re.findall(r"resumed from .*: epoch (\d+), (\d+) steps", workflow.log())
-    assert tuple(map(int, resumed)) >= before
-    folder = workflow.results / f"cells/{LONG}/seed0"
-    assert (folder / "weights.safetensors").read_bytes() == (undisturbed / "weights.safetensors").read_bytes()
+    assert_undisturbed(workflow, before, undisturbed)
 
 
 def test_job_is_held(workflow, cluster):

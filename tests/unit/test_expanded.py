@@ -8,11 +8,10 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
-from snakemake.utils import update_config
 
 from rethinking.cells import Cell
-from rethinking.config.loading import load_config
+
+from ..default_config import load_merged
 
 ROOT = Path(__file__).parents[2]
 FIXTURE = Path(__file__).with_name("expanded.json")
@@ -24,15 +23,6 @@ CONFIGS = [
 ]
 
 SHOWN = 20  # changes in a message
-
-
-def load_merged(name):
-    """A configuration over config.yaml, merged as Snakemake does it."""
-    files = [ROOT / "config.yaml", *([ROOT / name] if name != "config.yaml" else [])]
-    values = {}
-    for file in files:
-        update_config(values, yaml.safe_load(file.read_text()))
-    return load_config(values, [str(file) for file in files])
 
 
 def expand(config):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ..default_config import load_merged
 from .test_degenerate_theory import RESULTS
-from .test_expanded import load_merged
 
 FOLDER = Path(__file__).parents[2] / "results" / "reference"
 

@@ -12,8 +12,7 @@ from rethinking.claims.imagenet import IMAGENET
 from rethinking.claims.theory import THEORY_CLAIMS
 from rethinking.config.loading import load_config
 
-from ..default_config import default_config, default_values
-from .test_expanded import load_merged
+from ..default_config import default_config, default_values, load_merged
 
 ROOT = Path(__file__).parents[2]
 README, RESULTS, KEPT = (

@@ -18,7 +18,6 @@ from rethinking.run.plan import Plan
 from rethinking.run.running import lock_file, running_file
 from rethinking.run.status import PROBE, Estimate, estimate, read_probe, survey
 from rethinking.run.status_report import condense, report
-from rethinking.run.time_left import duration
 
 from ..default_config import default_values
 
@@ -338,14 +337,6 @@ def test_time_is_of_the_device(results, device, seconds):
     for seed, (name, wall_seconds) in enumerate([("cpu", 50.0), ("cpu", 50.0), ("H100", 5.0)]):
         results.finish(seed=seed, device=name, wall_seconds=wall_seconds)
     assert left(results).seconds == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "0 s"), (99, "99 s"), (110, "2 min"), (5000, "83 min"), (8000, "2.2 h"), (200_000, "2.3 days")],
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text
 
 
 # ---- in words
