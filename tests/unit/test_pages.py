@@ -49,6 +49,17 @@ def test_links_lead_to_files_and_headings(page):
             ], link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_name_targets_and_files_that_there_are(page):
+    commands = re.findall(r"(?:^ {4}|`)snakemake ([^`\n#]*)", page.read_text(), re.MULTILINE)
+    words = {word for command in commands for word in command.split()}
+    files = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
+    rules = {rule for file in files for rule in re.findall(r"^ *rule (\w+):", file.read_text(), re.MULTILINE)}
+    assert {word for word in words if word.isidentifier()} <= rules
+    here = {word for word in words if word.startswith(("docs/", "profiles/", "results/reference/"))}
+    assert [word for word in here if not (ROOT / word).exists()] == []
+
+
 def test_networks_and_claims_are_counted_right():
     full, demo = default_config(), load_merged("profiles/demo/experiment.yaml")
     one_seed = len(full.cells(*full.results)) // len(full.seeds)
