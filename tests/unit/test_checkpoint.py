@@ -20,8 +20,7 @@ from rethinking.training import loop
 from rethinking.training.loop import train_cell
 
 from .faults import flip, refuse
-from .test_micro_batches import MANY, Tiny
-from .tiny import CPU, StoppedAfterAStep, settings_with, stopped_after_every_step, without_seconds
+from .tiny import CPU, MANY, StoppedAfterAStep, Tiny, settings_with, stopped_after_every_step, without_seconds
 
 SETTINGS = settings_with(epochs=2, weight_decay=0.001, initialisation="he_normal", input_size=8)
 IDENTITY = Identity({"cell": "a", "epochs": 2}, {"loop.py: train": "1"}, {"data": "0"})

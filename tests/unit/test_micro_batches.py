@@ -1,68 +1,26 @@
 """Steps over micro-batches against plain autograd, shared by workers, and in whole cells."""
 
 import copy
-from dataclasses import replace
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from rethinking.cells import Cell
-from rethinking.config.cell_settings import RMSPropSettings
-from rethinking.corruption.loading import CorruptedData
 from rethinking.models.initialisation import initialise
-from rethinking.run.identity import Identity
 from rethinking.run.team import Team
 from rethinking.streams import torch_seed
 from rethinking.training import loop as training
-from rethinking.training.evaluation import label_ranks
 from rethinking.training.feeders import build_feeder
 from rethinking.training.loop import train_cell
 from rethinking.training.micro_batches import MicroBatchStep
 from rethinking.training.reductions import Sum
-from rethinking.training.results import summarise, write_cell
 from rethinking.training.steps import build_optimiser, seed_layers
 
-from .tiny import (
-    CPU,
-    SETTINGS,
-    make_cell,
-    read_strictly,
-    settings_with,
-    train,
-    without_seconds,
-)
+from .tiny import CPU, MANY, Tiny, make_cell, settings_with, train, without_seconds
 
 CELL = make_cell(regularisers="wd+dropout")
-MANY = settings_with(
-    epochs=2,
-    batch_size=16,
-    micro_batch=4,
-    learning_rate=0.05,
-    weight_decay=0.01,
-    rmsprop=RMSPropSettings(decay=0.8, epsilon=1.0),
-    label_smoothing=0.1,
-    auxiliary_loss=0.4,
-    average_decay=0.99,
-    decay_every=2,
-)
-
-
-class Tiny(nn.Module):
-    """Batch normalisation, dropout and an auxiliary head in few weights."""
-
-    def __init__(self, classes=4, momentum=0.05):
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, momentum=momentum)
-        self.dropout, self.fc, self.auxiliary = nn.Dropout(0.3), nn.Linear(6, classes), nn.Linear(6, classes)
-
-    def forward(self, x):
-        features = self.norm(self.conv(x)).relu().mean((2, 3))
-        logits = self.fc(self.dropout(features))
-        return (logits, self.auxiliary(features)) if self.training else logits
 
 
 def tiny_step(settings=MANY, reduction=None, momentum=0.05):
@@ -165,13 +123,6 @@ def test_dropout_follows_from_the_cell_alone(data, monkeypatch):
     assert curves[0] == curves[1]
 
 
-def test_rank_zero_is_a_correct_prediction():
-    logits = torch.tensor([[1.0, 3.0, 3.0, 0.0]] * 4)
-    ranks = label_ranks(logits, torch.arange(4))
-    assert ranks.tolist() == [2, 0, 1, 3]
-    assert logits.argmax(1)[0] == 1
-
-
 # --- whole cells ----------------------------------------------------------------------------------
 
 
@@ -270,50 +221,6 @@ def test_a_whole_cell_is_that_of_a_plain_loop(data, monkeypatch):
 def test_the_rate_falls_every_two_epochs(data):
     rates = [row["learning_rate"] for row in train(data, epochs=5, decay_every=2).curve[1:]]
     assert rates == pytest.approx([0.02 * 0.95**n for n in (0, 0, 1, 1, 2)])
-
-
-def test_inception_v3_on_twelve_classes(tmp_path):
-    """A few steps at 75 pixels: its columns, and that what is saved gives the numbers again."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(12, dtype=np.int64)
-    images = rng.integers(0, 256, (12, 3, 75, 75), dtype=np.uint8)
-    data = CorruptedData(images, labels, labels, images, labels, labels, num_classes=12)
-    settings = settings_with(
-        **MANY.model_dump() | {"batch_size": 6, "micro_batch": 3, "epochs": 1, "input_size": 75,
-        "initialisation": "truncated_normal", "architecture": {"dropout": 0.2}}
-    )  # fmt: skip
-    cell = Cell.parse("cifar10/random_labels/inception_v3/dropout/seed0")
-    trained = train_cell(cell, settings, data, CPU, log=lambda line: None)
-    write_cell(tmp_path, cell, settings, data, {}, trained, CPU, Identity({}))
-    curve = pd.read_csv(tmp_path / "curve.csv")
-    assert curve.columns[-2:].tolist() == ["train_accuracy_top5", "test_accuracy_top5"]
-    assert (curve.train_accuracy_top5 >= curve.train_accuracy).all()
-    summary = read_strictly(tmp_path / "summary.json")
-    with np.load(tmp_path / "predictions.npz") as arrays:
-        for k, end in ((1, ""), (5, "_top5")):
-            for split in ("train", "test"):
-                expected = 100 * np.mean(arrays[f"{split}_rank"] < k)
-                assert summary[f"{split}_accuracy{end}"] == pytest.approx(expected)
-    assert summary["best_test_accuracy_top5"] == pytest.approx(curve.test_accuracy_top5[1:].max())
-    assert summary["parameters"] == 23_834_568 - 2049 * 988
-
-
-def test_top5_of_an_epoch_is_that_of_the_network(data):
-    """With a rate too small to change anything, also that over the batches."""
-    labels = {"train_labels": np.arange(40) % 12, "test_labels": np.arange(20) % 12}
-    trained = train(replace(data, num_classes=12, **labels), learning_rate=1e-12, epochs=2)
-    for split, found in (("train", trained.train), ("test", trained.test)):
-        assert 5 in found.ranks
-        expected = 100 * np.mean(found.ranks < 5)
-        assert [row[f"{split}_accuracy_top5"] for row in trained.curve] == pytest.approx([expected] * 3)
-
-
-def test_ten_classes_have_no_top5(data):
-    ten = replace(data, num_classes=10)
-    trained = train(ten, epochs=1)
-    assert "test_accuracy_top5" not in trained.curve[-1]
-    assert "test_accuracy_top5" not in summarise(make_cell(), SETTINGS, ten, trained)
-    assert SETTINGS.model_dump().keys().isdisjoint({"micro_batch", "rmsprop", "average_decay"})
 
 
 def test_batch_norm_without_momentum_keeps_the_mean_over_all_batches():

@@ -7,9 +7,10 @@ from itertools import count
 
 import numpy as np
 import torch
+from torch import nn
 
 from rethinking.cells import Cell
-from rethinking.config.cell_settings import CellSettings
+from rethinking.config.cell_settings import CellSettings, RMSPropSettings
 from rethinking.run.checkpoint import Checkpoint, Interrupted
 from rethinking.training.batches import Batches
 from rethinking.training.loop import train_cell
@@ -40,6 +41,35 @@ def make_cell(model="mlp_1x512", regularisers="none", seed=0):
 
 def settings_with(**values):
     return CellSettings(**SETTINGS.model_dump() | values)
+
+
+# All of the settings that table 2 has, over micro-batches
+MANY = settings_with(
+    epochs=2,
+    batch_size=16,
+    micro_batch=4,
+    learning_rate=0.05,
+    weight_decay=0.01,
+    rmsprop=RMSPropSettings(decay=0.8, epsilon=1.0),
+    label_smoothing=0.1,
+    auxiliary_loss=0.4,
+    average_decay=0.99,
+    decay_every=2,
+)
+
+
+class Tiny(nn.Module):
+    """Batch normalisation, dropout and an auxiliary head in few weights."""
+
+    def __init__(self, classes=4, momentum=0.05):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, momentum=momentum)
+        self.dropout, self.fc, self.auxiliary = nn.Dropout(0.3), nn.Linear(6, classes), nn.Linear(6, classes)
+
+    def forward(self, x):
+        features = self.norm(self.conv(x)).relu().mean((2, 3))
+        logits = self.fc(self.dropout(features))
+        return (logits, self.auxiliary(features)) if self.training else logits
 
 
 def train(data, cell=None, **values):
