@@ -60,6 +60,12 @@ class Networks:
         )
         return read_json(folder / "complexity.json")
 
+    def stability(self, output, after=None):
+        places = {"prepared": self.prepared, "overlay": self.overlay(BASE)}
+        before, after = self.cells / f"{BASE}/seed0", after or self.cells / f"{REPLACED}/seed0"
+        self.script("measure_stability", before=before, after=after, **places, output=output)
+        return read_json(output)
+
 
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory, prepared, script):
@@ -90,13 +96,8 @@ def test_a_network_that_diverged_has_no_measures(networks, tmp_path):
     assert [found[name] for name in registry.names("measure")] == [None] * len(registry.names("measure"))
 
 
-def test_changes_are_those_of_both_networks_on_all_points(script, networks):
-    folders = {name: networks.cells / f"{name}/seed0" for name in (BASE, REPLACED)}
-    output = folders[REPLACED] / "stability.json"
-    places = {"prepared": networks.prepared, "overlay": networks.overlay(BASE)}
-    script("measure_stability", before=folders[BASE], after=folders[REPLACED], **places, output=output)
-    found = read_json(output)
-
+def test_changes_are_those_of_both_networks_on_all_points(networks, tmp_path):
+    found = networks.stability(tmp_path / "stability.json")
     data = load_corrupted(networks.prepared, networks.overlay(BASE))
     i, j = exchanged("cifar10", 0, 0, 40, 20)
     images = np.concatenate([data.train_images, data.test_images])
@@ -118,11 +119,9 @@ def test_changes_are_those_of_both_networks_on_all_points(script, networks):
     assert change[i] > 0.1
 
 
-def test_stability_is_that_of_networks_in_evaluation_mode(script, networks, monkeypatch, tmp_path):
+def test_stability_is_that_of_networks_in_evaluation_mode(networks, monkeypatch, tmp_path):
     """Networks that would give zeros in training mode change nothing."""
-    folders = {"before": networks.cells / f"{BASE}/seed0", "after": networks.cells / f"{REPLACED}/seed0"}
-    places = {"prepared": networks.prepared, "overlay": networks.overlay(BASE)}
-    script("measure_stability", **folders, **places, output=tmp_path / "before.json")
+    expected = networks.stability(tmp_path / "expected.json")
 
     def without_training(*arguments, **named):
         model = build_model(*arguments, **named)
@@ -130,82 +129,65 @@ def test_stability_is_that_of_networks_in_evaluation_mode(script, networks, monk
         return model
 
     monkeypatch.setattr(measure_stability, "build_model", without_training)
-    script("measure_stability", **folders, **places, output=tmp_path / "after.json")
-    assert read_json(tmp_path / "after.json") == read_json(tmp_path / "before.json")
+    assert networks.stability(tmp_path / "found.json") == expected
 
 
 @pytest.mark.parametrize("name", ["predictions.npz", "weights.safetensors"])
-def test_damaged_network_is_named(script, networks, tmp_path, name):
-    before, after = networks.cells / f"{BASE}/seed0", tmp_path / "seed0"
-    shutil.copytree(networks.cells / f"{REPLACED}/seed0", after)
-    places = {"prepared": networks.prepared, "overlay": networks.overlay(BASE)}
+def test_damaged_network_is_named(networks, tmp_path, name):
+    damaged = shutil.copytree(networks.cells / f"{REPLACED}/seed0", tmp_path / "seed0")
     for damage, message in (
-        (lambda: (after / name).write_bytes(b"x"), "read"),
-        ((after / name).unlink, "used"),
+        (lambda: (damaged / name).write_bytes(b"x"), "read"),
+        ((damaged / name).unlink, "used"),
     ):
         damage()
         with pytest.raises(UserError, match=f"{name} cannot be {message}"):
-            script(
-                "measure_stability", before=before, after=after, **places, output=tmp_path / "changes.json"
-            )
+            networks.stability(tmp_path / "changes.json", damaged)
 
 
-def test_tables_and_figures_are_written(script, networks, tmp_path):
-    images = [tmp_path / f"figure.{ending}" for ending in ("svg", "png")]
-    options = {"root": networks.cells, "seeds": [0, 1], "images": images}
-    tables = {name: tmp_path / f"{name}.csv" for name in ("rademacher", "stability", "ranks", "networks")}
-    script(
-        "measure_capacity",
-        cells=[SIGNS, BASE, REPLACED],
-        rademacher=tables["rademacher"],
-        stability=tables["stability"],
-        **options,
-    )
+@pytest.fixture
+def shown(script, tmp_path):
+    """Run a script that makes two tables and a figure of networks; the tables, and the text of the figure."""
+
+    def run(name, root, cells, *tables):
+        files = {table: tmp_path / f"{table}.csv" for table in tables}
+        script(name, root=root, cells=cells, seeds=[0, 1], **files, images=tmp_path / "figure.svg")
+        return *map(pd.read_csv, files.values()), (tmp_path / "figure.svg").read_text()
+
+    return run
+
+
+CAPACITY = [SIGNS, BASE, REPLACED], "rademacher", "stability"
+
+
+def test_tables_and_figures_are_written(shown, networks):
+    rademacher, stability, figure = shown("measure_capacity", networks.cells, *CAPACITY)
     accuracy = read_json(networks.cells / f"{SIGNS}/seed0/summary.json")["train_accuracy"]
-    rademacher = pd.read_csv(tables["rademacher"])
     assert rademacher.rademacher[0] == pytest.approx(accuracy / 50 - 1)
     assert (rademacher.n[0], rademacher.depth[0], rademacher.vc_bound[0]) == (24, 5, 1)
-    assert "24 of 40 training images" in images[0].read_text()
-    assert len(pd.read_csv(tables["stability"])) == 1
+    assert "24 of 40 training images" in figure
+    assert len(stability) == 1
 
     networks.complexity(networks.cells / f"{BASE}/seed0")
-    script(
-        "compare_complexity",
-        cells=[BASE, SIGNS],
-        ranks=tables["ranks"],
-        networks=tables["networks"],
-        **options,
-    )
-    assert list(pd.read_csv(tables["ranks"]).measure) == list(registry.names("measure"))
-    (row,) = (row for _, row in pd.read_csv(tables["networks"]).iterrows())
+    ranks, measured, _ = shown("compare_complexity", networks.cells, [BASE, SIGNS], "ranks", "networks")
+    assert list(ranks.measure) == list(registry.names("measure"))
     summary = read_json(networks.cells / f"{BASE}/seed0/summary.json")
-    assert row.gap == pytest.approx(summary["train_accuracy"] - summary["test_accuracy_corrupted"])
-    assert images[1].stat().st_size > 5000
+    assert list(measured.gap) == [
+        pytest.approx(summary["train_accuracy"] - summary["test_accuracy_corrupted"])
+    ]
 
 
-def test_number_of_parameters_has_all_digits(script, tmp_path):
+def test_number_of_parameters_has_all_digits(shown, tmp_path):
     folder = write_summary(tmp_path, make_summary(f"{BASE}/seed0", test_accuracy_corrupted=10.0))
     measured = dict.fromkeys(registry.names("measure"), 0.5) | {"parameters": 1_387_786}
     (folder / "complexity.json").write_text(json.dumps(measured))
-    tables = {name: tmp_path / f"{name}.csv" for name in ("ranks", "networks")}
-    script(
-        "compare_complexity", root=tmp_path, cells=[BASE], seeds=0, **tables, images=[tmp_path / "figure.svg"]
-    )
-    assert pd.read_csv(tables["networks"]).parameters[0] == 1_387_786
+    _, networks, _ = shown("compare_complexity", tmp_path, [BASE], "ranks", "networks")
+    assert networks.parameters[0] == 1_387_786
 
 
-def test_without_any_network_there_are_empty_tables(script, tmp_path):
-    tables = {name: tmp_path / f"{name}.csv" for name in ("rademacher", "stability", "ranks", "networks")}
-    options = {"root": tmp_path, "seeds": [0], "images": [tmp_path / "figure.svg"]}
-    script(
-        "measure_capacity",
-        cells=[SIGNS, BASE, REPLACED],
-        rademacher=tables["rademacher"],
-        stability=tables["stability"],
-        **options,
-    )
-    assert (tmp_path / "figure.svg").read_text().count(">not trained<") == 2
-    script("compare_complexity", cells=[BASE], ranks=tables["ranks"], networks=tables["networks"], **options)
-    assert "no network is trained yet" in (tmp_path / "figure.svg").read_text()
-    assert pd.read_csv(tables["rademacher"]).rademacher.isna().all()
-    assert pd.read_csv(tables["ranks"]).tau_all.isna().all()
+def test_without_any_network_there_are_empty_tables(shown, tmp_path):
+    rademacher, _, figure = shown("measure_capacity", tmp_path, *CAPACITY)
+    assert figure.count(">not trained<") == 2
+    assert rademacher.rademacher.isna().all()
+    ranks, _, figure = shown("compare_complexity", tmp_path, [BASE], "ranks", "networks")
+    assert "no network is trained yet" in figure
+    assert ranks.tau_all.isna().all()
