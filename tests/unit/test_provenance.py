@@ -120,8 +120,10 @@ def test_overview_counts_what_is_trained_and_diverged():
     assert facts["training time"] == ["0:02:00, one network after the other"]
 
 
-def test_place_of_divergence_is_listed():
-    (row,) = network_rows([make_network(status="diverged", diverged_epoch=3, diverged_step=812)])
+def test_networks_are_listed_with_their_variant_and_the_place_of_divergence():
+    network = make_network(variant="larger", status="diverged", diverged_epoch=3, diverged_step=812)
+    (row,) = network_rows([network])
+    assert row["cell"] == f"ablations/larger/{network.cell}"
     assert row["status"] == "diverged (seed0: epoch 3, step 812)"
 
 
