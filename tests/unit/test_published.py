@@ -74,16 +74,20 @@ def test_unpacked_folder(cifar10, version, depth, tmp_path, monkeypatch):
     np.testing.assert_array_equal(dataset.train.images, train[0])
 
 
+def lay(form, folder, contents):
+    """These files as an archive or as a folder."""
+    if form == "archive":
+        return pack(folder / "c.tar", contents, "x", "xz")
+    return unpack(folder / "c", contents)
+
+
 @pytest.mark.parametrize("form", ["archive", "folder"])
 def test_flipped_byte_is_named(cifar10, form, tmp_path, monkeypatch):
     contents = cifar10[2]
     accept(monkeypatch, "cifar10", contents)
     content = bytearray(contents["data_batch_3.bin"])
     content[5000] ^= 1
-    damaged = contents | {"data_batch_3.bin": bytes(content)}
-    path = (
-        pack(tmp_path / "c.tar", damaged, "x", "xz") if form == "archive" else unpack(tmp_path / "c", damaged)
-    )
+    path = lay(form, tmp_path, contents | {"data_batch_3.bin": bytes(content)})
     with pytest.raises(
         UserError, match=r"data_batch_3\.bin is not the published file of CIFAR-10.*get the data set again"
     ):
@@ -178,11 +182,7 @@ class Bomb:
 def test_nothing_is_unpickled_that_was_not_checked(cifar10, form, tmp_path, monkeypatch):
     crater = tmp_path / "crater"
     contents = cifar10[3] | {"data_batch_1": pickle.dumps(Bomb(crater))}
-    path = (
-        pack(tmp_path / "c.tar", contents, "x", "gz")
-        if form == "archive"
-        else unpack(tmp_path / "c", contents)
-    )
+    path = lay(form, tmp_path, contents)
     with pytest.raises(UserError, match="data_batch_1 is not the published file"):
         read_published("cifar10", path)
     assert not crater.exists()

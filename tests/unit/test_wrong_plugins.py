@@ -153,15 +153,15 @@ def test_networks(plugin, data, body, line, expected):
     assert expected in said
 
 
-def test_a_layer_that_cannot_be_reset(plugin, data):
-    plugin(NETWORK.format("nn.Sequential(nn.Flatten(), Scale(), nn.Linear(300, 4))"))
-    expected = "the layer '1' (Scale) has parameters (scale) but no method reset_parameters"
-    assert expected in message(train, data, make_cell("wrong"))
-
-
-def test_a_network_that_cannot_be_reset(plugin, data):
-    plugin(NETWORK.format("Scaled()"))
-    assert "the network itself (Scaled) has parameters (scale)" in message(train, data, make_cell("wrong"))
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [("nn.Sequential(nn.Flatten(), Scale(), nn.Linear(300, 4))", "the layer '1' (Scale)"),
+     ("Scaled()", "the network itself (Scaled)")],
+)  # fmt: skip
+def test_what_cannot_be_reset(plugin, data, body, expected):
+    plugin(NETWORK.format(body))
+    said = message(train, data, make_cell("wrong"))
+    assert f"{expected} has parameters (scale) but no method reset_parameters" in said
 
 
 def test_a_regulariser_that_returns_no_tensor(plugin, data):
