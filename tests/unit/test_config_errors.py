@@ -58,6 +58,7 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"overrides": [override("*/*/*")]}, "overrides[0].cells", "has 3 parts; the form is"),
         ({"overrides": [override("*/*/*/*", epoch=1)]}, "overrides[0].set.epoch", "did you mean 'epochs'?"),
         ({"overrides": [override("*/*/*/*", epochs=0)]}, "overrides[0].set.epochs", "equal to 1, not 0"),
+        ({"overrides": [override("*/*/*/*", micro_batch=50)]}, "batch_size", "is 128, not a multiple of micro_batch, which is 50"),
         ({"models.alexnet.architecture": {"local_respons_norm": False}},
          "models", "did you mean 'local_response_norm'?"),
         ({"datasets.cifar10.input_size": 33}, "cifar10/", "input_size 33, but the images of cifar10 are 32x32; give at most 31"),
