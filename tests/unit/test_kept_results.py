@@ -31,7 +31,8 @@ def records(result):
 
 def assert_kept(name, *made):
     for file in made:
-        assert file.read_text() == (FOLDER / name / file.name).read_text()
+        kept = FOLDER / name / file.name
+        assert file.read_text() == kept.read_text(), f"{kept} should now be {file}"
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def make(outputs, identity):
     return needed
 
 
-def test_what_is_there_is_left_alone(outputs, identity, tmp_path):
+def test_what_is_there_is_left_alone(outputs, identity, tmp_path, capsys):
     folder = tmp_path / "prepared" / identity.digest
     folder.mkdir(parents=True)
     part = folder / ".labels.npy.1"  # of a process that was killed
@@ -42,6 +42,7 @@ def test_what_is_there_is_left_alone(outputs, identity, tmp_path):
     assert make(outputs, identity)
     assert not part.exists()
     assert not make(outputs, identity)
+    assert capsys.readouterr().out == f"{folder} is already made\n"
 
 
 def test_nothing_stays_of_a_killed_writer(tmp_path, identity):
