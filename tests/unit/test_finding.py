@@ -3,6 +3,7 @@
 import pytest
 
 from rethinking.analysis.finding import measure, scale, sentence
+from rethinking.analysis.statistics import mean_interval
 from rethinking.figures.finding import plot
 
 from ..summaries import make_data, make_summary
@@ -129,11 +130,23 @@ def test_a_row_that_is_empty_says_why():
     assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [[], ["diverged"] * 2]
 
 
-def test_intervals_are_in_the_legend_where_there_are_any():
+def test_intervals_are_drawn_and_in_the_legend_where_there_are_any():
+    def intervals(figure):
+        segments = [
+            each for axes in figure.axes for lines in axes.collections for each in lines.get_segments()
+        ]
+        return {(left, right) for (left, low), (right, high) in segments if low == high}
+
     one = summaries()
-    assert legend(plot(measure(CELLS, one), "a note"))[0] == "training accuracy"
-    both = [*one, *(made | {"cell": made["cell"].replace("seed0", "seed1")} for made in one)]
-    assert legend(plot(measure(CELLS, both), "a note"))[0] == "training accuracy, 95 % interval over seeds"
+    figure = plot(measure(CELLS, one), "a note")
+    assert legend(figure)[0] == "training accuracy"
+    assert not intervals(figure)
+    two = [made | {"cell": made["cell"].replace("seed0", "seed1"), "test_accuracy": 10.0} for made in one]
+    figure = plot(measure(CELLS, [*one, *two]), "a note")
+    assert legend(figure)[0] == "training accuracy, 95 % interval over seeds"
+    mean, half_width = mean_interval([11.0, 10.0])  # on random labels; on true ones it goes from 0 to 100
+    random = pytest.approx((mean - half_width, mean + half_width))
+    assert sorted(intervals(figure)) == [(0, 100), random, (100, 100)]
 
 
 def test_long_names_do_not_meet(plugin):

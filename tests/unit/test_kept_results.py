@@ -1,8 +1,11 @@
 """The kept results are those that the code makes of the networks beside them; if not, they are to be made again."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+
+from rethinking import registry
 
 from ..default_config import load_merged
 from .test_degenerate_theory import RESULTS
@@ -38,19 +41,27 @@ def assert_kept(name, *made):
 @pytest.mark.parametrize(
     ("name", "table"), [("cifar10", "table1"), ("cifar10", "table4"), ("imagenette", "table2")]
 )
-def test_tables(script, render, tmp_path, name, table):
+def test_tables_of_networks(script, tmp_path, name, table):
     csv = tmp_path / f"{table}.csv"
     script("aggregate_table", table=table, **networks(name, table), output=csv)
-    render(table, csv)
-    assert_kept(name, csv, csv.with_suffix(".md"))
+    assert_kept(name, csv)
 
 
 @pytest.mark.parametrize("table", ["table3", "norms", "expressivity"])
-def test_tables_of_the_theory(script, render, tmp_path, table):
+def test_tables_of_the_theory(script, tmp_path, table):
     csv = tmp_path / f"{table}.csv"
     script("tabulate_theory", table=table, records=records(table), output=csv)
-    render(table, csv)
-    assert_kept("theory", csv, csv.with_suffix(".md"))
+    assert_kept("theory", csv)
+
+
+TEXTS = [file for file in sorted(FOLDER.glob("*/*.md")) if file.stem in registry.names("table")]
+
+
+@pytest.mark.parametrize("kept", TEXTS, ids=lambda kept: f"{kept.parent.name}/{kept.stem}")
+def test_texts_of_tables(render, tmp_path, kept):
+    csv = Path(shutil.copy(kept.with_suffix(".csv"), tmp_path))
+    render(kept.stem, csv)
+    assert_kept(kept.parent.name, csv.with_suffix(".md"))
 
 
 @pytest.mark.parametrize(
