@@ -141,32 +141,28 @@ def test_missing_key_names_the_file_of_its_section(tmp_path):
         load_config(values, [str(file)])
 
 
-def test_last_file_that_sets_a_key_is_named(tmp_path):
-    files = {
-        "first": {"training": {"epochs": 0}},
-        "second": {"training": {"epochs": -3}},
-        "third": {"seeds": [0]},
-    }
-    for name, content in files.items():
-        (tmp_path / name).write_text(yaml.safe_dump(content))
+@pytest.mark.parametrize(
+    ("files", "changes", "named"),
+    [
+        (
+            [{"training": {"epochs": 0}}, {"training": {"epochs": -3}}, {"seeds": [0]}],
+            {"training.epochs": -3},
+            "{1}:2: training.epochs: ",
+        ),
+        ([{"seeds": [0]}], {"training.epochs": -3}, "--config: training.epochs: "),
+        # A value in place of the section that the file has
+        ([{"training": {"epochs": 3}}], {"training": 5}, "--config: training: takes keys of its own"),
+    ],
+    ids=["the last of the files", "the command line", "no section"],
+)
+def test_what_set_a_value_is_named(tmp_path, files, changes, named):
+    paths = [tmp_path / f"{number}.yaml" for number in range(len(files))]
+    for path, content in zip(paths, files, strict=True):
+        path.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError) as error:
-        load_config(
-            with_keys(default_values(), {"training.epochs": -3}), [str(tmp_path / name) for name in files]
-        )
-    assert f"{tmp_path / 'second'}:2: training.epochs: " in str(error.value)
-    assert "first" not in str(error.value)
-
-
-def test_value_from_the_command_line_is_called_so(tmp_path):
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"seeds": [0]}))
-    with pytest.raises(UserError, match=r"--config: training\.epochs: "):
-        load_config(with_keys(default_values(), {"training.epochs": -3}), [str(tmp_path / "config.yaml")])
-
-
-def test_value_in_place_of_a_section_is_not_put_down_to_the_file_with_the_section(tmp_path):
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"training": {"epochs": 3}}))
-    with pytest.raises(UserError, match=r"--config: training: takes keys of its own"):
-        load_config(with_keys(default_values(), {"training": 5}), [str(tmp_path / "config.yaml")])
+        load_config(with_keys(default_values(), changes), list(map(str, paths)))
+    (_, line) = str(error.value).splitlines()
+    assert line.startswith(f"  {named.format(*paths)}")
 
 
 def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path):

@@ -123,9 +123,10 @@ class Workflow:
         return result.stdout
 
     def fail(self, *arguments: str) -> str:
-        """Run a command that must fail, and return the output."""
+        """Run a command that must fail, with a message instead of a traceback, and return the output."""
         result = self.run(*arguments)
         assert result.returncode != 0, result.stdout
+        assert "Traceback" not in result.stdout
         return result.stdout
 
 

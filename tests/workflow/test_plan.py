@@ -77,7 +77,6 @@ def test_all_misspelt_targets_are_told_before_planning(default_workflow):
         "  'aggregat_table'; did you mean 'aggregate_table'?\n"
     )
     assert "Building DAG" not in output
-    assert "Traceback" not in output
 
 
 def test_every_kind_of_target_is_taken(default_workflow):
@@ -101,7 +100,6 @@ def test_working_folder_that_cannot_be_written_is_named(default_workflow):
     output = default_workflow.fail("-n")
     assert f"snakemake: {default_workflow.folder}/.snakemake cannot be written" in output
     assert f"snakemake -s {ROOT}/Snakefile -d FOLDER\n" in output
-    assert "Traceback" not in output
 
 
 def test_status_of_a_configuration_that_is_too_long_for_a_command_line(tiny_workflow):
@@ -120,15 +118,12 @@ def test_file_in_place_of_the_results_is_named(default_workflow):
     (default_workflow.folder / "results").touch()
     output = default_workflow.fail("-n")
     assert "snakemake: results cannot be used (Not a directory); a file" in output
-    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("target", ["results/capacity.svg", "results/expressivity/seed0.json", "imagenet"])
-def test_target_without_data_says_why(default_workflow, target):
-    default_workflow.write_config(TINY)
-    output = default_workflow.fail("-n", target)
+def test_target_without_data_says_why(tiny_workflow, target):
+    output = tiny_workflow.fail("-n", target)
     assert re.search(r"^snakemake: .*(list its cells|name one|path is not set)\n$", output, re.MULTILINE)
-    assert "Traceback" not in output
 
 
 def test_wrong_config_names_file_and_key(default_workflow):
@@ -136,7 +131,6 @@ def test_wrong_config_names_file_and_key(default_workflow):
     output = default_workflow.fail("-n")
     assert re.search(rf"{re.escape(str(default_workflow.config_file))}:\d+: ", output)
     assert "training.epochs: Input should be greater than or equal to 1, not -3" in output
-    assert "Traceback" not in output
 
 
 def test_missing_local_copy_names_the_key(default_workflow):

@@ -40,14 +40,6 @@ def test_everything_is_made(finished):
     assert list(table.parameters) == [30730] * 3
     for name in ("table1.md", "table1.tex", "fig1a.svg", "fig1a.png", "fig1a.pdf", "report.html"):
         assert (results / name).stat().st_size > 0
-    assert {path.name for path in (finished.folder / CELL / "seed0").iterdir()} == {
-        ".identity",
-        "curve.csv",
-        "memorisation.csv",
-        "predictions.npz",
-        "summary.json",
-        "weights.safetensors",
-    }
     summary = json.loads((finished.folder / CELL / "seed0/summary.json").read_text())
     assert summary["provenance"]["settings"]["epochs"] == 2
     assert summary["data"]["train"]["count"] == 60
@@ -128,12 +120,11 @@ def test_curves_of_the_paper_are_compared(finished):
 
 def test_figure_without_cells_is_left_out(finished):
     finished.write_config(CONFIG | {"fig1b": {"cells": []}})
-    jobs = finished.plan("cifar10", "--forcerun", "plot_figure")
-    finished.write_config(CONFIG)
-    assert jobs["plot_figure"] == len(FIGURES) - 1
-    finished.write_config(CONFIG | {"fig1b": {"cells": []}})
-    assert "fig1b.cells is empty" in finished.fail("-n", "results/fig1b.svg")
-    finished.write_config(CONFIG)
+    try:
+        assert finished.plan("cifar10", "--forcerun", "plot_figure")["plot_figure"] == len(FIGURES) - 1
+        assert "fig1b.cells is empty" in finished.fail("-n", "results/fig1b.svg")
+    finally:
+        finished.write_config(CONFIG)
 
 
 def test_what_is_forced_is_made_again_without_what_it_is_made_from(finished):

@@ -1,0 +1,93 @@
+"""Crops and distorted colours of training images against PIL, torchvision and formulas."""
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms.v2 as transforms
+from PIL import Image
+
+from rethinking.training.inception_preprocessing import DRAWS, crop_and_resize, distort, random_box, to_range
+
+from .image_sets import picture
+
+SIZE = 20
+
+
+def as_tensor(image):
+    """An image of PIL as bytes of (channels, height, width)."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("box", [(3, 5, 20, 31), (0, 0, 40, 50), (10, 2, 9, 7)])
+def test_crops_on_the_device_are_those_of_pil_to_a_level(box):
+    top, left, height, width = box
+    image = picture(9, size=(50, 40))
+    pixels = as_tensor(image)[None]
+    expected = image.crop((left, top, left + width, top + height)).resize((SIZE, SIZE), Image.BILINEAR)
+    ours = crop_and_resize(pixels, torch.tensor([box]), SIZE)[0]
+    assert (ours - as_tensor(expected)).abs().max() <= 1
+
+
+def test_random_crops_keep_area_and_aspect():
+    rng = np.random.default_rng(0)
+    boxes = np.array([random_box(rng.random(4), 375, 500) for _ in range(4000)])
+    top, left, height, width = boxes.T
+    assert (boxes >= 0).all()
+    assert ((top + height <= 375) & (left + width <= 500)).all()
+    area, aspect = height * width / (375 * 500), width / height
+    assert 0.1 <= area.min() < 0.12  # TensorFlow's min_object_covered, of an image without boxes
+    assert area.max() > 0.9
+    assert aspect.min() == pytest.approx(3 / 4, abs=0.02)
+    assert aspect.max() == pytest.approx(4 / 3, abs=0.02)
+    assert 0.1 < np.mean(area < 0.2) < 0.4  # the height is drawn evenly, not the area
+    assert top[height < 200].std() > 50
+    assert ((top + height == 375) & (height < 375)).any()  # also at the very end
+    assert ((left + width == 500) & (width < 500)).any()
+
+
+def test_no_crop_of_a_narrow_image_is_possible():
+    """At an aspect of 3/4 or more a tenth of it has no place."""
+    assert random_box(np.full(4, 0.5), 1000, 50) == (0, 0, 1000, 50)
+
+
+def rows(**values):
+    """Draws of one image that change nothing but what is named."""
+    names = ("flip", "order", "brightness", "saturation", "hue", "contrast")
+    neutral = {"flip": 0.9, "order": 0.1, "brightness": 0.5, "saturation": 0.5, "hue": 0.5, "contrast": 0.5}
+    return torch.tensor([[0.0] * (DRAWS - 6) + [(neutral | values)[name] for name in names]])
+
+
+@pytest.mark.parametrize(
+    ("values", "transform"),
+    [
+        ({}, lambda image: image),
+        ({"flip": 0.1}, transforms.functional.horizontal_flip),
+        ({"brightness": 1.0}, lambda image: (image + 32 / 255).clamp(0, 1)),
+        ({"saturation": 0.2}, None),
+        ({"contrast": 0.0}, lambda image: 0.5 * image + 0.5 * image.mean((1, 2), keepdim=True)),
+        ({"contrast": 0.0, "order": 0.9}, lambda image: 0.5 * image + 0.5 * image.mean((1, 2), keepdim=True)),
+        ({"hue": 1.0}, lambda image: transforms.functional.adjust_hue(image, 0.2)),
+        ({"hue": 0.1}, lambda image: transforms.functional.adjust_hue(image, -0.16)),
+    ],
+)
+def test_colours_are_distorted_as_named(values, transform):
+    image = as_tensor(picture(3))
+    ours = (distort(image[None], rows(**values))[0] + 1) / 2
+    if transform:
+        torch.testing.assert_close(ours, transform(image / 255), atol=2e-5, rtol=0)
+        return
+    value = (image / 255).amax(0)  # HSV keeps the value and scales the distance from it
+    torch.testing.assert_close(ours, value - (value - image / 255) * 0.7, atol=2e-5, rtol=0)
+
+
+def test_colours_do_not_depend_on_the_batch():
+    images = torch.stack([as_tensor(picture(i)) for i in range(9)])
+    draws = torch.rand((9, DRAWS), generator=torch.Generator().manual_seed(0))
+    whole = distort(images, draws)
+    assert torch.equal(whole[4:6], distort(images[4:6], draws[4:6]))
+    assert whole.min() >= -1
+    assert whole.max() <= 1
+
+
+def test_range():
+    assert to_range(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == pytest.approx([-1, 1])
