@@ -19,6 +19,7 @@ README, RESULTS, KEPT = (
     ROOT / name for name in ("README.md", "docs/results.md", "results/reference/README.md")
 )
 PAGES = [README, KEPT, *sorted(RESULTS.parent.glob("*.md"))]
+EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 BLOCKS = {
     f"{page.relative_to(ROOT)} {number}": block
     for page in PAGES
@@ -36,7 +37,7 @@ def test_configurations_are_valid(tmp_path, monkeypatch, block):
     load_config(values, [])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@EACH_PAGE
 def test_links_lead_to_files_and_headings(page):
     for link in re.findall(r"\]\((?!http)(.*?)\)", page.read_text()):
         file, _, heading = link.partition("#")
@@ -49,7 +50,7 @@ def test_links_lead_to_files_and_headings(page):
             ], link
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@EACH_PAGE
 def test_commands_name_targets_and_files_that_there_are(page):
     commands = re.findall(r"(?:^ {4}|`)snakemake ([^`\n#]*)", page.read_text(), re.MULTILINE)
     words = {word for command in commands for word in command.split()}
