@@ -28,6 +28,7 @@ BLOCKS = {
 
 
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+@pytest.mark.usefixtures("plugins")  # which some load
 def test_configurations_are_valid(tmp_path, monkeypatch, block):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs").symlink_to(ROOT / "docs")
