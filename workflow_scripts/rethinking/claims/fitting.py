@@ -25,7 +25,7 @@ RANDOM_LABELS = (
     *(
         Claim(
             f"fits_random_labels_{network}",
-            f"The {MODEL_TITLES[network]} fits random labels.",
+            f"{'' if network == 'alexnet' else 'The '}{MODEL_TITLES[network]} fits random labels.",
             "section 2.1, table 1",
             FITTED,
             fit([network]),
@@ -100,8 +100,8 @@ COURSE_OF_TRAINING = (
             fit(INCEPTION, f"{corruption}/{{}}/none"),
         )
         for corruption, inputs in (
-            ("shuffled_pixels", "Images whose pixels are all shuffled in one way are"),
-            ("random_pixels", "Images whose pixels are each shuffled in its own way are"),
+            ("shuffled_pixels", "Images that are all shuffled by the same permutation of pixels are"),
+            ("random_pixels", "Images that are each shuffled by a permutation of their own are"),
             ("gaussian", "Gaussian noise in place of images is"),
         )
     ),
@@ -216,7 +216,7 @@ BEYOND_THE_PAPER = tuple(
         ),
         (
             "memory_last",
-            "In the end, they predict the wrong label that they were given.",
+            "In the end, networks predict the wrong label that they were given.",
             "last",
             "labelled minus share predicted as their true class",
             measures.memory_lead,

@@ -159,7 +159,7 @@ EXPRESSIVITY = (
     ),
     Claim(
         "depth_for_width",
-        "Depth k with width O(n / k) and O(n + d) weights does it as well.",
+        "A ReLU network of depth k with width O(n / k) and O(n + d) weights fits any labels as well.",
         "section 4, appendix C, corollary 1",
         "all depths: width ≤ 3 n / k, weights ≤ 4 (n + d), largest error ≤ 0.01",
         (
@@ -180,24 +180,33 @@ LINEAR_MODELS = (
             exact("misfit", value("misfit"), PIXELS, at_most=0.001),
         ),
     ),
-    published_error("mnist_pixels_error", "Its test error is 1.2 %.", PIXELS, 0.1),
-    published_error("mnist_gabor_error", "On Gabor features it is 0.6 %.", GABOR, 0.2),
-    published_error("cifar10_pixels_error", "On pixels of CIFAR-10 it is 46 %.", CIFAR10, 2),
+    published_error(
+        "mnist_pixels_error", "The exact fit on the pixels of MNIST has a test error of 1.2 %.", PIXELS, 0.1
+    ),
+    published_error(
+        "mnist_gabor_error", "The exact fit on Gabor features of MNIST has a test error of 0.6 %.", GABOR, 0.2
+    ),
+    published_error(
+        "cifar10_pixels_error",
+        "The exact fit on the pixels of CIFAR-10 has a test error of 46 %.",
+        CIFAR10,
+        2,
+    ),
     published_error(
         "cifar10_convnet_error",
-        "On a random convolutional network with 32,000 filters it is 17 %.",
+        "The exact fit on 32,000 random convolutional filters has a test error of 17 %.",
         f"cifar10/{CONVNET}/linear/exact",
         1,
     ),
     published_error(
         "cifar10_convnet_penalty",
-        "An l2 penalty brings it to 15 %.",
+        "An l2 penalty brings the test error on 32,000 random filters to 15 %.",
         f"cifar10/{CONVNET}/linear/penalised",
         1,
     ),
     Claim(
         "mnist_penalty_gains_nothing",
-        "On MNIST an l2 penalty improves neither model.",
+        "On MNIST an l2 penalty improves the test error neither on pixels nor on Gabor features.",
         "section 5",
         "pixels and Gabor features: test error with a penalty minus without ≥ −0.1 points (the paper gives "
         "errors to 0.1)",
@@ -218,7 +227,7 @@ LINEAR_MODELS = (
         ),
     ),
     published_norm("mnist_pixels_norm", "The minimum norm on the pixels of MNIST is about 220.", PIXELS),
-    published_norm("mnist_gabor_norm", "On Gabor features it is about 390.", GABOR),
+    published_norm("mnist_gabor_norm", "The minimum norm on Gabor features of MNIST is about 390.", GABOR),
     Claim(
         "norm_does_not_predict",
         "The norm does not predict the test error: Gabor features halve the error and raise the norm.",
