@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rethinking import paper
-from rethinking.figures.fig1b import HEADROOM, NOT_REACHED, draw
+from rethinking.figures.fig1b import ARROWS, NOT_REACHED, PANEL, draw
 
 from .curves import dashed_lines, legend, note, solid_lines
 from .test_overfitting import HALF, RANDOM, TRUE, fitted_after
@@ -92,7 +92,7 @@ def test_networks_have_rows_of_arrows_of_their_own():
     runs = figure_of([[10], [None], [20]]) | figure_of([[10], [None], [20]], ALEXNET)
     figure, _ = draw(runs, "some scale")
     heights = [line.get_ydata()[0] for line in arrows(figure.axes[0])]
-    assert heights[0] - heights[1] == pytest.approx(HEADROOM)
+    assert heights[0] - heights[1] == pytest.approx(ARROWS / PANEL)
 
 
 def test_many_networks_have_room():
@@ -104,6 +104,10 @@ def test_many_networks_have_room():
     figure, _ = draw(runs, "some scale")
     figure.draw_without_rendering()
     assert figure.axes[0].get_ylim()[1] > 4
+    heights = np.array([line.get_ydata()[0] for line in arrows(figure.axes[0])])
+    apart = -np.diff(heights) * figure.axes[0].get_window_extent().height / figure.dpi
+    assert apart.min() > 0.2  # inches, which a marker and its arrow take
+    assert heights.max() < 1
     titles = [axes.title.get_window_extent() for axes in figure.axes]
     assert max(title.y1 for title in titles) < figure.legends[0].get_window_extent().y0
     assert min(axes.get_window_extent().y0 for axes in figure.axes) > figure._supxlabel.get_window_extent().y1
@@ -112,7 +116,7 @@ def test_many_networks_have_room():
 def test_arrows_are_above_the_curves():
     figure, table = draw(figure_of([[2], [None], [30]]), "some scale")
     axes = figure.axes[0]
-    to_height = axes.get_ylim()[1] * (1 - HEADROOM)
+    to_height = axes.get_ylim()[1] * (1 - ARROWS / PANEL)
     assert table.ratio.max() == 15 < to_height
 
 

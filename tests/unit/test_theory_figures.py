@@ -32,7 +32,7 @@ def test_each_panel_has_the_title_of_its_model():
     }
     assert shown == {
         "CIFAR-10, random conv-net,\n1,000\N{NO-BREAK SPACE}filters\nLinear kernel": 41,
-        "MNIST, none (pixels)\nGaussian kernel": 4,
+        "MNIST, pixels\nGaussian kernel": 4,
     }
     assert len(numbers) == 4
     assert "of these 5,000 training images fitted and 50 others" in figure.get_supxlabel().replace("\n", " ")

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
+from rethinking.analysis.runs import NETWORK, networks_of
 from rethinking.analysis.statistics import LEVEL
 from rethinking.figures import style
-from rethinking.paper.titles import MODEL_TITLES
 
 
 @registry.figure(
@@ -30,11 +30,11 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure
     """
     figure = Figure(figsize=(style.WIDTH, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
-    models = {*rademacher.model, *stability.model}
-    styles = style.model_styles(models)
+    titles = style.network_titles([*networks_of(rademacher), *networks_of(stability)])
+    styles = style.network_styles(titles)
     plot_rademacher(left, rademacher, styles)
     plot_stability(right, stability, styles)
-    lines = style.line_entries(styles, MODEL_TITLES, linestyle="")
+    lines = style.line_entries(styles, titles, linestyle="")
     kinds = {
         "left: Rademacher complexity": {},
         "left: gap on true signs": {"linestyle": "--", "markerfacecolor": "white"},
@@ -54,8 +54,8 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure
 def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
     """Complexity and gap over n, a pair of lines for each network."""
     axes.axhline(1, color=style.GREY, linewidth=0.6, zorder=0)
-    for (_, model, _), rows in table.groupby(["dataset", "model", "regularisers"], sort=False):
-        colour, marker = styles[model]
+    for network, rows in table.groupby(NETWORK, sort=False):
+        colour, marker = styles[network]
         rows = rows.sort_values("n")
         for column, line, fill in (("rademacher", "-", colour), ("gap", "--", "white")):
             axes.errorbar(
@@ -82,7 +82,7 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
 def plot_stability(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
     """Largest change of the loss when one example is replaced, over the gap; one point per cell."""
     for _, row in table.iterrows():
-        colour, marker = styles[row.model]
+        colour, marker = styles[tuple(row[NETWORK])]
         axes.errorbar(
             row.gap,
             row.all_change,

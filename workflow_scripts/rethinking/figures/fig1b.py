@@ -20,7 +20,8 @@ from rethinking.figures import style
 
 # What the figure shows; its CSV has all thresholds.
 SHOWN = ("100 % at end", "99.9 % at end", "99 % at end", "loss 0.1 at end")
-HEADROOM = 0.11  # share of the axes' height for each network's row of arrows; all rows take at most half
+# Inches: height of a panel, and of a network's row of arrows in it; a panel grows with the rows beyond the fourth.
+PANEL, ARROWS, PLANNED = 2.4, 0.264, 4
 NOT_REACHED = {"marker": "$\\uparrow$", "linestyle": "", "markersize": 7, "markeredgewidth": 0.3}
 
 
@@ -111,7 +112,8 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     shown = table[table.threshold.isin(SHOWN)]
     missing = not_reached(shown)
     rows_of_arrows = {network: row for row, network in enumerate(networks_of(missing))}
-    headroom = min(HEADROOM, 0.5 / max(1, len(rows_of_arrows)))
+    style.make_room(figure, 2 * len(rows_of_arrows), ARROWS, 2 * PLANNED)
+    headroom = ARROWS / (PANEL + ARROWS * max(0, len(rows_of_arrows) - PLANNED))
     top = 1.08 * shown[["ratio", "paper_ratio"]].max(axis=None)
     top = 4 if pd.isna(top) else top
 

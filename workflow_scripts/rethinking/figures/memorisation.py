@@ -84,7 +84,8 @@ def plot(runs: Runs, note: str) -> Figure:
     for axes, corruption in zip(grid[0], columns, strict=True):
         paper = corruption.startswith("labels_p")
         title = f"p = {probability(corruption):g}" if paper else corruption.replace("_", " ")
-        axes.set_title(style.wrap(title, style.PANELS_WIDTH // len(columns)), fontsize="medium")
+        size = "medium" if len(columns) < 8 else "small"
+        axes.set_title(style.wrap(title, style.PANELS_WIDTH // len(columns)), fontsize=size)
     for panels in grid.T:
         [axes for axes in panels if axes.axison][-1].set_xlabel("epoch")
     style.finish(figure, style.line_entries(styles, LABELS), style.runs_legend(runs, paper=False), note)

@@ -54,7 +54,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         left.plot(rows.n, errors, color=colour, marker=marker, linestyle=dashes[offset])
     left.axhline(0.5, color=style.GREY, linewidth=0.8)
     style.log_scale(left, "x", "y")
-    left.set(xlabel="images n", ylabel="largest error")
+    left.set(xlabel="images n", ylabel="largest error of an output")
     for offset, rows in table.drop_duplicates(["offset", "n"]).groupby("offset", sort=False):
         right.plot(rows.n, rows.bits_needed, color=style.GREY, marker="o", linestyle=dashes[offset])
     for name, bits in (("float16", 11), ("float32", 24), ("float64", 53)):
@@ -212,8 +212,8 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
             right.plot(some.step, some.residual, **line)
     for record in records:
         left.axhline(record["random_outside"], color=style.GREY, linewidth=0.8, linestyle=DASHES[1])
-    left.set(ylabel="|w − w*| / |w*|")
-    right.set(ylabel="|Xw − Y| / |Y|")
+    left.set(ylabel="distance |w − w*| / |w*|")
+    right.set(ylabel="misfit |Xw − Y| / |Y|")
     for axes in (left, right):
         style.log_scale(axes, "x", "y")
         axes.set(xlabel="steps")

@@ -14,7 +14,7 @@ from rethinking.tables.presentation import Columns, View, percent
 from rethinking.tables.rendering import MISSING, Shown, texts, with_intervals
 
 PREPROCESSING_TITLES = {
-    "none": "none (pixels)",
+    "none": "pixels",
     "gabor": "Gabor filters",
     "random_convnet": "random conv-net",
 }
