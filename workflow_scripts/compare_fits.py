@@ -34,7 +34,8 @@ def main() -> None:
         all_images, all_labels = load_split(args.prepared, split)
         if count > len(all_labels):
             raise UserError(
-                f"linear_models.counterexamples.{split} is {count:,}, but {model.dataset} has {len(all_labels):,} images"
+                f"linear_models.counterexamples.{split} is {count:,}, but {model.dataset} has {len(all_labels):,} {split} "
+                f"images; give at most {len(all_labels):,}"
             )
         chosen = stratified_sample(
             all_labels, count, stream(args.seed, "counterexamples", model.dataset, split)

@@ -34,8 +34,8 @@ def main() -> None:
     test_images, test_labels = load_split(args.prepared, "test")
     if settings.images > min(len(labels), np.prod(images.shape[1:])):
         raise UserError(
-            f"linear_models.descent.images is {settings.images:,}; {settings.dataset} has {len(labels):,} images of "
-            f"{np.prod(images.shape[1:]):,} values, take no more than the fewer of both"
+            f"linear_models.descent.images is {settings.images:,}, but {settings.dataset} has {len(labels):,} images "
+            f"of {np.prod(images.shape[1:]):,} values; give at most {min(len(labels), np.prod(images.shape[1:])):,}"
         )
     chosen = stratified_sample(
         labels, settings.images, stream(args.seed, "images of descent", settings.dataset)

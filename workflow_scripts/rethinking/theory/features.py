@@ -124,7 +124,10 @@ def make_features(
             Features([block]) for block in make_block(folder, 0, train, test, device, gabor_features, "total")
         )
     if min(train.shape[2:]) < PATCH + 1:
-        raise UserError(f"a random convolutional network needs images of {PATCH + 1} pixels or more")
+        raise UserError(
+            f"the random convolutional network of linear_models needs images of at least {PATCH + 1}x{PATCH + 1} pixels, but "
+            f"those of {model.dataset} have {train.shape[2]}x{train.shape[3]}"
+        )
     network = draw_convnet(train, model.filters, seed, model.dataset, device)
     pairs = []
     for number, start in enumerate(range(0, model.filters, FILTERS)):

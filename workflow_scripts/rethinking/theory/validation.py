@@ -108,7 +108,10 @@ def best_setting(
     def best(table: pd.DataFrame, column: str) -> float:
         table = table[table.validation_error.notna()]
         if table.empty:
-            raise UserError(f"no {column} can be chosen: the validation part has no error for any of them")
+            raise UserError(
+                f"no {column} can be chosen: the kernel matrix was singular at each of them, so none has an error; try "
+                "others in linear_models"
+            )
         return float(table.loc[table.validation_error.idxmin(), column])
 
     if gamma == "validated":

@@ -50,14 +50,18 @@ def build_feeder(
             f"or give datasets.{cell.dataset}.stored_size"
         )
     if kind == "streamed" and data.files is None:
-        raise UserError(f"cell {cell}: its images are in no files, so they cannot be streamed")
+        raise UserError(
+            f"cell {cell}: its images are in no files, so they cannot be streamed; set hardware.feeder to auto"
+        )
     size = data.train_images.nbytes + data.test_images.nbytes
     if device.type == "cpu":
         size *= workers  # each holds them
     fits = stored and (data.files is None or 2 * size <= free_memory(device))
     resident = kind == "resident" or (kind == "auto" and fits)
     if not resident and data.files is None:
-        raise UserError(f"{cell.dataset}: its images are not stored, and no path to their files is given")
+        raise UserError(
+            f"the images of {cell.dataset} are not stored, and no files are given; set datasets.{cell.dataset}.path"
+        )
     log(f"images are {'resident' if resident else 'streamed'}")
     return ImageBatches(data, cell, settings, device, resident)
 
