@@ -35,6 +35,7 @@ from rethinking.run.files import UserError
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 # Other files of a table or figure, for programs and for print.
 LINKED = {"csv": "CSV", "pdf": "PDF", "png": "PNG", "svg": "SVG", "tex": "LaTeX"}
+SIGN = re.compile(r"(?:\*|—|In parentheses): .*?\.(?: |$)")  # a sentence of a note on a sign in its table
 # Markdown may contain anything, so HTML is escaped and images, which a browser would fetch, are dropped.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
@@ -45,7 +46,7 @@ class Part:
 
     shown: Shown
     content: Markup
-    scale: str  # what ours was measured on, in one sentence; empty for figures, which say it themselves
+    scale: str  # what ours was measured on, and signs in a table; empty for figures, which say it themselves
     method: str  # the rest of the note below a table
     links: dict[str, str]  # text -> file beside the report
 
@@ -142,12 +143,17 @@ def part(shown: Shown, path: Path) -> Part:
 
 
 def split_note(text: str) -> tuple[str, str, str]:
-    """A rendered table without the note below it, the note's first sentences up to the data, and the rest."""
+    """A rendered table without the note below it; of the note what readers need at once, and the rest.
+
+    Needed at once are the first sentences, up to the data, and what signs in the table mean.
+    """
     tables, separator, note = text.rstrip().rpartition("\n\n")
     if not separator or note.startswith("|"):
         return text, "", ""
     scale = re.match(r"(?:.*?\. )??Ours: .*?\.(?: |$)", note, re.DOTALL)
-    return tables, (scale[0].strip() if scale else note), (note[scale.end() :] if scale else "")
+    rest = note[scale.end() :] if scale else ""
+    at_once = [scale[0] if scale else note, *SIGN.findall(rest)]
+    return tables, " ".join(map(str.strip, at_once)), SIGN.sub("", rest).strip()
 
 
 def markdown_html(text: str, label: str) -> Markup:
