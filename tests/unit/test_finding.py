@@ -43,7 +43,7 @@ def test_all_networks_fit():
         (
             (99.6, 90.0),
             "1 of 2 networks fits random labels: 99.6 % training accuracy, with 11 % test accuracy (chance is 10 %); "
-            "the other to 90 %. With the same settings they reach",
+            "the other reaches 90 %. With the same settings they reach",
         ),
         (
             (50.0, 40.0),

@@ -84,7 +84,8 @@ def sentence(table: pd.DataFrame) -> str:
     if diverged := count - len(finished):
         on_random.append(f"{diverged} diverged" if count > 1 else "it diverged")
     if len(others):
-        on_random.append(f"the other{'s' * (len(others) > 1)} to {span(others.train_accuracy)} %")
+        rest = "the other reaches" if len(others) == 1 else "the others reach"
+        on_random.append(f"{rest} {span(others.train_accuracy)} %")
     diverged = int(true.test_accuracy.isna().sum())
     on_true = f"{they} {reach} {span(true.test_accuracy)} % test accuracy on true labels"
     if diverged:
