@@ -32,7 +32,7 @@ def summaries(random=(100.0, 100.0), **settings):
 
 def test_all_networks_fit():
     assert sentence(measure(CELLS, summaries())) == (
-        "All 2 networks fit random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %). "
+        "Both networks fit random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %). "
         "With the same settings they reach 97 % test accuracy on true labels."
     )
 
@@ -50,7 +50,7 @@ def test_all_networks_fit():
             "None of 2 networks fit random labels: 40 to 50 % training accuracy, with 11 % test accuracy "
             "(chance is 10 %). With",
         ),
-        ((99.0, 99.97), "All 2 networks fit random labels: 99 to 100 % training accuracy"),
+        ((99.0, 99.97), "Both networks fit random labels: 99 to 100 % training accuracy"),
         ((98.96, 98.6), "None of 2 networks fit random labels: 98.6 to 98.9 % training accuracy"),
     ],
 )
@@ -65,9 +65,9 @@ def test_networks_that_do_not_fit_are_not_hidden(random, words):
          "1 diverged. With the same settings they reach 97 % test accuracy on true labels."),
         ([1, 3], "None of 2 networks fit random labels: 2 diverged. With the same settings they reach 97 % test "
          "accuracy on true labels."),
-        ([2], "All 2 networks fit random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %). "
+        ([2], "Both networks fit random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %). "
          "With the same settings they reach 97 % test accuracy on true labels; 1 diverged."),
-        ([0, 2], "All 2 networks fit random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %). "
+        ([0, 2], "Both networks fit random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %). "
          "With the same settings they diverged on true labels."),
     ],
 )  # fmt: skip

@@ -68,7 +68,8 @@ def sentence(table: pd.DataFrame) -> str:
         who, verb = f"The {'one ' if so_far else ''}network{so_far}", "fits" if fitted else "does not fit"
     else:
         some = f"{fitted or 'None'} of" if fitted < count else "All"
-        who, verb = f"{some} {count} networks{so_far}", "fits" if fitted == 1 else "fit"
+        some = "Both" if count == fitted == 2 else f"{some} {count}"
+        who, verb = f"{some} networks{so_far}", "fits" if fitted == 1 else "fit"
     same = "With the same settings" if true.same_settings.all() else "With other settings"
     they, reach = ("they", "reach") if count > 1 else ("it", "reaches")
     # A network that diverged with every seed has no accuracy, and fits nothing.
