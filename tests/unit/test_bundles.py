@@ -119,11 +119,11 @@ def test_what_became_of_tasks(tmp_path):
     assert code == 0, output
     assert [bundle.status(number) for number in range(3)] == [0, 3, -9]
     assert bundle.finished(0)
-    bundle.reported(0)
+    bundle.note_report(0)
     assert not bundle.finished(0)
     assert bundle.status(0) == 0
-    bundle.reported(1)
-    bundle.reported(2)
+    bundle.note_report(1)
+    bundle.note_report(2)
     bundle.remove()
     assert find_bundles(tmp_path) == ([], {})
 

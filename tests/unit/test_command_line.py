@@ -2,7 +2,7 @@
 
 import pytest
 
-from snakemake_executor_plugin_slurm_bundles.command_line import check_configfiles
+from snakemake_executor_plugin_slurm_bundles.command_line import check_command_line
 
 GOOD = "training: {epochs: 3}\n"
 
@@ -11,7 +11,7 @@ def message(tmp_path, content, *after, option="--configfile"):
     file = tmp_path / "mine.yaml"
     file.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(SystemExit) as error:
-        check_configfiles(["/usr/bin/snakemake", "-n", option, str(file), *after])
+        check_command_line(["/usr/bin/snakemake", "-n", option, str(file), *after])
     return str(error.value).replace(str(file), "mine.yaml")
 
 
@@ -35,7 +35,7 @@ def test_file_and_line_are_named(tmp_path, content, expected):
     if expected is None:
         file = tmp_path / "mine.yaml"
         file.write_bytes(content.encode() if isinstance(content, str) else content)
-        check_configfiles(["snakemake", f"--configfile={file}", "--", "results/table1.csv"])
+        check_command_line(["snakemake", f"--configfile={file}", "--", "results/table1.csv"])
     else:
         assert message(tmp_path, content).startswith(f"snakemake: {expected}")
 
@@ -62,29 +62,31 @@ def test_network_behind_a_configuration_is_told_with_the_right_order(tmp_path, f
 def test_second_configuration_in_json_is_taken(tmp_path):
     second = tmp_path / "more.json"
     second.write_text('{"seeds": [0]}')
-    check_configfiles(["snakemake", "--configfile", "config.yaml", str(second)])
+    check_command_line(["snakemake", "--configfile", "config.yaml", str(second)])
 
 
 def test_target_behind_a_setting_is_told_with_the_right_order():
     with pytest.raises(SystemExit, match="Put targets before it: snakemake all --config seeds=3"):
-        check_configfiles(["snakemake", "--config", "seeds=3", "all"])
-    check_configfiles(["snakemake", "--config", "seeds=3", "-n", "all"])
-    check_configfiles(["snakemake", "--config", "seeds=3", "--", "all"])
+        check_command_line(["snakemake", "--config", "seeds=3", "all"])
+    check_command_line(["snakemake", "--config", "seeds=3", "-n", "all"])
+    check_command_line(["snakemake", "--config", "seeds=3", "--", "all"])
 
 
 def test_key_of_a_section_on_the_command_line_is_told_with_its_form():
     """Snakemake would end with a traceback that does not name it."""
     with pytest.raises(SystemExit, match=r"braces: --config datasets='{cifar10: {train_limit: 9.5}}'$"):
-        check_configfiles(["snakemake", "--config", "finished_only=true", "datasets.cifar10.train_limit=9.5"])
-    check_configfiles(["snakemake", "--config", "results_dir=a.b", "training={epochs: 3}"])
+        check_command_line(
+            ["snakemake", "--config", "finished_only=true", "datasets.cifar10.train_limit=9.5"]
+        )
+    check_command_line(["snakemake", "--config", "results_dir=a.b", "training={epochs: 3}"])
 
 
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(SystemExit, match=r"nowhere\.yaml cannot be read \(No such file or directory\)"):
-        check_configfiles(["snakemake", "--configfile", str(tmp_path / "nowhere.yaml")])
+        check_command_line(["snakemake", "--configfile", str(tmp_path / "nowhere.yaml")])
 
 
 def test_other_programs_are_left_alone():
-    check_configfiles(["pytest", "--configfile", "nowhere.yaml"])
-    check_configfiles(["/x/jobs/run.py", "--configfile", "nowhere.yaml"])
-    check_configfiles([])
+    check_command_line(["pytest", "--configfile", "nowhere.yaml"])
+    check_command_line(["/x/jobs/run.py", "--configfile", "nowhere.yaml"])
+    check_command_line([])

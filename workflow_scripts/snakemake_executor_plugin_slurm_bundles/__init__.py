@@ -12,9 +12,9 @@ that nothing here imports Snakemake before it is asked for.
 import sys
 from typing import Any
 
-from .command_line import check_configfiles
+from .command_line import check_command_line
 
-check_configfiles(sys.argv)
+check_command_line(sys.argv)
 
 
 def __getattr__(name: str) -> Any:

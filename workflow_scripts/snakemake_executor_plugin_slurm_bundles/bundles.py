@@ -114,11 +114,11 @@ class Bundle:
                 return int((self.folder / f"{number}.{ending}").read_text())
         return None
 
-    def ended(self, number: int, status: int) -> None:
+    def note_end(self, number: int, status: int) -> None:
         """Note the exit status of a task."""
         write(self.folder / f"{number}.exit", f"{status}\n")
 
-    def reported(self, number: int) -> None:
+    def note_report(self, number: int) -> None:
         """Note that Snakemake knows the exit status of a task."""
         # Over a network file system a rename can succeed and still report that there is no such file.
         with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Configuration files that Snakemake cannot read, told with file and remedy.
+"""Configurations that Snakemake cannot read, files or words of the command line, told with place and remedy.
 
 Snakemake reads them before the Snakefile and ends with a traceback, or without the file's name. It loads all
 executors before, so that this package is the first of the project's code to see the command line.
@@ -12,45 +12,59 @@ from itertools import takewhile
 OPTIONS = ("--configfile", "--configfiles")
 
 
-def check_configfiles(arguments: Sequence[str]) -> None:
-    """Check the configuration files of a command ``snakemake ...``.
+def check_command_line(arguments: Sequence[str]) -> None:
+    """Check the configuration files and settings of a command ``snakemake ...``.
 
     Args:
         arguments: the command line, the program first; other programs are left alone.
 
     Raises:
-        SystemExit: one of them cannot be read; its message names it and what would be right.
+        SystemExit: one of them cannot be read; the message names it and what would be right.
     """
     if not (arguments and is_snakemake(arguments[0])):
         return
     for number, word in enumerate(arguments):
         option, equals, value = word.partition("=")
         following = [*takewhile(lambda each: not each.startswith("-"), arguments[number + 1 :])]
-        if word == "--config" and (words := [each for each in following if "=" not in each]):
-            order = f"snakemake {words[0]} {word} {following[0] if following[0] != words[0] else 'key=value'}"
-            sys.exit(
-                f"snakemake: {word} takes all words up to the next option, and so '{words[0]}', for settings key=value. "
-                f"Put targets before it: {order}"
-            )
-        if word == "--config" and (nested := [each for each in following if "." in each.partition("=")[0]]):
-            key, _, setting = nested[0].partition("=")
-            section, *keys = key.split(".")
+        fault = None
+        if word == "--config":
+            fault = fault_in_settings(following)
+        elif option in OPTIONS:
+            fault = fault_in_files(option, [value] if equals else following)
+        if fault:
+            sys.exit(f"snakemake: {fault}")
+
+
+def fault_in_settings(words: Sequence[str]) -> str | None:
+    """Why the words behind ``--config`` are no settings; None if they are."""
+    if others := [each for each in words if "=" not in each]:
+        first = words[0] if words[0] != others[0] else "key=value"
+        return (
+            f"--config takes all words up to the next option, and so '{others[0]}', for settings key=value. "
+            f"Put targets before it: snakemake {others[0]} --config {first}"
+        )
+    for word in words:
+        key, _, setting = word.partition("=")
+        section, *keys = key.split(".")
+        if keys:
             for each in reversed(keys):
                 setting = f"{{{each}: {setting}}}"
-            sys.exit(
-                f"snakemake: {word} {nested[0]}: a key of a section stands in braces: {word} {section}='{setting}'"
+            return f"--config {word}: a key of a section stands in braces: --config {section}='{setting}'"
+    return None
+
+
+def fault_in_files(option: str, files: Sequence[str]) -> str | None:
+    """Why the words behind an option are no configuration files; None if they are."""
+    for place, file in enumerate(files):
+        fault = fault_in(file)
+        if place and (is_result(file) or (fault and not file.endswith((".yaml", ".yml", ".json")))):
+            return (
+                f"{option} takes all words up to the next option, and so '{file}', for configuration files. "
+                f"Put targets before it: snakemake {file} {option} {files[0]}"
             )
-        if option not in OPTIONS:
-            continue
-        for place, file in enumerate([value] if equals else following):
-            fault = fault_in(file)
-            if place and (is_result(file) or (fault and not file.endswith((".yaml", ".yml", ".json")))):
-                fault = (
-                    f"{option} takes all words up to the next option, and so '{file}', for configuration files. "
-                    f"Put targets before it: snakemake {file} {option} {arguments[number + 1]}"
-                )
-            if fault:
-                sys.exit(f"snakemake: {fault}")
+        if fault:
+            return fault
+    return None
 
 
 def is_snakemake(program: str) -> bool:

@@ -146,7 +146,7 @@ class Executor(RemoteExecutor):
         for submission in list(self.active.values()):
             # The look that follows says what is wrong with the disk.
             with suppress(OSError):
-                self.over += submission.ended()
+                self.over += submission.take_ended()
 
     def ask(self) -> dict[str, slurm.QueuedJob] | None:
         """What SLURM says of the jobs, None while it says nothing."""
@@ -218,7 +218,7 @@ class Executor(RemoteExecutor):
                 self.logger.info(line)
         wait = min(self.workflow.execution_settings.latency_wait, 3 * self.settings.poll_seconds)
         state = None if queue is None else submission.settled(queue, wait)
-        self.over += submission.ended()
+        self.over += submission.take_ended()
         if not submission.members:
             self.forget(submission, state)
         elif state is not None:

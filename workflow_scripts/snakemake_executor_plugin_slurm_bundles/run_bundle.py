@@ -98,7 +98,7 @@ class Runner:
             return
         if code == 0 and task.benchmark:
             self.insist(lambda: write_benchmark(Path(task.benchmark), seconds, usage))
-        self.insist(lambda: self.bundle.ended(number, code))
+        self.insist(lambda: self.bundle.note_end(number, code))
         self.left.discard(number)
         log(f"{'done' if code == 0 else f'failed with status {code}'} after {seconds:.1f} s: {task.name}")
 

@@ -36,12 +36,12 @@ class Submission:
         """The name of the bundle and of its job."""
         return self.bundle.name
 
-    def ended(self) -> Iterator[tuple[SubmittedJobInfo, str | None]]:
-        """The jobs that have ended by themselves since the last look, each with what went wrong."""
+    def take_ended(self) -> Iterator[tuple[SubmittedJobInfo, str | None]]:
+        """Take out the jobs that have ended by themselves since the last look, each with what went wrong."""
         for number in list(self.members):
             if (status := self.bundle.status(number)) is None:
                 continue
-            self.bundle.reported(number)
+            self.bundle.note_report(number)
             failed = f"It {how_it_ended(status)} in {self.name} (log: {self.bundle.log}). "
             yield self.members.pop(number), None if status == 0 else failed
 

@@ -92,7 +92,7 @@ def test_finished_bundle_leaves_nothing_behind(fake, results):
     for bundle, status in zip(found, (0, 1), strict=True):
         bundle.log.write_text("what happened")
         for number in range(len(bundle.tasks)):
-            bundle.ended(number, status)
+            bundle.note_end(number, status)
     fake.queues(*((bundle.name, "COMPLETED", "None") for bundle in found))
     executor.look()
     assert sorted(results.glob("slurm/*/*")) == [found[1].log]
@@ -100,7 +100,7 @@ def test_finished_bundle_leaves_nothing_behind(fake, results):
 
 def test_what_killed_a_cell_is_said(fake, results):
     executor, (bundle,) = at_work(results, fake, "a")
-    bundle.ended(0, -9)
+    bundle.note_end(0, -9)
     executor.look()
     ((_, error),) = executor.over
     assert error.startswith(

@@ -35,7 +35,7 @@ def test_full_disk_when_a_bundle_is_written(fake, results, read, monkeypatch):
 
 def test_full_disk_when_an_interrupted_bundle_goes_on(fake, results, monkeypatch):
     executor, (bundle,) = at_work(results, fake, "a", "b")
-    bundle.ended(0, 0)
+    bundle.note_end(0, 0)
     fake.queues((bundle.name, "TIMEOUT", "TimeLimit"))
     with monkeypatch.context() as patch:
         patch.setattr(Bundle, "write", full)
@@ -51,11 +51,13 @@ def test_full_disk_when_an_interrupted_bundle_goes_on(fake, results, monkeypatch
 def test_full_disk_when_an_end_is_noted(fake, results, monkeypatch):
     """The others are still noticed."""
     executor, (bundle, other) = at_work(results, fake, "a", "b", "c")
-    bundle.ended(0, 0)
-    other.ended(0, 1)
-    reported = Bundle.reported
+    bundle.note_end(0, 0)
+    other.note_end(0, 1)
+    note_report = Bundle.note_report
     with monkeypatch.context() as patch:
-        patch.setattr(Bundle, "reported", lambda self, n: full() if self == bundle else reported(self, n))
+        patch.setattr(
+            Bundle, "note_report", lambda self, n: full() if self == bundle else note_report(self, n)
+        )
         executor.look()
     assert [info.job.message for info, _ in executor.over] == ["b"]
     executor.look()
@@ -116,7 +118,7 @@ def test_job_that_cannot_be_released(fake, results, read, command, error):
     fake.queues((held.name, "PENDING", "launch failed requeued held"), (other.name, "RUNNING", "None"))
     fake.says("sinfo", "n1", "n2")
     fake.fails(command, error)
-    other.ended(0, 0)
+    other.note_end(0, 0)
     executor.look()
     executor.look()
     assert [info.job.message for info, _ in executor.over] == ["b"]
@@ -158,7 +160,7 @@ def test_job_that_waits_for_long(fake, results, read):
 def test_slurm_does_not_answer(fake, results, read):
     executor, (bundle,) = at_work(results, fake, "a", "b")
     fake.fails("squeue")
-    bundle.ended(0, 0)
+    bundle.note_end(0, 0)
     executor.look()
     executor.look()
     assert len(executor.over) == 1
@@ -183,7 +185,7 @@ def test_cancelled(fake, results, read):
     executor.cancel_jobs([])
     (line,) = read("not all jobs are cancelled")
     assert f"{found[0].name} (job 1)" in line
-    found[0].ended(0, 0)
+    found[0].note_end(0, 0)
     submitted = fake.calls("sbatch")
     infos = [info for submission in executor.active.values() for info in submission.members.values()]
 
@@ -199,7 +201,7 @@ def test_squeue_hangs(fake, results, monkeypatch):
     """What ended is reported before SLURM is asked, and Ctrl-C cancels without waiting for the answer."""
     executor, (bundle, _) = at_work(results, fake, "a", "b", "c")
     executor.look()
-    bundle.ended(0, 0)
+    bundle.note_end(0, 0)
     (fake.folder / "squeue").write_text(f"#!/bin/sh\ntouch {fake.folder}/asked\nsleep 60\n")
     monkeypatch.setattr(slurm, "TIMEOUT_SECONDS", 3)
 
