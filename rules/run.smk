@@ -1,7 +1,6 @@
 # What a run does besides its jobs: it checks what it is asked for, takes its lock, and shows progress and the finding.
 
 import atexit
-from contextlib import suppress
 
 import snakemake.benchmark
 import snakemake.dag
@@ -12,6 +11,7 @@ from snakemake_executor_plugin_slurm_bundles.command_line import is_snakemake
 from rethinking.run.files import check_room
 from rethinking.run.locks import lock_results
 from rethinking.run.progress import show_progress
+from rethinking.run.refusals import forgiving
 from rethinking.run.targets import describe_unknown
 
 
@@ -38,16 +38,6 @@ def check_targets():
         files = [file for each in (*made, *PLAN.found.values()) for file in each.known]
         files += [file for file in products if not file.contains_wildcard()]
         sys.exit(f"snakemake: {describe_unknown(unknown, rules, files, RESULTS)}")
-
-
-def forgiving(write):
-    """Write what a job took in time and memory, unless the disk is full."""
-
-    def try_it(*arguments):
-        with suppress(OSError):
-            write(*arguments)
-
-    return try_it
 
 
 async def ignore_times(*_):

@@ -3,8 +3,10 @@
 import errno
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 SPACE = "free some space or raise the quota, then start again: what is finished stays"
 RIGHTS = "have it made readable and writable for you, or choose another folder in the configuration"
@@ -57,3 +59,14 @@ def as_os_error(error: BaseException) -> OSError | None:
     if found := re.search(r"\(os error (\d+)\)", str(error)):  # of libraries in Rust
         return OSError(int(found[1]), os.strerror(int(found[1])))
     return None
+
+
+def forgiving(write: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that does without what the operating system refuses to write, and returns None then."""
+
+    def try_it(*arguments: Any) -> Any:
+        with suppress(OSError):
+            return write(*arguments)
+        return None
+
+    return try_it

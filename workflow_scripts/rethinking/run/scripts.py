@@ -9,7 +9,7 @@ import sys
 import traceback
 import zlib
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -18,7 +18,7 @@ from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, record_path, recorded, write_record
-from rethinking.run.refusals import as_os_error, explain
+from rethinking.run.refusals import as_os_error, explain, forgiving
 from rethinking.run.shared import to_make, to_remake
 from rethinking.run.stop_signals import clean_up
 
@@ -172,13 +172,4 @@ def log(line: str) -> None:
 
 def ignore_full_disk(stream: TextIO) -> None:
     """Go on where the disk under a log is full: what is printed to the stream is written once there is room."""
-
-    def patient(call: Callable[..., Any]) -> Callable[..., Any]:
-        def try_it(*arguments: Any) -> Any:
-            with suppress(OSError):
-                return call(*arguments)
-            return None
-
-        return try_it
-
-    stream.write, stream.flush = patient(stream.write), patient(stream.flush)
+    stream.write, stream.flush = forgiving(stream.write), forgiving(stream.flush)
