@@ -6,7 +6,7 @@ STABILITIES = [PLAN.stability(cell) for cell in CONFIG.cells("capacity") if cell
 CAPACITY = artefact(
     "measure_capacity",
     [f"{RESULTS}/rademacher.csv", f"{RESULTS}/stability.csv", *multiext(f"{RESULTS}/capacity", *IMAGES)],
-    {"cells": CONFIG.capacity.cells, "seeds": seeds_of(CONFIG.capacity.cells)},
+    networks(CONFIG.cell_names("capacity")),
     [*cells_of("capacity"), *STABILITIES],
     # The depth of a network is counted in its own code.
     entries=model_entries("capacity"),
@@ -70,7 +70,7 @@ rule measure_stability:
         data=lambda wildcards: cell_options(stability(wildcards).needs[0]),
         record=lambda wildcards: record(stability(wildcards)),
     message:
-        "Measuring the stability of {wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
+        f"Measuring the stability of {CELL_NAMED}"
     shell:
         "exec python -m measure_stability {params.folders} {params.data} --output {output:q}"
         " --record {params.record:q} > {log:q} 2>&1"
@@ -78,7 +78,7 @@ rule measure_stability:
 
 rule measure_capacity:
     input:
-        lambda wildcards: reads(CAPACITY),
+        lambda wildcards: reads(shown("capacity")),
     output:
         rademacher=marked(f"{RESULTS}/rademacher.csv", "rademacher"),
         stability=marked(f"{RESULTS}/stability.csv", "stability"),
@@ -88,7 +88,7 @@ rule measure_capacity:
     localrule: True
     params:
         caption=caption("capacity"),
-        networks=lambda wildcards: network_options(result_cells("capacity")),
+        networks=network_options(CAPACITY),
         record=record(CAPACITY),
     message:
         "Measuring capacity: Rademacher complexity and stability"

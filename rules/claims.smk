@@ -16,8 +16,7 @@ CLAIMS = artefact(
     "check_claims",
     [f"{RESULTS}/claims.csv", f"{RESULTS}/claims.md"],
     {
-        "cells": CLAIM_NAMES,
-        "seeds": seeds_of(CLAIM_NAMES),
+        **networks(CLAIM_NAMES),
         "own": [dict(each.options) for each in OWN_CLAIMS],
         "imagenet": IMAGENET_SET,
         # With finished_only its claims are listed before there are any fits.
@@ -41,7 +40,7 @@ rule check_claims:
     localrule: True
     params:
         caption="Each statement as a condition on numbers, what was measured, and the outcome.",
-        networks=network_options(CLAIM_NAMES),
+        networks=network_options(CLAIMS),
         theory="--theory" if THEORY else "",
         imagenet=options(imagenet=IMAGENET_SET),
         records=[made.outputs[0] for made in finished(THEORY)],

@@ -89,17 +89,11 @@ RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
 
 
-def seeds_of(cells):
-    """The seeds of all cells, and of those among these with fewer, for command lines."""
-    # Without the folder of an ablation.
-    names = dict.fromkeys(str(Path(*Path(name).parts[-4:])) for name in cells)
-    fewer = {name: seeds for name in names if (seeds := CONFIG.seeds_of(name)) != CONFIG.seeds}
-    return [*CONFIG.seeds, *(f"{name}={','.join(map(str, seeds))}" for name, seeds in fewer.items())]
-
-
 # What tables and figures call things is a part of what they are made from.
 TITLES = digest_of([json.dumps(registry.titles())])
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
+# The same for messages and commands.
+CELL_NAMED = CELL.replace("{", "{wildcards.")
 # The place of a cell among the results. The branch is empty, or 'ablations/<name>/' for a variant of the cell.
 TRAINED = f"{{branch}}cells/{CELL}"
 # Data lie in folders that are named after what they are made from, so that checkouts can share them. Snakemake, which
@@ -135,23 +129,15 @@ def is_made_by(rule, made):
     return any(output.match(file) for output in rule.output for file in made.known[:1])
 
 
-# File of a result -> whether it, or what it is made from, is forced.
-FORCED = {}
-
-
+@cache
 def is_forced(made):
     """Whether the command line forces a result, or one that it is made from."""
     files, rules = forced_by_user()
-    if not (files or rules):
-        return False
-    key = (made.known or [made.path])[0]
-    if key not in FORCED:
-        FORCED[key] = (
-            not files.isdisjoint(made.known)
-            or any(is_made_by(rule, made) for rule in rules)
-            or any(map(is_forced, (*made.needs, *made.data)))
-        )
-    return FORCED[key]
+    return (
+        not files.isdisjoint(made.known)
+        or any(is_made_by(rule, made) for rule in rules)
+        or any(map(is_forced, (*made.needs, *made.data)))
+    )
 
 
 def is_batched(made):
@@ -178,6 +164,7 @@ def reads(made):
     records, which are lost with .snakemake, are not used. Of the inputs it sees those that a job of this run makes:
     otherwise it would delete a result as older than a file whose clock was ahead.
     """
+    # Snakemake has no settings of its plan yet when it reads this file.
     workflow.dag_settings.rerun_triggers = frozenset([RerunTrigger.MTIME])
     # Asked first, because stale files are added to Snakemake's own sets below.
     forced, whole = is_forced(made), is_batched(made)
@@ -198,13 +185,16 @@ def record(made):
     return packed(made.record)
 
 
+# ---- tables, figures and texts
+
+
 def finished(results):
     """The results to build from: all, or with finished_only those that exist."""
     return [each for each in results if not CONFIG.finished_only or os.path.exists(each.outputs[-1])]
 
 
-# With finished_only: the results that tables and figures are made from, by their first file.
-USED = {}
+# With finished_only: the results that tables and figures are made from.
+USED = set()
 
 
 @exit_on_user_error
@@ -212,7 +202,7 @@ def artefact(script, outputs, settings, results=(), entries=(), needs=()):
     """A table, figure or text made from trained networks and fits (results) and from other artefacts (needs)."""
     found, inputs = finished(results), {"titles": TITLES}
     if CONFIG.finished_only:
-        USED.update((each.outputs[0], each) for each in found)
+        USED.update(found)
         # They need not be current: their records say what they were made from.
         records = [read_record(each.outputs[0]) for each in found]
         inputs["finished"] = digest_of([str(record.get("identity", "")) for record in records])

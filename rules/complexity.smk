@@ -4,7 +4,7 @@ COMPLEXITIES = [PLAN.complexity(cell) for cell in CONFIG.cells("complexity")]
 COMPLEXITY = artefact(
     "compare_complexity",
     [f"{RESULTS}/complexity.csv", *multiext(f"{RESULTS}/complexity_measures", *IMAGES, ".csv")],
-    {"cells": CONFIG.complexity.cells, "seeds": seeds_of(CONFIG.complexity.cells)},
+    networks(CONFIG.cell_names("complexity")),
     [*cells_of("complexity"), *COMPLEXITIES],
 )
 COMPLEXITY_FILES = []
@@ -35,7 +35,7 @@ rule measure_complexity:
         draws=CONFIG.complexity.draws,
         record=lambda wildcards: record(complexity(wildcards)),
     message:
-        "Measuring the complexity of {wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
+        f"Measuring the complexity of {CELL_NAMED}"
     shell:
         "exec python -m measure_complexity --folder {params.folder:q} {params.data}"
         " --count {params.number} --draws {params.draws} --device {resources.device}"
@@ -45,7 +45,7 @@ rule measure_complexity:
 
 rule compare_complexity:
     input:
-        lambda wildcards: reads(COMPLEXITY),
+        lambda wildcards: reads(table("complexity")),
     output:
         ranks=marked(f"{RESULTS}/complexity.csv", "complexity"),
         networks=f"{RESULTS}/complexity_measures.csv",
@@ -55,7 +55,7 @@ rule compare_complexity:
     localrule: True
     params:
         caption=caption("complexity_measures"),
-        networks=lambda wildcards: network_options(result_cells("complexity")),
+        networks=network_options(COMPLEXITY),
         record=record(COMPLEXITY),
     message:
         "Comparing measures of complexity with the generalisation gap"

@@ -7,8 +7,7 @@ FIGURES = {
         multiext(f"{RESULTS}/{name}", *IMAGES, ".csv"),
         {
             "figure": name,
-            "cells": CONFIG.cell_names(name),
-            "seeds": seeds_of(CONFIG.cell_names(name)),
+            **networks(CONFIG.cell_names(name)),
             "reads": registry.entry("figure", name).options["reads"],
         },
         cells_of(name),
@@ -29,7 +28,7 @@ PAIRED = paired_cells()
 FINDING = artefact(
     "plot_finding",
     multiext(f"{RESULTS}/finding", *IMAGES, ".csv", ".txt"),
-    {"cells": PAIRED, "seeds": seeds_of(PAIRED)},
+    networks(PAIRED),
     [PLAN.cell(cell) for cell in CONFIG.cells("table1", "table2") if cell.name in PAIRED],
 )
 FIGURE_FILES = show("finding", FINDING) if PAIRED else []
@@ -52,7 +51,7 @@ rule plot_finding:
     localrule: True
     params:
         caption=caption("finding"),
-        networks=network_options(PAIRED),
+        networks=network_options(FINDING),
         record=record(FINDING),
     message:
         "Plotting the finding"
@@ -63,7 +62,7 @@ rule plot_finding:
 
 rule plot_figure:
     input:
-        lambda wildcards: reads(shown(wildcards)),
+        lambda wildcards: reads(shown(wildcards.figure)),
     output:
         images=images("{figure}"),
         numbers=f"{RESULTS}/{{figure}}.csv",
@@ -74,8 +73,8 @@ rule plot_figure:
     localrule: True
     params:
         caption=caption(),
-        networks=lambda wildcards: network_options(result_cells(wildcards.figure)),
-        record=lambda wildcards: record(shown(wildcards)),
+        networks=lambda wildcards: network_options(shown(wildcards.figure)),
+        record=lambda wildcards: record(shown(wildcards.figure)),
     message:
         "Plotting {wildcards.figure}"
     shell:
@@ -85,7 +84,7 @@ rule plot_figure:
 
 rule plot_theory:
     input:
-        lambda wildcards: reads(shown(wildcards)),
+        lambda wildcards: reads(shown(wildcards.figure)),
     output:
         images=images("{figure}"),
         numbers=f"{RESULTS}/{{figure}}.csv",
@@ -96,10 +95,10 @@ rule plot_theory:
     localrule: True
     params:
         caption=caption(),
-        records=lambda wildcards: files_of(shown(wildcards), ".json"),
-        tables=lambda wildcards: files_of(shown(wildcards), ".csv"),
-        models=lambda wildcards: json.dumps(shown(wildcards).identity.settings.get("models", [])),
-        record=lambda wildcards: record(shown(wildcards)),
+        records=lambda wildcards: files_of(shown(wildcards.figure), ".json"),
+        tables=lambda wildcards: files_of(shown(wildcards.figure), ".csv"),
+        models=lambda wildcards: json.dumps(shown(wildcards.figure).identity.settings.get("models", [])),
+        record=lambda wildcards: record(shown(wildcards.figure)),
     message:
         "Plotting {wildcards.figure}"
     shell:

@@ -5,7 +5,6 @@ from shlex import join
 from rethinking.cells import Cell
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.models import training_megaflops
-from rethinking.run.plan import NAMES
 from rethinking.run.scripts import options
 
 
@@ -49,9 +48,23 @@ descent = described(lambda wildcards: PLAN.descent(int(wildcards.seed)))
 # ---- cells
 
 
-def network_options(cells, root=f"{RESULTS}/cells"):
-    """The networks that a script reads, for its command line: names of cells and seeds, because files are too many."""
-    return f"{options(root=root)} --cells {join(cells)} --seeds {join(map(str, seeds_of(cells)))}"
+def seeds_of(cells):
+    """The seeds of all cells, and of those among these with fewer, for command lines."""
+    # Without the folder of an ablation.
+    names = dict.fromkeys(str(Path(*Path(name).parts[-4:])) for name in cells)
+    fewer = {name: seeds for name in names if (seeds := CONFIG.seeds_of(name)) != CONFIG.seeds}
+    return [*CONFIG.seeds, *(f"{name}={','.join(map(str, seeds))}" for name, seeds in fewer.items())]
+
+
+def networks(cells):
+    """The networks that an artefact shows, as settings of it."""
+    return {"cells": cells, "seeds": seeds_of(cells)}
+
+
+def network_options(made, root=f"{RESULTS}/cells"):
+    """The networks that an artefact shows, for a command line: names of cells and seeds, because files are too many."""
+    cells, seeds = (made.identity.settings[key] for key in ("cells", "seeds"))
+    return f"{options(root=root)} --cells {join(cells)} --seeds {join(map(str, seeds))}"
 
 
 def cells_of(*results):
@@ -89,7 +102,7 @@ def cell_options(made):
     """Where a network's data lie, for a command line."""
     *_, overlay = made.data
     whole = overlay.data[0]
-    images = whole.data[0].path if f"{whole.folder}/{NAMES[0]}" in whole.outputs else None
+    images = whole.data[0].path if whole.script == "prepare_images" else None
     return options(prepared=whole.folder, overlay=overlay.folder, images=images)
 
 
@@ -126,7 +139,7 @@ def training_cost(wildcards):
     return max(1, round(settings["epochs"] * training_megaflops(wildcards.model, settings["input_size"])))
 
 
-def networks():
+def architectures():
     """Data set, network, input size and architecture behind all results, each combination once."""
     found = {}
     for cell in CONFIG.cells(*CONFIG.results):
@@ -141,9 +154,10 @@ def networks():
 def source_options(wildcards):
     """Source of a data set and how much of it is used, for a command line."""
     dataset = CONFIG.datasets[wildcards.dataset]
-    downloads = f"{DATA_DIR}/downloads/{wildcards.dataset}"
-    files = PLAN.prepared(wildcards.dataset).data
-    path = dataset.path or (files[0].path if len(files) == 1 else downloads if files else None)
+    path = dataset.path
+    if dataset.source == "official":
+        files = PLAN.prepared(wildcards.dataset).data
+        path = files[0].path if len(files) == 1 else f"{DATA_DIR}/downloads/{wildcards.dataset}"
     return options(
         path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"})
     )
@@ -164,13 +178,12 @@ def fit_data(made):
     return options(prepared=made.data[0].folder, validation=made.needs[0].outputs[0] if made.needs else None)
 
 
-# ---- tables and figures, by the wildcards of their rules
+# ---- tables and figures, by their names
 
 
 @exit_on_user_error
-def shown(wildcards):
+def shown(name):
     """A table for readers, or a figure."""
-    name = shown_name(wildcards)
     if name in CONFIG.results:
         result_cells(name)
     if name not in SHOWN:
@@ -179,9 +192,9 @@ def shown(wildcards):
     return SHOWN[name]
 
 
-def table(wildcards):
+def table(name):
     """The numbers of a table."""
-    return shown(wildcards).needs[0]
+    return shown(name).needs[0]
 
 
 @exit_on_user_error

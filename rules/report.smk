@@ -3,14 +3,14 @@
 # The networks of ablations take as long as all others, so they have a target of their own; once made they are here.
 REPORTED = [name for name in SHOWN if name != "ablations" or is_current(ABLATIONS)]
 REPORTED_NETWORKS = PLAN.cells(ALL_CELLS) + (ABLATED if "ablations" in REPORTED else [])
-REPORTED_NETWORKS = list({made.folder: made for made in REPORTED_NETWORKS}.values())
+REPORTED_NETWORKS = list(dict.fromkeys(REPORTED_NETWORKS))
 # Their folders among the results, without the seeds.
 REPORTED_CELLS = [os.path.relpath(os.path.dirname(made.folder), RESULTS) for made in REPORTED_NETWORKS]
 REPORTED_CELLS = list(dict.fromkeys(REPORTED_CELLS))
 COLLECTION = artefact(
     "collect_cells",
     [f"{RESULTS}/cells.csv", f"{RESULTS}/curves.csv.gz"],
-    {"cells": REPORTED_CELLS, "seeds": seeds_of(REPORTED_CELLS)},
+    networks(REPORTED_CELLS),
     REPORTED_NETWORKS,
 )
 REPORT = artefact(
@@ -18,8 +18,7 @@ REPORT = artefact(
     [f"{RESULTS}/report.html"],
     {
         "artefacts": [[name, entry_of(name).title] for name in REPORTED],
-        "cells": REPORTED_CELLS,
-        "seeds": seeds_of(REPORTED_CELLS),
+        **networks(REPORTED_CELLS),
     },
     REPORTED_NETWORKS,
     needs=[*(SHOWN[name] for name in REPORTED), CLAIMS, COLLECTION],
@@ -36,7 +35,7 @@ rule collect_cells:
         f"{RESULTS}/logs/collect_cells.log",
     localrule: True
     params:
-        networks=network_options(REPORTED_CELLS, root=RESULTS),
+        networks=network_options(COLLECTION, root=RESULTS),
         record=record(COLLECTION),
     message:
         "Collecting all networks in two tables"
@@ -56,7 +55,7 @@ rule render_report:
         artefacts=[f"{RESULTS}/{entry_of(name).filename}" for name in REPORTED],
         finding=options(finding=f"{RESULTS}/finding.txt" if "finding" in REPORTED else None),
         claims=CLAIMS.outputs[0],
-        networks=network_options(REPORTED_CELLS, root=RESULTS),
+        networks=network_options(REPORT, root=RESULTS),
         asked_for=len(REPORTED_NETWORKS),
         record=record(REPORT),
     message:
@@ -67,7 +66,7 @@ rule render_report:
 
 
 # After the last stage, when it is known what tables and figures are built from.
-if used_stale := [each for each in USED.values() if not is_current(each)]:
+if used_stale := [each for each in USED if not is_current(each)]:
     logger.warning(
         f"finished_only: {len(used_stale)} of {len(USED)} finished results are stale and used as they are; "
         "'snakemake status' says why"

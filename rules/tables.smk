@@ -4,7 +4,7 @@ TABLES = {
     name: artefact(
         "aggregate_table",
         [f"{RESULTS}/{name}.csv"],
-        {"table": name, "cells": CONFIG.cell_names(name), "seeds": seeds_of(CONFIG.cell_names(name))},
+        {"table": name, **networks(CONFIG.cell_names(name))},
         cells_of(name),
     )
     for name in registry.made_by("aggregate_table")
@@ -17,7 +17,7 @@ if SIZED:
     TABLES["sizes"] = PLAN.make(
         "count_sizes",
         [f"{RESULTS}/sizes.csv"],
-        {"networks": networks(), "imagenet": LISTS_IMAGENET},
+        {"networks": architectures(), "imagenet": LISTS_IMAGENET},
         inputs={name: PLAN.prepared(name) for name in SIZED},
         entries=model_entries(*CONFIG.results),
         data=[PLAN.prepared(name) for name in SIZED],
@@ -39,7 +39,7 @@ ABLATION_FILES = show("ablations", ABLATIONS)
 
 rule aggregate_table:
     input:
-        lambda wildcards: reads(table(wildcards)),
+        lambda wildcards: reads(table(wildcards.table)),
     output:
         marked(f"{RESULTS}/{{table}}.csv"),
     log:
@@ -49,8 +49,8 @@ rule aggregate_table:
     localrule: True
     params:
         caption=caption(),
-        networks=lambda wildcards: network_options(result_cells(wildcards.table)),
-        record=lambda wildcards: record(table(wildcards)),
+        networks=lambda wildcards: network_options(table(wildcards.table)),
+        record=lambda wildcards: record(table(wildcards.table)),
     message:
         "Aggregating {wildcards.table}"
     shell:
@@ -70,7 +70,7 @@ if SIZED:
         localrule: True
         params:
             caption=caption("sizes"),
-            networks=json.dumps(networks()),
+            networks=json.dumps(architectures()),
             imagenet="--imagenet" if LISTS_IMAGENET else "",
             manifests=[PLAN.prepared(name).outputs[0] for name in SIZED],
             record=record(TABLES["sizes"]),
@@ -104,7 +104,7 @@ rule compare_ablations:
 
 rule tabulate_theory:
     input:
-        lambda wildcards: reads(table(wildcards)),
+        lambda wildcards: reads(table(wildcards.table)),
     output:
         marked(f"{RESULTS}/{{table}}.csv"),
     log:
@@ -114,8 +114,8 @@ rule tabulate_theory:
     localrule: True
     params:
         caption=caption(),
-        records=lambda wildcards: files_of(table(wildcards), ".json"),
-        record=lambda wildcards: record(table(wildcards)),
+        records=lambda wildcards: files_of(table(wildcards.table), ".json"),
+        record=lambda wildcards: record(table(wildcards.table)),
     message:
         "Tabulating {wildcards.table}"
     shell:
@@ -125,7 +125,7 @@ rule tabulate_theory:
 
 rule render_table:
     input:
-        lambda wildcards: reads(shown(wildcards)),
+        lambda wildcards: reads(shown(wildcards.table)),
     output:
         markdown=f"{RESULTS}/{{table}}.md",
         latex=f"{RESULTS}/{{table}}.tex",
@@ -136,7 +136,7 @@ rule render_table:
     localrule: True
     params:
         csv=f"{RESULTS}/{{table}}.csv",
-        record=lambda wildcards: record(shown(wildcards)),
+        record=lambda wildcards: record(shown(wildcards.table)),
     message:
         "Rendering {wildcards.table}"
     shell:

@@ -36,10 +36,9 @@ rule train_cell:
         checkpoint=f"{RESULTS}/checkpoints/{{branch}}{CELL}.safetensors",
         record=lambda wildcards: record(trained(wildcards)),
     message:
-        "Training {wildcards.branch}{wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
+        f"Training {{wildcards.branch}}{CELL_NAMED}"
     shell:
-        "exec python -m train_cell"
-        " --cell {wildcards.dataset}/{wildcards.corruption}/{wildcards.model}/{wildcards.regularisers}/seed{wildcards.seed}"
+        f"exec python -m train_cell --cell {CELL_NAMED}"
         " --settings {params.settings:q} {params.data} --output {params.folder:q}"
         " --checkpoint {params.checkpoint:q} --checkpoint-seconds {resources.checkpoint_seconds} {resources.cache}"
         " --device {resources.device} --cells-per-gpu {resources.cells_per_gpu} --feeder {resources.feeder}"

@@ -13,14 +13,15 @@ from rethinking.run.code import Root
 from rethinking.run.identity import Identity, is_made
 
 
-@dataclass
+@dataclass(eq=False)  # each result is there once, see plan.once
 class Made:
     """Files that one job makes.
 
     ``needs`` are the results that must be current for this one to be current. ``data`` are read as well, but a
     finished result no longer needs them. Data lie in a folder that several workflows share, so that Snakemake, which
     deletes and touches what it makes, knows them by a file among the results alone, ``token``. ``inputs`` are those of
-    the identity.
+    the identity. ``results`` are the networks and fits of a table, figure or text; with ``finished_only``
+    they are no needs.
     """
 
     script: str
@@ -32,6 +33,7 @@ class Made:
     data: Sequence[Made | Source] = ()
     token: str | None = None
     shared: str | None = None  # the folder that it shares with other workflows
+    results: Sequence[Made] = ()
 
     @cached_property
     def current(self) -> bool:
@@ -66,7 +68,7 @@ class Made:
         }
 
 
-@dataclass
+@dataclass(eq=False)
 class Source:
     """A file or folder that is downloaded or the user's own; ``known`` are the files that Snakemake knows of it."""
 
