@@ -31,7 +31,7 @@ class Damaged(Exception):
     """A bundle that cannot be read; the message says what to do."""
 
 
-@dataclass
+@dataclass(eq=False)  # jobs can be alike
 class Task:
     """One job of the workflow."""
 

@@ -15,7 +15,6 @@ from . import bundles, sbatch, slurm
 from .bundles import Bundle, Task
 
 MOST_TIMES = 6
-Member = tuple[SubmittedJobInfo, Task]
 
 
 def task_of(job: Any) -> Task:
@@ -49,42 +48,38 @@ class Gathering:
 
     def __init__(self, folder: Path, most: int, seconds: float, minutes: float) -> None:
         self.folder, self.most, self.seconds, self.minutes = folder, max(1, most), seconds, minutes
-        self.members: dict[int, Member] = {}  # by the id() of the task
+        self.members: dict[Task, SubmittedJobInfo] = {}
         self.first = self.last = 0.0  # when the first of these and the last one came
 
     def add(self, info: SubmittedJobInfo, task: Task) -> None:
         """Take a job."""
         if not self.members:
             self.first = self.last
-        self.members[id(task)] = info, task
+        self.members[task] = info
 
     def bundles(self) -> Iterable[tuple[Bundle, list[SubmittedJobInfo]]]:
         """Write bundles, each with its jobs. What could not be written stays."""
-        for members in self.ready():
+        for tasks in self.ready():
             idle = 0
-            if len(members) > 1:
-                idle = slurm.idle_nodes(members[0][0].job.resources.get("slurm_partition"))
-            for tasks in bundles.divide([task for _, task in members], self.most, idle):
-                chosen = [self.members[id(task)] for task in tasks]
-                bundle = self.write(chosen)
-                for task in tasks:
-                    del self.members[id(task)]
-                yield bundle, [info for info, _ in chosen]
+            if len(tasks) > 1:
+                idle = slurm.idle_nodes(self.members[tasks[0]].job.resources.get("slurm_partition"))
+            for chosen in bundles.divide(tasks, self.most, idle):
+                bundle = self.write([(self.members[task], task) for task in chosen])
+                yield bundle, [self.members.pop(task) for task in chosen]
 
-    def ready(self) -> list[list[Member]]:
-        """The jobs that need not wait for others; what is bundled asks for the same resources."""
+    def ready(self) -> list[list[Task]]:
+        """The tasks that need not wait for others; what is bundled asks for the same resources."""
         now = time.monotonic()
         enough = now - self.last >= self.seconds or now - self.first >= MOST_TIMES * self.seconds
-        alike: dict[str, list[Member]] = {}
-        for info, task in self.members.values():
+        alike: dict[Task | str, list[Task]] = {}
+        for task, info in self.members.items():
             if task.cost and not enough:
                 continue
             resources = {k: v for k, v in info.job.resources.items() if k not in ("bundle_cost", "tmpdir")}
-            key = repr(sorted(resources.items())) if task.cost else str(id(task))
-            alike.setdefault(key, []).append((info, task))
+            alike.setdefault(repr(sorted(resources.items())) if task.cost else task, []).append(task)
         return list(alike.values())
 
-    def write(self, members: Sequence[Member]) -> Bundle:
+    def write(self, members: Sequence[tuple[SubmittedJobInfo, Task]]) -> Bundle:
         """Write a bundle, to be submitted."""
         job = members[0][0].job
         side_by_side = 1

@@ -21,7 +21,7 @@ def test_damaged_bundle(fake, results, read, text):
     assert read(f"{damaged.folder / 'bundle.json'} is no bundle")
     assert fake.calls("scancel") == [f"scancel --me --name={damaged.name}"]
     assert list(executor.active) == [whole.name]
-    assert [task.name for _, task in executor.gathering.members.values()] == ["b"]
+    assert [task.name for task in executor.gathering.members] == ["b"]
 
 
 def test_damaged_bundle_without_a_job(fake, results):
