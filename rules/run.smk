@@ -64,8 +64,9 @@ def take_results():
 # Snakemake does not run this hook in jobs of a cluster or in dry runs.
 onstart:
     take_results()
-    networks = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
-    show_progress(RESULTS, [TRAINED.format(**job.wildcards_dict) for job in networks])
+    training = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
+    checkpoints = {TRAINED.format(**job.wildcards_dict): job.params.checkpoint for job in training}
+    show_progress(RESULTS, checkpoints)
 
 
 onsuccess:

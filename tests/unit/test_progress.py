@@ -31,6 +31,10 @@ def checkpoint_of(folder, cell):
     return folder / "checkpoints" / f"{cell.replace('cells/', '', 1)}.safetensors"
 
 
+def watched(folder, *cells):
+    return Training(folder, {cell: checkpoint_of(folder, cell) for cell in cells})
+
+
 def write_running(folder, cell, **values):
     write_json(running_file(checkpoint_of(folder, cell)), values)
 
@@ -82,7 +86,7 @@ def test_each_cell_of_a_run_is_finished_running_failed_or_waiting(tmp_path):
     # From earlier runs: one is trained again, one had failed.
     write_summary(tmp_path, cells[0], 10)
     write_running(tmp_path, cells[1], failed="no")
-    run = Training(tmp_path, cells)
+    run = watched(tmp_path, *cells)
     assert run.state() == state_of(waiting=cells)
 
     write_summary(tmp_path, cells[2], 20)
@@ -151,7 +155,7 @@ def terminal():
 
 def test_lines_of_others_stay_whole(terminal, tmp_path):
     stream, received = terminal
-    line = StatusLine(Training(tmp_path, [MLP, WD]), stream)
+    line = StatusLine(watched(tmp_path, MLP, WD), stream)
     line.stopped.wait = lambda _seconds: True
     line.run()
 
@@ -177,7 +181,7 @@ def test_lines_of_others_stay_whole(terminal, tmp_path):
 def test_line_fits_the_terminal(terminal, tmp_path):
     stream, received = terminal
     termios.tcsetwinsize(stream, (24, 12))
-    StatusLine(Training(tmp_path, [MLP]), stream).draw()
+    StatusLine(watched(tmp_path, MLP), stream).draw()
     assert screen(received("…")) == ["0 of 1 cel…"]
 
 
@@ -186,10 +190,10 @@ def test_nothing_where_there_is_no_terminal_or_no_cell(terminal, tmp_path, monke
     stream, _ = terminal
     file = io.StringIO()
     monkeypatch.setattr("sys.stderr", file)
-    progress.show_progress(tmp_path, [MLP])
+    progress.show_progress(tmp_path, {MLP: "checkpoint"})
     monkeypatch.setattr("sys.stderr", stream)
-    progress.show_progress(tmp_path, [])
+    progress.show_progress(tmp_path, {})
     monkeypatch.setenv("TERM", "dumb")
-    progress.show_progress(tmp_path, [MLP])
+    progress.show_progress(tmp_path, {MLP: "checkpoint"})
     assert threading.active_count() == threads
     assert file.getvalue() == ""

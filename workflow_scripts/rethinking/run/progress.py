@@ -40,16 +40,13 @@ class Training:
 
     Args:
         results: the folder of all results.
-        cells: their folders in it, ``cells/...`` or ``ablations/<name>/cells/...``. A cell counts as finished when its
-            summary is new, so a cell that is trained again does not count as done too early.
+        cells: their folders in it, ``cells/...`` or ``ablations/<name>/cells/...``, each with its checkpoint. A cell
+            counts as finished when its summary is new, so a cell that is trained again does not count as done too early.
     """
 
-    def __init__(self, results: str | Path, cells: Sequence[str]) -> None:
+    def __init__(self, results: str | Path, cells: Mapping[str, str | Path]) -> None:
         self.summaries = {cell: Path(results, cell, "summary.json") for cell in cells}
-        self.checkpoints = {
-            cell: Path(results, "checkpoints", f"{cell.replace('cells/', '', 1)}.safetensors")
-            for cell in cells
-        }
+        self.checkpoints = {cell: Path(checkpoint) for cell, checkpoint in cells.items()}
         watched = [*self.summaries.values(), *map(running_file, self.checkpoints.values())]
         self.before = {path: modified(path) for path in watched}
         self.finished: dict[str, float] = {}
@@ -191,8 +188,8 @@ class StatusLine(threading.Thread):
             self.stream.write = self.write
 
 
-def show_progress(results: str | Path, cells: Sequence[str]) -> None:
-    """Show a status line about cells on standard error until this process ends.
+def show_progress(results: str | Path, cells: Mapping[str, str | Path]) -> None:
+    """Show a status line about cells (see :class:`Training`) on standard error until this process ends.
 
     Does nothing if no cell will be trained, or if standard error is not a terminal that can rewrite a line.
     """
