@@ -119,7 +119,7 @@ def test_unreadable_file_is_named(shared, request, capsys):
     assert "a.npy cannot be used (Permission denied" in message(lambda: load_array(shared / "a.npy"), capsys)
     for path in (shared, shared / "closed"):
         with pytest.raises(UserError, match=r"(a\.npy|closed) cannot be used"):
-            content_digest(path, None)
+            content_digest(path, None, "plugin")
 
 
 def test_folder_that_cannot_be_written_is_named_before_the_work(shared, request, capsys):

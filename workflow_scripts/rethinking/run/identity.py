@@ -164,13 +164,13 @@ def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]
 # ---- files of the user
 
 
-def content_digest(path: Path, cache: Path | None, source: str = "plugin") -> str:
+def content_digest(path: Path, cache: Path | None, source: str) -> str:
     """SHA-256 over a file, or over names and contents of the files in a folder.
 
     Args:
         path: the file or folder.
-        source: the kind of data set that is read from it, which decides which files of a folder count.
         cache: a JSON file of digests by names, sizes and times, so that contents are read only once; None for no cache.
+        source: the kind of data set that is read from it, which decides which files of a folder count.
 
     Raises:
         UserError: it cannot be read.

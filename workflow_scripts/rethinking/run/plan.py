@@ -97,30 +97,34 @@ class Plan:
         chosen = {"source": "published" if published else dataset.source}
         chosen |= dataset.model_dump(include={"provenance", "train_limit", "test_limit"})
         settings = {f"datasets.{name}.{key}": value for key, value in chosen.items()}
-        files: list[Source] = []
-        inputs: dict[str, str] = {}
+        files, digest = self.source(name)
+        inputs = {"source": digest} if digest else {}
+        entries = [registry.entry("dataset", name).root]
+        made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
+        return self.in_data_folder(made, f"prepared/{name}", ("manifest.json", *ARRAYS))
+
+    def source(self, name: str) -> tuple[list[Source], str | None]:
+        """What a data set is read from, and a digest of its contents; nothing where a package or a plug-in has it."""
+        dataset = self.config.datasets[name]
         if dataset.source == "official":
             downloads = SOURCES[name].downloads
             stems = [f"downloads/{name}/{file.name}" for file in downloads]
             files = [Source(f"{self.data_dir}/{stem}", [f"{self.tokens}/{stem}"]) for stem in stems]
             digests = [file.sha256 or file.md5 for file in downloads]
             # The same file given as a local copy has the same digest.
-            inputs["source"] = digests[0] if len(digests) == 1 else digest_of(digests)
-        elif dataset.path:
-            files = [own(dataset.path)]
-            try:
-                os.stat(dataset.path)
-            except OSError as error:
-                if os.path.realpath(dataset.path) not in known_digests(self.checksums):
-                    missing = isinstance(error, FileNotFoundError)
-                    what = "does not exist" if missing else f"cannot be read ({error.strerror})"
-                    raise UserError(
-                        f"{dataset.path} {what}; correct datasets.{name}.path in the config"
-                    ) from error
-            inputs["source"] = content_digest(Path(dataset.path), self.checksums, dataset.source)
-        entries = [registry.entry("dataset", name).root]
-        made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
-        return self.in_data_folder(made, f"prepared/{name}", ("manifest.json", *ARRAYS))
+            return files, digests[0] if len(digests) == 1 else digest_of(digests)
+        if not dataset.path:
+            return [], None
+        try:
+            os.stat(dataset.path)
+        except OSError as error:
+            if os.path.realpath(dataset.path) not in known_digests(self.checksums):
+                missing = isinstance(error, FileNotFoundError)
+                what = "does not exist" if missing else f"cannot be read ({error.strerror})"
+                raise UserError(
+                    f"{dataset.path} {what}; correct datasets.{name}.path in the config"
+                ) from error
+        return [own(dataset.path)], content_digest(Path(dataset.path), self.checksums, dataset.source)
 
     def prepared_images(self, name: str) -> Made:
         """A data set of large images; equal images in archives and folders have one identity."""
