@@ -92,7 +92,7 @@ rule compare_ablations:
     params:
         caption=caption("ablations"),
         ablations=packed(ABLATIONS.identity.settings["ablations"]),
-        results=subpath(output[0], parent=True),
+        results=RESULTS,
         seeds=ABLATED_SEEDS,
         record=record(ABLATIONS),
     message:

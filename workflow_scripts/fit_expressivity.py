@@ -48,7 +48,7 @@ def main() -> None:
     images = flat_pixels(images)
     if settings.drop_duplicates:
         kept = first_of_each(images)
-        print(f"{len(images) - len(kept)} images are equal to an earlier one and are left out", flush=True)
+        print(f"{len(images) - len(kept)} images are equal to an earlier one and are left out")
         for first, other in contradictions(images.numpy(), labels):
             print(
                 f"image {other} of class {labels[other]} is equal to image {first} of class {labels[first]}"
@@ -90,8 +90,7 @@ def main() -> None:
                 }
             )
             print(
-                f"{name} labels, depth {depth}: largest error {error:.2e}, {time.monotonic() - started:.1f} s",
-                flush=True,
+                f"{name} labels, depth {depth}: largest error {error:.2e}, {time.monotonic() - started:.1f} s"
             )
 
     count = len(labels)

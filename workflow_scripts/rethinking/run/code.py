@@ -146,9 +146,14 @@ def imported(node: ast.AST, path: Path) -> Iterator[tuple[str, Root | None, str]
     if isinstance(node, ast.Import):
         for alias in node.names:
             stem = module_stem(alias.name, path)
-            file = stem and source_file(stem)
-            local = alias.asname or (alias.name if file else alias.name.split(".")[0])
-            yield local, (file, None) if file else None, alias.name if not file and alias.asname else local
+            if file := stem and source_file(stem):
+                local = alias.asname or alias.name
+                yield local, (file, None), local
+            elif alias.asname:
+                yield alias.asname, None, alias.name
+            else:  # 'import torch.nn' binds torch
+                package = alias.name.split(".")[0]
+                yield package, None, package
     elif isinstance(node, ast.ImportFrom):
         package = node.module or ""
         if node.level:

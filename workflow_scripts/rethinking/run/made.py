@@ -20,8 +20,8 @@ class Made:
     ``needs`` are the results that must be current for this one to be current. ``data`` are read as well, but a
     finished result no longer needs them. Data lie in a folder that several workflows share, so that Snakemake, which
     deletes and touches what it makes, knows them by a file among the results alone, ``token``. ``inputs`` are those of
-    the identity. ``results`` are the networks and fits of a table, figure or text; with ``finished_only``
-    they are no needs.
+    the identity. ``results`` are the networks and fits of a table, figure or text; with ``finished_only`` they are no
+    needs.
     """
 
     script: str
