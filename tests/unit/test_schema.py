@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from rethinking.config.cell_settings import Strict
 from rethinking.config.configuration import schema_json
+from rethinking.config.fields import Strict
 
 from ..default_config import default_values
 

@@ -1,138 +1,15 @@
 """The resolved settings of one cell: everything besides data, seed and code that affects its numbers."""
 
-import json
-import os
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
-    create_model,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
-from rethinking import registry
-from rethinking.run.files import UserError
+from rethinking.config.fields import Strict, plain, unless
 
 Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform", "truncated_normal"]
 WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
-# How users may write cells. The models see them after config/patterns.py has expanded them.
-PATTERNS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
-# Words for truth values in YAML.
-WORDS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
-# Bytes of a file or folder. Most file systems take 255, and temporary files have longer names.
-LONGEST_NAME = 200
-
-
-def repeated(values: Iterable[Any]) -> list[Any]:
-    """Those that are there more than once."""
-    return [value for value, times in Counter(values).items() if times > 1]
-
-
-def plain(value: Any) -> Any:
-    """What YAML reads in a text: ``--config`` passes false and 0.2 as text, and text is true."""
-    if isinstance(value, str):
-        with suppress(ValueError):
-            return json.loads(WORDS.get(value.lower(), value))
-    return value
-
-
 Architecture = dict[str, Annotated[bool | int | float | str, BeforeValidator(plain)]]
-
-
-def unless(default: Any, *, description: str, **bounds: Any) -> Any:
-    """A field that is written only where it differs from its default.
-
-    So a setting that is added later changes no record of a cell that does not use it.
-    """
-    return Field(default, description=description, exclude_if=lambda value: value == default, **bounds)
-
-
-class Strict(BaseModel):
-    """A model that refuses unknown keys. Numbers may be text, because ``--config`` passes them as text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def truth_values_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true and false where pydantic would take them as 1 and 0."""
-        wanted = cls.model_fields[info.field_name].annotation
-        if wanted is not bool and any(
-            isinstance(each, bool) for each in (value if isinstance(value, list) else [value])
-        ):
-            raise ValueError(
-                f"true, false, yes, no, on and off are truth values, not what {info.field_name} takes"
-            )
-        return value
-
-    @field_validator("*")
-    @classmethod
-    def nothing_is_listed_twice(cls, value: Any) -> Any:
-        """Refuse the same value twice in a list: seeds would make intervals too narrow, others repeat a row or a run."""
-        if isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
-            for each in repeated(value):
-                raise ValueError(f"{value} names {each!r} twice")
-        return value
-
-
-def checked_path(text: str) -> str:
-    """A path with ``~`` as the home folder, and variables such as ``$SCRATCH`` as their values.
-
-    Raises:
-        ValueError: it is empty or too long, or holds what Snakemake or the shell would take for something else.
-    """
-    if not text.strip():
-        raise ValueError("the path is empty; leave the key out, or give one")
-    expanded = os.path.expandvars(os.path.expanduser(text))
-    if variable := re.search(r"\$(\w+|\{\w+\})", expanded):
-        raise ValueError(f"the variable {variable[0]} is not set")
-    if found := sorted(set(expanded) & set("{}\n\r\0")):
-        raise ValueError(
-            f"the path holds {', '.join(map(repr, found))}; Snakemake takes braces for wildcards; rename it"
-        )
-    if expanded.startswith("~"):
-        raise ValueError(f"there is no home folder of the user '{text[1:].split('/')[0]}'")
-    path = os.path.normpath(expanded)  # ./results/ is results
-    if path.startswith("-") or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.split("/")):
-        raise ValueError("a name in the path begins with '-', or is too long for a file system; rename it")
-    return path
-
-
-PathText = Annotated[str, AfterValidator(checked_path)]
-Seeds = list[Annotated[int, Field(ge=0)]]
-
-
-def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) -> None:
-    """Call a check; its UserError becomes the ValueError that pydantic reports with file and key."""
-    try:
-        check(*arguments, **named)
-    except UserError as error:
-        raise ValueError(str(error)) from error
-
-
-def registered(kind: str) -> Any:
-    """The type of a registered name."""
-
-    def check(name: str) -> str:
-        if registry.find(kind, name) is None:
-            raise ValueError(registry.unknown(kind, name))
-        return name
-
-    # Editors offer the examples of the JSON schema.
-    offer = Field(json_schema_extra=lambda schema: schema.update(examples=registry.names(kind)))
-    return Annotated[str, AfterValidator(check), offer]
 
 
 class RMSPropSettings(Strict):

@@ -1,7 +1,8 @@
 """The configuration as a typed model.
 
-Its sections are in ``cell_settings.py``, ``datasets.py``, ``results.py`` and ``theory.py``. The values of the default
-and the evidence for each are in ``config.yaml``; editors take descriptions and checks from the JSON schema that ``make schema`` writes.
+Its sections are in ``cell_settings.py``, ``datasets.py``, ``hardware.py``, ``overrides.py``, ``results.py`` and
+``theory.py``. The values of the default and the evidence for each are in ``config.yaml``; editors take descriptions and
+checks from the JSON schema that ``make schema`` writes.
 """
 
 from __future__ import annotations
@@ -12,18 +13,11 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from rethinking.cells import Cell
-from rethinking.config.cell_settings import (
-    CellSettings,
-    ModelConfig,
-    PathText,
-    Seeds,
-    Strict,
-    TrainingConfig,
-    as_value_error,
-    registered,
-    repeated,
-)
-from rethinking.config.datasets import DatasetConfig, HardwareConfig, OverrideConfig
+from rethinking.config.cell_settings import CellSettings, ModelConfig, TrainingConfig
+from rethinking.config.datasets import DatasetConfig
+from rethinking.config.fields import PathText, Seeds, Strict, as_value_error, registered, repeated
+from rethinking.config.hardware import HardwareConfig
+from rethinking.config.overrides import OverrideConfig
 from rethinking.config.results import (
     AblationConfig,
     CapacityConfig,

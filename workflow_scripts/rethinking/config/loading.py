@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from rethinking import registry
 from rethinking.cells import Cell
-from rethinking.config.cell_settings import checked_path
 from rethinking.config.checks import cell_faults
 from rethinking.config.configuration import Config
 from rethinking.config.faults import describe, describe_pattern, place_of_value
+from rethinking.config.fields import checked_path
 from rethinking.config.patterns import Origin, expand
 from rethinking.config.reading import read
 from rethinking.run.files import UserError

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from rethinking.cells import NAME_FORM, Cell, by_network, canonical_name
-from rethinking.config.cell_settings import PATTERNS, OverrideValues, Strict, as_value_error
+from rethinking.config.cell_settings import OverrideValues
+from rethinking.config.fields import PATTERNS, Strict, as_value_error
 from rethinking.models import check_options
 from rethinking.run.files import UserError
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rethinking.config.cell_settings import Seeds, Strict, registered, repeated
+from rethinking.config.fields import Seeds, Strict, registered, repeated
 
 Positive = Annotated[float, Field(gt=0)]
 Penalty = Annotated[float, Field(ge=0)] | Literal["validated"]
