@@ -1,4 +1,4 @@
-# Configuration, the cell grammar and the paths that the stages share.
+# What the stages share: configuration, paths, what is stale, and how tables and figures are made and shown.
 
 import json
 import os

@@ -120,7 +120,10 @@ def test_file_in_place_of_the_results_is_named(default_workflow):
     assert "snakemake: results cannot be used (Not a directory); a file" in output
 
 
-@pytest.mark.parametrize("target", ["results/capacity.svg", "results/expressivity/seed0.json", "imagenet"])
+@pytest.mark.parametrize(
+    "target",
+    ["results/capacity.svg", "results/complexity.csv", "results/expressivity/seed0.json", "imagenet"],
+)
 def test_target_without_data_says_why(tiny_workflow, target):
     output = tiny_workflow.fail("-n", target)
     assert re.search(r"^snakemake: .*(list its cells|name one|path is not set)\n$", output, re.MULTILINE)
