@@ -10,7 +10,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from rethinking.config.configuration import Config
 from rethinking.data.imagenet_classes import IMAGES
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import Identity, damages, differences, read_record, recorded
+from rethinking.run.made import Made
 from rethinking.run.plan import Plan, branch
 from rethinking.run.running import Running, read_running
 
@@ -39,14 +40,14 @@ class CellStatus:
     cell: Cell
     variant: str | None  # the ablation that it belongs to
     state: Literal["done", "part-trained", "stale", "to run"]
-    reasons: tuple[str, ...]  # why it is stale, or why its checkpoint does not fit
     epochs: int  # of its schedule
-    epochs_done: float  # of a part-trained cell
     images: int | None  # in its training set; None if that is not known
     pixels: int  # of an image as the network sees it
-    diverged: tuple[int, int] | None  # epoch and step
-    seconds_per_image: float | None  # of its training so far, evaluation included, per image and epoch
-    device: Literal["cpu", "gpu"] | None  # on which it was trained; None: not recorded
+    reasons: tuple[str, ...] = ()  # why it is stale, or why its checkpoint does not fit
+    epochs_done: float = 0.0  # of a part-trained cell
+    diverged: tuple[int, int] | None = None  # epoch and step
+    seconds_per_image: float | None = None  # of its training so far, evaluation included, per image and epoch
+    device: Literal["cpu", "gpu"] | None = None  # on which it was trained; None: not recorded
     running: Running | None = None  # progress of a process that is working on it, or why one failed
 
 
@@ -90,63 +91,69 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
     """The status of a cell, or of a variant of it."""
     made = plan.cell(cell, variant)
     settings = made.identity.settings
-    checkpoint = Path(plan.results, "checkpoints", f"{branch(variant)}{cell}.safetensors")
-    state, reasons, epochs_done = "to run", [], 0.0
-    diverged = seconds_per_image = device = None
-    images = training_images(plan, cell)
-
-    summary_file = Path(made.outputs[-1])
-    if summary_file.exists():
-        if not made.current:
-            found = recorded(made.outputs[0])
-            reasons = (
-                differences(found, made.identity)
-                if found
-                else ["there is no record of what it was made from"]
-            )
-            reasons += damages(made.outputs, read_record(made.outputs[0]))
-        try:
-            summary = read_json(summary_file)
-            origin, data = summary["provenance"], summary["data"]
-            if summary["status"] == "diverged":
-                diverged = summary["diverged_epoch"], summary["diverged_step"]
-            if summary["epochs"]:
-                device = "cpu" if origin["device"] == "cpu" else "gpu"
-                seconds_per_image = summary["wall_seconds"] / (summary["epochs"] * data["train"]["count"])
-            images = images or data["train"]["count"]
-        except UNREADABLE:
-            reasons = reasons or ["summary.json cannot be read"]
-        state = "stale" if reasons else "done"
-
-    if state != "done" and checkpoint.exists():
-        try:
-            identity, progress = checkpoint_metadata(checkpoint)
-            misfits = differences(identity, made.identity)
-            if identity.digest == made.identity.digest and images:
-                steps_per_epoch = math.ceil(images / settings["batch_size"])
-                epochs_done = progress["epoch"] - 1 + progress["step"] / steps_per_epoch
-                state, reasons, diverged = "part-trained", [], None
-                if epochs_done:
-                    seconds_per_image, device = progress["seconds"] / (epochs_done * images), None
-        except UNREADABLE:
-            misfits = ["it cannot be read"]
-        if state == "to run":
-            reasons = misfits
-
-    return CellStatus(
+    status = CellStatus(
         cell=cell,
         variant=variant,
-        state=state,
-        reasons=tuple(dict.fromkeys(reasons)),
+        state="to run",
         epochs=settings["epochs"],
-        epochs_done=epochs_done,
-        images=images,
+        images=training_images(plan, cell),
         pixels=settings["input_size"] ** 2,
-        diverged=diverged,
-        seconds_per_image=seconds_per_image,
-        device=device,
-        running=None if state == "done" else read_running(checkpoint),
     )
+    if Path(made.outputs[-1]).exists():
+        status = with_summary(status, made)
+    if status.state == "done":
+        return status
+    checkpoint = Path(plan.results, "checkpoints", f"{branch(variant)}{cell}.safetensors")
+    if checkpoint.exists():
+        status = with_checkpoint(status, made, checkpoint)
+    return replace(status, running=read_running(checkpoint))
+
+
+def with_summary(status: CellStatus, made: Made) -> CellStatus:
+    """The status of a cell that has been trained: done, or stale and why."""
+    reasons: list[str] = []
+    if not made.current:
+        found = recorded(made.outputs[0])
+        reasons = (
+            differences(found, made.identity) if found else ["there is no record of what it was made from"]
+        )
+        reasons += damages(made.outputs, read_record(made.outputs[0]))
+    facts: dict[str, Any] = {}
+    try:
+        summary = read_json(made.outputs[-1])
+        count = summary["data"]["train"]["count"]
+        if summary["status"] == "diverged":
+            facts["diverged"] = summary["diverged_epoch"], summary["diverged_step"]
+        if summary["epochs"]:
+            facts["device"] = "cpu" if summary["provenance"]["device"] == "cpu" else "gpu"
+            facts["seconds_per_image"] = summary["wall_seconds"] / (summary["epochs"] * count)
+        facts["images"] = status.images or count
+    except UNREADABLE:
+        reasons = reasons or ["summary.json cannot be read"]
+    state = "stale" if reasons else "done"
+    return replace(status, state=state, reasons=tuple(dict.fromkeys(reasons)), **facts)
+
+
+def with_checkpoint(status: CellStatus, made: Made, checkpoint: Path) -> CellStatus:
+    """The status of a cell with a checkpoint: part-trained if it fits, else as before, to run with the reason."""
+    try:
+        identity, progress = checkpoint_metadata(checkpoint)
+        misfits = differences(identity, made.identity)
+        if identity.digest == made.identity.digest and status.images:
+            steps_per_epoch = math.ceil(status.images / made.identity.settings["batch_size"])
+            epochs_done = progress["epoch"] - 1 + progress["step"] / steps_per_epoch
+            facts: dict[str, Any] = {}
+            if epochs_done:
+                facts = {
+                    "seconds_per_image": progress["seconds"] / (epochs_done * status.images),
+                    "device": None,
+                }
+            return replace(
+                status, state="part-trained", reasons=(), diverged=None, epochs_done=epochs_done, **facts
+            )
+    except UNREADABLE:
+        misfits = ["it cannot be read"]
+    return replace(status, reasons=tuple(dict.fromkeys(misfits))) if status.state == "to run" else status
 
 
 def checkpoint_metadata(path: Path) -> tuple[Identity, dict[str, Any]]:
