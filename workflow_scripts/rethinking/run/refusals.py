@@ -62,7 +62,7 @@ def as_os_error(error: BaseException) -> OSError | None:
 
 
 def forgiving(write: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that does without what the operating system refuses to write, and returns None then."""
+    """Wrap a function that writes, so that a refusal of the operating system, such as a full disk, is ignored."""
 
     def try_it(*arguments: Any) -> Any:
         with suppress(OSError):
