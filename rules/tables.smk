@@ -92,7 +92,7 @@ rule compare_ablations:
     params:
         caption=caption("ablations"),
         ablations=packed(ABLATIONS.identity.settings["ablations"]),
-        results=RESULTS,
+        results=subpath(output[0], parent=True),
         seeds=ABLATED_SEEDS,
         record=record(ABLATIONS),
     message:
