@@ -1,11 +1,13 @@
 """Put all trained networks into two tables for further analysis: one row per network, and one row per epoch."""
 
+import csv
 import gzip
+import io
 from pathlib import Path
 
 import pandas as pd
 
-from rethinking.analysis.collection import curve_rows, network_row
+from rethinking.analysis.collection import NAMES, curve_columns, curve_rows, network_row
 from rethinking.report.provenance import folders
 from rethinking.run import scripts
 from rethinking.run.files import atomic_path, write_text
@@ -19,14 +21,25 @@ def main() -> None:
     args = parser.parse_args()
 
     found = list(folders(args.root, args.cells, args.seeds))
-    networks = pd.DataFrame([network_row(folder, variant) for folder, variant in found])
-    write_text(args.networks, networks.to_csv(index=False))
-    curves = [curve_rows(folder, variant) for folder, variant in found]
-    text = pd.concat(curves).to_csv(index=False) if curves else ""
-    with atomic_path(args.curves) as temporary:
-        # Without a time, equal curves give equal bytes.
-        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
-    print(f"{len(networks)} networks, {sum(map(len, curves))} epochs")
+    networks = [network_row(folder, variant) for folder, variant in found]
+    write_text(args.networks, pd.DataFrame(networks).to_csv(index=False))
+    epochs = 0
+    columns = dict.fromkeys(name for folder, _ in found for name in curve_columns(folder))
+    with (
+        atomic_path(args.curves) as temporary,
+        open(temporary, "wb") as file,
+        # Without a time and a name, equal curves give equal bytes.
+        gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="") as text,
+    ):
+        writer = csv.DictWriter(text, [*NAMES, *columns], restval="", lineterminator="\n")
+        writer.writeheader()
+        # One network at a time: the curves of thousands take gigabytes of memory.
+        for (folder, _), network in zip(found, networks, strict=True):
+            names, rows = {name: network[name] for name in NAMES}, curve_rows(folder)
+            writer.writerows(names | row for row in rows)
+            epochs += len(rows)
+    print(f"{len(networks)} networks, {epochs} epochs")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ def main() -> None:
     runs = [run for some in read_runs(args.root, args.cells, args.seeds).values() for run in some]
     summaries = {run.cell: run.summary for run in runs}
     changes = {run.cell: run.measured for run in runs if run.measured.get(MEASURED[0]) is not None}
-    depths = {cell.model: network_depth(cell, summary) for cell, summary in summaries.items()}
+    # Once for each model, not for each of its networks, of which there can be thousands.
+    examples = {cell.model: (cell, summary) for cell, summary in summaries.items()}
+    depths = {model: network_depth(*example) for model, example in examples.items()}
     rademacher = rademacher_table(args.cells, list(summaries.values()), depths)
     stability = stability_table(args.cells, list(summaries.values()), changes)
     write_text(args.rademacher, rademacher.to_csv(index=False, float_format="%.6g"))

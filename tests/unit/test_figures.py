@@ -122,6 +122,21 @@ def test_a_share_among_the_measures_has_no_unit_prefix(plugin):
     assert "2M" in labels["number of parameters"]
 
 
+def test_size_of_a_figure_of_many_networks_does_not_grow_with_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(complexity, "MOST_VECTORS", 20)
+    markers = {}
+    for number in (20, 60, 120):
+        values = [float(1 + i) for i in range(number)]
+        networks = pd.DataFrame(dict.fromkeys(registry.names("measure"), values))
+        networks = networks.assign(gap=values, model="alexnet", corruption="true_labels")
+        ranks = pd.DataFrame({"measure": networks.columns, "tau_all": 1.0})
+        save(complexity.plot(networks, ranks, "some scale"), [tmp_path / "figure.svg"])
+        svg = (tmp_path / "figure.svg").read_text()
+        markers[number] = svg.count("<use ")
+        assert ("<image " in svg) == (number > 20)
+    assert max(markers[60], markers[120]) < 120 < 20 * len(registry.names("measure")) < markers[20]
+
+
 @pytest.mark.parametrize("figure", [fig1a, fig1b, fig1c, fig2b])
 def test_the_paper_is_named_where_it_is_drawn(plugin, figure):
     plugin("@dataset('shapes')\ndef shapes(path): ...\n")

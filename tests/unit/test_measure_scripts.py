@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+import measure_capacity
 import measure_stability
 from rethinking import registry
 from rethinking.cells import Cell
@@ -21,7 +22,7 @@ from rethinking.run.identity import Identity
 from rethinking.training.batches import to_inputs
 from rethinking.training.results import write_cell
 
-from ..summaries import make_summary, write_summary
+from ..summaries import make_data, make_summary, write_summary
 from .tiny import CPU, settings_with, train
 
 BASE = "cifar10/random_labels/mlp_1x512/none"
@@ -174,6 +175,18 @@ def test_tables_and_figures_are_written(shown, networks):
     assert list(measured.gap) == [
         pytest.approx(summary["train_accuracy"] - summary["test_accuracy_corrupted"])
     ]
+
+
+def test_layers_are_counted_once_for_each_model(shown, tmp_path, monkeypatch):
+    for seed in range(2):
+        data = make_data(train=24, full=40, image_shape=[3, 32, 32])
+        write_summary(tmp_path, make_summary(f"{SIGNS}/seed{seed}", settings={"input_size": 28}, data=data))
+    counted = []
+    build = measure_capacity.build_model
+    monkeypatch.setattr(measure_capacity, "build_model", lambda *a, **k: counted.append(a) or build(*a, **k))
+    rademacher, *_ = shown("measure_capacity", tmp_path, [SIGNS], "rademacher", "stability")
+    assert [model for model, *_ in counted] == ["alexnet"]
+    assert list(rademacher.depth) == [5]
 
 
 def test_number_of_parameters_has_all_digits(shown, tmp_path):

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from rethinking.analysis.aggregation import describe_data, flat_settings, read_summary
-from rethinking.analysis.runs import cell_parts
+from rethinking.analysis.runs import CELL_PARTS, cell_parts
 from rethinking.cells import Cell
 from rethinking.run.files import reading
 
+NAMES = ["ablation", *CELL_PARTS, "seed"]  # columns of both tables
 ORIGIN = ("device", "threads", "git_commit", "code_fingerprint", "python", "finished")
-
-
-def head(summary: dict[str, Any], variant: str | None) -> dict[str, Any]:
-    """The parts of a network's name; ``ablation`` is empty unless it is a variant."""
-    cell = Cell.parse(summary["cell"])
-    return {"ablation": variant or ""} | cell_parts(cell.name) | {"seed": cell.seed}
 
 
 def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
@@ -26,9 +20,10 @@ def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
     summary = read_summary(folder / "summary.json")
     data, origin = summary["data"], summary["provenance"]
     settings = flat_settings(summary)
-    numbers = {key: value for key, value in summary.items() if not isinstance(value, dict)}
-    numbers.pop("cell")
-    row = head(summary, variant) | numbers
+    cell = Cell.parse(summary["cell"])
+    # Empty unless it is a variant.
+    row = {"ablation": variant or ""} | cell_parts(cell.name) | {"seed": cell.seed}
+    row |= {key: value for key, value in summary.items() if key != "cell" and not isinstance(value, dict)}
     row |= {
         f"epochs_to_{percent}": epoch
         for percent, epoch in (summary.get("epochs_to_train_accuracy") or {}).items()
@@ -43,13 +38,35 @@ def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
     return row | {f"version_{name}": version for name, version in origin.get("libraries", {}).items()}
 
 
-def curve_rows(folder: Path, variant: str | None) -> pd.DataFrame:
-    """One network over its epochs: its name and the columns of ``curve.csv`` and ``memorisation.csv``."""
-    with reading(path := folder / "curve.csv"):
-        curve = pd.read_csv(path)
-    if (path := folder / "memorisation.csv").exists():
-        with reading(path):
-            if path.read_text().strip():
-                curve = curve.merge(pd.read_csv(path), on="epoch", how="left")
-    names = head(read_summary(folder / "summary.json"), variant)
-    return pd.concat([pd.DataFrame([names] * len(curve), index=curve.index), curve], axis=1)
+def curve_columns(folder: Path) -> list[str]:
+    """The columns of :func:`curve_rows`."""
+    found = {}
+    for path in curve_files(folder):
+        with reading(path), open(path, encoding="utf-8", newline="") as file:
+            found |= dict.fromkeys(next(csv.reader(file), []))
+    return list(found)
+
+
+def curve_rows(folder: Path) -> list[dict[str, str]]:
+    """One network over its epochs: ``curve.csv`` and ``memorisation.csv``, with numbers as they were written.
+
+    Raises:
+        UserError: a file is missing or damaged; the message names it.
+    """
+    curve, *further = map(read_epochs, curve_files(folder))
+    memorisation = further[0] if further else {}
+    return [row | memorisation.get(epoch, {}) for epoch, row in curve.items()]
+
+
+def curve_files(folder: Path) -> list[Path]:
+    """The tables of a network over its epochs."""
+    memorisation = folder / "memorisation.csv"
+    return [folder / "curve.csv", *([memorisation] if memorisation.exists() else [])]
+
+
+def read_epochs(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of a CSV by their epoch; an empty file has none."""
+    with reading(path), open(path, encoding="utf-8", newline="") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+        found = (dict(zip(header, row, strict=True)) for row in rows if row)
+        return {row["epoch"]: row for row in found}

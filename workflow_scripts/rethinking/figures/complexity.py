@@ -15,6 +15,7 @@ from rethinking.figures import style
 from rethinking.paper.titles import MODEL_TITLES
 
 COLUMNS = 3
+MOST_VECTORS = 1000  # points of a panel
 FILL_TITLES = {"full": "true labels", "left": "other corruptions", "none": "random labels"}
 
 
@@ -39,12 +40,15 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     styles = style.model_styles(networks.model)
     fills = networks.corruption.map(style.FILLS).fillna("left")
     taus = ranks.set_index("measure").tau_all
+    # Thousands of points cover each other, and as vectors make the SVG, and the report with it, too large to open.
+    many = len(networks) > MOST_VECTORS
+    size = {"markersize": 3, "rasterized": True} if many else {"markersize": 5.5}
     for measure, axes in zip(measures, panels, strict=False):
         name, logarithmic = measure.name, measure.options.get("logarithmic", True)
         for (model, fill), points in networks.groupby([networks.model, fills]):
             colour, marker = styles[model]
-            look = {"color": colour, "marker": marker, "fillstyle": fill, "markersize": 5.5}
-            axes.plot(points[name], points.gap, linestyle="", markerfacecoloralt="white", **look)
+            look = {"color": colour, "marker": marker, "fillstyle": fill, "markerfacecoloralt": "white"}
+            axes.plot(points[name], points.gap, linestyle="", **look, **size)
         tau = "no τ" if pd.isna(taus[name]) else f"τ = {taus[name]:.2f}".replace("-", "−")
         axes.set_title(f"{style.wrap(measure.title, 36)}\n{tau}", fontsize="small")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
