@@ -178,6 +178,23 @@ def test_lines_of_others_stay_whole(terminal, tmp_path):
     assert screen(output + received("last\r\n")) == ["short", "a message", "last", ""]
 
 
+def test_slow_looks_at_the_cells_are_rare(tmp_path, monkeypatch):
+    line = StatusLine(Training(tmp_path, [MLP]), io.StringIO())
+    clock, pauses = [0.0], []
+
+    def wait(seconds):
+        pauses.append(seconds)
+        return len(pauses) > 3
+
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(line.stopped, "wait", wait)
+    looks = iter([0.01, 3.0, 0.01])
+    monkeypatch.setattr(line, "draw", lambda: clock.__setitem__(0, clock[0] + next(looks)))
+    line.run()
+    short = progress.UPDATE_SECONDS
+    assert pauses == [short, short, pytest.approx(60), short]
+
+
 def test_line_fits_the_terminal(terminal, tmp_path):
     stream, received = terminal
     termios.tcsetwinsize(stream, (24, 12))

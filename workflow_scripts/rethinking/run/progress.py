@@ -9,6 +9,7 @@ import atexit
 import os
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from rethinking.run.running import Running, read_running, running_file
 from rethinking.run.time_left import duration
 
 UPDATE_SECONDS = 2.0
+SHARE = 20  # pauses are so many times as long as a look at the cells
 CLEAR = "\r\x1b[K"
 
 
@@ -153,8 +155,12 @@ class StatusLine(threading.Thread):
     def run(self) -> None:
         """Show the line until :meth:`stop`."""
         self.stream.write = self.write_beside
-        while not self.stopped.wait(UPDATE_SECONDS):
+        pause = UPDATE_SECONDS
+        while not self.stopped.wait(pause):
+            began = time.monotonic()
             self.draw()
+            # Thousands of cells on a slow file server take seconds to look at, which jobs must not wait for.
+            pause = max(UPDATE_SECONDS, SHARE * (time.monotonic() - began))
 
     def draw(self) -> None:
         """Show the current line, unless another line is being written."""
