@@ -58,6 +58,27 @@ def test_not_reached_is_an_arrow_and_a_gap():
     assert list(table[table.p == 0.5].reached) == [1] * 8
 
 
+def test_note_does_not_grow_with_the_networks():
+    runs = {}
+    for regularisers in (
+        "none",
+        "wd",
+        "crop",
+        "augment",
+        "crop+wd",
+        "augment+wd",
+        "crop+augment",
+        "crop+augment+wd",
+    ):
+        for name, epochs in ((TRUE, 10), (HALF, None)):
+            name = name.replace("none", regularisers)
+            runs[name] = [fitted_after(epochs, name)]
+    figure, _ = draw(runs, "some scale")
+    assert "99.9 %: MLP 1×512 at 1 p (0 of 1 runs fitted), MLP 1×512, wd at 1 p" in note(figure)
+    assert note(figure).count("and 2 more, in the CSV") >= 4
+    assert "crop+augment+wd" not in note(figure)
+
+
 def test_panels_show_the_ends_of_epochs_and_the_csv_both():
     runs = {TRUE: [fitted_after(10, lag=2)], HALF: [fitted_after(15, HALF, lag=6)]}
     figure, table = draw(runs, "some scale")

@@ -71,6 +71,14 @@ def test_diverged_is_said_and_not_in_the_mean():
     assert "Diverged and not in the means: true labels (1 of 2)." in note(figure)
 
 
+def test_note_does_not_grow_with_what_diverged():
+    names = [TRUE, *(f"cifar10/labels_p0.{tenth}/alexnet/none" for tenth in range(1, 10))]
+    runs = {name: [accuracies(name, 10, 10, diverged=True)] for name in names}
+    figure, _ = draw(runs, "some scale")
+    assert "labels p0.5 (1 of 1) and 4 more, in the CSV." in note(figure)
+    assert "p0.6" not in note(figure)
+
+
 def test_scale_counts_cells_that_are_not_trained(script, tmp_path):
     write_run(tmp_path, accuracies(TRUE, 60, 80))
     images, numbers = tmp_path / "figure.svg", tmp_path / "figure.csv"

@@ -62,7 +62,7 @@ def describe(table: pd.DataFrame, scale: str) -> str:
             "Nearest to the paper among those of both kinds that have the most ratios, by mean absolute "
             f"difference over all networks and p > 0: {TITLES[nearest]} "
             f"({measured[nearest]['mean_difference']:.2f} over {points(measured[nearest])}). Epochs "
-            f"at p = 0 by it: {', '.join(epochs)}; the paper's ratios are multiples of 1/10 (Inception), 1/31 "
+            f"at p = 0 by it: {style.listed(epochs)}; the paper's ratios are multiples of 1/10 (Inception), 1/31 "
             "(AlexNet), 1/28 (MLP 1×512)."
         )
     missing = not_reached(table[table.threshold.isin(SHOWN)])
@@ -71,7 +71,7 @@ def describe(table: pd.DataFrame, scale: str) -> str:
             "Arrows: not every seed reached the threshold there or at p = 0, so there is no mean. "
             + "; ".join(
                 f"{threshold.removesuffix(' at end')}: "
-                f"{', '.join(count_missing(missing[missing.threshold == threshold]))}"
+                f"{style.listed(count_missing(missing[missing.threshold == threshold]))}"
                 for threshold in SHOWN
                 if threshold in set(missing.threshold)
             )

@@ -37,7 +37,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
         if any(run.diverged for run in some)
     ]
     if diverged:
-        note += f"\nDiverged and not in the means: {', '.join(diverged)}."
+        note += f"\nDiverged and not in the means: {style.listed(diverged)}."
     return plot(table, note), table
 
 

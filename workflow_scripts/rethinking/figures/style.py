@@ -71,6 +71,7 @@ PANELS_WIDTH = 75  # characters of the titles above a row of panels
 LEGEND_WIDTH = 52  # characters of a line of a legend above a figure
 # Lines of a note and of a legend: their height in inches, and how many a figure has room for as it is.
 NOTE_LINES, LEGEND_LINES = (0.11, 6), (0.183, 3)
+MOST_LISTED = 6  # items of a list in a note
 TICK_LABELS = 90  # characters of tick labels under a row of panels
 
 
@@ -301,6 +302,12 @@ def short_labels(names: Sequence[str]) -> list[str]:
     ]
     varying = [i for i, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1] or [1]
     return [", ".join(part[i] for i in varying) for part in parts]
+
+
+def listed(items: Sequence[str]) -> str:
+    """Items of a note. Beyond the first few it says how many there are: with a dozen networks a note is longer than its figure."""
+    more = len(items) - MOST_LISTED
+    return ", ".join(items[:MOST_LISTED]) + (f" and {more} more, in the CSV" if more > 0 else "")
 
 
 def own_noise(corruptions: Iterable[str]) -> str:
