@@ -62,6 +62,12 @@ def test_read_seeds_in_order(tmp_path):
     assert len(summaries(runs)) == 2
 
 
+def test_only_the_columns_that_are_drawn_are_kept(tmp_path):
+    write_run(tmp_path, make_run(TRUE, train_loss=[3.0, 2.0], seconds=[1.0, 2.0]))
+    (run,) = read_runs(tmp_path, [TRUE], [0], "curve")[TRUE]
+    assert list(run.curve) == list(TABLES["curve"])
+
+
 def test_a_cell_can_have_fewer_seeds(tmp_path):
     for name in (TRUE, RANDOM):
         for seed in (0, 1, 2):

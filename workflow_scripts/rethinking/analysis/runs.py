@@ -112,7 +112,8 @@ def read_rows(path: Path, columns: Mapping[str, str], diverged: bool) -> pd.Data
     """A table with one row per epoch; that of a network that diverged in its first epoch can be empty."""
     if diverged and path.exists() and len(path.read_text().splitlines()) < 2:
         return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})
-    return read_columns(path, columns)
+    # Of thousands of networks the other columns would take gigabytes of memory.
+    return read_columns(path, columns)[list(columns)].copy()
 
 
 def summaries(runs: Runs) -> list[Mapping[str, Any]]:
