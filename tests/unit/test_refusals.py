@@ -122,6 +122,13 @@ def test_unreadable_file_is_named(shared, request, capsys):
             content_digest(path, None, "plugin")
 
 
+def test_missing_folders_above_thousands_of_cells_are_looked_at_once(tmp_path, monkeypatch):
+    looked, look = [], os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: looked.append(path) or look(path))
+    check_writable(tmp_path / f"results/cells/digits/none/seed{seed}" for seed in range(100))
+    assert 100 < len(looked) < 110
+
+
 def test_folder_that_cannot_be_written_is_named_before_the_work(shared, request, capsys):
     (shared / "file").touch()
     check_writable([shared, shared / "new" / "folder"])

@@ -104,8 +104,13 @@ def check_writable(folders: Iterable[str | Path]) -> None:
     Raises:
         UserError: one cannot be written, or a folder that is to be made cannot be.
     """
-    for folder in sorted(set(map(Path, folders))):
-        there = existing_folder(folder)
+    # From all folders up together, so that those above thousands of cells are looked at once.
+    left, found = set(map(Path, folders)), set()
+    while left:
+        existing = {each for each in left if os.path.lexists(each)}
+        found |= existing
+        left = {each.parent for each in left - existing}
+    for there in sorted(map(existing_folder, found)):
         if not os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             number = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
             raise UserError(explain(OSError(number, os.strerror(number), str(there))))
