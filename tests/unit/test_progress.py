@@ -179,7 +179,7 @@ def test_lines_of_others_stay_whole(terminal, tmp_path):
 
 
 def test_slow_looks_at_the_cells_are_rare(tmp_path, monkeypatch):
-    line = StatusLine(Training(tmp_path, [MLP]), io.StringIO())
+    line = StatusLine(watched(tmp_path, MLP), io.StringIO())
     clock, pauses = [0.0], []
 
     def wait(seconds):

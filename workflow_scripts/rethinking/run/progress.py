@@ -23,7 +23,7 @@ from rethinking.run.running import Running, read_running, running_file
 from rethinking.run.time_left import duration
 
 UPDATE_SECONDS = 2.0
-SHARE = 20  # pauses are so many times as long as a look at the cells
+PAUSE_PER_LOOK = 20  # a pause is at least so many times as long as the last look at the cells
 CLEAR = "\r\x1b[K"
 
 
@@ -160,7 +160,7 @@ class StatusLine(threading.Thread):
             began = time.monotonic()
             self.draw()
             # Thousands of cells on a slow file server take seconds to look at, which jobs must not wait for.
-            pause = max(UPDATE_SECONDS, SHARE * (time.monotonic() - began))
+            pause = max(UPDATE_SECONDS, PAUSE_PER_LOOK * (time.monotonic() - began))
 
     def draw(self) -> None:
         """Show the current line, unless another line is being written."""
