@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from rethinking.entries import KINDS, SHOWN, TITLES, Entry
 from rethinking.registrations import registrations
-from rethinking.run import plugins
+from rethinking.run import plugin_files, plugins
 from rethinking.run.code import LIBRARY
 from rethinking.run.files import UserError, did_you_mean
 
@@ -44,7 +44,8 @@ def load(files: Iterable[str | Path]) -> None:
         UserError: a file is missing or not Python, a name is taken or a registration is wrong; the message has file
             and line.
     """
-    plugins.use(files)
+    plugin_files.use(files)
+    plugins.import_plugin.cache_clear()
     everything.cache_clear()
     find.cache_clear()
     everything()
@@ -68,7 +69,7 @@ def everything() -> dict[str, dict[str, Entry]]:
         ]
         for entry in sorted(entries, key=lambda entry: -entry.options.get("megaflops", 0)):
             add(found, entry)
-    for file in plugins.files():
+    for file in plugin_files.files():
         entries = registrations(file)
         if not entries:
             raise UserError(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from rethinking.run.plugin_files import folders
 from rethinking.run.syntax import hash_of, is_registration, plainly, statements, syntax_tree
 
 SCRIPTS = Path(__file__).parents[2]
@@ -187,9 +188,7 @@ def module_stem(name: str, path: Path) -> Path | None:
 
 def import_folders(path: Path) -> list[Path]:
     """The folders of plug-ins around a file: imports start there, also those in a package; its own if there is none."""
-    from rethinking.run import plugins  # which imports this module
-
-    return [folder for folder in path.parents if folder in plugins.folders()] or [path.parent]
+    return [folder for folder in path.parents if folder in folders()] or [path.parent]
 
 
 def packages_around(path: Path) -> list[Path]:

@@ -5,7 +5,7 @@ import os
 import sys
 from shlex import quote
 
-from rethinking.run import plugins
+from rethinking.run import plugin_files
 from rethinking.run.code import SCRIPTS
 
 # What would change the arithmetic of all programs on a machine behind a configuration's back.
@@ -31,7 +31,7 @@ def job_environment() -> str:
     # is the working folder, and a random.py there would be imported in place of Python's.
     path = [str(SCRIPTS), *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     values = {
-        plugins.VARIABLE: os.pathsep.join(map(str, plugins.files())),
+        plugin_files.VARIABLE: os.pathsep.join(map(str, plugin_files.files())),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
         # For the same reason 'python -m' must not look into the working folder.
         "PYTHONSAFEPATH": "1",

@@ -1,12 +1,11 @@
-"""A user's own files: which there are, importing them, and who is to blame for an error in one."""
+"""A user's own files: importing them, what lies beside them, and who is to blame for an error in one."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -14,34 +13,7 @@ from typing import Any
 
 from rethinking.run.code import LIBRARY, parse
 from rethinking.run.files import UserError
-
-# Tells the scripts of jobs, also on compute nodes, which plug-ins there are.
-VARIABLE = "RETHINKING_PLUGINS"
-_plugins: list[Path] | None = None
-
-
-def use(files: Iterable[str | Path]) -> None:
-    """Take these files as the plug-ins; relative paths start from the working directory."""
-    global _plugins
-    _plugins = [Path(file).resolve() for file in files]
-    for file in _plugins:
-        if os.pathsep in str(file):
-            raise UserError(
-                f"{file}: the path of a plug-in cannot hold '{os.pathsep}'; rename its folder or move it"
-            )
-    import_plugin.cache_clear()
-
-
-def files() -> list[Path]:
-    """The files of the plug-ins: the loaded ones, or those named by a job's environment."""
-    if _plugins is not None:
-        return _plugins
-    return [Path(file) for file in os.environ.get(VARIABLE, "").split(os.pathsep) if file]
-
-
-def folders() -> list[Path]:
-    """The folders of the plug-ins."""
-    return list(dict.fromkeys(file.parent for file in files()))
+from rethinking.run.plugin_files import files, folders
 
 
 def modules_in(folder: Path) -> set[Path]:

@@ -1,0 +1,36 @@
+"""Which files of the user's own are plug-ins, in Snakemake and in the scripts of its jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from rethinking.run.files import UserError
+
+# Tells the scripts of jobs, also on compute nodes, which plug-ins there are.
+VARIABLE = "RETHINKING_PLUGINS"
+_plugins: list[Path] | None = None
+
+
+def use(files: Iterable[str | Path]) -> None:
+    """Take these files as the plug-ins; relative paths start from the working directory."""
+    global _plugins
+    _plugins = [Path(file).resolve() for file in files]
+    for file in _plugins:
+        if os.pathsep in str(file):
+            raise UserError(
+                f"{file}: the path of a plug-in cannot hold '{os.pathsep}'; rename its folder or move it"
+            )
+
+
+def files() -> list[Path]:
+    """The files of the plug-ins: the loaded ones, or those named by a job's environment."""
+    if _plugins is not None:
+        return _plugins
+    return [Path(file) for file in os.environ.get(VARIABLE, "").split(os.pathsep) if file]
+
+
+def folders() -> list[Path]:
+    """The folders of the plug-ins."""
+    return list(dict.fromkeys(file.parent for file in files()))
