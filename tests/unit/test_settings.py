@@ -144,6 +144,12 @@ def test_variant_changes_what_it_names_on_top_of_overrides():
     assert config.ablated_cells() == [cell for _, cell in config.variants()]
 
 
+def test_settings_that_do_not_fit_together_are_refused_for_a_cell_of_no_table():
+    config = load(overrides=[override("mnist/*/*/*", micro_batch=50)])
+    with pytest.raises(UserError, match=r"^cell 'mnist/.*seed0': batch_size is 128, not a multiple of micro"):
+        settings(config, "mnist/true_labels/alexnet/none")
+
+
 def test_variant_can_be_asked_for_any_cell_that_its_settings_concern():
     config = load(ablations=[ablation(architecture={"local_response_norm": False})])
     other = "mnist/random_labels/alexnet/crop"

@@ -19,17 +19,18 @@ def cell_faults(config: Config) -> list[str]:
         try:
             settings = config.settings(cell, variant)
         except UserError as error:
-            found.setdefault(str(error), [])
-            continue
-        if message := input_fault(config, cell, settings):
+            message = str(error).removeprefix(f"cell '{cell}': ")
+        else:
+            message = input_fault(config, cell, settings)
+        if message:
             found.setdefault(message, []).append(f"{name} ({variant})" if variant else name)
     return [named(some) + message for message, some in found.items()]
 
 
 def named(cells: list[str]) -> str:
-    """The first cells, how many more there are, and a colon; nothing for none."""
+    """The first cells, how many more there are, and a colon."""
     more = f" and {len(cells) - 3} more cells" if cells[3:] else ""
-    return f"{', '.join(cells[:3])}{more}: " if cells else ""
+    return f"{', '.join(cells[:3])}{more}: "
 
 
 def input_fault(config: Config, cell: Cell, settings: CellSettings) -> str | None:

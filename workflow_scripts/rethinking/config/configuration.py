@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings, ModelConfig, TrainingConfig
@@ -214,7 +214,7 @@ class Config(Strict):
 
         Raises:
             UserError: the configuration says nothing about the cell's data set or model, there is no
-                ablation of that name, or its settings have no meaning in the cell.
+                ablation of that name, or its settings have no meaning in the cell or do not fit together.
         """
         for section, name in (("datasets", cell.dataset), ("models", cell.model)):
             if name not in getattr(self, section):
@@ -237,7 +237,12 @@ class Config(Strict):
             # Editing the weight decay must not make cells without it stale.
             values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
         values["architecture"] = with_dropout(cell, values["architecture"])
-        return CellSettings(**values)
+        try:
+            return CellSettings(**values)
+        except ValidationError as error:  # each setting by itself is right, but not all together
+            raise UserError(
+                f"cell '{cell}': {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+            ) from None
 
 
 def with_dropout(cell: Cell, architecture: dict[str, Any]) -> dict[str, Any]:
