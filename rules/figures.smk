@@ -41,7 +41,7 @@ IMAGENET_FILES = [
 
 rule plot_finding:
     input:
-        lambda wildcards: reads(FINDING),
+        lambda wildcards: reads(shown("finding")),
     output:
         images=images("finding"),
         numbers=f"{RESULTS}/finding.csv",
@@ -109,7 +109,7 @@ rule plot_theory:
 
 rule compare_curves:
     input:
-        lambda wildcards: reads(DIFFERENCES),
+        lambda wildcards: reads(table("curve_differences")),
     output:
         marked(f"{RESULTS}/curve_differences.csv", "curve_differences"),
     log:

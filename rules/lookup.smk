@@ -187,7 +187,7 @@ def shown(name):
     if name in CONFIG.results:
         result_cells(name)
     if name not in SHOWN:
-        why = "none of its results is finished" if CONFIG.finished_only else "list its cells"
+        why = "none of its results is finished" if CONFIG.finished_only else "list the cells that it shows"
         raise UserError(f"{name} has nothing to show with this configuration; {why}")
     return SHOWN[name]
 

@@ -129,6 +129,14 @@ def test_target_without_data_says_why(tiny_workflow, target):
     assert re.search(r"^snakemake: .*(list its cells|name one|path is not set)\n$", output, re.MULTILINE)
 
 
+@pytest.mark.parametrize("target", ["finding.svg", "curve_differences.csv"])
+def test_a_comparison_of_no_cells_says_so(tiny_workflow, target):
+    empty = {name: {"cells": []} for name in ("table1", "fig1a", "fig1b", "fig1c", "fig2b")}
+    tiny_workflow.write_config(TINY | empty)
+    output = tiny_workflow.fail("-n", f"results/{target}")
+    assert "has nothing to show with this configuration; list the cells that it shows" in output
+
+
 def test_wrong_config_names_file_and_key(default_workflow):
     default_workflow.write_config({"training": {"epochs": -3}})
     output = default_workflow.fail("-n")
