@@ -69,7 +69,7 @@ def everything() -> dict[str, dict[str, Entry]]:
         ]
         for entry in sorted(entries, key=lambda entry: -entry.options.get("megaflops", 0)):
             add(found, entry)
-    for file in plugin_files.files():
+    for file in plugins.files():
         entries = registrations(file)
         if not entries:
             raise UserError(
