@@ -114,6 +114,13 @@ def alone(command, tmp_path_factory):
     return folder
 
 
+def part_trained(command, folder, workers):
+    """A process with several workers that has written a checkpoint and goes on."""
+    process = command(folder, workers, pause=True)
+    wait_for((folder / "state.safetensors").exists, process)
+    return process
+
+
 def running(process):
     """Whether a process is there and has not ended."""
     with suppress(psutil.NoSuchProcess):
@@ -142,8 +149,7 @@ def test_fast_sums_give_other_bits_of_almost_the_same_numbers(command, alone, tm
 
 @pytest.mark.slow
 def test_stopped_on_two_and_resumed_on_three(command, alone, tmp_path):
-    process = command(tmp_path, 2, pause=True)
-    wait_for((tmp_path / "state.safetensors").exists, process)
+    process = part_trained(command, tmp_path, 2)
     others = children(process)
     assert len(others) == 1
     process.send_signal(signal.SIGUSR1)
@@ -156,8 +162,7 @@ def test_stopped_on_two_and_resumed_on_three(command, alone, tmp_path):
 
 @pytest.mark.slow
 def test_killed_worker_is_started_again(command, alone, tmp_path):
-    process = command(tmp_path, 3, pause=True)
-    wait_for((tmp_path / "state.safetensors").exists, process)
+    process = part_trained(command, tmp_path, 3)
     before = wait_for(lambda: len(found := children(process)) == 2 and found, process)
     before[0].kill()
     output = finish(process)
@@ -169,8 +174,7 @@ def test_killed_worker_is_started_again(command, alone, tmp_path):
 
 @pytest.mark.slow
 def test_no_worker_survives_its_parent(command, alone, tmp_path):
-    process = command(tmp_path, 3, pause=True)
-    wait_for((tmp_path / "state.safetensors").exists, process)
+    process = part_trained(command, tmp_path, 3)
     others = children(process)
     assert len(others) == 2
     process.kill()
