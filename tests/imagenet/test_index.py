@@ -17,7 +17,7 @@ from rethinking.data.imagenet import find_images, load_index, save_index
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.run.files import UserError, hash_file
 
-from ..unit.faults import flip
+from ..faults import flip
 from .image_sets import CLASSES, TRAIN, VAL, add, write_archives, write_folder, write_tar
 
 LAYOUTS = ["folder", "flat", "archives", "tar"]

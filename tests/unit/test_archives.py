@@ -8,7 +8,7 @@ import pytest
 from rethinking.data.archives import iter_members, walk_headers
 from rethinking.run.files import UserError
 
-from .faults import flip
+from ..faults import flip
 
 # Incompressible, so that a cut anywhere in a packed archive removes content.
 FILES = {f"folder/{i}.bin": bytes((i * j * j + j // 7) % 256 for j in range(3000 + i)) for i in range(20)}

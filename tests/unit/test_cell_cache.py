@@ -13,7 +13,7 @@ from rethinking.cells import CELL_FILES
 from rethinking.run.cell_cache import entry, put, take
 from rethinking.run.identity import Identity
 
-from .faults import flip, refuse
+from ..faults import flip, refuse
 
 IDENTITY = Identity({"cell": "a", "epochs": 2}, {"x": "1"}, {"data": "0"})
 

@@ -19,7 +19,7 @@ from rethinking.run.running import lock_file
 from rethinking.training import loop
 from rethinking.training.loop import train_cell
 
-from .faults import flip, refuse
+from ..faults import flip, refuse
 from .tiny import CPU, MANY, StoppedAfterAStep, Tiny, settings_with, stopped_after_every_step, without_seconds
 
 SETTINGS = settings_with(epochs=2, weight_decay=0.001, initialisation="he_normal", input_size=8)

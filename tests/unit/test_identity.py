@@ -21,7 +21,7 @@ from rethinking.run.identity import (
 from rethinking.run.plan import Plan
 
 from ..default_config import default_values
-from .faults import flip
+from ..faults import flip
 from .image_files import write_image
 
 INNER = Identity({"limit": 5}, {"read": "1"})

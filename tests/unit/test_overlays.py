@@ -13,7 +13,7 @@ from rethinking.corruption.overlays import moments, write
 from rethinking.corruption.signs import write_sample
 from rethinking.run.files import UserError, load_array, read_json, save_array, write_json
 
-from .faults import flip
+from ..faults import flip
 
 
 def test_label_corruption_stores_labels_alone(prepared, tmp_path):

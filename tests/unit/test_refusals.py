@@ -30,7 +30,7 @@ from rethinking.run.identity import Identity, content_digest
 from rethinking.run.locks import lock_results
 from rethinking.run.refusals import explain
 
-from .faults import refuse
+from ..faults import refuse
 
 
 @pytest.fixture

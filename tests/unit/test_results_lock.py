@@ -10,7 +10,7 @@ import pytest
 from rethinking.run.files import UserError
 from rethinking.run.locks import lock_results
 
-from .faults import refuse
+from ..faults import refuse
 
 HOLD = "import sys; from rethinking.run.locks import lock_results; lock_results(sys.argv[1]); print('held', flush=True); input()"
 

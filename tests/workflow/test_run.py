@@ -10,7 +10,7 @@ from base64 import b64encode
 import pandas as pd
 import pytest
 
-from ..unit.faults import flip
+from ..faults import flip
 from ..unit.paper_cells import make_runs, write_runs
 from .conftest import ROOT, TINY, Workflow
 
