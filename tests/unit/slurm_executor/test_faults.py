@@ -9,8 +9,8 @@ import pytest
 from snakemake_executor_plugin_slurm_bundles import slurm
 from snakemake_executor_plugin_slurm_bundles.bundles import Bundle
 
+from ...faults import refuse
 from ...waiting import wait_for
-from ..faults import refuse
 from .conftest import AWAY, Alone, at_work, job
 
 full = refuse(errno.ENOSPC)
