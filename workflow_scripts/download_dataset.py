@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from rethinking.data.download import download
-from rethinking.data.sources import SOURCES
+from rethinking.data.published import published
 from rethinking.run import scripts
 from rethinking.run.files import UserError, shared_folder
 from rethinking.run.shared import alone
@@ -18,14 +18,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", required=True, choices=sorted(SOURCES))
+    parser.add_argument("--dataset", required=True, help="name of the data set, e.g. cifar10")
     parser.add_argument("--file", required=True, help="name of the published file")
     parser.add_argument("--output", required=True, help="where to put it")
     args = parser.parse_args()
 
-    files = {file.name: file for file in SOURCES[args.dataset].downloads}
+    description = published(args.dataset)
+    files = {file.name: file for file in description.downloads} if description else {}
     if args.file not in files:
-        raise UserError(f"{args.dataset} has no file {args.file}; its files are {', '.join(files)}")
+        raise UserError(f"{args.dataset} has no file {args.file}; its files are {', '.join(files) or 'none'}")
     output = Path(args.output)  # in <data_dir>/downloads/<data set>
     shared_folder(output.parents[2], output.parent)
     with alone(output):

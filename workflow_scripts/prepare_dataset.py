@@ -40,7 +40,7 @@ def main() -> None:
         args.output,
         name=args.dataset,
         provenance=provenance,
-        source=describe_source(args.source, args.path),
+        source=describe_source(args.dataset, args.source, args.path),
         train_limit=args.train_limit,
         test_limit=args.test_limit,
     )

@@ -2,18 +2,26 @@
 
 import hashlib
 import io
+import sys
 import tarfile
 from dataclasses import replace
 
-from rethinking.data.sources import SOURCES
+from rethinking import registry
+from rethinking.data.published import published
+
+
+def describe(monkeypatch, name, **changes):
+    """Change the description of a published data set."""
+    described, entry = replace(published(name), **changes), registry.entry("dataset", name)
+    monkeypatch.setattr(sys.modules[entry.resolve().__module__], entry.function, lambda: described)
 
 
 def accept(monkeypatch, name, contents, version=0):
     """Make these files the published ones of a version of a data set."""
-    versions = list(SOURCES[name].versions)
+    versions = list(published(name).versions)
     digests = {file: hashlib.md5(contents[file]).hexdigest() for file in versions[version].files}
     versions[version] = replace(versions[version], files=digests)
-    monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], versions=tuple(versions)))
+    describe(monkeypatch, name, versions=tuple(versions))
 
 
 def pack(path, contents, folder, compression):

@@ -8,7 +8,7 @@ import pytest
 
 from rethinking.data import download as module
 from rethinking.data.download import download
-from rethinking.data.sources import SourceFile
+from rethinking.data.published import SourceFile
 from rethinking.run.files import UserError
 
 CONTENT = bytes(range(256)) * 2000

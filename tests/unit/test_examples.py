@@ -32,7 +32,7 @@ def examples(plugins):
 
 
 def test_examples_are_short(examples):
-    assert len(examples) == 5
+    assert len(examples) == 6
     for file in examples:
         assert len(file.read_text().splitlines()) <= 60
 

@@ -86,24 +86,24 @@ def test_contents_are_read_once_and_again_when_they_change(tmp_path, monkeypatch
     folder, known = tmp_path / "images", tmp_path / "known.json"
     for number in range(3):
         write_image(folder / "train" / "a" / f"{number}.png", number)
-    before = content_digest(folder, known, "plugin")
+    before = content_digest("own", "plugin", folder, known)
     with monkeypatch.context() as patch:
         patch.setattr("hashlib.file_digest", None)
-        assert content_digest(folder, known, "plugin") == before
+        assert content_digest("own", "plugin", folder, known) == before
     path = folder / "train" / "a" / "1.png"
     time = path.stat().st_mtime_ns
     flip(path)
     os.utime(path, ns=(time, time))  # the same size and time as before
-    assert content_digest(folder, known, "plugin") != before
+    assert content_digest("own", "plugin", folder, known) != before
     flip(path)
-    assert content_digest(folder, known, "plugin") == before
+    assert content_digest("own", "plugin", folder, known) == before
     path.rename(path.with_name("9.png"))
-    assert content_digest(folder, known, "plugin") != before
+    assert content_digest("own", "plugin", folder, known) != before
 
 
 def test_a_source_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(UserError, match=r"absent cannot be used"):
-        content_digest(tmp_path / "absent", None, "plugin")
+        content_digest("own", "plugin", tmp_path / "absent", None)
 
 
 # ---- what a configuration asks for

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from rethinking.data.published import read_idx, read_published
-from rethinking.data.sources import SOURCES
+from rethinking.data.mnist import FILES, read_idx
+from rethinking.data.published import read_published
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 
@@ -25,8 +25,7 @@ def mnist():
     rng = stream(0, "test")
     shapes = ((30, 28, 28), (30,), (12, 28, 28), (12,))
     arrays = [rng.integers(0, 10, shape, np.uint8) for shape in shapes]
-    names = SOURCES["mnist"].versions[0].files
-    return {name: as_idx(array) for name, array in zip(names, arrays, strict=True)}, arrays
+    return {name: as_idx(array) for name, array in zip(FILES, arrays, strict=True)}, arrays
 
 
 def test_idx_of_another_kind_is_refused():

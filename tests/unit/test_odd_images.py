@@ -49,16 +49,16 @@ def test_links_are_followed(images, tmp_path):
     cat = images / "train" / "cat" / "0.png"
     cat.rename(tmp_path / "linked.png")
     cat.symlink_to(tmp_path / "linked.png")
-    before = content_digest(images, None, "images")
+    before = content_digest("cifar10", "images", images, None)
     assert same(read_images(images), plain)
     (images / "train").rename(tmp_path / "all")
     (images / "train").symlink_to(tmp_path / "all")
     (tmp_path / "all" / "dog").unlink()
     (tmp_path / "all" / "dog").symlink_to(tmp_path / "elsewhere")
     assert same(read_images(images), plain)
-    assert content_digest(images, None, "images") == before
+    assert content_digest("cifar10", "images", images, None) == before
     write_image(tmp_path / "elsewhere" / "1.png", 77)  # noticed behind two links
-    assert content_digest(images, None, "images") != before
+    assert content_digest("cifar10", "images", images, None) != before
 
 
 def test_links_in_an_archive_are_refused_unless_their_files_are_packed(images, tmp_path):
@@ -88,17 +88,17 @@ def test_links_that_lead_nowhere_are_named(images, name, target, message):
     with pytest.raises(UserError, match=message):
         read_images(images)
     with pytest.raises(UserError, match=message):
-        content_digest(images, None, "images")
+        content_digest("cifar10", "images", images, None)
 
 
 def test_what_lies_beside_the_images_does_not_matter(images):
-    plain, before = read_images(images), content_digest(images, None, "images")
+    plain, before = read_images(images), content_digest("cifar10", "images", images, None)
     (images / "README.txt").touch()
     (images / "backup").symlink_to("/")
     (images / "gone").symlink_to("nowhere")
     os.mkfifo(images / "pipe")
     assert same(read_images(images), plain)
-    assert content_digest(images, None, "images") == before
+    assert content_digest("cifar10", "images", images, None) == before
 
 
 def test_pipe_among_the_images_is_named(images):
@@ -174,8 +174,8 @@ def test_name_that_is_no_text_is_refused(images):
 def test_file_names_that_are_no_text(images):
     os.rename(images / "train/dog/0.png", os.fsencode(images) + b"/train/dog/\xff.png")
     assert len(read_images(images).train.labels) == 6
-    assert content_digest(images, None, "images")
-    assert describe_source("images", images)
+    assert content_digest("cifar10", "images", images, None)
+    assert describe_source("cifar10", "images", images)
 
 
 def test_member_that_is_there_twice(images, tmp_path):
@@ -314,10 +314,10 @@ def test_published_files_are_recognised(tmp_path):
 
 
 def test_digest_depends_on_no_folder_above_and_no_order_of_the_disk(images, tmp_path, monkeypatch):
-    expected, listdir = content_digest(images, None, "images"), os.listdir
+    expected, listdir = content_digest("cifar10", "images", images, None), os.listdir
     (tmp_path / "__MACOSX" / "train").mkdir(parents=True)
     monkeypatch.setattr(os, "listdir", lambda folder: sorted(listdir(folder), reverse=True))
-    assert content_digest(tmp_path, None, "images") == expected
+    assert content_digest("cifar10", "images", tmp_path, None) == expected
 
 
 # --- counts ---------------------------------------------------------------------------------------

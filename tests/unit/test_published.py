@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rethinking.data.published import CIFAR10_NAMES, read_published
-from rethinking.data.sources import SOURCES
+from rethinking.data.cifar import CIFAR10_NAMES
+from rethinking.data.published import published, read_published
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 
-from .published_files import SOMETHING_ELSE, accept, pack, unpack
+from .published_files import SOMETHING_ELSE, accept, describe, pack, unpack
 
 
 def images_and_labels(n, classes=10):
@@ -153,9 +153,9 @@ def test_cifar100_takes_the_fine_labels(version, tmp_path, monkeypatch):
     # The files of the binary version have no published checksums: only their archive does.
     assert verified == bool(version)
     if not version:
-        (archive,) = SOURCES["cifar100"].downloads
+        (archive,) = published("cifar100").downloads
         right = replace(archive, md5=hashlib.md5(path.read_bytes()).hexdigest())
-        monkeypatch.setitem(SOURCES, "cifar100", replace(SOURCES["cifar100"], downloads=(right,)))
+        describe(monkeypatch, "cifar100", downloads=(right,))
         assert read_published("cifar100", path)[1]
 
 

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from rethinking import registry
+from rethinking.data.digits import read_digits
 from rethinking.data.image_folders import read_images
 from rethinking.data.prepared import Split, records_sha256
-from rethinking.data.readers import choose_provenance, describe_source, read_dataset, read_digits
-from rethinking.data.sources import SOURCES
+from rethinking.data.readers import choose_provenance, describe_source, read_dataset
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 
 from .image_files import write_image
+from .published_files import describe
 
 # --- digits ---------------------------------------------------------------------------------------
 
@@ -94,12 +95,15 @@ def test_source_descriptions(images, tmp_path):
     archive = tmp_path / "images.tar.xz"
     archive.write_bytes(b"any")
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    assert describe_source("images", archive) == {"kind": "images", "files": {"images.tar.xz": digest}}
-    assert describe_source("embedded", None) == {"kind": "embedded", "files": {}}
-    before = describe_source("images", images)
+    assert describe_source("cifar10", "images", archive) == {
+        "kind": "images",
+        "files": {"images.tar.xz": digest},
+    }
+    assert describe_source("digits", "embedded", None) == {"kind": "embedded", "files": {}}
+    before = describe_source("cifar10", "images", images)
     assert list(before["files"]) == ["images"]
     (images / "train" / "dog" / "0.png").rename(images / "train" / "dog" / "7.png")
-    assert describe_source("images", images) != before
+    assert describe_source("cifar10", "images", images) != before
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,7 @@ def test_records_have_no_order():
 def test_images_that_match_the_published_ones_are_exact(images, monkeypatch):
     dataset = read_images(images)
     records = records_sha256(dataset.train), records_sha256(dataset.test)
-    monkeypatch.setitem(SOURCES, "cifar10", replace(SOURCES["cifar10"], records=records))
+    describe(monkeypatch, "cifar10", records=records)
     assert choose_provenance("cifar10", dataset, False, None) is None
     assert choose_provenance("cifar10", dataset, False, "JPEG copy") is None  # still exact
     changed = replace(dataset, test=Split(dataset.test.images ^ 1, dataset.test.labels))

@@ -119,7 +119,7 @@ def test_unreadable_file_is_named(shared, request, capsys):
     assert "a.npy cannot be used (Permission denied" in message(lambda: load_array(shared / "a.npy"), capsys)
     for path in (shared, shared / "closed"):
         with pytest.raises(UserError, match=r"(a\.npy|closed) cannot be used"):
-            content_digest(path, None, "plugin")
+            content_digest("own", "plugin", path, None)
 
 
 def test_missing_folders_above_thousands_of_cells_are_looked_at_once(tmp_path, monkeypatch):

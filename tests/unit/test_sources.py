@@ -1,11 +1,17 @@
 """Where published data sets come from."""
 
-from rethinking.data.sources import SOURCES, local_files
+import hashlib
+
+from rethinking import registry
+from rethinking.data.published import Published, SourceFile, published
+
+from .published_files import unpack
 
 
 def test_the_binary_version_is_downloaded():
     # No pickle is opened by default.
-    names = {name: [file.name for file in source.downloads] for name, source in SOURCES.items()}
+    found = {name: published(name) for name in registry.names("dataset")}
+    names = {name: [file.name for file in each.downloads] for name, each in found.items() if each}
     assert names["cifar10"] == ["cifar-10-binary.tar.gz"]
     assert names["cifar100"] == ["cifar-100-binary.tar.gz"]
     assert len(names["mnist"]) == 4
@@ -17,4 +23,18 @@ def test_local_files(tmp_path):
         file.parent.mkdir(exist_ok=True, parents=True)
         file.touch()
     (tmp_path / "notes.txt").touch()
-    assert local_files(tmp_path) == files
+    assert published("mnist").local_files(tmp_path) == files
+    assert published("cifar10").local_files(tmp_path) == []
+
+
+def test_what_was_downloaded_is_recognised(tmp_path):
+    files = {name: name.encode() for name in ("a.gz", "b.gz")}
+    downloads = tuple(
+        SourceFile(name, (), hashlib.md5(content).hexdigest()) for name, content in files.items()
+    )
+    folder = unpack(tmp_path / "d", files)
+    assert Published(downloads, ()).is_download(folder)
+    assert Published(downloads[:1], ()).is_download(folder / "a.gz")
+    assert not Published(downloads, ()).is_download(folder / "a.gz")
+    (folder / "b.gz").write_bytes(b"changed")
+    assert not Published(downloads, ()).is_download(folder)

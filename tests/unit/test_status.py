@@ -167,7 +167,7 @@ def test_a_local_copy_counts_by_its_contents(results, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("part", "definition"), [("cell", "models/mlp.py: mlp"), ("data", "data/readers.py: read_digits")]
+    ("part", "definition"), [("cell", "models/mlp.py: mlp"), ("data", "data/digits.py: read_digits")]
 )
 def test_stale_because_of_code(results, part, definition):
     results.finish()

@@ -46,6 +46,7 @@ def message(action, *arguments):
         ("class A:\n    @model('x')\n    def net(a, b): ...", 3, "at the top of the file"),
         ("@model()\ndef net(image_shape, num_classes): ...", 3, "literal values"),
         ("@model('x', capture='no')\ndef net(a, b): ...", 3, "'capture' of @model must be True or False, not 'no'"),
+        ("@dataset('x', published='yes')\ndef x(): ...", 3, "must be True or False, not 'yes'"),
         ("@model('x_p{p}')\ndef net(a, b): ...", 3, "holds parameters, which only corruptions have"),
         ("@model('x')\ndef net(image_shape): ...", 3, "net must take the images' shape"),
         ("@model('x')\ndef net(a, b, depth): ...", 3, "its other arguments need a default"),
@@ -188,6 +189,12 @@ def test_data_sets(plugin, returned, expected):
     said = message(read_dataset, "own", "plugin", None)
     assert said.startswith(f"{file}:4: own ")
     assert expected in said
+
+
+def test_a_published_data_set_that_is_not_described(plugin):
+    file = plugin("@dataset('own', published=True)\ndef own():\n    return {}\n")
+    said = message(read_dataset, "own", "archive", file)
+    assert said == f"{file}:3: own must return a Published, as it is registered with published=True"
 
 
 def test_a_measure_that_is_no_number(plugin):

@@ -1,10 +1,22 @@
-"""The study of docs/extending.md, exactly as it is there, and a wrong plug-in."""
+"""The examples of docs/extending.md, exactly as they are there, and a wrong plug-in."""
 
+import gzip
+import hashlib
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+import yaml
+from docs.examples.fashion_mnist import ADDRESS, MD5
+
+from rethinking.data.mnist import FILES
+from rethinking.streams import stream
 
 from ..unit.image_files import write_image
+from ..unit.test_mnist import as_idx
 from .conftest import ROOT, Workflow
 
 
@@ -46,3 +58,50 @@ def test_a_wrong_plugin_ends_in_one_message(study):
     noise = study.folder / "docs" / "examples" / "asymmetric_noise.py"
     noise.write_text(noise.read_text().replace("asymmetric_p{p:0.0..1.0}", "labels_p{p:0.0..0.9}"))
     assert f"{noise}:9: the corruption 'labels_p{{p:0.0..0.9}}' is taken by" in study.fail("-n")
+
+
+@pytest.fixture
+def fashion(study):
+    """The study with a small Fashion-MNIST to download from this machine, and the folder that is served."""
+    rng, served = stream(0, "test"), study.folder / "served"
+    served.mkdir()
+    shapes = ((40, 28, 28), (40,), (20, 28, 28), (20,))
+    for name, shape in zip(FILES, shapes, strict=True):
+        values = (
+            rng.integers(0, 256, shape, np.uint8)
+            if len(shape) > 1
+            else np.arange(*shape, dtype=np.uint8) % 10
+        )
+        (served / f"{name}.gz").write_bytes(gzip.compress(as_idx(values)))
+    handler = partial(SimpleHTTPRequestHandler, directory=served)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        plugin = study.folder / "docs" / "examples" / "fashion_mnist.py"
+        text = plugin.read_text().replace(ADDRESS, f"http://127.0.0.1:{server.server_port}/")
+        for name, md5 in zip(FILES, MD5, strict=True):
+            text = text.replace(md5, hashlib.md5((served / f"{name}.gz").read_bytes()).hexdigest())
+        plugin.write_text(text)
+        config = yaml.safe_load(study.config_file.read_text())
+        config["plugins"] = ["docs/examples/fashion_mnist.py"]
+        config["models"] = {}
+        config["datasets"] = {"fashion_mnist": {"source": "official", "input_size": 24}}
+        config["table1"] = {"cells": ["fashion_mnist/true_labels/mlp_1x512/none"]}
+        del config["complexity"]
+        study.write_config(config)
+        yield study, served
+        server.shutdown()
+
+
+def test_an_own_data_set_is_downloaded_and_verified(fashion):
+    study, served = fashion
+    (file, *_) = sorted(served.iterdir())
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    said = study.fail("--cores", "2", "data")
+    assert file.name in said
+    assert "has md5" in said
+    file.write_bytes(whole)
+    study.succeed("--cores", "2")
+    table = (study.folder / "results" / "shapes" / "table1.md").read_text()
+    assert "Fashion-MNIST (exact), 40 training images" in table
+    assert "Nothing to be done" in study.succeed("--cores", "2")

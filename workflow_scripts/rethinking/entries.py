@@ -42,7 +42,8 @@ class Entry:
     arguments: Mapping[str, str | None]
     optional: tuple[str, ...]  # arguments with a default
     # rethinking.run.plugin_checks has those that a plug-in can give. Only the library gives
-    # - for a data set: size (height and width of its images) and train (their number), unless it is a folder of images;
+    # - for a data set: size (height and width of its images) and train (their number), unless it is a folder of images,
+    #   and sources, if they are others than those of published data sets and of plug-ins;
     # - for a table: script (what writes its CSV);
     # - for a figure: reads (the table of each cell that it draws) and unit (of the paper's curves, if there are any).
     options: Mapping[str, Any]
@@ -112,6 +113,17 @@ class Entry:
             form = rf"\{{{parameter}[^}}]*\}}"
             names = [re.sub(form, number, name) for name in names for number in dict.fromkeys(numbers)]
         return [name for name in [*names, like] if self.parameters(name) is not None]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The kinds of source that a data set can come from."""
+        others = ("official", "archive", "images") if self.published else ("plugin", "images")
+        return self.options.get("sources", others)
+
+    @property
+    def published(self) -> bool:
+        """Whether the function of a data set describes published files, and does not read the data itself."""
+        return self.options.get("published", False)
 
     @property
     def changes(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings, ModelConfig, TrainingConfig
 from rethinking.config.datasets import DatasetConfig
@@ -26,7 +27,6 @@ from rethinking.config.results import (
     ResultConfig,
 )
 from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
-from rethinking.data.sources import sources
 from rethinking.models import check_options
 from rethinking.run.files import UserError, did_you_mean
 
@@ -138,9 +138,10 @@ class Config(Strict):
     def sources_fit(self) -> Config:
         """Each data set has its own kinds of source."""
         for name, dataset in self.datasets.items():
-            if dataset.source not in sources(name):
+            sources = registry.entry("dataset", name).sources
+            if dataset.source not in sources:
                 raise ValueError(
-                    f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(sources(name))}"
+                    f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(sources)}"
                 )
         return self
 

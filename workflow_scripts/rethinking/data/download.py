@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 import urllib3
 
-from rethinking.data.sources import SourceFile
+from rethinking.data.published import SourceFile
 from rethinking.run.file_types import what_is
 from rethinking.run.files import UserError, hash_file
 from rethinking.run.refusals import explain
@@ -24,8 +24,8 @@ RETRIED_CLIENT_ERRORS = (408, 429)  # request timeout, too many requests: both m
 
 ADVICE = (
     "Get the file in another way (a browser, another machine) and set in the config "
-    "datasets.<name>.source: archive and datasets.<name>.path: to the file (for mnist: to the folder of "
-    "its four files). A folder or tar of the images (train/<class>/*.png, test/<class>/*.png) works too, "
+    "datasets.<name>.source: archive and datasets.<name>.path: to the file, or to the folder of all "
+    "files if there are several. A folder or tar of the images (train/<class>/*.png, test/<class>/*.png) works too, "
     "with source: images."
 )
 

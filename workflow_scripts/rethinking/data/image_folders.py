@@ -14,7 +14,8 @@ from PIL import Image, UnidentifiedImageError
 from rethinking.data.archives import Parts
 from rethinking.data.decoding import Undecodable, damage, decode_checked, decoder_messages
 from rethinking.data.prepared import SPLITS, Dataset, Split
-from rethinking.data.sources import SHOWN, image_folder, only_folder, walk_images, what_lies_in
+from rethinking.data.published import SHOWN, what_lies_in
+from rethinking.data.sources import image_folder, only_folder, walk_images
 from rethinking.run.file_types import what_is
 from rethinking.run.files import UserError
 

@@ -1,54 +1,132 @@
-"""Read published data sets, from their archives or from unpacked folders: CIFAR-10, CIFAR-100 and MNIST."""
+"""Data sets that are published as files: their descriptions, and how they are read from archives or unpacked folders."""
 
 import gzip
 import hashlib
-import math
-import pickle
-import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from rethinking.data.archives import iter_members
-from rethinking.data.prepared import Dataset, Split
-from rethinking.data.sources import SOURCES, Version, local_files, published_name, sources, what_lies_in
-from rethinking.registry import dataset
+from rethinking import registry
+from rethinking.data.archives import iter_members, walk
+from rethinking.data.prepared import SPLITS, Dataset
 from rethinking.run.file_types import what_is
 from rethinking.run.files import UserError, hash_file
 
-DIGIT_NAMES = tuple("0123456789")
-CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-CIFAR_SHAPE = (3, 32, 32)
-IDX_UNSIGNED_BYTE = 0x08
+SHOWN = 5  # names in a message
 
 
-@dataset("mnist", title="MNIST", size=28, train=60_000, sources=("official", "archive"))
-@dataset("cifar10", title="CIFAR-10", size=32, train=50_000, sources=("official", "archive", "images"))
-@dataset("cifar100", title="CIFAR-100", size=32, train=50_000, sources=("official", "archive", "images"))
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to download: addresses of identical copies, hexadecimal digests (None if unknown) and size in bytes."""
+
+    name: str
+    urls: tuple[str, ...]
+    md5: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Version:
+    """One of the forms in which a data set is published.
+
+    ``files`` are its files, unpacked if they are published as .gz, each with the published digest of its contents: MD5
+    or SHA-256, depending on the length, or None if none is published: then a copy is known to be exact by
+    :attr:`Published.records`, or if it is what is downloaded.
+
+    ``read`` turns the contents of these files into a data set. It is also given the path, for messages, and raises
+    UserError where contents make no sense. It sees contents only after they were found to have their digests.
+    """
+
+    title: str
+    files: Mapping[str, str | None]
+    read: Callable[[Mapping[str, bytes], Path], Dataset]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the function of a data set returns that is registered with ``published=True``.
+
+    ``downloads`` are the files to fetch, which hold the first of the ``versions``. ``records`` are the SHA-256 of the
+    sorted records of both splits (:func:`rethinking.data.prepared.records_sha256`), None if unknown.
+    """
+
+    downloads: tuple[SourceFile, ...]
+    versions: tuple[Version, ...]
+    records: tuple[str, str] | None = None
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the files of all versions."""
+        return frozenset(name for version in self.versions for name in version.files)
+
+    def file_of(self, name: str) -> str | None:
+        """The published file that a file of this name can be; None if it can be none.
+
+        Some archivers unpack ``train-images-idx3-ubyte.gz`` as ``train-images.idx3-ubyte``.
+        """
+        name = name.removesuffix(".gz").replace(".idx", "-idx")
+        return name if name in self.names else None
+
+    def local_files(self, folder: Path) -> list[Path]:
+        """Its files in a folder, or up to two folders within it, as torchvision's MNIST/raw."""
+        return sorted(
+            file
+            for depth in ("*", "*/*", "*/*/*")
+            for file in folder.glob(depth)
+            if self.file_of(file.name) and file.is_file()
+        )
+
+    def is_download(self, path: Path) -> bool:
+        """Whether a file, or the files in a folder, are what is downloaded, by their MD5."""
+        files = [path] if path.is_file() else [path / each.name for each in self.downloads]
+        return len(files) == len(self.downloads) and all(
+            file.is_file() and hash_file(file, "md5") == each.md5
+            for file, each in zip(files, self.downloads, strict=True)
+        )
+
+
+def published(name: str) -> Published | None:
+    """The description of a published data set; None for others.
+
+    Raises:
+        UserError: a plug-in's function returns something else.
+    """
+    entry = registry.entry("dataset", name)
+    if not entry.published:
+        return None
+    found = entry.call()
+    if not isinstance(found, Published):
+        raise entry.fault("must return a Published, as it is registered with published=True")
+    return found
+
+
 def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
     """Read a published data set.
 
     Args:
-        name: ``cifar10``, ``cifar100`` (fine labels) or ``mnist``.
+        name: of a published data set.
         path: an archive of one of its published versions (gzip, xz, bzip2 or no compression), or the folder of
             its files, or a folder with that folder in it.
 
     Returns:
-        The data set, and whether every file of it, or the archive, has its published checksum.
+        The data set, and whether every file of it, or what was downloaded, has its published checksum.
 
     Raises:
         UserError: files are missing, damaged, not the published ones, or of another data set.
     """
-    path = Path(path)
-    if path.is_file() and published_name(path.name):
+    path, description = Path(path), published(name)
+    if path.is_file() and description.file_of(path.name):
         raise UserError(
             f"{path} is one of the files of a data set; give the path to the folder with all of them"
         )
-    contents = _collect(path)
-    version = _choose_version(name, path, contents)
-    verified = all(version.files.values())
+    contents = _collect(path, description)
+    whole = (each for each in description.versions if each.files.keys() <= contents.keys())
+    version = next(whole, None)
+    if version is None:
+        raise UserError(f"{path} {_what_is_missing(name, path, contents)}")
     for file, digest in version.files.items():
         if digest is None:
             continue
@@ -57,29 +135,23 @@ def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
             kind = what_is(contents[file])
             seems = f"; it seems to be {kind}" if kind and "idx" not in kind else ""
             raise UserError(
-                f"{path}: {file} is not the published file of {SOURCES[name].title} (digest {actual}, "
+                f"{path}: {file} is not the published file of {registry.entry('dataset', name).title} (digest {actual}, "
                 f"expected {digest}{seems}); get the data set again"
             )
-    if not verified and path.is_file():
-        (archive,) = SOURCES[name].downloads
-        verified = hash_file(path, "md5") == archive.md5
-    if name == "mnist":
-        return read_mnist(contents, path), verified
-    # Unpickling runs whatever code a file asks for: only contents that have just been checked get there.
-    read = read_binary if version is SOURCES[name].versions[0] else read_python
-    return read(name, contents, path), verified
+    verified = all(version.files.values()) or description.is_download(path)
+    return version.read({file: contents[file] for file in version.files}, path), verified
 
 
-def _collect(path: Path) -> dict[str, bytes]:
-    """Contents, by file name, of the files of any published version; gzipped files count under their unpacked name."""
+def _collect(path: Path, description: Published) -> dict[str, bytes]:
+    """Contents, by file name, of the files of any version; gzipped files count under their unpacked name."""
     if path.is_dir():
-        members = ((file.name, file.read_bytes()) for file in local_files(path))
+        members = ((file.name, file.read_bytes()) for file in description.local_files(path))
     else:
-        found = iter_members(path, lambda parts: published_name(parts[-1]) is not None)
+        found = iter_members(path, lambda parts: description.file_of(parts[-1]) is not None)
         members = ((PurePosixPath(member).name, content) for member, content in found)
     contents: dict[str, bytes] = {}
     for file, content in members:
-        key = published_name(file)
+        key = description.file_of(file)
         if file.endswith(".gz"):
             content = _unpack(content, f"{path}: {file}")
         if contents.setdefault(key, content) != content:
@@ -97,121 +169,39 @@ def _unpack(content: bytes, name: str) -> bytes:
         raise UserError(f"{name} is damaged or cut short ({error}); get it again") from error
 
 
-def _choose_version(name: str, path: Path, contents: Mapping[str, bytes]) -> Version:
-    """The version of a data set of which all files are there."""
-    published = SOURCES[name]
-    for version in published.versions:
-        if version.files.keys() <= contents.keys():
-            return version
-    for other in SOURCES.values():
-        if other is not published and any(
-            version.files.keys() <= contents.keys() for version in other.versions
-        ):
-            raise UserError(
-                f"{path} holds {other.title}, not {published.title}; give the path to {published.title}"
+def _what_is_missing(name: str, path: Path, contents: Mapping[str, bytes]) -> str:
+    """What a folder or an archive without a whole version of a data set holds, for a message."""
+    title, versions = registry.entry("dataset", name).title, published(name).versions
+    for other in registry.entries("dataset"):
+        if (
+            other.name != name
+            and (description := published(other.name))
+            and any(
+                version.files.keys() <= _collect(path, description).keys() for version in description.versions
             )
-    most = max(published.versions, key=lambda version: len(version.files.keys() & contents.keys()))
-    missing = ", ".join(file for file in most.files if file not in contents)
+        ):
+            return f"holds {other.title}, not {title}; give the path to {title}"
+    most = max(versions, key=lambda version: len(version.files.keys() & contents.keys()))
     if most.files.keys().isdisjoint(contents):
-        known = " or ".join(f"{', '.join(each.files)} ({each.title})" for each in published.versions)
-        raise UserError(
-            f"{path} holds no files of {published.title}; it should hold {known}; "
-            + what_lies_in(path, "archive" if "images" in sources(name) else "")
-        )
-    raise UserError(
-        f"{path} has no {missing}, which the {most.title} of {published.title} has; get the data set again"
-    )
+        known = " or ".join(f"{', '.join(each.files)} ({each.title})" for each in versions)
+        return f"holds no files of {title}; it should hold {known}; {what_lies_in(path, 'archive')}"
+    missing = ", ".join(file for file in most.files if file not in contents)
+    return f"has no {missing}, which the {most.title} of {title} has; get the data set again"
 
 
-def read_binary(name: str, contents: Mapping[str, bytes], path: Path) -> Dataset:
-    """CIFAR's binary version: records of a label (CIFAR-100: a coarse and a fine one) and the planes of an image.
-
-    Raises:
-        UserError: a file does not hold whole records, or a label is out of range.
-    """
-    if name == "cifar10":
-        train, test = [f"data_batch_{number}.bin" for number in range(1, 6)], ["test_batch.bin"]
-        class_names, label_bytes = CIFAR10_NAMES, 1
-    else:
-        train, test = ["train.bin"], ["test.bin"]
-        class_names = tuple(contents["fine_label_names.txt"].decode("ascii", "replace").split())
-        label_bytes = 2
-    size = label_bytes + math.prod(CIFAR_SHAPE)
-
-    def split(files: list[str]) -> Split:
-        for file in files:
-            if not contents[file] or len(contents[file]) % size:
-                raise UserError(
-                    f"{path}: {file} has {len(contents[file]):,} bytes, not whole records of {size:,}"
-                )
-        records = np.frombuffer(b"".join(contents[file] for file in files), np.uint8).reshape(-1, size)
-        labels = records[:, label_bytes - 1].astype(np.int64)
-        if labels.max() >= len(class_names):
-            raise UserError(f"{path}: {files[0]} has the label {labels.max()} of {len(class_names)} classes")
-        return Split(np.ascontiguousarray(records[:, label_bytes:]).reshape(-1, *CIFAR_SHAPE), labels)
-
-    return Dataset(split(train), split(test), class_names)
-
-
-def read_python(name: str, contents: Mapping[str, bytes], path: Path) -> Dataset:
-    """CIFAR's Python version, pickles of dictionaries. The caller has checked the contents against their digests."""
-    if name == "cifar10":
-        train, test, label_key = [f"data_batch_{number}" for number in range(1, 6)], ["test_batch"], b"labels"
-        class_names = CIFAR10_NAMES
-    else:
-        train, test, label_key = ["train"], ["test"], b"fine_labels"
-        meta = pickle.loads(contents["meta"], encoding="bytes")
-        class_names = tuple(each.decode() for each in meta[b"fine_label_names"])
-
-    def split(files: list[str]) -> Split:
-        batches = [pickle.loads(contents[file], encoding="bytes") for file in files]
-        images = np.concatenate([batch[b"data"] for batch in batches]).reshape(-1, *CIFAR_SHAPE)
-        return Split(images, np.concatenate([batch[label_key] for batch in batches]).astype(np.int64))
-
-    return Dataset(split(train), split(test), class_names)
-
-
-def read_mnist(contents: Mapping[str, bytes], path: Path) -> Dataset:
-    """MNIST, (1, 28, 28), from the contents of its four files."""
-    (version,) = SOURCES["mnist"].versions
-    train_images, train_labels, test_images, test_labels = (
-        read_idx(contents[file], dimensions, f"{path}: {file}")
-        for file, dimensions in zip(version.files, (3, 1, 3, 1), strict=True)
-    )
-    return Dataset(
-        Split(train_images[:, None], train_labels.astype(np.int64)),
-        Split(test_images[:, None], test_labels.astype(np.int64)),
-        DIGIT_NAMES,
-    )
-
-
-def read_idx(content: bytes, dimensions: int, name: str) -> np.ndarray:
-    """The uint8 array in an idx file.
-
-    The header is big-endian: two zero bytes, the type of the values (0x08, unsigned byte), the number
-    of dimensions, then the length of each as a 32-bit integer.
-
-    Args:
-        content: the file.
-        dimensions: the number of dimensions it must have.
-        name: of the file, for messages.
-
-    Raises:
-        UserError: another type or number of dimensions, or not as long as the header says.
-    """
-    expected = bytes([0, 0, IDX_UNSIGNED_BYTE, dimensions])
-    if content[:4] != expected:
-        raise UserError(
-            f"{name} starts with {content[:4].hex()}, but an idx file of bytes in {dimensions} dimension(s) "
-            f"starts with {expected.hex()}"
-        )
-    header = 4 + 4 * dimensions
-    if len(content) < header:
-        raise UserError(f"{name} ends inside its idx header; get it again")
-    shape = struct.unpack(f">{dimensions}I", content[4:header])
-    if len(content) - header != math.prod(shape):
-        raise UserError(
-            f"{name} holds {len(content) - header:,} values, but its idx header says {math.prod(shape):,}; "
-            "get it again"
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+def what_lies_in(path: Path, source: str) -> str:
+    """What a folder or an archive has in place of what its source should have, for a message."""
+    described = [
+        (each.title, found) for each in registry.entries("dataset") if (found := published(each.name))
+    ]
+    names: dict[str, None] = {}
+    for parts, read in walk(path, lambda parts: len(parts) <= 2):
+        names[parts[0]] = None
+        if source == "images" and read:
+            for title, description in described:
+                if description.file_of(parts[-1]):
+                    return f"it has files of {title}, which source: archive reads"
+        if source == "archive" and not read and parts[-1] in SPLITS:
+            return "it has folders train/ or test/, which source: images reads"
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"it has {', '.join(list(names)[:SHOWN])}{more}" if names else "it is empty"

@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 
 from rethinking import registry
-from rethinking.data.prepared import Dataset, Split, records_sha256, stratified_sample
-from rethinking.data.published import DIGIT_NAMES
-from rethinking.data.sources import SOURCES, source_files, sources
-from rethinking.registry import dataset
+from rethinking.data.prepared import Dataset, Split, records_sha256
+from rethinking.data.published import published, read_published
+from rethinking.data.sources import source_files
 from rethinking.run.files import UserError, hash_file
-from rethinking.streams import stream
-
-DIGITS_TEST_COUNT = 360  # a fifth of the 1,797 images
 
 
 def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Dataset, bool]:
@@ -34,18 +30,18 @@ def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Datas
         UserError: this data set has no such source, or the files are missing, damaged or not the right ones.
     """
     entry = registry.entry("dataset", name)
-    if source not in sources(name):
-        raise UserError(f"{name} has no source {source}; it can be {' or '.join(sources(name))}")
+    if source not in entry.sources:
+        raise UserError(f"{name} has no source {source}; it can be {' or '.join(entry.sources)}")
     if path is None and source not in ("embedded", "plugin"):
         raise UserError(f"source {source} of {name} needs a path")
     if source == "images":
         from rethinking.data.image_folders import read_images  # imports torch, which takes seconds
 
         return read_images(path), False
+    if source in ("official", "archive"):
+        return read_published(name, path)
     found = entry.call(name=name, path=path)
-    if entry.own:
-        found = checked(entry, found)
-    return (found, True) if isinstance(found, Dataset) else found
+    return checked(entry, found) if entry.own else found, True
 
 
 def checked(entry: registry.Entry, found: Any) -> Dataset:
@@ -102,10 +98,11 @@ def choose_provenance(name: str, dataset: Dataset, verified: bool, provenance: s
     Raises:
         UserError: the images are not the published ones and there is no provenance.
     """
-    records = SOURCES[name].records if name in SOURCES else None
+    description = published(name)
+    records = description.records if description else None
     if records:
         verified = records == (records_sha256(dataset.train), records_sha256(dataset.test))
-    if registry.entry("dataset", name).own:
+    if registry.entry("dataset", name).own and not description:
         return provenance
     if verified:
         return None
@@ -118,8 +115,8 @@ def choose_provenance(name: str, dataset: Dataset, verified: bool, provenance: s
     return provenance
 
 
-def describe_source(source: str, path: str | Path | None) -> dict[str, Any]:
-    """The manifest's entry on the source: its kind, and file names (no folders) with their SHA-256.
+def describe_source(name: str, source: str, path: str | Path | None) -> dict[str, Any]:
+    """The manifest's entry on the source of a data set: its kind, and file names (no folders) with their SHA-256.
 
     For a folder the digest is over the sorted relative names and the contents of the files that are read.
     """
@@ -128,21 +125,7 @@ def describe_source(source: str, path: str | Path | None) -> dict[str, Any]:
     path = Path(path)
     if path.is_dir():
         digest = hashlib.sha256()
-        for name, file in source_files(source, path):
-            digest.update(os.fsencode(name) + b"\0" + bytes.fromhex(hash_file(file)))
+        for within, file in source_files(name, source, path):
+            digest.update(os.fsencode(within) + b"\0" + bytes.fromhex(hash_file(file)))
         return {"kind": source, "files": {path.resolve().name: digest.hexdigest()}}
     return {"kind": source, "files": {path.name: hash_file(path)}}
-
-
-@dataset("digits", title="digits", size=8, train=1437, sources=("embedded",))
-def read_digits() -> Dataset:
-    """scikit-learn's digits, (1, 8, 8), values 0..16 stretched to 0..255; 1,437 to train, 360 to test."""
-    # Imported here: it takes a second, and only this data set needs it.
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = np.rint(digits.images[:, None] * (255 / 16)).astype(np.uint8)
-    labels = digits.target.astype(np.int64)
-    test = stratified_sample(labels, DIGITS_TEST_COUNT, stream(0, "digits split"))
-    train = np.setdiff1d(np.arange(len(labels)), test)
-    return Dataset(Split(images[train], labels[train]), Split(images[test], labels[test]), DIGIT_NAMES)

@@ -164,13 +164,14 @@ def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]
 # ---- files of the user
 
 
-def content_digest(path: Path, cache: Path | None, source: str) -> str:
+def content_digest(name: str, source: str, path: Path, cache: Path | None) -> str:
     """SHA-256 over a file, or over names and contents of the files in a folder.
 
     Args:
+        name: of the data set that is read from it, which with its source decides which files of a folder count.
+        source: the kind of its source.
         path: the file or folder.
         cache: a JSON file of digests by names, sizes and times, so that contents are read only once; None for no cache.
-        source: the kind of data set that is read from it, which decides which files of a folder count.
 
     Raises:
         UserError: it cannot be read.
@@ -180,16 +181,16 @@ def content_digest(path: Path, cache: Path | None, source: str) -> str:
         if not path.is_dir():
             return hash_file(path)
         digest = hashlib.sha256()
-        for name, file in files:
-            digest.update(os.fsencode(name) + f"\0{hash_file(file)}\n".encode())
+        for within, file in files:
+            digest.update(os.fsencode(within) + f"\0{hash_file(file)}\n".encode())
         return digest.hexdigest()
 
     key = os.path.realpath(path)
     if not os.path.exists(path) and (known := known_digests(cache).get(key)):
         return known[1]  # results that were made from it can still be current
     try:
-        files = source_files(source, path) if path.is_dir() else [(path.name, path)]
-        mark = digest_of([ascii(f"{name} {marks(file.stat())}") for name, file in files])
+        files = source_files(name, source, path) if path.is_dir() else [(path.name, path)]
+        mark = digest_of([ascii(f"{within} {marks(file.stat())}") for within, file in files])
         return digest_once(cache, key, mark, read)
     except OSError as error:
         raise UserError(explain(error)) from error

@@ -16,7 +16,7 @@ from rethinking.cells import CELL_FILES, Cell, parameters, sample_size
 from rethinking.config.configuration import Config
 from rethinking.data.image_checksums import images_digest
 from rethinking.data.imagenet_classes import classes_of
-from rethinking.data.sources import SOURCES
+from rethinking.data.published import published
 from rethinking.run.code import Root, script_code
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, content_digest, digest_of, known_digests
@@ -93,8 +93,8 @@ class Plan:
         dataset = self.config.datasets[name]
         if dataset.source == "local":
             return self.prepared_images(name)
-        published = dataset.source in ("official", "archive")
-        chosen = {"source": "published" if published else dataset.source}
+        is_published = dataset.source in ("official", "archive")
+        chosen = {"source": "published" if is_published else dataset.source}
         chosen |= dataset.model_dump(include={"provenance", "train_limit", "test_limit"})
         settings = {f"datasets.{name}.{key}": value for key, value in chosen.items()}
         files, digest = self.source(name)
@@ -107,7 +107,7 @@ class Plan:
         """What a data set is read from, and a digest of its contents; nothing where a package or a plug-in has it."""
         dataset = self.config.datasets[name]
         if dataset.source == "official":
-            downloads = SOURCES[name].downloads
+            downloads = published(name).downloads
             stems = [f"downloads/{name}/{file.name}" for file in downloads]
             files = [Source(f"{self.data_dir}/{stem}", [f"{self.tokens}/{stem}"]) for stem in stems]
             digests = [file.sha256 or file.md5 for file in downloads]
@@ -124,7 +124,7 @@ class Plan:
                 raise UserError(
                     f"{dataset.path} {what}; correct datasets.{name}.path in the config"
                 ) from error
-        return [own(dataset.path)], content_digest(Path(dataset.path), self.checksums, dataset.source)
+        return [own(dataset.path)], content_digest(name, dataset.source, Path(dataset.path), self.checksums)
 
     def prepared_images(self, name: str) -> Made:
         """A data set of large images; equal images in archives and folders have one identity."""

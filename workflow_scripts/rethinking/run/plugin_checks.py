@@ -28,7 +28,7 @@ YES_NO: Form = ("True or False", lambda value: isinstance(value, bool))
 NUMBER: Form = ("a number", is_number)
 # What a plug-in can say of each kind.
 OPTIONS: dict[str, dict[str, Form]] = {
-    "dataset": {"title": TEXT},
+    "dataset": {"title": TEXT, "published": YES_NO},
     "corruption": {},
     "model": {
         "title": TEXT,
