@@ -64,8 +64,8 @@ def edit(folder, name, old, new):
     forget()
 
 
-def model_root(folder, name):
-    file, function = registry.entry("model", name).root
+def root_in(folder, kind, name):
+    file, function = registry.entry(kind, name).root
     return folder / "rethinking" / file.relative_to(LIBRARY), function
 
 
@@ -75,7 +75,7 @@ def before():
 
 
 def cells(folder):
-    return {name: combined(script_code("train_cell", [model_root(folder, name)])) for name in MODELS}
+    return {name: combined(script_code("train_cell", [root_in(folder, "model", name)])) for name in MODELS}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,27 @@ def test_an_edit_makes_the_cells_stale_that_it_concerns(before, copy, name, old,
     edit(copy, f"rethinking/{name}", old, new)
     after = cells(copy)
     assert {each for each in MODELS if after[each] != before[each]} == stale
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stale"),
+    [
+        ("cifar.py", "170_052_171", "170_052_172", {"cifar10"}),
+        ("mnist.py", "0x08", "0x09", {"mnist"}),
+        ("mnist.py", 'tuple("0123456789")', 'tuple("abcdefghij")', {"mnist", "digits"}),
+        ("prepared.py", "sorted(", "list(", {"cifar10", "cifar100", "mnist", "digits"}),
+    ],
+)
+def test_an_edit_makes_the_data_stale_that_it_concerns(copy, name, old, new, stale):
+    def data():
+        names = ("cifar10", "cifar100", "mnist", "digits")
+        roots = {each: root_in(copy, "dataset", each) for each in names}
+        return {each: combined(script_code("prepare_dataset", [root])) for each, root in roots.items()}
+
+    before = data()
+    edit(copy, f"rethinking/data/{name}", old, new)
+    after = data()
+    assert {each for each in after if after[each] != before[each]} == stale
 
 
 NEUTRAL = [
@@ -163,7 +184,7 @@ def test_moved_code_is_the_same(copy):
 
 
 def test_a_definition_is_named():
-    found = script_code("train_cell", [model_root(SCRIPTS, "inception")])
+    found = script_code("train_cell", [root_in(SCRIPTS, "model", "inception")])
     assert {"training/loop.py: train_cell", "models/inception.py: Inception"} <= found.keys()
     # Imported inside a function
     assert "training/batches_imagenet.py: ImageBatches" in found
@@ -177,7 +198,7 @@ def test_a_network_that_no_cell_needs_to_have_counts_where_it_is_counted(script)
 
 def everything():
     """The code behind all that the workflow can make."""
-    entries = [model_root(SCRIPTS, name) for name in MODELS]
+    entries = [root_in(SCRIPTS, "model", name) for name in MODELS]
     entries += [entry.root for kind in registry.KINDS for entry in registry.entries(kind)]
     found = code_of(*entries)
     for script in SCRIPTS.glob("*.py"):
