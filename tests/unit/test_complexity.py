@@ -11,7 +11,7 @@ from torch import nn
 from rethinking import registry
 from rethinking.measures import norms
 from rethinking.measures.complexity import Network, fisher_rao, margin_percentile, measure_complexity
-from rethinking.measures.folding import depth, fold_batch_norm, weight_layers
+from rethinking.measures.folding import beyond_norms, depth, fold_batch_norm, weight_layers
 from rethinking.measures.sharpness import RANGE, largest_noise
 from rethinking.models import build_model, parameter_count
 from rethinking.models.layers import SameConv2d
@@ -28,7 +28,7 @@ def network(name="inception", seed=0, **options):
 def trained_statistics(model):
     """Running statistics and affine parameters as training may leave them."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
             module.running_mean.uniform_(-0.5, 0.5)
             module.running_var.uniform_(1e-3, 2.0)  # from where epsilon matters
             if module.affine:
@@ -61,6 +61,20 @@ def test_folding_keeps_the_function(affine):
     with torch.no_grad():
         torch.testing.assert_close(folded(images), model(images), rtol=1e-4, atol=1e-5)
     assert any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
+def test_what_cannot_be_folded_stays_and_leaves_norms_undefined():
+    """A normalisation by the batch, and a convolution with two normalisations."""
+    twice = nn.Conv2d(3, 3, 3, padding=1)
+    for layers in (
+        (nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)),
+        (twice, nn.BatchNorm2d(3), nn.ReLU(), twice, nn.BatchNorm2d(3)),
+    ):
+        model = trained_statistics(nn.Sequential(*layers))
+        folded = fold_batch_norm(model)
+        images = torch.randn(4, 3, 10, 10)
+        torch.testing.assert_close(folded(images), model(images))
+        assert beyond_norms(folded)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -24,14 +25,18 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
 
     The two compute the same function, but only in the copy does the scale of the weights mean something:
     weights before a normalisation can be multiplied by any number without changing the function.
+    A normalisation without running statistics stays, and so does one after a convolution that is used elsewhere too.
     """
     model = copy.deepcopy(model).eval()
+    uses = Counter(child for block in model.modules() for child in block._modules.values())
     for block in model.modules():
         if not isinstance(block, nn.Sequential):
             continue
         for place in range(1, len(block)):
             convolution, norm = block[place - 1], block[place]
-            if isinstance(norm, nn.BatchNorm2d) and isinstance(convolution, nn.Conv2d):
+            if not (isinstance(norm, nn.BatchNorm2d) and isinstance(convolution, nn.Conv2d)):
+                continue
+            if norm.running_mean is not None and uses[convolution] == 1:
                 fold(convolution, norm)
                 block[place] = nn.Identity()
     return model
