@@ -101,9 +101,21 @@ def test_contents_are_read_once_and_again_when_they_change(tmp_path, monkeypatch
     assert content_digest("own", "plugin", folder, known) != before
 
 
-def test_a_source_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"absent cannot be used"):
-        content_digest("own", "plugin", tmp_path / "absent", None)
+def test_a_source_that_is_gone_is_known_by_its_data_set_or_named(tmp_path, monkeypatch):
+    folder, known = tmp_path / "both", tmp_path / "known.json"
+    folder.mkdir()
+    (folder / "train-images-idx3-ubyte").write_text("counts by its name")
+    (folder / "notes.txt").write_text("no part of MNIST")
+    sets = [("mnist", "archive"), ("own", "plugin"), ("mine", "plugin")]
+    before = [content_digest(*each, folder, known) for each in sets]
+    assert before[0] != before[1]
+    with monkeypatch.context() as patch:
+        patch.setattr("hashlib.file_digest", None)
+        assert [content_digest(*each, folder, known) for each in sets] == before
+    folder.rename(tmp_path / "gone")
+    assert [content_digest(*each, folder, known) for each in sets] == before
+    with pytest.raises(UserError, match=r"both does not exist; correct datasets\.other\.path in the config"):
+        content_digest("other", "plugin", folder, known)
 
 
 # ---- what a configuration asks for

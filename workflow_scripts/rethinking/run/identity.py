@@ -174,7 +174,7 @@ def content_digest(name: str, source: str, path: Path, cache: Path | None) -> st
         cache: a JSON file of digests by names, sizes and times, so that contents are read only once; None for no cache.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or is gone and the cache does not know it.
     """
 
     def read() -> str:
@@ -185,9 +185,15 @@ def content_digest(name: str, source: str, path: Path, cache: Path | None) -> st
             digest.update(os.fsencode(within) + f"\0{hash_file(file)}\n".encode())
         return digest.hexdigest()
 
-    key = os.path.realpath(path)
-    if not os.path.exists(path) and (known := known_digests(cache).get(key)):
-        return known[1]  # results that were made from it can still be current
+    key = f"{source} {name} {os.path.realpath(path)}"
+    try:
+        os.stat(path)
+    except OSError as error:
+        if known := known_digests(cache).get(key):
+            return known[1]  # results that were made from it can still be current
+        missing = isinstance(error, FileNotFoundError)
+        what = "does not exist" if missing else f"cannot be read ({error.strerror})"
+        raise UserError(f"{path} {what}; correct datasets.{name}.path in the config") from error
     try:
         files = source_files(name, source, path) if path.is_dir() else [(path.name, path)]
         mark = digest_of([ascii(f"{within} {marks(file.stat())}") for within, file in files])

@@ -5,7 +5,6 @@ The rules, ``snakemake status`` and the tests all use it, so there is one answer
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from pathlib import Path
@@ -19,7 +18,7 @@ from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.published import published
 from rethinking.run.code import Root, script_code
 from rethinking.run.files import UserError
-from rethinking.run.identity import Identity, content_digest, digest_of, known_digests
+from rethinking.run.identity import Identity, content_digest, digest_of
 from rethinking.run.made import Made, Source, own
 
 ARRAYS = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")
@@ -115,15 +114,6 @@ class Plan:
             return files, digests[0] if len(digests) == 1 else digest_of(digests)
         if not dataset.path:
             return [], None
-        try:
-            os.stat(dataset.path)
-        except OSError as error:
-            if os.path.realpath(dataset.path) not in known_digests(self.checksums):
-                missing = isinstance(error, FileNotFoundError)
-                what = "does not exist" if missing else f"cannot be read ({error.strerror})"
-                raise UserError(
-                    f"{dataset.path} {what}; correct datasets.{name}.path in the config"
-                ) from error
         return [own(dataset.path)], content_digest(name, dataset.source, Path(dataset.path), self.checksums)
 
     def prepared_images(self, name: str) -> Made:
