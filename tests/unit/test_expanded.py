@@ -75,5 +75,5 @@ def test_cells_and_settings_are_those_of_the_fixture():
 
 
 if __name__ == "__main__":
-    lines = [f"{json.dumps(name)}: {json.dumps(expand(load_merged(name)))}" for name in CONFIGS]
-    FIXTURE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    found = {name: expand(load_merged(name)) for name in CONFIGS}
+    FIXTURE.write_text(json.dumps(found, indent=1) + "\n")
