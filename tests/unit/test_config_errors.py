@@ -4,6 +4,8 @@ import re
 
 import pytest
 import yaml
+from snakemake.cli import parse_config
+from snakemake.utils import update_config
 
 from rethinking.config.loading import load_config
 from rethinking.config.reading import read
@@ -121,6 +123,16 @@ def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hi
 )  # fmt: skip
 def test_small_batches_that_can_be_normalised_are_taken(changes):
     load_config(with_keys(default_values(), changes), [])
+
+
+def test_null_on_the_command_line_takes_a_value_away(tmp_path):
+    values = with_keys(default_values(), {"datasets.cifar10.source": "archive"})
+    values = with_keys(values, {"datasets.cifar10.path": "x", "cache_dir": str(tmp_path)})
+    words = ["datasets={cifar10: {source: official, path: null}}", "cache_dir=null", "table4={cells: []}"]
+    update_config(values, parse_config(words))
+    config = load_config(values, [])
+    assert config.datasets["cifar10"].path is None
+    assert config.cache_dir is None
 
 
 def test_numbers_that_yaml_counts_by_8_or_60_are_refused(tmp_path):

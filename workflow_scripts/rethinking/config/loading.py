@@ -29,6 +29,7 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
         UserError: a plug-in cannot be used, or one message for all faults, each with its file, its key and what
             would be right.
     """
+    values = with_null(values)
     plugins = values.get("plugins") or []
     if isinstance(plugins, list) and all(isinstance(file, str) for file in plugins):
         registry.load(map(plugin_path, plugins))
@@ -52,6 +53,15 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
     # A fault in a section appears in every section that takes its cells.
     lines = list(dict.fromkeys(f"  {line}" for line in lines))
     raise UserError("\n".join(["the configuration is not valid:", *lines]))
+
+
+def with_null(value: Any) -> Any:
+    """A configuration with None for each null: Snakemake reads all words of --config as text."""
+    if isinstance(value, dict):
+        return {key: with_null(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [with_null(each) for each in value]
+    return None if value == "null" else value
 
 
 def plugin_path(text: str) -> str:
