@@ -1,5 +1,6 @@
 """Rank correlations against scipy's, and over which pairs they are taken."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,7 +9,14 @@ import pytest
 from scipy import stats
 
 from rethinking import registry
-from rethinking.analysis.rank_correlations import comparable, correlate, kendall, kendall_interval
+from rethinking.analysis.rank_correlations import (
+    comparable,
+    correlate,
+    count_pairs,
+    kendall,
+    kendall_intervals,
+    taus,
+)
 
 NAMES = [
     "cifar10/true_labels/alexnet/none",
@@ -32,23 +40,27 @@ def test_over_all_pairs_it_is_scipys(levels):
     rng = np.random.default_rng(0)
     x, y = rng.integers(levels, size=20), rng.integers(levels, size=20)
     expected = stats.kendalltau(x, y).statistic
-    assert kendall(x, y, np.ones((20, 20))) == pytest.approx(expected)
+    assert kendall(x, y, np.zeros(20)) == pytest.approx(expected)
 
 
 def test_of_equal_values_there_is_none():
-    assert math.isnan(kendall(np.zeros(5), np.arange(5), np.ones((5, 5))))
+    assert math.isnan(kendall(np.zeros(5), np.arange(5), np.zeros(5)))
 
 
 def test_pairs_are_those_that_differ_in_data_or_network_alone():
-    pairs = comparable(networks([0] * 5))
+    kinds = comparable(networks([0] * 5))
     found = {
-        kind: {(a, b) for a in range(5) for b in range(a) if matrix[a, b]} for kind, matrix in pairs.items()
+        kind: {(a, b) for a in range(5) for b in range(a) if groups[a] == groups[b]}
+        for kind, groups in kinds.items()
     }
     assert len(found["all"]) == 10
     assert found["data"] == {(1, 0), (3, 2)}
     assert found["network"] == {(2, 0), (4, 0), (4, 2), (3, 1)}
+    assert {kind: count_pairs(groups) for kind, groups in kinds.items()} == {
+        kind: len(pairs) for kind, pairs in found.items()
+    }
     two = pd.concat([networks([0] * 5), networks([0] * 5).assign(dataset="mnist")], ignore_index=True)
-    assert not any(matrix[:5, 5:].any() for matrix in comparable(two).values())
+    assert not any(set(groups[:5]) & set(groups[5:]) for groups in comparable(two).values())
 
 
 def test_a_measure_that_sees_the_data_alone_is_told_from_one_that_sees_the_gap():
@@ -78,18 +90,35 @@ def test_no_network_leaves_a_table_without_numbers():
     assert table.tau_all.isna().all()
 
 
+@pytest.mark.parametrize("levels", [1000, 3])
+def test_of_samples_it_is_that_of_their_pairs(levels):
+    """Against a loop over the pairs within groups, with ties in few levels."""
+    rng = np.random.default_rng(2)
+    x, y = rng.integers(levels, size=12), rng.integers(levels, size=12)
+    groups, counts = rng.integers(3, size=12), rng.multinomial(12, np.full(12, 1 / 12), size=5).T
+    for sample, found in zip(counts.T, taus(x, y, groups, counts), strict=True):
+        cells = np.repeat(np.arange(12), sample)
+        pairs = [(a, b) for a, b in itertools.combinations(cells, 2) if groups[a] == groups[b]]
+        over_x, over_y = (np.sign([values[a] - values[b] for a, b in pairs]) for values in (x, y))
+        assert found == pytest.approx(over_x @ over_y / math.sqrt(over_x @ over_x * (over_y @ over_y)))
+
+
 def test_interval_is_that_of_resampled_cells():
     """Against a loop with scipy on pairs without those of a cell with itself, which tau-b takes as ties."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=15)
     y = x + rng.normal(size=15)
-    low, high = kendall_interval(x, y, np.ones((15, 15)), "path_norm")
-    taus = []
+    two = np.arange(15)
+    two[1] = 0  # samples without these two say nothing
+    found = kendall_intervals(x, y, {"all": np.zeros(15)}, "path_norm")
+    resampled = []
     for _ in range(2000):
         some = rng.integers(15, size=15)
-        taus.append(stats.kendalltau(x[some], y[some]).statistic)
-    assert (low, high) == pytest.approx(tuple(np.percentile(taus, [2.5, 97.5])), abs=0.035)
-    pair = np.zeros((15, 15))
-    pair[0, 1] = pair[1, 0] = 1  # samples without these two say nothing
-    assert kendall_interval(np.arange(15), np.arange(15), pair, "path_norm") == (1, 1)
-    assert all(math.isnan(end) for end in kendall_interval(x[:9], y[:9], np.ones((9, 9)), "path_norm"))
+        resampled.append(stats.kendalltau(x[some], y[some]).statistic)
+    assert found["all"] == pytest.approx(tuple(np.percentile(resampled, [2.5, 97.5])), abs=0.035)
+    kinds = {"pair": two, "none": np.arange(15)}
+    found = kendall_intervals(np.arange(15), np.arange(15), kinds, "path_norm")
+    assert found["pair"] == (1, 1)
+    assert all(map(math.isnan, found["none"]))
+    few = kendall_intervals(x[:9], y[:9], {"all": np.zeros(9)}, "path_norm")
+    assert all(map(math.isnan, few["all"]))

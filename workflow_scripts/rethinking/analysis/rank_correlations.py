@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from rethinking import registry
 from rethinking.analysis.aggregation import columns, frame
-from rethinking.analysis.runs import CELL_PARTS
+from rethinking.analysis.runs import CELL_PARTS, NETWORK
 from rethinking.analysis.statistics import CONFIDENCE
 from rethinking.streams import stream
 
 RESAMPLES = 50_000  # with 2,000 the ends of an interval vary by 0.03 from draw to draw
+BATCH = 1000  # of these at a time: all draws of a thousand cells would take a gigabyte of memory
 FEWEST = 4  # cells with which an order says anything
 FEWEST_RESAMPLED = 10  # cells: intervals of fewer collapse where all pairs agree
-# Which pairs of cells are compared: all, those that differ only in labels or pixels, those that agree in both.
-PAIRS = ("all", "data", "network")
+# Pairs of cells -> what both have in common: all, those that differ only in labels or pixels, those that agree in both.
+PAIRS = {"all": ["dataset"], "data": NETWORK, "network": ["dataset", "corruption"]}
 TAUS = [
     group
     for name in (f"tau_{pairs}" for pairs in PAIRS)
@@ -27,59 +28,81 @@ TAUS = [
 COLUMNS = columns(("str", "measure source"), ("Int64", "cells"), *TAUS, ("str", "data"))
 
 
-def kendall(x: np.ndarray, y: np.ndarray, pairs: np.ndarray) -> float:
-    """Kendall's tau-b over some pairs: (concordant - discordant) / root of (not tied in x) x (not tied in y).
+def kendall(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> float:
+    """Kendall's tau-b over pairs within groups: (concordant - discordant) / root of (not tied in x) x (not tied in y).
 
     Args:
         x: (n,).
         y: (n,).
-        pairs: symmetric (n, n), the weight of each pair; ones give scipy.stats.kendalltau.
+        groups: (n,), a number for each group; a single group gives scipy.stats.kendalltau.
 
     Returns:
-        nan if no pair counts, or all are tied in x or in y.
+        nan if there is no pair, or all are tied in x or in y.
     """
-    return float(taus(x, y, pairs, np.ones((1, len(x))))[0])
+    return float(taus(x, y, groups, np.ones((len(x), 1)))[0])
 
 
-def kendall_interval(x: np.ndarray, y: np.ndarray, pairs: np.ndarray, measure: str) -> tuple[float, float]:
-    """Bootstrap percentile interval of :func:`kendall`, the n cells drawn with replacement.
+def kendall_intervals(
+    x: np.ndarray, y: np.ndarray, kinds: Mapping[str, np.ndarray], measure: str
+) -> dict[str, tuple[float, float]]:
+    """Bootstrap percentile interval of :func:`kendall` with each kind of groups, the n cells drawn with replacement.
 
     ``measure`` names the stream of the draws. nan for fewer than :data:`FEWEST_RESAMPLED` cells.
     """
     n = len(x)
     if n < FEWEST_RESAMPLED:
-        return math.nan, math.nan
-    counts = stream(0, "bootstrap", measure).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(float)
-    found = taus(x, y, pairs, counts)
-    if np.isnan(found).all():
-        return math.nan, math.nan
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(found[~np.isnan(found)], [tail, 100 - tail])
-    return float(low), float(high)
+        return dict.fromkeys(kinds, (math.nan, math.nan))
+    draws = stream(0, "bootstrap", measure)
+    found: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
+    for _ in range(RESAMPLES // BATCH):
+        # In float32 the sums below are exact up to 4,096 cells.
+        counts = draws.multinomial(n, np.full(n, 1 / n), size=BATCH).T.astype(np.float32, order="C")
+        for kind, groups in kinds.items():
+            found[kind].append(taus(x, y, groups, counts))
+    tails = [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]
+    intervals = {}
+    for kind, parts in found.items():
+        values = np.concatenate(parts)
+        values = values[~np.isnan(values)]
+        low, high = np.percentile(values, tails) if len(values) else (math.nan, math.nan)
+        intervals[kind] = float(low), float(high)
+    return intervals
 
 
-def taus(x: np.ndarray, y: np.ndarray, pairs: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """:func:`kendall` of samples, (r,), in which each cell occurs as often as (r, n) ``counts`` say."""
-    over_x, over_y = (np.sign(values[:, None] - values[None, :]) for values in (x, y))
+def taus(x: np.ndarray, y: np.ndarray, groups: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """:func:`kendall` of samples, (r,), in which each cell occurs as often as (n, r) ``counts`` say.
 
-    def weigh(matrix: np.ndarray) -> np.ndarray:
-        # A cell drawn twice is paired with the others twice and tied with itself.
-        return np.einsum("ri,ri->r", counts @ (pairs * matrix), counts)
+    A cell drawn twice is paired with the others twice and tied with itself.
+    """
+    # Concordant minus discordant pairs; here and below each counts in both orders.
+    balance = np.zeros(counts.shape[1])
+    for group in np.unique(groups):
+        some = groups == group
+        drawn = counts[some]
+        over_x, over_y = (np.sign(values[some][:, None] - values[some]) for values in (x, y))
+        balance += np.einsum("ir,ir->r", (over_x * over_y).astype(drawn.dtype) @ drawn, drawn)
+    pairs = tied(counts, groups)
+    possible = np.sqrt((pairs - tied(counts, groups, x)) * (pairs - tied(counts, groups, y)))
+    return np.divide(balance, possible, out=np.full(len(balance), np.nan), where=possible > 0)
 
-    possible = np.sqrt(weigh(over_x**2) * weigh(over_y**2))
-    return np.divide(weigh(over_x * over_y), possible, out=np.full(len(counts), np.nan), where=possible > 0)
+
+def tied(counts: np.ndarray, *keys: np.ndarray) -> np.ndarray:
+    """Number of pairs, (r,), that agree in all keys, (n,) each; those of a cell with itself are among them."""
+    order = np.lexsort(keys)
+    starts = np.any([np.diff(key[order], prepend=np.nan) != 0 for key in keys], axis=0)
+    return np.square(np.add.reduceat(counts[order], np.flatnonzero(starts))).sum(axis=0, dtype=float)
 
 
 def comparable(cells: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Which cells (rows with the columns of CELL_PARTS) each kind of pairs compares: symmetric (n, n) of 0 and 1."""
-    same = {part: cells[part].to_numpy()[:, None] == cells[part].to_numpy()[None, :] for part in CELL_PARTS}
-    network = same["model"] & same["regularisers"]
-    kinds = {
-        "all": same["dataset"],
-        "data": same["dataset"] & network & ~same["corruption"],
-        "network": same["dataset"] & same["corruption"] & ~network,
+    """The cells (rows with the columns of CELL_PARTS) that each kind of pairs compares with each other, as numbered groups."""
+    return {
+        kind: cells.groupby(parts, sort=False).ngroup().to_numpy(dtype=float) for kind, parts in PAIRS.items()
     }
-    return {name: (kind & ~np.eye(len(cells), dtype=bool)).astype(float) for name, kind in kinds.items()}
+
+
+def count_pairs(groups: np.ndarray) -> int:
+    """Number of pairs within groups."""
+    return sum(size * (size - 1) // 2 for size in np.unique(groups, return_counts=True)[1])
 
 
 def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
@@ -106,13 +129,15 @@ def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
             "data": scale,
         }
         x, y = cells[name].to_numpy(), cells.gap.to_numpy()
-        for kind, pairs in comparable(cells).items():
-            low, high = kendall_interval(x, y, pairs, name)
+        kinds = comparable(cells)
+        intervals = kendall_intervals(x, y, kinds, name)
+        for kind, groups in kinds.items():
+            low, high = intervals[kind]
             row |= {
-                f"tau_{kind}": kendall(x, y, pairs),
+                f"tau_{kind}": kendall(x, y, groups),
                 f"tau_{kind}_low": low,
                 f"tau_{kind}_high": high,
-                f"tau_{kind}_pairs": int(pairs.sum()) // 2,
+                f"tau_{kind}_pairs": count_pairs(groups),
             }
         rows.append(row)
     return frame(rows, COLUMNS)
@@ -132,7 +157,7 @@ def weakest_correlation(cells: Sequence[str], gaps: Sequence[float], values: Seq
     names = pd.DataFrame([name.split("/")[:4] for name in cells], columns=CELL_PARTS)
     table = names.assign(gap=gaps, value=pd.Series(values, dtype=float)).dropna()
     kinds = comparable(table).values()
-    if len(table) < FEWEST or not all(pairs.any() for pairs in kinds):
+    if len(table) < FEWEST or not all(map(count_pairs, kinds)):
         return math.nan
-    taus = [kendall(table.value.to_numpy(), table.gap.to_numpy(), pairs) for pairs in kinds]
-    return min(0.0 if math.isnan(tau) else tau for tau in taus)
+    found = [kendall(table.value.to_numpy(), table.gap.to_numpy(), groups) for groups in kinds]
+    return min(0.0 if math.isnan(tau) else tau for tau in found)
