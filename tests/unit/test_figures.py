@@ -2,6 +2,7 @@
 
 import re
 
+import matplotlib as mpl
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -67,6 +68,25 @@ def test_files(tmp_path):
     assert "font-family: 'DejaVu Sans', 'Verdana', sans-serif" in svg
     assert ">Data that cost $5, not $6.</text>" in svg
     assert b"/FontFile2" in paths[2].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("model", "number", "columns"),
+    [("mlp_1x512", 6, 2), ("mlp_1x512", 12, 3), ("inception_no_bn", 12, 2)],
+)
+@mpl.rc_context(figures.STYLE)
+def test_many_lines_stand_in_two_columns_of_the_legend_where_they_fit(model, number, columns):
+    networks = [("cifar10", model, f"augment+wd{index}") for index in range(number)]
+    figure = Figure(figsize=(figures.WIDTH, 3), layout="constrained")
+    figure.subplots()
+    lines = figures.line_entries(network_styles(networks), network_titles(networks))
+    styles = figures.style_legend(ours=True, several=True, paper=True)
+    figures.finish(figure, lines, styles, "A note.")
+    figure.draw_without_rendering()
+    shown = figure.legends[0].get_window_extent()
+    assert 0 <= shown.x0 < shown.x1 <= figure.bbox.x1
+    assert figure.legends[0]._ncols == columns
+    assert len(legend(figure)) == len(lines) + len(styles)
 
 
 def test_long_notes_are_wrapped():

@@ -25,7 +25,7 @@ RANDOM_LABELS = (
     *(
         Claim(
             f"fits_random_labels_{network}",
-            f"{'' if network == 'alexnet' else 'The '}{MODEL_TITLES[network]} fits random labels.",
+            f"{MODEL_TITLES[network]} fits random labels.",
             "section 2.1, table 1",
             FITTED,
             fit([network]),

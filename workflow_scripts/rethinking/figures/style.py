@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,6 +70,8 @@ WIDTH = 6.5  # inches: the text of a page
 NOTE_WIDTH = 128  # characters of a line under a figure
 PANELS_WIDTH = 75  # characters of the titles above a row of panels
 LEGEND_WIDTH = 52  # characters of a line of a legend above a figure
+MOST_LINES = 6  # of a legend in one column, if there is room for two
+THREE_COLUMNS = 70  # characters of a line of a legend with three columns
 # Lines of a note and of a legend: their height in inches, and how many a figure has room for as it is.
 NOTE_LINES, LEGEND_LINES = (0.11, 6), (0.183, 3)
 MOST_LISTED = 6  # items of a list in a note
@@ -214,11 +217,16 @@ def runs_legend(runs: Mapping[str, Sequence[Run]], paper: bool) -> list[Artist]:
 
 
 def legend_above(figure: Figure, lines: Sequence[Artist], styles: Sequence[Artist]) -> None:
-    """A legend above all panels: the lines in its first column, the meaning of their styles in the second."""
-    height = max(len(lines), len(styles))
+    """A legend above all panels: the lines in its first column, or two if many, the meaning of their styles in the last."""
+    half = math.ceil(len(lines) / 2)
+    columns = [lines[:half], lines[half:], styles]
+    width = sum(max((len(each.get_label()) for each in column), default=0) for column in columns)
+    if len(lines) <= MOST_LINES or width > THREE_COLUMNS:
+        columns = [lines, styles]
+    height = max(map(len, columns))
     blank = [Line2D([], [], linestyle="", label="")] * height
-    handles = [*lines, *blank][:height] + [*styles, *blank][:height]
-    add_legend(figure, handles, LEGEND_WIDTH, loc="outside upper center", ncols=2)
+    handles = [handle for column in columns for handle in [*column, *blank][:height]]
+    add_legend(figure, handles, LEGEND_WIDTH, loc="outside upper center", ncols=len(columns))
     make_room(figure, sum(each.get_label().count("\n") for each in lines) + height, *LEGEND_LINES)
 
 
