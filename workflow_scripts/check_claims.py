@@ -1,18 +1,19 @@
 """Check the paper's claims on the trained networks: claims.csv for programs, claims.md for readers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
-from rethinking.analysis.runs import TABLES, read_runs, summaries
+from rethinking.analysis.runs import TABLES, Runs, read_runs, summaries
 from rethinking.analysis.theory_results import read_records
 from rethinking.cells import Cell
-from rethinking.claims import CLAIMS
+from rethinking.claims import CLAIMS, Claim
 from rethinking.claims.imagenet import IMAGENET
 from rethinking.claims.own import own_claims
 from rethinking.claims.report import (
+    Judged,
     claimed_cells,
     claims_table,
     imagenet_markdown,
@@ -37,8 +38,9 @@ def main() -> None:
     args = parser.parse_args()
 
     own = own_claims()
+    own_cells = [name for name in claimed_cells("", own) if name in args.cells]
     imagenet_cells = [name for name in args.cells if name.split("/")[0] == args.imagenet]
-    paper_cells = [name for name in args.cells if name not in {*claimed_cells("", own), *imagenet_cells}]
+    paper_cells = [name for name in args.cells if name not in {*own_cells, *imagenet_cells}]
     others = [name for name in args.cells if name not in imagenet_cells]
     datasets = {Cell.from_name(name, seed=0).dataset for name in paper_cells or others[:1]}
     if len(datasets) > 1:
@@ -46,34 +48,35 @@ def main() -> None:
     dataset = datasets.pop() if datasets else "cifar10"
     # The paper says nothing about a plug-in's data set.
     claims = () if registry.entry("dataset", dataset).own else CLAIMS
-    cells = [name for name in claimed_cells(dataset, claims) if name in args.cells]
-    runs = read_runs(args.root, cells, args.seeds, *TABLES)
+    rows, texts = [], []
 
-    judged = judge(runs, dataset, claims)
-    trained = summaries(runs)
-    scale = describe_scale(aggregate_accuracy(cells, trained, {}))
-    rows, texts, done = [to_frame(judged, runs, dataset)], [], summarise(judged)
+    def check(dataset: str, claims: Sequence[Claim], cells: list[str]) -> tuple[list[Judged], Runs]:
+        """The verdicts on claims, whose rows are added to the CSV, and the networks behind them."""
+        runs = read_runs(args.root, cells, args.seeds, *TABLES)
+        judged = judge(runs, dataset, claims)
+        rows.append(to_frame(judged, runs, dataset))
+        return judged, runs
+
+    judged, runs = check(
+        dataset, claims, [name for name in claimed_cells(dataset, claims) if name in args.cells]
+    )
+    trained, done = len(summaries(runs)), summarise(judged)
     # A table without measurements is useless to readers; its rows are in the CSV.
     if not claims:
         done = "none of the paper's"
     elif trained or not args.records:
-        texts.append(to_markdown(judged, scale))
+        texts.append(to_markdown(judged, runs))
     else:
         texts.append(
             f"**{done}** on networks, because none is trained; claims.csv names the ones that are needed.\n"
         )
     if args.imagenet:
-        runs = read_runs(args.root, imagenet_cells, args.seeds, *TABLES)
-        judged = judge(runs, args.imagenet, IMAGENET)
-        rows.append(to_frame(judged, runs, args.imagenet))
-        texts.append(imagenet_markdown(judged, runs, args.imagenet))
+        judged, runs = check(args.imagenet, IMAGENET, imagenet_cells)
+        texts.append(imagenet_markdown(judged, runs))
         done += f"; on ImageNet: {summarise(judged)}"
     if own:
-        asked = [name for name in claimed_cells("", own) if name in args.cells]
-        judged = judge(runs := read_runs(args.root, asked, args.seeds, *TABLES), "", own)
-        frame = to_frame(judged, runs, "")
-        rows.append(frame)
-        scale = " and ".join(frame.data.unique())
+        judged, _ = check("", own, own_cells)
+        scale = " and ".join(rows[-1].data.unique())
         # First, because who wrote them looks for them.
         texts.insert(0, f"**Own claims: {summarise(judged)}**: {scale}.\n\n{claims_table(judged)}\n")
         done += f"; own claims: {summarise(judged)}"
@@ -85,7 +88,7 @@ def main() -> None:
         done += f"; {len(records)} fits of the theory: {summarise(theory)}"
     write_text(args.csv, pd.concat(rows).to_csv(index=False))
     write_text(args.markdown, "\n".join(texts))
-    print(f"{len(trained)} networks: {done}")
+    print(f"{trained} networks: {done}")
 
 
 if __name__ == "__main__":

@@ -170,4 +170,4 @@ def test_another_data_set_can_be_asked():
     table = to_frame(judged, runs, "digits")
     assert table.cells.str.startswith("digits/").all()
     assert table.data.str.startswith("digits (exact)").all()
-    assert "digits" in to_markdown(judged, table.data[0]).splitlines()[0]
+    assert "digits" in to_markdown(judged, runs).splitlines()[0]

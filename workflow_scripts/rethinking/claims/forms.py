@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from rethinking.analysis.finding import FITTED
@@ -33,17 +33,20 @@ OVER_P = (TRUE, *(f"labels_p{tenth / 10}/{{}}/none" for tenth in range(1, 10)), 
 
 
 def each(
-    networks: Iterable[str], measure: Callable[..., float], *cells: str, label: str = "{}", **bounds: float
+    names: Iterable[str] | Mapping[str, str],
+    measure: Callable[..., float],
+    *cells: str,
+    label: str = "{}",
+    **bounds: float,
 ) -> tuple[Check, ...]:
-    """The same check on each network, with the bounds (and ``exact``) of :class:`Check`."""
+    """The same check with each name in the cells, with the bounds (and ``exact``) of :class:`Check`.
+
+    ``names`` are networks, or a mapping of labels to what else cells differ in.
+    """
+    labels = names if isinstance(names, Mapping) else {MODEL_TITLES[name]: name for name in names}
     return tuple(
-        Check(
-            label.format(MODEL_TITLES[network]),
-            measure,
-            tuple(cell.format(network) for cell in cells),
-            **bounds,
-        )
-        for network in networks
+        Check(label.format(title), measure, tuple(cell.format(name) for cell in cells), **bounds)
+        for title, name in labels.items()
     )
 
 

@@ -2,7 +2,6 @@
 
 from rethinking.claims import measures
 from rethinking.claims.forms import CROPPED, INCEPTION, NETWORKS, TRUE, Claim, each, fit
-from rethinking.claims.verdicts import Check
 
 REGULARISERS = (
     Claim(
@@ -54,9 +53,11 @@ REGULARISERS = (
         "section 1, appendix E",
         "Inception on random labels with each regulariser: training minus test accuracy ≥ 80 points "
         "(without any the paper has 90)",
-        tuple(
-            Check(name, measures.gap_at_chance, (f"random_labels/inception/{name}",), at_least=80)
-            for name in ("wd", "crop", "augment")
+        each(
+            {name: name for name in ("wd", "crop", "augment")},
+            measures.gap_at_chance,
+            "random_labels/inception/{}",
+            at_least=80,
         ),
     ),
     Claim(
@@ -86,15 +87,13 @@ REGULARISERS = (
         "Batch normalisation gains 3 to 4 points of test accuracy.",
         "section 3.1, table 1",
         "Inception with minus without, without and with weight decay: from 2 to 5 points (one of leeway)",
-        tuple(
-            Check(
-                label,
-                measures.test_gain,
-                (f"true_labels/inception/{regularisers}", f"true_labels/inception_no_bn/{regularisers}"),
-                at_least=2,
-                at_most=5,
-            )
-            for label, regularisers in (("no weight decay", "none"), ("weight decay", "wd"))
+        each(
+            {"no weight decay": "none", "weight decay": "wd"},
+            measures.test_gain,
+            "true_labels/inception/{}",
+            "true_labels/inception_no_bn/{}",
+            at_least=2,
+            at_most=5,
         ),
     ),
     Claim(

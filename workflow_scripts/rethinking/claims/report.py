@@ -195,15 +195,15 @@ def sort_findings(judged: Judged, *verdicts: Verdict) -> list[tuple[Check, Findi
 # ---- for readers
 
 
-def to_markdown(judged: Sequence[Judged], scale: str) -> str:
-    """A table of statement, source, condition, numbers and verdict, with the scale above it.
+def scale_of(runs: Runs) -> str:
+    """Data, epochs and seeds of all runs."""
+    return describe_scale(aggregate_accuracy(list(runs), summaries(runs), {}))
 
-    Args:
-        judged: claims and findings, in the order of the rows.
-        scale: what was measured, as :func:`rethinking.analysis.aggregation.describe_scale` has it.
-    """
+
+def to_markdown(judged: Sequence[Judged], runs: Runs) -> str:
+    """A table of statement, source, condition, numbers and verdict, with the scale of the runs above it."""
     return (
-        f"**{summarise(judged)}**: {scale}. A verdict holds for this data at this scale; the paper's is CIFAR-10 "
+        f"**{summarise(judged)}**: {scale_of(runs)}. A verdict holds for this data at this scale; the paper's is CIFAR-10 "
         "with all 50,000 training images.\n\n"
         f"{claims_table(judged)}\n\n"
         f"Numbers are means over seeds and, in parentheses, their {LEVEL} Student-t interval; "
@@ -214,13 +214,11 @@ def to_markdown(judged: Sequence[Judged], scale: str) -> str:
     )
 
 
-def imagenet_markdown(judged: Sequence[Judged], runs: Runs, dataset: str) -> str:
+def imagenet_markdown(judged: Sequence[Judged], runs: Runs) -> str:
     """The claims on ImageNet: a table of all, or of the decided ones if no network is trained."""
-    trained = summaries(runs)
-    scale = describe_scale(aggregate_accuracy(list(runs), trained, {}))
-    shown = judged if trained else [each for each in judged if each.verdict in ("supported", "contradicted")]
+    shown = [each for each in judged if any(runs.values()) or each.verdict != "undecided"]
     return (
-        f"**On ImageNet: {summarise(judged)}**: {scale}. The paper's is ImageNet with 1.28 million training images.\n\n"
+        f"**On ImageNet: {summarise(judged)}**: {scale_of(runs)}. The paper's is ImageNet with 1.28 million training images.\n\n"
         f"{claims_table(shown)}\n"
     )
 
