@@ -2,8 +2,9 @@
 
 from rethinking.cells import canonical_name
 
-# The data set of table 2, on which the claims on ImageNet are checked.
-IMAGENET_SET = next((name.split("/")[0] for name in CONFIG.table2.cells + CONFIG.fig2a.cells), None)
+# The data set on which the claims on ImageNet are checked.
+IMAGENET_NAMES = [name for result in IMAGENET_RESULTS for name in getattr(CONFIG, result).cells]
+IMAGENET_SET = IMAGENET_NAMES[0].split("/")[0] if IMAGENET_NAMES else None
 ALL_CELLS = CONFIG.cells(*CONFIG.results)
 OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
 OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}

@@ -42,7 +42,7 @@ def test_diverged_seed_is_counted_and_left_out_of_means():
     assert (row.train_accuracy, row.test_accuracy, row.best_test_accuracy) == (97.5, 10.0, 11.0)
     assert pd.isna(row.train_accuracy_ci)
     assert describe_scale(aggregate()).endswith("; 30 epochs; 2 to 3 seeds")
-    assert span(pd.Series([3, 1]), "seed") == "1 to 3 seeds"
+    assert span([3, 1], "seed") == "1 to 3 seeds"
 
 
 def test_all_seeds_diverged():

@@ -260,8 +260,8 @@ def describe_scale(table: pd.DataFrame) -> str:
     return f"{describe_copies(trained.data)}; {span(trained.epochs, 'epoch')}; {span(trained.seeds + trained.diverged, 'seed')}"
 
 
-def span(counts: pd.Series, noun: str) -> str:
+def span(counts: Sequence[int] | pd.Series, noun: str) -> str:
     """Smallest to largest count with its noun: ``1 seed``, ``1 to 3 seeds``, ``5,000 images``."""
-    low, high = counts.min(), counts.max()
+    low, high = min(counts), max(counts)
     numbers = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     return f"{numbers} {noun}{'' if high == 1 else 's'}"

@@ -117,7 +117,7 @@ def read_records(paths: Iterable[str | Path], *keys: str) -> list[dict[str, Any]
     return records
 
 
-def by_seed(records: Sequence[Record], *keys: str) -> list[list[Record]]:
+def grouped(records: Sequence[Record], *keys: str) -> list[list[Record]]:
     """Records grouped by some keys, in order of appearance."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
@@ -130,7 +130,7 @@ def by_seed(records: Sequence[Record], *keys: str) -> list[list[Record]]:
 
 def table3(records: Sequence[Record]) -> pd.DataFrame:
     """Linear models with the paper's values: a row per model and penalty (:data:`TABLE3_COLUMNS`)."""
-    groups = by_seed(fits(records), "model", "number")
+    groups = grouped(fits(records), "model", "number")
     return frame([linear_row(group, *TABLE3_MEANS) for group in groups], TABLE3_COLUMNS)
 
 
@@ -179,13 +179,13 @@ def fits(records: Sequence[Record]) -> list[dict[str, Any]]:
 def norms(records: Sequence[Record]) -> pd.DataFrame:
     """Norms of exact fits with a Gaussian kernel at full size, then of the counterexamples (:data:`NORMS_COLUMNS`)."""
     rows = []
-    for seeds in by_seed(fits(records), "model", "number"):
+    for seeds in grouped(fits(records), "model", "number"):
         if seeds[0]["kernel"] == "gaussian" and seeds[0]["penalty"] == 0:
             row = linear_row(seeds, *TABLE3_MEANS, "signed_norm", "number_norm")
             total = mean_interval([sum(fit["class_norms"]) for fit in seeds])[0]
             means = {"sum_of_class_norms": total, "mean_class_norm": total / len(seeds[0]["class_norms"])}
             rows.append(row | means | {"fit": "table3"})
-    for group in by_seed([each for each in records if each["kind"] == "counterexamples"], "model"):
+    for group in grouped([each for each in records if each["kind"] == "counterexamples"], "model"):
         first = group[0]
         for number, fit in enumerate(first["fits"]):
             some = [record["fits"][number] for record in group]
@@ -214,7 +214,7 @@ def expressivity(records: Sequence[Record]) -> pd.DataFrame:
         for network in record["networks"]
     ]
     rows = []
-    for group in by_seed(networks, "labels", "depth"):
+    for group in grouped(networks, "labels", "depth"):
         row = dict(group[0]) | {"seeds": len(group)}
         for key, choose in worst.items():
             row[key] = choose([network[key] for network in group])

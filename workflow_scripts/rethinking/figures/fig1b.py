@@ -157,4 +157,4 @@ def panel_title(threshold: str, measured: Mapping[str, Any], nearest: bool) -> s
 
 def points(measured: Mapping[str, Any]) -> str:
     """How many points were compared, for example ``1 point``."""
-    return span(pd.Series([measured["points"]]), "point")
+    return span([measured["points"]], "point")

@@ -73,7 +73,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     ]
     note = (
         f"Ours: {describe_data(records[0])}; random labels (numbers of classes); the worst of "
-        f"{span(pd.Series([len(records)]), 'seed')}. Left: where a line ends, projections of different images "
+        f"{span([len(records)], 'seed')}. Left: where a line ends, projections of different images "
         "are equal in this format and there is no network; above the grey line labels are lost. Right: bits "
         "with which the amplified rounding error stays below 1/2; thresholds lie at this share of the way "
         "between neighbouring projections."
@@ -226,7 +226,7 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
     hessian = max(record["hessian_difference"] for record in records)
     note = (
         f"Ours: {describe_data(first)}, of which {first['images']:,} are fitted, whitened image by image; "
-        f"{span(pd.Series([len(records)]), 'seed')}. w*: the exact fit of minimum norm, X'(XX')⁻¹Y. Test error "
+        f"{span([len(records)], 'seed')}. w*: the exact fit of minimum norm, X'(XX')⁻¹Y. Test error "
         f"of w*: {', '.join(errors)} %, from the random start: {', '.join(others)} %. The Hessian of the loss "
         f"at different w is the same to {hessian:.0e} and has rank {first['hessian_rank']:,} in "
         f"{first['dimension']:,} dimensions: every exact fit has the same curvature, zero in all other "
