@@ -1,6 +1,6 @@
 """Check the paper's claims on the trained networks: claims.csv for programs, claims.md for readers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +8,6 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.runs import TABLES, Runs, read_runs, summaries
 from rethinking.analysis.theory_results import read_records
-from rethinking.cells import Cell
 from rethinking.claims import CLAIMS, Claim
 from rethinking.claims.imagenet import IMAGENET
 from rethinking.claims.own import own_claims
@@ -24,12 +23,13 @@ from rethinking.claims.report import (
 )
 from rethinking.claims.theory import judge_theory, theory_frame, theory_markdown
 from rethinking.run import scripts
-from rethinking.run.files import UserError, write_text
+from rethinking.run.files import write_text
 
 
 def main() -> None:
     """Read the command line and the existing networks, write both files."""
     parser = scripts.networks_parser(__doc__)
+    parser.add_argument("--dataset", default="cifar10", help="on which the claims on CIFAR-10 are checked")
     parser.add_argument("--imagenet", help="data set on which the claims on ImageNet are checked")
     parser.add_argument("--theory", action="store_true", help="also judge the claims of sections 4 and 5")
     parser.add_argument("--records", nargs="*", default=[], type=Path, help="JSON of the fits of the theory")
@@ -38,28 +38,18 @@ def main() -> None:
     args = parser.parse_args()
 
     own = own_claims()
-    own_cells = [name for name in claimed_cells("", own) if name in args.cells]
-    imagenet_cells = [name for name in args.cells if name.split("/")[0] == args.imagenet]
-    paper_cells = [name for name in args.cells if name not in {*own_cells, *imagenet_cells}]
-    others = [name for name in args.cells if name not in imagenet_cells]
-    datasets = {Cell.from_name(name, seed=0).dataset for name in paper_cells or others[:1]}
-    if len(datasets) > 1:
-        raise UserError(f"--cells are of {' and '.join(sorted(datasets))}; give those of one")
-    dataset = datasets.pop() if datasets else "cifar10"
     # The paper says nothing about a plug-in's data set.
-    claims = () if registry.entry("dataset", dataset).own else CLAIMS
+    claims = () if registry.entry("dataset", args.dataset).own else CLAIMS
     rows, texts = [], []
 
-    def check(dataset: str, claims: Sequence[Claim], cells: list[str]) -> tuple[list[Judged], Runs]:
-        """The verdicts on claims, whose rows are added to the CSV, and the networks behind them."""
-        runs = read_runs(args.root, cells, args.seeds, *TABLES)
+    def check(dataset: str, claims: Sequence[Claim], cells: Iterable[str]) -> tuple[list[Judged], Runs]:
+        """The verdicts on claims, whose rows are added to the CSV, and those of their networks that are given."""
+        runs = read_runs(args.root, [name for name in cells if name in args.cells], args.seeds, *TABLES)
         judged = judge(runs, dataset, claims)
         rows.append(to_frame(judged, runs, dataset))
         return judged, runs
 
-    judged, runs = check(
-        dataset, claims, [name for name in claimed_cells(dataset, claims) if name in args.cells]
-    )
+    judged, runs = check(args.dataset, claims, claimed_cells(args.dataset, claims))
     trained, done = len(summaries(runs)), summarise(judged)
     # A table without measurements is useless to readers; its rows are in the CSV.
     if not claims:
@@ -71,11 +61,12 @@ def main() -> None:
             f"**{done}** on networks, because none is trained; claims.csv names the ones that are needed.\n"
         )
     if args.imagenet:
-        judged, runs = check(args.imagenet, IMAGENET, imagenet_cells)
+        all_cells = [name for name in args.cells if name.split("/")[0] == args.imagenet]
+        judged, runs = check(args.imagenet, IMAGENET, all_cells)
         texts.append(imagenet_markdown(judged, runs))
         done += f"; on ImageNet: {summarise(judged)}"
     if own:
-        judged, _ = check("", own, own_cells)
+        judged, _ = check("", own, claimed_cells("", own))
         scale = " and ".join(rows[-1].data.unique())
         # First, because who wrote them looks for them.
         texts.insert(0, f"**Own claims: {summarise(judged)}**: {scale}.\n\n{claims_table(judged)}\n")

@@ -11,7 +11,6 @@ from rethinking.analysis.runs import TABLES, read_runs
 from rethinking.claims import CLAIMS
 from rethinking.claims.report import MISSES, OUTCOMES, claims_table, judge, readable, to_frame
 from rethinking.report.claims import draw, points
-from rethinking.run.files import UserError
 
 from ..recompute_claims import differences
 from .paper_cells import EPOCHS, cell_values, make_run, make_runs, write_runs
@@ -107,11 +106,6 @@ def test_files_give_what_was_written(small_results):
     runs = read_runs(small_results[0] / "cells", ["cifar10/labels_p0.5/alexnet/none"], [0, 7], *TABLES)
     (run,) = runs["cifar10/labels_p0.5/alexnet/none"]
     assert (len(run.curve), len(run.memorisation)) == (EPOCHS + 1, EPOCHS)
-
-
-def test_cells_of_two_data_sets_are_refused(check, tmp_path):
-    with pytest.raises(UserError, match="--cells are of cifar10 and digits; give those of one"):
-        check(tmp_path, [f"cifar10/{CELL}", f"digits/{CELL}"], 0)
 
 
 def test_numbers_for_readers():
