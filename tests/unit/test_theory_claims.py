@@ -245,6 +245,8 @@ def test_norms_are_means_over_seeds_and_papers_values_those_of_its_kernels():
     assert (row.norm, row.signed_norm, row.sum_of_class_norms, row.mean_class_norm) == (11, 21, 9, 4.5)
     row, _ = TABLES["table3"](made).itertuples()
     assert (row.residual, row.misfit) == (0.1, 0.2)  # the largest
+    made[2]["fits"][0]["misfit"] = math.nan
+    assert math.isnan(TABLES["table3"](made).misfit[0])
     assert math.isnan(row.paper_test_error)  # the paper's has a linear kernel
     (row,) = TABLES["table3"]([linear_model("mnist", "none", "gaussian", 0, 1.2, 0, **norms)]).itertuples()
     assert row.paper_test_error == 1.2
@@ -259,6 +261,13 @@ def test_other_exact_fits_are_as_exact_as_the_worst_seed():
     assert (table.train_error == 1).all()
     assert (table.residual == 0.1).all()
     assert (table.norm["random_centres"], table.seeds["random_centres"]) == (401, 3)
+    made[2]["fits"][0]["residual"] = math.nan
+    assert math.isnan(TABLES["norms"](made).residual[0])
+
+
+def test_one_exact_fit_that_failed_is_not_outdone_by_the_other():
+    failed = [others(seed, poisoned_norm=math.nan) for seed in SEEDS]
+    assert verdicts(records() | {"others": failed})["other_exact_fits"] == "undecided"
 
 
 def test_expressivity_is_that_of_the_worst_seed():

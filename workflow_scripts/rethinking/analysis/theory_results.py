@@ -149,8 +149,8 @@ def linear_row(seeds: Sequence[Record], *means: str) -> dict[str, Any]:
         row[key], row[f"{key}_ci"] = mean_interval([each[key] for each in seeds])
     return row | {
         "seeds": len(seeds),
-        "misfit": max(each["misfit"] for each in seeds),
-        "residual": max(each["residual"] for each in seeds),
+        # Here and below NumPy's extremes, which are nan if one seed has nan; Python's can hide it.
+        **{key: np.max([each[key] for each in seeds]) for key in ("misfit", "residual")},
         "paper_test_error": theirs.get("test_error"),
         "paper_filters": theirs.get("filters"),
         "paper_norm": theirs.get("norm"),
@@ -194,7 +194,7 @@ def norms(records: Sequence[Record]) -> pd.DataFrame:
             for key in ("norm", "test_error"):
                 row[key], row[f"{key}_ci"] = mean_interval([each[key] for each in some])
             for key in ("train_error", "residual"):
-                row[key] = max(each[key] for each in some)
+                row[key] = np.max([each[key] for each in some])
             rows.append(row)
     return frame(rows, NORMS_COLUMNS)
 
@@ -204,7 +204,6 @@ def expressivity(records: Sequence[Record]) -> pd.DataFrame:
 
     The worst of the seeds is taken: largest error, condition and amplification, smallest eigenvalue and diagonal.
     """
-    # NumPy's extremes, which are nan if one seed has nan.
     worst = dict.fromkeys(("largest_error", "condition", "amplification"), np.max)
     worst |= dict.fromkeys(("fitted", "smallest_diagonal", "smallest_eigenvalue"), np.min)
     networks = [

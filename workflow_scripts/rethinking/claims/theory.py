@@ -74,7 +74,7 @@ def least_ratio(key: str) -> Callable[[Record], float]:
     """The smallest value of the other exact fits, divided by that of the fit of minimum norm."""
     others = ("random_centres", "poisoned")
     return lambda record: (
-        min(float(record[name][key]) for name in others) / float(record["minimum_norm"][key])
+        float(np.min([record[name][key] for name in others])) / float(record["minimum_norm"][key])
     )
 
 

@@ -223,7 +223,7 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
     first = records[0]
     errors = [f"{record['minimum_norm_test_error']:.1f}" for record in records]
     others = [f"{record['random_test_error']:.1f}" for record in records]
-    hessian = max(record["hessian_difference"] for record in records)
+    hessian = np.max([record["hessian_difference"] for record in records])
     note = (
         f"Ours: {describe_data(first)}, of which {first['images']:,} are fitted, whitened image by image; "
         f"{span([len(records)], 'seed')}. w*: the exact fit of minimum norm, X'(XX')⁻¹Y. Test error "

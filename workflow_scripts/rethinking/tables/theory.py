@@ -53,8 +53,8 @@ def note_table3(table: pd.DataFrame) -> str:
     text = (
         f"Ours: {sources(table)}; {INTERVALS}. Targets are 0 and 1 for each class; misfit: |Y − f(X)| / |Y| on "
         "the training images, 0 for an exact fit; residual: relative, in float64, of the linear system that "
-        "was solved, with a penalty or with too few features not that of the fit. The penalty is in units of "
-        "the mean of the kernel's diagonal."
+        "was solved, with a penalty or with too few features not that of the fit; both are the largest of the "
+        "seeds. The penalty is in units of the mean of the kernel's diagonal."
     )
     if table.chosen.notna().any():
         text += " *: chosen on a validation part of the training set."
@@ -104,7 +104,8 @@ def note_norms(table: pd.DataFrame) -> str:
         "1; the paper does not define its norm. Signed: the same for targets of −1 and 1; number: for the "
         "number of the class as the only target; mean and sum: of the classes' norms. Random points: each "
         "value is that of some training image at its place. Errors are percentages, of training on the labels "
-        f"to be fitted, of testing on the true labels. {PAPER}"
+        "to be fitted, of testing on the true labels. Training errors and residuals are the largest of the seeds. "
+        f"{PAPER}"
     )
 
 
