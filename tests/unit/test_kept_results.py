@@ -3,9 +3,11 @@
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from rethinking import registry
+from rethinking.analysis.rank_correlations import correlate
 
 from ..default_config import load_merged
 from .test_degenerate_theory import RESULTS
@@ -52,6 +54,13 @@ def test_tables_of_the_theory(script, tmp_path, table):
     csv = tmp_path / f"{table}.csv"
     script("tabulate_theory", table=table, records=records(table), output=csv)
     assert_kept("theory", csv)
+
+
+def test_rank_correlations():
+    kept = FOLDER / "cifar10_capacity"
+    networks = pd.read_csv(kept / "complexity_measures.csv")
+    ranks = correlate(networks, pd.read_csv(kept / "complexity.csv").data[0])
+    assert ranks.to_csv(index=False, float_format="%.4f") == (kept / "complexity.csv").read_text()
 
 
 TEXTS = [file for file in sorted(FOLDER.glob("*/*.md")) if file.stem in registry.names("table")]
