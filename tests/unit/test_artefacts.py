@@ -10,7 +10,7 @@ from rethinking import registry
 from rethinking.analysis import theory_results
 from rethinking.claims import CLAIMS
 from rethinking.claims.theory import THEORY_CLAIMS
-from rethinking.entries import SHOWN
+from rethinking.entries import ARTEFACTS
 from rethinking.report.layout import FINDING, section_of_claim, sections
 from rethinking.run.code import SCRIPTS
 from rethinking.tables.presentation import View
@@ -21,7 +21,7 @@ from .tiny import COLUMNS as CURVE_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = default_config()
-ENTRIES = [entry for kind in SHOWN for entry in registry.entries(kind)]
+ENTRIES = [entry for kind in ARTEFACTS for entry in registry.entries(kind)]
 
 
 def test_names_are_unique_and_each_has_its_place_in_the_report():

@@ -26,7 +26,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "figure": ("figures", ()),
     "claim": ("claims", ()),
 }
-SHOWN = ("table", "figure")  # kinds of results that readers see
+ARTEFACTS = ("table", "figure")  # kinds of results that readers see
 TITLES = {"dataset": "data set", "measure": "measure of complexity"}
 
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rethinking.entries import KINDS, SHOWN, TITLES, Entry
+from rethinking.entries import ARTEFACTS, KINDS, TITLES, Entry
 from rethinking.registrations import registrations
 from rethinking.run import plugin_files, plugins
 from rethinking.run.code import LIBRARY
@@ -145,7 +145,7 @@ def described(entry: Entry) -> str:
 
 def made_by(script: str) -> list[str]:
     """The tables and figures whose CSV a script writes."""
-    return [each.name for kind in SHOWN for each in entries(kind) if each.options.get("script") == script]
+    return [each.name for kind in ARTEFACTS for each in entries(kind) if each.options.get("script") == script]
 
 
 def titles() -> list[list[str]]:
@@ -154,6 +154,6 @@ def titles() -> list[list[str]]:
     return [
         [kind, entry.name, *(str(entry.options[key]) for key in shown if key in entry.options)]
         for kind in KINDS
-        if kind not in SHOWN
+        if kind not in ARTEFACTS
         for entry in entries(kind)
     ]
