@@ -43,9 +43,10 @@ def test_markdown():
     assert text.endswith(" Paper: Zhang et al. (2017), CIFAR-10 at full scale. —: not available.\n")
 
 
-def test_a_bar_in_a_text_begins_no_column():
-    table = pd.DataFrame({("", "|w|"): ["a|b"]})
+def test_a_bar_in_a_text_begins_no_column_and_a_line_no_row():
+    table = pd.DataFrame({("", "|w|"): ["a|b\nc"]})
     heading, _, row, *_ = rendering.to_markdown([rendering.Shown("", table)], "").splitlines()
+    assert "c" in row
     for line in (heading, row):
         assert len(re.findall(r"(?<!\\)\|", line)) == 2
 

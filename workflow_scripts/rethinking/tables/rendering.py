@@ -95,8 +95,8 @@ def to_markdown(tables: Sequence[Shown], note: str) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """Plain text for a cell of a Markdown table."""
-    return text.replace("|", r"\|")
+    """Plain text for a cell of a Markdown table; a plug-in's can have several lines."""
+    return text.replace("|", r"\|").replace("\n", " ")
 
 
 def to_latex(tables: Sequence[Shown], note: str) -> str:
