@@ -94,10 +94,8 @@ def tied(counts: np.ndarray, *keys: np.ndarray) -> np.ndarray:
 
 
 def comparable(cells: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The cells (rows with the columns of CELL_PARTS) that each kind of pairs compares with each other, as numbered groups."""
-    return {
-        kind: cells.groupby(parts, sort=False).ngroup().to_numpy(dtype=float) for kind, parts in PAIRS.items()
-    }
+    """Cells (rows with the columns of CELL_PARTS) in numbered groups, (n,): each kind compares those of one group."""
+    return {kind: cells.groupby(parts, sort=False).ngroup().to_numpy() for kind, parts in PAIRS.items()}
 
 
 def count_pairs(groups: np.ndarray) -> int:
