@@ -12,6 +12,7 @@ from rethinking.run.files import check_room
 from rethinking.run.locks import lock_results
 from rethinking.run.progress import show_progress
 from rethinking.run.refusals import forgiving
+from rethinking.run.stop_signals import interrupt_once
 from rethinking.run.targets import describe_unknown
 
 
@@ -63,6 +64,7 @@ def take_results():
 
 # Snakemake does not run this hook in jobs of a cluster or in dry runs.
 onstart:
+    interrupt_once()
     take_results()
     training = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
     checkpoints = {TRAINED.format(**job.wildcards_dict): job.params.checkpoint for job in training}

@@ -24,6 +24,17 @@ def clean_up() -> None:
             signal.signal(number, _leave)
 
 
+def interrupt_once() -> None:
+    """Let the first Ctrl-C interrupt this process, and no other cut short what is then done: jobs are waited for or cancelled."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _leave(number: int, _frame: FrameType | None) -> None:
     os.write(1, f"stopped by {signal.Signals(number).name}\n".encode())
     sys.exit(os.EX_TEMPFAIL)
