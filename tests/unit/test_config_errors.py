@@ -45,7 +45,7 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"ablations": [ablation(epochs=0) | {"grid": None}]}, "ablations[0]", "equal to 1, not 0"),
         ({"seeds": []}, "seeds", "at least 1"),
         ({"datasets.cifar10.source": "archive"}, "datasets.cifar10", "the source 'archive' needs a path"),
-        ({"datasets.cifar10.path": "x"}, "datasets.cifar10", "takes no path; a local copy has the source archive or images"),
+        ({"datasets.cifar10.path": "x"}, "datasets.cifar10", "takes no path; remove it, or name a local copy's source, archive or images"),
         ({"datasets.digits.source": "official"}, "datasets.digits.source", "it can be embedded"),
         ({"datasets.mnist.train_limit": 5}, "datasets.mnist.train_limit", "greater than or equal to 10, not 5"),
         ({"table1.cells": [CELL.replace("alexnet", "alexnt")]}, "table1.cells", "did you mean 'alexnet'?"),

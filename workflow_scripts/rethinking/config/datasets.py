@@ -78,6 +78,6 @@ class DatasetConfig(Strict):
             raise ValueError(
                 f"the source '{self.source}' needs a path"
                 if self.path is None
-                else f"the source '{self.source}' takes no path; a local copy has the source archive or images"
+                else f"the source '{self.source}' takes no path; remove it, or name a local copy's source, archive or images"
             )
         return self

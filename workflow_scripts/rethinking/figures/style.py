@@ -197,7 +197,7 @@ def plot_over_p(
 def style_legend(ours: bool, several: bool, paper: bool, diverged: bool = False) -> list[Artist]:
     """Legend entries for the line styles that occur; ``several`` says whether means are over several seeds."""
     entries: list[Artist] = []
-    if ours:
+    if ours and (several or paper or diverged):  # else there is nothing to tell it from
         label = "ours, mean over seeds" if several else "ours"
         entries.append(Line2D([], [], color=GREY, marker="o", **OUR_LINE, label=label))
     if several:
@@ -223,6 +223,7 @@ def legend_above(figure: Figure, lines: Sequence[Artist], styles: Sequence[Artis
     width = sum(max((len(each.get_label()) for each in column), default=0) for column in columns)
     if len(lines) <= MOST_LINES or width > THREE_COLUMNS:
         columns = [lines, styles]
+    columns = list(filter(None, columns))
     height = max(map(len, columns))
     blank = [Line2D([], [], linestyle="", label="")] * height
     handles = [handle for column in columns for handle in [*column, *blank][:height]]
