@@ -10,6 +10,7 @@ import itertools
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -189,6 +190,19 @@ def test_values_are_permuted_over_channels(images, name):
         np.testing.assert_array_equal(*permutations)
     else:
         assert len(np.unique(np.concatenate(permutations), axis=0)) == 60
+
+
+@pytest.mark.parametrize("name", ["random_pixels", "random_values"])
+def test_permutations_take_little_memory(name):
+    """An index of 8 bytes for each pixel would take more than the images."""
+    entry = registry.entry("corruption", name)
+    images, draws = np.zeros((100, 3, 64, 64), np.uint8), Draws(0, "cifar10", "train")
+    tracemalloc.start()
+    try:
+        entry.call(images=images, draws=draws, rng=draws(name))
+        assert tracemalloc.get_traced_memory()[1] < 4 * images.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -1,4 +1,4 @@
-"""Pixels shuffled or replaced by noise (section 2.1)."""
+"""Pixels shuffled or replaced by noise (section 2.1): images (n, channels, height, width) to images of the same shape."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from rethinking.registry import corruption
 @corruption("shuffled_pixels")
 def shuffle_pixels(images: np.ndarray, draws: Draws) -> np.ndarray:
     """Apply one permutation of the pixel positions to all images of both splits; channels move together."""
-    positions = images.shape[2] * images.shape[3]
-    shared = draws.shared("pixel permutation").permutation(positions)
-    return permute_pixels(images, np.broadcast_to(shared, (len(images), positions)))
+    flat = images.reshape(*images.shape[:2], -1)
+    order = draws.shared("pixel permutation").permutation(flat.shape[2])
+    return np.take(flat, order, axis=2).reshape(images.shape)
 
 
 @corruption("random_pixels")
 def shuffle_each(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Permute the pixel positions of each image by its own permutation; channels move together."""
-    positions = images.shape[2] * images.shape[3]
-    return permute_pixels(images, rng.permuted(np.tile(np.arange(positions), (len(images), 1)), axis=1))
+    last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+    # All channels of a pixel as one item.
+    pixels = last.view(f"V{last.itemsize * last.shape[3]}").reshape(len(images), -1)
+    return rng.permuted(pixels, axis=1).view(images.dtype).reshape(last.shape).transpose(0, 3, 1, 2)
 
 
 @corruption("shuffled_values")
 def shuffle_values(images: np.ndarray, draws: Draws) -> np.ndarray:
     """Apply one permutation of all values to all images of both splits, so that channels are mixed."""
-    return shuffle_pixels(as_one_channel(images), draws).reshape(images.shape)
+    return shuffle_pixels(images.reshape(len(images), 1, -1), draws).reshape(images.shape)
 
 
 @corruption("random_values")
 def shuffle_values_of_each(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Permute all values of each image by its own permutation, so that no colours are left."""
-    return shuffle_each(as_one_channel(images), rng).reshape(images.shape)
+    return rng.permuted(images.reshape(len(images), -1), axis=1).reshape(images.shape)
 
 
 @corruption("gaussian")
@@ -46,23 +48,3 @@ def replace_by_noise(
     mean, variance = moments
     noise = rng.standard_normal(images.shape, dtype=np.float32)
     return (mean + np.sqrt(variance) * noise).astype(np.float32)
-
-
-def as_one_channel(images: np.ndarray) -> np.ndarray:
-    """Images (n, channels, height, width) as (n, 1, channels * height, width)."""
-    count, channels, height, width = images.shape
-    return images.reshape(count, 1, channels * height, width)
-
-
-def permute_pixels(images: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Move pixels: result[i, c, k] = images[i, c, order[i, k]] over flattened positions k.
-
-    Args:
-        images: (n, channels, height, width).
-        order: (n, height * width) permutations.
-
-    Returns:
-        (n, channels, height, width).
-    """
-    flat = images.reshape(*images.shape[:2], -1)
-    return np.take_along_axis(flat, order[:, None, :], axis=2).reshape(images.shape)
