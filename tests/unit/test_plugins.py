@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from rethinking import registry
 from rethinking.cells import Cell
@@ -12,9 +13,11 @@ from rethinking.claims.report import claims_table, judge
 from rethinking.corruption.overlays import write
 from rethinking.models import build_model
 from rethinking.run.files import UserError, load_array
+from rethinking.streams import stream
+from rethinking.training.feeders import build_feeder
 
 from ..default_config import load
-from .tiny import make_cell, train, without_seconds
+from .tiny import CPU, make_cell, settings_with, train, without_seconds
 
 
 @pytest.mark.parametrize("body", ["return images // s", "images //= s\n    return images"])
@@ -40,6 +43,18 @@ def test_a_regulariser_changes_batches(plugin, data):
     assert without_seconds(first.curve) == without_seconds(second.curve)
     assert first.curve[-1]["train_loss"] != train(data, epochs=1).curve[-1]["train_loss"]
     assert make_cell(regularisers="crop+dark").regularisers == ("crop", "dark")
+
+
+def test_a_regulariser_with_the_name_of_a_stream_has_its_own_draws(plugin, data):
+    """That of the crops and colours of ImageNet's images is named augmentation."""
+    plugin("@regulariser('augmentation')\ndef own(images, rng):\n    return images + rng.random()\n")
+    cell = make_cell(regularisers="augmentation")
+    feeder = build_feeder(data, cell, settings_with(), CPU)
+    ((entry,), nothing) = feeder.own, torch.zeros(1, 1, 1, 1)
+    drawn = feeder.changed(entry, nothing, feeder.labels[:1], 1, 0).item()
+    for key in ((), ("1",), ("1", "0")):
+        other = stream(cell.seed, "augmentation", cell.stream_key, *key).random()
+        assert drawn != pytest.approx(other, rel=1e-6)
 
 
 def test_a_regulariser_works_in_float32_in_every_precision(plugin, data):

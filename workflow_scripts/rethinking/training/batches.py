@@ -71,7 +71,9 @@ class Feeder(ABC):
         self, entry: registry.Entry, images: Tensor, labels: Tensor, epoch: int, start: int
     ) -> Tensor:
         """Apply a plug-in's regulariser to a batch of preprocessed images; each batch has its own random numbers."""
-        rng = stream(self.cell.seed, entry.name, self.cell.stream_key, str(epoch), str(start))
+        # Its name is no purpose: one named "augmentation" would draw again what crops an image.
+        key = (entry.name, self.cell.stream_key, str(epoch), str(start))
+        rng = stream(self.cell.seed, "regulariser", *key)
         images = images.float()  # where the network rounds its inputs to bfloat16, they are stored so
         result = entry.call(images=images, labels=labels, rng=rng)
         if not isinstance(result, Tensor) or (result.shape, result.dtype) != (images.shape, images.dtype):
