@@ -105,6 +105,16 @@ def test_predictions(data, tmp_path):
         np.testing.assert_array_equal(arrays["test_label_corrupted"], data.test_labels_corrupted)
 
 
+def test_predictions_hold_many_classes(data, tmp_path):
+    trained = train(data, epochs=1)
+    high = {name: getattr(trained.train, name) + 70_000 for name in ("predictions", "ranks")}
+    trained = replace(trained, train=replace(trained.train, **high))
+    write_cell(tmp_path, make_cell(), settings_with(epochs=1), data, {}, trained, CPU, IDENTITY)
+    with np.load(tmp_path / "predictions.npz") as arrays:
+        np.testing.assert_array_equal(arrays["train_prediction"], high["predictions"])
+        np.testing.assert_array_equal(arrays["train_rank"], high["ranks"])
+
+
 @pytest.mark.parametrize("name", ["inception", "alexnet", "mlp_1x512"])
 def test_weights_give_the_predictions_again(data, tmp_path, name):
     trained = write(tmp_path, data, make_cell(name), epochs=1)

@@ -53,20 +53,22 @@ def write_cell(
         save_file(
             {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()}, path
         )
+    classes = {
+        "train_rank": trained.train.ranks,
+        "test_rank": trained.test.ranks,
+        "train_prediction": trained.train.predictions,
+        "train_label": data.train_labels,
+        "train_label_true": data.train_labels_true,
+        "test_prediction": trained.test.predictions,
+        "test_label": data.test_labels,
+        "test_label_corrupted": data.test_labels_corrupted,
+    }
     with atomic_path(folder / "predictions.npz") as path, open(path, "wb") as file:
         np.savez_compressed(
             file,
-            # Signed 16 bits hold any number of classes up to 32,767.
-            train_rank=trained.train.ranks.astype(np.int16),
-            test_rank=trained.test.ranks.astype(np.int16),
-            train_prediction=trained.train.predictions.astype(np.int16),
             train_confidence=trained.train.confidence,
-            train_label=data.train_labels.astype(np.int16),
-            train_label_true=data.train_labels_true.astype(np.int16),
-            test_prediction=trained.test.predictions.astype(np.int16),
             test_confidence=trained.test.confidence,
-            test_label=data.test_labels.astype(np.int16),
-            test_label_corrupted=data.test_labels_corrupted.astype(np.int16),
+            **{name: values.astype(np.int32) for name, values in classes.items()},
         )
     write_json(
         folder / "summary.json",
