@@ -19,6 +19,7 @@ from rethinking.training.batches import to_inputs
 from rethinking.training.curves import memorisation_row, moving_average
 from rethinking.training.evaluation import evaluate
 from rethinking.training.results import write_cell
+from rethinking.training.steps import build_optimiser
 
 from .tiny import (
     CPU,
@@ -27,6 +28,7 @@ from .tiny import (
     numbered_batches,
     plain_whiten,
     read_strictly,
+    settings_with,
     train,
     without_seconds,
 )
@@ -289,6 +291,22 @@ def small_network(_name, shape, classes):
     """Each setting can change it: batch normalisation, and a linear layer before the last."""
     features = nn.Sequential(nn.Conv2d(shape[0], 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(2))
     return nn.Sequential(features, nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, classes))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(256, 4)),
+        nn.ModuleDict({"AuxLogits": nn.ModuleDict({"fc": nn.Linear(8, 4)}), "fc": nn.Linear(8, 4)}),
+    ],
+)
+def test_weight_decay_that_would_change_nothing_is_refused(network):
+    build_optimiser(network, settings_with(weight_decay=0.1))
+    build_optimiser(network, settings_with(weight_decay=0.0, weight_decay_on="hidden_linear"))
+    with pytest.raises(
+        UserError, match="weight_decay_on is hidden_linear, but the network has no such weights"
+    ):
+        build_optimiser(network, settings_with(weight_decay=0.1, weight_decay_on="hidden_linear"))
 
 
 # Another value of each setting, beside those that change no training of this network.

@@ -112,12 +112,23 @@ def memory_layout(model: nn.Module) -> torch.memory_format:
 
 @regulariser("wd", heading=("weight", "decay"))
 def build_optimiser(model: nn.Module, settings: CellSettings) -> Optimiser:
-    """SGD with momentum or RMSProp; weight decay as an l2 penalty on the weights that the settings name."""
+    """SGD with momentum or RMSProp; weight decay as an l2 penalty on the weights that the settings name.
+
+    Raises:
+        UserError: the network has no such weights.
+    """
     # Other layers, such as normalisations, are not decayed.
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     if settings.weight_decay_on == "hidden_linear":
-        layers = [m for m in layers if isinstance(m, nn.Linear)][:-1]
-    decayed = {layer.weight for layer in layers}
+        linear = [name for name, m in layers.items() if isinstance(m, nn.Linear)]
+        hidden = [name for name in linear if not name.startswith("AuxLogits.")][:-1]
+        layers = {name: layers[name] for name in hidden}
+    if settings.weight_decay and not layers:
+        raise UserError(
+            f"weight_decay_on is {settings.weight_decay_on}, but the network has no such weights, so weight decay would "
+            "change nothing; give weight_decay_on: weights, or leave 'wd' out"
+        )
+    decayed = {layer.weight for layer in layers.values()}
     decay = {p: settings.weight_decay if p in decayed else 0.0 for p in model.parameters() if p.requires_grad}
     if settings.rmsprop:
         return RMSProp(
