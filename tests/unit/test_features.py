@@ -72,7 +72,9 @@ def test_features_of_a_random_convnet_are_scaled_each(digits, tmp_path):
     assert (values[:, -1] == 1).all()
 
 
-def test_feature_that_is_the_same_in_all_training_images_makes_no_test_image_nan(tmp_path):
-    images = [np.full((3, 1, 2, 2), value, np.uint8) for value in (0, 200)]
-    files = make_block(tmp_path, 0, *images, CPU, lambda some: some.flatten(1).float(), "each")
+@pytest.mark.parametrize("scaling", ["each", "total"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_equal_training_images_make_no_feature_nan(tmp_path, scaling, count):
+    images = [np.full((count, 1, 2, 2), value, np.uint8) for value in (0, 200)]
+    files = make_block(tmp_path, 0, *images, CPU, lambda some: some.flatten(1).float(), scaling)
     assert all(np.isfinite(np.load(file)).all() for file in files)

@@ -121,6 +121,11 @@ def test_moments(monkeypatch, dtype):
     assert variance == pytest.approx(values.var(dtype=np.float64), rel=1e-12)
 
 
+def test_variance_of_equal_values_is_not_negative():
+    for value in np.linspace(0, 1, 50, dtype=np.float32):
+        assert moments(np.full((3, 3, 5, 5), value))[1] >= 0
+
+
 @pytest.mark.parametrize("corruption", ["shuffled_pixels", "gaussian", "true_labels_replaced0"])
 def test_images_that_are_not_stored_are_named(prepared, tmp_path, corruption):
     """A set of more than 32 GiB has files and labels alone."""

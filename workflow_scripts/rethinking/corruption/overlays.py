@@ -121,4 +121,4 @@ def moments(images: np.ndarray) -> tuple[float, float]:
         total += block.sum()
         square += np.square(block).sum()
     mean = total / images.size
-    return float(mean), float(square / images.size - mean**2)
+    return float(mean), max(float(square / images.size - mean**2), 0.0)  # rounding can make it negative

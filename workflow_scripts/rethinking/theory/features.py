@@ -154,13 +154,11 @@ def make_block(
     if not paths[0].exists():  # which is written last
         values = compute(train, device, transform)
         deviation, mean = torch.std_mean(values, 0)
-        if scaling == "each":
-            # A feature that is the same in all training images has no weight, but beyond 16 bits it would give nan.
-            scale = torch.where(deviation >= 1e-6, deviation, 1.0)
-            dtype = torch.float16
-        else:
-            scale, mean = deviation.square().sum().sqrt(), torch.zeros_like(mean)
-            dtype = torch.float32
+        if scaling == "total":
+            deviation, mean = deviation.square().sum().sqrt(), torch.zeros_like(mean)
+        # What is the same in all training images, or in the only one, has no weight; divided, it would give nan.
+        scale = torch.where(deviation >= 1e-6, deviation, 1.0)
+        dtype = torch.float16 if scaling == "each" else torch.float32
         for path, some in ((paths[1], compute(test, device, transform)), (paths[0], values)):
             # A feature that hardly varies in training can be beyond 16 bits in a test image.
             most = torch.finfo(dtype).max

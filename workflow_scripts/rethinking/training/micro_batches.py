@@ -118,7 +118,10 @@ class MicroBatchStep:
 
     @torch.no_grad()
     def apply(self, total: list[Tensor], before: list[Tensor], counted: list[Tensor], parts: int) -> Tensor:
-        """Change weights and running statistics by the sum over a batch; returns the loss."""
+        """Change weights and running statistics by the sum over a batch; returns the loss.
+
+        Running statistics move towards the mean over the parts, in which a short last part counts as much as others.
+        """
         count = len(self.optimiser.velocity)
         gradients, statistics, loss = total[:count], total[count:-1], total[-1]
         for parameter, gradient in zip(self.optimiser.velocity, gradients, strict=True):
