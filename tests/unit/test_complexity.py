@@ -261,6 +261,18 @@ def test_measures_of_a_linear_classifier_by_hand():
         assert found[name] == pytest.approx(math.log10(1 / noise**2))
 
 
+def test_an_auxiliary_head_is_not_measured():
+    model, initial = linear_classifier(3.0), linear_classifier()
+    inputs, labels = torch.ones(10, 1, 1, 1), torch.ones(10, dtype=torch.int64)
+    without = measure_complexity(Network(model, initial, inputs, labels, n=10, draws=1, seed=0))
+    for each in (model, initial):
+        each.AuxLogits = nn.Identity()  # at the end of the network, where it changes no logit
+        each.AuxLogits.fc = nn.Linear(2, 2)
+    found = measure_complexity(Network(model, initial, inputs, labels, n=10, draws=1, seed=0))
+    for name in ("parameters", "distance"):
+        assert found[name] == without[name]
+
+
 def test_network_that_has_not_fitted_its_labels_has_no_margin():
     model, inputs = network("mlp_1x512", seed=1), torch.randn(12, 3, 10, 10)
     with torch.no_grad():

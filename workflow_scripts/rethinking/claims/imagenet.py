@@ -11,7 +11,7 @@ from rethinking import paper
 from rethinking.claims import measures
 from rethinking.claims.forms import Claim, each
 from rethinking.claims.verdicts import Check
-from rethinking.models import parameter_count
+from rethinking.models import AUXILIARY_HEAD, parameter_count
 
 TRUE, RANDOM = "true_labels/inception_v3/{}", "random_labels/inception_v3/{}"
 NONE, WD, AUGMENT, ALL = "none", "wd", "augment", "augment+wd+dropout"
@@ -34,7 +34,7 @@ def papers_parameters() -> float:
     statistics = sum(
         value.numel()
         for name, value in network.named_buffers()
-        if "running" in name and not name.startswith("AuxLogits.")
+        if "running" in name and not name.startswith(AUXILIARY_HEAD)
     )
     return parameter_count(network) + statistics
 

@@ -22,6 +22,7 @@ from rethinking import registry
 from rethinking.measures import norms
 from rethinking.measures.folding import Layer, beyond_norms, depth, fold_batch_norm, weight_layers
 from rethinking.measures.sharpness import largest_noise
+from rethinking.models import parameter_count
 from rethinking.registry import measure
 from rethinking.run.files import UserError
 
@@ -113,8 +114,8 @@ def measure_complexity(network: Network) -> dict[str, float | None]:
 
 @measure("parameters", title="number of parameters", source="Zhang et al. 2017, table 1", logarithmic=False)
 def parameters(network: Network) -> float:
-    """Number of parameters."""
-    return sum(parameter.numel() for parameter in network.model.parameters())
+    """Number of trainable parameters."""
+    return parameter_count(network.model)
 
 
 @measure(

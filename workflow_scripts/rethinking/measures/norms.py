@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rethinking.measures.folding import Layer
+from rethinking.models import AUXILIARY_HEAD
 from rethinking.models.alexnet import LocalResponseNorm
 
 ITERATIONS = 500
@@ -31,8 +32,12 @@ def distance_from_initialisation(model: nn.Module, initial: nn.Module) -> float:
 
 
 def weights(model: nn.Module) -> list[Tensor]:
-    """The weights of the convolutions and linear layers, without biases."""
-    return [module.weight.detach() for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    """The weights of the convolutions and linear layers, without biases and without those of an auxiliary head."""
+    return [
+        module.weight.detach()
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear) and not name.startswith(AUXILIARY_HEAD)
+    ]
 
 
 def frobenius_norm(layer: Layer) -> float:

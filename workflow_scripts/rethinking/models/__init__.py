@@ -12,6 +12,8 @@ from rethinking.run.plugins import blamed
 if TYPE_CHECKING:
     from torch import nn
 
+AUXILIARY_HEAD = "AuxLogits."  # with which the names of its parts begin; only training uses it
+
 
 def training_megaflops(name: str, input_size: int) -> float:
     """Approximate cost of training a network on one image once, in 10^6 operations; it tells large cells from small ones.
@@ -106,9 +108,9 @@ def check_network(
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Number of trainable parameters, as the paper counts them: without an auxiliary head, which only training uses."""
+    """Number of trainable parameters, as the paper counts them: without an auxiliary head."""
     return sum(
         parameter.numel()
         for name, parameter in model.named_parameters()
-        if parameter.requires_grad and not name.startswith("AuxLogits.")
+        if parameter.requires_grad and not name.startswith(AUXILIARY_HEAD)
     )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
+from rethinking.models import AUXILIARY_HEAD
 from rethinking.registry import regulariser
 from rethinking.run.files import UserError
 from rethinking.streams import torch_seed
@@ -121,7 +122,7 @@ def build_optimiser(model: nn.Module, settings: CellSettings) -> Optimiser:
     layers = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     if settings.weight_decay_on == "hidden_linear":
         linear = [name for name, m in layers.items() if isinstance(m, nn.Linear)]
-        hidden = [name for name in linear if not name.startswith("AuxLogits.")][:-1]
+        hidden = [name for name in linear if not name.startswith(AUXILIARY_HEAD)][:-1]
         layers = {name: layers[name] for name in hidden}
     if settings.weight_decay and not layers:
         raise UserError(
