@@ -48,7 +48,7 @@ class ModelConfig(Strict):
         description="Coefficient of the l2 penalty (coefficient / 2 x squared norm) in cells whose regularisers name wd.",
     )
     weight_decay_on: WeightDecayOn = Field(
-        description="What weight decay applies to: weights (of all layers, never biases) or hidden_linear (weights of linear layers but the last)."
+        description="What weight decay applies to: weights (of all layers, never biases) or hidden_linear (weights of linear layers but the last, without those of an auxiliary head)."
     )
     architecture: Architecture = Field(
         {},
