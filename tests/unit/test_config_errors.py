@@ -41,6 +41,7 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"overrides": [override("*/*/*/*") | {"seeds": [0, 0]}]}, "overrides[0].seeds", "names 0 twice"),
         ({"linear_models.models": [LINEAR | {"seeds": [1, 1]}]}, "linear_models.models[0].seeds", "names 1 twice"),
         ({"linear_models.models": [LINEAR | {"penalties": [0, "validated", 0]}]}, "linear_models.models[0].penalties", "names 0.0 twice"),
+        ({"linear_models.validation.penalties": [0]}, "linear_models", "is 'validated', so give some above 0"),
         ({"expressivity.depths": [2, 3, 2]}, "expressivity.depths", "names 2 twice"),
         ({"ablations": [ablation(epochs=0) | {"grid": None}]}, "ablations[0]", "equal to 1, not 0"),
         ({"seeds": []}, "seeds", "at least 1"),

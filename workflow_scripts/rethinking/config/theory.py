@@ -168,6 +168,16 @@ class LinearModelsConfig(Strict):
     descent: DescentConfig = Field(description="SGD from zero and from elsewhere, against the minimum norm.")
 
     @model_validator(mode="after")
+    def there_is_a_choice(self) -> LinearModelsConfig:
+        """A penalty can be chosen; 0 is none."""
+        chosen = [each.name for each in self.models if "validated" in each.penalties]
+        if chosen and not any(self.validation.penalties):
+            raise ValueError(
+                f"validation.penalties: the penalty of '{chosen[0]}' is 'validated', so give some above 0 to choose from"
+            )
+        return self
+
+    @model_validator(mode="after")
     def names_are_known(self) -> LinearModelsConfig:
         """Names differ; counterexamples are of models that are there and have a Gaussian kernel."""
         names = [each.name for each in self.models]
