@@ -303,10 +303,12 @@ def small_network(_name, shape, classes):
 def test_weight_decay_that_would_change_nothing_is_refused(network):
     build_optimiser(network, settings_with(weight_decay=0.1))
     build_optimiser(network, settings_with(weight_decay=0.0, weight_decay_on="hidden_linear"))
-    with pytest.raises(
-        UserError, match="weight_decay_on is hidden_linear, but the network has no such weights"
-    ):
+    with pytest.raises(UserError, match=r"is hidden_linear, but .*; give weight_decay_on: weights, or leave"):
         build_optimiser(network, settings_with(weight_decay=0.1, weight_decay_on="hidden_linear"))
+    with pytest.raises(
+        UserError, match=r"is weights, but the network has no such weights .*; leave 'wd' out"
+    ):
+        build_optimiser(nn.Conv1d(3, 4, 3), settings_with(weight_decay=0.1))
 
 
 # Another value of each setting, beside those that change no training of this network.

@@ -125,9 +125,10 @@ def build_optimiser(model: nn.Module, settings: CellSettings) -> Optimiser:
         hidden = [name for name in linear if not name.startswith(AUXILIARY_HEAD)][:-1]
         layers = {name: layers[name] for name in hidden}
     if settings.weight_decay and not layers:
+        other = "give weight_decay_on: weights, or " if settings.weight_decay_on != "weights" else ""
         raise UserError(
-            f"weight_decay_on is {settings.weight_decay_on}, but the network has no such weights, so weight decay would "
-            "change nothing; give weight_decay_on: weights, or leave 'wd' out"
+            f"weight_decay_on is {settings.weight_decay_on}, but the network has no such weights (of 2-D convolutions "
+            f"and linear layers); {other}leave 'wd' out"
         )
     decayed = {layer.weight for layer in layers.values()}
     decay = {p: settings.weight_decay if p in decayed else 0.0 for p in model.parameters() if p.requires_grad}
