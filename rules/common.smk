@@ -18,7 +18,7 @@ from rethinking.config.loading import load_config
 from rethinking.report.layout import entry_of, place_of
 from rethinking.run.code import LIBRARY
 from rethinking.run.environment import job_environment, name_user
-from rethinking.run.files import UserError, check_writable, existing_folder, refuse_dangling
+from rethinking.run.files import UserError, check_room, check_writable, existing_folder, refuse_dangling
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, read_record
 from rethinking.run.plan import Plan
@@ -65,6 +65,9 @@ except UserError:
         f"snakemake: {os.getcwd()}/.snakemake cannot be written, where Snakemake keeps its own files; work in a folder of"
         f" yours: snakemake -s {os.path.abspath(workflow.basedir)}/Snakefile -d FOLDER"
     )
+
+# Where a quota is reached it would end each job, and each line that it says, with a traceback.
+exit_on_user_error(check_room)(os.path.abspath(".snakemake"))
 
 # Snakemake looks into them as it plans.
 for folder in (CONFIG.results_dir, CONFIG.data_folder):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import subprocess
 
 # Before torch is imported: on tensors this small a second thread only waits for the first.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -50,3 +51,15 @@ def prepared(tmp_path_factory):
         }
     write_json(folder / "manifest.json", manifest)
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder with room for 64 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

@@ -221,27 +221,17 @@ def test_identity_follows_params_and_inputs(tmp_path):
     assert before != identity(params.items(), [str(file)])
 
 
-def test_full_disk_is_waited_out(tmp_path):
+def test_full_disk_is_waited_out(small_disk):
     """A task that ended while the disk was full is recorded once there is room, and then the next one begins."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a small disk")
-    try:
-        bundle = make(disk, f"head -c 64k /dev/zero > {disk}/fill || true", "true")
-        package = "snakemake_executor_plugin_slurm_bundles"
-        impatient = f"from {package} import run_bundle; run_bundle.RETRY_SECONDS = 0.1; run_bundle.main()"
-        runner = start(bundle, "-c", impatient)
-        assert "No space left" in next(line for line in runner.stdout if "trying again" in line)
-        (disk / "fill").unlink()
-        runner.communicate(timeout=60)
-        assert runner.returncode == 0
-        assert [bundle.status(number) for number in range(2)] == [0, 0]
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+    bundle = make(small_disk, f"head -c 64k /dev/zero > {small_disk}/fill || true", "true")
+    package = "snakemake_executor_plugin_slurm_bundles"
+    impatient = f"from {package} import run_bundle; run_bundle.RETRY_SECONDS = 0.1; run_bundle.main()"
+    runner = start(bundle, "-c", impatient)
+    assert "No space left" in next(line for line in runner.stdout if "trying again" in line)
+    (small_disk / "fill").unlink()
+    runner.communicate(timeout=60)
+    assert runner.returncode == 0
+    assert [bundle.status(number) for number in range(2)] == [0, 0]
 
 
 def test_what_can_never_be_written_does_not_hold_up_the_rest(tmp_path):

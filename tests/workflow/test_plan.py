@@ -84,6 +84,7 @@ def test_every_kind_of_target_is_taken(default_workflow):
     targets = ["status", "./results//fig1c.svg", "results/logs/aggregate_table1.log"]
     cell = "cells/cifar10/random_labels/mlp_1x512/none/seed3"
     targets += [f"results/{cell}/summary.json", f"results/benchmarks/{cell}.tsv"]
+    targets += [f"results/{cell.replace('3', 20 * '3')}/summary.json"]  # for Snakemake it repeats itself
     default_workflow.succeed("-n", *targets, "--forcerun", "train_cell")
     default_workflow.write_config({"results_dir": str(default_workflow.folder / "mine")})
     default_workflow.succeed("-n", f"{default_workflow.folder}/mine/table1.csv")
@@ -100,6 +101,12 @@ def test_working_folder_that_cannot_be_written_is_named(default_workflow):
     output = default_workflow.fail("-n")
     assert f"snakemake: {default_workflow.folder}/.snakemake cannot be written" in output
     assert f"snakemake -s {ROOT}/Snakefile -d FOLDER\n" in output
+
+
+def test_full_disk_under_the_working_folder_is_named(small_disk):
+    """In the home folder, say, with the results on another disk."""
+    output = Workflow(small_disk, None).fail("-n")
+    assert f"snakemake: {small_disk}/.snakemake cannot be used (No space left on device); free some space" in output
 
 
 def test_status_of_a_configuration_that_is_too_long_for_a_command_line(tiny_workflow):

@@ -123,7 +123,7 @@ def check_room(folder: str | Path) -> None:
         UserError: there is no room for a log.
     """
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:
+        with tempfile.TemporaryFile(dir=existing_folder(folder)) as file:
             os.posix_fallocate(file.fileno(), 0, 1 << 20)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
