@@ -77,7 +77,7 @@ def test_log_holds_the_message_that_a_module_ends_with(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     bundle = make(tmp_path, f"exec python -m other > {tmp_path}/log 2>&1")
     run(bundle)
-    assert bundle.status(0) == 1
+    assert bundle.ended() == {0: 1}
     assert (tmp_path / "log").read_text().endswith("\nno such file\n")
 
 
@@ -117,15 +117,22 @@ def test_what_became_of_tasks(tmp_path):
     bundle.tasks[0].output = [str(tmp_path / "made")]
     code, output = run(bundle)
     assert code == 0, output
-    assert [bundle.status(number) for number in range(3)] == [0, 3, -9]
+    assert bundle.ended() == {0: 0, 1: 3, 2: -9}
     assert bundle.finished(0)
     bundle.note_report(0)
     assert not bundle.finished(0)
-    assert bundle.status(0) == 0
+    assert bundle.ended()[0] == 0
     bundle.note_report(1)
     bundle.note_report(2)
     bundle.remove()
     assert find_bundles(tmp_path) == ([], {})
+
+
+def test_ends_that_are_not_noted_yet_are_not_looked_for(tmp_path, monkeypatch):
+    """At each look at thousands of tasks, a network file system would be asked for each."""
+    bundle = make(tmp_path, "true", "true")
+    monkeypatch.setattr(Path, "read_text", None)
+    assert bundle.ended() == {}
 
 
 def test_started_again_it_goes_on_where_it_stood(tmp_path):
@@ -157,7 +164,7 @@ def test_signal_ends_the_tasks_and_no_other_begins(tmp_path, number):
     assert process.poll() is None
     process.kill()
     process.wait()
-    assert bundle.status(0) is None
+    assert bundle.ended() == {}
     assert not (tmp_path / "b").exists()
 
 
@@ -180,7 +187,7 @@ run_bundle.main()
 """
     output, _ = start(bundle, "-c", program).communicate(timeout=60)
     assert "1 tasks left" in output
-    assert [bundle.status(number) for number in range(2)] == [0, None]
+    assert bundle.ended() == {0: 0}
 
 
 def test_side_by_side(tmp_path):
@@ -190,7 +197,7 @@ def test_side_by_side(tmp_path):
     ]
     bundle = make(tmp_path, *commands, side_by_side=2)
     assert run(bundle)[0] == 0
-    assert [bundle.status(number) for number in range(2)] == [0, 0]
+    assert bundle.ended() == {0: 0, 1: 0}
 
 
 def test_budget_of_time(tmp_path):
@@ -199,7 +206,7 @@ def test_budget_of_time(tmp_path):
     code, output = run(bundle)
     assert code == os.EX_TEMPFAIL
     assert "1 tasks left" in output
-    assert (bundle.status(0), bundle.status(1)) == (0, None)
+    assert bundle.ended() == {0: 0}
 
 
 def test_tasks_side_by_side_begin_only_if_they_end_in_time(tmp_path):
@@ -231,7 +238,7 @@ def test_full_disk_is_waited_out(small_disk):
     (small_disk / "fill").unlink()
     runner.communicate(timeout=60)
     assert runner.returncode == 0
-    assert [bundle.status(number) for number in range(2)] == [0, 0]
+    assert bundle.ended() == {0: 0, 1: 0}
 
 
 def test_what_can_never_be_written_does_not_hold_up_the_rest(tmp_path):
@@ -246,7 +253,7 @@ def test_what_can_never_be_written_does_not_hold_up_the_rest(tmp_path):
     assert code == 0
     assert "not written:" in output
     assert "blocked" in output
-    assert [bundle.status(number) for number in range(2)] == [0, 0]
+    assert bundle.ended() == {0: 0, 1: 0}
 
 
 def test_a_full_disk_under_its_log_ends_no_task(tmp_path, monkeypatch):
@@ -255,7 +262,7 @@ def test_a_full_disk_under_its_log_ends_no_task(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     bundle = make(tmp_path, "exec python -m other > /dev/full 2>&1")
     code, output = run(bundle)
-    assert (code, bundle.status(0)) == (0, 0), output
+    assert (code, bundle.ended()) == (0, {0: 0}), output
     assert (tmp_path / "done").exists()
 
 

@@ -114,6 +114,19 @@ class Bundle:
                 return int((self.folder / f"{number}.{ending}").read_text())
         return None
 
+    def ended(self) -> dict[int, int]:
+        """The exit statuses of the tasks that have ended, by number."""
+        names: set[str] = set()
+        with suppress(FileNotFoundError):
+            # On a network file system one look at the folder is faster than one for each file that is not there yet.
+            names.update(os.listdir(self.folder))
+        return {
+            number: status
+            for number in range(len(self.tasks))
+            if names & {f"{number}.exit", f"{number}.reported"}
+            and (status := self.status(number)) is not None
+        }
+
     def note_end(self, number: int, status: int) -> None:
         """Note the exit status of a task."""
         write(self.folder / f"{number}.exit", f"{status}\n")
@@ -134,7 +147,7 @@ class Bundle:
 
     def remove(self, keep_log: bool = False) -> None:
         """Delete the bundle. Its log stays if it is to be kept or a task failed."""
-        failed = any(self.status(number) not in (None, 0) for number in range(len(self.tasks)))
+        failed = any(self.ended().values())
         names = ("bundle.json", "*.exit", "*.reported") if failed or keep_log else ("*",)
         for path in [path for name in names for path in self.folder.glob(name)]:
             path.unlink(missing_ok=True)

@@ -42,7 +42,7 @@ class Runner:
 
     def run(self) -> bool:
         """Run what has not ended; whether all has."""
-        waiting = [n for n in range(len(self.bundle.tasks)) if self.bundle.status(n) is None]
+        waiting = sorted(set(range(len(self.bundle.tasks))) - self.bundle.ended().keys())
         # Snakemake deletes a bundle as soon as the last end is noted, so this process keeps the count itself.
         self.left = set(waiting)
         for name in {module[0] for n in waiting if (module := self.bundle.tasks[n].module())}:

@@ -38,8 +38,8 @@ class Submission:
 
     def take_ended(self) -> Iterator[tuple[SubmittedJobInfo, str | None]]:
         """Take out the jobs that have ended by themselves since the last look, each with what went wrong."""
-        for number in list(self.members):
-            if (status := self.bundle.status(number)) is None:
+        for number, status in self.bundle.ended().items():
+            if number not in self.members:
                 continue
             self.bundle.note_report(number)
             failed = f"It {how_it_ended(status)} in {self.name} (log: {self.bundle.log}). "
@@ -65,14 +65,13 @@ class Submission:
     @property
     def at_work(self) -> bool:
         """Whether tasks have not ended."""
-        return any(self.bundle.status(number) is None for number in range(len(self.bundle.tasks)))
+        return len(self.bundle.ended()) < len(self.bundle.tasks)
 
     @property
     def made_progress(self) -> bool:
         """Whether a task has ended (those behind it had no turn yet) or has got on."""
-        tasks = self.bundle.tasks
-        return any(self.bundle.status(number) is not None for number in range(len(tasks))) or any(
-            tasks[number].made_progress for number in self.members
+        return bool(self.bundle.ended()) or any(
+            self.bundle.tasks[number].made_progress for number in self.members
         )
 
     def idle_for(self) -> float:
