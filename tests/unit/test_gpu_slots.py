@@ -38,26 +38,20 @@ with gpus_alone(int(sys.argv[2]), int(sys.argv[1])) as gpus:
 
 
 @pytest.fixture
-def start(tmp_path):
-    """Start Python as on a machine with the GPUs GPU-a and GPU-b; remaining processes are killed at the end."""
-    processes = []
+def start(tmp_path, nothing_left_running):
+    """Start Python as on a machine with the GPUs GPU-a and GPU-b."""
 
     def start_python(*arguments, gpus="GPU-a,GPU-b", **environment):
         environment = {"TMPDIR": tmp_path, "CUDA_VISIBLE_DEVICES": gpus, "PYTHONPATH": SCRIPTS, **environment}
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "SLURM_JOB_ID": "", **environment},
         )
-        processes.append(process)
-        return process
 
-    yield start_python
-    for process in processes:
-        process.kill()
-        process.wait()
+    return start_python
 
 
 def line(process):

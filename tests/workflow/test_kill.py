@@ -44,12 +44,10 @@ WAITING = "another process is at work on this cell"  # a line of the log
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_running():
-    """A test that fails halfway leaves no process behind."""
+def killed(nothing_left_running):
+    """Which can include the server."""
     yield
-    for process in psutil.Process().children(recursive=True):
-        process.kill()
-    server.cache_clear()  # it was one of them
+    server.cache_clear()
 
 
 @pytest.fixture(scope="module")

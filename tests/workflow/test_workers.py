@@ -17,6 +17,8 @@ from ..unit.tiny import settings_with
 from ..waiting import wait_for
 from .conftest import TINY
 
+pytestmark = pytest.mark.usefixtures("nothing_left_running")
+
 MODEL = '''
 import os
 import sys
@@ -63,11 +65,10 @@ PAUSE = {"pause": 0.02}  # of each micro-batch, in which a test can kill somethi
 
 @pytest.fixture(scope="module")
 def command(prepared, tmp_path_factory):
-    """Start a cell with a number of workers; what still runs at the end is killed."""
+    """Start a cell with a number of workers."""
     folder = tmp_path_factory.mktemp("cells")
     write(prepared, folder / "overlay", "labels_p0.5", "cifar10", seed=0)
     (folder / "small.py").write_text(MODEL)
-    processes = []
 
     def start(output, workers, pause=False, **values):
         settings = settings_with(**CHANGED | {"architecture": PAUSE if pause else {}} | values)
@@ -76,20 +77,15 @@ def command(prepared, tmp_path_factory):
         arguments += ["--checkpoint", output / "state.safetensors", "--checkpoint-seconds", "0.2"]
         arguments += ["--workers", workers, "--device", "cpu"]
         environment = {"PYTHONPATH": str(SCRIPTS), "RETHINKING_PLUGINS": str(folder / "small.py")}
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env=os.environ | environment,
         )
-        processes.append(process)
-        return process
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
+    return start
 
 
 def finish(process, status=0):
