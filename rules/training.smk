@@ -1,5 +1,7 @@
 # One network per cell, or per variant of a cell.
 
+from rethinking.run.plan import checkpoint_file
+
 
 rule train_cell:
     input:
@@ -32,8 +34,7 @@ rule train_cell:
         data=lambda wildcards: cell_options(trained(wildcards)),
         folder=subpath(output.summary, parent=True),
         settings=cell_settings,
-        # Not an output, because it must outlive a job that fails.
-        checkpoint=f"{RESULTS}/checkpoints/{{branch}}{CELL}.safetensors",
+        checkpoint=checkpoint_file(RESULTS, "{branch}", CELL),
         record=lambda wildcards: record(trained(wildcards)),
     message:
         f"Training {{wildcards.branch}}{CELL_NAMED}"

@@ -45,7 +45,7 @@ def plain(value: Any) -> Any:
 def unless(default: Any, *, description: str, **bounds: Any) -> Any:
     """A field that is written only where it differs from its default.
 
-    So a setting that is added later changes no record of a cell that does not use it.
+    So the settings in earlier records stay the same where one that is added later has its default.
     """
     return Field(default, description=description, exclude_if=lambda value: value == default, **bounds)
 

@@ -303,6 +303,11 @@ def branch(variant: str | None) -> str:
     return f"ablations/{variant}/" if variant else ""
 
 
+def checkpoint_file(results: str, branch: str, cell: object) -> str:
+    """The checkpoint of a cell; not among its outputs, because it must outlive a job that fails."""
+    return f"{results}/checkpoints/{branch}{cell}.safetensors"
+
+
 @cache
 def code(script: str, entries: tuple[Root, ...]) -> dict[str, str]:
     """The code behind a script's numbers, looked up once."""

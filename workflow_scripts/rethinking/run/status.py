@@ -24,7 +24,7 @@ from rethinking.data.imagenet_classes import IMAGES
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import Identity, damages, differences, read_record, recorded
 from rethinking.run.made import Made
-from rethinking.run.plan import Plan, branch
+from rethinking.run.plan import Plan, branch, checkpoint_file
 from rethinking.run.running import Running, read_running
 
 # The speed of Inception V3 on this machine, which bench/imagenet_cost.py measures.
@@ -103,7 +103,7 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
         status = with_summary(status, made)
     if status.state == "done":
         return status
-    checkpoint = Path(plan.results, "checkpoints", f"{branch(variant)}{cell}.safetensors")
+    checkpoint = Path(checkpoint_file(plan.results, branch(variant), cell))
     if checkpoint.exists():
         status = with_checkpoint(status, made, checkpoint)
     return replace(status, running=read_running(checkpoint))
