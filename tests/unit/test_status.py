@@ -383,13 +383,24 @@ def test_report_of_what_runs_now_and_of_what_failed(results):
     path = results.checkpoint(epoch=1, step=1, name=ALEXNET)
     write_json(running_file(path), {"failed": "UserError: no GPU"})
     lines = report(survey(results.config)[0], left(results)).splitlines()
-    assert lines[2:7] == [
+    assert lines[2:10] == [
         "running now",
         f"  {MLP}  seed 0: epoch 3/10, 4 min left",
         "",
         "failed at the last attempt",
         f"  {ALEXNET}  seed 0: UserError: no GPU",
+        "",
+        "part-trained",
+        f"  {ALEXNET}  seed 0 in epoch 1 of 10",
     ]
+
+
+def test_report_of_many_that_were_stopped(results):
+    results.values |= {"seeds": list(range(50)), "table1": {"cells": [MLP]}}
+    for seed in results.values["seeds"]:
+        results.checkpoint(epoch=4 if seed == 7 else 3, step=0, seed=seed)
+    lines = report(survey(results.config)[0], left(results)).splitlines()
+    assert lines[3] == f"  {MLP}  seeds 0-6, 8-49 in epoch 3 of 10; seed 7 in epoch 4 of 10"
 
 
 def test_report_when_all_is_done(results):

@@ -28,11 +28,16 @@ def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
         ]
         blocks.append(section(title, lines))
 
-    stopped = defaultdict(list)
+    stopped = defaultdict(lambda: defaultdict(list))
     for status in by_state["part-trained"]:
-        epoch = min(int(status.epochs_done) + 1, status.epochs)
-        stopped[name(status)].append(f"seed {status.cell.seed} in epoch {epoch} of {status.epochs}")
-    blocks.append(section("part-trained", [f"{cell}  {', '.join(seeds)}" for cell, seeds in stopped.items()]))
+        if not status.running or status.running.failed:
+            epoch = min(int(status.epochs_done) + 1, status.epochs)
+            stopped[name(status)][f"in epoch {epoch} of {status.epochs}"].append(status.cell.seed)
+    lines = [
+        f"{cell}  {'; '.join(f'{in_words(seeds)} {place}' for place, seeds in places.items())}"
+        for cell, places in stopped.items()
+    ]
+    blocks.append(section("part-trained", lines))
 
     for state, lead in (
         ("stale", "because of"),
@@ -101,8 +106,7 @@ def condense(cells: Iterable[CellStatus]) -> list[str]:
             merged[group[:axis], group[axis + 1 :]] += group[axis]
         groups = [(*before, tuple(values), *after) for (before, after), values in merged.items()]
     return [
-        f"{'/'.join(map(braces, names)).removeprefix('/')}  seed{'s' if len(seeds) > 1 else ''} {ranges(seeds)}"
-        for *names, seeds in groups
+        f"{'/'.join(map(braces, names)).removeprefix('/')}  {in_words(seeds)}" for *names, seeds in groups
     ]
 
 
@@ -111,12 +115,13 @@ def braces(values: Sequence[str]) -> str:
     return values[0] if len(values) == 1 else "{" + ",".join(values) + "}"
 
 
-def ranges(seeds: Sequence[int]) -> str:
-    """``3``, ``0-2`` or ``0, 2, 5-9``."""
+def in_words(seeds: Sequence[int]) -> str:
+    """``seed 3``, ``seeds 0-2`` or ``seeds 0, 2, 5-9``."""
     runs: list[list[int]] = []
     for seed in sorted(seeds):
         if runs and seed == runs[-1][1] + 1:
             runs[-1][1] = seed
         else:
             runs.append([seed, seed])
-    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+    text = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+    return f"seed{'s' if len(seeds) > 1 else ''} {text}"
