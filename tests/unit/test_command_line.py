@@ -1,4 +1,4 @@
-"""Configuration files that Snakemake cannot read, as the command line names them."""
+"""What ends Snakemake before it reads the Snakefile: configurations that it cannot read, a full home folder."""
 
 import pytest
 
@@ -84,6 +84,14 @@ def test_key_of_a_section_on_the_command_line_is_told_with_its_form():
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(SystemExit, match=r"nowhere\.yaml cannot be read \(No such file or directory\)"):
         check_command_line(["snakemake", "--configfile", str(tmp_path / "nowhere.yaml")])
+
+
+def test_full_home_folder_is_named(small_disk, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(small_disk))
+    with pytest.raises(
+        SystemExit, match=f"^snakemake: {small_disk}/snakemake cannot be written .No space left"
+    ):
+        check_command_line(["snakemake", "-n"])
 
 
 def test_other_programs_are_left_alone():

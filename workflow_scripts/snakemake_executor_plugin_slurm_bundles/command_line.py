@@ -1,28 +1,33 @@
-"""Configurations that Snakemake cannot read, files or words of the command line, told with place and remedy.
+"""What ends Snakemake before it reads the Snakefile, told with place and remedy.
 
-Snakemake reads them before the Snakefile and ends with a traceback, or without the file's name. It loads all
-executors before, so that this package is the first of the project's code to see the command line.
+Those are configurations that it cannot read, files or words of the command line, and a home folder that is full. It
+ends with a traceback, or without the file's name. It loads all executors before, so that this package is the first of
+the project's code to see the command line.
 """
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from itertools import takewhile
 
 OPTIONS = ("--configfile", "--configfiles")
+ROOM = 1 << 20  # bytes; more than the copies of all rules take
 
 
 def check_command_line(arguments: Sequence[str]) -> None:
-    """Check the configuration files and settings of a command ``snakemake ...``.
+    """Check the configuration files and settings of a command ``snakemake ...``, and where it copies rules to.
 
     Args:
         arguments: the command line, the program first; other programs are left alone.
 
     Raises:
-        SystemExit: one of them cannot be read; the message names it and what would be right.
+        SystemExit: one of them cannot be used; the message names it and what would be right.
     """
     if not (arguments and is_snakemake(arguments[0])):
         return
+    if fault := fault_in_cache():
+        sys.exit(f"snakemake: {fault}")
     for number, word in enumerate(arguments):
         option, equals, value = word.partition("=")
         following = [*takewhile(lambda each: not each.startswith("-"), arguments[number + 1 :])]
@@ -33,6 +38,21 @@ def check_command_line(arguments: Sequence[str]) -> None:
             fault = fault_in_files(option, [value] if equals else following)
         if fault:
             sys.exit(f"snakemake: {fault}")
+
+
+def fault_in_cache() -> str | None:
+    """Why Snakemake cannot copy rules to the home folder, as where a quota is reached; None if it can."""
+    cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "snakemake")
+    try:
+        os.makedirs(cache, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache) as file:
+            file.write(bytes(ROOM))
+    except OSError as error:
+        return (
+            f"{cache} cannot be written ({error.strerror}), where Snakemake copies rules to; free some space, "
+            "or choose another folder: export XDG_CACHE_HOME=FOLDER"
+        )
+    return None
 
 
 def fault_in_settings(words: Sequence[str]) -> str | None:
