@@ -9,7 +9,6 @@ import subprocess
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-import psutil
 import pytest
 
 from rethinking.run.files import save_array, write_json
@@ -52,15 +51,6 @@ def prepared(tmp_path_factory):
         }
     write_json(folder / "manifest.json", manifest)
     return folder
-
-
-@pytest.fixture
-def nothing_left_running():
-    """At the end of a test, what it started and what that started is killed."""
-    before = set(psutil.Process().children(recursive=True))
-    yield
-    for process in set(psutil.Process().children(recursive=True)) - before:
-        process.kill()
 
 
 @pytest.fixture

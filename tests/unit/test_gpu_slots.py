@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 
@@ -38,20 +39,25 @@ with gpus_alone(int(sys.argv[2]), int(sys.argv[1])) as gpus:
 
 
 @pytest.fixture
-def start(tmp_path, nothing_left_running):
-    """Start Python as on a machine with the GPUs GPU-a and GPU-b."""
+def start(tmp_path):
+    """Start Python as on a machine with the GPUs GPU-a and GPU-b; remaining processes are killed at the end."""
+    running = ExitStack()
 
     def start_python(*arguments, gpus="GPU-a,GPU-b", **environment):
         environment = {"TMPDIR": tmp_path, "CUDA_VISIBLE_DEVICES": gpus, "PYTHONPATH": SCRIPTS, **environment}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "SLURM_JOB_ID": "", **environment},
         )
+        running.enter_context(process)  # at the end waits for it
+        running.callback(process.kill)  # comes before that
+        return process
 
-    return start_python
+    with running:
+        yield start_python
 
 
 def line(process):

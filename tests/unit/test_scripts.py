@@ -118,7 +118,7 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
     (tmp_path / "x").touch()
     write_record(old.outputs, old.identity)
     left = record_path(old.outputs[0]).with_name(".x.json.abc.json")
-    left.touch()
+    left.mkdir()
     monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked(new.outputs, new.identity, False))
     monkeypatch.setattr(scripts, "clean_up", lambda: None)  # which would stay for the tests after this one
 

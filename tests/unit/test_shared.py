@@ -38,7 +38,7 @@ def test_what_is_there_is_left_alone(outputs, identity, tmp_path, capsys):
     folder = tmp_path / "prepared" / identity.digest
     folder.mkdir(parents=True)
     part = folder / ".labels.npy.1"  # of a process that was killed
-    part.touch()
+    part.mkdir()
     assert make(outputs, identity)
     assert not part.exists()
     assert not make(outputs, identity)

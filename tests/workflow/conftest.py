@@ -7,9 +7,11 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -128,6 +130,15 @@ class Workflow:
         assert result.returncode != 0, result.stdout
         assert "Traceback" not in result.stdout
         return result.stdout
+
+
+@pytest.fixture
+def nothing_left_running() -> Iterator[None]:
+    """What a test started, and what that started, is killed at its end."""
+    yield
+    for process in psutil.Process().children(recursive=True):
+        process.kill()
+    server.cache_clear()  # it was one of them
 
 
 @pytest.fixture

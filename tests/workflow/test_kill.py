@@ -23,9 +23,9 @@ from rethinking.run.stop_signals import SIGNALS
 
 from ..default_config import default_values
 from ..waiting import wait_for
-from .conftest import ROOT, TINY, server
+from .conftest import ROOT, TINY
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_left_running")]
 
 SCRIPTS = ROOT / "workflow_scripts"
 INCEPTION = "digits/random_labels/inception/none"  # batch normalisation
@@ -41,13 +41,6 @@ CHECKPOINT, FINAL_WRITE, FINISHED = "checkpoint", "final write", "finished"
 STEP_OR_EVALUATION = "step or evaluation"
 ANY = "any"
 WAITING = "another process is at work on this cell"  # a line of the log
-
-
-@pytest.fixture(autouse=True)
-def killed(nothing_left_running):
-    """Which can include the server."""
-    yield
-    server.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -134,8 +134,6 @@ def remove_parts(folder: Path, name: str = "*") -> None:
     """Remove what killed writers left of files of this name (a pattern) in a folder that nobody is writing to."""
     for part in folder.glob(f".{name}.*"):
         shutil.rmtree(part, ignore_errors=True)  # another user's stays
-        with suppress(OSError):  # a file, as earlier versions wrote
-            part.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
