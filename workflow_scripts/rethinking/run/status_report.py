@@ -116,12 +116,16 @@ def braces(values: Sequence[str]) -> str:
 
 
 def in_words(seeds: Sequence[int]) -> str:
-    """``seed 3``, ``seeds 0-2`` or ``seeds 0, 2, 5-9``."""
+    """``seed 3`` or ``seeds 0-2``."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {ranges(seeds)}"
+
+
+def ranges(seeds: Sequence[int]) -> str:
+    """``3``, ``0-2`` or ``0, 2, 5-9``."""
     runs: list[list[int]] = []
     for seed in sorted(seeds):
         if runs and seed == runs[-1][1] + 1:
             runs[-1][1] = seed
         else:
             runs.append([seed, seed])
-    text = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
-    return f"seed{'s' if len(seeds) > 1 else ''} {text}"
+    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
