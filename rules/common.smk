@@ -21,6 +21,7 @@ from rethinking.run.environment import job_environment, name_user
 from rethinking.run.files import UserError, check_room, check_writable, existing_folder, refuse_dangling
 from rethinking.run.hardware import expects_gpu, visible_gpus
 from rethinking.run.identity import digest_of, read_record
+from rethinking.run.locks import is_locked
 from rethinking.run.plan import Plan
 from rethinking.run.refusals import explain
 from rethinking.run.scripts import packed
@@ -72,6 +73,9 @@ exit_on_user_error(check_room)(os.path.abspath(".snakemake"))
 # Snakemake looks into them as it plans.
 for folder in (CONFIG.results_dir, CONFIG.data_folder):
     exit_on_user_error(existing_folder)(folder)
+
+# Whether another run was at work before this one looked at what there is.
+WAS_BUSY = is_locked(f"{CONFIG.results_dir}/.lock")
 
 # Snakemake formats the prefix, so braces are doubled.
 shell.prefix(job_environment().replace("{", "{{").replace("}", "}}"))

@@ -59,6 +59,8 @@ def take_results():
     if jobs:
         try:
             lock_results(RESULTS)
+            if WAS_BUSY:  # what it has made since would be made again
+                raise UserError(f"another run on {RESULTS} ended while this one was planned; start again")
             check_writable(os.path.dirname(file) for job in jobs for file in [*job.output, *job.log])
         except UserError as error:
             raise WorkflowError(str(error)) from None

@@ -10,6 +10,8 @@ from base64 import b64encode
 import pandas as pd
 import pytest
 
+from rethinking.run.locks import lock, open_lock
+
 from ..faults import flip
 from ..unit.paper_cells import make_runs, write_runs
 from .conftest import ROOT, TINY, Workflow
@@ -167,6 +169,17 @@ def test_tables_figures_and_claims_from_the_cells_that_are_there(tiny_workflow):
     supported = {"fits_random_labels_mlp_1x512", "imagenet_parameters"}
     assert set(verdicts[verdicts == "supported"].index) == supported
     assert not (results / "cells/digits/true_labels").exists()
+
+
+def test_a_plan_that_is_older_than_the_end_of_another_run_is_not_followed(tiny_workflow):
+    """It would delete what that run has made meanwhile, and make it again."""
+    with open_lock(tiny_workflow.folder / "results/.lock") as other:
+        assert lock(other)
+        run = tiny_workflow.start("results/table1.csv")
+        assert any("Building DAG" in line for line in run.stdout)
+    output, _ = run.communicate()
+    assert "another run on results ended while this one was planned; start again" in output
+    assert run.returncode != 0
 
 
 def test_damaged_archive_says_what_to_do(tiny_workflow):
