@@ -49,8 +49,6 @@ async def ignore_times(*_):
 # benchmark, or where the clock was set back after its data had been made.
 snakemake.benchmark.write_benchmark_records = forgiving(snakemake.benchmark.write_benchmark_records)
 snakemake.dag.DAG.check_output_mtime = ignore_times
-# A seed of twenty equal digits is no circle of rules.
-snakemake.dag.DAG.check_periodic_wildcards = lambda *_: None
 
 
 def take_results():
