@@ -73,8 +73,10 @@ def expand_range(text: str) -> list[str]:
     if count > _LONGEST:
         raise ValueError(f"the range '{text}' has more than {_LONGEST} numbers")
     numbers = [first + step * number for number in range(count)]
-    # Cells write 0.5, not 0.50.
-    return [str(float(number)) if "." in text.replace("..", "") else str(number) for number in numbers]
+    if "." not in text.replace("..", ""):
+        return list(map(str, numbers))
+    # Cells write 0.5 and 1.0, not 0.50 and 1, nor 1e-05.
+    return [f"{number.normalize():f}" + (".0" if number == int(number) else "") for number in numbers]
 
 
 def expand(values: dict[str, Any], overrides: list[Origin]) -> Expanded:
