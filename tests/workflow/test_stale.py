@@ -114,7 +114,7 @@ def test_a_setting_makes_the_cells_stale_that_it_concerns(workflow):
         # The second is what stands behind the name of random labels.
         (
             {
-                "rethinking/corruption/pixels.py": ("order[:, None, :]", "order[:, None, ::-1]"),
+                "rethinking/corruption/pixels.py": ("np.take(flat, order", "np.take(flat, order[::-1]"),
                 "rethinking/corruption/labels.py": ("p=1.0", "p=0.5"),
             },
             [PIXELS, INCEPTION, ALEXNET],
