@@ -9,7 +9,7 @@ from pathlib import Path
 from rethinking.data.download import download
 from rethinking.data.published import published
 from rethinking.run import scripts
-from rethinking.run.files import UserError, shared_folder
+from rethinking.run.files import UserError, sharing
 from rethinking.run.shared import alone
 
 
@@ -28,8 +28,7 @@ def main() -> None:
     if args.file not in files:
         raise UserError(f"{args.dataset} has no file {args.file}; its files are {', '.join(files) or 'none'}")
     output = Path(args.output)  # in <data_dir>/downloads/<data set>
-    shared_folder(output.parents[2], output.parent)
-    with alone(output):
+    with sharing(output.parents[2], output.parent), alone(output):
         download(files[args.file], args.output)
 
 

@@ -88,8 +88,8 @@ def test_full_disk_costs_nothing(cell, tmp_path, monkeypatch, capsys):
     assert not take(tmp_path / "cache", IDENTITY, tmp_path / "other")
 
 
-def test_folders_of_the_first_user_are_open_to_all(cell, tmp_path):
-    """To all who can write to the cache, whatever that user's umask."""
+def test_what_the_first_user_writes_is_open_to_all(cell, tmp_path):
+    """To all who can use the cache, whatever that user's umask."""
     cache = tmp_path / "cache"
     cache.mkdir()
     cache.chmod(0o1777)
@@ -100,6 +100,8 @@ def test_folders_of_the_first_user_are_open_to_all(cell, tmp_path):
         os.umask(before)
     inside = entry(cache, IDENTITY)
     assert {path.stat().st_mode & 0o7777 for path in (inside.parent.parent, inside.parent)} == {0o1777}
+    assert inside.stat().st_mode & 0o777 == 0o755
+    assert {path.stat().st_mode & 0o777 for path in inside.iterdir()} == {0o644}
 
 
 def test_a_cache_that_is_closed_costs_nothing(cell, tmp_path, monkeypatch, capsys):

@@ -60,12 +60,21 @@ def test_what_is_incomplete_is_made_again(outputs, identity, tmp_path, lost):
     assert make(outputs, identity)
 
 
-def test_another_user_can_make_more_beside_it(outputs, identity, tmp_path):
-    tmp_path.chmod(0o1777)
+@pytest.mark.parametrize(
+    ("root", "within", "files"), [(0o1777, 0o755, 0o644), (0o2770, 0o750, 0o640), (0o700, 0o700, 0o600)]
+)
+def test_other_users_can_read_it_and_make_more_beside_it(outputs, identity, tmp_path, root, within, files):
+    tmp_path.chmod(root)
     before = os.umask(0o077)
-    make(outputs, identity)
-    os.umask(before)
-    assert (tmp_path / "prepared").stat().st_mode & 0o7777 == 0o1777
+    try:
+        make(outputs, identity)
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
+    folder = tmp_path / "prepared"
+    assert folder.stat().st_mode & 0o7777 == root
+    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_dir()} == {within}
+    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {files}
 
 
 def test_what_was_cut_short_is_made_again(outputs, identity):

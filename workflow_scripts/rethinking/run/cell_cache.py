@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from rethinking.cells import CELL_FILES
-from rethinking.run.files import atomic_path, hash_file, shared_folder, write_json
+from rethinking.run.files import atomic_path, hash_file, sharing, write_json
 from rethinking.run.identity import Identity
 from rethinking.run.refusals import explain
 from rethinking.run.scripts import log
@@ -54,8 +54,10 @@ def put(cache: Path, identity: Identity, folder: Path) -> None:
     try:
         if target.exists():
             return
-        shared_folder(cache, target.parent)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name[:8]}.", dir=target.parent) as temporary:
+        with (
+            sharing(cache, target.parent),
+            tempfile.TemporaryDirectory(prefix=f".{target.name[:8]}.", dir=target.parent) as temporary,
+        ):
             whole = Path(temporary) / "entry"
             whole.mkdir()
             for name in CELL_FILES:

@@ -32,14 +32,25 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{near[0]}'? " if near else ""
 
 
-def shared_folder(root: Path, folder: Path) -> None:
-    """Make a folder below one that users share: who can write to ``root`` can write there, whatever the first one's umask."""
+@contextmanager
+def sharing(root: Path, folder: Path) -> Iterator[None]:
+    """Make a folder below one that users share; what is written in the block can be read by all who can read ``root``.
+
+    Who can write to ``root`` can write to the folder. The first user's umask limits neither.
+    """
     root.mkdir(parents=True, exist_ok=True)
+    mode = root.stat().st_mode
     for each in reversed([folder, *folder.parents]):
         if root in each.parents and not each.exists():
             each.mkdir(exist_ok=True)
             with suppress(OSError):  # another user was faster, or the file system has no modes
-                each.chmod(root.stat().st_mode & 0o7777)
+                each.chmod(mode & 0o7777)
+    before = os.umask(0)
+    os.umask(before & ~(mode & 0o055))
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager

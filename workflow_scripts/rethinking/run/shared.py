@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from rethinking.run.files import UserError, remove_parts, shared_folder
+from rethinking.run.files import UserError, remove_parts, sharing
 from rethinking.run.identity import Identity, is_made, record_path
 from rethinking.run.locks import lock, open_lock
 
@@ -34,8 +34,7 @@ def to_make(outputs: Sequence[str], identity: Identity, root: str) -> Iterator[b
     folder = Path(outputs[0]).parent
     if folder.name != identity.digest:
         raise UserError("the code has changed since this job was planned; start again")
-    shared_folder(Path(root), folder.parent)
-    with alone(folder):
+    with sharing(Path(root), folder.parent), alone(folder):
         made = is_made(outputs, identity)
         if made:
             print(f"{folder} is already made")
