@@ -100,7 +100,8 @@ from rethinking.run import scripts
 def main():
     with tempfile.TemporaryDirectory(dir="."):
         print("ready")
-        time.sleep(60)
+        for _ in range(600):  # Python does not notice a signal that comes just before a sleep until it ends
+            time.sleep(0.1)
 
 scripts.run(main)
 """
