@@ -113,6 +113,13 @@ scripts.run(main)
     assert not [*tmp_path.iterdir()]
 
 
+def test_what_nohup_starts_goes_on_when_its_terminal_is_closed():
+    code = "from rethinking.run.stop_signals import SIGNALS; print(*(each.name for each in SIGNALS))"
+    for before, more in (["nohup"], ""), ([], " SIGHUP"):
+        started = subprocess.run([*before, sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True)
+        assert started.stdout.decode() == f"SIGTERM SIGINT SIGUSR1{more}\n"
+
+
 def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
     """Else it would vouch for them after a crash, if the configuration is set back."""
     old, new = (Made("corrupt_dataset", [f"{tmp_path}/x"], Identity({"seed": seed})) for seed in (0, 1))

@@ -228,7 +228,7 @@ def heeds(process, number):
 def test_signals_before_training_end_it_at_once(data, tmp_path):
     process = start(MLP, data, tmp_path)
     wait_for(lambda: all(heeds(process, number) for number in SIGNALS), process)
-    process.send_signal(signal.SIGINT)  # of the three it alone has a handler of Python's own before
+    process.send_signal(signal.SIGINT)  # of them it alone has a handler of Python's own before
     assert process.wait(timeout=60) == os.EX_TEMPFAIL
     log = (tmp_path / "log").read_text()
     assert "stopped by SIGINT before any training" in log

@@ -114,15 +114,15 @@ class Bundle:
                 return int((self.folder / f"{number}.{ending}").read_text())
         return None
 
-    def ended(self) -> dict[int, int]:
-        """The exit statuses of the tasks that have ended, by number."""
+    def ended(self, among: Iterable[int] | None = None) -> dict[int, int]:
+        """The exit statuses of the tasks that have ended, by number; of all, or of some."""
         names: set[str] = set()
         with suppress(FileNotFoundError):
             # On a network file system one look at the folder is faster than one for each file that is not there yet.
             names.update(os.listdir(self.folder))
         return {
             number: status
-            for number in range(len(self.tasks))
+            for number in (range(len(self.tasks)) if among is None else sorted(among))
             if names & {f"{number}.exit", f"{number}.reported"}
             and (status := self.status(number)) is not None
         }

@@ -9,6 +9,9 @@ import sys
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# A terminal that is closed, or a connection that breaks, sends SIGHUP, which what nohup starts ignores.
+if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+    SIGNALS += (signal.SIGHUP,)
 
 
 def exit_at_once() -> None:
