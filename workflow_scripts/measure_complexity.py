@@ -15,13 +15,13 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import load_corrupted
 from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model
-from rethinking.models.initialisation import initialise
 from rethinking.run import scripts
 from rethinking.run.files import reading, write_json
 from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.streams import stream, torch_seed
 from rethinking.training.feeders import inputs_of
+from rethinking.training.initial_weights import draw_initial_weights
 from rethinking.training.steps import set_precision
 
 
@@ -67,8 +67,7 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
 
     # Drawn again as in training, so that they need not be stored.
     initial, model = network(), network()
-    generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
-    initialise(initial, settings.initialisation, generator)
+    draw_initial_weights(initial, cell, settings, data)
     with reading(weights := args.folder / "weights.safetensors"):
         model.load_state_dict(load_file(weights))
     noise = torch_seed(cell.seed, "noise on weights", cell.stream_key)

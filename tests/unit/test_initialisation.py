@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rethinking.models import build_model
-from rethinking.models.initialisation import initialise
+from rethinking.models.initialisation import initialise, standardise
 
 from .test_models import CIFAR_SHAPE, generator, layers
 
@@ -66,6 +66,72 @@ def test_initial_weights_follow_from_the_generator_alone(scheme):
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize("name", ["inception_no_bn", "alexnet", "mlp_3x512"])
+def test_standardised_channels_have_mean_0_and_variance_1(name):
+    model = build_model(name, CIFAR_SHAPE, 10).train()
+    initialise(model, "he_normal", generator())
+    last = layers(model)[-1].weight.clone()
+    images = 2 + torch.randn(64, *CIFAR_SHAPE, generator=generator())
+    standardise(model, images)
+    assert model.training
+    assert torch.equal(layers(model)[-1].weight, last)
+    outputs = []
+    for layer in layers(model):
+        layer.register_forward_hook(lambda _layer, _inputs, output: outputs.append(output))
+    with torch.no_grad():
+        model.eval()(images)
+    for output in outputs[:-1]:
+        channels = output.transpose(0, 1).flatten(1).double()
+        assert channels.mean(1).abs().max() < 1e-5
+        assert (channels.std(1, correction=0) - 1).abs().max() < 1e-4
+
+
+def test_a_standardised_network_starts_like_one_with_batch_normalisation():
+    images = torch.randn(32, *CIFAR_SHAPE, generator=generator())
+    with_norm, without = (build_model(name, CIFAR_SHAPE, 10) for name in ("inception", "inception_no_bn"))
+    for model in (with_norm, without):
+        initialise(model, "he_normal", generator())
+    standardise(without, images)
+    for module in with_norm.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-12
+    with torch.no_grad():
+        torch.testing.assert_close(without(images), with_norm(images), rtol=1e-3, atol=1e-4)
+
+
+class Odd(nn.Module):
+    """A layer without bias, one that is used twice, one that is not used, and one with a constant output."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused, self.first = nn.Linear(4, 4), nn.Linear(4, 4, bias=False)
+        self.twice, self.constant, self.last = nn.Linear(4, 4), nn.Linear(4, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.last(self.constant(self.twice(self.twice(self.first(x.flatten(1)))).relu()))
+
+
+def test_standardising_odd_layers():
+    model = Odd()
+    initialise(model, "he_normal", generator())
+    with torch.no_grad():
+        model.constant.weight[1] = 0
+        model.constant.bias[1] = 5
+    unused = model.unused.weight.clone()
+    images = torch.randn(50, 1, 2, 2, generator=generator())
+    standardise(model, images)
+    assert torch.equal(model.unused.weight, unused)
+    with torch.no_grad():
+        first = model.first(images.flatten(1))
+        second = model.twice(first)
+        constant = model.constant(model.twice(second).relu())
+    torch.testing.assert_close(first.std(0, correction=0), torch.ones(4))
+    torch.testing.assert_close(second.mean(0), torch.zeros(4))
+    torch.testing.assert_close(second.std(0, correction=0), torch.ones(4))
+    torch.testing.assert_close(constant.mean(0), torch.zeros(3))
+    assert not constant[:, 1].any()
 
 
 def test_layers_have_weights_of_their_own():

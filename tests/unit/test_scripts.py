@@ -116,7 +116,9 @@ scripts.run(main)
 def test_what_nohup_starts_goes_on_when_its_terminal_is_closed():
     code = "from rethinking.run.stop_signals import SIGNALS; print(*(each.name for each in SIGNALS))"
     for before, more in (["nohup"], ""), ([], " SIGHUP"):
-        started = subprocess.run([*before, sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True)
+        started = subprocess.run(
+            [*before, sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True
+        )
         assert started.stdout.decode() == f"SIGTERM SIGINT SIGUSR1{more}\n"
 
 

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from rethinking.config.fields import Strict, plain, unless
 
-Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform", "truncated_normal"]
+Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform", "truncated_normal", "data_dependent"]
 WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
 Architecture = dict[str, Annotated[bool | int | float | str, BeforeValidator(plain)]]
@@ -41,7 +41,7 @@ class ModelConfig(Strict):
 
     learning_rate: float = Field(gt=0, description="Learning rate of the first epoch.")
     initialisation: Initialisation = Field(
-        description="Initial weights: glorot_uniform, he_normal, lecun_uniform (torch's default) or truncated_normal (deviation 0.1, cut off at two deviations)."
+        description="Initial weights: glorot_uniform, he_normal, lecun_uniform (torch's default), truncated_normal (deviation 0.1, cut off at two deviations) or data_dependent (he_normal, then shifted and scaled so that on 256 training images the outputs of each layer but the last have mean 0 and variance 1)."
     )
     weight_decay: float = Field(
         ge=0,

@@ -1,14 +1,18 @@
 """Initial weights. The paper does not name its own, so the scheme is a setting."""
 
 import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rethinking.run.files import UserError
 from rethinking.streams import torch_seed
 
 DEVIATION = 0.1  # of truncated_normal
+DATA_DEPENDENT = "data_dependent"
 
 
 def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> None:
@@ -18,7 +22,8 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
         model: any network. The scheme is that of its 2-D convolutions and linear layers; all other layers with
             parameters are reset by their own ``reset_parameters``, from the seed of ``generator``.
         scheme: ``glorot_uniform`` (Glorot and Bengio 2010; TensorFlow's default),
-            ``he_normal`` (He et al. 2015), ``truncated_normal`` (of the layer's ``deviation``, by default 0.1, cut off
+            ``he_normal`` (He et al. 2015), ``data_dependent``, which is the same until :func:`standardise` has seen
+            images, ``truncated_normal`` (of the layer's ``deviation``, by default 0.1, cut off
             at two deviations: TensorFlow's inception package) or ``lecun_uniform``, which is torch's default:
             U(-1/sqrt(fan_in), 1/sqrt(fan_in)), for the biases too. In the others biases are zero.
         generator: CPU generator; the same one gives the same weights on any device.
@@ -39,7 +44,7 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
             if scheme == "glorot_uniform":
                 limit = math.sqrt(6 / (fan_in + fan_out))
                 weight.uniform_(-limit, limit, generator=generator)
-            elif scheme == "he_normal":
+            elif scheme in ("he_normal", DATA_DEPENDENT):
                 weight.normal_(0, math.sqrt(2 / fan_in), generator=generator)
             elif scheme == "truncated_normal":
                 deviation = getattr(module, "deviation", DEVIATION)
@@ -53,6 +58,57 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
                     bias.uniform_(-limit, limit, generator=generator)
             else:
                 raise ValueError(f"unknown initialisation '{scheme}'")
+
+
+@torch.no_grad()
+def standardise(model: nn.Module, images: Tensor) -> None:
+    """Shift and scale the weights so that on some images all channels have mean 0 and variance 1 before their nonlinearity.
+
+    These are the channels of 2-D convolutions and the outputs of linear layers, except for the layer that runs last, in
+    the order in which they run. A layer without bias is scaled only, and a channel that is the same on all images shifted
+    only. So does Krähenbühl et al. (2016), algorithm 1; a network without batch normalisation then starts like one with it.
+
+    Args:
+        model: a network with initial weights, on the CPU.
+        images: its inputs (n, channels, height, width).
+    """
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    was_training = model.training
+    order: list[nn.Module] = []
+    with hooked(layers, lambda layer, _inputs, _outputs: order.append(layer)):
+        model.eval()(images[:1])
+
+    def adjust(layer: nn.Conv2d | nn.Linear, _inputs: object, outputs: Tensor) -> Tensor | None:
+        if layer not in left:  # it has run before
+            return None
+        left.remove(layer)
+        channels = 1 if isinstance(layer, nn.Conv2d) else outputs.dim() - 1
+        deviation, mean = torch.std_mean(
+            outputs, [dim for dim in range(outputs.dim()) if dim != channels], correction=0, keepdim=True
+        )
+        constant = deviation <= 1e-6 * outputs.abs().amax()  # but for rounding
+        scale = torch.where(constant, 1, 1 / deviation)
+        layer.weight.mul_(scale.reshape(-1, *[1] * (layer.weight.dim() - 1)))
+        if layer.bias is None:
+            return outputs * scale
+        layer.bias.sub_(mean.flatten()).mul_(scale.flatten())
+        return (outputs - mean) * scale
+
+    left = set(order) - set(order[-1:])
+    with hooked(left, adjust):
+        model(images)
+    model.train(was_training)
+
+
+@contextmanager
+def hooked(layers: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
+    """Call a function after each of some layers has run."""
+    handles = [layer.register_forward_hook(hook) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def reset(name: str, module: nn.Module, seed: int) -> None:

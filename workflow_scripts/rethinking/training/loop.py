@@ -21,11 +21,9 @@ from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import CorruptedData
 from rethinking.models import build_model, check_network
-from rethinking.models.initialisation import initialise
 from rethinking.run.checkpoint import Checkpoint, Progress, restore, state_tensors
 from rethinking.run.files import UserError
 from rethinking.run.team import ALONE, Team
-from rethinking.streams import torch_seed
 from rethinking.training.batches import whole
 from rethinking.training.curves import (
     CLASSES_WITHOUT_TOP5,
@@ -36,6 +34,7 @@ from rethinking.training.curves import (
 )
 from rethinking.training.evaluation import Evaluation, evaluate, label_ranks, percent_equal, percent_within
 from rethinking.training.feeders import build_feeder
+from rethinking.training.initial_weights import draw_initial_weights
 from rethinking.training.micro_batches import MicroBatchStep, takes_parts
 from rethinking.training.optimisers import AveragedNetwork
 from rethinking.training.reductions import build_reduction
@@ -97,8 +96,7 @@ def train_cell(
     entry = registry.entry("model", cell.model)
     if entry.own:
         check_network(entry, model, shape, data.num_classes)
-    generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
-    initialise(model, settings.initialisation, generator)
+    draw_initial_weights(model, cell, settings, data)
     check_last_batch(cell, settings, model, shape, len(data.train_labels))
     model = model.to(device, memory_format=memory_layout(model))
     optimiser = build_optimiser(model, settings)
