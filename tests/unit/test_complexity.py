@@ -31,8 +31,9 @@ def trained_statistics(model):
         if isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
             module.running_mean.uniform_(-0.5, 0.5)
             module.running_var.uniform_(1e-3, 2.0)  # from where epsilon matters
-            if module.affine:
+            if module.weight is not None:
                 nn.init.uniform_(module.weight, 0.5, 1.5)
+            if module.bias is not None:
                 nn.init.uniform_(module.bias, -0.5, 0.5)
     return model.eval()
 
@@ -52,9 +53,9 @@ def only_layer(module, shape):
 # --- folding and layers -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("affine", [False, True])
-def test_folding_keeps_the_function(affine):
-    model = trained_statistics(network(batch_norm_affine=affine))
+@pytest.mark.parametrize("options", [{}, {"batch_norm_affine": True}, {"batch_norm_shift": True}])
+def test_folding_keeps_the_function(options):
+    model = trained_statistics(network(**options))
     images = torch.randn(4, 3, 10, 10)
     folded = fold_batch_norm(model)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())

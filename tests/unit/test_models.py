@@ -61,7 +61,7 @@ def test_unknown_model():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("inception", {"local_response_norm": True}, "it has batch_norm_affine"),
+        ("inception", {"local_response_norm": True}, "it has batch_norm_affine, batch_norm_shift"),
         ("inception_no_bn", {"batch_norm_affine": True}, "it has none"),
     ],
 )
@@ -216,6 +216,8 @@ def figure3(x, model, training):
                 mean = x.mean((0, 2, 3), keepdim=True)
                 variance = ((x - mean) ** 2).mean((0, 2, 3), keepdim=True)
             x = (x - mean) / torch.sqrt(variance + 1e-5)
+            if norm.bias is not None:
+                x = x + norm.bias[:, None, None]
         return x.clamp(min=0)
 
     def inception_module(x, ch1, ch3):
@@ -242,13 +244,17 @@ def figure3(x, model, training):
     return x @ model.classifier.weight.T + model.classifier.bias
 
 
-@pytest.mark.parametrize("name", ["inception", "inception_no_bn"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("inception", {}), ("inception", {"batch_norm_shift": True}), ("inception_no_bn", {})],
+)
 @pytest.mark.parametrize("training", [False, True])
-def test_inception_is_that_of_figure_3(name, training):
-    model = build_model(name, CIFAR_SHAPE, 10).double()
+def test_inception_is_that_of_figure_3(name, options, training):
+    model = build_model(name, CIFAR_SHAPE, 10, **options).double()
+    assert parameter_count(model) == 1_649_402
     initialise(model, "he_normal", generator())
     for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if getattr(module, "bias", None) is not None:
             nn.init.normal_(module.bias, generator=generator(1))
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(generator=generator(2))
@@ -259,6 +265,18 @@ def test_inception_is_that_of_figure_3(name, training):
         expected = figure3(x, model, training)
         torch.testing.assert_close(model(x), expected, rtol=1e-9, atol=1e-9)
     assert expected.std() > 0.1  # logits that differ
+
+
+def test_a_shift_starts_at_zero_and_is_either_alone_or_with_a_scale():
+    model = build_model("inception", CIFAR_SHAPE, 10, batch_norm_shift=True)
+    shifts = [module.bias for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(shifts) == 19
+    for shift in shifts:
+        nn.init.ones_(shift)
+    initialise(model, "he_normal", generator())
+    assert not any(shift.any() for shift in shifts)
+    with pytest.raises(UserError, match="batch_norm_affine or batch_norm_shift, not both"):
+        build_model("inception", CIFAR_SHAPE, 10, batch_norm_shift=True, batch_norm_affine=True)
 
 
 @pytest.mark.parametrize("affine", [False, True])

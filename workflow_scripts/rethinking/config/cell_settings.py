@@ -52,7 +52,7 @@ class ModelConfig(Strict):
     )
     architecture: Architecture = Field(
         {},
-        description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation), local_response_norm (of alexnet), dropout (of inception_v3: the share that is dropped in cells whose regularisers name dropout), batch_norm_decay (of inception_v3), and those of plug-ins' networks.",
+        description="Options of the network: batch_norm_affine (of inception: train a scale and a shift behind each normalisation), batch_norm_shift (of inception: train a shift alone, in place of the bias of the convolution before it), local_response_norm (of alexnet), dropout (of inception_v3: the share that is dropped in cells whose regularisers name dropout), batch_norm_decay (of inception_v3), and those of plug-ins' networks.",
     )
 
 

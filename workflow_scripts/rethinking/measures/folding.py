@@ -48,11 +48,11 @@ def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     scale = (norm.running_var + norm.eps).rsqrt()
     if convolution.bias is None:
         convolution.bias = nn.Parameter(torch.zeros_like(norm.running_mean))
-    if norm.affine:
+    if norm.weight is not None:
         scale = scale * norm.weight
     convolution.weight.mul_(scale[:, None, None, None])
     convolution.bias.sub_(norm.running_mean).mul_(scale)
-    if norm.affine:
+    if norm.bias is not None:
         convolution.bias.add_(norm.bias)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from rethinking.models.layers import SameConv2d, SameMaxPool2d
+from rethinking.models.layers import SameConv2d, SameMaxPool2d, ShiftedBatchNorm2d
 from rethinking.registry import model
+from rethinking.run.files import UserError
 
 # number of channels -> the layers between a convolution and its ReLU
 Norm = Callable[[int], list[nn.Module]]
@@ -15,18 +16,19 @@ Norm = Callable[[int], list[nn.Module]]
 class ConvModule(nn.Sequential):
     """Convolution, batch normalisation (optional), ReLU.
 
-    The convolution keeps its bias and the normalisation has no parameters: only then is the number of
-    parameters the paper's 1,649,402, both with and without normalisation (inferred).
+    There is one bias for each channel, of the convolution or, as in TensorFlow's slim, the shift of the normalisation.
+    Only then is the number of parameters the paper's 1,649,402, both with and without normalisation (inferred).
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, norm: Norm) -> None:
-        convolution = SameConv2d(in_channels, out_channels, kernel, stride)
-        super().__init__(convolution, *norm(out_channels), nn.ReLU())
+        norms = norm(out_channels)
+        bias = not any(isinstance(each, ShiftedBatchNorm2d) for each in norms)
+        super().__init__(SameConv2d(in_channels, out_channels, kernel, stride, bias), *norms, nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in, h, w) -> (batch, out, ceil(h / stride), ceil(w / stride))."""
         convolution, norm = self[0], self[1]
-        if not (self.training and isinstance(norm, nn.BatchNorm2d)):
+        if not (self.training and isinstance(norm, nn.BatchNorm2d)) or convolution.bias is None:
             return super().forward(x)
         # Normalisation over the batch takes the bias away again. To add it, and to find its gradient, which is zero,
         # would be two passes over the activations, an eighth of a step's time on a GPU.
@@ -96,12 +98,30 @@ class Inception(nn.Module):
 
 @model("inception", title="Inception", megaflops=1221)
 def inception(
-    image_shape: tuple[int, int, int], num_classes: int, batch_norm_affine: bool = False
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    batch_norm_affine: bool = False,
+    batch_norm_shift: bool = False,
 ) -> nn.Module:
-    """The small Inception with batch normalisation; affine adds a trained scale and shift per channel."""
-    return Inception(
-        image_shape, num_classes, lambda channels: [nn.BatchNorm2d(channels, affine=batch_norm_affine)]
-    )
+    """The small Inception with batch normalisation.
+
+    Args:
+        image_shape, num_classes: as of any network.
+        batch_norm_affine: train a scale and a shift behind each normalisation.
+        batch_norm_shift: train a shift behind each in place of the bias before it, which it takes away.
+
+    Raises:
+        UserError: both are asked for.
+    """
+    if batch_norm_affine and batch_norm_shift:
+        raise UserError("the network 'inception' takes batch_norm_affine or batch_norm_shift, not both")
+
+    def norm(channels: int) -> list[nn.Module]:
+        if batch_norm_shift:
+            return [ShiftedBatchNorm2d(channels)]
+        return [nn.BatchNorm2d(channels, affine=batch_norm_affine)]
+
+    return Inception(image_shape, num_classes, norm)
 
 
 @model("inception_no_bn", title="Inception w/o BatchNorm", megaflops=1221)

@@ -1,5 +1,6 @@
 """Layers with the conventions of TensorFlow, in which the paper's networks were written."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,9 +14,12 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 class SameConv2d(nn.Conv2d):
     """Square convolution with SAME padding: output size is ceil(input size / stride)."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, bias: bool = True
+    ) -> None:
         # With stride 1 and an odd kernel, SAME is symmetric and needs no copy.
-        super().__init__(in_channels, out_channels, kernel, stride, padding=kernel // 2 if stride == 1 else 0)
+        padding = kernel // 2 if stride == 1 else 0
+        super().__init__(in_channels, out_channels, kernel, stride, padding, bias=bias)
         if kernel % 2 == 0:
             raise ValueError("SameConv2d takes odd kernels")
 
@@ -26,6 +30,20 @@ class SameConv2d(nn.Conv2d):
             left, right = same_padding(x.shape[3], self.kernel_size[1], self.stride[1])
             x = F.pad(x, (left, right, top, bottom))
         return self._conv_forward(x, self.weight, self.bias if with_bias else None)
+
+
+class ShiftedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation with a trained shift and no scale, which a ReLU and a convolution behind it make needless."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=False)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def reset_parameters(self) -> None:
+        """Forget the statistics and shift by 0."""
+        super().reset_parameters()
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
 
 class SameMaxPool2d(nn.Module):
