@@ -84,15 +84,15 @@ def failed(found, expected, precision):
 def test_rounding_passes(compared, monkeypatch):
     train, expected = compared
     assert not failed(train(precision="bfloat16"), expected, "bfloat16")
-    initialise = loop.initialise
+    draw = loop.draw_initial_weights
 
     def rounded(model, *arguments):
-        initialise(model, *arguments)
+        draw(model, *arguments)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.mul_(1 + 1e-7 * torch.randn_like(parameter))
 
-    monkeypatch.setattr(loop, "initialise", rounded)
+    monkeypatch.setattr(loop, "draw_initial_weights", rounded)
     assert not failed(train(), expected, "float32")
 
 

@@ -18,6 +18,7 @@ from rethinking.training import loop as training
 from rethinking.training.batches import to_inputs
 from rethinking.training.curves import memorisation_row, moving_average
 from rethinking.training.evaluation import evaluate
+from rethinking.training.initial_weights import IMAGES, draw_initial_weights
 from rethinking.training.results import write_cell
 from rethinking.training.steps import build_optimiser
 
@@ -133,13 +134,13 @@ def test_moving_average_of_equal_values_is_that_value():
 )
 def test_training_is_that_of_a_plain_loop(data, monkeypatch, name, decay_on, weight_decay):
     """Twelve steps from the same weights over the same batches; the images have nonzero means."""
-    initialise, start = training.initialise, []
+    draw, start = training.draw_initial_weights, []
 
-    def initialise_and_keep(model, scheme, generator):
-        initialise(model, scheme, generator)
+    def draw_and_keep(model, *arguments):
+        draw(model, *arguments)
         start.extend(parameter.detach().clone() for parameter in model.parameters())
 
-    monkeypatch.setattr(training, "initialise", initialise_and_keep)
+    monkeypatch.setattr(training, "draw_initial_weights", draw_and_keep)
     cell = make_cell(name)
     trained = train(data, cell, weight_decay=weight_decay, weight_decay_on=decay_on)
 
@@ -161,6 +162,24 @@ def test_training_is_that_of_a_plain_loop(data, monkeypatch, name, decay_on, wei
     for ours, theirs in zip(trained.model.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     assert trained.curve[-1]["train_loss"] != trained.curve[0]["train_loss"]
+
+
+def test_data_dependent_initial_weights_are_fitted_to_the_training_images(data):
+    assert len(data.train_images) < IMAGES  # so to all of them
+    settings = settings_with(initialisation="data_dependent")
+    model = build_model("mlp_1x512", (3, 10, 10), 4)
+    draw_initial_weights(model, make_cell(), settings, data)
+    hidden = next(module for module in model.modules() if isinstance(module, nn.Linear))
+    with torch.no_grad():
+        values = hidden(plain_whiten(data.train_images).flatten(1))
+    torch.testing.assert_close(values.mean(0), torch.zeros(512), rtol=0, atol=1e-5)
+    torch.testing.assert_close(values.std(0, correction=0), torch.ones(512))
+    # The untrained network of the curve is this one.
+    trained = train(data, initialisation="data_dependent", epochs=1)
+    with torch.no_grad():
+        logits = model(plain_whiten(data.train_images))
+    loss = F.cross_entropy(logits, torch.from_numpy(data.train_labels))
+    assert trained.curve[0]["train_loss"] == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_final_evaluation_is_of_the_final_network(data):

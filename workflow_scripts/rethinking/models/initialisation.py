@@ -76,11 +76,11 @@ def standardise(model: nn.Module, images: Tensor) -> None:
     was_training = model.training
     order: list[nn.Module] = []
     with hooked(layers, lambda layer, _inputs, _outputs: order.append(layer)):
-        model.eval()(images[:1])
+        model.eval()(images[:2])
 
-    def adjust(layer: nn.Conv2d | nn.Linear, _inputs: object, outputs: Tensor) -> Tensor | None:
+    def adjust(layer: nn.Conv2d | nn.Linear, _inputs: object, outputs: Tensor) -> None:
         if layer not in left:  # it has run before
-            return None
+            return
         left.remove(layer)
         channels = 1 if isinstance(layer, nn.Conv2d) else outputs.dim() - 1
         deviation, mean = torch.std_mean(
@@ -89,10 +89,10 @@ def standardise(model: nn.Module, images: Tensor) -> None:
         constant = deviation <= 1e-6 * outputs.abs().amax()  # but for rounding
         scale = torch.where(constant, 1, 1 / deviation)
         layer.weight.mul_(scale.reshape(-1, *[1] * (layer.weight.dim() - 1)))
-        if layer.bias is None:
-            return outputs * scale
-        layer.bias.sub_(mean.flatten()).mul_(scale.flatten())
-        return (outputs - mean) * scale
+        if layer.bias is not None:
+            layer.bias.sub_(mean.flatten()).mul_(scale.flatten())
+            outputs.sub_(mean)
+        outputs.mul_(scale)  # in place, because those of large images take gigabytes
 
     left = set(order) - set(order[-1:])
     with hooked(left, adjust):
