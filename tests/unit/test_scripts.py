@@ -3,9 +3,11 @@
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import StringIO
 
 import pytest
@@ -115,10 +117,10 @@ scripts.run(main)
 
 def test_what_nohup_starts_goes_on_when_its_terminal_is_closed():
     code = "from rethinking.run.stop_signals import SIGNALS; print(*(each.name for each in SIGNALS))"
+    default = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # even if nohup started the tests
     for before, more in (["nohup"], ""), ([], " SIGHUP"):
-        started = subprocess.run(
-            [*before, sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True
-        )
+        command = [*before, sys.executable, "-c", code]
+        started = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, preexec_fn=default)
         assert started.stdout.decode() == f"SIGTERM SIGINT SIGUSR1{more}\n"
 
 

@@ -66,7 +66,8 @@ def standardise(model: nn.Module, images: Tensor) -> None:
 
     These are the channels of 2-D convolutions and the outputs of linear layers, except for the layer that runs last, in
     the order in which they run. A layer without bias is scaled only, and a channel that is the same on all images shifted
-    only. So does Krähenbühl et al. (2016), algorithm 1; a network without batch normalisation then starts like one with it.
+    only. A network without batch normalisation then starts like one with it. From "Data-dependent initializations of
+    convolutional neural networks" (ICLR 2016, arXiv 1511.06856), algorithm 1.
 
     Args:
         model: a network with initial weights, on the CPU.
