@@ -1,8 +1,8 @@
 """Train the network of one cell and write its curve, summary, weights and predictions.
 
 On SIGTERM, SIGINT, SIGUSR1 or SIGHUP the current step is finished, the state is written to the checkpoint and the
-exit status is 75 ("try again"). Started again, it resumes from the checkpoint, however it ended. With several workers this
-process holds the cell and starts the others.
+exit status is 75 ("try again"). Started again, it resumes from the checkpoint, however it ended. With several workers
+this process holds the cell and starts the others.
 """
 
 # ruff: noqa: E402

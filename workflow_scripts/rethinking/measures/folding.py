@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rethinking.models.layers import hooked
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -83,16 +85,8 @@ def weight_layers(model: nn.Module, image: Tensor) -> list[Layer]:
     def record(module: nn.Conv2d | nn.Linear, inputs: tuple[Tensor], output: Tensor) -> None:
         layers.append(Layer(module, tuple(inputs[0].shape[1:]), math.prod(output.shape[2:])))
 
-    hooks = [
-        module.register_forward_hook(record)
-        for module in model.modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
-    try:
+    with hooked((m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)), record):
         model(image)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return layers
 
 

@@ -1,13 +1,11 @@
 """Initial weights. The paper does not name its own, so the scheme is a setting."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rethinking.models.layers import hooked
 from rethinking.run.files import UserError
 from rethinking.streams import torch_seed
 
@@ -99,17 +97,6 @@ def standardise(model: nn.Module, images: Tensor) -> None:
     with hooked(left, adjust):
         model(images)
     model.train(was_training)
-
-
-@contextmanager
-def hooked(layers: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
-    """Call a function after each of some layers has run."""
-    handles = [layer.register_forward_hook(hook) for layer in layers]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def reset(name: str, module: nn.Module, seed: int) -> None:

@@ -1,4 +1,8 @@
-"""Layers with the conventions of TensorFlow, in which the paper's networks were written."""
+"""Layers with the conventions of TensorFlow, in which the paper's networks were written, and functions behind layers."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,3 +59,14 @@ class SameMaxPool2d(nn.Module):
         # ceil_mode does without a copy.
         padding = (x.shape[2] % 2, x.shape[3] % 2)
         return F.max_pool2d(x, 3, 2, padding=padding, ceil_mode=True)
+
+
+@contextmanager
+def hooked(layers: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
+    """Call a function after each of some layers has run."""
+    handles = [layer.register_forward_hook(hook) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
