@@ -1,6 +1,7 @@
 """Follow SGD on a linear model to an exact fit, from zero and from a random start; compare with the minimum norm."""
 
 import argparse
+import math
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,13 @@ def main() -> None:
     manifest = read_json(args.prepared / "manifest.json")
     images, labels = load_split(args.prepared, "train")
     test_images, test_labels = load_split(args.prepared, "test")
-    if settings.images > min(len(labels), np.prod(images.shape[1:])):
+    values = math.prod(images.shape[1:])
+    # The values of a whitened image sum to zero, so no more images are linearly independent.
+    most = min(len(labels), values - 1)
+    if settings.images > most:
         raise UserError(
             f"linear_models.descent.images is {settings.images:,}, but {settings.dataset} has {len(labels):,} images "
-            f"of {np.prod(images.shape[1:]):,} values; give at most {min(len(labels), np.prod(images.shape[1:])):,}"
+            f"of {values:,} values; give at most {most:,}"
         )
     chosen = stratified_sample(
         labels, settings.images, stream(args.seed, "images of descent", settings.dataset)

@@ -12,7 +12,7 @@ from rethinking.analysis.aggregation import frame
 from rethinking.analysis.theory_results import TABLE3_COLUMNS, TABLES, read_records, write_record
 from rethinking.claims.theory import judge_theory
 from rethinking.figures.theory import draw_precision
-from rethinking.run.files import read_json, save_array, write_json
+from rethinking.run.files import UserError, read_json, save_array, write_json
 from rethinking.tables.theory import note_table3, present_expressivity
 from rethinking.theory.inputs import features_folder
 
@@ -148,6 +148,22 @@ def test_equal_images_are_fitted_once(call, prepared, tmp_path):
     assert (record["images"], record["test_images"]) == (11, 11)
     assert max(fit["residual"] for fit in record["fits"]) < 1e-6
     assert {fit["train_error"] for fit in record["fits"]} == {0}
+
+
+def test_sgd_takes_fewer_images_than_an_image_has_values(call, prepared, tmp_path):
+    """With as many, only the rounding of sums that are zero lets w fit them, and it is millions long."""
+    write_manifest(tmp_path, prepared, 12)
+    for split in ("train", "test"):
+        images = np.random.default_rng(0).integers(0, 256, (12, 1, 3, 4), dtype=np.uint8)
+        save_array(tmp_path / f"{split}_images.npy", images)
+        save_array(tmp_path / f"{split}_labels.npy", np.arange(12) % 4)
+    descent = {"dataset": "digits", "epochs": 1, "batch_size": 4}
+    with pytest.raises(UserError, match="12 images of 12 values; give at most 11"):
+        call("run_descent", tmp_path, settings=settings(**descent, images=12), curve=tmp_path / "curve.csv")
+    record = call(
+        "run_descent", tmp_path, settings=settings(**descent, images=11), curve=tmp_path / "curve.csv"
+    )
+    assert read_json(record)["minimum_norm"] < 1000
 
 
 def test_features_of_a_killed_process_do_not_stay(tmp_path):

@@ -22,18 +22,8 @@ RECORDED = 60  # number of epochs at which distances are measured, evenly spaced
 
 
 def minimum_norm(x: Tensor, targets: Tensor) -> Tensor:
-    """X^T (X X^T)^-1 Y, float64 (d, classes).
-
-    Raises:
-        UserError: the images are linearly dependent, so not every labelling has an exact fit.
-    """
-    gram = x @ x.T
-    rank = int(torch.linalg.matrix_rank(x))
-    if rank < len(x):
-        raise UserError(
-            f"linear_models.descent needs linearly independent images; these {len(x)} have rank {rank}: take fewer"
-        )
-    return x.T @ torch.cholesky_solve(targets, torch.linalg.cholesky(gram))
+    """X^T (X X^T)^-1 Y, float64 (d, classes), of linearly independent images."""
+    return x.T @ torch.cholesky_solve(targets, torch.linalg.cholesky(x @ x.T))
 
 
 def descend(
@@ -64,11 +54,20 @@ def descend(
         key: names the random streams.
         log: called at the end of each descent.
 
+    Raises:
+        UserError: the images are linearly dependent, so not every labelling has an exact fit.
+
     Returns:
         A row per start and recorded step: ``start``, ``step``, ``distance`` |w - w*| / |w*| from the minimum norm
         solution w*, ``outside`` |component orthogonal to all images| / |w*| and ``residual`` |X w - Y| / |Y|; and
-        facts: test errors (percent) and norms of the ends and of w*, see also :func:`hessian_facts`.
+        facts: test errors (percent) and norms of the ends and of w*; :func:`hessian_difference`; ``hessian_rank``, the
+        rank of X^T X, and ``dimension``: as the rank is smaller, the Hessian is degenerate everywhere.
     """
+    rank = int(torch.linalg.matrix_rank(x))
+    if rank < len(x):
+        raise UserError(
+            f"linear_models.descent needs linearly independent images; these {len(x)} have rank {rank}: take fewer"
+        )
     targets = one_hot(labels, classes)
     best = minimum_norm(x, targets)
     basis = torch.linalg.qr(x.T).Q  # of the span of the images
@@ -111,16 +110,19 @@ def descend(
             "test_error": error(test @ w, test_labels),
         }
         facts |= {f"{name}_{measure}": value for measure, value in end.items()}
-    return pd.DataFrame(rows), facts | hessian_facts(x, targets, list(iterates.values()), seed, key)
+    # Each descent has changed its start in place.
+    places = [torch.zeros_like(best), *iterates.values()]
+    return pd.DataFrame(rows), facts | {
+        "hessian_difference": hessian_difference(x, targets, places, seed, key),
+        "hessian_rank": rank,
+        "dimension": x.shape[1],
+    }
 
 
-def hessian_facts(x: Tensor, targets: Tensor, places: list[Tensor], seed: int, key: str) -> dict[str, Any]:
-    """The Hessian of the loss at several w, by automatic differentiation along a direction.
+def hessian_difference(x: Tensor, targets: Tensor, places: list[Tensor], seed: int, key: str) -> float:
+    """Largest relative difference between the loss's Hessian at several w and X^T X / n, both times one direction.
 
-    Returns:
-        ``hessian_difference``, the largest relative difference between the Hessian's products at different w and
-        X^T X / n times the direction; ``hessian_rank``, the rank of X^T X, and ``dimension``: if the rank is smaller,
-        the Hessian is degenerate everywhere.
+    The Hessian is found by automatic differentiation.
     """
     direction = torch.from_numpy(
         stream(seed, "direction of curvature", key).standard_normal(tuple(places[0].shape))
@@ -130,11 +132,5 @@ def hessian_facts(x: Tensor, targets: Tensor, places: list[Tensor], seed: int, k
         return (x @ w - targets).square().sum() / (2 * len(x))
 
     expected = x.T @ (x @ direction) / len(x)
-    products = [
-        torch.autograd.functional.hvp(loss, w, direction)[1] for w in (torch.zeros_like(places[0]), *places)
-    ]
-    return {
-        "hessian_difference": max(relative_distance(each, expected) for each in products),
-        "hessian_rank": int(torch.linalg.matrix_rank(x)),
-        "dimension": x.shape[1],
-    }
+    products = (torch.autograd.functional.hvp(loss, w, direction)[1] for w in places)
+    return max(relative_distance(each, expected) for each in products)
