@@ -109,11 +109,15 @@ def test_directions_have_both_signs_alike():
     assert 0.99 < entries.max() <= 1
 
 
-def test_projections_are_exact(sample):
-    images, _, direction, x = sample
-    scaled = (direction * 2 ** (expressivity.DIRECTION_BITS - 1)).to(torch.int64)
-    exact = (images.to(torch.int64) * scaled).sum(1)
-    assert torch.equal((x * 2 ** (expressivity.DIRECTION_BITS - 1)).to(torch.int64), exact)
+@pytest.mark.parametrize("d", [20, 3 * 1024 * 1024])
+def test_projections_are_exact(d):
+    """Also those of large images whose values add up."""
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, d), dtype=np.uint8))
+    direction = expressivity.draw_direction(d, 0, "made up")
+    images[0] = torch.where(direction > 0, 255, 0)
+    scale = 2 ** (expressivity.DIRECTION_BITS - 1)
+    exact = (images.to(torch.int64) * (direction * scale).to(torch.int64)).sum(1)
+    assert expressivity.project(images, direction).tolist() == [int(each) / scale for each in exact]
 
 
 def test_equal_images_are_named(sample):

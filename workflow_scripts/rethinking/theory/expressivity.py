@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 
-DIRECTION_BITS = 28  # of the entries of a; see draw_direction
+DIRECTION_BITS = 28  # of the entries of a, at most; see draw_direction
 SHOWN = 5  # groups of equal images in an error message
 ROWS, UNITS = 256, 4096  # of a block of hidden units, which stays in the processor's cache
 
@@ -76,7 +76,7 @@ class InterpolatingNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Labels (m,) of images (m, d)."""
-        return self.from_projections(images.to(self.direction.dtype) @ self.direction)
+        return self.from_projections(project(images, self.direction))
 
     def from_projections(self, x: Tensor) -> Tensor:
         """Labels (m,) of images whose projections are (m,) x.
@@ -109,17 +109,17 @@ def flat_pixels(images: np.ndarray) -> Tensor:
 def draw_direction(d: int, seed: int, dataset: str) -> Tensor:
     """A random direction, float64 (d,), onto which bytes are projected without rounding.
 
-    Its entries are integer multiples of 2 ** (1 - DIRECTION_BITS) between -1 and 1, so sums of up to 2 ** 17
-    products with bytes are exact in float64, whatever the order and the blocks in which they are added.
+    Its entries are integer multiples of a power of two between -1 and 1, so few that a sum of d products with bytes is
+    exact in the 53 bits of float64, whatever the order and the blocks in which it is added up.
     """
-    bound = 2 ** (DIRECTION_BITS - 1)
+    bound = 2 ** min(DIRECTION_BITS - 1, 53 - 8 - (d - 1).bit_length())
     draws = stream(seed, "projection", dataset).integers(-bound, bound, size=d, endpoint=True)
     return torch.from_numpy(draws / bound)
 
 
 def project(images: Tensor, direction: Tensor) -> Tensor:
-    """<a, z_i>, float64 (n,), of bytes (n, d); exact (see :func:`draw_direction`)."""
-    return torch.cat([block.double() @ direction for block in images.split(1024)])
+    """<a, z_i>, (n,) in the precision of a, of bytes (n, d); exact in float64 (see :func:`draw_direction`)."""
+    return torch.cat([block.to(direction.dtype) @ direction for block in images.split(1024)])
 
 
 def place_thresholds(projections: Tensor, offset: float) -> Tensor:
