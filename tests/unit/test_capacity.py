@@ -11,6 +11,7 @@ from rethinking.config.results import CapacityConfig
 from rethinking.figures.capacity import plot
 from rethinking.measures.rademacher import massart_bound, rademacher_table, vc_order
 from rethinking.measures.stability import loss_changes, stability_table
+from rethinking.run.files import UserError
 from rethinking.tables.beyond import present_rademacher, present_stability
 
 from ..summaries import make_data, make_summary
@@ -125,6 +126,16 @@ def test_changes_leave_out_what_was_exchanged_and_take_it_from_beside():
     assert loss_changes(before, after, (1, 1), [-0.95, 0.1])["all_change"] == pytest.approx(0.95)
     after["train_confidence"][2] = 0.1
     assert loss_changes(before, after, (1, 1), [-0.05, 0.1])["all_change"] == pytest.approx(0.6)
+
+
+def test_without_other_test_images_there_is_no_stability():
+    only = predictions([0.9], [0.5], [1])
+    with pytest.raises(UserError, match="give at least two"):
+        loss_changes(only, only, (0, 0), [0.1, 0.2])
+    two = predictions(
+        [0.9], [0.5, 0.5], [1, 2]
+    )  # no other training image: only the exchanged ones and a test image
+    assert loss_changes(two, two, (0, 0), [0.1, -0.2])["all_change"] == pytest.approx(0.2)
 
 
 def test_the_largest_over_replacements_is_averaged_over_seeds():

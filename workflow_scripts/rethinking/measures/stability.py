@@ -19,6 +19,7 @@ from rethinking.analysis.aggregation import by_name, columns, corrupted_gap, des
 from rethinking.analysis.runs import cell_parts
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
+from rethinking.run.files import UserError
 
 MEASURED = ("test_change", "all_change", "mean_change", "changed_predictions")
 COLUMNS = columns(
@@ -43,9 +44,12 @@ def loss_changes(
         places: of the replaced training example and of the test example that replaced it.
         exchanged: change of the loss at these two.
 
+    Raises:
+        UserError: there is no other test example.
+
     Returns:
         ``test_change``: largest change over the other test points; ``all_change``: over these, the training points
-        that both saw, and the two exchanged; ``mean_change``: mean over the test points;
+        that both saw, and the two exchanged; ``mean_change``: mean over the other test points;
         ``changed_predictions``: percentage of them whose predicted class changes.
     """
 
@@ -54,10 +58,12 @@ def loss_changes(
         return np.delete(np.abs(new - old), place)
 
     on_train, on_test = change("train", places[0]), change("test", places[1])
+    if not len(on_test):
+        raise UserError("stability needs test images beside the one that is exchanged; give at least two")
     differ = np.delete(before["test_prediction"] != after["test_prediction"], places[1])
     return {
         "test_change": float(on_test.max()),
-        "all_change": float(max(on_test.max(), on_train.max(), *map(abs, exchanged))),
+        "all_change": float(np.concatenate([on_test, on_train, np.abs(exchanged)]).max()),
         "mean_change": float(on_test.mean()),
         "changed_predictions": 100 * float(differ.mean()),
     }
