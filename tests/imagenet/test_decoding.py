@@ -57,6 +57,7 @@ BROKEN = {
     # libjpeg says here only that bytes are left over before the end.
     "other bytes": GOOD[:3100] + stream(5, "damage").bytes(64) + GOOD[3164:],
     "CMYK zeros": CMYK[: len(CMYK) // 2] + bytes(500) + CMYK[len(CMYK) // 2 + 500 :],  # PIL says nothing
+    "CMYK end": CMYK[:-1] + b"\xe6",  # nor here, where libjpeg finds no end
     "16 bits": encoded(Image.fromarray(np.full((9, 9), 40000, np.uint16)), "PNG"),
 }
 

@@ -92,7 +92,10 @@ def decode_checked(content: bytes) -> Tensor:
         raise Undecodable("it is a grey PNG image of 16 bits; convert it to 8 bits")
     if which == "cmyk":  # PIL's libjpeg is silent
         data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        torch.ops.image.decode_jpeg(data, UNCHANGED, False)
+        try:
+            torch.ops.image.decode_jpeg(data, UNCHANGED, False)
+        except RuntimeError as error:
+            raise Undecodable(str(error).splitlines()[0].rpartition(", ")[2]) from None
     return pixels
 
 
