@@ -55,23 +55,20 @@ def main() -> None:
             )
         images, labels = images[kept], labels[kept]
     # Some data sets are sorted by class, but the first n images should be typical of all.
-    order = stream(args.seed, "order of images", dataset).permutation(len(labels))
+    order = torch.from_numpy(stream(args.seed, "order of images", dataset).permutation(len(labels)))
     direction = draw_direction(images.shape[1], args.seed, dataset)
     projections = project(images, direction)
     check_distinct(images, projections)
-    drawn = {
-        "true": labels,
-        "random": replace_labels(labels, classes, Draws(args.seed, dataset, "train"), 1.0),
-    }
+    ordered = torch.sort(projections).values
+    random = replace_labels(labels, classes, Draws(args.seed, dataset, "train"), 1.0)
+    targets = {"true": torch.from_numpy(labels).double(), "random": torch.from_numpy(random).double()}
 
     networks = []
-    for name, values in drawn.items():
-        targets = torch.from_numpy(values).double()
+    for name, y in targets.items():
         for depth in settings.depths:
             started = time.monotonic()
-            network = construct(projections, targets, direction, settings.offset, depth)
-            error, fitted = largest_error(network(images), targets)
-            ordered = torch.sort(projections).values
+            network = construct(projections, y, direction, settings.offset, depth)
+            error, fitted = largest_error(network(images), y)
             facts = conditioning(ordered, network.thresholds, network.weights)
             networks.append(
                 {
@@ -93,11 +90,9 @@ def main() -> None:
                 f"{name} labels, depth {depth}: largest error {error:.2e}, {time.monotonic() - started:.1f} s"
             )
 
-    count = len(labels)
-    sizes = [size for size in settings.sizes if size <= count]
-    targets = torch.from_numpy(drawn["random"][order]).double()
+    sizes = [size for size in settings.sizes if size <= len(labels)]
     precision = error_by_size(
-        projections[torch.from_numpy(order)], targets, direction, sizes, settings.offsets, settings.precisions
+        projections[order], targets["random"][order], direction, sizes, settings.offsets, settings.precisions
     )
     record = {
         "kind": "expressivity",

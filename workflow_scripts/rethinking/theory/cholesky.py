@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,9 +16,7 @@ from torch import Tensor
 
 from rethinking.run.files import load_array, save_array
 from rethinking.run.time_left import Progress
-
-if TYPE_CHECKING:
-    from rethinking.theory.gram import System
+from rethinking.theory.gram import System
 
 
 class NotPositiveDefinite(ArithmeticError):

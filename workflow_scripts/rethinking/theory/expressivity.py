@@ -301,14 +301,14 @@ def error_by_size(
     rows = []
     for n in sizes:
         x, y = projections[:n], labels[:n]
+        ordered = torch.sort(x).values
         for offset in offsets:
-            ordered = torch.sort(x).values
             exact = construct(x, y, direction, offset)
             facts = conditioning(ordered, exact.thresholds, exact.weights)
+            needed = 2 * facts["amplification"]  # 0 where all labels are 0
+            facts["bits_needed"] = math.log2(needed) if needed else 0.0
             for precision in precisions:
                 row = {"n": n, "offset": offset, "precision": precision, **facts}
-                needed = 2 * facts["amplification"]  # 0 where all labels are 0
-                row["bits_needed"] = math.log2(needed) if needed else 0.0
                 dtype = getattr(torch, precision)
                 try:
                     network = construct(x.to(dtype), y.to(dtype), direction, offset)
