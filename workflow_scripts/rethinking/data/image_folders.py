@@ -39,32 +39,27 @@ def read_images(path: str | Path) -> Dataset:
             is empty, or the two splits have different classes; the message names the file or the classes.
     """
     path, given = image_folder(Path(path)), Path(path)
-    litter: list[str] = []
-    found: dict[Parts, dict[Parts, Decoded]] = {}  # by the folder on top, by the parts of the name in it
-    folders: dict[Parts, set[Parts]] = {}
-    faults: dict[Parts, UserError] = {}
-    for parts, read in walk_images(path, litter):
-        depth = 0 if parts[0] in SPLITS else 1
-        root, key = parts[:depth], parts[depth:]
-        images = found.setdefault(root, {})
-        if read is None:
-            folders.setdefault(root, set()).add(key)
-        elif root not in faults:
-            try:
-                image = _read_image(key, read(), f"{path}: {'/'.join(parts)}")
-                if key in images and not np.array_equal(images[key].pixels, image.pixels):
-                    raise UserError(
-                        f"{path}: {'/'.join(parts)} is there twice, with different contents; pack it again"
-                    )
-                images[key] = image
-            except UserError as error:  # of no interest if the images are those in another folder
-                faults[root] = error
-    root = (only_folder(path, (root[0] for root in found)),) if found and () not in found else ()
-    if root in faults:
-        raise faults[root]
-    images = found.get(root, {})
+    # In an archive the two can lie within a folder; what other folders hold is of no interest if they are on top.
+    tops = {() if parts[0] in SPLITS else parts[:1] for parts, _ in walk_images(path, [])}
+    root = (only_folder(path, (name for (name,) in tops)),) if tops and () not in tops else ()
     if root or path != given:
         print(f"taking the images from the folder {root[0] if root else path.name} in {given}")
+    litter: list[str] = []
+    images: dict[Parts, Decoded] = {}  # by split, class and file
+    folders: set[Parts] = set()
+    for parts, read in walk_images(path, litter):
+        key = parts[len(root) :]
+        if parts[: len(root)] != root or key[0] not in SPLITS:
+            continue
+        if read is None:
+            folders.add(key[:2])
+            continue
+        image = _read_image(key, read(), f"{path}: {'/'.join(parts)}")
+        if key in images and not np.array_equal(images[key].pixels, image.pixels):
+            raise UserError(
+                f"{path}: {'/'.join(parts)} is there twice, with different contents; pack it again"
+            )
+        images[key] = image
     if litter:
         print(
             f"skipped {len(litter):,} hidden files or folders, or an operating system's: {', '.join(litter[:SHOWN])}"
@@ -72,7 +67,7 @@ def read_images(path: str | Path) -> Dataset:
     for note, count in Counter(image.note for image in images.values() if image.note).items():
         print(f"{count:,} images {note}")
 
-    class_names = _check_classes(path, {key[:2] for key in [*images, *folders.get(root, ())]}, images)
+    class_names = _check_classes(path, folders | {key[:2] for key in images}, images)
     _check_range(path, images)
     decoded = {key: image.pixels for key, image in images.items()}
     _check_sizes(path, decoded)
