@@ -205,7 +205,8 @@ def margin_percentile(logits: Tensor, labels: Tensor) -> float:
 def fisher_rao(logits: Tensor, labels: Tensor, layers: int) -> float:
     """Fisher-Rao norm of a network of so many layers, layers x root of the mean of <derivative of the loss, logits>^2.
 
-    Liang et al. (2019), theorem 3.1, for the cross-entropy; biases are assumed to be small.
+    Liang et al. (2019), theorem 3.1, for the cross-entropy; biases are assumed to be small. Its logarithm is wanted, so it
+    is not 0 where all probabilities round to 0 and 1.
     """
     derivative = F.softmax(logits, 1) - F.one_hot(labels, logits.shape[1])
     return max(layers * math.sqrt(float((derivative * logits).sum(1).square().mean())), 1e-300)

@@ -30,10 +30,10 @@ def whole(_count: int) -> slice:
 class Feeder(ABC):
     """What the loop trains and evaluates on; it does not see where images come from.
 
-    Batches are on the device, preprocessed: float32 (batch, channels, input_size, input_size). Everything that is
-    drawn is a function of seed, epoch, step and place in the batch, so the position is (epoch, step) and a process
-    that resumes there reads no image of an earlier step, and a worker no image of another's. Who cuts batches into
-    micro-batches does so with ``images.split(32)``, which changes no draw.
+    Batches are on the device, preprocessed: float32 (batch, channels, input_size, input_size), or bfloat16 where the
+    network would round them so. Everything that is drawn is a function of seed, epoch, step and place in the batch. So
+    the position is (epoch, step), a process that resumes there reads no image of an earlier step, and cutting a batch
+    into micro-batches or shares of workers changes no draw.
     """
 
     evaluation_block: int  # images per block of evaluation

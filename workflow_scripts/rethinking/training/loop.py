@@ -2,7 +2,7 @@
 
 A feeder delivers batches on the device: images that fit are uploaded once, others are streamed. Order and augmentation
 of an epoch are drawn on the CPU from a stream named after cell and epoch, so that they are the same on every device.
-Nothing in an epoch waits for the device.
+Within an epoch only a line of the log or a checkpoint, once a minute, waits for the device.
 """
 
 from __future__ import annotations

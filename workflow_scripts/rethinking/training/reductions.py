@@ -84,9 +84,10 @@ class ExactSum(Sum):
             nodes = [nodes_of(self.team.share_of(rank, self.count)) for rank in range(self.team.size)]
             own = sums or [torch.zeros_like(flatten(like))]
             found = self.team.collect(own, [len(some) for some in nodes])
-            sums = own[:1]
+            sums = own[:1]  # in other workers the place for worker 0's sum
             if self.team.rank == 0:
                 sums, reached = [], []
+                # Where worker 0 has no micro-batch, its zeros come first, which belong to no node.
                 order = [node for some in nodes for node in some]
                 for node, value in zip(order, found[len(found) - len(order) :], strict=True):
                     sums.append(value)
