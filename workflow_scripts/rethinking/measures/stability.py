@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.aggregation import by_name, columns, corrupted_gap, describe_data, frame, shared
+from rethinking.analysis.aggregation import columns, corrupted_gap, describe_data, frame, shared
 from rethinking.analysis.runs import cell_parts
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
@@ -85,30 +85,27 @@ def stability_table(
         ``pairs_diverged``: replacements; ``gap``: test minus training error, as a fraction, on test labels
         corrupted like the training labels; ``needed``: 1 / root n.
     """
-    found = by_name(summaries)
-    pairs: dict[str, dict[int, list[Mapping[str, float]]]] = defaultdict(lambda: defaultdict(list))
-    for cell, change in changes.items():
-        pairs[cell.base.name][cell.seed].append(change)
+    trained = {Cell.parse(summary["cell"]): summary for summary in summaries}
+    ended = {cell for cell, summary in trained.items() if summary["status"] == "diverged"}
     parsed = [Cell.from_name(name, seed=0) for name in cells]
     rows = []
-    for base in dict.fromkeys(cell.base for cell in parsed if cell.base != cell):
-        seeds = pairs[base.name]
-        some = found.get(base.name, [])
+    for base in dict.fromkeys(cell.base.name for cell in parsed if cell.base != cell):
+        seeds = defaultdict(list)
+        for cell, change in changes.items():
+            if cell.base.name == base:
+                seeds[cell.seed].append(change)
+        some = [trained[cell] for cell in sorted(trained) if cell.name == base]
         finished = [summary for summary in some if summary["status"] == "finished"]
         # What has no change because it diverged, or the network without the replacement did.
-        other = [each for cell in parsed if cell.base == base != cell for each in found.get(cell.name, [])]
-        ended = {seed_of(each) for each in some if each["status"] == "diverged"}
-        lost = [seed_of(each) for each in other if each["status"] == "diverged" or seed_of(each) in ended]
+        lost = [cell for cell in trained if cell.base.name == base and ended & {cell, cell.base}]
         row: dict[str, Any] = {
-            **cell_parts(base.name),
+            **cell_parts(base),
             "seeds": len(seeds),
             "pairs": sum(map(len, seeds.values())),
-            "diverged": len({*ended, *lost} - set(seeds)),
-            "pairs_diverged": len(lost),
-            "epochs": shared(
-                base.name, "epochs", [each["provenance"]["settings"]["epochs"] for each in some]
-            ),
-            "data": shared(base.name, "data", [describe_data(each) for each in some]),
+            "diverged": len({cell.seed for cell in lost} - seeds.keys()),
+            "pairs_diverged": sum(cell.base != cell for cell in lost),
+            "epochs": shared(base, "epochs", [each["provenance"]["settings"]["epochs"] for each in some]),
+            "data": shared(base, "data", [describe_data(each) for each in some]),
         }
         for name in MEASURED:
             values = [max(change[name] for change in replaced) for replaced in seeds.values()]
@@ -118,8 +115,3 @@ def stability_table(
             row["needed"] = some[0]["data"]["train"]["count"] ** -0.5
         rows.append(row)
     return frame(rows, COLUMNS)
-
-
-def seed_of(summary: Mapping[str, Any]) -> int:
-    """The seed of a trained cell."""
-    return Cell.parse(summary["cell"]).seed
