@@ -173,14 +173,10 @@ def _what_is_missing(name: str, path: Path, contents: Mapping[str, bytes]) -> st
     """What a folder or an archive without a whole version of a data set holds, for a message."""
     title, versions = registry.entry("dataset", name).title, published(name).versions
     for other in registry.entries("dataset"):
-        if (
-            other.name != name
-            and (description := published(other.name))
-            and any(
-                version.files.keys() <= _collect(path, description).keys() for version in description.versions
-            )
-        ):
-            return f"holds {other.title}, not {title}; give the path to {title}"
+        if other.name != name and (description := published(other.name)):
+            files = _collect(path, description).keys()
+            if any(version.files.keys() <= files for version in description.versions):
+                return f"holds {other.title}, not {title}; give the path to {title}"
     most = max(versions, key=lambda version: len(version.files.keys() & contents.keys()))
     if most.files.keys().isdisjoint(contents):
         known = " or ".join(f"{', '.join(each.files)} ({each.title})" for each in versions)
