@@ -62,16 +62,16 @@ class InterpolatingNetwork(nn.Module):
 
     @property
     def connections(self) -> int:
-        """Weights and thresholds that are not zero, including those fixed to one; O(n + d).
+        """At most so many weights and thresholds are not zero, including those fixed to one; O(n + d).
 
-        a counts once, as in the theorem. A unit of a later layer has a weight for x, a threshold and, because its value
-        enters both parts of the sum, two weights. Passing on takes two weights and a threshold for x, and four for the sum.
+        a counts once, as in the theorem. A unit of a later layer has a weight for x, and a unit before the last layer has
+        two output weights, because its value enters both parts of the sum. For each later layer two more are counted for
+        passing on x, a weight and a threshold, and four for the sum, though the first and the last of them need fewer.
         """
         n, later = len(self.thresholds), self.depth - 2
         if not later:
             return len(self.direction) + 2 * n
         parts = [part.stop - part.start for part in self.layers]
-        # Each unit from the second layer on has a weight for x; each before the last has a second output weight.
         return len(self.direction) + 2 * n + (n - parts[0]) + (n - parts[-1]) + later * (2 + 4)
 
     def forward(self, images: Tensor) -> Tensor:
