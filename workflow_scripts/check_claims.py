@@ -6,22 +6,23 @@ from pathlib import Path
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.runs import TABLES, Runs, read_runs, summaries
+from rethinking.analysis.aggregation import describe_copies, describe_data
+from rethinking.analysis.runs import TABLES, read_runs
 from rethinking.analysis.theory_results import read_records
-from rethinking.claims import CLAIMS, Claim
+from rethinking.claims import CLAIMS, Claim, theory
 from rethinking.claims.imagenet import IMAGENET
 from rethinking.claims.own import own_claims
 from rethinking.claims.report import (
+    EXPLANATION,
     Judged,
     claimed_cells,
-    claims_table,
-    imagenet_markdown,
     judge,
+    scale_of,
     summarise,
     to_frame,
     to_markdown,
 )
-from rethinking.claims.theory import judge_theory, theory_frame, theory_markdown
+from rethinking.claims.theory import judge_theory, theory_frame
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 
@@ -37,49 +38,45 @@ def main() -> None:
     parser.add_argument("--markdown", required=True, type=Path)
     args = parser.parse_args()
 
-    own = own_claims()
-    # The paper says nothing about a plug-in's data set.
-    claims = () if registry.entry("dataset", args.dataset).own else CLAIMS
     rows, texts = [], []
 
-    def check(dataset: str, claims: Sequence[Claim], cells: Iterable[str]) -> tuple[list[Judged], Runs]:
-        """The verdicts on claims, whose rows are added to the CSV, and those of their networks that are given."""
+    def check(
+        title: str, dataset: str, claims: Sequence[Claim], cells: Iterable[str], about: str = ""
+    ) -> None:
+        """Judge claims on those of these networks that are given."""
         runs = read_runs(args.root, [name for name in cells if name in args.cells], args.seeds, *TABLES)
         judged = judge(runs, dataset, claims)
-        rows.append(to_frame(judged, runs, dataset))
-        return judged, runs
+        add(title, judged, to_frame(judged, runs, dataset), f"{scale_of(runs)}.{about}", any(runs.values()))
 
-    judged, runs = check(args.dataset, claims, claimed_cells(args.dataset, claims))
-    trained, done = len(summaries(runs)), summarise(judged)
-    # A table without measurements is useless to readers; its rows are in the CSV.
-    if not claims:
-        done = "none of the paper's"
-    elif trained or not args.records:
-        texts.append(to_markdown(judged, runs))
-    else:
-        texts.append(
-            f"**{done}** on networks, because none is trained; claims.csv names the ones that are needed.\n"
-        )
+    def add(title: str, judged: Sequence[Judged], table: pd.DataFrame, about: str, has_run: bool) -> None:
+        """Put claims into both files."""
+        rows.append(table)
+        if judged:
+            texts.append(to_markdown(title, judged, about, has_run))
+            print(f"{title}: {summarise(judged)}")
+
+    # First, because who wrote them looks for them.
+    own = own_claims()
+    check("Own claims", "", own, claimed_cells("", own))
+    dataset = registry.entry("dataset", args.dataset)
+    # The paper says nothing about a plug-in's data set.
+    claims = () if dataset.own else CLAIMS
+    about = " A verdict holds for this data at this scale; the paper's is CIFAR-10 with all 50,000 training images."
+    check(f"On {dataset.title}", args.dataset, claims, claimed_cells(args.dataset, claims), about)
     if args.imagenet:
         all_cells = [name for name in args.cells if name.split("/")[0] == args.imagenet]
-        judged, runs = check(args.imagenet, IMAGENET, all_cells)
-        texts.append(imagenet_markdown(judged, runs))
-        done += f"; on ImageNet: {summarise(judged)}"
-    if own:
-        judged, _ = check("", own, claimed_cells("", own))
-        scale = " and ".join(rows[-1].data.unique())
-        # First, because who wrote them looks for them.
-        texts.insert(0, f"**Own claims: {summarise(judged)}**: {scale}.\n\n{claims_table(judged)}\n")
-        done += f"; own claims: {summarise(judged)}"
+        about = " The paper's is ImageNet with 1.28 million training images."
+        check("On ImageNet", args.imagenet, IMAGENET, all_cells, about)
+    explanations = [EXPLANATION]
     if args.theory:
         records = read_records(args.records, "seed")
-        theory = judge_theory(records)
-        rows.append(theory_frame(theory, records))
-        texts.append(theory_markdown(theory, records))
-        done += f"; {len(records)} fits of the theory: {summarise(theory)}"
+        judged = judge_theory(records)
+        data = describe_copies(map(describe_data, records)) or "nothing is run yet"
+        add("Sections 4 and 5", judged, theory_frame(judged, records), f"{data}.", bool(records))
+        explanations.append(theory.EXPLANATION)
+    texts.append(" ".join(explanations) + "\n")
     write_text(args.csv, pd.concat(rows).to_csv(index=False))
     write_text(args.markdown, "\n".join(texts))
-    print(f"{trained} networks: {done}")
 
 
 if __name__ == "__main__":

@@ -82,13 +82,15 @@ def test_markdown_says_scale_count_and_reasons(small_results):
     text = (root / "claims.md").read_text()
     counts = table.outcome.value_counts()
     summary = ", ".join(f"{counts[each]} {each}" for each in OUTCOMES if each in counts)
-    assert text.startswith(f"**{summary}**: CIFAR-10 (exact), 1,000 of 50,000 training images; 70 epochs;")
+    assert text.startswith(
+        f"**On CIFAR-10: {summary}**: CIFAR-10 (exact), 1,000 of 50,000 training images; 70 epochs;"
+    )
     assert printed.strip().endswith(summary)
     lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("|")}
     assert len(lines) == len(CLAIMS) + 2
     assert {line.count(" | ") for line in lines.values()} == {5}
     assert (
-        "| — | **not run** | not trained: gaussian/inception/none |"
+        "| — | **not run** | missing: gaussian/inception/none |"
         in lines["Gaussian noise in place of images is fitted too."]
     )
     assert (
@@ -99,7 +101,7 @@ def test_markdown_says_scale_count_and_reasons(small_results):
 
 def test_cells_that_are_not_named_are_left_out(small_results, check, tmp_path):
     (tmp_path / "cells").symlink_to(small_results[0] / "cells")
-    assert check(tmp_path, [f"cifar10/{CELL}"], 0, 1) == "2 networks: 1 supported, 44 not run\n"
+    assert check(tmp_path, [f"cifar10/{CELL}"], 0, 1) == "On CIFAR-10: 1 supported, 44 not run\n"
 
 
 def test_files_give_what_was_written(small_results):

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from rethinking.claims.forms import Claim
-from rethinking.claims.report import OUTCOMES, Judged, claim_rows
+from rethinking.claims.report import COLUMNS, OUTCOMES, Judged, claim_rows
 from rethinking.claims.verdicts import Check, Finding
 from rethinking.report import page as module
-from rethinking.report.claims import COLUMNS, Point, draw, points
+from rethinking.report.claims import Point, draw, points
 from rethinking.report.layout import entry_of, sections
 from rethinking.report.page import TEMPLATE, markdown_html, split_note, svg_image
 from rethinking.run.files import UserError
@@ -225,6 +225,20 @@ def test_missing_artefact_is_named(files, name):
     files[name].unlink()
     with pytest.raises(UserError, match=rf"{files[name]} \((Table|Figure) 1.*cannot be read"):
         render(files, [])
+
+
+def test_study_that_leaves_out_all_of_the_paper_has_no_claims(script, plugin, tmp_path):
+    plugin('@dataset("own", title="Own")\ndef own(path): ...\n')
+    results = {
+        "root": tmp_path,
+        "seeds": 0,
+        "claims": tmp_path / "claims.csv",
+        "output": tmp_path / "report.html",
+    }
+    written = {"csv": results["claims"], "markdown": tmp_path / "claims.md"}
+    script("check_claims", root=tmp_path, seeds=0, dataset="own", **written)
+    script("render_report", asked_for=0, **results)
+    assert 'id="claims"' not in results["output"].read_text()
 
 
 def test_damaged_finding_is_named(script, tmp_path):

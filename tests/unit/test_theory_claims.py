@@ -6,7 +6,7 @@ import math
 import pytest
 
 from rethinking.analysis.theory_results import TABLES
-from rethinking.claims.theory import THEORY_CLAIMS, judge_theory, theory_frame, theory_markdown
+from rethinking.claims.theory import THEORY_CLAIMS, judge_theory, theory_frame
 
 SEEDS = (0, 1, 2)
 COUNT = {"count": 60_000, "full_count": 60_000}
@@ -203,8 +203,7 @@ def test_nothing_is_run():
     judged = judge_theory([])
     table = theory_frame(judged, [])
     assert set(table.verdict) == {"undecided"}
-    assert table.reason.str.startswith("not run:").all()
-    assert "nothing is run yet" in theory_markdown(judged, [])
+    assert table.reason.str.startswith("missing:").all()
 
 
 def test_no_deep_network_was_built():

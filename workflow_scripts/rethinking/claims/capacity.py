@@ -71,9 +71,9 @@ CAPACITY = (
         "no_measure_explains_the_gap",
         "No formal measure of complexity is known that explains why these networks generalise.",
         "section 6; the measures are beyond the paper",
-        f"{len(MEASURES)} measures, {len(COMPARED)} cells: rank correlation with the generalisation gap ≤ 0.8, "
-        "the smallest of the correlations over all pairs of cells, over those that differ in labels alone and "
-        "over those that differ in the network alone",
+        f"{len(MEASURES)} measures, {len(COMPARED)} cells: smallest of three rank correlations with the generalisation "
+        "gap ≤ 0.8: over all pairs of cells, over those that differ in labels alone and over those that differ in the "
+        "network alone",
         tuple(
             Check(measure.title, partial(measures.weakest_tau, measure.name), COMPARED, at_most=0.8)
             for measure in MEASURES

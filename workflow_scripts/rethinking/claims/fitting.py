@@ -14,7 +14,8 @@ def starts_later(name: str, statement: str, early: str) -> Claim:
         name,
         statement,
         "section 2.1, figure 1a",
-        f"training loss {AT_END} falls below 90 % of that of guessing at a later epoch, difference > 0 epochs",
+        f"epochs until training loss {AT_END} falls below 90 % of that of guessing, on random labels minus on the other "
+        "data, > 0",
         each(INCEPTION, measures.start_delay, RANDOM, f"{early}/{{}}/none", above=0),
     )
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
+from rethinking.analysis.aggregation import aggregate_accuracy, columns, describe_scale, frame
 from rethinking.analysis.runs import Runs, summaries
 from rethinking.analysis.statistics import LEVEL
 from rethinking.claims import CLAIMS, Claim
@@ -33,6 +33,18 @@ ORDER: tuple[Verdict, ...] = ("contradicted", "undecided", "supported")
 # What readers are told: the verdict, and in place of 'undecided' what is known.
 MEETS, MISSES = "one seed: meets the condition", "one seed: misses the condition"
 OUTCOMES = ("supported", "contradicted", MEETS, MISSES, "undecided", "not run")
+COLUMNS = columns(
+    ("str", "claim source predicate measured interval verdict outcome cells reason statement"),
+    ("str", "data checks lowest highest"),
+)
+# Below all tables for readers.
+EXPLANATION = (
+    f"Numbers are means over seeds and, in parentheses, their {LEVEL} Student-t interval; "
+    "differences and ratios are paired by seed. A condition holds, or fails, if the whole interval lies "
+    "on one side of its bound. A claim is supported if all its conditions hold, contradicted if one does "
+    "not, and undecided otherwise. One seed has no interval, so it decides nothing; then the table says "
+    "whether its numbers meet the conditions. A network that diverged has fitted nothing."
+)
 
 
 class Judged(NamedTuple):
@@ -83,7 +95,7 @@ def summarise(judged: Sequence[Judged]) -> str:
 
 
 def to_frame(judged: Sequence[Judged], runs: Runs, dataset: str) -> pd.DataFrame:
-    """One row per claim.
+    """One row per claim (:data:`COLUMNS`).
 
     ``checks``, ``measured``, ``interval``, ``lowest``, ``highest`` and ``cells`` list the checks in one order, separated
     by semicolons: what is measured, mean over seeds, ends of the interval, the bounds, and the cells without seeds,
@@ -121,7 +133,7 @@ def claim_rows(judged: Sequence[Judged], dataset: str, scales: Sequence[str]) ->
         }
         for each, scale in zip(judged, scales, strict=True)
     ]
-    return pd.DataFrame(rows)
+    return frame(rows, COLUMNS)
 
 
 def bound(value: float | None, sign: str = "") -> str:
@@ -174,7 +186,7 @@ def reason(judged: Judged, shown: int | None = None) -> str:
     missing = list(dict.fromkeys(cell for finding in findings for cell in finding.missing))
     reasons = list(dict.fromkeys(text for finding in findings for text in finding.reasons))
     return "; ".join(
-        ([f"not trained: {listing(missing, shown)}"] if missing else [])
+        ([f"missing: {listing(missing, shown)}"] if missing else [])
         + ([listing(reasons, shown, "; ")] if reasons else [])
     )
 
@@ -200,31 +212,18 @@ def scale_of(runs: Runs) -> str:
     return describe_scale(aggregate_accuracy(list(runs), summaries(runs), {}))
 
 
-def to_markdown(judged: Sequence[Judged], runs: Runs) -> str:
-    """A table of statement, source, condition, numbers and verdict, with the scale of the runs above it."""
-    return (
-        f"**{summarise(judged)}**: {scale_of(runs)}. A verdict holds for this data at this scale; the paper's is CIFAR-10 "
-        "with all 50,000 training images.\n\n"
-        f"{claims_table(judged)}\n\n"
-        f"Numbers are means over seeds and, in parentheses, their {LEVEL} Student-t interval; "
-        "differences and ratios are paired by seed. A condition holds, or fails, if the whole interval lies "
-        "on one side of its bound. A claim is supported if all its conditions hold, contradicted if one does "
-        "not, and undecided otherwise. One seed has no interval, so it decides nothing; then the table says "
-        "whether its numbers meet the conditions. A network that diverged has fitted nothing.\n"
-    )
+def to_markdown(title: str, judged: Sequence[Judged], about: str, has_run: bool) -> str:
+    """How many claims have each outcome, and a table of all claims, or of the decided ones if nothing has run.
 
-
-def imagenet_markdown(judged: Sequence[Judged], runs: Runs) -> str:
-    """The claims on ImageNet: a table of all, or of the decided ones if no network is trained."""
-    shown = [each for each in judged if any(runs.values()) or each.verdict != "undecided"]
-    return (
-        f"**On ImageNet: {summarise(judged)}**: {scale_of(runs)}. The paper's is ImageNet with 1.28 million training images.\n\n"
-        f"{claims_table(shown)}\n"
-    )
+    ``about`` are sentences on the data and the scale.
+    """
+    heading = f"**{title}: {summarise(judged)}**: {about}\n"
+    shown = [each for each in judged if has_run or each.verdict != "undecided"]
+    return f"{heading}\n{claims_table(shown)}\n" if shown else heading
 
 
 def claims_table(judged: Sequence[Judged]) -> str:
-    """The table of :func:`to_markdown`."""
+    """A table of statement, source, condition, numbers and verdict."""
     rows = [("claim", "source", "holds if", "measured", "verdict", "why"), ("---",) * 6]
     for each in judged:
         claim = each.claim

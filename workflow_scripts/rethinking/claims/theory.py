@@ -13,7 +13,7 @@ from rethinking import paper
 from rethinking.analysis.aggregation import describe_copies, describe_data
 from rethinking.analysis.theory_results import fits
 from rethinking.claims.forms import Claim
-from rethinking.claims.report import Judged, claim_rows, claims_table, summarise
+from rethinking.claims.report import Judged, claim_rows
 from rethinking.claims.verdicts import Check, examine
 
 Record = Mapping[str, Any]
@@ -263,7 +263,7 @@ LINEAR_MODELS = (
         "same_curvature",
         "All exact fits have the same curvature: the Hessian does not depend on w, and is degenerate.",
         "section 5",
-        "relative difference of its products at different w ≤ 1e-9; rank minus dimension < 0",
+        "relative difference of its products at different w ≤ 1e-9; dimension minus rank > 0",
         (
             exact("difference", value("hessian_difference"), "descent", at_most=1e-9),
             exact("dimension − rank", null_dimensions, "descent", above=0),
@@ -288,6 +288,12 @@ LINEAR_MODELS = (
     ),
 )
 THEORY_CLAIMS: tuple[Claim, ...] = EXPRESSIVITY + LINEAR_MODELS
+# Below the table for readers.
+EXPLANATION = (
+    "Where nothing is random, the one number decides. For the networks of theorem 1, the fit of random "
+    "labels and the Hessian the lowest and the highest number over the seeds decide, in parentheses; there one "
+    "seed is enough."
+)
 
 
 # ---- verdicts
@@ -339,17 +345,4 @@ def theory_frame(judged: Sequence[Judged], records: Sequence[Record]) -> pd.Data
         found = [record for cell in cells for record in runs.get(cell, {}).values()]
         data = describe_copies(r["data"] if isinstance(r["data"], str) else describe_data(r) for r in found)
         scales.append(data or "not run")
-    rows = claim_rows(judged, ROOT, scales)
-    return rows.assign(reason=rows.reason.str.replace("not trained:", "not run:"))
-
-
-def theory_markdown(judged: Sequence[Judged], records: Sequence[Record]) -> str:
-    """A table as of :func:`rethinking.claims.report.to_markdown`, for below it."""
-    data = describe_copies(map(describe_data, records)) or "nothing is run yet"
-    table = claims_table(judged).replace("not trained:", "not run:")
-    return (
-        f"**Sections 4 and 5: {summarise(judged)}**: {data}.\n\n{table}\n\n"
-        "Where nothing is random, the one number decides. For the networks of theorem 1, the fit of random "
-        "labels and the Hessian the lowest and the highest number over the seeds decide, in parentheses; there one "
-        "seed is enough.\n"
-    )
+    return claim_rows(judged, ROOT, scales)

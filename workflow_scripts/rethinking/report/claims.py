@@ -9,14 +9,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 from markupsafe import Markup, escape
 
-from rethinking.analysis.aggregation import columns
 from rethinking.claims.report import OUTCOMES, STRICT, readable
 from rethinking.report.layout import section_of_claim, sections
 from rethinking.run.files import UserError
 
-COLUMNS = columns(
-    ("str", "claim source predicate statement outcome reason data checks measured interval lowest highest")
-)
 NOT_RUN = "not run"
 # Of the drawing, in pixels: its width, that of the labels before and the values behind the points, height of a row.
 WIDTH, LABELS, VALUES, ROW, RADIUS = 304, 126, 58, 15, 3.6

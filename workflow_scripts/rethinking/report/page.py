@@ -71,7 +71,7 @@ def render(
     Args:
         artefacts: name, as registered -> its file; others are listed as missing.
         networks: those behind them, in the order in which they are listed.
-        claims: ``claims.csv``, with :data:`rethinking.report.claims.COLUMNS`.
+        claims: ``claims.csv``, with :data:`rethinking.claims.report.COLUMNS`.
         finding: the finding in one sentence, and the data that it was measured on; empty where it is left out.
         asked_for: how many networks there should be.
 
