@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -103,10 +104,9 @@ def train_table1(
     waiting.sort(key=lambda cell: (size(cell), settings[cell].epochs), reverse=True)
     running: dict[Cell, subprocess.Popen] = {}
     started: dict[Cell, float] = {}
-    stopped = False
     while waiting or running:
-        if not stopped and time.monotonic() > until:
-            stopped = True
+        if time.monotonic() > until:
+            until = math.inf  # once
             log("  the time is over; networks in training save their state")
             waiting.clear()
             for process in running.values():

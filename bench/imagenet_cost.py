@@ -20,6 +20,7 @@ from rethinking.config.loading import load_config
 from rethinking.config.reading import read
 from rethinking.data.imagenet_classes import IMAGES
 from rethinking.models import build_model
+from rethinking.run import scripts
 from rethinking.run.files import write_json
 from rethinking.run.hardware import choose_device
 from rethinking.run.status import PROBE
@@ -97,4 +98,4 @@ def measure(cell: Cell, settings: CellSettings, device: torch.device, seconds: f
 
 
 if __name__ == "__main__":
-    main()
+    scripts.run(main)

@@ -318,14 +318,13 @@ def theory_runs(records: Sequence[Record]) -> dict[str, dict[int, Record]]:
         name = f"{fit['dataset']}/{fit['preprocessing']}{filters}/{fit['kernel']}/{kind}"
         add(name, fit, fit["model"], fit["number"])
     for record in records:
+        found = {**record, "data": describe_data(record)}  # in words, as fits have it
         if record["kind"] == "counterexamples":
             title = "pixels" if record["preprocessing"] == "none" else record["preprocessing"]
-            found = {fit["fit"]: fit for fit in record["fits"]} | {
-                key: record[key] for key in ("seed", "data")
-            }
+            found |= {fit["fit"]: fit for fit in record["fits"]}
             add(f"{title}/counterexamples", found, record["model"])
         elif record["kind"] != "linear model":
-            add(record["kind"], record)
+            add(record["kind"], found)
     return runs
 
 
@@ -342,7 +341,6 @@ def theory_frame(judged: Sequence[Judged], records: Sequence[Record]) -> pd.Data
     for each in judged:
         # In order, so that equal records give an equal file.
         cells = dict.fromkeys(f"{ROOT}/{cell}" for check in each.claim.checks for cell in check.cells)
-        found = [record for cell in cells for record in runs.get(cell, {}).values()]
-        data = describe_copies(r["data"] if isinstance(r["data"], str) else describe_data(r) for r in found)
-        scales.append(data or "not run")
+        data = [record["data"] for cell in cells for record in runs.get(cell, {}).values()]
+        scales.append(describe_copies(data) or "not run")
     return claim_rows(judged, ROOT, scales)

@@ -53,8 +53,8 @@ def note_table3(table: pd.DataFrame) -> str:
     text = (
         f"Ours: {sources(table)}; {INTERVALS}. Targets are 0 and 1 for each class; misfit: |Y − f(X)| / |Y| on "
         "the training images, 0 for an exact fit; residual: relative, in float64, of the linear system that "
-        "was solved, with a penalty or with too few features not that of the fit; both are the largest of the "
-        "seeds. The penalty is in units of the mean of the kernel's diagonal."
+        "was solved, which with a penalty or with fewer features than images is not that of an exact fit; both are "
+        "the largest of the seeds. The penalty is in units of the mean of the kernel's diagonal."
     )
     if table.chosen.notna().any():
         text += " *: chosen on a validation part of the training set."
