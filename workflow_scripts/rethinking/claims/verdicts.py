@@ -64,10 +64,10 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
     if missing:
         return Finding(missing=missing)
 
+    # The paper's own numbers, and those of a network that is not trained, have no seed and are measured once.
+    shared = sorted(set.intersection(*map(set, networks))) if networks else [None]
     values, reasons = [], []
-    if not check.cells:  # of the paper's own numbers, or of a network that is not trained
-        values.append(check.measure())
-    for seed in sorted(set.intersection(*map(set, networks)) if networks else ()):
+    for seed in shared:
         try:
             value = check.measure(*(seeds[seed] for seeds in networks))
             if math.isnan(value):
