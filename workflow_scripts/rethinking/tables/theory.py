@@ -60,12 +60,15 @@ def note_table3(table: pd.DataFrame) -> str:
         text += " *: chosen on a validation part of the training set."
     # The rank of a linear kernel is computed where there are few features; it is never above their number.
     most = table["rank"].fillna(table.features.where((table.kernel == "linear") & (table.penalty == 0)))
-    for row in table.assign(most=most)[(most < table.images).fillna(False)].itertuples():
-        rank = f"{row.most:,}" if pd.notna(row.rank) else f"{row.most:,} at most"
+    least_squares = [
+        f"{DATASET_TITLES[row.dataset]}, {preprocessing_title(row)} (rank {row.most:,}"
+        f"{'' if pd.notna(row.rank) else ' at most'})"
+        for row in table.assign(most=most)[(most < table.images).fillna(False)].itertuples()
+    ]
+    if least_squares:
         text += (
-            f" The {row.kernel} kernel on {DATASET_TITLES[row.dataset]}, {preprocessing_title(row)}, has rank "
-            f"{rank} for {row.images:,} images, so most labellings have no exact fit; the row shows the "
-            "least-squares fit."
+            " Where the rank of a linear kernel is below the number of images, most labellings have no exact fit, and the "
+            f"row shows the least-squares fit: {'; '.join(least_squares)}."
         )
     return f"{text} {PAPER}"
 
