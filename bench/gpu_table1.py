@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -98,28 +98,26 @@ def train_table1(
     def size(cell: Cell) -> float:
         return training_megaflops(cell.model, settings[cell].input_size)
 
-    def may_start(cell: Cell) -> bool:
-        return len(running) < side_by_side and all(size(other) < MIXED * size(cell) for other in running)
+    def train(cell: Cell) -> None:
+        started = time.monotonic()
+        if started > until:
+            return
+        process = start(cell, settings[cell], prepared, folder, device, side_by_side)
+        try:
+            process.wait(until - started)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+        status, seconds = process.wait(), time.monotonic() - started
+        log(f"  {cell.name}: {seconds:.0f} s, {'done' if status == 0 else f'status {status}'}")
 
     waiting.sort(key=lambda cell: (size(cell), settings[cell].epochs), reverse=True)
-    running: dict[Cell, subprocess.Popen] = {}
-    started: dict[Cell, float] = {}
-    while waiting or running:
-        if time.monotonic() > until:
-            until = math.inf  # once
-            log("  the time is over; networks in training save their state")
-            waiting.clear()
-            for process in running.values():
-                process.terminate()
-        while waiting and may_start(waiting[0]):
-            cell = waiting.pop(0)
-            started[cell] = time.monotonic()
-            running[cell] = start(cell, settings[cell], prepared, folder, device, side_by_side)
-        for cell in [cell for cell, process in running.items() if process.poll() is not None]:
-            status = running.pop(cell).returncode
-            seconds = time.monotonic() - started[cell]
-            log(f"  {cell.name}: {seconds:.0f} s, {'done' if status == 0 else f'status {status}'}")
-        time.sleep(0.1)
+    while waiting:
+        alike = [cell for cell in waiting if size(waiting[0]) < MIXED * size(cell)]
+        with ThreadPoolExecutor(side_by_side) as pool:
+            list(pool.map(train, alike))
+        waiting = waiting[len(alike) :]
+    if time.monotonic() > until:
+        log("  the time is over; networks that were in training have saved their state")
     return [row(folder, cell, settings[cell]) for cell in settings]
 
 
