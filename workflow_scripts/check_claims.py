@@ -39,6 +39,7 @@ def main() -> None:
     args = parser.parse_args()
 
     rows, texts = [], []
+    own = own_claims()
 
     def check(
         title: str, dataset: str, claims: Sequence[Claim], cells: Iterable[str], about: str = ""
@@ -46,17 +47,18 @@ def main() -> None:
         """Judge claims on those of these networks that are given."""
         runs = read_runs(args.root, [name for name in cells if name in args.cells], args.seeds, *TABLES)
         judged = judge(runs, dataset, claims)
-        add(title, judged, to_frame(judged, runs, dataset), f"{scale_of(runs)}.{about}", any(runs.values()))
+        # Who wrote own claims sees which of their cells are missing.
+        in_full = any(runs.values()) or claims is own
+        add(title, judged, to_frame(judged, runs, dataset), f"{scale_of(runs)}.{about}", in_full)
 
-    def add(title: str, judged: Sequence[Judged], table: pd.DataFrame, about: str, has_run: bool) -> None:
+    def add(title: str, judged: Sequence[Judged], table: pd.DataFrame, about: str, in_full: bool) -> None:
         """Put claims into both files."""
         rows.append(table)
         if judged:
-            texts.append(to_markdown(title, judged, about, has_run))
+            texts.append(to_markdown(title, judged, about, in_full))
             print(f"{title}: {summarise(judged)}")
 
     # First, because who wrote them looks for them.
-    own = own_claims()
     check("Own claims", "", own, claimed_cells("", own))
     dataset = registry.entry("dataset", args.dataset)
     # The paper says nothing about a plug-in's data set.

@@ -104,6 +104,15 @@ def test_cells_that_are_not_named_are_left_out(small_results, check, tmp_path):
     assert check(tmp_path, [f"cifar10/{CELL}"], 0, 1) == "On CIFAR-10: 1 supported, 44 not run\n"
 
 
+def test_own_claim_says_which_cell_is_missing(check, plugin, tmp_path):
+    plugin(f"@claim('c', statement='It fits.', cells=['cifar10/{CELL}'], above=0)\ndef c(run): ...\n")
+    check(tmp_path, [], 0)
+    own, networks, *_ = (tmp_path / "claims.md").read_text().split("\n\n**")
+    assert f"| It fits. | own | c above 0 | — | **not run** | missing: cifar10/{CELL} |" in own
+    assert networks.startswith("On CIFAR-10: 45 not run**: no network is trained yet.")
+    assert "|" not in networks
+
+
 def test_files_give_what_was_written(small_results):
     runs = read_runs(small_results[0] / "cells", ["cifar10/labels_p0.5/alexnet/none"], [0, 7], *TABLES)
     (run,) = runs["cifar10/labels_p0.5/alexnet/none"]

@@ -212,13 +212,13 @@ def scale_of(runs: Runs) -> str:
     return describe_scale(aggregate_accuracy(list(runs), summaries(runs), {}))
 
 
-def to_markdown(title: str, judged: Sequence[Judged], about: str, has_run: bool) -> str:
-    """How many claims have each outcome, and a table of all claims, or of the decided ones if nothing has run.
+def to_markdown(title: str, judged: Sequence[Judged], about: str, in_full: bool) -> str:
+    """How many claims have each outcome, and a table of all claims, or, if not ``in_full``, of the decided ones.
 
     ``about`` are sentences on the data and the scale.
     """
     heading = f"**{title}: {summarise(judged)}**: {about}\n"
-    shown = [each for each in judged if has_run or each.verdict != "undecided"]
+    shown = [each for each in judged if in_full or each.verdict != "undecided"]
     return f"{heading}\n{claims_table(shown)}\n" if shown else heading
 
 
