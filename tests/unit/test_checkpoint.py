@@ -29,8 +29,8 @@ DROPPED = "cifar10/labels_p0.5/mlp_1x512/wd+dropout"
 AUGMENTED = "cifar10/labels_p0.5/alexnet/crop+augment+wd"
 
 
-def train(data, checkpoint=None, cell=MLP, settings=SETTINGS):
-    return train_cell(Cell.from_name(cell, 0), settings, data, CPU, checkpoint, log=lambda line: None)
+def train(data, checkpoint=None, cell=MLP, settings=SETTINGS, log=lambda line: None):
+    return train_cell(Cell.from_name(cell, 0), settings, data, CPU, checkpoint, log)
 
 
 def assert_same(one, other):
@@ -63,6 +63,18 @@ def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, monkeypatch
     )
     assert stops == 7  # after each of six steps, and in the final evaluation
     assert_same(resumed, train(data, None, cell, settings))
+
+
+@pytest.mark.parametrize("stops", [1, 3])
+def test_an_epoch_that_was_resumed_tells_no_speed(data, tmp_path, stops):
+    """After its first step, and after its last, when the network is only evaluated."""
+    lines = []
+    for _ in range(stops):
+        with pytest.raises(Interrupted):
+            train(data, StoppedAfterAStep(tmp_path / "c.safetensors", IDENTITY))
+    train(data, Checkpoint(tmp_path / "c.safetensors", IDENTITY, log=lines.append), log=lines.append)
+    told = ["images/s left" in line for line in lines if line.startswith("epoch ")]
+    assert told == [False, True]
 
 
 @pytest.fixture
