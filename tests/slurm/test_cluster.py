@@ -236,8 +236,7 @@ def test_bundle_is_damaged(workflow, cluster, undisturbed):
     for file in workflow.results.glob("slurm/*/bundle.json"):
         file.write_text(file.read_text()[:50])
     output = finish(workflow.start(TARGET))
-    assert "is no bundle" in output
-    assert "nothing says what" in output
+    assert "is damaged, so that nothing says what it does; it is cancelled" in output
     numbers = re.findall(r"SLURM job (\d+) on", workflow.log())
     assert numbers[0] == job[0] != numbers[-1]
     assert_undisturbed(workflow, before, undisturbed)

@@ -125,7 +125,7 @@ def test_what_became_of_tasks(tmp_path):
     bundle.note_report(1)
     bundle.note_report(2)
     bundle.remove()
-    assert find_bundles(tmp_path) == ([], {})
+    assert find_bundles(tmp_path) == []
 
 
 def test_ends_that_are_not_noted_yet_are_not_looked_for(tmp_path, monkeypatch):

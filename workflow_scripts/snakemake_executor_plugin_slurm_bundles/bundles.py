@@ -27,10 +27,6 @@ from typing import Any
 MODULE = ["exec", "python", "-m"]  # how a command begins that runs a Python module
 
 
-class Damaged(Exception):
-    """A bundle that cannot be read; the message says what to do."""
-
-
 @dataclass(eq=False)  # jobs can be alike
 class Task:
     """One job of the workflow."""
@@ -95,16 +91,12 @@ class Bundle:
 
     @classmethod
     def read(cls, folder: Path) -> Bundle:
-        """Read a bundle.
-
-        Raises:
-            Damaged: ``bundle.json`` is missing or no bundle.
-        """
+        """Read a bundle; one whose ``bundle.json`` is damaged has no tasks."""
         try:
             values = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
             return cls(folder, [Task(**task) for task in values.pop("tasks")], **values)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise Damaged(f"{folder / 'bundle.json'} is no bundle ({error}); delete {folder}") from error
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return cls(folder, [])
 
     def status(self, number: int) -> int | None:
         """The exit status of a task, None while it has none."""
@@ -176,19 +168,9 @@ def divide(tasks: Sequence[Task], most: int, idle: int = 0) -> list[list[Task]]:
     return groups
 
 
-def find_bundles(parent: Path) -> tuple[list[Bundle], dict[str, str]]:
-    """All bundles that lie in a folder, and by name what is wrong with those that cannot be read.
-
-    A folder whose writer was killed has no ``bundle.json`` and does not count.
-    """
-    found: list[Bundle] = []
-    damaged: dict[str, str] = {}
-    for file in sorted(parent.glob("*/bundle.json")):
-        try:
-            found.append(Bundle.read(file.parent))
-        except Damaged as error:
-            damaged[file.parent.name] = str(error)
-    return found, damaged
+def find_bundles(parent: Path) -> list[Bundle]:
+    """All bundles that lie in a folder. One whose writer was killed has no ``bundle.json`` and does not count."""
+    return [Bundle.read(file.parent) for file in sorted(parent.glob("*/bundle.json"))]
 
 
 def identity(params: Iterable[tuple[str, Any]], inputs: Iterable[str]) -> str:

@@ -19,16 +19,13 @@ class Earlier:
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.say = say
-        self.bundles, self.damaged = find_bundles(folder)
+        self.bundles = find_bundles(folder)
         # Output files -> the tasks that make them.
         self.tasks: dict[tuple[str, ...], list[tuple[Bundle, int]]] = {}
         for bundle in self.bundles:
             for number, task in enumerate(bundle.tasks):
                 self.tasks.setdefault(tuple(task.output), []).append((bundle, number))
         self.cancelled: set[str] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self.bundles or self.damaged)
 
     def take(self, task: Task, queue: Mapping[str, slurm.QueuedJob]) -> tuple[Bundle, int] | None:
         """A task that makes or has made what this one asks for, by its bundle and number.
@@ -58,11 +55,9 @@ class Earlier:
         Raises:
             Unreachable: SLURM does not cancel them yet.
         """
-        for name, why in list(self.damaged.items()):
+        for name in {bundle.name for bundle in self.bundles if not bundle.tasks} - self.cancelled:
             if name in queue and not queue[name].over:
-                self.cancel(name, f"nothing says what {name} does")
-            self.say(why)
-            del self.damaged[name]
+                self.cancel(name, f"bundle.json of {name} is damaged, so that nothing says what it does")
 
     def remove_ended(self, queue: Mapping[str, slurm.QueuedJob]) -> None:
         """Remove the bundles whose jobs are over, once nobody will ask for what they hold."""

@@ -53,7 +53,6 @@ class Executor(RemoteExecutor):
         # Jobs that are over, each with what went wrong.
         self.over: list[tuple[SubmittedJobInfo, str | None]] = []
         self.earlier = Earlier(self.folder, self.logger.warning)
-        self.silent = False  # SLURM, at the last look
         self.pause, self.next_attempt = 0.0, 0.0  # while sbatch fails
         self.warned: set[str] = set()  # at this look
         self.warned_before: set[str] = set()  # at the one before
@@ -97,11 +96,9 @@ class Executor(RemoteExecutor):
     async def check_active_jobs(
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
-        """Report what has ended, which needs no answer from SLURM; then submit what has gathered, and ask SLURM."""
-        for step in (self.read_ends, self.look):
-            if self.stopping:
-                break
-            step()
+        """Look at everything, and report what has ended."""
+        if not self.stopping:
+            self.look()
             self.report()
         for info in active_jobs:
             if not info.aux:
@@ -141,28 +138,15 @@ class Executor(RemoteExecutor):
         for line in explain_waiting(self.active, queue or {}):
             self.logger.warning(line)
 
-    def read_ends(self) -> None:
-        """Note the jobs that have ended, from the folders of their bundles alone."""
-        for submission in list(self.active.values()):
-            # The look that follows says what is wrong with the disk.
-            with suppress(OSError):
-                self.over += submission.take_ended()
-
     def ask(self) -> dict[str, slurm.QueuedJob] | None:
         """What SLURM says of the jobs, None while it says nothing."""
         if not self.active and not (self.arrived and self.earlier):
             return {}
         try:
-            queue = slurm.queue()
+            return slurm.queue()
         except slurm.Unreachable as error:
-            if not self.silent:
-                self.logger.warning(f"SLURM does not answer ({error}); jobs that run go on, asking again")
-            self.silent = True
+            self.warn(f"SLURM does not answer ({error}); jobs that run go on, asking again")
             return None
-        if self.silent:
-            self.logger.info("SLURM answers again")
-        self.silent = False
-        return queue
 
     def warn(self, line: str) -> None:
         """Say something once, not at each look at which it is still so."""
@@ -202,17 +186,15 @@ class Executor(RemoteExecutor):
     def look_at(self, submission: Submission, queue: dict[str, slurm.QueuedJob] | None) -> None:
         """Submit a bundle, or see what has become of it."""
         job = (queue or {}).get(submission.name)
-        if submission.submitted is None and job is not None:
-            # A command that failed has reached SLURM all the same.
-            submission.submitted = time.monotonic()
-        if job is not None:
-            submission.number = job.number
-        if submission.submitted is None:
+        if job is None and submission.submitted is None:
             if queue is not None and time.monotonic() >= self.next_attempt:
                 self.submit(submission)
             return
         if job is not None:
-            if job.could_not_start:
+            submission.number = job.number
+            if submission.submitted is None:  # a command that failed has reached SLURM all the same
+                submission.submitted = time.monotonic()
+            if job.could_not_start and submission.members:
                 self.start_elsewhere(submission, job.number)
             if line := submission.started_again(job):
                 self.logger.info(line)
@@ -308,9 +290,11 @@ class Executor(RemoteExecutor):
 
     def start_elsewhere(self, submission: Submission, number: str) -> None:
         """Let a job go to another node that SLURM could not start on the one it had chosen."""
-        name = submission.name
+        name, resources = submission.name, next(iter(submission.members.values())).job.resources
         try:
-            excluded = slurm.start_elsewhere(number, submission.launch_failures + 1)
+            excluded = slurm.start_elsewhere(
+                number, resources.get("slurm_partition"), submission.launch_failures + 1
+            )
         except slurm.Unreachable as error:
             self.warn(
                 f"SLURM could not start {name} (job {number}) on its node and holds it, and it is not released yet "

@@ -19,7 +19,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Damaged, Task, how_it_ended, write
+from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task, how_it_ended, write
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # that ask to stop
 # How long the cluster may take to end a job that it has asked to stop.
@@ -198,10 +198,10 @@ def node() -> str:
 
 
 def log(line: str) -> None:
-    """Print a line with the time, at once."""
+    """Print a line with the time, at once; also from a signal's handler, in which print can fail."""
     # A full disk must not end what the bundle runs.
     with suppress(OSError):
-        print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}", flush=True)
+        os.write(1, f"{datetime.now():%Y-%m-%d %H:%M:%S} {line}\n".encode())
 
 
 def main() -> None:
@@ -209,10 +209,7 @@ def main() -> None:
     exit_on_signals()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of the bundle")
-    try:
-        bundle = Bundle.read(parser.parse_args().folder)
-    except Damaged as error:
-        sys.exit(f"error: {error}")
+    bundle = Bundle.read(parser.parse_args().folder)
     log(f"SLURM job {os.environ.get('SLURM_JOB_ID', 'none')} on {node()}")
     runner = Runner(bundle)
     done = runner.run()

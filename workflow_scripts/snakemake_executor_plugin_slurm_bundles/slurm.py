@@ -116,16 +116,16 @@ def of_partition(partition: str | None, what: str, *options: str) -> list[str]:
     return [row[1] for row in rows if row[0].endswith("*")] or [row[1] for row in rows]
 
 
-def start_elsewhere(number: str, failures: int) -> list[str]:
+def start_elsewhere(number: str, partition: str | None, failures: int) -> list[str]:
     """Let a job go on waiting that SLURM could not start on its node (a full disk, say) and holds since.
 
-    SLURM does not say which node that was, and would take the same one again. It takes the first that is free, so
-    with each failure one more of these is excluded.
+    SLURM does not say which node that was, and would take the same one again. It takes the first of its partition that
+    is free, so with each failure one more of these is excluded.
 
     Returns:
         The nodes that it will not take.
     """
-    free = list(dict.fromkeys(run(["sinfo", "-h", "--Node", "--states=idle,mixed", "--format=%N"]).split()))
+    free = list(dict.fromkeys(of_partition(partition, "%N", "--Node", "--states=idle,mixed")))
     excluded = free[:failures]
     if len(excluded) == len(free):
         excluded = []  # none would be left

@@ -18,7 +18,7 @@ def test_damaged_bundle(fake, results, read, text):
     executor.run_jobs([job("a"), job("b")])
     executor.gathering.seconds = 100
     executor.look()
-    assert read(f"{damaged.folder / 'bundle.json'} is no bundle")
+    assert read(f"bundle.json of {damaged.name} is damaged")
     assert fake.calls("scancel") == [f"scancel --me --name={damaged.name}"]
     assert list(executor.active) == [whole.name]
     assert [task.name for task in executor.gathering.members] == ["b"]
