@@ -2,13 +2,11 @@
 
 Training alone is measured, in steps of micro-batches as in a cell, on made-up images that are on the device. Real images
 are decoded meanwhile by other cores (bench_images.py says how fast). Several GPUs are assumed to share the work without
-loss. ``snakemake status`` takes the speed from <results>/bench/imagenet_speed.json until a network of this kind has been
-trained.
+loss.
 """
 
 import argparse
 import time
-from datetime import date
 from pathlib import Path
 from typing import get_args
 
@@ -21,9 +19,7 @@ from rethinking.config.reading import read
 from rethinking.data.imagenet_classes import IMAGES
 from rethinking.models import build_model
 from rethinking.run import scripts
-from rethinking.run.files import write_json
 from rethinking.run.hardware import choose_device
-from rethinking.run.status import PROBE
 from rethinking.run.status_report import duration
 from rethinking.training.micro_batches import MicroBatchStep
 from rethinking.training.steps import build_optimiser, memory_layout, set_precision
@@ -40,7 +36,6 @@ def main() -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--precision", choices=get_args(Precision), help="default: the setting")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--results", type=Path, default=Path("results"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
@@ -63,16 +58,6 @@ def main() -> None:
         total += seconds
         print_row(cell.name, seconds)
     print_row("together", total)
-    record = {
-        "model": cells[0].model,
-        "seconds_per_image": 1 / rate,
-        "pixels": settings.input_size**2,
-        "device": "cpu" if device.type == "cpu" else "gpu",
-        "hardware": hardware,
-        "precision": settings.precision,
-        "date": date.today().isoformat(),
-    }
-    write_json(args.results / PROBE, record)
 
 
 def print_row(title: str, seconds: float) -> None:

@@ -4,7 +4,7 @@ import argparse
 
 from rethinking.config.loading import load_config
 from rethinking.run import scripts
-from rethinking.run.status import estimate, read_probe, survey
+from rethinking.run.status import estimate, survey
 from rethinking.run.status_report import report
 
 
@@ -20,8 +20,7 @@ def main() -> None:
     print()
     for title, statuses in (("", cells), ("In addition for the target 'ablations': ", ablations)):
         if statuses:
-            trained, probe = [*cells, *ablations], read_probe(config.results_dir)
-            left = estimate(statuses, trained, config.hardware.device, probe)
+            left = estimate(statuses, [*cells, *ablations], config.hardware.device)
             print(f"{title}{report(statuses, left)}\n")
 
 

@@ -16,7 +16,7 @@ from rethinking.run.identity import Identity, record_path, write_record
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.plan import Plan
 from rethinking.run.running import lock_file, running_file
-from rethinking.run.status import PROBE, Estimate, estimate, read_probe, survey
+from rethinking.run.status import Estimate, estimate, survey
 from rethinking.run.status_report import condense, report
 
 from ..default_config import default_values
@@ -302,28 +302,13 @@ def test_time_on_other_data_scales_with_pixels(results):
     assert left(results).seconds == pytest.approx(50 * 5 * 24**2 / 7**2)
 
 
-def test_time_of_a_network_that_was_only_tried_out(results, tmp_path):
-    file = tmp_path / PROBE
-    file.parent.mkdir()
-    assert read_probe(tmp_path) is None
-    file.write_text(
-        json.dumps({"model": "alexnet", "seconds_per_image": 0.1, "pixels": 196, "device": "cpu"})
-    )
-    results.values["table1"]["cells"] = ["digits/true_labels/alexnet/none"]
-    results.prepare()
-
-    def seconds(device):
-        return estimate(survey(results.config)[0], [], device, read_probe(tmp_path)).seconds
-
-    # 10 epochs of 100 images of 7x7 pixels
-    assert seconds("cpu") == seconds("auto") == pytest.approx(10 * 100 * 0.1 / 4)
-    assert seconds("cuda") == 0
-    # Before the data are prepared: as many images as are published, if the limit lets them pass.
-    for limit, images in ((None, 1437), (60, 60)):
-        results.values["datasets"]["digits"]["train_limit"] = limit
-        assert seconds("cpu") == pytest.approx(10 * images * 0.1 / 4)
-    file.write_text('{"model": "alexnet"}')
-    assert read_probe(tmp_path) is None
+@pytest.mark.parametrize(("limit", "images"), [(None, 60_000), (600, 600)])
+def test_time_before_the_data_are_prepared(results, limit, images):
+    """As many images as are published, or as the limit lets pass."""
+    results.values["table1"]["cells"] = [MLP.replace("digits", "mnist")]
+    results.values["datasets"]["mnist"]["train_limit"] = limit
+    results.finish(wall_seconds=50.0)
+    assert left(results).seconds == pytest.approx(50 * images / 100 * 24**2 / 7**2)
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,6 @@ from rethinking.run.made import Made
 from rethinking.run.plan import Plan, branch, checkpoint_file
 from rethinking.run.running import Running, read_running
 
-# The speed of Inception V3 on this machine, which bench/imagenet_cost.py measures.
-PROBE = "bench/imagenet_speed.json"
 # Anything that reading a damaged or outdated file can raise.
 UNREADABLE = (UserError, SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError)
 
@@ -139,21 +137,19 @@ def with_checkpoint(status: CellStatus, made: Made, checkpoint: Path) -> CellSta
     try:
         identity, progress = checkpoint_metadata(checkpoint)
         misfits = differences(identity, made.identity)
-        if identity.digest == made.identity.digest and status.images:
-            steps_per_epoch = math.ceil(status.images / made.identity.settings["batch_size"])
-            epochs_done = progress["epoch"] - 1 + progress["step"] / steps_per_epoch
-            facts: dict[str, Any] = {}
-            if epochs_done:
-                facts = {
-                    "seconds_per_image": progress["seconds"] / (epochs_done * status.images),
-                    "device": None,
-                }
-            return replace(
-                status, state="part-trained", reasons=(), diverged=None, epochs_done=epochs_done, **facts
-            )
+        fits = identity.digest == made.identity.digest and status.images
+        steps_per_epoch = math.ceil((status.images or 1) / made.identity.settings["batch_size"])
+        epochs_done = progress["epoch"] - 1 + progress["step"] / steps_per_epoch
+        seconds = progress["seconds"]
     except UNREADABLE:
-        misfits = ["it cannot be read"]
-    return replace(status, reasons=tuple(dict.fromkeys(misfits))) if status.state == "to run" else status
+        misfits, fits = ["it cannot be read"], False
+    if not fits:
+        reasons = tuple(dict.fromkeys(misfits))
+        return replace(status, reasons=reasons) if status.state == "to run" else status
+    status = replace(status, state="part-trained", reasons=(), diverged=None, epochs_done=epochs_done)
+    if not epochs_done:
+        return status
+    return replace(status, device=None, seconds_per_image=seconds / (epochs_done * status.images))
 
 
 def checkpoint_metadata(path: Path) -> tuple[Identity, dict[str, Any]]:
@@ -166,22 +162,7 @@ def checkpoint_metadata(path: Path) -> tuple[Identity, dict[str, Any]]:
 # ---- time
 
 
-def read_probe(results: str) -> dict[str, Any] | None:
-    """The measured speed of a network of which no cell may have been trained; None if nobody measured it."""
-    try:
-        found = read_json(Path(results, PROBE))
-        valid = float(found["seconds_per_image"]) > 0 and found["pixels"] > 0 and found["model"]
-        return found if valid else None
-    except UNREADABLE:
-        return None
-
-
-def estimate(
-    statuses: Iterable[CellStatus],
-    trained: Iterable[CellStatus],
-    device: str,
-    probe: dict[str, Any] | None = None,
-) -> Estimate:
+def estimate(statuses: Iterable[CellStatus], trained: Iterable[CellStatus], device: str) -> Estimate:
     """How long the unfinished cells take, one after the other.
 
     The time of a cell is estimated from similar cells: same data set and model, per image; else same model, per image
@@ -191,7 +172,6 @@ def estimate(
         statuses: the cells to estimate.
         trained: cells whose training times are used, as far as they have been trained.
         device: ``cpu``, ``cuda`` or ``auto``, which stands for the device that most cells were trained on.
-        probe: of :func:`read_probe`, for a network that no cell tells the speed of.
     """
     measured = [status for status in trained if status.seconds_per_image is not None]
     used = Counter(status.device for status in measured if status.device)
@@ -205,21 +185,16 @@ def estimate(
             per_image[status.cell.dataset, status.cell.model].append(status.seconds_per_image)
             per_pixel[status.cell.model].append(status.seconds_per_image / status.pixels)
 
-    if probe and probe["model"] not in per_pixel and wanted in (None, probe.get("device")):
-        per_pixel[probe["model"]].append(probe["seconds_per_image"] / probe["pixels"])
-
     total, cells, unknown = 0.0, 0, Counter()
     for status in statuses:
         if status.state == "done":
             continue
-        key = status.cell.dataset, status.cell.model
-        if status.images and key in per_image:
-            seconds = median(per_image[key])
-        elif status.images and status.cell.model in per_pixel:
-            seconds = median(per_pixel[status.cell.model]) * status.pixels
-        else:
-            unknown[status.cell.model] += 1
+        model = status.cell.model
+        if not (status.images and per_pixel[model]):
+            unknown[model] += 1
             continue
+        like = per_image[status.cell.dataset, model]
+        seconds = median(like) if like else median(per_pixel[model]) * status.pixels
         total += seconds * status.images * max(status.epochs - status.epochs_done, 0)
         cells += 1
     return Estimate(total, cells, dict(unknown))
