@@ -126,7 +126,7 @@ def test_line_says_the_most_important_first_and_fits():
     state = state_of({WD: 60}, {MLP: Running(34, 100, 0.34, 36123, 210), INCEPTION: Running()})
     line = status_line(state, 200)
     assert line == (
-        "1 of 3 cells done | about 4 min left | 36123 images/s | epoch 34/100, 4 min: true_labels/mlp_1x512/none/seed0"
+        "1 of 3 cells done | about 4 min left | 36123 images/s | epoch 34/100, 4 min left: true_labels/mlp_1x512/none/seed0"
         " | starting: ablations/no_crop/random_labels/inception/none/seed1"
     )
     assert status_line(state, len(line)) == line

@@ -134,9 +134,7 @@ def status_line(state: State, width: int) -> str:
         parts.append(f"about {duration(left)} left")
     if speed := sum(one.images_per_second for one in state.running.values()):
         parts.append(f"{speed} images/s")
-    for cell, one in state.running.items():
-        left = f", {duration(one.seconds_left)}" if one.seconds_left is not None else ""
-        parts.append(f"{one}{left}: {cell.replace(shared, '', 1)}")
+    parts += [f"{one}: {cell.replace(shared, '', 1)}" for cell, one in state.running.items()]
     line = " | ".join(parts)
     return line if len(line) <= width else line[: max(0, width - 1)] + "…"
 

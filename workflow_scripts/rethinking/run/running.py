@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rethinking.run.locks import is_locked
+from rethinking.run.time_left import duration
 
 WRITE_SECONDS = 2.0
 
@@ -31,7 +32,8 @@ class Running:
     failed: str | None = None  # why it ended
 
     def __str__(self) -> str:
-        return f"epoch {self.epoch}/{self.epochs}" if self.epoch else "starting"
+        left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
+        return f"epoch {self.epoch}/{self.epochs}{left}" if self.epoch else "starting"
 
 
 def running_file(checkpoint: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from rethinking.run.running import Running
 from rethinking.run.status import CellStatus, Estimate
 from rethinking.run.time_left import duration
 
@@ -17,46 +16,58 @@ def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
     """The counts, a list for each kind of cell that needs attention, and the time left."""
     by_state = {state: [s for s in statuses if s.state == state] for state in STATES}
     counts = ", ".join(f"{len(found)} {state}" for state, found in by_state.items())
-    blocks = [f"{plural(len(statuses), 'cell')}: {counts}"]
-
-    at_work = [status for status in statuses if status.running]
-    for title, failed in (("running now", False), ("failed at the last attempt", True)):
-        lines = [
-            f"{name(status)}  seed {status.cell.seed}: {says(status.running)}"
-            for status in at_work
-            if bool(status.running.failed) == failed
-        ]
-        blocks.append(section(title, lines))
-
-    stopped = defaultdict(lambda: defaultdict(list))
-    for status in by_state["part-trained"]:
-        if not status.running or status.running.failed:
-            epoch = min(int(status.epochs_done) + 1, status.epochs)
-            stopped[name(status)][f"in epoch {epoch} of {status.epochs}"].append(status.cell.seed)
-    lines = [
-        f"{cell}  {'; '.join(f'{in_words(seeds)} {place}' for place, seeds in places.items())}"
-        for cell, places in stopped.items()
-    ]
-    blocks.append(section("part-trained", lines))
-
-    for state, lead in (
-        ("stale", "because of"),
-        ("to run", "from the start, because the checkpoint does not fit:"),
-    ):
-        lines = []
-        groups = defaultdict(list)
-        for status in by_state[state]:
-            groups[status.reasons].append(status)
-        for reasons, cells in sorted(groups.items()):
-            if reasons:
-                lines.append(f"{lead} {', '.join(reasons)}")
-            lines += [f"{'  ' if reasons else ''}{line}" for line in condense(cells)]
-        blocks.append(section(state, lines))
-
+    failed = [s for s in statuses if s.running and s.running.failed]
+    running = [s for s in statuses if s.running and not s.running.failed]
+    stopped = [s for s in by_state["part-trained"] if not s.running or s.running.failed]
     diverged = [s for s in by_state["done"] if s.diverged]
-    places = [f"{name(s)}/seed{s.cell.seed}  epoch {s.diverged[0]}, step {s.diverged[1]}" for s in diverged]
-    blocks.append(section("done, but diverged", places))
+    blocks = [
+        f"{plural(len(statuses), 'cell')}: {counts}",
+        section("running now", [f"{name(s)}  seed {s.cell.seed}: {s.running}" for s in running]),
+        section(
+            "failed at the last attempt",
+            [f"{name(s)}  seed {s.cell.seed}: {s.running.failed}" for s in failed],
+        ),
+        section("part-trained", by_epoch(stopped)),
+        section("stale", by_reason(by_state["stale"], "because of")),
+        section(
+            "to run", by_reason(by_state["to run"], "from the start, because the checkpoint does not fit:")
+        ),
+        section(
+            "done, but diverged",
+            [f"{name(s)}/seed{s.cell.seed}  epoch {s.diverged[0]}, step {s.diverged[1]}" for s in diverged],
+        ),
+        time_left(left),
+    ]
+    return "\n\n".join(filter(None, blocks))
 
+
+def by_epoch(cells: Iterable[CellStatus]) -> list[str]:
+    """A line for each part-trained cell: which seeds are how far."""
+    seeds = defaultdict(lambda: defaultdict(list))
+    for status in cells:
+        epoch = min(int(status.epochs_done) + 1, status.epochs)
+        seeds[name(status)][f"in epoch {epoch} of {status.epochs}"].append(status.cell.seed)
+    return [
+        f"{cell}  {'; '.join(f'{in_words(some)} {place}' for place, some in places.items())}"
+        for cell, places in seeds.items()
+    ]
+
+
+def by_reason(cells: Iterable[CellStatus], lead: str) -> list[str]:
+    """The cells in few lines, those with reasons behind a line that says these."""
+    groups = defaultdict(list)
+    for status in cells:
+        groups[status.reasons].append(status)
+    lines = []
+    for reasons, some in sorted(groups.items()):
+        if reasons:
+            lines.append(f"{lead} {', '.join(reasons)}")
+        lines += [f"{'  ' if reasons else ''}{line}" for line in condense(some)]
+    return lines
+
+
+def time_left(left: Estimate) -> str:
+    """How long the rest takes, and of which networks that is not known."""
     lines = []
     if left.cells:
         lines.append(
@@ -65,15 +76,7 @@ def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
     if left.unknown:
         models = ", ".join(f"{model} ({plural(count, 'cell')})" for model, count in left.unknown.items())
         lines.append(f"No estimate for {models}: no similar cell has been trained yet.")
-    blocks.append("\n".join(lines))
-    return "\n\n".join(block for block in blocks if block)
-
-
-def says(running: Running) -> str:
-    """``epoch 3/100, 4 min left``, or why a cell failed."""
-    if running.failed or running.seconds_left is None:
-        return running.failed or str(running)
-    return f"{running}, {duration(running.seconds_left)} left"
+    return "\n".join(lines)
 
 
 def name(status: CellStatus) -> str:
