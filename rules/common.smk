@@ -147,16 +147,6 @@ def is_forced(made):
     )
 
 
-def is_batched(made):
-    """Whether --batch divides what a result is made from, so that each of its runs must see all of it."""
-    batch = workflow.dag.batch
-    return (
-        batch is not None
-        and workflow.is_rule(batch.rulename)
-        and is_made_by(workflow.get_rule(batch.rulename), made)
-    )
-
-
 @exit_on_user_error
 def is_current(made):
     """Whether a result need not be made again."""
@@ -174,8 +164,8 @@ def reads(made):
     # Snakemake has no settings of its plan yet when it reads this file.
     workflow.dag_settings.rerun_triggers = frozenset([RerunTrigger.MTIME])
     # Asked first, because stale files are added to Snakemake's own sets below.
-    forced, whole = is_forced(made), is_batched(made)
-    if made.current and not forced and not whole:
+    forced = is_forced(made)
+    if made.current and not forced:
         return []
     refuse_dangling(made.known)
     # A download is stale when its file is gone, or data_dir has changed, whatever its token says.
@@ -183,7 +173,7 @@ def reads(made):
         if not each.current and any(os.path.exists(file) for file in each.known):
             workflow.dag.forcefiles.update(each.known)
     # One file of each job is enough: with thousands of cells the others would take noticeable time.
-    made_now = (each for each in (*made.needs, *made.data) if whole or not each.current or is_forced(each))
+    made_now = (each for each in (*made.needs, *made.data) if not each.current or is_forced(each))
     return list(dict.fromkeys(file for each in made_now for file in each.known[:1]))
 
 

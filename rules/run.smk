@@ -24,8 +24,10 @@ def check_targets():
     if not (workflow.is_main_process and is_snakemake(sys.argv[0])):
         return
     asked = get_argument_parser().parse_args(sys.argv[1:])
+    if asked.batch:
+        # Jobs do not name inputs that are current, so batches would change as cells are finished.
+        sys.exit("snakemake: leave out --batch; thousands of cells are planned in seconds")
     words = [*asked.targets, *sorted({*asked.forcerun, *asked.until, *asked.omit_from, *asked.prioritize})]
-    words += [asked.batch.rulename] if asked.batch else []
     products = [file for rule in workflow.rules for file in rule.products()]
 
     def is_known(word):

@@ -67,14 +67,14 @@ def test_claims_take_the_cells_of_all_results_of_the_first_data_set(tiny_workflo
 
 
 def test_all_misspelt_targets_are_told_before_planning(default_workflow):
-    wrong = ("--until", "tain_cell", "--batch", "aggregat_table=1/2")
+    wrong = ("--until", "aggregat_table", "--omit-from", "tain_cell")
     output = default_workflow.fail("-n", "al", "all", "results/tabel1.csv", *wrong)
     assert output.endswith(
         "snakemake: no rule makes these:\n"
         "  'al'; did you mean 'all'?\n"
         "  'results/tabel1.csv'; did you mean 'results/table1.csv'?\n"
-        "  'tain_cell'; did you mean 'train_cell'?\n"
         "  'aggregat_table'; did you mean 'aggregate_table'?\n"
+        "  'tain_cell'; did you mean 'train_cell'?\n"
     )
     assert "Building DAG" not in output
 

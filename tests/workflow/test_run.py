@@ -142,10 +142,6 @@ def test_what_is_forced_is_made_again_without_what_it_is_made_from(finished):
     assert finished.plan("results/table1.csv", "--forceall")["prepare_dataset"] == 1
 
 
-def test_batches_of_a_result_do_not_depend_on_what_is_finished(finished):
-    assert finished.plan("results/table1.csv", "--batch", "aggregate_table=3/3") == {}
-
-
 def test_other_cells_of_a_figure_replot_that_figure_alone(finished):
     finished.write_config(CONFIG | {"fig1c": {"cells": TINY["fig1c"]["cells"][:2]}})
     jobs = finished.plan(*(f"results/{name}.svg" for name in FIGURES))
