@@ -124,7 +124,7 @@ def test_arrays_are_never_unpickled(tmp_path):
 def test_invalid_json_is_named(tmp_path, content):
     path = tmp_path / "a.json"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.json is not valid JSON.*delete it"):
+    with pytest.raises(UserError, match=r"a\.json cannot be read.*delete it"):
         read_json(path)
 
 

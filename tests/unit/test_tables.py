@@ -150,7 +150,7 @@ def test_samples_of_one_data_set_are_described_together():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "No such file"), ("{", "not valid JSON"), ('{"cell": "x"}', "has no status, diverged_epoch")],
+    [(None, "No such file"), ("{", "cannot be read"), ('{"cell": "x"}', "has no status, diverged_epoch")],
 )
 def test_bad_summary_is_named(tmp_path, content, message):
     path = tmp_path / "summary.json"

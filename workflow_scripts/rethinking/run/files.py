@@ -186,17 +186,9 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read JSON.
-
-    Raises:
-        UserError: the file is missing or not valid JSON; the message names it.
-    """
-    try:
+    """Read JSON; errors as in :func:`reading`."""
+    with reading(path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(explain(error)) from error
-    except ValueError as error:  # also bytes that are no text
-        raise UserError(f"{path} is not valid JSON ({error}); delete it to have it made again") from error
 
 
 def save_array(path: str | Path, array: np.ndarray) -> None:
@@ -220,19 +212,9 @@ def new_array(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[
 
 
 def load_array(path: str | Path) -> np.ndarray:
-    """Memory-map a ``.npy`` file read-only.
-
-    Raises:
-        UserError: the file is missing, cannot be read or is cut short; the message names it.
-    """
-    try:
+    """Memory-map a ``.npy`` file read-only; errors as in :func:`reading`."""
+    with reading(path):
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise UserError(explain(error)) from error
-    except (ValueError, EOFError) as error:
-        raise UserError(
-            f"{path} cannot be read as an array ({error}); delete it to have it made again"
-        ) from error
 
 
 def sha256_array(array: np.ndarray) -> str:

@@ -79,22 +79,14 @@ def asked_for() -> Asked | None:
     if "--record" not in sys.argv:
         return None
     place = sys.argv.index("--record")
-    try:
-        record = unpacked(sys.argv[place + 1])
-        entries = [(Path(path), name) for path, name in record["entries"]]
-        inputs = {
-            name: each if isinstance(each, str) else recorded_input(**each)
-            for name, each in record["inputs"].items()
-        }
-        script, settings, outputs, shared = (
-            record[key] for key in ("script", "settings", "outputs", "shared")
-        )
-    except (LookupError, TypeError, ValueError, zlib.error) as error:
-        raise UserError(
-            "--record takes what the workflow gives it; leave it out to run a script by hand"
-        ) from error
+    record = unpacked(sys.argv[place + 1])
     del sys.argv[place : place + 2]
-    return Asked(outputs, Identity(settings, script_code(script, entries), inputs), shared)
+    code = script_code(record["script"], [(Path(path), name) for path, name in record["entries"]])
+    inputs = {
+        name: each if isinstance(each, str) else recorded_input(**each)
+        for name, each in record["inputs"].items()
+    }
+    return Asked(record["outputs"], Identity(record["settings"], code, inputs), record["shared"])
 
 
 def recorded_input(file: str, digest: str) -> Identity:
