@@ -31,25 +31,7 @@ def describe(
     """
     # pydantic marks a dictionary's key with '[key]' behind the key itself.
     loc = tuple(part for part in fault["loc"] if part != "[key]")
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] in ("extra_forbidden", "literal_error") and loc:
-        names = allowed_names(loc, fault, config)
-        if fault["type"] == "extra_forbidden":
-            key = str(loc[-1])
-            others = sections_with(key, config)
-            hint = f"it is a key of {', '.join(others[:3])}; " if others else did_you_mean(key, names)
-            message = f"unknown key; {hint}known here: {', '.join(names)}"
-        else:
-            hint = did_you_mean(str(fault["input"]), names)
-            message = f"unknown value '{fault['input']}'; {hint}known: {', '.join(names)}"
-    elif fault["type"] == "model_type":
-        names = allowed_names((*loc, ""), fault, config)
-        message = f"takes keys of its own ({', '.join(names)}), not {fault['input']!r}"
-    elif fault["type"] == "list_type":
-        message = f"takes a list; write [{'' if fault['input'] is None else fault['input']}]"
-    elif fault["type"] not in ("value_error", "missing", "too_short"):
-        message += f", not {fault['input']!r}"
-
+    message = what_is_wrong(fault, loc, config)
     start = next((loc[:n] for n in range(len(loc), 0, -1) if loc[:n] in origins), None)
     if start is None:
         place = place_of_value(loc, files, values)
@@ -68,6 +50,25 @@ def describe(
     return f"{place} '{origin.written}' -> {message}"
 
 
+def what_is_wrong(fault: dict[str, Any], loc: Path, config: type[BaseModel]) -> str:
+    """A fault in words, with what would be right."""
+    kind, given = fault["type"], fault["input"]
+    message = fault["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        key, names = str(loc[-1]), keys_at(loc[:-1], config)
+        others = sections_with(key, config)
+        hint = f"it is a key of {', '.join(others[:3])}; " if others else did_you_mean(key, names)
+        return f"unknown key; {hint}known here: {', '.join(names)}"
+    if kind == "literal_error":
+        names = [name.strip("'") for name in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return f"unknown value '{given}'; {did_you_mean(str(given), names)}known: {', '.join(names)}"
+    if kind == "model_type":
+        return f"takes keys of its own ({', '.join(keys_at(loc, config))}), not {given!r}"
+    if kind == "list_type":
+        return f"takes a list; write [{'' if given is None else given}]"
+    return message if kind in ("value_error", "missing", "too_short") else f"{message}, not {given!r}"
+
+
 def describe_pattern(origin: Origin, message: str, files: dict[str, File]) -> str:
     """One line for one fault of an expansion."""
     quoted = f" '{origin.written}'" if isinstance(origin.written, str) else ""
@@ -80,12 +81,9 @@ def key_text(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def allowed_names(path: Path, fault: dict[str, Any], config: type[BaseModel]) -> list[str]:
-    """The keys or values that would be right at the place of a fault."""
-    if fault["type"] == "literal_error":
-        return [name.strip("'") for name in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-    model: Any = config
-    for part in path[:-1]:
+def keys_at(path: Path, model: Any) -> list[str]:
+    """The keys that would be right in a section."""
+    for part in path:
         if part in fields(model):
             model = fields(model)[part]
     return list(fields(model))
