@@ -121,7 +121,7 @@ class Executor(RemoteExecutor):
         self.warned, self.warned_before = set(), self.warned
         arrived = len(self.arrived)  # what comes while SLURM is asked is for the next look
         queue = self.ask()
-        if arrived and not (self.earlier and queue is None):  # otherwise nobody knows what runs
+        if arrived and not (self.earlier.bundles and queue is None):  # otherwise nobody knows what runs
             self.take(arrived, queue)
         try:
             for bundle, infos in self.gathering.bundles():
@@ -140,7 +140,7 @@ class Executor(RemoteExecutor):
 
     def ask(self) -> dict[str, slurm.QueuedJob] | None:
         """What SLURM says of the jobs, None while it says nothing."""
-        if not self.active and not (self.arrived and self.earlier):
+        if not self.active and not (self.arrived and self.earlier.bundles):
             return {}
         try:
             return slurm.queue()

@@ -11,7 +11,7 @@ from snakemake_executor_plugin_slurm_bundles.bundles import Bundle
 
 from ...faults import refuse
 from ...waiting import wait_for
-from .conftest import AWAY, Alone, at_work, job
+from .conftest import AWAY, Alone, at_work, given, job
 
 full = refuse(errno.ENOSPC)
 
@@ -165,6 +165,12 @@ def test_slurm_does_not_answer(fake, results, read):
     executor.look()
     assert len(executor.over) == 1
     assert len(read("SLURM does not answer")) == 1
+
+
+def test_slurm_is_not_asked_what_runs_where_nothing_can(fake, results):
+    fake.fails("squeue")
+    given(results, job())
+    assert (fake.calls("squeue"), len(fake.calls("sbatch"))) == ([], 1)
 
 
 def test_cancelled(fake, results, read):
