@@ -27,7 +27,6 @@ class Submission:
     ended_since: float | None = None  # when SLURM's job was first seen to be over
     idle_since: float | None = None  # when all tasks were first seen to be over, but SLURM's job was not
     runs: tuple[str, str] | None = None  # node and start of SLURM's job when it was last seen to run
-    waits_again: bool = False
     launch_failures: int = 0
     explained: set[str] = field(default_factory=set)  # reasons to wait that the user has read
 
@@ -79,15 +78,13 @@ class Submission:
         return time.monotonic() - self.idle_since
 
     def started_again(self, job: slurm.QueuedJob) -> str | None:
-        """What the user should know of a job that SLURM takes off its node and starts again."""
-        if job.state == "RUNNING":
-            before, self.runs, self.waits_again = self.runs, (job.node, job.began), False
-            if before not in (None, self.runs):
-                return f"SLURM started job {job.number} again on {job.node}: it goes on from its checkpoints"
-        elif job.waits and self.runs and not self.waits_again:
-            self.waits_again = True
-            return f"SLURM ended job {job.number} on {self.runs[0]} and will start it again"
-        return None
+        """What the user should know of a job that SLURM has taken off its node and started again."""
+        if job.state != "RUNNING":
+            return None
+        before, self.runs = self.runs, (job.node, job.began)
+        if before in (None, self.runs):
+            return None
+        return f"SLURM started job {job.number} again on {job.node}: it goes on from its checkpoints"
 
     def new_reason(self, job: slurm.QueuedJob) -> bool:
         """Whether a job waits for a reason that may last and that the user has not read."""
