@@ -39,17 +39,13 @@ class Identity:
     @cached_property
     def digest(self) -> str:
         """20 hexadecimal digits over settings, code and inputs."""
-        inputs = {
-            name: each if isinstance(each, str) else each.digest for name, each in sorted(self.inputs.items())
-        }
+        inputs = converted(self.inputs, lambda each: each.digest)
         text = json.dumps([self.settings, combined(dict(self.code)), inputs], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        inputs = {
-            name: each if isinstance(each, str) else each.to_json() for name, each in self.inputs.items()
-        }
+        inputs = converted(self.inputs, Identity.to_json)
         return {"settings": dict(self.settings), "code": dict(self.code), "inputs": inputs}
 
     @classmethod
@@ -59,11 +55,13 @@ class Identity:
         Raises:
             KeyError, TypeError, AttributeError: the values are not an identity's.
         """
-        inputs = {
-            name: each if isinstance(each, str) else cls.from_json(each)
-            for name, each in values["inputs"].items()
-        }
+        inputs = converted(values["inputs"], cls.from_json)
         return cls(dict(values["settings"]), dict(values["code"]), inputs)
+
+
+def converted(inputs: Mapping[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
+    """Inputs by name, of which all but digests are converted."""
+    return {name: each if isinstance(each, str) else convert(each) for name, each in inputs.items()}
 
 
 def digest_of(parts: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.run.code import Root
-from rethinking.run.identity import Identity, is_made
+from rethinking.run.identity import Identity, converted, is_made
 
 
 @dataclass(eq=False)  # each result is there once, see plan.once
@@ -58,12 +58,9 @@ class Made:
             "shared": self.shared,
             "script": self.script,
             "settings": dict(self.identity.settings),
-            "inputs": {
-                name: each
-                if isinstance(each, str)
-                else {"file": each.outputs[0], "digest": each.identity.digest}
-                for name, each in self.inputs.items()
-            },
+            "inputs": converted(
+                self.inputs, lambda made: {"file": made.outputs[0], "digest": made.identity.digest}
+            ),
             "entries": [[str(path), name] for path, name in self.entries],
         }
 

@@ -18,7 +18,7 @@ from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.published import published
 from rethinking.run.code import Root, script_code
 from rethinking.run.files import UserError
-from rethinking.run.identity import Identity, content_digest, digest_of
+from rethinking.run.identity import Identity, content_digest, converted, digest_of
 from rethinking.run.made import Made, Source, own
 
 ARRAYS = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")
@@ -67,7 +67,7 @@ class Plan:
         named = dict(inputs or {})
         if needs:
             named["results"] = digest_of([each.identity.digest for each in needs])
-        identities = {name: each.identity if isinstance(each, Made) else each for name, each in named.items()}
+        identities = converted(named, lambda made: made.identity)
         identity = Identity(settings, code(script, entries), identities)
         return Made(script, list(outputs), identity, named, entries, needs, data)
 

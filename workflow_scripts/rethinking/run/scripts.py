@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TextIO
 from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
-from rethinking.run.identity import Identity, record_path, recorded, write_record
+from rethinking.run.identity import Identity, converted, record_path, recorded, write_record
 from rethinking.run.refusals import as_os_error, explain, forgiving
 from rethinking.run.shared import to_make, to_remake
 from rethinking.run.stop_signals import clean_up
@@ -82,10 +82,7 @@ def asked_for() -> Asked | None:
     record = unpacked(sys.argv[place + 1])
     del sys.argv[place : place + 2]
     code = script_code(record["script"], [(Path(path), name) for path, name in record["entries"]])
-    inputs = {
-        name: each if isinstance(each, str) else recorded_input(**each)
-        for name, each in record["inputs"].items()
-    }
+    inputs = converted(record["inputs"], lambda each: recorded_input(**each))
     return Asked(record["outputs"], Identity(record["settings"], code, inputs), record["shared"])
 
 
