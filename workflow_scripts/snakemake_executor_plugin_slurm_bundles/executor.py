@@ -185,8 +185,9 @@ class Executor(RemoteExecutor):
 
     def look_at(self, submission: Submission, queue: dict[str, slurm.QueuedJob] | None) -> None:
         """Submit a bundle, or see what has become of it."""
+        self.over += submission.take_ended()  # whatever SLURM says
         job = (queue or {}).get(submission.name)
-        if job is None and submission.submitted is None:
+        if job is None and submission.submitted is None and submission.members:
             if queue is not None and time.monotonic() >= self.next_attempt:
                 self.submit(submission)
             return
@@ -200,7 +201,6 @@ class Executor(RemoteExecutor):
                 self.logger.info(line)
         wait = min(self.workflow.execution_settings.latency_wait, 3 * self.settings.poll_seconds)
         state = None if queue is None else submission.settled(queue, wait)
-        self.over += submission.take_ended()
         if not submission.members:
             self.forget(submission, state)
         elif state is not None:

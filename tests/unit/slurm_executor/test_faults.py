@@ -111,6 +111,18 @@ def test_sbatch_failed_and_reached_slurm(fake, results):
     assert executor.active[bundle.name].submitted
 
 
+def test_sbatch_failed_and_the_job_has_ended_all_the_same(fake, results):
+    """Before SLURM told of it; nothing is submitted again."""
+    fake.fails("sbatch")
+    executor, (bundle,) = at_work(results, fake, "a")
+    bundle.note_end(0, 0)
+    fake.queues()
+    executor.look_again()
+    assert [error for _, error in executor.over] == [None]
+    assert len(fake.calls("sbatch")) == 1
+    assert executor.active == {}
+
+
 @pytest.mark.parametrize(("command", "error"), [("sinfo", AWAY), ("scontrol", "Access denied")])
 def test_job_that_cannot_be_released(fake, results, read, command, error):
     """Other jobs are still watched."""
