@@ -27,6 +27,8 @@ def message(tmp_path, content, *after, option="--configfile"):
         ("- 5\n", "mine.yaml is no configuration: it holds no keys"),
         ('{"a":\t1}', None),
         ("a: &a {b: 1}\nc: *a\n", None),
+        ("a: &a [*a]\n", "mine.yaml: an alias (*name) stands within what it names"),
+        ("a: &a\n  b: *a\n", "mine.yaml: an alias (*name) stands within what it names"),
     ],
 )
 def test_file_and_line_are_named(tmp_path, content, expected):

@@ -143,6 +143,15 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
     assert recorded(new.outputs[0]) == new.identity
 
 
+def test_a_script_with_a_lock_of_its_own_records_by_itself(tmp_path, monkeypatch):
+    """Behind the lock another process may already make the result from other settings."""
+    output = tmp_path / "curve.csv"
+    monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked([str(output)], Identity({}), None))
+    monkeypatch.setattr(scripts, "clean_up", lambda: None)
+    scripts.run(output.touch, locked=False)
+    assert recorded(output) is None
+
+
 @pytest.mark.parametrize("epochs", [50, 40_000])
 def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, epochs):
     """Its files would take the place of the new ones; they are kept if they were made from the same."""

@@ -127,6 +127,12 @@ def fault_in(file: str) -> str | None:
             tab = bool(mark) and "\t" in text.split("\n")[mark.line][: mark.column + 1]
             what = "a tab; YAML is indented by spaces" if tab else getattr(error, "problem", None) or error
             return f"{place}: not YAML: {what}"
+    try:
+        json.dumps(values, default=str, skipkeys=True)
+    except (ValueError, RecursionError):
+        return (
+            f"{file}: an alias (*name) stands within what it names (&name), and so has no end; write it out"
+        )
     if not isinstance(values, dict):
         return f"{file} is no configuration: it holds {'nothing' if values is None else 'no keys'}; give 'key: value' lines"
     return None

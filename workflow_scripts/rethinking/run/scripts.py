@@ -30,7 +30,7 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
 
     A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
     file and line, and a refusal of the operating system with the path and what to do. A script that holds a lock of its
-    own while it makes the result is not ``locked``.
+    own is not ``locked``; it records the result itself, before another process can begin to make it from other settings.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log shows what a job waits for
@@ -48,7 +48,7 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
         with turn as needed:
             if needed:
                 main()
-                if asked:
+                if asked and locked:
                     write_record(asked.outputs, asked.identity)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
