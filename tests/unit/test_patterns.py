@@ -78,12 +78,6 @@ def test_braces_that_mean_nothing(pattern, message):
         expand_braces(pattern)
 
 
-def test_expanded_names_are_canonical():
-    config = load(fig1b={"cells": "cifar10/labels_p{0.0,0.5,1.0}/alexnet/none"})
-    corruptions = [name.split("/")[1] for name in config.fig1b.cells]
-    assert corruptions == ["true_labels", "labels_p0.5", "random_labels"]
-
-
 def test_a_section_follows_the_one_that_it_names():
     config = load(fig1b=cells(MLP))
     assert config.fig1c.cells == [MLP]

@@ -398,23 +398,6 @@ def test_report_when_all_is_done(results):
     )
 
 
-def test_sixty_cells_times_three_seeds_fit_a_screen(results):
-    corruptions = [
-        "true_labels",
-        "random_labels",
-        "gaussian",
-        *(f"labels_p0.{tenth}" for tenth in range(1, 8)),
-    ]
-    models = ["inception", "alexnet", "mlp_1x512"]
-    names = [f"digits/{c}/{m}/{r}" for c in corruptions for m in models for r in ("none", "wd")]
-    results.values |= {"seeds": [0, 1, 2], "table1": {"cells": names}}
-    for number, name in enumerate(names):
-        results.finish(name, seed=number % 3)
-    lines = report(survey(results.config)[0], left(results)).splitlines()
-    assert lines[0] == "180 cells: 60 done, 0 part-trained, 0 stale, 120 to run"
-    assert len(lines) < 40
-
-
 def test_long_lists_are_cut(results):
     results.values |= {"seeds": list(range(40)), "table1": {"cells": [MLP]}}
     for seed in results.values["seeds"]:
