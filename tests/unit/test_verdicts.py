@@ -236,6 +236,14 @@ def test_what_no_network_can_reach_decides_nothing():
         measures.rademacher_per_gap(two, make_run(f"cifar10/{CELL}", train=90.0, test=91.0))
 
 
+def test_signs_and_changes_by_hand():
+    """Three of four signs are fitted: (3 - 1) / 4; a gap of 20 points."""
+    fitted = make_run(f"cifar10/{CELL}", 1, train=75.0, test=55.0, measured={"all_change": 0.3})
+    assert measures.rademacher(fitted) == 0.5
+    assert measures.rademacher_per_gap(fitted, fitted) == pytest.approx(0.5 / 0.2)
+    assert measures.largest_change(fitted) == 0.3
+
+
 def test_number_of_several_seeds_is_their_mean_where_nothing_is_random_too():
     runs = {"cifar10/a": {0: 1.0, 1: 3.0}}
     finding = examine(Check("any", float, ("a",), at_most=2, exact=True), runs, "cifar10")
