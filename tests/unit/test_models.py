@@ -51,13 +51,6 @@ def test_shapes(name, size, channels, classes):
     assert model(torch.zeros(2, channels, *size, device="meta")).shape == (2, classes)
 
 
-def test_unknown_model():
-    with pytest.raises(
-        UserError, match=r"unknown model 'alexnt'; did you mean 'alexnet'\? known: inception, .*mlp_1x512"
-    ):
-        build_model("alexnt", CIFAR_SHAPE, 10)
-
-
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [

@@ -83,11 +83,6 @@ def test_seeds_of_unlike_runs_are_refused(change, message):
         aggregate(summaries=[*SUMMARIES, other])
 
 
-def test_unknown_cell():
-    with pytest.raises(UserError, match="'inceptoin'; did you mean 'inception'"):
-        aggregate(["cifar10/true_labels/inceptoin/none"])
-
-
 def test_table4_has_the_accuracy_on_augmented_batches_too():
     table = aggregate_table4(
         summaries=[summary(f"{RANDOM[1]}/seed{n}", train, 10.0) for n, train in enumerate((97, 99))]
