@@ -1,4 +1,4 @@
-"""Tables 1 and 4 as Markdown and LaTeX, and as the scripts write them."""
+"""Tables 1 and 4 as Markdown and LaTeX; test_kept_results.py has them as the scripts write them."""
 
 import ast
 import copy
@@ -8,18 +8,12 @@ import re
 import pandas as pd
 import pytest
 
-from rethinking import paper, registry
-from rethinking.cells import Cell
+from rethinking import paper
 from rethinking.run.code import SCRIPTS
 from rethinking.tables import presentation, rendering
 from rethinking.tables.rendering import LATEX, alignment
 
-from ..summaries import write_summary
 from .table_rows import CELLS, RANDOM, SUMMARIES, aggregate, aggregate_table4, summary, to_latex, to_markdown
-
-DATASETS = registry.names("dataset")
-REGULARISERS = registry.names("regulariser")
-MODELS = registry.names("model")
 
 
 def rows(markdown):
@@ -152,22 +146,6 @@ def test_latex():
         if line.endswith(r" \\")
     ]
     assert set(spans) == {9}
-
-
-@pytest.mark.parametrize(
-    ("kind", "cells", "summaries", "expected"),
-    [
-        ("table1", CELLS, SUMMARIES, aggregate()),
-        ("table4", RANDOM, [summary(f"{RANDOM[0]}/seed0", 99.0, 10.0)],
-         aggregate_table4(summaries=[summary(f"{RANDOM[0]}/seed0", 99.0, 10.0)])),
-    ],
-)  # fmt: skip
-def test_scripts_from_summaries_to_text(script, render, tmp_path, kind, cells, summaries, expected):
-    for each in summaries:
-        write_summary(tmp_path, each)
-    seeds, csv = sorted({Cell.parse(each["cell"]).seed for each in summaries}), tmp_path / f"{kind}.csv"
-    script("aggregate_table", table=kind, cells=cells, root=tmp_path, seeds=seeds, output=csv)
-    assert render(kind, csv) == [to_markdown(expected, kind), to_latex(expected, kind)]
 
 
 def test_latex_has_each_character_of_tables():
