@@ -164,11 +164,17 @@ def note_sizes(table: pd.DataFrame) -> str:
 
 
 def present_ablations(table: pd.DataFrame) -> list[Shown]:
-    """One table per question: each cell with its own settings and with the variant's."""
+    """One table per question: each cell with its own settings and with the variant's, where that is trained."""
+    table = table[has_variant(table)]
     return [
         Shown(question, present_question(table[table.question == question]))
         for question in dict.fromkeys(table.question)
     ]
+
+
+def has_variant(table: pd.DataFrame) -> pd.Series:
+    """Which rows of ``ablations.csv`` have a trained variant; the others say nothing that table 1 does not."""
+    return table.seeds + table.diverged > 0
 
 
 def present_question(table: pd.DataFrame) -> pd.DataFrame:
@@ -191,8 +197,11 @@ def present_question(table: pd.DataFrame) -> pd.DataFrame:
 
 def note_ablations(table: pd.DataFrame) -> str:
     """Data, scale, seeds and what is compared."""
+    found = table[has_variant(table)]
+    absent = len(table) - len(found)
     return (
-        f"Ours: {describe_scale(table)}; differences from {span(table.pairs, 'pair')} of networks with the same seed. "
+        f"Ours: {describe_scale(found)}; differences from {span([*found.pairs] or [0], 'pair')} of networks with the same "
+        f"seed. {f'{absent} of {len(table)} networks with a change are not trained and have no row. ' if absent else ''}"
         "Default: the cell with the configuration's own settings; variant: the same cell, with the same "
         "random draws, with what is changed; difference: variant minus default. "
         "Accuracies are those of the network after its last epoch, on images without augmentation: "
