@@ -1,5 +1,6 @@
 """The kept results are those that the code makes of the networks beside them; if not, they are to be made again."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,18 @@ def test_tables_of_networks(script, tmp_path, name, table):
     csv = tmp_path / f"{table}.csv"
     script("aggregate_table", table=table, **networks(name, table), output=csv)
     assert_kept(name, csv)
+
+
+def test_ablations(script, tmp_path):
+    config = load_merged("results/reference/cifar10/config.yaml")
+    ablations = json.dumps(
+        [each.model_dump(include={"name", "question", "cells"}) for each in config.ablations]
+    )
+    csv = tmp_path / "ablations.csv"
+    script(
+        "compare_ablations", ablations=ablations, results=FOLDER / "cifar10", seeds=config.seeds, output=csv
+    )
+    assert_kept("cifar10", csv)
 
 
 @pytest.mark.parametrize("table", ["table3", "norms", "expressivity"])
