@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rethinking.claims.report import OUTCOMES
-from rethinking.report.claims import COLUMNS
+from rethinking.claims.report import COLUMNS, OUTCOMES
 from rethinking.report.layout import entry_of, sections
 
 from ..summaries import make_summary, write_summary
