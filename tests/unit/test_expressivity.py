@@ -47,14 +47,42 @@ def test_every_depth_fits_every_image(sample, depth):
     assert network.width <= -(-60 // (depth - 1)) + 3
 
 
-def test_connections_of_a_small_network():
-    values = torch.arange(4.0)
-    # Depth 3 with two units per hidden layer. First: d weights, 2 thresholds, 2 output weights twice, threshold and two
-    # weights for x counted as 2, four for the sum. Second: weight, threshold and output weight of each unit.
-    network = expressivity.InterpolatingNetwork(torch.ones(5), values, values, 3)
-    assert network.connections == 5 + (2 + 4) + (2 + 4) + (2 + 2 + 2)
-    assert network.width == 2 + 3  # x and both parts of the sum
-    assert expressivity.InterpolatingNetwork(torch.ones(5), values, values).connections == 5 + 4 + 4
+def as_matrices(network):
+    """(matrix, thresholds) of each hidden layer, whose units are own ones, x and both parts of the sum; output weights."""
+    layers, output = [], None
+    lowest = network.thresholds[:1]
+    for number, part in enumerate(network.layers):
+        own, passes = network.thresholds[part], int(number < len(network.layers) - 1)
+        if number == 0:  # of <a, z>
+            matrix = torch.ones(len(own) + passes, 1).double()
+            thresholds = torch.cat([own, lowest[:passes]])
+        else:
+            matrix = torch.zeros(len(own) + passes + 2, len(output)).double()
+            matrix[:-2, len(network.thresholds[network.layers[number - 1]])] = 1
+            matrix[-2], matrix[-1] = output, -output
+            thresholds = torch.cat([own - lowest, torch.zeros(passes + 2)])
+        layers.append((matrix, thresholds))
+        sums = torch.tensor([1.0, -1.0] if number else [])
+        output = torch.cat([network.weights[part], torch.zeros(passes), sums])
+    return layers, output
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 7])
+def test_connections_are_those_of_the_network_as_matrices(depth):
+    draws = np.random.default_rng(depth)
+    thresholds = torch.from_numpy(np.sort(draws.uniform(1, 9, 13)))
+    network = expressivity.InterpolatingNetwork(
+        torch.ones(5).double(), thresholds, torch.from_numpy(draws.standard_normal(13)), depth
+    )
+    layers, output = as_matrices(network)
+    x = torch.linspace(0, 10, 50).double()
+    values = x[:, None]
+    for matrix, below in layers:
+        values = (values @ matrix.T - below).relu()
+    assert torch.allclose(values @ output, network.from_projections(x), rtol=1e-12)
+    counted = [output, *(below for _, below in layers), *(matrix for matrix, _ in layers[1:])]
+    assert network.connections == 5 + sum(int(each.count_nonzero()) for each in counted)
+    assert network.width == max(len(below) for _, below in layers)
 
 
 def test_images_far_from_the_sample_do_not_disturb_deep_networks(sample):

@@ -28,7 +28,7 @@ class InterpolatingNetwork(nn.Module):
     """The network of theorem 1 and corollary 1: 2n + d weights in one or more hidden layers.
 
     With one hidden layer it computes sum_j w_j max(<a, z> - b_j, 0). With several, each adds the terms of its
-    share of the thresholds, and three more units pass x = <a, z> + shift (never negative on the images) and the
+    share of the thresholds, and up to three more units pass x = <a, z> + shift (never negative on the images) and the
     positive and negative parts of the sum to the next layer.
 
     Args:
@@ -56,23 +56,25 @@ class InterpolatingNetwork(nn.Module):
 
     @property
     def width(self) -> int:
-        """Units of the widest hidden layer."""
+        """Units of the widest hidden layer: all but the last pass x on, and all but the first the parts of the sum."""
         units = [part.stop - part.start for part in self.layers]
-        return max(units) + (3 if self.depth > 2 else 0)
+        last = len(units) - 1
+        return max(count + (number < last) + 2 * (number > 0) for number, count in enumerate(units))
 
     @property
     def connections(self) -> int:
-        """At most so many weights and thresholds are not zero, including those fixed to one; O(n + d).
+        """Weights and thresholds that are not zero, including those fixed to one; O(n + d).
 
         a counts once, as in the theorem. A unit of a later layer has a weight for x, and a unit before the last layer has
-        two output weights, because its value enters both parts of the sum. For each later layer two more are counted for
-        passing on x, a weight and a threshold, and four for the sum, though the first and the last of them need fewer.
+        two output weights, because its value enters both parts of the sum. Passing x on takes a threshold in the first
+        layer and a weight in each later one but the last; the sum takes four weights between two later layers and two to
+        the output.
         """
         n, later = len(self.thresholds), self.depth - 2
         if not later:
             return len(self.direction) + 2 * n
         parts = [part.stop - part.start for part in self.layers]
-        return len(self.direction) + 2 * n + (n - parts[0]) + (n - parts[-1]) + later * (2 + 4)
+        return len(self.direction) + 2 * n + (n - parts[0]) + (n - parts[-1]) + later + 4 * (later - 1) + 2
 
     def forward(self, images: Tensor) -> Tensor:
         """Labels (m,) of images (m, d)."""
