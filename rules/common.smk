@@ -163,9 +163,7 @@ def reads(made):
     """
     # Snakemake has no settings of its plan yet when it reads this file.
     workflow.dag_settings.rerun_triggers = frozenset([RerunTrigger.MTIME])
-    # Asked first, because stale files are added to Snakemake's own sets below.
-    forced = is_forced(made)
-    if made.current and not forced:
+    if made.current and not is_forced(made):
         return []
     refuse_dangling(made.known)
     # A download is stale when its file is gone, or data_dir has changed, whatever its token says.

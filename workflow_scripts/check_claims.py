@@ -9,7 +9,7 @@ from rethinking import registry
 from rethinking.analysis.aggregation import describe_copies, describe_data
 from rethinking.analysis.runs import TABLES, read_runs
 from rethinking.analysis.theory_results import read_records
-from rethinking.claims import CLAIMS, Claim, theory
+from rethinking.claims import CLAIMS, Claim
 from rethinking.claims.imagenet import IMAGENET
 from rethinking.claims.own import own_claims
 from rethinking.claims.report import (
@@ -22,7 +22,7 @@ from rethinking.claims.report import (
     to_frame,
     to_markdown,
 )
-from rethinking.claims.theory import judge_theory, theory_frame
+from rethinking.claims.theory import THEORY_EXPLANATION, judge_theory, theory_frame
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 
@@ -75,7 +75,7 @@ def main() -> None:
         judged = judge_theory(records)
         data = describe_copies(map(describe_data, records)) or "nothing is run yet"
         add("Sections 4 and 5", judged, theory_frame(judged, records), f"{data}.", bool(records))
-        explanations.append(theory.EXPLANATION)
+        explanations.append(THEORY_EXPLANATION)
     texts.append(" ".join(explanations) + "\n")
     write_text(args.csv, pd.concat(rows).to_csv(index=False))
     write_text(args.markdown, "\n".join(texts))

@@ -289,7 +289,7 @@ LINEAR_MODELS = (
 )
 THEORY_CLAIMS: tuple[Claim, ...] = EXPRESSIVITY + LINEAR_MODELS
 # Below the table for readers.
-EXPLANATION = (
+THEORY_EXPLANATION = (
     "Where nothing is random, the one number decides. For the networks of theorem 1, the fit of random "
     "labels and the Hessian the lowest and the highest number over the seeds decide, in parentheses; there one "
     "seed is enough."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -136,20 +136,21 @@ def with_checkpoint(status: CellStatus, made: Made, checkpoint: Path) -> CellSta
     """The status of a cell with a checkpoint: part-trained if it fits, else as before, to run with the reason."""
     try:
         identity, progress = checkpoint_metadata(checkpoint)
+        if identity.digest == made.identity.digest and status.images:
+            return part_trained(status, status.images, made.identity.settings["batch_size"], progress)
         misfits = differences(identity, made.identity)
-        fits = identity.digest == made.identity.digest and status.images
-        steps_per_epoch = math.ceil((status.images or 1) / made.identity.settings["batch_size"])
-        epochs_done = progress["epoch"] - 1 + progress["step"] / steps_per_epoch
-        seconds = progress["seconds"]
     except UNREADABLE:
-        misfits, fits = ["it cannot be read"], False
-    if not fits:
-        reasons = tuple(dict.fromkeys(misfits))
-        return replace(status, reasons=reasons) if status.state == "to run" else status
+        misfits = ["it cannot be read"]
+    return replace(status, reasons=tuple(dict.fromkeys(misfits))) if status.state == "to run" else status
+
+
+def part_trained(status: CellStatus, images: int, batch_size: int, progress: Mapping[str, Any]) -> CellStatus:
+    """The status of a cell with the progress of its checkpoint."""
+    epochs_done = progress["epoch"] - 1 + progress["step"] / math.ceil(images / batch_size)
     status = replace(status, state="part-trained", reasons=(), diverged=None, epochs_done=epochs_done)
     if not epochs_done:
         return status
-    return replace(status, device=None, seconds_per_image=seconds / (epochs_done * status.images))
+    return replace(status, device=None, seconds_per_image=progress["seconds"] / (epochs_done * images))
 
 
 def checkpoint_metadata(path: Path) -> tuple[Identity, dict[str, Any]]:

@@ -228,12 +228,15 @@ def train_cell(
         progress.memorisation.append(memorisation_row(epoch, predictions, data))
         progress.epoch, progress.step = epoch + 1, 0
         seen = new_record(steps_per_epoch, n, device, top5)
-        pace = f" {images_seen / step_seconds:.0f} images/s left {(settings.epochs - epoch) * seconds:.0f} s"
         log(
             f"epoch {epoch}/{settings.epochs} loss {train_loss:.4f} train {train_accuracy:.2f} % "
             f"test {test.accuracy:.2f} % {seconds:.1f} s"
             # A process that resumed within this epoch does not know how long a whole one takes.
-            f"{'' if first else pace}"
+            + (
+                ""
+                if first
+                else f" {images_seen / step_seconds:.0f} images/s left {(settings.epochs - epoch) * seconds:.0f} s"
+            )
         )
 
     # ---- the whole training set without augmentation, in evaluation mode
