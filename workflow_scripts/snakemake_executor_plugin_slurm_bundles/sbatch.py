@@ -35,6 +35,11 @@ PERMANENT = [
 ]  # fmt: skip
 # Limits on how many jobs are in the queue, in messages that speak of other limits as well.
 TEMPORARY = r"submitjob|jobslimit|not available now"
+# The variables of sbatch that a resource of the profile wins over.
+OVERRIDDEN = {
+    "slurm_partition": "PARTITION", "slurm_account": "ACCOUNT", "runtime": "TIMELIMIT", "constraint": "CONSTRAINT",
+    "qos": "QOS", "mem_mb": "MEM_PER_NODE", "gres": "GRES", "gpu": "GPUS",
+}  # fmt: skip
 
 
 class Refused(Exception):
@@ -93,13 +98,15 @@ def submit(command: list[str], script: str, resources: Mapping[str, Any]) -> str
 
 
 def advice(names: list[str], resources: Mapping[str, Any]) -> str:
-    """What to correct: the resources that are set, and the variables of sbatch."""
-    found = [f"{name} (now {resources[name]})" for name in names if resources.get(name)]
+    """What to correct: the resources that are set, and the variables of sbatch that still count."""
+    given = {name for name, value in resources.items() if value not in (None, "", 0)}
+    won = {f"SBATCH_{variable}" for name, variable in OVERRIDDEN.items() if name in given}
+    found = [f"{name} (now {resources[name]})" for name in names if name in given]
     lines = [f"Correct {', '.join(found) or names[0]} of this rule in the profile"]
     variables = [
         f"{key}={value}"
         for key, value in sorted(os.environ.items())
-        if re.match(r"SBATCH_|SLURM_MEM_PER_", key)
+        if re.match(r"SBATCH_|SLURM_MEM_PER_", key) and key not in won
     ]
     if variables:
         lines.append(f"or what is set in your environment: {', '.join(variables)}")

@@ -85,11 +85,14 @@ def test_what_sbatch_may_take_later(fake, said):
 
 
 def test_variable_at_fault(fake, monkeypatch):
+    """One that a setting of the profile wins over is not named."""
     fake.fails("sbatch", "Requested node configuration is not available")
-    monkeypatch.setenv("SBATCH_GPUS_PER_NODE", "8")
+    for name, value in {"SBATCH_GPUS_PER_NODE": "8", "SBATCH_CONSTRAINT": "a100"}.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(sbatch.Refused, match="SBATCH_GPUS_PER_NODE=8") as refused:
         sbatch.submit(["sbatch"], "", {"constraint": "v100"})
     assert "constraint (now v100)" in str(refused.value)
+    assert "a100" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
