@@ -38,7 +38,8 @@ class Net:
         )
         path = folder / "memorisation.csv"
         if self.status != "diverged":  # a curve that ends early has no numbers
-            self.curve = pd.read_csv(folder / "curve.csv").query("epoch > 0").set_index("epoch")
+            self.whole_curve = pd.read_csv(folder / "curve.csv").set_index("epoch")
+            self.curve = self.whole_curve.query("epoch > 0")
             self.memorisation = pd.read_csv(path).set_index("epoch") if path.exists() else None
 
     @property
@@ -53,9 +54,16 @@ class Net:
     def gap(self):
         return self.train_accuracy - self.test_accuracy
 
+    def epochs_until(self, column, bound, sign):
+        """Where the line through the values at the ends of epochs first crosses a bound, upwards if the sign is 1."""
+        values = self.whole_curve[column]
+        epoch = self.curve.index[sign * self.curve[column] >= sign * bound][0]
+        before, after = values[epoch - 1], values[epoch]
+        return epoch - 1 + (bound - before) / (after - before)
+
     def below(self, share):
-        """First epoch at whose end the training loss is below this share of the loss of guessing."""
-        return self.curve.index[self.curve.train_loss_end < share * self.guessing_loss][0]
+        """Epochs until the training loss is below this share of the loss of guessing."""
+        return self.epochs_until("train_loss_end", share * self.guessing_loss, -1)
 
     @property
     def remaining_loss(self):
@@ -66,7 +74,7 @@ class Net:
 
     @property
     def fitted(self):
-        return self.curve.query("train_accuracy_end >= 99").index[0]
+        return self.epochs_until("train_accuracy_end", 99, 1)
 
     @property
     def falls(self):

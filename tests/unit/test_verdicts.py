@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from rethinking.analysis.rank_correlations import weakest_correlation
@@ -11,6 +12,7 @@ from rethinking.claims.measures import NotMeasured
 from rethinking.claims.report import MEETS, MISSES, Judged
 from rethinking.claims.verdicts import Check, combine, compare, examine
 
+from .curves import make_run as make_curve
 from .paper_cells import EPOCHS, make_run
 
 CELL = "random_labels/mlp_1x512/none"
@@ -262,17 +264,53 @@ def test_both_kinds_of_test_labels_have_trends_of_their_own():
 def test_untrained_network_is_no_epoch():
     run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0, losses=[2.2, 2.0, 0.2])
     run.curve.loc[0, ["train_loss_end", "train_accuracy_end"]] = [0.1, 100.0]
-    assert (measures.loss_epoch(run, 0.9), measures.loss_epoch(run, 0.1)) == (2, 3)
-    assert measures.fit_time(run) == 20
+    # The loss of guessing among ten classes is 2.302585.
+    assert measures.loss_epoch(run, 0.9) == pytest.approx(1 + (2.2 - 2.0723265) / 0.2)
+    assert measures.loss_epoch(run, 0.1) == pytest.approx(2 + (2.0 - 0.2302585) / 1.8)
+    assert measures.fit_time(run) == pytest.approx(19.98)  # from 50 to 100 %
+
+
+@pytest.mark.parametrize("untrained", [0.1, math.inf, math.nan])
+def test_nothing_is_interpolated_from_an_untrained_network_that_is_no_start(untrained):
+    run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0, losses=[2.0])
+    run.curve.loc[0, "train_loss_end"] = untrained
+    assert measures.loss_epoch(run, 0.9) == 1
 
 
 def test_epochs_are_read_off_where_the_predicates_say():
-    run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0, losses=[2.08, 2.07, 0.24, 0.23, 0.22])
+    run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0, losses=[2.1, 2.0, 0.24, 0.23, 0.22])
     run.curve.loc[5:6, "train_accuracy_end"] = [98.99, 99.0]
     run.curve.loc[3, "train_accuracy"] = 100.0  # over the batches of an epoch
     assert measures.fit_time(run) == 6
-    # The loss of guessing among ten classes is 2.3026.
-    assert (measures.wait_beyond_fall(run), measures.start_delay(run, run)) == (2 - (4 - 2), 0)
+    start, end = 1 + (2.1 - 2.0723265) / 0.1, 3 + (0.24 - 0.2302585) / 0.01
+    assert measures.wait_beyond_fall(run) == pytest.approx(2 * start - end)
+    assert measures.start_delay(run, run) == 0
+
+
+def test_rounding_to_whole_epochs_decides_nothing():
+    """A start that is 0.1 epochs later on average, in 100 draws of three seeds: few of them contradict that it is later.
+
+    In whole epochs most would, because equal numbers have an interval without width.
+    """
+    check = Check("delay", measures.start_delay, ("late", "early"), above=0)
+    epochs, drawn = np.arange(10), np.random.default_rng(0).normal(0.1, 0.3, (100, 3))
+
+    def starting(time, seed):
+        losses = 0.9 * math.log(10) + 0.2 * (time - epochs)
+        return make_curve(f"cifar10/{CELL}", seed, train_loss_end=losses)
+
+    verdicts = [
+        examine(
+            check,
+            {
+                "cifar10/late": {seed: starting(5.45 + delay, seed) for seed, delay in enumerate(delays)},
+                "cifar10/early": {seed: starting(5.45, seed) for seed in range(3)},
+            },
+            "cifar10",
+        ).verdict
+        for delays in drawn
+    ]
+    assert verdicts.count("contradicted") <= 5
 
 
 def test_falls_are_averaged_over_all_epochs():

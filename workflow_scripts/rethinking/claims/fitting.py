@@ -14,8 +14,8 @@ def starts_later(name: str, statement: str, early: str) -> Claim:
         name,
         statement,
         "section 2.1, figure 1a",
-        f"epochs until training loss {AT_END} falls below 90 % of that of guessing, on random labels minus on the other "
-        "data, > 0",
+        f"epochs (interpolated) until training loss {AT_END} falls below 90 % of that of guessing, on random labels "
+        "minus on the other data, > 0",
         each(INCEPTION, measures.start_delay, RANDOM, f"{early}/{{}}/none", above=0),
     )
 
@@ -125,7 +125,7 @@ COURSE_OF_TRAINING = (
         "fast_once_started",
         "Once the fitting of random labels starts, it converges quickly.",
         "section 2.1, figure 1a",
-        f"epochs until training loss {AT_END} falls below 90 % of that of guessing, "
+        f"epochs (interpolated) until training loss {AT_END} falls below 90 % of that of guessing, "
         "minus those from there to 10 %, > 0",
         each(INCEPTION, measures.wait_beyond_fall, RANDOM, above=0),
     ),
@@ -147,7 +147,7 @@ PARTLY_CORRUPTED_LABELS = (
         "small_constant_factor",
         "Fitting random labels takes longer only by a small constant factor.",
         "section 1, figure 1b",
-        f"three networks: epochs until online training accuracy {AT_END} is 99 %, "
+        f"three networks: epochs (interpolated) until online training accuracy {AT_END} is 99 %, "
         "on random labels divided by those on true labels, ≤ 4 (the paper's are 1.5 to 3.6)",
         each(FIGURE_1, measures.fit_time_ratio, RANDOM, TRUE, at_most=4),
     ),
@@ -155,7 +155,8 @@ PARTLY_CORRUPTED_LABELS = (
         "slower_with_corruption",
         "The more labels are corrupted, the longer the fitting takes.",
         "section 2.1, figure 1b",
-        f"three networks: rank correlation of p and epochs until online training accuracy {AT_END} is 99 %, ≥ 0.9",
+        "three networks: rank correlation of p and epochs (interpolated) until online training accuracy "
+        f"{AT_END} is 99 %, ≥ 0.9",
         each(FIGURE_1, measures.fit_time_trend, *OVER_P, at_least=0.9),
     ),
     Claim(

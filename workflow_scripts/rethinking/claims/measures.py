@@ -126,9 +126,9 @@ def corrupted_test_error_trend(*runs: Run) -> float:
     return trend([100 - finished(run)["test_accuracy_corrupted"] for run in runs])
 
 
-def fit_time(run: Run) -> int:
-    """The first epoch at whose end the online training accuracy reaches FITTED."""
-    return first_epoch(run, run.curve.train_accuracy_end >= FITTED, f"never reaches {FITTED:g} %")
+def fit_time(run: Run) -> float:
+    """Epochs until the online training accuracy at the end of an epoch reaches FITTED."""
+    return epochs_until(run, run.curve.train_accuracy_end - FITTED, f"never reaches {FITTED:g} %")
 
 
 def fit_time_ratio(run: Run, other: Run) -> float:
@@ -141,10 +141,10 @@ def fit_time_trend(*runs: Run) -> float:
     return trend([fit_time(run) for run in runs])
 
 
-def loss_epoch(run: Run, share: float) -> int:
-    """The first epoch at whose end the training loss is below this share of that of guessing."""
+def loss_epoch(run: Run, share: float) -> float:
+    """Epochs until the training loss at the end of an epoch falls to this share of that of guessing."""
     bound = share * guessing_loss(run)
-    return first_epoch(run, run.curve.train_loss_end < bound, f"keeps a loss above {bound:.2f}")
+    return epochs_until(run, bound - run.curve.train_loss_end, f"keeps a loss above {bound:.2f}")
 
 
 def remaining_loss(run: Run) -> float:
@@ -250,13 +250,27 @@ def needs_classes(run: Run, fewest: int, otherwise: str) -> None:
         raise NotMeasured(f"{run.summary['cell']} has {classes(run)} classes, so {otherwise}")
 
 
-def first_epoch(run: Run, reached: pd.Series, otherwise: str) -> int:
-    """The first epoch after the untrained one at which a condition holds."""
+def epochs_until(run: Run, beyond: pd.Series, otherwise: str) -> float:
+    """Epochs until a curve first reaches a bound, interpolated linearly within the epoch in which it does.
+
+    In whole epochs seeds often agree exactly, and an interval without width would decide on what is only rounded.
+
+    Args:
+        run: one network.
+        beyond: how far its curve is beyond the bound at each epoch, negative before it.
+        otherwise: what is said of a curve that does not reach it; the untrained network does not count.
+
+    Raises:
+        NotMeasured: it does not, or the network diverged.
+    """
     finished(run)
-    epochs = run.curve.epoch[reached & (run.curve.epoch > 0)]
-    if epochs.empty:
+    reached = beyond.index[(beyond >= 0) & (run.curve.epoch > 0)]
+    if reached.empty:
         raise NotMeasured(f"{run.summary['cell']} {otherwise}")
-    return int(epochs.iloc[0])
+    after, before = beyond[reached[0]], beyond.shift()[reached[0]]
+    # The untrained network can be beyond the bound too, or have an infinite loss.
+    missing = after / (after - before) if -math.inf < before < 0 else 0.0
+    return float(run.curve.epoch[reached[0]] - missing)
 
 
 def trend(values: Sequence[float]) -> float:
