@@ -116,9 +116,23 @@ def test_interval_is_that_of_resampled_cells():
         some = rng.integers(15, size=15)
         resampled.append(stats.kendalltau(x[some], y[some]).statistic)
     assert found["all"] == pytest.approx(tuple(np.percentile(resampled, [2.5, 97.5])), abs=0.035)
-    kinds = {"pair": two, "none": np.arange(15)}
-    found = kendall_intervals(np.arange(15), np.arange(15), kinds, "path_norm")
-    assert found["pair"] == (1, 1)
-    assert all(map(math.isnan, found["none"]))
-    few = kendall_intervals(x[:9], y[:9], {"all": np.zeros(9)}, "path_norm")
-    assert all(map(math.isnan, few["all"]))
+    few = kendall_intervals(
+        np.arange(4), np.array([1, 0, 3, 2]), {"all": np.zeros(4), "pair": two[:4]}, "path_norm"
+    )
+    assert few["all"] == (-1, 1)  # many samples have two of the cells alone
+    assert all(map(math.isnan, few["pair"]))
+
+
+def test_interval_covers_the_truth_of_groups_that_mostly_agree():
+    """Three networks on five corruptions each, drawn from a known tau; pairs that all agree do not show that it is 1."""
+    rng, truth = np.random.default_rng(3), 0.9
+    slope = math.sin(math.pi * truth / 2)
+    groups = np.repeat(range(3), 5)
+    intervals = []
+    for _ in range(40):
+        x, noise = rng.normal(size=(2, 15))
+        y = slope * x + math.sqrt(1 - slope**2) * noise
+        intervals.append(kendall_intervals(x, y, {"data": groups}, "path_norm")["data"])
+    found = [interval for interval in intervals if not math.isnan(interval[0])]
+    assert 10 < len(found) < 40
+    assert sum(low <= truth <= high for low, high in found) >= 0.9 * len(found)

@@ -17,7 +17,6 @@ from rethinking.streams import stream
 RESAMPLES = 50_000  # with 2,000 the ends of an interval vary by 0.03 from draw to draw
 BATCH = 1000  # of these at a time: all draws of a thousand cells would take a gigabyte of memory
 FEWEST = 4  # cells with which an order says anything
-FEWEST_RESAMPLED = 10  # cells: intervals of fewer collapse where all pairs agree
 # Pairs of cells -> what both have in common: all, those that differ only in labels or pixels, those that agree in both.
 PAIRS = {"all": ["dataset"], "data": NETWORK, "network": ["dataset", "corruption"]}
 TAUS = [
@@ -47,10 +46,11 @@ def kendall_intervals(
 ) -> dict[str, tuple[float, float]]:
     """Bootstrap percentile interval of :func:`kendall` with each kind of groups, the n cells drawn with replacement.
 
-    ``measure`` names the stream of the draws. nan for fewer than :data:`FEWEST_RESAMPLED` cells.
+    ``measure`` names the stream of the draws. nan where the interval has no width: if all pairs agree, they do so in every
+    sample too, which does not make the correlation certain.
     """
     n = len(x)
-    if n < FEWEST_RESAMPLED:
+    if n == 0:
         return dict.fromkeys(kinds, (math.nan, math.nan))
     draws = stream(0, "bootstrap", measure)
     found: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
@@ -65,7 +65,7 @@ def kendall_intervals(
         values = np.concatenate(parts)
         values = values[~np.isnan(values)]
         low, high = np.percentile(values, tails) if len(values) else (math.nan, math.nan)
-        intervals[kind] = float(low), float(high)
+        intervals[kind] = (float(low), float(high)) if low < high else (math.nan, math.nan)
     return intervals
 
 
