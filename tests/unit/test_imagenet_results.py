@@ -129,7 +129,7 @@ def test_figure_has_the_papers_curves_in_epochs():
 COUNTEREXAMPLES = {
     "imagenet_fits_random_labels": ("random_labels/inception_v3/none", {"train_accuracy": 90.0}),
     "imagenet_fits_random_labels_regularised": ("random_labels/inception_v3/wd", {"train_accuracy": 80.0}),
-    "imagenet_random_labels_at_chance": ("random_labels/inception_v3/wd", {"test_accuracy": 1.5}),
+    "imagenet_random_labels_at_chance": ("random_labels/inception_v3/wd", {"test_accuracy": 0.2}),
     "imagenet_unchanged_hyperparameters": (
         "random_labels/inception_v3/none",
         {"provenance": {"settings": {"epochs": 99, "learning_rate": 0.1}}},
