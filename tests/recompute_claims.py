@@ -204,7 +204,7 @@ RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_sh
     ],
     "order_of_networks": [
         ([[level.format(better), level.format(worse)]], gain)
-        for level in LEVELS[:9]
+        for level in LEVELS[:8]
         for better, worse in (("inception", "alexnet"), ("alexnet", "mlp_1x512"))
     ],
     "regularisers_help": [(each(CROPPED, "true_labels/{}/crop+wd", TRUE), gain)],
