@@ -176,7 +176,7 @@ RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_sh
         (each(FIVE, RANDOM, TRUE), settings_changed),
         (each(FIVE, RANDOM), fitted_share),
     ],
-    "random_labels_at_chance": [(each(FIVE, RANDOM), lambda net: net.test_accuracy - net.chance)],
+    "random_labels_at_chance": [(each(FIVE, RANDOM), times_chance)],
     "true_labels_generalise": [(each(FIVE, TRUE), times_chance)],
     "labels_alone_open_the_gap": [(each(FIVE, RANDOM, TRUE), lambda a, b: a.gap - b.gap)],
     "more_parameters_than_images": [

@@ -100,7 +100,7 @@ def test_number_at_its_bound_is_within_in_floating_point_too():
 
 
 def test_range_is_left_on_either_side():
-    check = Check("MLP", measures.above_chance, ("random_labels/mlp_1x512/none",), at_least=-1, at_most=1)
+    check = Check("MLP", measures.times_chance, ("random_labels/mlp_1x512/none",), at_least=0.9, at_most=1.1)
 
     def verdict(test):
         network = {"train": 100.0, "test": test}
@@ -113,8 +113,8 @@ def test_range_is_left_on_either_side():
         "contradicted",
     ]
     # The bounds belong to the range.
-    assert compare(check, -1, 1) == "supported"
-    assert compare(check, 1, 2) == compare(check, -2, -1) == "undecided"
+    assert compare(check, 0.9, 1.1) == "supported"
+    assert compare(check, 1.1, 1.2) == compare(check, 0.8, 0.9) == "undecided"
 
 
 @pytest.mark.parametrize("bounds", [{}, {"at_least": math.nan}, {"at_most": 1, "above": math.nan}])

@@ -69,11 +69,6 @@ def top5(key: str, run: Run) -> float:
     return run.summary[key]
 
 
-def above_chance(run: Run) -> float:
-    """Test accuracy minus that of guessing, percentage points."""
-    return test_accuracy(run) - chance(run)
-
-
 def times_chance(run: Run) -> float:
     """Test accuracy as a multiple of that of guessing."""
     needs_classes(run, 6, f"at most {classes(run)} times chance")  # 5 is the largest bound on this measure
