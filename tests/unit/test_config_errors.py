@@ -65,6 +65,12 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
          "cifar10/true_labels/inception/crop+wd, ", "more cells: batch_size is 128, not a multiple of micro_batch, which is 50"),
         ({"models.alexnet.architecture": {"local_respons_norm": False}},
          "models", "did you mean 'local_response_norm'?"),
+        # A word would count as true.
+        ({"models.alexnet.architecture": {"local_response_norm": "flase"}},
+         "models", "the option 'local_response_norm' of the network 'alexnet' takes true or false, not 'flase'"),
+        ({"overrides": [override("*/*/inception/*", architecture={"batch_norm_affine": 28})]},
+         "overrides[0]", "'inception' takes true or false, not 28"),
+        ({"models.inception_v3.architecture": {"batch_norm_decay": True}}, "models", "'inception_v3' takes a number, not True"),
         ({"datasets.cifar10.input_size": 33}, "cifar10/", "input_size 33, but the images of cifar10 are 32x32; give at most 31"),
         ({"datasets.cifar10.input_size": 32}, "cifar10/true_labels/inception/", "leave 'crop' out"),
         ({"datasets.imagenet.input_size": 74}, "datasets.imagenet", "at least 75"),

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from rethinking.cells import Cell
+from rethinking.config.cell_settings import ModelConfig, OverrideValues
 from rethinking.config.loading import load_config
 from rethinking.run.files import UserError
 
@@ -199,12 +200,11 @@ def test_cell_that_the_configuration_does_not_know(section, name):
 @pytest.mark.parametrize(
     ("text", "value"), [("false", False), ("no", False), ("True", True), ("0.2", 0.2), ("wide", "wide")]
 )
-def test_options_of_networks_from_the_command_line_are_values(text, value):
+@pytest.mark.parametrize("kind", [ModelConfig, OverrideValues])
+def test_options_of_networks_from_the_command_line_are_values(kind, text, value):
     """Snakemake passes what is nested in --config as text, and the text false would be true."""
-    config = load(models__alexnet__architecture={"local_response_norm": text})
-    assert config.models["alexnet"].architecture == {"local_response_norm": value}
-    ablations = load(ablations=[ablation(architecture={"local_response_norm": text})]).ablations
-    assert ablations[0].set.architecture == {"local_response_norm": value}
+    others = default_values()["models"]["mlp_1x512"] if kind is ModelConfig else {}
+    assert kind(**others, architecture={"option": text}).architecture == {"option": value}
 
 
 def test_home_folder_and_variables_are_the_same_everywhere(monkeypatch):

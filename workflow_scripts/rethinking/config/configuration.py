@@ -16,7 +16,15 @@ from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings, ModelConfig, TrainingConfig
 from rethinking.config.datasets import DatasetConfig
-from rethinking.config.fields import PathText, Seeds, Strict, as_value_error, registered, repeated
+from rethinking.config.fields import (
+    PathText,
+    Seeds,
+    Strict,
+    as_value_error,
+    check_architecture,
+    registered,
+    repeated,
+)
 from rethinking.config.hardware import HardwareConfig
 from rethinking.config.overrides import OverrideConfig
 from rethinking.config.results import (
@@ -27,7 +35,6 @@ from rethinking.config.results import (
     ResultConfig,
 )
 from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
-from rethinking.models import check_options
 from rethinking.run.files import UserError, did_you_mean
 
 
@@ -102,7 +109,7 @@ class Config(Strict):
     def networks_have_their_options(cls, models: dict[str, ModelConfig]) -> dict[str, ModelConfig]:
         """Refuse options of the architecture that the network does not have."""
         for name, model in models.items():
-            as_value_error(check_options, name, model.architecture)
+            as_value_error(check_architecture, name, model.architecture)
         return models
 
     @field_validator("ablations")

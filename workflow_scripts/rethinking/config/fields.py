@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -19,12 +19,19 @@ from pydantic import (
 )
 
 from rethinking import registry
+from rethinking.models import check_options
 from rethinking.run.files import UserError
 
 # How users may write cells. The models see them after config/patterns.py has expanded them.
 PATTERNS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 # Words for truth values in YAML.
 WORDS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
+# How a network annotates an option -> the types of its values, in Python and in words.
+OPTIONS = {
+    "bool": ((bool,), "true or false"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+}
 # Bytes of a file or folder. Most file systems take 255, and temporary files have longer names.
 LONGEST_NAME = 200
 
@@ -111,6 +118,18 @@ def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) 
         check(*arguments, **named)
     except UserError as error:
         raise ValueError(str(error)) from error
+
+
+def check_architecture(model: str, options: Mapping[str, Any]) -> None:
+    """Raise a UserError if a network does not have one of these options, or takes another type of value for it.
+
+    A word where it takes true or false would count as true.
+    """
+    check_options(model, options)
+    for option, value in options.items():
+        types, words = OPTIONS.get(registry.entry("model", model).arguments[option], (None, ""))
+        if types and type(value) not in types:
+            raise UserError(f"the option '{option}' of the network '{model}' takes {words}, not {value!r}")
 
 
 def registered(kind: str) -> Any:
