@@ -11,6 +11,7 @@ from functools import partial
 from io import StringIO
 
 import pytest
+from snakemake.io import contains_wildcard
 
 from rethinking.run import scripts
 from rethinking.run.code import SCRIPTS, script_code
@@ -54,6 +55,13 @@ def test_json_of_any_length_fits_a_command_line(values, count):
     given = values(f"ablations/rate_{n}/cells/cifar10/true_labels/mlp_1x512/wd" for n in range(count))
     assert len(packed(given)) < 1 << 17
     assert unpacked(packed(given)) == given
+
+
+@pytest.mark.parametrize("text", ["$10^{3}$ images", "{ rate }"])
+def test_snakemake_finds_no_wildcards_in_a_text_of_the_user(text):
+    word = packed({"question": text})
+    assert not contains_wildcard(word)
+    assert unpacked(word) == {"question": text}
 
 
 def test_options_are_quoted_for_the_shell():

@@ -4,6 +4,7 @@ import argparse
 import base64
 import io
 import json
+import re
 import shlex
 import sys
 import traceback
@@ -128,9 +129,13 @@ def options(**values: object) -> str:
 
 
 def packed(value: Any) -> str:
-    """JSON values as one word of a command line, which holds at most 128 KiB: compressed where they are long."""
+    """JSON values as one word of a command line, which holds at most 128 KiB: compressed where they are long.
+
+    A text of the user with braces is compressed too: Snakemake would take them for a wildcard.
+    """
     text = json.dumps(value)
-    return text if len(text) < LONG else base64.b64encode(zlib.compress(text.encode())).decode()
+    plain = len(text) < LONG and not re.search(r"\{\s*\w", text)
+    return text if plain else base64.b64encode(zlib.compress(text.encode())).decode()
 
 
 def unpacked(word: str) -> Any:
