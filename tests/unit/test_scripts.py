@@ -132,6 +132,30 @@ def test_what_nohup_starts_goes_on_when_its_terminal_is_closed():
         assert started.stdout.decode() == f"SIGTERM SIGINT SIGUSR1{more}\n"
 
 
+def test_a_script_ends_with_its_work():
+    """Snakemake would delete the result of one that is stopped while Python takes all apart."""
+    code = """
+import atexit, time
+from rethinking.run import scripts
+
+def main():
+    atexit.register(time.sleep, 60)
+    print("done", end="")
+
+scripts.run(main)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"done", b"")
+
+
+@pytest.fixture
+def goes_on(monkeypatch):
+    """A script leaves this process and its signals as they are."""
+    monkeypatch.setattr(scripts, "clean_up", lambda: None)
+    monkeypatch.setattr(scripts, "end", lambda: None)
+
+
+@pytest.mark.usefixtures("goes_on")
 def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
     """Else it would vouch for them after a crash, if the configuration is set back."""
     old, new = (Made("corrupt_dataset", [f"{tmp_path}/x"], Identity({"seed": seed})) for seed in (0, 1))
@@ -140,7 +164,6 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
     left = record_path(old.outputs[0]).with_name(".x.json.abc.json")
     left.mkdir()
     monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked(new.outputs, new.identity, False))
-    monkeypatch.setattr(scripts, "clean_up", lambda: None)  # which would stay for the tests after this one
 
     def main():
         (tmp_path / "x").write_text("new")
@@ -151,22 +174,22 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
     assert recorded(new.outputs[0]) == new.identity
 
 
+@pytest.mark.usefixtures("goes_on")
 def test_a_script_with_a_lock_of_its_own_records_by_itself(tmp_path, monkeypatch):
     """Behind the lock another process may already make the result from other settings."""
     output = tmp_path / "curve.csv"
     monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked([str(output)], Identity({}), None))
-    monkeypatch.setattr(scripts, "clean_up", lambda: None)
     scripts.run(output.touch, locked=False)
     assert recorded(output) is None
 
 
+@pytest.mark.usefixtures("goes_on")
 @pytest.mark.parametrize("epochs", [50, 40_000])
 def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, epochs):
     """Its files would take the place of the new ones; they are kept if they were made from the same."""
     output = tmp_path / "descent.json"
     asked = scripts.Asked([str(output)], Identity({"epochs": 50}), False)
     monkeypatch.setattr(scripts, "asked_for", lambda: asked)
-    monkeypatch.setattr(scripts, "clean_up", lambda: None)  # threads have no signals
     monkeypatch.setattr(
         "sys.stdout", said := StringIO()
     )  # capsys can lose what a thread prints while it is read

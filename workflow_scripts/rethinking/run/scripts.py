@@ -21,13 +21,13 @@ from rethinking.run.files import UserError
 from rethinking.run.identity import Identity, converted, record_path, recorded, write_record
 from rethinking.run.refusals import as_os_error, explain, forgiving
 from rethinking.run.shared import to_make, to_remake
-from rethinking.run.stop_signals import clean_up
+from rethinking.run.stop_signals import clean_up, end
 
 LONG = 1 << 16  # characters
 
 
 def run(main: Callable[[], None], locked: bool = True) -> None:
-    """Call ``main``, and record the identity of the result that the option ``--record`` describes.
+    """Call ``main``, record the identity of the result that the option ``--record`` describes, and end the process.
 
     A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
     file and line, and a refusal of the operating system with the path and what to do. A script that holds a lock of its
@@ -61,6 +61,7 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
             raise
         print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
+    end()
 
 
 class Asked(NamedTuple):
