@@ -67,8 +67,10 @@ def test_network_that_is_not_trained():
     assert len(dashed_lines(figure.axes[1])) == 2
 
 
-def test_one_epoch_is_a_marker():
-    figure, _ = draw({BN: [accuracies([10, 60])]}, "some scale")
+@pytest.mark.parametrize("epochs", [1, 2, 8])
+def test_few_epochs_have_all_markers(epochs):
+    """Spaced along a line, markers would be lost at its start (matplotlib 3.11) or, at one epoch, all."""
+    figure, _ = draw({BN: [accuracies([10, *range(60, 60 + epochs)])]}, "some scale")
     assert all(line.get_markevery() is None for line in solid_lines(figure.axes[0]))
 
 

@@ -17,6 +17,7 @@ from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model
 from rethinking.run.files import UserError, load_array, read_json, save_array, write_json
 
+from ..default_config import load
 from .tiny import make_cell, train
 
 
@@ -76,7 +77,8 @@ def test_registrations(plugin, tmp_path, text, line, expected):
     [
         ("labels[:-1]", 3, "not whole numbers (40,)"),
         ("labels + 4", 3, "gives labels from 4 to 7, but there are 4 classes"),
-        ("labels / 2", 3, "returns float64"),
+        ("labels / 2", 3, "returns float64 (40,), not whole"),
+        ("None", 3, "returns None, not whole"),
         ("labels[99]", 4, "IndexError: index 99 is out of bounds"),
     ],
 )
@@ -178,7 +180,12 @@ def test_a_regulariser_that_returns_no_tensor(plugin, data):
         ("x, y, x, y, 2", "must return a Dataset, or"),
         ("x, y, x[:, 0], y, 'ab'", "not uint8 (n, 1 or 3, height, width)"),
         ("x, y + 2, x, y, 'ab'", "training labels from 2 to 2, but 2 names"),
-        ("x, y[:3], x, y, 'ab'", "gives 4 training images, but labels of int64 (3,)"),
+        (
+            "x, y[:3], x, y, 'ab'",
+            "gives 4 training images and labels of int64 (3,), not at least one image and one whole",
+        ),
+        ("x, y / 2, x, y, 'ab'", "gives 4 training images and labels of float64 (4,), not at least"),
+        ("x, y, x[:0], y[:0], 'ab'", "gives 0 test images and labels of int64 (0,), not at least"),
     ],
 )
 def test_data_sets(plugin, returned, expected):
@@ -189,6 +196,29 @@ def test_data_sets(plugin, returned, expected):
     said = message(read_dataset, "own", "plugin", None)
     assert said.startswith(f"{file}:4: own ")
     assert expected in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "source", "needed"),
+    [
+        ("path", "plugin", True),
+        ("path=None", "plugin", False),
+        ("name", "plugin", False),
+        ("path", "images", True),
+    ],
+)
+def test_a_data_set_gets_the_path_that_it_asks_for(plugin, arguments, source, needed):
+    file = plugin(f"@dataset('own')\ndef own({arguments}): ...\n")
+    settings = {"plugins": [str(file)], "datasets__own": {"source": source, "input_size": 5}}
+    if needed:
+        assert "needs a path" in message(lambda: load(**settings))
+        settings["datasets__own"]["path"] = "images"
+    load(**settings)
+
+
+def test_a_plugin_that_is_named_twice_counts_once(plugins, plugin):
+    file = plugin("@dataset('own')\ndef own(): ...\n")
+    plugins([file, file.parent / ".." / file.parent.name / file.name])
 
 
 def test_a_published_data_set_that_is_not_described(plugin):
@@ -211,6 +241,11 @@ def test_a_measure_that_is_no_number(plugin):
     ("body", "line", "expected"),
     [
         ("None", 3, "c returns None, not a number"),
+        (
+            "__import__('numpy').ones((3, 9))",
+            3,
+            "c returns array([[1., 1., 1., 1., 1., 1., 1., 1., 1.], [1., 1., 1., 1., 1., 1., 1., [...], not a number",
+        ),
         ("run.summary['train_acuracy']", 4, "KeyError: 'train_acuracy'"),  # not a missing number
     ],
 )

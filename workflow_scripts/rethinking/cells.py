@@ -21,12 +21,10 @@ NAME_FORM = "data set/corruption/model/regularisers"
 
 
 class UnknownName(UserError):
-    """A cell names something that does not exist; ``advice`` says what would be right."""
+    """A cell names something that does not exist; the message says what would be right."""
 
     def __init__(self, cell: str, part: str, name: str, advice: str) -> None:
         super().__init__(f"cell '{cell}': unknown {part} '{name}'; {advice}")
-        self.name = name
-        self.advice = advice
 
 
 @dataclass(frozen=True, order=True)

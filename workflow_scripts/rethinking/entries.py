@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -175,4 +176,4 @@ class Entry:
         try:
             return float(value)
         except (TypeError, ValueError, RuntimeError):
-            raise self.fault(f"returns {value!r}, not a number") from None
+            raise self.fault(f"returns {textwrap.shorten(repr(value), 80)}, not a number") from None

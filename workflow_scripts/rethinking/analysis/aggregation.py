@@ -193,7 +193,7 @@ def shared(cell: str, what: str, values: Sequence[Hashable]) -> Any:
     if len(distinct) > 1:
         raise UserError(
             f"cell '{cell}': its seeds differ in {what} ({'; '.join(map(str, distinct))}); "
-            "delete the folders of the outdated seeds to have them trained again"
+            "run the same command again, without finished_only: it trains the outdated ones again"
         )
     return distinct[0] if distinct else None
 

@@ -143,12 +143,20 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def sources_fit(self) -> Config:
-        """Each data set has its own kinds of source."""
+        """Each data set has its own kinds of source, and the path that a plug-in asks for."""
         for name, dataset in self.datasets.items():
-            sources = registry.entry("dataset", name).sources
-            if dataset.source not in sources:
+            entry = registry.entry("dataset", name)
+            if dataset.source not in entry.sources:
                 raise ValueError(
-                    f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(sources)}"
+                    f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(entry.sources)}"
+                )
+            if (
+                dataset.source == "plugin"
+                and dataset.path is None
+                and "path" in set(entry.arguments) - set(entry.optional)
+            ):
+                raise ValueError(
+                    f"datasets.{name} needs a path, which {entry.function} in {entry.place} asks for"
                 )
         return self
 

@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from rethinking.cells import UnknownName
 from rethinking.config.patterns import Origin, Path
 from rethinking.config.reading import File
 from rethinking.run.files import did_you_mean
@@ -43,11 +42,9 @@ def describe(
     place = f"{place_of_origin(origin, files, rest)}: {key_text((*origin.path, *rest))}"
     if not isinstance(origin.written, str) or fault["input"] == origin.written:
         return f"{place}: {message}"
-    # A name that a pattern stands for.
-    unknown = fault["ctx"]["error"].__cause__
-    if isinstance(unknown, UnknownName):
-        return f"{place} '{origin.written}' -> '{unknown.name}': {unknown.advice}"
-    return f"{place} '{origin.written}' -> {message}"
+    # A name that a pattern stands for. Without it, equal faults of several names are one line.
+    prefix = f"cell '{fault['input']}': "
+    return f"{place} '{origin.written}': {message.removeprefix(prefix)}"
 
 
 def what_is_wrong(fault: dict[str, Any], loc: Path, config: type[BaseModel]) -> str:

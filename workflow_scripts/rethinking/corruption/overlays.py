@@ -76,13 +76,18 @@ def corrupted_labels(
     labels = np.array(stored_array(prepared, f"{split}_labels"))
     given = np.asarray(entry.call(**values, labels=labels.copy()))
     if given.shape != labels.shape or given.dtype.kind not in "iu":
-        raise entry.fault(f"returns {given.dtype} {given.shape}, not whole numbers {labels.shape}")
+        raise entry.fault(f"returns {type_of(given)}, not whole numbers {labels.shape}")
     if given.min() < 0 or given.max() >= values["num_classes"]:
         raise entry.fault(
             f"gives labels from {given.min()} to {given.max()}, but there are {values['num_classes']} classes: 0 to "
             f"{values['num_classes'] - 1}"
         )
     return given.astype(labels.dtype, copy=False)
+
+
+def type_of(returned: np.ndarray) -> str:
+    """Type and shape of an array, for messages; of a single value, such as None where a return is missing, itself."""
+    return f"{returned.dtype} {returned.shape}" if returned.ndim else str(returned)
 
 
 def write_images(
@@ -95,7 +100,7 @@ def write_images(
         before = np.array(images[here])  # a copy, which a plug-in may change
         after = np.asarray(entry.call(**values, images=before, labels=np.array(labels[here])))
         if after.shape != before.shape or after.dtype not in (np.uint8, np.float32):
-            raise entry.fault(f"returns {after.dtype} {after.shape}, not uint8 or float32 {before.shape}")
+            raise entry.fault(f"returns {type_of(after)}, not uint8 or float32 {before.shape}")
         if not np.isfinite(after).all():
             raise entry.fault("returns values that are not finite")
         return after

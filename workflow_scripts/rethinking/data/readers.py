@@ -72,7 +72,8 @@ def checked(entry: registry.Entry, found: Any) -> Dataset:
             )
         if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1] or not len(labels):
             raise entry.fault(
-                f"gives {len(images)} {part} images, but labels of {labels.dtype} {labels.shape}"
+                f"gives {len(images)} {part} images and labels of {labels.dtype} {labels.shape}, not at least one image and "
+                "one whole number for each"
             )
         if labels.min() < 0 or labels.max() >= len(found.class_names):
             raise entry.fault(

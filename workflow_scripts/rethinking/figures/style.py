@@ -54,6 +54,7 @@ GREY = "0.35"
 FILLS = {"true_labels": "full", "random_labels": "none"}  # of markers, by what is corrupted
 # Markers are spaced along the drawn lines, so that steep parts also have some; the paper's are between ours.
 OUR_LINE = {"markersize": 5, "markevery": (0.04, 0.12)}
+FEW_POINTS = 10  # fewer are all marked; along a line without length no marker can be spaced
 DASHED = (0, (4, 1.5))
 PAPER_LINE = {
     "linestyle": DASHED,
@@ -159,8 +160,8 @@ def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, mark
 
 def plot_mean(axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, **line: object) -> None:
     """A line of means and, where they have half widths, a band of intervals."""
-    if np.isfinite(mean).sum() < 2:
-        line = line | {"markevery": None}  # markers cannot be spaced along a line without length
+    if np.isfinite(mean).sum() < FEW_POINTS:
+        line = line | {"markevery": None}
     axes.plot(x, mean, **line)
     if half_width.notna().any():
         axes.fill_between(x, mean - half_width, mean + half_width, color=line["color"], **BAND)
