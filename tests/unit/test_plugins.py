@@ -5,18 +5,20 @@ import pickle
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.claims.own import own_claims
 from rethinking.claims.report import claims_table, judge
+from rethinking.config.loading import load_config
 from rethinking.corruption.overlays import write
 from rethinking.models import build_model
 from rethinking.run.files import UserError, load_array
 from rethinking.streams import stream
 from rethinking.training.feeders import build_feeder
 
-from ..default_config import load
+from ..default_config import default_values, load
 from .tiny import CPU, make_cell, settings_with, train, without_seconds
 
 
@@ -90,6 +92,24 @@ def test_plugins_of_one_name_and_what_lies_beside_them(plugins, tmp_path):
     nets = [build_model(folder, (1, 2, 2), 2) for folder in ("a", "b")]
     assert [net.place for net in nets] == ["a", "b"]
     assert [net.place for net in pickle.loads(pickle.dumps(nets))] == ["a", "b"]
+
+
+def test_plugins_of_all_files_and_of_the_command_line_add(plugin, tmp_path):
+    files, values = [], default_values()
+    for number, names in enumerate(("a", "b", "ac")):
+        for name in names:
+            (tmp_path / f"{name}.py").write_text(
+                f"from rethinking.registry import corruption\n@corruption('{name}')\ndef own(labels): ...\n"
+            )
+        values["plugins"] = [f"{tmp_path}/./{name}.py" for name in names]
+        if number < 2:
+            files.append(tmp_path / f"{number}.yaml")
+            files[-1].write_text(yaml.safe_dump({"plugins": values["plugins"]}))
+    config = load_config(values, list(map(str, files)))
+    assert config.plugins == [
+        str(tmp_path / f"{name}.py") for name in "abc"
+    ]  # one that is named twice counts once
+    assert all(registry.find("corruption", name) for name in "abc")
 
 
 def test_paths_of_plugins_are_those_of_other_files(plugin, monkeypatch):

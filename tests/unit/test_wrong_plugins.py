@@ -216,11 +216,6 @@ def test_a_data_set_gets_the_path_that_it_asks_for(plugin, arguments, source, ne
     load(**settings)
 
 
-def test_a_plugin_that_is_named_twice_counts_once(plugins, plugin):
-    file = plugin("@dataset('own')\ndef own(): ...\n")
-    plugins([file, file.parent / ".." / file.parent.name / file.name])
-
-
 def test_a_published_data_set_that_is_not_described(plugin):
     file = plugin("@dataset('own', published=True)\ndef own():\n    return {}\n")
     said = message(read_dataset, "own", "archive", file)

@@ -22,25 +22,32 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
 
     Args:
         values: the merged dictionary.
-        files: the files that it was merged from, later ones over earlier ones; for messages, and for the overrides
-            of all of them.
+        files: the files that it was merged from, later ones over earlier ones; for messages, and for the plug-ins
+            and overrides of all of them.
 
     Raises:
         UserError: a plug-in cannot be used, or one message for all faults, each with its file, its key and what
             would be right.
     """
     values = with_null(values)
-    plugins = values.get("plugins") or []
-    if isinstance(plugins, list) and all(isinstance(file, str) for file in plugins):
-        registry.load(map(plugin_path, plugins))
+    read_files = {file: read(file) for file in files}
+    contents = [file.content for file in read_files.values()]
+    plugins = [file for each in all_lists("plugins", values, contents) for file in each]
+    if isinstance(values.get("plugins"), list) and all(isinstance(file, str) for file in plugins):
+        values["plugins"] = list(dict.fromkeys(map(plugin_path, plugins)))
+        registry.load(values["plugins"])
     for entry in registry.entries("claim"):
         for name in entry.options["cells"]:
             try:
                 Cell.from_name(name, seed=0)
             except UserError as error:
                 raise UserError(f"{entry.place}: {error}") from None
-    read_files = {file: read(file) for file in files}
-    expanded = expand(values, all_overrides(values, [file.content for file in read_files.values()]))
+    overrides = [
+        Origin(("overrides", number), entry)
+        for each in all_lists("overrides", values, contents)
+        for number, entry in enumerate(each)
+    ]
+    expanded = expand(values, overrides)
     lines = [fault for file in read_files.values() for fault in file.faults]
     lines += [describe_pattern(origin, message, read_files) for origin, message in expanded.faults]
     try:
@@ -72,14 +79,9 @@ def plugin_path(text: str) -> str:
         raise UserError(f"plugins: '{text}': {error}") from None
 
 
-def all_overrides(values: dict[str, Any], contents: list[Any]) -> list[Origin]:
-    """The overrides of all files in order, then those of the command line; a merge would keep only the last list."""
-    lists = [each["overrides"] for each in contents if isinstance(each, dict) and "overrides" in each]
-    if values.get("overrides") not in lists[-1:]:
-        lists.append(values.get("overrides"))
-    return [
-        Origin(("overrides", number), entry)
-        for each in lists
-        if isinstance(each, list)
-        for number, entry in enumerate(each)
-    ]
+def all_lists(key: str, values: dict[str, Any], contents: list[Any]) -> list[list[Any]]:
+    """The lists of a key in all files in order, then that of the command line; a merge would keep only the last."""
+    lists = [each[key] for each in contents if isinstance(each, dict) and key in each]
+    if values.get(key) not in lists[-1:]:
+        lists.append(values.get(key))
+    return [each for each in lists if isinstance(each, list)]
