@@ -1,5 +1,6 @@
 """What figures share: their style, their labels and the files that they are written to."""
 
+import math
 import re
 
 import matplotlib as mpl
@@ -140,6 +141,19 @@ def test_a_share_among_the_measures_has_no_unit_prefix(plugin):
     }
     assert "0.90" in labels["critical samples"]
     assert "2M" in labels["number of parameters"]
+
+
+def test_a_measure_that_no_network_has_says_so():
+    """Networks that do not fit their labels have no margin."""
+    networks = pd.DataFrame(dict.fromkeys(registry.names("measure"), [1.0, 2.0]))
+    networks = networks.assign(
+        inverse_margin=math.nan, gap=[50.0, 60.0], model="alexnet", corruption="true_labels"
+    )
+    ranks = pd.DataFrame({"measure": networks.columns, "tau_all": math.nan})
+    texts = {axes.get_title(): axes.texts for axes in complexity.plot(networks, ranks, "some scale").axes}
+    (said,) = texts.pop("inverse margin\nno τ")
+    assert said.get_text() == "not defined"
+    assert not any(texts.values())
 
 
 def test_size_of_a_figure_of_many_networks_does_not_grow_with_them(tmp_path, monkeypatch):

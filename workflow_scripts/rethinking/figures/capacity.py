@@ -70,7 +70,7 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
                 linewidth=1,
             )
     if table.rademacher.isna().all():
-        style.not_trained(axes)
+        style.empty_panel(axes, "not trained")
         axes.set_xticks([])
     else:
         axes.set_xscale("log")
@@ -95,7 +95,7 @@ def plot_stability(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
             linewidth=0.8,
         )
     if table.all_change.isna().all():
-        style.not_trained(axes)
+        style.empty_panel(axes, "not trained")
     for needed in table.needed.dropna().unique():
         axes.axhline(needed, color=style.GREY, linewidth=0.6, linestyle=":", zorder=0)
         axes.annotate("1 / √n", (1.0, needed), va="bottom", ha="right", fontsize="x-small", color=style.GREY)

@@ -54,6 +54,9 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
         if not logarithmic and networks[name].max() >= 1000:  # a share of 0.95 would be 950m
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if networks[name].isna().all():
+            style.empty_panel(axes, "not defined")
+            axes.set_xticks([])
         axes.set_xlabel("log10" if logarithmic else "", fontsize="x-small", labelpad=1)
         axes.tick_params(labelsize="x-small")
     for axes in panels:

@@ -75,7 +75,7 @@ def plot(runs: Runs, note: str) -> Figure:
                 axes.set_axis_off()
                 continue
             if not runs[cells[corruption]]:
-                style.not_trained(axes)
+                style.empty_panel(axes, "not trained")
             for column, (colour, marker) in styles.items():
                 style.plot_runs(axes, runs[cells[corruption]], column, colour, marker)
         first = next(axes for axes, corruption in zip(panels, columns, strict=True) if corruption in cells)

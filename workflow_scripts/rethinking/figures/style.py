@@ -137,9 +137,9 @@ def epoch_axis(axes: Axes, last_epoch: float, nbins: int | str = "auto") -> None
     axes.xaxis.set_major_locator(MaxNLocator(nbins=nbins, steps=[1, 2, 5, 10], integer=True))
 
 
-def not_trained(axes: Axes) -> None:
+def empty_panel(axes: Axes, why: str) -> None:
     """Say in an empty panel why it is empty."""
-    axes.text(0.5, 0.5, "not trained", transform=axes.transAxes, ha="center", color=GREY)
+    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", color=GREY)
 
 
 def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, marker: str) -> None:
