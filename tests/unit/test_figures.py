@@ -145,7 +145,7 @@ def test_a_share_among_the_measures_has_no_unit_prefix(plugin):
 
 def test_a_measure_that_no_network_has_says_so():
     """Networks that do not fit their labels have no margin."""
-    networks = pd.DataFrame(dict.fromkeys(registry.names("measure"), [1.0, 2.0]))
+    networks = pd.DataFrame({name: [1.0, 2.0] for name in registry.names("measure")})
     networks = networks.assign(
         inverse_margin=math.nan, gap=[50.0, 60.0], model="alexnet", corruption="true_labels"
     )
