@@ -78,7 +78,8 @@ def read(file: Path, statement: ast.FunctionDef | ast.ClassDef, node: ast.Call, 
         options = {None: None}
     if None in options:
         raise UserError(
-            f"{place}: @{kind} takes a name and options that are literal values, as it is read without running the file"
+            f"{place}: @{kind} takes its name first and then options, all literal values, as it is read without running the "
+            "file"
         )
     held = re.findall(r"\{(\w+)", str(name))
     if not isinstance(name, str) or not NAME.fullmatch(name) or len(set(held)) < len(held):

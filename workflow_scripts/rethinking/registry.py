@@ -73,7 +73,8 @@ def everything() -> dict[str, dict[str, Entry]]:
         entries = registrations(file)
         if not entries:
             raise UserError(
-                f"{file}:1: registers nothing; put a decorator such as @model('name') on a function"
+                f"{file}:1: registers nothing; write 'from rethinking.registry import model' at its top, and a decorator "
+                "such as @model('name') on a function"
             )
         for entry in entries:
             add(found, entry)

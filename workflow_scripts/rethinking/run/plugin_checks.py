@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rethinking.entries import Entry
+from rethinking.run.code import parse
 
 # What an option must be, in words, and whether a value is.
 Form = tuple[str, Callable[[Any], bool]]
@@ -64,6 +66,9 @@ def faults(entry: Entry, statement: ast.FunctionDef | ast.ClassDef, known: tuple
             yield f"@{kind} has no option '{key}'; it has {has}"
         elif not OPTIONS[kind][key][1](value):
             yield f"the option '{key}' of @{kind} must be {OPTIONS[kind][key][0]}, not {value!r}"
+    same = [each for each in parse(entry.file).definitions[entry.function] if hasattr(each, "name")]
+    if same[-1].lineno > statement.lineno:
+        yield f"{entry.function} is defined again in line {same[-1].lineno}, which Python takes for both; rename one"
     if name in TAKEN.get(kind, ()):
         yield f"the name '{name}' stands for something else; give it another one"
     if entry.bounds and kind != "corruption":
@@ -79,6 +84,9 @@ def faults(entry: Entry, statement: ast.FunctionDef | ast.ClassDef, known: tuple
         yield "@claim needs a statement, cells, and at_least, at_most or above"
     elif kind == "claim" and not takes_runs(entry, statement, len(required)):
         yield f"{statement.name} must take {len(options['cells'])} runs, one for each of its cells"
+    lowest = max(options.get(key, -math.inf) for key in ("at_least", "above"))
+    if lowest > options.get("at_most", math.inf):
+        yield f"no number is above {lowest} and at most {options['at_most']}"
     if kind == "model" and (len(arguments) < 2 or len(required) > 2):
         yield (
             f"{statement.name} must take the images' shape (channels, height, width) and the number of classes; its "
