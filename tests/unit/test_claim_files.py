@@ -12,7 +12,7 @@ from rethinking.claims import CLAIMS
 from rethinking.claims.report import MISSES, OUTCOMES, claims_table, judge, readable, to_frame
 from rethinking.report.claims import draw, points
 
-from ..recompute_claims import differences
+from ..recompute_claims import RECIPES, differences
 from .paper_cells import EPOCHS, cell_values, make_run, make_runs, write_runs
 
 NAMES = [claim.name for claim in CLAIMS]
@@ -54,6 +54,21 @@ def test_numbers_agree_with_an_independent_computation(small_results):
     root, _, table = small_results
     assert table.index.tolist() == NAMES
     assert differences(root) == []
+    on_networks = table.index[
+        ~table.cells.str.startswith("theory/") & ~table.index.str.startswith("imagenet_")
+    ]
+    assert sorted(RECIPES) == sorted(on_networks)
+
+
+def test_independent_computation_leaves_out_own_claims(small_results, tmp_path):
+    """A plug-in can name a source of its claim, and none of the others are on its data set."""
+    root, _, table = small_results
+    (tmp_path / "cells").symlink_to(root / "cells")
+    own = table.loc[["batch_norm_gain"]].rename({"batch_norm_gain": "mine"}).assign(source="this study")
+    pd.concat([table, own]).to_csv(tmp_path / "claims.csv")
+    assert differences(tmp_path) == []
+    own.to_csv(tmp_path / "claims.csv")
+    assert differences(tmp_path) == ["claims.csv has none of the claims that are recomputed here"]
 
 
 def test_independent_computation_notices_a_changed_number(small_results, tmp_path):
