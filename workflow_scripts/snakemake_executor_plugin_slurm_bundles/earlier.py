@@ -67,6 +67,6 @@ class Earlier:
 
     def cancel(self, name: str, why: str) -> None:
         """Cancel a job."""
-        slurm.scancel(f"--name={name}")
+        slurm.scancel(names=[name])
         self.say(f"{why}; it is cancelled")
         self.cancelled.add(name)

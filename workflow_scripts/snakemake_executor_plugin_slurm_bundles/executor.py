@@ -74,10 +74,11 @@ class Executor(RemoteExecutor):
         self.stopping = True
         submitted = [each for each in list(self.active.values()) if each.number or each.command]
         try:
-            slurm.scancel(*(each.number for each in submitted if each.number))
-            for each in submitted:
-                if not each.number:  # sbatch may have failed and reached SLURM all the same
-                    slurm.scancel(f"--name={each.name}")
+            slurm.scancel(
+                [each.number for each in submitted if each.number],
+                # sbatch may have failed and reached SLURM all the same.
+                [each.name for each in submitted if not each.number],
+            )
         except slurm.Unreachable as error:
             names = " ".join(f"{each.name} (job {each.number or 'unknown'})" for each in submitted)
             self.logger.error(f"not all jobs are cancelled ({error}): {names}")
@@ -223,7 +224,7 @@ class Executor(RemoteExecutor):
             self.next_attempt = time.monotonic() + self.pause
             return
         except sbatch.Refused as error:
-            reason = f"sbatch refused: {error}\n    {shlex.join(submission.command)}\n"
+            reason = f"sbatch refused: {error}\n    {shlex.join(submission.command or [])}\n"
             for info in submission.members.values():
                 # Another attempt would end in the same way.
                 info.job.attempt = max(info.job.attempt, info.job.restart_times + 1)
@@ -233,7 +234,7 @@ class Executor(RemoteExecutor):
             # Snakemake's thread may have cancelled it too early.
             if self.stopping:
                 with suppress(slurm.Unreachable):
-                    slurm.scancel(f"--name={bundle.name}")
+                    slurm.scancel(names=[bundle.name])
         self.pause, submission.submitted = 0.0, time.monotonic()
         names = ", ".join(task.name for task in bundle.tasks)
         self.logger.info(f"SLURM job {submission.number}: {names} (log: {bundle.log})")
@@ -274,7 +275,7 @@ class Executor(RemoteExecutor):
             if submission.idle_for() < 3 * self.settings.poll_seconds:
                 return
             try:
-                slurm.scancel(f"--name={submission.name}")
+                slurm.scancel(names=[submission.name])
             except slurm.Unreachable:
                 return
         self.drop(submission)
@@ -292,8 +293,10 @@ class Executor(RemoteExecutor):
         """Let a job go to another node that SLURM could not start on the one it had chosen."""
         name, resources = submission.name, next(iter(submission.members.values())).job.resources
         try:
-            excluded = slurm.start_elsewhere(
-                number, resources.get("slurm_partition"), submission.launch_failures + 1
+            if submission.excluded is None:
+                submission.excluded = slurm.excluded_nodes(number)
+            suspects = slurm.start_elsewhere(
+                number, sbatch.partition(resources), submission.excluded, submission.launch_failures + 1
             )
         except slurm.Unreachable as error:
             self.warn(
@@ -304,5 +307,5 @@ class Executor(RemoteExecutor):
         submission.launch_failures += 1
         self.logger.warning(
             f"SLURM could not start {name} (job {number}) on its node; trying again"
-            + (f" without {', '.join(excluded)}" if excluded else "")
+            + (f" without {', '.join(suspects)}" if suspects else "")
         )

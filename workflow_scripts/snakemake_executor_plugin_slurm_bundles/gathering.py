@@ -62,7 +62,7 @@ class Gathering:
         for tasks in self.ready():
             idle = 0
             if len(tasks) > 1:
-                idle = slurm.idle_nodes(self.members[tasks[0]].job.resources.get("slurm_partition"))
+                idle = slurm.idle_nodes(sbatch.partition(self.members[tasks[0]].job.resources))
             for chosen in bundles.divide(tasks, self.most, idle):
                 bundle = self.write([(self.members[task], task) for task in chosen])
                 yield bundle, [self.members.pop(task) for task in chosen]
@@ -108,6 +108,7 @@ def submit_command(bundle: Bundle, job: Any, say: Callable[[str], None]) -> list
     """The command that submits a bundle of jobs like this one.
 
     Raises:
+        Refused: ``slurm_extra`` cannot be read.
         Unreachable: SLURM does not say how much memory its nodes have, or how long jobs may take.
     """
     resources = dict(job.resources.items())
@@ -126,7 +127,7 @@ def submit_command(bundle: Bundle, job: Any, say: Callable[[str], None]) -> list
     ):
         if resources.get(name):
             wanted = resources[name] * factor
-            resources[name] = min(wanted, most(resources.get("slurm_partition")) or wanted)
+            resources[name] = min(wanted, most(sbatch.partition(resources)) or wanted)
             if resources[name] < wanted:
                 say(f"{wanted} {unit} are more than {what}; asking for {resources[name]} {unit}")
     cpus = resources.get("cpus_per_task", threads)

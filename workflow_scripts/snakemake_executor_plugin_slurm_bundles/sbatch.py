@@ -46,15 +46,24 @@ class Refused(Exception):
     """SLURM will never take the job; the message names the setting."""
 
 
+def partition(resources: Mapping[str, Any]) -> str | None:
+    """The partition that a job asks for; one in ``slurm_extra`` wins."""
+    further = re.findall(r"(?<!\S)(?:-p|--partition[=\s])\s*(\S+)", resources.get("slurm_extra") or "")
+    return further[-1] if further else resources.get("slurm_partition")
+
+
 def command(name: str, log: Path, comment: str, resources: Mapping[str, Any], threads: int) -> list[str]:
-    """The command that submits a script, from the resources of Snakemake's own executor for SLURM."""
+    """The command that submits a script, from the resources of Snakemake's own executor for SLURM.
+
+    Raises:
+        Refused: ``slurm_extra`` cannot be read.
+    """
     get = resources.get
     gpu_model, gpu = get("gpu_model"), get("gpu") or int(bool(get("gpu_model")))
     on_gpus = get("gpu") or "gpu" in (get("gres") or "")
     spread = (get("nodes") or 1) > 1  # a task, with all of its GPUs, is then what runs on one node
     cpus = get("cpus_per_task") or threads  # below zero: the cluster wants none (in partitions of GPUs, say)
     options = {
-        "job-name": name,
         # SLURM replaces what begins with % (%j by the number of the job).
         "output": str(log).replace("%", "%%"),
         "comment": comment,
@@ -77,7 +86,12 @@ def command(name: str, log: Path, comment: str, resources: Mapping[str, Any], th
         options["cpus-per-task"] = cpus
     chosen = [f"--{key}={value}" for key, value in options.items() if value not in (None, "", 0)]
     fixed = ["--parsable", "--export=ALL", "--requeue", "--open-mode=append", f"--chdir={Path.cwd()}"]
-    return ["sbatch", *fixed, *chosen, *shlex.split(get("slurm_extra") or "")]
+    try:
+        further = shlex.split(get("slurm_extra") or "")
+    except ValueError as error:
+        raise Refused(f"slurm_extra is no list of options ({error}): {get('slurm_extra')}") from error
+    # The last of two counts, and the job is known by its name.
+    return ["sbatch", *fixed, *chosen, *further, f"--job-name={name}"]
 
 
 def submit(command: list[str], script: str, resources: Mapping[str, Any]) -> str:
@@ -87,8 +101,16 @@ def submit(command: list[str], script: str, resources: Mapping[str, Any]) -> str
         Refused: SLURM will never take it.
         Unreachable: it did not take it this time, or took it and did not say so.
     """
+    environment = dict(os.environ)
+    if "SLURM_JOB_ID" in environment:
+        # Snakemake is in a job itself, whose memory and tasks would stay beside those of the new one and end its srun.
+        environment = {
+            k: v for k, v in environment.items() if not k.startswith("SLURM_") or k == "SLURM_CONF"
+        }
     try:
-        return slurm.run(command, script, os.environ).strip().split(";")[0]
+        # The last line; wrappers say more before it. Without a number the job is found by its name.
+        found = re.search(r"(\d+)(?:;.*)?\s*$", slurm.run(command, script, environment))
+        return found[1] if found else ""
     except slurm.Unreachable as error:
         said = str(error)
         found = [each for pattern, names in PERMANENT if re.search(pattern, said, re.I) for each in names]

@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 GONE = "gone"  # SLURM no longer knows the job
@@ -71,10 +71,25 @@ def queue() -> dict[str, QueuedJob]:
     return known
 
 
-def scancel(*jobs: str) -> None:
-    """Cancel jobs by their numbers, or the one of a name: ``--name=...``; no error if there is none."""
-    for start in range(0, len(jobs), CANCELLED_AT_A_TIME):
-        run(["scancel", "--me", *jobs[start : start + CANCELLED_AT_A_TIME]])
+def scancel(numbers: Sequence[str] = (), names: Iterable[str] = ()) -> None:
+    """Cancel jobs by their numbers or names; no error if one has ended or there is none.
+
+    Raises:
+        Unreachable: some may not be cancelled; all were tried.
+    """
+    steps = range(0, len(numbers), CANCELLED_AT_A_TIME)
+    failed = None
+    # With --me an ended job is an error also where --quiet is given.
+    for which in (
+        *(numbers[start : start + CANCELLED_AT_A_TIME] for start in steps),
+        *(["--me", f"--name={name}"] for name in names),
+    ):
+        try:
+            run(["scancel", "--quiet", *which])
+        except Unreachable as error:
+            failed = error
+    if failed:
+        raise failed
 
 
 def memory_of_nodes(partition: str | None) -> int | None:
@@ -91,11 +106,10 @@ def longest_minutes(partition: str | None) -> int | None:
 
 def minutes(limit: str) -> int | None:
     """A time limit as sinfo writes it (``1-12:00:00``, ``30:00``); None for ``infinite``."""
-    days, _, clock = limit.rpartition("-")
-    if not re.fullmatch(r"[\d:]+", clock):
+    if not (found := re.fullmatch(r"(?:(?:(\d+)-)?(\d+):)?(\d+):\d+", limit)):
         return None
-    hours, minute, _ = ([0, 0] + [int(part) for part in clock.split(":")])[-3:]
-    return (24 * int(days or 0) + hours) * 60 + minute
+    days, hours, minute = (int(part or 0) for part in found.groups())
+    return (24 * days + hours) * 60 + minute
 
 
 def idle_nodes(partition: str | None) -> int:
@@ -116,22 +130,28 @@ def of_partition(partition: str | None, what: str, *options: str) -> list[str]:
     return [row[1] for row in rows if row[0].endswith("*")] or [row[1] for row in rows]
 
 
-def start_elsewhere(number: str, partition: str | None, failures: int) -> list[str]:
+def excluded_nodes(number: str) -> list[str]:
+    """The nodes that a job must not take."""
+    found = re.search(r"ExcNodeList=(?!\(null\))(\S+)", run(["scontrol", "show", "job", number]))
+    return run(["scontrol", "show", "hostnames", found[1]]).split() if found else []
+
+
+def start_elsewhere(number: str, partition: str | None, excluded: list[str], failures: int) -> list[str]:
     """Let a job go on waiting that SLURM could not start on its node (a full disk, say) and holds since.
 
     SLURM does not say which node that was, and would take the same one again. It takes the first of its partition that
-    is free, so with each failure one more of these is excluded.
+    is free, so with each failure one more of these is excluded, besides those that the user excludes; when none would
+    be left, all are tried again.
 
     Returns:
-        The nodes that it will not take.
+        The nodes that it will not take either.
     """
-    free = list(dict.fromkeys(of_partition(partition, "%N", "--Node", "--states=idle,mixed")))
-    excluded = free[:failures]
-    if len(excluded) == len(free):
-        excluded = []  # none would be left
-    run(["scontrol", "update", f"JobId={number}", f"ExcNodeList={','.join(excluded)}"])
+    nodes = dict.fromkeys(of_partition(partition, "%N", "--Node", "--states=idle,mixed"))
+    free = [node for node in nodes if node not in excluded]
+    suspects = free[: failures % max(1, len(free))]
+    run(["scontrol", "update", f"JobId={number}", f"ExcNodeList={','.join(excluded + suspects)}"])
     run(["scontrol", "release", number])
-    return excluded
+    return suspects
 
 
 def run(command: list[str], stdin: str = "", environment: Mapping[str, str] | None = None) -> str:
@@ -140,8 +160,9 @@ def run(command: list[str], stdin: str = "", environment: Mapping[str, str] | No
     Raises:
         Unreachable: it failed, for whatever reason, or took too long.
     """
-    # What a user likes to see of the queue (SQUEUE_PARTITION, say) must not hide jobs from us.
-    hiding = ("SQUEUE_", "SINFO_", "SCANCEL_")
+    # What a user likes to see of the queue (SQUEUE_PARTITION, say) must not hide jobs from us, and when a job began
+    # must not change its words from day to day.
+    hiding = ("SQUEUE_", "SINFO_", "SCANCEL_", "SLURM_TIME_FORMAT")
     environment = environment or {k: v for k, v in os.environ.items() if not k.startswith(hiding)}
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     try:
@@ -154,7 +175,10 @@ def run(command: list[str], stdin: str = "", environment: Mapping[str, str] | No
             except subprocess.TimeoutExpired:
                 # With what it has started: on many clusters the commands are wrappers.
                 os.killpg(process.pid, signal.SIGKILL)
-                raise Unreachable(f"{command[0]} took more than {TIMEOUT_SECONDS} s") from None
+                said = process.communicate()[1].strip()
+                raise Unreachable(
+                    f"{command[0]} took more than {TIMEOUT_SECONDS} s. {said}".strip()
+                ) from None
     except OSError as error:
         raise Unreachable(f"{command[0]} cannot be run: {error.strerror}") from error
     if process.returncode:

@@ -28,6 +28,7 @@ class Submission:
     idle_since: float | None = None  # when all tasks were first seen to be over, but SLURM's job was not
     runs: tuple[str, str] | None = None  # node and start of SLURM's job when it was last seen to run
     launch_failures: int = 0
+    excluded: list[str] | None = None  # the nodes that the user excludes, once a launch has failed
     explained: set[str] = field(default_factory=set)  # reasons to wait that the user has read
 
     @property

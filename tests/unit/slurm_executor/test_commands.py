@@ -30,8 +30,12 @@ def test_queue(fake):
 
 
 def test_what_the_user_likes_to_see_hides_no_jobs(fake, monkeypatch):
-    (fake.folder / "squeue").write_text('#!/bin/sh\necho "1|RUNNING|||None|a$SQUEUE_PARTITION"\n')
+    """Nor does it tell times by the day on which it is asked."""
+    (fake.folder / "squeue").write_text(
+        '#!/bin/sh\necho "1|RUNNING|||None|a$SQUEUE_PARTITION$SLURM_TIME_FORMAT"\n'
+    )
     monkeypatch.setenv("SQUEUE_PARTITION", "short")
+    monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
     assert list(slurm.queue()) == ["a"]
 
 
@@ -84,6 +88,31 @@ def test_what_sbatch_may_take_later(fake, said):
         sbatch.submit(["sbatch"], "", {})
 
 
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        (["12"], "12"),
+        (["12;cluster2"], "12"),
+        (["Your project has 3 hours left.", "Submitted batch job 12"], "12"),
+        (["rubbish"], ""),
+    ],
+)
+def test_number_of_a_job(fake, said, number):
+    """Wrappers say more than that; without a number the job is found by its name."""
+    fake.says("sbatch", *said)
+    assert sbatch.submit(["sbatch"], "", {}) == number
+
+
+def test_job_submitted_from_a_job(fake, monkeypatch):
+    """It knows nothing of the outer one, whose memory, say, would end its srun."""
+    (fake.folder / "sbatch").write_text(f"#!/bin/sh\nenv > {fake.folder}/environment\n")
+    for name in ("SLURM_JOB_ID", "SLURM_MEM_PER_CPU", "SLURM_CONF"):
+        monkeypatch.setenv(name, "1")
+    sbatch.submit(["sbatch"], "", {})
+    found = re.findall(r"^SLURM_\w+", (fake.folder / "environment").read_text(), re.MULTILINE)
+    assert found == ["SLURM_CONF"]
+
+
 def test_variable_at_fault(fake, monkeypatch):
     """One that a setting of the profile wins over is not named."""
     fake.fails("sbatch", "Requested node configuration is not available")
@@ -132,6 +161,7 @@ def test_resources_mean_what_they_mean_to_snakemakes_own_executor(resources):
     for option in ("job-name", "output", "comment", "mem", "mem-per-cpu"):
         theirs = theirs.replace(f"--{option} ", f"--{option}=")
     ours = sbatch.command("n", Path("l"), "c", resources, 5)
+    assert ours[-1] == "--job-name=n"  # whatever slurm_extra says
     only_ours = {"--open-mode=append", f"--chdir={Path.cwd()}"}
     assert set(ours) - only_ours == set(shlex.split(theirs))
 
@@ -143,12 +173,29 @@ def test_percent_sign_in_a_path():
 
 @pytest.mark.parametrize(
     ("limit", "asked"),
-    [("4:00:00", 240), ("1-12:00:00", 480), ("infinite", 480), ("30:00", 30), ("1-00:00:00", 480)],
+    [
+        ("4:00:00", 240),
+        ("1-12:00:00", 480),
+        ("infinite", 480),
+        ("30:00", 30),
+        ("1-00:00:00", 480),
+        (":", 480),
+    ],
 )
-def test_a_retry_asks_for_no_more_time_than_the_partition_allows(fake, results, limit, asked):
+@pytest.mark.parametrize(
+    "resources",
+    [
+        {"slurm_partition": "short"},
+        *(
+            {"slurm_partition": "main", "slurm_extra": f"--hold {extra}"}
+            for extra in ("-p short", "-pshort", "--partition=short", "-p main --partition short")
+        ),
+    ],
+)
+def test_a_retry_asks_for_no_more_time_than_the_partition_allows(fake, results, limit, asked, resources):
     """It would wait for ever."""
     fake.says("sinfo", f"short {limit}", "main* 5:00")
-    given(results, job("a", runtime=480, slurm_partition="short", mem_mb=0))
+    given(results, job("a", runtime=480, mem_mb=0, **resources))
     (call,) = fake.calls("sbatch")
     assert f"--time={asked} " in call
 
@@ -195,10 +242,10 @@ def test_a_command_that_is_not_there(fake):
 
 
 def test_a_command_that_hangs(fake, monkeypatch):
-    """Also a wrapper, whose child keeps the pipe open."""
-    (fake.folder / "squeue").write_text("#!/bin/sh\nsleep 60\n")
+    """Also a wrapper, whose child keeps the pipe open; what it has said is passed on."""
+    (fake.folder / "squeue").write_text("#!/bin/sh\necho temporarily unable >&2\nsleep 60\n")
     monkeypatch.setattr(slurm, "TIMEOUT_SECONDS", 0.2)
     began = time.monotonic()
-    with pytest.raises(slurm.Unreachable, match="more than"):
+    with pytest.raises(slurm.Unreachable, match=r"more than .* s\. temporarily unable"):
         slurm.queue()
     assert time.monotonic() - began < 10

@@ -74,6 +74,14 @@ def test_refused(fake, results):
     assert info.job.attempt > info.job.restart_times  # Snakemake does not try it again
 
 
+def test_options_that_cannot_be_read(fake, results):
+    executor = given(results, job("a", slurm_extra="--comment='a b"), job("b"))
+    ((info, error),) = executor.over
+    assert info.job.message == "a"
+    assert "slurm_extra is no list of options (No closing quotation): --comment='a b" in error
+    assert len(fake.calls("sbatch")) == 1
+
+
 def test_slurm_holds_as_many_jobs_as_it_may(fake, results, read):
     """The others wait, and sbatch is not called for each of them."""
     fake.fails("sbatch", "sbatch: error: QOSMaxSubmitJobPerUserLimit")
@@ -143,6 +151,21 @@ def test_job_that_cannot_be_released(fake, results, read, command, error):
     assert len(read("trying again without n1")) == 1
 
 
+def test_job_starts_elsewhere(fake, results):
+    """On no node that the user excludes; and when all others have been tried, on these again."""
+    executor, (held,) = at_work(results, fake, "a")
+    fake.queues((held.name, "PENDING", "launch failed requeued held"))
+    fake.says("sinfo", "main* n1", "main* n2", "main* n3", "other n4")
+    (fake.folder / "scontrol").write_text(
+        f'#!/bin/sh\necho "scontrol $*" >> {fake.folder}/calls\n'
+        'case "$2" in job) echo " ExcNodeList=n[2,5]";; hostnames) printf "n2\\nn5\\n";; esac\n'
+    )
+    for _ in range(3):
+        executor.look()
+    updates = [call.split("=")[-1] for call in fake.calls("scontrol") if "update" in call]
+    assert updates == ["n2,n5,n1", "n2,n5", "n2,n5,n1"]
+
+
 def test_why_jobs_wait(fake, results, read):
     """One line for each reason that may last, however often it is reported."""
     executor, (one, two) = at_work(results, fake, "a", "b", "c")
@@ -186,7 +209,10 @@ def test_slurm_is_not_asked_what_runs_where_nothing_can(fake, results):
 
 
 def test_cancelled(fake, results, read):
-    """All jobs at once, also one that reached SLURM although sbatch failed; nothing more is submitted."""
+    """All jobs at once, also one that reached SLURM although sbatch failed; nothing more is submitted.
+
+    All are tried, also where one cannot be cancelled.
+    """
     executor, found = at_work(results, fake, "a", "b", "c")
     fake.queues(*((bundle.name, "RUNNING", "None") for bundle in found))
     executor.run_jobs([job("d")])
@@ -194,10 +220,9 @@ def test_cancelled(fake, results, read):
     executor.look()
     (unknown,) = set(executor.active) - {bundle.name for bundle in found}
     executor.run_jobs([job("e")])
-    executor.cancel_jobs([])
-    assert fake.calls("scancel") == ["scancel --me 1 2", f"scancel --me --name={unknown}"]
     fake.fails("scancel", "scancel: error: Kill job error on job id 1")
     executor.cancel_jobs([])
+    assert fake.calls("scancel") == ["scancel --quiet 1 2", f"scancel --quiet --me --name={unknown}"]
     (line,) = read("not all jobs are cancelled")
     assert f"{found[0].name} (job 1)" in line
     found[0].note_end(0, 0)
@@ -228,7 +253,7 @@ def test_squeue_hangs(fake, results, monkeypatch):
     wait_for((fake.folder / "asked").exists)
     executor.cancel_jobs([])
     assert looking.is_alive()
-    assert fake.calls("scancel") == ["scancel --me 1 2"]
+    assert fake.calls("scancel") == ["scancel --quiet 1 2"]
     looking.join()
     executor.stopping = False
     asyncio.run(check())

@@ -19,7 +19,7 @@ def test_damaged_bundle(fake, results, read, text):
     executor.gathering.seconds = 100
     executor.look()
     assert read(f"bundle.json of {damaged.name} is damaged")
-    assert fake.calls("scancel") == [f"scancel --me --name={damaged.name}"]
+    assert fake.calls("scancel") == [f"scancel --quiet --me --name={damaged.name}"]
     assert list(executor.active) == [whole.name]
     assert [task.name for task in executor.gathering.members] == ["b"]
 
