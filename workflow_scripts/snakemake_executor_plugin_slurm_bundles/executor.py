@@ -204,7 +204,9 @@ class Executor(RemoteExecutor):
         state = None if queue is None else submission.settled(queue, wait)
         if not submission.members:
             self.forget(submission, state)
-        elif state is not None:
+        elif state is not None and not (
+            state == slurm.GONE and slurm.hidden(submission.number, submission.name)
+        ):
             self.interrupted(submission, state)
 
     def submit(self, submission: Submission) -> None:

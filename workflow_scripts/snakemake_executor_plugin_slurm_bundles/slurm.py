@@ -71,6 +71,19 @@ def queue() -> dict[str, QueuedJob]:
     return known
 
 
+def hidden(number: str, name: str) -> bool:
+    """Whether SLURM has a job, or may have it, that the queue does not show.
+
+    Where squeue is late, or fails without a word, a second job would only wait for the cells of the first.
+    """
+    try:
+        job = run(["scontrol", "show", "job", number])
+    except Unreachable as error:
+        return "invalid job id" not in str(error).lower()
+    found = re.search(r"JobName=(\S+)[\s\S]*?JobState=(\w+)", job)
+    return found is not None and found[1] == name and found[2] not in ENDED
+
+
 def scancel(numbers: Sequence[str] = (), names: Iterable[str] = ()) -> None:
     """Cancel jobs by their numbers or names; no error if one has ended or there is none.
 

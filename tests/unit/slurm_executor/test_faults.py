@@ -237,6 +237,32 @@ def test_cancelled(fake, results, read):
     assert found[0].unreported(0)
 
 
+@pytest.mark.parametrize(
+    ("shown", "gone"),
+    [
+        ("JobId=1 JobName={}\n   JobState=RUNNING Reason=None", False),
+        ("JobId=1 JobName={}\n   JobState=COMPLETED Reason=None", True),
+        ("JobId=1 JobName=of-another\n   JobState=RUNNING Reason=None", True),
+        (None, True),
+    ],
+)
+def test_squeue_says_nothing(fake, results, shown, gone):
+    """Jobs are not submitted again as long as SLURM still has them."""
+    fake.says("sbatch", "1")
+    executor, (bundle,) = at_work(results, fake, "a", "b")
+    bundle.note_end(0, 0)
+    fake.queues()
+    fake.fails("scontrol")
+    executor.look()
+    assert [*executor.active] == [bundle.name]
+    if shown is None:
+        fake.fails("scontrol", "slurm_load_jobs error: Invalid job id specified")
+    else:
+        fake.says("scontrol", shown.format(bundle.name))
+    executor.look()
+    assert ([*executor.active] != [bundle.name]) == gone
+
+
 def test_squeue_hangs(fake, results, monkeypatch):
     """What ended is reported all the same, and Ctrl-C cancels without waiting for the answer."""
     executor, (bundle, _) = at_work(results, fake, "a", "b", "c")
