@@ -136,6 +136,10 @@ class Executor(RemoteExecutor):
                 self.look_at(submission, queue)
             except OSError as error:
                 self.warn(f"{submission.bundle.folder}: {error.strerror}; trying again")
+            except slurm.Unreachable as error:
+                self.warn(
+                    f"SLURM does not say whether it still has {submission.name} ({error}); asking again"
+                )
         for line in explain_waiting(self.active, queue or {}):
             self.logger.warning(line)
 

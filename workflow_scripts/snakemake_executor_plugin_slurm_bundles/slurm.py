@@ -72,14 +72,19 @@ def queue() -> dict[str, QueuedJob]:
 
 
 def hidden(number: str, name: str) -> bool:
-    """Whether SLURM has a job, or may have it, that the queue does not show.
+    """Whether SLURM has a job that the queue does not show.
 
     Where squeue is late, or fails without a word, a second job would only wait for the cells of the first.
+
+    Raises:
+        Unreachable: SLURM does not say.
     """
     try:
         job = run(["scontrol", "show", "job", number])
     except Unreachable as error:
-        return "invalid job id" not in str(error).lower()
+        if "invalid job id" in str(error).lower():
+            return False
+        raise
     found = re.search(r"JobName=(\S+)[\s\S]*?JobState=(\w+)", job)
     return found is not None and found[1] == name and found[2] not in ENDED
 

@@ -246,7 +246,7 @@ def test_cancelled(fake, results, read):
         (None, True),
     ],
 )
-def test_squeue_says_nothing(fake, results, shown, gone):
+def test_squeue_says_nothing(fake, results, read, shown, gone):
     """Jobs are not submitted again as long as SLURM still has them."""
     fake.says("sbatch", "1")
     executor, (bundle,) = at_work(results, fake, "a", "b")
@@ -254,7 +254,9 @@ def test_squeue_says_nothing(fake, results, shown, gone):
     fake.queues()
     fake.fails("scontrol")
     executor.look()
+    executor.look()
     assert [*executor.active] == [bundle.name]
+    assert len(read("does not say whether it still has")) == 1
     if shown is None:
         fake.fails("scontrol", "slurm_load_jobs error: Invalid job id specified")
     else:
