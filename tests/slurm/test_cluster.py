@@ -148,16 +148,17 @@ def test_node_vanishes(workflow, cluster, undisturbed):
 
 
 def test_node_cannot_start_jobs(workflow, cluster):
-    """For example because its disk is full: SLURM holds the job, and it starts on another node."""
+    """For example because its disk is full: SLURM holds the job, and it starts on another that the user has not excluded."""
     spool = cluster.folder / "spool" / "n1"
     away = spool.rename(spool.with_name("away"))
     spool.touch()
     try:
-        assert "could not start" in workflow.succeed(TARGET, "--until", "prepare_dataset")
+        resources = ("--default-resources", "slurm_extra='--exclude=n2'")
+        assert "could not start" in workflow.succeed(TARGET, "--until", "prepare_dataset", *resources)
     finally:
         spool.unlink()
         away.rename(spool)
-    assert "BatchHost=n1" not in cluster.run("scontrol", "show", "job").split("JobId=")[-1]
+    assert "BatchHost=n3" in cluster.run("scontrol", "show", "job").split("JobId=")[-1]
 
 
 def test_cancelled_by_hand(workflow, cluster, undisturbed):
