@@ -108,7 +108,7 @@ def submit_command(bundle: Bundle, job: Any, say: Callable[[str], None]) -> list
     """The command that submits a bundle of jobs like this one.
 
     Raises:
-        Refused: ``slurm_extra`` cannot be read.
+        Refused: ``slurm_extra`` cannot be read or asks for an array.
         Unreachable: SLURM does not say how much memory its nodes have, or how long jobs may take.
     """
     resources = dict(job.resources.items())

@@ -56,7 +56,7 @@ def command(name: str, log: Path, comment: str, resources: Mapping[str, Any], th
     """The command that submits a script, from the resources of Snakemake's own executor for SLURM.
 
     Raises:
-        Refused: ``slurm_extra`` cannot be read.
+        Refused: ``slurm_extra`` cannot be read or asks for an array.
     """
     get = resources.get
     gpu_model, gpu = get("gpu_model"), get("gpu") or int(bool(get("gpu_model")))
@@ -90,6 +90,10 @@ def command(name: str, log: Path, comment: str, resources: Mapping[str, Any], th
         further = shlex.split(get("slurm_extra") or "")
     except ValueError as error:
         raise Refused(f"slurm_extra is no list of options ({error}): {get('slurm_extra')}") from error
+    if any(re.match("-a|--ar", word) for word in further):
+        raise Refused(
+            f"slurm_extra asks for an array of jobs, each of which would train the same: {get('slurm_extra')}"
+        )
     # The last of two counts, and the job is known by its name.
     return ["sbatch", *fixed, *chosen, *further, f"--job-name={name}"]
 

@@ -74,11 +74,19 @@ def test_refused(fake, results):
     assert info.job.attempt > info.job.restart_times  # Snakemake does not try it again
 
 
-def test_options_that_cannot_be_read(fake, results):
-    executor = given(results, job("a", slurm_extra="--comment='a b"), job("b"))
+@pytest.mark.parametrize(
+    ("extra", "why"),
+    [
+        ("--comment='a b", "no list of options (No closing quotation): --comment='a b"),
+        ("--hold --array=1-2", "array"),
+        ("-a 1-2", "array"),
+    ],
+)
+def test_options_that_cannot_be_used(fake, results, extra, why):
+    executor = given(results, job("a", slurm_extra=extra), job("b", slurm_extra="--acctg-freq=0"))
     ((info, error),) = executor.over
     assert info.job.message == "a"
-    assert "slurm_extra is no list of options (No closing quotation): --comment='a b" in error
+    assert why in error
     assert len(fake.calls("sbatch")) == 1
 
 
