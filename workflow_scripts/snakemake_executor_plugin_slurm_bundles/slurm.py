@@ -190,12 +190,12 @@ def run(command: list[str], stdin: str = "", environment: Mapping[str, str] | No
         ) as process:
             try:
                 output, errors = process.communicate(stdin, TIMEOUT_SECONDS)
-            except subprocess.TimeoutExpired:
+            except subprocess.TimeoutExpired as late:
                 # With what it has started: on many clusters the commands are wrappers.
                 os.killpg(process.pid, signal.SIGKILL)
-                said = process.communicate()[1].strip()
+                said = (late.stderr or b"").decode(errors="replace").strip()
                 raise Unreachable(
-                    f"{command[0]} took more than {TIMEOUT_SECONDS} s. {said}".strip()
+                    f"{command[0]} took more than {TIMEOUT_SECONDS} s{said and f' and said: {said}'}"
                 ) from None
     except OSError as error:
         raise Unreachable(f"{command[0]} cannot be run: {error.strerror}") from error
