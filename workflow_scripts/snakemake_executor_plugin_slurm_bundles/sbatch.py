@@ -105,15 +105,9 @@ def submit(command: list[str], script: str, resources: Mapping[str, Any]) -> str
         Refused: SLURM will never take it.
         Unreachable: it did not take it this time, or took it and did not say so.
     """
-    environment = dict(os.environ)
-    if "SLURM_JOB_ID" in environment:
-        # Snakemake is in a job itself, whose memory and tasks would stay beside those of the new one and end its srun.
-        environment = {
-            k: v for k, v in environment.items() if not k.startswith("SLURM_") or k == "SLURM_CONF"
-        }
     try:
         # The last line; wrappers say more before it. Without a number the job is found by its name.
-        found = re.search(r"(\d+)(?:;.*)?\s*$", slurm.run(command, script, environment))
+        found = re.search(r"(\d+)(?:;.*)?\s*$", slurm.run(command, script, environment()))
         return found[1] if found else ""
     except slurm.Unreachable as error:
         said = str(error)
@@ -121,6 +115,16 @@ def submit(command: list[str], script: str, resources: Mapping[str, Any]) -> str
         if not found or re.search(TEMPORARY, said, re.I):
             raise
         raise Refused(f"{said}\n{advice(list(dict.fromkeys(found)), resources)}") from error
+
+
+def environment() -> dict[str, str]:
+    """What a job takes over.
+
+    Where Snakemake is in a job itself, that one's memory and tasks would stay beside those of the new one and end its
+    srun.
+    """
+    inside = "SLURM_JOB_ID" in os.environ
+    return {k: v for k, v in os.environ.items() if not (inside and re.match("SLURM_(?!CONF$)", k))}
 
 
 def advice(names: list[str], resources: Mapping[str, Any]) -> str:
@@ -131,7 +135,7 @@ def advice(names: list[str], resources: Mapping[str, Any]) -> str:
     lines = [f"Correct {', '.join(found) or names[0]} of this rule in the profile"]
     variables = [
         f"{key}={value}"
-        for key, value in sorted(os.environ.items())
+        for key, value in sorted(environment().items())
         if re.match(r"SBATCH_|SLURM_MEM_PER_", key) and key not in won
     ]
     if variables:

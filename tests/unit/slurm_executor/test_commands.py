@@ -246,6 +246,6 @@ def test_a_command_that_hangs(fake, monkeypatch):
     (fake.folder / "squeue").write_text("#!/bin/sh\necho temporarily unable >&2\nsleep 60\n")
     monkeypatch.setattr(slurm, "TIMEOUT_SECONDS", 0.2)
     began = time.monotonic()
-    with pytest.raises(slurm.Unreachable, match="more than .* s and said: temporarily unable"):
+    with pytest.raises(slurm.Unreachable, match=r"more than .* s and said: temporarily unable"):
         slurm.queue()
     assert time.monotonic() - began < 10
