@@ -131,8 +131,11 @@ def advice(names: list[str], resources: Mapping[str, Any]) -> str:
     """What to correct: the resources that are set, and the variables of sbatch that still count."""
     given = {name for name, value in resources.items() if value not in (None, "", 0)}
     won = {f"SBATCH_{variable}" for name, variable in OVERRIDDEN.items() if name in given}
-    found = [f"{name} (now {resources[name]})" for name in names if name in given]
-    lines = [f"Correct {', '.join(found) or names[0]} of this rule in the profile"]
+    at_fault = [name for name in names if name in given] or names[:1]
+    if "slurm_extra" in given and "slurm_extra" not in at_fault:
+        at_fault.append("slurm_extra")  # where any option can stand
+    named = [f"{name} (now {resources[name]})" if name in given else name for name in at_fault]
+    lines = [f"Correct {', '.join(named)} of this rule in the profile"]
     variables = [
         f"{key}={value}"
         for key, value in sorted(environment().items())

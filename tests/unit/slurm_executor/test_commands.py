@@ -119,8 +119,8 @@ def test_variable_at_fault(fake, monkeypatch):
     for name, value in {"SBATCH_GPUS_PER_NODE": "8", "SBATCH_CONSTRAINT": "a100"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(sbatch.Refused, match="SBATCH_GPUS_PER_NODE=8") as refused:
-        sbatch.submit(["sbatch"], "", {"constraint": "v100"})
-    assert "constraint (now v100)" in str(refused.value)
+        sbatch.submit(["sbatch"], "", {"constraint": "v100", "slurm_extra": "--mem=1T"})
+    assert "Correct constraint (now v100), slurm_extra (now --mem=1T) of this rule" in str(refused.value)
     assert "a100" not in str(refused.value)
 
 
