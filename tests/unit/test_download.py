@@ -65,6 +65,13 @@ class Handler(BaseHTTPRequestHandler):
     def wrong(self):
         self.answer(200, CONTENT[::-1])
 
+    def log_in(self):
+        """What a network sends in place of every file until one has logged in."""
+        self.answer(200, b"<!DOCTYPE html><html>Please log in</html>")
+
+    def leads_astray(self):
+        self.answer(302, b"", Location="http://[::1/data.bin")
+
     def missing(self):
         self.answer(404, b"not here")
 
@@ -147,8 +154,17 @@ def test_404_is_not_tried_again(server, path):
     assert not path.exists()
 
 
-def test_next_mirror_after_404(server, path):
-    server.behaviours = ["missing", "whole"]
+def test_page_to_log_in_is_recognised(server, path):
+    server.behaviours = ["log_in"]
+    with pytest.raises(
+        UserError, match="closed after 41 of 512,000 bytes; it seems to be an HTML page, perhaps"
+    ):
+        fetch([server.url], path)
+
+
+@pytest.mark.parametrize("first", ["missing", "leads_astray"])
+def test_next_mirror_after_a_fault_that_stays(server, path, first):
+    server.behaviours = [first, "whole"]
     fetch([server.url.replace("data", "gone"), server.url], path)
     assert [request[0] for request in server.requests] == ["/gone.bin", "/data.bin"]
     assert path.read_bytes() == CONTENT

@@ -84,11 +84,15 @@ def _mismatch(file: SourceFile, path: Path) -> str | None:
         present = path.stat().st_size
         cut = file.size is not None and present < file.size
         hint = f" (truncated: it has {present:,} of {file.size:,} bytes)" if cut else ""
-        with open(path, "rb") as content:
-            kind = what_is(content.read(512))
-        seems = f"; it seems to be {kind}" if kind and not kind.startswith(("a gzip", "an xz")) else ""
-        return f"has {algorithm} {actual}, expected {expected}{hint}{seems}"
+        return f"has {algorithm} {actual}, expected {expected}{hint}{_seems(path)}"
     return None
+
+
+def _seems(path: Path) -> str:
+    """What a file seems to be, if it is not packed as published files are: a page to log in, for example."""
+    with open(path, "rb") as content:
+        kind = what_is(content.read(512))
+    return f"; it seems to be {kind}" if kind and not kind.startswith(("a gzip", "an xz")) else ""
 
 
 def _fetch(url: str, part: Path, file: SourceFile) -> str | None:
@@ -138,12 +142,13 @@ def _receive(url: str, part: Path, size: int | None) -> None:
                     file.write(chunk)
                     if size is not None and file.tell() > size:
                         break  # Too long to be right, perhaps endless: the checksum refuses it.
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        # requests raises ValueError for a malformed address.
+    # A malformed address, here or where the server leads to, is a ValueError, which requests does not always wrap.
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise _Fault(_explain(error), transient=not isinstance(error, ValueError)) from error
     received = part.stat().st_size
     if size is not None and received < size:
-        raise _Fault(f"the connection closed after {received:,} of {size:,} bytes", transient=True)
+        reason = f"the connection closed after {received:,} of {size:,} bytes{_seems(part)}"
+        raise _Fault(reason, transient=True)
 
 
 def _explain(error: Exception) -> str:
