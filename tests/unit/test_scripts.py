@@ -15,13 +15,15 @@ from snakemake.io import contains_wildcard
 
 from rethinking.run import scripts
 from rethinking.run.code import SCRIPTS, script_code
-from rethinking.run.files import UserError
-from rethinking.run.identity import Identity, record_path, recorded, write_record
+from rethinking.run.files import UserError, write_text
+from rethinking.run.identity import Identity, is_made, record_path, recorded, write_record
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.made import Made
+from rethinking.run.plan import Plan
 from rethinking.run.scripts import asked_for, options, packed, unpacked
 from rethinking.run.stop_signals import SIGNALS
 
+from ..default_config import load
 from ..waiting import wait_for
 
 
@@ -181,6 +183,35 @@ def test_a_script_with_a_lock_of_its_own_records_by_itself(tmp_path, monkeypatch
     monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked([str(output)], Identity({}), None))
     scripts.run(output.touch, locked=False)
     assert recorded(output) is None
+
+
+@pytest.mark.usefixtures("goes_on")
+@pytest.mark.parametrize("content", ["old", "new"])
+def test_files_that_the_user_replaces_before_they_are_read_are_refused(
+    tmp_path, monkeypatch, capsys, content
+):
+    """Else what is made from them would pass as made from the old ones, and be kept when these are back."""
+    path = tmp_path / "cifar.tar"
+    path.write_text("old")
+    dataset = {"source": "archive", "path": str(path), "input_size": 28}
+    config = load(results_dir=str(tmp_path / "results"), datasets__cifar10=dataset)
+    made = Plan(config).prepared("cifar10")
+    monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(made.record)])
+    asked = asked_for.__wrapped__()
+    monkeypatch.setattr(scripts, "asked_for", lambda: asked)
+
+    def main():
+        path.write_text(content)
+        for file in made.outputs:
+            write_text(file, content)
+
+    if content == "old":
+        scripts.run(main)
+    else:
+        with pytest.raises(SystemExit):
+            scripts.run(main)
+        assert f"{path} has changed since this job was planned" in capsys.readouterr().err
+    assert is_made(made.outputs, made.identity) == (content == "old")
 
 
 @pytest.mark.usefixtures("goes_on")

@@ -100,6 +100,13 @@ class Plan:
         inputs = {"source": digest} if digest else {}
         entries = [registry.entry("dataset", name).root]
         made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
+        if dataset.path:
+            made.source = {
+                "name": name,
+                "source": dataset.source,
+                "path": dataset.path,
+                "cache": f"{self.checksums}",
+            }
         return self.in_data_folder(made, f"prepared/{name}", ("manifest.json", *ARRAYS))
 
     def source(self, name: str) -> tuple[list[Source], str | None]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TextIO
 from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
-from rethinking.run.identity import Identity, converted, record_path, recorded, write_record
+from rethinking.run.identity import Identity, content_digest, converted, record_path, recorded, write_record
 from rethinking.run.refusals import as_os_error, explain, forgiving
 from rethinking.run.shared import to_make, to_remake
 from rethinking.run.stop_signals import clean_up, end
@@ -49,6 +49,8 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
         with turn as needed:
             if needed:
                 main()
+                if asked and asked.source:
+                    check_source(asked)
                 if asked and locked:
                     write_record(asked.outputs, asked.identity)
     except UserError as error:
@@ -65,11 +67,12 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
 
 
 class Asked(NamedTuple):
-    """The result that a job makes: its files, its identity, and the folder that it shares with other workflows, if any."""
+    """The result that a job makes: its files, its identity, the folder that it shares with other workflows, and its source."""
 
     outputs: list[str]
     identity: Identity
     shared: str | None
+    source: dict[str, str] | None = None
 
 
 @cache
@@ -85,7 +88,19 @@ def asked_for() -> Asked | None:
     del sys.argv[place : place + 2]
     code = script_code(record["script"], [(Path(path), name) for path, name in record["entries"]])
     inputs = converted(record["inputs"], lambda each: recorded_input(**each))
-    return Asked(record["outputs"], Identity(record["settings"], code, inputs), record["shared"])
+    identity = Identity(record["settings"], code, inputs)
+    return Asked(record["outputs"], identity, record["shared"], record["source"])
+
+
+def check_source(asked: Asked) -> None:
+    """Refuse a result of files that the user has replaced since the job was planned: it would pass as one of the old files.
+
+    Raises:
+        UserError: the files have other contents.
+    """
+    paths = {key: Path(asked.source[key]) for key in ("path", "cache")}
+    if content_digest(**asked.source | paths) != asked.identity.inputs["source"]:
+        raise UserError(f"{paths['path']} has changed since this job was planned; start again")
 
 
 def recorded_input(file: str, digest: str) -> Identity:
