@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import NoneType
 from typing import Any, get_args
 
@@ -10,6 +11,9 @@ from pydantic import BaseModel
 from rethinking.config.patterns import Origin, Path
 from rethinking.config.reading import File
 from rethinking.run.files import did_you_mean
+
+# What pydantic adds to a place: a mark behind a dictionary's key, or the name of a type that the value could have.
+ADDED = re.compile(r"\[key\]|bool|int|float|str|constrained-\w+|literal\[.*\]")
 
 
 def describe(
@@ -28,8 +32,9 @@ def describe(
         config: the model of the whole configuration.
         origins: how cells and variants were written.
     """
-    # pydantic marks a dictionary's key with '[key]' behind the key itself.
-    loc = tuple(part for part in fault["loc"] if part != "[key]")
+    loc = fault["loc"]
+    if fault["type"] != "extra_forbidden":  # any word can be an unknown key
+        loc = tuple(part for part in loc if not ADDED.fullmatch(str(part)))
     message = what_is_wrong(fault, loc, config)
     start = next((loc[:n] for n in range(len(loc), 0, -1) if loc[:n] in origins), None)
     if start is None:
