@@ -121,10 +121,10 @@ def environment() -> dict[str, str]:
     """What a job takes over.
 
     Where Snakemake is in a job itself, that one's memory and tasks would stay beside those of the new one and end its
-    srun.
+    srun. What finds SLURM and proves who the user is stays.
     """
     inside = "SLURM_JOB_ID" in os.environ
-    return {k: v for k, v in os.environ.items() if not (inside and re.match("SLURM_(?!CONF$)", k))}
+    return {k: v for k, v in os.environ.items() if not (inside and re.match("SLURM_(?!(CONF|JWT)$)", k))}
 
 
 def advice(names: list[str], resources: Mapping[str, Any]) -> str:

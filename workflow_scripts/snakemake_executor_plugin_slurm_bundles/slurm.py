@@ -80,13 +80,14 @@ def hidden(number: str, name: str) -> bool:
         Unreachable: SLURM does not say.
     """
     try:
-        job = run(["scontrol", "show", "job", number])
+        # Without a number, as after a restart, these are all jobs.
+        jobs = run(["scontrol", "show", "job", number])
     except Unreachable as error:
         if "invalid job id" in str(error).lower():
             return False
         raise
-    found = re.search(r"JobName=(\S+)[\s\S]*?JobState=(\w+)", job)
-    return found is not None and found[1] == name and found[2] not in ENDED
+    found = re.findall(r"JobName=(\S+)[\s\S]*?JobState=(\w+)", jobs)
+    return any(each == name and state not in ENDED for each, state in found)
 
 
 def scancel(numbers: Sequence[str] = (), names: Iterable[str] = ()) -> None:

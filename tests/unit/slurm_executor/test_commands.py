@@ -106,11 +106,11 @@ def test_number_of_a_job(fake, said, number):
 def test_job_submitted_from_a_job(fake, monkeypatch):
     """It knows nothing of the outer one, whose memory, say, would end its srun."""
     (fake.folder / "sbatch").write_text(f"#!/bin/sh\nenv > {fake.folder}/environment\n")
-    for name in ("SLURM_JOB_ID", "SLURM_MEM_PER_CPU", "SLURM_CONF"):
+    for name in ("SLURM_JOB_ID", "SLURM_MEM_PER_CPU", "SLURM_CONF", "SLURM_JWT"):
         monkeypatch.setenv(name, "1")
     sbatch.submit(["sbatch"], "", {})
     found = re.findall(r"^SLURM_\w+", (fake.folder / "environment").read_text(), re.MULTILINE)
-    assert found == ["SLURM_CONF"]
+    assert sorted(found) == ["SLURM_CONF", "SLURM_JWT"]
 
 
 def test_variable_at_fault(fake, monkeypatch):

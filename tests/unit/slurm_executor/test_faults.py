@@ -251,6 +251,7 @@ def test_cancelled(fake, results, read):
         ("JobId=1 JobName={}\n   JobState=RUNNING Reason=None", False),
         ("JobId=1 JobName={}\n   JobState=COMPLETED Reason=None", True),
         ("JobId=1 JobName=of-another\n   JobState=RUNNING Reason=None", True),
+        ("JobId=2 JobName=of-another\n   JobState=PENDING\n\nJobId=1 JobName={}\n   JobState=RUNNING", False),
         (None, True),
     ],
 )
