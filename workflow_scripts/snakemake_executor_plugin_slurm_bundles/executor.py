@@ -230,11 +230,10 @@ class Executor(RemoteExecutor):
             self.next_attempt = time.monotonic() + self.pause
             return
         except sbatch.Refused as error:
-            reason = f"sbatch refused: {error}\n    {shlex.join(submission.command or [])}\n"
             for info in submission.members.values():
                 # Another attempt would end in the same way.
                 info.job.attempt = max(info.job.attempt, info.job.restart_times + 1)
-            self.end_all(submission, reason)
+            self.end_all(submission, f"{error}\n")
             return
         finally:
             # Snakemake's thread may have cancelled it too early.

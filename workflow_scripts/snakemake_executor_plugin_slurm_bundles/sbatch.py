@@ -114,7 +114,8 @@ def submit(command: list[str], script: str, resources: Mapping[str, Any]) -> str
         found = [each for pattern, names in PERMANENT if re.search(pattern, said, re.I) for each in names]
         if not found or re.search(TEMPORARY, said, re.I):
             raise
-        raise Refused(f"{said}\n{advice(list(dict.fromkeys(found)), resources)}") from error
+        correct = advice(list(dict.fromkeys(found)), resources)
+        raise Refused(f"sbatch refused: {said}\n{correct}\n    {shlex.join(command)}") from error
 
 
 def environment() -> dict[str, str]:

@@ -101,12 +101,7 @@ class Plan:
         entries = [registry.entry("dataset", name).root]
         made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
         if dataset.path:
-            made.source = {
-                "name": name,
-                "source": dataset.source,
-                "path": dataset.path,
-                "cache": f"{self.checksums}",
-            }
+            made.source = [name, dataset.source, dataset.path, str(self.checksums)]
         return self.in_data_folder(made, f"prepared/{name}", ("manifest.json", *ARRAYS))
 
     def source(self, name: str) -> tuple[list[Source], str | None]:

@@ -72,7 +72,7 @@ class Asked(NamedTuple):
     outputs: list[str]
     identity: Identity
     shared: str | None
-    source: dict[str, str] | None = None
+    source: list[str] | None = None
 
 
 @cache
@@ -98,9 +98,9 @@ def check_source(asked: Asked) -> None:
     Raises:
         UserError: the files have other contents.
     """
-    paths = {key: Path(asked.source[key]) for key in ("path", "cache")}
-    if content_digest(**asked.source | paths) != asked.identity.inputs["source"]:
-        raise UserError(f"{paths['path']} has changed since this job was planned; start again")
+    name, source, path, cache = asked.source
+    if content_digest(name, source, Path(path), Path(cache)) != asked.identity.inputs["source"]:
+        raise UserError(f"{path} has changed since this job was planned; start again")
 
 
 def recorded_input(file: str, digest: str) -> Identity:
