@@ -37,6 +37,8 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"training.learning_rate_decay": 1.5}, "training.learning_rate_decay", "equal to 1, not 1.5"),
         ({"training.thresholds": [99.0, 101.0]}, "training.thresholds[1]", "equal to 100, not 101"),
         ({"seeds": [0, -1]}, "seeds[1]", "greater than or equal to 0, not -1"),
+        ({"seeds": [10**20]}, "seeds[0]", "less than 9223372036854775808"),
+        ({"linear_models.solver.residual": 2}, "linear_models.solver.residual", "less than 1, not 2"),
         ({"seeds": [1, 2, 1]}, "seeds", "names 1 twice"),
         ({"overrides": [override("*/*/*/*") | {"seeds": [0, 0]}]}, "overrides[0].seeds", "names 0 twice"),
         ({"linear_models.models": [LINEAR | {"seeds": [1, 1]}]}, "linear_models.models[0].seeds", "names 1 twice"),

@@ -109,7 +109,7 @@ def checked_path(text: str) -> str:
 
 
 PathText = Annotated[str, AfterValidator(checked_path)]
-Seeds = list[Annotated[int, Field(ge=0)]]
+Seeds = list[Annotated[int, Field(ge=0, lt=2**63)]]  # pandas reads them from tables as 64 bits
 
 
 def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) -> None:

@@ -109,7 +109,7 @@ class SolverConfig(Strict):
     tile: int = Field(
         ge=16, description="Rows and columns of a tile of the factor, the unit that a killed run keeps."
     )
-    residual: Positive = Field(description="Refine until |y - K alpha| / |y| is below this.")
+    residual: float = Field(gt=0, lt=1, description="Refine until |y - K alpha| / |y| is below this.")
     iterations: int = Field(ge=1, description="At most so many steps of refinement.")
 
 
