@@ -43,6 +43,8 @@ def main() -> None:
         if len(table)
     ]
     note = "Ours. " + ".\n".join(scales) + "."
+    if (stability.gap_ci.notna() & stability.all_change_ci.isna()).any():
+        note += " The gap is over all seeds, also those without a replacement."
     save(scripts.attempt(not_drawn, capacity_figure.plot, rademacher, stability, note), args.images)
     print(f"{len(summaries)} networks, {len(changes)} replacements")
 

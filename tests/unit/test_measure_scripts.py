@@ -177,6 +177,15 @@ def test_tables_and_figures_are_written(shown, networks):
     ]
 
 
+def test_the_figure_says_where_the_gap_is_of_more_seeds_than_the_change(shown, tmp_path):
+    data = make_data(train=24, full=40, image_shape=[3, 32, 32])
+    for seed, says in ((0, False), (1, True)):
+        given = {"settings": {"input_size": 28}, "data": data, "test_accuracy_corrupted": 10.0 + seed}
+        write_summary(tmp_path, make_summary(f"{BASE}/seed{seed}", **given))
+        _, _, figure = shown("measure_capacity", tmp_path, *CAPACITY)
+        assert ("The gap is over all seeds" in figure) == says
+
+
 def test_layers_are_counted_once_for_each_model(shown, tmp_path, monkeypatch):
     for seed in range(2):
         data = make_data(train=24, full=40, image_shape=[3, 32, 32])

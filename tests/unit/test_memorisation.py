@@ -93,3 +93,12 @@ def test_names_beside_the_rows_do_not_meet():
     figure.draw_without_rendering()
     labels = [axes.yaxis.label.get_window_extent() for axes in figure.axes]
     assert all(lower.y1 < upper.y0 for upper, lower in pairwise(labels))
+
+
+def test_titles_above_many_columns_do_not_meet():
+    names = [NAME(place / 10_000, "alexnet") for place in range(123, 9999, 333)]
+    figure, _ = draw({name: [memorising(name)] for name in names}, "some scale")
+    figure.draw_without_rendering()
+    titles = [axes.title.get_window_extent() for axes in figure.axes]
+    assert len(titles) == 30
+    assert all(left.x1 < right.x0 for left, right in pairwise(titles))

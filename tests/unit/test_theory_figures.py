@@ -35,7 +35,10 @@ def test_each_panel_has_the_title_of_its_model():
         "MNIST, pixels\nGaussian kernel": 4,
     }
     assert len(numbers) == 4
-    assert "of these 5,000 training images fitted and 50 others" in figure.get_supxlabel().replace("\n", " ")
+    assert (
+        "Fitted to 5,000 images of the training set; the error is on 50 others"
+        in figure.get_supxlabel().replace("\n", " ")
+    )
 
 
 def test_errors_over_filters():

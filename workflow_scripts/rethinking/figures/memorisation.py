@@ -19,6 +19,7 @@ from rethinking.cells import probability
 from rethinking.figures import style
 
 TITLE_WIDTH = 20  # characters of a line beside a row of panels
+PANEL_WIDTH, PANEL_TITLE_WIDTH = 0.55, 6  # of the narrowest panel, in inches, and of its title, in characters
 LABELS = {
     "unchanged_accuracy": "label unchanged",
     "changed_accuracy_given": "label changed, against the given label (memorised)",
@@ -60,7 +61,8 @@ def plot(runs: Runs, note: str) -> Figure:
     titles = style.network_titles(networks)
     corruptions = dict.fromkeys(corruption for cells in networks.values() for corruption in cells)
     columns = sorted(corruptions, key=lambda corruption: probability(corruption) or 0.0)
-    figure = Figure(figsize=(style.WIDTH, 1.4 + 1.7 * len(networks)), layout="constrained")
+    width = max(style.WIDTH, PANEL_WIDTH * len(columns))
+    figure = Figure(figsize=(width, 1.4 + 1.7 * len(networks)), layout="constrained")
     grid = figure.subplots(len(networks), len(columns), sharex="row", sharey=True, squeeze=False)
     styles = style.line_styles(LABELS)
     for panels, (network, cells) in zip(grid, networks.items(), strict=True):
@@ -85,7 +87,8 @@ def plot(runs: Runs, note: str) -> Figure:
         paper = corruption.startswith("labels_p")
         title = f"p = {probability(corruption):g}" if paper else corruption.replace("_", " ")
         size = "medium" if len(columns) < 8 else "small"
-        axes.set_title(style.wrap(title, style.PANELS_WIDTH // len(columns)), fontsize=size)
+        line = max(PANEL_TITLE_WIDTH, style.PANELS_WIDTH // len(columns))
+        axes.set_title(style.wrap(title, line), fontsize=size)
     for panels in grid.T:
         [axes for axes in panels if axes.axison][-1].set_xlabel("epoch")
     style.finish(figure, style.line_entries(styles, LABELS), style.runs_legend(runs, paper=False), note)

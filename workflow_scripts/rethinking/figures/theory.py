@@ -129,10 +129,10 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     half = math.ceil(len(lines) / 2)
     everything = pd.concat(tables)
     note = (
-        f"Ours: {describe_copies(everything.data)}; of these {span(everything.images, 'training image')} "
-        f"fitted and {span(everything.validation_images, 'other')} to measure the error on, all of the "
-        "training set. Penalties are in units of the mean of the kernel's diagonal. A point is missing where "
-        "the kernel matrix is singular. Errors: each panel has its own scale, which does not begin at zero."
+        f"Ours: {describe_copies(everything.data)}. Fitted to {span(everything.images, 'image')} of the training "
+        f"set; the error is on {span(everything.validation_images, 'other')} of it, on a scale of its own in each "
+        "panel, which does not begin at zero. Penalties are in units of the mean of the kernel's diagonal. A "
+        "point is missing where the kernel matrix is singular."
     )
     style.finish(figure, lines[:half], lines[half:], note)
     return figure, everything
@@ -226,7 +226,7 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
     hessian = np.max([record["hessian_difference"] for record in records])
     note = (
         f"Ours: {describe_data(first)}, of which {first['images']:,} are fitted, whitened image by image; "
-        f"{span([len(records)], 'seed')}. w*: the exact fit of minimum norm, X'(XX')⁻¹Y. Test error "
+        f"{span([len(records)], 'seed')}, a line each. w*: the exact fit of minimum norm, X'(XX')⁻¹Y. Test error "
         f"of w*: {', '.join(errors)} %, from the random start: {', '.join(others)} %. The Hessian of the loss "
         f"at different w is the same to {hessian:.0e} and has rank {first['hessian_rank']:,} in "
         f"{first['dimension']:,} dimensions: every exact fit has the same curvature, zero in all other "
