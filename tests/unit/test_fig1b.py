@@ -42,7 +42,7 @@ def test_a_panel_per_threshold_with_ours_and_the_papers():
         assert "0.06, 2 points" in axes.get_title()
     assert "not reached" not in " ".join(legend(figure))
     assert note(figure).startswith("Ours: some scale. Time to overfit: whole epochs")
-    assert "(0.06 over 2 points). Epochs at p = 0 by it: MLP 1×512 10;" in note(figure)
+    assert "paper| 0.06 over 2 points at p > 0. Epochs at p = 0 by it: MLP 1×512 10;" in note(figure)
 
 
 def test_not_reached_is_an_arrow_and_a_gap():
@@ -87,9 +87,8 @@ def test_panels_show_the_ends_of_epochs_and_the_csv_both():
     assert set(table[table.p == 0.5].ratio) == {1.5, 1.75}
     # 1.786 in the paper: a threshold that no panel shows is nearest.
     assert not any("nearest" in axes.get_title() for axes in figure.axes)
-    assert "whole-epoch accuracy ≥ 100 % (0.04 over 1 point). Epochs at p = 0 by it: MLP 1×512 12;" in note(
-        figure
-    )
+    nearest = "whole-epoch accuracy ≥ 100 % is nearest to the paper: mean |ours − paper| 0.04 over 1 point at p > 0."
+    assert f"{nearest} Epochs at p = 0 by it: MLP 1×512 12;" in note(figure)
 
 
 def test_what_is_not_shown_has_no_arrows():
@@ -105,7 +104,7 @@ def test_start_not_reached_leaves_arrows_alone():
     (arrow,) = arrows(figure.axes[2])
     assert list(arrow.get_xdata()) == [0, 0.5, 1]
     assert np.isnan(solid_lines(figure.axes[2])[0].get_ydata()).all()
-    assert "Nearest" not in note(figure)
+    assert "nearest" not in note(figure)
     assert "at 3 p (2 of 3 runs fitted)" in note(figure)
 
 

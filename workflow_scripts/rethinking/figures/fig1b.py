@@ -43,8 +43,8 @@ def describe(table: pd.DataFrame, scale: str) -> str:
     lines = [
         f"Ours: {scale}. Time to overfit: whole epochs until the training set is fitted, divided by the same "
         f"seed's epochs at p = 0.{style.own_noise(table.corruption)}",
-        "End-of-epoch accuracy and loss: moving averages over batches at the end of each epoch, as in figures 1a "
-        "and 2b. The CSV of this figure also has whole-epoch ones: means over all batches of an epoch.",
+        "End-of-epoch: moving averages over batches, as in figures 1a and 2b. Whole-epoch, in the CSV: means over an "
+        "epoch's batches.",
     ]
     if table.paper_ratio.notna().any():
         lines.append(
@@ -59,11 +59,10 @@ def describe(table: pd.DataFrame, scale: str) -> str:
             for *network, epochs in starts[[*NETWORK, "epochs_to_fit"]].itertuples(index=False, name=None)
         ]
         lines.append(
-            "Nearest to the paper among those of both kinds that have the most ratios, by mean absolute "
-            f"difference over all networks and p > 0: {TITLES[nearest]} "
-            f"({measured[nearest]['mean_difference']:.2f} over {points(measured[nearest])}). Epochs "
-            f"at p = 0 by it: {style.listed(epochs)}; the paper's ratios are multiples of 1/10 (Inception), 1/31 "
-            "(AlexNet), 1/28 (MLP 1×512)."
+            f"Of the thresholds of both kinds with the most points, {TITLES[nearest]} is nearest to the paper: mean "
+            f"|ours − paper| {measured[nearest]['mean_difference']:.2f} over {points(measured[nearest])} at p > 0. "
+            f"Epochs at p = 0 by it: {style.listed(epochs)}; the paper's ratios are multiples of 1/10 (Inception), "
+            "1/31 (AlexNet), 1/28 (MLP 1×512)."
         )
     missing = not_reached(table[table.threshold.isin(SHOWN)])
     if len(missing):
