@@ -5,6 +5,7 @@ import re
 from base64 import b64decode
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -183,6 +184,15 @@ def test_what_counts_is_drawn_with_all_its_digits():
     check = Point("parameters", 23885392, math.nan, math.nan, 23885392, 23885392)
     assert check.text == "parameters: 23,885,392, at least 23,885,392, at most 23,885,392"
     assert re.findall("<text .*?>(.*?)</text>", draw([check])) == ["parameters", "23,885,392", "23,885,392"]
+
+
+@pytest.mark.parametrize("name", ["cifar10", "theory", "imagenette"])
+def test_rows_of_a_drawing_can_be_told_apart(name):
+    kept = pd.read_csv(Path(__file__).parents[2] / f"results/reference/{name}/claims.csv")
+    for row in kept.itertuples():
+        labels = re.findall('<text x="0" .*?>(.*?)</text>', draw(points(row)))
+        assert len(set(labels)) == len(labels), row.claim
+    assert "AlexNet − MLP 1×512, p = 0.5" in draw([Point("AlexNet − MLP 1×512, p = 0.5", *[1.0] * 5)])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rethinking.run.files import UserError
 
 NOT_RUN = "not run"
 # Of the drawing, in pixels: its width, that of the labels before and the values behind the points, height of a row.
-WIDTH, LABELS, VALUES, ROW, RADIUS = 304, 126, 58, 15, 3.6
+WIDTH, LABELS, VALUES, ROW, RADIUS = 352, 168, 58, 15, 3.6
 CHARACTER = 6  # pixels of its text
 MOST = 8  # points of one claim that are drawn
 
@@ -196,5 +196,6 @@ def domain(checks: list[Point]) -> tuple[float, float]:
 
 
 def shorten(label: str) -> str:
-    """A label that fits beside its point."""
-    return label if len(label) <= 21 else f"{label[:20]}…"
+    """A label that fits beside its point; rows of a claim often differ in their ends alone, so that its middle is left out."""
+    room = LABELS // CHARACTER
+    return label if len(label) <= room else f"{label[: room // 2]}…{label[1 - room // 2 :]}"
