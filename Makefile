@@ -22,7 +22,7 @@ demo: env
 # Three tests at a time, because some only wait, and the longest first; those of a file share what they prepare
 PYTEST := $(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
-# All but the slow tests
+# All but the slow tests, 6 minutes
 test: env
 	$(PYTEST) -m "not slow"
 
@@ -44,7 +44,7 @@ lint: env
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/python tests/lint.py
 
-# How fast networks train here, against a common PyTorch loop, into results/bench/ (about 4 minutes on two cores);
+# How fast networks train here, against a common PyTorch loop, into results/bench/ (about 5 minutes on two cores);
 # bench/bench_images.py FOLDER tells the same of decoding images, against torchvision's DataLoader
 bench: env
 	$(BIN)/python bench/bench_training.py
