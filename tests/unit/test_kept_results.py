@@ -1,6 +1,7 @@
 """The kept results are those that the code makes of the networks beside them; if not, they are to be made again."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -67,6 +68,38 @@ def test_tables_of_the_theory(script, tmp_path, table):
     csv = tmp_path / f"{table}.csv"
     script("tabulate_theory", table=table, records=records(table), output=csv)
     assert_kept("theory", csv)
+
+
+def assert_figure_kept(name, svg, csv):
+    """The same numbers and words; lines and places are not compared."""
+    assert_kept(name, csv)
+    kept = FOLDER / name / svg.name
+    made, shown = (re.findall(r">([^<>]+)</text>", file.read_text()) for file in (svg, kept))
+    assert made == shown, f"{kept} should now be {svg}"
+
+
+@pytest.mark.parametrize(
+    ("name", "figure"),
+    [
+        *(("cifar10", figure) for figure in ("fig1a", "fig1b", "fig1c", "fig2b", "memorisation")),
+        ("imagenette", "fig2a"),
+    ],
+)
+def test_figures_of_networks(script, tmp_path, name, figure):
+    svg, csv = tmp_path / f"{figure}.svg", tmp_path / f"{figure}.csv"
+    script("plot_figure", figure=figure, **networks(name, figure), images=svg, numbers=csv)
+    assert_figure_kept(name, svg, csv)
+
+
+@pytest.mark.parametrize("figure", ["expressivity_precision", "kernel_sensitivity", "descent"])
+def test_figures_of_the_theory(script, tmp_path, figure):
+    models = load_merged("results/reference/theory/config.yaml").linear_models.models
+    files = {"records": ".json", "tables": ".csv"}
+    given = {key: [file for file in records(figure) if file.suffix == end] for key, end in files.items()}
+    svg, csv = tmp_path / f"{figure}.svg", tmp_path / f"{figure}.csv"
+    settings = json.dumps([each.model_dump(mode="json") for each in models])
+    script("plot_theory", figure=figure, **given, models=settings, images=svg, numbers=csv)
+    assert_figure_kept("theory", svg, csv)
 
 
 def test_rank_correlations():
