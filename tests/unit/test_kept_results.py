@@ -91,6 +91,16 @@ def test_figures_of_networks(script, tmp_path, name, figure):
     assert_figure_kept(name, svg, csv)
 
 
+@pytest.mark.parametrize(("name", "table"), [("cifar10", "table1"), ("imagenette", "table2")])
+def test_findings(script, tmp_path, name, table):
+    svg, csv, text = (tmp_path / f"finding.{ending}" for ending in ("svg", "csv", "txt"))
+    given = networks(name, table)
+    given["cells"] = [cell for cell in given["cells"] if cell.endswith("/none")]
+    script("plot_finding", **given, images=svg, numbers=csv, text=text)
+    assert_kept(name, text)
+    assert_figure_kept(name, svg, csv)
+
+
 @pytest.mark.parametrize("figure", ["expressivity_precision", "kernel_sensitivity", "descent"])
 def test_figures_of_the_theory(script, tmp_path, figure):
     models = load_merged("results/reference/theory/config.yaml").linear_models.models
