@@ -212,7 +212,15 @@ def test_a_broken_header_within_a_class_is_refused(contents, tmp_path):
             lambda folder: shutil.rmtree(folder / "val" / CLASSES[0]),
             f"only one of train and val.*{CLASSES[0]}",
         ),
-        (lambda folder: (folder / "train" / CLASSES[0] / "notes.txt").touch(), r"notes.txt is not an image"),
+        (
+            lambda folder: (folder / "train" / CLASSES[0] / "notes.txt").touch(),
+            r"notes.txt is not an image; .*; move it elsewhere$",
+        ),
+        # What the published archive of training images unpacks to.
+        (
+            lambda folder: (folder / "train" / "n09999999.tar").touch(),
+            r"n09999999.tar is not an image; .*; move it elsewhere, and unpack it",
+        ),
         (lambda folder: (folder / "val" / "loose.JPEG").touch(), "folders of classes and also images"),
         (
             lambda folder: (folder / "train" / CLASSES[0] / os.fsdecode(b"\xe9.JPEG")).touch(),

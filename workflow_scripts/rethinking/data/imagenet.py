@@ -173,7 +173,10 @@ def _in_folder(path: Path, folder: Path) -> Images:
 def _image_name(where: str | Path, member: str) -> str:
     name = member.rpartition("/")[2]
     if not name.lower().endswith(SUFFIXES):
-        raise UserError(f"{where}: {member} is not an image; images end in {', '.join(SUFFIXES)}; remove it")
+        more = ", and unpack it into a folder of that name" if name.endswith(".tar") else ""
+        raise UserError(
+            f"{where}: {member} is not an image; images end in {', '.join(SUFFIXES)}; move it elsewhere{more}"
+        )
     return name
 
 
