@@ -187,22 +187,26 @@ def test_a_script_with_a_lock_of_its_own_records_by_itself(tmp_path, monkeypatch
 
 @pytest.mark.usefixtures("goes_on")
 @pytest.mark.parametrize("content", ["old", "new"])
+@pytest.mark.parametrize(
+    ("name", "source", "files"),
+    [("cifar10", "archive", [""]), ("imagenet", "local", ["train/a/1.png", "val/a/2.png"])],
+)
 def test_files_that_the_user_replaces_before_they_are_read_are_refused(
-    tmp_path, monkeypatch, capsys, content
+    tmp_path, monkeypatch, capsys, name, source, files, content
 ):
     """Else what is made from them would pass as made from the old ones, and be kept when these are back."""
-    path = tmp_path / "cifar.tar"
-    path.write_text("old")
-    dataset = {"source": "archive", "path": str(path), "input_size": 28}
-    config = load(results_dir=str(tmp_path / "results"), datasets__cifar10=dataset)
-    made = Plan(config).prepared("cifar10")
+    path = tmp_path / "data"
+    for file in files:
+        write_text(path / file, "old")
+    dataset = {f"datasets__{name}__source": source, f"datasets__{name}__path": str(path)}
+    config = load(results_dir=str(tmp_path / "results"), **dataset)
+    made = Plan(config).prepared(name)
     monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(made.record)])
     asked = asked_for.__wrapped__()
     monkeypatch.setattr(scripts, "asked_for", lambda: asked)
 
     def main():
-        path.write_text(content)
-        for file in made.outputs:
+        for file in [*(path / each for each in files), *made.outputs]:
             write_text(file, content)
 
     if content == "old":

@@ -136,6 +136,7 @@ class Plan:
             entries=[registry.entry("dataset", name).root],
             data=[own(dataset.path)],
         )
+        made.source = [name, dataset.source, dataset.path, str(self.checksums)]
         return self.in_data_folder(made, f"prepared/{name}", ("manifest.json", *ARRAYS, *NAMES))
 
     @property

@@ -99,7 +99,13 @@ def check_source(asked: Asked) -> None:
         UserError: the files have other contents.
     """
     name, source, path, cache = asked.source
-    if content_digest(name, source, Path(path), Path(cache)) != asked.identity.inputs["source"]:
+    if source == "local":
+        from rethinking.data.image_checksums import images_digest  # imported here: few jobs need it
+
+        found = images_digest(path, asked.identity.settings[f"datasets.{name}.classes"], Path(cache))
+    else:
+        found = content_digest(name, source, Path(path), Path(cache))
+    if found != asked.identity.inputs["source"]:
         raise UserError(f"{path} has changed since this job was planned; start again")
 
 
