@@ -49,12 +49,21 @@ def test_sections_of_a_config_take_the_place_of_the_default_ones(default_workflo
     assert default_workflow.planned_cells("results/fig1c.svg") == cells
 
 
-def test_wrong_cell_says_what_would_be_right(default_workflow):
-    path = (
-        "results/ablations/no_local_respons_norm/cells/cifar10/random_labels/alexnet/none/seed3/summary.json"
-    )
-    message = "unknown ablation 'no_local_respons_norm'; did you mean 'no_local_response_norm'?"
-    assert message in default_workflow.fail("-n", path)
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (
+            "ablations/no_local_respons_norm/cells/cifar10/random_labels/alexnet/none",
+            "unknown ablation 'no_local_respons_norm'; did you mean 'no_local_response_norm'?",
+        ),
+        (
+            "cells/digits/true_labels/inception_v3/none",
+            "input_size 7, but inception_v3 needs images of at least 75x75",
+        ),
+    ],
+)
+def test_wrong_cell_says_what_would_be_right(default_workflow, cell, message):
+    assert message in default_workflow.fail("-n", f"results/{cell}/seed3/summary.json")
 
 
 def test_claims_take_the_cells_of_all_results_of_the_first_data_set(tiny_workflow):

@@ -43,6 +43,7 @@ class Entry:
     arguments: Mapping[str, str | None]
     optional: tuple[str, ...]  # arguments with a default
     # rethinking.run.plugin_checks has those that a plug-in can give. Only the library gives
+    # - for a network: smallest (height and width of the images that it takes);
     # - for a data set: size (height and width of its images) and train (their number), unless it is a folder of images,
     #   and sources, if they are others than those of published data sets and of plug-ins;
     # - for a table: script (what writes its CSV);

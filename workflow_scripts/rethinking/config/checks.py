@@ -35,6 +35,9 @@ def named(cells: list[str]) -> str:
 
 def input_fault(config: Config, cell: Cell, settings: CellSettings) -> str | None:
     """Why the images of a cell are too small, or are not cropped."""
+    smallest = registry.entry("model", cell.model).options.get("smallest", 1)
+    if settings.input_size < smallest:
+        return f"input_size {settings.input_size}, but {cell.model} needs images of at least {smallest}x{smallest}"
     source = config.datasets[cell.dataset].source
     if source == "local":
         cropped = "crop" in cell.regularisers

@@ -10,7 +10,6 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.config.fields import PathText, Strict, unless
 
 Source = Literal["official", "archive", "images", "embedded", "plugin", "local"]
-SMALLEST_INPUT = 75  # of a local source: that of Inception V3
 Limit = Annotated[int, Field(ge=10)]
 
 
@@ -62,8 +61,6 @@ class DatasetConfig(Strict):
     def options_fit_the_source(self) -> DatasetConfig:
         """Some options belong to local sources only, and some sources take no path or need one."""
         if self.source == "local":
-            if self.input_size < SMALLEST_INPUT:
-                raise ValueError(f"input_size is {self.input_size}; give at least {SMALLEST_INPUT}")
             if self.stored_size is not None and self.stored_size < self.input_size:
                 raise ValueError(
                     f"stored_size is {self.stored_size}; give at least input_size, {self.input_size}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from rethinking import registry
 from rethinking.cells import CELL_FILES, Cell, parameters, sample_size
+from rethinking.config.checks import input_fault
 from rethinking.config.configuration import Config
 from rethinking.data.image_checksums import images_digest
 from rethinking.data.imagenet_classes import classes_of
@@ -182,13 +183,20 @@ class Plan:
 
     @once
     def cell(self, cell: Cell, variant: str | None = None) -> Made:
-        """A trained network, or a variant of it for an ablation."""
+        """A trained network, or a variant of it for an ablation.
+
+        Raises:
+            UserError: it cannot be trained.
+        """
+        settings = self.config.settings(cell, variant)
+        if fault := input_fault(self.config, cell, settings):
+            raise UserError(f"cell '{cell}': {fault}")
         overlay = self.overlay(cell.dataset, cell.corruption, cell.seed)
         folder = f"{self.results}/{branch(variant)}cells/{cell}"
         return self.make(
             "train_cell",
             [f"{folder}/{file}" for file in CELL_FILES],
-            {"cell": str(cell), **self.config.settings(cell, variant).model_dump()},
+            {"cell": str(cell), **settings.model_dump()},
             inputs={"data": overlay},
             entries=cell_entries(cell),
             data=[*overlay.data, overlay],
