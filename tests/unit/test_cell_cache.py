@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,17 @@ def test_many_writers_and_readers_at_once(cell, tmp_path):
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(32)))
     assert [path.name for path in entry(cache, IDENTITY).parent.iterdir()] == [entry(cache, IDENTITY).name]
+
+
+def test_what_a_killed_writer_left_is_removed_a_day_later(cell, tmp_path):
+    folder = entry(tmp_path / "cache", IDENTITY).parent
+    for hours in (23, 25):
+        part = folder / f".{hours}" / "entry"
+        part.mkdir(parents=True)
+        then = time.time() - hours * 60 * 60
+        os.utime(part.parent, (then, then))
+    put(tmp_path / "cache", IDENTITY, cell)
+    assert {path.name for path in folder.glob(".*")} == {".23"}
 
 
 def test_full_disk_costs_nothing(cell, tmp_path, monkeypatch, capsys):

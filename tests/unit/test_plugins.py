@@ -1,6 +1,7 @@
 """What plug-ins add: corruptions, regularisers, networks and claims; the files that they may consist of."""
 
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from rethinking.claims.report import claims_table, judge
 from rethinking.config.loading import load_config
 from rethinking.corruption.overlays import write
 from rethinking.models import build_model
+from rethinking.run import stop_signals
 from rethinking.run.files import UserError, load_array
 from rethinking.streams import stream
 from rethinking.training.feeders import build_feeder
@@ -66,6 +68,16 @@ def test_a_regulariser_works_in_float32_in_every_precision(plugin, data):
     )
     noisy = make_cell(regularisers="noisy")
     assert len(train(data, noisy, epochs=1, precision="bfloat16").curve) == 2
+
+
+def test_a_signal_is_no_error_of_a_plugin(plugin, prepared, tmp_path):
+    plugin("import os\n@corruption('slow')\ndef slow(labels):\n    os.kill(os.getpid(), 15)\n")
+    before = signal.signal(signal.SIGTERM, stop_signals._leave)
+    try:
+        with pytest.raises(SystemExit):
+            write(prepared, tmp_path, "slow", "cifar10", seed=0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_bar_in_a_statement_begins_no_column(plugin):

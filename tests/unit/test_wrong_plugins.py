@@ -83,6 +83,7 @@ def test_registrations(plugin, tmp_path, text, line, expected):
         ("labels / 2", 3, "returns float64 (40,), not whole"),
         ("None", 3, "returns None, not whole"),
         ("labels[99]", 4, "IndexError: index 99 is out of bounds"),
+        ("exit(3)", 4, "SystemExit: 3"),
     ],
 )
 def test_corruptions(plugin, prepared, tmp_path, body, line, expected):

@@ -11,6 +11,8 @@ import json
 import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from rethinking.cells import CELL_FILES
@@ -18,6 +20,8 @@ from rethinking.run.files import atomic_path, hash_file, sharing, write_json
 from rethinking.run.identity import Identity
 from rethinking.run.refusals import explain
 from rethinking.run.scripts import log
+
+DAY = 24 * 60 * 60  # seconds
 
 
 def entry(cache: Path, identity: Identity) -> Path:
@@ -58,6 +62,7 @@ def put(cache: Path, identity: Identity, folder: Path) -> None:
             sharing(cache, target.parent),
             tempfile.TemporaryDirectory(prefix=f".{target.name[:8]}.", dir=target.parent) as temporary,
         ):
+            remove_old_parts(target.parent)
             whole = Path(temporary) / "entry"
             whole.mkdir()
             for name in CELL_FILES:
@@ -70,3 +75,11 @@ def put(cache: Path, identity: Identity, folder: Path) -> None:
                     raise
     except OSError as error:
         log(f"not written to the cache {cache} ({error})")
+
+
+def remove_old_parts(folder: Path) -> None:
+    """Remove what killed writers left. Others can be at work here, but to copy a cell takes no day."""
+    for part in folder.glob(".*"):
+        with suppress(OSError):  # another user's, or another workflow was faster
+            if time.time() - part.stat().st_mtime > DAY:
+                shutil.rmtree(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -67,6 +68,8 @@ def import_plugin(file: Path) -> Any:
 
 def blame(error: BaseException) -> str | None:
     """File, line and message of an error in a plug-in or a module beside it; None for other errors."""
+    if isinstance(error, SystemExit) and error.code == os.EX_TEMPFAIL:  # a signal (run/stop_signals.py)
+        return None
     own = {str(file) for folder in folders() for file in modules_in(folder)}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
     if isinstance(error, SyntaxError) and error.filename in own:
@@ -84,9 +87,9 @@ def blamed(place: str | None = None) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = blame(error)
-        if place and not message:
+        if place and not message and isinstance(error, Exception):
             message = f"{place}: {type(error).__name__}: {error}"
         if message:
             raise UserError(message) from error

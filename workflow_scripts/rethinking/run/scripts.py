@@ -56,7 +56,7 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         refusal = as_os_error(error)
         message = plugins.blame(error) or (refusal and explain(refusal))
         if not message:
