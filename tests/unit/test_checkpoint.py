@@ -2,6 +2,7 @@
 
 import errno
 import signal
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 from rethinking.cells import Cell
 from rethinking.models import build_model
 from rethinking.run import checkpoint as checkpoint_module
-from rethinking.run.checkpoint import Checkpoint, Interrupted
+from rethinking.run.checkpoint import Checkpoint, Interrupted, Progress
 from rethinking.run.identity import Identity
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.running import lock_file
@@ -120,8 +121,9 @@ def test_damaged_checkpoint_starts_over(data, path, keep):
     assert_same(train(data, Checkpoint(path, IDENTITY, log=lambda line: None)), train(data))
 
 
-def test_a_changed_bit_in_a_checkpoint_starts_over(path):
-    flip(path, -100)
+@pytest.mark.parametrize("part", ["a value", "a name"])
+def test_a_changed_bit_in_a_checkpoint_starts_over(path, part):
+    flip(path, -100 if part == "a value" else path.read_bytes().index(b"weight") + 5)
     found, log = logged_load(path, IDENTITY)
     assert found is None
     assert "its contents do not match its checksum); training starts over" in log
@@ -145,6 +147,17 @@ def test_full_disk_keeps_the_last_checkpoint_and_goes_on(data, path, monkeypatch
     assert list(path.parent.iterdir()) == [path]
     monkeypatch.undo()
     assert_same(trained, train(data))
+
+
+def test_checkpoints_are_due_at_intervals(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    checkpoint = Checkpoint(tmp_path / "c.safetensors", IDENTITY, every_seconds=60)
+    for now[0], due in ((59, 0), (60, 1), (70, 1)):
+        assert checkpoint.asked() == due
+    checkpoint.save(Progress(), {"weight": torch.zeros(2)})
+    for now[0], due in ((129, 0), (130, 1)):
+        assert checkpoint.asked() == due
 
 
 def test_signal_is_noted_and_handlers_come_back(tmp_path):

@@ -35,6 +35,8 @@ IDENTITY = Identity(
     [
         (replace(IDENTITY, settings={"epochs": 3, "rate": 0.1}), ["epochs 2 -> 3"]),
         (replace(IDENTITY, settings={"epochs": 2}), ["rate 0.1 -> unknown"]),
+        # A setting that a new version has.
+        (replace(IDENTITY, settings={**IDENTITY.settings, "rmsprop": None}), ["rmsprop unknown -> null"]),
         (replace(IDENTITY, code={"a.py: f": "1", "b.py: g": "3"}), ["code of b.py: g"]),
         # Other code has moved to another file.
         (replace(IDENTITY, code={"c.py: f": "1", "b.py: g": "3"}), ["code of b.py: g"]),

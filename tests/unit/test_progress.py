@@ -13,7 +13,7 @@ import pytest
 from rethinking.run import progress
 from rethinking.run import running as running_module
 from rethinking.run.checkpoint import Checkpoint
-from rethinking.run.files import UserError, write_json
+from rethinking.run.files import UserError, read_json, write_json
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.progress import State, StatusLine, Training, seconds_left, status_line
 from rethinking.run.running import Running, RunningFile, lock_file, read_running, running_file
@@ -63,6 +63,16 @@ def test_training_says_how_far_it_is_and_nothing_is_left_of_it(data, tmp_path, m
     assert seen[5].images_per_second > 0
     assert seen[5].seconds_left > 0
     assert list(tmp_path.glob(".*")) == []
+
+
+def test_the_file_is_not_written_at_each_step(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    file = RunningFile(tmp_path / "a.safetensors")
+    with file:
+        for now[0], epoch in ((1.9, 1), (2.0, 2), (3.9, 3)):
+            file.update(epoch, 10, epoch / 10, 100)
+        assert read_json(file.path)["epoch"] == 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rethinking.run.files import UserError, write_text
-from rethinking.run.identity import Identity, write_record
+from rethinking.run.identity import Identity, record_path, write_record
 from rethinking.run.shared import alone, to_make, to_remake
 
 WAITS = "import sys; from pathlib import Path; from rethinking.run.shared import alone\nwith alone(Path(sys.argv[1])): print('has it')"
@@ -51,6 +51,15 @@ def test_nothing_stays_of_a_killed_writer(tmp_path, identity):
     with to_remake([str(tmp_path / "table1.csv")], identity) as needed:
         assert needed
         assert not part.exists()
+
+
+def test_what_is_forced_is_made_again(tmp_path, identity):
+    table = tmp_path / "table1.csv"
+    write_text(table, "x")
+    write_record([table], identity)
+    with to_remake([str(table)], identity) as needed:
+        assert needed
+        assert not record_path(table).exists()  # it would vouch for new files of a process that is killed
 
 
 @pytest.mark.parametrize("lost", ["labels.npy", ".identity/manifest.json.json"])

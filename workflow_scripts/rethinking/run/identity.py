@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 from rethinking.data.image_files import marks
@@ -116,7 +115,7 @@ def damages(outputs: Sequence[str | Path], record: Mapping[str, Any]) -> list[st
         except (FileNotFoundError, NotADirectoryError):
             lines.append(f"{file.name} is missing")
             continue
-        if file.name in sizes and not (S_ISREG(found.st_mode) and found.st_size == sizes[file.name]):
+        if file.name in sizes and found.st_size != sizes[file.name]:
             lines.append(f"{file.name} has changed since it was made")
     return lines
 

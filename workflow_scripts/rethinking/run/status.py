@@ -196,6 +196,6 @@ def estimate(statuses: Iterable[CellStatus], trained: Iterable[CellStatus], devi
             continue
         like = per_image[status.cell.dataset, model]
         seconds = median(like) if like else median(per_pixel[model]) * status.pixels
-        total += seconds * status.images * max(status.epochs - status.epochs_done, 0)
+        total += seconds * status.images * (status.epochs - status.epochs_done)
         cells += 1
     return Estimate(total, cells, dict(unknown))
