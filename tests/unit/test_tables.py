@@ -36,6 +36,11 @@ def test_means_over_seeds():
     assert row.data == "CIFAR-10 (JPEG copy), 2,000 of 50,000 training images"
 
 
+def test_an_accuracy_of_zero_counts():
+    some = [summary(f"{CELLS[0]}/seed0", 50.0, 0.0), summary(f"{CELLS[0]}/seed1", 50.0, 4.0)]
+    assert aggregate(summaries=some).test_accuracy[0] == 2
+
+
 def test_diverged_seed_is_counted_and_left_out_of_means():
     row = aggregate().iloc[1]
     assert (row.seeds, row.diverged, row.diverged_at) == (1, 1, "seed1: epoch 3, step 812")

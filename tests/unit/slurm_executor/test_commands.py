@@ -53,13 +53,13 @@ NEVER = {
     "Invalid --time specification": "runtime",
     "Invalid feature specification": "constraint",
     "Invalid generic resource (gres) specification": "gpu",
-    "QOSMaxGRESPerJob\nsbatch: error: Job violates accounting/QOS policy (job submit limit, user's size)": "gpu",
+    "QOSMaxGRESPerJob\nsbatch: error: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)": "gpu",
     "unrecognized option '--colour=red'": "slurm_extra",
 }
 # What passes by itself.
 LATER = [
     AWAY,
-    "QOSMaxSubmitJobPerUserLimit\nsbatch: error: Job violates accounting/QOS policy (job submit limit, user's size)",
+    "QOSMaxSubmitJobPerUserLimit\nsbatch: error: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
     "AssocMaxSubmitJobLimit",
     "Transport endpoint is not connected",
     "I/O error writing script/environment to file",
@@ -169,6 +169,12 @@ def test_resources_mean_what_they_mean_to_snakemakes_own_executor(resources):
 def test_percent_sign_in_a_path():
     """SLURM would put something else in its place."""
     assert "--output=100%%j/log" in sbatch.command("n", Path("100%j/log"), "c", {}, 1)
+
+
+def test_of_several_partitions_one_can_be_without_a_limit(fake):
+    fake.says("sinfo", "a 4:00:00", "b infinite")
+    assert slurm.longest_minutes("a") == 240
+    assert slurm.longest_minutes("a,b") is None
 
 
 @pytest.mark.parametrize(
