@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 import tarfile
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from rethinking.data import image_checksums, imagenet
-from rethinking.data.image_checksums import images_digest, verify_archives
+from rethinking.data.image_checksums import verify_archives
 from rethinking.data.image_files import Images
 from rethinking.data.imagenet import find_images, load_index, save_index
 from rethinking.data.imagenet_classes import classes_of
@@ -20,6 +21,7 @@ from rethinking.run.files import UserError, hash_file
 from ..faults import flip
 from .image_sets import CLASSES, TRAIN, VAL, add, write_archives, write_folder, write_tar
 
+images_digest = partial(image_checksums.images_digest, "imagenet")
 LAYOUTS = ["folder", "flat", "archives", "tar"]
 
 
@@ -130,12 +132,14 @@ def test_links_that_lead_nowhere_and_in_circles_are_named(contents, tmp_path):
     folder = write_folder(tmp_path / "set", contents)
     link = folder / "train" / CLASSES[0] / "a.JPEG"
     link.symlink_to(tmp_path / "gone")
-    with pytest.raises(UserError, match=r"a\.JPEG cannot be read \(No such file"):
+    with pytest.raises(UserError, match=r"a\.JPEG cannot be read \(No such file.*datasets\.imagenet\.path"):
         images_digest(folder, None, None)
     link.unlink()
     (folder / "train" / CLASSES[0] / "up").symlink_to("..")
     with pytest.raises(UserError, match="up is not an image"):
         images_digest(folder, None, None)
+    with pytest.raises(UserError, match=r"gone does not exist; correct datasets\.imagenet\.path"):
+        images_digest(tmp_path / "gone", None, None)
 
 
 def test_a_compressed_archive_is_to_be_unpacked(layouts, tmp_path):

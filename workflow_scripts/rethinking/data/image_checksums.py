@@ -33,10 +33,11 @@ def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def images_digest(path: str | Path, classes: Collection[str] | None, cache: Path | None) -> str:
+def images_digest(name: str, path: str | Path, classes: Collection[str] | None, cache: Path | None) -> str:
     """SHA-256 over names and contents of the images; tars and folders of the same images have the same.
 
     Args:
+        name: of the data set, for messages.
         path: as for :func:`find_images`.
         classes: as for :func:`find_images`.
         cache: a JSON file of digests by sizes and times, so that contents are read only once; None for no cache.
@@ -65,14 +66,16 @@ def images_digest(path: str | Path, classes: Collection[str] | None, cache: Path
     path = Path(path)
     key = " ".join(["images", str(path.resolve()), *([digest_of(sorted(classes))] if classes else [])])
     try:
-        if not path.exists() and (known := known_digests(cache).get(key)):
-            return known[1]  # results that were made from it can still be current
-        mark = digest_of([f"{name} {state}" for name, state in _states(path)])
+        if not path.exists():
+            if known := known_digests(cache).get(key):
+                return known[1]  # results that were made from it can still be current
+            raise UserError(f"{path} does not exist; correct datasets.{name}.path in the config")
+        mark = digest_of([f"{file} {state}" for file, state in _states(path)])
         return digest_once(cache, key, mark, read)
     except OSError as error:
         raise UserError(
-            f"{error.filename} cannot be read ({error.strerror}); put it right or remove it, or correct the path of the "
-            "data set in the config"
+            f"{error.filename} cannot be read ({error.strerror}); put it right or remove it, or correct "
+            f"datasets.{name}.path in the config"
         ) from error
 
 
@@ -83,8 +86,6 @@ def _digests(images: Images, block: Iterable[int]) -> list[str]:
 def _states(path: Path) -> list[tuple[str, str]]:
     """Name and state of each file that :func:`find_images` may read, sorted."""
     if not path.is_dir():
-        if not path.exists():
-            raise UserError(f"{path} does not exist; correct its path in the config")
         return [(path.name, marks(path.stat()))]
     found: list[tuple[str, str]] = []
     folders = [str(path)]

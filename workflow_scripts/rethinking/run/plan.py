@@ -133,7 +133,7 @@ class Plan:
             "prepare_images",
             [],
             {f"datasets.{name}.{key}": value for key, value in chosen.items()},
-            inputs={"source": images_digest(dataset.path, chosen["classes"], self.checksums)},
+            inputs={"source": images_digest(name, dataset.path, chosen["classes"], self.checksums)},
             entries=[registry.entry("dataset", name).root],
             data=[own(dataset.path)],
         )
