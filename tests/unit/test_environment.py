@@ -31,8 +31,8 @@ def test_modules_of_the_working_folder_are_not_imported(tmp_path, monkeypatch):
 def test_packages_that_the_user_added_are_found_behind_the_library(tmp_path, monkeypatch):
     (tmp_path / "added").mkdir()
     (tmp_path / "added" / "from_a_module_of_the_cluster.py").touch()
-    python = "import sys, from_a_module_of_the_cluster; print(sys.path[0], sys.executable)"
-    found = run(tmp_path, monkeypatch, python, PYTHONPATH=str(tmp_path / "added")).split()
+    python = 'import sys, from_a_module_of_the_cluster; print(sys.path[0], sys.executable, sep="\\n")'
+    found = run(tmp_path, monkeypatch, python, PYTHONPATH=str(tmp_path / "added")).splitlines()
     assert (found[0], os.path.dirname(found[1])) == (str(SCRIPTS), os.path.dirname(sys.executable))
 
 

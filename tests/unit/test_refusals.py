@@ -93,6 +93,7 @@ def test_file_system_without_locks_is_named(tmp_path, monkeypatch, capsys, numbe
 def test_lock_file_of_another_user_is_locked_all_the_same(shared, request):
     path = shared / ".lock"
     path.write_text("process 1 of alice")
+    path.chmod(0o644)
     holder = locks.open_lock(path)
     request.getfixturevalue("nobody")
     assert locks.lock(holder)
