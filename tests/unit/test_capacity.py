@@ -86,6 +86,8 @@ def test_cells_that_are_not_there_have_a_row():
     table = rademacher_table([TRUE, RANDOM], [], {})
     assert len(table) == 1
     assert table[["rademacher", "gap", "vc_bound"]].isna().all(axis=None)
+    (row,) = rademacher_table([TRUE, RANDOM], [summary(TRUE)], {"mlp_1x512": 2}).itertuples()
+    assert (row.seeds, row.gap, row.parameters, row.vc_bound) == (0, 0.5, 1209866, 1)
 
 
 def test_massart_bound_is_that_of_the_growth_function():
