@@ -23,6 +23,13 @@ def test_factor_is_numpys_whatever_the_tiles(digits, tmp_path, tile):
     assert torch.allclose(factor.solve(vectors), torch.linalg.solve(kernel, vectors), rtol=1e-6, atol=1e-8)
 
 
+def test_small_residuals_do_not_underflow(digits, tmp_path):
+    system = KernelSystem(pixels(digits[0]), 0.2, 0.1, CPU, 300)
+    factor = TiledCholesky(system, tmp_path, torch.float32, CPU, log=quiet)
+    vectors = torch.from_numpy(np.random.default_rng(0).standard_normal((300, 3)))
+    assert torch.allclose(factor.solve(1e-60 * vectors), 1e-60 * factor.solve(vectors), rtol=1e-6, atol=0)
+
+
 def test_covariance_tiles(digits, tmp_path):
     features = Features(np.split(digits[0].reshape(300, -1), [40], axis=1), constant=True)
     system = CovarianceSystem(features, 0.5, CPU, 30, tmp_path)
