@@ -366,6 +366,15 @@ def test_what_lies_beside_a_plugin_counts_where_it_is_used(tmp_path, text):
     assert codes[0] == codes[1] != codes[2]
 
 
+def test_a_file_that_is_only_named_does_not_count(tmp_path):
+    """It can be one that the code writes."""
+    found = set()
+    for number in "12":
+        (tmp_path / "noise.txt").write_text(number)
+        found.add(digest(tmp_path, study="def main(): return 'noise.txt'"))
+    assert len(found) == 1
+
+
 def test_both_files_of_one_name_count(tmp_path):
     """Modules in folders beside a plug-in, each used by another definition."""
     folders = [tmp_path / name for name in ("nets", "noise")]

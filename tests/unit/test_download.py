@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -64,6 +65,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def wrong(self):
         self.answer(200, CONTENT[::-1])
+
+    def endless(self):
+        self.send_response(200)
+        self.end_headers()
+        with suppress(ConnectionError):
+            for _ in range(100):
+                self.wfile.write(CONTENT)
+            self.server.released.set()
 
     def log_in(self):
         """What a network sends in place of every file until one has logged in."""
@@ -215,6 +224,13 @@ def test_wrong_checksum_is_refused_after_one_more_try(server, path):
     assert DIGESTS["sha256"] in str(error.value)
     assert hashlib.sha256(CONTENT[::-1]).hexdigest() in str(error.value)
     assert list(path.parent.iterdir()) == []
+
+
+def test_an_endless_body_is_cut(server, path):
+    server.behaviours = ["endless"]
+    with pytest.raises(UserError, match="has sha256"):
+        fetch([server.url], path)
+    assert not server.released.is_set()
 
 
 def test_next_mirror_after_wrong_checksum(server, path):

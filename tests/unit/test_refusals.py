@@ -209,6 +209,11 @@ def test_error_about_another_file_names_that_one(tmp_path):
         (tmp_path / "absent").read_text()
 
 
+def test_ones_own_file_belongs_to_nobody_else(tmp_path):
+    denied = PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
+    assert explain(denied).startswith(f"{tmp_path} cannot be used (Permission denied); ")
+
+
 def test_every_refusal_has_a_line():
     for number in errno.errorcode:
         assert "\n" not in explain(OSError(number, os.strerror(number), "/some/path"))
