@@ -42,6 +42,24 @@ def test_time_limit(fake, results, clock, change):
         assert [*executor.active] != [old]
 
 
+@pytest.mark.parametrize("comes", [True, False])
+def test_last_files_of_a_job_can_come_late(fake, results, monkeypatch, comes):
+    executor, (bundle,) = at_work(results, fake, "a")
+    executor.workflow.execution_settings.latency_wait, executor.settings.poll_seconds = 5, 2
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    fake.queues((bundle.name, "OUT_OF_MEMORY", "None"))
+    for now[0] in (1.0, 5.9):
+        executor.look()
+        assert executor.over == []
+    if comes:
+        bundle.note_end(0, 0)
+    now[0] = 6.0
+    executor.look()
+    ((_, error),) = executor.over
+    assert (error is None) == comes
+
+
 def test_started_again(fake, results, read):
     """Also on the same node; a job that only runs on is not mentioned."""
     executor, (bundle,) = at_work(results, fake, "a")
