@@ -85,6 +85,11 @@ def test_ablations_stand_beside_the_cells_that_they_vary():
     assert values(facts["Settings"]["learning_rate"]) == [("0.01", 7, ["all", "all ablations"])]
 
 
+def test_the_most_frequent_value_comes_first():
+    networks = [make_network(settings={"epochs": epochs}) for epochs in (5, 100, 100)]
+    assert [fact.value for fact in provenance(networks)["Settings"]["epochs"]] == ["100", "5"]
+
+
 def test_run_times_by_model_and_device():
     rows = run_times(
         [
@@ -103,7 +108,7 @@ def test_run_times_by_model_and_device():
         ("MLP 1×512", "H100", 1, 0),
         ("MLP 1×512", "cpu", 2, 0),
     ]
-    assert rows[0]["speed"] == "—"
+    assert rows[0]["speed"] == rows[0]["speed_range"] == "—"
     assert (rows[2]["median"], rows[2]["range"], rows[2]["total"]) == (
         "0:45:30",
         "0:01:00 to 1:30:00",

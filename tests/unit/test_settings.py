@@ -176,6 +176,12 @@ def test_hardware_and_seeds_change_no_settings():
     assert settings(load(), CELL) == settings(other, CELL)
 
 
+def test_a_cell_has_the_seeds_of_the_last_override_that_names_some():
+    chosen = [{"cells": [pattern], "seeds": seeds} for pattern, seeds in (("*/*/*/*", [0, 1]), (CELL, [2]))]
+    config = load(seeds=[0, 1, 2], overrides=[*chosen, override(CELL, epochs=3)])
+    assert (config.seeds_of(CELL), config.seeds_of(CROPPED)) == ([2], [0, 1])
+
+
 def test_tables_write_cells_in_their_canonical_form():
     config = load(table1__cells=["cifar10/labels_p1.0/alexnet/none", "cifar10/labels_p0.0/alexnet/none"])
     assert config.table1.cells == ["cifar10/random_labels/alexnet/none", "cifar10/true_labels/alexnet/none"]
