@@ -102,7 +102,7 @@ def check_source(asked: Asked) -> None:
     if source == "local":
         from rethinking.data.image_checksums import images_digest  # imported here: few jobs need it
 
-        found = images_digest(path, asked.identity.settings[f"datasets.{name}.classes"], Path(cache))
+        found = images_digest(name, path, asked.identity.settings[f"datasets.{name}.classes"], Path(cache))
     else:
         found = content_digest(name, source, Path(path), Path(cache))
     if found != asked.identity.inputs["source"]:
