@@ -286,6 +286,9 @@ def main(): return size(3)
 """
 
 
+TABLE = "class Base:\n  known = {}\n  def __init_subclass__(cls): Base.known[cls.__name__] = cls\n"
+
+
 @pytest.mark.parametrize(
     ("before", "after", "changes"),
     [
@@ -318,6 +321,17 @@ def main(): return size(3)
         ("def main(x): return f'{x:.3f}'", (".3f", ".4f"), True),
         ("import re\ndef main(x): return re.findall(r'\\d', x)", ("\\d", "\\w"), True),
         ("class A:\n  @property\n  def p(self): return 1\nclass B(A): pass\ndef main(): return B", ("1", "2"), True),
+        ("A = {}\nB = A\nB['x'] = 1\ndef main(): return A", ("1", "2"), True),
+        ("A = []\nB = A\nB += [1]\ndef main(): return A", ("1", "2"), True),
+        (f"{TABLE}class A(Base): x = 1\ndef main(k): return Base.known[k]", ("1", "2"), True),
+        (f"{TABLE}class A(Base): pass\nclass B(A): x = 1\ndef main(k): return Base.known[k]", ("1", "2"), True),
+        ("class Kind(type): pass\nclass A(metaclass=Kind): x = 1\ndef main(): return Kind", ("1", "2"), True),
+        ("class Base: pass\nclass A(Base): x = 1\ndef main(): return Base", ("1", "2"), False),
+        # Looked up by names that are made as the file runs
+        ("def f(): return 1\ndef main(k): return globals()[k]()", ("1", "2"), True),
+        ("def f(): return 1\ndef main(k): return eval(k)()", ("1", "2"), True),
+        ("import sys\ndef f(): return 1\ndef main(k): return getattr(sys.modules[__name__], k)()", ("1", "2"), True),
+        ("def f(): return 1\ndef main(model): return model.modules(), model.eval()", ("1", "2"), False),
         # What only type checkers see
         ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n  import a\ndef main(): return 1", ("a\n", "b\n"), False),
         ("if TYPE_CHECKING:\n  A = 0\nelse:\n  A = 3\ndef main(): return A", ("3", "4"), True),
@@ -424,6 +438,47 @@ def test_what_a_plugin_sets_in_what_it_imports_counts(tmp_path):
     helper = "GAIN = {'x': 1}\ndef f(): return GAIN['x']"
     study = "import helper\nfrom helper import f\nhelper.GAIN['x'] = {}\ndef main(): return f()".format
     assert digest(tmp_path, helper=helper, study=study(2)) != digest(tmp_path, helper=helper, study=study(3))
+
+
+@pytest.mark.parametrize(
+    ("study", "helper"),
+    [
+        ("from helper import width\ndef main(): return width", "def __getattr__(name): return {}"),
+        ("import helper\ndef main(): return helper.width", "for width in range({}): pass"),
+        (f"from helper import f\n{TABLE}def main(): return f()", "from study import Base\nclass A(Base): x = {}\ndef f(): pass"),
+    ],
+)  # fmt: skip
+def test_what_a_module_makes_as_it_runs_counts(tmp_path, study, helper):
+    assert digest(tmp_path, study=study, helper=helper.format(2)) != digest(
+        tmp_path, study=study, helper=helper.format(3)
+    )
+
+
+def test_which_of_two_files_has_a_constant_counts(tmp_path):
+    """A width is tried in one file, taken back, and tried in another."""
+    study = "import a\nimport b\ndef main(): return a.WIDTH, b.WIDTH"
+    wide, narrow = "WIDTH = 128", "WIDTH = 64"
+    assert digest(tmp_path, study=study, a=wide, b=narrow) != digest(tmp_path, study=study, a=narrow, b=wide)
+
+
+def test_a_module_that_its_package_imports_counts(tmp_path):
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "__init__.py").write_text("import nets.blocks")
+    study = "import nets\ndef main(): return nets.blocks.f()"
+    files = ("def f(): return 1", "def f(): return 2")
+    assert digest(tmp_path, study=study, **{"nets/blocks": files[0]}) != digest(
+        tmp_path, study=study, **{"nets/blocks": files[1]}
+    )
+
+
+def test_a_data_file_counts_where_another_file_says_where_it_lies(tmp_path):
+    places = "from pathlib import Path\nHERE = Path(__file__).parent"
+    study = "from places import HERE\ndef main(): return HERE / 'noise.txt'"
+    codes = []
+    for text in "12":
+        (tmp_path / "noise.txt").write_text(text)
+        codes.append(digest(tmp_path, study=study, places=places))
+    assert codes[0] != codes[1]
 
 
 def test_a_plugin_counts_for_the_cells_that_use_it(plugin):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -44,8 +45,7 @@ def code_of(*roots: Root) -> dict[str, str]:
         ``training/loop.py: train_cell`` -> hash, 12 hexadecimal digits; ``paper/data/figures.json`` for data files
         that lie beside the code that reads them.
     """
-    # Files in different folders of plug-ins can have one name, and so one label.
-    found: dict[str, set[str]] = {}
+    examined: list[tuple[Path, str | None, str, str]] = []  # with label and hash
     texts: dict[Path, set[str]] = {}  # in the definitions of each file
     seen: set[Root] = set()
     pending = list(roots)
@@ -60,20 +60,38 @@ def code_of(*roots: Root) -> dict[str, str]:
             pending += [(file, "") for file in packages_around(path)]
         for file, _ in module.imports.get("*", ()):  # any of it may be used
             pending += [(file, each) for each in (*parse(file).definitions, *parse(file).imports)]
-        if name is None:
-            pending += [(path, each) for each in module.definitions]
-        elif name in module.imports and name not in module.definitions:
+        if name in module.imports and name not in module.definitions:
             pending += module.imports[name]  # a re-exported name, as in a package's __init__
             continue
+        if (
+            name and name not in module.definitions
+        ):  # a module of the package, or made as the file runs (__getattr__)
+            within = source_file(path.parent / name) if path.name == "__init__.py" else None
+            pending.append((within or path, None))
+        if name is None:
+            pending += [(path, each) for each in module.definitions]
         pending.append((path, ""))  # what runs on import
         label, digest, references, said = examine(path, name)
         if digest:
-            found.setdefault(label, set()).add(digest)
+            examined.append((path, name, label, digest))
         pending += references
         texts.setdefault(path, set()).update(said)
+    # Files in different folders of plug-ins can have one name, and so one label.
+    found: dict[str, set[str]] = {}
+    own = {path for path in texts if SCRIPTS not in path.parents}
+    times = Counter(name for path, name, *_ in examined if path in own)
+    for path, name, label, digest in examined:
+        if (
+            times[name] > 1 and path in own
+        ):  # WIDTH of nets/a.py and of nets/b.py: which is which makes a difference
+            digest = hash_of([path.relative_to(import_folders(path)[-1]).as_posix(), digest])[:12]
+        found.setdefault(label, set()).add(digest)
+    words = set().union(
+        *(texts[path] for path in own)
+    )  # one plug-in's file can ask where it lies for another
     for path, said in texts.items():
-        if "__file__" in said:  # it asks where it lies
-            for label, digest in data_files(path.parent, said).items():
+        if "__file__" in said:
+            for label, digest in data_files(path.parent, words if path in own else said).items():
                 found.setdefault(label, set()).add(digest)
     return {
         label: hash_of(sorted(digests))[:12] if len(digests) > 1 else min(digests)
@@ -95,10 +113,8 @@ def parse(path: Path) -> Module:
     """
     module = Module()
     tree = syntax_tree(path.read_bytes(), path)
-    bound: set[str] = set()  # by imports
     for statement in statements(tree.body):
         for local, target, spelling in imported(statement, path):
-            bound.add(local)
             if target:
                 module.imports.setdefault(local, []).append(target)
             if spelling != local:
@@ -107,34 +123,51 @@ def parse(path: Path) -> Module:
         names = defined_names(statement)
         for name in names:
             module.definitions.setdefault(name, []).append(statement)
-        # What is set in an imported module (torch.backends.mkldnn.enabled = False) acts whether or not it is used here.
-        if (not names or bound & set(names)) and not isinstance(statement, ast.Import | ast.ImportFrom):
+        # What is set in an object (torch.backends.mkldnn.enabled = False, TABLE["x"] = 1) acts under all of its names.
+        sets = [type(node) for target in targets(statement) for node in ast.walk(target)]
+        acts = isinstance(statement, ast.AugAssign) or {ast.Attribute, ast.Subscript} & {*sets}
+        if (not names or acts) and not isinstance(statement, ast.Import | ast.ImportFrom):
             module.loose.append(statement)
-    # A decorator of this project can enter what it decorates into a table, as functools.singledispatch does.
+    # A decorator of this project can enter what it decorates into a table, as functools.singledispatch does; so can a
+    # metaclass, and a base class that asks for its subclasses.
+    own = {*module.imports, *module.definitions}
     for name, parts in module.definitions.items():
-        decorators = [each for part in parts for each in getattr(part, "decorator_list", ())]
-        used = {
-            getattr(node, "id", None)
-            for each in decorators
+        makers = [
+            each
+            for part in parts
+            for each in getattr(part, "decorator_list", ())
             if not is_registration(each)
-            for node in ast.walk(each)
-        }
-        if used & {*module.imports, *module.definitions}:
+        ]
+        makers += [each.value for part in parts for each in getattr(part, "keywords", ())]
+        bases = [each for part in parts for each in getattr(part, "bases", ())]
+        if own & named(makers) or (own & named(bases) and asks_for_subclasses(path, module)):
             module.loose += module.definitions[name]
     return module
+
+
+def named(nodes: Iterable[ast.AST]) -> set[str]:
+    """The names in some syntax trees."""
+    return {node.id for each in nodes for node in ast.walk(each) if isinstance(node, ast.Name)}
+
+
+def asks_for_subclasses(path: Path, module: Module) -> bool:
+    """Whether a file, or one of this project that it imports, asks for the subclasses of a class."""
+    files = {path, *(file for targets in module.imports.values() for file, _ in targets)}
+    return any(re.search(rb"__(init_subclass|subclasses)__", file.read_bytes()) for file in files)
 
 
 def defined_names(statement: ast.stmt) -> list[str]:
     """The names that a statement at the top of a file defines."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [statement.name]
+    return [node.id for each in targets(statement) for node in ast.walk(each) if isinstance(node, ast.Name)]
+
+
+def targets(statement: ast.stmt) -> list[ast.expr]:
+    """What a statement assigns to."""
     if isinstance(statement, ast.Assign):
-        targets = statement.targets
-    elif isinstance(statement, ast.AnnAssign | ast.AugAssign):
-        targets = [statement.target]
-    else:
-        return []
-    return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+        return statement.targets
+    return [statement.target] if isinstance(statement, ast.AnnAssign | ast.AugAssign) else []
 
 
 def imported(node: ast.AST, path: Path) -> Iterator[tuple[str, Root | None, str]]:
@@ -232,6 +265,9 @@ def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], set[str
         ]
         if each in module.definitions and each != name:
             references.append((path, each))
+    dynamic = names & {"eval", "exec", "globals"} or "sys.modules" in map(dotted_name, attributes)
+    if dynamic:  # it can look up any name of its file
+        references += [(path, each) for each in (*module.definitions, *module.imports)]
     if plain:
         plain += sorted([each, sorted(module.packages[each])] for each in names & module.packages.keys())
     said = {node.value for node in visited if isinstance(node, ast.Constant) and isinstance(node.value, str)}
