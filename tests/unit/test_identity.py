@@ -173,6 +173,17 @@ def test_what_a_corruption_is_registered_with_counts(plan):
         assert {each for each in before if after[each] != before[each]} == stale, name
 
 
+@pytest.mark.parametrize(("asks", "stale"), [("rng", True), ("draws", False)])
+def test_bounds_count_where_they_name_the_draws(plan, plugin, asks, stale):
+    config = plan().config
+
+    def digest(bounds):
+        plugin(f"@corruption('noisy_p{{p:{bounds}}}')\ndef noisy(labels, {asks}, p: float): return labels\n")
+        return Plan(config).overlay("digits", "noisy_p0.4", 0).identity.digest
+
+    assert (digest("0.0..0.5") != digest("0.0..1.0")) == stale
+
+
 def test_what_is_recorded_is_current_until_something_else_is_asked_for(plan, tmp_path):
     made = plan(60).cell(MLP)
     for file in made.outputs:

@@ -165,6 +165,8 @@ class Plan:
                 f"{corruption} needs stored pixels, which {name} does not have; set datasets.{name}.stored_size"
             )
         settings = {"dataset": name, "corruption": corruption, "seed": seed, **parameters(corruption)}
+        if entry.bounds and "rng" in entry.arguments:
+            settings["rng"] = entry.name  # names its stream; bounds are a part of it
         entries = [entry.root]
         if base := entry.options.get("base"):
             settings["base"] = {base: parameters(base)}
