@@ -184,6 +184,20 @@ def test_bounds_count_where_they_name_the_draws(plan, plugin, asks, stale):
     assert (digest("0.0..0.5") != digest("0.0..1.0")) == stale
 
 
+def test_which_measure_has_which_name_counts(plan, plugin):
+    config = plan().config
+
+    def digest(first, second):
+        measures = (
+            f"@measure('{first}')\ndef f(network): return 1\n",
+            f"@measure('{second}')\ndef g(network): return 2\n",
+        )
+        plugin("".join(measures))
+        return Plan(config).complexity(MLP).identity.digest
+
+    assert digest("one", "two") == digest("one", "two") != digest("two", "one")
+
+
 def test_what_is_recorded_is_current_until_something_else_is_asked_for(plan, tmp_path):
     made = plan(60).cell(MLP)
     for file in made.outputs:

@@ -208,11 +208,15 @@ class Plan:
     def complexity(self, cell: Cell) -> Made:
         """Measures of complexity of a trained network."""
         trained = self.cell(cell)
+        measures = registry.entries("measure")
+        settings = self.config.complexity.model_dump(include={"images", "draws"})
+        if own := [each.name for each in measures if each.own]:
+            settings["measures"] = own  # which of their numbers is which
         return self.make(
             "measure_complexity",
             [f"{trained.folder}/complexity.json"],
-            self.config.complexity.model_dump(include={"images", "draws"}),
-            entries=[*trained.entries, *(measure.root for measure in registry.entries("measure"))],
+            settings,
+            entries=[*trained.entries, *(measure.root for measure in measures)],
             needs=[trained],
             data=trained.data,
         )
