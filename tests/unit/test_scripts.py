@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from io import StringIO
 
 import pytest
 from snakemake.io import contains_wildcard
 
+from rethinking.cells import Cell
 from rethinking.run import scripts
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError, write_text
@@ -216,6 +218,19 @@ def test_files_that_the_user_replaces_before_they_are_read_are_refused(
             scripts.run(main)
         assert f"{path} has changed since this job was planned" in capsys.readouterr().err
     assert is_made(made.outputs, made.identity) == (content == "old")
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_table_is_recorded_with_the_networks_that_it_shows(tmp_path, monkeypatch, edited):
+    """An edit while a run is at work is in the networks trained after it, but not in what the run planned."""
+    cell = Plan(load(results_dir=str(tmp_path))).cell(Cell.parse("digits/true_labels/mlp_1x512/none/seed0"))
+    table = Plan(load()).make("aggregate_table", [str(tmp_path / "table1.csv")], {}, needs=[cell])
+    trained = replace(cell.identity, code={"mlp": "edited"}) if edited else cell.identity
+    for file in cell.outputs:
+        write_text(file, "")
+    write_record(cell.outputs, trained)
+    monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(table.record)])
+    assert (asked_for.__wrapped__().identity.digest == table.identity.digest) != edited
 
 
 @pytest.mark.usefixtures("goes_on")

@@ -65,6 +65,7 @@ class Made:
                 self.inputs, lambda made: {"file": made.outputs[0], "digest": made.identity.digest}
             ),
             "entries": [[str(path), name] for path, name in self.entries],
+            "needs": [made.outputs[0] for made in self.needs],
         }
 
 

@@ -18,7 +18,16 @@ from typing import Any, NamedTuple, TextIO
 from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
-from rethinking.run.identity import Identity, content_digest, converted, record_path, recorded, write_record
+from rethinking.run.identity import (
+    Identity,
+    content_digest,
+    converted,
+    digest_of,
+    read_record,
+    record_path,
+    recorded,
+    write_record,
+)
 from rethinking.run.refusals import as_os_error, explain, forgiving
 from rethinking.run.shared import to_make, to_remake
 from rethinking.run.stop_signals import clean_up, end
@@ -79,7 +88,8 @@ class Asked(NamedTuple):
 def asked_for() -> Asked | None:
     """The result that the command line asks for; None without the option ``--record``.
 
-    The code is looked up in the process that runs it, because files may have been edited since the job was planned.
+    The code is looked up in the process that runs it, because files may have been edited since the job was planned, and
+    so are the identities of the results that it needs, which may have been made since then.
     """
     if "--record" not in sys.argv:
         return None
@@ -88,6 +98,9 @@ def asked_for() -> Asked | None:
     del sys.argv[place : place + 2]
     code = script_code(record["script"], [(Path(path), name) for path, name in record["entries"]])
     inputs = converted(record["inputs"], lambda each: recorded_input(**each))
+    results = [read_record(file).get("identity") for file in record["needs"]]
+    if results and all(results):  # a file server can show a new one late
+        inputs["results"] = digest_of(results)
     identity = Identity(record["settings"], code, inputs)
     return Asked(record["outputs"], identity, record["shared"], record["source"])
 
