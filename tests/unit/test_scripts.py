@@ -14,6 +14,7 @@ from io import StringIO
 import pytest
 from snakemake.io import contains_wildcard
 
+from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.run import scripts
 from rethinking.run.code import SCRIPTS, script_code
@@ -231,6 +232,18 @@ def test_a_table_is_recorded_with_the_networks_that_it_shows(tmp_path, monkeypat
     write_record(cell.outputs, trained)
     monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(table.record)])
     assert (asked_for.__wrapped__().identity.digest == table.identity.digest) != edited
+
+
+def test_a_job_runs_the_code_that_it_records(plugin, monkeypatch):
+    """It can wait for a GPU before it trains."""
+    text = "@model('own')\ndef own(image_shape, num_classes): return {}\n".format
+    plugin(text(1))
+    own = registry.entry("model", "own")
+    record = Made("train_cell", ["a/curve.csv"], Identity({}), entries=(own.root,)).record
+    monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(record)])
+    asked_for.__wrapped__()
+    own.file.write_text(text(2))
+    assert own.resolve()(None, None) == 1
 
 
 @pytest.mark.usefixtures("goes_on")

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -96,7 +97,14 @@ def asked_for() -> Asked | None:
     place = sys.argv.index("--record")
     record = unpacked(sys.argv[place + 1])
     del sys.argv[place : place + 2]
-    code = script_code(record["script"], [(Path(path), name) for path, name in record["entries"]])
+    entries = [(Path(path), name) for path, name in record["entries"]]
+    # Imported now, this is the code that runs, also where files are edited while the job waits for a GPU.
+    for path, _ in entries:
+        if SCRIPTS in path.parents:
+            import_module(".".join(path.relative_to(SCRIPTS).with_suffix("").parts))
+        else:
+            plugins.import_plugin(path)
+    code = script_code(record["script"], entries)
     inputs = converted(record["inputs"], lambda each: recorded_input(**each))
     results = [read_record(file).get("identity") for file in record["needs"]]
     if results and all(results):  # a file server can show a new one late
