@@ -145,6 +145,15 @@ def test_edits_that_can_change_no_number_make_nothing_stale(before, copy):
     assert cells(copy) == before
 
 
+@pytest.mark.parametrize("package", ["", "training/"])
+def test_what_a_package_does_when_it_is_imported_counts(before, copy, package):
+    with (copy / "rethinking" / package / "__init__.py").open("a") as file:
+        file.write("import torch\ntorch.set_default_dtype(torch.float64)\n")
+    forget()
+    after = cells(copy)
+    assert all(after[each] != before[each] for each in MODELS)
+
+
 def test_scripts_count(copy):
     before = combined(script_code("prepare_dataset"))
     edit(copy, "prepare_dataset.py", "train_limit=args.train_limit", "train_limit=args.train_limit // 2")

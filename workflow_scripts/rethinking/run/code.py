@@ -55,17 +55,17 @@ def code_of(*roots: Root) -> dict[str, str]:
             continue
         seen.add((path, name))
         module = parse(path)
+        if path not in texts:
+            pending += [(file, "") for file in packages_around(path)]
         if SCRIPTS not in path.parents:  # what a plug-in imports can act by being imported
             pending += [(file, "") for targets in module.imports.values() for file, _ in targets]
-            pending += [(file, "") for file in packages_around(path)]
         for file, _ in module.imports.get("*", ()):  # any of it may be used
             pending += [(file, each) for each in (*parse(file).definitions, *parse(file).imports)]
         if name in module.imports and name not in module.definitions:
             pending += module.imports[name]  # a re-exported name, as in a package's __init__
             continue
-        if (
-            name and name not in module.definitions
-        ):  # a module of the package, or made as the file runs (__getattr__)
+        if name and name not in module.definitions:
+            # A module of the package, or what the file makes as it runs (__getattr__).
             within = source_file(path.parent / name) if path.name == "__init__.py" else None
             pending.append((within or path, None))
         if name is None:
@@ -81,14 +81,12 @@ def code_of(*roots: Root) -> dict[str, str]:
     own = {path for path in texts if SCRIPTS not in path.parents}
     times = Counter(name for path, name, *_ in examined if path in own)
     for path, name, label, digest in examined:
-        if (
-            times[name] > 1 and path in own
-        ):  # WIDTH of nets/a.py and of nets/b.py: which is which makes a difference
+        if times[name] > 1 and path in own:
+            # It makes a difference which of nets/a.py and nets/b.py has the WIDTH of 64.
             digest = hash_of([path.relative_to(import_folders(path)[-1]).as_posix(), digest])[:12]
         found.setdefault(label, set()).add(digest)
-    words = set().union(
-        *(texts[path] for path in own)
-    )  # one plug-in's file can ask where it lies for another
+    # One of a plug-in's files can ask where it lies for another.
+    words = set().union(*(texts[path] for path in own))
     for path, said in texts.items():
         if "__file__" in said:
             for label, digest in data_files(path.parent, words if path in own else said).items():
@@ -225,8 +223,8 @@ def import_folders(path: Path) -> list[Path]:
 
 
 def packages_around(path: Path) -> list[Path]:
-    """The ``__init__.py`` of the packages that a module beside a plug-in is in, which run when it is imported."""
-    outermost = import_folders(path)[-1]
+    """The ``__init__.py`` of the packages that a module is in, which run when it is imported."""
+    outermost = SCRIPTS if SCRIPTS in path.parents else import_folders(path)[-1]
     files = [folder / "__init__.py" for folder in path.parents if outermost in folder.parents]
     return [file for file in files if file.is_file()]
 
