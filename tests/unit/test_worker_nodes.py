@@ -4,7 +4,9 @@ import os
 import sys
 
 import pytest
+from torch.distributed import TCPStore
 
+from rethinking.run import workers
 from rethinking.run.files import UserError
 from rethinking.run.workers import exit_status, node_of, nodes_of_job, start
 
@@ -24,6 +26,18 @@ def test_a_worker_on_another_node_does_not_see_the_gpu_of_worker_0_alone(monkeyp
     see = [sys.executable, "-c", program]
     assert start(see, []).wait() == 0
     assert start(see, ["taken"]).wait() == 1
+
+
+def test_workers_run_the_code_of_worker_0(monkeypatch):
+    monkeypatch.setattr(workers, "end_with_worker_0", lambda: None)
+    monkeypatch.setattr(workers, "join", lambda *_: None)
+    store = TCPStore(workers.LOOPBACK, 0, 2, is_master=True, wait_for_workers=False)
+    monkeypatch.setattr(workers, "running_code", lambda: {"f": "as worker 0"})
+    store.set(workers.CODE, workers.combined(workers.running_code()))
+    assert workers.follow(1, 2, 1, store.port).size == 2
+    monkeypatch.setattr(workers, "running_code", lambda: {"f": "edited"})
+    with pytest.raises(UserError, match="the code has changed since this cell was started"):
+        workers.follow(1, 2, 1, store.port)
 
 
 @pytest.mark.parametrize("script", [None, "echo no such job >&2; exit 1"])

@@ -27,15 +27,17 @@ from typing import Any
 
 import torch
 
+from rethinking.run.code import combined
 from rethinking.run.files import UserError
 from rethinking.run.hardware import visible_gpus
-from rethinking.run.scripts import log
+from rethinking.run.scripts import log, running_code
 from rethinking.run.stop_signals import SIGNALS, signal_name
 from rethinking.run.team import ALONE, GRACE_SECONDS, POLL_SECONDS, Team
 
 RESTARTS = 3  # of a cell's workers by one process
 ENVIRONMENT = dict(os.environ)  # before a GPU was chosen
 RESTARTED = "RETHINKING_RESTARTED"  # the environment variable that counts them
+CODE = "code"  # where worker 0 leaves the hash of its code for the others
 LOOPBACK = "127.0.0.1"
 LOOPBACK_INTERFACES = {"lo", "lo0"}
 LONGEST_MINUTES = 30  # that one worker waits for another
@@ -77,6 +79,7 @@ def lead(
 
     team = Team(0, size)
     store = TCPStore(LOOPBACK, 0, size, is_master=True, wait_for_workers=False)
+    store.set(CODE, combined(running_code()))
     # Signals wait until a worker can note them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -142,7 +145,11 @@ def node_of(rank: int, size: int, nodes: int) -> int:
 
 
 def follow(rank: int, size: int, nodes: int, port: int) -> Team:
-    """Be another worker of the cell, which ends with worker 0; on another node, take one of the job's GPUs there."""
+    """Be another worker of the cell, which ends with worker 0; on another node, take one of the job's GPUs there.
+
+    Raises:
+        UserError: this process runs other code than worker 0.
+    """
     from torch.distributed import TCPStore
 
     threading.Thread(target=end_with_worker_0, daemon=True).start()
@@ -151,7 +158,11 @@ def follow(rank: int, size: int, nodes: int, port: int) -> Team:
         address = os.environ["SLURM_LAUNCH_NODE_IPADDR"]
         if gpus := visible_gpus():
             os.environ["CUDA_VISIBLE_DEVICES"] = gpus[rank % (size // nodes)]
-    join(team, TCPStore(address, port, size, is_master=False), nodes)
+    store = TCPStore(address, port, size, is_master=False)
+    # Worker 0 can have waited for its GPUs while files were edited, and another node can see older ones.
+    if store.get(CODE).decode() != combined(running_code()):
+        raise UserError("the code has changed since this cell was started; start again")
+    join(team, store, nodes)
     return team
 
 
