@@ -94,7 +94,10 @@ def prepare_images(
             )
             images = images.take(keep)
             if stored:
-                save_array(file, load_array(file)[keep])
+                decoded = load_array(file)
+                with new_array(file, (len(keep), *decoded.shape[1:]), decoded.dtype) as array:
+                    for place, i in enumerate(keep):  # one at a time: all of ImageNet's do not fit in memory
+                        array[place] = decoded[i]
         labels = images.labels
         save_array(folder / f"{split}_labels.npy", labels)
         save_index(folder, split, images)
