@@ -22,7 +22,7 @@ demo: env
 # Three tests at a time, because some only wait, and the longest first; those of a file share what they prepare
 PYTEST := $(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
-# All but the slow tests, 6 minutes
+# All but the slow tests, 6 to 10 minutes
 test: env
 	$(PYTEST) -m "not slow"
 
