@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -161,7 +161,9 @@ def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]
 # ---- files of the user
 
 
-def content_digest(name: str, source: str, path: Path, cache: Path | None) -> str:
+def content_digest(
+    name: str, source: str, path: str | Path, cache: str | Path | None, classes: Collection[str] | None = None
+) -> str:
     """SHA-256 over a file, or over names and contents of the files in a folder.
 
     Args:
@@ -169,10 +171,16 @@ def content_digest(name: str, source: str, path: Path, cache: Path | None) -> st
         source: the kind of its source.
         path: the file or folder.
         cache: a JSON file of digests by names, sizes and times, so that contents are read only once; None for no cache.
+        classes: of a local source, those whose images count; None for all.
 
     Raises:
         UserError: it cannot be read, or is gone and the cache does not know it.
     """
+    path, cache = Path(path), cache and Path(cache)
+    if source == "local":
+        from rethinking.data.image_checksums import images_digest  # imported here: few jobs need it
+
+        return images_digest(name, path, classes, cache)
 
     def read() -> str:
         if not path.is_dir():

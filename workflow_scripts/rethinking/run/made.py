@@ -20,9 +20,9 @@ class Made:
     ``needs`` are the results that must be current for this one to be current. ``data`` are read as well, but a
     finished result no longer needs them. Data lie in a folder that several workflows share, so that Snakemake, which
     deletes and touches what it makes, knows them by a file among the results alone, ``token``. ``inputs`` are those of
-    the identity; ``source`` says where the one of this name lies, if that is a file or folder of the user's: name of the
-    data set, kind of source, path and cache of digests. ``results`` are the networks and fits of a table, figure or text;
-    with ``finished_only`` they are no needs.
+    the identity; ``source`` is what :func:`content_digest` is given, in order, for the one of this name, if that is a file
+    or folder of the user's. ``results`` are the networks and fits of a table, figure or text; with ``finished_only`` they
+    are no needs.
     """
 
     script: str
@@ -34,7 +34,7 @@ class Made:
     data: Sequence[Made | Source] = ()
     token: str | None = None
     shared: str | None = None  # the folder that it shares with other workflows
-    source: Sequence[str] | None = None
+    source: Sequence[Any] | None = None
     results: Sequence[Made] = ()
 
     @cached_property

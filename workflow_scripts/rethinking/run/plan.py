@@ -14,7 +14,6 @@ from rethinking import registry
 from rethinking.cells import CELL_FILES, Cell, parameters, sample_size
 from rethinking.config.checks import input_fault
 from rethinking.config.configuration import Config
-from rethinking.data.image_checksums import images_digest
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.published import published
 from rethinking.run.code import Root, script_code
@@ -117,7 +116,7 @@ class Plan:
             return files, digests[0] if len(digests) == 1 else digest_of(digests)
         if not dataset.path:
             return [], None
-        return [own(dataset.path)], content_digest(name, dataset.source, Path(dataset.path), self.checksums)
+        return [own(dataset.path)], content_digest(name, dataset.source, dataset.path, self.checksums)
 
     def prepared_images(self, name: str) -> Made:
         """A data set of large images; equal images in archives and folders have one identity."""
@@ -129,15 +128,16 @@ class Plan:
         names = {"provenance", "train_limit", "test_limit", "classes", "stored_size", "skip_unreadable"}
         chosen = dataset.model_dump(include=names)
         chosen["classes"] = classes_of(name, dataset.classes)
+        source = [name, dataset.source, dataset.path, str(self.checksums), chosen["classes"]]
         made = self.make(
             "prepare_images",
             [],
             {f"datasets.{name}.{key}": value for key, value in chosen.items()},
-            inputs={"source": images_digest(name, dataset.path, chosen["classes"], self.checksums)},
+            inputs={"source": content_digest(*source)},
             entries=[registry.entry("dataset", name).root],
             data=[own(dataset.path)],
         )
-        made.source = [name, dataset.source, dataset.path, str(self.checksums)]
+        made.source = source
         return self.in_data_folder(made, f"prepared/{name}", ("manifest.json", *ARRAYS, *NAMES))
 
     @property

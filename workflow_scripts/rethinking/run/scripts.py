@@ -82,7 +82,7 @@ class Asked(NamedTuple):
     outputs: list[str]
     identity: Identity
     shared: str | None
-    source: list[str] | None = None
+    source: list[Any] | None = None
 
 
 @cache
@@ -119,15 +119,8 @@ def check_source(asked: Asked) -> None:
     Raises:
         UserError: the files have other contents.
     """
-    name, source, path, cache = asked.source
-    if source == "local":
-        from rethinking.data.image_checksums import images_digest  # imported here: few jobs need it
-
-        found = images_digest(name, path, asked.identity.settings[f"datasets.{name}.classes"], Path(cache))
-    else:
-        found = content_digest(name, source, Path(path), Path(cache))
-    if found != asked.identity.inputs["source"]:
-        raise UserError(f"{path} has changed since this job was planned; start again")
+    if content_digest(*asked.source) != asked.identity.inputs["source"]:
+        raise UserError(f"{asked.source[2]} has changed since this job was planned; start again")
 
 
 def recorded_input(file: str, digest: str) -> Identity:
