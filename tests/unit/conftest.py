@@ -13,6 +13,7 @@ from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import write
 
 from .image_files import write_image
+from .results_folder import Results
 
 KINDS = "claim, corruption, dataset, measure, model, regulariser, table"
 
@@ -114,3 +115,9 @@ def images(tmp_path):
             write_image(folder / "train" / label / f"{i}.png", 10 * index + i)
         write_image(folder / "test" / label / "0.JPEG", 10 * index + 9)
     return folder
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A folder that a test places cells in."""
+    return Results(tmp_path)

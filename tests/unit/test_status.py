@@ -1,104 +1,16 @@
-"""The status of cells: done, part-trained, stale and why, to run; how long the rest takes; and all that in words."""
+"""The status of cells: done, part-trained, stale and why, to run; and how long the rest takes."""
 
-import json
 import os
 from dataclasses import replace
-from functools import cache
 
 import pytest
-import torch
 
 from rethinking.cells import CELL_FILES, Cell
-from rethinking.config.loading import load_config
-from rethinking.run.checkpoint import Checkpoint, Progress
-from rethinking.run.files import read_json, write_json
-from rethinking.run.identity import Identity, record_path, write_record
-from rethinking.run.locks import lock, open_lock
-from rethinking.run.plan import Plan
-from rethinking.run.running import lock_file, running_file
-from rethinking.run.status import Estimate, estimate, survey
-from rethinking.run.status_report import condense, report
+from rethinking.run.identity import record_path, write_record
+from rethinking.run.status import Estimate, survey
+from rethinking.run.status_report import condense
 
-from ..default_config import default_values
-
-MLP = "digits/true_labels/mlp_1x512/wd"
-ALEXNET = "digits/random_labels/alexnet/none"
-
-
-@cache
-def config_of(values):
-    """Checked once for all the cells that a test writes."""
-    return load_config(json.loads(values), [])
-
-
-class Results:
-    """A results folder in which a test can place finished or part-trained cells."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.values = default_values()
-        for name, section in self.values.items():
-            if isinstance(section, dict) and "cells" in section:
-                self.values[name] = {"cells": [MLP]}
-        self.values |= {"results_dir": str(folder), "seeds": [0], "table1": {"cells": [MLP, ALEXNET]}}
-        self.values["ablations"] = []
-        self.values["hardware"]["device"] = "cpu"
-        self.values["datasets"]["digits"]["train_limit"] = 100
-        self.values["training"] |= {"epochs": 10, "batch_size": 30}
-
-    @property
-    def config(self):
-        return config_of(json.dumps(self.values))
-
-    def survey(self):
-        return {str(status.cell): status for status in survey(self.config)[0]}
-
-    def status(self, name=MLP):
-        return self.survey()[f"{name}/seed0"]
-
-    @property
-    def plan(self):
-        return Plan(self.config)
-
-    def prepare(self, name="digits"):
-        count = self.config.datasets[name].train_limit or 500
-        write_json(self.plan.prepared(name).outputs[0], {"train": {"count": count}})
-
-    def finish(self, name=MLP, seed=0, wall_seconds=50.0, device="cpu", **summary):
-        made = self.plan.cell(Cell.from_name(name, seed))
-        folder = self.folder / "cells" / name / f"seed{seed}"
-        folder.mkdir(parents=True)
-        for file in CELL_FILES:
-            (folder / file).touch()
-        count = self.config.datasets[name.split("/")[0]].train_limit or 500
-        numbers = {
-            "status": "finished",
-            "epochs": made.identity.settings["epochs"],
-            "wall_seconds": wall_seconds,
-        }
-        origin = {"data": {"train": {"count": count}}, "provenance": {"device": device}}
-        write_json(folder / "summary.json", numbers | summary | origin)
-        write_record(made.outputs[:1], made.identity)
-        return folder
-
-    def record(self, change):
-        """Change the recorded identity of a finished cell."""
-        output = self.plan.cell(Cell.from_name(MLP, 0)).outputs[0]
-        identity = Identity.from_json(read_json(record_path(output)))
-        write_record([output], change(identity))
-
-    def checkpoint(self, epoch, step, name=MLP, seed=0, seconds=5.0):
-        cell = Cell.from_name(name, seed)
-        path = self.folder / "checkpoints" / f"{cell}.safetensors"
-        state = Checkpoint(path, self.plan.cell(cell).identity)
-        state.save(Progress(epoch=epoch, step=step, seconds=seconds), {"weight": torch.zeros(2)})
-        return path
-
-
-@pytest.fixture
-def results(tmp_path):
-    return Results(tmp_path)
-
+from .results_folder import ALEXNET, MLP, left
 
 # ---- one cell
 
@@ -272,11 +184,6 @@ def test_a_checkpoint_beside_a_finished_cell_is_forgotten(results):
 # ---- time
 
 
-def left(results):
-    statuses = survey(results.config)[0]
-    return estimate(statuses, statuses, results.config.hardware.device)
-
-
 def test_time_of_the_same_network_on_the_same_data(results):
     results.values["seeds"] = [0, 1, 2]
     results.prepare()
@@ -322,99 +229,3 @@ def test_time_is_of_the_device(results, device, seconds):
     for seed, (name, wall_seconds) in enumerate([("cpu", 40.0), ("cpu", 60.0), ("H100", 5.0)]):
         results.finish(seed=seed, device=name, wall_seconds=wall_seconds)
     assert left(results).seconds == pytest.approx(seconds)
-
-
-# ---- in words
-
-
-def test_report(results):
-    results.values |= {"seeds": [0, 1, 2, 4]}
-    results.prepare()
-    for seed in (0, 1):
-        results.finish(seed=seed, wall_seconds=50.0)
-    results.values["models"]["mlp_1x512"]["weight_decay"] = 0.1
-    results.checkpoint(epoch=3, step=0, seed=2)
-    results.finish(seed=4, wall_seconds=50.0, status="diverged", diverged_epoch=3, diverged_step=7)
-    results.checkpoint(epoch=4, step=2, name=ALEXNET, seed=4)
-    results.values["models"]["alexnet"]["learning_rate"] = 1.0
-    assert report(survey(results.config)[0], left(results)) == (
-        "8 cells: 1 done, 1 part-trained, 2 stale, 4 to run\n"
-        "\n"
-        "part-trained\n"
-        "  digits/true_labels/mlp_1x512/wd  seed 2 in epoch 3 of 10\n"
-        "\n"
-        "stale\n"
-        "  because of weight_decay 0.0005 -> 0.1\n"
-        "    digits/true_labels/mlp_1x512/wd  seeds 0-1\n"
-        "\n"
-        "to run\n"
-        "  digits/random_labels/alexnet/none  seeds 0-2\n"
-        "  from the start, because the checkpoint does not fit: learning_rate 0.01 -> 1.0\n"
-        "    digits/random_labels/alexnet/none  seed 4\n"
-        "\n"
-        "done, but diverged\n"
-        "  digits/true_labels/mlp_1x512/wd/seed4  epoch 3, step 7\n"
-        "\n"
-        "About 2 min of training, one cell at a time; divide by the number of cells that run in parallel.\n"
-        "No estimate for alexnet (4 cells): no similar cell has been trained yet."
-    )
-
-
-def test_report_of_what_runs_now_and_of_what_failed(results):
-    path = results.checkpoint(epoch=3, step=0)
-    write_json(running_file(path), {"epoch": 3, "epochs": 10, "done": 0.25, "seconds_left": 210.0})
-    at_work = open_lock(lock_file(path))
-    assert lock(at_work)
-    path = results.checkpoint(epoch=1, step=1, name=ALEXNET)
-    write_json(running_file(path), {"failed": "UserError: no GPU"})
-    lines = report(survey(results.config)[0], left(results)).splitlines()
-    assert lines[2:10] == [
-        "running now",
-        f"  {MLP}  seed 0: epoch 3/10, 4 min left",
-        "",
-        "failed at the last attempt",
-        f"  {ALEXNET}  seed 0: UserError: no GPU",
-        "",
-        "part-trained",
-        f"  {ALEXNET}  seed 0 in epoch 1 of 10",
-    ]
-
-
-def test_report_of_many_that_were_stopped(results):
-    results.values |= {"seeds": list(range(50)), "table1": {"cells": [MLP]}}
-    for seed in results.values["seeds"]:
-        results.checkpoint(epoch=4 if seed == 7 else 3, step=0, seed=seed)
-    lines = report(survey(results.config)[0], left(results)).splitlines()
-    assert lines[3] == f"  {MLP}  seeds 0-6, 8-49 in epoch 3 of 10; seed 7 in epoch 4 of 10"
-
-
-def test_report_when_all_is_done(results):
-    results.values["table1"]["cells"] = [MLP]
-    results.finish()
-    assert left(results) == Estimate(0.0, 0, {})
-    assert (
-        report(survey(results.config)[0], left(results))
-        == "1 cell: 1 done, 0 part-trained, 0 stale, 0 to run"
-    )
-
-
-def test_long_lists_are_cut(results):
-    results.values |= {"seeds": list(range(40)), "table1": {"cells": [MLP]}}
-    for seed in results.values["seeds"]:
-        results.finish(seed=seed, status="diverged", diverged_epoch=1, diverged_step=seed)
-    lines = report(survey(results.config)[0], left(results)).splitlines()
-    assert lines[-2:] == [f"  {MLP}/seed28  epoch 1, step 28", "  ... and 11 more lines"]
-
-
-def test_condensed_cells_are_the_cells(results):
-    names = [
-        *(f"cifar10/true_labels/inception/{regularisers}" for regularisers in ("crop+wd", "wd", "none")),
-        *(f"cifar10/random_labels/{model}/none" for model in ("inception", "mlp_1x512", "mlp_3x512")),
-    ]
-    results.values |= {"seeds": [0, 1, 2, 5], "table1": {"cells": names}, "fig1a": {"cells": names}}
-    statuses = [status for status in survey(results.config)[0] if status.cell.dataset == "cifar10"]
-    assert condense(statuses[1:]) == [
-        "cifar10/true_labels/inception/crop+wd  seeds 1-2, 5",
-        "cifar10/true_labels/inception/{wd,none}  seeds 0-2, 5",
-        "cifar10/random_labels/{inception,mlp_1x512,mlp_3x512}/none  seeds 0-2, 5",
-    ]

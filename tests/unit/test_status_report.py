@@ -1,0 +1,102 @@
+"""The status of cells in words."""
+
+from rethinking.run.files import write_json
+from rethinking.run.locks import lock, open_lock
+from rethinking.run.running import lock_file, running_file
+from rethinking.run.status import Estimate, survey
+from rethinking.run.status_report import condense, report
+
+from .results_folder import ALEXNET, MLP, left
+
+
+def test_report(results):
+    results.values |= {"seeds": [0, 1, 2, 4]}
+    results.prepare()
+    for seed in (0, 1):
+        results.finish(seed=seed, wall_seconds=50.0)
+    results.values["models"]["mlp_1x512"]["weight_decay"] = 0.1
+    results.checkpoint(epoch=3, step=0, seed=2)
+    results.finish(seed=4, wall_seconds=50.0, status="diverged", diverged_epoch=3, diverged_step=7)
+    results.checkpoint(epoch=4, step=2, name=ALEXNET, seed=4)
+    results.values["models"]["alexnet"]["learning_rate"] = 1.0
+    assert report(survey(results.config)[0], left(results)) == (
+        "8 cells: 1 done, 1 part-trained, 2 stale, 4 to run\n"
+        "\n"
+        "part-trained\n"
+        "  digits/true_labels/mlp_1x512/wd  seed 2 in epoch 3 of 10\n"
+        "\n"
+        "stale\n"
+        "  because of weight_decay 0.0005 -> 0.1\n"
+        "    digits/true_labels/mlp_1x512/wd  seeds 0-1\n"
+        "\n"
+        "to run\n"
+        "  digits/random_labels/alexnet/none  seeds 0-2\n"
+        "  from the start, because the checkpoint does not fit: learning_rate 0.01 -> 1.0\n"
+        "    digits/random_labels/alexnet/none  seed 4\n"
+        "\n"
+        "done, but diverged\n"
+        "  digits/true_labels/mlp_1x512/wd/seed4  epoch 3, step 7\n"
+        "\n"
+        "About 2 min of training, one cell at a time; divide by the number of cells that run in parallel.\n"
+        "No estimate for alexnet (4 cells): no similar cell has been trained yet."
+    )
+
+
+def test_report_of_what_runs_now_and_of_what_failed(results):
+    path = results.checkpoint(epoch=3, step=0)
+    write_json(running_file(path), {"epoch": 3, "epochs": 10, "done": 0.25, "seconds_left": 210.0})
+    at_work = open_lock(lock_file(path))
+    assert lock(at_work)
+    path = results.checkpoint(epoch=1, step=1, name=ALEXNET)
+    write_json(running_file(path), {"failed": "UserError: no GPU"})
+    lines = report(survey(results.config)[0], left(results)).splitlines()
+    assert lines[2:10] == [
+        "running now",
+        f"  {MLP}  seed 0: epoch 3/10, 4 min left",
+        "",
+        "failed at the last attempt",
+        f"  {ALEXNET}  seed 0: UserError: no GPU",
+        "",
+        "part-trained",
+        f"  {ALEXNET}  seed 0 in epoch 1 of 10",
+    ]
+
+
+def test_report_of_many_that_were_stopped(results):
+    results.values |= {"seeds": list(range(50)), "table1": {"cells": [MLP]}}
+    for seed in results.values["seeds"]:
+        results.checkpoint(epoch=4 if seed == 7 else 3, step=0, seed=seed)
+    lines = report(survey(results.config)[0], left(results)).splitlines()
+    assert lines[3] == f"  {MLP}  seeds 0-6, 8-49 in epoch 3 of 10; seed 7 in epoch 4 of 10"
+
+
+def test_report_when_all_is_done(results):
+    results.values["table1"]["cells"] = [MLP]
+    results.finish()
+    assert left(results) == Estimate(0.0, 0, {})
+    assert (
+        report(survey(results.config)[0], left(results))
+        == "1 cell: 1 done, 0 part-trained, 0 stale, 0 to run"
+    )
+
+
+def test_long_lists_are_cut(results):
+    results.values |= {"seeds": list(range(40)), "table1": {"cells": [MLP]}}
+    for seed in results.values["seeds"]:
+        results.finish(seed=seed, status="diverged", diverged_epoch=1, diverged_step=seed)
+    lines = report(survey(results.config)[0], left(results)).splitlines()
+    assert lines[-2:] == [f"  {MLP}/seed28  epoch 1, step 28", "  ... and 11 more lines"]
+
+
+def test_condensed_cells_are_the_cells(results):
+    names = [
+        *(f"cifar10/true_labels/inception/{regularisers}" for regularisers in ("crop+wd", "wd", "none")),
+        *(f"cifar10/random_labels/{model}/none" for model in ("inception", "mlp_1x512", "mlp_3x512")),
+    ]
+    results.values |= {"seeds": [0, 1, 2, 5], "table1": {"cells": names}, "fig1a": {"cells": names}}
+    statuses = [status for status in survey(results.config)[0] if status.cell.dataset == "cifar10"]
+    assert condense(statuses[1:]) == [
+        "cifar10/true_labels/inception/crop+wd  seeds 1-2, 5",
+        "cifar10/true_labels/inception/{wd,none}  seeds 0-2, 5",
+        "cifar10/random_labels/{inception,mlp_1x512,mlp_3x512}/none  seeds 0-2, 5",
+    ]
