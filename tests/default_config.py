@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from snakemake.utils import update_config
 
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
@@ -34,6 +33,8 @@ def default_config() -> Config:
 
 def load_merged(name: str) -> Config:
     """A configuration of this repository over the default one, merged as Snakemake does it."""
+    from snakemake.utils import update_config  # tests that need a GPU run without Snakemake
+
     file, values = FILE.parent / name, default_values()
     update_config(values, yaml.safe_load(file.read_text()))
     return load_config(values, [str(FILE), str(file)])

@@ -5,6 +5,8 @@ import json
 import math
 import os
 import re
+import subprocess
+import sys
 import time
 from functools import partial, reduce
 from pathlib import Path
@@ -263,6 +265,17 @@ def test_all_gpu_tests_are_run():
         path for path in tests.rglob("*.py") if re.search(r"^@pytest\.mark\.gpu", path.read_text(), re.M)
     }
     assert marked == {tests.parent / name for name in gpu_steps.GPU_TESTS}
+
+
+def test_a_machine_with_a_gpu_needs_no_snakemake():
+    """Its tests are found, with their fixtures, where Snakemake and what only figures and tables take is missing."""
+    missing = ["snakemake", "snakemake.utils", "seaborn", "tabulate"]
+    block = f"import sys; sys.modules |= dict.fromkeys({missing}); import pytest; sys.exit(pytest.main())"
+    options = ["-q", "--collect-only", "-m", "gpu", "-p", "no:cacheprovider", "-o", "addopts="]
+    command = [sys.executable, "-c", block, *options, *gpu_steps.GPU_TESTS]
+    done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    assert all(f"{file}::" in done.stdout for file in gpu_steps.GPU_TESTS)
 
 
 @pytest.mark.slow
