@@ -92,20 +92,42 @@ def test_layers_and_depth(name, layers, longest):
 # --- norms --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kernel", "stride", "size"), [(3, 1, 5), (3, 2, 6), (5, 1, 7), (3, 2, 5)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "size"), [(3, 1, 5), (3, 2, 5), (3, 1, 12), (3, 2, 9), (5, 1, 8), (5, 3, 10)]
+)
 def test_operator_norm_is_that_of_the_convolution_as_a_matrix(kernel, stride, size):
     torch.manual_seed(0)
     module = SameConv2d(2, 3, kernel, stride)
     layer = only_layer(module, (2, size, size))
     expected = float(torch.linalg.matrix_norm(as_matrix(module, (2, size, size)), 2))
-    assert norms.operator_norm(layer) == pytest.approx(expected, rel=1e-3)
+    assert norms.operator_norm(layer) == pytest.approx(expected, rel=2e-6)
     assert norms.operator_norm(layer) > 1.01 * norms.kernel_norm(layer)
     assert layer.places == math.ceil(size / stride) ** 2
 
 
+def test_operator_norm_where_many_singular_values_are_close():
+    """Where a power iteration takes long, and ends too low if it ends when it changes little."""
+    torch.manual_seed(0)
+    module = SameConv2d(1, 1, 3)
+    with torch.no_grad():
+        module.weight.fill_(1 / 9)
+        module.weight[0, 0, 1, 1] -= 1
+    expected = float(torch.linalg.matrix_norm(as_matrix(module, (1, 24, 24)), 2))
+    assert norms.operator_norm(only_layer(module, (1, 24, 24))) == pytest.approx(expected, rel=2e-6)
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(0.0, 0.0), (math.nan, math.nan), (math.inf, math.nan)])
+@pytest.mark.parametrize("size", [4, 10])
+def test_operator_norm_without_or_with_impossible_weights(weight, expected, size):
+    module = SameConv2d(2, 3, 3)
+    nn.init.constant_(module.weight, weight)
+    layer = norms.Layer(module, (2, size, size), size**2)
+    assert norms.operator_norm(layer) == pytest.approx(expected, nan_ok=True)
+
+
 def test_operator_norm_of_a_1x1_convolution_is_that_of_its_kernel():
     layer = only_layer(SameConv2d(4, 6, 1), (4, 5, 5))
-    assert norms.operator_norm(layer) == pytest.approx(norms.kernel_norm(layer), rel=1e-3)
+    assert norms.operator_norm(layer) == pytest.approx(norms.kernel_norm(layer), rel=2e-6)
 
 
 def test_path_norm_is_the_sum_over_all_paths():

@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +19,8 @@ from rethinking.measures.folding import Layer
 from rethinking.models import AUXILIARY_HEAD
 from rethinking.models.alexnet import LocalResponseNorm
 
-ITERATIONS = 500
-TOLERANCE = 1e-6  # relative change of the operator norm at which its iteration ends
+TOLERANCE = 1e-6  # largest relative error of the square of an operator norm
+SMALL = 64  # the map of a convolution with at most so many inputs is formed as a matrix
 
 
 def distance_from_initialisation(model: nn.Module, initial: nn.Module) -> float:
@@ -53,30 +54,36 @@ def kernel_norm(layer: Layer) -> float:
 def operator_norm(layer: Layer) -> float:
     """Largest factor by which a layer lengthens an input: its largest singular value as a linear map.
 
-    For a convolution it is found by power iteration on the map itself, at its image size, with its padding and
-    stride; the norm of the reshaped kernel (:func:`kernel_norm`) is a different number.
+    For a convolution it is found by Lanczos iteration on the map itself, at its image size, with its padding and
+    stride; the norm of the reshaped kernel (:func:`kernel_norm`) is a different number. nan if a weight is not finite.
     """
+    from scipy.sparse.linalg import LinearOperator, eigsh  # imported here: planning does not need it
+
     if isinstance(layer.module, nn.Linear):
         return kernel_norm(layer)
     module = copy.deepcopy(layer.module).double().requires_grad_(False)
-    if module.bias is not None:
-        module.bias.zero_()
+    module.bias = None
+    if not module.weight.isfinite().all():
+        return math.nan
+    size = math.prod(layer.input_shape)
+    if size <= SMALL:
+        units = torch.eye(size, dtype=torch.float64, device=module.weight.device)
+        matrix = module(units.reshape(size, *layer.input_shape)).flatten(1)
+        return float(torch.linalg.matrix_norm(matrix, 2))
+
+    @torch.enable_grad()
+    def gram(vector: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(vector.reshape(1, *layer.input_shape)).to(module.weight.device).requires_grad_()
+        (twice,) = torch.autograd.grad(module(x).square().sum(), x)
+        return (twice / 2).cpu().numpy().ravel()
+
     # Any start that is not orthogonal to the singular vector will do; a fixed one gives the same digits each time.
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(1, *layer.input_shape, generator=generator, dtype=torch.float64)
-    x = x.to(module.weight.device)
-    norm = 0.0
-    for _ in range(ITERATIONS):
-        x = (x / torch.linalg.vector_norm(x)).requires_grad_()
-        with torch.enable_grad():
-            square = module(x).square().sum()
-            (x,) = torch.autograd.grad(square, x)  # twice the transposed map of the map
-        if square == 0:
-            return 0.0
-        before, norm = norm, math.sqrt(square.item())
-        if abs(norm - before) <= TOLERANCE * norm:
-            break
-    return norm
+    start = torch.randn(size, generator=torch.Generator().manual_seed(0), dtype=torch.float64).numpy()
+    if not gram(start).any():
+        return 0.0
+    operator = LinearOperator((size, size), matvec=gram, dtype=np.float64)
+    (square,) = eigsh(operator, k=1, v0=start, tol=TOLERANCE, return_eigenvectors=False)
+    return math.sqrt(square)
 
 
 def log_product(values: Sequence[float]) -> float:
