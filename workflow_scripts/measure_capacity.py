@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from rethinking.analysis.aggregation import describe_scale
 from rethinking.analysis.runs import read_runs
 from rethinking.cells import Cell
 from rethinking.figures import capacity as capacity_figure
@@ -37,15 +36,7 @@ def main() -> None:
     stability = stability_table(args.cells, list(summaries.values()), changes)
     write_text(args.rademacher, rademacher.to_csv(index=False, float_format="%.6g"))
     write_text(args.stability, stability.to_csv(index=False, float_format="%.6g"))
-    scales = [
-        f"{title}: {describe_scale(table)}"
-        for title, table in (("Left", rademacher), ("Right", stability))
-        if len(table)
-    ]
-    note = "Ours. " + ".\n".join(scales) + "."
-    if (stability.gap_ci.notna() & stability.all_change_ci.isna()).any():
-        note += " The gap is over all seeds, also those without a replacement."
-    save(scripts.attempt(not_drawn, capacity_figure.plot, rademacher, stability, note), args.images)
+    save(scripts.attempt(not_drawn, capacity_figure.plot, rademacher, stability), args.images)
     print(f"{len(summaries)} networks, {len(changes)} replacements")
 
 

@@ -184,13 +184,13 @@ def test_bars_are_in_the_legend_where_there_are_any():
     cells, seeds = [RANDOM, TRUE], (0, 1)
     for some, shown in ((seeds[:1], 0), (seeds, 1)):
         made = [summary(cell, seed, test=50.0 + seed) for cell in cells for seed in some]
-        figure = plot(rademacher_table(cells, made, {}), stability_table(cells, made, {}), "a note")
+        figure = plot(rademacher_table(cells, made, {}), stability_table(cells, made, {}))
         assert legend(figure).count("95 % interval over seeds") == shown
 
 
 def test_networks_that_differ_in_regularisers_have_lines_of_their_own():
     cells = [name for cell in (RANDOM, TRUE, BASE, REPLACED) for name in (cell, cell.replace("none", "wd"))]
     made = [summary(cell) for cell in cells]
-    figure = plot(rademacher_table(cells, made, {}), stability_table(cells, made, {}), "a note")
+    figure = plot(rademacher_table(cells, made, {}), stability_table(cells, made, {}))
     assert legend(figure)[:2] == ["MLP 1×512", "MLP 1×512, wd"]
     assert len({line.get_color() for line in figure.axes[0].get_lines()[1:]}) == 2

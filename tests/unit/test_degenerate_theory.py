@@ -67,7 +67,7 @@ RESULTS = {
     "norms": [f"{MODELS}/seed*/summary.json", f"{MODELS}/counter*.json"],
     "expressivity": ["expressivity/*.json"],
     "expressivity_precision": ["expressivity/*.json"],
-    "filters": ["linear_models/cifar10_convnet_*/seed*/summary.json"],
+    "filters": ["linear_models/cifar10_convnet*/seed*/summary.json"],
     "kernel_sensitivity": [f"{MODELS}/validation.csv"],
     "descent": ["descent/*/summary.json", "descent/*/curve.csv"],
     "claims": ["expressivity/*.json", f"{MODELS}/seed*/summary.json", f"{MODELS}/counter*.json", "descent/*/summary.json"],

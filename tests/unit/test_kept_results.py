@@ -10,6 +10,8 @@ import pytest
 
 from rethinking import registry
 from rethinking.analysis.rank_correlations import correlate
+from rethinking.figures import capacity, complexity
+from rethinking.figures.style import save
 
 from ..default_config import load_merged
 from .test_degenerate_theory import RESULTS
@@ -70,9 +72,9 @@ def test_tables_of_the_theory(script, tmp_path, table):
     assert_kept("theory", csv)
 
 
-def assert_figure_kept(name, svg, csv):
+def assert_figure_kept(name, svg, *csv):
     """The same numbers and words; lines and places are not compared."""
-    assert_kept(name, csv)
+    assert_kept(name, *csv)
     kept = FOLDER / name / svg.name
     made, shown = (re.findall(r">([^<>]+)</text>", file.read_text()) for file in (svg, kept))
     assert made == shown, f"{kept} should now be {svg}"
@@ -101,7 +103,7 @@ def test_findings(script, tmp_path, name, table):
     assert_figure_kept(name, svg, csv)
 
 
-@pytest.mark.parametrize("figure", ["expressivity_precision", "kernel_sensitivity", "descent"])
+@pytest.mark.parametrize("figure", ["expressivity_precision", "filters", "kernel_sensitivity", "descent"])
 def test_figures_of_the_theory(script, tmp_path, figure):
     models = load_merged("results/reference/theory/config.yaml").linear_models.models
     files = {"records": ".json", "tables": ".csv"}
@@ -112,11 +114,24 @@ def test_figures_of_the_theory(script, tmp_path, figure):
     assert_figure_kept("theory", svg, csv)
 
 
-def test_rank_correlations():
+def test_capacity(tmp_path):
+    """The figure of the kept tables; the losses that stability was measured on are not kept."""
+    kept = FOLDER / "cifar10_capacity"
+    tables = [pd.read_csv(kept / f"{table}.csv") for table in ("rademacher", "stability")]
+    save(capacity.plot(*tables), [tmp_path / "capacity.svg"])
+    assert_figure_kept(kept.name, tmp_path / "capacity.svg")
+
+
+def test_complexity(tmp_path):
+    """Rank correlations and figure of the kept measures; the weights that these were taken of are not kept."""
     kept = FOLDER / "cifar10_capacity"
     networks = pd.read_csv(kept / "complexity_measures.csv")
-    ranks = correlate(networks, pd.read_csv(kept / "complexity.csv").data[0])
+    scale = pd.read_csv(kept / "complexity.csv").data[0]
+    ranks = correlate(networks, scale)
     assert ranks.to_csv(index=False, float_format="%.4f") == (kept / "complexity.csv").read_text()
+    svg = tmp_path / "complexity_measures.svg"
+    save(complexity.plot(networks, ranks, scale), [svg])
+    assert_figure_kept(kept.name, svg)
 
 
 TEXTS = [file for file in sorted(FOLDER.glob("*/*.md")) if file.stem in registry.names("table")]

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
+from rethinking.analysis.aggregation import describe_scale
 from rethinking.analysis.runs import NETWORK, networks_of
 from rethinking.analysis.statistics import LEVEL
 from rethinking.figures import style
@@ -20,13 +21,12 @@ from rethinking.figures import style
     script="measure_capacity",
 )
 @mpl.rc_context(style.STYLE)
-def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure:
+def plot(rademacher: pd.DataFrame, stability: pd.DataFrame) -> Figure:
     """Rademacher complexity and gap over the number of images; stability over the gap.
 
     Args:
         rademacher: as :func:`rethinking.measures.rademacher.rademacher_table` has it; may be empty.
         stability: as :func:`rethinking.measures.stability.stability_table` has it; may be empty.
-        note: data, scale and seeds, printed under the axes.
     """
     figure = Figure(figsize=(style.WIDTH, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -47,8 +47,18 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame, note: str) -> Figure
     if any(table.filter(like="_ci").notna().any(axis=None) for table in (rademacher, stability)):
         bar = {"color": style.GREY, "marker": "|", "markersize": 9, "linestyle": ""}
         entries.append(Line2D([], [], **bar, label=f"{LEVEL} interval over seeds"))
-    style.finish(figure, lines, entries, note)
+    style.finish(figure, lines, entries, describe(rademacher, stability))
     return figure
+
+
+def describe(rademacher: pd.DataFrame, stability: pd.DataFrame) -> str:
+    """Data, scale and seeds of both panels, for the note under them."""
+    tables = {"Left": rademacher, "Right": stability}
+    scales = [f"{title}: {describe_scale(table)}" for title, table in tables.items() if len(table)]
+    note = "Ours. " + ".\n".join(scales) + "."
+    if (stability.gap_ci.notna() & stability.all_change_ci.isna()).any():
+        note += " The gap is over all seeds, also those without a replacement."
+    return note
 
 
 def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
