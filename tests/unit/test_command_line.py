@@ -40,6 +40,22 @@ def test_file_and_line_are_named(tmp_path, content, expected):
         assert message(tmp_path, content).startswith(f"snakemake: {expected}")
 
 
+@pytest.mark.parametrize(
+    ("cells", "hint"),
+    [
+        ("[cifar10/{a,b}_labels/alexnet/none]", True),
+        ("*/a/alexnet/none", True),
+        ("{cifar10,mnist}/a/b/none", True),
+        ("[cifar10/a/b/none: c, {]", False),
+        ("[a, {]", False),
+    ],
+)
+def test_where_yaml_stumbles_over_a_pattern_quotes_are_asked_for(tmp_path, cells, hint):
+    text = message(tmp_path, f"table1:\n  cells: {cells}\n")
+    assert text.startswith("snakemake: mine.yaml:2: not YAML: ")
+    assert ("; a pattern needs quotes, as in " in text) == hint
+
+
 @pytest.mark.parametrize("target", ["results/table1.csv", "all"])
 def test_swallowed_target_is_told_with_the_right_order(tmp_path, target):
     assert (

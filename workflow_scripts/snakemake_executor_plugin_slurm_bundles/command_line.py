@@ -6,6 +6,7 @@ the project's code to see the command line.
 """
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -124,9 +125,13 @@ def fault_in(file: str) -> str | None:
         except (yaml.YAMLError, ValueError) as error:  # also a date that does not exist
             mark = getattr(error, "problem_mark", None)
             place = f"{file}:{mark.line + 1}" if mark else file
-            tab = bool(mark) and "\t" in text.split("\n")[mark.line][: mark.column + 1]
+            line = text.split("\n")[mark.line] if mark else ""
+            tab = "\t" in line[: mark.column + 1] if mark else False
             what = "a tab; YAML is indented by spaces" if tab else getattr(error, "problem", None) or error
-            return f"{place}: not YAML: {what}"
+            # Of cells: YAML takes {, [ and * at the start, and {, } and a comma within [ ], for its own.
+            pattern = re.search(r"/\S*[{*]|[}*]\S*/", line)
+            hint = '; a pattern needs quotes, as in "cifar10/{true,random}_labels/*/none"' if pattern else ""
+            return f"{place}: not YAML: {what}{hint}"
     try:
         json.dumps(values, default=str, skipkeys=True)
     except (ValueError, RecursionError):
