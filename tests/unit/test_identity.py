@@ -1,5 +1,7 @@
 """Identities of results, and those that a configuration asks for."""
 
+import itertools
+import json
 import os
 from dataclasses import replace
 
@@ -12,6 +14,7 @@ from rethinking.run.files import UserError, write_text
 from rethinking.run.identity import (
     Identity,
     content_digest,
+    damages,
     differences,
     is_made,
     read_record,
@@ -66,9 +69,19 @@ def test_records(tmp_path):
     assert recorded(output) == IDENTITY
     assert read_record(output)["identity"] == IDENTITY.digest
     (record,) = (tmp_path / "folder" / ".identity").iterdir()
+    whole = json.loads(record.read_text())
+    assert is_made([output], IDENTITY)
     for text in ("", "[]", "{}", '{"identity": 1, "settings": 2}'):
         record.write_text(text)
         assert recorded(output) is None
+        assert not is_made([output], IDENTITY)
+    for key, value in itertools.product(whole, (None, 1, "a", ["b"], {"c": None}, {"c": ["d"]})):
+        record.write_text(json.dumps(whole | {key: value}))
+        if found := recorded(output):
+            differences(found, IDENTITY)
+        damages([output], read_record(output))
+        decides = key == "identity" or (key == "sizes" and not isinstance(value, dict))
+        assert is_made([output], IDENTITY) != decides
 
 
 @pytest.mark.parametrize("refused", ["curve.csv", ".identity/curve.csv.json"])

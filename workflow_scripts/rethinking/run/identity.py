@@ -52,10 +52,13 @@ class Identity:
         """The identity that :meth:`to_json` gave.
 
         Raises:
-            KeyError, TypeError, AttributeError: the values are not an identity's.
+            KeyError, TypeError, ValueError, AttributeError: the values are not an identity's.
         """
         inputs = converted(values["inputs"], cls.from_json)
-        return cls(dict(values["settings"]), dict(values["code"]), inputs)
+        code = dict(values["code"])
+        if not all(isinstance(digest, str) for digest in code.values()):
+            raise TypeError("the digests of code are text")
+        return cls(dict(values["settings"]), code, inputs)
 
 
 def converted(inputs: Mapping[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
@@ -93,7 +96,8 @@ def read_record(output: str | Path) -> dict[str, Any]:
         record = json.loads(record_path(output).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    whole = isinstance(record, dict) and isinstance(record.get("sizes", {}), dict)
+    return record if whole else {}
 
 
 def is_made(outputs: Sequence[str | Path], identity: Identity) -> bool:
@@ -124,7 +128,7 @@ def recorded(output: str | Path) -> Identity | None:
     """A recorded identity; None where there is no readable record."""
     try:
         return Identity.from_json(read_record(output))
-    except (LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError):
         return None
 
 
