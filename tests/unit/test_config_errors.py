@@ -108,6 +108,9 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"data_dir": "x/" + 201 * "a"}, "data_dir", "too long for a file system"),
         ({"cache_dir": "~nobody-of-this-name/x"}, "cache_dir", "no home folder of the user 'nobody-of-this-name'"),
         ({"ablations": [ablation(epochs=1) | {"name": "a/b"}]}, "ablations[0].name", "should match pattern"),
+        ({"ablations": [ablation(epochs=1) | {"name": 201 * "a"}]}, "ablations[0].name", "at most 200 characters"),
+        ({"linear_models.models": [LINEAR | {"name": 201 * "a"}]}, "linear_models.models[0].name", "at most 200 characters"),
+        ({"ablations": [ablation(epochs=1) | {"grid": {"epochs": [1, 2]}}]}, "ablations[0]", "'set' and 'grid' both name epochs"),
         ({"ablations": [ablation(weight_decay=1)]}, "ablations[0]",
          f"'{CELL}' does not use weight_decay: its regularisers do not name wd"),
         ({"ablations": [ablation(architecture={"dropout": 0.5}) | {"cells": [CELL.replace("alexnet", "inception_v3")]}]},
@@ -148,6 +151,19 @@ def test_null_on_the_command_line_takes_a_value_away(tmp_path):
     config = load_config(values, [])
     assert config.datasets["cifar10"].path is None
     assert config.cache_dir is None
+
+
+def test_nothing_in_the_place_of_a_list_or_number_is_refused(tmp_path):
+    """Snakemake would keep what stood there; of a section without keys nothing is to be said."""
+    mine, values = tmp_path / "mine.yaml", default_values()
+    mine.write_text("table1:\n  cells: {}\ntraining:\n  epochs: {}\nhardware: {}\nmodels: {alexnet: {}}\n")
+    update_config(values, yaml.safe_load(mine.read_text()))
+    with pytest.raises(UserError) as error:
+        load_config(values, [str(mine)])
+    assert str(error.value).replace(str(mine), "mine.yaml").splitlines()[1:] == [
+        f"  mine.yaml:{line}: {{}} would change nothing here; write what it takes ([] for an empty list)"
+        for line in ("2: table1.cells", "4: training.epochs")
+    ]
 
 
 def test_numbers_that_yaml_counts_by_8_or_60_are_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,9 +11,9 @@ from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.checks import cell_faults
 from rethinking.config.configuration import Config
-from rethinking.config.faults import describe, describe_pattern, place_of_value
+from rethinking.config.faults import describe, describe_pattern, key_text, place_of_value, value_at
 from rethinking.config.fields import checked_path
-from rethinking.config.patterns import Origin, expand
+from rethinking.config.patterns import Origin, Path, expand
 from rethinking.config.reading import read
 from rethinking.run.files import UserError
 
@@ -49,6 +50,12 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
     ]
     expanded = expand(values, overrides)
     lines = [fault for file in read_files.values() for fault in file.faults]
+    for name, file in read_files.items():
+        lines += [
+            f"{name}{file.place(path)}: {key_text(path)}: {{}} would change nothing here; write what it takes ([] for an empty list)"
+            for path in empty_sections(file.content)
+            if not isinstance(value_at(path, values)[1], dict)
+        ]
     lines += [describe_pattern(origin, message, read_files) for origin, message in expanded.faults]
     try:
         config = Config.model_validate(expanded.values)
@@ -60,6 +67,15 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
     # A fault in a section appears in every section that takes its cells.
     lines = list(dict.fromkeys(f"  {line}" for line in lines))
     raise UserError("\n".join(["the configuration is not valid:", *lines]))
+
+
+def empty_sections(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Where a file has ``{}``, which Snakemake merges with a list or number by keeping that."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from empty_sections(each, (*path, key))
+        if not value:
+            yield path
 
 
 def with_null(value: Any) -> Any:

@@ -188,6 +188,9 @@ class _Cells:
         fixed = entry.get("set", {}) if grid else None
         if not isinstance(fixed, dict) or not is_grid(grid):
             return [entry]
+        if both := [key for key in grid if key in fixed]:
+            self.faults.append((origin, f"'set' and 'grid' both name {both[0]}; leave it in one of them"))
+            return []
         variants = []
         for values in itertools.product(*reversed(grid.values())):
             settings = fixed | dict(zip(reversed(grid), values, strict=True))

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, mod
 
 from rethinking.cells import NAME_FORM, Cell, by_network, canonical_name
 from rethinking.config.cell_settings import OverrideValues
-from rethinking.config.fields import PATTERNS, Strict, as_value_error, check_architecture
+from rethinking.config.fields import LONGEST_NAME, PATTERNS, Strict, as_value_error, check_architecture
 from rethinking.run.files import UserError
 
 # Settings that have a meaning only in cells with a regulariser.
@@ -72,7 +72,9 @@ class AblationConfig(ResultConfig):
 
     # The schema knows the name before it is made from the values of a grid.
     name: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"), WithJsonSchema({"type": "string"})
+        str,
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=LONGEST_NAME),
+        WithJsonSchema({"type": "string"}),
     ] = Field(description="What the variant is called; its cells lie in ablations/<name> of the results.")
     question: str = Field(
         description="The question that the comparison answers; variants with the same question are shown together."

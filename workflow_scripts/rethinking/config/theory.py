@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rethinking.config.fields import Seeds, Strict, registered, repeated
+from rethinking.config.fields import LONGEST_NAME, Seeds, Strict, registered, repeated
 
 Positive = Annotated[float, Field(gt=0)]
 Penalty = Annotated[float, Field(ge=0)] | Literal["validated"]
@@ -41,7 +41,7 @@ class ExpressivityConfig(Strict):
 class LinearModelConfig(Strict):
     """One linear model: what it sees and how it is solved."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")] = Field(
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=LONGEST_NAME)] = Field(
         description="Its files lie in linear_models/<name> of the results."
     )
     dataset: registered("dataset") = Field(
