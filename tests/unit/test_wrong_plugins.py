@@ -171,6 +171,15 @@ def test_what_cannot_be_reset(plugin, data, body, expected):
     assert f"{expected} has parameters (scale) but no method reset_parameters" in said
 
 
+def test_one_tensor_of_two_names(plugin, data):
+    """A file of weights cannot hold it, which was found out after training."""
+    plugin(
+        NETWORK.format("nn.Sequential(nn.Flatten(), (one := nn.Linear(300, 300)), one, nn.Linear(300, 4))")
+    )
+    said = message(train, data, make_cell("wrong"))
+    assert "'1.weight' and '2.weight' of the network are one tensor" in said
+
+
 def test_a_regulariser_that_returns_no_tensor(plugin, data):
     file = plugin("@regulariser('array')\ndef array(images):\n    return images.numpy()\n")
     said = message(train, data, make_cell(regularisers="array"))

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rethinking.run.files import atomic_path, remove_parts
+from rethinking.run.files import UserError, atomic_path, remove_parts
 from rethinking.run.identity import Identity, differences
 from rethinking.run.refusals import as_os_error
 from rethinking.run.running import RunningFile, lock_file
@@ -159,8 +159,20 @@ def checksum(progress: str, tensors: dict[str, Tensor]) -> str:
 def state_tensors(
     model: nn.Module, optimiser: Optimiser, average: AveragedNetwork | None
 ) -> dict[str, Tensor]:
-    """Weights, buffers, the optimiser's state and the averaged weights, by name."""
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    """Weights, buffers, the optimiser's state and the averaged weights, by name.
+
+    Raises:
+        UserError: two names of a network share memory, which a safetensors file cannot hold.
+    """
+    weights, places = model.state_dict(), {}
+    for name, value in weights.items():
+        place = value.device, value.data_ptr()
+        if value.numel() and (other := places.setdefault(place, name)) != name:
+            raise UserError(
+                f"'{other}' and '{name}' of the network are one tensor, and no file of weights can hold both; keep the "
+                "module or parameter under one name, or give each name a tensor of its own"
+            )
+    tensors = {f"model.{name}": value for name, value in weights.items()}
     for kind, values in optimiser.state.items():
         tensors |= {f"{kind}.{name}": values[p] for name, p in model.named_parameters() if p in values}
     if average:
