@@ -161,7 +161,7 @@ def wait_beyond_fall(run: Run) -> float:
 
 
 def mean_fall(run: Run) -> float:
-    """Mean loss of test accuracy per epoch, percentage points; epochs in which it rises count as 0."""
+    """Mean fall of test accuracy from one epoch to the next, percentage points; 0 where it rises."""
     finished(run)
     return float(-run.curve.test_accuracy[run.curve.epoch > 0].diff().clip(upper=0).mean())
 
