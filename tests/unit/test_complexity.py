@@ -125,6 +125,15 @@ def test_operator_norm_without_or_with_impossible_weights(weight, expected, size
     assert norms.operator_norm(layer) == pytest.approx(expected, nan_ok=True)
 
 
+@pytest.mark.gpu
+def test_operator_norm_on_a_gpu():
+    torch.manual_seed(0)
+    module = SameConv2d(3, 4, 5, 2)
+    on_cpu = norms.operator_norm(only_layer(module, (3, 12, 12)))
+    on_gpu = norms.operator_norm(norms.Layer(module.cuda(), (3, 12, 12), 36))
+    assert on_gpu == pytest.approx(on_cpu, rel=1e-9)
+
+
 def test_operator_norm_of_a_1x1_convolution_is_that_of_its_kernel():
     layer = only_layer(SameConv2d(4, 6, 1), (4, 5, 5))
     assert norms.operator_norm(layer) == pytest.approx(norms.kernel_norm(layer), rel=2e-6)
