@@ -78,6 +78,8 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"overrides": [override("*/*/inception/*", architecture={"batch_norm_affine": 28})]},
          "overrides[0]", "'inception' takes true or false, not 28"),
         ({"models.inception_v3.architecture": {"batch_norm_decay": True}}, "models", "'inception_v3' takes a number, not True"),
+        ({"models.inception_v3.architecture": {"batch_norm_decay": 20}}, "models", "'inception_v3' is a share, from 0 to below 1, not 20"),
+        ({"models.inception_v3.architecture": {"dropout": -0.5}}, "models", "'inception_v3' is a share, from 0 to below 1, not -0.5"),
         ({"datasets.cifar10.input_size": 33}, "cifar10/", "input_size 33, but the images of cifar10 are 32x32; give at most 31"),
         ({"datasets.cifar10.input_size": 32}, "cifar10/true_labels/inception/", "leave 'crop' out"),
         ({"table1.cells": ["cifar10/true_labels/inception_v3/none"]},

@@ -32,6 +32,8 @@ OPTIONS = {
     "int": ((int,), "a whole number"),
     "float": ((int, float), "a number"),
 }
+# Options that are shares; what lies beyond would end in an error of torch or in a network that cannot learn.
+SHARES = ("dropout", "batch_norm_decay")
 # Bytes of a file or folder. Most file systems take 255, and temporary files have longer names.
 LONGEST_NAME = 200
 
@@ -121,7 +123,7 @@ def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) 
 
 
 def check_architecture(model: str, options: Mapping[str, Any]) -> None:
-    """Raise a UserError if a network does not have one of these options, or takes another type of value for it.
+    """Raise a UserError if a network does not have one of these options, or takes other values for it.
 
     A word where it takes true or false would count as true.
     """
@@ -130,6 +132,10 @@ def check_architecture(model: str, options: Mapping[str, Any]) -> None:
         types, words = OPTIONS.get(registry.entry("model", model).arguments[option], (None, ""))
         if types and type(value) not in types:
             raise UserError(f"the option '{option}' of the network '{model}' takes {words}, not {value!r}")
+        if option in SHARES and words == OPTIONS["float"][1] and not 0 <= value < 1:
+            raise UserError(
+                f"the option '{option}' of the network '{model}' is a share, from 0 to below 1, not {value!r}"
+            )
 
 
 def registered(kind: str) -> Any:
