@@ -297,12 +297,21 @@ def study(folder, module):
     [
         ("ab", "helpers", "/b/helpers.py: plug-ins in {}/a have a module 'helpers' too"),  # Python imports one of them
         ("c", "statistics", "/c/statistics.py: 'statistics' is a module of Python; give yours another name"),
+        ("f", "numpy", "/f/numpy.py: Python imports 'numpy' from "),  # as packages come first
+        ("g", "train_cell", "/g/train_cell.py: Python imports 'train_cell' from "),
         (["d:e"], "other", "/d:e/study.py: the path of a plug-in cannot hold ':'"),
     ],
 )  # fmt: skip
 def test_names_that_cannot_be(plugins, tmp_path, folders, module, expected):
     said = message(plugins, [study(tmp_path / folder, module) for folder in folders])
     assert said.startswith(f"{tmp_path}{expected.format(tmp_path)}")
+
+
+def test_a_module_named_as_a_folder_that_only_planning_sees(plugins, tmp_path, monkeypatch):
+    (tmp_path / "checkout" / "tests").mkdir(parents=True)
+    (tmp_path / "checkout" / "tests" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "checkout")  # as Snakemake does
+    plugins([study(tmp_path / "mine", "tests")])
 
 
 def test_a_missing_file(plugins):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import site
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from rethinking.run.code import LIBRARY, parse
+from rethinking.run.code import LIBRARY, SCRIPTS, parse
 from rethinking.run.files import UserError
 from rethinking.run.plugin_files import files, folders
 
@@ -34,14 +36,21 @@ def check_modules() -> None:
     """Refuse modules of one name beside plug-ins of different folders: Python would import the first for both.
 
     Raises:
-        UserError: there are such modules, or one has the name of a module of Python's.
+        UserError: there are such modules, one has the name of a module of Python's or of a package, which Python finds
+            before it.
     """
     owners: dict[str, Path] = {}
+    first = [str(SCRIPTS), *site.getsitepackages()]  # sys.path of a job; planning's has the checkout as well
     for folder in folders():
         for path in sorted(modules_in(folder) - set(files())):
             name = path.relative_to(folder).parts[0].removesuffix(".py")
             if name in sys.stdlib_module_names:
                 raise UserError(f"{path}: '{name}' is a module of Python; give yours another name")
+            other = PathFinder.find_spec(name, first)
+            if other and other.origin:  # a folder without __init__.py has none, and gives way to a module
+                raise UserError(
+                    f"{path}: Python imports '{name}' from {other.origin}, which it finds first; give yours another name"
+                )
             if owners.setdefault(name, folder) != folder:
                 raise UserError(
                     f"{path}: plug-ins in {owners[name]} have a module '{name}' too, and Python imports only one of them; "
