@@ -307,6 +307,25 @@ def test_names_that_cannot_be(plugins, tmp_path, folders, module, expected):
     assert said.startswith(f"{tmp_path}{expected.format(tmp_path)}")
 
 
+@pytest.mark.parametrize(
+    ("imported", "decorator", "expected"),
+    [
+        ("model", "claim('x')", "4: @claim is not imported; write 'from rethinking.registry import claim' at the top"),
+        ("model, regularizer", "regularizer('x')", "4: rethinking.registry has no 'regularizer'; did you mean 'regulariser'?"),
+        ("model; from plots import figure", "figure('x')", None),  # another's decorator
+    ],
+)  # fmt: skip
+def test_a_decorator_that_is_not_imported(plugins, tmp_path, imported, decorator, expected):
+    file = tmp_path / "study.py"
+    file.write_text(
+        f"from rethinking.registry import {imported}\n@model('y')\ndef y(a, b): ...\n@{decorator}\ndef x(run): ...\n"
+    )
+    if expected:
+        assert message(plugins, [file]).startswith(f"{file}:{expected}")
+    else:
+        plugins([file])
+
+
 def test_a_module_named_as_a_folder_that_only_planning_sees(plugins, tmp_path, monkeypatch):
     (tmp_path / "checkout" / "tests").mkdir(parents=True)
     (tmp_path / "checkout" / "tests" / "__init__.py").touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import site
@@ -11,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.machinery import PathFinder
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from rethinking.run.code import LIBRARY, SCRIPTS, parse
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, did_you_mean
 from rethinking.run.plugin_files import files, folders
+from rethinking.run.syntax import REGISTRATIONS
 
 
 def modules_in(folder: Path) -> set[Path]:
@@ -37,8 +40,10 @@ def check_modules() -> None:
 
     Raises:
         UserError: there are such modules, one has the name of a module of Python's or of a package, which Python finds
-            before it.
+            before it, or a decorator is not imported.
     """
+    for file in files():
+        check_decorators(file)
     owners: dict[str, Path] = {}
     first = [str(SCRIPTS), *site.getsitepackages()]  # sys.path of a job; planning's has the checkout as well
     for folder in folders():
@@ -55,6 +60,29 @@ def check_modules() -> None:
                 raise UserError(
                     f"{path}: plug-ins in {owners[name]} have a module '{name}' too, and Python imports only one of them; "
                     "rename one"
+                )
+
+
+def check_decorators(file: Path) -> None:
+    """Refuse a decorator that a plug-in has not imported: what it decorates would be unknown, and only a job would say why.
+
+    Raises:
+        UserError: there is one; the message has file and line.
+    """
+    module, registry = parse(file), LIBRARY / "registry.py"
+    for statement in chain(*module.definitions.values()):
+        for node in getattr(statement, "decorator_list", ()):
+            name = ast.unparse(node.func if isinstance(node, ast.Call) else node)
+            place = f"{file}:{node.lineno}"
+            if (registry, name) in module.imports.get(name, ()) and name not in REGISTRATIONS:
+                has = f"{did_you_mean(name, REGISTRATIONS)}it has {', '.join(sorted(REGISTRATIONS))}"
+                raise UserError(f"{place}: rethinking.registry has no '{name}'; {has}")
+            if name in REGISTRATIONS and not any(
+                name in each for each in (module.imports, module.packages, module.definitions)
+            ):
+                raise UserError(
+                    f"{place}: @{name} is not imported; write 'from rethinking.registry import {name}' at the top of the "
+                    "file"
                 )
 
 
