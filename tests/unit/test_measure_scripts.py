@@ -19,6 +19,7 @@ from rethinking.corruption.signs import write_sample
 from rethinking.models import build_model
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import Identity
+from rethinking.run.plugin_checks import TAKEN
 from rethinking.training.batches import to_inputs
 from rethinking.training.results import write_cell
 
@@ -171,6 +172,7 @@ def test_tables_and_figures_are_written(shown, networks):
     networks.complexity(networks.cells / f"{BASE}/seed0")
     ranks, measured, _ = shown("compare_complexity", networks.cells, [BASE, SIGNS], "ranks", "networks")
     assert list(ranks.measure) == list(registry.names("measure"))
+    assert {*measured} - {*ranks.measure} <= TAKEN["measure"]  # no measure of a plug-in hides another column
     summary = read_json(networks.cells / f"{BASE}/seed0/summary.json")
     assert list(measured.gap) == [
         pytest.approx(summary["train_accuracy"] - summary["test_accuracy_corrupted"])

@@ -62,6 +62,7 @@ def message(action, *arguments):
         ("@corruption('x_p{p:1..0}')\ndef x(labels, p): ...", 3, "the wrong way round"),
         ("@corruption('x', base='y')\ndef x(labels): ...", 3, "no option 'base'"),
         ("@regulariser('none')\ndef x(images): ...", 3, "stands for something else"),
+        ("@measure('gap')\ndef x(network): ...", 3, "stands for something else"),
         ("@regulariser('x')\ndef x(labels): ...", 3, "takes no argument 'images'"),
         ("@claim('x', statement='x', cells='a/b/c/d', above=0)\ndef x(run): ...", 3, "must be a list of names"),
         ("@claim('x', statement='x', cells=['a/b/c/d'] * 2, above=0)\ndef x(run): ...", 3, "literal values"),

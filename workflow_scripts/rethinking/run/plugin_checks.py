@@ -47,8 +47,12 @@ OPTIONS: dict[str, dict[str, Form]] = {
 }
 # The argument that a function must have.
 NEEDED = {"regulariser": "images", "measure": "network"}
-# Names that stand for something else.
-TAKEN = {"regulariser": {"none"}, "measure": {"cell", "images", "draws"}}
+# Names that stand for something else. Of measures: other entries of complexity.json, columns of complexity_measures.csv.
+TAKEN = {
+    "regulariser": {"none"},
+    "measure": {"cell", "images", "draws", "seed", "gap", "data", "epochs"}
+    | {"dataset", "corruption", "model", "regularisers"},
+}
 
 
 def faults(entry: Entry, statement: ast.FunctionDef | ast.ClassDef, known: tuple[str, ...]) -> Iterator[str]:
