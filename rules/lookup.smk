@@ -154,10 +154,7 @@ def architectures():
 def source_options(wildcards):
     """Source of a data set and how much of it is used, for a command line."""
     dataset = CONFIG.datasets[wildcards.dataset]
-    path = dataset.path
-    if dataset.source == "official":
-        files = PLAN.prepared(wildcards.dataset).data
-        path = files[0].path if len(files) == 1 else f"{DATA_DIR}/downloads/{wildcards.dataset}"
+    path = PLAN.downloaded(wildcards.dataset) if dataset.source == "official" else dataset.path
     return options(
         path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"})
     )

@@ -14,9 +14,11 @@ from rethinking.claims.own import own_claims
 from rethinking.claims.report import claims_table, judge
 from rethinking.config.loading import load_config
 from rethinking.corruption.overlays import write
+from rethinking.data.published import read_published
 from rethinking.models import build_model
 from rethinking.run import stop_signals
 from rethinking.run.files import UserError, load_array
+from rethinking.run.plan import Plan
 from rethinking.streams import stream
 from rethinking.training.feeders import build_feeder
 
@@ -128,3 +130,20 @@ def test_paths_of_plugins_are_those_of_other_files(plugin, monkeypatch):
     file = plugin("@corruption('x')\ndef x(labels): ...\n")
     monkeypatch.setenv("STUDY", str(file.parent))
     assert load(plugins=["$STUDY/study.py"]).plugins == [str(file)]
+
+
+def test_a_download_of_a_single_file_is_read(plugin, tmp_path):
+    file = plugin(
+        "from rethinking.data.published import Published, SourceFile, Version\n"
+        "@dataset('one', published=True)\n"
+        "def one():\n"
+        "    version = Version('npz', {'one.npz': None}, lambda contents, path: contents['one.npz'])\n"
+        "    return Published((SourceFile('one.npz', (), md5=''),), (version,))\n"
+    )
+    place = tmp_path / "downloads" / "one"
+    place.mkdir(parents=True)
+    (place / "one.npz").write_bytes(b"images")
+    plan = Plan(load(data_dir=str(tmp_path), plugins=[str(file)]))
+    assert read_published("one", plan.downloaded("one"))[0] == b"images"
+    assert plan.downloaded("cifar10").endswith("/cifar-10-binary.tar.gz")
+    assert plan.downloaded("mnist").endswith("/mnist")

@@ -118,6 +118,13 @@ class Plan:
             return [], None
         return [own(dataset.path)], content_digest(name, dataset.source, dataset.path, self.checksums)
 
+    def downloaded(self, name: str) -> str:
+        """What a downloaded data set is read from: its archive, or the folder of its files, also of a single one."""
+        description, folder = published(name), f"{self.data_dir}/downloads/{name}"
+        files = [file.name for file in description.downloads]
+        is_archive = len(files) == 1 and not description.file_of(files[0])
+        return f"{folder}/{files[0]}" if is_archive else folder
+
     def prepared_images(self, name: str) -> Made:
         """A data set of large images; equal images in archives and folders have one identity."""
         dataset = self.config.datasets[name]
