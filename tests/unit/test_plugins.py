@@ -4,6 +4,7 @@ import pickle
 import signal
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -20,6 +21,7 @@ from rethinking.run import stop_signals
 from rethinking.run.files import UserError, load_array
 from rethinking.run.plan import Plan
 from rethinking.streams import stream
+from rethinking.tables.beyond import TAU_TITLES, note_complexity
 from rethinking.training.feeders import build_feeder
 
 from ..default_config import default_values, load
@@ -130,6 +132,14 @@ def test_paths_of_plugins_are_those_of_other_files(plugin, monkeypatch):
     file = plugin("@corruption('x')\ndef x(labels): ...\n")
     monkeypatch.setenv("STUDY", str(file.parent))
     assert load(plugins=["$STUDY/study.py"]).plugins == [str(file)]
+
+
+def test_the_note_on_measures_says_nothing_of_the_network_of_an_own_one(plugin):
+    plugin("@measure('mine')\ndef mine(network): ...\n")
+    pairs = {f"tau_{kind}_pairs": 0 for kind in TAU_TITLES}
+    for measure, own in (("mine", True), ("path_norm", False)):
+        note = note_complexity(pd.DataFrame([{"measure": measure, "data": "digits"} | pairs]))
+        assert ("all but the first two measures and own ones are" in note) == own
 
 
 def test_a_download_of_a_single_file_is_read(plugin, tmp_path):

@@ -43,6 +43,8 @@ def present_complexity(table: pd.DataFrame) -> list[Shown]:
 def note_complexity(table: pd.DataFrame) -> str:
     """Data and scale, and what the numbers mean."""
     counts = {kind: int(table[f"tau_{kind}_pairs"].max()) for kind in TAU_TITLES}
+    # What network a plug-in's measure is of, its function decides.
+    own = " and own ones" if any(registry.entry("measure", name).own for name in table.measure) else ""
     return (
         f"Ours: {table.data.iloc[0]}. τ: Kendall's rank correlation (tau-b) of a measure with the "
         "generalisation gap, the accuracy on the training set minus that on test labels corrupted like the "
@@ -51,7 +53,7 @@ def note_complexity(table: pd.DataFrame) -> str:
         f"{counts['all']} in all, {counts['data']} of one network on differently corrupted data, "
         f"{counts['network']} of different networks or regularisers on the same data. Measures are defined so "
         "that a larger value is more complex; products, norms and bounds are decimal logarithms in the CSV, "
-        "and all but the first two measures are of the network with its batch normalisation folded into its "
+        f"and all but the first two measures{own} are of the network with its batch normalisation folded into its "
         "convolutions. Those with a margin are undefined where less than nine tenths of the training images "
         "are fitted."
     )
