@@ -128,6 +128,12 @@ def test_plugins_of_all_files_and_of_the_command_line_add(plugin, tmp_path):
     assert all(registry.find("corruption", name) for name in "abc")
 
 
+def test_a_plugin_with_two_spellings_of_its_path_counts_once(plugin, plugins):
+    file = plugin("@corruption('x')\ndef x(labels): ...\n")
+    plugins([file, file.parent / "." / ".." / file.parent.name / file.name])
+    assert registry.entry("corruption", "x").file == file
+
+
 def test_paths_of_plugins_are_those_of_other_files(plugin, monkeypatch):
     file = plugin("@corruption('x')\ndef x(labels): ...\n")
     monkeypatch.setenv("STUDY", str(file.parent))

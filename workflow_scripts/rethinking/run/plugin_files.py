@@ -14,9 +14,9 @@ _plugins: list[Path] | None = None
 
 
 def use(files: Iterable[str | Path]) -> None:
-    """Take these files as the plug-ins; relative paths start from the working directory."""
+    """Take these files as the plug-ins, each once; relative paths start from the working directory."""
     global _plugins
-    _plugins = [Path(file).resolve() for file in files]
+    _plugins = list(dict.fromkeys(Path(file).resolve() for file in files))
     for file in _plugins:
         if os.pathsep in str(file):
             raise UserError(
