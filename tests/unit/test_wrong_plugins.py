@@ -337,3 +337,8 @@ def test_a_module_named_as_a_folder_that_only_planning_sees(plugins, tmp_path, m
 def test_a_missing_file(plugins):
     with pytest.raises(UserError, match=r"nowhere.py cannot be read .*; correct 'plugins'"):
         plugins(["nowhere.py"])
+
+
+def test_a_file_that_python_does_not_import(plugins, tmp_path):
+    file = study(tmp_path / "f", "other").rename(tmp_path / "study.txt")
+    assert message(plugins, [file]) == f"{file}: a plug-in is a Python file; give it a name that ends in .py"

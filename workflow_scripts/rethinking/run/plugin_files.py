@@ -18,6 +18,8 @@ def use(files: Iterable[str | Path]) -> None:
     global _plugins
     _plugins = list(dict.fromkeys(Path(file).resolve() for file in files))
     for file in _plugins:
+        if file.suffix != ".py":  # Python imports no others
+            raise UserError(f"{file}: a plug-in is a Python file; give it a name that ends in .py")
         if os.pathsep in str(file):
             raise UserError(
                 f"{file}: the path of a plug-in cannot hold '{os.pathsep}'; rename its folder or move it"
