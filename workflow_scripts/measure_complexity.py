@@ -47,7 +47,8 @@ def main() -> None:
     if summary["status"] != "diverged":
         with gpu_slot(args.cells_per_gpu) if expects_gpu(args.device) else nullcontext():
             measures = measure(cell, summary["provenance"]["settings"], args)
-    write_json(args.output, {"cell": str(cell), "images": args.count, "draws": args.draws} | measures)
+    images = min(args.count, summary["data"]["train"]["count"])
+    write_json(args.output, {"cell": str(cell), "images": images, "draws": args.draws} | measures)
 
 
 def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -> dict[str, float | None]:

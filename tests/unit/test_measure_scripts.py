@@ -55,8 +55,8 @@ class Networks:
         folder = folder or self.cells / str(cell)
         write_cell(folder, cell, settings, data, manifest, trained, CPU, Identity({"cell": str(cell)}))
 
-    def complexity(self, folder):
-        options = {"prepared": self.prepared, "overlay": self.overlay(BASE), "count": 30, "draws": 2}
+    def complexity(self, folder, count=30):
+        options = {"prepared": self.prepared, "overlay": self.overlay(BASE), "count": count, "draws": 2}
         self.script(
             "measure_complexity", folder=folder, **options, device="cpu", output=folder / "complexity.json"
         )
@@ -88,6 +88,11 @@ def test_own_measures_see_networks_as_they_are_tested(networks, plugin):
         "    return network.model.training + network.initial.training\n"
     )
     assert networks.complexity(networks.cells / f"{BASE}/seed0")["training"] == 0
+
+
+@pytest.mark.parametrize(("count", "images"), [(30, 30), (1000, 40)])
+def test_measured_images_are_at_most_all(networks, count, images):
+    assert networks.complexity(networks.cells / f"{BASE}/seed0", count)["images"] == images
 
 
 def test_a_network_that_diverged_has_no_measures(networks, tmp_path):
