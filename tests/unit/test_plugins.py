@@ -159,7 +159,8 @@ def test_a_download_of_a_single_file_is_read(plugin, tmp_path):
     place = tmp_path / "downloads" / "one"
     place.mkdir(parents=True)
     (place / "one.npz").write_bytes(b"images")
-    plan = Plan(load(data_dir=str(tmp_path), plugins=[str(file)]))
+    described = {"source": "official", "input_size": 7}
+    plan = Plan(load(data_dir=str(tmp_path), plugins=[str(file)], datasets__one=described))
     assert read_published("one", plan.downloaded("one"))[0] == b"images"
     assert plan.downloaded("cifar10").endswith("/cifar-10-binary.tar.gz")
     assert plan.downloaded("mnist").endswith("/mnist")

@@ -126,7 +126,7 @@ def fault_in(file: str) -> str | None:
             mark = getattr(error, "problem_mark", None)
             place = f"{file}:{mark.line + 1}" if mark else file
             line = text.split("\n")[mark.line] if mark else ""
-            tab = "\t" in line[: mark.column + 1] if mark else False
+            tab = bool(mark) and "\t" in line[: mark.column + 1]
             what = "a tab; YAML is indented by spaces" if tab else getattr(error, "problem", None) or error
             # Of cells: YAML takes {, [ and * at the start, and {, } and a comma within [ ], for its own.
             pattern = re.search(r"/\S*[{*]|[}*]\S*/", line)

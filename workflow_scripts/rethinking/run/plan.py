@@ -120,10 +120,10 @@ class Plan:
 
     def downloaded(self, name: str) -> str:
         """What a downloaded data set is read from: its archive, or the folder of its files, also of a single one."""
-        description, folder = published(name), f"{self.data_dir}/downloads/{name}"
-        files = [file.name for file in description.downloads]
-        is_archive = len(files) == 1 and not description.file_of(files[0])
-        return f"{folder}/{files[0]}" if is_archive else folder
+        files, _ = self.source(name)
+        first = Path(files[0].path)
+        is_archive = len(files) == 1 and not published(name).file_of(first.name)
+        return str(first if is_archive else first.parent)
 
     def prepared_images(self, name: str) -> Made:
         """A data set of large images; equal images in archives and folders have one identity."""
