@@ -40,7 +40,7 @@ from rethinking.training.steps import CapturedStep, set_precision
 HERE = Path(__file__).parent
 CPU = torch.device("cpu")
 PRECISIONS = get_args(Precision)
-GPU_TESTS = [f"tests/unit/test_{name}.py" for name in ("capture", "complexity", "gpu_slots", "linear_models")]
+GPU_TESTS = [f"tests/unit/test_{name}.py" for name in ("capture", "gpu_slots", "linear_models", "norms")]
 # Of the networks that are compared; one has all of them, so that their draws and images are compared too.
 REGULARISERS = {"alexnet": "crop+augment+wd"}
 SIDE_BY_SIDE = ("mlp_1x512", "alexnet", "inception")  # the smallest, a middle one and the largest
