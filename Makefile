@@ -16,7 +16,6 @@ $(VENV)/installed: requirements.txt requirements-dev.txt
 
 # The paper on scikit-learn's digits, into results/demo/
 demo: env
-	$(BIN)/snakemake --profile profiles/demo ablations
 	$(BIN)/snakemake --profile profiles/demo
 
 # Three tests at a time, because some only wait, and the longest first; those of a file share what they prepare

@@ -1,7 +1,7 @@
 # Tables, figures, claims and where they come from, in one file to read.
 
-# The networks of ablations take as long as all others, so they have a target of their own; once made they are here.
-REPORTED = [name for name in SHOWN if name != "ablations" or is_current(ABLATIONS)]
+# The networks of ablations take as long as all others, so they have a target of their own.
+REPORTED = [name for name in SHOWN if name != "ablations" or (CONFIG.report_ablations and ABLATED)]
 REPORTED_NETWORKS = PLAN.cells(ALL_CELLS) + (ABLATED if "ablations" in REPORTED else [])
 REPORTED_NETWORKS = list(dict.fromkeys(REPORTED_NETWORKS))
 # Their folders among the results, without the seeds.

@@ -66,3 +66,18 @@ def test_an_edit_of_a_variant_concerns_the_variant_alone(finished):
     # Another variant does not make this one stale.
     finished.write_config(TINY | {"ablations": [STILL, STILL | {"name": "other", "set": {"epochs": 3}}]})
     assert finished.planned_cells("ablations") == [f"ablations/other/{CELL}/seed0"]
+
+
+def test_the_report_has_ablations_if_the_configuration_says_so(finished):
+    settings = TINY | {"ablations": [STILL]}
+    finished.write_config(settings)
+    assert f"ablations/still/{CELL}/seed0" not in finished.succeed("-n", "-F", "results/cells.csv")
+    finished.write_config(settings | {"report_ablations": True})
+    assert finished.planned_cells("-F", "results/cells.csv").count(f"ablations/still/{CELL}/seed0") == 1
+    # Only finished ones where the others are not to be trained.
+    finished.succeed("results/cells.csv", "--config", "finished_only=true")
+    rows = pd.read_csv(finished.folder / "results/cells.csv")
+    assert set(rows["ablation"].dropna()) == {"still"}
+    # Without ablations there is nothing to show.
+    finished.write_config(TINY | {"ablations": [], "report_ablations": True})
+    finished.succeed("-n", "results/report.html")

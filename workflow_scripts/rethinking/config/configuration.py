@@ -56,6 +56,9 @@ class Config(Strict):
     finished_only: bool = Field(
         False, description="Build tables and figures from the cells that are finished now and train none."
     )
+    report_ablations: bool = Field(
+        False, description="Show ablations in the report, for which 'all' then trains their networks."
+    )
     plugins: list[PathText] = Field(
         [],
         description="Python files with your own models, data sets, corruptions, regularisers, measures and claims "
