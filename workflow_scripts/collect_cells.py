@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from rethinking.analysis.collection import NAMES, curve_columns, curve_rows, network_row
-from rethinking.report.provenance import folders
+from rethinking.analysis.runs import network_folders
 from rethinking.run import scripts
 from rethinking.run.files import atomic_path, write_text
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--curves", required=True, type=Path, help="gzipped CSV to write")
     args = parser.parse_args()
 
-    found = list(folders(args.root, args.cells, args.seeds))
+    found = list(network_folders(args.root, args.cells, args.seeds))
     networks = [network_row(folder, variant) for folder, variant in found]
     write_text(args.networks, pd.DataFrame(networks).to_csv(index=False))
     epochs = 0

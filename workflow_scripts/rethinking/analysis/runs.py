@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +97,15 @@ def trained(root: Path, names: Iterable[str], seeds: Iterable[int | str]) -> dic
         folders = [root / name / f"seed{seed}" for seed in wanted]
         found[name] = [folder for folder in folders if (folder / "summary.json").exists()]
     return found
+
+
+def network_folders(
+    root: Path, names: Iterable[str], seeds: Iterable[int | str]
+) -> Iterator[tuple[Path, str | None]]:
+    """The folders of the trained networks, in order, each with the ablation that it belongs to, if any."""
+    for name, folders in trained(root, names, seeds).items():
+        variant = name.split("/")[1] if name.startswith("ablations/") else None
+        yield from ((folder, variant) for folder in folders)
 
 
 def read_run(folder: Path, tables: Iterable[str]) -> Run:

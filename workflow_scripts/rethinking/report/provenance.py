@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from rethinking.analysis.aggregation import describe_data, describe_divergence, flat_settings, read_summary
-from rethinking.analysis.runs import Run, trained
+from rethinking.analysis.runs import Run, network_folders
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.status_report import condense, ranges
 from rethinking.tables.rendering import MISSING
@@ -61,17 +61,8 @@ def read_networks(results: Path, cells: Sequence[str], seeds: Sequence[int]) -> 
     """
     return [
         Network(read_summary(folder / "summary.json"), variant=variant)
-        for folder, variant in folders(results, cells, seeds)
+        for folder, variant in network_folders(results, cells, seeds)
     ]
-
-
-def folders(
-    results: Path, cells: Sequence[str], seeds: Sequence[int | str]
-) -> Iterator[tuple[Path, str | None]]:
-    """The folders of the trained networks, in order, each with the ablation that it belongs to, if any."""
-    for cell, some in trained(results, cells, seeds).items():
-        variant = cell.split("/")[1] if cell.startswith("ablations/") else None
-        yield from ((folder, variant) for folder in some)
 
 
 # ---- what produced them
