@@ -25,6 +25,10 @@ TRUE, RANDOM = "true_labels/{}/none", "random_labels/{}/none"
 LEVELS = [TRUE, *(f"labels_p0.{tenth}/{{}}/none" for tenth in range(1, 10)), RANDOM]
 
 
+class Unknown(Exception):
+    """A network does not have the number."""
+
+
 class Net:
     """The files of one network."""
 
@@ -45,6 +49,10 @@ class Net:
     @property
     def chance(self):
         return 100 / self.data["num_classes"]
+
+    @property
+    def schedule(self):
+        return self.provenance["settings"]["epochs"]
 
     @property
     def guessing_loss(self):
@@ -76,10 +84,15 @@ class Net:
     def fitted(self):
         return self.epochs_until("train_accuracy_end", 99, 1)
 
-    @property
-    def falls(self):
-        steps = self.curve.test_accuracy.diff().dropna()
+    def falls(self, epochs):
+        steps = self.curve.test_accuracy.loc[:epochs].diff().dropna()
         return -steps[steps < 0].sum() / len(steps)
+
+    @property
+    def learning(self):
+        """Whole epochs until it fits, or all."""
+        online = self.curve.train_accuracy_end
+        return next((epoch for epoch, value in online.items() if value >= 99), online.index[-1])
 
     def lead(self, epoch):
         row = self.memorisation.loc[epoch]
@@ -115,6 +128,25 @@ def fitted_share(net):
 def online_share(net):
     """The same over the augmented batches of the last epoch."""
     return 0.0 if net.status == "diverged" else net.train_accuracy_online
+
+
+def early_stopping(net):
+    """Only of a network that was trained on for half of the time that it took to fit."""
+    if net.schedule < 1.5 * net.fitted:
+        raise Unknown
+    return net.best_test_accuracy - net.test_accuracy
+
+
+def failed_share(net, control):
+    """A low share counts only where the control fits in as many epochs."""
+    if fitted_share(net) < 99 and control.fitted > net.schedule:
+        raise Unknown
+    return fitted_share(net)
+
+
+def unsteadiness(net, other):
+    epochs = min(net.learning, other.learning)
+    return net.falls(epochs) - other.falls(epochs)
 
 
 def gain(a, b):
@@ -225,9 +257,7 @@ RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_sh
             lambda plain, regularised, mlp: gain(plain, mlp) - gain(regularised, plain),
         )
     ],
-    "early_stopping_gains_nothing": [
-        (each(["inception", "inception_no_bn"], TRUE), lambda net: net.best_test_accuracy - net.test_accuracy)
-    ],
+    "early_stopping_gains_nothing": [(each(["inception", "inception_no_bn"], TRUE), early_stopping)],
     "batch_norm_gain": [
         (
             [
@@ -237,13 +267,11 @@ RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_sh
             gain,
         )
     ],
-    "batch_norm_steadies": [
-        ([[TRUE.format("inception_no_bn"), TRUE.format("inception")]], lambda a, b: a.falls - b.falls)
-    ],
+    "batch_norm_steadies": [([[TRUE.format("inception_no_bn"), TRUE.format("inception")]], unsteadiness)],
     "weight_decay_still_fits": [
         (each(["inception", "mlp_3x512", "mlp_1x512"], "random_labels/{}/wd"), fitted_share)
     ],
-    "weight_decay_stops_alexnet": [([["random_labels/alexnet/wd"]], fitted_share)],
+    "weight_decay_stops_alexnet": [(each(["alexnet"], "random_labels/{}/wd", RANDOM), failed_share)],
     "cropping_still_fits": [([["random_labels/inception/crop"]], online_share)],
     "augmentation_still_fits": [([["random_labels/inception/augment"]], online_share)],
     "rademacher_complexity_is_one": [
@@ -282,7 +310,12 @@ def measure(folder, dataset, cells, formula):
     for seed in sorted(set.intersection(*map(set, folders))):
         try:
             values.append(formula(*(load(found[seed]) for found in folders)))
-        except (TypeError, IndexError, AttributeError):  # null where it diverged, no such epoch, no file
+        except (
+            Unknown,
+            TypeError,
+            IndexError,
+            AttributeError,
+        ):  # null where it diverged, no such epoch, no file
             continue
     return float(pd.Series(values, dtype=float).mean())
 

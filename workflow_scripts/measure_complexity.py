@@ -15,6 +15,7 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import load_corrupted
 from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model
+from rethinking.models.initialisation import DATA_DEPENDENT
 from rethinking.run import scripts
 from rethinking.run.files import reading, write_json
 from rethinking.run.gpu_slots import gpu_slot
@@ -72,8 +73,9 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
     with reading(weights := args.folder / "weights.safetensors"):
         model.load_state_dict(load_file(weights))
     noise = torch_seed(cell.seed, "noise on weights", cell.stream_key)
+    sees_images = settings.initialisation == DATA_DEPENDENT
     return measure_complexity(
-        Network(model.to(device), initial.to(device), inputs, labels, n, args.draws, noise)
+        Network(model.to(device), initial.to(device), inputs, labels, n, args.draws, noise, sees_images)
     )
 
 

@@ -179,6 +179,55 @@ def test_time_to_fit_that_never_comes_is_undecided_and_says_so(paper_runs):
     assert f"cifar10/{CELL}/seed1 never reaches 99 %" in reason(judged)
 
 
+@pytest.mark.parametrize(
+    ("train", "fitted", "verdict", "why"),
+    [
+        (20.0, 69, "supported", ""),
+        (20.0, None, "undecided", "random_labels/alexnet/none/seed0 never reaches 99 %"),
+        (99.9, None, "contradicted", ""),
+    ],
+)
+def test_weight_decay_stops_only_what_fits_without_it(train, fitted, verdict, why, paper_runs):
+    with_decay, without = "random_labels/alexnet/wd", "random_labels/alexnet/none"
+    changed = {with_decay: cell_values()[with_decay] | {"train": train}}
+    changed |= {without: cell_values()[without] | {"fitted": fitted}}
+    (judged,) = judge(paper_runs | make_runs(changed), "cifar10", [NAMED["weight_decay_stops_alexnet"]])
+    assert judged.verdict == verdict
+    assert why in reason(judged)
+    # One that is trained for fewer epochs than the other needs.
+    short = changed[with_decay] | {"settings": {"epochs": 40}}
+    (judged,) = judge(
+        paper_runs | make_runs(changed | {with_decay: short}),
+        "cifar10",
+        [NAMED["weight_decay_stops_alexnet"]],
+    )
+    assert judged.verdict == ("contradicted" if train > 99 else "undecided")
+    assert train > 99 or fitted is None or "does not fit in 40 epochs either" in reason(judged)
+
+
+@pytest.mark.parametrize(("fitted", "verdict"), [(40, "supported"), (60, "undecided"), (None, "undecided")])
+def test_early_stopping_needs_a_network_that_was_trained_on(fitted, verdict, paper_runs):
+    """Of 70 epochs; the best of one that has just fitted is its last."""
+    cell = "true_labels/inception_no_bn/none"
+    runs = paper_runs | make_runs({cell: cell_values()[cell] | {"fitted": fitted}})
+    assert verdict_on(NAMED["early_stopping_gains_nothing"], runs) == verdict
+
+
+def test_steadiness_is_compared_while_both_networks_learn(paper_runs):
+    steady, falling = np.linspace(40, 80, 70), np.linspace(80, 10, 70)
+    cells = {name: f"true_labels/{name}/none" for name in ("inception", "inception_no_bn")}
+    # The one with batch normalisation falls until it fits, the other one from then on.
+    tests = {
+        "inception": [*falling[:20], *steady[20:]],
+        "inception_no_bn": [*steady[:20], *falling[20:]],
+    }
+    changed = {
+        cells[name]: cell_values()[cells[name]] | {"tests": list(some), "fitted": {"inception": 20}.get(name)}
+        for name, some in tests.items()
+    }
+    assert verdict_on(NAMED["batch_norm_steadies"], paper_runs | make_runs(changed)) == "contradicted"
+
+
 def test_another_data_set_can_be_asked():
     runs = make_runs(cell_values(), dataset="digits")
     judged = judge(runs, "digits")

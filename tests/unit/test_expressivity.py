@@ -115,6 +115,17 @@ def test_smallest_eigenvalue_is_the_smallest_distance():
     assert expressivity.smallest_eigenvalue(x[:20], small) == pytest.approx(float((x[:20] - small).min()))
 
 
+def test_smallest_eigenvalue_is_that_of_a_matrix_that_hides_its_triangle():
+    """Of Q A Q', which has the eigenvalues of A and no zeros; computed from A itself, they are its diagonal."""
+    rng = np.random.default_rng(2)
+    x = torch.sort(torch.from_numpy(rng.random(12))).values
+    thresholds = expressivity.place_thresholds(x, 0.25)
+    rotation, _ = np.linalg.qr(rng.standard_normal((12, 12)))
+    hidden = rotation @ matrix(x, thresholds) @ rotation.T
+    expected = np.abs(np.linalg.eigvals(hidden)).min()
+    assert expressivity.smallest_eigenvalue(x, thresholds) == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("offset", [0.5, 0.6])
 def test_an_eigenvalue_that_rounding_hides_is_not_reported(offset):
     """From a half on the inverse of the matrix is so far from normal that iterations end anywhere."""

@@ -141,7 +141,8 @@ TEXTS = [file for file in sorted(FOLDER.glob("*/*.md")) if file.stem in registry
 def test_texts_of_tables(render, tmp_path, kept):
     csv = Path(shutil.copy(kept.with_suffix(".csv"), tmp_path))
     render(kept.stem, csv)
-    assert_kept(kept.parent.name, csv.with_suffix(".md"))
+    endings = [ending for ending in (".md", ".tex") if kept.with_suffix(ending).exists()]
+    assert_kept(kept.parent.name, *(csv.with_suffix(ending) for ending in endings))
 
 
 @pytest.mark.parametrize(

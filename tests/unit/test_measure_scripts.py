@@ -81,6 +81,16 @@ def test_distance_is_from_the_weights_that_training_began_with(networks, tmp_pat
     assert networks.complexity(networks.cells / str(cell))["distance"] > 0.1
 
 
+def test_weights_that_saw_the_images_are_no_reference_of_a_bound(networks, tmp_path):
+    cell = Cell.from_name(BASE, 0)
+    assert networks.complexity(networks.cells / str(cell))["spectral_bound"] is not None
+    networks.train(cell, networks.prepared, tmp_path, initialisation="data_dependent")
+    found = networks.complexity(tmp_path)
+    assert found["spectral_bound"] is None
+    assert found["spectral_product"] is not None
+    assert found["distance"] > 0.1
+
+
 def test_own_measures_see_networks_as_they_are_tested(networks, plugin):
     """Not with dropout, or with normalisations that follow the batch."""
     plugin(

@@ -252,7 +252,9 @@ def test_norms_are_means_over_seeds_and_papers_values_those_of_its_kernels():
 
 
 def test_other_exact_fits_are_as_exact_as_the_worst_seed():
-    made = [others(seed) | {"dataset": "mnist", "gamma": 0.02, "images": 50} for seed in SEEDS]
+    made = [
+        others(seed) | {"dataset": "mnist", "gamma": 0.02, "images": 50, "test_images": 20} for seed in SEEDS
+    ]
     for record in made:
         for fit in record["fits"]:
             fit |= {"train_error": 1.0 * (record["seed"] == 1), "residual": 0.1 * (record["seed"] == 1)}

@@ -313,9 +313,10 @@ def test_rounding_to_whole_epochs_decides_nothing():
     assert verdicts.count("contradicted") <= 5
 
 
-def test_falls_are_averaged_over_all_epochs():
+def test_falls_are_averaged_over_epochs_also_those_that_rise():
     run = make_run(f"cifar10/{CELL}", 1, train=100.0, test=60.0, tests=[50.0, 70.0, 66.0, 67.0, 60.0])
-    assert measures.mean_fall(run) == pytest.approx((4 + 7) / (EPOCHS - 1))
+    assert measures.mean_fall(run, EPOCHS) == pytest.approx((4 + 7) / (EPOCHS - 1))
+    assert measures.mean_fall(run, 4) == pytest.approx(4 / 3)
 
 
 def test_recorded_thresholds_and_more_epochs_are_no_hyperparameters():

@@ -41,7 +41,7 @@ NORMS_COLUMNS = columns(
     ("str", "model dataset preprocessing"),
     ("float64", "gamma"),
     ("str", "fit"),
-    ("Int64", "images seeds"),
+    ("Int64", "images test_images seeds"),
     ("float64", "norm norm_ci signed_norm number_norm mean_class_norm sum_of_class_norms paper_norm"),
     ("float64", "train_error test_error test_error_ci paper_test_error residual"),
     ("str", "data"),
@@ -168,6 +168,7 @@ def fits(records: Sequence[Record]) -> list[dict[str, Any]]:
             **fit,
             "number": number,
             "seed": record["seed"],
+            "test_images": record["data"]["test"]["count"],
             "data": describe_data(record),
         }
         for record in records
@@ -184,12 +185,13 @@ def norms(records: Sequence[Record]) -> pd.DataFrame:
             row = linear_row(seeds, *TABLE3_MEANS, "signed_norm", "number_norm")
             total = mean_interval([sum(fit["class_norms"]) for fit in seeds])[0]
             means = {"sum_of_class_norms": total, "mean_class_norm": total / len(seeds[0]["class_norms"])}
-            rows.append(row | means | {"fit": "table3"})
+            rows.append(row | means | {"fit": "table3", "test_images": seeds[0]["test_images"]})
     for group in grouped([each for each in records if each["kind"] == "counterexamples"], "model"):
         first = group[0]
         for number, fit in enumerate(first["fits"]):
             some = [record["fits"][number] for record in group]
-            row = {key: first[key] for key in ("model", "dataset", "preprocessing", "gamma", "images")}
+            about = ("model", "dataset", "preprocessing", "gamma", "images", "test_images")
+            row = {key: first[key] for key in about}
             row |= {"fit": fit["fit"], "seeds": len(some), "data": describe_data(first)}
             for key in ("norm", "test_error"):
                 row[key], row[f"{key}_ci"] = mean_interval([each[key] for each in some])

@@ -19,6 +19,7 @@ from rethinking.analysis.runs import Run
 from rethinking.analysis.statistics import rank_correlation
 
 STARTED, ALMOST_DONE = 0.9, 0.1  # training loss as a share of that of guessing
+TRAINED_ON = 1.5  # epochs, as a multiple of those to fit, after which a network would have overfitted
 
 
 class NotMeasured(Exception):
@@ -33,11 +34,17 @@ def train_accuracy(run: Run) -> float:
     return 0.0 if run.diverged else run.summary["train_accuracy"]
 
 
-def failed_train_accuracy(run: Run) -> float:
-    """:func:`train_accuracy`, where a network that has fitted nothing is below the bound on it, 50 %."""
+def failed_train_accuracy(run: Run, control: Run) -> float:
+    """:func:`train_accuracy`; where it is low, only if the control, without the regulariser, fits in as many epochs.
+
+    Otherwise the schedule may be too short. A network that has fitted nothing must be below the bound on it, 50 %.
+    """
+    accuracy = train_accuracy(run)
+    if accuracy < FITTED and fit_time(control) > schedule(run):
+        raise NotMeasured(f"{control.summary['cell']} does not fit in {schedule(run)} epochs either")
     if not run.diverged:
         needs_classes(run, 3, "guessing fits half of its labels")
-    return train_accuracy(run)
+    return accuracy
 
 
 def online_train_accuracy(run: Run) -> float:
@@ -111,6 +118,15 @@ def early_stopping_gain(run: Run) -> float:
     return finished(run)["best_test_accuracy"] - test_accuracy(run)
 
 
+def overfitting(run: Run) -> float:
+    """:func:`early_stopping_gain` of a network that was trained on after it fitted; until then the last is the best."""
+    if TRAINED_ON * fit_time(run) > schedule(run):
+        raise NotMeasured(
+            f"{run.summary['cell']} fits after {fit_time(run):.1f} of {schedule(run)} epochs, too late to overfit"
+        )
+    return early_stopping_gain(run)
+
+
 def test_error_trend(*runs: Run) -> float:
     """Rank correlation of the test error with the order of the networks."""
     return trend([100 - test_accuracy(run) for run in runs])
@@ -160,15 +176,23 @@ def wait_beyond_fall(run: Run) -> float:
     return start - (loss_epoch(run, ALMOST_DONE) - start)
 
 
-def mean_fall(run: Run) -> float:
+def mean_fall(run: Run, last: int) -> float:
     """Mean fall of test accuracy from one epoch to the next, percentage points; 0 where it rises."""
-    finished(run)
-    return float(-run.curve.test_accuracy[run.curve.epoch > 0].diff().clip(upper=0).mean())
+    return float(-run.curve.test_accuracy[run.curve.epoch.between(1, last)].diff().clip(upper=0).mean())
 
 
 def excess_falls(run: Run, other: Run) -> float:
-    """Mean fall of the first network minus that of the second."""
-    return mean_fall(run) - mean_fall(other)
+    """Mean fall of the first network minus that of the second, while both still learn: later all curves are flat."""
+    last = min(learning_epochs(run), learning_epochs(other))
+    return mean_fall(run, last) - mean_fall(other, last)
+
+
+def learning_epochs(run: Run) -> int:
+    """The epoch in which it fits (see :func:`fit_time`), or its last one."""
+    finished(run)
+    epochs = run.curve.epoch[run.curve.epoch > 0]
+    fitted = epochs[run.curve.train_accuracy_end >= FITTED]
+    return epochs.max() if fitted.empty else fitted.min()
 
 
 def changed_settings(run: Run, other: Run) -> float:
@@ -232,6 +256,11 @@ def weakest_tau(name: str, *runs: Run) -> float:
 def classes(run: Run) -> int:
     """Number of classes of its data."""
     return run.summary["data"]["num_classes"]
+
+
+def schedule(run: Run) -> int:
+    """Epochs that it was to be trained for."""
+    return run.summary["provenance"]["settings"]["epochs"]
 
 
 def guessing_loss(run: Run) -> float:

@@ -138,7 +138,9 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     return figure, everything
 
 
-@registry.figure("filters", title="Random filters: the error falls with their number", script="plot_theory")
+@registry.figure(
+    "filters", title="Random filters: with a penalty the error falls with their number", script="plot_theory"
+)
 @mpl.rc_context(style.STYLE)
 def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Test and training error over the number of random filters, without and with a penalty, beside the paper's.

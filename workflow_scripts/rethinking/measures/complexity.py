@@ -45,6 +45,7 @@ class Network:
         n: images in the training set.
         draws: of the noise for sharpness.
         seed: of that noise.
+        initial_sees_images: whether the initial weights depend on training images.
     """
 
     model: nn.Module
@@ -54,6 +55,7 @@ class Network:
     n: int
     draws: int
     seed: int
+    initial_sees_images: bool = False
 
     @cached_property
     def folded(self) -> nn.Module:
@@ -162,6 +164,8 @@ def inverse_margin(network: Network) -> float:
 @measure("spectral_bound", title="spectral bound with margin", source="Bartlett et al. 2017")
 def spectral_bound(network: Network) -> float:
     """Theorem 1.1 without the logarithm of the width: |X| R_A / (margin n), with |X| = sqrt(n) root mean square."""
+    if network.initial_sees_images:
+        raise Undefined("the initial weights depend on the images, and the reference of the bound must not")
     initial = weight_layers(network.initial.eval(), network.inputs[:1])
     reference = [layer.module.weight.detach() for layer in initial]
     complexity = norms.spectral_complexity(network.layers, reference, network.operator_norms)

@@ -94,7 +94,10 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
         columns["test error (%)", "ours"] = with_intervals(some, "test_error", "{:.2f}")
         columns["", "residual"] = texts(some.residual, "{:.1e}")
         first = some.iloc[0]
-        title = f"Exact fits of {first.images:,} images: {DATASET_TITLES[first.dataset]}, preprocessing: {preprocessing_title(first)}"
+        title = (
+            f"Exact fits of {first.images:,} images, tested on {first.test_images:,}: {DATASET_TITLES[first.dataset]}, "
+            f"preprocessing: {preprocessing_title(first)}"
+        )
         shown.append(Shown(title, pd.DataFrame(columns)))
     return shown
 
@@ -134,7 +137,7 @@ def note_expressivity(table: pd.DataFrame) -> str:
         "is fitted if the output is within 1/2 of it. Connections: nonzero weights and thresholds, including "
         "those fixed to one. Condition number: of the triangular matrix of lemma 1 in the maximum norm; its "
         f"thresholds lie at {first.offset:g} of the way between neighbouring projections. Its eigenvalue is "
-        "computed by Arnoldi iteration, which does not use its diagonal."
+        "computed by Arnoldi iteration on the inverse, which is applied by forward substitution."
     )
 
 

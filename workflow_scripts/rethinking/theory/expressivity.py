@@ -247,7 +247,7 @@ def conditioning(projections: Tensor, thresholds: Tensor, weights: Tensor) -> di
 
 
 def smallest_eigenvalue(projections: Tensor, thresholds: Tensor) -> float:
-    """The smallest eigenvalue of A by Arnoldi iteration on its inverse, which does not use that A is triangular.
+    """The smallest eigenvalue of A by Arnoldi iteration on its inverse, which forward substitution applies.
 
     Small matrices (up to 64) are formed and passed to LAPACK. nan if the iteration fails, for example because numbers
     of the inverse are beyond float64, or if it does not end at one number from two starts: the eigenvalues of a badly
