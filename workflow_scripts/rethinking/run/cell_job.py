@@ -1,0 +1,119 @@
+"""The job that trains one cell: its lock, the cache, its place on a GPU, its workers, and what a signal does to it.
+
+The script of the rule hands in the training itself, so nothing here can change a number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+
+from rethinking.cells import CELL_FILES
+from rethinking.run import cell_cache, workers
+from rethinking.run.checkpoint import Checkpoint, Interrupted
+from rethinking.run.code import SCRIPTS
+from rethinking.run.files import remove_parts
+from rethinking.run.gpu_slots import gpu_slot, gpus_alone
+from rethinking.run.hardware import choose_device, expects_gpu
+from rethinking.run.identity import Identity, is_made, write_record
+from rethinking.run.scripts import log
+from rethinking.run.team import Follower, Team
+
+COMMAND = [sys.executable, str(SCRIPTS / "train_cell.py"), *sys.argv[1:]]  # for other workers
+
+# Device, how it is called in the log, checkpoint, and the workers, which start when they are entered.
+Train = Callable[[torch.device, str, Checkpoint, AbstractContextManager[Team]], None]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of where and how a cell is trained, with which its numbers do not change."""
+    parser.add_argument("--output", type=Path, required=True, help="folder of the cell")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--cells-per-gpu", type=int, default=1, help="cells that share a GPU")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of each worker")
+    parser.add_argument("--workers", type=int, default=1, help="processes that train the cell together")
+    parser.add_argument("--nodes", type=int, default=1, help="nodes of a SLURM job that they are spread over")
+    parser.add_argument("--worker", type=int, default=0, help=argparse.SUPPRESS)  # of those it starts
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, help="file that keeps the state of training"
+    )
+    parser.add_argument("--cache", type=Path, help="folder of finished cells that others share")
+    parser.add_argument("--checkpoint-seconds", type=float, default=60, help="time between two checkpoints")
+
+
+def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) -> None:
+    """Train a cell with ``count`` workers, unless it is there.
+
+    A process that is asked to stop exits with status 75 ("try again") and leaves its checkpoint.
+
+    Args:
+        args: the options of :func:`add_options`.
+        identity: what the cell's files are made from.
+        count: workers.
+        train: trains the cell and writes its files.
+    """
+    parent = os.getppid()
+    files = [args.output / name for name in CELL_FILES]
+    checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
+
+    def stopping() -> bool:
+        return checkpoint.signal is not None
+
+    def stop_if_asked() -> None:
+        if stopping():
+            raise Interrupted(signal.Signals(checkpoint.signal).name)
+
+    # First the cell, then a GPU: while another process works on the cell, this one must not occupy a GPU.
+    with checkpoint.alone() as waited:
+        if waited and is_made(files, identity):
+            # A job keeps running after its Snakemake was killed.
+            log("the other process has finished this cell")
+            checkpoint.delete()
+            return
+        # A process that was killed while writing the cell leaves a partial file.
+        remove_parts(args.output)
+        if args.cache and cell_cache.take(args.cache, identity, args.output):
+            write_record(files, identity)
+            checkpoint.delete()
+            return
+        try:
+            limits = args.cells_per_gpu, stop_if_asked
+            nodes = workers.nodes_of_job(args.nodes) if count > 1 else [""]
+            slot = gpu_slot(*limits) if count == 1 else gpus_alone(count // len(nodes), *limits)
+            with slot if expects_gpu(args.device) else nullcontext() as gpus:
+                device = choose_device(args.device)
+                where = f" on {' and '.join(nodes)}" if len(nodes) > 1 else ""
+                place = f"{device}, {count} workers{where}" if count > 1 else str(device)
+                train(device, place, checkpoint, workers.lead(count, COMMAND, gpus or (), nodes, stopping))
+        except Interrupted as stop:
+            how = f"resumes from {args.checkpoint}" if args.checkpoint.exists() else "begins again"
+            log(f"stopped by {stop}; the next start {how}")
+            sys.exit(os.EX_TEMPFAIL)
+        write_record(files, identity)
+        if args.cache:
+            cell_cache.put(args.cache, identity, args.output)
+        # If Snakemake died in the meantime, the next one can take these files for incomplete and ask for them again.
+        if os.getppid() == parent:
+            checkpoint.delete()
+
+
+def work_along(args: argparse.Namespace, train: Callable[[torch.device, Follower, Team], object]) -> None:
+    """Train as a worker of another process, which writes the results; this does not return."""
+    follower = Follower()
+    team = workers.follow(args.worker, args.workers, args.nodes, args.port)
+    device = choose_device(args.device)
+    try:
+        train(device, follower, team)
+        team.leave()
+        status = 0
+    except Interrupted:
+        status = os.EX_TEMPFAIL
+    os._exit(status)  # without the record of a result, which is not there yet
