@@ -128,3 +128,15 @@ def test_cells_of_a_network_are_in_order_of_p():
 def test_corrupted_pixels_have_no_p():
     with pytest.raises(UserError, match=r"gaussian/alexnet.*labels_p0\.0"):
         by_network(["cifar10/true_labels/alexnet/none", "cifar10/gaussian/alexnet/none"])
+
+
+def test_one_curve_over_p_shows_one_kind_of_noise(plugin):
+    plugin("@corruption('flips_p{p:0.0..1.0}')\ndef flips(labels, p: float): ...\n")
+    true, own, paper = (
+        f"cifar10/{name}/alexnet/none" for name in ("true_labels", "flips_p0.2", "labels_p0.5")
+    )
+    assert list(by_network([true, own])["cifar10", "alexnet", "none"]) == [0.0, 0.2]
+    with pytest.raises(UserError, match=r"flips_p0\.2/.*labels_p0\.5/.*different kinds of noise"):
+        by_network([true, own, paper])
+    # Another network can have another kind.
+    by_network([true, own, paper.replace("alexnet", "mlp_1x512")])

@@ -113,3 +113,15 @@ def test_numbers_are_those_drawn():
     assert note(figure).startswith(
         "Ours: some scale. Training loss: moving average over batches at the end of"
     )
+
+
+def test_the_papers_curves_are_those_of_its_network_alone():
+    runs = {f"cifar10/true_labels/{model}/none": [finished([2.0, 1.0])] for model in MODELS}
+    runs["cifar10/true_labels/inception/wd"] = [finished([2.0, 1.0])]
+    figure, _ = draw(runs, "some scale")
+    (published,) = dashed_lines(figure.axes[0])
+    np.testing.assert_allclose(published.get_ydata(), PAPER["true_labels"][:, 1])
+    others = {name: some for name, some in runs.items() if name != CELLS[0]}
+    figure, _ = draw(others, "some scale")
+    assert not dashed_lines(figure.axes[0])
+    assert figures.PAPER_TITLE not in " ".join([*legend(figure), note(figure)])

@@ -129,7 +129,11 @@ def test_a_share_among_the_measures_has_no_unit_prefix(plugin):
     plugin("@measure('critical', title='critical samples', logarithmic=False)\ndef critical(network): ...\n")
     networks = pd.DataFrame({name: [0.9, 0.95] for name in registry.names("measure")})
     networks = networks.assign(
-        parameters=[2e6, 3e6], gap=[50.0, 60.0], model="alexnet", corruption="true_labels"
+        parameters=[2e6, 3e6],
+        gap=[50.0, 60.0],
+        model="alexnet",
+        corruption="true_labels",
+        regularisers="none",
     )
     figure = complexity.plot(
         networks, pd.DataFrame({"measure": networks.columns, "tau_all": 1.0}), "some scale"
@@ -143,11 +147,27 @@ def test_a_share_among_the_measures_has_no_unit_prefix(plugin):
     assert "2M" in labels["number of parameters"]
 
 
+def test_networks_with_regularisers_look_different():
+    values = {name: [50.0, 60.0] for name in (*registry.names("measure"), "gap")}
+    networks = pd.DataFrame(values).assign(model="alexnet", corruption="true_labels")
+    ranks = pd.DataFrame({"measure": registry.names("measure"), "tau_all": 1.0})
+    drawn = {}
+    for regularisers in (["none", "wd"], ["none", "none"]):
+        figure = complexity.plot(networks.assign(regularisers=regularisers), ranks, "some scale")
+        drawn[regularisers[1]] = {line.get_markeredgecolor() for line in figure.axes[0].lines}
+        assert ("with regularisers" in legend(figure)) == (regularisers[1] == "wd")
+    assert drawn["none"] < drawn["wd"]
+
+
 def test_a_measure_that_no_network_has_says_so():
     """Networks that do not fit their labels have no margin."""
     networks = pd.DataFrame({name: [1.0, 2.0] for name in registry.names("measure")})
     networks = networks.assign(
-        inverse_margin=math.nan, gap=[50.0, 60.0], model="alexnet", corruption="true_labels"
+        inverse_margin=math.nan,
+        gap=[50.0, 60.0],
+        model="alexnet",
+        corruption="true_labels",
+        regularisers="none",
     )
     ranks = pd.DataFrame({"measure": networks.columns, "tau_all": math.nan})
     texts = {axes.get_title(): axes.texts for axes in complexity.plot(networks, ranks, "some scale").axes}
@@ -162,7 +182,7 @@ def test_size_of_a_figure_of_many_networks_does_not_grow_with_them(tmp_path, mon
     for number in (20, 120):
         values = [float(1 + i) for i in range(number)]
         networks = pd.DataFrame(dict.fromkeys(registry.names("measure"), values))
-        networks = networks.assign(gap=values, model="alexnet", corruption="true_labels")
+        networks = networks.assign(gap=values, model="alexnet", corruption="true_labels", regularisers="none")
         ranks = pd.DataFrame({"measure": networks.columns, "tau_all": 1.0})
         save(complexity.plot(networks, ranks, "some scale"), [tmp_path / "figure.svg"])
         svg = (tmp_path / "figure.svg").read_text()

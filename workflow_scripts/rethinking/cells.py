@@ -146,9 +146,11 @@ def by_network(names: Iterable[str]) -> dict[tuple[str, str, str], dict[float, s
     """Cells by data set, model and regularisers, and by the probability p at which labels are replaced, smallest first.
 
     Raises:
-        UserError: a cell has no p, for example because its pixels are corrupted, or the p of another.
+        UserError: a cell has no p, for example because its pixels are corrupted, or the p of another; or the labels of
+            two are replaced in different ways.
     """
     networks: dict[tuple[str, str, str], dict[float, str]] = defaultdict(dict)
+    noises: dict[tuple[str, str, str], dict[str | None, str]] = defaultdict(dict)
     for name in names:
         dataset, corruption, model, regularisers = name.split("/")
         p = probability(corruption)
@@ -160,4 +162,13 @@ def by_network(names: Iterable[str]) -> dict[tuple[str, str, str], dict[float, s
         cells = networks[dataset, model, regularisers]
         if cells.setdefault(p, name) != name:
             raise UserError(f"cells '{cells[p]}' and '{name}' have the same p; show one of them")
+        if p > 0:
+            entry = registry.entry("corruption", corruption)
+            kinds = noises[dataset, model, regularisers]
+            kinds[entry.name if entry.own else None] = name
+            if len(kinds) > 1:
+                one, other = kinds.values()
+                raise UserError(
+                    f"cells '{one}' and '{other}' have different kinds of noise, which one curve cannot show; leave one out"
+                )
     return {network: dict(sorted(levels.items())) for network, levels in networks.items()}

@@ -172,15 +172,24 @@ def cell_parts(name: str) -> dict[str, str]:
     return dict(zip(CELL_PARTS, name.split("/"), strict=True))
 
 
-def published_at_p(paper: Mapping[str, np.ndarray], name: str) -> float:
-    """The paper's value of a cell at its p, of (n, 2) p and value by model; nan where it has none.
+def published_over_p(
+    paper: Mapping[str, np.ndarray], network: Network, corruptions: Iterable[str]
+) -> np.ndarray:
+    """The paper's (n, 2) p and values of a network, of those by model; no rows where it has none.
 
     It has only networks without regularisers, and only its own noise.
     """
-    dataset, corruption, model, regularisers = name.split("/")
-    own = registry.entry("corruption", corruption).own or not paper_has(dataset)
-    known = regularisers == "none" and model in paper and not own
-    return dict(paper[model]).get(probability(corruption), math.nan) if known else math.nan
+    dataset, model, regularisers = network
+    own = any(registry.entry("corruption", each).own for each in corruptions)
+    known = regularisers == "none" and model in paper and paper_has(dataset) and not own
+    return paper[model] if known else np.empty((0, 2))
+
+
+def published_at_p(paper: Mapping[str, np.ndarray], name: str) -> float:
+    """The paper's value of a cell at its p; nan where it has none."""
+    dataset, corruption, *rest = name.split("/")
+    curve = published_over_p(paper, (dataset, *rest), [corruption])
+    return dict(curve).get(probability(corruption), math.nan)
 
 
 def networks_of(table: pd.DataFrame) -> list[Network]:

@@ -16,6 +16,7 @@ from rethinking.paper.titles import MODEL_TITLES
 
 COLUMNS = 3
 MOST_VECTORS = 1000  # points of a panel
+REGULARISED = {"markeredgecolor": "black", "markeredgewidth": 1.2}
 FILL_TITLES = {"full": "true labels", "left": "other corruptions", "none": "random labels"}
 
 
@@ -27,7 +28,7 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     """A panel per measure, a point per network.
 
     Args:
-        networks: one row per network with ``model``, ``corruption``, ``gap`` in percentage points and all measures.
+        networks: one row per network with ``model``, ``corruption``, ``regularisers``, ``gap`` in percentage points and all measures.
         ranks: as :func:`rethinking.analysis.rank_correlations.correlate` has them.
         scale: data, epochs and seeds, printed under the axes.
     """
@@ -39,15 +40,17 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat
     styles = style.model_styles(networks.model)
     fills = networks.corruption.map(style.FILLS).fillna("left")
+    regularised = networks.regularisers != "none"
     taus = ranks.set_index("measure").tau_all
     # Thousands of points cover each other, and as vectors make the SVG, and the report with it, too large to open.
     many = len(networks) > MOST_VECTORS
     size = {"markersize": 3, "rasterized": True} if many else {"markersize": 5.5}
     for measure, axes in zip(measures, panels, strict=False):
         name, logarithmic = measure.name, measure.options.get("logarithmic", True)
-        for (model, fill), points in networks.groupby([networks.model, fills]):
+        for (model, fill, edge), points in networks.groupby([networks.model, fills, regularised]):
             colour, marker = styles[model]
             look = {"color": colour, "marker": marker, "fillstyle": fill, "markerfacecoloralt": "white"}
+            look |= REGULARISED if edge else {}
             axes.plot(points[name], points.gap, linestyle="", **look, **size)
         tau = "no τ" if pd.isna(taus[name]) else f"τ = {taus[name]:.2f}".replace("-", "−")
         axes.set_title(f"{style.wrap(measure.title, 36)}\n{tau}", fontsize="small")
@@ -69,6 +72,8 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
         for fill, title in FILL_TITLES.items()
         if (fills == fill).any()
     ]
+    if regularised.any():
+        kinds.append(Line2D([], [], **circle | REGULARISED, fillstyle="none", label="with regularisers"))
     note = (
         f"Ours: {scale}. A point per network; gap: accuracy on the training set minus that on test labels "
         "corrupted like the training labels, in percentage points. τ: Kendall's rank correlation over all "

@@ -40,9 +40,10 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
 
 
 def paper_curve(published: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
-    """The paper's curve on the corruption of a cell, whatever its network; none beside a plug-in's data."""
+    """The paper's curve on the corruption of a cell: of the Inception without regularisers, not beside a plug-in's data."""
     parts = cell_parts(name)
-    return published.get(parts["corruption"]) if paper_has(parts["dataset"]) else None
+    known = (parts["model"], parts["regularisers"]) == ("inception", "none") and paper_has(parts["dataset"])
+    return published.get(parts["corruption"]) if known else None
 
 
 @mpl.rc_context(style.STYLE)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,9 +18,12 @@ from rethinking.analysis.differences import nearest_threshold
 from rethinking.analysis.runs import NETWORK, Runs, networks_of
 from rethinking.analysis.time_to_fit import TITLES, times_to_overfit
 from rethinking.figures import style
+from rethinking.paper.titles import MODEL_TITLES
 
 # What the figure shows; its CSV has all thresholds.
 SHOWN = ("100 % at end", "99.9 % at end", "99 % at end", "loss 0.1 at end")
+# Epochs at p = 0, of which the published ratios are multiples.
+EPOCHS_OF_PAPER = {"inception": 10, "alexnet": 31, "mlp_1x512": 28}
 # Inches: height of a panel, and of a network's row of arrows in it; a panel grows with the rows beyond the fourth.
 PANEL, ARROWS, PLANNED = 2.4, 0.264, 4
 NOT_REACHED = {"marker": "$\\uparrow$", "linestyle": "", "markersize": 7, "markeredgewidth": 0.3}
@@ -34,11 +38,12 @@ NOT_REACHED = {"marker": "$\\uparrow$", "linestyle": "", "markersize": 7, "marke
 )
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
-    table = times_to_overfit(runs, paper.curves("fig1b"))
-    return plot(table, describe(table, scale)), table
+    published = paper.curves("fig1b")
+    table = times_to_overfit(runs, published)
+    return plot(table, published, describe(table, published, scale)), table
 
 
-def describe(table: pd.DataFrame, scale: str) -> str:
+def describe(table: pd.DataFrame, published: Mapping[str, np.ndarray], scale: str) -> str:
     """The note: our runs, the threshold nearest to the paper, and what did not reach a threshold."""
     lines = [
         f"Ours: {scale}. Time to overfit: whole epochs until the training set is fitted, divided by the same "
@@ -46,7 +51,7 @@ def describe(table: pd.DataFrame, scale: str) -> str:
         "End-of-epoch: moving averages over batches, as in figures 1a and 2b. Whole-epoch, in the CSV: means over an "
         "epoch's batches.",
     ]
-    if table.paper_ratio.notna().any():
+    if any(style.paper_curves(table, published)):
         lines.append(
             f"{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure; no threshold is given."
         )
@@ -61,18 +66,23 @@ def describe(table: pd.DataFrame, scale: str) -> str:
         lines.append(
             f"Of the thresholds of both kinds with the most points, {TITLES[nearest]} is nearest to the paper: mean "
             f"|ours − paper| {measured[nearest]['mean_difference']:.2f} over {points(measured[nearest])} at p > 0. "
-            f"Epochs at p = 0 by it: {style.listed(epochs)}; the paper's ratios are multiples of 1/10 (Inception), "
-            "1/31 (AlexNet), 1/28 (MLP 1×512)."
+            f"Epochs at p = 0 by it: {style.listed(epochs)}; the paper's ratios are multiples of "
+            + style.listed(
+                [
+                    f"1/{EPOCHS_OF_PAPER[network[1]]} ({MODEL_TITLES[network[1]]})"
+                    for network, _ in style.paper_curves(table, published)
+                ]
+            )
+            + "."
         )
     missing = not_reached(table[table.threshold.isin(SHOWN)])
     if len(missing):
         lines.append(
-            "Arrows: not every seed reached the threshold there or at p = 0, so there is no mean. "
+            "Arrows: not every seed reached the threshold there or at p = 0, so there is no mean. Runs there that reached "
+            + "it: "
             + "; ".join(
-                f"{threshold.removesuffix(' at end')}: "
-                f"{style.listed(count_missing(missing[missing.threshold == threshold]))}"
-                for threshold in SHOWN
-                if threshold in set(missing.threshold)
+                f"{threshold.removesuffix(' at end')}: {some.reached.sum()} of {some.paired.sum()}"
+                for threshold, some in missing.groupby("threshold", sort=False)
             )
             + "."
         )
@@ -86,21 +96,13 @@ def not_reached(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table.paired > 0) & table.ratio.isna()]
 
 
-def count_missing(rows: pd.DataFrame) -> list[str]:
-    """For each network, at how many p a threshold was not reached, and how many of the runs there did reach it."""
-    titles = style.network_titles(networks_of(rows))
-    return [
-        f"{titles[network]} at {len(some)} p ({some.reached.sum()} of {some.paired.sum()} runs fitted)"
-        for network, some in rows.groupby(NETWORK, sort=False)
-    ]
-
-
 @mpl.rc_context(style.STYLE)
-def plot(table: pd.DataFrame, note: str) -> Figure:
+def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) -> Figure:
     """One panel per threshold of :data:`SHOWN`: ratios over p, one colour per network, the paper's dashed beneath ours.
 
     Args:
         table: as :func:`rethinking.analysis.time_to_fit.times_to_overfit` has it.
+        published: the paper's curves by model.
         note: data, scale and seeds of our runs, printed under the axes.
     """
     figure = Figure(figsize=(style.WIDTH, 6.4), layout="constrained")
@@ -113,13 +115,14 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     rows_of_arrows = {network: row for row, network in enumerate(networks_of(missing))}
     style.make_room(figure, 2 * len(rows_of_arrows), ARROWS, 2 * PLANNED)
     headroom = ARROWS / (PANEL + ARROWS * max(0, len(rows_of_arrows) - PLANNED))
-    top = 1.08 * shown[["ratio", "paper_ratio"]].max(axis=None)
+    theirs = [curve[:, 1].max() for _, curve in style.paper_curves(table, published)]
+    top = 1.08 * pd.Series([shown.ratio.max(), *theirs]).max()
     top = 4 if pd.isna(top) else top
 
     for axes, (threshold, rows) in zip(panels, shown.groupby("threshold", sort=False), strict=True):
         axes.set_title(panel_title(threshold, measured[threshold], threshold == nearest), fontsize="medium")
         axes.set_ylim(0, top / (1 - headroom * len(rows_of_arrows)))
-        style.plot_over_p(axes, rows, "ratio", styles)
+        style.plot_over_p(axes, rows, "ratio", styles, published)
         for network, points in not_reached(rows).groupby(NETWORK, sort=False):
             height = 1 - headroom * (rows_of_arrows[network] + 0.75)
             plot_not_reached(axes, points, height, headroom, *styles[network])
@@ -127,8 +130,8 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     for axes in figure.axes[2:]:
         axes.set_xlabel("label corruption p")
 
-    ours, several, theirs = shown[["ratio", "ratio_ci", "paper_ratio"]].notna().any()
-    legend = style.style_legend(ours, several, theirs)
+    ours, several = shown[["ratio", "ratio_ci"]].notna().any()
+    legend = style.style_legend(ours, several, bool(theirs))
     if len(missing):
         legend.append(Line2D([], [], color=style.GREY, **NOT_REACHED, label="not reached by every seed"))
     style.finish(figure, style.line_entries(styles, titles), legend, note)
@@ -138,9 +141,9 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
 def plot_not_reached(
     axes: Axes, points: pd.DataFrame, height: float, headroom: float, colour: style.Colour, marker: str
 ) -> None:
-    """A row of open markers with arrows at this height of the axes, at the p where a network has no ratio."""
+    """A row of markers with arrows at this height of the axes, at the p where a network has no ratio."""
     line = {"color": colour, "linestyle": "", "transform": axes.get_xaxis_transform()}
-    axes.plot(points.p, [height] * len(points), marker=marker, markersize=4, markerfacecolor="white", **line)
+    axes.plot(points.p, [height] * len(points), marker=marker, markersize=4, **line)
     axes.plot(points.p, [height + headroom * 0.45] * len(points), **NOT_REACHED | line)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -23,9 +26,10 @@ TITLES = {"corrupted": "test labels corrupted at the same p", "true": "true test
 )
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
-    table = measure_errors(runs, paper.curves("fig1c"))
+    published = paper.curves("fig1c")
+    table = measure_errors(runs, published)
     note = f"Ours: {scale}; test error after the last epoch.{style.own_noise(table.corruption)}"
-    if table.paper_test_error.notna().any():
+    if any(style.paper_curves(table, published)):
         note += (
             f"\n{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure. Its errors exceed those that "
             "its networks can have on true test labels: its test labels are corrupted too."
@@ -38,15 +42,16 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     ]
     if diverged:
         note += f"\nDiverged and not in the means: {style.listed(diverged)}."
-    return plot(table, note), table
+    return plot(table, published, note), table
 
 
 @mpl.rc_context(style.STYLE)
-def plot(table: pd.DataFrame, note: str) -> Figure:
+def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) -> Figure:
     """One panel per kind of test labels: error over p, one colour per network, with the paper's dashed beneath ours.
 
     Args:
         table: as :func:`rethinking.analysis.generalisation.measure_errors` has it.
+        published: the paper's curves by model, on corrupted test labels.
         note: data, scale and seeds of our runs, printed under the axes.
     """
     figure = Figure(figsize=(style.WIDTH, 4.2), layout="constrained")
@@ -56,10 +61,10 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     for axes, (labels, rows) in zip(panels, table.groupby("test_labels", sort=False), strict=True):
         axes.set_title(TITLES[labels], fontsize="medium")
         axes.set(xlabel="label corruption p", ylim=(0, 1))
-        style.plot_over_p(axes, rows, "test_error", styles)
+        style.plot_over_p(axes, rows, "test_error", styles, published if labels == "corrupted" else {})
     panels[0].set_ylabel("test error")
 
-    ours, several, theirs = table[["test_error", "test_error_ci", "paper_test_error"]].notna().any()
-    legend = style.style_legend(ours, several, theirs)
+    ours, several = table[["test_error", "test_error_ci"]].notna().any()
+    legend = style.style_legend(ours, several, any(style.paper_curves(table, published)))
     style.finish(figure, style.line_entries(styles, titles), legend, note)
     return figure

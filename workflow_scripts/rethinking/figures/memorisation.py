@@ -42,7 +42,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
         "one."
     )
     if any("/labels_p" in name for name in runs):
-        note += " p: probability with which a label is replaced by one drawn from all classes."
+        note += " p = ...: the probability with which a label is replaced by one drawn from all classes."
     return plot(runs, note), mean_curves(runs, list(LABELS))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from rethinking import registry
-from rethinking.analysis.runs import NETWORK, Network, Run, mean_curve
+from rethinking.analysis.runs import NETWORK, Network, Run, mean_curve, published_over_p
 from rethinking.analysis.statistics import LEVEL
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.files import UserError, atomic_path
@@ -167,25 +167,38 @@ def plot_mean(axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, 
         axes.fill_between(x, mean - half_width, mean + half_width, color=line["color"], **BAND)
 
 
+def paper_curves(
+    table: pd.DataFrame, published: Mapping[str, np.ndarray]
+) -> Iterator[tuple[Network, np.ndarray]]:
+    """The paper's curves over p of the networks of a table that it has, whatever p ours have."""
+    for network, points in table.groupby(NETWORK, sort=False):
+        curve = published_over_p(published, network, points.corruption)
+        if len(curve):
+            yield network, curve
+
+
 def plot_over_p(
-    axes: Axes, table: pd.DataFrame, column: str, styles: Mapping[Network, tuple[Colour, str]]
+    axes: Axes,
+    table: pd.DataFrame,
+    column: str,
+    styles: Mapping[Network, tuple[Colour, str]],
+    published: Mapping[str, np.ndarray],
 ) -> None:
     """The values of networks over the label corruption p, the paper's dashed beneath.
 
     Args:
         axes: where to draw.
-        table: one row per network and ``p`` with ``column``, ``{column}_ci`` and ``paper_{column}``; a line
-            breaks where its value is missing.
+        table: one row per network and ``p`` with ``column`` and ``{column}_ci``; a line breaks where its value is missing.
         column: what to draw.
         styles: colour and marker of each network.
+        published: the paper's curves by model, as :func:`rethinking.paper.curves` has them.
     """
     axes.set_xlim(-0.03, 1.03)
+    for network, curve in paper_curves(table, published):
+        colour, marker = styles[network]
+        axes.plot(*curve.T, color=colour, marker=marker, **PAPER_LINE | {"markevery": None})
     for network, points in table.groupby(NETWORK, sort=False):
         colour, marker = styles[network]
-        published = points[points[f"paper_{column}"].notna()]
-        if len(published):
-            every_point = PAPER_LINE | {"markevery": None}
-            axes.plot(published.p, published[f"paper_{column}"], color=colour, marker=marker, **every_point)
         mean, half_width = points[column], points[f"{column}_ci"]
         plot_mean(axes, points.p, mean, half_width, color=colour, marker=marker, markersize=5)
         # A band needs two neighbouring points; error bars are also visible at a single one.
