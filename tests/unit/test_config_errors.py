@@ -37,6 +37,11 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"training.learning_rate_decay": 1.5}, "training.learning_rate_decay", "equal to 1, not 1.5"),
         ({"training.thresholds": [99.0, 101.0]}, "training.thresholds[1]", "equal to 100, not 101"),
         ({"seeds": [0, -1]}, "seeds[1]", "greater than or equal to 0, not -1"),
+        # {0..4}, {3, 5} and {9..0} in YAML
+        ({"seeds": {"0..4": None}}, "seeds", "takes a list; write [0, 1, 2, 3, 4]"),
+        ({"seeds": {3: None, 5: None}}, "seeds", "takes a list; write [3, 5]"),
+        ({"seeds": {"9..0": None}}, "seeds", "takes a list; the range '9..0' must go up"),
+        ({"overrides": override("*/*/*/*", epochs=1)}, "overrides", "takes a list; begin each entry with '- '"),
         ({"seeds": [10**20]}, "seeds[0]", "less than 9223372036854775808"),
         ({"linear_models.solver.residual": 2}, "linear_models.solver.residual", "less than 1, not 2"),
         ({"seeds": [1, 2, 1]}, "seeds", "names 1 twice"),

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from rethinking.config.patterns import Origin, Path
+from rethinking.config.patterns import Origin, Path, expand_range
 from rethinking.config.reading import File
 from rethinking.run.files import did_you_mean
 
@@ -67,8 +67,20 @@ def what_is_wrong(fault: dict[str, Any], loc: Path, config: type[BaseModel]) -> 
     if kind == "model_type":
         return f"takes keys of its own ({', '.join(keys_at(loc, config))}), not {given!r}"
     if kind == "list_type":
-        return f"takes a list; write [{'' if given is None else given}]"
+        return f"takes a list; {list_advice(given)}"
     return message if kind in ("value_error", "missing", "too_short") else f"{message}, not {given!r}"
+
+
+def list_advice(given: Any) -> str:
+    """How to write a list in the place of another value. YAML reads ``{0..4}`` and ``{a, b}`` as keys without values."""
+    if isinstance(given, dict) and any(value is not None for value in given.values()):
+        return "begin each entry with '- '"
+    entries = given if isinstance(given, dict) else [] if given is None else [given]
+    try:
+        entries = [each for entry in entries for each in expand_range(str(entry))]
+    except ValueError as error:
+        return str(error)
+    return f"write [{', '.join(entries)}]"
 
 
 def describe_pattern(origin: Origin, message: str, files: dict[str, File]) -> str:
