@@ -29,7 +29,7 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"datasets.cifar.input_size": 28}, "datasets.cifar", "did you mean 'cifar1"),
         ({"training.precision": "float16"}, "training.precision", "did you mean 'bfloat16'?"),
         ({"hardware": {"workers": 3, "nodes": 2}}, "hardware", "workers is 3, not a multiple of nodes"),
-        ({"hardware.device": "gpu"}, "hardware.device", "known: auto, cpu, cuda"),
+        ({"hardware.device": "gpu"}, "hardware.device", "unknown value 'gpu'; known: auto, cpu, cuda"),
         ({"training.epochs": -1}, "training.epochs", "greater than or equal to 1, not -1"),
         ({"training.epochs": "ten"}, "training.epochs", "as an integer, not 'ten'"),
         ({"training.epochs": 2.5}, "training.epochs", "fractional part, not 2.5"),

@@ -28,7 +28,8 @@ class UserError(Exception):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The start of a hint about a name that is unknown; empty where none of the known ones is like it."""
-    near = difflib.get_close_matches(name, known, 1)
+    # Of three letters one can be missing or added, but not replaced: gpu is not cpu.
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.67)
     return f"did you mean '{near[0]}'? " if near else ""
 
 
