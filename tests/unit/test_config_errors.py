@@ -234,6 +234,13 @@ def test_merge_keys_and_anchors_are_no_second_time(tmp_path):
     assert read(str(file)).faults == []
 
 
+@pytest.mark.parametrize("section", ["models.alexnt.learning_rate", "datasets.cifar.input_size"])
+def test_an_unknown_name_is_the_only_fault_of_its_section(section):
+    with pytest.raises(UserError) as error:
+        load_config(with_keys(default_values(), {section: 1}), [])
+    assert len(str(error.value).splitlines()) == 2
+
+
 def test_all_faults_are_reported_at_once():
     with pytest.raises(UserError) as error:
         load(training__epochs=-1, seeds=[-1], results_dir=5)

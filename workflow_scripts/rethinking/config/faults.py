@@ -65,7 +65,10 @@ def what_is_wrong(fault: dict[str, Any], loc: Path, config: type[BaseModel]) -> 
         names = [name.strip("'") for name in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         return f"unknown value '{given}'; {did_you_mean(str(given), names)}known: {', '.join(names)}"
     if kind == "model_type":
-        return f"takes keys of its own ({', '.join(keys_at(loc, config))}), not {given!r}"
+        keys = keys_at(loc, config)
+        section = len(loc) == 1 and "cells" in keys  # a result, which is left out by giving it no cells
+        hint = f"; write {{cells: {given or []}}}" if section and isinstance(given, list | None) else ""
+        return f"takes keys of its own ({', '.join(keys)}), not {given!r}{hint}"
     if kind == "list_type":
         return f"takes a list; {list_advice(given)}"
     return message if kind in ("value_error", "missing", "too_short") else f"{message}, not {given!r}"

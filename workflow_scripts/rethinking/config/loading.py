@@ -56,17 +56,32 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
             for path in empty_sections(file.content)
             if not isinstance(value_at(path, values)[1], dict)
         ]
-    lines += [describe_pattern(origin, message, read_files) for origin, message in expanded.faults]
+    config, faults = None, []
     try:
         config = Config.model_validate(expanded.values)
+    except ValidationError as error:
+        faults = causes(error.errors())
+    # A section that is none has no cells; that it is none says it all.
+    sections = [fault["loc"][0] for fault in faults if fault["type"] == "model_type"]
+    lines += [
+        describe_pattern(origin, message, read_files)
+        for origin, message in expanded.faults
+        if origin.written not in sections
+    ]
+    if config:
         lines += [f"{place_of_value((), read_files, values)}: {fault}" for fault in cell_faults(config)]
         if not lines:
             return config
-    except ValidationError as error:
-        lines += [describe(fault, read_files, values, Config, expanded.origins) for fault in error.errors()]
+    lines += [describe(fault, read_files, values, Config, expanded.origins) for fault in faults]
     # A fault in a section appears in every section that takes its cells.
     lines = list(dict.fromkeys(f"  {line}" for line in lines))
     raise UserError("\n".join(["the configuration is not valid:", *lines]))
+
+
+def causes(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The faults that pydantic found, without the keys that it misses in a section whose name is unknown."""
+    unknown = [fault["loc"][:-1] for fault in faults if fault["loc"][-1:] == ("[key]",)]
+    return [fault for fault in faults if fault["type"] != "missing" or fault["loc"][:-1] not in unknown]
 
 
 def empty_sections(value: Any, path: Path = ()) -> Iterator[Path]:
