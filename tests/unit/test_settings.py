@@ -8,7 +8,7 @@ from rethinking.config.cell_settings import ModelConfig, OverrideValues
 from rethinking.config.loading import load_config
 from rethinking.run.files import UserError
 
-from ..default_config import CELL, ablation, default_values, load, override, settings
+from ..default_config import CELL, FILE, ablation, default_config, default_values, load, override, settings
 
 MLP = "cifar10/true_labels/mlp_1x512/none"
 CROPPED = "cifar10/random_labels/inception/crop"
@@ -169,6 +169,19 @@ def test_default_ablations_differ_from_the_cells_themselves_and_from_each_other(
         assert resolved != config.settings(cell)
         names.setdefault((str(cell), resolved.model_dump_json()), []).append(variant)
     assert all(len(variants) == 1 for variants in names.values())
+
+
+def test_a_default_ablation_leaves_out_the_cells_that_have_its_settings_already():
+    values = default_values()
+    values["models"]["inception"]["initialisation"] = "lecun_uniform"
+    before, config = default_config(), load_config(values, [str(FILE)])
+    left_out = [each for each in before.variants() if each not in config.variants()]
+    names = [f"cifar10/{labels}_labels/inception/none" for labels in ("true", "random")]
+    assert left_out == [
+        ("initialisation_lecun_uniform", Cell.from_name(name, seed))
+        for name in names
+        for seed in before.seeds
+    ]
 
 
 def test_hardware_and_seeds_change_no_settings():

@@ -1,11 +1,14 @@
-"""Whether each cell of a configuration can be trained: its settings and the size of its images."""
+"""Whether each cell of a configuration can be trained: its settings and the size of its images; what changes none."""
 
 from __future__ import annotations
+
+import json
 
 from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.config.configuration import Config
+from rethinking.config.results import AblationConfig
 from rethinking.run.files import UserError
 
 
@@ -25,6 +28,23 @@ def cell_faults(config: Config) -> list[str]:
         if message:
             found.setdefault(message, []).append(f"{name} ({variant})" if variant else name)
     return [named(some) + message for message, some in found.items()]
+
+
+def unchanged_cells(config: Config, ablation: AblationConfig) -> list[str]:
+    """The cells whose own settings are those of a variant, which would train them a second time."""
+    cells = {name: Cell.from_name(name, seed=0) for name in ablation.cells}
+    return [
+        name for name, cell in cells.items() if config.settings(cell, ablation.name) == config.settings(cell)
+    ]
+
+
+def nothing_changed(ablation: AblationConfig, cells: list[str]) -> str:
+    """That a variant changes nothing of cells."""
+    values = " and ".join(
+        f"{key} is {json.dumps(value)}" for key, value in ablation.set.model_dump(exclude_none=True).items()
+    )
+    shown = named(cells).removesuffix(": ")
+    return f"'{ablation.name}' changes nothing of {shown}, whose {values}; leave the value or the cell out"
 
 
 def named(cells: list[str]) -> str:

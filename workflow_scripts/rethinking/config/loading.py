@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from rethinking import registry
 from rethinking.cells import Cell
-from rethinking.config.checks import cell_faults
+from rethinking.config.checks import cell_faults, nothing_changed, unchanged_cells
 from rethinking.config.configuration import Config
 from rethinking.config.faults import describe, describe_pattern, key_text, place_of_value, value_at
 from rethinking.config.fields import checked_path
@@ -70,12 +70,32 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
     ]
     if config:
         lines += [f"{place_of_value((), read_files, values)}: {fault}" for fault in cell_faults(config)]
+    if config and not lines:
+        config, found = without_copies(config, expanded.origins, contents[:1])
+        lines += [describe_pattern(origin, message, read_files) for origin, message in found]
         if not lines:
             return config
     lines += [describe(fault, read_files, values, Config, expanded.origins) for fault in faults]
     # A fault in a section appears in every section that takes its cells.
     lines = list(dict.fromkeys(f"  {line}" for line in lines))
     raise UserError("\n".join(["the configuration is not valid:", *lines]))
+
+
+def without_copies(
+    config: Config, origins: dict[Path, Origin], default: list[Any]
+) -> tuple[Config, list[tuple[Origin, str]]]:
+    """The configuration without cells that an ablation leaves as they are; and each ablation of the user's with some.
+
+    An ablation of the default file, if there is one, has such cells where the user's other settings are its own.
+    """
+    ablations, found = [], []
+    for number, ablation in enumerate(config.ablations):
+        same, origin = unchanged_cells(config, ablation), origins["ablations", number]
+        if same and not any(value_at(origin.path, each) == (True, origin.written) for each in default):
+            found.append((origin, nothing_changed(ablation, same)))
+        cells = [name for name in ablation.cells if name not in same]
+        ablations.append(ablation.model_copy(update={"cells": cells}))
+    return config.model_copy(update={"ablations": ablations}), found
 
 
 def causes(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:
