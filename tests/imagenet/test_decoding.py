@@ -131,6 +131,13 @@ def test_odd_files_are_listed(layouts, tmp_path):
     assert odd["grey"] == [f"{CLASSES[1]}/{CLASSES[1]}_20.JPEG"]
 
 
+def test_a_limit_above_the_number_of_images_is_refused(layouts, tmp_path):
+    with pytest.raises(
+        UserError, match=r"datasets\.imagenet\.test_limit is 1,000, but imagenet has \d+ test images"
+    ):
+        prepared(tmp_path / "prepared", layouts["folder"], test_limit=1000)
+
+
 def test_folder_and_archives_are_prepared_to_equal_files(layouts, tmp_path):
     for layout in ("folder", "archives"):
         prepared(tmp_path / layout, layouts[layout], train_limit=10)

@@ -75,11 +75,16 @@ def test_prepared_folder(tmp_path):
     assert np.bincount(load_array(tmp_path / "train_labels.npy")).tolist() == [2, 2, 2, 2]
 
 
-def test_limit_beyond_the_data_keeps_all(tmp_path):
-    prepare(tiny_dataset(), tmp_path, name="tiny", provenance="", source={}, train_limit=10**6, test_limit=20)
-    manifest = read_json(tmp_path / "manifest.json")
-    assert (manifest["train"]["count"], manifest["test"]["count"]) == (20, 20)
-    assert manifest["train"]["limit"] == 10**6
+def test_a_limit_is_at_most_the_number_of_images(tmp_path):
+    tiny = {"name": "tiny", "provenance": "", "source": {}}
+    prepare(tiny_dataset(), tmp_path, **tiny, train_limit=20)
+    assert read_json(tmp_path / "manifest.json")["train"]["count"] == 20
+    for limit, title in (("train_limit", "training"), ("test_limit", "test")):
+        message = (
+            f"datasets.tiny.{limit} is 1,437, but tiny has 20 {title} images; give at most that, or null"
+        )
+        with pytest.raises(UserError, match=message):
+            prepare(tiny_dataset(), tmp_path, **tiny, **{limit: 1437})
 
 
 def test_failed_preparation_leaves_no_manifest(tmp_path):

@@ -13,7 +13,7 @@ from torch import Tensor
 from rethinking.data.decoding import Undecodable, damage, decode_checked, decoder_messages, kind, resize
 from rethinking.data.image_files import Images, listed
 from rethinking.data.imagenet import find_images, save_index
-from rethinking.data.prepared import SPLITS, digests, stratified_sample
+from rethinking.data.prepared import SPLITS, check_limits, digests, stratified_sample
 from rethinking.run.files import UserError, load_array, new_array, remove_parts, save_array, write_json
 from rethinking.run.time_left import Progress
 from rethinking.streams import stream
@@ -54,12 +54,13 @@ def prepare_images(
         log: takes progress.
 
     Raises:
-        UserError: an image cannot be decoded, or as for ``find_images``.
+        UserError: an image cannot be decoded, a limit is above the number of images, or as for ``find_images``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").unlink(missing_ok=True)
     remove_parts(folder)
     found = find_images(path, classes)
+    check_limits(name, (train_limit, test_limit), [len(found[split]) for split in SPLITS])
     manifest: dict[str, Any] = {
         "dataset": name,
         "provenance": provenance,

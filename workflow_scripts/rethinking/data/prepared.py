@@ -70,6 +70,19 @@ def subset(split: Split, n: int, rng: np.random.Generator) -> Split:
     return Split(split.images[indices], split.labels[indices], names)
 
 
+def check_limits(name: str, limits: Sequence[int | None], counts: Sequence[int]) -> None:
+    """Raise a UserError if a limit is above the number of images that there are; both are of :data:`SPLITS`.
+
+    The same images would be prepared a second time, as a data set of its own.
+    """
+    for split, limit, count in zip(SPLITS, limits, counts, strict=True):
+        if limit is not None and limit > count:
+            images = f"{count:,} {'training' if split == 'train' else split} images"
+            raise UserError(
+                f"datasets.{name}.{split}_limit is {limit:,}, but {name} has {images}; give at most that, or null"
+            )
+
+
 def contradictions(images: np.ndarray, labels: np.ndarray) -> list[tuple[int, int]]:
     """Pairs of equal images (along the first axis) with different labels, each with the first image equal to it."""
     first: dict[bytes, int] = {}
@@ -120,10 +133,13 @@ def prepare(
         name: the data set's name; it also names the random stream of the subsets.
         provenance: what to call this copy of the data, e.g. "JPEG copy"; None for an exact one.
         source: what was read, see :func:`rethinking.data.readers.describe_source`.
-        train_limit: keep only a stratified subset of this many training images; None, or a larger number
-            than there are images, keeps all.
+        train_limit: keep only a stratified subset of this many training images; None keeps all.
         test_limit: the same for the test images.
+
+    Raises:
+        UserError: a limit is above the number of images.
     """
+    check_limits(name, (train_limit, test_limit), (len(dataset.train.labels), len(dataset.test.labels)))
     folder = Path(folder)
     manifest_path = folder / "manifest.json"
     manifest_path.unlink(missing_ok=True)
