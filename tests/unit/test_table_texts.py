@@ -37,6 +37,14 @@ def test_markdown():
     assert text.endswith(" Paper: Zhang et al. (2017), CIFAR-10 at full scale. —: not available.\n")
 
 
+def test_a_network_is_one_block_of_table_1_however_its_cells_are_listed():
+    _, *body = rows(
+        to_markdown(aggregate([CELLS[0], CELLS[2], CELLS[1], CELLS[2].replace("true", "random")]))
+    )
+    shown = [(row[0], row[4]) for row in body]
+    assert shown == [("Inception", "true"), ("", "random"), ("AlexNet", "true"), ("", "random")]
+
+
 def test_a_bar_in_a_text_begins_no_column_and_a_line_no_row():
     table = pd.DataFrame({("", "|w|"): ["a|b\nc"]})
     heading, _, row, *_ = rendering.to_markdown([rendering.Shown("", table)], "").splitlines()

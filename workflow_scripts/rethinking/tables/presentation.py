@@ -69,7 +69,9 @@ def paper_note(table: pd.DataFrame) -> str:
 
 
 def present_table1(table: pd.DataFrame) -> list[Shown]:
-    """Table 1 in the shape of the paper's."""
+    """Table 1 in the shape of the paper's: each network is one block, in the order of their first rows."""
+    networks = table.groupby(["dataset", "model"], sort=False).ngroup()
+    table = table.loc[networks.sort_values(kind="stable").index].reset_index(drop=True)
     columns = network_columns(table)
     for regulariser, heading in REGULARISER_HEADINGS.items():
         used = yes_or_no(table, regulariser)
