@@ -1,13 +1,13 @@
 """Check the paper's claims on the trained networks: claims.csv for programs, claims.md for readers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from rethinking import registry
 from rethinking.analysis.aggregation import describe_copies, describe_data
-from rethinking.analysis.runs import TABLES, read_runs
+from rethinking.analysis.runs import TABLES, read_runs, trained
 from rethinking.analysis.theory_results import read_records
 from rethinking.claims import CLAIMS, Claim
 from rethinking.claims.imagenet import IMAGENET
@@ -39,17 +39,20 @@ def main() -> None:
     args = parser.parse_args()
 
     rows, texts = [], []
+    found = trained(args.root, args.cells, args.seeds)
     own = own_claims()
 
     def check(
-        title: str, dataset: str, claims: Sequence[Claim], cells: Iterable[str], about: str = ""
+        title: str, dataset: str, claims: Sequence[Claim], cells: Sequence[str], about: str = ""
     ) -> None:
         """Judge claims on those of these networks that are given."""
         runs = read_runs(args.root, [name for name in cells if name in args.cells], args.seeds, *TABLES)
         judged = judge(runs, dataset, claims)
         # Who wrote own claims sees which of their cells are missing.
         in_full = any(runs.values()) or claims is own
-        add(title, judged, to_frame(judged, runs, dataset), f"{scale_of(runs)}.{about}", in_full)
+        datasets = {name.split("/")[0] for name in cells}
+        others = any(folders for name, folders in found.items() if name.split("/")[0] in datasets)
+        add(title, judged, to_frame(judged, runs, dataset), f"{scale_of(runs, others)}.{about}", in_full)
 
     def add(title: str, judged: Sequence[Judged], table: pd.DataFrame, about: str, in_full: bool) -> None:
         """Put claims into both files."""

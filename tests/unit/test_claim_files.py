@@ -128,6 +128,16 @@ def test_own_claim_says_which_cell_is_missing(check, plugin, tmp_path):
     assert "|" not in networks
 
 
+def test_networks_that_no_claim_needs_are_not_denied(check, tmp_path):
+    other = "cifar10/true_labels/mlp_3x512/crop"
+    for scale in ("no network is trained yet", "none of the networks that these claims need is trained"):
+        check(tmp_path, [other], 0)
+        assert (tmp_path / "claims.md").read_text().startswith(f"**On CIFAR-10: 45 not run**: {scale}.")
+        folder = tmp_path / "cells" / other / "seed0"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "summary.json").touch()
+
+
 def test_files_give_what_was_written(small_results):
     runs = read_runs(small_results[0] / "cells", ["cifar10/labels_p0.5/alexnet/none"], [0, 7], *TABLES)
     (run,) = runs["cifar10/labels_p0.5/alexnet/none"]
