@@ -187,10 +187,30 @@ def test_a_regulariser_that_returns_no_tensor(plugin, data):
     assert said == f"{file}:3: array returns a ndarray, not torch.float32 (16, 3, 10, 10)"
 
 
+PUBLISHED = """\
+import numpy as np
+from rethinking.data.prepared import Dataset, Split
+from rethinking.data.published import Published, SourceFile, Version
+def read(contents, path):
+    x, y = np.zeros((4, 1, 5, 5), np.uint8), np.zeros(4, int)
+    return {}
+@dataset('own', published=True)
+def own():
+    return Published((SourceFile('a', ('http://a',), 32 * '0'),), (Version('one', {{'a': None}}, read),))
+"""
+
+
+@pytest.mark.parametrize("published", [False, True])
 @pytest.mark.parametrize(
     ("returned", "expected"),
     [
         ("1", "must return a Dataset, or"),
+        ("Dataset((x, y), (x, y), 'ab')", "must return a Dataset, or"),
+        (
+            "Dataset(Split(x / 255, y), Split(x, y), 'ab')",
+            "gives training images of float64 (4, 1, 5, 5), not uint8",
+        ),
+        ("Dataset(Split(x, y[:, None]), Split(x, y), 'ab')", "labels of int64 (4, 1), not at least"),
         ("x, y, x, y, 2", "must return a Dataset, or"),
         ("x, y, x[:, 0], y, 'ab'", "not uint8 (n, 1 or 3, height, width)"),
         ("x, y + 2, x, y, 'ab'", "training labels from 2 to 2, but 2 names"),
@@ -202,14 +222,26 @@ def test_a_regulariser_that_returns_no_tensor(plugin, data):
         ("x, y, x[:0], y[:0], 'ab'", "gives 0 test images and labels of int64 (0,), not at least"),
     ],
 )
-def test_data_sets(plugin, returned, expected):
-    file = plugin(
-        "import numpy as np\n@dataset('own')\ndef own():\n"
-        f"    x, y = np.zeros((4, 1, 5, 5), np.uint8), np.zeros(4, int)\n    return {returned}\n"
-    )
-    said = message(read_dataset, "own", "plugin", None)
-    assert said.startswith(f"{file}:4: own ")
+def test_data_sets(plugin, tmp_path, published, returned, expected):
+    text = PUBLISHED.format(returned)
+    if not published:
+        text = text.replace(
+            "@dataset('own', published=True)\ndef own():",
+            "@dataset('own')\ndef own():\n    return read(0, 0)",
+        )
+    file = plugin(text)
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "a").touch()
+    said = message(read_dataset, "own", *(("archive", tmp_path / "copy") if published else ("plugin", None)))
+    assert said.startswith(f"{file}:9: own ")
     assert expected in said
+
+
+def test_a_published_data_set_of_five_things(plugin, tmp_path):
+    plugin(PUBLISHED.format("x, y.astype(np.uint8), x, y, 'ab'"))
+    (tmp_path / "a").touch()
+    found, verified = read_dataset("own", "archive", tmp_path)
+    assert (found.train.labels.dtype, found.class_names, verified) == (np.int64, ("a", "b"), False)
 
 
 @pytest.mark.parametrize(

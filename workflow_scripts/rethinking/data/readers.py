@@ -39,13 +39,14 @@ def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Datas
 
         return read_images(path), False
     if source in ("official", "archive"):
-        return read_published(name, path)
+        found, verified = read_published(name, path)
+        return checked(entry, found) if entry.own else found, verified
     found = entry.call(name=name, path=path)
     return checked(entry, found) if entry.own else found, True
 
 
 def checked(entry: registry.Entry, found: Any) -> Dataset:
-    """Turn what a plug-in returned into a :class:`Dataset`, after checking it.
+    """Turn what a plug-in, or the reader of its version, returned into a :class:`Dataset`, after checking it.
 
     Args:
         entry: the plug-in's registration.
@@ -55,15 +56,20 @@ def checked(entry: registry.Entry, found: Any) -> Dataset:
     Raises:
         UserError: they do not fit together; the message has the function's file and line.
     """
-    if not isinstance(found, Dataset):
-        try:
+    try:
+        if isinstance(found, Dataset):
+            splits, names = (
+                [(each.images, each.labels) for each in (found.train, found.test)],
+                found.class_names,
+            )
+        else:
             train_images, train_labels, test_images, test_labels, names = found
-            splits = ((train_images, train_labels), (test_images, test_labels))
-            found = Dataset(*(Split(np.asarray(x), np.asarray(y)) for x, y in splits), tuple(map(str, names)))
-        except (TypeError, ValueError):
-            raise entry.fault(
-                "must return a Dataset, or training images and labels, test images and labels, and names of classes"
-            ) from None
+            splits = [(train_images, train_labels), (test_images, test_labels)]
+        found = Dataset(*(Split(np.asarray(x), np.asarray(y)) for x, y in splits), tuple(map(str, names)))
+    except (TypeError, ValueError, AttributeError):
+        raise entry.fault(
+            "must return a Dataset, or training images and labels, test images and labels, and names of classes"
+        ) from None
     for part, split in (("training", found.train), ("test", found.test)):
         images, labels = split.images, split.labels
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
