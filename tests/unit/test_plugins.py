@@ -154,7 +154,7 @@ def test_a_download_of_a_single_file_is_read(plugin, tmp_path):
         "@dataset('one', published=True)\n"
         "def one():\n"
         "    version = Version('npz', {'one.npz': None}, lambda contents, path: contents['one.npz'])\n"
-        "    return Published((SourceFile('one.npz', (), md5=''),), (version,))\n"
+        "    return Published((SourceFile('one.npz', ('http://a',), 32 * '0'),), (version,))\n"
     )
     place = tmp_path / "downloads" / "one"
     place.mkdir(parents=True)

@@ -3,7 +3,7 @@
 import hashlib
 
 from rethinking import registry
-from rethinking.data.published import Published, SourceFile, published
+from rethinking.data.published import Published, SourceFile, Version, published
 
 from .published_files import unpack
 
@@ -29,12 +29,13 @@ def test_local_files(tmp_path):
 
 def test_what_was_downloaded_is_recognised(tmp_path):
     files = {name: name.encode() for name in ("a.gz", "b.gz")}
-    downloads = tuple(
-        SourceFile(name, (), hashlib.md5(content).hexdigest()) for name, content in files.items()
-    )
+    # Of the second, only the SHA-256 is known.
+    digests = {"md5": hashlib.md5(b"a.gz").hexdigest()}, {"sha256": hashlib.sha256(b"b.gz").hexdigest()}
+    downloads = [SourceFile(name, ("",), **each) for name, each in zip(files, digests, strict=True)]
+    versions = (Version("", {"a": None}, dict),)
     folder = unpack(tmp_path / "d", files)
-    assert Published(downloads, ()).is_download(folder)
-    assert Published(downloads[:1], ()).is_download(folder / "a.gz")
-    assert not Published(downloads, ()).is_download(folder / "a.gz")
+    assert Published(downloads, versions).is_download(folder)
+    assert Published(downloads[:1], versions).is_download(folder / "a.gz")
+    assert not Published(downloads, versions).is_download(folder / "a.gz")
     (folder / "b.gz").write_bytes(b"changed")
-    assert not Published(downloads, ()).is_download(folder)
+    assert not Published(downloads, versions).is_download(folder)

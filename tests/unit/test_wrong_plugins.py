@@ -12,6 +12,7 @@ from rethinking.claims.own import own_claims
 from rethinking.claims.verdicts import examine
 from rethinking.corruption import overlays
 from rethinking.corruption.overlays import write
+from rethinking.data.published import published
 from rethinking.data.readers import read_dataset
 from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model
@@ -200,7 +201,7 @@ def own():
 """
 
 
-@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("is_published", [False, True])
 @pytest.mark.parametrize(
     ("returned", "expected"),
     [
@@ -222,9 +223,9 @@ def own():
         ("x, y, x[:0], y[:0], 'ab'", "gives 0 test images and labels of int64 (0,), not at least"),
     ],
 )
-def test_data_sets(plugin, tmp_path, published, returned, expected):
+def test_data_sets(plugin, tmp_path, is_published, returned, expected):
     text = PUBLISHED.format(returned)
-    if not published:
+    if not is_published:
         text = text.replace(
             "@dataset('own', published=True)\ndef own():",
             "@dataset('own')\ndef own():\n    return read(0, 0)",
@@ -232,7 +233,9 @@ def test_data_sets(plugin, tmp_path, published, returned, expected):
     file = plugin(text)
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "a").touch()
-    said = message(read_dataset, "own", *(("archive", tmp_path / "copy") if published else ("plugin", None)))
+    said = message(
+        read_dataset, "own", *(("archive", tmp_path / "copy") if is_published else ("plugin", None))
+    )
     assert said.startswith(f"{file}:9: own ")
     assert expected in said
 
@@ -242,6 +245,32 @@ def test_a_published_data_set_of_five_things(plugin, tmp_path):
     (tmp_path / "a").touch()
     found, verified = read_dataset("own", "archive", tmp_path)
     assert (found.train.labels.dtype, found.class_names, verified) == (np.int64, ("a", "b"), False)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "expected"),
+    [
+        ("(SourceFile('a', ('http://a',), 32 * '0'),)", "(SourceFile('a', ('http://a',), 32 * '0'))",
+         "downloads of Published must be a tuple, of one (SourceFile(...),), not SourceFile("),
+        ("(Version('one', {'a': None}, read),)", "(Version('one', {'a': None}, read))",
+         "versions of Published must be a tuple, of one (Version(...),), not Version("),
+        ("('http://a',)", "'http://a'", "urls of SourceFile must be a tuple, of one ('https://...',), not 'http://a'"),
+        ("('http://a',)", "()", "urls of SourceFile must be a tuple, of one ('https://...',), not ()"),
+        ("32 * '0'", "None", "SourceFile 'a' needs the md5 or the sha256 of the file"),
+        ("32 * '0'", "32 * 'A'", "md5 of SourceFile must be 32 hexadecimal digits, in lower case, not 'AAA"),
+        ("32 * '0'", "64 * '0'", "md5 of SourceFile must be 32 hexadecimal digits, in lower case, not '000"),
+        ("{'a': None}", "'a'", "files of Version must be a dictionary from names of files to an MD5,"),
+        ("{'a': None}", "{'a': 'b'}", "files of Version must be a dictionary from names of files to an MD5,"),
+        ("read),)", "read({}, 0)),)", "read of Version must be a function, not 5"),
+        ("read),)", "read),), ('a', 'b')", "records of Published must be two SHA-256, of training and test set, not"),
+        ("read),)", "read),), 5", "records of Published must be two SHA-256, of training and test set, not 5"),
+    ],
+)  # fmt: skip
+def test_the_fields_of_a_published_data_set(plugin, right, wrong, expected):
+    text = PUBLISHED.format("5")
+    assert right in text
+    file = plugin(text.replace(right, wrong))
+    assert message(published, "own").startswith(f"{file}:10: TypeError: {expected}")
 
 
 @pytest.mark.parametrize(

@@ -2,30 +2,84 @@
 
 import gzip
 import hashlib
+import re
+import textwrap
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from rethinking import registry
 from rethinking.data.archives import iter_members, walk
 from rethinking.data.prepared import SPLITS, Dataset
 from rethinking.run.file_types import what_is
 from rethinking.run.files import UserError, hash_file
+from rethinking.run.plugin_checks import TEXT, Form
 
 SHOWN = 5  # names in a message
 
 
+def are_all(kind: type, values: Any) -> bool:
+    """Whether these are several values of a kind, at least one; not a single one, whose comma was forgotten."""
+    return (
+        isinstance(values, tuple | list) and bool(values) and all(isinstance(each, kind) for each in values)
+    )
+
+
+def is_digest(value: Any, *lengths: int) -> bool:
+    """Whether a value is None or a digest of so many hexadecimal digits."""
+    return value is None or (
+        isinstance(value, str) and len(value) in lengths and bool(re.fullmatch("[0-9a-f]+", value))
+    )
+
+
+def check_fields(record: Any, **forms: Form) -> None:
+    """Compare the fields of a description, which people write by hand, with their forms.
+
+    Raises:
+        TypeError: one has another form.
+    """
+    for name, (words, right) in forms.items():
+        if not right(value := getattr(record, name)):
+            found = textwrap.shorten(repr(value), 80)
+            raise TypeError(f"{name} of {type(record).__name__} must be {words}, not {found}")
+
+
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to download: addresses of identical copies, hexadecimal digests (None if unknown) and size in bytes."""
+    """A file to download: addresses of identical copies, hexadecimal digests (None if unknown) and size in bytes.
+
+    Raises:
+        TypeError: a field is of another type, or no digest is known.
+    """
 
     name: str
     urls: tuple[str, ...]
-    md5: str
+    md5: str | None = None
     sha256: str | None = None
     size: int | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            name=(
+                "the name of a file, without folders",
+                lambda value: isinstance(value, str) and value and "/" not in value,
+            ),
+            urls=("a tuple, of one ('https://...',)", lambda value: are_all(str, value)),
+            md5=("32 hexadecimal digits, in lower case", lambda value: is_digest(value, 32)),
+            sha256=("64 hexadecimal digits, in lower case", lambda value: is_digest(value, 64)),
+            size=("a number of bytes", lambda value: value is None or isinstance(value, int)),
+        )
+        if not self.digest:
+            raise TypeError(f"SourceFile '{self.name}' needs the md5 or the sha256 of the file")
+
+    @property
+    def digest(self) -> str:
+        """The digest by which it is known: SHA-256, or MD5 where that is unknown."""
+        return self.sha256 or self.md5
 
 
 @dataclass(frozen=True)
@@ -38,11 +92,27 @@ class Version:
 
     ``read`` turns the contents of these files into a data set. It is also given the path, for messages, and raises
     UserError where contents make no sense. It sees contents only after they were found to have their digests.
+
+    Raises:
+        TypeError: a field is of another type.
     """
 
     title: str
     files: Mapping[str, str | None]
     read: Callable[[Mapping[str, bytes], Path], Dataset]
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            title=TEXT,
+            files=(
+                "a dictionary from names of files to an MD5, a SHA-256 or None",
+                lambda value: (
+                    isinstance(value, Mapping) and value and all(is_digest(x, 32, 64) for x in value.values())
+                ),
+            ),
+            read=("a function", callable),
+        )
 
 
 @dataclass(frozen=True)
@@ -51,11 +121,25 @@ class Published:
 
     ``downloads`` are the files to fetch, which hold the first of the ``versions``. ``records`` are the SHA-256 of the
     sorted records of both splits (:func:`rethinking.data.prepared.records_sha256`), None if unknown.
+
+    Raises:
+        TypeError: a field is of another type.
     """
 
     downloads: tuple[SourceFile, ...]
     versions: tuple[Version, ...]
     records: tuple[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            downloads=("a tuple, of one (SourceFile(...),)", lambda value: are_all(SourceFile, value)),
+            versions=("a tuple, of one (Version(...),)", lambda value: are_all(Version, value)),
+            records=(
+                "two SHA-256, of training and test set",
+                lambda value: value is None or (are_all(str, value) and [len(x) for x in value] == [64, 64]),
+            ),
+        )
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -80,12 +164,17 @@ class Published:
         )
 
     def is_download(self, path: Path) -> bool:
-        """Whether a file, or the files in a folder, are what is downloaded, by their MD5."""
+        """Whether a file, or the files in a folder, are what is downloaded, by their digests."""
         files = [path] if path.is_file() else [path / each.name for each in self.downloads]
         return len(files) == len(self.downloads) and all(
-            file.is_file() and hash_file(file, "md5") == each.md5
+            file.is_file() and hash_file(file, algorithm(each.digest)) == each.digest
             for file, each in zip(files, self.downloads, strict=True)
         )
+
+
+def algorithm(digest: str) -> str:
+    """Which kind of digest this is, by its length."""
+    return "md5" if len(digest) == 32 else "sha256"
 
 
 def published(name: str) -> Published | None:
@@ -130,7 +219,7 @@ def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
     for file, digest in version.files.items():
         if digest is None:
             continue
-        actual = hashlib.new("md5" if len(digest) == 32 else "sha256", contents[file]).hexdigest()
+        actual = hashlib.new(algorithm(digest), contents[file]).hexdigest()
         if actual != digest:
             kind = what_is(contents[file])
             seems = f"; it seems to be {kind}" if kind and "idx" not in kind else ""

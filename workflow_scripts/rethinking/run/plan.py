@@ -111,7 +111,7 @@ class Plan:
             downloads = published(name).downloads
             stems = [f"downloads/{name}/{file.name}" for file in downloads]
             files = [Source(f"{self.data_dir}/{stem}", [f"{self.tokens}/{stem}"]) for stem in stems]
-            digests = [file.sha256 or file.md5 for file in downloads]
+            digests = [file.digest for file in downloads]
             # The same file given as a local copy has the same digest.
             return files, digests[0] if len(digests) == 1 else digest_of(digests)
         if not dataset.path:
