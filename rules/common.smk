@@ -166,7 +166,7 @@ def reads(made):
     if made.current and not is_forced(made):
         return []
     refuse_dangling(made.known)
-    # A download is stale when its file is gone, or data_dir has changed, whatever its token says.
+    # A download is stale when its file is gone or another one, or data_dir has changed, whatever its token says.
     for each in (made, *made.data):
         if not each.current and any(os.path.exists(file) for file in each.known):
             workflow.dag.forcefiles.update(each.known)

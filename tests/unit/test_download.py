@@ -259,6 +259,18 @@ def test_invalid_file_is_replaced(server, path):
     assert path.read_bytes() == CONTENT
 
 
+def test_a_wrong_file_that_is_there_is_named_where_there_is_no_other(server, path):
+    path.parent.mkdir()
+    path.write_bytes(b"something else")
+    server.behaviours = ["missing"]
+    found = hashlib.sha256(b"something else").hexdigest()
+    with pytest.raises(
+        UserError, match=rf"bin is there, but has sha256 {found}, expected {DIGESTS['sha256']}"
+    ):
+        fetch([server.url], path)
+    assert path.read_bytes() == b"something else"
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/data.bin", "http://no-such-host.invalid/data.bin"])
 def test_unreachable_server(path, url):
     with pytest.raises(UserError) as error:

@@ -247,6 +247,16 @@ def test_a_published_data_set_of_five_things(plugin, tmp_path):
     assert (found.train.labels.dtype, found.class_names, verified) == (np.int64, ("a", "b"), False)
 
 
+def test_a_download_that_is_another_file_is_not_read(plugin, tmp_path):
+    plugin(PUBLISHED.format("x, y, x, y, 'ab'"))
+    (tmp_path / "a").touch()
+    said = message(read_dataset, "own", "official", tmp_path)
+    found = "d41d8cd98f00b204e9800998ecf8427e"
+    assert said.startswith(
+        f"{tmp_path}/a has md5 {found}, expected {32 * '0'}; it seems to be an empty file; delete it"
+    )
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "expected"),
     [

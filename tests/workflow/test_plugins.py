@@ -105,3 +105,27 @@ def test_an_own_data_set_is_downloaded_and_verified(fashion):
     table = (study.folder / "results" / "shapes" / "table1.md").read_text()
     assert "Fashion-MNIST (exact), 40 training images" in table
     assert "Nothing to be done" in study.succeed("--cores", "2")
+
+
+def test_a_file_with_another_checksum_is_downloaded_again(fashion):
+    """One that was published before, or was put there by hand."""
+    study, served = fashion
+    study.succeed("--cores", "2", "data")
+    assert study.plan("data") == {}
+    labels = served / f"{FILES[1]}.gz"
+    before = labels.read_bytes()
+    labels.write_bytes(gzip.compress(as_idx((np.arange(40, dtype=np.uint8) + 1) % 10)))
+    md5 = [hashlib.md5(content).hexdigest() for content in (before, labels.read_bytes())]
+    plugin = study.folder / "docs" / "examples" / "fashion_mnist.py"
+    plugin.write_text(plugin.read_text().replace(*md5))
+    assert study.plan("data") == {"download_file": 1, "prepare_dataset": 1, "data": 1, "total": 3}
+    labels.rename(served / "hidden")
+    said = study.fail("--cores", "2", "data")
+    assert f"downloads/fashion_mnist/{labels.name} is there, but has md5 {md5[0]}, expected {md5[1]}" in said
+    # Put there by hand, it needs no download.
+    place = next(study.folder.rglob(f"data/downloads/fashion_mnist/{labels.name}"))
+    place.write_bytes((served / "hidden").read_bytes())
+    assert study.plan("data") == {"prepare_dataset": 1, "data": 1, "total": 2}
+    study.succeed("--cores", "2", "data")
+    stored = [np.load(file)[0] for file in study.folder.rglob("train_labels.npy")]
+    assert sorted(stored) == [0, 1]

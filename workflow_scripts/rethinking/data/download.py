@@ -11,9 +11,8 @@ from pathlib import Path
 import requests
 import urllib3
 
-from rethinking.data.published import SourceFile
-from rethinking.run.file_types import what_is
-from rethinking.run.files import UserError, hash_file
+from rethinking.data.published import SourceFile, seems
+from rethinking.run.files import UserError
 from rethinking.run.refusals import explain
 
 ATTEMPTS = 5  # requests per address
@@ -53,11 +52,12 @@ def download(file: SourceFile, path: str | Path) -> None:
     failures = []
     try:
         if path.exists():
-            reason = _mismatch(file, path)
+            reason = file.mismatch(path)
             if reason is None:
                 print(f"{path} is already there and has the right checksum")
                 return
             print(f"{path} {reason}; downloading it again")
+            failures.append(f"  {path} is there, but {reason}")
         path.parent.mkdir(parents=True, exist_ok=True)
         for url in file.urls:
             print(f"downloading {url}")
@@ -76,25 +76,6 @@ def download(file: SourceFile, path: str | Path) -> None:
     raise UserError("\n".join([f"{path.name} could not be downloaded.", *failures, ADVICE]))
 
 
-def _mismatch(file: SourceFile, path: Path) -> str | None:
-    """How the file at ``path`` differs from the published one, or None if it does not."""
-    for algorithm, expected in (("sha256", file.sha256), ("md5", file.md5)):
-        if expected is None or (actual := hash_file(path, algorithm)) == expected:
-            continue
-        present = path.stat().st_size
-        cut = file.size is not None and present < file.size
-        hint = f" (truncated: it has {present:,} of {file.size:,} bytes)" if cut else ""
-        return f"has {algorithm} {actual}, expected {expected}{hint}{_seems(path)}"
-    return None
-
-
-def _seems(path: Path) -> str:
-    """What a file seems to be, if it is not packed as published files are: a page to log in, for example."""
-    with open(path, "rb") as content:
-        kind = what_is(content.read(512))
-    return f"; it seems to be {kind}" if kind and not kind.startswith(("a gzip", "an xz")) else ""
-
-
 def _fetch(url: str, part: Path, file: SourceFile) -> str | None:
     """Complete ``part`` from one address; return None, or why this address failed."""
     mismatches = 0
@@ -104,7 +85,7 @@ def _fetch(url: str, part: Path, file: SourceFile) -> str | None:
         except _Fault as fault:
             reason, give_up = str(fault), not fault.transient
         else:
-            reason = _mismatch(file, part)
+            reason = file.mismatch(part)
             if reason is None:
                 return None
             part.unlink()
@@ -147,7 +128,7 @@ def _receive(url: str, part: Path, size: int | None) -> None:
         raise _Fault(_explain(error), transient=not isinstance(error, ValueError)) from error
     received = part.stat().st_size
     if size is not None and received < size:
-        reason = f"the connection closed after {received:,} of {size:,} bytes{_seems(part)}"
+        reason = f"the connection closed after {received:,} of {size:,} bytes{seems(part)}"
         raise _Fault(reason, transient=True)
 
 

@@ -15,7 +15,7 @@ from rethinking import registry
 from rethinking.data.archives import iter_members, walk
 from rethinking.data.prepared import SPLITS, Dataset
 from rethinking.run.file_types import what_is
-from rethinking.run.files import UserError, hash_file
+from rethinking.run.files import UserError, algorithm_of, hash_file
 from rethinking.run.plugin_checks import TEXT, Form
 
 SHOWN = 5  # names in a message
@@ -80,6 +80,18 @@ class SourceFile:
     def digest(self) -> str:
         """The digest by which it is known: SHA-256, or MD5 where that is unknown."""
         return self.sha256 or self.md5
+
+    def mismatch(self, path: Path) -> str | None:
+        """How the file at ``path`` differs from the published one, or None if it does not."""
+        for expected in filter(None, (self.sha256, self.md5)):
+            algorithm = algorithm_of(expected)
+            if (actual := hash_file(path, algorithm)) == expected:
+                continue
+            present = path.stat().st_size
+            cut = self.size is not None and present < self.size
+            hint = f" (truncated: it has {present:,} of {self.size:,} bytes)" if cut else ""
+            return f"has {algorithm} {actual}, expected {expected}{hint}{seems(path)}"
+        return None
 
 
 @dataclass(frozen=True)
@@ -163,18 +175,20 @@ class Published:
             if self.file_of(file.name) and file.is_file()
         )
 
+    def downloaded(self, path: Path) -> list[tuple[SourceFile, Path]]:
+        """Its downloads, each with the place that it has if ``path`` is the single one, or the folder of all."""
+        return [(each, path if path.is_file() else path / each.name) for each in self.downloads]
+
     def is_download(self, path: Path) -> bool:
         """Whether a file, or the files in a folder, are what is downloaded, by their digests."""
-        files = [path] if path.is_file() else [path / each.name for each in self.downloads]
-        return len(files) == len(self.downloads) and all(
-            file.is_file() and hash_file(file, algorithm(each.digest)) == each.digest
-            for file, each in zip(files, self.downloads, strict=True)
-        )
+        return all(file.is_file() and not each.mismatch(file) for each, file in self.downloaded(path))
 
 
-def algorithm(digest: str) -> str:
-    """Which kind of digest this is, by its length."""
-    return "md5" if len(digest) == 32 else "sha256"
+def seems(path: Path) -> str:
+    """What a file seems to be, if it is not packed as published files are: a page to log in, for example."""
+    with open(path, "rb") as content:
+        kind = what_is(content.read(512))
+    return f"; it seems to be {kind}" if kind and not kind.startswith(("a gzip", "an xz")) else ""
 
 
 def published(name: str) -> Published | None:
@@ -219,7 +233,7 @@ def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
     for file, digest in version.files.items():
         if digest is None:
             continue
-        actual = hashlib.new(algorithm(digest), contents[file]).hexdigest()
+        actual = hashlib.new(algorithm_of(digest), contents[file]).hexdigest()
         if actual != digest:
             kind = what_is(contents[file])
             seems = f"; it seems to be {kind}" if kind and "idx" not in kind else ""

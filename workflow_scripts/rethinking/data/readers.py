@@ -39,6 +39,9 @@ def read_dataset(name: str, source: str, path: str | Path | None) -> tuple[Datas
 
         return read_images(path), False
     if source in ("official", "archive"):
+        for file, place in published(name).downloaded(Path(path)) if source == "official" else ():
+            if reason := file.mismatch(place):
+                raise UserError(f"{place} {reason}; delete it to have it downloaded again")
         found, verified = read_published(name, path)
         return checked(entry, found) if entry.own else found, verified
     found = entry.call(name=name, path=path)

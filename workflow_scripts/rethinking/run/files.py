@@ -227,3 +227,8 @@ def hash_file(path: str | Path, algorithm: str = "sha256") -> str:
     """Hexadecimal digest of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def algorithm_of(digest: str) -> str:
+    """Which kind of digest this is, by its length."""
+    return "md5" if len(digest) == 32 else "sha256"

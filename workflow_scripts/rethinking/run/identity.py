@@ -211,6 +211,12 @@ def content_digest(
         raise UserError(explain(error)) from error
 
 
+def file_digest(path: str | Path, algorithm: str, cache: Path | None) -> str:
+    """The digest of a file's bytes; ``cache`` is as in :func:`content_digest`."""
+    key, mark = f"{algorithm} {os.path.realpath(path)}", marks(os.stat(path))
+    return digest_once(cache, key, mark, lambda: hash_file(path, algorithm))
+
+
 def digest_once(cache: Path | None, key: str, mark: str, read: Callable[[], str]) -> str:
     """The digest that ``read`` computes, from the cache where it was computed at this mark (of sizes and times)."""
     known = known_digests(cache).get(key, [None])

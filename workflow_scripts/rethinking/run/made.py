@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.run.code import Root
-from rethinking.run.identity import Identity, converted, is_made
+from rethinking.run.files import algorithm_of
+from rethinking.run.identity import Identity, converted, file_digest, is_made
 
 
 @dataclass(eq=False)  # each result is there once, see plan.once
@@ -71,17 +72,24 @@ class Made:
 
 @dataclass(eq=False)
 class Source:
-    """A file or folder that is downloaded or the user's own; ``known`` are the files that Snakemake knows of it."""
+    """A file or folder that is downloaded or the user's own; ``known`` are the files that Snakemake knows of it.
+
+    ``digest`` is the one that a download must have, None for the user's own; ``cache`` keeps that of its file.
+    """
 
     path: str
     known: list[str]
     needs: Sequence[Made] = ()
     data: Sequence[Made] = ()
+    digest: str | None = None
+    cache: Path | None = None
 
     @property
     def current(self) -> bool:
-        """Whether it is there."""
-        return os.path.exists(self.path)
+        """Whether it is there, and a download has its digest: another file may lie there, put by hand or published before."""
+        if not os.path.exists(self.path):
+            return False
+        return not self.digest or file_digest(self.path, algorithm_of(self.digest), self.cache) == self.digest
 
 
 def own(path: str) -> Source:

@@ -110,8 +110,13 @@ class Plan:
         if dataset.source == "official":
             downloads = published(name).downloads
             stems = [f"downloads/{name}/{file.name}" for file in downloads]
-            files = [Source(f"{self.data_dir}/{stem}", [f"{self.tokens}/{stem}"]) for stem in stems]
             digests = [file.digest for file in downloads]
+            files = [
+                Source(
+                    f"{self.data_dir}/{stem}", [f"{self.tokens}/{stem}"], digest=digest, cache=self.checksums
+                )
+                for stem, digest in zip(stems, digests, strict=True)
+            ]
             # The same file given as a local copy has the same digest.
             return files, digests[0] if len(digests) == 1 else digest_of(digests)
         if not dataset.path:
