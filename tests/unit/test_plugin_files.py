@@ -22,7 +22,9 @@ def test_an_error_in_a_module_beside_a_plugin_has_its_place(plugin, prepared, tm
 def study(folder, module):
     """A plug-in in a folder of its own, and a module that it imports."""
     folder.mkdir()
-    (folder / f"{module}.py").write_text("X = 1\n")
+    file = folder.joinpath(*module.split(".")).with_suffix(".py")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("X = 1\n")
     (folder / "study.py").write_text(
         f"from rethinking.registry import model\nfrom {module} import X\n"
         f"@model('net_{folder.name}')\ndef net(image_shape, num_classes): return X\n"
@@ -33,7 +35,8 @@ def study(folder, module):
 @pytest.mark.parametrize(
     ("folders", "module", "expected"),
     [
-        ("ab", "helpers", "/b/helpers.py: plug-ins in {}/a have a module 'helpers' too"),  # Python imports one of them
+        ("ab", "helpers", "/a/helpers.py: the plug-ins' folder {}/b has a module 'helpers' too, and Python imports only one"),
+        ("hi", "tools.nets", "/h/tools/nets.py: the plug-ins' folder {}/i has a module 'tools' too, and Python imports only"),
         ("c", "statistics", "/c/statistics.py: 'statistics' is a module of Python; give yours another name"),
         ("f", "numpy", "/f/numpy.py: Python imports 'numpy' from "),  # as packages come first
         ("g", "train_cell", "/g/train_cell.py: Python imports 'train_cell' from "),
@@ -43,6 +46,29 @@ def study(folder, module):
 def test_names_that_cannot_be(plugins, tmp_path, folders, module, expected):
     said = message(plugins, [study(tmp_path / folder, module) for folder in folders])
     assert said.startswith(f"{tmp_path}{expected.format(tmp_path)}")
+
+
+@pytest.mark.parametrize("is_imported", [True, False])
+@pytest.mark.parametrize("is_plugin", [True, False])
+def test_a_plugin_of_the_name_of_an_imported_one(plugins, tmp_path, is_imported, is_plugin):
+    """Python would take the first for both, also if nobody imports it, and whatever it is."""
+    files = [
+        study(tmp_path / folder, f"module_of_{folder}").rename(tmp_path / folder / "nets.py")
+        for folder in "ab"
+    ]
+    more = tmp_path / "b" / "more.py"
+    text = (
+        "from rethinking.registry import model\n{}@model('more')\ndef more(image_shape, num_classes): ...\n"
+    )
+    more.write_text(text.format("import nets\n" if is_imported else ""))
+    (tmp_path / "a" / "other.py").write_text(text.format("").replace("more", "other"))
+    files[0] = files[0] if is_plugin else tmp_path / "a" / "other.py"
+    if is_imported:
+        assert message(plugins, [*files, more]).startswith(
+            f"{files[1]}: the plug-ins' folder {tmp_path}/a has a module"
+        )
+    else:
+        plugins([*files, more])
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rethinking.run.code import LIBRARY, SCRIPTS, parse
+from rethinking.run.code import LIBRARY, SCRIPTS, parse, source_file
 from rethinking.run.files import UserError, did_you_mean
 from rethinking.run.plugin_files import files, folders
 from rethinking.run.syntax import REGISTRATIONS
@@ -36,19 +36,23 @@ def modules_in(folder: Path) -> set[Path]:
 
 
 def check_modules() -> None:
-    """Refuse modules of one name beside plug-ins of different folders: Python would import the first for both.
+    """Refuse a module that a plug-in imports, be it a plug-in itself, where Python would import another of its name.
 
     Raises:
-        UserError: there are such modules, one has the name of a module of Python's or of a package, which Python finds
-            before it, or a decorator is not imported.
+        UserError: one has the name of a file or package in another plug-in's folder, of a module of Python's or of a
+            package, which Python may find before it, or a decorator is not imported.
     """
     for file in files():
         check_decorators(file)
-    owners: dict[str, Path] = {}
     first = [str(SCRIPTS), *site.getsitepackages()]  # sys.path of a job; planning's has the checkout as well
     for folder in folders():
-        for path in sorted(modules_in(folder) - set(files())):
-            name = path.relative_to(folder).parts[0].removesuffix(".py")
+        modules = modules_in(folder)
+        imported = {
+            file for path in modules for targets in parse(path).imports.values() for file, _ in targets
+        }
+        for path in sorted(modules & imported):
+            within = path.relative_to(folder).with_suffix("")
+            name = within.parts[0]
             if name in sys.stdlib_module_names:
                 raise UserError(f"{path}: '{name}' is a module of Python; give yours another name")
             other = PathFinder.find_spec(name, first)
@@ -56,11 +60,13 @@ def check_modules() -> None:
                 raise UserError(
                     f"{path}: Python imports '{name}' from {other.origin}, which it finds first; give yours another name"
                 )
-            if owners.setdefault(name, folder) != folder:
-                raise UserError(
-                    f"{path}: plug-ins in {owners[name]} have a module '{name}' too, and Python imports only one of them; "
-                    "rename one"
-                )
+            for place in sorted(set(folders()) - {folder}):
+                # A folder without __init__.py has its modules in all places.
+                if source_file(place / name) or source_file(place / within):
+                    raise UserError(
+                        f"{path}: the plug-ins' folder {place} has a module '{name}' too, and Python imports only one of "
+                        "them; rename one"
+                    )
 
 
 def check_decorators(file: Path) -> None:
