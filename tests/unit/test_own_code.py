@@ -112,6 +112,39 @@ def test_what_lies_beside_a_plugin_counts_where_it_is_used(tmp_path, text):
     assert codes[0] == codes[1] != codes[2]
 
 
+FOLDER = "import os\nHERE = os.path.dirname(os.path.abspath(__file__))\n"
+ABOVE = "from pathlib import Path\nROOT = Path(__file__).resolve().parent.parent\ndef get(): return ROOT / 'noise.txt'"
+
+
+@pytest.mark.parametrize(
+    ("text", "helper"),
+    [
+        (FOLDER + "def main(): return f'{HERE}/noise.txt'", ""),
+        (FOLDER + "def main(): return HERE + '/noise.txt'", ""),
+        (FOLDER + "def main(): return os.path.join(HERE, './noise.txt')", ""),
+        (FOLDER + "def main(): return os.path.join(HERE, '..', 'tools/noise.txt')", ""),
+        (FOLDER + "def main(): return '%s/noise.txt' % HERE", ""),
+        (FOLDER + "def main(): return '{}/tools/noise.txt'.format(HERE)", ""),
+        ("from tools import lib\ndef main(): return lib.get()", ABOVE),
+        ("from tools import lib\nfrom pathlib import Path\ndef main(): return Path(lib.__file__).parent / 'noise.txt'", ""),
+        ("import tools\nfrom importlib import resources\ndef main(): return resources.files(tools) / 'noise.txt'", ""),
+        ("import tools\nimport importlib.resources as r\ndef main(): return r.files(tools) / 'noise.txt'", ""),
+        ("from importlib.resources import files\ndef main(): return files('tools') / 'noise.txt'", ""),
+        ("import pkgutil\ndef main(): return pkgutil.get_data('tools', 'noise.txt')", ""),
+        ("import tools, os\ndef main(): return os.path.join(tools.__path__[0], 'noise.txt')", ""),
+    ],
+)  # fmt: skip
+def test_a_data_file_counts_however_its_place_is_spelt(tmp_path, text, helper):
+    (tmp_path / "tools").mkdir()
+    codes = []
+    for number in "112":
+        (tmp_path / "other.txt").write_text(f"{len(codes)}")
+        for folder in ("", "tools"):
+            (tmp_path / folder / "noise.txt").write_text(number)
+        codes.append(digest(tmp_path, study=text, **{"tools/__init__": "", "tools/lib": helper}))
+    assert codes[0] == codes[1] != codes[2]
+
+
 def test_a_file_that_is_only_named_does_not_count(tmp_path):
     """It can be one that the code writes."""
     found = set()

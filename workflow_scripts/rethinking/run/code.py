@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,8 @@ from rethinking.run.syntax import hash_of, is_registration, plainly, statements,
 SCRIPTS = Path(__file__).parents[2]
 LIBRARY = Path(__file__).parents[1]
 RUN = Path(__file__).parent  # what changes no number
+# By what code asks where a file lies.
+PLACES = {"__file__", "__path__", "__spec__", "importlib", "pkgutil"}
 # (file, name of a definition), or (file, None) for the whole file
 Root = tuple[Path, str | None]
 
@@ -85,12 +88,20 @@ def code_of(*roots: Root) -> dict[str, str]:
             # It makes a difference which of nets/a.py and nets/b.py has the WIDTH of 64.
             digest = hash_of([path.relative_to(import_folders(path)[-1]).as_posix(), digest])[:12]
         found.setdefault(label, set()).add(digest)
-    # One of a plug-in's files can ask where it lies for another.
+    places = [(path.parent, said) for path, said in texts.items() if path not in own and "__file__" in said]
     words = set().union(*(texts[path] for path in own))
-    for path, said in texts.items():
-        if "__file__" in said:
-            for label, digest in data_files(path.parent, words if path in own else said).items():
-                found.setdefault(label, set()).add(digest)
+    if "__file__" in words:
+        # One of a plug-in's files can ask where it lies, or where another one does, for a third.
+        around = {
+            folder
+            for path in own
+            for folder in path.parents
+            if folder.is_relative_to(import_folders(path)[-1])
+        }
+        places += [(folder, words) for folder in sorted(around)]
+    for folder, said in places:
+        for label, digest in data_files(folder, said).items():
+            found.setdefault(label, set()).add(digest)
     return {
         label: hash_of(sorted(digests))[:12] if len(digests) > 1 else min(digests)
         for label, digests in sorted(found.items())
@@ -239,7 +250,7 @@ def source_file(stem: Path) -> Path | None:
 
 @cache
 def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], set[str]]:
-    """Label and hash of a definition, what it refers to, and its texts, with ``__file__`` if it asks where its file lies.
+    """Label and hash of a definition, what it refers to, and its texts, with ``__file__`` if it asks where a file lies.
 
     The name is empty for the statements that run when the file is imported.
     """
@@ -269,7 +280,11 @@ def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], set[str
     if plain:
         plain += sorted([each, sorted(module.packages[each])] for each in names & module.packages.keys())
     said = {node.value for node in visited if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return label, hash_of(plain)[:12] if plain else "", references, said | (names & {"__file__"})
+    asked = names | {node.attr for node in attributes}
+    asked |= {spelling.split(".")[0] for each in names for spelling in module.packages.get(each, ())}
+    if asked & PLACES:
+        said.add("__file__")
+    return label, hash_of(plain)[:12] if plain else "", references, said
 
 
 def dotted_name(node: ast.Attribute) -> str | None:
@@ -294,14 +309,18 @@ def data_files(folder: Path, texts: set[str]) -> dict[str, str]:
     """The files in a folder that its code names, each with a hash.
 
     Of a folder inside that the code names, the files whose names or stems are among its texts, all if there are none.
+    Texts can begin with what stands for the folder: ``/noise.npy``, ``./noise.npy``, ``%s/noise.npy``.
     """
     files: set[Path] = set()
     for text in texts:
-        place = folder / text if re.fullmatch(r"\w[^\0\n]{0,200}", text) else None
-        if place and place.is_dir():
+        within = re.sub(r"^(%s|\{\w*\})", "", text)
+        place = Path(os.path.normpath(f"{folder}/{within}"))
+        if folder.is_relative_to(place):  # such as "..", in which anything may lie
+            continue
+        if os.path.isdir(place):
             inside = {file for file in place.rglob("*") if file.is_file()}
             files |= {file for file in inside if {file.name, file.stem} & texts} or inside
-        elif place and place.is_file():
+        elif os.path.isfile(place):
             files.add(place)
     files = {file for file in files if file.suffix not in (".py", ".pyc")}
     return {relative(file): hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in sorted(files)}
