@@ -10,12 +10,14 @@ import torch
 import yaml
 
 from rethinking import registry
+from rethinking.analysis.runs import Run
 from rethinking.cells import Cell
 from rethinking.claims.own import own_claims
 from rethinking.claims.report import claims_table, judge
 from rethinking.config.loading import load_config
 from rethinking.corruption.overlays import write
 from rethinking.data.published import read_published
+from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model
 from rethinking.run import stop_signals
 from rethinking.run.files import UserError, load_array
@@ -138,6 +140,43 @@ def test_paths_of_plugins_are_those_of_other_files(plugin, monkeypatch):
     file = plugin("@corruption('x')\ndef x(labels): ...\n")
     monkeypatch.setenv("STUDY", str(file.parent))
     assert load(plugins=["$STUDY/study.py"]).plugins == [str(file)]
+
+
+def test_a_measure_that_changes_the_network_changes_no_other(plugin):
+    plugin(
+        "import torch\n"
+        "def size(network):\n"
+        "    models = network.model, network.initial, network.folded\n"
+        "    return sum(float(p.detach().sum()) for each in models for p in each.parameters()) + float(network.inputs.sum())\n"
+        "@measure('first')\ndef first(network):\n"
+        "    before = size(network)\n"
+        "    with torch.no_grad():\n"
+        "        for model in (network.model, network.initial, network.folded):\n"
+        "            [p.add_(1) for p in model.parameters()]\n"
+        "        network.inputs.add_(1)\n"
+        "    return before\n"
+        "@measure('second')\ndef second(network):\n    return size(network)\n"
+    )
+    torch.manual_seed(0)
+    model, initial = (build_model("inception", (3, 8, 8), 2).eval() for _ in range(2))
+    network = Network(model, initial, torch.ones(4, 3, 8, 8), torch.arange(4) % 2, 4, 1, 0)
+    found = measure_complexity(network)
+    assert found["first"] == found["second"]
+    assert "logits" in vars(network)  # they have been copied
+
+
+def test_a_claim_that_changes_a_run_changes_no_other(plugin):
+    cell = "digits/true_labels/mlp_1x512/none"
+    plugin(
+        "".join(
+            f"@claim('{name}', statement='s', cells=['{cell}'], above=0)\ndef {name}(run):\n"
+            "    number = run.curve.epoch.sum() + len(run.summary['rows'])\n"
+            "    run.curve['epoch'] += 1\n    run.summary['rows'].pop()\n    return number\n"
+            for name in ("first", "second")
+        )
+    )
+    run = Run({"cell": "x", "status": "finished", "rows": [1, 2]}, pd.DataFrame({"epoch": [0, 1, 2]}))
+    assert [check.measure(run) for claim in own_claims() for check in claim.checks] == [5, 5]
 
 
 def test_the_note_on_measures_says_nothing_of_the_network_of_an_own_one(plugin):

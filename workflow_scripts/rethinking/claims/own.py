@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from rethinking import registry
 from rethinking.analysis.runs import Run
 from rethinking.cells import canonical_name
@@ -25,7 +27,8 @@ def own_claim(entry: registry.Entry) -> Claim:
 
     def measured(*runs: Run) -> float:
         try:
-            return entry.number(function(*runs))
+            # It may change what it is given, which the next claim must not see.
+            return entry.number(function(*copy.deepcopy(runs)))
         except Exception as error:
             # The summary of such a network has no accuracies.
             if diverged := [run.summary["cell"] for run in runs if run.summary["status"] == "diverged"]:

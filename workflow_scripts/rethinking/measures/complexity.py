@@ -9,6 +9,7 @@ Those built from norms of weights are defined for networks whose weights are in 
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,8 +102,10 @@ def measure_complexity(network: Network) -> dict[str, float | None]:
     """All registered measures of one network by name, None where one is undefined or not finite; the log says why."""
     found: dict[str, float | None] = {}
     for entry in registry.entries("measure"):
+        # A plug-in's may change what it is given, for example take a step, which the next one must not see.
+        given = copy.deepcopy(network) if entry.own else network
         try:
-            value = entry.number(entry.call(network=network))
+            value = entry.number(entry.call(network=given))
             found[entry.name] = value if math.isfinite(value) else None
             print(f"{entry.name}: {value}")
         except Undefined as error:
