@@ -1,5 +1,6 @@
 """What plug-ins add: corruptions, regularisers, networks and claims; the files that they may consist of."""
 
+import gzip
 import pickle
 import signal
 
@@ -187,19 +188,25 @@ def test_the_note_on_measures_says_nothing_of_the_network_of_an_own_one(plugin):
         assert ("all but the first two measures and own ones are" in note) == own
 
 
-def test_a_download_of_a_single_file_is_read(plugin, tmp_path):
+@pytest.mark.parametrize(
+    ("download", "named", "unpacked"),
+    [("one.npz", "one.npz", True), ("one.npz.gz", "one.npz", True), ("one.npz.gz", "one.npz.gz", False)],
+)
+def test_a_download_of_a_single_file_is_read(plugin, tmp_path, download, named, unpacked):
+    """Of a packed one, the contents are unpacked if the version names it without .gz."""
     file = plugin(
         "from rethinking.data.published import Published, SourceFile, Version\n"
         "@dataset('one', published=True)\n"
         "def one():\n"
-        "    version = Version('npz', {'one.npz': None}, lambda contents, path: contents['one.npz'])\n"
-        "    return Published((SourceFile('one.npz', ('http://a',), 32 * '0'),), (version,))\n"
+        f"    version = Version('npz', {{'{named}': None}}, lambda contents, path: contents['{named}'])\n"
+        f"    return Published((SourceFile('{download}', ('http://a',), 32 * '0'),), (version,))\n"
     )
     place = tmp_path / "downloads" / "one"
     place.mkdir(parents=True)
-    (place / "one.npz").write_bytes(b"images")
+    packed = gzip.compress(b"images") if download.endswith(".gz") else b"images"
+    (place / download).write_bytes(packed)
     described = {"source": "official", "input_size": 7}
     plan = Plan(load(data_dir=str(tmp_path), plugins=[str(file)], datasets__one=described))
-    assert read_published("one", plan.downloaded("one"))[0] == b"images"
+    assert read_published("one", plan.downloaded("one"))[0] == (b"images" if unpacked else packed)
     assert plan.downloaded("cifar10").endswith("/cifar-10-binary.tar.gz")
     assert plan.downloaded("mnist").endswith("/mnist")

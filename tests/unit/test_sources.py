@@ -1,6 +1,10 @@
 """Where published data sets come from."""
 
 import hashlib
+import zipfile
+
+import numpy as np
+import pytest
 
 from rethinking import registry
 from rethinking.data.published import Published, SourceFile, Version, published
@@ -25,6 +29,21 @@ def test_local_files(tmp_path):
     (tmp_path / "notes.txt").touch()
     assert published("mnist").local_files(tmp_path) == files
     assert published("cifar10").local_files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("compressed", "hint"), [(True, ""), (False, "; it seems to be a ZIP archive, which must be")]
+)
+def test_an_npz_is_not_to_be_unpacked(tmp_path, compressed, hint):
+    file = tmp_path / "a.npz"
+    if compressed:
+        np.savez_compressed(file, images=np.zeros(3))
+    else:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("images.png", b"")
+    said = SourceFile("a.npz", ("http://a",), 32 * "0").mismatch(file)
+    assert said.partition(f"expected {32 * '0'}")[2].startswith(hint)
+    assert bool(hint) == ("seems" in said)
 
 
 def test_what_was_downloaded_is_recognised(tmp_path):

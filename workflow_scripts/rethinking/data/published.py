@@ -14,7 +14,7 @@ from typing import Any
 from rethinking import registry
 from rethinking.data.archives import iter_members, walk
 from rethinking.data.prepared import SPLITS, Dataset
-from rethinking.run.file_types import what_is
+from rethinking.run.file_types import NPZ, what_is
 from rethinking.run.files import UserError, algorithm_of, hash_file
 from rethinking.run.plugin_checks import TEXT, Form
 
@@ -98,9 +98,9 @@ class SourceFile:
 class Version:
     """One of the forms in which a data set is published.
 
-    ``files`` are its files, unpacked if they are published as .gz, each with the published digest of its contents: MD5
-    or SHA-256, depending on the length, or None if none is published: then a copy is known to be exact by
-    :attr:`Published.records`, or if it is what is downloaded.
+    ``files`` are its files, each with the published digest of its contents: MD5 or SHA-256, depending on the length, or
+    None if none is published: then a copy is known to be exact by :attr:`Published.records`, or if it is what is
+    downloaded. The contents of a file that is published as .gz are unpacked if it is named without .gz.
 
     ``read`` turns the contents of these files into a data set. It is also given the path, for messages, and raises
     UserError where contents make no sense. It sees contents only after they were found to have their digests.
@@ -163,8 +163,9 @@ class Published:
 
         Some archivers unpack ``train-images-idx3-ubyte.gz`` as ``train-images.idx3-ubyte``.
         """
-        name = name.removesuffix(".gz").replace(".idx", "-idx")
-        return name if name in self.names else None
+        unpacked = name.removesuffix(".gz")
+        names = (name, unpacked, unpacked.replace(".idx", "-idx"))
+        return next((each for each in names if each in self.names), None)
 
     def local_files(self, folder: Path) -> list[Path]:
         """Its files in a folder, or up to two folders within it, as torchvision's MNIST/raw."""
@@ -188,7 +189,8 @@ def seems(path: Path) -> str:
     """What a file seems to be, if it is not packed as published files are: a page to log in, for example."""
     with open(path, "rb") as content:
         kind = what_is(content.read(512))
-    return f"; it seems to be {kind}" if kind and not kind.startswith(("a gzip", "an xz")) else ""
+    usual = ("a gzip", "an xz", NPZ)
+    return f"; it seems to be {kind}" if kind and not kind.startswith(usual) else ""
 
 
 def published(name: str) -> Published | None:
@@ -236,17 +238,17 @@ def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
         actual = hashlib.new(algorithm_of(digest), contents[file]).hexdigest()
         if actual != digest:
             kind = what_is(contents[file])
-            seems = f"; it seems to be {kind}" if kind and "idx" not in kind else ""
+            hint = f"; it seems to be {kind}" if kind and not kind.startswith(("an idx", NPZ)) else ""
             raise UserError(
                 f"{path}: {file} is not the published file of {registry.entry('dataset', name).title} (digest {actual}, "
-                f"expected {digest}{seems}); get the data set again"
+                f"expected {digest}{hint}); get the data set again"
             )
     verified = all(version.files.values()) or description.is_download(path)
     return version.read({file: contents[file] for file in version.files}, path), verified
 
 
 def _collect(path: Path, description: Published) -> dict[str, bytes]:
-    """Contents, by file name, of the files of any version; gzipped files count under their unpacked name."""
+    """Contents, by file name, of the files of any version; gzipped files unpacked, if it names them without .gz."""
     if path.is_dir():
         members = ((file.name, file.read_bytes()) for file in description.local_files(path))
     else:
@@ -255,7 +257,7 @@ def _collect(path: Path, description: Published) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     for file, content in members:
         key = description.file_of(file)
-        if file.endswith(".gz"):
+        if file.endswith(".gz") and not key.endswith(".gz"):
             content = _unpack(content, f"{path}: {file}")
         if contents.setdefault(key, content) != content:
             raise UserError(f"{path} holds two different files called {key}; keep the published one")

@@ -1,5 +1,6 @@
 """What a file is, from its first bytes: for messages about files that are not what their names say."""
 
+NPZ = "a NumPy archive (.npz)"
 MAGIC = (
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"\x89PNG\r\n\x1a\n", "a PNG image"),
@@ -45,6 +46,9 @@ def what_is(content: bytes) -> str | None:
         return "a WebP image"
     if start[257:262] == b"ustar":
         return "a tar archive"
+    length = int.from_bytes(start[26:28], "little")  # of the name of the first file in a ZIP archive
+    if start.startswith(b"PK\x03\x04") and start[30 : 30 + length].endswith(b".npy"):
+        return NPZ
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     for magic, kind in MAGIC:
         if start.startswith(magic) or text.startswith(magic):
