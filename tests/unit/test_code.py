@@ -134,7 +134,7 @@ NEUTRAL = [
     ("analysis/aggregation.py", "seeds", "runs"),
     ("models/alexnet.py", 'title="AlexNet"', 'title="alexnet"'),
     ("config/cell_settings.py", "Share of the target that", "The share of the target which"),
-    ("models/__init__.py", "it has none", "there is none"),
+    ("models/options.py", "it has none", "there is none"),
 ]
 
 

@@ -51,7 +51,7 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"linear_models.models": [LINEAR | {"penalties": [0, -1]}]},
          "linear_models.models[0].penalties[1]: Input", "greater than or equal to 0, not -1"),
         ({"models.alexnet.architecture": {"local_response_norm": []}},
-         "models.alexnet.architecture.local_response_norm: Input", "valid boolean, not []"),
+         "models", "the option 'local_response_norm' of the network 'alexnet' takes true or false, not []"),
         ({"training.float": 1}, "training.float", "unknown key"),
         ({"linear_models.validation.penalties": [0]}, "linear_models", "is 'validated', so give some above 0"),
         ({"expressivity.depths": [2, 3, 2]}, "expressivity.depths", "names 2 twice"),

@@ -4,7 +4,6 @@ import pytest
 import yaml
 
 from rethinking.cells import Cell
-from rethinking.config.cell_settings import ModelConfig, OverrideValues
 from rethinking.config.loading import load_config
 from rethinking.run.files import UserError
 
@@ -214,16 +213,6 @@ def test_cell_that_the_configuration_does_not_know(section, name):
 
 
 # --- values ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [("false", False), ("no", False), ("True", True), ("0.2", 0.2), ("wide", "wide")]
-)
-@pytest.mark.parametrize("kind", [ModelConfig, OverrideValues])
-def test_options_of_networks_from_the_command_line_are_values(kind, text, value):
-    """Snakemake passes what is nested in --config as text, and the text false would be true."""
-    others = default_values()["models"]["mlp_1x512"] if kind is ModelConfig else {}
-    assert kind(**others, architecture={"option": text}).architecture == {"option": value}
 
 
 def test_home_folder_and_variables_are_the_same_everywhere(monkeypatch):

@@ -95,19 +95,35 @@ def read(file: Path, statement: ast.FunctionDef | ast.ClassDef, node: ast.Call, 
     return found
 
 
-def signature(statement: ast.FunctionDef | ast.ClassDef) -> tuple[dict[str, str | None], tuple[str, ...]]:
-    """The arguments of a function, or of a class when it is made, with their types; and those with a default."""
+def signature(statement: ast.FunctionDef | ast.ClassDef) -> tuple[dict[str, str | None], dict[str, str]]:
+    """The arguments of a function, or of a class when it is made, with their annotations; and those with a default."""
     skip = 0
     if isinstance(statement, ast.ClassDef):
         made = [each for each in statement.body if getattr(each, "name", None) == "__init__"]
         if not made:
-            return {}, ()
+            return {}, {}
         statement, skip = made[0], 1
     arguments = statement.args
     plain = [*arguments.posonlyargs, *arguments.args]
-    optional = plain[len(plain) - len(arguments.defaults) :]
+    optional = [*zip(plain[len(plain) - len(arguments.defaults) :], arguments.defaults, strict=True)]
     keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    optional += [each for each, default in keywords if default is not None]
+    optional += [(each, default) for each, default in keywords if default is not None]
     found = [*plain[skip:], *arguments.kwonlyargs]
     types = {each.arg: ast.unparse(each.annotation) if each.annotation else None for each in found}
-    return types, tuple(each.arg for each in optional)
+    return types, {each.arg: types[each.arg] or type_of(default) for each, default in optional}
+
+
+def type_of(default: ast.expr) -> str:
+    """An annotation that fits a default and what is like it: 4 is a number, of None all can be meant."""
+
+    def fitting(value: object) -> str:
+        kind = type(value).__name__
+        if isinstance(value, list | tuple):
+            inner = " | ".join(sorted(set(map(fitting, value))))
+            return f"{kind}[{inner}]" if inner else kind
+        return {"int": "float", "NoneType": "Any"}.get(kind, kind)
+
+    try:
+        return fitting(ast.literal_eval(default))
+    except (ValueError, TypeError):
+        return "Any"

@@ -2,14 +2,26 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, create_model, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, create_model, model_validator
 
-from rethinking.config.fields import Strict, plain, unless
+from rethinking.config.fields import Strict, unless
+from rethinking.models.options import is_plain
 
 Initialisation = Literal["glorot_uniform", "he_normal", "lecun_uniform", "truncated_normal", "data_dependent"]
 WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
-Architecture = dict[str, Annotated[bool | int | float | str, BeforeValidator(plain)]]
+
+
+def checked_option(value: Any) -> Any:
+    """An option of a network as it is written; that the network takes it is checked where the network is known."""
+    if not is_plain(value):
+        raise ValueError(f"an option is true, false, a number, text, null or a list of these, not {value!r}")
+    return value
+
+
+# Of several types pydantic would name each in a message of its own.
+OPTION_SCHEMA = WithJsonSchema({"type": ["boolean", "number", "string", "null", "array"]})
+Architecture = dict[str, Annotated[Any, AfterValidator(checked_option), OPTION_SCHEMA]]
 
 
 class RMSPropSettings(Strict):

@@ -21,7 +21,6 @@ from rethinking.config.fields import (
     Seeds,
     Strict,
     as_value_error,
-    check_architecture,
     registered,
     repeated,
 )
@@ -35,6 +34,7 @@ from rethinking.config.results import (
     ResultConfig,
 )
 from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
+from rethinking.models.options import read_options
 from rethinking.run.files import UserError, did_you_mean
 
 
@@ -110,9 +110,9 @@ class Config(Strict):
     @field_validator("models")
     @classmethod
     def networks_have_their_options(cls, models: dict[str, ModelConfig]) -> dict[str, ModelConfig]:
-        """Refuse options of the architecture that the network does not have."""
+        """Refuse options of the architecture that the network does not have, and values that it does not take."""
         for name, model in models.items():
-            as_value_error(check_architecture, name, model.architecture)
+            as_value_error(read_options, name, model.architecture)
         return models
 
     @field_validator("ablations")
@@ -255,7 +255,8 @@ class Config(Strict):
         if "wd" not in cell.regularisers:
             # Editing the weight decay must not make cells without it stale.
             values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
-        values["architecture"] = with_dropout(cell, values["architecture"])
+        # Read here, as a pattern can match networks with options of one name and several types.
+        values["architecture"] = with_dropout(cell, read_options(cell.model, values["architecture"]))
         try:
             return CellSettings(**values)
         except ValidationError as error:  # each setting by itself is right, but not all together

@@ -1,11 +1,9 @@
 """Types and checks that all sections share."""
 
-import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from pydantic import (
@@ -19,21 +17,10 @@ from pydantic import (
 )
 
 from rethinking import registry
-from rethinking.models import check_options
 from rethinking.run.files import UserError
 
 # How users may write cells. The models see them after config/patterns.py has expanded them.
 PATTERNS = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
-# Words for truth values in YAML.
-WORDS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
-# How a network annotates an option -> the types of its values, in Python and in words.
-OPTIONS = {
-    "bool": ((bool,), "true or false"),
-    "int": ((int,), "a whole number"),
-    "float": ((int, float), "a number"),
-}
-# Options that are shares; what lies beyond would end in an error of torch or in a network that cannot learn.
-SHARES = ("dropout", "batch_norm_decay")
 # Bytes of a file or folder. Most file systems take 255, and temporary files have longer names.
 LONGEST_NAME = 200
 
@@ -41,14 +28,6 @@ LONGEST_NAME = 200
 def repeated(values: Iterable[Any]) -> list[Any]:
     """Those that are there more than once."""
     return [value for value, times in Counter(values).items() if times > 1]
-
-
-def plain(value: Any) -> Any:
-    """What YAML reads in a text: ``--config`` passes false and 0.2 as text, and text is true."""
-    if isinstance(value, str):
-        with suppress(ValueError):
-            return json.loads(WORDS.get(value.lower(), value))
-    return value
 
 
 def unless(default: Any, *, description: str, **bounds: Any) -> Any:
@@ -120,22 +99,6 @@ def as_value_error(check: Callable[..., object], *arguments: Any, **named: Any) 
         check(*arguments, **named)
     except UserError as error:
         raise ValueError(str(error)) from error
-
-
-def check_architecture(model: str, options: Mapping[str, Any]) -> None:
-    """Raise a UserError if a network does not have one of these options, or takes other values for it.
-
-    A word where it takes true or false would count as true.
-    """
-    check_options(model, options)
-    for option, value in options.items():
-        types, words = OPTIONS.get(registry.entry("model", model).arguments[option], (None, ""))
-        if types and type(value) not in types:
-            raise UserError(f"the option '{option}' of the network '{model}' takes {words}, not {value!r}")
-        if option in SHARES and words == OPTIONS["float"][1] and not 0 <= value < 1:
-            raise UserError(
-                f"the option '{option}' of the network '{model}' is a share, from 0 to below 1, not {value!r}"
-            )
 
 
 def registered(kind: str) -> Any:

@@ -114,9 +114,15 @@ def empty_sections(value: Any, path: Path = ()) -> Iterator[Path]:
 
 
 def with_null(value: Any) -> Any:
-    """A configuration with None for each null: Snakemake reads all words of --config as text."""
+    """A configuration with None for each null: Snakemake reads all words of --config as text.
+
+    Options of networks stay as they are: only the network knows whether it takes text.
+    """
     if isinstance(value, dict):
-        return {key: with_null(each) for key, each in value.items()}
+        return {
+            key: each if key == "architecture" and isinstance(each, dict | list) else with_null(each)
+            for key, each in value.items()
+        }
     if isinstance(value, list):
         return [with_null(each) for each in value]
     return None if value == "null" else value

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field, model_validator
 from rethinking import registry
 from rethinking.cells import NAME_FORM, Cell, corruption_names
 from rethinking.config.cell_settings import OverrideValues
-from rethinking.config.fields import PATTERNS, Seeds, Strict, as_value_error, check_architecture
+from rethinking.config.fields import PATTERNS, Seeds, Strict, as_value_error
+from rethinking.models.options import read_options
 
 
 def checked_pattern(pattern: str) -> str:
@@ -53,7 +54,7 @@ class OverrideConfig(Strict):
         for pattern in self.cells:
             for model in registry.names("model"):
                 if fnmatchcase(model, pattern.split("/")[2]):
-                    as_value_error(check_architecture, model, self.set.architecture or {})
+                    as_value_error(read_options, model, self.set.architecture or {})
         return self
 
     def matches(self, cell: Cell) -> bool:

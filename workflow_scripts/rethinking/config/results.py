@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, mod
 
 from rethinking.cells import NAME_FORM, Cell, by_network, canonical_name
 from rethinking.config.cell_settings import OverrideValues
-from rethinking.config.fields import LONGEST_NAME, PATTERNS, Strict, as_value_error, check_architecture
+from rethinking.config.fields import LONGEST_NAME, PATTERNS, Strict, as_value_error
+from rethinking.models.options import read_options
 from rethinking.run.files import UserError
 
 # Settings that have a meaning only in cells with a regulariser.
@@ -102,7 +103,7 @@ class AblationConfig(ResultConfig):
     def check(self, cell: Cell) -> None:
         """Raise a UserError if a setting of this variant has no meaning in a cell."""
         try:
-            check_architecture(cell.model, self.set.architecture or {})
+            read_options(cell.model, self.set.architecture or {})
         except UserError as error:
             raise UserError(f"cell '{cell.name}': {error}") from None
         for setting in [*self.set.model_dump(exclude_none=True), *(self.set.architecture or {})]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rethinking import registry
-from rethinking.run.files import UserError, did_you_mean
+from rethinking.models.options import as_argument, check_options
+from rethinking.run.files import UserError
 from rethinking.run.plugins import blamed
 
 if TYPE_CHECKING:
@@ -42,22 +42,12 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
     check_options(name, options)
     entry = registry.entry("model", name)
     function = entry.resolve()
+    options = {option: as_argument(value, entry.optional[option]) for option, value in options.items()}
     with blamed(entry.place if entry.own else None):
         model = function(image_shape, num_classes, **options)
     if not hasattr(model, "named_parameters"):
         raise entry.fault(f"returns {model!r}, not a torch.nn.Module")
     return model
-
-
-def check_options(name: str, options: Iterable[str]) -> None:
-    """Raise a UserError if the architecture of the network ``name`` lacks one of these options."""
-    known = registry.entry("model", name).optional
-    for option in options:
-        if option not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            raise UserError(
-                f"the network '{name}' has no option '{option}'; {did_you_mean(option, known)}{has}"
-            )
 
 
 def check_network(
