@@ -11,6 +11,7 @@ import yaml
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
+from rethinking.analysis.ablations import describe_changes
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.config.loading import load_config
@@ -22,6 +23,7 @@ from rethinking.run.identity import digest_of
 from rethinking.run.plugin_files import VARIABLE
 
 from ..default_config import FILE, default_values
+from ..summaries import make_summary, write_summary
 from .tiny import make_cell, settings_with
 
 CELL = "digits/true_labels/net/none"
@@ -180,6 +182,40 @@ def test_each_network_that_a_pattern_matches_reads_its_own_types(plugin, tmp_pat
     for name, value in (("net", "34"), ("other", 34)):
         settings = config.settings(Cell.from_name(CELL.replace("net", name), 0))
         assert settings.architecture == {"x": value}
+
+
+def test_ablations_and_tables_have_lists_and_null(plugin, tmp_path, script):
+    grid = {"architecture": [{"x": [16, 32]}, {"x": None}, {"x": []}]}
+    variants = {"name": "x_{architecture[x]}", "question": "How wide?", "cells": CELL, "grid": grid}
+    config = configuration(plugin, tmp_path, "x: list[int] | None = None", "{x: [8]}", ablations=[variants])
+    assert [each.name for each in config.ablations] == ["x_16-32", "x_null", "x_"]
+    summaries = []
+    for variant in (None, "x_16-32", "x_null"):
+        settings = config.settings(Cell.from_name(CELL, 0), variant)
+        summaries.append(
+            make_summary(
+                f"{CELL}/seed0", settings=settings.model_dump(include={"architecture", "thresholds"})
+            )
+        )
+        branch = f"ablations/{variant}" if variant else "."
+        folder = write_summary(tmp_path / branch / "cells", summaries[-1])
+        (folder / "curve.csv").write_text("epoch,test_accuracy\n0,10.0\n")
+    changes = [describe_changes(summaries[0], each) for each in summaries]
+    assert changes == ["nothing", "x [8] → [16, 32]", "x [8] → null"]
+    without = make_summary(f"{CELL}/seed0")
+    assert describe_changes(without, summaries[2]).endswith(", x default → null")
+    names = [f"{branch}cells/{CELL}" for branch in ("", "ablations/x_16-32/", "ablations/x_null/")]
+    script(
+        "collect_cells",
+        root=tmp_path,
+        cells=names,
+        seeds=0,
+        networks=tmp_path / "cells.csv",
+        curves=tmp_path / "curves.csv.gz",
+    )
+    table = pd.read_csv(tmp_path / "cells.csv", keep_default_na=False)
+    assert list(table.setting_x) == ["[8]", "[16, 32]", "null"]
+    assert "setting_thresholds" not in table
 
 
 def test_a_tuple_is_given_as_a_tuple(plugin):

@@ -94,7 +94,7 @@ def compare_cell(
 def describe_changes(default: Mapping[str, Any], variant: Mapping[str, Any]) -> str:
     """The settings in which two summaries differ, for example ``learning_rate 0.1 → 0.01``; ``nothing`` if in none."""
     old, new = flat_settings(default), flat_settings(variant)
-    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    changed = [key for key in {**old, **new} if (key in old, old.get(key)) != (key in new, new.get(key))]
     return ", ".join(f"{key} {show(old, key)} → {show(new, key)}" for key in changed) or "nothing"
 
 

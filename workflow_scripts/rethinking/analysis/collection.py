@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,11 @@ def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
         "train_images": data["train"]["count"],
         "test_images": data["test"]["count"],
     }
-    row |= {f"setting_{key}": value for key, value in settings.items() if not isinstance(value, list)}
+    settings.pop("thresholds", None)  # epochs_to_... are their columns
+    row |= {
+        f"setting_{key}": json.dumps(value) if value is None or isinstance(value, list) else value
+        for key, value in settings.items()
+    }
     row |= {key: origin.get(key) for key in ORIGIN}
     return row | {f"version_{name}": version for name, version in origin.get("libraries", {}).items()}
 

@@ -197,7 +197,7 @@ class _Cells:
             variant = {key: value for key, value in entry.items() if key != "grid"} | {"set": settings}
             if isinstance(entry.get("name"), str):
                 try:
-                    variant["name"] = entry["name"].format(**settings)
+                    variant["name"] = entry["name"].format(**named(settings))
                 except (AttributeError, LookupError, TypeError, ValueError):
                     form = ", ".join(
                         f"{{{key}[{option}]}}" if option else f"{{{key}}}"
@@ -209,6 +209,22 @@ class _Cells:
                     return []
             variants.append(variant)
         return variants
+
+
+class Joined(list):
+    """A list that a name can hold: 16-32."""
+
+    def __format__(self, form: str) -> str:
+        return "-".join(format(each, form) for each in self)
+
+
+def named(value: Any) -> Any:
+    """Settings as the names of variants hold them."""
+    if isinstance(value, dict):
+        return {key: named(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return Joined(map(named, value))
+    return "null" if value is None else value  # as the command line writes it
 
 
 def is_grid(grid: Any) -> bool:

@@ -126,7 +126,7 @@ def origins(network: Network) -> Iterator[tuple[str, str, str]]:
         yield "Data", f"{title}: SHA-256 of the {name} images", show(data[split].get("images_sha256"))
     yield "Settings", "seed", str(network.cell.seed)
     for key, value in flat_settings(network.summary).items():
-        yield "Settings", key, show(value)
+        yield "Settings", key, json.dumps(value) if value is None else show(value)
     for key in ("git_commit", "code_fingerprint"):
         yield "Code", key.replace("_", " "), show(origin[key])
     for library, version in {"python": origin["python"], **origin["libraries"]}.items():
