@@ -122,6 +122,9 @@ class Unused(nn.Linear):
         self.spare = nn.Linear(2, 3)
     def forward(self, x):
         return super().forward(x.flatten(1))
+class Cut(nn.Linear):
+    def forward(self, x):
+        return super().forward(x.flatten(1))[:10]
 class Scale(nn.Module):
     def __init__(self):
         super().__init__()
@@ -143,16 +146,17 @@ class Scaled(Scale):
 @pytest.mark.parametrize(
     ("body", "line", "expected"),
     [
-        ("nn.Sequential(nn.Flatten(), nn.Linear(300, 7))", 19, "into (2, 7), not logits (2, 4)"),
-        ("nn.Sequential(nn.Flatten(), nn.LSTM(300, 4))", 19, "into a tuple, not logits (2, 4)"),
-        ("nn.Sequential(nn.Flatten(), nn.Linear(30, 4))", 19, "(2x300 and 30x4), on images (2, 3, 10, 10)"),
-        ("1 / 0", 20, "ZeroDivisionError"),
-        ("__import__('nosuch')", 20, "No module named 'nosuch' beside the plug-in or in "),
-        ("None", 19, "returns None, not a torch.nn.Module"),
-        ("nn.Sequential(nn.Flatten(), nn.LazyLinear(4))", 19, "has lazy layers; give each the size of its input"),
-        ("nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(4))", 19, "has no trainable parameter"),
-        ("Unused(300, 4)", 19, "no logit depends on spare.weight, spare.bias of the network 'wrong'"),
-        ("Dropped(300, 4)", 19, "the network 'wrong' draws random numbers in evaluation mode"),
+        ("nn.Sequential(nn.Flatten(), nn.Linear(300, 7))", 22, "into (2, 7), not logits (2, 4)"),
+        ("nn.Sequential(nn.Flatten(), nn.LSTM(300, 4))", 22, "into a tuple, not logits (2, 4)"),
+        ("Cut(300, 4)", 22, "turns images (16, 3, 10, 10) into (10, 4), not logits (16, 4)"),
+        ("nn.Sequential(nn.Flatten(), nn.Linear(30, 4))", 22, "(2x300 and 30x4), on images (2, 3, 10, 10)"),
+        ("1 / 0", 23, "ZeroDivisionError"),
+        ("__import__('nosuch')", 23, "No module named 'nosuch' beside the plug-in or in "),
+        ("None", 22, "returns None, not a torch.nn.Module"),
+        ("nn.Sequential(nn.Flatten(), nn.LazyLinear(4))", 22, "has lazy layers; give each the size of its input"),
+        ("nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(4))", 22, "has no trainable parameter"),
+        ("Unused(300, 4)", 22, "no logit depends on spare.weight, spare.bias of the network 'wrong'"),
+        ("Dropped(300, 4)", 22, "the network 'wrong' draws random numbers in evaluation mode"),
     ],
 )  # fmt: skip
 def test_networks(plugin, data, body, line, expected):

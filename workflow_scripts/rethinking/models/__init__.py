@@ -53,10 +53,10 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
 def check_network(
     entry: registry.Entry, model: nn.Module, image_shape: tuple[int, int, int], num_classes: int
 ) -> None:
-    """Try a network of a plug-in on two images, before hours of training.
+    """Try a network of a plug-in on two images, then on more, before hours of training.
 
     Raises:
-        UserError: it gives other than logits (2, num_classes), or others each time in evaluation mode, or a parameter
+        UserError: it gives other than logits (n, num_classes) for n images, or others each time in evaluation mode, or a parameter
             plays no part in them; the message has the file and line of its registration, or of the error.
     """
     import copy
@@ -68,24 +68,31 @@ def check_network(
 
     if any(map(torch.nn.parameter.is_lazy, model.parameters())):
         raise wrong(f"the network '{entry.name}' has lazy layers; give each the size of its input")
+
+    def logits_of(images: torch.Tensor) -> torch.Tensor:
+        try:
+            with blamed(entry.place):
+                logits = tried(images)
+        except UserError as error:
+            raise UserError(f"{error}, on images {tuple(images.shape)}") from error
+        shape = tuple(logits.shape) if hasattr(logits, "shape") else f"a {type(logits).__name__}"
+        if shape != (wanted := (len(images), num_classes)):
+            raise wrong(
+                f"the network '{entry.name}' turns images {tuple(images.shape)} into {shape}, not logits {wanted}"
+            )
+        return logits
+
     images = torch.ones(2, *image_shape)
-    try:
-        with blamed(entry.place):
-            tried = copy.deepcopy(model).train()
-            logits = tried(images)
-    except UserError as error:
-        raise UserError(f"{error}, on images {tuple(images.shape)}") from error
-    shape = tuple(logits.shape) if hasattr(logits, "shape") else f"a {type(logits).__name__}"
-    if shape != (2, num_classes):
-        raise wrong(
-            f"the network '{entry.name}' turns images {tuple(images.shape)} into {shape}, not logits {(2, num_classes)}"
-        )
+    with blamed(entry.place):
+        tried = copy.deepcopy(model).train()
+    logits = logits_of(images)
     if not getattr(logits, "requires_grad", False):  # an array, say
         raise wrong(f"the network '{entry.name}' has no trainable parameter that its logits depend on")
     with blamed(entry.place):
         logits.float().sum().backward()
         tried.eval()
         with torch.no_grad():
+            logits_of(torch.ones(16, *image_shape))  # with the batch mixed up, two can be right by chance
             same = torch.allclose(tried(images), tried(images), rtol=1e-3, atol=1e-5, equal_nan=True)
     unused = [name for name, p in tried.named_parameters() if p.requires_grad and p.grad is None]
     if unused:
