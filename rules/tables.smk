@@ -70,7 +70,7 @@ if SIZED:
         localrule: True
         params:
             caption=caption("sizes"),
-            networks=json.dumps(architectures()),
+            networks=packed(architectures()),
             imagenet="--imagenet" if LISTS_IMAGENET else "",
             manifests=[PLAN.prepared(name).outputs[0] for name in SIZED],
             record=record(TABLES["sizes"]),

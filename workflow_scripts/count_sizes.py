@@ -1,7 +1,6 @@
 """Count the parameters of networks and the training images of their data sets, with the paper's counts."""
 
 import argparse
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
 
     manifests = {manifest["dataset"]: manifest for manifest in map(read_json, args.manifests)}
-    table = count_sizes(json.loads(args.networks), manifests, paper.sizes())
+    table = count_sizes(scripts.unpacked(args.networks), manifests, paper.sizes())
     if args.imagenet:
         images = manifests["imagenet"]["train"]["count"] if "imagenet" in manifests else None
         listed = (table.dataset == "imagenet").any()

@@ -1,6 +1,5 @@
 """Options of networks: what their types are, from a configuration's text to the network and the tables."""
 
-import json
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError, read_json, write_json
 from rethinking.run.identity import digest_of
 from rethinking.run.plugin_files import VARIABLE
+from rethinking.run.scripts import packed
 
 from ..default_config import FILE, default_values
 from ..summaries import make_summary, write_summary
@@ -232,11 +232,11 @@ def test_a_cell_is_trained_and_counted_with_a_list(plugin, prepared, tmp_path, s
     file = plugin(
         "from itertools import pairwise\nfrom torch import nn\n@model('net')\n"
         "def net(image_shape, num_classes, widths: list[int] | None = None, norm: str = 'batch'):\n"
-        "    assert norm == 'off'\n    sizes = [300, *(widths or []), num_classes]\n"
+        "    assert norm == '{off}'\n    sizes = [300, *(widths or []), num_classes]\n"
         "    return nn.Sequential(nn.Flatten(), *(nn.Linear(*each) for each in pairwise(sizes)))\n"
     )
     write(prepared, tmp_path / "overlay", "labels_p0.5", "cifar10", seed=0)
-    settings = settings_with(epochs=1, architecture={"widths": [6, 5], "norm": "off"})
+    settings = settings_with(epochs=1, architecture={"widths": [6, 5], "norm": "{off}"})
     options = {
         "cell": make_cell("net"), "settings": settings.model_dump_json(), "prepared": prepared,
         "overlay": tmp_path / "overlay", "output": tmp_path / "cell", "checkpoint": tmp_path / "state.safetensors",
@@ -257,5 +257,5 @@ def test_a_cell_is_trained_and_counted_with_a_list(plugin, prepared, tmp_path, s
     )
     write_json(tmp_path / "manifest.json", read_json(prepared / "manifest.json") | {"dataset": "cifar10"})
     options = {"manifests": tmp_path / "manifest.json", "output": tmp_path / "sizes.csv"}
-    script("count_sizes", networks=json.dumps([network]), **options)
+    script("count_sizes", networks=packed([network]), **options)
     assert pd.read_csv(tmp_path / "sizes.csv").parameters.tolist() == [summary["parameters"]]
