@@ -2,6 +2,7 @@
 
 import pytest
 
+from rethinking import registry
 from rethinking.corruption.overlays import write
 from rethinking.run.files import UserError
 
@@ -88,6 +89,27 @@ def test_a_decorator_that_is_not_imported(plugins, tmp_path, imported, decorator
         assert message(plugins, [file]).startswith(f"{file}:{expected}")
     else:
         plugins([file])
+
+
+@pytest.mark.parametrize(
+    ("imported", "known"),
+    [
+        ("try:\n    {}\nexcept ImportError:\n    def model(name): return lambda function: function\n", True),
+        ("if True:\n    {}\n", True),
+        ("if TYPE_CHECKING:\n    {}\n", False),
+        ("def f():\n    {}\n", False),
+    ],
+)
+def test_a_decorator_that_is_imported_in_a_block(plugins, tmp_path, imported, known):
+    """For those who use the file without this project."""
+    file = tmp_path / "study.py"
+    text = imported.format("from rethinking.registry import model")
+    file.write_text(f"{text}@model('x')\ndef x(image_shape, num_classes): ...\n")
+    if known:
+        plugins([file])
+        assert registry.entry("model", "x").file == file
+    else:
+        assert message(plugins, [file]).startswith(f"{file}:1: registers nothing")
 
 
 def test_a_module_named_as_a_folder_that_only_planning_sees(plugins, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 from rethinking.entries import KINDS, Entry
 from rethinking.run.files import UserError
 from rethinking.run.plugin_checks import faults
-from rethinking.run.syntax import syntax_tree
+from rethinking.run.syntax import is_text, statements, syntax_tree
 
 NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 # Parameters are in braces, their bounds behind a colon.
@@ -55,7 +55,11 @@ def registrations(file: Path) -> list[Entry]:
 def decorators(tree: ast.Module) -> dict[str, str]:
     """The spelling of each decorator in a file -> its kind."""
     found = {}
-    for node in tree.body:
+    # Also in 'try' and 'if' at the top, for those who use the file without this project; but not for type checkers alone.
+    inside = ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef
+    for node in statements(
+        [each for each in tree.body if not isinstance(each, inside) and not is_text(each)]
+    ):
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
         package = getattr(node, "module", None)
