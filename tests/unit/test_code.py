@@ -32,6 +32,7 @@ DECIDES_NOTHING = {
     "models/__init__.py: training_megaflops": "shares out cells to jobs",
     "registry.py: advice": "texts of errors",
     "registry.py: described": "texts of errors",
+    "registry.py: form": "texts of errors",
     "registry.py: registration": "it returns a function unchanged",
     "registry.py: unknown": "texts of errors",
     "registry.py: titles": "its value, what things are called, is part of the identity of what shows them",

@@ -128,14 +128,19 @@ def unknown(kind: str, name: str) -> str:
 
 def advice(kind: str, name: str, more: str = "") -> str:
     """Names that would be right in place of one that is not registered."""
-    forms = [described(entry) for entry in entries(kind) if entry.bounds]
-    more += f"; or {', '.join(forms)}" if forms else ""
-    return f"{did_you_mean(name, names(kind))}known: {', '.join(names(kind))}{more}"
+    forms = {form(entry): described(entry) for entry in entries(kind) if entry.bounds}
+    more += f"; or {', '.join(forms.values())}" if forms else ""
+    return f"{did_you_mean(name, [*names(kind), *forms])}known: {', '.join(names(kind))}{more}"
+
+
+def form(entry: Entry) -> str:
+    """The name of an entry with its parameters, without their bounds."""
+    return re.sub(r"\{(\w+)[^}]*\}", r"{\1}", entry.name)
 
 
 def described(entry: Entry) -> str:
     """The name of an entry and the values of its parameters, in words."""
-    text = re.sub(r"\{(\w+)[^}]*\}", r"{\1}", entry.name)
+    text = form(entry)
     for parameter, (low, high) in entry.bounds.items():
         show = (lambda value: f"{value:g}") if entry.arguments[parameter] == "int" else str
         text += f" with {parameter}" + (f" from {show(low)}" if low is not None else " a number")
