@@ -90,6 +90,13 @@ def test_sections_add_what_is_not_listed_yet():
     assert config.fig1c.cells == [MLP, other]
 
 
+def test_a_grid_leaves_out_the_cells_that_have_its_value_already():
+    entry = {"name": "x_{weight_decay:g}", "question": "?", "grid": {"weight_decay": [0.0005, 0.004]}}
+    names = [f"cifar10/true_labels/{model}/wd" for model in ("alexnet", "mlp_1x512")]
+    left = {each.name: each.cells for each in load(ablations=[entry | cells(*names)]).ablations}
+    assert left == {"x_0.0005": names[:1], "x_0.004": names[1:]}
+
+
 def test_grid_is_a_variant_for_each_combination():
     entry = {"name": "{epochs}_{momentum:.2f}_{weight_decay_on}", "question": "?", "cells": WD}
     entry |= {"set": {"weight_decay_on": "weights"}, "grid": {"epochs": [1, 2], "momentum": [0, 0.5]}}
@@ -142,8 +149,8 @@ GRID = {"name": "x_{epochs}", "question": "?", "cells": WD, "grid": {"epochs": [
          "ablations[0]: the name 'x_{epoch}' cannot be made from its values; it can hold {epochs}"),
         ({"ablations": [GRID | {"name": "x_{width}", "grid": {"architecture": [{"width": 64}], "momentum": [0.5]}}]},
          "ablations[0]: the name 'x_{width}' cannot be made from its values; it can hold {momentum}, {architecture[width]}"),
-        ({"ablations": [GRID | {"name": "x_{weight_decay}", "grid": {"weight_decay": [0.1, 0.004]}}]},
-         "ablations[0]: 'x_0.004' changes nothing of cifar10/true_labels/alexnet/wd, cifar10/random_labels/alexnet/wd, whose weight_decay is 0.004; leave"),
+        ({"ablations": [{"name": "x", "question": "?", "cells": WD, "set": {"weight_decay": 0.004}}]},
+         "ablations[0]: 'x' changes nothing of cifar10/true_labels/alexnet/wd, cifar10/random_labels/alexnet/wd, whose weight_decay is 0.004; leave"),
         ({"ablations": [{"name": "x", "question": "?", "cells": WD, "set": {"architecture": {"local_response_norm": True}}}]},
          "ablations[0]: 'x' changes nothing of cifar10/true_labels/alexnet/wd, "),
         ({"ablations": [GRID | {"name": "x"}]}, "ablations: the name 'x' appears twice; give each variant its own, from a grid by its"),

@@ -84,14 +84,15 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
 def without_copies(
     config: Config, origins: dict[Path, Origin], default: list[Any]
 ) -> tuple[Config, list[tuple[Origin, str]]]:
-    """The configuration without cells that an ablation leaves as they are; and each ablation of the user's with some.
+    """The configuration without cells that an ablation leaves as they are; and each 'set' of the user's with some.
 
-    An ablation of the default file, if there is one, has such cells where the user's other settings are its own.
+    A grid can hold the value of some cells, and an ablation of the default file can be what the user's settings are.
     """
     ablations, found = [], []
     for number, ablation in enumerate(config.ablations):
         same, origin = unchanged_cells(config, ablation), origins["ablations", number]
-        if same and not any(value_at(origin.path, each) == (True, origin.written) for each in default):
+        given = not any(value_at(origin.path, each) == (True, origin.written) for each in default)
+        if same and given and not origin.written.get("grid"):
             found.append((origin, nothing_changed(ablation, same)))
         cells = [name for name in ablation.cells if name not in same]
         ablations.append(ablation.model_copy(update={"cells": cells}))
