@@ -120,7 +120,7 @@ def test_full_disk_under_the_working_folder_is_named(small_disk):
 def test_status_of_a_configuration_that_is_too_long_for_a_command_line(tiny_workflow):
     variants = {
         "name": "rate_{learning_rate:g}",
-        "grid": {"learning_rate": [0.001 * n for n in range(1, 51)]},
+        "grid": {"learning_rate": [0.1 * n for n in range(1, 51)]},
     }
     cells = ["digits/random_labels/mlp_1x512/wd"]
     tiny_workflow.write_config(
