@@ -51,9 +51,9 @@ def test_parts():
         ),
         (
             "cifar10/label_p0.4/alexnet/none/seed0",
-            "unknown corruption 'label_p0.4'; did you mean 'labels_p{p}'?",
+            "unknown corruption 'label_p0.4'; did you mean 'labels_p0.4'?",
         ),
-        ("cifar10/random_sign_n7/alexnet/none/seed0", "did you mean 'random_signs_n{n}'?"),
+        ("cifar10/random_sign_n7/alexnet/none/seed0", "did you mean 'random_signs_n7'?"),
         ("cifar10/true_labels/alexnt/none/seed0", "unknown model 'alexnt'; did you mean 'alexnet'?"),
         ("cifar10/true_labels/alexnet/corp/seed0", "unknown regulariser 'corp'; did you mean 'crop'?"),
         (

@@ -130,7 +130,9 @@ def advice(kind: str, name: str, more: str = "") -> str:
     """Names that would be right in place of one that is not registered."""
     forms = {form(entry): described(entry) for entry in entries(kind) if entry.bounds}
     more += f"; or {', '.join(forms.values())}" if forms else ""
-    return f"{did_you_mean(name, [*names(kind), *forms])}known: {', '.join(names(kind))}{more}"
+    number = re.search(r"\d+(\.\d+)?", name)
+    likely = [re.sub(r"\{\w+\}", number[0], each) for each in forms] if number else []
+    return f"{did_you_mean(name, [*names(kind), *likely])}known: {', '.join(names(kind))}{more}"
 
 
 def form(entry: Entry) -> str:
