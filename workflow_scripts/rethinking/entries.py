@@ -41,9 +41,7 @@ class Entry:
     line: int
     function: str
     arguments: Mapping[str, str | None]
-    optional: Mapping[
-        str, str
-    ]  # arguments with a default; where they have no annotation, the type of the default
+    optional: Mapping[str, str]  # arguments with a default -> their annotation, or the type of the default
     # rethinking.run.plugin_checks has those that a plug-in can give. Only the library gives
     # - for a network: smallest (height and width of the images that it takes);
     # - for a data set: size (height and width of its images) and train (their number), unless it is a folder of images,

@@ -56,8 +56,8 @@ def check_network(
     """Try a network of a plug-in on two images, then on more, before hours of training.
 
     Raises:
-        UserError: it gives other than logits (n, num_classes) for n images, or others each time in evaluation mode, or a parameter
-            plays no part in them; the message has the file and line of its registration, or of the error.
+        UserError: it gives other than logits (n, num_classes) for n images, or others each time in evaluation mode, or a
+            parameter plays no part in them; the message has the file and line of its registration, or of the error.
     """
     import copy
 
