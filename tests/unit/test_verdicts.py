@@ -1,6 +1,7 @@
 """Verdicts from constructed networks, and the measures that they compare."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,7 +62,8 @@ def test_interval_over_seeds_by_hand():
 @pytest.mark.parametrize(
     ("accuracies", "verdict"),
     [
-        ((99.0, 99.0, 99.0), "supported"),  # at least 99, as a whole
+        ((99.1, 99.1, 99.1), "supported"),
+        ((99.0, 99.0, 99.0), "undecided"),  # one image less would be below 99
         ((99.5, 99.6, 99.7), "supported"),
         ((98.3, 98.4, 98.5), "contradicted"),
         ((97.0, 99.9, 99.9), "undecided"),
@@ -88,7 +90,24 @@ def test_comparison_takes_the_seeds_that_both_have():
 
 
 def test_equal_is_not_better():
-    assert gains({0: 50.0, 1: 50.0}, {0: 50.0, 1: 50.0}).verdict == "contradicted"
+    check = replace(GAINS, exact=True)
+    runs = {name: {0: make_run(f"cifar10/{name}", train=100.0, test=50.0)} for name in GAINS.cells}
+    assert examine(GAINS, runs, "").verdict == "undecided"
+    assert examine(check, runs, "").verdict == "contradicted"
+
+
+@pytest.mark.parametrize(("images", "verdict"), [(360, "undecided"), (10_000, "supported")])
+def test_seeds_that_agree_exactly_are_known_to_one_image(images, verdict):
+    """On 360 test images two seeds often agree by chance; an interval without width would decide."""
+    runs = {name: {} for name in GAINS.cells}
+    for name, test in zip(GAINS.cells, (90.0 + 100 / 360, 90.0), strict=True):
+        for seed in (0, 1):
+            run = make_run(f"cifar10/{name}", seed, train=100.0, test=90.0)
+            data = run.summary["data"] | {"test": {"count": images}}
+            runs[name][seed] = replace(run, summary=run.summary | {"data": data, "test_accuracy": test})
+    finding = examine(GAINS, runs, "")
+    assert finding.verdict == verdict
+    assert finding.high - finding.low == pytest.approx(200 / images)
 
 
 def test_number_at_its_bound_is_within_in_floating_point_too():
