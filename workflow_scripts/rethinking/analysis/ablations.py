@@ -6,13 +6,20 @@ A variant is trained with the cell's own name and seeds, so it has the same data
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import aggregate_cell, by_name, columns, flat_settings, frame, shared
+from rethinking.analysis.aggregation import (
+    aggregate_cell,
+    by_name,
+    columns,
+    flat_settings,
+    frame,
+    setting_text,
+    shared,
+)
 from rethinking.analysis.statistics import mean_interval
 
 # 'default' is the cell itself, the rest its variant.
@@ -100,5 +107,4 @@ def describe_changes(default: Mapping[str, Any], variant: Mapping[str, Any]) -> 
 
 def show(settings: Mapping[str, Any], key: str) -> str:
     """A setting as the configuration writes it; ``default`` where it does not."""
-    value = settings.get(key, "default")
-    return value if isinstance(value, str) else json.dumps(value)
+    return setting_text(settings.get(key, "default"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -204,6 +205,11 @@ def flat_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
     options = settings.pop("architecture", {}).items()
     # An own network can have an option momentum, of its normalisation.
     return settings | {f"architecture_{key}" if key in settings else key: value for key, value in options}
+
+
+def setting_text(value: Any) -> str:
+    """A setting as the configuration writes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def describe_divergence(summary: Mapping[str, Any]) -> str:

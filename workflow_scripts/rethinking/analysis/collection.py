@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
-from rethinking.analysis.aggregation import describe_data, flat_settings, read_summary
+from rethinking.analysis.aggregation import describe_data, flat_settings, read_summary, setting_text
 from rethinking.analysis.runs import CELL_PARTS, cell_parts
 from rethinking.cells import Cell
 from rethinking.run.files import reading
@@ -36,7 +35,7 @@ def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
     }
     settings.pop("thresholds", None)  # epochs_to_... are their columns
     row |= {
-        f"setting_{key}": json.dumps(value) if value is None or isinstance(value, list) else value
+        f"setting_{key}": setting_text(value) if value is None or isinstance(value, list) else value
         for key, value in settings.items()
     }
     row |= {key: origin.get(key) for key in ORIGIN}

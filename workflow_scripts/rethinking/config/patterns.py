@@ -197,7 +197,7 @@ class _Cells:
             variant = {key: value for key, value in entry.items() if key != "grid"} | {"set": settings}
             if isinstance(entry.get("name"), str):
                 try:
-                    variant["name"] = entry["name"].format(**named(settings))
+                    variant["name"] = entry["name"].format(**in_names(settings))
                 except (AttributeError, LookupError, TypeError, ValueError):
                     form = ", ".join(
                         f"{{{key}[{option}]}}" if option else f"{{{key}}}"
@@ -218,12 +218,12 @@ class Joined(list):
         return "-".join(format(each, form) for each in self)
 
 
-def named(value: Any) -> Any:
+def in_names(value: Any) -> Any:
     """Settings as the names of variants hold them."""
     if isinstance(value, dict):
-        return {key: named(each) for key, each in value.items()}
+        return {key: in_names(each) for key, each in value.items()}
     if isinstance(value, list):
-        return Joined(map(named, value))
+        return Joined(map(in_names, value))
     return "null" if value is None else value  # as the command line writes it
 
 

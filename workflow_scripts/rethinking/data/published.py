@@ -2,49 +2,20 @@
 
 import gzip
 import hashlib
-import re
-import textwrap
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from rethinking import registry
 from rethinking.data.archives import iter_members, walk
 from rethinking.data.prepared import SPLITS, Dataset
 from rethinking.run.file_types import NPZ, what_is
 from rethinking.run.files import UserError, algorithm_of, hash_file
-from rethinking.run.plugin_checks import TEXT, Form
+from rethinking.run.plugin_checks import TEXT, check_fields, is_digest, is_list
 
 SHOWN = 5  # names in a message
-
-
-def are_all(kind: type, values: Any) -> bool:
-    """Whether these are several values of a kind, at least one; not a single one, whose comma was forgotten."""
-    return (
-        isinstance(values, tuple | list) and bool(values) and all(isinstance(each, kind) for each in values)
-    )
-
-
-def is_digest(value: Any, *lengths: int) -> bool:
-    """Whether a value is None or a digest of so many hexadecimal digits."""
-    return value is None or (
-        isinstance(value, str) and len(value) in lengths and bool(re.fullmatch("[0-9a-f]+", value))
-    )
-
-
-def check_fields(record: Any, **forms: Form) -> None:
-    """Compare the fields of a description, which people write by hand, with their forms.
-
-    Raises:
-        TypeError: one has another form.
-    """
-    for name, (words, right) in forms.items():
-        if not right(value := getattr(record, name)):
-            found = textwrap.shorten(repr(value), 80)
-            raise TypeError(f"{name} of {type(record).__name__} must be {words}, not {found}")
 
 
 @dataclass(frozen=True)
@@ -68,7 +39,7 @@ class SourceFile:
                 "the name of a file, without folders",
                 lambda value: isinstance(value, str) and value and "/" not in value,
             ),
-            urls=("a tuple, of one ('https://...',)", lambda value: are_all(str, value)),
+            urls=("a tuple, of one ('https://...',)", is_list),
             md5=("32 hexadecimal digits, in lower case", lambda value: is_digest(value, 32)),
             sha256=("64 hexadecimal digits, in lower case", lambda value: is_digest(value, 64)),
             size=("a number of bytes", lambda value: value is None or isinstance(value, int)),
@@ -145,11 +116,13 @@ class Published:
     def __post_init__(self) -> None:
         check_fields(
             self,
-            downloads=("a tuple, of one (SourceFile(...),)", lambda value: are_all(SourceFile, value)),
-            versions=("a tuple, of one (Version(...),)", lambda value: are_all(Version, value)),
+            downloads=("a tuple, of one (SourceFile(...),)", lambda value: is_list(value, kind=SourceFile)),
+            versions=("a tuple, of one (Version(...),)", lambda value: is_list(value, kind=Version)),
             records=(
                 "two SHA-256, of training and test set",
-                lambda value: value is None or (are_all(str, value) and [len(x) for x in value] == [64, 64]),
+                lambda value: (
+                    value is None or (is_list(value, length=2) and [len(x) for x in value] == [64, 64])
+                ),
             ),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rethinking.analysis.aggregation import describe_data, describe_divergence, flat_settings, read_summary
+from rethinking.analysis.aggregation import (
+    describe_data,
+    describe_divergence,
+    flat_settings,
+    read_summary,
+    setting_text,
+)
 from rethinking.analysis.runs import Run, network_folders
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.run.status_report import condense, ranges
@@ -116,7 +121,7 @@ def origins(network: Network) -> Iterator[tuple[str, str, str]]:
     data, origin = network.summary["data"], network.origin
 
     def show(value: Any) -> str:
-        return value if isinstance(value, str) else MISSING if value is None else json.dumps(value)
+        return MISSING if value is None else setting_text(value)
 
     title = DATASET_TITLES[data["dataset"]]
     yield "Data", f"{title}: images used", describe_data(network.summary)
@@ -126,7 +131,7 @@ def origins(network: Network) -> Iterator[tuple[str, str, str]]:
         yield "Data", f"{title}: SHA-256 of the {name} images", show(data[split].get("images_sha256"))
     yield "Settings", "seed", str(network.cell.seed)
     for key, value in flat_settings(network.summary).items():
-        yield "Settings", key, json.dumps(value) if value is None else show(value)
+        yield "Settings", key, setting_text(value)
     for key in ("git_commit", "code_fingerprint"):
         yield "Code", key.replace("_", " "), show(origin[key])
     for library, version in {"python": origin["python"], **origin["libraries"]}.items():

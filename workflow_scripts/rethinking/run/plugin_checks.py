@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import math
+import re
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,10 +21,29 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def is_list(value: Any, length: int | None = None) -> bool:
-    """Whether a value is a list or tuple of so many texts, or of some if no length is given."""
-    right = isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+def is_list(value: Any, length: int | None = None, kind: type = str) -> bool:
+    """Whether a value is a list or tuple of so many texts (or others of a kind), or of some if no length is given."""
+    right = isinstance(value, list | tuple) and all(isinstance(each, kind) for each in value)
     return right and (len(value) == length if length else bool(value))
+
+
+def is_digest(value: Any, *lengths: int) -> bool:
+    """Whether a value is None or a digest of so many hexadecimal digits."""
+    return value is None or (
+        isinstance(value, str) and len(value) in lengths and bool(re.fullmatch("[0-9a-f]+", value))
+    )
+
+
+def check_fields(record: Any, **forms: Form) -> None:
+    """Compare the fields of a description, which people write by hand, with their forms.
+
+    Raises:
+        TypeError: one has another form.
+    """
+    for name, (words, right) in forms.items():
+        if not right(value := getattr(record, name)):
+            found = textwrap.shorten(repr(value), 80)
+            raise TypeError(f"{name} of {type(record).__name__} must be {words}, not {found}")
 
 
 TEXT: Form = ("a text", lambda value: isinstance(value, str))
