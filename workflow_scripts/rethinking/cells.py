@@ -150,7 +150,6 @@ def by_network(names: Iterable[str]) -> dict[tuple[str, str, str], dict[float, s
             two are replaced in different ways.
     """
     networks: dict[tuple[str, str, str], dict[float, str]] = defaultdict(dict)
-    noises: dict[tuple[str, str, str], dict[str | None, str]] = defaultdict(dict)
     for name in names:
         dataset, corruption, model, regularisers = name.split("/")
         p = probability(corruption)
@@ -162,13 +161,17 @@ def by_network(names: Iterable[str]) -> dict[tuple[str, str, str], dict[float, s
         cells = networks[dataset, model, regularisers]
         if cells.setdefault(p, name) != name:
             raise UserError(f"cells '{cells[p]}' and '{name}' have the same p; show one of them")
-        if p > 0:
-            entry = registry.entry("corruption", corruption)
-            kinds = noises[dataset, model, regularisers]
-            kinds[entry.name if entry.own else None] = name
-            if len(kinds) > 1:
-                one, other = kinds.values()
-                raise UserError(
-                    f"cells '{one}' and '{other}' have different kinds of noise, which one curve cannot show; leave one out"
-                )
+    for levels in networks.values():
+        kinds = {noise_of_plugin(name): name for p, name in levels.items() if p > 0}
+        if len(kinds) > 1:
+            one, other, *_ = kinds.values()
+            raise UserError(
+                f"cells '{one}' and '{other}' have different kinds of noise, which one curve cannot show; leave one out"
+            )
     return {network: dict(sorted(levels.items())) for network, levels in networks.items()}
+
+
+def noise_of_plugin(name: str) -> str | None:
+    """Which corruption of a plug-in a cell has; None for the paper's."""
+    entry = registry.entry("corruption", name.split("/")[1])
+    return entry.name if entry.own else None
