@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from rethinking.run.files import UserError
 from rethinking.theory import counterexamples
 from rethinking.theory.counterexamples import compare_fits
 from rethinking.theory.gram import kernel_between
@@ -44,3 +45,20 @@ def test_norm_of_the_fit_with_random_centres_is_that_of_its_function(digits, mon
     alpha = np.linalg.solve(across, np.eye(10)[labels])
     expected = np.sqrt(np.trace(alpha.T @ within @ alpha))
     assert table.set_index("fit").norm["random_centres"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("gamma", "fit", "change"),
+    [
+        (20, "random_centres", "large .* a smaller gamma"),
+        (500, "random_centres", "large .* a smaller gamma"),  # the kernel between images and centres is 0
+        (1e-6, "random_centres", "small .* a larger gamma"),
+        (1e-9, "minimum_norm", "small .* a larger gamma"),  # that of all points is 1
+    ],
+)
+def test_what_rounding_keeps_from_fitting_is_refused(digits, gamma, fit, change):
+    train, labels, test, test_labels = digits
+    flat, flat_test = (torch.from_numpy(scaled(images)) for images in (train, test))
+    message = f"{fit} is no exact fit with gamma {gamma:g} .*: so {change}"
+    with pytest.raises(UserError, match=message):
+        compare_fits(flat, flat_test, labels, test_labels, 10, gamma, 0, "digits", quiet)

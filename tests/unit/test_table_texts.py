@@ -186,6 +186,9 @@ def test_latex_has_each_character_of_tables():
         (478.63, math.nan, "478.6"),
         (0, 0, "0 ± 0"),
         (math.nan, math.nan, "—"),
+        (3.2049e12, math.nan, "3.2e+12"),
+        (2e8, 3e9, "2.0e+08 ± 3.0e+09"),
+        (math.inf, math.nan, "inf"),
     ],
 )
 def test_numbers_of_any_size_have_the_digits_that_count(mean, half_width, text):

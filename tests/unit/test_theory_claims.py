@@ -45,8 +45,10 @@ def others(seed, poisoned_norm=300.0, poisoned_error=90.0, centres_norm=400.0, r
         {"fit": "minimum_norm", "norm": 100.0, "test_error": 5.0},
         {"fit": "random_centres", "norm": centres_norm + seed, "test_error": 8.0},
         {"fit": "poisoned", "norm": poisoned_norm + seed, "test_error": poisoned_error},
-        {"fit": "random_labels", "norm": 200.0, "test_error": 90.0, "residual": random_labels_residual},
+        {"fit": "random_labels", "norm": 200.0, "test_error": 90.0},
     ]
+    for row in rows:
+        row["residual"] = random_labels_residual if row["fit"] == "random_labels" else 1e-9
     return DATA | {
         "kind": "counterexamples",
         "model": "any",
@@ -269,6 +271,14 @@ def test_other_exact_fits_are_as_exact_as_the_worst_seed():
 def test_one_exact_fit_that_failed_is_not_outdone_by_the_other():
     failed = [others(seed, poisoned_norm=math.nan) for seed in SEEDS]
     assert verdicts(records() | {"others": failed})["other_exact_fits"] == "undecided"
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("residual", [0.01, math.nan])
+def test_other_exact_fits_are_judged_where_all_of_them_fit(number, residual):
+    found = copy.deepcopy(records())
+    found["others"][1]["fits"][number]["residual"] = residual
+    assert verdicts(found)["other_exact_fits"] == "undecided"
 
 
 def test_expressivity_is_that_of_the_worst_seed():

@@ -13,6 +13,7 @@ from rethinking import paper
 from rethinking.analysis.aggregation import describe_copies, describe_data
 from rethinking.analysis.theory_results import fits
 from rethinking.claims.forms import Claim
+from rethinking.claims.measures import NotMeasured
 from rethinking.claims.report import Judged, claim_rows
 from rethinking.claims.verdicts import Check, examine
 
@@ -71,11 +72,18 @@ def null_dimensions(record: Record) -> float:
 
 
 def least_ratio(key: str) -> Callable[[Record], float]:
-    """The smallest value of the other exact fits, divided by that of the fit of minimum norm."""
+    """The smallest value of the other exact fits, divided by that of the fit of minimum norm; all must be fits."""
     others = ("random_centres", "poisoned")
-    return lambda record: (
-        float(np.min([record[name][key] for name in others])) / float(record["minimum_norm"][key])
-    )
+
+    def of_fits(record: Record) -> float:
+        for name in ("minimum_norm", *others):
+            if not record[name]["residual"] <= 0.001:
+                raise NotMeasured(
+                    f"seed{record['seed']} has no exact fit {name}: its residual is above 0.001"
+                )
+        return float(np.min([record[name][key] for name in others])) / float(record["minimum_norm"][key])
+
+    return of_fits
 
 
 # ---- checks
@@ -243,7 +251,8 @@ LINEAR_MODELS = (
         "Other exact fits, with centres elsewhere or with random labels forced on the test images, have "
         "larger norms and test errors.",
         "section 5",
-        "pixels, smallest of both divided by that of the fit of minimum norm: norm > 1, test error > 1",
+        "pixels, smallest of both divided by that of the fit of minimum norm, all with a residual ≤ 0.001: norm > 1, "
+        "test error > 1",
         (
             Check("norm", least_ratio("norm"), (OTHERS,), above=1),
             Check("test error", least_ratio("test_error"), (OTHERS,), above=1),

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 MISSING = "—"
+LARGE = 1e9  # from here on means have a power of ten, ``3.2e+12``, because nobody counts their digits
 LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -57,6 +58,8 @@ def with_interval(mean: float, half_width: float, form: str) -> str:
     """For example ``+1.20 ± 0.30``; an empty format is for numbers of any size, see :func:`rounded`."""
     if pd.isna(mean):
         return MISSING
+    if max(abs(mean), half_width) >= LARGE:
+        form = "{:.1e}"
     if not form:
         return rounded(mean, half_width)
     text = form.format(mean).replace("-", "−")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -11,7 +13,7 @@ from rethinking.analysis.statistics import LEVEL
 from rethinking.analysis.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE3_COLUMNS
 from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
 from rethinking.tables.presentation import Columns, View, percent
-from rethinking.tables.rendering import MISSING, Shown, texts, with_intervals
+from rethinking.tables.rendering import MISSING, Shown, texts, with_interval, with_intervals
 
 PREPROCESSING_TITLES = {
     "none": "pixels",
@@ -83,7 +85,7 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
         columns["norm", "ours"] = with_intervals(full, "norm", "{:,.1f}")
         columns["norm", "paper"] = texts(full.paper_norm, "{:g}")
         for column, heading in OTHER_NORMS.items():
-            columns["norm", heading] = texts(full[column], "{:,.1f}")
+            columns["norm", heading] = [with_interval(norm, math.nan, "{:,.1f}") for norm in full[column]]
         columns["test error (%)", "ours"] = with_intervals(full, "test_error", "{:.2f}")
         columns["test error (%)", "paper"] = full.paper_test_error.map(percent)
         shown.append(Shown("Exact fits of minimum norm", pd.DataFrame(columns)))
