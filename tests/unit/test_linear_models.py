@@ -10,6 +10,7 @@ from sklearn.kernel_ridge import KernelRidge
 from rethinking.config.theory import LinearModelConfig
 from rethinking.run.files import UserError
 from rethinking.theory import linear_models
+from rethinking.theory.conjugate_gradients import conjugate_gradients
 from rethinking.theory.features import Features, make_features
 from rethinking.theory.linear_models import fit, one_hot
 from rethinking.theory.validation import validate
@@ -74,13 +75,13 @@ def test_exact_fit_fits_exactly(digits, tmp_path):
 
 def test_matrix_that_is_definite_in_float64_alone(digits, tmp_path):
     lines = []
-    facts, _ = run(digits, 0.001, 0.0, tmp_path, lines.append, precision="auto")
+    given = {"precision": "auto", "residual": 1e-8}  # as much as float64 has
+    facts, _ = run(digits, 0.001, 0.0, tmp_path, lines.append, **given)
     assert (facts["precision"], facts["jitter"], facts["rank"]) == ("float64", 0.0, 300)
-    assert facts["residual"] < 1e-8  # as much as float64 has
     assert [line for line in lines if line.startswith("not positive definite in float32 with 0 ")]
     # A killed run does not try float32 once more.
     lines.clear()
-    run(digits, 0.001, 0.0, tmp_path, lines.append, precision="auto")
+    run(digits, 0.001, 0.0, tmp_path, lines.append, **given)
     assert not [line for line in lines if "not positive definite" in line]
 
 
@@ -208,3 +209,34 @@ def test_what_does_not_converge_is_no_fit(digits, tmp_path):
     message = "the solver does not converge .* give a penalty above 0, or a larger gamma"
     with pytest.raises(UserError, match=message):
         run(digits, 1e-8, 0.0, tmp_path, precision="auto", residual=1e-6, iterations=50)
+
+
+@pytest.mark.parametrize(
+    "gamma", [1e-6, 1e-7]
+)  # the recursion's residual meets the tolerance, or no step does
+def test_a_fit_that_misses_its_tolerance_is_not_called_exact(digits, tmp_path, gamma):
+    """Rounding of K alpha leaves a residual that no step of refinement lowers."""
+    lines = []
+    given = {"precision": "auto", "residual": 1e-6, "iterations": 100}
+    facts, _ = run(digits, gamma, 0.0, tmp_path, lines.append, **given)
+    assert 1e-6 < facts["residual"] < 1
+    assert (facts["rank"], facts["solver"]) == (None, "cholesky, not converged")
+    assert "above linear_models.solver.residual (1e-06)" in lines[-1]
+    if gamma == 1e-6:
+        assert facts["iterations"] < 10
+
+
+def test_conjugate_gradients_start_again_from_the_true_residual():
+    """Here the first products are rounded more than the tolerance."""
+    basis = torch.linalg.qr(torch.randn(40, 40, generator=torch.manual_seed(0), dtype=torch.float64)).Q
+    matrix = basis * torch.linspace(1, 2, 40, dtype=torch.float64) @ basis.T
+    right_side, lines = torch.ones(40, 2, dtype=torch.float64), []
+
+    def multiply(vectors):
+        found = matrix @ vectors
+        return found.float().double() if len(lines) < 5 else found
+
+    found = conjugate_gradients(multiply, right_side, torch.clone, 1e-12, 200, lines.append)
+    assert float(torch.linalg.vector_norm(matrix @ found.x - right_side)) < 1e-11
+    assert found.residual <= 1e-12
+    assert any("true residual" in line for line in lines)

@@ -10,7 +10,13 @@ import pytest
 import torch
 
 from rethinking.analysis.aggregation import frame
-from rethinking.analysis.theory_results import TABLE3_COLUMNS, TABLES, read_records, write_record
+from rethinking.analysis.theory_results import (
+    NOT_CONVERGED,
+    TABLE3_COLUMNS,
+    TABLES,
+    read_records,
+    write_record,
+)
 from rethinking.claims.theory import judge_theory
 from rethinking.figures.theory import draw_precision
 from rethinking.run.files import UserError, read_json, save_array, write_json
@@ -68,6 +74,32 @@ def test_note_of_table3_names_the_fits_without_penalty_that_have_too_few_feature
     ]
     said = re.findall(r"\(rank (.*?)\)", note_table3(frame(rows, TABLE3_COLUMNS)))
     assert said == ["2,001", "8,001 at most"]
+
+
+def test_notes_name_the_fits_that_missed_their_tolerance(render, tmp_path):
+    """Of several seeds one is enough."""
+    fit = {
+        "penalty": 0.0,
+        "gamma": 0.1,
+        "norm": 1.0,
+        "signed_norm": 1.0,
+        "number_norm": 1.0,
+        "class_norms": [1.0],
+    }
+    fit |= {"features": 9, "train_error": 0.0, "test_error": 5.0, "misfit": 1e-7, "residual": 1e-7}
+    data = {"dataset": "mnist", "provenance": None, "source": {"kind": "official"}}
+    data |= {split: {"count": 60_000, "full_count": 60_000} for split in ("train", "test")}
+    record = {"kind": "linear model", "model": "x", "dataset": "mnist", "kernel": "gaussian", "filters": None}
+    record |= {"preprocessing": "none", "images": 60_000, "random": True, "data": data}
+    for table in ("table3", "norms"):
+        for solver, said in (("cholesky", False), (f"cholesky, {NOT_CONVERGED}", True)):
+            records = [
+                record | {"seed": 0, "fits": [fit | {"solver": "cholesky"}]},
+                record | {"seed": 1, "fits": [fit | {"solver": solver, "residual": 2e-3}]},
+            ]
+            TABLES[table](records).to_csv(tmp_path / f"{table}.csv", index=False)
+            text, _ = render(table, tmp_path / f"{table}.csv")
+            assert ("did not reach its tolerance: MNIST, pixels (residual 2.0e-03). " in text) == said
 
 
 def test_record_is_read_as_it_was_written(tmp_path):

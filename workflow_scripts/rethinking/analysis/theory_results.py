@@ -23,6 +23,7 @@ from rethinking.run.scripts import running_code
 
 Record = Mapping[str, Any]
 
+NOT_CONVERGED = "not converged"  # part of the name of a solver that missed its tolerance
 TABLE3_MEANS = ("train_error", "test_error", "norm")
 TABLE3_COLUMNS = columns(
     ("str", "model dataset preprocessing kernel"),
@@ -44,7 +45,7 @@ NORMS_COLUMNS = columns(
     ("Int64", "images test_images seeds"),
     ("float64", "norm norm_ci signed_norm number_norm mean_class_norm sum_of_class_norms paper_norm"),
     ("float64", "train_error test_error test_error_ci paper_test_error residual"),
-    ("str", "data"),
+    ("str", "solver data"),
 )
 EXPRESSIVITY_COLUMNS = columns(
     ("str", "dataset labels"),
@@ -149,6 +150,7 @@ def linear_row(seeds: Sequence[Record], *means: str) -> dict[str, Any]:
         row[key], row[f"{key}_ci"] = mean_interval([each[key] for each in seeds])
     return row | {
         "seeds": len(seeds),
+        "solver": "; ".join(dict.fromkeys(each["solver"] for each in seeds if "solver" in each)),
         # Here and below NumPy's extremes, which are nan if one seed has nan; Python's can hide it.
         **{key: np.max([each[key] for each in seeds]) for key in ("misfit", "residual")},
         "paper_test_error": theirs.get("test_error"),

@@ -10,7 +10,12 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.aggregation import describe_copies, span
 from rethinking.analysis.statistics import LEVEL
-from rethinking.analysis.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE3_COLUMNS
+from rethinking.analysis.theory_results import (
+    EXPRESSIVITY_COLUMNS,
+    NORMS_COLUMNS,
+    NOT_CONVERGED,
+    TABLE3_COLUMNS,
+)
 from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
 from rethinking.tables.presentation import Columns, View, percent
 from rethinking.tables.rendering import MISSING, Shown, texts, with_interval, with_intervals
@@ -72,7 +77,7 @@ def note_table3(table: pd.DataFrame) -> str:
             " Where the rank of a linear kernel is below the number of images, most labellings have no exact fit, and the "
             f"row shows the least-squares fit: {'; '.join(least_squares)}."
         )
-    return f"{text} {PAPER}"
+    return f"{text}{not_converged(table)} {PAPER}"
 
 
 def present_norms(table: pd.DataFrame) -> list[Shown]:
@@ -112,8 +117,8 @@ def note_norms(table: pd.DataFrame) -> str:
         "1; the paper does not define its norm. Signed: the same for targets of −1 and 1; number: for the "
         "number of the class as the only target; mean and sum: of the classes' norms. Random points: each "
         "value is that of some training image at its place. Errors are percentages, of training on the labels "
-        "to be fitted, of testing on the true labels. Training errors and residuals are the largest of the seeds. "
-        f"{PAPER}"
+        "to be fitted, of testing on the true labels. Training errors and residuals are the largest of the seeds."
+        f"{not_converged(table)} {PAPER}"
     )
 
 
@@ -189,6 +194,17 @@ def scientific(values: pd.Series, digits: int) -> list[str]:
         MISSING if pd.isna(value) else "> 1e308" if np.isinf(value) else f"{value:.{digits}e}"
         for value in values
     ]
+
+
+def not_converged(table: pd.DataFrame) -> str:
+    """A sentence on the fits whose solver missed its tolerance; empty if all met it."""
+    missed = [
+        f"{DATASET_TITLES[row.dataset]}, {preprocessing_title(row)} (residual {row.residual:.1e})"
+        for row in table[table.solver.str.contains(NOT_CONVERGED, na=False)].itertuples()
+    ]
+    return (
+        f" Not exact, because the solver did not reach its tolerance: {'; '.join(missed)}." if missed else ""
+    )
 
 
 def starred(value: float, name: str, chosen: str | float) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rethinking.analysis.theory_results import NOT_CONVERGED
 from rethinking.config.theory import SolverConfig
 from rethinking.data.prepared import SHOWN, contradictions
 from rethinking.run.files import UserError
@@ -81,13 +82,14 @@ def fit(
 
     Raises:
         UserError: no function fits the labels exactly, though the features are enough and there is no penalty: the
-            message names equal images with different labels. Or the solver does not converge.
+            message names equal images with different labels. Or the solver does not converge: the residual is 1 or more.
 
     Returns:
         The numbers of a summary, and the outputs on the test images, float64 (m, classes). Errors are percentages.
         ``norm`` is the root of the sum over classes of alpha_c^T K alpha_c, ``class_norms`` its parts; ``misfit``
-        |Y - f(X)| / |Y| on the training images; ``residual`` that of the system that was solved, in float64; ``rank``
-        the rank of K, if it is known.
+        |Y - f(X)| / |Y| on the training images; ``residual`` that of the system that was solved, in float64;
+        ``solver`` how, and whether it missed its tolerance: then the residual is above it, and the fit is not exact;
+        ``rank`` the rank of K, if it is known.
     """
     targets = one_hot(train_labels, classes)
     primal = gamma is None and train.width < len(train)
@@ -223,11 +225,17 @@ def solve_by_factor(
             "linearly dependent, exactly or up to rounding, so these labels have no exact fit; give a penalty above 0, or "
             "a larger gamma"
         )
-    definite = jitter == 0 and isinstance(system, KernelSystem) and system.penalty == 0
+    converged = solution.residual <= solver.residual
+    if not converged:
+        log(
+            f"after {solution.iterations} steps the residual is {solution.residual:.1e}, above "
+            f"linear_models.solver.residual ({solver.residual:g}): the solution is not exact"
+        )
+    definite = converged and jitter == 0 and isinstance(system, KernelSystem) and system.penalty == 0
     # Rounding can give equal images of one class a factor; any numbers that differ serve as labels here.
     definite = definite and not equal_features(train, np.arange(system.size))
     return solution, {
-        "solver": "cholesky",
+        "solver": "cholesky" if converged else f"cholesky, {NOT_CONVERGED}",
         "precision": name,
         "jitter": jitter,
         "rank": system.size if definite else None,
