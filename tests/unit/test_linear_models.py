@@ -204,6 +204,27 @@ def test_linearly_dependent_images_have_the_solution_of_minimum_norm(digits, tmp
     assert facts["train_error"] == 0
 
 
+@pytest.mark.parametrize("values", [None, 0])
+def test_dependent_images_of_many_columns_have_the_solution_of_minimum_norm(
+    digits, tmp_path, monkeypatch, values
+):
+    """As grey images stored in colour are. Where there are too many values, no larger gamma is advised: there is none."""
+    if values is not None:
+        monkeypatch.setattr(linear_models, "DENSE_VALUES", values)
+    train, labels, test, test_labels = digits
+    train, test = (np.repeat(images.reshape(len(images), -1), 40, axis=1) for images in (train, test))
+    given = (train, labels, test, test_labels), None, 0.0, tmp_path
+    if values == 0:
+        with pytest.raises(UserError, match=r"does not converge .* give a penalty above 0$"):
+            run(*given, precision="auto")
+        return
+    facts, outputs = run(*given)
+    assert 300 < linear_models.DENSE < train.shape[1]
+    assert facts["rank"] == np.linalg.matrix_rank(train) < 64
+    expected = scaled(test) @ np.linalg.pinv(scaled(train), rcond=1e-12) @ one_hot(labels, 10).numpy()
+    np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=1e-6)
+
+
 def test_what_does_not_converge_is_no_fit(digits, tmp_path):
     """All distances are rounded away, so that the kernel of different images is 1."""
     message = "the solver does not converge .* give a penalty above 0, or a larger gamma"

@@ -19,7 +19,9 @@ from rethinking.theory.conjugate_gradients import Solution, conjugate_gradients
 from rethinking.theory.features import Features, Log, opened
 from rethinking.theory.gram import CovarianceSystem, KernelSystem, System, mean_diagonal
 
-DENSE = 2500  # largest number of features for which least squares is solved by a singular value decomposition
+# Least squares is solved by a singular value decomposition up to so many features or images, whichever are fewer, and,
+# where features are more, up to so many of their values, in all 1 GiB.
+DENSE, DENSE_VALUES = 2500, 2**27
 # Added to the diagonal, in units of its mean, and tried in this order if the matrix has no factor without it.
 JITTERS = (1e-6, 1e-5, 1e-4, 1e-3)
 CPU = torch.device("cpu")
@@ -63,7 +65,7 @@ def fit(
 
     A linear kernel with fewer features than images is solved in its primal form, which has the same solution
     function. Without a penalty no exact solution exists, so it is the least-squares solution of minimum norm; so it is
-    for a linear kernel of linearly dependent images.
+    for a linear kernel of linearly dependent images, if these are few enough (:data:`DENSE`, :data:`DENSE_VALUES`).
 
     Args:
         train: features of the training images.
@@ -93,11 +95,13 @@ def fit(
     """
     targets = one_hot(train_labels, classes)
     primal = gamma is None and train.width < len(train)
+    dense = gamma is None and penalty == 0 and min(train.width, len(train)) <= DENSE
+    dense = dense and (primal or train.width * len(train) <= DENSE_VALUES)
     if penalty == 0 and not primal:
         for some in (train, *([] if images is None else [Features([images])])):
             refuse_contradictions(some, train_labels)
         # Linearly dependent images have an exact fit to some labels only, and conjugate gradients diverge on others.
-        if gamma is None and train.width <= DENSE:
+        if dense:
             x = train.read(slice(None), CPU, torch.float64)
             primal = int(torch.linalg.matrix_rank(x)) < len(train)
     held = train.on(device)
@@ -111,7 +115,7 @@ def fit(
     system = (
         CovarianceSystem(held, absolute, *where) if primal else KernelSystem(held, gamma, absolute, *where)
     )
-    if primal and penalty == 0 and train.width <= DENSE:
+    if primal and dense:
         solution, more = least_squares(train, targets, system)
     else:
         solution, more = solve_by_factor(train, system, targets, solver, scratch, device, log)
@@ -222,8 +226,8 @@ def solve_by_factor(
     if not solution.residual < 1:  # worse than no fit at all
         raise UserError(
             f"the solver does not converge (residual {solution.residual:.1e}): the features of the training images are "
-            "linearly dependent, exactly or up to rounding, so these labels have no exact fit; give a penalty above 0, or "
-            "a larger gamma"
+            "linearly dependent, exactly or up to rounding, so these labels have no exact fit; give a penalty above 0"
+            f"{'' if system.gamma is None else ', or a larger gamma'}"
         )
     converged = solution.residual <= solver.residual
     if not converged:
