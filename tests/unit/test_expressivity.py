@@ -178,3 +178,11 @@ def test_precision_that_is_needed_grows_with_n(sample):
     )  # the rounding 2^-bits x amplification is 1/2
     assert exact["fitted"] == 100
     assert not many["largest_error"] < 0.5  # 60 images are too many for eleven bits, or collide
+
+
+def test_projections_that_differ_can_be_too_close_for_a_threshold():
+    x = torch.tensor([1, 1 + 2**-9], dtype=torch.float64)  # two steps of float16 apart
+    labels, direction = torch.tensor([0, 1]), torch.ones(1, dtype=torch.float64)
+    near, middle = expressivity.error_by_size(x, labels, direction, [2], [0.25, 0.5], ["float16"])
+    assert math.isnan(near["largest_error"])
+    assert middle["fitted"] == 100

@@ -296,9 +296,9 @@ def error_by_size(
     """How exactly networks fit the first n images, over n and number formats.
 
     Returns:
-        One dictionary per size, offset and format. ``largest_error`` is nan if projections collide in the format, so
-        that there is no network. ``bits_needed`` is the precision at which the amplified unit roundoff stays below 1/2,
-        the distance at which a label is lost.
+        One dictionary per size, offset and format. ``largest_error`` is nan if projections are equal in the format, or
+        too close for a threshold between them, so that there is no network. ``bits_needed`` is the precision at which
+        the amplified unit roundoff stays below 1/2, the distance at which a label is lost.
     """
     rows = []
     for n in sizes:
