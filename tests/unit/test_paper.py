@@ -1,6 +1,9 @@
 """The paper's values under our names."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from rethinking import paper
@@ -8,6 +11,8 @@ from rethinking.training.curves import MOVING_AVERAGE_DECAY
 
 from ..default_config import default_config
 from .paper_cells import FIG1A
+
+KEPT = Path(__file__).parents[2] / "results" / "reference" / "cifar10"
 
 
 @pytest.mark.parametrize(
@@ -55,3 +60,17 @@ def test_fig2b_training_accuracy_is_a_moving_average():
     per_step = (error[1:][late] / error[:-1][late]) ** (1 / between[late])
     assert len(per_step) > 5
     assert np.median(per_step) == pytest.approx(MOVING_AVERAGE_DECAY, abs=0.002)
+
+
+def test_numbers_of_the_evidence_are_those_of_the_paper_and_of_kept_networks():
+    settings, cells = paper.read("zhang2017")["settings"], KEPT / "cells" / "cifar10"
+    points = dict(paper.curve("fig1c_inception"))
+    clean = 1 - (1 - points[0.5] - 0.5 / 10) / (1 - 0.5)  # a of 1 - ((1 - p) a + p / 10)
+    kept = pd.read_csv(KEPT / "fig1c.csv").set_index(["corruption", "model", "test_labels"]).test_error
+    ours = kept["labels_p0.5", "inception", "true"]
+    said = f"0.71, where a clean test set would give {clean:.2f} (ours: {ours:.2f})"
+    assert said in settings["figure1c_test_labels"]["evidence"]
+    first = pd.read_csv(cells / "true_labels/inception/none/seed0/curve.csv").loc[1]
+    means = f"our epoch mean {first.train_loss:.2f}, our moving average at its end {first.train_loss_end:.2f}"
+    assert means in settings["training_curves"]["evidence"]
+    assert f"paper {paper.curve('fig1a_true_labels')[0, 1]:.3f}" in settings["training_curves"]["evidence"]
