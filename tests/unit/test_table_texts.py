@@ -178,18 +178,27 @@ def test_latex_has_each_character_of_tables():
 @pytest.mark.parametrize(
     ("mean", "half_width", "text"),
     [
-        (83.24, 13.1, "83 ± 13"),
-        (1836.2, 9400, "1,800 ± 9,400"),
-        (45.09, 0.617, "45.09 ± 0.62"),
-        (-65.04, 8, "−65.0 ± 8.0"),
-        (2_964_123, math.nan, "2,964,000"),
         (478.63, math.nan, "478.6"),
-        (0, 0, "0 ± 0"),
-        (math.nan, math.nan, "—"),
         (3.2049e12, math.nan, "3.2e+12"),
         (2e8, 3e9, "2.0e+08 ± 3.0e+09"),
         (math.inf, math.nan, "inf"),
     ],
 )
-def test_numbers_of_any_size_have_the_digits_that_count(mean, half_width, text):
-    assert rendering.with_interval(mean, half_width, "") == text
+def test_large_numbers_have_a_power_of_ten(mean, half_width, text):
+    assert rendering.with_interval(mean, half_width, "{:,.1f}") == text
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "text"),
+    [
+        (79_305.2, 763_170.4, "79,310 to 763,200"),
+        (44.8123, 45.3, "44.81 to 45.30"),
+        (478.63, 478.63, "478.6"),
+        (999.96, 2_964_123, "1,000.0 to 2,964,000"),
+        (0, 3.2049e12, "0 to 3.2e+12"),
+        (1.5, math.inf, "1.500 to inf"),
+        (math.nan, math.nan, "—"),
+    ],
+)
+def test_ends_of_any_size_have_four_digits(lowest, highest, text):
+    assert rendering.lowest_to_highest(lowest, highest) == text

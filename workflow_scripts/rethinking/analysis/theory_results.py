@@ -43,7 +43,10 @@ NORMS_COLUMNS = columns(
     ("float64", "gamma"),
     ("str", "fit"),
     ("Int64", "images test_images seeds"),
-    ("float64", "norm norm_ci signed_norm number_norm mean_class_norm sum_of_class_norms paper_norm"),
+    (
+        "float64",
+        "norm norm_ci norm_lowest norm_highest signed_norm number_norm mean_class_norm sum_of_class_norms paper_norm",
+    ),
     ("float64", "train_error test_error test_error_ci paper_test_error residual"),
     ("str", "solver data"),
 )
@@ -195,8 +198,9 @@ def norms(records: Sequence[Record]) -> pd.DataFrame:
             about = ("model", "dataset", "preprocessing", "gamma", "images", "test_images")
             row = {key: first[key] for key in about}
             row |= {"fit": fit["fit"], "seeds": len(some), "data": describe_data(first)}
-            for key in ("norm", "test_error"):
-                row[key], row[f"{key}_ci"] = mean_interval([each[key] for each in some])
+            lengths = [each["norm"] for each in some]
+            row |= {"norm": np.mean(lengths), "norm_lowest": np.min(lengths), "norm_highest": np.max(lengths)}
+            row["test_error"], row["test_error_ci"] = mean_interval([each["test_error"] for each in some])
             for key in ("train_error", "residual"):
                 row[key] = np.max([each[key] for each in some])
             rows.append(row)

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 MISSING = "—"
-LARGE = 1e9  # from here on means have a power of ten, ``3.2e+12``, because nobody counts their digits
+LARGE = 1e9  # from here on numbers have a power of ten, ``3.2e+12``, because nobody counts their digits
 LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -55,23 +54,22 @@ def texts(values: Iterable[float], form: str) -> list[str]:
 
 
 def with_interval(mean: float, half_width: float, form: str) -> str:
-    """For example ``+1.20 ± 0.30``; an empty format is for numbers of any size, see :func:`rounded`."""
+    """For example ``+1.20 ± 0.30``."""
     if pd.isna(mean):
         return MISSING
     if max(abs(mean), half_width) >= LARGE:
         form = "{:.1e}"
-    if not form:
-        return rounded(mean, half_width)
     text = form.format(mean).replace("-", "−")
     return text if pd.isna(half_width) else f"{text} ± {form.replace('+', '').format(half_width)}"
 
 
-def rounded(mean: float, half_width: float) -> str:
-    """Two digits of the half width and as many places of the mean, ``1,800 ± 9,400``; four digits without one."""
-    least = half_width if 0 < half_width < np.inf else abs(mean) / 100
-    places = 1 - math.floor(math.log10(least)) if 0 < least < np.inf else 0
-    ends = [mean] if pd.isna(half_width) else [mean, half_width]
-    return " ± ".join(f"{round(end, places):,.{max(places, 0)}f}" for end in ends).replace("-", "−")
+def lowest_to_highest(lowest: float, highest: float) -> str:
+    """Two numbers of any size with four digits, ``79,310 to 763,200``; one where they are the same."""
+    ends = []
+    for value in (lowest, highest):
+        places = 3 - math.floor(math.log10(abs(value))) if 0 < abs(value) < LARGE else 0
+        ends.append(with_interval(round(value, places), math.nan, f"{{:,.{max(places, 0)}f}}"))
+    return " to ".join(dict.fromkeys(ends))
 
 
 def with_intervals(table: pd.DataFrame, column: str, form: str) -> list[str]:

@@ -18,7 +18,14 @@ from rethinking.analysis.theory_results import (
 )
 from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
 from rethinking.tables.presentation import Columns, View, percent
-from rethinking.tables.rendering import MISSING, Shown, texts, with_interval, with_intervals
+from rethinking.tables.rendering import (
+    MISSING,
+    Shown,
+    lowest_to_highest,
+    texts,
+    with_interval,
+    with_intervals,
+)
 
 PREPROCESSING_TITLES = {
     "none": "pixels",
@@ -96,7 +103,8 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
         shown.append(Shown("Exact fits of minimum norm", pd.DataFrame(columns)))
     for _, some in table[table.fit != "table3"].groupby("model", sort=False):
         columns = {("", "labels and solution"): some.fit.map(FIT_TITLES)}
-        columns["norm", "ours"] = with_intervals(some, "norm", "")
+        heading = "lowest to highest" if some.seeds.max() > 1 else "ours"
+        columns["norm", heading] = list(map(lowest_to_highest, some.norm_lowest, some.norm_highest))
         columns["training", "error (%)"] = texts(some.train_error, "{:.2f}")
         columns["test error (%)", "ours"] = with_intervals(some, "test_error", "{:.2f}")
         columns["", "residual"] = texts(some.residual, "{:.1e}")
@@ -117,7 +125,9 @@ def note_norms(table: pd.DataFrame) -> str:
         "1; the paper does not define its norm. Signed: the same for targets of −1 and 1; number: for the "
         "number of the class as the only target; mean and sum: of the classes' norms. Random points: each "
         "value is that of some training image at its place. Errors are percentages, of training on the labels "
-        "to be fitted, of testing on the true labels. Training errors and residuals are the largest of the seeds."
+        "to be fitted, of testing on the true labels. Training errors and residuals are the largest of the seeds; of the "
+        "fits of fewer images the norms are given from the lowest seed to the highest, because one seed can have ten "
+        "times the norm of another."
         f"{not_converged(table)} {PAPER}"
     )
 
