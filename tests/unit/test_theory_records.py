@@ -11,7 +11,6 @@ import torch
 
 from rethinking.analysis.aggregation import frame
 from rethinking.analysis.theory_results import (
-    NOT_CONVERGED,
     TABLE3_COLUMNS,
     TABLES,
     read_records,
@@ -21,6 +20,7 @@ from rethinking.claims.theory import judge_theory
 from rethinking.figures.theory import draw_precision
 from rethinking.run.files import UserError, read_json, save_array, write_json
 from rethinking.tables.theory import note_table3, present_expressivity
+from rethinking.theory import NOT_CONVERGED
 from rethinking.theory.inputs import features_folder
 
 from .tiny import read_strictly

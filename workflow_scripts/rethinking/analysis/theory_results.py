@@ -23,7 +23,6 @@ from rethinking.run.scripts import running_code
 
 Record = Mapping[str, Any]
 
-NOT_CONVERGED = "not converged"  # part of the name of a solver that missed its tolerance
 TABLE3_MEANS = ("train_error", "test_error", "norm")
 TABLE3_COLUMNS = columns(
     ("str", "model dataset preprocessing kernel"),

@@ -13,7 +13,6 @@ from rethinking.analysis.statistics import LEVEL
 from rethinking.analysis.theory_results import (
     EXPRESSIVITY_COLUMNS,
     NORMS_COLUMNS,
-    NOT_CONVERGED,
     TABLE3_COLUMNS,
 )
 from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
@@ -26,6 +25,7 @@ from rethinking.tables.rendering import (
     with_interval,
     with_intervals,
 )
+from rethinking.theory import NOT_CONVERGED
 
 PREPROCESSING_TITLES = {
     "none": "pixels",
@@ -125,9 +125,8 @@ def note_norms(table: pd.DataFrame) -> str:
         "1; the paper does not define its norm. Signed: the same for targets of −1 and 1; number: for the "
         "number of the class as the only target; mean and sum: of the classes' norms. Random points: each "
         "value is that of some training image at its place. Errors are percentages, of training on the labels "
-        "to be fitted, of testing on the true labels. Training errors and residuals are the largest of the seeds; of the "
-        "fits of fewer images the norms are given from the lowest seed to the highest, because one seed can have ten "
-        "times the norm of another."
+        "to be fitted, of testing on the true labels. Training errors and residuals are the largest of the seeds; norms "
+        "of the fits of fewer images go from the lowest seed to the highest."
         f"{not_converged(table)} {PAPER}"
     )
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rethinking.analysis.theory_results import NOT_CONVERGED
 from rethinking.config.theory import SolverConfig
 from rethinking.data.prepared import SHOWN, contradictions
 from rethinking.run.files import UserError
+from rethinking.theory import NOT_CONVERGED
 from rethinking.theory.cholesky import NotPositiveDefinite, TiledCholesky
 from rethinking.theory.conjugate_gradients import Solution, conjugate_gradients
 from rethinking.theory.features import Features, Log, opened
