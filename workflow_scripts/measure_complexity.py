@@ -14,7 +14,6 @@ from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import load_corrupted
 from rethinking.measures.complexity import Network, measure_complexity
-from rethinking.models import build_model
 from rethinking.models.initialisation import DATA_DEPENDENT
 from rethinking.run import scripts
 from rethinking.run.files import reading, write_json
@@ -22,7 +21,7 @@ from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.streams import stream, torch_seed
 from rethinking.training.feeders import inputs_of
-from rethinking.training.initial_weights import draw_initial_weights
+from rethinking.training.initial_weights import build_network, draw_initial_weights
 from rethinking.training.steps import set_precision
 
 
@@ -65,7 +64,7 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
 
     def network() -> torch.nn.Module:
         shape = tuple(inputs.shape[1:])
-        return build_model(cell.model, shape, data.num_classes, **settings.architecture).eval()
+        return build_network(cell, shape, data.num_classes, settings.architecture).eval()
 
     # Drawn again as in training, so that they need not be stored.
     initial, model = network(), network()

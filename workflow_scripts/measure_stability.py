@@ -13,10 +13,10 @@ from rethinking.cells import Cell, replaced_example
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.replacements import exchanged
 from rethinking.measures.stability import MEASURED, loss_changes
-from rethinking.models import build_model
 from rethinking.run import scripts
 from rethinking.run.files import reading, write_json
 from rethinking.training.feeders import inputs_of
+from rethinking.training.initial_weights import build_network
 
 
 def main() -> None:
@@ -65,9 +65,8 @@ def change_at(
     size, device = settings["input_size"], torch.device("cpu")
     inputs = torch.cat([inputs_of(data, split, np.array([place]), size, device) for split, place in splits])
     labels = torch.tensor([int(data.train_labels[places[0]]), int(data.test_labels_corrupted[places[1]])])
-    model = build_model(
-        cell.model, tuple(inputs.shape[1:]), data.num_classes, **settings.get("architecture", {})
-    ).eval()
+    shape, architecture = tuple(inputs.shape[1:]), settings.get("architecture", {})
+    model = build_network(cell, shape, data.num_classes, architecture).eval()
     confidence = []
     for folder in (args.before, args.after):
         with reading(weights := folder / "weights.safetensors"):

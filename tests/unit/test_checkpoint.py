@@ -17,7 +17,7 @@ from rethinking.run.checkpoint import Checkpoint, Interrupted, Progress
 from rethinking.run.identity import Identity
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.running import lock_file
-from rethinking.training import loop
+from rethinking.training import initial_weights
 from rethinking.training.loop import train_cell
 
 from ..faults import flip, refuse
@@ -57,13 +57,29 @@ def normalised(*_, **__):
     ],
 )
 def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, monkeypatch, cell, build, settings):
-    monkeypatch.setattr(loop, "build_model", build)
+    monkeypatch.setattr(initial_weights, "build_model", build)
     path = tmp_path / "c.safetensors"
     resumed, stops = stopped_after_every_step(
         lambda: train(data, StoppedAfterAStep(path, IDENTITY), cell, settings)
     )
     assert stops == 7  # after each of six steps, and in the final evaluation
     assert_same(resumed, train(data, None, cell, settings))
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_a_buffer_that_a_constructor_draws_follows_from_the_cell(data, tmp_path, plugin, persistent):
+    plugin(
+        "import torch\n@model('random_features')\nclass Net(torch.nn.Module):\n"
+        "    def __init__(self, image_shape, num_classes):\n        super().__init__()\n"
+        f"        self.register_buffer('drawn', torch.randn(192, 20) / 20, persistent={persistent})\n"
+        "        self.out = torch.nn.Linear(20, num_classes)\n"
+        "    def forward(self, x):\n        return self.out(torch.cos(x.flatten(1) @ self.drawn))\n"
+    )
+    cell = MLP.replace("mlp_1x512", "random_features")
+    resumed, _ = stopped_after_every_step(
+        lambda: train(data, StoppedAfterAStep(tmp_path / "c.safetensors", IDENTITY), cell)
+    )
+    assert_same(resumed, train(data, None, cell))
 
 
 @pytest.mark.parametrize("stops", [1, 3])

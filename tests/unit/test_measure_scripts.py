@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import measure_capacity
-import measure_stability
 from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.corruption.loading import load_corrupted
@@ -20,6 +19,7 @@ from rethinking.models import build_model
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import Identity
 from rethinking.run.plugin_checks import TAKEN
+from rethinking.training import initial_weights
 from rethinking.training.batches import to_inputs
 from rethinking.training.results import write_cell
 
@@ -100,6 +100,24 @@ def test_own_measures_see_networks_as_they_are_tested(networks, plugin):
     assert networks.complexity(networks.cells / f"{BASE}/seed0")["training"] == 0
 
 
+def test_a_network_is_measured_with_the_buffer_that_its_constructor_drew(networks, plugin, tmp_path):
+    """Also where the file of weights does not hold it."""
+    plugin(
+        "import torch\n@model('random_features')\nclass Net(torch.nn.Module):\n"
+        "    def __init__(self, image_shape, num_classes):\n        super().__init__()\n"
+        "        self.register_buffer('drawn', torch.randn(300, 20) / 20, persistent=False)\n"
+        "        self.out = torch.nn.Linear(20, num_classes)\n"
+        "    def forward(self, x):\n        return self.out(torch.cos(x.flatten(1) @ self.drawn))\n"
+        "@measure('loss')\ndef loss(network):\n"
+        "    return torch.nn.functional.cross_entropy(network.logits, network.labels).item()\n"
+    )
+    networks.train(
+        Cell.from_name(BASE.replace("mlp_1x512", "random_features"), 0), networks.prepared, tmp_path
+    )
+    expected = read_json(tmp_path / "summary.json")["train_loss"]
+    assert networks.complexity(tmp_path, 40)["loss"] == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize(("count", "images"), [(30, 30), (1000, 40)])
 def test_measured_images_are_at_most_all(networks, count, images):
     assert networks.complexity(networks.cells / f"{BASE}/seed0", count)["images"] == images
@@ -145,7 +163,7 @@ def test_stability_is_that_of_networks_in_evaluation_mode(networks, monkeypatch,
         model.register_forward_hook(lambda model, _, logits: logits * (not model.training))
         return model
 
-    monkeypatch.setattr(measure_stability, "build_model", without_training)
+    monkeypatch.setattr(initial_weights, "build_model", without_training)
     assert networks.stability(tmp_path / "found.json") == expected
 
 

@@ -11,7 +11,7 @@ from rethinking.cells import Cell
 from rethinking.models.initialisation import initialise
 from rethinking.run.team import Team
 from rethinking.streams import torch_seed
-from rethinking.training import loop as training
+from rethinking.training import initial_weights
 from rethinking.training.feeders import build_feeder
 from rethinking.training.loop import train_cell
 from rethinking.training.micro_batches import MicroBatchStep
@@ -115,7 +115,7 @@ def test_dropout_follows_from_the_cell_alone(data, monkeypatch):
     def build(*_, **__):
         return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(300, 4))
 
-    monkeypatch.setattr(training, "build_model", build)
+    monkeypatch.setattr(initial_weights, "build_model", build)
     curves = []
     for seed in (0, 1):
         torch.manual_seed(seed)  # as if other layers had drawn before
@@ -128,7 +128,7 @@ def test_dropout_follows_from_the_cell_alone(data, monkeypatch):
 
 @pytest.fixture
 def tiny_network(monkeypatch):
-    monkeypatch.setattr(training, "build_model", lambda name, shape, classes, **options: Tiny(classes))
+    monkeypatch.setattr(initial_weights, "build_model", lambda name, shape, classes, **options: Tiny(classes))
 
 
 @pytest.mark.parametrize("corruption", ["labels_p1.0", "random_labels_replaced0"])
@@ -163,7 +163,7 @@ def test_a_whole_cell_is_that_of_a_plain_loop(data, monkeypatch):
         network.dropout.p = 0.0
         return network
 
-    monkeypatch.setattr(training, "build_model", build)
+    monkeypatch.setattr(initial_weights, "build_model", build)
     model = build()
     generator = torch.Generator().manual_seed(torch_seed(cell.seed, "initial weights", cell.stream_key))
     initialise(model, settings.initialisation, generator)

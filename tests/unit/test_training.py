@@ -14,6 +14,7 @@ from rethinking.models import build_model
 from rethinking.models.alexnet import LocalResponseNorm
 from rethinking.run.files import UserError
 from rethinking.run.identity import Identity
+from rethinking.training import initial_weights
 from rethinking.training import loop as training
 from rethinking.training.batches import to_inputs
 from rethinking.training.curves import memorisation_row, moving_average
@@ -352,7 +353,7 @@ def test_every_setting_has_a_value_here():
 @pytest.mark.parametrize("setting", OTHER_VALUES)
 def test_a_setting_changes_what_is_trained(data, monkeypatch, setting):
     """By itself: whichever way a step is made, it must not ignore the setting."""
-    monkeypatch.setattr(training, "build_model", small_network)
+    monkeypatch.setattr(initial_weights, "build_model", small_network)
     values = {"epochs": 2, "weight_decay": 0.1}
     plain, other = (train(data, **values | changed) for changed in ({}, {setting: OTHER_VALUES[setting]}))
     assert other.train.loss != plain.train.loss

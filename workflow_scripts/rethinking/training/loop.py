@@ -20,7 +20,7 @@ from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import CorruptedData
-from rethinking.models import build_model, check_network
+from rethinking.models import check_network
 from rethinking.run.checkpoint import Checkpoint, Progress, restore, state_tensors
 from rethinking.run.files import UserError
 from rethinking.run.team import ALONE, Team
@@ -34,7 +34,7 @@ from rethinking.training.curves import (
 )
 from rethinking.training.evaluation import Evaluation, evaluate, label_ranks, percent_equal, percent_within
 from rethinking.training.feeders import build_feeder
-from rethinking.training.initial_weights import draw_initial_weights
+from rethinking.training.initial_weights import build_network, draw_initial_weights
 from rethinking.training.micro_batches import MicroBatchStep, takes_parts
 from rethinking.training.optimisers import AveragedNetwork
 from rethinking.training.reductions import build_reduction
@@ -92,7 +92,7 @@ def train_cell(
     # ---- network and optimiser
     set_precision(settings.precision, device)
     shape = (data.train_images.shape[1], settings.input_size, settings.input_size)
-    model = build_model(cell.model, shape, data.num_classes, **settings.architecture)
+    model = build_network(cell, shape, data.num_classes, settings.architecture)
     entry = registry.entry("model", cell.model)
     if entry.own:
         check_network(entry, model, shape, data.num_classes)
