@@ -30,6 +30,7 @@ DECIDES_NOTHING = {
     "data/published.py: _what_is_missing": "texts of errors",
     "data/published.py: what_lies_in": "texts of errors",
     "models/__init__.py: training_megaflops": "shares out cells to jobs",
+    "models/initialisation.py: named": "texts of errors",
     "registry.py: advice": "texts of errors",
     "registry.py: described": "texts of errors",
     "registry.py: form": "texts of errors",

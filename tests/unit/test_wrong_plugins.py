@@ -1,5 +1,6 @@
 """What is wrong with a plug-in is named by its file and line, in one message."""
 
+import re
 import shutil
 
 import numpy as np
@@ -137,6 +138,12 @@ class Scaled(Scale):
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(300, 4))
     def forward(self, x):
         return super().forward(self.layers(x))
+class Gain(nn.Linear):
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        self.gain = nn.Parameter(rand(outputs))
+    def forward(self, x):
+        return self.gain * super().forward(x)
 """
 
 
@@ -172,6 +179,22 @@ def test_what_cannot_be_reset(plugin, data, body, expected):
     plugin(NETWORK.format(body))
     said = message(train, data, make_cell("wrong"))
     assert f"{expected} has parameters (scale) but no method reset_parameters" in said
+
+
+@pytest.mark.parametrize(
+    ("layer", "has"),
+    [
+        ("Gain(300, 4)", "weight, bias, gain"),
+        ("nn.utils.spectral_norm(nn.Linear(300, 4))", "bias, weight_orig"),
+        ("nn.utils.parametrizations.weight_norm(nn.Linear(300, 4, bias=False))", "none"),
+    ],
+)
+def test_a_linear_layer_with_other_parameters(plugin, data, layer, has):
+    """Whose initial weights would not be those of the scheme, and not decay."""
+    plugin(NETWORK.format(f"nn.Sequential(nn.Flatten(), {layer})"))
+    said = message(train, data, make_cell("wrong"))
+    assert re.match(r"the layer '1' \(\w+\) must have the parameter weight, perhaps bias, and no other", said)
+    assert f"but it has {has};" in said
 
 
 def test_one_tensor_of_two_names(plugin, data):

@@ -27,12 +27,20 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
         generator: CPU generator; the same one gives the same weights on any device.
 
     Raises:
-        UserError: a layer has parameters of its own and no ``reset_parameters``; the message names it.
+        UserError: a layer has parameters of its own and no ``reset_parameters``, or is a 2-D convolution or linear layer
+            with other parameters than weight and bias; the message names it.
     """
     for name, module in model.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             reset(name, module, generator.initial_seed())
             continue
+        own = [key for key, _ in module.named_parameters(recurse=False)]
+        if "weight" not in own or not {*own} <= {"weight", "bias"}:
+            raise UserError(
+                f"{named(name, module)} must have the parameter weight, perhaps bias, and no other, because these are "
+                f"initialised and decayed, but it has {', '.join(own) or 'none'}; leave out spectral_norm and its like, and "
+                "put a parameter of your own into another layer"
+            )
         weight, bias = module.weight, module.bias
         receptive = weight[0, 0].numel()
         fan_in, fan_out = weight.shape[1] * receptive, weight.shape[0] * receptive
@@ -106,12 +114,17 @@ def reset(name: str, module: nn.Module, seed: int) -> None:
         return
     reset_parameters = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
     if reset_parameters is None:
-        where = f"the layer '{name}'" if name else "the network itself"
         raise UserError(
-            f"{where} ({type(module).__name__}) has parameters ({', '.join(own)}) but no method "
+            f"{named(name, module)} has parameters ({', '.join(own)}) but no method "
             "reset_parameters that draws them, so its initial weights would not follow from the seed; give it one"
         )
     # Layers draw from torch's own generator.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(seed, "initial weights", name))
         reset_parameters()
+
+
+def named(name: str, module: nn.Module) -> str:
+    """A layer of a network in the text of an error."""
+    where = f"the layer '{name}'" if name else "the network itself"
+    return f"{where} ({type(module).__name__})"
