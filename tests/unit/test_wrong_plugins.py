@@ -144,6 +144,20 @@ class Gain(nn.Linear):
         self.gain = nn.Parameter(rand(outputs))
     def forward(self, x):
         return self.gain * super().forward(x)
+class Centred(nn.Linear):
+    def __init__(self, persistent, change):
+        super().__init__(300, 4)
+        self.register_buffer("mean", rand(300), persistent)
+        self.change = change
+    def forward(self, x):
+        x = x.flatten(1)
+        if self.training:
+            self.change(self, 0.9 * self.mean + 0.1 * x.detach().mean(0))
+        return super().forward(x - self.mean)
+def bind(network, mean):
+    network.mean = mean
+def copy(network, mean):
+    network.mean.copy_(mean)
 """
 
 
@@ -160,6 +174,8 @@ class Gain(nn.Linear):
         ("nn.Sequential(nn.Flatten(), nn.LazyLinear(4))", 22, "has lazy layers; give each the size of its input"),
         ("nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(4))", 22, "has no trainable parameter"),
         ("Unused(300, 4)", 22, "no logit depends on spare.weight, spare.bias of the network 'wrong'"),
+        ("Centred(True, bind)", 22, "forward binds another tensor to the buffer 'mean'"),
+        ("Centred(False, copy)", 22, "training changes the buffer 'mean', which no file keeps"),
         ("Dropped(300, 4)", 22, "the network 'wrong' draws random numbers in evaluation mode"),
     ],
 )  # fmt: skip
@@ -168,6 +184,12 @@ def test_networks(plugin, data, body, line, expected):
     said = message(train, data, make_cell("wrong"))
     assert said.startswith(f"{file}:{line}: ")
     assert expected in said
+
+
+def test_a_buffer_that_is_kept_and_changed_in_place_is_averaged(plugin, data):
+    plugin(NETWORK.format("Centred(True, copy)"))
+    average, last = (train(data, make_cell("wrong"), average_decay=decay).model for decay in (0.9, None))
+    assert 0 < (average.mean - last.mean).abs().max() < 1
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,9 @@ def check_network(
     """Try a network of a plug-in on two images, then on more, before hours of training.
 
     Raises:
-        UserError: it gives other than logits (n, num_classes) for n images, or others each time in evaluation mode, or a
-            parameter plays no part in them; the message has the file and line of its registration, or of the error.
+        UserError: it gives other than logits (n, num_classes) for n images, or others each time in evaluation mode, a
+            parameter plays no part in them, or training changes a buffer in a way that is lost; the message has the file
+            and line of its registration, or of the error.
     """
     import copy
 
@@ -85,7 +86,18 @@ def check_network(
     images = torch.ones(2, *image_shape)
     with blamed(entry.place):
         tried = copy.deepcopy(model).train()
+    buffers = {name: (buffer, buffer.clone()) for name, buffer in tried.named_buffers()}
     logits = logits_of(images)
+    for name, buffer in tried.named_buffers():
+        # Averages of a network, and a captured step, hold the tensors that it had at the start.
+        if name not in buffers or buffer is not buffers[name][0]:
+            raise wrong(
+                f"forward binds another tensor to the buffer '{name}'; change it in place, as copy_ does"
+            )
+        if name not in tried.state_dict() and not torch.equal(*buffers[name]):
+            raise wrong(
+                f"training changes the buffer '{name}', which no file keeps; leave persistent=False out"
+            )
     if not getattr(logits, "requires_grad", False):  # an array, say
         raise wrong(f"the network '{entry.name}' has no trainable parameter that its logits depend on")
     with blamed(entry.place):
