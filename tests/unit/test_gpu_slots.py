@@ -15,7 +15,7 @@ from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError
 from rethinking.run.hardware import expects_gpu, visible_gpus
 
-from .tiny import SETTINGS, make_cell
+from .tiny import make_cell, settings_with
 
 HOLD = """
 import os, sys
@@ -144,12 +144,26 @@ def test_jobs_of_slurm_do_not_wait_for_each_other(start):
     assert line(start("-c", HOLD, 1, gpus="0", SLURM_JOB_ID="2")) == "waiting for a GPU slot"
 
 
-def test_cell_that_waits_for_a_slot_stops_when_asked(start, prepared, tmp_path):
+@pytest.fixture
+def command(prepared, tmp_path):
+    """The command that trains a cell, for minutes."""
     write(prepared, tmp_path / "overlay", "labels_p0.5", "cifar10", seed=0)
-    command = [f"{SCRIPTS}/train_cell.py", "--cell", make_cell(), "--settings", SETTINGS.model_dump_json()]
+    settings = settings_with(epochs=100_000).model_dump_json()
+    command = [f"{SCRIPTS}/train_cell.py", "--cell", make_cell(), "--settings", settings]
     command += ["--prepared", prepared, "--overlay", tmp_path / "overlay", "--output", tmp_path / "cell"]
-    command += ["--checkpoint", tmp_path / "state.safetensors"]
+    return [*command, "--checkpoint", tmp_path / "state.safetensors"]
 
+
+def test_cell_that_cannot_use_the_gpu_leaves_its_slot(start, command):
+    """As with a driver that is too old for torch: it trains on the CPU, and others need not wait for that."""
+    cell = start(*command, gpus="GPU-a")
+    assert "torch sees no GPU here" in line(cell)
+    assert " on cpu with " in line(cell)
+    assert line(start("-c", HOLD, 1, gpus="GPU-a")) == "GPU-a"
+    assert cell.poll() is None
+
+
+def test_cell_that_waits_for_a_slot_stops_when_asked(start, command):
     holder = start("-c", HOLD, 1, gpus="GPU-a")
     assert line(holder) == "GPU-a"
     waiting = start(*command, gpus="GPU-a")

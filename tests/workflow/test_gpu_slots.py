@@ -25,15 +25,13 @@ def test_limit_is_cells_per_gpu_times_gpus(tiny_workflow, monkeypatch, gpus, har
 
 
 @pytest.mark.slow
-def test_cells_share_a_gpu_and_sharing_makes_none_stale(tiny_workflow, monkeypatch, tmp_path):
+def test_sharing_a_gpu_makes_no_cell_stale(tiny_workflow, monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     summaries = [f"results/cells/digits/true_labels/mlp_1x512/{r}/seed0/summary.json" for r in ("none", "wd")]
-    # Long enough for the second to start before the first is done.
-    config = {**TINY, "training": {"batch_size": 20, "epochs": 1500}}
-    tiny_workflow.write_config({**config, "hardware": {"device": "auto", "cells_per_gpu": 2}})
+    tiny_workflow.write_config({**TINY, "hardware": {"device": "auto", "cells_per_gpu": 2}})
     tiny_workflow.succeed(*summaries, "--cores", "2")
     (folder,) = tmp_path.glob("rethinking-gpu-slots-*")
-    assert {path.name for path in folder.iterdir()} == {"local-GPU-a-0.lock", "local-GPU-a-1.lock"}
-    tiny_workflow.write_config({**config, "hardware": {"device": "auto", "cells_per_gpu": 1}})
+    assert "local-GPU-a-0.lock" in {path.name for path in folder.iterdir()}
+    tiny_workflow.write_config({**TINY, "hardware": {"device": "auto", "cells_per_gpu": 1}})
     assert tiny_workflow.planned_cells(*summaries) == []

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import torch
@@ -88,8 +88,17 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
             limits = args.cells_per_gpu, stop_if_asked
             nodes = workers.nodes_of_job(args.nodes) if count > 1 else [""]
             slot = gpu_slot(*limits) if count == 1 else gpus_alone(count // len(nodes), *limits)
-            with slot if expects_gpu(args.device) else nullcontext() as gpus:
+            with ExitStack() as held:
+                gpus = held.enter_context(slot) if expects_gpu(args.device) else ()
+                # Only now: torch looks once for the GPUs that it may use.
                 device = choose_device(args.device)
+                if gpus and device.type == "cpu":
+                    held.close()
+                    gpus = ()
+                    log(
+                        "torch sees no GPU here (is the driver too old?); training on the CPU. Set hardware.device to 'cpu' "
+                        "to train as many networks at a time as there are cores"
+                    )
                 where = f" on {' and '.join(nodes)}" if len(nodes) > 1 else ""
                 place = f"{device}, {count} workers{where}" if count > 1 else str(device)
                 train(device, place, checkpoint, workers.lead(count, COMMAND, gpus or (), nodes, stopping))
