@@ -1,6 +1,7 @@
 """The captured training step. Without a GPU, a record of the operations on tensors stands for CUDA's graph."""
 
 from contextlib import contextmanager, nullcontext
+from itertools import count
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from rethinking import registry
 from rethinking.models import build_model
 from rethinking.run.files import UserError
 from rethinking.training.optimisers import SGD, Optimiser, RMSProp
-from rethinking.training.steps import CapturedStep, build_optimiser, build_step, memory_layout
+from rethinking.training.steps import WARM_UP_STEPS, CapturedStep, build_optimiser, build_step, memory_layout
 
 from .tiny import CPU, settings_with
 
@@ -166,25 +167,48 @@ def test_what_a_replay_does_not_see_is_found(pretended, monkeypatch):
         assert_capture_changes_nothing(with_optimiser(SGD))
 
 
+REFUSED = "CUDA error: operation not permitted when stream is capturing"
+
+
 @pytest.mark.parametrize(
-    ("message", "kind"),
+    ("step", "end", "kind", "said"),
     [
-        ("CUDA error: out of memory", RuntimeError),
-        ("CUDA error: operation not permitted when stream is capturing", UserError),
+        # Where the step fails, the end of the capture fails too.
+        ("CUDA out of memory. Tried to allocate 2 GiB", "invalidated", RuntimeError, "Tried to allocate"),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED", "invalidated", RuntimeError, "CUBLAS"),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "invalidated", RuntimeError, "CUDNN"),
+        (
+            REFUSED,
+            "invalidated",
+            UserError,
+            rf"cannot be captured in a CUDA graph \({REFUSED}\); register it",
+        ),
+        ("", "CUDA error: out of memory", RuntimeError, "out of memory"),
+        ("", REFUSED, UserError, REFUSED),
     ],
 )
-def test_a_full_gpu_is_not_blamed_on_the_network(pretended, monkeypatch, message, kind):
+def test_a_capture_that_fails_says_why(pretended, monkeypatch, step, end, kind, said):
+    """And a full GPU is not blamed on the network."""
+
     @contextmanager
     def graph(_):
-        yield
-        raise RuntimeError(message)
+        try:
+            yield
+        finally:
+            raise RuntimeError(end)
 
     monkeypatch.setattr(torch.cuda, "graph", graph)
-    model = nn.Linear(2, 2)
+    model, calls = nn.Linear(2, 2), count()
     optimiser = SGD(dict.fromkeys(model.parameters(), 0.0), 0.1, 0.9)
-    step = CapturedStep(lambda *_: None, "mlp_1x512", model, optimiser, 1)
-    with pytest.raises(kind, match=message):
-        step(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+
+    def fails_after_the_warm_up(*_):
+        if step and next(calls) == WARM_UP_STEPS:
+            raise RuntimeError(f"{step}\nmore")
+
+    captured = CapturedStep(fails_after_the_warm_up, "mlp_1x512", model, optimiser, 1)
+    with pytest.raises(kind, match=said) as error:
+        captured(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+    assert type(error.value) is kind
 
 
 @pytest.mark.gpu

@@ -61,6 +61,11 @@ def emulates_bfloat16(device: torch.device) -> bool:
     return not {"avx512_bf16", "amx_bf16", "bf16"} & set(words)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a GPU had no memory left: for torch, or for a library that it calls."""
+    return any(text in str(error) for text in ("out of memory", "_STATUS_ALLOC_FAILED"))
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that are free on a device."""
     import torch

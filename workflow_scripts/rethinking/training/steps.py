@@ -17,6 +17,7 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.models import AUXILIARY_HEAD
 from rethinking.registry import regulariser
 from rethinking.run.files import UserError
+from rethinking.run.hardware import is_out_of_memory
 from rethinking.streams import torch_seed
 from rethinking.training.optimisers import SGD, Optimiser, RMSProp
 
@@ -93,12 +94,15 @@ class CapturedStep:
             with torch.cuda.graph(self.graph):
                 self.results = self.step(self.images, self.labels)
         except RuntimeError as error:
-            if "out of memory" in str(error):  # torch's, or that of CUDA where it makes the graph
-                raise
+            # Where the step fails, the end of the capture fails too, which says nothing of why.
+            cause = error.__context__ or error
+            if is_out_of_memory(cause):  # torch's, or that of CUDA where it makes the graph
+                raise cause from None
+            why = str(cause).partition("\n")[0]
             raise UserError(
                 f"{registry.entry('model', self.name).place}: a step of the network '{self.name}' cannot be captured "
-                f"in a CUDA graph ({str(error).splitlines()[0]}); register it with capture=False"
-            ) from error
+                f"in a CUDA graph ({why}); register it with capture=False"
+            ) from cause
         with torch.no_grad():
             for tensor, value in zip(state, before, strict=True):
                 tensor.copy_(value)
