@@ -12,6 +12,7 @@ from functools import partial
 from io import StringIO
 
 import pytest
+import torch
 from snakemake.io import contains_wildcard
 
 from rethinking import registry
@@ -85,6 +86,29 @@ def test_scripts_end_with_one_message(script, tmp_path):
     )
     with pytest.raises(UserError, match=r"^mnist has no file x\.gz; its files are train-images"):
         script("download_dataset", "--dataset", "mnist", "--output", tmp_path / "x", "--file", "x.gz")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. " + 50 * "More to read. "),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_a_full_gpu_is_one_message(monkeypatch, capsys, error):
+    """With the status of other errors, after which Snakemake tries a job again."""
+    monkeypatch.setattr(scripts, "clean_up", lambda: None)
+
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        scripts.run(main)
+    said = capsys.readouterr().err
+    assert stop.value.code == 1
+    assert said.startswith(f"error: the GPU is full ({str(error)[:50]}")
+    assert "lower hardware.cells_per_gpu" in said
+    assert (said.count("\n"), len(said) < 500) == (1, True)
 
 
 def test_a_job_reads_what_its_inputs_were_made_from(tmp_path, monkeypatch):

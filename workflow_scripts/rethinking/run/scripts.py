@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import sys
+import textwrap
 import traceback
 import zlib
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple, TextIO
 from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError
+from rethinking.run.hardware import is_out_of_memory
 from rethinking.run.identity import (
     Identity,
     content_digest,
@@ -40,7 +42,7 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
     """Call ``main``, record the identity of the result that the option ``--record`` describes, and end the process.
 
     A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
-    file and line, and a refusal of the operating system with the path and what to do. A script that holds a lock of its
+    file and line, and a full GPU or a refusal of the operating system with what to do. A script that holds a lock of its
     own is not ``locked``; it records the result itself, before another process can begin to make it from other settings.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -68,12 +70,22 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
         sys.exit(1)
     except (Exception, SystemExit) as error:
         refusal = as_os_error(error)
-        message = plugins.blame(error) or (refusal and explain(refusal))
+        message = full_gpu(error) or plugins.blame(error) or (refusal and explain(refusal))
         if not message:
             raise
         print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
     end()
+
+
+def full_gpu(error: BaseException) -> str | None:
+    """What to do where a GPU has no memory left; None for other errors."""
+    if not isinstance(error, RuntimeError) or not is_out_of_memory(error):
+        return None
+    return (
+        f"the GPU is full ({textwrap.shorten(str(error), 200)}); lower hardware.cells_per_gpu, or end what else runs on "
+        "this GPU. A network resumes from its checkpoint at the next start"
+    )
 
 
 class Asked(NamedTuple):
