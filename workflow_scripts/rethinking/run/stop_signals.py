@@ -57,7 +57,10 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:
-    os.write(1, f"stopped by {signal.Signals(number).name} before any training\n".encode())
+    os.write(
+        1,
+        f"stopped by {signal.Signals(number).name} before this process trained; a checkpoint that is there stays\n".encode(),
+    )
     os._exit(os.EX_TEMPFAIL)
 
 
