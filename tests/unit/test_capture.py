@@ -3,6 +3,7 @@
 from contextlib import contextmanager, nullcontext
 from itertools import count
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from rethinking import registry
 from rethinking.models import build_model
 from rethinking.run.files import UserError
+from rethinking.training.evaluation import evaluate
 from rethinking.training.optimisers import SGD, Optimiser, RMSProp
 from rethinking.training.steps import WARM_UP_STEPS, CapturedStep, build_optimiser, build_step, memory_layout
 
@@ -165,6 +167,39 @@ def test_what_a_replay_does_not_see_is_found(pretended, monkeypatch):
     monkeypatch.setattr(SGD, "set_learning_rate", bind)
     with pytest.raises(AssertionError):
         assert_capture_changes_nothing(with_optimiser(SGD))
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """Whether cuDNN may search for the fastest algorithm of a convolution, at each call of ``note``."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    found = []
+
+    def note(*_):
+        found.append(torch.backends.cudnn.benchmark)
+
+    yield found, note
+    assert torch.backends.cudnn.benchmark
+
+
+def test_no_algorithm_is_searched_for_a_smaller_batch(pretended, searched):
+    found, note = searched
+    model = nn.Linear(2, 2)
+    optimiser = SGD(dict.fromkeys(model.parameters(), 0.0), 0.1, 0.9)
+    captured = CapturedStep(
+        lambda images, labels: note() or (images, labels), "mlp_1x512", model, optimiser, 4
+    )
+    for size in (3, 4):
+        captured(torch.zeros(size, 2), torch.zeros(size))
+    assert found == [False] + [True] * (WARM_UP_STEPS + 1)
+
+
+def test_no_algorithm_is_searched_for_the_rest_of_an_evaluation(searched):
+    found, note = searched
+    model = nn.Linear(2, 2)
+    model.register_forward_hook(note)
+    evaluate(model, torch.zeros(7, 2).split(3), np.zeros(7, np.int64), settings_with(), block_size=3)
+    assert found == [True, True, False]
 
 
 REFUSED = "CUDA error: operation not permitted when stream is capturing"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rethinking.config.cell_settings import CellSettings
 from rethinking.run.team import ALONE, Team
-from rethinking.training.steps import autocast, memory_layout
+from rethinking.training.steps import autocast, memory_layout, rare_shape
 
 
 @dataclass
@@ -53,7 +53,7 @@ def evaluate(
     rounds = 0
     for block in blocks:
         here = slice(first, first + len(block))
-        with autocast(block.device, settings):
+        with autocast(block.device, settings), rare_shape(len(block) < block_size):
             logits = model(block.contiguous(memory_format=layout)).float()
         log_probability[here] = F.log_softmax(logits, 1).gather(1, given[here, None])[:, 0]
         classes[here] = logits.argmax(1)

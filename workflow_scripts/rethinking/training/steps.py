@@ -5,7 +5,8 @@ Small networks keep a GPU waiting for Python; a captured graph starts the whole 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +66,8 @@ class CapturedStep:
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One step of training."""
         if len(labels) != self.batch_size:
-            return self.step(images, labels)
+            with rare_shape(True):
+                return self.step(images, labels)
         if self.graph is None:
             self.capture(images, labels)
         self.images.copy_(images)
@@ -157,6 +159,17 @@ def set_precision(precision: str, device: torch.device) -> None:
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "float32"
         torch.backends.cudnn.benchmark = True
+
+
+@contextmanager
+def rare_shape(rare: bool) -> Iterator[None]:
+    """Let cuDNN take algorithms by its own rules for a batch of a ``rare`` size: a search takes longer than it would save."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before and not rare
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def autocast(device: torch.device, settings: CellSettings) -> torch.autocast:
