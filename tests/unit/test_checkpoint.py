@@ -47,11 +47,17 @@ def normalised(*_, **__):
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 4))
 
 
+def dropped(*_, **__):
+    """A network with dropout whose steps are plain ones."""
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(192, 4))
+
+
 @pytest.mark.parametrize(
     ("cell", "build", "settings"),
     [
         (MLP, build_model, SETTINGS),
         (MLP, normalised, SETTINGS),
+        (MLP, dropped, SETTINGS),
         (AUGMENTED, build_model, SETTINGS),
         (DROPPED, lambda *_, **__: Tiny(), MANY),  # RMSProp, micro-batches and averaged weights too
     ],

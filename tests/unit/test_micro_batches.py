@@ -14,7 +14,7 @@ from rethinking.streams import torch_seed
 from rethinking.training import initial_weights
 from rethinking.training.feeders import build_feeder
 from rethinking.training.loop import train_cell
-from rethinking.training.micro_batches import MicroBatchStep
+from rethinking.training.micro_batches import MicroBatchStep, takes_parts
 from rethinking.training.reductions import Sum
 from rethinking.training.steps import build_optimiser, seed_layers
 
@@ -109,6 +109,12 @@ def test_parts_of_a_network_without_batch_norm_change_nothing(data, smoothing):
     whole, parts = (train(data, label_smoothing=smoothing, micro_batch=size) for size in (None, 4))
     for ours, theirs in zip(without_seconds(parts.curve), without_seconds(whole.curve), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+@pytest.mark.parametrize(("micro_batch", "takes"), [(None, False), (4, True)])
+def test_dropout_alone_needs_no_parts(micro_batch, takes):
+    """So that on a GPU a step with dropout is captured."""
+    assert takes_parts(nn.Dropout(0.5), settings_with(micro_batch=micro_batch)) == takes
 
 
 def test_dropout_follows_from_the_cell_alone(data, monkeypatch):

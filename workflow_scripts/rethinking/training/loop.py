@@ -105,6 +105,8 @@ def train_cell(
     takes = takes_parts(model, settings)
     parts = MicroBatchStep(cell, model, optimiser, settings, device, reduction) if takes else None
     step = None if parts else build_step(cell.model, model, optimiser, settings, device)
+    # An own network can draw in other ways.
+    draws = entry.own or any(isinstance(module, nn.Dropout) for module in model.modules())
 
     # ---- data
     batches = build_feeder(data, cell, settings, device, feeder, log, team.size)
@@ -157,7 +159,7 @@ def train_cell(
             if parts:
                 loss, logits = parts(images, labels, place, int(sizes[progress.step]))
             else:
-                if entry.own:
+                if draws:
                     seed_layers(cell, place)
                 loss, logits = step(images, labels)
             if average:

@@ -23,8 +23,7 @@ from rethinking.training.steps import autocast, memory_layout, seed_layers
 def takes_parts(model: nn.Module, settings: CellSettings) -> bool:
     """Whether a step is more than SGD on the mean cross-entropy of a batch: with the settings that ImageNet has."""
     more = settings.micro_batch or settings.rmsprop or settings.label_smoothing or settings.auxiliary_loss
-    draws = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
-    return bool(more or draws or getattr(model, "aux_logits", False))
+    return bool(more or getattr(model, "aux_logits", False))
 
 
 class MicroBatchStep:
