@@ -2,9 +2,12 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba_array
 
 from rethinking.analysis.runs import TABLES, Run
 from rethinking.cells import Cell
+from rethinking.figures.style import STYLE
 
 from ..summaries import make_data, make_summary, write_summary
 
@@ -51,3 +54,14 @@ def legend(figure):
 def note(figure):
     """The text below the axes, as one line."""
     return " ".join(figure.get_supxlabel().split())
+
+
+def painted(axes, colour):
+    """How many pixels of axes have a colour when their figure is written as PNG."""
+    axes.figure.set_dpi(STYLE["savefig.dpi"])
+    canvas = FigureCanvasAgg(axes.figure)
+    canvas.draw()
+    image = np.asarray(canvas.buffer_rgba()).astype(int)
+    bottom, top = len(image) - axes.bbox.y1, len(image) - axes.bbox.y0
+    inside = image[int(bottom) : int(top) + 1, int(axes.bbox.x0) : int(axes.bbox.x1) + 1]
+    return (abs(inside - to_rgba_array(colour) * 255).max(axis=2) < 5).sum()

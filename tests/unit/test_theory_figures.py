@@ -1,11 +1,54 @@
 """Figures of the theory."""
 
+import itertools
+
 import pandas as pd
 import pytest
 
 from rethinking.figures.theory import draw_filters, draw_sensitivity
 
+from .curves import note, painted
 from .test_theory_claims import linear_model
+
+PENALTIES = (0, 0.0001, 0.001, 0.01, 0.1, 1)
+
+
+def sensitivity(error):
+    """Kernel fits at three gammas and all of :data:`PENALTIES` with this error, and their figure."""
+    model = {
+        "name": "first",
+        "dataset": "mnist",
+        "preprocessing": "none",
+        "kernel": "gaussian",
+        "filters": None,
+    }
+    table = pd.DataFrame(itertools.product([0.1, 1, 10], PENALTIES), columns=["gamma", "penalty"])
+    common = {
+        "model": "first",
+        "validation_error": 3.0,
+        "images": 5000,
+        "validation_images": 50,
+        "data": "any",
+    }
+    table = table.assign(**common)
+    table.loc[0, "validation_error"] = error
+    return draw_sensitivity([table], [model])[0]
+
+
+def test_no_penalty_covers_another():
+    """The exact fit, which most penalties leave as good as it is, is in front of them all."""
+    figure = sensitivity(3.0)
+    lines = figure.axes[0].get_lines()
+    assert len(lines) == len(PENALTIES)
+    assert max(lines, key=lambda line: line.get_zorder()) is lines[0]
+    assert all(painted(figure.axes[0], line.get_color()) > 20 for line in lines)
+
+
+@pytest.mark.parametrize(("error", "told"), [(3.0, False), (float("nan"), True)])
+def test_missing_points_are_told_where_there_are_some(error, told):
+    figure = sensitivity(error)
+    assert ("Missing, because the kernel matrix is singular: 1 of 18 points." in note(figure)) is told
+    assert ("singular" in note(figure)) is told
 
 
 def test_each_panel_has_the_title_of_its_model():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -275,6 +275,11 @@ def line_styles(names: Iterable[Any]) -> dict[Any, tuple[Colour, str]]:
         name: (COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)])
         for i, name in enumerate(names)
     }
+
+
+def sizes(lines: Sized) -> np.ndarray:
+    """Marker sizes in points of lines that are drawn in this order: none is wholly covered where values are equal."""
+    return np.linspace(7, 3.5, len(lines))
 
 
 def model_styles(models: Iterable[str]) -> dict[str, tuple[Colour, str]]:

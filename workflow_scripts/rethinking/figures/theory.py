@@ -21,6 +21,8 @@ from rethinking.paper.titles import DATASET_TITLES
 from rethinking.tables.theory import preprocessing_title
 
 DASHES = ["-", style.DASHED, (0, (1, 1.5)), (0, (4, 1, 1, 1))]
+# The exact fit: in front, open and larger, because a small penalty can have the same error.
+EXACT = {"markerfacecolor": "none", "markersize": 9.5, "markeredgewidth": 1.2, "linewidth": 1, "zorder": 3}
 Record = dict[str, Any]
 
 
@@ -98,6 +100,12 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     figure = Figure(figsize=(style.WIDTH, 0.8 + 2.3 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     penalties = style.line_styles(sorted({penalty for table in tables for penalty in table.penalty}))
+    looks = {
+        penalty: {"color": colour, "marker": marker, "markersize": size, "clip_on": False}
+        for (penalty, (colour, marker)), size in zip(penalties.items(), style.sizes(penalties), strict=True)
+    }
+    if 0 in looks:
+        looks[0] |= EXACT
     settings = {model["name"]: model for model in models}
     for axes, table in zip(panels, tables, strict=False):
         model = settings[table.model.iloc[0]]
@@ -106,8 +114,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
         axes.set_title(f"{style.wrap(title, 26)}\n{model['kernel'].capitalize()} kernel", fontsize="small")
         if table.gamma.notna().any():
             for penalty, some in table.groupby("penalty"):
-                colour, marker = penalties[penalty]
-                axes.plot(some.gamma, some.validation_error, color=colour, marker=marker)
+                axes.plot(some.gamma, some.validation_error, **looks[penalty])
             style.log_scale(axes, "x")
             axes.set(xlabel="gamma")
             style.number_ticks(axes, table.gamma, columns, "{:g}")
@@ -115,8 +122,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
             smallest = table.penalty[table.penalty > 0].min()
             axes.plot(table.penalty, table.validation_error, color=style.GREY)
             for row in table.itertuples():
-                colour, marker = penalties[row.penalty]
-                axes.plot(row.penalty, row.validation_error, color=colour, marker=marker)
+                axes.plot(row.penalty, row.validation_error, **looks[row.penalty])
             axes.set_xscale("symlog", linthresh=smallest if smallest > 0 else 1e-3)
             axes.xaxis.get_major_locator().set_params(numticks=min(15, 21 // columns))
             axes.set(xlabel="penalty")
@@ -125,15 +131,17 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     for axes in panels[len(tables) :]:
         axes.set_visible(False)
     titles = {penalty: f"penalty {penalty:g}" if penalty else "no penalty" for penalty in penalties}
-    lines = style.line_entries(penalties, titles, linestyle="")
+    lines = [Line2D([], [], **look, label=titles[penalty], linestyle="") for penalty, look in looks.items()]
     half = math.ceil(len(lines) / 2)
     everything = pd.concat(tables)
+    missing = everything.validation_error.isna().sum()
     note = (
         f"Ours: {describe_copies(everything.data)}. Fitted to {span(everything.images, 'image')} of the training "
         f"set; the error is on {span(everything.validation_images, 'other')} of it, on a scale of its own in each "
-        "panel, which does not begin at zero. Penalties are in units of the mean of the kernel's diagonal. A "
-        "point is missing where the kernel matrix is singular."
+        "panel, which does not begin at zero. Penalties are in units of the mean of the kernel's diagonal."
     )
+    if missing:
+        note += f" Missing, because the kernel matrix is singular: {missing} of {span([len(everything)], 'point')}."
     style.finish(figure, lines[:half], lines[half:], note)
     return figure, everything
 
