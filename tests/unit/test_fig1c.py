@@ -1,5 +1,7 @@
 """What figure 1c draws and its table of test errors, from constructed test accuracies."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from rethinking import paper
 from rethinking.analysis.statistics import mean_interval
 from rethinking.figures.fig1c import draw
 
-from .curves import dashed_lines, legend, make_run, note, solid_lines, write_run
+from .curves import dashed_lines, legend, make_run, note, painted, solid_lines, write_run
 
 TRUE, HALF = "cifar10/true_labels/alexnet/none", "cifar10/labels_p0.5/alexnet/none"
 
@@ -59,6 +61,13 @@ def test_networks_differ_in_colour_and_marker():
     assert first.get_marker() != second.get_marker()
     assert first.get_color() != second.get_color()
     assert legend(figure)[:2] == ["AlexNet", "Inception"]
+
+
+@pytest.mark.parametrize("models", [*itertools.permutations(("inception", "alexnet", "mlp_1x512"))])
+def test_equal_points_of_all_networks_are_seen(models):
+    names = [TRUE.replace("alexnet", model) for model in models]
+    figure, _ = draw({name: [accuracies(name, 80, 80)] for name in names}, "some scale")
+    assert all(painted(figure.axes[1], line.get_color()) > 40 for line in solid_lines(figure.axes[1]))
 
 
 def test_no_mean_without_runs_and_no_number_of_the_paper_with_regularisers():

@@ -41,7 +41,7 @@ def test_no_penalty_covers_another():
     lines = figure.axes[0].get_lines()
     assert len(lines) == len(PENALTIES)
     assert max(lines, key=lambda line: line.get_zorder()) is lines[0]
-    assert all(painted(figure.axes[0], line.get_color()) > 20 for line in lines)
+    assert all(painted(figure.axes[0], line.get_color()) > 15 for line in lines)
 
 
 @pytest.mark.parametrize(("error", "told"), [(3.0, False), (float("nan"), True)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -197,10 +197,12 @@ def plot_over_p(
     for network, curve in paper_curves(table, published):
         colour, marker = styles[network]
         axes.plot(*curve.T, color=colour, marker=marker, **PAPER_LINE | {"markevery": None})
+    size = marker_sizes(styles)
     for network, points in table.groupby(NETWORK, sort=False):
         colour, marker = styles[network]
+        line = {"color": colour, "marker": marker, "markersize": size[network]}
         mean, half_width = points[column], points[f"{column}_ci"]
-        plot_mean(axes, points.p, mean, half_width, color=colour, marker=marker, markersize=5)
+        plot_mean(axes, points.p, mean, half_width, **line)
         # A band needs two neighbouring points; error bars are also visible at a single one.
         axes.vlines(points.p, mean - half_width, mean + half_width, color=colour, linewidth=0.8)
 
@@ -277,9 +279,15 @@ def line_styles(names: Iterable[Any]) -> dict[Any, tuple[Colour, str]]:
     }
 
 
-def sizes(lines: Sized) -> np.ndarray:
-    """Marker sizes in points of lines that are drawn in this order: none is wholly covered where values are equal."""
-    return np.linspace(7, 3.5, len(lines))
+def marker_sizes(styles: Mapping[Any, tuple[Colour, str]]) -> dict[Any, float]:
+    """Sizes of markers, in points, drawn in this order: where values are equal, none covers the others."""
+    # A diamond is longer than its size.
+    return {
+        name: extent / (1.2 if marker == "D" else 1)
+        for (name, (_, marker)), extent in zip(
+            styles.items(), np.linspace(7.5, 3.5, len(styles)), strict=True
+        )
+    }
 
 
 def model_styles(models: Iterable[str]) -> dict[str, tuple[Colour, str]]:

@@ -22,7 +22,7 @@ from rethinking.tables.theory import preprocessing_title
 
 DASHES = ["-", style.DASHED, (0, (1, 1.5)), (0, (4, 1, 1, 1))]
 # The exact fit: in front, open and larger, because a small penalty can have the same error.
-EXACT = {"markerfacecolor": "none", "markersize": 9.5, "markeredgewidth": 1.2, "linewidth": 1, "zorder": 3}
+EXACT = {"markerfacecolor": "none", "markersize": 9, "markeredgewidth": 1.2, "linewidth": 1, "zorder": 3}
 Record = dict[str, Any]
 
 
@@ -100,9 +100,10 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     figure = Figure(figsize=(style.WIDTH, 0.8 + 2.3 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     penalties = style.line_styles(sorted({penalty for table in tables for penalty in table.penalty}))
+    size = style.marker_sizes(penalties)
     looks = {
-        penalty: {"color": colour, "marker": marker, "markersize": size, "clip_on": False}
-        for (penalty, (colour, marker)), size in zip(penalties.items(), style.sizes(penalties), strict=True)
+        penalty: {"color": colour, "marker": marker, "markersize": size[penalty], "clip_on": False}
+        for penalty, (colour, marker) in penalties.items()
     }
     if 0 in looks:
         looks[0] |= EXACT
