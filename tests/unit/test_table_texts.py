@@ -8,12 +8,14 @@ import re
 import pandas as pd
 import pytest
 
-from rethinking import paper
+from rethinking import paper, registry
+from rethinking.analysis.aggregation import read_columns
 from rethinking.run.code import SCRIPTS
 from rethinking.tables import presentation, rendering
 from rethinking.tables.rendering import LATEX, alignment
 
 from .table_rows import CELLS, RANDOM, SUMMARIES, aggregate, aggregate_table4, summary, to_latex, to_markdown
+from .test_degenerate_theory import THEORY
 
 
 def rows(markdown):
@@ -202,3 +204,12 @@ def test_large_numbers_have_a_power_of_ten(mean, half_width, text):
 )
 def test_ends_of_any_size_have_four_digits(lowest, highest, text):
     assert rendering.lowest_to_highest(lowest, highest) == text
+
+
+@pytest.mark.parametrize("name", ["table3", "norms"])
+def test_errors_of_the_paper_have_its_digits(name):
+    view = registry.entry("table", name).call()
+    shown, _ = view.show(read_columns(THEORY / f"{name}.csv", view.columns))
+    errors = {error.split()[0] for error in shown[0].table["test error (%)", "paper"]}
+    assert errors <= {"46", "17", "15", "1.2", "0.6", rendering.MISSING}
+    assert {"46", "1.2"} <= errors

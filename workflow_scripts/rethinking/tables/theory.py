@@ -16,7 +16,7 @@ from rethinking.analysis.theory_results import (
     TABLE3_COLUMNS,
 )
 from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
-from rethinking.tables.presentation import Columns, View, percent
+from rethinking.tables.presentation import Columns, View
 from rethinking.tables.rendering import (
     MISSING,
     Shown,
@@ -53,9 +53,13 @@ def present_table3(table: pd.DataFrame) -> list[Shown]:
     ]
     columns["training", "error (%)"] = texts(table.train_error, "{:.2f}")
     columns["test error (%)", "ours"] = with_intervals(table, "test_error", "{:.2f}")
+    # As the paper prints it, with its number of filters if ours differs.
+    others = table.paper_filters.notna() & (table.filters != table.paper_filters)
     columns["test error (%)", "paper"] = [
-        percent_and_filters(row.paper_test_error, row.filters, row.paper_filters)
-        for row in table.itertuples()
+        error + (f" ({filters:,} filters)" if other else "")
+        for error, filters, other in zip(
+            texts(table.paper_test_error, "{:g}"), table.paper_filters, others, strict=True
+        )
     ]
     columns["", "misfit"] = texts(table.misfit, "{:.1e}")
     columns["", "residual"] = texts(table.residual, "{:.1e}")
@@ -99,7 +103,7 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
         for column, heading in OTHER_NORMS.items():
             columns["norm", heading] = [with_interval(norm, math.nan, "{:,.1f}") for norm in full[column]]
         columns["test error (%)", "ours"] = with_intervals(full, "test_error", "{:.2f}")
-        columns["test error (%)", "paper"] = full.paper_test_error.map(percent)
+        columns["test error (%)", "paper"] = texts(full.paper_test_error, "{:g}")
         shown.append(Shown("Exact fits of minimum norm", pd.DataFrame(columns)))
     for _, some in table[table.fit != "table3"].groupby("model", sort=False):
         columns = {("", "labels and solution"): some.fit.map(FIT_TITLES)}
@@ -221,14 +225,6 @@ def starred(value: float, name: str, chosen: str | float) -> str:
     if pd.isna(value):
         return MISSING
     return f"{value:g}" + ("*" if isinstance(chosen, str) and name in chosen else "")
-
-
-def percent_and_filters(error: float, filters: int, paper_filters: int) -> str:
-    """The paper's error, with its number of filters if ours differs."""
-    text = percent(error)
-    return (
-        text if pd.isna(paper_filters) or filters == paper_filters else f"{text} ({paper_filters:,} filters)"
-    )
 
 
 def sources(table: pd.DataFrame) -> str:
