@@ -9,7 +9,7 @@ import pytest
 
 from rethinking.analysis.runs import TABLES, read_runs
 from rethinking.claims import CLAIMS
-from rethinking.claims.report import MISSES, OUTCOMES, claims_table, judge, readable, to_frame
+from rethinking.claims.report import MISSES, OUTCOMES, claims_table, judge, number, readable, to_frame
 from rethinking.report.claims import draw, points
 
 from ..recompute_claims import RECIPES, differences
@@ -146,10 +146,19 @@ def test_files_give_what_was_written(small_results):
 
 def test_numbers_for_readers():
     numbers = {-0.83333: "−0.8333", 23885392: "23,885,392", -1200.0: "−1,200", 1e-6: "1e-06", math.nan: ""}
-    assert [readable(number) for number in numbers] == list(numbers.values())
+    assert [readable(value) for value in numbers] == list(numbers.values())
+    assert [number(value) for value in (5.500938e-16, -0.0, 32.2 - 31.2)] == ["5.50094e-16", "0", "1"]
     # Rounded to four digits they would lie at the bound, or beyond it.
-    near = {98.996: "98.996", 99.00004: "99.00004", 99.0: "99", 98.99: "98.99", 32.2 - 31.2: "1"}
-    assert [readable(number, (0, 1, 99)) for number in near] == list(near.values())
+    near = {
+        98.996: "98.996",
+        99.00004: "99.00004",
+        99.0: "99",
+        98.99: "98.99",
+        32.2 - 31.2: "1",
+        5.5e-16: "5.5e-16",
+        0.0: "0",
+    }
+    assert [readable(value, (0, 1, 99)) for value in near] == list(near.values())
 
 
 def test_number_that_misses_its_bound_is_not_shown_at_it():

@@ -146,7 +146,7 @@ def number(value: float, digits: int = 6) -> str:
     if math.isnan(value):
         return ""
     counts = value == round(value, 0) and abs(value) < WHOLE
-    return f"{value + 0.0:.0f}" if counts else f"{round(value, DECIMALS) + 0.0:.{digits}g}"
+    return f"{value + 0.0:.0f}" if counts else f"{value:.{digits}g}"
 
 
 def readable(value: float, bounds: Sequence[float] = ()) -> str:
@@ -156,18 +156,16 @@ def readable(value: float, bounds: Sequence[float] = ()) -> str:
     """
     if math.isnan(value):
         return ""
-    exact = round(value, DECIMALS)
     texts = (number(value, digits) for digits in range(4, 18))
-    text = next(
-        text for text in texts if all(sign(float(text) - bound) == sign(exact - bound) for bound in bounds)
-    )
+    text = next(text for text in texts if sides(float(text), bounds) == sides(value, bounds))
     size = text.removeprefix("-")
     return ("−" if text.startswith("-") else "") + (f"{int(size):,}" if size.isdecimal() else size)
 
 
-def sign(value: float) -> int:
-    """1, 0 or -1; 0 for nan."""
-    return (value > 0) - (value < 0)
+def sides(value: float, bounds: Sequence[float]) -> list[int]:
+    """On which side of each bound a number lies when they are compared: 1 if above, -1 if below, else 0."""
+    value = round(value, DECIMALS)
+    return [(value > bound) - (value < bound) for bound in (round(bound, DECIMALS) for bound in bounds)]
 
 
 def interval(finding: Finding, form: Callable[[float], str] = number) -> str:
