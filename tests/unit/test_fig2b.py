@@ -58,6 +58,7 @@ def test_gain_of_early_stopping_is_by_seed():
     figure, _ = draw({BN: runs}, "some scale")
     gain = f"Inception 5.00 ± {mean_interval([10, 0])[1]:.2f}, paper 0.19"
     assert gain in note(figure)
+    assert "in percentage points; the paper's over its whole curve, to epoch 51):" in note(figure)
 
 
 def test_network_that_is_not_trained():
@@ -95,3 +96,5 @@ def test_other_cells_have_no_curve_of_the_paper():
     figure, _ = draw({BN: [], name: [accuracies([10, 60], name)]}, "some scale")
     assert [axes.get_title() for axes in figure.axes] == ["true labels", "random labels"]
     assert not dashed_lines(figure.axes[1])
+    figure, _ = draw({name: [accuracies([10, 60], name)]}, "some scale")
+    assert "in percentage points):" in note(figure)

@@ -44,15 +44,18 @@ def draw_accuracies(
     """Figure ``name`` and its numbers; ``about`` says what the paper's curves are, ``titles`` what to call the cells."""
     runs = {cell: [with_best(run) for run in some] for cell, some in runs.items()}
     published = paper.curves(name)
+    theirs = {cell: paper_curve(published, cell, "test") for cell in runs}
     gains = [
-        f"{title} {describe_gain(some, paper_curve(published, cell, 'test'))}"
+        f"{title} {describe_gain(some, theirs[cell])}"
         for title, (cell, some) in zip(titles, runs.items(), strict=True)
     ]
+    last = [curve[-1, 0] for curve in theirs.values() if curve is not None]
+    whole = f"; the paper's over its whole curve, to epoch {max(last):.0f}" if last else ""
     note = (
         f"Ours: {scale}.\n"
         "Training accuracy: moving average over batches at the end of each epoch, as in the paper.\n"
-        + (f"{style.PAPER_TITLE}: {about}\n" if shows_paper(published, runs) else "")
-        + "Early stopping could gain at most (best minus final test accuracy, in percentage points): "
+        + (f"{style.PAPER_TITLE}: {about}\n" if last else "")
+        + f"Early stopping could gain at most (best minus final test accuracy, in percentage points{whole}): "
         f"{'; '.join(gains)}."
     )
     table = mean_curves(runs, [*ACCURACIES.values(), "best_test_accuracy"])
