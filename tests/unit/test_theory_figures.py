@@ -109,3 +109,20 @@ def test_errors_over_filters():
     assert enough.get_xdata()[0] == pytest.approx(60_000 / 8, rel=1e-2)
     assert right.get_lines()[0].get_ydata() == pytest.approx([0, float("nan"), 0], nan_ok=True)
     assert len(numbers) == 5
+
+
+def test_equal_errors_with_and_without_a_penalty_are_seen():
+    solved = dict.fromkeys(("gamma", "chosen", "features")) | {
+        "residual": 0.0,
+        "solver": "any",
+        "precision": "any",
+    }
+    records = []
+    for filters, penalty in itertools.product((100, 1000), (0, 0.1)):
+        record = linear_model("cifar10", "random_convnet", "linear", penalty, 30.0, 0, filters, **solved)
+        record["fits"][0]["features"] = 8 * filters + 1
+        records.append(record | {"model": f"{filters} {penalty}"})
+    left = draw_filters(records)[0].axes[0]
+    exact, _, penalised, *_ = left.get_lines()
+    left.set_xlim(50, 2000)  # without the paper's points
+    assert painted(left, exact.get_color()) > 40 < painted(left, penalised.get_color())

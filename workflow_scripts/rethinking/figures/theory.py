@@ -163,8 +163,11 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     # In front and open, because ours can lie on the same place.
     theirs = style.PAPER_LINE | {"linestyle": "", "markevery": None, "markerfacecolor": "none", "zorder": 3}
     lines, broken = [], ""
-    for number, (penalised, rows) in enumerate(numbers.groupby(numbers.penalty > 0)):
-        line = {"color": style.COLOURS[number], "marker": style.MARKERS[number], "clip_on": False}
+    styles = style.line_styles(sorted((numbers.penalty > 0).unique()))
+    size = style.marker_sizes(styles)
+    for penalised, rows in numbers.groupby(numbers.penalty > 0):
+        colour, marker = styles[penalised]
+        line = {"color": colour, "marker": marker, "markersize": size[penalised], "clip_on": False}
         lines.append(Line2D([], [], **line, label="with an l2 penalty" if penalised else "no penalty"))
         # A line breaks where only the other one has a fit, because the error need not lie between its neighbours'.
         rows = numbers[["filters"]].drop_duplicates().merge(rows, how="left")
