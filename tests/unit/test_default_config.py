@@ -122,6 +122,15 @@ def test_alexnet_takes_the_weight_decay_that_the_evidence_speaks_for():
     assert str(alexnet.weight_decay) in FACTS["weight_decay"]["evidence"]
 
 
+def test_imagenette_has_a_batch_and_a_rate_of_its_own():
+    """1600 images are a sixth of it, and 0.045 was seen to diverge with ten classes."""
+    ten, all_of_it = (
+        settings(load(), f"{name}/true_labels/inception_v3/none") for name in ("imagenette", "imagenet")
+    )
+    assert (ten.batch_size, ten.micro_batch, ten.learning_rate, ten.epochs) == (32, 32, 0.005, 250)
+    assert (all_of_it.batch_size, all_of_it.learning_rate) == (1600, 0.045)
+
+
 def test_fig1a_has_the_five_corruptions_of_one_network():
     assert load().fig1a.cells == [f"cifar10/{corruption}/inception/none" for corruption in FIG1A]
 

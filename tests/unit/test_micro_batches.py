@@ -62,8 +62,9 @@ def test_step_is_that_of_plain_autograd(n):
         torch.testing.assert_close(ours, theirs - 0.05 * (gradient + decay * theirs), rtol=1e-5, atol=1e-6)
     assert loss.item() == pytest.approx(entropy, rel=1e-5)
     assert logits.shape == (n, 4)
-    # Running statistics move once per step, towards the mean over the parts.
-    torch.testing.assert_close(model.norm.running_mean, 0.05 * torch.stack(means).mean(0))
+    # Running statistics move once per step, towards the mean over the parts and as far as by these parts in turn.
+    weight = 1 - 0.95 ** len(means)
+    torch.testing.assert_close(model.norm.running_mean, weight * torch.stack(means).mean(0))
     assert model.norm.num_batches_tracked == 1
 
 
@@ -198,7 +199,8 @@ def test_a_whole_cell_is_that_of_a_plain_loop(data, monkeypatch):
                     (model.norm.running_mean, model.norm.running_var), old, zip(*statistics, strict=True),
                     strict=True,
                 ):  # fmt: skip
-                    running.copy_(0.95 * before + 0.05 * torch.stack(now).mean(0))
+                    keep = 0.95 ** len(now)
+                    running.copy_(keep * before + (1 - keep) * torch.stack(now).mean(0))
                 for (name, p), g, s, v in zip(
                     model.named_parameters(), gradients, squares, velocities, strict=True
                 ):

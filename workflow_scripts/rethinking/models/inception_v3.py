@@ -25,7 +25,7 @@ def inception_v3(
         image_shape: (3, height, width) of square images of at least 75 pixels.
         num_classes: number of logits.
         dropout: share of the 2048 features that is dropped; 0 in cells without the regulariser.
-        batch_norm_decay: what batch normalisation keeps of its running statistics at a step.
+        batch_norm_decay: what batch normalisation keeps of its running statistics at a micro-batch.
 
     Raises:
         UserError: the images are too small or not in colour.

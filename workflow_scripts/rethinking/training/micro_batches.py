@@ -119,7 +119,8 @@ class MicroBatchStep:
     def apply(self, total: list[Tensor], before: list[Tensor], counted: list[Tensor], parts: int) -> Tensor:
         """Change weights and running statistics by the sum over a batch; returns the loss.
 
-        Running statistics move towards the mean over the parts, in which a short last part counts as much as others.
+        Running statistics move towards the mean over the parts, in which a short last part counts as much as others,
+        and as far as if each part had moved them, as each worker of TensorFlow's inception package does.
         """
         count = len(self.optimiser.velocity)
         gradients, statistics, loss = total[:count], total[count:-1], total[-1]
@@ -129,7 +130,7 @@ class MicroBatchStep:
         for place, (running, old, value) in enumerate(zip(self.running, before, statistics, strict=True)):
             momentum, batches = self.momenta[place // 2], counted[place // 2]  # of a mean and a variance
             # Without a momentum torch keeps the mean over all batches.
-            weight = 1 / (batches + 1).to(old.dtype) if momentum is None else momentum
+            weight = 1 / (batches + 1).to(old.dtype) if momentum is None else 1 - (1 - momentum) ** parts
             running.copy_(torch.lerp(old, value / parts, weight))
         for norm, batches in zip(self.norms, counted, strict=True):
             norm.num_batches_tracked.copy_(batches + 1)
