@@ -167,5 +167,7 @@ def test_damaged_summary_is_named(results):
     ],
 )
 def test_full_scale_is_the_papers_data(dataset, count, provenance, below):
-    network = make_network(data=make_data(dataset, count, count, provenance=provenance))
+    classes = 1000 if dataset == "imagenet" else 10
+    data = make_data(dataset, count, count, provenance=provenance, num_classes=classes)
+    network = make_network(data=data)
     assert below_full_scale([network]) == below

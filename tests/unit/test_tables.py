@@ -112,6 +112,9 @@ def test_csv_keeps_the_table(tmp_path):
 # --- data -----------------------------------------------------------------------------------------
 
 
+FEW = {"dataset": "imagenet", "source": {"kind": "imagenet"}, "train": {"count": 64, "full_count": 900}}
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -133,6 +136,20 @@ def test_csv_keeps_the_table(tmp_path):
                 "test": {"count": 100, "full_count": 360},
             },
             "digits (scikit-learn), 1,437 training images, 100 of 360 test images",
+        ),
+        (
+            FEW | {"num_classes": 3, "provenance": None},
+            "ImageNet (exact), 3 of 1,000 classes, 64 of 900 training images",
+        ),
+        (FEW | {"num_classes": 1000}, "ImageNet (JPEG copy), 64 of 900 training images"),
+        (
+            FEW
+            | {
+                "num_classes": 2,
+                "drawn_from": {"train": {"class_counts": [1, 2, 3]}},
+                "dataset": "imagenette",
+            },
+            "Imagenette (JPEG copy), 3 of 10 classes, 64 of 900 training images",
         ),
     ],
 )

@@ -14,6 +14,7 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
+from rethinking.data.imagenet_classes import COUNTS
 from rethinking.paper.titles import DATASET_TITLES
 from rethinking.run.files import UserError, read_json, reading
 
@@ -221,7 +222,7 @@ def describe_divergence(summary: Mapping[str, Any]) -> str:
 def describe_data(summary: Mapping[str, Any]) -> str:
     """Which copy of which data set a cell, or a fit of the theory, saw and how much of it.
 
-    For example ``CIFAR-10 (JPEG copy), 2,000 of 50,000 training images``; test images are
+    For example ``CIFAR-10 (JPEG copy), 2,000 of 50,000 training images``; test images, and classes of ImageNet, are
     mentioned where not all were used.
     """
     data = summary["data"]
@@ -229,6 +230,11 @@ def describe_data(summary: Mapping[str, Any]) -> str:
     exact = {"embedded": "scikit-learn", "plugin": ""}
     copy = data["provenance"] or exact.get(data["source"]["kind"], "exact")
     parts = [DATASET_TITLES[data["dataset"]] + (f" ({copy})" if copy else "")]
+    if published := COUNTS.get(data["dataset"]):
+        # A sample has two classes by design.
+        sampled = data.get("drawn_from")
+        classes = len(sampled["train"]["class_counts"]) if sampled else data["num_classes"]
+        parts += [f"{classes:,} of {published:,} classes"] if classes != published else []
     for split, title in (("train", "training"), ("test", "test")):
         count, full = data[split]["count"], data[split]["full_count"]
         if count < full:
