@@ -56,7 +56,9 @@ class ExitOnUserError:
 
 
 name_user()
-CONFIG = exit_on_user_error(load_config)(config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)])
+CONFIG = exit_on_user_error(load_config)(
+    config, [CONFIG_FILE, *map(str, workflow.overwrite_configfiles)], logger.warning
+)
 
 # Snakemake keeps its own files there, and would end with a traceback.
 try:

@@ -7,7 +7,17 @@ from rethinking.cells import Cell
 from rethinking.config.loading import load_config
 from rethinking.run.files import UserError
 
-from ..default_config import CELL, FILE, ablation, default_config, default_values, load, override, settings
+from ..default_config import (
+    CELL,
+    FILE,
+    ablation,
+    default_config,
+    default_values,
+    load,
+    override,
+    settings,
+    with_keys,
+)
 
 MLP = "cifar10/true_labels/mlp_1x512/none"
 CROPPED = "cifar10/random_labels/inception/crop"
@@ -106,6 +116,37 @@ def test_own_overrides_add_to_the_default_ones(tmp_path):
         cropped = settings(config, CROPPED)
         assert (cropped.epochs, cropped.learning_rate_decay) == (400, 0.999)
         assert settings(config, MLP).epochs == (7 if mine else 100)
+
+
+def test_a_setting_that_a_default_override_replaces_is_named(tmp_path):
+    """Someone who wants a trial of ImageNet with training: {epochs: 2} would start 250 epochs."""
+
+    def lines(**changes):
+        values, found = default_values() | {"table4": {"cells": []}}, []
+        values["datasets"]["imagenet"]["path"] = "/x"
+        values["overrides"] = overrides = changes.pop("overrides", [])
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"overrides": overrides}))
+        load_config(
+            with_keys(values, {key.replace("__", "."): value for key, value in changes.items()}),
+            [str(FILE), str(tmp_path / "mine.yaml")],
+            found.append,
+        )
+        return found
+
+    assert lines() == lines(training__epochs=100, training__momentum=0.5) == lines(training__epochs=250) == []
+    (line,) = lines(training__epochs=2)
+    assert line == (
+        "training.epochs, 2, does not count for imagenet/true_labels/inception_v3/augment+wd+dropout, "
+        "imagenet/true_labels/inception_v3/augment, imagenet/true_labels/inception_v3/wd and 4 more cells, where an override "
+        'of config.yaml sets 250; to change it there, write overrides: [{cells: "imagenet*/*/*/*", set: {epochs: 2}}]'
+    )
+    # What the user's own overrides replace they know.
+    assert lines(training__epochs=2, overrides=[override("imagenet*/*/*/*", epochs=3)]) == []
+    found = lines(
+        models__inception_v3__learning_rate=0.1, table2__cells=["imagenette/true_labels/inception_v3/none"],
+        datasets__imagenette__path="/x", fig2a__cells=[],
+    )  # fmt: skip
+    assert [line.split(" does")[0] for line in found] == ["models.inception_v3.learning_rate, 0.1,"]
 
 
 def test_overrides_of_all_files_and_of_the_command_line_add(tmp_path):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.config.configuration import Config
+from rethinking.config.faults import value_at
 from rethinking.config.results import AblationConfig
 from rethinking.run.files import UserError
 
@@ -45,6 +48,39 @@ def nothing_changed(ablation: AblationConfig, cells: list[str]) -> str:
     )
     shown = named(cells).removesuffix(": ")
     return f"'{ablation.name}' changes nothing of {shown}, whose {values}; leave the value or the cell out"
+
+
+def hidden_settings(config: Config, default: Mapping[str, Any]) -> list[str]:
+    """A line for each setting of training or models that the user changed and an override of the default file replaces.
+
+    Args:
+        config: the configuration.
+        default: the content of the default file, whose overrides come first.
+    """
+    overrides, found = default.get("overrides", []), {}
+    for name in dict.fromkeys(cell.name for cell in config.cells(*config.results)):
+        cell = Cell.from_name(name, seed=0)
+        sets = [
+            (number, each.set.model_dump(exclude_none=True))
+            for number, each in enumerate(config.overrides)
+            if each.matches(cell)
+        ]
+        for path, given in (
+            (["training"], config.training),
+            (["models", cell.model], config.models[cell.model]),
+        ):
+            _, usual = value_at(path, default)
+            for key, value in given.model_dump(exclude_unset=True).items():
+                last = ((number, values[key]) for number, values in reversed(sets) if key in values)
+                number, new = next(last, (len(overrides), None))
+                if number < len(overrides) and value not in (new, (usual or {}).get(key)):
+                    pattern, new, value = map(json.dumps, (overrides[number]["cells"], new, value))
+                    found.setdefault((".".join([*path, key]), key, value, new, pattern), []).append(name)
+    return [
+        f"{setting}, {value}, does not count for {named(cells).removesuffix(': ')}, where an override of config.yaml sets "
+        f"{new}; to change it there, write overrides: [{{cells: {pattern}, set: {{{key}: {value}}}}}]"
+        for (setting, key, value, new, pattern), cells in found.items()
+    ]
 
 
 def named(cells: list[str]) -> str:

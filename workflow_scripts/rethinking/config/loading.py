@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
 from rethinking import registry
 from rethinking.cells import Cell
-from rethinking.config.checks import cell_faults, nothing_changed, unchanged_cells
+from rethinking.config.checks import cell_faults, hidden_settings, nothing_changed, unchanged_cells
 from rethinking.config.configuration import Config
 from rethinking.config.faults import describe, describe_pattern, key_text, place_of_value, value_at
 from rethinking.config.fields import checked_path
@@ -18,13 +18,16 @@ from rethinking.config.reading import read
 from rethinking.run.files import UserError
 
 
-def load_config(values: dict[str, Any], files: list[str]) -> Config:
+def load_config(
+    values: dict[str, Any], files: list[str], log: Callable[[str], None] = lambda line: None
+) -> Config:
     """Expand and check a merged configuration.
 
     Args:
         values: the merged dictionary.
         files: the files that it was merged from, later ones over earlier ones; for messages, and for the plug-ins
             and overrides of all of them.
+        log: takes a line on each setting of the user's that an override of the first file replaces.
 
     Raises:
         UserError: a plug-in cannot be used, or one message for all faults, each with its file, its key and what
@@ -74,6 +77,8 @@ def load_config(values: dict[str, Any], files: list[str]) -> Config:
         config, found = without_copies(config, expanded.origins, contents[:1])
         lines += [describe_pattern(origin, message, read_files) for origin, message in found]
         if not lines:
+            for line in hidden_settings(config, contents[0]) if contents else ():
+                log(line)
             return config
     lines += [describe(fault, read_files, values, Config, expanded.origins) for fault in faults]
     # A fault in a section appears in every section that takes its cells.
