@@ -80,7 +80,8 @@ for folder in (CONFIG.results_dir, CONFIG.data_folder):
 WAS_BUSY = is_locked(f"{CONFIG.results_dir}/.lock")
 
 # Snakemake formats the prefix, so braces are doubled.
-shell.prefix(job_environment().replace("{", "{{").replace("}", "}}"))
+COPIES = {name: dataset.provenance for name, dataset in CONFIG.datasets.items() if dataset.provenance}
+shell.prefix(job_environment(COPIES).replace("{", "{{").replace("}", "}}"))
 
 # How many cells train on this machine's GPUs at a time, unless --resources gpu=N says otherwise. On a cluster,
 # profiles/slurm applies the limit to each job. Snakemake has no directive for it.
@@ -99,7 +100,7 @@ DATA_DIR = CONFIG.data_folder
 
 
 # What tables and figures call things is a part of what they are made from.
-TITLES = digest_of([json.dumps(registry.titles())])
+TITLES = digest_of([json.dumps([registry.titles(), COPIES])])
 CELL = "{dataset}/{corruption}/{model}/{regularisers}/seed{seed}"
 # The same for messages and commands.
 CELL_NAMED = CELL.replace("{", "{wildcards.")

@@ -9,6 +9,8 @@ import sys
 from rethinking.run.code import SCRIPTS
 from rethinking.run.environment import job_environment, name_user
 
+COPIES = {"cifar10": "it's a $COPY {1} \u00e9"}
+
 
 def run(tmp_path, monkeypatch, python, **environment):
     """What a job prints that runs in a folder with modules and settings of the user."""
@@ -17,7 +19,7 @@ def run(tmp_path, monkeypatch, python, **environment):
     (tmp_path / "matplotlibrc").write_text("axes.facecolor: red\n")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    command = f"set -eu; {job_environment()}exec python -c '{python}'"
+    command = f"set -eu; {job_environment(COPIES)}exec python -c '{python}'"
     shell = ["bash", "-c", command]
     return subprocess.run(shell, cwd=tmp_path, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
 
@@ -71,3 +73,8 @@ def test_a_user_without_a_name_has_a_number(monkeypatch):
     monkeypatch.setenv("LOGNAME", "")
     name_user()
     assert getpass.getuser() == str(os.getuid())
+
+
+def test_jobs_know_what_copies_are_called(tmp_path, monkeypatch):
+    python = "from rethinking.run.environment import copies; print(copies())"
+    assert run(tmp_path, monkeypatch, python, RETHINKING_COPIES="[]") == str(COPIES)

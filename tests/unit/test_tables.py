@@ -157,6 +157,14 @@ def test_describe_data(change, text):
     assert describe_data({"data": DATA | change}) == text
 
 
+def test_the_configuration_says_what_a_copy_is_called(monkeypatch):
+    """A finished network has the name that its copy had then. An exact copy is not called anything."""
+    monkeypatch.setenv("RETHINKING_COPIES", '{"cifar10": "JPEG, quality 75"}')
+    assert describe_data({"data": DATA}).startswith("CIFAR-10 (JPEG, quality 75), ")
+    assert describe_data({"data": DATA | {"provenance": None}}).startswith("CIFAR-10 (exact), ")
+    assert describe_data({"data": DATA | {"dataset": "mnist"}}).startswith("MNIST (JPEG copy), ")
+
+
 def test_samples_of_one_data_set_are_described_together():
     some = [f"CIFAR-100 (exact), {n} of 50,000 training images" for n in ("500", "1,000", "100", "500")]
     assert describe_copies(some) == "CIFAR-100 (exact), 100 to 1,000 of 50,000 training images"

@@ -16,6 +16,7 @@ from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 from rethinking.data.imagenet_classes import COUNTS
 from rethinking.paper.titles import DATASET_TITLES
+from rethinking.run.environment import copies
 from rethinking.run.files import UserError, read_json, reading
 
 
@@ -223,12 +224,14 @@ def describe_data(summary: Mapping[str, Any]) -> str:
     """Which copy of which data set a cell, or a fit of the theory, saw and how much of it.
 
     For example ``CIFAR-10 (JPEG copy), 2,000 of 50,000 training images``; test images, and classes of ImageNet, are
-    mentioned where not all were used.
+    mentioned where not all were used. The configuration decides what a copy that is not exact is called now.
     """
     data = summary["data"]
+    kind, called = data["source"]["kind"], data["provenance"]
+    if called or kind == "plugin":
+        called = copies().get(data["dataset"], called)
     # Of a plug-in's data there are no other copies.
-    exact = {"embedded": "scikit-learn", "plugin": ""}
-    copy = data["provenance"] or exact.get(data["source"]["kind"], "exact")
+    copy = called or {"embedded": "scikit-learn", "plugin": ""}.get(kind, "exact")
     parts = [DATASET_TITLES[data["dataset"]] + (f" ({copy})" if copy else "")]
     if published := COUNTS.get(data["dataset"]):
         # A sample has two classes by design.

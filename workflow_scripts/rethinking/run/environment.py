@@ -1,8 +1,10 @@
 """The environment that every job runs in, on this machine or in a cluster, whatever the user's own holds."""
 
 import getpass
+import json
 import os
 import sys
+from collections.abc import Mapping
 from shlex import quote
 
 from rethinking.run import plugin_files
@@ -15,6 +17,8 @@ ARITHMETIC = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
 # Where Python finds its packages, for the Python of jobs as for that of Snakemake.
 INSTALLATION = ("PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
+# Tells jobs what the configuration calls copies of data sets, on which no number depends.
+COPIES = "RETHINKING_COPIES"
 
 
 def name_user() -> None:
@@ -25,13 +29,19 @@ def name_user() -> None:
         os.environ["LOGNAME"] = str(os.getuid())
 
 
-def job_environment() -> str:
-    """The bash commands before each job; they hold for the programs that it starts."""
+def copies() -> dict[str, str]:
+    """Data set -> what the configuration calls its copy, in a job; empty where there is no configuration."""
+    return json.loads(os.environ.get(COPIES, "{}"))
+
+
+def job_environment(copies: Mapping[str, str]) -> str:
+    """The bash commands before each job, given what :func:`copies` returns; they hold for the programs that it starts."""
     # What the user's PYTHONPATH adds (environment modules do) stays, behind the library. An empty or relative entry
     # is the working folder, and a random.py there would be imported in place of Python's.
     path = [str(SCRIPTS), *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     values = {
         plugin_files.VARIABLE: os.pathsep.join(map(str, plugin_files.files())),
+        COPIES: json.dumps(copies),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
         # For the same reason 'python -m' must not look into the working folder.
         "PYTHONSAFEPATH": "1",

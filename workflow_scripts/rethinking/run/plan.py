@@ -94,7 +94,7 @@ class Plan:
             return self.prepared_images(name)
         is_published = dataset.source in ("official", "archive")
         chosen = {"source": "published" if is_published else dataset.source}
-        chosen |= dataset.model_dump(include={"provenance", "train_limit", "test_limit"})
+        chosen |= dataset.model_dump(include={"train_limit", "test_limit"})
         settings = {f"datasets.{name}.{key}": value for key, value in chosen.items()}
         files, digest = self.source(name)
         inputs = {"source": digest} if digest else {}
@@ -137,8 +137,8 @@ class Plan:
             raise UserError(
                 f"datasets.{name} has no path; give the folder of its archives, or one with train/ and val/"
             )
-        names = {"provenance", "train_limit", "test_limit", "classes", "stored_size", "skip_unreadable"}
-        chosen = dataset.model_dump(include=names)
+        # What a copy is called is no part of it, nor is what happens to images that cannot be decoded: they never count.
+        chosen = dataset.model_dump(include={"train_limit", "test_limit", "classes", "stored_size"})
         chosen["classes"] = classes_of(name, dataset.classes)
         source = [name, dataset.source, dataset.path, str(self.checksums), chosen["classes"]]
         made = self.make(
