@@ -166,7 +166,7 @@ def image_options(wildcards):
     chosen = {"path", "provenance", "stored_size", "train_limit", "test_limit"}
     values = dataset.model_dump(include=chosen)
     classes = classes_of(wildcards.dataset, dataset.classes)
-    values["classes"] = ",".join(classes) if classes else None
+    values["classes"] = packed(classes) if classes else None
     return options(**values) + (" --skip-unreadable" if dataset.skip_unreadable else "")
 
 

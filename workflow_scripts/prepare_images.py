@@ -24,7 +24,7 @@ def main() -> None:
         "--path", type=Path, required=True, help="folder of the archives, or of train/ and val/"
     )
     parser.add_argument("--provenance", help="what to call this copy of the data")
-    parser.add_argument("--classes", help="names of classes to take, separated by commas")
+    parser.add_argument("--classes", type=scripts.unpacked, help="names of classes to take, a JSON list")
     parser.add_argument("--stored-size", type=int, help="height and width that whole images are resized to")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out what cannot be decoded")
     parser.add_argument("--train-limit", type=int, metavar="N", help="keep N training images")
@@ -45,7 +45,7 @@ def main() -> None:
         args.path,
         args.output,
         provenance=None if verified else args.provenance,
-        classes=args.classes.split(",") if args.classes else None,
+        classes=args.classes,
         stored_size=args.stored_size,
         skip_unreadable=args.skip_unreadable,
         train_limit=args.train_limit,

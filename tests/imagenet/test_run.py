@@ -85,6 +85,15 @@ def test_a_broken_image_ends_the_job_with_its_name(folder, tmp_path):
     assert json.loads(manifest.read_text())["train"]["class_counts"] == [5, 6, 6]
 
 
+def test_the_name_of_a_class_can_have_a_comma(folder, tmp_path):
+    for split in ("train", "val"):
+        (folder / split / CLASSES[0]).rename(folder / split / "crane, {bird}")
+    chosen = [CLASSES[1], "crane, {bird}"]
+    Workflow(tmp_path, configured(folder, classes=chosen)).succeed(asked(), "--until", "prepare_images")
+    (manifest,) = tmp_path.glob("results/data/prepared/imagenet/*/manifest.json")
+    assert json.loads(manifest.read_text())["class_names"] == sorted(chosen)
+
+
 def test_pixels_that_are_not_stored_cannot_be_corrupted(folder, tmp_path):
     workflow = Workflow(tmp_path, configured(folder, stored_size=None))
     output = workflow.fail(asked(CELL.replace("random_labels", "gaussian")))
