@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import torchvision.io  # noqa: F401  registers the operator
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from rethinking.run.file_types import what_is
@@ -69,6 +69,8 @@ def decode(content: bytes) -> Tensor:
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
             pixels = np.array(image.convert("RGB"))
         return torch.from_numpy(pixels).permute(2, 0, 1)
+    except UnidentifiedImageError:  # whose text has an address in memory, another one in each run
+        raise Undecodable(_fault(content, "it is no whole JPEG or PNG image")) from None
     except (RuntimeError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         message = str(error).splitlines()[0].rpartition(".cpp:")[2].partition(", ")
         raise Undecodable(_fault(content, message[2] or str(error).splitlines()[0])) from None
