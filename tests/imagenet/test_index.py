@@ -63,12 +63,21 @@ def test_contents_are_read_once_while_nothing_changes(layouts, tmp_path, monkeyp
     assert images_digest(path, None, cache) != first
 
 
-def test_a_tar_of_both_splits_is_walked_once(layouts, monkeypatch):
+def test_a_tar_of_both_splits_is_walked_once(layouts, contents, tmp_path, monkeypatch):
+    """Also by a network, where the tar is not the one that the data were prepared from."""
+    for split, images in find_images(layouts["archives"]).items():
+        save_index(tmp_path, split, images)
     walked = []
     walk = imagenet.walk_headers
     monkeypatch.setattr(imagenet, "walk_headers", lambda path, file: walked.append(path) or walk(path, file))
-    find_images(layouts["tar"])
-    assert walked == [layouts["tar"]]
+    copies = [Path(shutil.copy(layouts["tar"], tmp_path / f"{number}.tar")) for number in (1, 2)]
+    find_images(copies[0])
+    for split in ("train", "test"):
+        load_index(tmp_path, split, copies[1])
+    assert walked == copies
+    # Another tar of the same name is another one.
+    write_tar(copies[1], {name: each for name, each in contents.items() if CLASSES[0] not in name})
+    assert len(find_images(copies[1])["train"]) == 2 * TRAIN
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -51,7 +52,7 @@ def find_images(path: str | Path, classes: Collection[str] | None = None) -> dic
             image is there twice or no text.
     """
     path = Path(path)
-    found = _in_one_tar(path) if path.is_file() else {split: _find_split(path, split) for split in SPLITS}
+    found = {split: _find_split(path, split) for split in SPLITS}
     for images in found.values():
         _check_names(path, images.names)
     names = sorted({name.split("/")[0] for name in found["train"].names})
@@ -83,7 +84,7 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 def _find_split(path: Path, split: str) -> Images:
     if path.is_file():
-        return _in_one_tar(path)[split]
+        return _in_one_tar(path, _mark([path]))[split]
     archive = path / ARCHIVES[split]
     folders = [path / name for name in FOLDERS[split] if (path / name).is_dir()]
     if archive.is_file():
@@ -124,7 +125,8 @@ def _archive_members(path: Path) -> Images:
     return _indexed(path, members)
 
 
-def _in_one_tar(path: Path) -> dict[str, Images]:
+@lru_cache(maxsize=1)  # for the other split
+def _in_one_tar(path: Path, mark: str) -> dict[str, Images]:
     """The index of a tar of ``train/<class>/<file>`` and ``val/<class>/<file>``, perhaps within a folder."""
     found: dict[str, list[Member]] = {name: [] for folders in FOLDERS.values() for name in folders}
     with open(path, "rb") as file:
