@@ -11,7 +11,7 @@ from rethinking.data.image_sets import prepare_images
 from rethinking.run.files import UserError, load_array, read_json
 from rethinking.streams import stream
 
-from .image_sets import CLASSES, TRAIN, encoded, picture, write_folder
+from .image_sets import CLASSES, TRAIN, encoded, picture, write_archives, write_folder
 
 
 def with_pil(content):
@@ -52,13 +52,15 @@ BROKEN = {
     "HTML": b"<html><body>404 Not Found</body></html>",
     "empty": b"",
     "cut PNG": encoded(picture(7), "PNG")[:300],
+    "CMYK end": CMYK[:-1] + b"\xe6",  # PIL says nothing
+    "16 bits": encoded(Image.fromarray(np.full((9, 9), 40000, np.uint16)), "PNG"),
+}
+DAMAGED = {
     "half an image": GOOD[: len(GOOD) // 2] + b"\xff\xd9",
     "zeros": GOOD[: len(GOOD) // 2] + bytes(1000) + GOOD[len(GOOD) // 2 + 1000 :],
     # libjpeg says here only that bytes are left over before the end.
     "other bytes": GOOD[:3100] + stream(5, "damage").bytes(64) + GOOD[3164:],
     "CMYK zeros": CMYK[: len(CMYK) // 2] + bytes(500) + CMYK[len(CMYK) // 2 + 500 :],  # PIL says nothing
-    "CMYK end": CMYK[:-1] + b"\xe6",  # nor here, where libjpeg finds no end
-    "16 bits": encoded(Image.fromarray(np.full((9, 9), 40000, np.uint16)), "PNG"),
 }
 
 
@@ -78,8 +80,8 @@ def test_what_is_wrong_with_a_file_has_no_address(content):
 
 
 def prepared(folder, path, **options):
-    options = {"provenance": "test", "stored_size": 20, "threads": 2} | options
-    prepare_images("imagenet", path, folder, log=lambda line: None, **options)
+    options = {"provenance": "test", "stored_size": 20, "threads": 2, "log": lambda line: None} | options
+    prepare_images("imagenet", path, folder, **options)
     return read_json(folder / "manifest.json")
 
 
@@ -102,13 +104,13 @@ def test_a_broken_file_ends_the_job_with_its_name(broken_set, tmp_path, content)
 @pytest.mark.parametrize("stored_size", [20, None])
 def test_unreadable_files_can_be_left_out(broken_set, tmp_path, stored_size):
     folder = tmp_path / "prepared"
-    path = broken_set(BROKEN["half an image"])
+    path = broken_set(BROKEN["cut"])
     manifest = prepared(folder, path, skip_unreadable=True, stored_size=stored_size)
     assert manifest["train"]["count"] == 3 * TRAIN - 1
     assert manifest["train"]["full_count"] == 3 * TRAIN
     assert manifest["train"]["unreadable_count"] == 1
     assert manifest["train"]["class_counts"] == [TRAIN, TRAIN, TRAIN - 1]
-    assert "Corrupt JPEG" in manifest["odd_files"]["train"]["unreadable"]["n03888257/n03888257_20.JPEG"]
+    assert "truncated" in manifest["odd_files"]["train"]["unreadable"]["n03888257/n03888257_20.JPEG"]
     assert len(load_array(folder / "train_names.npy")) == len(load_array(folder / "train_labels.npy")) == 17
     images = load_array(folder / "train_images.npy")
     if stored_size:
@@ -124,10 +126,21 @@ def test_harmless_bytes_are_no_damage(broken_set, tmp_path):
     assert prepared(tmp_path / "prepared", broken_set(GOOD[:-2] + b"\0\0\0" + GOOD[-2:]))
 
 
-def test_published_files_are_listed_where_libjpeg_complains(broken_set, tmp_path):
-    manifest = prepared(tmp_path / "prepared", broken_set(BROKEN["zeros"]), provenance=None)
-    assert list(manifest["odd_files"]["train"]["damaged"]) == ["n03888257/n03888257_20.JPEG"]
-    assert manifest["train"]["count"] == 3 * TRAIN
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_files_with_damage_are_used_and_named_in_any_layout(contents, tmp_path, content):
+    """The published archives may hold such, and a folder of the same images makes the same cells."""
+    name = f"{CLASSES[2]}/{CLASSES[2]}_20.JPEG"
+    files, lines = contents | {f"train/{name}": content}, []
+    folder, archives = write_folder(tmp_path / "folder", files), write_archives(tmp_path / "archives", files)
+    copy = prepared(tmp_path / "one", folder, log=lines.append, skip_unreadable=True)
+    published = prepared(tmp_path / "other", archives, provenance=None)
+    assert copy | {"provenance": None} == published
+    assert list(copy["odd_files"]["train"]["damaged"]) == [name]
+    assert copy["train"]["count"] == 3 * TRAIN
+    (line,) = (line for line in lines if "damage" in line)
+    assert line.startswith(
+        f"libjpeg finds damage in 1 of the train images, which are used as it decodes them: {name} (Corrupt"
+    )
 
 
 def test_odd_files_are_listed(layouts, tmp_path):

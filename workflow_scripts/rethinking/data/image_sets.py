@@ -43,8 +43,7 @@ def prepare_images(
         name: the data set's name; it also names the random stream of the subsets.
         path: as for :func:`rethinking.data.imagenet.find_images`.
         folder: the destination; it is made.
-        provenance: what to call this copy of the data; None for the published archives. Files in these that libjpeg
-            complains about are listed; in other copies they are damaged.
+        provenance: what to call this copy of the data; None for the published archives.
         classes: names of folders to take; None takes all.
         stored_size: height and width that whole images are resized to before anything else; None leaves their sizes.
         skip_unreadable: leave images out that cannot be decoded; otherwise the first one is an error.
@@ -78,9 +77,14 @@ def prepare_images(
             images = images.take(stratified_sample(images.labels, limit, stream(0, f"{split} subset", name)))
         stored = stored_size is not None and len(images) * 3 * stored_size**2 <= STORED_BYTES
         file = folder / f"{split}_images.npy"
-        published = provenance is None
-        odd[split] = check_images(images, file, stored_size if stored else None, published, threads, log)
+        odd[split] = check_images(images, file, stored_size if stored else None, threads, log)
         unreadable = odd[split]["unreadable"]
+        if damaged := odd[split]["damaged"]:
+            log(
+                f"libjpeg finds damage in {len(damaged)} of the {split} images, which are used as it decodes them: "
+                f"{listed([f'{name} ({what})' for name, what in damaged.items()])}; if your copy can be at fault, get "
+                "them again"
+            )
         if unreadable:
             if not skip_unreadable:
                 first = images.names.index(next(iter(unreadable)))
@@ -119,7 +123,6 @@ def check_images(
     images: Images,
     file: Path,
     stored_size: int | None,
-    published: bool,
     threads: int,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -127,7 +130,7 @@ def check_images(
 
     Returns:
         Names of the odd ones: ``grey``, ``cmyk`` and ``png`` are lists, ``unreadable`` says what is wrong with each,
-        and ``damaged`` what libjpeg says of published files.
+        and ``damaged`` what libjpeg says of those that it decodes nevertheless. The published files can be such, too.
     """
     found: dict[str, Any] = {"grey": [], "cmyk": [], "png": [], "damaged": {}, "unreadable": {}}
     progress = Progress(f"decoding {file.stem}", len(images), log)
@@ -161,6 +164,6 @@ def check_images(
                         one(i)
                     message = damage(alone[0], images.read(i))
                     if message and images.names[i] not in found["unreadable"]:
-                        found["damaged" if published else "unreadable"][images.names[i]] = message
+                        found["damaged"][images.names[i]] = message
             progress.advance(len(block))
     return found
