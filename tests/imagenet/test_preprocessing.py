@@ -6,7 +6,14 @@ import torch
 import torchvision.transforms.v2 as transforms
 from PIL import Image
 
-from rethinking.training.inception_preprocessing import DRAWS, crop_and_resize, distort, random_box, to_range
+from rethinking.training.inception_preprocessing import (
+    DRAWS,
+    crop_and_resize,
+    distort,
+    in_blocks,
+    random_box,
+    to_range,
+)
 
 from .image_sets import picture
 
@@ -87,6 +94,15 @@ def test_colours_do_not_depend_on_the_batch():
     assert torch.equal(whole[4:6], distort(images[4:6], draws[4:6]))
     assert whole.min() >= -1
     assert whole.max() <= 1
+
+
+@pytest.mark.parametrize(("device", "most"), [("cpu", 2), ("meta", 31)])
+def test_images_are_changed_few_at_a_time(device, most):
+    """A device without memory stands for a GPU."""
+    counts = []
+    images = torch.empty(64, 3, 299, 299, device=device, dtype=torch.uint8)
+    assert len(in_blocks(lambda block: counts.append(len(block)) or block.float(), images)) == 64
+    assert max(counts) <= most
 
 
 def test_range():

@@ -25,6 +25,7 @@ ATTEMPTS = 100
 BRIGHTNESS, HUE = 32 / 255, 0.2
 FACTORS = (0.5, 1.5)  # of saturation and contrast
 CACHED_VALUES = 1 << 18
+GPU_VALUES = 1 << 23  # 31 images of 299x299
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
@@ -98,11 +99,13 @@ def resizing_weights(start: Tensor, length: Tensor, size: int, extent: int) -> T
 
 
 def in_blocks(change: Callable[..., Tensor], images: Tensor, *draws: Tensor) -> Tensor:
-    """Apply a function to images; on a CPU to few enough at a time to stay in the processor's cache."""
-    if images.device.type != "cpu":
-        return change(images, *draws)
+    """Apply a function to images, on a CPU to as many at a time as its cache holds, on a GPU to those of a micro-batch.
+
+    A whole batch of ImageNet, with all that lies between levels and colours, would take gigabytes.
+    """
     result = torch.empty_like(images, dtype=torch.float32)
-    block = max(1, CACHED_VALUES // images.shape[1:].numel())
+    values = CACHED_VALUES if images.device.type == "cpu" else GPU_VALUES
+    block = max(1, values // images.shape[1:].numel())
     for start in range(0, len(images), block):
         here = slice(start, start + block)
         result[here] = change(images[here], *(each[here] for each in draws))
