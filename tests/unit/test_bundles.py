@@ -81,6 +81,24 @@ def test_log_holds_the_message_that_a_module_ends_with(tmp_path, monkeypatch):
     assert (tmp_path / "log").read_text().endswith("\nno such file\n")
 
 
+def test_tasks_that_begin_after_an_edit_run_the_edited_code(tmp_path, monkeypatch):
+    """The bundle has imported the code before; copies of it would run that for as long as the job takes."""
+    (tmp_path / "constants.py").write_text("RATE = 1\n")
+    (tmp_path / "other.py").write_text(
+        "import sys\nfrom pathlib import Path\nfrom constants import RATE\nprint('RATE', RATE)\n"
+        "if sys.argv[1:]: Path('constants.py').write_text('RATE = 20\\n')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    monkeypatch.chdir(tmp_path)
+    words = [("1", ""), ("2", "edit"), ("3", "")]
+    bundle = make(tmp_path, *(f"exec python -m other {word} > log{number} 2>&1" for number, word in words))
+    code, output = run(bundle)
+    assert (code, bundle.ended()) == (0, {0: 0, 1: 0, 2: 0}), output
+    rates = [(tmp_path / f"log{number}").read_text().split()[-1] for number, _ in words]
+    assert rates == ["1", "1", "20"]
+    assert output.count("with the edited code") == 1
+
+
 @pytest.mark.parametrize("resumes", [True, False])
 def test_log_of_an_earlier_attempt_stays_where_it_resumes(tmp_path, resumes):
     """Otherwise the logs of a cell that is trained again and again would grow for ever."""

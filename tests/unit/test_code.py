@@ -55,6 +55,7 @@ def copy(tmp_path, monkeypatch):
 
 
 def forget():
+    module.source.cache_clear()
     module.parse.cache_clear()
     module.examine.cache_clear()
 

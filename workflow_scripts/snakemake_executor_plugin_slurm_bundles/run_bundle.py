@@ -1,8 +1,9 @@
 """Run the tasks of a bundle on a compute node and record how each ended in the bundle's folder.
 
 Tasks that run a Python module do so in copies of this process, which imports it (and torch, say) once for all of
-them. A task that ended by itself is not run again, so a bundle that is started again continues where it stopped. On
-SIGTERM, SIGINT or SIGUSR1 the tasks write their checkpoints; the bundle then waits for the cluster to end or requeue it.
+them. Once a file of these imports is edited, further tasks run in new processes, from the files as they are then. A task
+that ended by itself is not run again, so a bundle that is started again continues where it stopped. On SIGTERM, SIGINT or
+SIGUSR1 the tasks write their checkpoints; the bundle then waits for the cluster to end or requeue it.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task, how_it_ended, write
+from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task, how_it_ended, mark, write
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # that ask to stop
 # How long the cluster may take to end a job that it has asked to stop.
@@ -39,14 +40,18 @@ class Runner:
         self.began = time.monotonic()
         self.cost_done = self.seconds_done = 0.0  # of tasks that have ended, each by itself
         self.left: set[int] = set()  # tasks that have not ended by themselves
+        self.modules: set[str] = set()  # that tasks run
+        self.files: dict[str, list[int] | None] = {}  # that these were imported from
 
     def run(self) -> bool:
         """Run what has not ended; whether all has."""
         waiting = sorted(set(range(len(self.bundle.tasks))) - self.bundle.ended().keys())
         # Snakemake deletes a bundle as soon as the last end is noted, so this process keeps the count itself.
         self.left = set(waiting)
-        for name in {module[0] for n in waiting if (module := self.bundle.tasks[n].module())}:
+        self.modules = {module[0] for n in waiting if (module := self.bundle.tasks[n].module())}
+        for name in self.modules:
             importlib.import_module(name)
+        self.files = files_of(self.modules)
         for number in SIGNALS:
             signal.signal(number, self.note_signal)
         log(f"{len(waiting)} of {len(self.bundle.tasks)} tasks to do, {self.bundle.side_by_side} at a time")
@@ -73,14 +78,22 @@ class Runner:
     def begin(self, number: int) -> None:
         """Start a task in a process of its own."""
         task = self.bundle.tasks[number]
-        log(f"begins: {task.name}")
+        edited = self.is_edited()
+        log(f"begins{' with the edited code' if edited else ''}: {task.name}")
         # A signal in between would find neither this process nor the task ready for it.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         process = os.fork()
         if process == 0:
-            become(self.bundle, task)
+            become(self.bundle, task, edited)
         self.running[process] = number, time.monotonic()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def is_edited(self) -> bool:
+        """Whether the code that copies of this process run is no longer in the files, or the disk does not say."""
+        try:
+            return files_of(self.modules) != self.files
+        except OSError:
+            return True
 
     def wait_for_one(self) -> None:
         """Wait for the end of a task and note how it ended."""
@@ -134,10 +147,10 @@ class Runner:
                 os.kill(process, number)
 
 
-def become(bundle: Bundle, task: Task) -> None:
-    """Turn this copy of the process into a task; it does not return."""
+def become(bundle: Bundle, task: Task, edited: bool) -> None:
+    """Turn this copy of the process into a task, without what it has imported if that was edited; it does not return."""
     try:
-        module = task.module()
+        module = None if edited else task.module()
         if module is None:
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
@@ -174,6 +187,13 @@ def become(bundle: Bundle, task: Task) -> None:
         with suppress(OSError):
             stream.flush()
     os._exit(status)
+
+
+def files_of(modules: set[str]) -> dict[str, list[int] | None]:
+    """The files that modules in the folders of these, or below, were imported from, each with its mark."""
+    folders = tuple(f"{os.path.dirname(sys.modules[name].__file__)}{os.sep}" for name in modules)
+    files = {getattr(module, "__file__", None) or "" for module in [*sys.modules.values()]}
+    return {file: mark(file) for file in files if file.startswith(folders)}
 
 
 def write_benchmark(path: Path, seconds: float, usage: object) -> None:

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from rethinking.run.imports import SCRIPTS, source
 from rethinking.run.plugin_files import folders
 from rethinking.run.syntax import hash_of, is_registration, plainly, statements, syntax_tree
 
-SCRIPTS = Path(__file__).parents[2]
 LIBRARY = Path(__file__).parents[1]
 RUN = Path(__file__).parent  # what changes no number
 # By what code asks where a file lies.
@@ -121,7 +121,7 @@ def parse(path: Path) -> Module:
         UserError: it is not Python; the message has file and line.
     """
     module = Module()
-    tree = syntax_tree(path.read_bytes(), path)
+    tree = syntax_tree(source(path), path)
     for statement in statements(tree.body):
         for local, target, spelling in imported(statement, path):
             if target:
@@ -162,7 +162,7 @@ def named(nodes: Iterable[ast.AST]) -> set[str]:
 def asks_for_subclasses(path: Path, module: Module) -> bool:
     """Whether a file, or one of this project that it imports, asks for the subclasses of a class."""
     files = {path, *(file for targets in module.imports.values() for file, _ in targets)}
-    return any(re.search(rb"__(init_subclass|subclasses)__", file.read_bytes()) for file in files)
+    return any(re.search(rb"__(init_subclass|subclasses)__", source(file)) for file in files)
 
 
 def defined_names(statement: ast.stmt) -> list[str]:

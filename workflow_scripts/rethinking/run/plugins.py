@@ -18,6 +18,7 @@ from typing import Any
 
 from rethinking.run.code import LIBRARY, SCRIPTS, parse, source_file
 from rethinking.run.files import UserError, did_you_mean
+from rethinking.run.imports import Loader
 from rethinking.run.plugin_files import files, folders
 from rethinking.run.syntax import REGISTRATIONS
 
@@ -98,7 +99,7 @@ def import_plugin(file: Path) -> Any:
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))
     name = f"rethinking_plugin_{file.stem}_{files().index(file)}"
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=Loader(name, str(file)))
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # pickling and dataclasses look for it there
     with blamed():

@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -101,8 +100,9 @@ class Asked(NamedTuple):
 def asked_for() -> Asked | None:
     """The result that the command line asks for; None without the option ``--record``.
 
-    The code is looked up in the process that runs it, because files may have been edited since the job was planned, and
-    so are the identities of the results that it needs, which may have been made since then.
+    The code is looked up in the process that runs it (see :mod:`rethinking.run.imports`), because files may have been
+    edited since the job was planned, and so are the identities of the results that it needs, which may have been made
+    since then.
     """
     if "--record" not in sys.argv:
         return None
@@ -110,11 +110,9 @@ def asked_for() -> Asked | None:
     record = unpacked(sys.argv[place + 1])
     del sys.argv[place : place + 2]
     entries = [(Path(path), name) for path, name in record["entries"]]
-    # Imported now, this is the code that runs, also where files are edited while the job waits for a GPU.
+    # What a plug-in imports is imported now, as it is followed: it may be edited while the job waits for a GPU.
     for path, _ in entries:
-        if SCRIPTS in path.parents:
-            import_module(".".join(path.relative_to(SCRIPTS).with_suffix("").parts))
-        else:
+        if SCRIPTS not in path.parents:
             plugins.import_plugin(path)
     code = script_code(record["script"], entries)
     inputs = converted(record["inputs"], lambda each: recorded_input(**each))
