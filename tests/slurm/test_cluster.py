@@ -278,7 +278,7 @@ def test_other_settings_while_the_old_job_runs(workflow, cluster):
     values["overrides"][0]["set"]["epochs"] = 3
     workflow.write_config(values)
     output = workflow.succeed(TARGET)
-    assert "with other settings; it is cancelled" in output
+    assert "from other settings, code or data; it is cancelled" in output
     summary = json.loads((workflow.results / f"cells/{LONG}/seed0/summary.json").read_text())
     assert summary["provenance"]["settings"]["epochs"] == 3
     wait_for(lambda: not workflow.jobs())

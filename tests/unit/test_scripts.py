@@ -27,6 +27,7 @@ from rethinking.run.made import Made
 from rethinking.run.plan import Plan
 from rethinking.run.scripts import asked_for, options, packed, unpacked
 from rethinking.run.stop_signals import SIGNALS
+from snakemake_executor_plugin_slurm_bundles import bundles
 
 from ..default_config import load
 from ..waiting import wait_for
@@ -129,6 +130,17 @@ def test_a_job_reads_what_its_inputs_were_made_from(tmp_path, monkeypatch):
     write_record(prepared.outputs, Identity({"limit": 6}))
     with pytest.raises(UserError, match="is not the record that this job was planned with"):
         asked()
+
+
+@pytest.mark.parametrize(("code", "same"), [({"mlp": "1"}, True), ({"mlp": "2"}, False)])
+def test_a_job_of_an_earlier_run_with_other_code_is_another(code, same):
+    """Its result would pass as one of the code that has been edited since."""
+
+    def planned(code):
+        record = Made("train_cell", ["curve.csv"], Identity({"epochs": 2}, code)).record
+        return bundles.identity({"record": packed(record)}.items(), [])
+
+    assert (planned({"mlp": "1"}) == planned(code)) == same
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -70,7 +70,7 @@ def test_cancelled_for_the_sake_of_another(fake, results, read):
     executor.run_jobs([job("a"), job("b")])
     executor.gathering.seconds = 100
     executor.look()
-    assert len(read("with other settings; it is cancelled")) == 1
+    assert len(read("from other settings, code or data; it is cancelled")) == 1
     fake.queues((bundle.name, "CANCELLED", "None"))
     executor.gathering.seconds = 0
     executor.look()

@@ -55,8 +55,12 @@ class Made:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a job must know to record the identity; it looks up the code, and what its inputs were made from."""
+        """What a job must know to record the identity; it looks up the code, and what its inputs were made from.
+
+        The planned identity tells the job from one that an earlier run submitted, before an edit of the code, say.
+        """
         return {
+            "planned": self.identity.digest,
             "outputs": self.outputs,
             "shared": self.shared,
             "source": self.source,
