@@ -166,7 +166,8 @@ def reads(made):
     """
     # Snakemake has no settings of its plan yet when it reads this file.
     workflow.dag_settings.rerun_triggers = frozenset([RerunTrigger.MTIME])
-    if made.current and not is_forced(made):
+    # Asked first, before stale files are among the forced ones.
+    if not is_forced(made) and made.current:
         return []
     refuse_dangling(made.known)
     # A download is stale when its file is gone or another one, or data_dir has changed, whatever its token says.

@@ -83,3 +83,21 @@ def test_a_cell_from_data_of_the_future_is_trained_once_for_both(checkouts):
     for name in ("summary.json", "weights.safetensors"):
         made, taken = (checkout.folder / f"results/cells/{NAME}" / name for checkout in (second, first))
         assert made.read_bytes() == taken.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("force", "trains"),
+    [(("--forcerun", "train_cell"), True), (("--forceall",), True), ((CELL, "-f"), True), ((), False)],
+)
+def test_what_the_user_forces_is_trained_again_also_where_the_cache_has_it(checkouts, force, trains):
+    """A network that is stale here is taken from there."""
+    first, second = checkouts
+    for checkout in (first, second):
+        checkout.succeed(CELL)
+    record = first.folder / f"results/cells/{NAME}/.identity/curve.csv.json"
+    if not force:
+        record.write_text("{}")
+    first.succeed(CELL, *force)
+    log = (first.folder / f"results/logs/cells/{NAME}.log").read_text()
+    assert ("first step" in log, "taken from" in log) == (trains, not trains)
+    assert first.plan(CELL) == {}

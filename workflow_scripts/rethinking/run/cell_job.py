@@ -46,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", type=Path, required=True, help="file that keeps the state of training"
     )
     parser.add_argument("--cache", type=Path, help="folder of finished cells that others share")
+    parser.add_argument("--again", action="store_true", help="train the cell even if the cache has it")
     parser.add_argument("--checkpoint-seconds", type=float, default=60, help="time between two checkpoints")
 
 
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
             return
         # A process that was killed while writing the cell leaves a partial file.
         remove_parts(args.output)
-        if args.cache and cell_cache.take(args.cache, identity, args.output):
+        if args.cache and not args.again and cell_cache.take(args.cache, identity, args.output):
             write_record(files, identity)
             checkpoint.delete()
             return
