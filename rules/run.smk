@@ -58,7 +58,7 @@ def take_results():
     jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "status"]
     if jobs:
         try:
-            lock_results(RESULTS)
+            lock_results(RESULTS, CONFIG.finished_only)
             if WAS_BUSY:  # what it has made since would be made again
                 raise UserError(f"another run on {RESULTS} ended while this one was planned; start again")
             check_writable(os.path.dirname(file) for job in jobs for file in [*job.output, *job.log])

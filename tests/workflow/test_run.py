@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import subprocess
 import time
 from base64 import b64encode
 
@@ -165,6 +166,21 @@ def test_tables_figures_and_claims_from_the_cells_that_are_there(tiny_workflow):
     supported = {"fits_random_labels_mlp_1x512", "imagenet_parameters"}
     assert set(verdicts[verdicts == "supported"].index) == supported
     assert not (results / "cells/digits/true_labels").exists()
+
+
+def test_what_is_finished_is_shown_from_a_copy_while_another_run_is_at_work(tiny_workflow):
+    results = tiny_workflow.folder / "results"
+    runs = make_runs({"random_labels/mlp_1x512/none": {"train": 100.0, "test": 50.0}}, (0,), "digits")
+    write_runs(results / "cells", runs)
+    with open_lock(results / ".lock") as other:
+        assert lock(other)
+        said = tiny_workflow.fail("results/table1.csv", "--config", "finished_only=true")
+        (copy,) = re.findall("'(cp -r results peek)'", said)
+        (config,) = re.findall(r"--config (finished_only=true results_dir=peek)\n", said)
+        subprocess.run(copy.split(), cwd=tiny_workflow.folder, check=True)
+        tiny_workflow.succeed("peek/table1.csv", "--config", *config.split())
+    assert list(pd.read_csv(tiny_workflow.folder / "peek/table1.csv").seeds) == [0, 0, 1]
+    assert not (results / "table1.csv").exists()
 
 
 def test_a_plan_that_is_older_than_the_end_of_another_run_is_not_followed(tiny_workflow):

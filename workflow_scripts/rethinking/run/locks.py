@@ -68,8 +68,10 @@ def is_locked(path: str | Path) -> bool:
     return False
 
 
-def lock_results(results: str | Path) -> None:
+def lock_results(results: str | Path, finished_only: bool = False) -> None:
     """Take the folder of results for this process, until it ends; the lock names it.
+
+    Where only what is finished is to be shown, the message of an error says how to see it while the other one works.
 
     Raises:
         UserError: another process has it (the message says which), its disk is full, or the folder or its file system
@@ -84,9 +86,14 @@ def lock_results(results: str | Path) -> None:
         file.seek(0)
         holder = file.read().strip() or "a process that has just started"
         file.close()
+        meanwhile = (
+            f"Or show what is finished from a copy: 'cp -r {results} peek', then ask for peek/table1.csv, say, with "
+            "--config finished_only=true results_dir=peek"
+            if finished_only
+            else "Another results_dir in the configuration can be made at the same time"
+        )
         raise UserError(
-            f"{results} is being worked on by {holder}; wait for it or stop it (Ctrl-C, kill), then start again. "
-            "Another results_dir in the configuration can be made at the same time"
+            f"{results} is being worked on by {holder}; wait for it or stop it (Ctrl-C, kill), then start again. {meanwhile}"
         )
     check_room(results)
     _held.append(file)
