@@ -175,6 +175,20 @@ def test_finished_cells_need_no_data(workflow):
         (workflow.folder / "elsewhere").rename(data)
 
 
+def test_delete_all_output_keeps_the_networks_that_are_current(workflow):
+    def deleted():
+        """Tables and networks."""
+        said = workflow.succeed("-n", "results/table1.csv", "--delete-all-output")
+        return sorted(re.findall(r"Would delete results/(?:cells/)?(.*?)(?:/summary\.json|\.csv)\n", said))
+
+    assert deleted() == ["table1"]
+    workflow.write_config(
+        CONFIG | {"overrides": [{"cells": "digits/random_labels/*/*", "set": {"epochs": 3}}]}
+    )
+    assert {*deleted()} >= {"table1", INCEPTION, ALEXNET}
+    assert not {*deleted()} & {MLP, DECAYED, PIXELS}
+
+
 def test_times_decide_nothing(workflow):
     files = list((workflow.folder / "results").rglob("*"))
     try:
