@@ -251,7 +251,9 @@ class Executor(RemoteExecutor):
         # one that the user was cancelling (Ctrl-C) when it was found.
         found_cancelled = submission.command is None and state == "CANCELLED"
         cancelled = found_cancelled or bundle.name in self.earlier.cancelled
-        if not cancelled and not (state in slurm.INTERRUPTED and submission.made_progress):
+        # The task that took too much memory may be the one that has ended; others had no turn yet.
+        no_fault = state in slurm.INTERRUPTED or (state == "OUT_OF_MEMORY" and bundle.ended())
+        if not cancelled and not (no_fault and submission.made_progress):
             self.end_all(
                 submission, f"SLURM ended {bundle.name} ({state}; log: {bundle.log}). ", keep_log=True
             )

@@ -60,6 +60,19 @@ def test_last_files_of_a_job_can_come_late(fake, results, monkeypatch, comes):
     assert (error is None) == comes
 
 
+@pytest.mark.parametrize("status", [None, -9, 0])
+def test_one_that_runs_out_of_memory_takes_no_retry_of_those_without_a_turn(fake, results, status):
+    """Where none has ended, nobody knows which it was: all ask for more memory."""
+    executor, (bundle,) = at_work(results, fake, "a", "b")
+    if status is not None:
+        bundle.note_end(0, status)
+    fake.queues((bundle.name, "OUT_OF_MEMORY", "None"))
+    executor.look()
+    failed = [info.job.message for info, error in executor.over if error]
+    left = [info.job.message for each in executor.active.values() for info in each.members.values()]
+    assert (failed, left) == {None: (["a", "b"], []), -9: (["a"], ["b"]), 0: ([], ["b"])}[status]
+
+
 def test_started_again(fake, results, read):
     """Also on the same node; a job that only runs on is not mentioned."""
     executor, (bundle,) = at_work(results, fake, "a")
