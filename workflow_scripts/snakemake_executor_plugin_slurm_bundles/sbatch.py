@@ -64,8 +64,8 @@ def command(name: str, log: Path, comment: str, resources: Mapping[str, Any], th
     spread = (get("nodes") or 1) > 1  # a task, with all of its GPUs, is then what runs on one node
     cpus = get("cpus_per_task") or threads  # below zero: the cluster wants none (in partitions of GPUs, say)
     options = {
-        # SLURM replaces what begins with % (%j by the number of the job).
-        "output": str(log).replace("%", "%%"),
+        # SLURM replaces what begins with % (%j by the number of the job), also in the working folder before a relative path.
+        "output": str(log.absolute()).replace("%", "%%"),
         "comment": comment,
         "account": get("slurm_account"),
         "partition": get("slurm_partition"),

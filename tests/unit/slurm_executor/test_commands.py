@@ -151,7 +151,7 @@ def test_resources_mean_what_they_mean_to_snakemakes_own_executor(resources):
         __getattr__ = dict.__getitem__
 
     like = SimpleNamespace(resources=Resources(resources), threads=5)
-    text = {"run_uuid": "n", "slurm_logfile": "l", "comment_str": "c", "workdir": None}
+    text = {"run_uuid": "n", "slurm_logfile": "/l", "comment_str": "c", "workdir": None}
     text |= {"account": "--account=a" * ("slurm_account" in resources)}
     text |= {"partition": "--partition=p" * ("slurm_partition" in resources)}
     theirs = own.get_submit_command(like, text, SimpleNamespace(requeue=True, qos=None, reservation=None))
@@ -160,15 +160,20 @@ def test_resources_mean_what_they_mean_to_snakemakes_own_executor(resources):
         theirs = theirs.replace(f" {short}", f" {long}")
     for option in ("job-name", "output", "comment", "mem", "mem-per-cpu"):
         theirs = theirs.replace(f"--{option} ", f"--{option}=")
-    ours = sbatch.command("n", Path("l"), "c", resources, 5)
+    ours = sbatch.command("n", Path("/l"), "c", resources, 5)
     assert ours[-1] == "--job-name=n"  # whatever slurm_extra says
     only_ours = {"--open-mode=append", f"--chdir={Path.cwd()}"}
     assert set(ours) - only_ours == set(shlex.split(theirs))
 
 
-def test_percent_sign_in_a_path():
-    """SLURM would put something else in its place."""
-    assert "--output=100%%j/log" in sbatch.command("n", Path("100%j/log"), "c", {}, 1)
+def test_percent_sign_in_a_path(tmp_path, monkeypatch):
+    """SLURM would put something else in its place, except in its working folder."""
+    folder = tmp_path / "50%u"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    command = sbatch.command("n", Path("100%j/log"), "c", {}, 1)
+    assert f"--output={tmp_path}/50%%u/100%%j/log" in command
+    assert f"--chdir={folder}" in command
 
 
 def test_of_several_partitions_one_can_be_without_a_limit(fake):
