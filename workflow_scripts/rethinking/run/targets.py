@@ -27,7 +27,8 @@ def describe_unknown(words: list[str], rules: Iterable[str], files: Iterable[str
         path = os.path.relpath(word or ".")
         for file in paths.values():
             if path.endswith(f"/{os.path.relpath(file, results)}"):
-                return f"; did you mean '{file}'? {ELSEWHERE}"
+                elsewhere = "" if os.path.realpath(word) == os.path.realpath(file) else f" {ELSEWHERE}"
+                return f"; did you mean '{file}'?{elsewhere}"
         whole = difflib.get_close_matches(path, paths, 1, cutoff=0.8)
         near = whole or difflib.get_close_matches(stem(word), short, 1)
         return f"; did you mean '{(paths if whole else short)[near[0]]}'?" if near else NO_IDEA
