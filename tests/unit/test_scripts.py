@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import pytest
 import torch
 from snakemake.io import contains_wildcard
 
-from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.run import scripts
 from rethinking.run.code import SCRIPTS, script_code
@@ -269,72 +267,6 @@ def test_a_table_is_recorded_with_the_networks_that_it_shows(tmp_path, monkeypat
     write_record(cell.outputs, trained)
     monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(table.record)])
     assert (asked_for.__wrapped__().identity.digest == table.identity.digest) != edited
-
-
-def test_a_job_runs_the_code_that_it_records(plugin, monkeypatch):
-    """It can wait for a GPU before it trains."""
-    text = "@model('own')\ndef own(image_shape, num_classes): return {}\n".format
-    plugin(text(1))
-    own = registry.entry("model", "own")
-    record = Made("train_cell", ["a/curve.csv"], Identity({}), entries=(own.root,)).record
-    monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(record)])
-    asked_for.__wrapped__()
-    own.file.write_text(text(2))
-    assert own.resolve()(None, None) == 1
-
-
-IMPORTING = """\
-import os, sys
-from pathlib import Path
-from rethinking.run.code import SCRIPTS, script_code
-
-def main():
-    from rethinking.rate import RATE
-    return RATE
-
-def edit():
-    (SCRIPTS / "rethinking/rate.py").write_text("RATE = 20\\n")
-    script = Path(__file__)
-    script.write_text(script.read_text().replace("return RATE", "return -RATE"))
-
-def fork():
-    if process := os.fork():
-        os._exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
-
-def follow():
-    return script_code("importing")
-
-if __name__ == "__main__":
-    for step in sys.argv[1:]:
-        {"run": main, "edit": edit, "fork": fork, "follow": follow}[step]()
-    print(main(), *follow().values())
-"""
-
-
-@pytest.mark.parametrize(
-    ("steps", "runs"),
-    [
-        (["run", "edit"], 1),  # what is imported before an edit is what is recorded after it
-        (["run", "edit", "fork"], 1),  # also by a copy of the process, as in a job of several cells
-        (["follow", "edit"], 1),  # a function that imports it is called after an hour's wait for a GPU, say
-        (["edit"], 20),
-    ],
-)
-def test_the_code_that_is_recorded_is_the_code_that_runs(tmp_path, steps, runs):
-    folder = tmp_path / "scripts"
-    shutil.copytree(SCRIPTS / "rethinking" / "run", folder / "rethinking" / "run")
-    shutil.copy(SCRIPTS / "rethinking" / "__init__.py", folder / "rethinking")
-
-    def ends(rate, *steps):
-        write_text(folder / "rethinking" / "rate.py", f"RATE = {rate}\n")
-        write_text(folder / "importing.py", IMPORTING)
-        command = [sys.executable, folder / "importing.py", *steps]
-        return subprocess.run(
-            command, env=os.environ | {"PYTHONPATH": ""}, capture_output=True, text=True, check=True
-        ).stdout
-
-    assert ends(1, *steps) == ends(runs)
-    assert ends(1) != ends(20)
 
 
 @pytest.mark.usefixtures("goes_on")
