@@ -16,6 +16,7 @@ from rethinking.claims.forms import Claim
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.report import Judged, claim_rows
 from rethinking.claims.verdicts import Check, examine
+from rethinking.theory import EXACT
 
 Record = Mapping[str, Any]
 ROOT = "theory"  # takes the place of the data set in other claims
@@ -77,9 +78,9 @@ def least_ratio(key: str) -> Callable[[Record], float]:
 
     def of_fits(record: Record) -> float:
         for name in ("minimum_norm", *others):
-            if not record[name]["residual"] <= 0.001:
+            if not record[name]["residual"] <= EXACT:
                 raise NotMeasured(
-                    f"seed{record['seed']} has no exact fit {name}: its residual is above 0.001"
+                    f"seed{record['seed']} has no exact fit {name}: its residual is above {EXACT:g}"
                 )
         return float(np.min([record[name][key] for name in others])) / float(record["minimum_norm"][key])
 

@@ -76,7 +76,8 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     note = (
         f"Ours: {describe_data(records[0])}; random labels (numbers of classes); the worst of "
         f"{span([len(records)], 'seed')}. Left: where a line ends, projections of different images "
-        "are equal in this format, or too close for a threshold between them, and there is no network; above the grey line labels are lost. Right: bits "
+        "are equal in this format, or too close for a threshold between them, and there is no network; above "
+        "the grey line labels are lost. Right: bits "
         "with which the amplified rounding error stays below 1/2; thresholds lie at this share of the way "
         "between neighbouring projections."
     )

@@ -10,11 +10,7 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.aggregation import describe_copies, span
 from rethinking.analysis.statistics import LEVEL
-from rethinking.analysis.theory_results import (
-    EXPRESSIVITY_COLUMNS,
-    NORMS_COLUMNS,
-    TABLE3_COLUMNS,
-)
+from rethinking.analysis.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE3_COLUMNS
 from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
 from rethinking.tables.presentation import Columns, View
 from rethinking.tables.rendering import (

@@ -11,13 +11,10 @@ from torch import Tensor
 
 from rethinking.run.files import UserError
 from rethinking.streams import stream
+from rethinking.theory import EXACT
 from rethinking.theory.features import Features
 from rethinking.theory.gram import kernel_between
 from rethinking.theory.linear_models import error, norm, one_hot, refuse_contradictions, relative_distance
-
-# Largest residual of an exact fit. An image whose largest output is not that of its label has a squared error of 1/2 at
-# least, so at most two in a million can be wrong; and the claims on exact fits have the same bound.
-EXACT = 1e-3
 
 
 def compare_fits(
@@ -49,8 +46,9 @@ def compare_fits(
         log: called with a line per function.
 
     Raises:
-        UserError: equal images have different labels, so that there is no exact fit. Or rounding leaves none: the residual of a fit
-            is above :data:`EXACT`, because the kernel of all points is nearly 1 or that of different ones nearly 0.
+        UserError: equal images have different labels, so that there is no exact fit. Or rounding leaves none: the residual
+            of a fit is above :data:`rethinking.theory.EXACT`, because the kernel of all points is nearly 1 or that of
+            different ones nearly 0.
 
     Returns:
         ``fit``, ``train_error``, ``test_error`` (percent, on the labels to be fitted and on the true test labels),
@@ -81,7 +79,8 @@ def compare_fits(
             raise UserError(
                 f"the counterexample {name} is no exact fit with gamma {gamma:g} (residual {residual:.1e}, more than "
                 f"{EXACT:g}): so {wrong} a gamma makes its kernel matrix singular up to rounding; give the model a "
-                f"{'larger' if wrong == 'small' else 'smaller'} gamma, or take it out of linear_models.counterexamples.models"
+                f"{'larger' if wrong == 'small' else 'smaller'} gamma, or take it out of "
+                "linear_models.counterexamples.models"
             )
         inner = outputs if middle is points else kernel_between(middle, middle, gamma) @ alpha
         rows.append(
