@@ -22,6 +22,13 @@ def test_equal_values_have_no_width():
     assert mean_interval([99.1] * 3) == (99.1, 0.0)  # whose sum is rounded: it could miss a bound of 99.1
 
 
+def test_rounded_values_vary_by_at_least_what_rounding_does():
+    # t(0.975, 2) = 4.302653; rounding to whole numbers has the variance 1/12.
+    assert mean_interval([7, 7, 7], step=1) == pytest.approx((7, 4.302653 / math.sqrt(12 * 3)))
+    assert mean_interval([6, 7, 9], step=1) == mean_interval([6, 7, 9])
+    assert math.isnan(mean_interval([7], step=1)[1])
+
+
 def test_one_and_no_value():
     mean, half_width = mean_interval([42.0])
     assert mean == 42.0

@@ -13,11 +13,13 @@ CONFIDENCE = 0.95  # probability that an interval covers the true mean
 LEVEL = f"{100 * CONFIDENCE:g} %"  # the same for readers
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+def mean_interval(values: Sequence[float], step: float = 0.0) -> tuple[float, float]:
     """Mean and half width of its Student-t interval at :data:`CONFIDENCE`, in the unit of the values.
 
     Args:
         values: one value per seed, taken as independent draws from a normal distribution.
+        step: to which they are rounded. They vary by at least what rounding does, step^2 / 12: where all agree, the
+            spread that is seen is 0, but not the one that is there.
 
     Returns:
         (mean, half width); the half width of one value is nan, both are nan for none.
@@ -27,11 +29,12 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
         return math.nan, math.nan
     if n == 1:
         return float(values[0]), math.nan
-    if all(value == values[0] for value in values):
-        return float(values[0]), 0.0  # exactly: a rounded mean can lie on the other side of a bound
-    mean = float(np.mean(values))
-    standard_error = float(np.std(values, ddof=1)) / math.sqrt(n)
-    return mean, float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * standard_error
+    agree = all(value == values[0] for value in values)
+    # Exactly where they agree: a rounded mean can lie on the other side of a bound.
+    mean = float(values[0] if agree else np.mean(values))
+    deviation = 0.0 if agree else float(np.std(values, ddof=1))
+    standard_error = np.maximum(deviation, step / math.sqrt(12)) / math.sqrt(n)  # keeps nan
+    return mean, float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * standard_error)
 
 
 def rank_correlation(values: Sequence[float]) -> float:

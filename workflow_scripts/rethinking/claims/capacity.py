@@ -1,7 +1,5 @@
 """Claims of section 2.2 on what the networks' capacity says about generalisation, and of section 6 on other measures."""
 
-from functools import partial
-
 from rethinking import registry
 from rethinking.claims import measures
 from rethinking.claims.forms import FIGURE_1, NETWORKS, OVER_P, RANDOM, TRUE, Claim, each
@@ -75,7 +73,7 @@ CAPACITY = (
         "gap ≤ 0.8: over all pairs of cells, over those that differ in labels alone and over those that differ in the "
         "network alone",
         tuple(
-            Check(measure.title, partial(measures.weakest_tau, measure.name), COMPARED, at_most=0.8)
+            Check(measure.title, measures.weakest_tau(measure.name), COMPARED, at_most=0.8)
             for measure in MEASURES
         ),
     ),

@@ -5,8 +5,6 @@ Cells are named without data set, as the other claims' are, and checked on the d
 
 from __future__ import annotations
 
-from functools import partial
-
 from rethinking import paper
 from rethinking.claims import measures
 from rethinking.claims.forms import Claim, each
@@ -127,9 +125,7 @@ IMAGENET = (
         f"top-5 test accuracy after the last epoch, and the best, ≥ {ALEXNET_2012 - 5:.1f} %, 5 points below "
         "AlexNet's (the paper's are 80.38 and 84.49)",
         tuple(
-            Check(
-                f"{when} epoch", partial(measures.top5, key), (TRUE.format(NONE),), at_least=ALEXNET_2012 - 5
-            )
+            Check(f"{when} epoch", measures.top5(key), (TRUE.format(NONE),), at_least=ALEXNET_2012 - 5)
             for when, key in (("last", "test_accuracy_top5"), ("best", "best_test_accuracy_top5"))
         ),
     ),

@@ -1,39 +1,117 @@
 """Measures: one number from one or more networks with the same seed, so that comparisons are paired.
 
 A measure takes one :class:`Run` per cell. If a network does not have the number, because it diverged or
-never reached a threshold, the measure raises :class:`NotMeasured`.
+never reached a threshold, the measure raises :class:`NotMeasured`. By :func:`measured` it declares to which step
+its numbers are rounded, as accuracies are to one image.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from rethinking.analysis.aggregation import corrupted_gap
 from rethinking.analysis.finding import FITTED, differing
-from rethinking.analysis.rank_correlations import weakest_correlation
-from rethinking.analysis.runs import Run
+from rethinking.analysis.rank_correlations import comparable, count_pairs, weakest_correlation
+from rethinking.analysis.runs import CELL_PARTS, Run
 from rethinking.analysis.statistics import rank_correlation
+from rethinking.cells import probability
 
 STARTED, ALMOST_DONE = 0.9, 0.1  # training loss as a share of that of guessing
 TRAINED_ON = 1.5  # epochs, as a multiple of those to fit, after which a network would have overfitted
+FLOAT32 = 2.0**-23  # the step of float32 near 1, in which losses and probabilities are computed
 
 
 class NotMeasured(Exception):
     """A network does not have the number; the message says why."""
 
 
+def measured(step: Callable[..., float] | float) -> Callable[[Callable], Callable]:
+    """Declare to which step the numbers of a measure are rounded; a function takes what the measure takes."""
+
+    def declare(measure: Callable[..., float]) -> Callable[..., float]:
+        measure.step = step
+        return measure
+
+    return declare
+
+
+def step_of(measure: Callable[..., float], taken_of: Sequence[Any]) -> float:
+    """The step of a measure, of what it is taken of; 0 for one that declares none, as it is not known."""
+    step = getattr(measure, "step", 0.0)
+    return step(*taken_of) if callable(step) else step
+
+
+# ---- steps; that of a sum or difference has the variance of all its parts
+
+
+def train_step(run: Run, *_: Run) -> float:
+    """One training image, percent."""
+    return 100 / run.summary["data"]["train"]["count"]
+
+
+def test_step(*runs: Run) -> float:
+    """One test image in each of several accuracies, percent."""
+    return math.hypot(*(100 / run.summary["data"]["test"]["count"] for run in runs))
+
+
+def gap_step(*runs: Run) -> float:
+    """One training and one test image of each network, percent."""
+    return math.hypot(test_step(*runs), *map(train_step, runs))
+
+
+def share_step(run: Run, other: Run) -> float:
+    """The step of :func:`test_share`."""
+    return math.hypot(test_step(run), test_share(run, other) * test_step(other)) / test_accuracy(other)
+
+
+def order_step(*runs: Run) -> float:
+    """By how much a rank correlation changes where two neighbours change places."""
+    n = len(runs)
+    return 12 / (n * (n * n - 1))
+
+
+def tau_step(*runs: Run) -> float:
+    """By how much Kendall's changes with the order of one pair, of the kind of which there are fewest."""
+    cells = pd.DataFrame([run.summary["cell"].split("/")[:4] for run in runs], columns=CELL_PARTS)
+    return 2 / min(map(count_pairs, comparable(cells).values()))
+
+
+def falls_step(run: Run, other: Run) -> float:
+    """The step of :func:`excess_falls`: the first and the last accuracy of each network, over the epochs between."""
+    return test_step(run, run, other, other) / (min(learning_epochs(run), learning_epochs(other)) - 1)
+
+
+def lead_step(run: Run) -> float:
+    """One image with a changed label, percent. Of those drawn at p, one in so many classes gets its own label again."""
+    changed = probability(run.cell.corruption) * (1 - 1 / classes(run))
+    return train_step(run) / changed
+
+
+def signs_step(run: Run) -> float:
+    """The step of :func:`rademacher`."""
+    return train_step(run) / 50
+
+
+def signs_per_gap_step(run: Run, other: Run) -> float:
+    """The step of :func:`rademacher_per_gap`."""
+    ratio = rademacher_per_gap(run, other)
+    return math.hypot(signs_step(run), ratio * gap_step(other) / 100) / (generalisation_gap(other) / 100)
+
+
 # ---- measures
 
 
+@measured(train_step)
 def train_accuracy(run: Run) -> float:
     """Final accuracy on the training set in evaluation mode, percent; a diverged network has fitted nothing."""
     return 0.0 if run.diverged else run.summary["train_accuracy"]
 
 
+@measured(train_step)
 def failed_train_accuracy(run: Run, control: Run) -> float:
     """:func:`train_accuracy`; where it is low, only if the control, without the regulariser, fits in as many epochs.
 
@@ -47,6 +125,7 @@ def failed_train_accuracy(run: Run, control: Run) -> float:
     return accuracy
 
 
+@measured(train_step)
 def online_train_accuracy(run: Run) -> float:
     """Accuracy over the (augmented) batches of the last epoch, percent; a diverged network has fitted nothing."""
     return 0.0 if run.diverged else run.summary["train_accuracy_online"]
@@ -64,60 +143,76 @@ def chance(run: Run) -> float:
     return 100 / classes(run)
 
 
+@measured(test_step)
 def test_accuracy(run: Run) -> float:
     """Final accuracy on true test labels, percent."""
     return finished(run)["test_accuracy"]
 
 
-def top5(key: str, run: Run) -> float:
-    """A top-5 accuracy on true test labels, the final or the best over the epochs, percent."""
-    if key not in finished(run):
-        raise NotMeasured(f"{run.summary['cell']} has too few classes for a top-5 accuracy")
-    return run.summary[key]
+def top5(key: str) -> Callable[[Run], float]:
+    """The measure of a top-5 accuracy on true test labels, the final or the best over the epochs, percent."""
+
+    @measured(test_step)
+    def accuracy(run: Run) -> float:
+        if key not in finished(run):
+            raise NotMeasured(f"{run.summary['cell']} has too few classes for a top-5 accuracy")
+        return run.summary[key]
+
+    return accuracy
 
 
+@measured(lambda run: test_step(run) / chance(run))
 def times_chance(run: Run) -> float:
     """Test accuracy as a multiple of that of guessing."""
     needs_classes(run, 6, f"at most {classes(run)} times chance")  # 5 is the largest bound on this measure
     return test_accuracy(run) / chance(run)
 
 
+@measured(test_step)
 def test_gain(run: Run, other: Run) -> float:
     """Test accuracy of the first network minus that of the second, percentage points."""
     return test_accuracy(run) - test_accuracy(other)
 
 
+@measured(share_step)
 def test_share(run: Run, other: Run) -> float:
     """Test accuracy of the first network divided by that of the second."""
     return test_accuracy(run) / test_accuracy(other)
 
 
+# Of the first network it has twice the accuracy, with four times the variance.
+@measured(lambda run, other, base: test_step(run, run, run, run, other, base))
 def difference_of_gains(run: Run, other: Run, base: Run) -> float:
     """Gain of the first network over the third, minus gain of the second over the first, percentage points."""
     return test_gain(run, base) - test_gain(other, run)
 
 
+@measured(gap_step)
 def generalisation_gap(run: Run) -> float:
     """Training accuracy minus test accuracy, percentage points."""
     return finished(run)["train_accuracy"] - test_accuracy(run)
 
 
+@measured(gap_step)
 def gap_at_chance(run: Run) -> float:
     """:func:`generalisation_gap` on random labels, where that of a perfect fit is above the bound on it, 80 points."""
     needs_classes(run, 6, f"at most a gap of {100 - chance(run):g} points")
     return generalisation_gap(run)
 
 
+@measured(gap_step)
 def gap_growth(run: Run, other: Run) -> float:
     """Generalisation gap of the first network minus that of the second, percentage points."""
     return generalisation_gap(run) - generalisation_gap(other)
 
 
+@measured(lambda run: test_step(run, run))
 def early_stopping_gain(run: Run) -> float:
     """Best test accuracy over the epochs minus the final one, percentage points."""
     return finished(run)["best_test_accuracy"] - test_accuracy(run)
 
 
+@measured(lambda run: test_step(run, run))
 def overfitting(run: Run) -> float:
     """:func:`early_stopping_gain` of a network that was trained on after it fitted; until then the last is the best."""
     if TRAINED_ON * fit_time(run) > schedule(run):
@@ -127,11 +222,13 @@ def overfitting(run: Run) -> float:
     return early_stopping_gain(run)
 
 
+@measured(order_step)
 def test_error_trend(*runs: Run) -> float:
     """Rank correlation of the test error with the order of the networks."""
     return trend([100 - test_accuracy(run) for run in runs])
 
 
+@measured(order_step)
 def corrupted_test_error_trend(*runs: Run) -> float:
     """Rank correlation of the error on equally corrupted test labels with the order of the networks."""
     return trend([100 - finished(run)["test_accuracy_corrupted"] for run in runs])
@@ -147,6 +244,7 @@ def fit_time_ratio(run: Run, other: Run) -> float:
     return fit_time(run) / fit_time(other)
 
 
+@measured(order_step)
 def fit_time_trend(*runs: Run) -> float:
     """Rank correlation of the time to fit with the order of the networks."""
     return trend([fit_time(run) for run in runs])
@@ -158,6 +256,7 @@ def loss_epoch(run: Run, share: float) -> float:
     return epochs_until(run, bound - run.curve.train_loss_end, f"keeps a loss above {bound:.2f}")
 
 
+@measured(FLOAT32)
 def remaining_loss(run: Run) -> float:
     """Training loss at the end of the last epoch, divided by that of guessing; a diverged network has fitted nothing."""
     if run.diverged:
@@ -181,6 +280,7 @@ def mean_fall(run: Run, last: int) -> float:
     return float(-run.curve.test_accuracy[run.curve.epoch.between(1, last)].diff().clip(upper=0).mean())
 
 
+@measured(falls_step)
 def excess_falls(run: Run, other: Run) -> float:
     """Mean fall of the first network minus that of the second, while both still learn: later all curves are flat."""
     last = min(learning_epochs(run), learning_epochs(other))
@@ -205,11 +305,13 @@ def parameters_per_image(run: Run) -> float:
     return run.summary["parameters"] / run.summary["data"]["train"]["count"]
 
 
+@measured(lead_step)
 def truth_lead(run: Run) -> float:
     """First epoch, images with a wrong label: predictions of the true label minus those of the given one, points."""
     return -memory_lead(run, 0)
 
 
+@measured(lead_step)
 def memory_lead(run: Run, row: int = -1) -> float:
     """Last epoch, images with a wrong label: predictions of the given label minus those of the true one, points."""
     finished(run)
@@ -217,11 +319,13 @@ def memory_lead(run: Run, row: int = -1) -> float:
     return float(epoch.changed_accuracy_given - epoch.changed_accuracy_true)
 
 
+@measured(signs_step)
 def rademacher(run: Run) -> float:
     """Correlation of a network with the random signs that it was trained on."""
     return 2 * finished(run)["train_accuracy"] / 100 - 1
 
 
+@measured(signs_per_gap_step)
 def rademacher_per_gap(run: Run, other: Run) -> float:
     """The first network's correlation with random signs, divided by the second's generalisation gap as a fraction."""
     gap = generalisation_gap(other) / 100
@@ -230,6 +334,7 @@ def rademacher_per_gap(run: Run, other: Run) -> float:
     return rademacher(run) / gap
 
 
+@measured(FLOAT32)
 def largest_change(run: Run) -> float:
     """Largest change of the loss at any point when one training example is replaced."""
     finished(run)
@@ -238,16 +343,21 @@ def largest_change(run: Run) -> float:
     return run.measured["all_change"]
 
 
-def weakest_tau(name: str, *runs: Run) -> float:
+def weakest_tau(name: str) -> Callable[..., float]:
     """The smallest rank correlation of a measure of complexity with the gap, over the three kinds of pairs."""
-    rows = []
-    for run in runs:
-        if run.diverged:
-            continue
-        if name not in run.measured:
-            raise NotMeasured(f"{run.summary['cell']} has no complexity.json")
-        rows.append((run.summary["cell"], corrupted_gap(run.summary), run.measured[name]))
-    return weakest_correlation(*zip(*rows, strict=True)) if rows else math.nan
+
+    @measured(tau_step)
+    def tau(*runs: Run) -> float:
+        rows = []
+        for run in runs:
+            if run.diverged:
+                continue
+            if name not in run.measured:
+                raise NotMeasured(f"{run.summary['cell']} has no complexity.json")
+            rows.append((run.summary["cell"], corrupted_gap(run.summary), run.measured[name]))
+        return weakest_correlation(*zip(*rows, strict=True)) if rows else math.nan
+
+    return tau
 
 
 # ---- parts
@@ -277,7 +387,7 @@ def needs_classes(run: Run, fewest: int, otherwise: str) -> None:
 def epochs_until(run: Run, beyond: pd.Series, otherwise: str) -> float:
     """Epochs until a curve first reaches a bound, interpolated linearly within the epoch in which it does.
 
-    In whole epochs seeds often agree exactly, and an interval without width would decide on what is only rounded.
+    In whole epochs seeds often agree exactly, and an interval as wide as an epoch would hide what is there.
 
     Args:
         run: one network.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from rethinking.analysis.runs import Run
 from rethinking.analysis.statistics import mean_interval
-from rethinking.claims.measures import NotMeasured
+from rethinking.claims.measures import NotMeasured, step_of
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 DECIMALS = 12  # of a comparison, because in floating point 32.2 - 31.2 is a little more than 1
+AGREE = 1e-12  # a half width that is less, as a share of the mean, is of floating point
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,9 @@ ONE_SEED = "one seed, an interval needs two"
 def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
     """Measure a check on all seeds that its cells share and compare the interval with its bounds.
 
-    A seed whose network lacks the number (it diverged, or never reached a threshold) is left out of mean and
-    interval, and the check stays undecided, because the remaining seeds would be a selection.
+    Seeds that agree on a number of which no step is known decide nothing, because their interval has no width. A seed
+    whose network lacks the number (it diverged, or never reached a threshold) is left out of mean and interval, and
+    the check stays undecided, because the remaining seeds would be a selection.
     """
     networks = [runs.get(full_name(dataset, cell), {}) for cell in check.cells]
     missing = tuple(cell for cell, seeds in zip(check.cells, networks, strict=True) if not seeds)
@@ -68,26 +68,26 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
 
     # The paper's own numbers, and those of a network that is not trained, have no seed and are measured once.
     shared = sorted(set.intersection(*map(set, networks))) if networks else [None]
-    values, measured, reasons = [], [], []
+    values, steps, reasons = [], [], []
     for seed in shared:
         of_seed = [seeds[seed] for seeds in networks]
         try:
             value = check.measure(*of_seed)
             if math.isnan(value):
                 raise NotMeasured(f"seed{seed} has nothing to measure")
+            steps.append(step_of(check.measure, of_seed))
             values.append(value)
-            measured.append(of_seed)
         except NotMeasured as error:
             reasons.append(str(error))
         # A zero to divide by, or a part that this seed lacks.
         except (ArithmeticError, LookupError) as error:
             reasons.append(f"seed{seed} has nothing to measure ({type(error).__name__}: {error})")
-    mean, half_width = mean_interval(values)
-    if round(half_width, DECIMALS) == 0 and not check.exact:
-        half_width = max(effect_of_one_image(check.measure, of_seed, mean) for of_seed in measured)
+    mean, half_width = mean_interval(values, max(steps, default=0.0))
     low, high = mean - half_width, mean + half_width
     if check.exact and values:
         low, high = min(values), max(values)
+    elif half_width <= AGREE * abs(mean):
+        reasons.append("all seeds agree, so the interval has no width")
     verdict = "undecided" if reasons else compare(check, low, high)
     if verdict == "undecided" and not reasons:
         if not values:
@@ -99,30 +99,6 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
         else:
             reasons = ["the interval straddles the bound"]
     return Finding(mean, low, high, verdict, tuple(reasons))
-
-
-def effect_of_one_image(measure: Callable[..., float], runs: Sequence[Any], value: float) -> float:
-    """How far a measure moves from its value if one image more or less is right; 0 for the theory's, which counts none.
-
-    An interval cannot be narrower: on a few hundred images seeds often agree exactly, by chance.
-    """
-    moved = []
-    for place, run in enumerate(runs):
-        if not isinstance(run, Run):
-            continue
-        for split in ("train", "test"):
-            step = 100 / run.summary["data"][split]["count"]
-            for change in (-step, step):
-                accuracies = {
-                    key: min(max(accuracy + change, 0), 100)
-                    for key, accuracy in run.summary.items()
-                    if key.startswith(f"{split}_accuracy") and accuracy is not None
-                }
-                other = replace(run, summary={**run.summary, **accuracies})
-                # A claim of a plug-in can have no number there, and say so in any way.
-                with suppress(Exception):
-                    moved.append(measure(*runs[:place], other, *runs[place + 1 :]))
-    return max((abs(each - value) for each in moved if math.isfinite(each - value)), default=0.0)
 
 
 def full_name(dataset: str, cell: str) -> str:
