@@ -69,9 +69,21 @@ def test_ratios_are_paired_by_seed():
     table = times(runs)
     # Unpaired it would be 20 / 7.5.
     assert (table.ratio[0.5], table.ratio_ci[0.5]) == pytest.approx(mean_interval([2.0, 4.0]))
-    assert (table.ratio[0.0], table.ratio_ci[0.0]) == (1.0, 0.0)
+    assert table.ratio[0.0] == 1  # by definition
+    assert math.isnan(table.ratio_ci[0.0])
     assert list(table.epochs_to_fit) == [7.5, 20.0]
     assert list(table.paper_ratio) == [1.0, 1.786]
+
+
+def test_seeds_that_agree_are_known_to_one_epoch():
+    """10 and 15 whole epochs, in two seeds: their ratio has the variance (1 + 1.5^2) / 10^2 / 12."""
+    runs = {
+        name: [fitted_after(time, name, seed) for seed in (0, 1)] for name, time in ((TRUE, 10), (HALF, 15))
+    }
+    row = times(runs).loc[0.5]
+    # t(0.975, 1) = 12.7062
+    expected = 12.7062 * math.sqrt((1 + 1.5**2) / 12) / 10 / math.sqrt(2)
+    assert (row.ratio, row.ratio_ci) == (1.5, pytest.approx(expected))
 
 
 def test_no_mean_over_the_seeds_that_reached_it_alone():

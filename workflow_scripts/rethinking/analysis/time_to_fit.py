@@ -58,8 +58,9 @@ def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFram
         One row per cell and threshold. ``paired``: seeds that are also trained at p = 0;
         ``unpaired``: the others; ``reached``: how many of the paired ones reach the threshold, and
         ``epochs_to_fit`` their mean time if all do; ``ratio`` and ``ratio_ci``: mean over all
-        paired seeds and half width of its interval, missing unless every seed reaches the threshold
-        at this p and at p = 0, because a mean over the fast ones would be too small; ``paper_ratio``.
+        paired seeds and half width of its interval (at least what rounding to whole epochs leaves open; none at p = 0),
+        missing unless every seed reaches the threshold at this p and at p = 0, because a mean over the fast ones would
+        be too small; ``paper_ratio``.
 
     Raises:
         UserError: the pixels of a cell are corrupted.
@@ -71,7 +72,9 @@ def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFram
             for threshold in THRESHOLDS:
                 pairs = paired_times(runs[name], at_start, threshold)
                 ratios = [here / start if here and start else math.nan for here, start in pairs]
-                ratio, ratio_ci = mean_interval(ratios)
+                # Both numbers of a ratio are rounded to whole epochs.
+                steps = [math.hypot(1, here / start) / start for here, start in pairs if here and start]
+                ratio, ratio_ci = mean_interval(ratios, max(steps, default=0.0))
                 rows.append(
                     {
                         **cell_parts(name),
@@ -82,7 +85,7 @@ def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFram
                         "reached": sum(here is not None for here, _ in pairs),
                         "epochs_to_fit": mean_interval([here or math.nan for here, _ in pairs])[0],
                         "ratio": ratio,
-                        "ratio_ci": ratio_ci,
+                        "ratio_ci": ratio_ci if p else math.nan,  # at 0 it is 1 by definition
                         "paper_ratio": published_at_p(paper, name),
                     }
                 )
