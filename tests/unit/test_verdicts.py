@@ -9,6 +9,7 @@ from rethinking.claims import CLAIMS, measures
 from rethinking.claims.forms import Claim
 from rethinking.claims.imagenet import IMAGENET
 from rethinking.claims.report import MEETS, MISSES, Judged
+from rethinking.claims.theory import THEORY_CLAIMS
 from rethinking.claims.verdicts import Check, combine, compare, examine
 
 from .paper_cells import make_run
@@ -136,11 +137,33 @@ def test_seeds_that_agree_on_what_is_rounded_to_nothing_known_decide_nothing():
     assert examine(Check("own", float, ("x",), at_least=0), runs, "").verdict == "undecided"
 
 
+def test_intervals_end_where_the_numbers_do():
+    """And one seed has none, whatever its numbers can be."""
+    finding = fits(100.0, 92.4)
+    assert (finding.high, finding.verdict) == (100, "undecided")
+    assert finding.low < 92.4
+    check = Check("MLP", measures.times_chance, (CELL,), at_most=1.2)
+    networks = [{"train": 100.0, "test": test} for test in (1.0, 20.0)]
+    finding = examine(check, runs_of(CELL, *networks), "cifar10")
+    assert (finding.low, finding.high) == (0, 10)  # ten times chance is 100 %
+    assert math.isnan(fits(99.5).low)
+
+
+def test_bounds_lie_where_the_numbers_can():
+    """Else an interval that ends there could be on the other side of one."""
+    run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0)
+    for check in (check for claim in (*CLAIMS, *IMAGENET, *THEORY_CLAIMS) for check in claim.checks):
+        _, *ends = getattr(check.measure, "scale", (0, -math.inf, math.inf))
+        low, high = (end(run) if callable(end) else end for end in ends)
+        bounds = (check.at_least, check.above, check.at_most)
+        assert all(low <= bound <= high for bound in bounds if bound is not None), check.label
+
+
 def test_every_condition_of_the_paper_on_networks_has_a_step_or_is_continuous():
     """So that one that is added is not forgotten: seeds that agree would leave it undecided."""
     declared = {check.measure for claim in (*CLAIMS, *IMAGENET) for check in claim.checks if not check.exact}
     continuous = {measures.fit_time_ratio, measures.start_delay, measures.wait_beyond_fall}
-    assert {measure for measure in declared if not hasattr(measure, "step")} == continuous
+    assert {measure for measure in declared if not getattr(measure, "scale", [0])[0]} == continuous
 
 
 def test_number_at_its_bound_is_within_in_floating_point_too():

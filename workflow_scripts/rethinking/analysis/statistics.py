@@ -37,6 +37,14 @@ def mean_interval(values: Sequence[float], step: float = 0.0) -> tuple[float, fl
     return mean, float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * standard_error)
 
 
+def interval_ends(
+    mean: float, half_width: float, lowest: float = -math.inf, highest: float = math.inf
+) -> tuple[float, float]:
+    """The ends of an interval, without what is below the lowest or above the highest value that can be; nan if it has none."""
+    low, high = np.clip([mean - half_width, mean + half_width], lowest, highest)
+    return float(low), float(high)
+
+
 def rank_correlation(values: Sequence[float]) -> float:
     """Spearman's rank correlation of values with their order: 1 if they only rise, -1 if they only fall.
 

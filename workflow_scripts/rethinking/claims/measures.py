@@ -2,14 +2,14 @@
 
 A measure takes one :class:`Run` per cell. If a network does not have the number, because it diverged or
 never reached a threshold, the measure raises :class:`NotMeasured`. By :func:`measured` it declares to which step
-its numbers are rounded, as accuracies are to one image.
+its numbers are rounded, as accuracies are to one image, and between which ends they lie.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -29,20 +29,32 @@ class NotMeasured(Exception):
     """A network does not have the number; the message says why."""
 
 
-def measured(step: Callable[..., float] | float) -> Callable[[Callable], Callable]:
-    """Declare to which step the numbers of a measure are rounded; a function takes what the measure takes."""
+class Scale(NamedTuple):
+    """What numbers a measure can give: rounded to a step, 0 if it is not known, and from a lowest to a highest."""
+
+    step: float = 0.0
+    lowest: float = -math.inf
+    highest: float = math.inf
+
+
+Part = float | Callable[..., float]  # of a scale; a function takes what the measure takes
+
+
+def measured(
+    step: Part = 0.0, lowest: Part = -math.inf, highest: Part = math.inf
+) -> Callable[[Callable], Callable]:
+    """Declare the :class:`Scale` of a measure."""
 
     def declare(measure: Callable[..., float]) -> Callable[..., float]:
-        measure.step = step
+        measure.scale = step, lowest, highest
         return measure
 
     return declare
 
 
-def step_of(measure: Callable[..., float], taken_of: Sequence[Any]) -> float:
-    """The step of a measure, of what it is taken of; 0 for one that declares none, as it is not known."""
-    step = getattr(measure, "step", 0.0)
-    return step(*taken_of) if callable(step) else step
+def scale_of(measure: Callable[..., float], taken_of: Sequence[Any]) -> Scale:
+    """The scale of a measure, of what it is taken of; that of one that declares none is not known."""
+    return Scale(*(part(*taken_of) if callable(part) else part for part in getattr(measure, "scale", ())))
 
 
 # ---- steps; that of a sum or difference has the variance of all its parts
@@ -105,13 +117,13 @@ def signs_per_gap_step(run: Run, other: Run) -> float:
 # ---- measures
 
 
-@measured(train_step)
+@measured(train_step, 0, 100)
 def train_accuracy(run: Run) -> float:
     """Final accuracy on the training set in evaluation mode, percent; a diverged network has fitted nothing."""
     return 0.0 if run.diverged else run.summary["train_accuracy"]
 
 
-@measured(train_step)
+@measured(train_step, 0, 100)
 def failed_train_accuracy(run: Run, control: Run) -> float:
     """:func:`train_accuracy`; where it is low, only if the control, without the regulariser, fits in as many epochs.
 
@@ -125,7 +137,7 @@ def failed_train_accuracy(run: Run, control: Run) -> float:
     return accuracy
 
 
-@measured(train_step)
+@measured(train_step, 0, 100)
 def online_train_accuracy(run: Run) -> float:
     """Accuracy over the (augmented) batches of the last epoch, percent; a diverged network has fitted nothing."""
     return 0.0 if run.diverged else run.summary["train_accuracy_online"]
@@ -143,7 +155,7 @@ def chance(run: Run) -> float:
     return 100 / classes(run)
 
 
-@measured(test_step)
+@measured(test_step, 0, 100)
 def test_accuracy(run: Run) -> float:
     """Final accuracy on true test labels, percent."""
     return finished(run)["test_accuracy"]
@@ -152,7 +164,7 @@ def test_accuracy(run: Run) -> float:
 def top5(key: str) -> Callable[[Run], float]:
     """The measure of a top-5 accuracy on true test labels, the final or the best over the epochs, percent."""
 
-    @measured(test_step)
+    @measured(test_step, 0, 100)
     def accuracy(run: Run) -> float:
         if key not in finished(run):
             raise NotMeasured(f"{run.summary['cell']} has too few classes for a top-5 accuracy")
@@ -161,58 +173,58 @@ def top5(key: str) -> Callable[[Run], float]:
     return accuracy
 
 
-@measured(lambda run: test_step(run) / chance(run))
+@measured(lambda run: test_step(run) / chance(run), 0, lambda run: classes(run))
 def times_chance(run: Run) -> float:
     """Test accuracy as a multiple of that of guessing."""
     needs_classes(run, 6, f"at most {classes(run)} times chance")  # 5 is the largest bound on this measure
     return test_accuracy(run) / chance(run)
 
 
-@measured(test_step)
+@measured(test_step, -100, 100)
 def test_gain(run: Run, other: Run) -> float:
     """Test accuracy of the first network minus that of the second, percentage points."""
     return test_accuracy(run) - test_accuracy(other)
 
 
-@measured(share_step)
+@measured(share_step, 0)
 def test_share(run: Run, other: Run) -> float:
     """Test accuracy of the first network divided by that of the second."""
     return test_accuracy(run) / test_accuracy(other)
 
 
 # Of the first network it has twice the accuracy, with four times the variance.
-@measured(lambda run, other, base: test_step(run, run, run, run, other, base))
+@measured(lambda run, other, base: test_step(run, run, run, run, other, base), -200, 200)
 def difference_of_gains(run: Run, other: Run, base: Run) -> float:
     """Gain of the first network over the third, minus gain of the second over the first, percentage points."""
     return test_gain(run, base) - test_gain(other, run)
 
 
-@measured(gap_step)
+@measured(gap_step, -100, 100)
 def generalisation_gap(run: Run) -> float:
     """Training accuracy minus test accuracy, percentage points."""
     return finished(run)["train_accuracy"] - test_accuracy(run)
 
 
-@measured(gap_step)
+@measured(gap_step, -100, 100)
 def gap_at_chance(run: Run) -> float:
     """:func:`generalisation_gap` on random labels, where that of a perfect fit is above the bound on it, 80 points."""
     needs_classes(run, 6, f"at most a gap of {100 - chance(run):g} points")
     return generalisation_gap(run)
 
 
-@measured(gap_step)
+@measured(gap_step, -200, 200)
 def gap_growth(run: Run, other: Run) -> float:
     """Generalisation gap of the first network minus that of the second, percentage points."""
     return generalisation_gap(run) - generalisation_gap(other)
 
 
-@measured(lambda run: test_step(run, run))
+@measured(lambda run: test_step(run, run), 0, 100)
 def early_stopping_gain(run: Run) -> float:
     """Best test accuracy over the epochs minus the final one, percentage points."""
     return finished(run)["best_test_accuracy"] - test_accuracy(run)
 
 
-@measured(lambda run: test_step(run, run))
+@measured(lambda run: test_step(run, run), 0, 100)
 def overfitting(run: Run) -> float:
     """:func:`early_stopping_gain` of a network that was trained on after it fitted; until then the last is the best."""
     if TRAINED_ON * fit_time(run) > schedule(run):
@@ -222,13 +234,13 @@ def overfitting(run: Run) -> float:
     return early_stopping_gain(run)
 
 
-@measured(order_step)
+@measured(order_step, -1, 1)
 def test_error_trend(*runs: Run) -> float:
     """Rank correlation of the test error with the order of the networks."""
     return trend([100 - test_accuracy(run) for run in runs])
 
 
-@measured(order_step)
+@measured(order_step, -1, 1)
 def corrupted_test_error_trend(*runs: Run) -> float:
     """Rank correlation of the error on equally corrupted test labels with the order of the networks."""
     return trend([100 - finished(run)["test_accuracy_corrupted"] for run in runs])
@@ -239,12 +251,13 @@ def fit_time(run: Run) -> float:
     return epochs_until(run, run.curve.train_accuracy_end - FITTED, f"never reaches {FITTED:g} %")
 
 
+@measured(lowest=0)
 def fit_time_ratio(run: Run, other: Run) -> float:
     """Epochs that the first network takes to fit, divided by those of the second."""
     return fit_time(run) / fit_time(other)
 
 
-@measured(order_step)
+@measured(order_step, -1, 1)
 def fit_time_trend(*runs: Run) -> float:
     """Rank correlation of the time to fit with the order of the networks."""
     return trend([fit_time(run) for run in runs])
@@ -256,7 +269,7 @@ def loss_epoch(run: Run, share: float) -> float:
     return epochs_until(run, bound - run.curve.train_loss_end, f"keeps a loss above {bound:.2f}")
 
 
-@measured(FLOAT32)
+@measured(FLOAT32, 0)
 def remaining_loss(run: Run) -> float:
     """Training loss at the end of the last epoch, divided by that of guessing; a diverged network has fitted nothing."""
     if run.diverged:
@@ -280,7 +293,7 @@ def mean_fall(run: Run, last: int) -> float:
     return float(-run.curve.test_accuracy[run.curve.epoch.between(1, last)].diff().clip(upper=0).mean())
 
 
-@measured(falls_step)
+@measured(falls_step, -100, 100)
 def excess_falls(run: Run, other: Run) -> float:
     """Mean fall of the first network minus that of the second, while both still learn: later all curves are flat."""
     last = min(learning_epochs(run), learning_epochs(other))
@@ -305,13 +318,13 @@ def parameters_per_image(run: Run) -> float:
     return run.summary["parameters"] / run.summary["data"]["train"]["count"]
 
 
-@measured(lead_step)
+@measured(lead_step, -100, 100)
 def truth_lead(run: Run) -> float:
     """First epoch, images with a wrong label: predictions of the true label minus those of the given one, points."""
     return -memory_lead(run, 0)
 
 
-@measured(lead_step)
+@measured(lead_step, -100, 100)
 def memory_lead(run: Run, row: int = -1) -> float:
     """Last epoch, images with a wrong label: predictions of the given label minus those of the true one, points."""
     finished(run)
@@ -319,7 +332,7 @@ def memory_lead(run: Run, row: int = -1) -> float:
     return float(epoch.changed_accuracy_given - epoch.changed_accuracy_true)
 
 
-@measured(signs_step)
+@measured(signs_step, -1, 1)
 def rademacher(run: Run) -> float:
     """Correlation of a network with the random signs that it was trained on."""
     return 2 * finished(run)["train_accuracy"] / 100 - 1
@@ -334,7 +347,7 @@ def rademacher_per_gap(run: Run, other: Run) -> float:
     return rademacher(run) / gap
 
 
-@measured(FLOAT32)
+@measured(FLOAT32, 0, 1)
 def largest_change(run: Run) -> float:
     """Largest change of the loss at any point when one training example is replaced."""
     finished(run)
@@ -346,7 +359,7 @@ def largest_change(run: Run) -> float:
 def weakest_tau(name: str) -> Callable[..., float]:
     """The smallest rank correlation of a measure of complexity with the gap, over the three kinds of pairs."""
 
-    @measured(tau_step)
+    @measured(tau_step, -1, 1)
     def tau(*runs: Run) -> float:
         rows = []
         for run in runs:

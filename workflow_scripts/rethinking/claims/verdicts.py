@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from rethinking.analysis.statistics import mean_interval
-from rethinking.claims.measures import NotMeasured, step_of
+from rethinking.analysis.statistics import interval_ends, mean_interval
+from rethinking.claims.measures import NotMeasured, Scale, scale_of
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 DECIMALS = 12  # of a comparison, because in floating point 32.2 - 31.2 is a little more than 1
@@ -68,22 +68,24 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
 
     # The paper's own numbers, and those of a network that is not trained, have no seed and are measured once.
     shared = sorted(set.intersection(*map(set, networks))) if networks else [None]
-    values, steps, reasons = [], [], []
+    values, scales, reasons = [], [], []
     for seed in shared:
         of_seed = [seeds[seed] for seeds in networks]
         try:
             value = check.measure(*of_seed)
             if math.isnan(value):
                 raise NotMeasured(f"seed{seed} has nothing to measure")
-            steps.append(step_of(check.measure, of_seed))
+            scales.append(scale_of(check.measure, of_seed))
             values.append(value)
         except NotMeasured as error:
             reasons.append(str(error))
         # A zero to divide by, or a part that this seed lacks.
         except (ArithmeticError, LookupError) as error:
             reasons.append(f"seed{seed} has nothing to measure ({type(error).__name__}: {error})")
-    mean, half_width = mean_interval(values, max(steps, default=0.0))
-    low, high = mean - half_width, mean + half_width
+    # Seeds can differ in the number of images or epochs.
+    steps, lowest, highest = zip(*(scales or [Scale()]), strict=True)
+    mean, half_width = mean_interval(values, max(steps))
+    low, high = interval_ends(mean, half_width, min(lowest), max(highest))
     if check.exact and values:
         low, high = min(values), max(values)
     elif half_width <= AGREE * abs(mean):

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from rethinking import registry
 from rethinking.analysis.finding import LABELS
 from rethinking.analysis.runs import NETWORK, networks_of
-from rethinking.analysis.statistics import LEVEL
+from rethinking.analysis.statistics import LEVEL, interval_ends
 from rethinking.figures import style
 
 # The test accuracy is drawn over the training accuracy and is smaller, so that both are visible where they are equal.
@@ -77,6 +77,6 @@ def plot_network(axes: Axes, place: int, row: pd.Series) -> None:
     for (split, (mark, _)), value in zip(SPLITS.items(), ends, strict=True):
         half_width = row[f"{split}_accuracy_ci"]
         if pd.notna(half_width):
-            ends_of_interval = max(0, value - half_width), min(100, value + half_width)
-            axes.hlines(place, *ends_of_interval, color=mark["color"], **INTERVAL, zorder=2)
+            shown = interval_ends(value, half_width, 0, 100)
+            axes.hlines(place, *shown, color=mark["color"], **INTERVAL, zorder=2)
         axes.plot(value, place, **mark, linestyle="", zorder=3, clip_on=False)
