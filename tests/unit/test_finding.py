@@ -43,7 +43,7 @@ def test_all_networks_fit():
         (
             (99.6, 90.0),
             "1 of 2 networks fits random labels: 99.6 % training accuracy, with 11 % test accuracy (chance is 10 %); "
-            "the other reaches 90 %. With the same settings they reach",
+            "the other reaches 90 %. With the same settings both reach",
         ),
         (
             (50.0, 40.0),
@@ -62,13 +62,13 @@ def test_networks_that_do_not_fit_are_not_hidden(random, words):
     ("diverged", "words"),
     [
         ([3], "1 of 2 networks fits random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %); "
-         "1 diverged. With the same settings they reach 97 % test accuracy on true labels."),
-        ([1, 3], "None of 2 networks fit random labels: 2 diverged. With the same settings they reach 97 % test "
-         "accuracy on true labels."),
+         "MLP 1×512 diverged. With the same settings both reach 97 % test accuracy on true labels."),
+        ([1, 3], "None of 2 networks fit random labels: Inception, MLP 1×512 diverged. With the same settings both reach "
+         "97 % test accuracy on true labels."),
         ([2], "Both networks fit random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %). "
-         "With the same settings they reach 97 % test accuracy on true labels; 1 diverged."),
+         "With the same settings 1 of 2 reaches 97 % test accuracy on true labels; MLP 1×512 diverged."),
         ([0, 2], "Both networks fit random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %). "
-         "With the same settings they diverged on true labels."),
+         "With the same settings Inception, MLP 1×512 diverged on true labels."),
     ],
 )  # fmt: skip
 def test_networks_that_diverged_are_not_hidden(diverged, words):
@@ -91,9 +91,47 @@ def test_one_network_that_diverged():
     )
 
 
-def test_other_settings_are_said():
-    one = [*summaries()[:3], summaries(learning_rate=0.5)[3]]
-    assert "With other settings they reach" in sentence(measure(CELLS, one))
+def test_networks_that_diverged_with_some_seeds_do_not_fit():
+    """As claims count them; the seeds that finished would be a selection."""
+    true, random = summaries()[2:]
+    lost = [
+        make_summary(random["cell"].replace("seed0", f"seed{seed}"), diverged_at=(1, 5), data=random["data"])
+        for seed in (1, 2)
+    ]
+    for each in lost:
+        each["provenance"]["settings"] = random["provenance"]["settings"]
+    assert sentence(measure(CELLS, [*summaries(), *lost])) == (
+        "1 of 2 networks fits random labels: 100 % training accuracy, with 11 % test accuracy (chance is 10 %); "
+        "2 of 3 seeds of MLP 1×512 diverged. With the same settings both reach 97 % test accuracy on true labels."
+    )
+    assert sentence(measure(CELLS[2:], [true, random, *lost])).startswith(
+        "The network does not fit random labels: 2 of 3 seeds diverged. With the same settings it reaches 97 %"
+    )
+
+
+def test_other_settings_are_said_of_the_networks_that_have_them():
+    others = summaries(learning_rate=0.5)
+    assert "With other settings they reach" in sentence(measure(CELLS, others))
+    assert "With the same settings (MLP 1×512 with others) they reach" in sentence(
+        measure(CELLS, [*summaries()[:3], others[3]])
+    )
+    assert "With other settings it reaches" in sentence(measure(CELLS[:2], others[:2]))
+
+
+def test_networks_of_several_data_sets_are_named_with_theirs():
+    cells = [*CELLS[:2], *(cell.replace("digits", "mnist") for cell in CELLS[:2])]
+    some = [
+        network(cell, 100.0, 50.0, **({"learning_rate": 0.5} if cell == cells[3] else {})) for cell in cells
+    ]
+    assert "(Inception on MNIST with others)" in sentence(measure(cells, some))
+
+
+def test_those_that_reach_an_accuracy_on_true_labels_are_not_those_alone_that_fit_random_ones():
+    cells = [*CELLS, "digits/true_labels/alexnet/none", "digits/random_labels/alexnet/none"]
+    some = [*summaries((100.0, 15.0)), network(cells[4], 100.0, 52.0), network(cells[5], 100.0, 10.0)]
+    assert sentence(measure(cells, some)).endswith(
+        "the other reaches 15 %. With the same settings all 3 reach 52 to 97 % test accuracy on true labels."
+    )
 
 
 def test_more_epochs_are_the_same_settings():

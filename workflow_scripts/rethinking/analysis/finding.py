@@ -10,6 +10,7 @@ import pandas as pd
 
 from rethinking.analysis.aggregation import aggregate_accuracy, by_name, describe_scale
 from rethinking.analysis.runs import NETWORK
+from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 
 LABELS = ("true_labels", "random_labels")
 FITTED = 99.0  # percent of the training labels; the paper's lowest on random labels is 99.34
@@ -50,7 +51,7 @@ def differing(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[st
 
 
 def sentence(table: pd.DataFrame) -> str:
-    """The finding in words, from a frame of :func:`measure`.
+    """The finding in words, from a frame of :func:`measure`. Its accuracies are those of networks of which no seed diverged.
 
     For example ``All 5 networks fit random labels: 100 % training accuracy, with 8 to 12 % test accuracy (chance is
     10 %). With the same settings they reach 97 to 98 % test accuracy on true labels.``
@@ -60,9 +61,11 @@ def sentence(table: pd.DataFrame) -> str:
     both = true.index.intersection(random.index)
     if both.empty:
         return "No network is trained on both true and random labels yet."
-    true, random = true.loc[both], random.loc[both]
-    fits = random.train_accuracy >= FITTED
-    count, fitted = len(both), int(fits.sum())
+    true, random = (some.loc[both].assign(title=titles(both)) for some in (true, random))
+    # The seeds that finished would be a selection, and claims count a network that diverged as one that fits nothing.
+    steady = random[random.diverged == 0]
+    fits = steady[steady.train_accuracy >= FITTED]
+    count, fitted = len(both), len(fits)
     so_far = " trained so far" if count < len(table[NETWORK].drop_duplicates()) else ""
     if count == 1:
         who, verb = f"The {'one ' if so_far else ''}network{so_far}", "fits" if fitted else "does not fit"
@@ -70,28 +73,57 @@ def sentence(table: pd.DataFrame) -> str:
         some = f"{fitted or 'None'} of" if fitted < count else "All"
         some = "Both" if count == fitted == 2 else f"{some} {count}"
         who, verb = f"{some} networks{so_far}", "fits" if fitted == 1 else "fit"
-    same = "With the same settings" if true.same_settings.all() else "With other settings"
-    they, reach = ("they", "reach") if count > 1 else ("it", "reaches")
-    # A network that diverged with every seed has no accuracy, and fits nothing.
-    finished = random[random.train_accuracy.notna()]
-    shown = random[fits] if fitted else finished
-    others = finished.drop(shown.index)
+    shown = fits if fitted else steady
+    others = steady.drop(shown.index)
     on_random = []
     if len(shown):
         on_random.append(
             f"{span(shown.train_accuracy)} % training accuracy, with {span(shown.test_accuracy)} % test accuracy "
             f"(chance is {span(random.chance)} %)"
         )
-    if diverged := count - len(finished):
-        on_random.append(f"{diverged} diverged" if count > 1 else "it diverged")
+    on_random += divergence(random)
     if len(others):
         rest = "the other reaches" if len(others) == 1 else "the others reach"
         on_random.append(f"{rest} {span(others.train_accuracy)} %")
-    diverged = int(true.test_accuracy.isna().sum())
-    on_true = f"{they} {reach} {span(true.test_accuracy)} % test accuracy on true labels"
-    if diverged:
-        on_true = f"{on_true}; {diverged} diverged" if diverged < count else f"{they} diverged on true labels"
-    return f"{who} {verb} random labels: {'; '.join(on_random)}. {same} {on_true}."
+    changed = true.title[~true.same_settings]
+    same = "With other settings" if len(changed) == count else "With the same settings"
+    if 0 < len(changed) < count:
+        same += f" ({', '.join(changed)} with others)"
+    steady = true[true.diverged == 0]
+    on_true = divergence(true)
+    if len(steady):
+        if len(steady) < count:
+            they = f"{len(steady)} of {count}"
+        elif fitted == count:
+            they = "they" if count > 1 else "it"
+        else:  # not those alone that fit random labels
+            they = {1: "it", 2: "both"}.get(count, f"all {count}")
+        reach = "reaches" if len(steady) == 1 else "reach"
+        on_true.insert(0, f"{they} {reach} {span(steady.test_accuracy)} % test accuracy on true labels")
+    else:
+        on_true[-1] += " on true labels"
+    return f"{who} {verb} random labels: {'; '.join(on_random)}. {same} {'; '.join(on_true)}."
+
+
+def titles(networks: pd.MultiIndex) -> list[str]:
+    """Networks (``NETWORK``) in words; those of several data sets with theirs."""
+    several = networks.get_level_values("dataset").nunique() > 1
+    return [
+        MODEL_TITLES[model] + (f" on {DATASET_TITLES[dataset]}" if several else "")
+        for dataset, model, _ in networks
+    ]
+
+
+def divergence(networks: pd.DataFrame) -> list[str]:
+    """Which of the networks diverged, with all seeds or with how many, in words."""
+    alone = len(networks) == 1
+    lost = networks[networks.diverged > 0]
+    with_all = lost[lost.seeds == 0]
+    texts = [f"{'it' if alone else ', '.join(with_all.title)} diverged"] if len(with_all) else []
+    return texts + [
+        f"{row.diverged} of {row.diverged + row.seeds} seeds{'' if alone else f' of {row.title}'} diverged"
+        for row in lost[lost.seeds > 0].itertuples()
+    ]
 
 
 def scale(table: pd.DataFrame) -> str:
