@@ -213,6 +213,9 @@ def test_one_contradiction_is_enough_and_one_doubt_too_many():
 
 def test_diverged_network_has_fitted_nothing():
     assert fits(None, None).verdict == "contradicted"
+    check = Check("MLP", measures.remaining_loss, (CELL,), at_most=0.1)
+    lost = {"train": None, "test": 10.0, "diverged": True}
+    assert examine(check, runs_of(CELL, lost, lost), "cifar10").verdict == "contradicted"
     assert (
         measures.online_train_accuracy(make_run(f"cifar10/{CELL}", train=None, test=10.0, diverged=True)) == 0
     )
