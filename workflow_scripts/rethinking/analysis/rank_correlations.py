@@ -16,7 +16,7 @@ from rethinking.streams import stream
 
 RESAMPLES = 50_000  # with 2,000 the ends of an interval vary by 0.03 from draw to draw
 BATCH = 1000  # of these at a time: all draws of a thousand cells would take a gigabyte of memory
-FEWEST = 4  # cells with which an order says anything
+FEWEST = 4  # cells with which an order says anything, and networks from which an interval does
 # Pairs of cells -> what both have in common: all, those that differ only in labels or pixels, those that agree in both.
 PAIRS = {"all": ["dataset"], "data": NETWORK, "network": ["dataset", "corruption"]}
 TAUS = [
@@ -42,30 +42,46 @@ def kendall(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> float:
 
 
 def kendall_intervals(
-    x: np.ndarray, y: np.ndarray, kinds: Mapping[str, np.ndarray], measure: str
+    x: np.ndarray, y: np.ndarray, kinds: Mapping[str, np.ndarray], networks: np.ndarray, measure: str
 ) -> dict[str, tuple[float, float]]:
-    """Bootstrap percentile interval of :func:`kendall` with each kind of groups, the n cells drawn with replacement.
+    """Bootstrap percentile interval of :func:`kendall` with each kind of groups, drawn over networks with replacement.
 
-    ``measure`` names the stream of the draws. nan where the interval has no width: if all pairs agree, they do so in every
-    sample too, which does not make the correlation certain.
+    A measure hardly differs between the cells of one network, so cells are no independent draws: intervals over these
+    are too narrow. A network is drawn with all its cells.
+
+    Args:
+        x: (n,).
+        y: (n,).
+        kinds: name -> (n,), as the groups of :func:`kendall`.
+        networks: (n,), a number for each network.
+        measure: names the stream of the draws.
+
+    Returns:
+        (low, high) of each kind. nan where fewer than :data:`FEWEST` networks have a cell in a pair, and where the
+        interval has no width: if all pairs agree, they do so in every sample too, which does not make the correlation
+        certain.
     """
-    n = len(x)
-    if n == 0:
-        return dict.fromkeys(kinds, (math.nan, math.nan))
+    names, network_of_cell = np.unique(networks, return_inverse=True)
+    n = len(names)
+    found: dict[str, list[np.ndarray]] = {
+        kind: [] for kind, groups in kinds.items() if len(np.unique(networks[paired(groups)])) >= FEWEST
+    }
+    intervals = dict.fromkeys(kinds, (math.nan, math.nan))
+    if not found:
+        return intervals
     draws = stream(0, "bootstrap", measure)
-    found: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
     for _ in range(RESAMPLES // BATCH):
-        # In float32 the sums below are exact up to 4,096 cells.
+        # In float32 the sums below are exact for samples of up to 4,096 cells.
         counts = draws.multinomial(n, np.full(n, 1 / n), size=BATCH).T.astype(np.float32, order="C")
-        for kind, groups in kinds.items():
-            found[kind].append(taus(x, y, groups, counts))
+        for kind, parts in found.items():
+            parts.append(taus(x, y, kinds[kind], counts[network_of_cell]))
     tails = [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]
-    intervals = {}
     for kind, parts in found.items():
         values = np.concatenate(parts)
         values = values[~np.isnan(values)]
         low, high = np.percentile(values, tails) if len(values) else (math.nan, math.nan)
-        intervals[kind] = (float(low), float(high)) if low < high else (math.nan, math.nan)
+        if low < high:
+            intervals[kind] = (float(low), float(high))
     return intervals
 
 
@@ -98,6 +114,12 @@ def comparable(cells: pd.DataFrame) -> dict[str, np.ndarray]:
     return {kind: cells.groupby(parts, sort=False).ngroup().to_numpy() for kind, parts in PAIRS.items()}
 
 
+def paired(groups: np.ndarray) -> np.ndarray:
+    """Which cells are in a pair, (n,): their group has others."""
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return sizes[group] > 1
+
+
 def count_pairs(groups: np.ndarray) -> int:
     """Number of pairs within groups."""
     return sum(size * (size - 1) // 2 for size in np.unique(groups, return_counts=True)[1])
@@ -128,7 +150,8 @@ def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
         }
         x, y = cells[name].to_numpy(), cells.gap.to_numpy()
         kinds = comparable(cells)
-        intervals = kendall_intervals(x, y, kinds, name)
+        # The cells of one network are those that differ in their data alone.
+        intervals = kendall_intervals(x, y, kinds, kinds["data"], name)
         for kind, groups in kinds.items():
             low, high = intervals[kind]
             row |= {

@@ -7,6 +7,7 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.aggregation import describe_scale
 from rethinking.analysis.rank_correlations import COLUMNS as COMPLEXITY_COLUMNS
+from rethinking.analysis.rank_correlations import FEWEST
 from rethinking.analysis.statistics import LEVEL
 from rethinking.measures.rademacher import COLUMNS as RADEMACHER_COLUMNS
 from rethinking.measures.stability import COLUMNS as STABILITY_COLUMNS
@@ -49,7 +50,8 @@ def note_complexity(table: pd.DataFrame) -> str:
         f"Ours: {table.data.iloc[0]}. τ: Kendall's rank correlation (tau-b) of a measure with the "
         "generalisation gap, the accuracy on the training set minus that on test labels corrupted like the "
         "training labels, over pairs of cells of one data set, both averaged over seeds; interval: "
-        f"{LEVEL} bootstrap interval over cells, none where all pairs agree. Pairs: "
+        f"{LEVEL} bootstrap interval over networks, each drawn with all its cells, none where all pairs agree or "
+        f"are of fewer than {FEWEST} networks. Pairs: "
         f"{counts['all']} in all, {counts['data']} of one network on differently corrupted data, "
         f"{counts['network']} of different networks or regularisers on the same data. Measures are defined so "
         "that a larger value is more complex; products, norms and bounds are decimal logarithms in the CSV, "
