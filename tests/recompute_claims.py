@@ -187,14 +187,14 @@ def weakest(name, *nets):
             _, corruption, model, regularisers, _ = net.cell.split("/")
             gap = net.train_accuracy - net.test_accuracy_corrupted
             points.append((corruption, (model, regularisers), (net.complexity[name], gap)))
-    if len(points) < 4:
-        return math.nan
     pairs = list(combinations(points, 2))
     kinds = (
         pairs,
         [(a, b) for a, b in pairs if a[1] == b[1] and a[0] != b[0]],
         [(a, b) for a, b in pairs if a[0] == b[0] and a[1] != b[1]],
     )
+    if any(len({point[:2] for pair in kind for point in pair}) < 4 for kind in kinds):
+        return math.nan
     return min(tau([(a[2], b[2]) for a, b in kind]) for kind in kinds)
 
 

@@ -86,6 +86,19 @@ def test_seeds_are_averaged_and_undefined_measures_left_out():
     assert table.tau_all["path_norm"] == pytest.approx(expected)
 
 
+def test_pairs_of_fewer_than_four_cells_have_no_tau():
+    """Two cells are always in some order, and three in one of six."""
+    gaps = [20.0, 90.0, 40.0, 85.0, 30.0]
+    some = networks(gaps, path_norm=gaps)
+    for number in (2, 3, 4):
+        found = correlate(some.iloc[:number], "").set_index("measure").loc["path_norm"]
+        assert found.tau_all_pairs == number * (number - 1) / 2
+        assert math.isnan(found.tau_all) == (number < 4)
+    found = correlate(some.drop(index=3), "").set_index("measure").loc["path_norm"]
+    assert (found.tau_all, found.tau_all_pairs, found.tau_data_pairs) == (1, 6, 1)
+    assert found[["tau_data", "tau_network"]].isna().all()
+
+
 def test_no_network_leaves_a_table_without_numbers():
     table = correlate(networks([0] * 5).iloc[:0], "no network is trained yet")
     assert len(table) == len(registry.names("measure"))

@@ -16,7 +16,7 @@ from rethinking.streams import stream
 
 RESAMPLES = 50_000  # with 2,000 the ends of an interval vary by 0.03 from draw to draw
 BATCH = 1000  # of these at a time: all draws of a thousand cells would take a gigabyte of memory
-FEWEST = 4  # cells with which an order says anything, and networks from which an interval does
+FEWEST = 4  # cells in pairs from which an order says anything, and networks from which an interval does
 # Pairs of cells -> what both have in common: all, those that differ only in labels or pixels, those that agree in both.
 PAIRS = {"all": ["dataset"], "data": NETWORK, "network": ["dataset", "corruption"]}
 TAUS = [
@@ -135,7 +135,8 @@ def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
 
     Returns:
         :data:`COLUMNS`, one row per measure. Measures and gaps are averaged over the seeds of a cell; cells whose
-        measure is undefined are left out. ``tau_*`` are over the pairs of :data:`PAIRS`.
+        measure is undefined are left out. ``tau_*`` are over the pairs of :data:`PAIRS`, and missing where fewer than
+        :data:`FEWEST` cells are in a pair.
     """
     rows = []
     for measure in registry.entries("measure"):
@@ -155,7 +156,7 @@ def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
         for kind, groups in kinds.items():
             low, high = intervals[kind]
             row |= {
-                f"tau_{kind}": kendall(x, y, groups),
+                f"tau_{kind}": kendall(x, y, groups) if paired(groups).sum() >= FEWEST else math.nan,
                 f"tau_{kind}_low": low,
                 f"tau_{kind}_high": high,
                 f"tau_{kind}_pairs": count_pairs(groups),
@@ -173,12 +174,12 @@ def weakest_correlation(cells: Sequence[str], gaps: Sequence[float], values: Seq
         values: of one measure; networks with None are left out.
 
     Returns:
-        nan where there are fewer than :data:`FEWEST` values, or no pair of one kind: its correlation could be any.
+        nan where fewer than :data:`FEWEST` values are in pairs of one kind: its correlation could be any.
     """
     names = pd.DataFrame([name.split("/")[:4] for name in cells], columns=CELL_PARTS)
     table = names.assign(gap=gaps, value=pd.Series(values, dtype=float)).dropna()
     kinds = comparable(table).values()
-    if len(table) < FEWEST or not all(map(count_pairs, kinds)):
+    if any(paired(groups).sum() < FEWEST for groups in kinds):
         return math.nan
     found = [kendall(table.value.to_numpy(), table.gap.to_numpy(), groups) for groups in kinds]
     return min(0.0 if math.isnan(tau) else tau for tau in found)

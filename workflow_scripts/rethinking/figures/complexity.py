@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from rethinking import registry
+from rethinking.analysis.rank_correlations import FEWEST
 from rethinking.figures import style
 from rethinking.paper.titles import MODEL_TITLES
 
@@ -77,7 +78,7 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     note = (
         f"Ours: {scale}. A point per network; gap: accuracy on the training set minus that on test labels "
         "corrupted like the training labels, in percentage points. τ: Kendall's rank correlation over all "
-        "pairs of cells. Larger values are more complex."
+        f"pairs of cells, given for {FEWEST} or more. Larger values are more complex."
     )
     style.finish(figure, lines, kinds, note)
     return figure

@@ -140,9 +140,8 @@ def stability() -> View:
 )
 def complexity() -> View:
     """Rank correlations of measures with the gap."""
-    return View(
-        COMPLEXITY_COLUMNS, present_complexity, note_complexity, "not available, or the same in all pairs"
-    )
+    missing = f"not available, the same in all pairs, or of fewer than {FEWEST} cells"
+    return View(COMPLEXITY_COLUMNS, present_complexity, note_complexity, missing)
 
 
 def with_diverged(finished: pd.Series, diverged: pd.Series) -> list[str]:
