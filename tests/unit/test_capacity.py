@@ -12,10 +12,10 @@ from rethinking.figures.capacity import plot
 from rethinking.measures.rademacher import massart_bound, rademacher_table, vc_order
 from rethinking.measures.stability import loss_changes, stability_table
 from rethinking.run.files import UserError
-from rethinking.tables.beyond import present_rademacher, present_stability
+from rethinking.tables.beyond import note_rademacher, present_rademacher, present_stability
 
 from ..summaries import make_data, make_summary
-from .curves import legend
+from .curves import legend, note
 
 RANDOM = "cifar10/random_signs_n500/mlp_1x512/none"
 TRUE = RANDOM.replace("random", "true")
@@ -78,8 +78,24 @@ def test_table_has_draws_gap_and_bound():
     assert (row.n, row.seeds, row.diverged) == (500, 2, 1)
     assert row.vc_order == pytest.approx(1209866 * 2 * math.log2(1209866))
     assert row.vc_bound == 1
+    assert (row.gap_seeds, row.gap_diverged) == (2, 0)
     (shown,) = present_rademacher(table)
-    assert shown.table["", "draws"].tolist() == ["2 (1 diverged)"]
+    assert shown.table["Rademacher complexity", "draws"].tolist() == ["2 (1 diverged)"]
+    assert shown.table["gap", "seeds"].tolist() == ["2"]
+
+
+def test_networks_on_true_signs_that_diverged_are_mentioned():
+    made = [summary(RANDOM, seed, settings={"epochs": 200}) for seed in range(2)]
+    made += [summary(TRUE, seed, settings={"epochs": 60}, status="diverged") for seed in (0, 2)]
+    made.append(summary(TRUE, 1, settings={"epochs": 60}))
+    table = rademacher_table([RANDOM, TRUE], made, {})
+    assert table.loc[0, ["seeds", "diverged", "epochs"]].tolist() == [2, 0, 200]
+    assert table.loc[0, ["gap_seeds", "gap_diverged", "gap_epochs"]].tolist() == [1, 2, 60]
+    (shown,) = present_rademacher(table)
+    assert shown.table["gap", "seeds"].tolist() == ["1 (2 diverged)"]
+    assert "60 to 200 epochs; 2 to 3 seeds. " in note_rademacher(table)
+    figure = plot(table, stability_table([], [], {}))
+    assert note(figure).endswith("60 to 200 epochs; 2 to 3 seeds; without 2 of 5 networks, which diverged.")
 
 
 def test_cells_that_are_not_there_have_a_row():
@@ -178,6 +194,7 @@ def test_replacements_that_diverged_are_counted():
     assert table.loc[0, ["seeds", "pairs", "diverged", "pairs_diverged"]].tolist() == [1, 1, 1, 3]
     (shown,) = present_stability(table)
     assert shown.table["", "replaced"].tolist() == ["1 (3 diverged)"]
+    assert "; without 3 of 4 replacements, which diverged." in note(plot(rademacher_table([], [], {}), table))
 
 
 def test_bars_are_in_the_legend_where_there_are_any():

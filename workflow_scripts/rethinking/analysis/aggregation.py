@@ -275,6 +275,12 @@ def describe_scale(table: pd.DataFrame) -> str:
     return f"{describe_copies(trained.data)}; {span(trained.epochs, 'epoch')}; {span(trained.seeds + trained.diverged, 'seed')}"
 
 
+def describe_lost(diverged: pd.Series, finished: pd.Series, noun: str = "network") -> str:
+    """What is not in the numbers of a table's rows, ``; without 2 of 30 networks, which diverged``; empty if nothing."""
+    lost = diverged.sum()
+    return f"; without {lost:,} of {lost + finished.sum():,} {noun}s, which diverged" if lost else ""
+
+
 def span(counts: Sequence[int] | pd.Series, noun: str) -> str:
     """Smallest to largest count with its noun: ``1 seed``, ``1 to 3 seeds``, ``5,000 images``."""
     low, high = min(counts), max(counts)

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
-from rethinking.analysis.aggregation import describe_scale
+from rethinking.analysis.aggregation import describe_lost, describe_scale
 from rethinking.analysis.runs import NETWORK, networks_of
 from rethinking.analysis.statistics import LEVEL
 from rethinking.figures import style
+from rethinking.measures.rademacher import by_signs
 
 
 @registry.figure(
@@ -53,8 +54,13 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame) -> Figure:
 
 def describe(rademacher: pd.DataFrame, stability: pd.DataFrame) -> str:
     """Data, scale and seeds of both panels, for the note under them."""
-    tables = {"Left": rademacher, "Right": stability}
-    scales = [f"{title}: {describe_scale(table)}" for title, table in tables.items() if len(table)]
+    scales = []
+    if len(rademacher):
+        signs = by_signs(rademacher)
+        scales.append(f"Left: {describe_scale(signs)}{describe_lost(signs.diverged, signs.seeds)}")
+    if len(stability):
+        lost = describe_lost(stability.pairs_diverged, stability.pairs, "replacement")
+        scales.append(f"Right: {describe_scale(stability)}{lost}")
     note = "Ours. " + ".\n".join(scales) + "."
     if (stability.gap_ci.notna() & stability.all_change_ci.isna()).any():
         note += " The gap is over all seeds, also those without a replacement."

@@ -25,9 +25,10 @@ COLUMNS = columns(
     ("float64", "rademacher rademacher_ci"),
     ("Int64", "seeds diverged"),
     ("float64", "gap gap_ci"),
+    ("Int64", "gap_seeds gap_diverged"),
     ("Int64", "parameters depth"),
     ("float64", "vc_order vc_bound"),
-    ("Int64", "epochs"),
+    ("Int64", "epochs gap_epochs"),
     ("str", "data"),
 )
 
@@ -44,8 +45,9 @@ def rademacher_table(
 
     Returns:
         :data:`COLUMNS`. ``rademacher``: mean over the draws of the signs, one per seed, and half width of its interval;
-        ``gap``: test minus training error, as a fraction, on the true signs of the same images; ``vc_order``:
-        W L log2 W; ``vc_bound``: the bound on the complexity that follows from it (:func:`massart_bound`).
+        ``gap``: test minus training error, as a fraction, on the true signs of the same images; ``seeds``, ``diverged``
+        and ``epochs`` are of the networks on random signs, with ``gap_`` of those on true ones; ``vc_order``: W L log2 W;
+        ``vc_bound``: the bound on the complexity that follows from it (:func:`massart_bound`).
     """
     found = defaultdict(list, by_name(summaries))
     rows = {}
@@ -55,31 +57,55 @@ def rademacher_table(
         if n is None:
             continue
         signs = {kind: name.replace(cell.corruption, f"{kind}_signs_n{n}") for kind in ("random", "true")}
-        drawn = [each for each in found[signs["random"]] if each["status"] == "finished"]
-        true = [each for each in found[signs["true"]] if each["status"] == "finished"]
+        finished, counts = {}, {}
+        for kind, prefix in (("random", ""), ("true", "gap_")):
+            every = found[signs[kind]]
+            finished[kind] = [each for each in every if each["status"] == "finished"]
+            epochs = [each["provenance"]["settings"]["epochs"] for each in every]
+            counts |= {
+                f"{prefix}seeds": len(finished[kind]),
+                f"{prefix}diverged": len(every) - len(finished[kind]),
+                f"{prefix}epochs": shared(signs[kind], "epochs", epochs),
+            }
         some = found[signs["random"]] or found[signs["true"]]
         parameters = shared(name, "parameters", [each["parameters"] for each in some])
         depth = depths.get(cell.model)
         order = vc_order(parameters, depth) if parameters and depth else None
-        rademacher, rademacher_ci = mean_interval([2 * each["train_accuracy"] / 100 - 1 for each in drawn])
-        gap, gap_ci = mean_interval([(each["train_accuracy"] - each["test_accuracy"]) / 100 for each in true])
+        rademacher, rademacher_ci = mean_interval(
+            [2 * each["train_accuracy"] / 100 - 1 for each in finished["random"]]
+        )
+        gap, gap_ci = mean_interval(
+            [(each["train_accuracy"] - each["test_accuracy"]) / 100 for each in finished["true"]]
+        )
         rows[signs["random"]] = {
             **cell_parts(cell.name),
             "n": n,
             "rademacher": rademacher,
             "rademacher_ci": rademacher_ci,
-            "seeds": len(drawn),
-            "diverged": len(found[signs["random"]]) - len(drawn),
             "gap": gap,
             "gap_ci": gap_ci,
+            **counts,
             "parameters": parameters,
             "depth": depth,
             "vc_order": order,
             "vc_bound": massart_bound(order, n) if order else None,
-            "epochs": shared(name, "epochs", [each["provenance"]["settings"]["epochs"] for each in some]),
             "data": shared(name, "data", [describe_data(each) for each in some]),
         }
     return frame(list(rows.values()), COLUMNS)
+
+
+def by_signs(table: pd.DataFrame) -> pd.DataFrame:
+    """The trained networks on random signs and below them those on true signs, for the functions that describe them.
+
+    Args:
+        table: as :func:`rademacher_table` has it.
+
+    Returns:
+        The same columns; ``seeds``, ``diverged`` and ``epochs`` are of the networks of the row.
+    """
+    true = table.assign(**{key: table[f"gap_{key}"] for key in ("seeds", "diverged", "epochs")})
+    both = pd.concat([table, true], ignore_index=True)
+    return both[both.seeds + both.diverged > 0]
 
 
 def vc_order(parameters: int, depth: int) -> float:

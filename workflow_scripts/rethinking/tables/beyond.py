@@ -10,6 +10,7 @@ from rethinking.analysis.rank_correlations import COLUMNS as COMPLEXITY_COLUMNS
 from rethinking.analysis.rank_correlations import FEWEST
 from rethinking.analysis.statistics import LEVEL
 from rethinking.measures.rademacher import COLUMNS as RADEMACHER_COLUMNS
+from rethinking.measures.rademacher import by_signs
 from rethinking.measures.stability import COLUMNS as STABILITY_COLUMNS
 from rethinking.paper.titles import MODEL_TITLES
 from rethinking.tables.presentation import Columns, View, data_sets, starts_block
@@ -67,9 +68,10 @@ def present_rademacher(table: pd.DataFrame) -> list[Shown]:
         **model_columns(table),
         ("", "images n"): texts(table.n, "{:,}"),
         ("Rademacher complexity", "measured"): with_intervals(table, "rademacher", "{:.2f}"),
+        ("Rademacher complexity", "draws"): with_diverged(table.seeds, table.diverged),
         ("Rademacher complexity", "bound"): texts(table.vc_bound, "{:.2f}"),
-        ("", "gap"): with_intervals(table, "gap", "{:.2f}"),
-        ("", "draws"): with_diverged(table.seeds, table.diverged),
+        ("gap", "on true signs"): with_intervals(table, "gap", "{:.2f}"),
+        ("gap", "seeds"): with_diverged(table.gap_seeds, table.gap_diverged),
     }
     return [Shown("", pd.DataFrame(columns))]
 
@@ -78,7 +80,7 @@ def note_rademacher(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
     smallest = "" if table.vc_order.isna().all() else f", here at least {table.vc_order.min():,.0f}"
     return (
-        f"Ours: {describe_scale(table)}. Measured: twice the training accuracy on random signs, as a fraction, "
+        f"Ours: {describe_scale(by_signs(table))}. Measured: twice the training accuracy on random signs, as a fraction, "
         "minus 1. This is the correlation with the signs that training finds, a lower bound on the "
         "complexity; 1 is the largest possible. Mean over the draws of the signs (one per seed) ± half width "
         f"of the {LEVEL} Student-t interval. Bound: root of (2 d ln(e n / d) / n), and 1 for n below "
