@@ -5,7 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import aggregate_accuracy, corrupted_gap, describe_data, describe_scale
+from rethinking.analysis.aggregation import (
+    aggregate_accuracy,
+    corrupted_gap,
+    describe_data,
+    describe_lost,
+    describe_scale,
+)
 from rethinking.analysis.rank_correlations import correlate
 from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs
 from rethinking.figures import complexity as complexity_figure
@@ -39,7 +45,7 @@ def main() -> None:
     networks = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(["gap", *measures], float))
     cells = aggregate_accuracy(args.cells, [run.summary for run in runs], {})
     cells = cells[cells.seeds + cells.diverged > 0]
-    scale = describe_scale(cells)
+    scale = describe_scale(cells) + describe_lost(cells.diverged, cells.seeds)
     ranks = correlate(networks, scale)
     write_text(args.ranks, ranks.to_csv(index=False, float_format="%.4f"))
     numbers = networks.merge(cells[[*CELL_PARTS, "epochs"]], on=CELL_PARTS, how="left")

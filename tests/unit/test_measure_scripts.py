@@ -241,6 +241,17 @@ def test_number_of_parameters_has_all_digits(shown, tmp_path):
     assert networks.parameters[0] == 1_387_786
 
 
+def test_networks_that_diverged_are_said_to_be_in_no_rank_correlation(shown, tmp_path):
+    for seed, diverged_at in ((0, None), (1, (1, 5))):
+        given = {"test_accuracy_corrupted": 10.0, "diverged_at": diverged_at}
+        folder = write_summary(tmp_path, make_summary(f"{BASE}/seed{seed}", **given))
+        measured = dict.fromkeys(registry.names("measure"), None if diverged_at else 0.5)
+        (folder / "complexity.json").write_text(json.dumps(measured))
+    ranks, _, figure = shown("compare_complexity", tmp_path, [BASE], "ranks", "networks")
+    assert ranks.data[0].endswith("2 seeds; without 1 of 2 networks, which diverged")
+    assert "without 1 of 2 networks" in figure
+
+
 def test_without_any_network_there_are_empty_tables(shown, tmp_path):
     rademacher, _, figure = shown("measure_capacity", tmp_path, *CAPACITY)
     assert figure.count(">not trained<") == 2
