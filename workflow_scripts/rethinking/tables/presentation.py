@@ -203,7 +203,7 @@ def note_ablations(table: pd.DataFrame) -> str:
     absent = len(table) - len(found)
     return (
         f"Ours: {describe_scale(found)}; differences from {span([*found.pairs] or [0], 'pair')} of networks with the same "
-        f"seed. {f'{absent} of {len(table)} networks with a change are not trained and have no row. ' if absent else ''}"
+        f"seed. {f'{absent} of {len(table)} cells with a change are not trained and have no row. ' if absent else ''}"
         "Default: the cell with the configuration's own settings; variant: the same cell, with the same "
         "random draws, with what is changed; difference: variant minus default. "
         "Accuracies are those of the network after its last epoch, on images without augmentation: "
