@@ -5,6 +5,7 @@ import pytest
 
 from rethinking import paper
 from rethinking.analysis.statistics import mean_interval
+from rethinking.claims.measures import NotMeasured, overfitting
 from rethinking.figures.fig2b import SHADE, draw, early_stopping_gain, with_best
 
 from .curves import dashed_lines, legend, make_run, note, solid_lines
@@ -56,9 +57,32 @@ def test_gain_of_early_stopping_is_by_seed():
     runs = [accuracies([99, 60, 80, 70], seed=0), accuracies([10, 60, 70, 75], seed=1)]
     assert early_stopping_gain(list(map(with_best, runs))) == pytest.approx(mean_interval([10, 0]))
     figure, _ = draw({BN: runs}, "some scale")
-    gain = f"Inception 5.00 ± {mean_interval([10, 0])[1]:.2f}, paper 0.19"
+    half_width = mean_interval([10, 0])[1]
+    gain = f"Inception 5.00 ± {half_width:.2f} (not trained on after it fitted), paper 0.19"
     assert gain in note(figure)
     assert "in percentage points; the paper's over its whole curve, to epoch 51):" in note(figure)
+
+
+def test_gain_of_early_stopping_is_marked_where_the_claim_refuses_it():
+    def run(fitted, seed=0):
+        """Ten epochs, with 99 % from this epoch on."""
+        train = [50.0] * fitted + [99.0] * (11 - fitted)
+        made = make_run(BN, seed, train_accuracy=train, train_accuracy_end=train, test_accuracy=[70.0] * 11)
+        made.summary["provenance"]["settings"]["epochs"] = 10
+        return made
+
+    late = "not trained on after it fitted"
+    for runs, said in (
+        ([run(6)], "0.00, paper"),
+        ([run(7)], f"0.00 ({late}), paper"),
+        ([run(11)], f"0.00 ({late}), paper"),  # never
+        ([run(6), run(7, 1)], f"0.00 ± 0.00 (1 of 2 {late}), paper"),
+    ):
+        assert f"Inception {said}" in note(draw({BN: runs}, "some scale")[0])
+    assert overfitting(run(6)) == 0
+    for fitted, why in ((7, "too late"), (11, "never")):
+        with pytest.raises(NotMeasured, match=why):
+            overfitting(run(fitted))
 
 
 def test_network_that_is_not_trained():
@@ -80,7 +104,7 @@ def test_cells_of_one_network_are_told_apart_in_rows_of_three():
     figure, _ = draw({name: [accuracies([10, 60, 50], name)] for name in names}, "some scale")
     assert [axes.get_title() for axes in figure.axes[:4]] == ["none", "wd", "crop", "crop+wd"]
     assert [axes.axison for axes in figure.axes] == [True] * 4 + [False] * 2
-    assert "none 10.00, paper 0.19; wd 10.00; crop 10.00; crop+wd 10.00." in note(figure)
+    assert "none 10.00 (not trained on after it fitted), paper 0.19; wd 10.00 (not" in note(figure)
 
 
 def test_diverged_before_the_first_epoch_ended_is_marked():

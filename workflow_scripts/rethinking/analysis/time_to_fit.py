@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from rethinking.analysis.finding import FITTED
 from rethinking.analysis.runs import Run, Runs, cell_parts, published_at_p
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import by_network
@@ -37,6 +38,8 @@ TITLES = {
     for name, (column, bound) in THRESHOLDS.items()
 }
 
+TRAINED_ON = 1.5  # epochs, as a multiple of those to fit, after which a network would have overfitted
+
 
 def epochs_to_fit(run: Run, threshold: str) -> int | None:
     """The first epoch that reaches one of :data:`THRESHOLDS`; None if none does or the network diverged."""
@@ -44,6 +47,42 @@ def epochs_to_fit(run: Run, threshold: str) -> int | None:
     epochs, values = run.curve.epoch.to_numpy(), run.curve[column].to_numpy()
     reached = epochs[(epochs > 0) & (values <= bound if "loss" in column else values >= bound)]
     return None if run.diverged or not len(reached) else int(reached[0])
+
+
+def first_reached(run: Run, beyond: pd.Series) -> float | None:
+    """Epochs until a curve first reaches a bound, interpolated linearly within the epoch in which it does.
+
+    In whole epochs seeds often agree exactly, and an interval without width would decide on what is only rounded.
+
+    Args:
+        run: one network.
+        beyond: how far its curve is beyond the bound at each epoch, negative before it.
+
+    Returns:
+        None where it does not reach it; the untrained network does not count.
+    """
+    reached = beyond.index[(beyond >= 0) & (run.curve.epoch > 0)]
+    if reached.empty:
+        return None
+    after, before = beyond[reached[0]], beyond.shift()[reached[0]]
+    # The untrained network can be beyond the bound too, or have an infinite loss.
+    missing = after / (after - before) if -math.inf < before < 0 else 0.0
+    return float(run.curve.epoch[reached[0]] - missing)
+
+
+def schedule(run: Run) -> int:
+    """Epochs that it was to be trained for."""
+    return run.summary["provenance"]["settings"]["epochs"]
+
+
+def trained_on(run: Run) -> bool:
+    """Whether a network was trained on after it fitted, so that it could overfit; until then the last epoch is the best.
+
+    It fits when its moving average of training accuracy is :data:`rethinking.analysis.finding.FITTED` at the end of an
+    epoch (interpolated).
+    """
+    epochs = first_reached(run, run.curve.train_accuracy_end - FITTED)
+    return epochs is not None and TRAINED_ON * epochs <= schedule(run)
 
 
 def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFrame:

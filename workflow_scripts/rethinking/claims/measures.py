@@ -18,10 +18,10 @@ from rethinking.analysis.finding import FITTED, differing
 from rethinking.analysis.rank_correlations import comparable, count_pairs, weakest_correlation
 from rethinking.analysis.runs import CELL_PARTS, Run
 from rethinking.analysis.statistics import rank_correlation
+from rethinking.analysis.time_to_fit import first_reached, schedule, trained_on
 from rethinking.cells import probability
 
 STARTED, ALMOST_DONE = 0.9, 0.1  # training loss as a share of that of guessing
-TRAINED_ON = 1.5  # epochs, as a multiple of those to fit, after which a network would have overfitted
 FLOAT32 = 2.0**-23  # the step of float32 near 1, in which losses and probabilities are computed
 
 
@@ -227,9 +227,10 @@ def early_stopping_gain(run: Run) -> float:
 @measured(lambda run: test_step(run, run), 0, 100)
 def overfitting(run: Run) -> float:
     """:func:`early_stopping_gain` of a network that was trained on after it fitted; until then the last is the best."""
-    if TRAINED_ON * fit_time(run) > schedule(run):
+    fitted = fit_time(run)
+    if not trained_on(run):
         raise NotMeasured(
-            f"{run.summary['cell']} fits after {fit_time(run):.1f} of {schedule(run)} epochs, too late to overfit"
+            f"{run.summary['cell']} fits after {fitted:.1f} of {schedule(run)} epochs, too late to overfit"
         )
     return early_stopping_gain(run)
 
@@ -381,11 +382,6 @@ def classes(run: Run) -> int:
     return run.summary["data"]["num_classes"]
 
 
-def schedule(run: Run) -> int:
-    """Epochs that it was to be trained for."""
-    return run.summary["provenance"]["settings"]["epochs"]
-
-
 def guessing_loss(run: Run) -> float:
     """Cross-entropy of equal probabilities, nats."""
     return math.log(classes(run))
@@ -398,26 +394,16 @@ def needs_classes(run: Run, fewest: int, otherwise: str) -> None:
 
 
 def epochs_until(run: Run, beyond: pd.Series, otherwise: str) -> float:
-    """Epochs until a curve first reaches a bound, interpolated linearly within the epoch in which it does.
-
-    In whole epochs seeds often agree exactly, and an interval as wide as an epoch would hide what is there.
-
-    Args:
-        run: one network.
-        beyond: how far its curve is beyond the bound at each epoch, negative before it.
-        otherwise: what is said of a curve that does not reach it; the untrained network does not count.
+    """:func:`rethinking.analysis.time_to_fit.first_reached` of a network that has not diverged.
 
     Raises:
-        NotMeasured: it does not, or the network diverged.
+        NotMeasured: it diverged, or does not reach the bound, of which ``otherwise`` is said.
     """
     finished(run)
-    reached = beyond.index[(beyond >= 0) & (run.curve.epoch > 0)]
-    if reached.empty:
+    epochs = first_reached(run, beyond)
+    if epochs is None:
         raise NotMeasured(f"{run.summary['cell']} {otherwise}")
-    after, before = beyond[reached[0]], beyond.shift()[reached[0]]
-    # The untrained network can be beyond the bound too, or have an infinite loss.
-    missing = after / (after - before) if -math.inf < before < 0 else 0.0
-    return float(run.curve.epoch[reached[0]] - missing)
+    return epochs
 
 
 def trend(values: Sequence[float]) -> float:

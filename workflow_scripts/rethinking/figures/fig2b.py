@@ -17,6 +17,7 @@ from rethinking import paper, registry
 from rethinking.analysis.aggregation import paper_has
 from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_curves
 from rethinking.analysis.statistics import mean_interval
+from rethinking.analysis.time_to_fit import trained_on
 from rethinking.figures import style
 from rethinking.paper.titles import MODEL_TITLES
 
@@ -35,20 +36,30 @@ SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     about = "CIFAR-10 at full scale, read off the published figure."
-    return draw_accuracies("fig2b", runs, scale, about, panel_titles(list(runs)))
+    return draw_accuracies("fig2b", runs, scale, about, panel_titles(list(runs)), needs_fit=True)
 
 
 def draw_accuracies(
-    name: str, runs: Runs, scale: str, about: str, titles: Sequence[str]
+    name: str, runs: Runs, scale: str, about: str, titles: Sequence[str], needs_fit: bool = False
 ) -> tuple[Figure, pd.DataFrame]:
-    """Figure ``name`` and its numbers; ``about`` says what the paper's curves are, ``titles`` what to call the cells."""
-    runs = {cell: [with_best(run) for run in some] for cell, some in runs.items()}
+    """Figure ``name`` and its numbers.
+
+    Args:
+        name: of the figure.
+        runs: with their curves.
+        scale: describes our networks, data and seeds.
+        about: what the paper's curves are.
+        titles: what to call the cells.
+        needs_fit: whether early stopping is said to gain nothing, which only a network shows that was trained on after
+            it fitted; the note marks the others.
+    """
     published = paper.curves(name)
     theirs = {cell: paper_curve(published, cell, "test") for cell in runs}
     gains = [
-        f"{title} {describe_gain(some, theirs[cell])}"
+        f"{title} {describe_gain(some, theirs[cell], needs_fit)}"
         for title, (cell, some) in zip(titles, runs.items(), strict=True)
     ]
+    runs = {cell: [with_best(run) for run in some] for cell, some in runs.items()}
     last = [curve[-1, 0] for curve in theirs.values() if curve is not None]
     whole = f"; the paper's over its whole curve, to epoch {max(last):.0f}" if last else ""
     note = (
@@ -74,12 +85,16 @@ def early_stopping_gain(runs: Sequence[Run]) -> tuple[float, float]:
     return mean_interval([last.best_test_accuracy - last.test_accuracy for last in final])
 
 
-def describe_gain(runs: Sequence[Run], published: np.ndarray | None) -> str:
-    """What early stopping could gain, for example ``0.35 ± 0.10, paper 0.19``."""
-    mean, half_width = early_stopping_gain(runs)
+def describe_gain(runs: Sequence[Run], published: np.ndarray | None, needs_fit: bool) -> str:
+    """What early stopping could gain, for example ``0.35 ± 0.10, paper 0.19``; see :func:`draw_accuracies`."""
+    mean, half_width = early_stopping_gain(list(map(with_best, runs)))
+    late = [not trained_on(run) for run in runs if not run.diverged] if needs_fit else []
     without = "diverged" if runs else "not trained"
     ours = without if pd.isna(mean) else f"{mean:.2f}"
     ours += "" if pd.isna(half_width) else f" ± {half_width:.2f}"
+    if any(late):
+        some = "" if all(late) else f"{sum(late)} of {len(late)} "
+        ours += f" ({some}not trained on after it fitted)"
     return ours if published is None else f"{ours}, paper {published[:, 1].max() - published[-1, 1]:.2f}"
 
 
