@@ -11,7 +11,6 @@ CAPACITY = artefact(
     # The depth of a network is counted in its own code.
     entries=model_entries("capacity"),
 )
-REPLACED = corruptions("train_labels", "test_labels", "train_images")
 CAPACITY_FILES = []
 if any(sample_size(cell.corruption) for cell in CONFIG.cells("capacity")):
     CAPACITY_FILES += show("rademacher", CAPACITY)
@@ -40,14 +39,6 @@ rule draw_sample:
     shell:
         "exec python -m draw_sample --prepared {params.prepared:q} --images {wildcards.n}"
         " --output {params.folder:q} --record {params.record:q} > {log:q} 2>&1"
-
-
-use rule corrupt_labels as replace_example with:
-    wildcard_constraints:
-        corruption=REPLACED,
-    localrule: True
-    message:
-        "Replacing an example of {wildcards.dataset}: {wildcards.corruption}, seed {wildcards.seed}"
 
 
 rule measure_stability:

@@ -1,5 +1,7 @@
 # Corruptions, drawn once per seed and stored as overlays on the prepared data set.
 
+REPLACED = corruptions("train_labels", "test_labels", "train_images")
+
 
 rule corrupt_labels:
     input:
@@ -9,7 +11,8 @@ rule corrupt_labels:
     log:
         f"{RESULTS}/logs/corrupted/{{dataset}}/{{corruption}}/seed{{seed}}/{{key}}.log",
     wildcard_constraints:
-        corruption=corruptions("train_labels", "test_labels"),
+        # Of those that replace an example, one image is stored beside the labels.
+        corruption=f"{corruptions('train_labels', 'test_labels')}|{REPLACED}",
     localrule: True
     params:
         prepared=lambda wildcards: corrupted(wildcards).data[0].folder,
