@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -65,13 +64,6 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
     files = [args.output / name for name in CELL_FILES]
     checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
 
-    def stopping() -> bool:
-        return checkpoint.signal is not None
-
-    def stop_if_asked() -> None:
-        if stopping():
-            raise Interrupted(signal.Signals(checkpoint.signal).name)
-
     # First the cell, then a GPU: while another process works on the cell, this one must not occupy a GPU.
     with checkpoint.alone() as waited:
         if waited and is_made(files, identity):
@@ -86,7 +78,7 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
             checkpoint.delete()
             return
         try:
-            limits = args.cells_per_gpu, stop_if_asked
+            limits = args.cells_per_gpu, checkpoint.stop_if_asked
             nodes = workers.nodes_of_job(args.nodes) if count > 1 else [""]
             slot = gpu_slot(*limits) if count == 1 else gpus_alone(count // len(nodes), *limits)
             with ExitStack() as held:
@@ -102,7 +94,8 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
                     )
                 where = f" on {' and '.join(nodes)}" if len(nodes) > 1 else ""
                 place = f"{device}, {count} workers{where}" if count > 1 else str(device)
-                train(device, place, checkpoint, workers.lead(count, COMMAND, gpus or (), nodes, stopping))
+                team = workers.lead(count, COMMAND, gpus or (), nodes, lambda: checkpoint.signal is not None)
+                train(device, place, checkpoint, team)
         except Interrupted as stop:
             how = f"resumes from {args.checkpoint}" if args.checkpoint.exists() else "begins again"
             log(f"stopped by {stop}; the next start {how}")

@@ -34,6 +34,9 @@ from rethinking.training.optimisers import AveragedNetwork, Optimiser
 class Interrupted(Exception):
     """A signal asked the cell to stop; its state has been saved in the checkpoint."""
 
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+
 
 @dataclass
 class Progress:
@@ -117,8 +120,12 @@ class Checkpoint:
         except (OSError, SafetensorError) as error:
             self.log(f"checkpoint {self.path} not written ({error}); the last one stays")
         self.last = time.monotonic()
+        self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        """Raise Interrupted if a signal has asked for it."""
         if self.signal is not None:
-            raise Interrupted(signal.Signals(self.signal).name)
+            raise Interrupted(self.signal)
 
     def delete(self) -> None:
         """Remove the checkpoint of a cell that is done; where that is refused, it stays and does no harm."""

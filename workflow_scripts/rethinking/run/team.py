@@ -147,4 +147,4 @@ class Follower:
             Interrupted: they did.
         """
         if self.signal is not None:
-            raise Interrupted(signal.Signals(self.signal).name)
+            raise Interrupted(self.signal)
