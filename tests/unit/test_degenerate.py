@@ -69,9 +69,7 @@ def write_case(root, case, table, columns, corruptions):
             run = make_run(
                 names[-1], seed, diverged, **dict.fromkeys(columns, pd.Series(values, dtype=float))
             )
-            folder = write_run(root, run, table)
-            if not values and case.startswith("all"):  # not even a header
-                (folder / f"{table}.csv").write_text("\n")
+            write_run(root, run, table)
     return names
 
 

@@ -85,11 +85,11 @@ def test_seeds_of_a_data_set_whose_name_ends_like_the_folder_of_cells(tmp_path):
 
 def test_network_that_diverged_in_its_first_epoch_has_an_empty_file(tmp_path):
     folder = write_run(tmp_path, make_run(TRUE, diverged=True, train_loss=[math.nan]))
-    (folder / "curve.csv").write_text("\n")
-    (run,) = read_runs(tmp_path, [TRUE], [0], "curve")[TRUE]
+    (folder / "memorisation.csv").write_text(",".join(TABLES["memorisation"]))
+    (run,) = read_runs(tmp_path, [TRUE], [0], "memorisation")[TRUE]
     assert run.diverged
-    assert list(run.curve) == list(TABLES["curve"])
-    assert run.curve.empty
+    assert list(run.memorisation) == list(TABLES["memorisation"])
+    assert run.memorisation.empty
 
 
 def test_missing_or_empty_file_is_named(tmp_path):

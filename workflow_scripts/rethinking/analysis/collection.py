@@ -12,6 +12,7 @@ from rethinking.cells import Cell
 from rethinking.run.files import reading
 
 NAMES = ["ablation", *CELL_PARTS, "seed"]  # columns of both tables
+TABLES = ("curve.csv", "memorisation.csv")  # of a network over its epochs
 ORIGIN = ("device", "threads", "git_commit", "code_fingerprint", "python", "finished")
 
 
@@ -45,9 +46,9 @@ def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
 def curve_columns(folder: Path) -> list[str]:
     """The columns of :func:`curve_rows`."""
     found = {}
-    for path in curve_files(folder):
+    for path in (folder / name for name in TABLES):
         with reading(path), open(path, encoding="utf-8", newline="") as file:
-            found |= dict.fromkeys(next(csv.reader(file), []))
+            found |= dict.fromkeys(next(csv.reader(file)))
     return list(found)
 
 
@@ -57,20 +58,13 @@ def curve_rows(folder: Path) -> list[dict[str, str]]:
     Raises:
         UserError: a file is missing or damaged; the message names it.
     """
-    curve, *further = map(read_epochs, curve_files(folder))
-    memorisation = further[0] if further else {}
+    curve, memorisation = (read_epochs(folder / name) for name in TABLES)
     return [row | memorisation.get(epoch, {}) for epoch, row in curve.items()]
 
 
-def curve_files(folder: Path) -> list[Path]:
-    """The tables of a network over its epochs."""
-    memorisation = folder / "memorisation.csv"
-    return [folder / "curve.csv", *([memorisation] if memorisation.exists() else [])]
-
-
 def read_epochs(path: Path) -> dict[str, dict[str, str]]:
-    """The rows of a CSV by their epoch; an empty file has none."""
+    """The rows of a CSV by their epoch."""
     with reading(path), open(path, encoding="utf-8", newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
-        found = (dict(zip(header, row, strict=True)) for row in rows if row)
+        header, *rows = csv.reader(file)
+        found = (dict(zip(header, row, strict=True)) for row in rows)
         return {row["epoch"]: row for row in found}

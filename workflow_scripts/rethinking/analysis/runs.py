@@ -111,18 +111,13 @@ def network_folders(
 def read_run(folder: Path, tables: Iterable[str]) -> Run:
     """Read one network; see :func:`read_runs`."""
     run = Run(read_summary(folder / "summary.json"))
-    rows = {name: read_rows(folder / f"{name}.csv", TABLES[name], run.diverged) for name in tables}
+    # Memorisation of a network that diverged in its first epoch has no rows.
+    rows = {name: read_columns(folder / f"{name}.csv", TABLES[name], empty=run.diverged) for name in tables}
+    # Of thousands of networks other columns would take gigabytes of memory.
+    rows = {name: table[list(TABLES[name])].copy() for name, table in rows.items()}
     files = [folder / name for name in ("complexity.json", "stability.json")]
     measured = {key: value for path in files if path.exists() for key, value in read_json(path).items()}
     return replace(run, **rows, measured=measured)
-
-
-def read_rows(path: Path, columns: Mapping[str, str], diverged: bool) -> pd.DataFrame:
-    """A table with one row per epoch; that of a network that diverged in its first epoch can be empty."""
-    if diverged and path.exists() and len(path.read_text().splitlines()) < 2:
-        return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})
-    # Of thousands of networks the other columns would take gigabytes of memory.
-    return read_columns(path, columns)[list(columns)].copy()
 
 
 def summaries(runs: Runs) -> list[Mapping[str, Any]]:
