@@ -74,7 +74,7 @@ def main() -> None:
         check("On ImageNet", args.imagenet, IMAGENET, all_cells, about)
     explanations = [EXPLANATION]
     if args.theory:
-        records = read_records(args.records, "seed")
+        records = read_records(args.records)
         judged = judge_theory(records)
         data = describe_copies(map(describe_data, records)) or "nothing is run yet"
         add("Sections 4 and 5", judged, theory_frame(judged, records), f"{data}.", bool(records))

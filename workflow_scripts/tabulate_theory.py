@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
-    table = TABLES[args.table](read_records(args.records, "seed"))
+    table = TABLES[args.table](read_records(args.records))
     write_text(args.output, table.to_csv(index=False, float_format="%.6g"))
     print(f"{len(table)} rows from {len(args.records)} records")
 

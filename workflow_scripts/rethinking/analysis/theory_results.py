@@ -100,8 +100,8 @@ def write_record(path: str | Path, record: Record) -> None:
     write_json(path, finite(record) | ({"not_finite": not_finite} if not_finite else {}))
 
 
-def read_records(paths: Iterable[str | Path], *keys: str) -> list[dict[str, Any]]:
-    """Read what :func:`write_record` wrote; each record must have these keys.
+def read_records(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """Read what :func:`write_record` wrote.
 
     Raises:
         UserError: one is missing or damaged; the message names it.
@@ -109,7 +109,7 @@ def read_records(paths: Iterable[str | Path], *keys: str) -> list[dict[str, Any]
     records = []
     for path in paths:
         record = read_json(path)
-        if missing := [key for key in ("kind", "data", *keys) if key not in record]:
+        if missing := [key for key in ("kind", "data", "seed") if key not in record]:
             raise UserError(f"{path} has no {', '.join(missing)}; delete it to have it made again")
         for (*parents, last), value in record.pop("not_finite", ()):
             place = record
