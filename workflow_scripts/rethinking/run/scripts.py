@@ -64,12 +64,10 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
                     check_source(asked)
                 if asked and locked:
                     write_record(asked.outputs, asked.identity)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
     except (Exception, SystemExit) as error:
-        refusal = as_os_error(error)
-        message = full_gpu(error) or plugins.blame(error) or (refusal and explain(refusal))
+        message = str(error) if isinstance(error, UserError) else full_gpu(error) or plugins.blame(error)
+        if not message and (refusal := as_os_error(error)):
+            message = explain(refusal)
         if not message:
             raise
         print(f"error: {message}", file=sys.stderr)
