@@ -1,7 +1,6 @@
 """What figures share: their style, their labels and the files that they are written to."""
 
 import math
-import re
 
 import matplotlib as mpl
 import pandas as pd
@@ -20,7 +19,6 @@ from rethinking.figures.style import (
     save,
     short_labels,
 )
-from rethinking.run.files import UserError
 
 from .curves import legend, make_run, note
 from .test_fig1a import CELLS, plot
@@ -118,11 +116,6 @@ def test_numbers_under_an_axis_do_not_meet(values, turned):
     labels = axes.get_xticklabels()
     assert [label.get_text() for label in labels] == [f"{value:,}" for value in values]
     assert {label.get_rotation() for label in labels} == {45 if turned else 0}
-
-
-def test_unknown_format(tmp_path):
-    with pytest.raises(UserError, match=re.escape("fig1a.jpeg") + r".*\.svg, \.png, \.pdf"):
-        save(plot(), [tmp_path / "fig1a.jpeg"])
 
 
 def test_a_share_among_the_measures_has_no_unit_prefix(plugin):

@@ -215,11 +215,6 @@ def test_what_a_claim_misses_is_drawn_so(bounds, measured, text):
     assert points(row)[0].within
 
 
-def test_unknown_outcome_is_an_error():
-    with pytest.raises(UserError, match="unknown outcome 'proven'"):
-        render({}, [], pd.DataFrame([claim("a", "proven")]))
-
-
 def test_the_page_begins_with_the_finding(files):
     page = Outline(render(files, [], finding=["All networks fit.", "500 digits."]))
     assert page.text.index("All networks fit.") < page.text.index(
@@ -263,11 +258,6 @@ def test_damaged_figure_is_named(files):
     files["fig1a"].write_text(FIGURE[:300])
     with pytest.raises(UserError, match=f"{files['fig1a']} .*not SVG"):
         render(files, [])
-
-
-def test_unknown_artefact_is_an_error(files):
-    with pytest.raises(UserError, match="no such table or figure: table9"):
-        render({"table9": files["table1"]}, [])
 
 
 def test_text_from_files_is_escaped(files):

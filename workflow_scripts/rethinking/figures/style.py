@@ -25,7 +25,7 @@ from rethinking import registry
 from rethinking.analysis.runs import NETWORK, Network, Run, mean_curve, published_over_p
 from rethinking.analysis.statistics import LEVEL
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
-from rethinking.run.files import UserError, atomic_path
+from rethinking.run.files import atomic_path
 from rethinking.run.scripts import attempt
 
 STYLE = {
@@ -83,13 +83,8 @@ def save(figure: Figure, paths: Iterable[str | Path]) -> None:
     """Write a figure in the format of each path's ending; equal figures give equal bytes.
 
     Some faults only show here, when a figure is drawn; then one that says why takes its place.
-
-    Raises:
-        UserError: an ending is not ``.svg``, ``.png`` or ``.pdf``; the message names the path.
     """
     for path in map(Path, paths):
-        if path.suffix not in METADATA:
-            raise UserError(f"{path}: a figure's name ends with {', '.join(METADATA)}, not '{path.suffix}'")
         with atomic_path(path) as temporary, mpl.rc_context(STYLE):
             how = {"fname": temporary, "metadata": METADATA[path.suffix]}
             attempt(lambda reason, how=how: not_drawn(reason).savefig(**how), figure.savefig, **how)

@@ -76,13 +76,9 @@ def render(
         asked_for: how many networks there should be.
 
     Raises:
-        UserError: a file is missing or malformed, or a name is unknown; the message names it.
+        UserError: a file is missing or malformed; the message names it.
     """
     known = [each.entry.name for section in sections() for each in section.shown] + [FINDING]
-    if unknown := set(artefacts) - set(known):
-        raise UserError(
-            f"no such table or figure: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
-        )
     parts: dict[str, list[Part]] = {}
     for section in sections():
         for each in section.shown:
