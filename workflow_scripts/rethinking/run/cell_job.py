@@ -17,15 +17,12 @@ import torch
 from rethinking.cells import CELL_FILES
 from rethinking.run import cell_cache, workers
 from rethinking.run.checkpoint import Checkpoint, Interrupted
-from rethinking.run.code import SCRIPTS
 from rethinking.run.files import remove_parts
 from rethinking.run.gpu_slots import gpu_slot, gpus_alone
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.run.identity import Identity, is_made, write_record
 from rethinking.run.scripts import log
 from rethinking.run.team import Follower, Team
-
-COMMAND = [sys.executable, str(SCRIPTS / "train_cell.py"), *sys.argv[1:]]  # for other workers
 
 # Device, how it is called in the log, checkpoint, and the workers, which start when they are entered.
 Train = Callable[[torch.device, str, Checkpoint, AbstractContextManager[Team]], None]
@@ -94,7 +91,7 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
                     )
                 where = f" on {' and '.join(nodes)}" if len(nodes) > 1 else ""
                 place = f"{device}, {count} workers{where}" if count > 1 else str(device)
-                team = workers.lead(count, COMMAND, gpus or (), nodes, lambda: checkpoint.signal is not None)
+                team = workers.lead(count, gpus or (), nodes, lambda: checkpoint.signal is not None)
                 train(device, place, checkpoint, team)
         except Interrupted as stop:
             how = f"resumes from {args.checkpoint}" if args.checkpoint.exists() else "begins again"

@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 
-from rethinking.run.code import combined
+from rethinking.run.code import SCRIPTS, combined
 from rethinking.run.files import UserError
 from rethinking.run.hardware import visible_gpus
 from rethinking.run.scripts import log, running_code
@@ -35,6 +35,7 @@ from rethinking.run.stop_signals import SIGNALS, signal_name
 from rethinking.run.team import ALONE, GRACE_SECONDS, POLL_SECONDS, Team
 
 RESTARTS = 3  # of a cell's workers by one process
+COMMAND = [sys.executable, str(SCRIPTS / "train_cell.py"), *sys.argv[1:]]  # of worker 0
 ENVIRONMENT = dict(os.environ)  # before a GPU was chosen
 RESTARTED = "RETHINKING_RESTARTED"  # the environment variable that counts them
 CODE = "code"  # where worker 0 leaves the hash of its code for the others
@@ -50,7 +51,6 @@ class Others:
     """The other workers, as worker 0 watches them."""
 
     team: Team
-    command: Sequence[str]  # of worker 0
     stopping: Callable[[], bool]  # whether worker 0 was asked to stop
     children: Sequence[subprocess.Popen[bytes]]
     done: threading.Event  # nothing depends on them any more
@@ -58,13 +58,12 @@ class Others:
 
 @contextmanager
 def lead(
-    size: int, command: Sequence[str], gpus: Sequence[str], nodes: Sequence[str], stopping: Callable[[], bool]
+    size: int, gpus: Sequence[str], nodes: Sequence[str], stopping: Callable[[], bool]
 ) -> Iterator[Team]:
     """Start the other workers of this cell and be worker 0.
 
     Args:
         size: workers in all; 1 starts none.
-        command: of this process.
         gpus: one for each worker on this node, as CUDA_VISIBLE_DEVICES names them; empty on a CPU.
         nodes: the nodes of a SLURM job, this one first, as :func:`nodes_of_job` has them.
         stopping: whether this process was asked to stop.
@@ -88,11 +87,11 @@ def lead(
             node = node_of(rank, size, len(nodes))
             there = [*SRUN, f"--nodelist={nodes[node]}"] if node else []
             gpu = () if node else gpus[rank : rank + 1]
-            children.append(start([*there, *command, f"--worker={rank}", f"--port={store.port}"], gpu))
+            children.append(start([*there, *COMMAND, f"--worker={rank}", f"--port={store.port}"], gpu))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     done = threading.Event()
-    others = Others(team, command, stopping, children, done)
+    others = Others(team, stopping, children, done)
     threading.Thread(target=watch, args=(others,), daemon=True).start()
     try:
         join(team, store, len(nodes))
@@ -214,7 +213,7 @@ def lost(others: Others, rank: int, status: int) -> None:
         os._exit(os.EX_TEMPFAIL)
     if status < 0 and restarts < RESTARTS:
         log(f"worker {rank} {how}; all workers start again ({restarts + 1} of at most {RESTARTS} times)")
-        os.execve(others.command[0], others.command, ENVIRONMENT | {RESTARTED: str(restarts + 1)})
+        os.execve(COMMAND[0], COMMAND, ENVIRONMENT | {RESTARTED: str(restarts + 1)})
     why = "its message stands above" if status > 0 else f"the workers were started again {restarts} times"
     others.team.failure = f"worker {rank} {how}; {why}"
     if not others.done.wait(2 * GRACE_SECONDS):
