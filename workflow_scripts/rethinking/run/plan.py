@@ -84,25 +84,44 @@ class Plan:
     def prepared(self, name: str) -> Made:
         """A prepared data set. Its folder is named after its identity, so that checkouts can share it.
 
+        Equal images in archives and folders have one identity.
+
         Raises:
             UserError: the configuration has no such data set, or it cannot be read.
         """
         if name not in self.config.datasets:
             raise UserError(f"the configuration has no datasets.{name}; add it")
         dataset = self.config.datasets[name]
+        if dataset.absent:
+            raise UserError(
+                f"datasets.{name} has no path; give the folder of its archives, or one with train/ and val/"
+            )
+        # What a copy is called is no part of it, nor is what happens to images that cannot be decoded: they never count.
+        chosen = dataset.model_dump(include={"train_limit", "test_limit", "stored_size"})
+        script, files = "prepare_dataset", ("manifest.json", *ARRAYS)
         if dataset.source == "local":
-            return self.prepared_images(name)
-        is_published = dataset.source in ("official", "archive")
-        chosen = {"source": "published" if is_published else dataset.source}
-        chosen |= dataset.model_dump(include={"train_limit", "test_limit"})
-        settings = {f"datasets.{name}.{key}": value for key, value in chosen.items()}
-        files, digest = self.source(name)
-        inputs = {"source": digest} if digest else {}
-        entries = [registry.entry("dataset", name).root]
-        made = self.make("prepare_dataset", [], settings, inputs=inputs, entries=entries, data=files)
+            script, files = "prepare_images", (*files, *NAMES)
+            chosen["classes"] = classes_of(name, dataset.classes)
+        else:
+            is_published = dataset.source in ("official", "archive")
+            chosen["source"] = "published" if is_published else dataset.source
+        data, digest = self.source(name)
+        made = self.make(
+            script,
+            [],
+            {f"datasets.{name}.{key}": value for key, value in chosen.items()},
+            inputs={"source": digest} if digest else {},
+            entries=[registry.entry("dataset", name).root],
+            data=data,
+        )
         if dataset.path:
-            made.source = [name, dataset.source, dataset.path, str(self.checksums)]
-        return self.in_data_folder(made, f"prepared/{name}", ("manifest.json", *ARRAYS))
+            made.source = self.own_source(name)
+        return self.in_data_folder(made, f"prepared/{name}", files)
+
+    def own_source(self, name: str) -> list[Any]:
+        """What :func:`content_digest` is given for a data set that is read from files of the user."""
+        dataset = self.config.datasets[name]
+        return [name, dataset.source, dataset.path, str(self.checksums), classes_of(name, dataset.classes)]
 
     def source(self, name: str) -> tuple[list[Source], str | None]:
         """What a data set is read from, and a digest of its contents; nothing where a package or a plug-in has it."""
@@ -121,7 +140,7 @@ class Plan:
             return files, digests[0] if len(digests) == 1 else digest_of(digests)
         if not dataset.path:
             return [], None
-        return [own(dataset.path)], content_digest(name, dataset.source, dataset.path, self.checksums)
+        return [own(dataset.path)], content_digest(*self.own_source(name))
 
     def downloaded(self, name: str) -> str:
         """What a downloaded data set is read from: its archive, or the folder of its files, also of a single one."""
@@ -129,28 +148,6 @@ class Plan:
         first = Path(files[0].path)
         is_archive = len(files) == 1 and not published(name).file_of(first.name)
         return str(first if is_archive else first.parent)
-
-    def prepared_images(self, name: str) -> Made:
-        """A data set of large images; equal images in archives and folders have one identity."""
-        dataset = self.config.datasets[name]
-        if dataset.absent:
-            raise UserError(
-                f"datasets.{name} has no path; give the folder of its archives, or one with train/ and val/"
-            )
-        # What a copy is called is no part of it, nor is what happens to images that cannot be decoded: they never count.
-        chosen = dataset.model_dump(include={"train_limit", "test_limit", "classes", "stored_size"})
-        chosen["classes"] = classes_of(name, dataset.classes)
-        source = [name, dataset.source, dataset.path, str(self.checksums), chosen["classes"]]
-        made = self.make(
-            "prepare_images",
-            [],
-            {f"datasets.{name}.{key}": value for key, value in chosen.items()},
-            inputs={"source": content_digest(*source)},
-            entries=[registry.entry("dataset", name).root],
-            data=[own(dataset.path)],
-        )
-        made.source = source
-        return self.in_data_folder(made, f"prepared/{name}", ("manifest.json", *ARRAYS, *NAMES))
 
     @property
     def checksums(self) -> Path:
