@@ -4,7 +4,6 @@ import gzip
 import os
 import shutil
 import tarfile
-from functools import partial
 from pathlib import Path
 from threading import Barrier
 
@@ -17,12 +16,16 @@ from rethinking.data.image_files import Images
 from rethinking.data.imagenet import find_images, load_index, save_index
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.run.files import UserError, hash_file
+from rethinking.run.identity import content_digest
 
 from ..faults import flip
 from .image_sets import CLASSES, TRAIN, VAL, add, write_archives, write_folder, write_tar
 
-images_digest = partial(image_checksums.images_digest, "imagenet")
 LAYOUTS = ["folder", "flat", "archives", "tar"]
+
+
+def images_digest(path, classes, cache):
+    return content_digest("imagenet", "local", path, cache, classes)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -22,7 +22,7 @@ DECIDES_NOTHING = {
     "data/download.py: _explain": "texts of errors",
     "data/image_checksums.py: _digests": "its value is part of the identity of prepared images",
     "data/image_checksums.py: _entries": "its value is part of the identity of prepared images",
-    "data/image_checksums.py: _states": "its value is part of the identity of prepared images",
+    "data/image_checksums.py: states": "its value is part of the identity of prepared images",
     "data/image_checksums.py: images_digest": "its value is part of the identity of prepared images",
     "data/image_checksums.py: to_stderr": "lines of progress",
     "data/image_files.py: listed": "texts of errors",

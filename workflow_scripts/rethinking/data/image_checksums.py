@@ -16,7 +16,7 @@ import numpy as np
 from rethinking.data.image_files import Images, marks
 from rethinking.data.imagenet import ARCHIVES, DEVKIT, FOLDERS, PUBLISHED, find_images
 from rethinking.run.files import UserError
-from rethinking.run.identity import digest_of, digest_once, known_digests
+from rethinking.run.identity import digest_once
 from rethinking.run.time_left import Progress
 
 READERS, BLOCK = 16, 64  # files read at a time, since those on a server take long to open; images of one task
@@ -33,57 +33,33 @@ def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def images_digest(name: str, path: str | Path, classes: Collection[str] | None, cache: Path | None) -> str:
+def images_digest(path: Path, classes: Collection[str] | None) -> str:
     """SHA-256 over names and contents of the images; tars and folders of the same images have the same.
 
-    Args:
-        name: of the data set, for messages.
-        path: as for :func:`find_images`.
-        classes: as for :func:`find_images`.
-        cache: a JSON file of digests by sizes and times, so that contents are read only once; None for no cache.
-
-    Raises:
-        UserError: as for :func:`find_images`, or a file cannot be read.
+    Arguments and errors are those of :func:`find_images`.
     """
-
-    def read() -> str:
-        found = find_images(path, classes)
-        lines = []
-        progress = Progress(f"reading {path} once for its checksum", sum(map(len, found.values())), to_stderr)
-        for split, images in found.items():
-            digests = [""] * len(images)
-            # In the order in which they lie on the disk.
-            order = range(len(images)) if images.places is None else np.argsort(images.places[:, 1])
-            blocks = [order[start : start + BLOCK] for start in range(0, len(order), BLOCK)]
-            with ThreadPoolExecutor(READERS) as pool:
-                for block, some in zip(blocks, pool.map(partial(_digests, images), blocks), strict=True):
-                    for i, digest in zip(block, some, strict=True):
-                        digests[i] = digest
-                    progress.advance(len(block))
-            lines += [f"{split}/{name} {digest}" for name, digest in zip(images.names, digests, strict=True)]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-    path = Path(path)
-    key = " ".join(["images", str(path.resolve()), *([digest_of(sorted(classes))] if classes else [])])
-    try:
-        if not path.exists():
-            if known := known_digests(cache).get(key):
-                return known[1]  # results that were made from it can still be current
-            raise UserError(f"{path} does not exist; correct datasets.{name}.path in the config")
-        mark = digest_of([f"{file} {state}" for file, state in _states(path)])
-        return digest_once(cache, key, mark, read)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename} cannot be read ({error.strerror}); put it right or remove it, or correct "
-            f"datasets.{name}.path in the config"
-        ) from error
+    found = find_images(path, classes)
+    lines = []
+    progress = Progress(f"reading {path} once for its checksum", sum(map(len, found.values())), to_stderr)
+    for split, images in found.items():
+        digests = [""] * len(images)
+        # In the order in which they lie on the disk.
+        order = range(len(images)) if images.places is None else np.argsort(images.places[:, 1])
+        blocks = [order[start : start + BLOCK] for start in range(0, len(order), BLOCK)]
+        with ThreadPoolExecutor(READERS) as pool:
+            for block, some in zip(blocks, pool.map(partial(_digests, images), blocks), strict=True):
+                for i, digest in zip(block, some, strict=True):
+                    digests[i] = digest
+                progress.advance(len(block))
+        lines += [f"{split}/{name} {digest}" for name, digest in zip(images.names, digests, strict=True)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _digests(images: Images, block: Iterable[int]) -> list[str]:
     return [hashlib.sha256(images.read(i)).hexdigest() for i in block]
 
 
-def _states(path: Path) -> list[tuple[str, str]]:
+def states(path: Path) -> list[tuple[str, str]]:
     """Name and state of each file that :func:`find_images` may read, sorted."""
     if not path.is_dir():
         return [(path.name, marks(path.stat()))]

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from rethinking.data.image_files import marks
 from rethinking.data.sources import source_files
 from rethinking.run.code import combined
 from rethinking.run.files import UserError, hash_file, read_json, write_json
-from rethinking.run.refusals import explain
 
 
 @dataclass(frozen=True)
@@ -181,20 +180,12 @@ def content_digest(
         UserError: it cannot be read, or is gone and the cache does not know it.
     """
     path, cache = Path(path), cache and Path(cache)
+    real = os.path.realpath(path)
+    key = f"{source} {name} {real}"
     if source == "local":
-        from rethinking.data.image_checksums import images_digest  # imported here: few jobs need it
+        from rethinking.data.image_checksums import images_digest, states  # imported here: few jobs need it
 
-        return images_digest(name, path, classes, cache)
-
-    def read() -> str:
-        if not path.is_dir():
-            return hash_file(path)
-        digest = hashlib.sha256()
-        for within, file in files:
-            digest.update(os.fsencode(within) + f"\0{hash_file(file)}\n".encode())
-        return digest.hexdigest()
-
-    key = f"{source} {name} {os.path.realpath(path)}"
+        key = " ".join(["images", real, *([digest_of(sorted(classes))] if classes else [])])
     try:
         os.stat(path)
     except OSError as error:
@@ -203,12 +194,31 @@ def content_digest(
         missing = isinstance(error, FileNotFoundError)
         what = "does not exist" if missing else f"cannot be read ({error.strerror})"
         raise UserError(f"{path} {what}; correct datasets.{name}.path in the config") from error
+
     try:
-        files = source_files(name, source, path) if path.is_dir() else [(path.name, path)]
-        mark = digest_of([ascii(f"{within} {marks(file.stat())}") for within, file in files])
-        return digest_once(cache, key, mark, read)
+        if source == "local":
+            found = [f"{file} {state}" for file, state in states(path)]
+            read = partial(images_digest, path, classes)
+        else:
+            files = source_files(name, source, path) if path.is_dir() else [(path.name, path)]
+            found = [ascii(f"{within} {marks(file.stat())}") for within, file in files]
+            read = partial(files_digest, path, files)
+        return digest_once(cache, key, digest_of(found), read)
     except OSError as error:
-        raise UserError(explain(error)) from error
+        raise UserError(
+            f"{error.filename} cannot be read ({error.strerror}); put it right or remove it, or correct "
+            f"datasets.{name}.path in the config"
+        ) from error
+
+
+def files_digest(path: Path, files: Iterable[tuple[str, Path]]) -> str:
+    """SHA-256 of a file, or over these files of a folder, each with its name."""
+    if not path.is_dir():
+        return hash_file(path)
+    digest = hashlib.sha256()
+    for within, file in files:
+        digest.update(os.fsencode(within) + f"\0{hash_file(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def file_digest(path: str | Path, algorithm: str, cache: Path | None) -> str:
