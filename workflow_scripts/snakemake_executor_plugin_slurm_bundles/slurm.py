@@ -19,7 +19,7 @@ ENDED = {
     "TIMEOUT", GONE,
 }  # fmt: skip
 # Ended for no fault of its tasks: they go on in another job as long as they make progress.
-INTERRUPTED = {"BOOT_FAIL", "DEADLINE", "NODE_FAIL", "PREEMPTED", "TIMEOUT", "FAILED", "COMPLETED", GONE}
+INTERRUPTED = ENDED - {"CANCELLED", "OUT_OF_MEMORY"}
 WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 # Why jobs wait on any day; what else SLURM says may last until someone does something about it.
 ORDINARY = {"None", "Priority", "Resources", "BeginTime", "Prolog", "Cleaning"}
