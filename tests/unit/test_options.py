@@ -200,6 +200,7 @@ def test_ablations_and_tables_have_lists_and_null(plugin, tmp_path, script):
         branch = f"ablations/{variant}" if variant else "."
         folder = write_summary(tmp_path / branch / "cells", summaries[-1])
         (folder / "curve.csv").write_text("epoch,test_accuracy\n0,10.0\n")
+        (folder / "memorisation.csv").write_text("epoch,unchanged_accuracy\n")
     changes = [describe_changes(summaries[0], each) for each in summaries]
     assert changes == ["nothing", "x [8] → [16, 32]", "x [8] → null"]
     without = make_summary(f"{CELL}/seed0")
