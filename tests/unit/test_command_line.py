@@ -88,6 +88,44 @@ def test_target_behind_a_setting_is_told_with_the_right_order():
     check_command_line(["snakemake", "--config", "seeds=3", "--", "all"])
 
 
+@pytest.mark.parametrize(
+    "short", [["-C", "seeds=3"], ["-nC", "seeds=3"], ["-Cseeds=3"], ["--config=seeds=3"]]
+)
+def test_settings_are_read_in_each_form(short):
+    check_command_line(["snakemake", *short])
+    with pytest.raises(
+        SystemExit, match=r"--config is given 2 times.* --config seeds=3 'training=\{epochs: 20\}'$"
+    ):
+        check_command_line(["snakemake", *short, "--config", "training={epochs: 20}", "-n"])
+    if len(short) == 2:
+        with pytest.raises(SystemExit, match=r"before it: snakemake all --config seeds=3$"):
+            check_command_line(["snakemake", *short, "all"])
+
+
+def test_repeated_option_ends_with_the_form_that_keeps_all():
+    """Snakemake would take the last occurrence alone, and so a larger experiment."""
+    with pytest.raises(
+        SystemExit, match=r"only the last would count\. Give it once: --config 'seeds=\[0\]' a=1 b=2$"
+    ):
+        check_command_line(["snakemake", "--config", "seeds=[0]", "-n", "--config", "a=1", "b=2"])
+    for option in ("--configfile", "--configfiles"):
+        words = ["snakemake", "--configfile=config.yaml", option, "profiles/demo/experiment.yaml"]
+        with pytest.raises(
+            SystemExit, match=r"once: --configfile config\.yaml profiles/demo/experiment\.yaml$"
+        ):
+            check_command_line(words)
+    check_command_line(["snakemake", "--config", "seeds=[0]", "--configfile", "config.yaml", "--", "-C", "a"])
+
+
+def test_command_of_a_job_is_left_alone():
+    """Snakemake starts each job as a Snakemake of its own, with all files and all settings behind one option each."""
+    command = (
+        "/x/snakemake/__main__.py --snakefile Snakefile --target-jobs train_cell:seed=0 --config seeds=[0] finished_only=1 "
+        "--latency-wait 5 --configfiles config.yaml profiles/demo/experiment.yaml --mode remote"
+    )
+    check_command_line(command.split())
+
+
 def test_key_of_a_section_on_the_command_line_is_told_with_its_form():
     """Snakemake would end with a traceback that does not name it."""
     with pytest.raises(SystemExit, match=r"braces: --config datasets='{cifar10: {train_limit: 9.5}}'$"):

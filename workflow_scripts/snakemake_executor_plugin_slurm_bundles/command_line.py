@@ -7,12 +7,17 @@ the project's code to see the command line.
 
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import chain, takewhile
 
-OPTIONS = ("--configfile", "--configfiles")
+# How each option is written, and its value where that stands in the same word: --config=seeds=3, -nCseeds=3.
+OPTIONS = {
+    "--config": re.compile("(?:--config(?:=|$)|-[Fknp]*C=?)(.*)", re.DOTALL),
+    "--configfile": re.compile("--configfiles?(?:=|$)(.*)", re.DOTALL),
+}
 ROOM = 1 << 20  # bytes; more than the copies of all rules take
 
 
@@ -23,22 +28,31 @@ def check_command_line(arguments: Sequence[str]) -> None:
         arguments: the command line, the program first; other programs are left alone.
 
     Raises:
-        SystemExit: one of them cannot be used; the message names it and what would be right.
+        SystemExit: one of them cannot be used, or an option is repeated, of which Snakemake takes the last alone; the
+            message names it and what would be right.
     """
     if not (arguments and is_snakemake(arguments[0])):
         return
     if fault := fault_in_cache():
         sys.exit(f"snakemake: {fault}")
-    for number, word in enumerate(arguments):
-        option, equals, value = word.partition("=")
-        following = [*takewhile(lambda each: not each.startswith("-"), arguments[number + 1 :])]
-        fault = None
-        if word == "--config":
-            fault = fault_in_settings(following)
-        elif option in OPTIONS:
-            fault = fault_in_files(option, [value] if equals else following)
-        if fault:
-            sys.exit(f"snakemake: {fault}")
+    words = [*takewhile(lambda each: each != "--", arguments)]
+    for option, written in OPTIONS.items():
+        given = [
+            [found[1]]
+            if found[1]
+            else [*takewhile(lambda each: not each.startswith("-"), words[number + 1 :])]
+            for number, word in enumerate(words)
+            if (found := written.fullmatch(word))
+        ]
+        for each in given:
+            fault = fault_in_settings(each) if option == "--config" else fault_in_files(option, each)
+            if fault:
+                sys.exit(f"snakemake: {fault}")
+        if len(given) > 1:
+            sys.exit(
+                f"snakemake: {option} is given {len(given)} times, of which only the last would count. "
+                f"Give it once: {option} {shlex.join(chain(*given))}"
+            )
 
 
 def fault_in_cache() -> str | None:
