@@ -45,7 +45,22 @@ def test_an_own_corruption_stands_beside_the_papers_at_the_same_p(plugin):
     assert [axes.get_title() for axes in figure.axes] == ["shuffled pixels", "asymmetric p0.5", "p = 0.5"]
     assert all(solid_lines(axes) for axes in figure.axes)
     assert "drawn from all classes" in note(figure)
+    assert "Not the paper's noise: asymmetric p0.5." in note(figure)
     figure, _ = draw({name: [memorising(name)] for name in names[:2]}, "some scale")
+    assert "drawn from all classes" not in note(figure)
+
+
+def test_own_noise_is_not_taken_for_the_papers_by_its_name(plugin):
+    plugin(
+        "@corruption('labels_pairflip_p{p:0.0..1.0}')\ndef flip(labels, p: float): ...\n"
+        "@corruption('labels_permuted')\ndef permute(labels): ...\n"
+    )
+    names = [f"cifar10/labels_{part}/alexnet/none" for part in ("permuted", "p0.4", "pairflip_p0.4")]
+    figure, _ = draw({name: [memorising(name)] for name in names}, "some scale")
+    titles = [axes.get_title().replace("\n", " ") for axes in figure.axes]
+    assert titles == ["labels permuted", "p = 0.4", "labels pairflip p0.4"]
+    assert "Not the paper's noise: labels permuted, labels pairflip p0.4." in note(figure)
+    figure, _ = draw({name: [memorising(name)] for name in names[::2]}, "some scale")
     assert "drawn from all classes" not in note(figure)
 
 

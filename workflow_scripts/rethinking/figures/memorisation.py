@@ -41,9 +41,16 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
         f"Ours: {scale}. Accuracies over the batches of an epoch. A label counts as changed if it differs from the true "
         "one."
     )
-    if any("/labels_p" in name for name in runs):
+    corruptions = [cell_parts(name)["corruption"] for name in runs]
+    if any(map(is_papers_noise, corruptions)):
         note += " p = ...: the probability with which a label is replaced by one drawn from all classes."
+    note += style.own_noise(corruptions)
     return plot(runs, note), mean_curves(runs, list(LABELS))
+
+
+def is_papers_noise(corruption: str) -> bool:
+    """Whether a corruption is the paper's noise on labels (section 2.2), whose p says all, also at p = 0 and 1."""
+    return probability(corruption) is not None and not registry.entry("corruption", corruption).own
 
 
 @mpl.rc_context(style.STYLE)
@@ -84,8 +91,8 @@ def plot(runs: Runs, note: str) -> Figure:
         first.set_ylabel(f"{style.wrap(titles[network], TITLE_WIDTH)}\naccuracy (%)")
         first.tick_params(labelleft=True)
     for axes, corruption in zip(grid[0], columns, strict=True):
-        paper = corruption.startswith("labels_p")
-        title = f"p = {probability(corruption):g}" if paper else corruption.replace("_", " ")
+        named = corruption.replace("_", " ")
+        title = f"p = {probability(corruption):g}" if is_papers_noise(corruption) else named
         size = "medium" if len(columns) < 8 else "small"
         line = max(PANEL_TITLE_WIDTH, style.PANELS_WIDTH // len(columns))
         axes.set_title(style.wrap(title, line), fontsize=size)
