@@ -54,6 +54,14 @@ def test_parts():
             "unknown corruption 'label_p0.4'; did you mean 'labels_p0.4'?",
         ),
         ("cifar10/random_sign_n7/alexnet/none/seed0", "did you mean 'random_signs_n7'?"),
+        # Each number has one spelling.
+        ("cifar10/labels_p0.50/alexnet/none/seed0", "'labels_p0.50'; did you mean 'labels_p0.5'?"),
+        ("cifar10/labels_p.5/alexnet/none/seed0", "'labels_p.5'; did you mean 'labels_p0.5'?"),
+        ("cifar10/labels_p5e-1/alexnet/none/seed0", "'labels_p5e-1'; did you mean 'labels_p0.5'?"),
+        ("cifar10/labels_p1/alexnet/none/seed0", "'labels_p1'; did you mean 'labels_p1.0'?"),
+        ("cifar10/true_signs_n500.0/alexnet/none/seed0", "did you mean 'true_signs_n500'?"),
+        ("cifar10/true_signs_n050000/alexnet/none/seed0", "did you mean 'true_signs_n50000'?"),
+        ("cifar10/labels_p1.5/alexnet/none/seed0", "unknown corruption 'labels_p1.5'; known: "),
         ("cifar10/true_labels/alexnt/none/seed0", "unknown model 'alexnt'; did you mean 'alexnet'?"),
         ("cifar10/true_labels/alexnet/corp/seed0", "unknown regulariser 'corp'; did you mean 'crop'?"),
         (

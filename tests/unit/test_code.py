@@ -37,6 +37,7 @@ DECIDES_NOTHING = {
     "registry.py: registration": "it returns a function unchanged",
     "registry.py: unknown": "texts of errors",
     "registry.py: titles": "its value, what things are called, is part of the identity of what shows them",
+    "registry.py: with_numbers": "texts of errors",
     "report/layout.py: place_of": "captions for Snakemake's own report",
 }
 

@@ -130,9 +130,25 @@ def advice(kind: str, name: str, more: str = "") -> str:
     """Names that would be right in place of one that is not registered."""
     forms = {form(entry): described(entry) for entry in entries(kind) if entry.bounds}
     more += f"; or {', '.join(forms.values())}" if forms else ""
-    number = re.search(r"\d+(\.\d+)?", name)
-    likely = [re.sub(r"\{\w+\}", number[0], each) for each in forms] if number else []
+    likely = [
+        each
+        for entry in entries(kind)
+        for each in with_numbers(entry, re.findall(r"\d*\.?\d+(?:e-?\d+)?", name))
+    ]
     return f"{did_you_mean(name, [*names(kind), *likely])}known: {', '.join(names(kind))}{more}"
+
+
+def with_numbers(entry: Entry, numbers: list[str]) -> list[str]:
+    """The names that an entry covers with some of these numbers, in their order, as its parameters."""
+    found = []
+    count = len(entry.bounds)
+    for start in range(len(numbers) - count + 1 if count else 0):
+        name = form(entry)
+        for parameter, text in zip(entry.bounds, numbers[start : start + count], strict=True):
+            written = f"{float(text):.15g}" if entry.arguments[parameter] == "int" else str(float(text))
+            name = name.replace(f"{{{parameter}}}", written)
+        found.append(name)
+    return [name for name in found if entry.parameters(name) is not None]
 
 
 def form(entry: Entry) -> str:
