@@ -11,6 +11,7 @@ from rethinking.analysis.runs import Run
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.own import own_claims
 from rethinking.claims.verdicts import examine
+from rethinking.config.loading import check_own_claims
 from rethinking.corruption import overlays
 from rethinking.corruption.overlays import write
 from rethinking.measures.complexity import Network, measure_complexity
@@ -73,6 +74,17 @@ def test_registrations(plugin, tmp_path, text, line, expected):
     said = message(plugin, f"{text}\n")
     assert said.startswith(f"{tmp_path / 'study.py'}:{line}: ")
     assert expected in said
+
+
+@pytest.mark.parametrize("name", ["fits_random_labels", "imagenet_parameters", "sgd_finds_minimum_norm"])
+def test_name_of_a_claim_of_the_workflow(plugin, name):
+    """It would stand twice in claims.csv."""
+    file = plugin(
+        f"@claim('{name}', statement='s', cells=['digits/true_labels/alexnet/none'], above=0)\ndef c(run): ...\n"
+    )
+    said = message(check_own_claims)
+    assert said.startswith(f"{file}:3: the claim '{name}' is taken by this workflow's '")
+    assert said.endswith("'; give it another name")
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,7 @@ def load_config(
     if isinstance(values.get("plugins"), list) and all(isinstance(file, str) for file in plugins):
         values["plugins"] = list(dict.fromkeys(map(plugin_path, plugins)))
         registry.load(values["plugins"])
-    for entry in registry.entries("claim"):
-        for name in entry.options["cells"]:
-            try:
-                Cell.from_name(name, seed=0)
-            except UserError as error:
-                raise UserError(f"{entry.place}: {error}") from None
+    check_own_claims()
     overrides = [
         Origin(("overrides", number), entry)
         for each in all_lists("overrides", values, contents)
@@ -84,6 +79,30 @@ def load_config(
     # A fault in a section appears in every section that takes its cells.
     lines = list(dict.fromkeys(f"  {line}" for line in lines))
     raise UserError("\n".join(["the configuration is not valid:", *lines]))
+
+
+def check_own_claims() -> None:
+    """Refuse a claim of a plug-in that has the name of one of this workflow's, or a cell that cannot be.
+
+    Raises:
+        UserError: there is one; the message has file and line.
+    """
+    for entry in registry.entries("claim"):
+        # Only here, because their measures import pandas.
+        from rethinking.claims import CLAIMS
+        from rethinking.claims.imagenet import IMAGENET
+        from rethinking.claims.theory import THEORY_CLAIMS
+
+        if taken := [each for each in CLAIMS + IMAGENET + THEORY_CLAIMS if each.name == entry.name]:
+            raise UserError(
+                f"{entry.place}: the claim '{entry.name}' is taken by this workflow's '{taken[0].statement}'; give it "
+                "another name"
+            )
+        for name in entry.options["cells"]:
+            try:
+                Cell.from_name(name, seed=0)
+            except UserError as error:
+                raise UserError(f"{entry.place}: {error}") from None
 
 
 def without_copies(
