@@ -88,8 +88,8 @@ def test_changes_are_those_of_the_settings_that_were_trained_with():
 
 def test_option_of_a_network_with_the_name_of_a_setting():
     settings = {"momentum": 0.9, "architecture": {"momentum": 0.1, "width": 64}}
-    flat = flat_settings({"provenance": {"settings": settings}})
-    assert flat == {"momentum": 0.9, "architecture_momentum": 0.1, "width": 64}
+    flat = flat_settings({"cell": f"{CELL}/seed0", "provenance": {"settings": settings}})
+    assert flat == {"momentum": 0.9, "local_response_norm": True, "architecture_momentum": 0.1, "width": 64}
 
 
 def test_row_of_which_one_side_is_missing():

@@ -16,6 +16,7 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.config.loading import load_config
 from rethinking.corruption.overlays import write
 from rethinking.models import build_model
+from rethinking.models.options import default_options
 from rethinking.run.code import SCRIPTS
 from rethinking.run.files import UserError, read_json, write_json
 from rethinking.run.identity import digest_of
@@ -204,8 +205,11 @@ def test_ablations_and_tables_have_lists_and_null(plugin, tmp_path, script):
     changes = [describe_changes(summaries[0], each) for each in summaries]
     assert changes == ["nothing", "x [8] → [16, 32]", "x [8] → null"]
     without = make_summary(f"{CELL}/seed0")
-    assert describe_changes(without, summaries[2]).endswith(", x default → null")
-    names = [f"{branch}cells/{CELL}" for branch in ("", "ablations/x_16-32/", "ablations/x_null/")]
+    assert describe_changes(without, summaries[1]).startswith("x null → [16, 32], ")
+    write_summary(tmp_path / "ablations/without/cells", without)
+    (tmp_path / f"ablations/without/cells/{CELL}/seed0/curve.csv").write_text("epoch\n")
+    branches = ("", "ablations/x_16-32/", "ablations/x_null/", "ablations/without/")
+    names = [f"{branch}cells/{CELL}" for branch in branches]
     script(
         "collect_cells",
         root=tmp_path,
@@ -215,8 +219,28 @@ def test_ablations_and_tables_have_lists_and_null(plugin, tmp_path, script):
         curves=tmp_path / "curves.csv.gz",
     )
     table = pd.read_csv(tmp_path / "cells.csv", keep_default_na=False)
-    assert list(table.setting_x) == ["[8]", "[16, 32]", "null"]
+    assert list(table.setting_x) == ["[8]", "[16, 32]", "null", "null"]
     assert "setting_thresholds" not in table
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "def net(shape, classes, x: tuple[int, ...] = (16, 32), y=WIDE, *, z: int = 3): ...",
+        "class net:\n    def __init__(self, shape, classes, x=[16, 32], y=WIDE, z=3.0): ...",
+    ],
+)
+def test_literal_defaults_are_values(plugin, network):
+    plugin(f"WIDE = 5\n@model('net')\n{network}\n")
+    assert default_options("net") == {"x": [16, 32], "z": 3}
+
+
+def test_a_variant_with_the_default_of_an_option_leaves_the_cell_out(plugin, tmp_path):
+    """It would train the same network a second time."""
+    grid = {"architecture": [{"x": [8]}, {"x": [16]}]}
+    variants = {"name": "x_{architecture[x]}", "question": "How wide?", "cells": CELL, "grid": grid}
+    config = configuration(plugin, tmp_path, "x: tuple[int, ...] = (8,)", ablations=[variants])
+    assert [each.cells for each in config.ablations] == [[], [CELL]]
 
 
 def test_a_tuple_is_given_as_a_tuple(plugin):

@@ -153,6 +153,9 @@ GRID = {"name": "x_{epochs}", "question": "?", "cells": WD, "grid": {"epochs": [
          "ablations[0]: 'x' changes nothing of cifar10/true_labels/alexnet/wd, cifar10/random_labels/alexnet/wd, whose weight_decay is 0.004; leave"),
         ({"ablations": [{"name": "x", "question": "?", "cells": WD, "set": {"architecture": {"local_response_norm": True}}}]},
          "ablations[0]: 'x' changes nothing of cifar10/true_labels/alexnet/wd, "),
+        # No one has set it, but it is false anyway.
+        ({"ablations": [{"name": "x", "question": "?", "cells": WD.replace("alexnet", "inception"), "set": {"architecture": {"batch_norm_shift": False}}}]},
+         "ablations[0]: 'x' changes nothing of cifar10/true_labels/inception/wd, "),
         ({"ablations": [GRID | {"name": "x"}]}, "ablations: the name 'x' appears twice; give each variant its own, from a grid by its"),
         ({"ablations": [GRID | {"grid": {}}]}, "ablations[0].name: "),
         ({"ablations": [GRID | {"name": "x", "grid": {}}]}, "ablations[0]: 'set' names no setting"),

@@ -15,6 +15,7 @@ from rethinking import registry
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 from rethinking.data.imagenet_classes import COUNTS
+from rethinking.models.options import default_options
 from rethinking.paper.titles import DATASET_TITLES
 from rethinking.run.environment import copies
 from rethinking.run.files import UserError, read_json, reading
@@ -202,11 +203,13 @@ def shared(cell: str, what: str, values: Sequence[Hashable]) -> Any:
 
 
 def flat_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a network, with the options of its architecture among them."""
+    """The settings of a network, with the options of its architecture among them, also those that no one has set."""
     settings = dict(summary["provenance"]["settings"])
-    options = settings.pop("architecture", {}).items()
+    options = default_options(Cell.parse(summary["cell"]).model) | settings.pop("architecture", {})
     # An own network can have an option momentum, of its normalisation.
-    return settings | {f"architecture_{key}" if key in settings else key: value for key, value in options}
+    return settings | {
+        f"architecture_{key}" if key in settings else key: value for key, value in options.items()
+    }
 
 
 def setting_text(value: Any) -> str:

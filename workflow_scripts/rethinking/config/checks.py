@@ -12,6 +12,7 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.config.configuration import Config
 from rethinking.config.faults import value_at
 from rethinking.config.results import AblationConfig
+from rethinking.models.options import default_options
 from rethinking.run.files import UserError
 
 
@@ -35,10 +36,14 @@ def cell_faults(config: Config) -> list[str]:
 
 def unchanged_cells(config: Config, ablation: AblationConfig) -> list[str]:
     """The cells whose own settings are those of a variant, which would train them a second time."""
-    cells = {name: Cell.from_name(name, seed=0) for name in ablation.cells}
-    return [
-        name for name, cell in cells.items() if config.settings(cell, ablation.name) == config.settings(cell)
-    ]
+
+    def trained_with(name: str, variant: str | None) -> CellSettings:
+        cell = Cell.from_name(name, seed=0)
+        settings = config.settings(cell, variant)
+        options = default_options(cell.model) | settings.architecture
+        return settings.model_copy(update={"architecture": options})
+
+    return [name for name in ablation.cells if trained_with(name, ablation.name) == trained_with(name, None)]
 
 
 def nothing_changed(ablation: AblationConfig, cells: list[str]) -> str:

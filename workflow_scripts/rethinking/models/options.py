@@ -11,6 +11,7 @@ from types import NoneType
 from typing import Any
 
 from rethinking import registry
+from rethinking.run.code import parse
 from rethinking.run.files import UserError, did_you_mean
 
 # How a network annotates an option -> the types of its values in Python, and in words: one value, several.
@@ -37,6 +38,29 @@ def check_options(name: str, options: Iterable[str]) -> None:
             raise UserError(
                 f"the network '{name}' has no option '{option}'; {did_you_mean(option, known)}{has}"
             )
+
+
+def default_options(model: str) -> dict[str, Any]:
+    """The values that a network's function gives its options, of those that are literal, as a configuration has them.
+
+    They are read from the syntax tree. No record holds them: an edit of one is an edit of the network's code.
+    """
+    entry = registry.entry("model", model)
+    named = parse(entry.file).definitions[entry.function]
+    statement = next(each for each in named if each.lineno == entry.line)
+    if isinstance(statement, ast.ClassDef):
+        statement = next(each for each in statement.body if getattr(each, "name", None) == "__init__")
+    arguments = statement.args
+    plain = [*arguments.posonlyargs, *arguments.args]
+    optional = [
+        *zip(plain[len(plain) - len(arguments.defaults) :], arguments.defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    found = {}
+    for argument, default in optional:
+        with suppress(ValueError, TypeError):
+            found[argument.arg] = json.loads(json.dumps(ast.literal_eval(default)))
+    return found
 
 
 def read_options(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
