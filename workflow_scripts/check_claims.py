@@ -11,7 +11,7 @@ from rethinking.analysis.runs import TABLES, read_runs, trained
 from rethinking.analysis.theory_results import read_records
 from rethinking.claims import CLAIMS, Claim
 from rethinking.claims.imagenet import IMAGENET
-from rethinking.claims.own import own_claims
+from rethinking.claims.own import name_unlisted, own_claims
 from rethinking.claims.report import (
     EXPLANATION,
     Judged,
@@ -48,6 +48,8 @@ def main() -> None:
         """Judge claims on those of these networks that are given."""
         runs = read_runs(args.root, [name for name in cells if name in args.cells], args.seeds, *TABLES)
         judged = judge(runs, dataset, claims)
+        if claims is own:
+            judged = [name_unlisted(each, args.cells) for each in judged]
         # Who wrote own claims sees which of their cells are missing.
         in_full = any(runs.values()) or claims is own
         datasets = {name.split("/")[0] for name in cells}

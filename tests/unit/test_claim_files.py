@@ -121,11 +121,24 @@ def test_cells_that_are_not_named_are_left_out(small_results, check, tmp_path):
 
 def test_own_claim_says_which_cell_is_missing(check, plugin, tmp_path):
     plugin(f"@claim('c', statement='It fits.', cells=['cifar10/{CELL}'], above=0)\ndef c(run): ...\n")
-    check(tmp_path, [], 0)
+    check(tmp_path, [f"cifar10/{CELL}"], 0)
     own, networks, *_ = (tmp_path / "claims.md").read_text().split("\n\n**")
     assert f"| It fits. | own | c above 0 | — | **not run** | missing: cifar10/{CELL} |" in own
     assert networks.startswith("On CIFAR-10: 45 not run**: no network is trained yet.")
     assert "|" not in networks
+
+
+def test_own_claim_says_which_cell_no_section_lists(check, plugin, tmp_path):
+    """It would never be trained."""
+    cells = [f"cifar10/{CELL}", f"mnist/{CELL}", f"imagenet/{CELL}"]
+    plugin(f"@claim('c', statement='s', cells={cells}, above=0)\ndef c(a, b, c): ...\n")
+    check(tmp_path, cells[:1], 0)
+    row = pd.read_csv(tmp_path / "claims.csv").iloc[0]
+    assert row.outcome == "not run"
+    assert row.reason == (
+        f"missing: {cells[0]}, {cells[1]} (no section lists it; add it to one, such as table1), {cells[2]} (no section "
+        "lists it, or datasets.imagenet.path is not set; add it to one, such as table1)"
+    )
 
 
 def test_networks_that_no_claim_needs_are_not_denied(check, tmp_path):

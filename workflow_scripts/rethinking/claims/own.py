@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 
 from rethinking import registry
 from rethinking.analysis.runs import Run
 from rethinking.cells import canonical_name
 from rethinking.claims.forms import Claim
 from rethinking.claims.measures import NotMeasured
+from rethinking.claims.report import Judged
 from rethinking.claims.verdicts import Check
 from rethinking.run.plugins import blamed
 
@@ -45,3 +47,21 @@ def own_claim(entry: registry.Entry) -> Claim:
     words = ", ".join(f"{bound.replace('_', ' ')} {value:g}" for bound, value in bounds.items())
     holds_if = options.get("holds_if", f"{label} {words}")
     return Claim(entry.name, options["statement"], options.get("source", "own"), holds_if, (check,))
+
+
+def name_unlisted(judged: Judged, listed: Collection[str]) -> Judged:
+    """A claim that says of its missing cells which are not among these of the configuration, and so are never trained."""
+
+    def described(cell: str) -> str:
+        if cell in listed:
+            return cell
+        dataset = cell.split("/")[0]
+        # Without a path the cells of such a data set are left out.
+        absent = "local" in registry.entry("dataset", dataset).sources
+        path = f", or datasets.{dataset}.path is not set" if absent else ""
+        return f"{cell} (no section lists it{path}; add it to one, such as table1)"
+
+    findings = [
+        finding._replace(missing=tuple(map(described, finding.missing))) for finding in judged.findings
+    ]
+    return judged._replace(findings=findings)
