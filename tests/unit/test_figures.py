@@ -8,7 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from rethinking import registry
-from rethinking.figures import complexity, fig1a, fig1b, fig1c, fig2b
+from rethinking.analysis.finding import measure
+from rethinking.figures import complexity, fig1a, fig1b, fig1c, fig2b, finding, memorisation
 from rethinking.figures import style as figures
 from rethinking.figures.style import (
     line_styles,
@@ -20,6 +21,7 @@ from rethinking.figures.style import (
     short_labels,
 )
 
+from ..summaries import make_summary
 from .curves import legend, make_run, note
 from .test_fig1a import CELLS, plot
 
@@ -182,6 +184,39 @@ def test_size_of_a_figure_of_many_networks_does_not_grow_with_them(tmp_path, mon
         markers[number] = svg.count("<use ")
         assert ("<image " in svg) == (number > 20)
     assert markers[120] < 120 < 20 * len(registry.names("measure")) < markers[20]
+
+
+def test_a_dollar_sign_in_a_title_is_no_mathematics(plugin, tmp_path):
+    r"""Of $x^2$ an x² would be left, and \foo ends the figure."""
+    title = r"$x^2$ $\foo$"
+    plugin(
+        f"@model('net', title=r'{title}')\ndef net(shape, classes): ...\n"
+        f"@measure('own', title=r'{title}')\ndef own(network): ...\n"
+    )
+    name = "digits/labels_p0.5/net/none"
+    columns = ("unchanged_accuracy", "changed_accuracy_given", "changed_accuracy_true")
+    runs = {name: [make_run(name, test_accuracy=[50.0], test_accuracy_corrupted=[50.0])]}
+    memorised = {name: [make_run(name, first_epoch=1, **{key: [50.0] for key in columns})]}
+    networks = pd.DataFrame({each: [1e-3, 1e5] for each in registry.names("measure")})
+    networks = networks.assign(gap=1.0, model="net", corruption="true_labels", regularisers="none")
+    cells = [f"digits/{labels}_labels/net/none" for labels in ("true", "random")]
+    found = measure(cells, [make_summary(f"{cell}/seed0", train_accuracy=1.0) for cell in cells])
+    ranks = pd.DataFrame({"measure": networks.columns, "tau_all": 1.0})
+    drawn = {
+        "legend": fig1c.draw(runs, "some scale")[0],
+        "beside": memorisation.draw(memorised, "some scale")[0],
+        "ticks": finding.plot(found, "some scale"),
+        "above": complexity.plot(networks, ranks, "some scale"),
+    }
+    for place, figure in drawn.items():
+        save(figure, [tmp_path / f"{place}.svg"])
+        assert f">{title}" in (tmp_path / f"{place}.svg").read_text(), place
+    ticks = figures.Figure()
+    axes = ticks.subplots()
+    axes.plot([1, 1e6])
+    figures.log_scale(axes, "y")
+    save(ticks, [tmp_path / "powers.svg"])
+    assert "mathdefault" not in re.sub("<!--.*?-->", "", (tmp_path / "powers.svg").read_text())
 
 
 @pytest.mark.parametrize("figure", [fig1a, fig1b, fig1c, fig2b])

@@ -50,7 +50,7 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
             axes.vlines(chances[network[0]], place - 0.5, place + 0.5, **line)
         axes.set_title(TITLES[corruption], fontsize="medium")
         axes.set(xlim=(-3, 103), ylim=(len(networks) - 0.5, -0.5), xlabel="accuracy (%)")
-    panels[0].set_yticks(range(len(networks)), labels)
+    panels[0].set_yticks(range(len(networks)), labels, parse_math=False)
     sns.despine(figure, left=True)
     for axes in panels:
         axes.tick_params("y", length=0)

@@ -84,10 +84,23 @@ def save(figure: Figure, paths: Iterable[str | Path]) -> None:
 
     Some faults only show here, when a figure is drawn; then one that says why takes its place.
     """
+    take_literally(figure)
     for path in map(Path, paths):
         with atomic_path(path) as temporary, mpl.rc_context(STYLE):
             how = {"fname": temporary, "metadata": METADATA[path.suffix]}
             attempt(lambda reason, how=how: not_drawn(reason).savefig(**how), figure.savefig, **how)
+
+
+def take_literally(figure: Figure) -> None:
+    """Show a dollar sign as it is written: in a title of a plug-in it would start mathematics, which may be none.
+
+    Numbers at ticks stay mathematics, which powers of ten are.
+    """
+    texts = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    for axes in figure.axes:
+        texts += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+    for text in texts:
+        text.set_parse_math(False)
 
 
 def not_drawn(reason: str) -> Figure:
