@@ -1,6 +1,7 @@
 """What figures share: their style, their labels and the files that they are written to."""
 
 import math
+import re
 
 import matplotlib as mpl
 import pandas as pd

@@ -207,7 +207,8 @@ def test_ablations_and_tables_have_lists_and_null(plugin, tmp_path, script):
     without = make_summary(f"{CELL}/seed0")
     assert describe_changes(without, summaries[1]).startswith("x null → [16, 32], ")
     write_summary(tmp_path / "ablations/without/cells", without)
-    (tmp_path / f"ablations/without/cells/{CELL}/seed0/curve.csv").write_text("epoch\n")
+    for table in ("curve", "memorisation"):
+        (tmp_path / f"ablations/without/cells/{CELL}/seed0/{table}.csv").write_text("epoch\n")
     branches = ("", "ablations/x_16-32/", "ablations/x_null/", "ablations/without/")
     names = [f"{branch}cells/{CELL}" for branch in branches]
     script(
