@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from rethinking import paper
+from rethinking.data.prepared import read_manifest
 from rethinking.run import scripts
-from rethinking.run.files import read_json, write_text
+from rethinking.run.files import write_text
 from rethinking.tables.sizes import count_imagenet, count_sizes
 
 
@@ -26,7 +27,9 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
-    manifests = {manifest["dataset"]: manifest for manifest in map(read_json, args.manifests)}
+    manifests = {
+        manifest["dataset"]: manifest for manifest in (read_manifest(file.parent) for file in args.manifests)
+    }
     table = count_sizes(scripts.unpacked(args.networks), manifests, paper.sizes())
     if args.imagenet:
         images = manifests["imagenet"]["train"]["count"] if "imagenet" in manifests else None

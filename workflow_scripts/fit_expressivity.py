@@ -10,9 +10,8 @@ from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import ExpressivityConfig
 from rethinking.corruption import Draws
 from rethinking.corruption.labels import replace_labels
-from rethinking.data.prepared import contradictions, load_split
+from rethinking.data.prepared import contradictions, load_split, read_manifest
 from rethinking.run import scripts
-from rethinking.run.files import read_json
 from rethinking.streams import stream
 from rethinking.theory.expressivity import (
     check_distinct,
@@ -42,7 +41,7 @@ def main() -> None:
 
     settings = ExpressivityConfig.model_validate_json(args.settings)
     torch.set_num_threads(args.threads)
-    manifest = read_json(args.prepared / "manifest.json")
+    manifest = read_manifest(args.prepared)
     dataset, classes = manifest["dataset"], manifest["num_classes"]
     images, labels = load_split(args.prepared, "train")
     images = flat_pixels(images)

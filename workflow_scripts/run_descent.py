@@ -9,9 +9,9 @@ import torch
 
 from rethinking.analysis.theory_results import provenance, write_record
 from rethinking.config.theory import DescentConfig
-from rethinking.data.prepared import load_split, stratified_sample
+from rethinking.data.prepared import load_split, read_manifest, stratified_sample
 from rethinking.run import scripts
-from rethinking.run.files import UserError, read_json, write_text
+from rethinking.run.files import UserError, write_text
 from rethinking.streams import stream
 from rethinking.theory.descent import descend
 from rethinking.training.preprocessing import whiten
@@ -30,7 +30,7 @@ def main() -> None:
 
     settings = DescentConfig.model_validate_json(args.settings)
     torch.set_num_threads(args.threads)
-    manifest = read_json(args.prepared / "manifest.json")
+    manifest = read_manifest(args.prepared)
     images, labels = load_split(args.prepared, "train")
     test_images, test_labels = load_split(args.prepared, "test")
     values = math.prod(images.shape[1:])

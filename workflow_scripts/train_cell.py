@@ -19,9 +19,10 @@ import torch
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import load_corrupted
+from rethinking.data.prepared import read_manifest
 from rethinking.run import cell_job, scripts
 from rethinking.run.checkpoint import Checkpoint
-from rethinking.run.files import hash_file, read_json
+from rethinking.run.files import hash_file
 from rethinking.run.hardware import emulates_bfloat16
 from rethinking.run.identity import Identity
 from rethinking.run.scripts import log
@@ -59,7 +60,7 @@ def main() -> None:
 
     if args.worker:
         cell_job.work_along(args, work_along)
-    manifest = read_json(args.prepared / "manifest.json")
+    manifest = read_manifest(args.prepared)
     manifest.pop("odd_files", None)  # thousands of names
     identity = own_identity(cell, settings, args)
 

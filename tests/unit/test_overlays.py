@@ -1,7 +1,10 @@
 """What a corruption stores beside the prepared data set, and how both are read together."""
 
 import hashlib
+import json
 import shutil
+from functools import reduce
+from operator import getitem
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from rethinking.corruption.labels import replace_labels
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import moments, write
 from rethinking.corruption.signs import write_sample
+from rethinking.data.prepared import digests
 from rethinking.run.files import UserError, load_array, read_json, save_array, write_json
 
 from ..faults import flip
@@ -80,8 +84,12 @@ def test_image_overlay(prepared, tmp_path):
 
 @pytest.mark.parametrize("name", ["train_images", "train_labels", "test_images", "test_labels"])
 def test_overlay_of_another_size_is_named(prepared, tmp_path, name):
+    split, kind = name.split("_")
+    manifest = write(
+        prepared, tmp_path, {"images": "gaussian", "labels": "random_labels"}[kind], "cifar10", 0
+    )
     save_array(tmp_path / f"{name}.npy", load_array(prepared / f"{name}.npy")[:-1])
-    write_json(tmp_path / "manifest.json", {})
+    write_json(tmp_path / "manifest.json", manifest | {split: digests(tmp_path, split)})
     with pytest.raises(UserError) as error:
         load_corrupted(prepared, tmp_path)
     count = {"train": 40, "test": 20}[name.split("_")[0]]
@@ -108,6 +116,49 @@ def test_a_changed_byte_is_noticed(prepared, tmp_path, corruption):
         with pytest.raises(UserError, match=f"{path} are not those .* delete {path}"):
             load_corrupted(data, overlay)
         flip(path)  # back
+
+
+@pytest.mark.parametrize("corruption", ["random_labels", "gaussian", "true_labels_replaced0"])
+def test_a_lost_file_is_noticed(prepared, tmp_path, corruption):
+    """The true labels and pixels never take the place of corrupted ones, which a purge of the disk can delete."""
+    write(prepared, tmp_path, corruption, "cifar10", 0)
+    for path in list(tmp_path.iterdir()):
+        content = path.read_bytes()
+        path.unlink()
+        with pytest.raises(UserError, match=f"{path} cannot be used .No such file"):
+            load_corrupted(prepared, tmp_path)
+        path.write_bytes(content)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(UserError, match=f"{tmp_path}/manifest.json .* start again, to have it made"):
+        load_corrupted(prepared, tmp_path)
+
+
+def without(manifest, *path):
+    """A manifest with one entry less."""
+    *sections, last = path
+    copy = json.loads(json.dumps(manifest))
+    reduce(getitem, sections, copy).pop(last)
+    return copy
+
+
+def test_a_damaged_manifest_is_named(prepared, tmp_path):
+    data = shutil.copytree(prepared, tmp_path / "data")
+    overlay = tmp_path / "overlay"
+    write(data, overlay, "random_labels", "cifar10", 0)
+    for folder, keys in (
+        (
+            data,
+            [("num_classes",), ("image_shape",), ("train", "count"), ("test", "labels_sha256"), ("train",)],
+        ),
+        (overlay, [("corruption",), ("train", "labels_sha256"), ("test",)]),
+    ):
+        file = folder / "manifest.json"
+        manifest = read_json(file)
+        for damaged in ({}, [], None, *(without(manifest, *each) for each in keys)):
+            write_json(file, damaged)
+            with pytest.raises(UserError, match=f"{file} cannot be read .it has no .* delete it"):
+                load_corrupted(data, overlay)
+        write_json(file, manifest)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rethinking import paper
+from rethinking.run.files import write_json
 from rethinking.tables.sizes import count_sizes
 
 
@@ -58,9 +59,9 @@ def test_data_set_that_is_not_prepared_is_left_out():
 
 
 def test_script_and_text(script, render, tmp_path):
-    paths = [tmp_path / f"{name}.json" for name in MANIFESTS]
+    paths = [tmp_path / name / "manifest.json" for name in MANIFESTS]
     for path, content in zip(paths, MANIFESTS.values(), strict=True):
-        path.write_text(json.dumps(content))
+        write_json(path, content)
     csv = tmp_path / "sizes.csv"
     script("count_sizes", networks=json.dumps(NETWORKS), manifests=paths, output=csv)
     text, latex = render("sizes", csv)

@@ -17,6 +17,7 @@ from rethinking.analysis.theory_results import (
     write_record,
 )
 from rethinking.claims.theory import judge_theory
+from rethinking.data.prepared import digests
 from rethinking.figures.theory import draw_precision
 from rethinking.run.files import UserError, read_json, save_array, write_json
 from rethinking.tables.theory import note_table3, present_expressivity
@@ -40,8 +41,9 @@ def sample(images):
 
 
 def write_manifest(folder, prepared, count, **values):
-    """One like that of the prepared data set, for so many training and test images."""
-    values |= {split: {"count": count, "full_count": count} for split in ("train", "test")}
+    """One like that of the prepared data set, for so many training and test images, of the arrays that are there."""
+    for split in ("train", "test"):
+        values[split] = {"count": count, "full_count": count} | digests(folder, split)
     write_json(folder / "manifest.json", read_json(prepared / "manifest.json") | values)
 
 
@@ -122,9 +124,9 @@ def test_hopelessly_conditioned_network_is_recorded_shown_and_judged(call, prepa
     """Beyond a half the solution grows exponentially with n; at 0.9, 500 images are far too many for float64."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (500, 3, 4, 4), dtype=np.uint8)
-    write_manifest(tmp_path, prepared, 500, dataset="digits")
     save_array(tmp_path / "train_images.npy", images)
     save_array(tmp_path / "train_labels.npy", rng.integers(0, 4, 500))
+    write_manifest(tmp_path, prepared, 500, dataset="digits")
     chosen = settings(
         dataset="digits", offset=0.9, depths=[2, 3], sizes=[2, 500], offsets=[0.9], precisions=["float64"]
     )
@@ -170,13 +172,13 @@ def test_no_fit_is_lost_to_a_number_that_json_refuses(call, monkeypatch, tmp_pat
 def test_equal_images_are_fitted_once(call, prepared, tmp_path):
     """Two of one class in training, and one that is in both splits; random labels of equal images have no exact fit."""
     rng = np.random.default_rng(0)
-    write_manifest(tmp_path, prepared, 12, num_classes=2)
     for split in ("train", "test"):
         images = rng.integers(0, 256, (12, 1, 4, 4), dtype=np.uint8)
         images[0] = 7
         images[2] = images[0] if split == "train" else images[2]
         save_array(tmp_path / f"{split}_images.npy", images)
         save_array(tmp_path / f"{split}_labels.npy", np.arange(12) % 2)
+    write_manifest(tmp_path, prepared, 12, num_classes=2)
     path = call("compare_fits", tmp_path, settings=sample(12), model=settings(**MODEL, penalties=[0]))
     record = read_strictly(path)
     assert (record["images"], record["test_images"]) == (11, 11)
@@ -186,11 +188,11 @@ def test_equal_images_are_fitted_once(call, prepared, tmp_path):
 
 def test_sgd_takes_fewer_images_than_an_image_has_values(call, prepared, tmp_path):
     """With as many, only the rounding of sums that are zero lets w fit them, and it is millions long."""
-    write_manifest(tmp_path, prepared, 12)
     for split in ("train", "test"):
         images = np.random.default_rng(0).integers(0, 256, (12, 1, 3, 4), dtype=np.uint8)
         save_array(tmp_path / f"{split}_images.npy", images)
         save_array(tmp_path / f"{split}_labels.npy", np.arange(12) % 4)
+    write_manifest(tmp_path, prepared, 12)
     descent = {"dataset": "digits", "epochs": 1, "batch_size": 4}
     with pytest.raises(UserError, match="12 images of 12 values; give at most 11"):
         call("run_descent", tmp_path, settings=settings(**descent, images=12), curve=tmp_path / "curve.csv")

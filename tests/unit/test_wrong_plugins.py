@@ -14,6 +14,7 @@ from rethinking.claims.verdicts import examine
 from rethinking.config.loading import check_own_claims
 from rethinking.corruption import overlays
 from rethinking.corruption.overlays import write
+from rethinking.data.prepared import digests
 from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model
 from rethinking.run.files import UserError, load_array, read_json, save_array, write_json
@@ -116,7 +117,9 @@ def test_blocks_of_another_type(plugin, prepared, tmp_path, monkeypatch):
     labels = np.sort(load_array(own / "train_labels.npy"))
     labels[:10] = np.arange(10) % 2
     save_array(own / "train_labels.npy", labels)
-    write_json(own / "manifest.json", read_json(own / "manifest.json") | {"train": {"count": 40}})
+    manifest = read_json(own / "manifest.json")
+    manifest["train"] |= digests(own, "train")
+    write_json(own / "manifest.json", manifest)
     said = message(write, own, tmp_path / "overlay", "bright", "cifar10", 0)
     assert said.startswith(f"{file}:4: bright returns uint8 for some images and float32 for others")
 

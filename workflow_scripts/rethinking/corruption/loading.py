@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rethinking import registry
 from rethinking.data.image_files import Images
 from rethinking.data.imagenet import load_index
-from rethinking.data.prepared import stored_array
-from rethinking.run.files import UserError, read_json
+from rethinking.data.prepared import read_manifest, stored_array
+from rethinking.run.files import UserError
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,17 @@ def load_corrupted(prepared: Path, overlay: Path, images: Path | None = None) ->
         images: where the files of the images lie, of a data set that is prepared as ImageNet is.
 
     Raises:
-        UserError: the two do not fit together, or values are damaged; the message names the folder or the file.
+        UserError: the two do not fit together, or files are missing or damaged; the message names the folder or the file.
     """
-    manifest = read_json(prepared / "manifest.json")
+    manifest = read_manifest(prepared)
+    # Not what lies there: where a file of the overlay is lost, the true labels must not take its place.
+    changed = registry.entry("corruption", read_manifest(overlay, ["corruption"])["corruption"]).files
 
     def array(name: str) -> np.ndarray:
-        return stored_array(overlay if (overlay / f"{name}.npy").exists() else prepared, name)
+        return stored_array(overlay if f"{name}.npy" in changed else prepared, name)
 
     files = None
-    if images and not (overlay / "train_images.npy").exists():
+    if images and "train_images.npy" not in changed:
         files = {split: load_index(prepared, split, images) for split in ("train", "test")}
     data = CorruptedData(
         train_images=array("train_images"),

@@ -9,8 +9,8 @@ import numpy as np
 
 from rethinking import registry
 from rethinking.corruption import Draws, stored_images
-from rethinking.data.prepared import SPLITS, digests, stored_array
-from rethinking.run.files import new_array, read_json, save_array, write_json
+from rethinking.data.prepared import SPLITS, digests, read_manifest, stored_array
+from rethinking.run.files import new_array, save_array, write_json
 
 BLOCK = 2048  # images held in memory at a time
 
@@ -57,7 +57,7 @@ def write(prepared: Path, folder: Path, corruption: str, dataset: str, seed: int
 def arguments(prepared: Path, corruption: str, dataset: str, seed: int, split: str) -> dict[str, Any]:
     """What every corruption can ask for."""
     entry, draws = registry.entry("corruption", corruption), Draws(seed, dataset, split)
-    classes = read_json(prepared / "manifest.json")["num_classes"]
+    classes = read_manifest(prepared)["num_classes"]
     return {**entry.parameters(corruption), "num_classes": classes, "draws": draws, "rng": draws(entry.name)}
 
 

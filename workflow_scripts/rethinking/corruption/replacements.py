@@ -8,8 +8,8 @@ from typing import Any
 from rethinking import registry
 from rethinking.corruption import stored_images
 from rethinking.corruption.overlays import corrupted_labels
-from rethinking.data.prepared import SPLITS, digests
-from rethinking.run.files import UserError, new_array, read_json, save_array, write_json
+from rethinking.data.prepared import SPLITS, digests, read_manifest
+from rethinking.run.files import UserError, new_array, save_array, write_json
 from rethinking.streams import stream
 
 
@@ -35,7 +35,7 @@ def replace_example(
         UserError: there are too few images for that many replacements.
     """
     base = registry.entry("corruption", corruption).options["base"]
-    manifest = read_json(prepared / "manifest.json")
+    manifest = read_manifest(prepared)
     place, other = exchanged(dataset, seed, number, *(manifest[split]["count"] for split in SPLITS))
     labels = {split: corrupted_labels(prepared, base, dataset, seed, split) for split in SPLITS}
     labels["train"][place] = labels["test"][other]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from rethinking.corruption import Draws, stored_images
-from rethinking.data.prepared import SPLITS, Split, accounted, digests, stored_array
+from rethinking.data.prepared import SPLITS, Split, accounted, digests, read_manifest, stored_array
 from rethinking.registry import corruption
-from rethinking.run.files import UserError, load_array, new_array, read_json, save_array, write_json
+from rethinking.run.files import UserError, load_array, new_array, save_array, write_json
 from rethinking.streams import stream
 
 
@@ -26,7 +26,7 @@ def write_sample(prepared: Path, folder: Path, n: int) -> dict[str, Any]:
     Raises:
         UserError: there are fewer images.
     """
-    manifest = read_json(prepared / "manifest.json")
+    manifest = read_manifest(prepared)
     dataset, count, classes = manifest["dataset"], manifest["train"]["count"], manifest["num_classes"]
     if n > count:
         raise UserError(

@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,11 @@ from rethinking.streams import stream
 
 SPLITS = ("train", "test")
 SHOWN = 5  # pairs of equal images in a manifest
+# What the manifest of every prepared data set has.
+KEYS = (
+    *("dataset", "provenance", "source.kind", "num_classes", "image_shape"),
+    *(f"{split}.{key}" for split in SPLITS for key in ("count", "full_count")),
+)
 CHECKED_BYTES = 2**32  # larger arrays are streamed; to hash them takes longer than to start on them
 
 
@@ -174,10 +181,28 @@ def digests(folder: Path, split: str) -> dict[str, str]:
     return {f"{kind}_sha256": sha256_array(load_array(path)) for kind, path in paths.items() if path.exists()}
 
 
+def read_manifest(folder: Path, keys: Sequence[str] = KEYS) -> dict[str, Any]:
+    """The manifest of a prepared data set, or of a corruption, in its folder; it must have these keys.
+
+    Raises:
+        UserError: it is missing or damaged; the message names the file.
+    """
+    manifest = read_json(folder / "manifest.json")
+    for key in keys:
+        try:
+            reduce(getitem, key.split("."), manifest)
+        except (LookupError, TypeError):
+            raise UserError(
+                f"{folder / 'manifest.json'} cannot be read (it has no {key}); delete it to have it made again"
+            ) from None
+    return manifest
+
+
 def stored_array(folder: Path, name: str) -> np.ndarray:
     """An array of a prepared data set or of a corruption, ``{train,test}_{images,labels}``, memory-mapped.
 
-    Arrays of up to 4 GiB are held against the digest in the manifest beside them.
+    Arrays of up to 4 GiB are held against the digest in the manifest beside them, which is null for images that are
+    not stored.
 
     Raises:
         UserError: the array or the manifest is missing or damaged; the message names the file.
@@ -185,7 +210,7 @@ def stored_array(folder: Path, name: str) -> np.ndarray:
     path = folder / f"{name}.npy"
     array = load_array(path)
     split, kind = name.split("_")
-    expected = read_json(folder / "manifest.json").get(split, {}).get(f"{kind}_sha256")
+    expected = read_manifest(folder, [f"{split}.{kind}_sha256"])[split][f"{kind}_sha256"]
     if expected and array.nbytes <= CHECKED_BYTES and sha256_array(array) != expected:
         raise UserError(
             f"the values in {path} are not those that were written (their SHA-256 is not the one in "

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from rethinking.config.theory import LinearModelConfig
-from rethinking.run.files import read_json
+from rethinking.data.prepared import read_manifest
 from rethinking.run.gpu_slots import gpus_alone
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.training.steps import set_precision
@@ -47,7 +47,7 @@ def device_alone(args: argparse.Namespace) -> Iterator[torch.device]:
 def read_model(args: argparse.Namespace) -> tuple[LinearModelConfig, dict[str, Any]]:
     """The model and the manifest of its data set. Also sets the number of threads."""
     torch.set_num_threads(args.threads)
-    return LinearModelConfig.model_validate_json(args.model), read_json(args.prepared / "manifest.json")
+    return LinearModelConfig.model_validate_json(args.model), read_manifest(args.prepared)
 
 
 @contextmanager
