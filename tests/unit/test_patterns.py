@@ -178,6 +178,6 @@ def test_mistake_in_a_section_is_reported_once(tmp_path):
     """Figure 1c and the measures of complexity take the cells of figure 1b."""
     assert len(faults(tmp_path, fig1b=cells("cifar10/ture_labels/alexnet/none"))) == 1
     assert len(faults(tmp_path, fig1b=cells("cifar10/{a/alexnet/none"))) == 1
-    for nothing in ([], None):
-        line = f"fig1b: takes keys of its own (cells), not {nothing}; write {{cells: []}}"
+    for nothing, written in (([], "[]"), (None, "null")):
+        line = f"fig1b: takes keys of its own (cells), not {written}; write {{cells: []}}"
         assert faults(tmp_path, fig1b=nothing) == [line]

@@ -185,6 +185,34 @@ def test_variant_changes_what_it_names_on_top_of_overrides():
     assert config.ablated_cells() == [cell for _, cell in config.variants()]
 
 
+def test_null_takes_away_what_another_override_sets():
+    """Left out, the network would train with it, and an ablation have a name for what it does not do."""
+    name = "imagenette/true_labels/inception_v3/none"
+    taken = {"rmsprop": None, "micro_batch": None, "average_decay": None}
+    of_grid = {
+        "cells": name,
+        "question": "?",
+        "name": "{rmsprop}_{epochs}",
+        "grid": {"rmsprop": [None], "epochs": [3]},
+    }
+    config = load(
+        datasets__imagenette__path="x",
+        ablations=[{**ablation(**taken), "cells": name}, of_grid],
+    )
+    default, sgd, grid = (settings(config, name, variant) for variant in (None, "x", "null_3"))
+    assert None not in (default.rmsprop, default.micro_batch, default.average_decay)
+    assert (sgd.rmsprop, sgd.micro_batch, sgd.average_decay) == (None, None, None)
+    assert (grid.rmsprop, grid.epochs, grid.micro_batch) == (None, 3, 32)
+    # As 'snakemake status' is given the configuration
+    again = load_config(config.model_dump(mode="json"), [])
+    assert [settings(again, name, variant) for variant in (None, "x", "null_3")] == [default, sgd, grid]
+    overrides = [*default_values()["overrides"], override("imagenette/*/*/*", **taken)]
+    # Settings without a value are not written, so these are those of a network that never had them.
+    plain = settings(load(datasets__imagenette__path="x", overrides=overrides), name)
+    assert plain.model_dump() == sgd.model_dump()
+    assert not set(taken) & set(plain.model_dump())
+
+
 def test_settings_that_do_not_fit_together_are_refused_for_a_cell_of_no_table():
     config = load(overrides=[override("mnist/*/*/*", micro_batch=50)])
     with pytest.raises(UserError, match=r"^cell 'mnist/.*seed0': batch_size is 128, not a multiple of micro"):

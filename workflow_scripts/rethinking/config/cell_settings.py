@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    create_model,
+    model_serializer,
+    model_validator,
+)
 
 from rethinking.config.fields import Strict, unless
 from rethinking.models.options import is_plain
@@ -118,11 +126,16 @@ class CellSettings(ModelConfig, TrainingConfig):
 
 
 class AnyOfCellSettings(Strict):
-    """Settings that an override or an ablation replaces."""
+    """Settings that an override or an ablation replaces; null is a value, of those that take it."""
+
+    @model_serializer(mode="wrap")
+    def given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Those that are given alone: all others would come back as null."""
+        return {key: value for key, value in dump(self).items() if key in self.model_fields_set}
 
     def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
         """The given settings, with these values in their place; of the architecture, only the options named here change."""
-        changed = self.model_dump(exclude_none=True)
+        changed = self.model_dump()
         architecture = values["architecture"] | changed.get("architecture", {})
         return values | changed | {"architecture": architecture}
 
@@ -134,8 +147,8 @@ OverrideValues = create_model(
     __doc__=AnyOfCellSettings.__doc__,
     **{
         name: (
-            Annotated[field.annotation | None, *field.metadata, Field(description=field.description)],
-            None,
+            Annotated[field.annotation, *field.metadata, Field(description=field.description)],
+            None,  # not set, whatever its type
         )
         for name, field in CellSettings.model_fields.items()
         if name != "thresholds"

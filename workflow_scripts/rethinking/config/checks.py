@@ -48,9 +48,7 @@ def unchanged_cells(config: Config, ablation: AblationConfig) -> list[str]:
 
 def nothing_changed(ablation: AblationConfig, cells: list[str]) -> str:
     """That a variant changes nothing of cells."""
-    values = " and ".join(
-        f"{key} is {json.dumps(value)}" for key, value in ablation.set.model_dump(exclude_none=True).items()
-    )
+    values = " and ".join(f"{key} is {json.dumps(value)}" for key, value in ablation.set.model_dump().items())
     shown = named(cells).removesuffix(": ")
     return f"'{ablation.name}' changes nothing of {shown}, whose {values}; leave the value or the cell out"
 
@@ -66,7 +64,7 @@ def hidden_settings(config: Config, default: Mapping[str, Any]) -> list[str]:
     for name in dict.fromkeys(cell.name for cell in config.cells(*config.results)):
         cell = Cell.from_name(name, seed=0)
         sets = [
-            (number, each.set.model_dump(exclude_none=True))
+            (number, each.set.model_dump())
             for number, each in enumerate(config.overrides)
             if each.matches(cell)
         ]

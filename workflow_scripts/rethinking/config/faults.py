@@ -55,6 +55,7 @@ def describe(
 def what_is_wrong(fault: dict[str, Any], loc: Path, config: type[BaseModel]) -> str:
     """A fault in words, with what would be right."""
     kind, given = fault["type"], fault["input"]
+    written = "null" if given is None else repr(given)
     message = fault["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
         key, names = str(loc[-1]), keys_at(loc[:-1], config)
@@ -63,15 +64,15 @@ def what_is_wrong(fault: dict[str, Any], loc: Path, config: type[BaseModel]) -> 
         return f"unknown key; {hint}known here: {', '.join(names)}"
     if kind == "literal_error":
         names = [name.strip("'") for name in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return f"unknown value '{given}'; {did_you_mean(str(given), names)}known: {', '.join(names)}"
+        return f"unknown value {written}; {did_you_mean(str(given), names)}known: {', '.join(names)}"
     if kind == "model_type":
         keys = keys_at(loc, config)
         section = len(loc) == 1 and "cells" in keys  # a result, which is left out by giving it no cells
         hint = f"; write {{cells: {given or []}}}" if section and isinstance(given, list | None) else ""
-        return f"takes keys of its own ({', '.join(keys)}), not {given!r}{hint}"
+        return f"takes keys of its own ({', '.join(keys)}), not {written}{hint}"
     if kind == "list_type":
         return f"takes a list; {list_advice(given)}"
-    return message if kind in ("value_error", "missing", "too_short") else f"{message}, not {given!r}"
+    return message if kind in ("value_error", "missing", "too_short") else f"{message}, not {written}"
 
 
 def list_advice(given: Any) -> str:

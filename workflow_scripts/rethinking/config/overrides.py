@@ -49,7 +49,7 @@ class OverrideConfig(Strict):
     @model_validator(mode="after")
     def networks_have_the_options(self) -> OverrideConfig:
         """Refuse an option of the architecture that a matching network does not have, and an override of nothing."""
-        if not (self.set.model_dump(exclude_none=True) or self.seeds):
+        if not (self.set.model_dump() or self.seeds):
             raise ValueError("names no setting and no seeds; give it 'set' or 'seeds'")
         for pattern in self.cells:
             for model in registry.names("model"):

@@ -94,7 +94,7 @@ class AblationConfig(ResultConfig):
     @model_validator(mode="after")
     def changes_each_cell(self) -> AblationConfig:
         """Refuse a variant that cannot differ from its cell: it would be trained for nothing."""
-        if not self.set.model_dump(exclude_none=True):
+        if not self.set.model_dump():
             raise ValueError("'set' names no setting")
         for name in self.cells:
             as_value_error(self.check, Cell.from_name(name, seed=0))
@@ -106,7 +106,7 @@ class AblationConfig(ResultConfig):
             read_options(cell.model, self.set.architecture or {})
         except UserError as error:
             raise UserError(f"cell '{cell.name}': {error}") from None
-        for setting in [*self.set.model_dump(exclude_none=True), *(self.set.architecture or {})]:
+        for setting in [*self.set.model_dump(), *(self.set.architecture or {})]:
             if (regulariser := USED_BY.get(setting)) and regulariser not in cell.regularisers:
                 raise UserError(
                     f"cell '{cell.name}' does not use {setting}: its regularisers do not name {regulariser}"
