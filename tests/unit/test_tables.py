@@ -141,6 +141,14 @@ FEW = {"dataset": "imagenet", "source": {"kind": "imagenet"}, "train": {"count":
             FEW | {"num_classes": 3, "provenance": None},
             "ImageNet (exact), 3 of 1,000 classes, 64 of 900 training images",
         ),
+        (
+            {
+                "train": {"count": 360, "full_count": 360},
+                "test": {"count": 63, "full_count": 63},
+                "num_classes": 9,
+            },
+            "CIFAR-10 (JPEG copy), 9 of 10 classes, 360 of 50,000 training images, 63 of 10,000 test images",
+        ),
         (FEW | {"num_classes": 1000}, "ImageNet (JPEG copy), 64 of 900 training images"),
         (
             FEW

@@ -15,6 +15,7 @@ DATA = {
         "dataset": "mnist",
         "provenance": None,
         "source": {"kind": "official"},
+        "num_classes": 10,
         "train": COUNT,
         "test": COUNT,
     }

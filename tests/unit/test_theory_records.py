@@ -89,7 +89,7 @@ def test_notes_name_the_fits_that_missed_their_tolerance(render, tmp_path):
         "class_norms": [1.0],
     }
     fit |= {"features": 9, "train_error": 0.0, "test_error": 5.0, "misfit": 1e-7, "residual": 1e-7}
-    data = {"dataset": "mnist", "provenance": None, "source": {"kind": "official"}}
+    data = {"dataset": "mnist", "provenance": None, "source": {"kind": "official"}, "num_classes": 10}
     data |= {split: {"count": 60_000, "full_count": 60_000} for split in ("train", "test")}
     record = {"kind": "linear model", "model": "x", "dataset": "mnist", "kernel": "gaussian", "filters": None}
     record |= {"preprocessing": "none", "images": 60_000, "random": True, "data": data}

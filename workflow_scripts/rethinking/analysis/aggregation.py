@@ -14,7 +14,6 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
-from rethinking.data.imagenet_classes import COUNTS
 from rethinking.models.options import default_options
 from rethinking.paper.titles import DATASET_TITLES
 from rethinking.run.environment import copies
@@ -226,23 +225,25 @@ def describe_divergence(summary: Mapping[str, Any]) -> str:
 def describe_data(summary: Mapping[str, Any]) -> str:
     """Which copy of which data set a cell, or a fit of the theory, saw and how much of it.
 
-    For example ``CIFAR-10 (JPEG copy), 2,000 of 50,000 training images``; test images, and classes of ImageNet, are
-    mentioned where not all were used. The configuration decides what a copy that is not exact is called now.
+    For example ``CIFAR-10 (JPEG copy), 2,000 of 50,000 training images``; test images and classes are mentioned where
+    not all of those that are published were used. The configuration decides what a copy that is not exact is called now.
     """
     data = summary["data"]
+    published = registry.entry("dataset", data["dataset"]).options
     kind, called = data["source"]["kind"], data["provenance"]
     if called or kind == "plugin":
         called = copies().get(data["dataset"], called)
     # Of a plug-in's data there are no other copies.
     copy = called or {"embedded": "scikit-learn", "plugin": ""}.get(kind, "exact")
     parts = [DATASET_TITLES[data["dataset"]] + (f" ({copy})" if copy else "")]
-    if published := COUNTS.get(data["dataset"]):
+    if every := published.get("classes"):
         # A sample has two classes by design.
         sampled = data.get("drawn_from")
         classes = len(sampled["train"]["class_counts"]) if sampled else data["num_classes"]
-        parts += [f"{classes:,} of {published:,} classes"] if classes != published else []
+        parts += [f"{classes:,} of {every:,} classes"] if classes != every else []
     for split, title in (("train", "training"), ("test", "test")):
-        count, full = data[split]["count"], data[split]["full_count"]
+        # A copy can have lost some.
+        count, full = data[split]["count"], max(data[split]["full_count"], published.get(split, 0))
         if count < full:
             parts.append(f"{count:,} of {full:,} {title} images")
         elif split == "train":

@@ -36,9 +36,9 @@ PUBLISHED = {
 }
 
 
-@dataset("imagenet", title="ImageNet", sources=("local",))
-@dataset("imagenet100", title="ImageNet-100", sources=("local",))
-@dataset("imagenette", title="Imagenette", sources=("local",))
+@dataset("imagenet", title="ImageNet", classes=1000, sources=("local",))
+@dataset("imagenet100", title="ImageNet-100", classes=100, sources=("local",))
+@dataset("imagenette", title="Imagenette", classes=10, sources=("local",))
 def find_images(path: str | Path, classes: Collection[str] | None = None) -> dict[str, Images]:
     """The images of both splits, sorted by class and file name.
 

@@ -1,4 +1,4 @@
-"""The size of ImageNet, and the classes of its known subsets by their WordNet ids."""
+"""The training images of ImageNet, and the classes of its known subsets by their WordNet ids."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ CLASSES = {
     n04517823 n04589890 n04592741 n07714571 n07715103 n07753275 n07831146 n07836838 n13037406 n13040303
     """,
 }
-COUNTS = {"imagenet": 1000} | {name: len(ids.split()) for name, ids in CLASSES.items()}
 
 
 def classes_of(dataset: str, chosen: Sequence[str] | None) -> list[str] | None:
