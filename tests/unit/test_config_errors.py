@@ -59,6 +59,8 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"seeds": []}, "seeds", "at least 1"),
         ({"datasets.cifar10.source": "archive"}, "datasets.cifar10", "the source 'archive' needs a path"),
         ({"datasets.cifar10.path": "x"}, "datasets.cifar10", "takes no path; remove it, or name a local copy's source, archive or images"),
+        ({"datasets.cifar10.provenance": "JPEG\ncopy"}, "datasets.cifar10.provenance", "takes one line of text, for example 'JPEG copy', not 'JPEG\\ncopy'"),
+        ({"datasets.cifar10.provenance": " "}, "datasets.cifar10.provenance", "takes one line of text"),
         ({"datasets.digits.source": "official"}, "datasets.digits.source", "it can be embedded"),
         ({"datasets.mnist.train_limit": 5}, "datasets.mnist.train_limit", "greater than or equal to 10, not 5"),
         ({"table1.cells": [CELL.replace("alexnet", "alexnt")]}, "table1.cells", "did you mean 'alexnet'?"),
@@ -153,6 +155,13 @@ def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hi
 )  # fmt: skip
 def test_small_batches_that_can_be_normalised_are_taken(changes):
     load_config(with_keys(default_values(), changes), [])
+
+
+def test_the_space_around_a_provenance_does_not_count():
+    """A block of YAML ends with a line break, which would be in every table."""
+    text = "source: images\npath: x\nprovenance: |\n  JPEG copy\n"
+    config = load(datasets__cifar10=default_values()["datasets"]["cifar10"] | yaml.safe_load(text))
+    assert config.datasets["cifar10"].provenance == "JPEG copy"
 
 
 def test_null_on_the_command_line_takes_a_value_away(tmp_path):

@@ -176,6 +176,8 @@ def test_the_configuration_says_what_a_copy_is_called(monkeypatch):
 def test_samples_of_one_data_set_are_described_together():
     some = [f"CIFAR-100 (exact), {n} of 50,000 training images" for n in ("500", "1,000", "100", "500")]
     assert describe_copies(some) == "CIFAR-100 (exact), 100 to 1,000 of 50,000 training images"
+    # A record from before such a name was refused
+    assert describe_copies(["MNIST (a\ncopy), 60,000 training images"]).startswith("MNIST (a\ncopy), ")
     assert describe_copies([*some[:1], "MNIST (exact), 60,000 training images"]) == (
         "CIFAR-100 (exact), 500 of 50,000 training images and MNIST (exact), 60,000 training images"
     )

@@ -256,7 +256,7 @@ def describe_copies(descriptions: Iterable[str]) -> str:
     samples: dict[tuple[str, str], list[str]] = defaultdict(list)
     for text in dict.fromkeys(descriptions):
         before, count, after = re.fullmatch(
-            r"(.*?)([\d,]*)((?: of [\d,]+ training images.*)?)", text
+            r"(.*?)([\d,]*)((?: of [\d,]+ training images.*)?)", text, re.DOTALL
         ).groups()
         samples[before, after].append(count)
     several = []

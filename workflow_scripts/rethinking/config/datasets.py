@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from rethinking.config.cell_settings import CellSettings
 from rethinking.config.fields import PathText, Strict, unless
 
 Source = Literal["official", "archive", "images", "embedded", "plugin", "local"]
 Limit = Annotated[int, Field(ge=10)]
+
+
+def one_line(text: str) -> str:
+    """A text without the space around it, which a block in YAML (|) has. Tables show it in a line.
+
+    Raises:
+        ValueError: it is empty, or has line breaks or characters that cannot be seen.
+    """
+    if not text.strip() or not text.strip().isprintable():
+        raise ValueError(f"takes one line of text, for example 'JPEG copy', not {text!r}; null is none")
+    return text.strip()
 
 
 class DatasetConfig(Strict):
@@ -26,7 +37,7 @@ class DatasetConfig(Strict):
         description="The local file or folder, for the sources archive and images, and for plugin if it reads one. "
         "Without the path of a local source its cells are left out.",
     )
-    provenance: str | None = Field(
+    provenance: Annotated[str, AfterValidator(one_line)] | None = Field(
         None,
         description="What to call this copy in tables and figures; needed where the images are not the published ones.",
     )
