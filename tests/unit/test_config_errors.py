@@ -149,12 +149,91 @@ def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hi
         {"datasets.cifar10.input_size": 4, "training.batch_size": 2},
         {"datasets.cifar10.input_size": 4, "training.batch_size": 49_999, "datasets.cifar10.source": "images",
          "datasets.cifar10.path": "x", "datasets.cifar10.provenance": "mine", "capacity.cells": []},
-        {"datasets.cifar10.input_size": 4, "training.batch_size": 20, "datasets.cifar10.train_limit": 60_001},
     ],
-    ids=["maps of many values", "even", "unknown number of images", "limit beyond the data"],
+    ids=["maps of many values", "even", "unknown number of images"],
 )  # fmt: skip
 def test_small_batches_that_can_be_normalised_are_taken(changes):
     load_config(with_keys(default_values(), changes), [])
+
+
+FEW = "but digits has 500 training images (datasets.digits.train_limit); give at most 500"
+ON_DIGITS = {
+    "datasets.digits.train_limit": 500, "capacity.cells": [],
+    "linear_models.models": [LINEAR | {"dataset": "digits"}, LINEAR | {"name": "k", "dataset": "digits", "kernel": "gaussian", "gamma": 1}],
+    "linear_models.validation.train": 300, "linear_models.validation.test": 200,
+    "linear_models.counterexamples.models": ["k"], "linear_models.counterexamples.train": 500,
+    "linear_models.counterexamples.test": 360,
+    "linear_models.descent.dataset": "digits", "linear_models.descent.images": 63,
+}  # fmt: skip
+
+
+def image_lines(changes):
+    """The lines on numbers of images, of the paper's configuration with its theory on digits and these changes."""
+    with pytest.raises(UserError) as error:
+        load_config(with_keys(with_keys(default_values(), ON_DIGITS), changes), [])
+    return [line.removeprefix("  --config: ") for line in str(error.value).splitlines()[1:]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line", "without"),
+    [
+        ({"datasets.digits.train_limit": 60_000},
+         "datasets.digits.train_limit is 60,000, but digits has 1,437 training images; give at most that, or null", []),
+        ({"capacity.cells": ["digits/random_signs_n501/alexnet/none"]},
+         f"digits/random_signs_n501/alexnet/none: takes 501 training images, {FEW}", ["capacity: {cells: []}"]),
+        ({"ablations": [ablation(epochs=3) | {"cells": ["digits/true_labels_replaced360/alexnet/none"]}]},
+         "digits/true_labels_replaced360/alexnet/none: replaces example 360 (from 0), so it takes 361 test images, "
+         "but digits has 360 test images; give at most 360", ["ablations: []"]),
+        ({"linear_models.validation.train": 301},
+         f"linear_models.validation takes 301 (train) + 200 (test) training images, {FEW}",
+         ["linear_models: {models: [], counterexamples: {models: []}}"]),
+        ({"linear_models.counterexamples.train": 501},
+         f"linear_models.counterexamples.train is 501, {FEW}", ["linear_models: {counterexamples: {models: []}}"]),
+        ({"linear_models.descent.images": 64},
+         "linear_models.descent.images is 64, but images of digits have 64 values; give at most 63",
+         ["linear_models: {descent: {dataset: null}}"]),
+    ],
+)  # fmt: skip
+def test_more_images_than_there_are(changes, line, without):
+    expected = [line]
+    if without:
+        expected += [
+            "to leave out all that takes more images than there are, write",
+            *(f"    {each}" for each in without),
+        ]
+    assert image_lines(changes) == expected
+
+
+def test_all_that_takes_more_images_is_left_out_in_one_go():
+    """Of the paper's configuration, by a limit alone; the lines of the message are right."""
+    values = with_keys(default_values(), {"datasets.cifar10.train_limit": 1000})
+    with pytest.raises(UserError) as error:
+        load_config(values, [])
+    advice = yaml.safe_load(str(error.value).split(", write\n")[1].replace("    ", ""))
+    assert advice == {
+        "capacity": {"cells": []},
+        "linear_models": {"models": [], "counterexamples": {"models": []}},
+    }
+    update_config(values, advice)
+    load_config(values, [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"datasets.digits.train_limit": None, "linear_models.validation.train": 1237},
+        # What is not there takes nothing.
+        {"linear_models.models": [], "linear_models.counterexamples.models": [], "linear_models.counterexamples.train": 5000,
+         "linear_models.validation.train": 5000, "linear_models.descent.dataset": None, "linear_models.descent.images": 5000},
+        # A folder can hold other images than the published ones.
+        {"datasets.mnist": {"source": "images", "path": "x", "provenance": "mine", "input_size": 24, "train_limit": 70_000},
+         "capacity.cells": ["mnist/random_signs_n70000/alexnet/none"]},
+    ],
+    ids=["as many as there are", "no limit", "left out", "own images"],
+)  # fmt: skip
+def test_images_that_are_there_or_may_be(changes):
+    load_config(with_keys(with_keys(default_values(), ON_DIGITS), changes), [])
 
 
 def test_the_space_around_a_provenance_does_not_count():

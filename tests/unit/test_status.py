@@ -48,7 +48,7 @@ def test_stale_because_of_a_setting(results, section, values, reason):
 def test_other_settings_leave_a_cell_alone(results):
     results.finish()
     results.values["models"]["alexnet"]["learning_rate"] = 1.0
-    results.values["datasets"]["cifar10"]["train_limit"] = 50
+    results.values["datasets"]["cifar10"]["train_limit"] = 20_000
     results.values["hardware"]["threads"] = 2
     results.values["datasets"]["digits"]["provenance"] = "other words"
     assert results.status().state == "done"
@@ -209,7 +209,7 @@ def test_time_on_other_data_scales_with_pixels(results):
     assert left(results).seconds == pytest.approx(50 * 5 * 24**2 / 7**2)
 
 
-@pytest.mark.parametrize(("limit", "images"), [(None, 60_000), (600, 600)])
+@pytest.mark.parametrize(("limit", "images"), [(None, 60_000), (12_000, 12_000)])
 def test_time_before_the_data_are_prepared(results, limit, images):
     """As many images as are published, or as the limit lets pass."""
     results.values["table1"]["cells"] = [MLP.replace("digits", "mnist")]

@@ -9,7 +9,13 @@ from pydantic import ValidationError
 
 from rethinking import registry
 from rethinking.cells import Cell
-from rethinking.config.checks import cell_faults, hidden_settings, nothing_changed, unchanged_cells
+from rethinking.config.checks import (
+    cell_faults,
+    hidden_settings,
+    image_faults,
+    nothing_changed,
+    unchanged_cells,
+)
 from rethinking.config.configuration import Config
 from rethinking.config.faults import describe, describe_pattern, key_text, place_of_value, value_at
 from rethinking.config.fields import checked_path
@@ -67,7 +73,8 @@ def load_config(
         if origin.written not in sections
     ]
     if config:
-        lines += [f"{place_of_value((), read_files, values)}: {fault}" for fault in cell_faults(config)]
+        place = place_of_value((), read_files, values)
+        lines += [f"{place}: {fault}" for fault in (*cell_faults(config), *image_faults(config))]
     if config and not lines:
         config, found = without_copies(config, expanded.origins, contents[:1])
         lines += [describe_pattern(origin, message, read_files) for origin, message in found]
