@@ -71,7 +71,8 @@ def what_is_wrong(fault: dict[str, Any], loc: Path, config: type[BaseModel]) -> 
         hint = f"; write {{cells: {given or []}}}" if section and isinstance(given, list | None) else ""
         return f"takes keys of its own ({', '.join(keys)}), not {written}{hint}"
     if kind == "list_type":
-        return f"takes a list; {list_advice(given)}"
+        needed = given in (None, {}) and not can_be_empty(loc, config)
+        return f"takes a list; {'write at least one value' if needed else list_advice(given)}"
     return message if kind in ("value_error", "missing", "too_short") else f"{message}, not {written}"
 
 
@@ -105,6 +106,14 @@ def keys_at(path: Path, model: Any) -> list[str]:
         if part in fields(model):
             model = fields(model)[part]
     return list(fields(model))
+
+
+def can_be_empty(path: Path, model: Any) -> bool:
+    """Whether the list at a place may have no entries; those of a grid may not."""
+    for part in path[:-1]:
+        model = fields(model).get(part, model)
+    field = getattr(model, "model_fields", {}).get(path[-1])
+    return field is not None and not any(getattr(each, "min_length", 0) for each in field.metadata)
 
 
 def fields(model: Any) -> dict[str, Any]:

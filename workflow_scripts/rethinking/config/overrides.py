@@ -35,7 +35,8 @@ class OverrideConfig(Strict):
 
     cells: Annotated[list[Annotated[str, AfterValidator(checked_pattern)]], PATTERNS] = Field(
         description=f"Patterns {NAME_FORM} with * in any part, for example cifar10/random_labels/*/none, and "
-        "alternatives and ranges as in the cells of results."
+        "alternatives and ranges as in the cells of results.",
+        min_length=1,
     )
     set: OverrideValues = Field(
         default_factory=OverrideValues, description="The settings and their values for these cells."
