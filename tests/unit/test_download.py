@@ -55,6 +55,14 @@ class Handler(BaseHTTPRequestHandler):
     def truncated(self):
         self.answer(200, CONTENT[:HALF], length=len(CONTENT))
 
+    def cut(self):
+        """A server that can resume, but closes each connection after a twelfth of the file."""
+        wanted = self.headers.get("Range")
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+        content_range = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+        some = CONTENT[start : start + len(CONTENT) // 12 + 1]
+        self.answer(206 if start else 200, some, length=len(CONTENT) - start, Content_Range=content_range)
+
     def stalls(self):
         self.answer(200, CONTENT[:HALF], length=len(CONTENT))
         # A client that waits longer than this sees the connection close, which is another fault.
@@ -185,6 +193,21 @@ def test_truncated_body_is_resumed(server, path, size):
     fetch([server.url], path, size=size)
     assert server.requests == [("/data.bin", None), ("/data.bin", f"bytes={HALF}-")]
     assert path.read_bytes() == CONTENT
+
+
+def test_attempts_that_bring_something_are_not_counted(server, path):
+    server.behaviours = ["cut", "cut", *3 * ["unavailable"], *4 * ["cut"], *3 * ["unavailable"], "cut"]
+    fetch([server.url], path)
+    assert path.read_bytes() == CONTENT
+    assert len(server.requests) == 18  # twelve parts and six refusals
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), None])
+def test_a_server_that_begins_again_each_time_and_never_ends_is_given_up(server, path, size):
+    server.behaviours = ["truncated"]
+    with pytest.raises(UserError, match="could not be downloaded"):
+        fetch([server.url], path, size=size)
+    assert len(server.requests) == 5
 
 
 def test_stall_ends_and_is_resumed(server, path, monkeypatch, capsys):

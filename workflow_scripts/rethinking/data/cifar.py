@@ -88,6 +88,7 @@ def cifar100() -> Published:
                 name="cifar-100-binary.tar.gz",
                 urls=("https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",),
                 md5="03b5dce01913d631647c71ecec9e9cb8",
+                size=168_513_733,
             ),
         ),
         versions=(

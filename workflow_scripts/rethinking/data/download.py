@@ -15,7 +15,7 @@ from rethinking.data.published import SourceFile, seems
 from rethinking.run.files import UserError
 from rethinking.run.refusals import explain
 
-ATTEMPTS = 5  # requests per address
+ATTEMPTS = 5  # requests per address, counted from the last that brought something new
 PAUSE_SECONDS = 1.0  # after the first failed request; it doubles after each further one
 TIMEOUT_SECONDS = 30  # for a connection or for the next bytes
 CHUNK_BYTES = 1 << 16
@@ -78,8 +78,10 @@ def download(file: SourceFile, path: str | Path) -> None:
 
 def _fetch(url: str, part: Path, file: SourceFile) -> str | None:
     """Complete ``part`` from one address; return None, or why this address failed."""
-    mismatches = 0
-    for attempt in range(1, ATTEMPTS + 1):
+    mismatches = attempt = 0
+    most = _length(part)
+    while True:
+        attempt += 1
         try:
             _receive(url, part, file.size)
         except _Fault as fault:
@@ -92,17 +94,24 @@ def _fetch(url: str, part: Path, file: SourceFile) -> str | None:
             mismatches += 1
             # The first mismatch may come from an old partial file; the second comes from a complete download.
             give_up = mismatches == 2
+        # A server can cut a large file many times. Where it begins again each time, only what is longer is new.
+        if (length := _length(part)) > most:
+            most, attempt = length, 1
         if give_up or attempt == ATTEMPTS:
-            break
+            return reason
         delay = PAUSE_SECONDS * 2 ** (attempt - 1)
         print(f"attempt {attempt} of {ATTEMPTS}: {reason}; trying again in {delay:g} s")
         time.sleep(delay)
-    return reason
+
+
+def _length(part: Path) -> int:
+    """Bytes that are there of a file."""
+    return part.stat().st_size if part.exists() else 0
 
 
 def _receive(url: str, part: Path, size: int | None) -> None:
     """Append the missing bytes to ``part``, or start again if the server cannot resume."""
-    offset = part.stat().st_size if part.exists() else 0
+    offset = _length(part)
     headers = {"Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
