@@ -3,17 +3,26 @@
 from shlex import join
 
 from rethinking.cells import Cell
+from rethinking.config.checks import too_few_images
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.models import training_megaflops
 from rethinking.run.scripts import options
 
+# What would take more images than there are stops before any job does, but only where a target needs it.
+IMPOSSIBLE, TOO_FEW_IMAGES = too_few_images(CONFIG)
 
-def described(get):
-    """Wrap a function of wildcards, so that an unknown name ends with a message for the user."""
+
+def described(get, name=lambda wildcards: None):
+    """Wrap a function of wildcards, so that an unknown name ends with a message for the user.
+
+    The second function gives the name under which what cannot be made is known.
+    """
 
     @exit_on_user_error
     def checked(wildcards):
         made = get(wildcards)
+        if name(wildcards) in IMPOSSIBLE:
+            raise UserError(TOO_FEW_IMAGES)
         key = wildcards.get("key")
         if key is not None and key != made.identity.digest:
             raise UserError(
@@ -31,18 +40,27 @@ def cell_named(wildcards):
 
 # The results that the wildcards of rules name: data, networks, measurements, fits.
 prepared = described(lambda wildcards: PLAN.prepared(wildcards.dataset))
-sampled = described(lambda wildcards: PLAN.sample(wildcards.dataset, int(wildcards.n)))
+sampled = described(
+    lambda wildcards: PLAN.sample(wildcards.dataset, int(wildcards.n)),
+    lambda wildcards: ("sample", wildcards.dataset, int(wildcards.n)),
+)
 corrupted = described(
-    lambda wildcards: PLAN.overlay(wildcards.dataset, wildcards.corruption, int(wildcards.seed))
+    lambda wildcards: PLAN.overlay(wildcards.dataset, wildcards.corruption, int(wildcards.seed)),
+    lambda wildcards: ("corruption", wildcards.dataset, wildcards.corruption),
 )
 trained = described(lambda wildcards: PLAN.cell(cell_named(wildcards), *wildcards.branch.split("/")[1:2]))
 stability = described(lambda wildcards: PLAN.stability(cell_named(wildcards)))
 complexity = described(lambda wildcards: PLAN.complexity(cell_named(wildcards)))
 fit = described(lambda wildcards: PLAN.fit(wildcards.model, int(wildcards.seed)))
-comparison = described(lambda wildcards: PLAN.comparison(wildcards.model, int(wildcards.seed)))
-validation = described(lambda wildcards: PLAN.validation(wildcards.model))
+comparison = described(
+    lambda wildcards: PLAN.comparison(wildcards.model, int(wildcards.seed)),
+    lambda wildcards: ("comparison", wildcards.model),
+)
+validation = described(
+    lambda wildcards: PLAN.validation(wildcards.model), lambda wildcards: ("validation", wildcards.model)
+)
 construction = described(lambda wildcards: PLAN.expressivity(int(wildcards.seed)))
-descent = described(lambda wildcards: PLAN.descent(int(wildcards.seed)))
+descent = described(lambda wildcards: PLAN.descent(int(wildcards.seed)), lambda wildcards: ("descent",))
 
 
 # ---- cells

@@ -7,6 +7,7 @@ import yaml
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
+from rethinking.config.checks import too_few_images
 from rethinking.config.loading import load_config
 from rethinking.config.reading import read
 from rethinking.run.files import UserError
@@ -164,7 +165,16 @@ def test_small_batches_that_can_be_normalised_are_taken(changes):
     load_config(with_keys(default_values(), changes), [])
 
 
-FEW = "but digits has 500 training images (datasets.digits.train_limit); give at most 500"
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_limit_beyond_the_data(split):
+    most = {"train": "1,437 training", "test": "360 test"}[split]
+    with pytest.raises(
+        UserError, match=f"digits.{split}_limit is 60,000, but digits has {most} images; give at most"
+    ):
+        load_config(with_keys(default_values(), {f"datasets.digits.{split}_limit": 60_000}), [])
+
+
+FEW = "but digits has 500 (datasets.digits.train_limit)"
 ON_DIGITS = {
     "datasets.digits.train_limit": 500, "capacity.cells": [],
     "linear_models.models": [LINEAR | {"dataset": "digits"}, LINEAR | {"name": "k", "dataset": "digits", "kernel": "gaussian", "gamma": 1}],
@@ -175,55 +185,47 @@ ON_DIGITS = {
 }  # fmt: skip
 
 
-def image_lines(changes):
-    """The lines on numbers of images, of the paper's configuration with its theory on digits and these changes."""
-    with pytest.raises(UserError) as error:
-        load_config(with_keys(with_keys(default_values(), ON_DIGITS), changes), [])
-    return [line.removeprefix("  --config: ") for line in str(error.value).splitlines()[1:]]
+def too_few(changes):
+    """What cannot be made of the paper's configuration with its theory on digits and these changes, and the message."""
+    return too_few_images(load_config(with_keys(with_keys(default_values(), ON_DIGITS), changes), []))
 
 
 @pytest.mark.parametrize(
-    ("changes", "line", "without"),
+    ("changes", "made", "line", "without"),
     [
-        ({"datasets.digits.train_limit": 60_000},
-         "datasets.digits.train_limit is 60,000, but digits has 1,437 training images; give at most that, or null", []),
-        ({"capacity.cells": ["digits/random_signs_n501/alexnet/none"]},
-         f"digits/random_signs_n501/alexnet/none: takes 501 training images, {FEW}", ["capacity: {cells: []}"]),
+        ({"capacity.cells": ["digits/random_signs_n501/alexnet/none"]}, {("sample", "digits", 501)},
+         f"capacity: random_signs_n501 takes 501 training images, {FEW}", "capacity: {cells: []}"),
         ({"ablations": [ablation(epochs=3) | {"cells": ["digits/true_labels_replaced360/alexnet/none"]}]},
-         "digits/true_labels_replaced360/alexnet/none: replaces example 360 (from 0), so it takes 361 test images, "
-         "but digits has 360 test images; give at most 360", ["ablations: []"]),
-        ({"linear_models.validation.train": 301},
-         f"linear_models.validation takes 301 (train) + 200 (test) training images, {FEW}",
-         ["linear_models: {models: [], counterexamples: {models: []}}"]),
-        ({"linear_models.counterexamples.train": 501},
-         f"linear_models.counterexamples.train is 501, {FEW}", ["linear_models: {counterexamples: {models: []}}"]),
-        ({"linear_models.descent.images": 64},
-         "linear_models.descent.images is 64, but images of digits have 64 values; give at most 63",
-         ["linear_models: {descent: {dataset: null}}"]),
+         {("corruption", "digits", "true_labels_replaced360")},
+         "ablations: true_labels_replaced360 takes 361 test images, but digits has 360", "ablations: []"),
+        ({"linear_models.validation.train": 301}, {("validation", "a"), ("validation", "k")},
+         f"linear_models.validation takes 501 training images (train + test), {FEW}",
+         "linear_models: {models: [], counterexamples: {models: []}}"),
+        ({"linear_models.counterexamples.train": 501}, {("comparison", "k")},
+         f"linear_models.counterexamples takes 501 training images, {FEW}", "linear_models: {counterexamples: {models: []}}"),
+        ({"linear_models.descent.images": 501}, {("descent",)},
+         f"linear_models.descent takes 501 training images, {FEW}", "linear_models: {descent: {dataset: null}}"),
     ],
 )  # fmt: skip
-def test_more_images_than_there_are(changes, line, without):
-    expected = [line]
-    if without:
-        expected += [
-            "to leave out all that takes more images than there are, write",
-            *(f"    {each}" for each in without),
-        ]
-    assert image_lines(changes) == expected
+def test_more_images_than_there_are(changes, made, line, without):
+    impossible, message = too_few(changes)
+    assert impossible == made
+    advice = "Take fewer images, or leave out what takes more than there are:"
+    assert message.splitlines() == ["there are too few images", f"  {line}", advice, f"  {without}"]
 
 
 def test_all_that_takes_more_images_is_left_out_in_one_go():
     """Of the paper's configuration, by a limit alone; the lines of the message are right."""
     values = with_keys(default_values(), {"datasets.cifar10.train_limit": 1000})
-    with pytest.raises(UserError) as error:
-        load_config(values, [])
-    advice = yaml.safe_load(str(error.value).split(", write\n")[1].replace("    ", ""))
+    impossible, message = too_few_images(load_config(values, []))
+    assert impossible
+    advice = yaml.safe_load(message.split("there are:\n")[1])
     assert advice == {
         "capacity": {"cells": []},
         "linear_models": {"models": [], "counterexamples": {"models": []}},
     }
     update_config(values, advice)
-    load_config(values, [])
+    assert not too_few_images(load_config(values, []))[0]
 
 
 @pytest.mark.parametrize(
@@ -235,13 +237,13 @@ def test_all_that_takes_more_images_is_left_out_in_one_go():
         {"linear_models.models": [], "linear_models.counterexamples.models": [], "linear_models.counterexamples.train": 5000,
          "linear_models.validation.train": 5000, "linear_models.descent.dataset": None, "linear_models.descent.images": 5000},
         # A folder can hold other images than the published ones.
-        {"datasets.mnist": {"source": "images", "path": "x", "provenance": "mine", "input_size": 24, "train_limit": 70_000},
+        {"datasets.mnist": {"source": "images", "path": "x", "provenance": "mine", "input_size": 24},
          "capacity.cells": ["mnist/random_signs_n70000/alexnet/none"]},
     ],
     ids=["as many as there are", "no limit", "left out", "own images"],
 )  # fmt: skip
 def test_images_that_are_there_or_may_be(changes):
-    load_config(with_keys(with_keys(default_values(), ON_DIGITS), changes), [])
+    assert not too_few(changes)[0]
 
 
 def test_the_space_around_a_provenance_does_not_count():

@@ -152,6 +152,14 @@ def test_a_comparison_of_no_cells_says_so(tiny_workflow, target):
     assert "has nothing to show with this configuration; list the cells that it shows" in output
 
 
+def test_too_few_images_stop_only_what_takes_more(default_workflow):
+    default_workflow.write_config({"datasets": {"cifar10": {"train_limit": 1000}}})
+    assert default_workflow.planned_cells("cifar10")
+    for target in ("capacity", "linear_models", "all"):
+        line = default_workflow.fail("-n", target)
+        assert "too few images" in line and "capacity: {cells: []}" in line
+
+
 def test_wrong_config_names_file_and_key(default_workflow):
     default_workflow.write_config({"training": {"epochs": -3}})
     output = default_workflow.fail("-n")

@@ -44,7 +44,7 @@ class Entry:
     optional: Mapping[str, str]  # arguments with a default -> their annotation, or the type of the default
     # rethinking.run.plugin_checks has those that a plug-in can give. Only the library gives
     # - for a network: smallest (height and width of the images that it takes);
-    # - for a data set: classes (their number), and channels, size (height and width) and numbers (train, test) of its images
+    # - for a data set: classes (their number), and size (height and width of its images), train and test (their numbers)
     #   unless it is a folder of images; sources, if they are others than those of published data sets and of plug-ins;
     # - for a table: script (what writes its CSV);
     # - for a figure: reads (the table of each cell that it draws) and unit (of the paper's curves, if there are any).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from rethinking import registry
 from rethinking.cells import Cell, replaced_example, sample_size
@@ -126,84 +126,83 @@ def published_images(config: Config, dataset: str, split: str) -> int | None:
     return registry.entry("dataset", dataset).options.get(split)
 
 
-def too_few(config: Config, dataset: str, split: str, wanted: int) -> str | None:
-    """That a split has fewer images than are wanted; None if it has as many, or their number is not known beforehand."""
-    limit = getattr(config.datasets.get(dataset), f"{split}_limit", None)
-    there = limit or published_images(config, dataset, split)
-    if there is None or wanted <= there:
-        return None
-    why = f" (datasets.{dataset}.{split}_limit)" if limit else ""
-    return f"but {dataset} has {there:,} {SPLITS[split]} images{why}; give at most {there:,}"
+def limit_faults(config: Config) -> list[str]:
+    """Limits of data sets beyond the images that are published."""
+    return [
+        f"datasets.{name}.{split}_limit is {limit:,}, but {name} has {most:,} {title} images; give at most that, or null"
+        for name, dataset in config.datasets.items()
+        for split, title in SPLITS.items()
+        if (limit := getattr(dataset, f"{split}_limit"))
+        and (most := published_images(config, name, split))
+        and limit > most
+    ]
 
 
-def wanted_images(config: Config) -> Iterator[tuple[str, str, str, str, str, int]]:
-    """What takes a number of images that the configuration states.
+class Wanted(NamedTuple):
+    """What takes a number of images that the configuration states."""
 
-    Yields:
-        the part of the configuration, its cell if it has cells, key and number in words, data set, split, and number.
-    """
+    part: str  # of the configuration, or of its linear_models
+    made: tuple[str | int, ...]  # what is made of them, as the rules name it
+    words: str  # key, or cell, and the number
+    dataset: str
+    split: str
+    number: int
+
+
+def wanted_images(config: Config) -> Iterator[Wanted]:
+    """All that takes a number of images that the configuration states."""
     sections = {result: config.cell_names(result) for result in config.results}
     sections["ablations"] = [name for ablation in config.ablations for name in ablation.cells]
     for section, names in sections.items():
         for name in names:
             cell = Cell.from_name(name, seed=0)
             if n := sample_size(cell.corruption):
-                yield section, name, f"takes {n:,} training images", cell.dataset, "train", n
+                words = f"{section}: {cell.corruption} takes {n:,} training images"
+                yield Wanted(section, ("sample", cell.dataset, n), words, cell.dataset, "train", n)
             if (number := replaced_example(cell.corruption)) is not None:
+                made = ("corruption", cell.dataset, cell.corruption)
                 for split, title in SPLITS.items():
-                    words = f"replaces example {number:,} (from 0), so it takes {number + 1:,} {title} images"
-                    yield section, name, words, cell.dataset, split, number + 1
+                    words = f"{section}: {cell.corruption} takes {number + 1:,} {title} images"
+                    yield Wanted(section, made, words, cell.dataset, split, number + 1)
     linear = config.linear_models
     train, test = linear.validation.train, linear.validation.test
-    words = f"linear_models.validation takes {train:,} (train) + {test:,} (test) training images"
+    words = f"linear_models.validation takes {train + test:,} training images (train + test)"
     for model in linear.models:
-        yield "models", "", words, model.dataset, "train", train + test
+        yield Wanted("models", ("validation", model.name), words, model.dataset, "train", train + test)
     for name in linear.counterexamples.models:
-        for split in SPLITS:
+        for split, title in SPLITS.items():
             wanted = getattr(linear.counterexamples, split)
-            words = f"linear_models.counterexamples.{split} is {wanted:,}"
-            yield "counterexamples", "", words, linear.model(name).dataset, split, wanted
+            words = f"linear_models.counterexamples takes {wanted:,} {title} images"
+            dataset = linear.model(name).dataset
+            yield Wanted("counterexamples", ("comparison", name), words, dataset, split, wanted)
     if name := linear.descent.dataset:
         wanted = linear.descent.images
-        yield "descent", "", f"linear_models.descent.images is {wanted:,}", name, "train", wanted
+        words = f"linear_models.descent takes {wanted:,} training images"
+        yield Wanted("descent", ("descent",), words, name, "train", wanted)
 
 
-def image_faults(config: Config) -> list[str]:
-    """What takes more images than there are, as far as their numbers are known, and last how to leave all of it out."""
-    faults = []
-    for name, dataset in config.datasets.items():
-        for split, title in SPLITS.items():
-            limit, most = getattr(dataset, f"{split}_limit"), published_images(config, name, split)
-            if limit and most and limit > most:
-                key = f"datasets.{name}.{split}_limit"
-                faults.append(
-                    f"{key} is {limit:,}, but {name} has {most:,} {title} images; give at most that, or null"
-                )
-    few: dict[str, dict[str, None]] = {}
-    parts: dict[str, None] = {}
-    for part, cell, words, dataset, split, wanted in wanted_images(config):
-        if fault := too_few(config, dataset, split, wanted):
-            few.setdefault(f"{words}, {fault}", {})[cell] = None
+def too_few_images(config: Config) -> tuple[set[tuple[str | int, ...]], str]:
+    """What takes more images than there are, as far as their numbers are known beforehand.
+
+    Returns:
+        what cannot be made, as :class:`Wanted` has it, and one message on all of it, which ends with how to leave it out.
+    """
+    impossible, faults, parts = set(), {}, {}
+    for part, made, words, dataset, split, number in wanted_images(config):
+        limit = getattr(config.datasets.get(dataset), f"{split}_limit", None)
+        there = limit or published_images(config, dataset, split)
+        if there and number > there:
+            why = f" (datasets.{dataset}.{split}_limit)" if limit else ""
+            faults[f"{words}, but {dataset} has {there:,}{why}"] = None
             parts[part] = None
-    faults += [(named(list(cells)) if "" not in cells else "") + message for message, cells in few.items()]
-    descent = config.linear_models.descent
-    if descent.dataset and config.datasets[descent.dataset].source != "images":
-        options = registry.entry("dataset", descent.dataset).options
-        most = options.get("channels", 0) * options.get("size", 0) ** 2 - 1
-        if 0 < most < descent.images:
-            # The values of a whitened image sum to zero, so no more images are linearly independent.
-            key = "linear_models.descent.images"
-            faults.append(
-                f"{key} is {descent.images:,}, but images of {descent.dataset} have {most + 1:,} values; give at most {most:,}"
-            )
-            parts["descent"] = None
+            impossible.add(made)
     of_linear = dict.fromkeys(each for part, keys in WITHOUT.items() if part in parts for each in keys)
     lines = [
         f"{part}: {'[]' if part == 'ablations' else '{cells: []}'}" for part in parts if part not in WITHOUT
     ]
     lines += [f"linear_models: {{{', '.join(of_linear)}}}"] if of_linear else []
-    if lines:
-        faults.append(
-            "\n    ".join(["to leave out all that takes more images than there are, write", *lines])
-        )
-    return faults
+    advice = [
+        "Take fewer images, or leave out what takes more than there are:",
+        *(f"  {line}" for line in lines),
+    ]
+    return impossible, "\n".join(["there are too few images", *(f"  {each}" for each in faults), *advice])

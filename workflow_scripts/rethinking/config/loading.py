@@ -12,7 +12,7 @@ from rethinking.cells import Cell
 from rethinking.config.checks import (
     cell_faults,
     hidden_settings,
-    image_faults,
+    limit_faults,
     nothing_changed,
     unchanged_cells,
 )
@@ -74,7 +74,7 @@ def load_config(
     ]
     if config:
         place = place_of_value((), read_files, values)
-        lines += [f"{place}: {fault}" for fault in (*cell_faults(config), *image_faults(config))]
+        lines += [f"{place}: {fault}" for fault in (*cell_faults(config), *limit_faults(config))]
     if config and not lines:
         config, found = without_copies(config, expanded.origins, contents[:1])
         lines += [describe_pattern(origin, message, read_files) for origin, message in found]

@@ -17,9 +17,7 @@ CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog",
 SHAPE = (3, 32, 32)
 
 
-@dataset(
-    "cifar10", title="CIFAR-10", channels=3, size=32, train=50_000, test=10_000, classes=10, published=True
-)
+@dataset("cifar10", title="CIFAR-10", size=32, train=50_000, test=10_000, classes=10, published=True)
 def cifar10() -> Published:
     """CIFAR-10, (3, 32, 32): 50,000 images to train, 10,000 to test."""
     batches = range(1, 6)
@@ -77,9 +75,7 @@ def cifar10() -> Published:
     )
 
 
-@dataset(
-    "cifar100", title="CIFAR-100", channels=3, size=32, train=50_000, test=10_000, classes=100, published=True
-)
+@dataset("cifar100", title="CIFAR-100", size=32, train=50_000, test=10_000, classes=100, published=True)
 def cifar100() -> Published:
     """CIFAR-100, (3, 32, 32), with the fine labels: 50,000 images to train, 10,000 to test."""
     return Published(
@@ -88,7 +84,6 @@ def cifar100() -> Published:
                 name="cifar-100-binary.tar.gz",
                 urls=("https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",),
                 md5="03b5dce01913d631647c71ecec9e9cb8",
-                size=168_513_733,
             ),
         ),
         versions=(

@@ -10,9 +10,7 @@ from rethinking.streams import stream
 TEST_COUNT = 360  # a fifth of the 1,797 images
 
 
-@dataset(
-    "digits", title="digits", channels=1, size=8, train=1437, test=360, classes=10, sources=("embedded",)
-)
+@dataset("digits", title="digits", size=8, train=1437, test=360, classes=10, sources=("embedded",))
 def read_digits() -> Dataset:
     """scikit-learn's digits, (1, 8, 8), values 0..16 stretched to 0..255; 1,437 to train, 360 to test."""
     # Imported here: it takes a second, and only this data set needs it.

@@ -22,7 +22,7 @@ FILES = (
 IDX_UNSIGNED_BYTE = 0x08
 
 
-@dataset("mnist", title="MNIST", channels=1, size=28, train=60_000, test=10_000, classes=10, published=True)
+@dataset("mnist", title="MNIST", size=28, train=60_000, test=10_000, classes=10, published=True)
 def mnist() -> Published:
     """MNIST, (1, 28, 28): 60,000 images to train, 10,000 to test."""
     return Published(
