@@ -46,6 +46,7 @@ def prepared(tmp_path_factory):
         manifest[split] = {
             "count": count,
             "full_count": count,
+            "class_counts": np.bincount(labels).tolist(),
             "images_sha256": hashlib.sha256(images.tobytes()).hexdigest(),
             "labels_sha256": hashlib.sha256(labels.tobytes()).hexdigest(),
         }

@@ -156,8 +156,9 @@ def test_too_few_images_stop_only_what_takes_more(default_workflow):
     default_workflow.write_config({"datasets": {"cifar10": {"train_limit": 1000}}})
     assert default_workflow.planned_cells("cifar10")
     for target in ("capacity", "linear_models", "all"):
-        line = default_workflow.fail("-n", target)
-        assert "too few images" in line and "capacity: {cells: []}" in line
+        output = default_workflow.fail("-n", target)
+        assert "too few images" in output
+        assert "capacity: {cells: []}" in output
 
 
 def test_wrong_config_names_file_and_key(default_workflow):
