@@ -199,7 +199,7 @@ def test_tables_and_figures_are_written(shown, networks):
     accuracy = read_json(networks.cells / f"{SIGNS}/seed0/summary.json")["train_accuracy"]
     assert rademacher.rademacher[0] == pytest.approx(accuracy / 50 - 1)
     assert (rademacher.n[0], rademacher.depth[0], rademacher.vc_bound[0]) == (24, 5, 1)
-    assert "24 of 40 training images" in figure
+    assert "24 of 50,000 training images" in figure
     assert len(stability) == 1
 
     networks.complexity(networks.cells / f"{BASE}/seed0")
