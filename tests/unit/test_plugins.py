@@ -15,6 +15,7 @@ from rethinking.analysis.runs import Run
 from rethinking.cells import Cell
 from rethinking.claims.own import own_claims
 from rethinking.claims.report import claims_table, judge
+from rethinking.claims.verdicts import examine
 from rethinking.config.loading import load_config
 from rethinking.corruption.overlays import write
 from rethinking.data.published import read_published
@@ -178,6 +179,17 @@ def test_a_claim_that_changes_a_run_changes_no_other(plugin):
     )
     run = Run({"cell": "x", "status": "finished", "rows": [1, 2]}, pd.DataFrame({"epoch": [0, 1, 2]}))
     assert [check.measure(run) for claim in own_claims() for check in claim.checks] == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("step", "verdict"), [("", "undecided"), (", step=0.01", "supported"), (", step=2", "undecided")]
+)
+def test_seeds_that_agree_decide_a_claim_that_says_its_step(plugin, step, verdict):
+    cell = "digits/true_labels/mlp_1x512/none"
+    plugin(f"@claim('x', statement='s', cells=['{cell}'], at_least=99{step})\ndef x(run): return 100\n")
+    ((check,),) = (claim.checks for claim in own_claims())
+    run = Run({"cell": cell, "status": "finished"}, pd.DataFrame())
+    assert examine(check, {cell: dict.fromkeys(range(3), run)}, "").verdict == verdict
 
 
 def test_the_note_on_measures_says_nothing_of_the_network_of_an_own_one(plugin):

@@ -42,6 +42,7 @@ def message(action, *arguments):
         ("@corruption('x')\ndef x(rng): ...", 3, "first argument of x must be labels or images"),
         ("@claim('x', statement='x', cells=['a'])\ndef x(run): ...", 3, "needs a statement, cells, and"),
         ("@claim('x', statement='x', cells=['a/b/c/d'], at_least=2, at_most=1)\ndef x(run): ...", 3, "no number is above 2 and at most 1"),
+        ("@claim('x', statement='x', cells=['a/b/c/d'], above=0, step=0)\ndef x(run): ...", 3, "'step' of @claim must be a positive number"),
         ("x = 1", 1, "registers nothing"),
         ("@corruption('x')\ndef f(labels): ...\n@corruption('y')\ndef f(labels): ...", 3, "f is defined again in line 5"),
         ("@model('x')\nclass F: ...\nfor i in 'a': pass\ndef F(a, b): ...", 3, "F is defined again in line 5"),

@@ -9,7 +9,7 @@ from rethinking import registry
 from rethinking.analysis.runs import Run
 from rethinking.cells import canonical_name
 from rethinking.claims.forms import Claim
-from rethinking.claims.measures import NotMeasured
+from rethinking.claims.measures import NotMeasured, measured
 from rethinking.claims.report import Judged
 from rethinking.claims.verdicts import Check
 from rethinking.run.plugins import blamed
@@ -27,7 +27,8 @@ def own_claim(entry: registry.Entry) -> Claim:
     options = entry.options
     function = entry.resolve()
 
-    def measured(*runs: Run) -> float:
+    @measured(options.get("step", 0.0))
+    def number(*runs: Run) -> float:
         try:
             # It may change what it is given, which the next claim must not see.
             return entry.number(function(*copy.deepcopy(runs)))
@@ -43,7 +44,7 @@ def own_claim(entry: registry.Entry) -> Claim:
 
     label = entry.function.replace("_", " ")
     bounds = {bound: options[bound] for bound in BOUNDS if bound in options}
-    check = Check(label, measured, tuple(map(canonical_name, options["cells"])), **bounds)
+    check = Check(label, number, tuple(map(canonical_name, options["cells"])), **bounds)
     words = ", ".join(f"{bound.replace('_', ' ')} {value:g}" for bound, value in bounds.items())
     holds_if = options.get("holds_if", f"{label} {words}")
     return Claim(entry.name, options["statement"], options.get("source", "own"), holds_if, (check,))

@@ -49,13 +49,14 @@ def check_fields(record: Any, **forms: Form) -> None:
 TEXT: Form = ("a text", lambda value: isinstance(value, str))
 YES_NO: Form = ("True or False", lambda value: isinstance(value, bool))
 NUMBER: Form = ("a number", is_number)
+POSITIVE: Form = ("a positive number", lambda value: is_number(value) and value > 0)
 # What a plug-in can say of each kind.
 OPTIONS: dict[str, dict[str, Form]] = {
     "dataset": {"title": TEXT, "published": YES_NO},
     "corruption": {},
     "model": {
         "title": TEXT,
-        "megaflops": ("a positive number", lambda value: is_number(value) and value > 0),
+        "megaflops": POSITIVE,
         "capture": YES_NO,
     },
     "regulariser": {"heading": ("two texts, one for each line", lambda value: is_list(value, length=2))},
@@ -63,6 +64,7 @@ OPTIONS: dict[str, dict[str, Form]] = {
     "claim": {
         **dict.fromkeys(("statement", "source", "holds_if"), TEXT),
         "cells": ("a list of names of cells", is_list),
+        "step": POSITIVE,
         **dict.fromkeys(("at_least", "at_most", "above"), NUMBER),
     },
 }
