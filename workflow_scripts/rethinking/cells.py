@@ -5,12 +5,11 @@ A cell is data set x corruption x model x regularisers x seed, written as
 which all its seeds share.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Self
 
 from rethinking import registry
 from rethinking.run.files import UserError
@@ -51,7 +50,7 @@ class Cell:
         return canonical_name(self.base.name)
 
     @property
-    def base(self) -> Cell:
+    def base(self) -> Self:
         """The cell without the replacement of an example; the cell itself if none is replaced."""
         base = registry.entry("corruption", self.corruption).options.get("base")
         return replace(self, corruption=base) if base else self
@@ -60,7 +59,7 @@ class Cell:
         return f"{self.name}/seed{self.seed}"
 
     @classmethod
-    def parse(cls, text: str) -> Cell:
+    def parse(cls, text: str) -> Self:
         """Read ``data set/corruption/model/regularisers/seedN``.
 
         Raises:
@@ -72,7 +71,7 @@ class Cell:
         return cls.from_name(name, int(seed.removeprefix("seed")))
 
     @classmethod
-    def from_name(cls, name: str, seed: int) -> Cell:
+    def from_name(cls, name: str, seed: int) -> Self:
         """Read ``data set/corruption/model/regularisers``; errors as in :meth:`parse`."""
         parts = name.split("/")
         if len(parts) != 4:

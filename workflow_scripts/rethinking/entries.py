@@ -1,7 +1,5 @@
 """What a registration says: its kind, its name with parameters, its function and its options."""
 
-from __future__ import annotations
-
 import importlib
 import re
 import textwrap

@@ -1,7 +1,5 @@
 """Registrations as they stand in a file: read from its syntax tree, without running it."""
 
-from __future__ import annotations
-
 import ast
 import re
 from pathlib import Path

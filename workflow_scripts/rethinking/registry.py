@@ -6,8 +6,6 @@ Registrations are read from the syntax tree, so planning imports neither torch n
 when its function is needed. A plug-in is a user's file with such registrations, read in the same way.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from functools import cache

@@ -10,8 +10,6 @@ A bundle is a folder on the file system that login and compute nodes share:
 A Snakemake that submitted a bundle may die; the next one reads from the folder how far the bundle got.
 """
 
-from __future__ import annotations
-
 import heapq
 import json
 import os
@@ -22,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 MODULE = ["exec", "python", "-m"]  # how a command begins that runs a Python module
 
@@ -90,7 +88,7 @@ class Bundle:
         write(self.folder / "bundle.json", json.dumps(values, indent=2) + "\n")
 
     @classmethod
-    def read(cls, folder: Path) -> Bundle:
+    def read(cls, folder: Path) -> Self:
         """Read a bundle; one whose ``bundle.json`` is damaged has no tasks."""
         try:
             values = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))

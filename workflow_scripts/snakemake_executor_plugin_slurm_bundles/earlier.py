@@ -1,7 +1,5 @@
 """What an earlier Snakemake left: jobs that still run or have ended since, and are taken over or stopped."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 

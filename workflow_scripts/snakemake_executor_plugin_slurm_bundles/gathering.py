@@ -1,7 +1,5 @@
 """From Snakemake's jobs to bundles on the disk, and from a bundle to the command that submits it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Submitting to SLURM: the command for a job's resources, and what its refusal means for the user."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

@@ -3,8 +3,6 @@
 Snakemake's side is in ``executor``; nothing here knows of it.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import signal

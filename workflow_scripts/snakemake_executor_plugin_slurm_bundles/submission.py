@@ -1,7 +1,5 @@
 """A bundle that jobs of this Snakemake are in: what its folder and SLURM's queue say of it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

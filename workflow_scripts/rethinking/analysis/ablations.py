@@ -4,8 +4,6 @@ A variant is trained with the cell's own name and seeds, so it has the same data
 (if the scheme is the same) and order of batches. Differences are taken seed by seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables of accuracies: from the summaries of cells to one row per cell name, with the paper's values."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """All that was measured of each network, in tables for further analysis."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from typing import Any

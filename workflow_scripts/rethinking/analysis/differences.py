@@ -6,8 +6,6 @@ corruption p are compared at the p that both have. Relative times are 1 at p = 0
 is left out.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The paper's finding in one sentence: the same networks fit random labels and generalise on true ones."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -5,8 +5,6 @@ than any of the networks has on true labels, and 1 - ((1 - p) a + p / 10), with 
 labels, is within 0.03 of the Inception's.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Kendall's rank correlation of measures of complexity with the generalisation gap, over pairs of networks."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The seeds of a cell together: their curves, the mean and its interval."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Records of the theory's fits, and the tables that are made from them."""
 
-from __future__ import annotations
-
 import math
 import platform
 import resource

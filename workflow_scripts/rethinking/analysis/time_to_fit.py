@@ -6,8 +6,6 @@ say when a training set counts as fitted, so several thresholds are measured, ea
 batches of an epoch and on the moving average at its end, which the paper's curves show.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

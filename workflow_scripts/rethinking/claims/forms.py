@@ -1,7 +1,5 @@
 """The form of a claim, and the checks that many claims are made of."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 Cells are named without data set, as the other claims' are, and checked on the data set of table 2.
 """
 
-from __future__ import annotations
-
 from rethinking import paper
 from rethinking.claims import measures
 from rethinking.claims.forms import Claim, each

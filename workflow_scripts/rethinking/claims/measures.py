@@ -5,8 +5,6 @@ never reached a threshold, the measure raises :class:`NotMeasured`. By :func:`me
 its numbers are rounded, as accuracies are to one image, and between which ends they lie.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple

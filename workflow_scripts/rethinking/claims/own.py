@@ -1,7 +1,5 @@
 """Claims of plug-ins: each names its cells, the measure on them and its bounds."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Collection
 

@@ -1,7 +1,5 @@
 """The verdicts on all claims: as rows for programs (claims.csv) and as a table for readers (claims.md)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial

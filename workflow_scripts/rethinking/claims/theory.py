@@ -1,7 +1,5 @@
 """Claims of sections 4 and 5: 2n + d weights fit any labels, and linear models that fit exactly."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

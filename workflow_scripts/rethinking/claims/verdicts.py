@@ -1,7 +1,5 @@
 """Verdicts: on which side of its bounds the interval of a measure over seeds lies."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Whether all of a configuration can be made: settings of cells, sizes and numbers of images; what changes no cell."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple

@@ -5,10 +5,8 @@ Its sections are in ``cell_settings.py``, ``datasets.py``, ``hardware.py``, ``ov
 checks from the JSON schema that ``make schema`` writes.
 """
 
-from __future__ import annotations
-
 import json
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -135,7 +133,7 @@ class Config(Strict):
         return path
 
     @model_validator(mode="after")
-    def seeds_of_cells_are_seeds(self) -> Config:
+    def seeds_of_cells_are_seeds(self) -> Self:
         """Overrides choose among the seeds of the configuration."""
         for override in self.overrides:
             if others := set(override.seeds or ()) - set(self.seeds):
@@ -145,7 +143,7 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
-    def sources_fit(self) -> Config:
+    def sources_fit(self) -> Self:
         """Each data set has its own kinds of source, and the path that a plug-in asks for."""
         for name, dataset in self.datasets.items():
             entry = registry.entry("dataset", name)
@@ -164,7 +162,7 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
-    def theory_has_its_data(self) -> Config:
+    def theory_has_its_data(self) -> Self:
         """The data sets of the theory are configured."""
         used = {
             "expressivity.dataset": self.expressivity.dataset,

@@ -1,8 +1,6 @@
 """The section datasets."""
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -69,7 +67,7 @@ class DatasetConfig(Strict):
         return self.source == "local" and self.path is None
 
     @model_validator(mode="after")
-    def options_fit_the_source(self) -> DatasetConfig:
+    def options_fit_the_source(self) -> Self:
         """Some options belong to local sources only, and some sources take no path or need one."""
         if self.source == "local":
             if self.stored_size is not None and self.stored_size < self.input_size:

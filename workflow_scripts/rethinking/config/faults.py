@@ -1,7 +1,5 @@
 """Messages for a configuration that is not valid: the file, the key and what would be right."""
 
-from __future__ import annotations
-
 import re
 from types import NoneType
 from typing import Any, get_args

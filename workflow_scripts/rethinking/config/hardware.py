@@ -1,8 +1,6 @@
 """The section hardware."""
 
-from __future__ import annotations
-
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -35,7 +33,7 @@ class HardwareConfig(Strict):
     checkpoint_seconds: int = Field(60, ge=1, description="Seconds between two checkpoints of a cell.")
 
     @model_validator(mode="after")
-    def nodes_have_equal_shares(self) -> HardwareConfig:
+    def nodes_have_equal_shares(self) -> Self:
         """Each node has as many workers as the others."""
         if self.workers % self.nodes:
             raise ValueError(f"workers is {self.workers}, not a multiple of nodes, which is {self.nodes}")

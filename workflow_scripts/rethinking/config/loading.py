@@ -1,7 +1,5 @@
 """Loading a configuration: its files are read, expanded and checked before any job is planned."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,10 +1,8 @@
 """The section overrides."""
 
-from __future__ import annotations
-
 from fnmatch import fnmatchcase
 from itertools import combinations
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -48,7 +46,7 @@ class OverrideConfig(Strict):
     )
 
     @model_validator(mode="after")
-    def networks_have_the_options(self) -> OverrideConfig:
+    def networks_have_the_options(self) -> Self:
         """Refuse an option of the architecture that a matching network does not have, and an override of nothing."""
         if not (self.set.model_dump() or self.seeds):
             raise ValueError("names no setting and no seeds; give it 'set' or 'seeds'")

@@ -9,8 +9,6 @@
 Each cell and variant remembers where and how it was written, for messages.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import re

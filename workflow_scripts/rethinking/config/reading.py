@@ -1,7 +1,5 @@
 """Configuration files as they are written: their contents, and the line of each key."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path as FilePath

@@ -1,8 +1,6 @@
 """Settings of tables, figures and ablations: the cells that they show."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
@@ -47,7 +45,7 @@ class CapacityConfig(ResultConfig):
     """Networks on random signs, and with one training example replaced."""
 
     @model_validator(mode="after")
-    def replacements_can_be_compared(self) -> CapacityConfig:
+    def replacements_can_be_compared(self) -> Self:
         """A cell with a replaced example is compared with the cell without the replacement."""
         cells = [Cell.from_name(name, seed=0) for name in self.cells]
         compared = {cell.base.name for cell in cells if cell.base != cell}
@@ -92,7 +90,7 @@ class AblationConfig(ResultConfig):
     )
 
     @model_validator(mode="after")
-    def changes_each_cell(self) -> AblationConfig:
+    def changes_each_cell(self) -> Self:
         """Refuse a variant that cannot differ from its cell: it would be trained for nothing."""
         if not self.set.model_dump():
             raise ValueError("'set' names no setting")

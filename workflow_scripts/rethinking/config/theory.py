@@ -1,8 +1,6 @@
 """Settings of the paper's theory: theorem 1 (section 4) and linear models (section 5)."""
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -71,7 +69,7 @@ class LinearModelConfig(Strict):
     )
 
     @model_validator(mode="after")
-    def options_fit(self) -> LinearModelConfig:
+    def options_fit(self) -> Self:
         """Options belong to one kernel or preprocessing."""
         if (self.gamma is None) == (self.kernel == "gaussian"):
             raise ValueError(
@@ -168,7 +166,7 @@ class LinearModelsConfig(Strict):
     descent: DescentConfig = Field(description="SGD from zero and from elsewhere, against the minimum norm.")
 
     @model_validator(mode="after")
-    def there_is_a_choice(self) -> LinearModelsConfig:
+    def there_is_a_choice(self) -> Self:
         """A penalty can be chosen; 0 is none."""
         chosen = [each.name for each in self.models if "validated" in each.penalties]
         if chosen and not any(self.validation.penalties):
@@ -178,7 +176,7 @@ class LinearModelsConfig(Strict):
         return self
 
     @model_validator(mode="after")
-    def names_are_known(self) -> LinearModelsConfig:
+    def names_are_known(self) -> Self:
         """Names differ; counterexamples are of models that are there and have a Gaussian kernel."""
         names = [each.name for each in self.models]
         for name in repeated(names):

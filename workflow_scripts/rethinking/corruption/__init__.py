@@ -4,8 +4,6 @@ A corruption is stored as an overlay on the prepared data set: the arrays that i
 are made once, from streams named after their purpose, and stay fixed over epochs and cells.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -3,8 +3,6 @@
 Label corruption is nested: an image corrupted at p is corrupted, with the same new label, at every larger p.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from rethinking.corruption import Draws

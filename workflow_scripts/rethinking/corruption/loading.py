@@ -1,7 +1,5 @@
 """What a cell trains on: a prepared data set with the overlay of its corruption."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

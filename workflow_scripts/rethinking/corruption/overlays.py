@@ -1,7 +1,5 @@
 """Draw a corruption and store it as an overlay on a prepared data set."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

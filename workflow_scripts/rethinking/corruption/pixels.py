@@ -1,7 +1,5 @@
 """Pixels shuffled or replaced by noise (section 2.1): images (n, channels, height, width) to images of the same shape."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from rethinking.corruption import Draws

@@ -1,7 +1,5 @@
 """One training example replaced by a test example (section 2.2), to see how far it moves the network."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

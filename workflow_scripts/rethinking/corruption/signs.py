@@ -3,8 +3,6 @@
 A sample is stored like a prepared data set; its signs are an overlay like any other corruption.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -4,8 +4,6 @@ torchvision's decoder is the fastest at hand and gives the same bytes as PIL. EX
 original pipeline.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import re

@@ -1,7 +1,5 @@
 """Checksums of large sets of images, computed once, with progress, and kept by size and time."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import sys

@@ -1,7 +1,5 @@
 """Prepare images of any size: check that each can be decoded, and store small sets at one size."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

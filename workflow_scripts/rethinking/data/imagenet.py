@@ -5,8 +5,6 @@ enough to read an image; nothing is extracted. Labels of validation images in no
 development kit, by the order of file names; its numbers of classes are not in the order of their WordNet ids.
 """
 
-from __future__ import annotations
-
 import io
 import os
 from collections import Counter

@@ -1,7 +1,5 @@
 """The training images of ImageNet, and the classes of its known subsets by their WordNet ids."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 IMAGES = {"imagenet": 1_281_167}  # for training, in the published archives

@@ -1,7 +1,5 @@
 """What networks can fit and how stable they are, compared with how they generalise."""
 
-from __future__ import annotations
-
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """The generalisation gap of all networks over each measure of complexity."""
 
-from __future__ import annotations
-
 import math
 
 import matplotlib as mpl

@@ -1,7 +1,5 @@
 """Figure 1a: training loss of a network on true and corrupted data."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib as mpl

@@ -1,7 +1,5 @@
 """Figure 1b: relative time to overfit over the label corruption, under several thresholds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Figure 1c: test error over the label corruption, on corrupted and on true test labels."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib as mpl

@@ -1,7 +1,5 @@
 """Figure 2a: training and test accuracy of Inception V3 on ImageNet over epochs, and what early stopping gains."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

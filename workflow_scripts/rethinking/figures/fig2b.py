@@ -1,7 +1,5 @@
 """Figure 2b: training and test accuracy over epochs, with and without batch normalisation."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

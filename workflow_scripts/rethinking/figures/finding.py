@@ -1,7 +1,5 @@
 """The paper's finding in one picture: training and test accuracy of each network on true and on random labels."""
 
-from __future__ import annotations
-
 import matplotlib as mpl
 import pandas as pd
 import seaborn as sns

@@ -4,8 +4,6 @@ If a network memorises only what it must, its accuracy on images with changed la
 against the true labels, then against the given ones.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import replace
 

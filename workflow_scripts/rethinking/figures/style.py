@@ -1,7 +1,5 @@
 """What all figures share: style, drawing means over seeds, writing files."""
 
-from __future__ import annotations
-
 import math
 import re
 import textwrap

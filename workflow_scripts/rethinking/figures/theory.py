@@ -1,7 +1,5 @@
 """Figures of the paper's theory: precision over n, error over settings and random filters, and the limit of SGD."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

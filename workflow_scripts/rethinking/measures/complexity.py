@@ -7,8 +7,6 @@ normalisation folded into the convolutions; margins, the Fisher-Rao norm and sha
 Those built from norms of weights are defined for networks whose weights are in convolutions and linear layers alone.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from dataclasses import dataclass

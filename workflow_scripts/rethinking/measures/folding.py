@@ -1,7 +1,5 @@
 """A trained network in the form that measures of complexity need: without batch normalisation, layer by layer."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections import Counter

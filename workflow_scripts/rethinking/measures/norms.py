@@ -5,8 +5,6 @@ a product is over all layers with weights, whether in series or in parallel; poo
 local response normalisation have no weights. Biases count only in the path norm.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ mean of s_i h(x_i). Training finds one h, so the measured value is a lower bound
 complexity bounds the generalisation gap in the fraction of errors, up to a term in 1 / root n; at 1 it bounds nothing.
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

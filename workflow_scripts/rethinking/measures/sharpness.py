@@ -1,7 +1,5 @@
 """Sharpness: how much noise on its weights a network tolerates (Neyshabur et al. 2017, Jiang et al. 2020)."""
 
-from __future__ import annotations
-
 import copy
 import math
 

@@ -6,8 +6,6 @@ their bounds on the generalisation gap are informative for b well below 1 / root
 lower bound on b. The loss is one minus the probability that the network assigns to the label, between 0 and 1.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Options of a network: the types that its function gives them, and the values of a configuration that fit."""
 
-from __future__ import annotations
-
 import ast
 import json
 import math

@@ -1,7 +1,5 @@
 """The values that Zhang et al. (ICLR 2017, arXiv 1611.03530v2) published, from ``paper/data/*.json``."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from functools import cache

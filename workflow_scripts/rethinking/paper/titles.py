@@ -1,7 +1,5 @@
 """The names of data sets, networks and regularisers in tables and figures, as they are registered."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

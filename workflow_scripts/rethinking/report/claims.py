@@ -1,7 +1,5 @@
 """The claims for readers: by section, the decided ones first, with what was measured drawn against its bounds."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple

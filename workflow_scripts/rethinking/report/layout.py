@@ -1,7 +1,5 @@
 """What the report shows, in which order and with which words: the sections of ``layout.yaml``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path

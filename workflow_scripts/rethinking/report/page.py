@@ -4,8 +4,6 @@ It needs neither network nor scripts. Tables come from the Markdown and figures 
 written; both are placed into ``report.html.jinja``, in the order of ``layout.yaml``. All text from files is escaped.
 """
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """What produced the networks behind the results, and how long it took, from their summaries."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

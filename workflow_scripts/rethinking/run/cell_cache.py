@@ -5,8 +5,6 @@ and the checksum of each. It appears complete or not at all, so any number of wo
 time. An entry that does not match its checksums is not used.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

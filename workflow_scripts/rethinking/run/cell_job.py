@@ -3,8 +3,6 @@
 The script of the rule hands in the training itself, so nothing here can change a number.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

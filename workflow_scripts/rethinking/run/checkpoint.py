@@ -5,8 +5,6 @@ safetensors file, so reading it runs no code. It is written at intervals, comple
 and records which cell, settings, data and code it belongs to; it is used for no other.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import signal

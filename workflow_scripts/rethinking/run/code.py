@@ -6,8 +6,6 @@ change a number is left out: comments, docstrings, formatting, type annotations 
 lines and descriptions, and all of ``rethinking/run``. Names of files and folders do not count, so code can be moved.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import os

@@ -4,8 +4,6 @@ A slot is a GPU and a number below k, held by a lock on a file. The kernel relea
 when its process ends, however it ends, so no slot is ever lost.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """Whether a plug-in's registration has what its kind needs; what is wrong is said before anything runs."""
 
-from __future__ import annotations
-
 import ast
 import math
 import re

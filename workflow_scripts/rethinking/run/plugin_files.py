@@ -1,7 +1,5 @@
 """Which files of the user's own are plug-ins, in Snakemake and in the scripts of its jobs."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

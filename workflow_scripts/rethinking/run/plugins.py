@@ -1,7 +1,5 @@
 """A user's own files: importing them, what lies beside them, and who is to blame for an error in one."""
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import os

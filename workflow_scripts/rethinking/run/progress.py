@@ -3,8 +3,6 @@
 It is read from the files that cells write, so it also covers cells on other machines.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 import sys

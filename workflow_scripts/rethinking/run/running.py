@@ -4,8 +4,6 @@ It lies beside the checkpoint, is rewritten every few seconds and removed when t
 file stays, with the reason, until the next start.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

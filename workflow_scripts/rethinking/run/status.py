@@ -4,8 +4,6 @@ It is read from the files of the cells. A cell is stale when its identity (setti
 that the configuration and the library ask for.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections import Counter, defaultdict

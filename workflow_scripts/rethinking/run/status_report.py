@@ -1,7 +1,5 @@
 """The status of a configuration's cells in words: hundreds of cells on one screen."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 

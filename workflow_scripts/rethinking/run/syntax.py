@@ -1,7 +1,5 @@
 """What a piece of code does: its syntax tree without the parts that change no number."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 from collections.abc import Iterator

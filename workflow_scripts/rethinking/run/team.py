@@ -1,7 +1,5 @@
 """The processes that train a cell together, as one of them sees them; :mod:`rethinking.run.workers` starts them."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -1,7 +1,5 @@
 """How long work still takes, and lines of progress that say so in a log."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

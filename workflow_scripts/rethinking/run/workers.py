@@ -10,8 +10,6 @@ that nothing of a broken group remains; it resumes from the checkpoint. The othe
 when that closes, however worker 0 ended.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """Tables on capacity and complexity for readers, with the notes below them."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from rethinking import registry

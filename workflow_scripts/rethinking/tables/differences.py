@@ -1,7 +1,5 @@
 """How far our curves lie from the paper's, for readers."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

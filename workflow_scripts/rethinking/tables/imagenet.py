@@ -1,7 +1,5 @@
 """Table 2: Inception V3 on ImageNet, top-1 and top-5 accuracies, and the best over the epochs in parentheses."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from rethinking import paper, registry

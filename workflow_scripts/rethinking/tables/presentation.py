@@ -1,7 +1,5 @@
 """From CSVs to tables for readers, in the paper's shape, with its numbers beside ours and a note on scale."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 

@@ -4,8 +4,6 @@ A table's columns are headings of two lines; its cells are text. :mod:`rethinkin
 makes such tables from the CSVs.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby

@@ -1,7 +1,5 @@
 """Tables of the paper's theory for readers: linear models, norms, and networks that fit any labels."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

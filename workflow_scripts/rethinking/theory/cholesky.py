@@ -5,8 +5,6 @@ tiles to its left in rows i and k. So memory holds one row of tiles. A written t
 resumes at the first missing one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

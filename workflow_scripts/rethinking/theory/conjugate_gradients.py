@@ -1,7 +1,5 @@
 """Conjugate gradients for several right-hand sides at once, with a preconditioner."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Exact fits other than the one of minimum norm, and the minimum-norm fit of other labels (section 5)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -4,8 +4,6 @@ Its steps are multiples of training images, so w stays in their span, which cont
 w = X^T (X X^T)^-1 y.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

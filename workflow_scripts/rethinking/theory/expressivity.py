@@ -6,8 +6,6 @@ diagonal, so A w = y has a solution for any labels y. A is never formed: the net
 linear, and its slope in each piece follows from the slope in the piece before, in n steps.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import pairwise

@@ -4,8 +4,6 @@ The paper names Gabor wavelets and gives no details. We use two wavelengths, eig
 filters. Each response is split into its positive and its negative part, blurred by a Gaussian and sampled on a grid.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

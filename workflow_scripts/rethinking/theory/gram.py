@@ -1,7 +1,5 @@
 """Kernel matrices in tiles, so that none has to fit into memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

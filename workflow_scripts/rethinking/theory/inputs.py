@@ -1,7 +1,5 @@
 """What the scripts for one linear model share: arguments, settings, the device and a folder for features."""
 
-from __future__ import annotations
-
 import argparse
 import shutil
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Exact fits of linear models (section 5, table 3): K alpha = y, its norm and its errors."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Gamma and penalty of linear models, chosen on a part of the training set; test images play no part."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Training and test images in batches on the device, in the order and with the augmentation of each epoch."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import cached_property

@@ -5,8 +5,6 @@ are prepared or each time after they are decoded, and boxes are cut out on the d
 the original pixels while decoding, and images can only be streamed.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator

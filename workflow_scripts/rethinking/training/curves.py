@@ -1,7 +1,5 @@
 """What training records of its steps, and the lines of curve.csv and memorisation.csv made from it."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

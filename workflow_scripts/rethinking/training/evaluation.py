@@ -1,7 +1,5 @@
 """Loss, accuracy and predictions of a network in evaluation mode."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

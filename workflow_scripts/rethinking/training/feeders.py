@@ -1,7 +1,5 @@
 """Choose what feeds the loop with images."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

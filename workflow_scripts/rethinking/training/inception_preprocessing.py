@@ -5,8 +5,6 @@ Evaluation and training without augmentation take the central 87.5 % of each sid
 in [-1, 1]. What is drawn is a row of uniform numbers per image, so that it is the same on every device.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -5,8 +5,6 @@ of an epoch are drawn on the CPU from a stream named after cell and epoch, so th
 Within an epoch only a line of the log or a checkpoint, once a minute, waits for the device.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 import time

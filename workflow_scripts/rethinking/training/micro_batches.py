@@ -5,8 +5,6 @@ Batch normalisation works on one micro-batch, and layers draw random numbers by 
 the same whoever works on which micro-batch, as far as the sum does not depend on its order.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

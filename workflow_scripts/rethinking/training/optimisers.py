@@ -4,8 +4,6 @@ torch's own optimiser classes do the same arithmetic with the same kernel, but c
 torch's compiler, which takes as long as the rest of a cell's start.
 """
 
-from __future__ import annotations
-
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping

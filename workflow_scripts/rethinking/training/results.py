@@ -1,7 +1,5 @@
 """The files of a finished cell: curve, summary, weights and predictions."""
 
-from __future__ import annotations
-
 import platform
 import subprocess
 from datetime import UTC, datetime

@@ -3,8 +3,6 @@
 Small networks keep a GPU waiting for Python; a captured graph starts the whole step at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
