@@ -50,9 +50,7 @@ def build_transform(size: int) -> Transform:
     """Crop centrally to ``size``, make a tensor, standardise."""
     from torchvision import transforms  # takes two seconds, so import it only to load images
 
-    return transforms.Compose(
-        [transforms.CenterCrop(size), transforms.ToTensor(), transforms.Lambda(standardise)]
-    )
+    return transforms.Compose([transforms.CenterCrop(size), transforms.ToTensor(), transforms.Lambda(standardise)])
 
 
 def build_baseline(name: str, image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
@@ -68,9 +66,7 @@ def build_baseline(name: str, image_shape: tuple[int, int, int], num_classes: in
 
 def build_loader(dataset: Dataset, settings: CellSettings, num_workers: int, pin_memory: bool) -> DataLoader:
     """Batches of one epoch in random order."""
-    return DataLoader(
-        dataset, settings.batch_size, shuffle=True, num_workers=num_workers, pin_memory=pin_memory
-    )
+    return DataLoader(dataset, settings.batch_size, shuffle=True, num_workers=num_workers, pin_memory=pin_memory)
 
 
 def train_steps(

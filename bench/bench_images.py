@@ -32,9 +32,7 @@ IMAGES = 192
 
 def main() -> None:
     """Measure both in turn and print the ratios."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, help="folder of <class>/*.JPEG")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -75,9 +75,7 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     device = choose_device(args.device)
     args.precision = args.precision or ("float32" if emulates_bfloat16(device) else "bfloat16")
-    hardware = (
-        torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    )
+    hardware = torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     print(
         f"{hardware}, {cores} CPU cores, torch {torch.__version__}; cells in {args.precision}, baseline in float32\n"
         f"on {args.images} images of random bytes, {'x'.join(map(str, IMAGE_SHAPE))}: what they show does not "
@@ -138,8 +136,7 @@ def measure(model: str, device: torch.device, cores: int, args: argparse.Namespa
             }
         )
         ours, theirs = (
-            f"{medians[name]:,.0f} ({min(rates[name]):,.0f} to {max(rates[name]):,.0f})"
-            for name in (way, "baseline")
+            f"{medians[name]:,.0f} ({min(rates[name]):,.0f} to {max(rates[name]):,.0f})" for name in (way, "baseline")
         )
         theirs = f"{theirs}, {groups['baseline'].num_workers}"
         ratio, share = f"{rows[-1]['ratio']:.2f}", f"{rows[-1]['peak_share']:.1%}"
@@ -160,9 +157,7 @@ def start_group(
     command = [sys.executable, __file__, *(f"--{name}={value}" for name, value in options.items())]
     processes = []
     for _ in range(count):
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         running.enter_context(process)  # at the end waits for the process
         running.callback(process.kill)  # comes before that
         processes.append(process)
@@ -218,9 +213,7 @@ def warm_up(run: Callable[[int], float], settings: CellSettings, seconds: float)
     return run(round(rate * seconds / 4))
 
 
-def cell_run(
-    model: str, settings: CellSettings, data: CorruptedData, device: torch.device
-) -> Callable[[int], float]:
+def cell_run(model: str, settings: CellSettings, data: CorruptedData, device: torch.device) -> Callable[[int], float]:
     """A function that trains a cell as the workflow does, on about a given number of images, and returns its rate."""
     cell = bench_cell(model)
 

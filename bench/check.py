@@ -144,9 +144,7 @@ def line(row: dict[str, Any]) -> str:
     measured = [form.format(row[key]) if row.get(key) is not None else "" for key, form in MEASURED.items()]
     verdict = {True: "as on the CPU", False: "FAILED", None: ""}[row.get("passed")]
     if row.get("test_accuracy") is not None:
-        verdict = "train {train_accuracy:.2f} %, test {test_accuracy:.2f} %, {wall_seconds:.0f} s".format(
-            **row
-        )
+        verdict = "train {train_accuracy:.2f} %, test {test_accuracy:.2f} %, {wall_seconds:.0f} s".format(**row)
     elif "status" in row:
         verdict = row["status"]
     return LINE.format(row["model"], row["precision"], row["way"], *measured, verdict)

@@ -80,9 +80,7 @@ def compare_training(check: Check) -> None:
                     check.comparisons.append(Comparison(f"{name}: no time", float("nan"), 0))
                     continue
                 with computed(way):
-                    trained = train_cell(
-                        cell, changed(settings, precision=precision), data, check.device, log=quiet
-                    )
+                    trained = train_cell(cell, changed(settings, precision=precision), data, check.device, log=quiet)
                 found = list(compare_curves(name, trained.curve, expected, BOUNDS[precision]))
                 check.comparisons += found
                 row["passed"] = all(each.passed for each in found)
@@ -160,9 +158,7 @@ def compare_fit(check: Check) -> None:
     """An exact fit in float64, as in section 5, against the same on the CPU."""
     n, m = (200, 100) if check.quick else (4000, 1000)
     data = check.data(n, m)
-    train, test = (
-        Features([images.reshape(len(images), -1)]) for images in (data.train_images, data.test_images)
-    )
+    train, test = (Features([images.reshape(len(images), -1)]) for images in (data.train_images, data.test_images))
     solver = SolverConfig(precision="float64", tile=n // 2, residual=1e-10, iterations=100)
     found = []
     for device in (CPU, check.device):

@@ -91,9 +91,7 @@ def train_table1(
             summary(folder, cell).unlink(missing_ok=True)
             waiting.append(cell)
     for cell in {cell.corruption: cell for cell in waiting}.values():
-        write_overlay(
-            prepared, folder / "overlays" / cell.corruption, cell.corruption, cell.dataset, cell.seed
-        )
+        write_overlay(prepared, folder / "overlays" / cell.corruption, cell.corruption, cell.dataset, cell.seed)
 
     def size(cell: Cell) -> float:
         return training_megaflops(cell.model, settings[cell].input_size)

@@ -10,9 +10,7 @@ OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
 OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}
 # The data set of the first other cell (of table 1, if it has any), on which those on CIFAR-10 are checked.
 CLAIM_SET = next((cell.dataset for cell in ALL_CELLS if cell.dataset != IMAGENET_SET), None)
-CLAIM_CELLS = [
-    cell for cell in ALL_CELLS if cell.dataset in (CLAIM_SET, IMAGENET_SET) or cell.name in OWN_CELLS
-]
+CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset in (CLAIM_SET, IMAGENET_SET) or cell.name in OWN_CELLS]
 CLAIM_NAMES = list(dict.fromkeys(cell.name for cell in CLAIM_CELLS))
 THEORY = [*BUILT, *FITS, *COMPARISONS, *DESCENTS]
 CLAIMS = artefact(
@@ -35,9 +33,7 @@ rule check_claims:
     input:
         lambda wildcards: reads(CLAIMS),
     output:
-        csv=report(
-            f"{RESULTS}/claims.csv", caption=CAPTION, category="The claims", labels={"result": "all claims"}
-        ),
+        csv=report(f"{RESULTS}/claims.csv", caption=CAPTION, category="The claims", labels={"result": "all claims"}),
         markdown=f"{RESULTS}/claims.md",
     log:
         f"{RESULTS}/logs/check_claims.log",

@@ -9,12 +9,9 @@ DESCENTS = [PLAN.descent(seed) for seed in CONFIG.seeds if LINEAR.descent.datase
 # Fits of random networks on one data set, to see the error fall with the number of filters.
 FILTERED = [model for model in LINEAR.models if model.filters]
 FILTERED = [model for model in FILTERED if model.dataset == FILTERED[0].dataset]
-FILTER_FITS = [
-    PLAN.fit(model.name, seed) for model in FILTERED for seed in CONFIG.linear_model_seeds(model.name)
-]
+FILTER_FITS = [PLAN.fit(model.name, seed) for model in FILTERED for seed in CONFIG.linear_model_seeds(model.name)]
 MODELS_SHOWN = [
-    model.model_dump(include={"name", "dataset", "preprocessing", "kernel", "filters"})
-    for model in LINEAR.models
+    model.model_dump(include={"name", "dataset", "preprocessing", "kernel", "filters"}) for model in LINEAR.models
 ]
 LINEAR_MODEL_FILES = []
 if finished(FITS):

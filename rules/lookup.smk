@@ -182,9 +182,7 @@ def source_options(wildcards):
     """Source of a data set and how much of it is used, for a command line."""
     dataset = CONFIG.datasets[wildcards.dataset]
     path = PLAN.downloaded(wildcards.dataset) if dataset.source == "official" else dataset.path
-    return options(
-        path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"})
-    )
+    return options(path=path, **dataset.model_dump(include={"source", "provenance", "train_limit", "test_limit"}))
 
 
 def image_options(wildcards):

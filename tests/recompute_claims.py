@@ -201,9 +201,7 @@ def weakest(name, *nets):
 # claim -> (cells of each check, formula) pairs, in the order of claims.csv
 RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_share)] for network in FIVE} | {
     "fits_random_labels": [(each(FIVE, RANDOM), fitted_share)],
-    "zero_training_loss": [
-        (each(["alexnet", "mlp_3x512", "mlp_1x512"], RANDOM), lambda net: net.remaining_loss)
-    ],
+    "zero_training_loss": [(each(["alexnet", "mlp_3x512", "mlp_1x512"], RANDOM), lambda net: net.remaining_loss)],
     "unchanged_hyperparameters": [
         (each(FIVE, RANDOM, TRUE), settings_changed),
         (each(FIVE, RANDOM), fitted_share),
@@ -211,9 +209,7 @@ RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_sh
     "random_labels_at_chance": [(each(FIVE, RANDOM), times_chance)],
     "true_labels_generalise": [(each(FIVE, TRUE), times_chance)],
     "labels_alone_open_the_gap": [(each(FIVE, RANDOM, TRUE), lambda a, b: a.gap - b.gap)],
-    "more_parameters_than_images": [
-        (each(FIVE, TRUE), lambda net: net.parameters / net.data["train"]["count"])
-    ],
+    "more_parameters_than_images": [(each(FIVE, TRUE), lambda net: net.parameters / net.data["train"]["count"])],
     "fits_shuffled_pixels": [([["shuffled_pixels/inception/none"]], fitted_share)],
     "fits_random_pixels": [([["random_pixels/inception/none"]], fitted_share)],
     "fits_gaussian": [([["gaussian/inception/none"]], fitted_share)],
@@ -240,9 +236,7 @@ RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_sh
         for better, worse in (("inception", "alexnet"), ("alexnet", "mlp_1x512"))
     ],
     "regularisers_help": [(each(CROPPED, "true_labels/{}/crop+wd", TRUE), gain)],
-    "each_regulariser_helps": [
-        (each(CROPPED, f"true_labels/{{}}/{name}", TRUE), gain) for name in ("crop", "wd")
-    ],
+    "each_regulariser_helps": [(each(CROPPED, f"true_labels/{{}}/{name}", TRUE), gain) for name in ("crop", "wd")],
     "cropping_beats_weight_decay": [(each(CROPPED, "true_labels/{}/crop", "true_labels/{}/wd"), gain)],
     "regularisers_not_necessary": [
         (each(networks, TRUE, f"true_labels/{{}}/{best}"), lambda a, b: a.test_accuracy / b.test_accuracy)
@@ -260,17 +254,12 @@ RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_sh
     "early_stopping_gains_nothing": [(each(["inception", "inception_no_bn"], TRUE), early_stopping)],
     "batch_norm_gain": [
         (
-            [
-                [f"true_labels/{net}/{name}" for net in ("inception", "inception_no_bn")]
-                for name in ("none", "wd")
-            ],
+            [[f"true_labels/{net}/{name}" for net in ("inception", "inception_no_bn")] for name in ("none", "wd")],
             gain,
         )
     ],
     "batch_norm_steadies": [([[TRUE.format("inception_no_bn"), TRUE.format("inception")]], unsteadiness)],
-    "weight_decay_still_fits": [
-        (each(["inception", "mlp_3x512", "mlp_1x512"], "random_labels/{}/wd"), fitted_share)
-    ],
+    "weight_decay_still_fits": [(each(["inception", "mlp_3x512", "mlp_1x512"], "random_labels/{}/wd"), fitted_share)],
     "weight_decay_stops_alexnet": [(each(["alexnet"], "random_labels/{}/wd", RANDOM), failed_share)],
     "cropping_still_fits": [([["random_labels/inception/crop"]], online_share)],
     "augmentation_still_fits": [([["random_labels/inception/augment"]], online_share)],
@@ -290,9 +279,7 @@ RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_sh
         (each(FIVE, "true_labels_replaced0/{}/none"), lambda net: net.stability["all_change"])
     ],
     "no_measure_explains_the_gap": [([compared()], partial(weakest, name)) for name in MEASURES],
-    "truth_first": [
-        (each(THREE, f"labels_p{p}/{{}}/none"), lambda net: net.lead(1)) for p in (0.2, 0.5, 0.8)
-    ],
+    "truth_first": [(each(THREE, f"labels_p{p}/{{}}/none"), lambda net: net.lead(1)) for p in (0.2, 0.5, 0.8)],
     "memory_last": [
         (each(THREE, f"labels_p{p}/{{}}/none"), lambda net: -net.lead(net.memorisation.index[-1]))
         for p in (0.2, 0.5, 0.8)
@@ -330,9 +317,7 @@ def differences(folder):
     for name, row in table.iterrows():
         recorded = [float(text) if text else math.nan for text in row.measured.split("; ")]
         dataset = row.cells.split("/")[0]
-        computed = [
-            measure(folder, dataset, cells, formula) for checks, formula in RECIPES[name] for cells in checks
-        ]
+        computed = [measure(folder, dataset, cells, formula) for checks, formula in RECIPES[name] for cells in checks]
         same = len(computed) == len(recorded) and all(
             (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-8)
             for a, b in zip(computed, recorded, strict=True)

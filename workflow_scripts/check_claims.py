@@ -42,9 +42,7 @@ def main() -> None:
     found = trained(args.root, args.cells, args.seeds)
     own = own_claims()
 
-    def check(
-        title: str, dataset: str, claims: Sequence[Claim], cells: Sequence[str], about: str = ""
-    ) -> None:
+    def check(title: str, dataset: str, claims: Sequence[Claim], cells: Sequence[str], about: str = "") -> None:
         """Judge claims on those of these networks that are given."""
         runs = read_runs(args.root, [name for name in cells if name in args.cells], args.seeds, *TABLES)
         judged = judge(runs, dataset, claims)

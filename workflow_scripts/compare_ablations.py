@@ -13,13 +13,9 @@ from rethinking.run.files import write_text
 def main() -> None:
     """Read the command line and the networks, write the CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--ablations", required=True, help="JSON list of name, question and cells of each variant"
-    )
+    parser.add_argument("--ablations", required=True, help="JSON list of name, question and cells of each variant")
     parser.add_argument("--results", required=True, type=Path, help="folder of the results")
-    parser.add_argument(
-        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
-    )
+    parser.add_argument("--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer")
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 

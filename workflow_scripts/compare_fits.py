@@ -21,9 +21,7 @@ def main() -> None:
     """Read the command line and the images, write the record."""
     parser = argument_parser(__doc__, "of images, labels and centres", "JSON to write")
     parser.add_argument("--settings", required=True, help="the section linear_models.counterexamples as JSON")
-    parser.add_argument(
-        "--validation", type=Path, help="CSV of errors on the validation part, to choose gamma from"
-    )
+    parser.add_argument("--validation", type=Path, help="CSV of errors on the validation part, to choose gamma from")
     args = parser.parse_args()
 
     model, manifest = read_model(args)
@@ -37,9 +35,7 @@ def main() -> None:
                 f"linear_models.counterexamples.{split} is {count:,}, but {model.dataset} has {len(all_labels):,} {split} "
                 f"images; give at most {len(all_labels):,}"
             )
-        chosen = stratified_sample(
-            all_labels, count, stream(args.seed, "counterexamples", model.dataset, split)
-        )
+        chosen = stratified_sample(all_labels, count, stream(args.seed, "counterexamples", model.dataset, split))
         images.append(all_images[chosen])
         labels.append(all_labels[chosen])
     # Random labels of two equal images have no exact fit.
@@ -54,9 +50,7 @@ def main() -> None:
         cpu = torch.device("cpu")
         features = make_features(model, *images, folder, args.seed, cpu, scripts.log)
         values = [some.read(slice(None), cpu, torch.float64) for some in features]
-    table = compare_fits(
-        *values, *labels, manifest["num_classes"], gamma, args.seed, model.dataset, scripts.log
-    )
+    table = compare_fits(*values, *labels, manifest["num_classes"], gamma, args.seed, model.dataset, scripts.log)
     record = {
         "kind": "counterexamples",
         "model": model.name,

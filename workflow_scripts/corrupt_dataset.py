@@ -11,9 +11,7 @@ def main() -> None:
     """Read the command line, write the overlay, log what it changed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
-    parser.add_argument(
-        "--dataset", required=True, help="name of the data set, which selects the random streams"
-    )
+    parser.add_argument("--dataset", required=True, help="name of the data set, which selects the random streams")
     parser.add_argument("--corruption", required=True, help="for example labels_p0.5 or shuffled_pixels")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="folder of the overlay")

@@ -15,21 +15,13 @@ from rethinking.tables.sizes import count_imagenet, count_sizes
 def main() -> None:
     """Read the command line and the manifests, write the CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--networks", required=True, help="JSON list of dataset, model, input_size and architecture"
-    )
-    parser.add_argument(
-        "--manifests", nargs="*", default=[], type=Path, help="manifest.json of prepared data sets"
-    )
-    parser.add_argument(
-        "--imagenet", action="store_true", help="add the networks on ImageNet that the paper lists"
-    )
+    parser.add_argument("--networks", required=True, help="JSON list of dataset, model, input_size and architecture")
+    parser.add_argument("--manifests", nargs="*", default=[], type=Path, help="manifest.json of prepared data sets")
+    parser.add_argument("--imagenet", action="store_true", help="add the networks on ImageNet that the paper lists")
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 
-    manifests = {
-        manifest["dataset"]: manifest for manifest in (read_manifest(file.parent) for file in args.manifests)
-    }
+    manifests = {manifest["dataset"]: manifest for manifest in (read_manifest(file.parent) for file in args.manifests)}
     table = count_sizes(scripts.unpacked(args.networks), manifests, paper.sizes())
     if args.imagenet:
         images = manifests["imagenet"]["train"]["count"] if "imagenet" in manifests else None

@@ -15,9 +15,7 @@ from rethinking.run.shared import alone
 
 def main() -> None:
     """Parse the command line and download."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="name of the data set, e.g. cifar10")
     parser.add_argument("--file", required=True, help="name of the published file")
     parser.add_argument("--output", required=True, help="where to put it")

@@ -32,9 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="the section expressivity as JSON")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
-    parser.add_argument(
-        "--seed", type=int, required=True, help="of the direction, the order and the random labels"
-    )
+    parser.add_argument("--seed", type=int, required=True, help="of the direction, the order and the random labels")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     args = parser.parse_args()
@@ -49,9 +47,7 @@ def main() -> None:
         kept = first_of_each(images)
         print(f"{len(images) - len(kept)} images are equal to an earlier one and are left out")
         for first, other in contradictions(images.numpy(), labels):
-            print(
-                f"image {other} of class {labels[other]} is equal to image {first} of class {labels[first]}"
-            )
+            print(f"image {other} of class {labels[other]} is equal to image {first} of class {labels[first]}")
         images, labels = images[kept], labels[kept]
     # Some data sets are sorted by class, but the first n images should be typical of all.
     order = torch.from_numpy(stream(args.seed, "order of images", dataset).permutation(len(labels)))
@@ -85,9 +81,7 @@ def main() -> None:
                     "offset": settings.offset,
                 }
             )
-            print(
-                f"{name} labels, depth {depth}: largest error {error:.2e}, {time.monotonic() - started:.1f} s"
-            )
+            print(f"{name} labels, depth {depth}: largest error {error:.2e}, {time.monotonic() - started:.1f} s")
 
     sizes = [size for size in settings.sizes if size <= len(labels)]
     precision = error_by_size(

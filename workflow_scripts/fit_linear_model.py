@@ -27,9 +27,7 @@ def main() -> None:
     """Read the command line and the images, fit, write the record and the outputs on the test images."""
     parser = argument_parser(__doc__, "of random features", "folder for summary.json and outputs.npz")
     parser.add_argument("--solver", required=True, help="the section linear_models.solver as JSON")
-    parser.add_argument(
-        "--validation", type=Path, help="CSV of errors on the validation part, to choose from"
-    )
+    parser.add_argument("--validation", type=Path, help="CSV of errors on the validation part, to choose from")
     parser.add_argument(
         "--scratch", type=Path, required=True, help="folder for the files from which a killed run resumes"
     )
@@ -68,9 +66,7 @@ def main() -> None:
                 log,
                 arrays[0],
             )
-            chosen = [
-                name for name, value in (("gamma", model.gamma), ("penalty", given)) if value == "validated"
-            ]
+            chosen = [name for name, value in (("gamma", model.gamma), ("penalty", given)) if value == "validated"]
             facts |= {"gamma": gamma, "chosen": " and ".join(chosen) or None}
             facts["seconds"] = round(time.monotonic() - started, 1)
             fits.append(facts)

@@ -22,9 +22,7 @@ from rethinking.training.initial_weights import build_network
 def main() -> None:
     """Read the command line and both networks, write the changes; there are none if one network diverged."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--before", type=Path, required=True, help="folder of the cell without the replacement"
-    )
+    parser.add_argument("--before", type=Path, required=True, help="folder of the cell without the replacement")
     parser.add_argument("--after", type=Path, required=True, help="folder of the cell with it")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
     parser.add_argument("--overlay", type=Path, required=True, help="corruption of the cell without")
@@ -52,9 +50,7 @@ def read_predictions(path: Path) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
-def change_at(
-    cell: Cell, summary: dict[str, object], places: tuple[int, int], args: argparse.Namespace
-) -> list[float]:
+def change_at(cell: Cell, summary: dict[str, object], places: tuple[int, int], args: argparse.Namespace) -> list[float]:
     """Change of the loss at the two examples that were exchanged.
 
     These are not in predictions.npz: each network was trained on only one of the two.

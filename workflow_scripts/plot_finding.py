@@ -15,9 +15,7 @@ def main() -> None:
     parser = scripts.networks_parser(__doc__)
     parser.add_argument("--images", nargs="+", required=True, type=Path, help="to write: .svg, .png, .pdf")
     parser.add_argument("--numbers", required=True, type=Path, help="CSV to write")
-    parser.add_argument(
-        "--text", required=True, type=Path, help="to write: the sentence, and a line on the data"
-    )
+    parser.add_argument("--text", required=True, type=Path, help="to write: the sentence, and a line on the data")
     args = parser.parse_args()
 
     table = measure(args.cells, summaries(read_runs(args.root, args.cells, args.seeds)))

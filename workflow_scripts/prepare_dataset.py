@@ -13,21 +13,13 @@ from rethinking.run import scripts
 
 def main() -> None:
     """Parse the command line, read the source and write the arrays."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="name of the data set, e.g. cifar10")
-    parser.add_argument(
-        "--source", required=True, choices=("official", "archive", "images", "embedded", "plugin")
-    )
+    parser.add_argument("--source", required=True, choices=("official", "archive", "images", "embedded", "plugin"))
     parser.add_argument("--path", help="archive or folder of a published version, or folder or tar of images")
     parser.add_argument("--provenance", help="what to call this copy of the data, e.g. 'JPEG copy'")
-    parser.add_argument(
-        "--train-limit", type=int, metavar="N", help="keep N training images, classes in proportion"
-    )
-    parser.add_argument(
-        "--test-limit", type=int, metavar="N", help="keep N test images, classes in proportion"
-    )
+    parser.add_argument("--train-limit", type=int, metavar="N", help="keep N training images, classes in proportion")
+    parser.add_argument("--test-limit", type=int, metavar="N", help="keep N test images, classes in proportion")
     parser.add_argument("--output", required=True, help="folder for the arrays and manifest.json")
     args = parser.parse_args()
 

@@ -16,13 +16,9 @@ from rethinking.run.scripts import log
 
 def main() -> None:
     """Parse the command line, compare the archives with the published checksums, decode and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="name of the data set, e.g. imagenet")
-    parser.add_argument(
-        "--path", type=Path, required=True, help="folder of the archives, or of train/ and val/"
-    )
+    parser.add_argument("--path", type=Path, required=True, help="folder of the archives, or of train/ and val/")
     parser.add_argument("--provenance", help="what to call this copy of the data")
     parser.add_argument("--classes", type=scripts.unpacked, help="names of classes to take, a JSON list")
     parser.add_argument("--stored-size", type=int, help="height and width that whole images are resized to")

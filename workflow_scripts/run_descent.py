@@ -41,12 +41,8 @@ def main() -> None:
             f"linear_models.descent.images is {settings.images:,}, but {settings.dataset} has {len(labels):,} images "
             f"of {values:,} values; give at most {most:,}"
         )
-    chosen = stratified_sample(
-        labels, settings.images, stream(args.seed, "images of descent", settings.dataset)
-    )
-    x, test = (
-        whiten(torch.from_numpy(np.array(some))).flatten(1).double() for some in (images[chosen], test_images)
-    )
+    chosen = stratified_sample(labels, settings.images, stream(args.seed, "images of descent", settings.dataset))
+    x, test = (whiten(torch.from_numpy(np.array(some))).flatten(1).double() for some in (images[chosen], test_images))
     curve, facts = descend(
         x,
         test,

@@ -34,9 +34,7 @@ from rethinking.training.results import write_cell
 def main() -> None:
     """Read the command line, train, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--cell", required=True, help="for example cifar10/random_labels/mlp_1x512/none/seed0"
-    )
+    parser.add_argument("--cell", required=True, help="for example cifar10/random_labels/mlp_1x512/none/seed0")
     parser.add_argument("--settings", required=True, help="the cell's resolved settings as JSON")
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
     parser.add_argument("--overlay", type=Path, required=True, help="folder of the corruption")
@@ -64,9 +62,7 @@ def main() -> None:
     manifest.pop("odd_files", None)  # thousands of names
     identity = own_identity(cell, settings, args)
 
-    def train(
-        device: torch.device, place: str, checkpoint: Checkpoint, workers: AbstractContextManager[Team]
-    ) -> None:
+    def train(device: torch.device, place: str, checkpoint: Checkpoint, workers: AbstractContextManager[Team]) -> None:
         log(f"cell {cell} on {place} with {settings.model_dump_json()}")
         if settings.precision == "bfloat16" and emulates_bfloat16(device):
             log("this device only emulates bfloat16; float32 is faster here")

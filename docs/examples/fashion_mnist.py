@@ -32,8 +32,6 @@ def fashion_mnist():
     """Four files in MNIST's format and with its names; of their contents no checksums are published."""
     names = [f"{file}.gz" for file in FILES]
     return Published(
-        downloads=tuple(
-            SourceFile(name, (ADDRESS + name,), md5) for name, md5 in zip(names, MD5, strict=True)
-        ),
+        downloads=tuple(SourceFile(name, (ADDRESS + name,), md5) for name, md5 in zip(names, MD5, strict=True)),
         versions=(Version("idx version", dict.fromkeys(FILES), partial(read_mnist, class_names=NAMES)),),
     )

@@ -69,9 +69,7 @@ def test_what_is_no_image_is_named_by_what_it_seems_to_be():
         decode(BROKEN["HTML"])
 
 
-@pytest.mark.parametrize(
-    "content", [BROKEN["cut PNG"], GOOD[:3], GOOD[:12], b"\x89PNG\r\n\x1a\n", b"rubbish"]
-)
+@pytest.mark.parametrize("content", [BROKEN["cut PNG"], GOOD[:3], GOOD[:12], b"\x89PNG\r\n\x1a\n", b"rubbish"])
 def test_what_is_wrong_with_a_file_has_no_address(content):
     """It would differ between two runs, also in manifest.json."""
     with pytest.raises(Undecodable) as found:
@@ -152,9 +150,7 @@ def test_odd_files_are_listed(layouts, tmp_path):
 
 
 def test_a_limit_above_the_number_of_images_is_refused(layouts, tmp_path):
-    with pytest.raises(
-        UserError, match=r"datasets\.imagenet\.test_limit is 1,000, but imagenet has \d+ test images"
-    ):
+    with pytest.raises(UserError, match=r"datasets\.imagenet\.test_limit is 1,000, but imagenet has \d+ test images"):
         prepared(tmp_path / "prepared", layouts["folder"], test_limit=1000)
 
 

@@ -85,9 +85,7 @@ def test_no_batch_waits_for_a_gpu(stored):
 
 @pytest.mark.parametrize("regularisers", ["none", "augment"])
 def test_resident_and_streamed_images_have_the_same_bits(stored, regularisers):
-    resident, streamed = (
-        ImageBatches(stored, cell(regularisers), SETTINGS, CPU, kind) for kind in (True, False)
-    )
+    resident, streamed = (ImageBatches(stored, cell(regularisers), SETTINGS, CPU, kind) for kind in (True, False))
     for epoch in (1, 2):
         assert equal(list(resident.epoch(epoch)), list(streamed.epoch(epoch)))
     for split in ("train", "test"):
@@ -142,9 +140,7 @@ def test_workers_share_an_epoch_and_decode_only_what_is_theirs(stored, resident,
             monkeypatch.undo()
             if not resident:
                 assert sorted(read) == sorted(torch.cat([index for *_, index in parts[-1]]).tolist())
-        assert equal(
-            [tuple(map(torch.cat, zip(*some, strict=True))) for some in zip(*parts, strict=True)], whole
-        )
+        assert equal([tuple(map(torch.cat, zip(*some, strict=True))) for some in zip(*parts, strict=True)], whole)
     blocks = list(feeder.evaluation("test"))
     assert equal(blocks, [each for rank in range(2) for each in feeder.evaluation("test", rank, 2)])
 

@@ -172,20 +172,14 @@ def test_an_image_that_is_packed_twice_is_named(layouts, contents, tmp_path):
 
 def test_a_tar_is_read_as_its_folder(contents, tmp_path):
     """Of val and test the first counts, and hidden folders are no classes."""
-    more = {
-        name.replace("val/", "test/"): content
-        for name, content in contents.items()
-        if name.startswith("val/")
-    }
+    more = {name.replace("val/", "test/"): content for name, content in contents.items() if name.startswith("val/")}
     name, content = next(iter(contents.items()))
     more |= {f"{split}/.checkpoints/{Path(name).name}": content for split in ("train", "val")}
     folder = find_images(write_folder(tmp_path / "set", contents | more))
     tar = find_images(write_tar(tmp_path / "set.tar", contents | more))
     for split in ("train", "test"):
         assert tar[split].names == folder[split].names
-        assert len(tar[split].names) == sum(
-            name.startswith(split.replace("test", "val")) for name in contents
-        )
+        assert len(tar[split].names) == sum(name.startswith(split.replace("test", "val")) for name in contents)
 
 
 def test_names_can_have_accents(contents, tmp_path):

@@ -71,9 +71,7 @@ class Cluster:
         cpus: of each node; may be more than the machine has.
     """
 
-    def __init__(
-        self, folder: Path, nodes: int = 2, gpus: int = 1, cpus: int = 2, memory_mb: int = 8000
-    ) -> None:
+    def __init__(self, folder: Path, nodes: int = 2, gpus: int = 1, cpus: int = 2, memory_mb: int = 8000) -> None:
         self.folder, self.nodes = folder, [f"n{number}" for number in range(1, nodes + 1)]
         self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
         for name in ("state", "spool", "devices"):
@@ -120,11 +118,7 @@ class Cluster:
         self.start_controller("-c", "-i")
         for node in self.nodes:
             self.start_node(node, "-c")
-        wait_for(
-            lambda: (
-                len(self.run("sinfo", "-h", "-N", "-p", "main", "-t", "idle").split("\n")) > len(self.nodes)
-            )
-        )
+        wait_for(lambda: len(self.run("sinfo", "-h", "-N", "-p", "main", "-t", "idle").split("\n")) > len(self.nodes))
 
     def start_controller(self, *options: str) -> None:
         """Start the controller."""
@@ -166,8 +160,7 @@ class Cluster:
         log = str(self.folder / f"slurmd.{node}.log")
         return processes(
             lambda process: (
-                process.name().startswith("slurmstepd")
-                and any(file.path == log for file in process.open_files())
+                process.name().startswith("slurmstepd") and any(file.path == log for file in process.open_files())
             )
         )
 

@@ -37,9 +37,7 @@ def test_everything_as_on_one_machine(workflow):
     assert "Nothing to be done" in workflow.succeed("all")
     locally = workflow.locally()
     locally.succeed("results/table1.csv", "--cores", "2")
-    assert (locally.folder / "results/table1.csv").read_text() == (
-        workflow.results / "table1.csv"
-    ).read_text()
+    assert (locally.folder / "results/table1.csv").read_text() == (workflow.results / "table1.csv").read_text()
     assert list(workflow.results.glob("slurm/*")) == []
 
 
@@ -245,9 +243,7 @@ def test_bundle_is_damaged(workflow, cluster, undisturbed):
 
 def test_job_is_held(workflow, cluster):
     """The user is told why it does not start."""
-    snakemake = workflow.start(
-        TARGET, "--until", "prepare_dataset", "--default-resources", "slurm_extra='--hold'"
-    )
+    snakemake = workflow.start(TARGET, "--until", "prepare_dataset", "--default-resources", "slurm_extra='--hold'")
     line = next((line for line in snakemake.stdout if "does not start" in line), "")
     assert "JobHeldUser" in line
     (number,) = workflow.jobs()

@@ -33,9 +33,7 @@ def cell_values():
     for model, epochs in EPOCHS_AT_P0.items():
         errors = paper.curve(f"fig1c_{model}")[:, 1]
         for (p, ratio), error in zip(paper.curve(f"fig1b_{model}"), errors, strict=True):
-            values = cells.setdefault(
-                f"{CORRUPTION_NAMES.get(p, f'labels_p{p}')}/{model}/none", {"train": 100.0}
-            )
+            values = cells.setdefault(f"{CORRUPTION_NAMES.get(p, f'labels_p{p}')}/{model}/none", {"train": 100.0})
             values["fitted"] = round(ratio * epochs)
             values["test_corrupted"] = 100 * (1 - error)
             if 0 < p < 1:  # a share p/10 of the corrupted test labels is right by chance

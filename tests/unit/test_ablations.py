@@ -135,14 +135,8 @@ def test_script_and_text(script, render, tmp_path):
     view = registry.entry("table", "ablations").call()
     assert text == rendering.to_markdown(*view.show(table))
     # Each question is above the table of its variants.
-    assert (
-        text.index("**Does it fit with less?**")
-        < text.index("| small")
-        < text.index("**Without normalisation?**")
-    )
-    fields = [
-        field.strip() for field in next(line for line in text.splitlines() if "| small" in line).split("|")
-    ]
+    assert text.index("**Does it fit with less?**") < text.index("| small") < text.index("**Without normalisation?**")
+    fields = [field.strip() for field in next(line for line in text.splitlines() if "| small" in line).split("|")]
     assert fields[1:] == [
         "small", "weight_decay 0.004 → 0.0005, weight_decay_on hidden_linear → weights", "AlexNet", "weight decay",
         "random", "18.00 ± 4.97, diverged (1 of 4)", "95.00 ± 11.38, diverged (1 of 4)", "+75.00 ± 12.71", "failed to converge",

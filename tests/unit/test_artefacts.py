@@ -86,7 +86,5 @@ def test_every_column_of_a_table_is_explained():
         tables[str(file)] = file.read_text().partition("\n")[0].split(",")
     tables["curve.csv"], tables["memorisation.csv"] = CURVE_COLUMNS.split(","), MEMORISATION_COLUMNS
     for name, columns in tables.items():
-        stems = [
-            re.sub(r"^(paper_(?!note)|default_)|(_(ci|low|high|pairs|top5))+$", "", each) for each in columns
-        ]
+        stems = [re.sub(r"^(paper_(?!note)|default_)|(_(ci|low|high|pairs|top5))+$", "", each) for each in columns]
         assert set(stems) - explained == set(), f"{name}: explain it in docs/results.md"

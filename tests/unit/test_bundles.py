@@ -48,9 +48,7 @@ def run(bundle):
     return process.returncode, output
 
 
-@pytest.mark.parametrize(
-    ("costs", "most"), [([1] * 10, 4), ([9, 5, 4, 3, 3, 2, 1, 1], 3), ([7], 8), ([1] * 16, 8)]
-)
+@pytest.mark.parametrize(("costs", "most"), [([1] * 10, 4), ([9, 5, 4, 3, 3, 2, 1, 1], 3), ([7], 8), ([1] * 16, 8)])
 def test_shared_out_in_few_groups_of_about_the_same_cost(costs, most):
     all_tasks = [Task(str(number), "", "", cost) for number, cost in enumerate(costs)]
     groups = divide(all_tasks, most)
@@ -154,9 +152,7 @@ def test_ends_that_are_not_noted_yet_are_not_looked_for(tmp_path, monkeypatch):
 
 
 def test_started_again_it_goes_on_where_it_stood(tmp_path):
-    bundle = make(
-        tmp_path, f"echo a >> {tmp_path}/a", f"touch {tmp_path}/b; sleep 60", f"echo c >> {tmp_path}/c"
-    )
+    bundle = make(tmp_path, f"echo a >> {tmp_path}/a", f"touch {tmp_path}/b; sleep 60", f"echo c >> {tmp_path}/c")
     process = start(bundle)
     wait_for((tmp_path / "b").exists, process)
     process.kill()
@@ -210,9 +206,7 @@ run_bundle.main()
 
 def test_side_by_side(tmp_path):
     # Each ends only if the other runs at the same time.
-    commands = [
-        f"touch {tmp_path}/{a}; while [ ! -e {tmp_path}/{b} ]; do sleep 0.01; done" for a, b in ("xy", "yx")
-    ]
+    commands = [f"touch {tmp_path}/{a}; while [ ! -e {tmp_path}/{b} ]; do sleep 0.01; done" for a, b in ("xy", "yx")]
     bundle = make(tmp_path, *commands, side_by_side=2)
     assert run(bundle)[0] == 0
     assert bundle.ended() == {0: 0, 1: 0}

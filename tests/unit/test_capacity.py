@@ -110,9 +110,7 @@ def test_massart_bound_is_that_of_the_growth_function():
     """Sauer's lemma with the sum of binomials in place of its bound is a little smaller; random signs smaller still."""
     d, n = 3, 400
     growth = sum(math.comb(n, k) for k in range(d + 1))
-    assert (
-        math.sqrt(2 * math.log(growth) / n) < massart_bound(d, n) < 1.1 * math.sqrt(2 * math.log(growth) / n)
-    )
+    assert math.sqrt(2 * math.log(growth) / n) < massart_bound(d, n) < 1.1 * math.sqrt(2 * math.log(growth) / n)
     rng = np.random.default_rng(0)
     # Thresholds on a line have VC dimension 1.
     partial = np.cumsum(rng.choice([-1, 1], (300, n)), axis=1)
@@ -150,9 +148,7 @@ def test_without_other_test_images_there_is_no_stability():
     only = predictions([0.9], [0.5], [1])
     with pytest.raises(UserError, match="give at least two"):
         loss_changes(only, only, (0, 0), [0.1, 0.2])
-    two = predictions(
-        [0.9], [0.5, 0.5], [1, 2]
-    )  # no other training image: only the exchanged ones and a test image
+    two = predictions([0.9], [0.5, 0.5], [1, 2])  # no other training image: only the exchanged ones and a test image
     assert loss_changes(two, two, (0, 0), [0.1, -0.2])["all_change"] == pytest.approx(0.2)
 
 
@@ -166,9 +162,7 @@ def test_the_largest_over_replacements_is_averaged_over_seeds():
         for (seed, number), value in values.items()
     }
     # The gap is on test labels corrupted like the training labels.
-    summaries = [
-        summary(name, seed, test=50.0 + seed, test_accuracy=1.0) for name in cells for seed in (0, 1)
-    ]
+    summaries = [summary(name, seed, test=50.0 + seed, test_accuracy=1.0) for name in cells for seed in (0, 1)]
     (row,) = (row for _, row in stability_table(cells, summaries, changes).iterrows())
     assert (row.test_change, row.test_change_ci) == pytest.approx(mean_interval([0.3, 0.2]))
     assert (row.gap, row.gap_ci) == pytest.approx(mean_interval([0.5, 0.49]))

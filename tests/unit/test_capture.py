@@ -150,8 +150,7 @@ def test_capture_changes_nothing(pretended, replaced, optimiser):
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [(name, "float32") for name in registry.names("model") if name != "inception_v3"]
-    + [("inception", "bfloat16")],
+    [(name, "float32") for name in registry.names("model") if name != "inception_v3"] + [("inception", "bfloat16")],
 )
 def test_capture_changes_no_network(pretended, name, precision):
     """Inception V3 is trained over micro-batches, which are not captured."""
@@ -186,9 +185,7 @@ def test_no_algorithm_is_searched_for_a_smaller_batch(pretended, searched):
     found, note = searched
     model = nn.Linear(2, 2)
     optimiser = SGD(dict.fromkeys(model.parameters(), 0.0), 0.1, 0.9)
-    captured = CapturedStep(
-        lambda images, labels: note() or (images, labels), "mlp_1x512", model, optimiser, 4
-    )
+    captured = CapturedStep(lambda images, labels: note() or (images, labels), "mlp_1x512", model, optimiser, 4)
     for size in (3, 4):
         captured(torch.zeros(size, 2), torch.zeros(size))
     assert found == [False] + [True] * (WARM_UP_STEPS + 1)

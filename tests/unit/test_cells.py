@@ -14,9 +14,7 @@ REGULARISERS = registry.names("regulariser")
 MODELS = registry.names("model")
 
 ALL_REGULARISERS = [
-    "+".join(some) or "none"
-    for n in range(len(REGULARISERS) + 1)
-    for some in itertools.combinations(REGULARISERS, n)
+    "+".join(some) or "none" for n in range(len(REGULARISERS) + 1) for some in itertools.combinations(REGULARISERS, n)
 ]
 
 
@@ -145,9 +143,7 @@ def test_corrupted_pixels_have_no_p():
 
 def test_one_curve_over_p_shows_one_kind_of_noise(plugin):
     plugin("@corruption('flips_p{p:0.0..1.0}')\ndef flips(labels, p: float): ...\n")
-    true, own, paper = (
-        f"cifar10/{name}/alexnet/none" for name in ("true_labels", "flips_p0.2", "labels_p0.5")
-    )
+    true, own, paper = (f"cifar10/{name}/alexnet/none" for name in ("true_labels", "flips_p0.2", "labels_p0.5"))
     assert list(by_network([true, own])["cifar10", "alexnet", "none"]) == [0.0, 0.2]
     with pytest.raises(UserError, match=r"flips_p0\.2/.*labels_p0\.5/.*different kinds of noise"):
         by_network([true, own, paper])

@@ -65,9 +65,7 @@ def dropped(*_, **__):
 def test_stopped_after_every_step_equals_undisturbed(data, tmp_path, monkeypatch, cell, build, settings):
     monkeypatch.setattr(initial_weights, "build_model", build)
     path = tmp_path / "c.safetensors"
-    resumed, stops = stopped_after_every_step(
-        lambda: train(data, StoppedAfterAStep(path, IDENTITY), cell, settings)
-    )
+    resumed, stops = stopped_after_every_step(lambda: train(data, StoppedAfterAStep(path, IDENTITY), cell, settings))
     assert stops == 7  # after each of six steps, and in the final evaluation
     assert_same(resumed, train(data, None, cell, settings))
 

@@ -54,9 +54,7 @@ def test_numbers_agree_with_an_independent_computation(small_results):
     root, _, table = small_results
     assert table.index.tolist() == NAMES
     assert differences(root) == []
-    on_networks = table.index[
-        ~table.cells.str.startswith("theory/") & ~table.index.str.startswith("imagenet_")
-    ]
+    on_networks = table.index[~table.cells.str.startswith("theory/") & ~table.index.str.startswith("imagenet_")]
     assert sorted(RECIPES) == sorted(on_networks)
 
 
@@ -97,9 +95,7 @@ def test_markdown_says_scale_count_and_reasons(small_results):
     text = (root / "claims.md").read_text()
     counts = table.outcome.value_counts()
     summary = ", ".join(f"{counts[each]} {each}" for each in OUTCOMES if each in counts)
-    assert text.startswith(
-        f"**On CIFAR-10: {summary}**: CIFAR-10 (exact), 1,000 of 50,000 training images; 70 epochs;"
-    )
+    assert text.startswith(f"**On CIFAR-10: {summary}**: CIFAR-10 (exact), 1,000 of 50,000 training images; 70 epochs;")
     assert printed.strip().endswith(summary)
     lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("|")}
     assert len(lines) == len(CLAIMS) + 2

@@ -19,9 +19,7 @@ CELL = "random_labels/mlp_1x512/none"
 def test_memorisation_of_unchanged_labels_is_undecided_and_says_so():
     run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0)
     check = Check("lead", measures.truth_lead, (CELL,), above=0)
-    assert examine(check, {f"cifar10/{CELL}": {0: run}}, "cifar10").reasons == (
-        "seed0 has nothing to measure",
-    )
+    assert examine(check, {f"cifar10/{CELL}": {0: run}}, "cifar10").reasons == ("seed0 has nothing to measure",)
 
 
 @pytest.mark.parametrize(("key", "why"), [("zero", "ZeroDivisionError"), ("absent", "KeyError")])

@@ -163,9 +163,7 @@ def test_networks_that_guess_are_at_chance():
     supported = 0
     for _ in range(20):
         runs = {
-            cell: [
-                make_run(cell, seed, train=100.0, test=rng.binomial(10_000, 0.1) / 100) for seed in range(3)
-            ]
+            cell: [make_run(cell, seed, train=100.0, test=rng.binomial(10_000, 0.1) / 100) for seed in range(3)]
             for cell in claimed_cells("cifar10", [claim])
         }
         supported += verdict_on(claim, runs) == "supported"

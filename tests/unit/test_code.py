@@ -188,9 +188,7 @@ def test_moved_code_is_the_same(copy):
     old, new = copy / "rethinking/training/optimisers.py", copy / "rethinking/training/descent.py"
     old.rename(new)
     for path in copy.rglob("*.py"):
-        path.write_text(
-            path.read_text().replace("rethinking.training.optimisers", "rethinking.training.descent")
-        )
+        path.write_text(path.read_text().replace("rethinking.training.optimisers", "rethinking.training.descent"))
     forget()
     found = script_code("train_cell")
     assert "training/descent.py: SGD" in found

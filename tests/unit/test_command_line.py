@@ -88,14 +88,10 @@ def test_target_behind_a_setting_is_told_with_the_right_order():
     check_command_line(["snakemake", "--config", "seeds=3", "--", "all"])
 
 
-@pytest.mark.parametrize(
-    "short", [["-C", "seeds=3"], ["-nC", "seeds=3"], ["-Cseeds=3"], ["--config=seeds=3"]]
-)
+@pytest.mark.parametrize("short", [["-C", "seeds=3"], ["-nC", "seeds=3"], ["-Cseeds=3"], ["--config=seeds=3"]])
 def test_settings_are_read_in_each_form(short):
     check_command_line(["snakemake", *short])
-    with pytest.raises(
-        SystemExit, match=r"--config is given 2 times.* --config seeds=3 'training=\{epochs: 20\}'$"
-    ):
+    with pytest.raises(SystemExit, match=r"--config is given 2 times.* --config seeds=3 'training=\{epochs: 20\}'$"):
         check_command_line(["snakemake", *short, "--config", "training={epochs: 20}", "-n"])
     if len(short) == 2:
         with pytest.raises(SystemExit, match=r"before it: snakemake all --config seeds=3$"):
@@ -104,15 +100,11 @@ def test_settings_are_read_in_each_form(short):
 
 def test_repeated_option_ends_with_the_form_that_keeps_all():
     """Snakemake would take the last occurrence alone, and so a larger experiment."""
-    with pytest.raises(
-        SystemExit, match=r"only the last would count\. Give it once: --config 'seeds=\[0\]' a=1 b=2$"
-    ):
+    with pytest.raises(SystemExit, match=r"only the last would count\. Give it once: --config 'seeds=\[0\]' a=1 b=2$"):
         check_command_line(["snakemake", "--config", "seeds=[0]", "-n", "--config", "a=1", "b=2"])
     for option in ("--configfile", "--configfiles"):
         words = ["snakemake", "--configfile=config.yaml", option, "profiles/demo/experiment.yaml"]
-        with pytest.raises(
-            SystemExit, match=r"once: --configfile config\.yaml profiles/demo/experiment\.yaml$"
-        ):
+        with pytest.raises(SystemExit, match=r"once: --configfile config\.yaml profiles/demo/experiment\.yaml$"):
             check_command_line(words)
     check_command_line(["snakemake", "--config", "seeds=[0]", "--configfile", "config.yaml", "--", "-C", "a"])
 
@@ -129,9 +121,7 @@ def test_command_of_a_job_is_left_alone():
 def test_key_of_a_section_on_the_command_line_is_told_with_its_form():
     """Snakemake would end with a traceback that does not name it."""
     with pytest.raises(SystemExit, match=r"braces: --config datasets='{cifar10: {train_limit: 9.5}}'$"):
-        check_command_line(
-            ["snakemake", "--config", "finished_only=true", "datasets.cifar10.train_limit=9.5"]
-        )
+        check_command_line(["snakemake", "--config", "finished_only=true", "datasets.cifar10.train_limit=9.5"])
     check_command_line(["snakemake", "--config", "results_dir=a.b", "training={epochs: 3}"])
 
 
@@ -142,9 +132,7 @@ def test_missing_file_is_named(tmp_path):
 
 def test_full_home_folder_is_named(small_disk, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(small_disk))
-    with pytest.raises(
-        SystemExit, match=f"^snakemake: {small_disk}/snakemake cannot be written .No space left"
-    ):
+    with pytest.raises(SystemExit, match=f"^snakemake: {small_disk}/snakemake cannot be written .No space left"):
         check_command_line(["snakemake", "-n"])
 
 

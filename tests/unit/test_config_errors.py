@@ -168,9 +168,7 @@ def test_small_batches_that_can_be_normalised_are_taken(changes):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_limit_beyond_the_data(split):
     most = {"train": "1,437 training", "test": "360 test"}[split]
-    with pytest.raises(
-        UserError, match=f"digits.{split}_limit is 60,000, but digits has {most} images; give at most"
-    ):
+    with pytest.raises(UserError, match=f"digits.{split}_limit is 60,000, but digits has {most} images; give at most"):
         load_config(with_keys(default_values(), {f"datasets.digits.{split}_limit": 60_000}), [])
 
 

@@ -36,9 +36,7 @@ def test_norm_of_the_fit_with_random_centres_is_that_of_its_function(digits, mon
     x, others = (scaled(images) for images in (train, test))
     tensors = torch.from_numpy(x), torch.from_numpy(others)
     table = compare_fits(*tensors, labels, test_labels, 10, 0.2, 0, "digits", quiet)
-    _, centres, *_ = (
-        right for left, right in pairs if len(left) == len(others)
-    )  # of each fit, on test images
+    _, centres, *_ = (right for left, right in pairs if len(left) == len(others))  # of each fit, on test images
     np.testing.assert_array_equal(np.sort(centres, 0), np.sort(x, 0))
     assert not any((x == centre).all(1).any() for centre in centres)
     across, within = (np.exp(-0.2 * ((a[:, None] - centres) ** 2).sum(2)) for a in (x, centres))

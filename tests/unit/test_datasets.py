@@ -80,9 +80,7 @@ def test_a_limit_is_at_most_the_number_of_images(tmp_path):
     prepare(tiny_dataset(), tmp_path, **tiny, train_limit=20)
     assert read_json(tmp_path / "manifest.json")["train"]["count"] == 20
     for limit, title in (("train_limit", "training"), ("test_limit", "test")):
-        message = (
-            f"datasets.tiny.{limit} is 1,437, but tiny has 20 {title} images; give at most that, or null"
-        )
+        message = f"datasets.tiny.{limit} is 1,437, but tiny has 20 {title} images; give at most that, or null"
         with pytest.raises(UserError, match=message):
             prepare(tiny_dataset(), tmp_path, **tiny, **{limit: 1437})
 

@@ -103,9 +103,7 @@ def test_labels_agree_with_the_paper(path, value, fact):
 def test_table4_has_the_schedule_of_appendix_e():
     cells = [Cell.from_name(name, seed=0) for name in load().table4.cells]
     schedules = [(s.learning_rate_decay, s.epochs > 100) for s in map(load().settings, cells)]
-    assert schedules == [
-        (0.999, True) if "0.999" in row.get("note", "") else (0.95, False) for row in PAPER["table4"]
-    ]
+    assert schedules == [(0.999, True) if "0.999" in row.get("note", "") else (0.95, False) for row in PAPER["table4"]]
 
 
 @pytest.mark.parametrize("fact", ["epochs", "weight_decay", "initialisation"])
@@ -124,9 +122,7 @@ def test_alexnet_takes_the_weight_decay_that_the_evidence_speaks_for():
 
 def test_imagenette_has_a_batch_and_a_rate_of_its_own():
     """1600 images are a sixth of it, and 0.045 was seen to diverge with ten classes."""
-    ten, all_of_it = (
-        settings(load(), f"{name}/true_labels/inception_v3/none") for name in ("imagenette", "imagenet")
-    )
+    ten, all_of_it = (settings(load(), f"{name}/true_labels/inception_v3/none") for name in ("imagenette", "imagenet"))
     assert (ten.batch_size, ten.micro_batch, ten.learning_rate, ten.epochs) == (32, 32, 0.005, 250)
     assert (all_of_it.batch_size, all_of_it.learning_rate) == (1600, 0.045)
 

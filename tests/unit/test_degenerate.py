@@ -66,9 +66,7 @@ def write_case(root, case, table, columns, corruptions):
             continue
         names.append(NAME(corruption, "inception"))
         for seed, values, diverged in runs:
-            run = make_run(
-                names[-1], seed, diverged, **dict.fromkeys(columns, pd.Series(values, dtype=float))
-            )
+            run = make_run(names[-1], seed, diverged, **dict.fromkeys(columns, pd.Series(values, dtype=float)))
             write_run(root, run, table)
     return names
 
@@ -99,9 +97,7 @@ def test_finding_complexity_and_ablations(script, render, tmp_path, case):
     write_case(tmp_path / "ablations" / "x" / "cells", case, table, columns, corruptions)
     for file in (tmp_path / "cells").rglob("summary.json"):
         summary = json.loads(file.read_text())
-        file.write_text(
-            json.dumps(summary | {"test_accuracy_corrupted": summary["test_accuracy"] and math.nan})
-        )
+        file.write_text(json.dumps(summary | {"test_accuracy_corrupted": summary["test_accuracy"] and math.nan}))
         measures = dict.fromkeys(registry.names("measure"), math.nan)
         (file.parent / "complexity.json").write_text(json.dumps(measures | {"images": 10}))
     networks = {"root": tmp_path / "cells", "cells": names, "seeds": [0, 1]}

@@ -96,8 +96,7 @@ def test_theory(script, render, tmp_path, result, case):
         for path, table in zip(curves, tables, strict=True):
             table.to_csv(path, index=False)
         models = [
-            {key: record[key] for key in ("dataset", "preprocessing", "kernel", "filters")}
-            | {"name": record["model"]}
+            {key: record[key] for key in ("dataset", "preprocessing", "kernel", "filters")} | {"name": record["model"]}
             for record in read_records(THEORY.glob(f"{MODELS}/seed0/summary.json"))
         ]
         shown = {"figure": result, "models": json.dumps(models), "records": made, "tables": curves}

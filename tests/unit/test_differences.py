@@ -23,9 +23,7 @@ SCALE = {"seeds": 3, "diverged": 0, "epochs": 9, "data": "some data"}
 def epochs_table(corruption, model, quantity, means, regularisers="none"):
     """Rows of the CSV of a figure over epochs."""
     cell = {"dataset": "cifar10", "corruption": corruption, "model": model, "regularisers": regularisers}
-    table = pd.DataFrame({"epoch": range(len(means)), "mean": means}).assign(
-        **cell, quantity=quantity, ci=0.1, **SCALE
-    )
+    table = pd.DataFrame({"epoch": range(len(means)), "mean": means}).assign(**cell, quantity=quantity, ci=0.1, **SCALE)
     return table.astype({"epoch": "Int64"})
 
 
@@ -75,9 +73,7 @@ def test_compared_from_our_first_whole_epoch_to_our_last():
 
 
 def test_only_where_both_have_a_point():
-    points = pd.DataFrame(
-        {"p": [0.1, 0.2, 0.3], "ratio": [1.0, math.nan, 2.0], "paper_ratio": [1.5, 9.0, math.nan]}
-    )
+    points = pd.DataFrame({"p": [0.1, 0.2, 0.3], "ratio": [1.0, math.nan, 2.0], "paper_ratio": [1.5, 9.0, math.nan]})
     found = over_p(points, "ratio")
     assert (found["points"], found["mean_difference"], found["largest_at"]) == (1, 0.5, 0.1)
 
@@ -108,8 +104,7 @@ def test_figure_2b_is_compared_by_network_and_split():
         )
     )
     published = {
-        f"{split}_inception_no_bn": np.array([[1.0, value]])
-        for split, value in (("train", 81.0), ("test", 72.0))
+        f"{split}_inception_no_bn": np.array([[1.0, value]]) for split, value in (("train", 81.0), ("test", 72.0))
     }
     found = compare({"fig2b": table}, {"fig2b": published})
     assert list(found.curve) == ["train_inception_no_bn", "test_inception_no_bn"]

@@ -173,9 +173,7 @@ def test_404_is_not_tried_again(server, path):
 
 def test_page_to_log_in_is_recognised(server, path):
     server.behaviours = ["log_in"]
-    with pytest.raises(
-        UserError, match="closed after 41 of 512,000 bytes; it seems to be an HTML page, perhaps"
-    ):
+    with pytest.raises(UserError, match="closed after 41 of 512,000 bytes; it seems to be an HTML page, perhaps"):
         fetch([server.url], path)
 
 
@@ -287,9 +285,7 @@ def test_a_wrong_file_that_is_there_is_named_where_there_is_no_other(server, pat
     path.write_bytes(b"something else")
     server.behaviours = ["missing"]
     found = hashlib.sha256(b"something else").hexdigest()
-    with pytest.raises(
-        UserError, match=rf"bin is there, but has sha256 {found}, expected {DIGESTS['sha256']}"
-    ):
+    with pytest.raises(UserError, match=rf"bin is there, but has sha256 {found}, expected {DIGESTS['sha256']}"):
         fetch([server.url], path)
     assert path.read_bytes() == b"something else"
 

@@ -27,9 +27,7 @@ def expand(config):
         settings = config.settings(Cell.from_name(name, seed=0), variant).model_dump(mode="json")
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
-    cells = {
-        result: {name: digest(name) for name in getattr(config, result).cells} for result in config.results
-    }
+    cells = {result: {name: digest(name) for name in getattr(config, result).cells} for result in config.results}
     ablations = {
         f"{each.name}: {each.question}": {name: digest(name, each.name) for name in each.cells}
         for each in config.ablations
@@ -64,9 +62,7 @@ def test_cells_and_settings_are_those_of_the_fixture():
     ]
     if lines:
         more = [f"... and {len(lines) - SHOWN} more"] if lines[SHOWN:] else []
-        pytest.fail(
-            "\n".join([*lines[:SHOWN], *more, "If all of this is meant, run 'make expanded'"]), pytrace=False
-        )
+        pytest.fail("\n".join([*lines[:SHOWN], *more, "If all of this is meant, run 'make expanded'"]), pytrace=False)
 
 
 @pytest.mark.parametrize("name", KEPT)

@@ -89,9 +89,7 @@ def test_images_far_from_the_sample_do_not_disturb_deep_networks(sample):
     _, labels, direction, x = sample
     shallow, deep = (expressivity.construct(x, labels, direction, 0.25, depth) for depth in (2, 5))
     others = torch.tensor([-1e6, float(x.min()) - 1, float(x.max()) + 1, 1e6]).double()
-    assert torch.allclose(
-        shallow.from_projections(others), deep.from_projections(others), rtol=1e-9, atol=1e-6
-    )
+    assert torch.allclose(shallow.from_projections(others), deep.from_projections(others), rtol=1e-9, atol=1e-6)
 
 
 @pytest.mark.parametrize("offset", [0.1, 0.25, 0.5])
@@ -173,9 +171,7 @@ def test_precision_that_is_needed_grows_with_n(sample):
     rows = expressivity.error_by_size(x, labels, direction, [5, 60], [0.25], ["float16", "float64"])
     few, _, many, exact = (rows[place] for place in (0, 1, 2, 3))
     assert few["bits_needed"] < many["bits_needed"]
-    assert many["bits_needed"] == math.log2(
-        2 * many["amplification"]
-    )  # the rounding 2^-bits x amplification is 1/2
+    assert many["bits_needed"] == math.log2(2 * many["amplification"])  # the rounding 2^-bits x amplification is 1/2
     assert exact["fitted"] == 100
     assert not many["largest_error"] < 0.5  # 60 images are too many for eleven bits, or collide
 

@@ -81,10 +81,7 @@ def test_all_diverged_in_the_first_epoch():
 
 def test_many_cells_with_long_names_have_room():
     names = [
-        name.replace("inception/none", f"{model}/{added}")
-        for name in CELLS
-        for model in MODELS
-        for added in ADDED
+        name.replace("inception/none", f"{model}/{added}") for name in CELLS for model in MODELS for added in ADDED
     ]
     figure = plot_runs({name: [finished([2.4, 1.0])] for name in names}, PAPER, 391, "Ours: a note.")
     figure.draw_without_rendering()
@@ -110,9 +107,7 @@ def test_numbers_are_those_drawn():
     figure, numbers = draw({CELLS[0]: [finished([2.4, 1.0])]}, "some scale")
     assert list(numbers["mean"]) == list(solid_lines(figure.axes[0])[0].get_ydata()) == [2.4, 1.0]
     assert set(numbers.quantity) == {"train_loss_end"}
-    assert note(figure).startswith(
-        "Ours: some scale. Training loss: moving average over batches at the end of"
-    )
+    assert note(figure).startswith("Ours: some scale. Training loss: moving average over batches at the end of")
 
 
 def test_the_papers_curves_are_those_of_its_network_alone():

@@ -100,10 +100,7 @@ def test_long_notes_are_wrapped():
 
 def test_a_note_breaks_no_line_between_a_number_and_its_sign():
     figure = plot(note=f"{'x' * (figures.NOTE_WIDTH - 4)} p > 0 and 95 %")
-    assert (
-        figure.get_supxlabel().split("\n")[1]
-        == "p\N{NO-BREAK SPACE}>\N{NO-BREAK SPACE}0 and 95\N{NO-BREAK SPACE}%"
-    )
+    assert figure.get_supxlabel().split("\n")[1] == "p\N{NO-BREAK SPACE}>\N{NO-BREAK SPACE}0 and 95\N{NO-BREAK SPACE}%"
 
 
 @pytest.mark.parametrize(
@@ -131,13 +128,10 @@ def test_a_share_among_the_measures_has_no_unit_prefix(plugin):
         corruption="true_labels",
         regularisers="none",
     )
-    figure = complexity.plot(
-        networks, pd.DataFrame({"measure": networks.columns, "tau_all": 1.0}), "some scale"
-    )
+    figure = complexity.plot(networks, pd.DataFrame({"measure": networks.columns, "tau_all": 1.0}), "some scale")
     figure.draw_without_rendering()
     labels = {
-        axes.get_title().split("\n")[0]: [tick.get_text() for tick in axes.get_xticklabels()]
-        for axes in figure.axes
+        axes.get_title().split("\n")[0]: [tick.get_text() for tick in axes.get_xticklabels()] for axes in figure.axes
     }
     assert "0.90" in labels["critical samples"]
     assert "2M" in labels["number of parameters"]

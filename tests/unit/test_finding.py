@@ -24,9 +24,7 @@ def summaries(random=(100.0, 100.0), **settings):
     for cell in CELLS:
         fitted = random[MODELS.index(cell.split("/")[2])]
         true = "true" in cell
-        found.append(
-            network(cell, 100.0 if true else fitted, 97.2 if true else 11.0, **({} if true else settings))
-        )
+        found.append(network(cell, 100.0 if true else fitted, 97.2 if true else 11.0, **({} if true else settings)))
     return found
 
 
@@ -120,9 +118,7 @@ def test_other_settings_are_said_of_the_networks_that_have_them():
 
 def test_networks_of_several_data_sets_are_named_with_theirs():
     cells = [*CELLS[:2], *(cell.replace("digits", "mnist") for cell in CELLS[:2])]
-    some = [
-        network(cell, 100.0, 50.0, **({"learning_rate": 0.5} if cell == cells[3] else {})) for cell in cells
-    ]
+    some = [network(cell, 100.0, 50.0, **({"learning_rate": 0.5} if cell == cells[3] else {})) for cell in cells]
     assert "(Inception on MNIST with others)" in sentence(measure(cells, some))
 
 
@@ -141,10 +137,7 @@ def test_more_epochs_are_the_same_settings():
 
 
 def test_half_of_a_pair_is_no_finding():
-    assert (
-        sentence(measure(CELLS, summaries()[:1]))
-        == "No network is trained on both true and random labels yet."
-    )
+    assert sentence(measure(CELLS, summaries()[:1])) == "No network is trained on both true and random labels yet."
     for some in (summaries()[:2], summaries()[:3]):
         assert sentence(measure(CELLS, some)).startswith("The one network trained so far fits")
 
@@ -170,9 +163,7 @@ def test_a_row_that_is_empty_says_why():
 
 def test_intervals_are_drawn_and_in_the_legend_where_there_are_any():
     def intervals(figure):
-        segments = [
-            each for axes in figure.axes for lines in axes.collections for each in lines.get_segments()
-        ]
+        segments = [each for axes in figure.axes for lines in axes.collections for each in lines.get_segments()]
         return {(left, right) for (left, low), (right, high) in segments if low == high}
 
     one = summaries()
@@ -189,11 +180,7 @@ def test_intervals_are_drawn_and_in_the_legend_where_there_are_any():
 
 def test_long_names_do_not_meet(plugin):
     title = "A residual network with squeeze and excitation, 64 wide"
-    plugin(
-        "".join(
-            f"@model('{name}', title='{title}')\ndef {name}(image_shape, num_classes): ...\n" for name in "ab"
-        )
-    )
+    plugin("".join(f"@model('{name}', title='{title}')\ndef {name}(image_shape, num_classes): ...\n" for name in "ab"))
     cells = [f"digits/{labels}_labels/{model}/none" for model in "ab" for labels in ("true", "random")]
     figure = plot(measure(cells, [network(cell, 100.0, 50.0) for cell in cells]), "a note")
     figure.draw_without_rendering()
@@ -203,9 +190,7 @@ def test_long_names_do_not_meet(plugin):
 
 def test_each_data_set_has_its_own_chance():
     cells = [
-        f"{dataset}/{labels}_labels/alexnet/none"
-        for dataset in ("digits", "cifar100")
-        for labels in ("true", "random")
+        f"{dataset}/{labels}_labels/alexnet/none" for dataset in ("digits", "cifar100") for labels in ("true", "random")
     ]
     some = [network(cell, 100.0, 50.0) for cell in cells]
     for each in some[2:]:

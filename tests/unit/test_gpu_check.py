@@ -47,9 +47,7 @@ def test_differences_below_their_bounds_pass(precision, side, kind):
     bound = BOUNDS[precision]
     off = {"loss": bound.loss, "accuracy": bound.accuracy / 50, "start": bound.start}[kind]
     base = {"loss": 1.0, "accuracy": 50.0, "start": 2.0}
-    found = list(
-        compare_curves("it", curve(**base | {kind: base[kind] * (1 + side * off)}), curve(**base), bound)
-    )
+    found = list(compare_curves("it", curve(**base | {kind: base[kind] * (1 + side * off)}), curve(**base), bound))
     assert len(found) == 3
     assert sum(not each.passed for each in found) == (abs(side) > 1)
 
@@ -261,9 +259,7 @@ def test_configurations_are_merged_as_by_snakemake():
 
 def test_all_gpu_tests_are_run():
     tests = Path(__file__).parents[1]
-    marked = {
-        path for path in tests.rglob("*.py") if re.search(r"^@pytest\.mark\.gpu", path.read_text(), re.M)
-    }
+    marked = {path for path in tests.rglob("*.py") if re.search(r"^@pytest\.mark\.gpu", path.read_text(), re.M)}
     assert marked == {tests.parent / name for name in gpu_steps.GPU_TESTS}
 
 

@@ -119,9 +119,7 @@ def test_workers_of_a_cell_have_their_gpus_alone(start):
 
 
 def test_more_workers_than_gpus_are_refused(start):
-    team = start(
-        "-c", HOLD_ALL.replace("import os, sys", "import os, sys; sys.stderr = sys.stdout"), 1, 2, gpus="0"
-    )
+    team = start("-c", HOLD_ALL.replace("import os, sys", "import os, sys; sys.stderr = sys.stdout"), 1, 2, gpus="0")
     assert "each of 2 workers on this machine needs its own GPU, but it has 1;" in team.communicate()[0]
 
 
@@ -206,8 +204,6 @@ def test_folder_that_another_user_made_is_not_trusted(monkeypatch, tmp_path):
 
 @pytest.mark.gpu
 def test_torch_sees_the_gpu_of_the_slot_alone(start):
-    script = HOLD.replace("import os", "import torch, os").replace(
-        "print(gpu", "print(torch.cuda.device_count()"
-    )
+    script = HOLD.replace("import os", "import torch, os").replace("print(gpu", "print(torch.cuda.device_count()")
     holder = start("-c", script, 1, gpus=",".join(visible_gpus()))
     assert line(holder) == "1"

@@ -28,9 +28,7 @@ from ..faults import flip
 from .image_files import write_image
 
 INNER = Identity({"limit": 5}, {"read": "1"})
-IDENTITY = Identity(
-    {"epochs": 2, "rate": 0.1}, {"a.py: f": "1", "b.py: g": "2"}, {"data": INNER, "results": "x"}
-)
+IDENTITY = Identity({"epochs": 2, "rate": 0.1}, {"a.py: f": "1", "b.py: g": "2"}, {"data": INNER, "results": "x"})
 
 
 @pytest.mark.parametrize(

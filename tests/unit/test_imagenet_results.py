@@ -113,9 +113,7 @@ def test_figure_has_the_papers_curves_in_epochs():
     for axes, regularisers in zip(figure.axes, ("augment+wd+dropout", "wd", "none"), strict=True):
         for line, split in zip(dashed_lines(axes), ("train", "test"), strict=True):
             published = np.array(
-                paper.read("figures")["curves"][
-                    f"fig2a_{split}_{regularisers.replace('ment', '').replace('+', '_')}"
-                ]
+                paper.read("figures")["curves"][f"fig2a_{split}_{regularisers.replace('ment', '').replace('+', '_')}"]
             )
             np.testing.assert_allclose(line.get_xdata(), published[:, 0] * 1000 / 40_036)
             np.testing.assert_allclose(line.get_ydata(), 100 * published[:, 1])
@@ -172,9 +170,7 @@ def test_settings_that_do_not_fit_random_labels_do_not_suffice_for_them():
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.4, "contradicted"), (0.6, "supported")])
 def test_half_of_the_papers_gain_by_early_stopping_is_asked_for(share, verdict):
-    final, best = (
-        paper.table2()[tuple(NONE.split("/"))][key] for key in ("test_accuracy", "best_test_accuracy")
-    )
+    final, best = (paper.table2()[tuple(NONE.split("/"))][key] for key in ("test_accuracy", "best_test_accuracy"))
     runs = changed(NONE, test_accuracy=final, best_test_accuracy=final + share * (best - final))
     assert judged("imagenet_early_stopping_gains", runs)[0] == verdict
 

@@ -33,9 +33,7 @@ def records(result):
     def place(file):
         return [models.index(part) for part in file.parts if part in models], file
 
-    return [
-        file for pattern in RESULTS[result] for file in sorted((FOLDER / "theory").glob(pattern), key=place)
-    ]
+    return [file for pattern in RESULTS[result] for file in sorted((FOLDER / "theory").glob(pattern), key=place)]
 
 
 def assert_kept(name, *made):
@@ -44,9 +42,7 @@ def assert_kept(name, *made):
         assert file.read_text() == kept.read_text(), f"{kept} should now be {file}"
 
 
-@pytest.mark.parametrize(
-    ("name", "table"), [("cifar10", "table1"), ("cifar10", "table4"), ("imagenette", "table2")]
-)
+@pytest.mark.parametrize(("name", "table"), [("cifar10", "table1"), ("cifar10", "table4"), ("imagenette", "table2")])
 def test_tables_of_networks(script, tmp_path, name, table):
     csv = tmp_path / f"{table}.csv"
     script("aggregate_table", table=table, **networks(name, table), output=csv)
@@ -55,13 +51,9 @@ def test_tables_of_networks(script, tmp_path, name, table):
 
 def test_ablations(script, tmp_path):
     config = load_merged("results/reference/cifar10/config.yaml")
-    ablations = json.dumps(
-        [each.model_dump(include={"name", "question", "cells"}) for each in config.ablations]
-    )
+    ablations = json.dumps([each.model_dump(include={"name", "question", "cells"}) for each in config.ablations])
     csv = tmp_path / "ablations.csv"
-    script(
-        "compare_ablations", ablations=ablations, results=FOLDER / "cifar10", seeds=config.seeds, output=csv
-    )
+    script("compare_ablations", ablations=ablations, results=FOLDER / "cifar10", seeds=config.seeds, output=csv)
     assert_kept("cifar10", csv)
 
 

@@ -32,9 +32,7 @@ def test_outputs_are_those_of_kernel_ridge(digits, tmp_path, precision, gamma, p
     assert np.abs(outputs.numpy() - expected).max() < 1e-6
     assert facts["test_error"] == pytest.approx(100 * np.mean(expected.argmax(1) != test_labels))
     kernel = flat @ flat.T if gamma is None else ridge._get_kernel(flat)
-    assert facts["norm"] == pytest.approx(
-        np.sqrt(np.trace(ridge.dual_coef_.T @ kernel @ ridge.dual_coef_)), rel=1e-5
-    )
+    assert facts["norm"] == pytest.approx(np.sqrt(np.trace(ridge.dual_coef_.T @ kernel @ ridge.dual_coef_)), rel=1e-5)
     assert facts["residual"] < 1e-9
 
 
@@ -158,9 +156,7 @@ def test_a_gpu_gives_the_exact_fit_and_the_validation_of_a_cpu(digits, tmp_path)
 @pytest.mark.gpu
 @pytest.mark.parametrize("free", [1e12, 0])
 @pytest.mark.parametrize("filters", [20, 60])  # fewer and more features than images
-def test_a_gpu_gives_the_fit_of_a_cpu_from_its_memory_and_from_files(
-    digits, tmp_path, monkeypatch, free, filters
-):
+def test_a_gpu_gives_the_fit_of_a_cpu_from_its_memory_and_from_files(digits, tmp_path, monkeypatch, free, filters):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 1e12))
     train, labels, test, test_labels = digits
     found = []
@@ -205,9 +201,7 @@ def test_linearly_dependent_images_have_the_solution_of_minimum_norm(digits, tmp
 
 
 @pytest.mark.parametrize("values", [None, 0])
-def test_dependent_images_of_many_columns_have_the_solution_of_minimum_norm(
-    digits, tmp_path, monkeypatch, values
-):
+def test_dependent_images_of_many_columns_have_the_solution_of_minimum_norm(digits, tmp_path, monkeypatch, values):
     """As grey images stored in colour are. Where there are too many values, no larger gamma is advised: there is none."""
     if values is not None:
         monkeypatch.setattr(linear_models, "DENSE_VALUES", values)
@@ -232,9 +226,7 @@ def test_what_does_not_converge_is_no_fit(digits, tmp_path):
         run(digits, 1e-8, 0.0, tmp_path, precision="auto", residual=1e-6, iterations=50)
 
 
-@pytest.mark.parametrize(
-    "gamma", [1e-6, 1e-7]
-)  # the recursion's residual meets the tolerance, or no step does
+@pytest.mark.parametrize("gamma", [1e-6, 1e-7])  # the recursion's residual meets the tolerance, or no step does
 def test_a_fit_that_misses_its_tolerance_is_not_called_exact(digits, tmp_path, gamma):
     """Rounding of K alpha leaves a residual that no step of refinement lowers."""
     lines = []

@@ -57,9 +57,7 @@ class Networks:
 
     def complexity(self, folder, count=30):
         options = {"prepared": self.prepared, "overlay": self.overlay(BASE), "count": count, "draws": 2}
-        self.script(
-            "measure_complexity", folder=folder, **options, device="cpu", output=folder / "complexity.json"
-        )
+        self.script("measure_complexity", folder=folder, **options, device="cpu", output=folder / "complexity.json")
         return read_json(folder / "complexity.json")
 
     def stability(self, output, after=None):
@@ -94,8 +92,7 @@ def test_weights_that_saw_the_images_are_no_reference_of_a_bound(networks, tmp_p
 def test_own_measures_see_networks_as_they_are_tested(networks, plugin):
     """Not with dropout, or with normalisations that follow the batch."""
     plugin(
-        "@measure('training')\ndef training(network):\n"
-        "    return network.model.training + network.initial.training\n"
+        "@measure('training')\ndef training(network):\n    return network.model.training + network.initial.training\n"
     )
     assert networks.complexity(networks.cells / f"{BASE}/seed0")["training"] == 0
 
@@ -111,9 +108,7 @@ def test_a_network_is_measured_with_the_buffer_that_its_constructor_drew(network
         "@measure('loss')\ndef loss(network):\n"
         "    return torch.nn.functional.cross_entropy(network.logits, network.labels).item()\n"
     )
-    networks.train(
-        Cell.from_name(BASE.replace("mlp_1x512", "random_features"), 0), networks.prepared, tmp_path
-    )
+    networks.train(Cell.from_name(BASE.replace("mlp_1x512", "random_features"), 0), networks.prepared, tmp_path)
     expected = read_json(tmp_path / "summary.json")["train_loss"]
     assert networks.complexity(tmp_path, 40)["loss"] == pytest.approx(expected, rel=1e-5)
 
@@ -207,9 +202,7 @@ def test_tables_and_figures_are_written(shown, networks):
     assert list(ranks.measure) == list(registry.names("measure"))
     assert {*measured} - {*ranks.measure} <= TAKEN["measure"]  # no measure of a plug-in hides another column
     summary = read_json(networks.cells / f"{BASE}/seed0/summary.json")
-    assert list(measured.gap) == [
-        pytest.approx(summary["train_accuracy"] - summary["test_accuracy_corrupted"])
-    ]
+    assert list(measured.gap) == [pytest.approx(summary["train_accuracy"] - summary["test_accuracy_corrupted"])]
 
 
 def test_the_figure_says_where_the_gap_is_of_more_seeds_than_the_change(shown, tmp_path):

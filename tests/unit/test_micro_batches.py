@@ -55,9 +55,7 @@ def test_step_is_that_of_plain_autograd(n):
             total = total - weight * smooth.sum() / n
         entropy += F.cross_entropy(main, theirs, reduction="sum").item() / n
     gradients = torch.autograd.grad(total, list(plain.parameters()))
-    for (name, ours), theirs, gradient in zip(
-        model.named_parameters(), plain.parameters(), gradients, strict=True
-    ):
+    for (name, ours), theirs, gradient in zip(model.named_parameters(), plain.parameters(), gradients, strict=True):
         decay = 0.01 if name in ("conv.weight", "fc.weight", "auxiliary.weight") else 0.0
         torch.testing.assert_close(ours, theirs - 0.05 * (gradient + decay * theirs), rtol=1e-5, atol=1e-6)
     assert loss.item() == pytest.approx(entropy, rel=1e-5)
@@ -201,9 +199,7 @@ def test_a_whole_cell_is_that_of_a_plain_loop(data, monkeypatch):
                 ):  # fmt: skip
                     keep = 0.95 ** len(now)
                     running.copy_(keep * before + (1 - keep) * torch.stack(now).mean(0))
-                for (name, p), g, s, v in zip(
-                    model.named_parameters(), gradients, squares, velocities, strict=True
-                ):
+                for (name, p), g, s, v in zip(model.named_parameters(), gradients, squares, velocities, strict=True):
                     g = g + 0.01 * p if name in ("conv.weight", "fc.weight", "auxiliary.weight") else g
                     s.mul_(0.8).add_(0.2 * g**2)
                     v.mul_(0.9).add_(rate * g / (s + 1.0).sqrt())

@@ -48,9 +48,7 @@ def test_mnist(mnist, packed, tmp_path, monkeypatch):
     contents, arrays = mnist
     accept(monkeypatch, "mnist", contents)
     files = {
-        name + ("" if packed == "unpacked" else ".gz"): content
-        if "unpacked" in packed
-        else gzip.compress(content)
+        name + ("" if packed == "unpacked" else ".gz"): content if "unpacked" in packed else gzip.compress(content)
         for name, content in contents.items()
     }
     path = pack(tmp_path / "m.tar", files, "mnist", "") if packed == "tar" else unpack(tmp_path / "m", files)

@@ -68,9 +68,7 @@ def test_option_of_another_network(name, options, message):
     [("inception", "batch_norm_affine", False), ("alexnet", "local_response_norm", True)],
 )
 def test_the_paper_is_the_default_of_an_option(name, option, default):
-    assert str(build_on_meta(name, CIFAR_SHAPE, 10)) == str(
-        build_on_meta(name, CIFAR_SHAPE, 10, **{option: default})
-    )
+    assert str(build_on_meta(name, CIFAR_SHAPE, 10)) == str(build_on_meta(name, CIFAR_SHAPE, 10, **{option: default}))
 
 
 def test_affine_batch_norm_adds_a_scale_and_a_shift_per_filter():
@@ -113,10 +111,7 @@ def windows(image, kernel, stride, fill):
     padded = np.full((channels, height + 2 * kernel, width + 2 * kernel), fill)
     padded[:, kernel : kernel + height, kernel : kernel + width] = image
     starts = [
-        [
-            place * stride - padding_before(size, kernel, stride) + kernel
-            for place in range(-(-size // stride))
-        ]
+        [place * stride - padding_before(size, kernel, stride) + kernel for place in range(-(-size // stride))]
         for size in (height, width)
     ]
     return np.array([[padded[:, y : y + kernel, x : x + kernel] for x in starts[1]] for y in starts[0]])
@@ -169,8 +164,7 @@ def test_gradient_of_local_response_norm():
     upstream = torch.randn(x.shape, generator=generator(1))
     stock = nn.LocalResponseNorm(9, alpha=1e-3, beta=0.75, k=1.0)
     expected, ours = (
-        torch.autograd.grad((layer(x.float()) * upstream).sum(), x)[0]
-        for layer in (stock, LocalResponseNorm(64))
+        torch.autograd.grad((layer(x.float()) * upstream).sum(), x)[0] for layer in (stock, LocalResponseNorm(64))
     )
     # The part that comes through the denominator matters.
     assert (expected / upstream - stock(x) / x).abs().max() > 0.1

@@ -243,9 +243,7 @@ def test_16_bits_of_which_scaling_leaves_nothing_are_refused(tmp_path, colour, c
         read_images(folder_of(tmp_path, png(values, 16, colour)))
 
 
-@pytest.mark.parametrize(
-    ("mode", "channels"), [("1", 1), ("L", 1), ("LA", 1), ("P", 3), ("RGB", 3), ("RGBA", 3)]
-)
+@pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("LA", 1), ("P", 3), ("RGB", 3), ("RGBA", 3)])
 def test_modes_without_loss(tmp_path, mode, channels):
     colours = np.stack([RAMP * 10, 255 - RAMP * 10, RAMP * 3], -1).astype(np.uint8)
     plain = "L" if channels == 1 else "RGB"
@@ -291,9 +289,7 @@ def test_file_that_is_no_image_is_named(tmp_path, content, message):
 def test_damage_that_pillow_does_not_see_is_named(tmp_path):
     """Cut in the middle but with an end: libjpeg fills up with grey."""
     content = encoded(Image.effect_noise((50, 40), 90), "JPEG")
-    with pytest.raises(
-        UserError, match=r"0\.png is damaged \(Corrupt JPEG data: .*\); get it again, or remove it"
-    ):
+    with pytest.raises(UserError, match=r"0\.png is damaged \(Corrupt JPEG data: .*\); get it again, or remove it"):
         read_images(folder_of(tmp_path, content[: len(content) * 3 // 4] + b"\xff\xd9"))
 
 
@@ -307,9 +303,7 @@ def test_animation_is_refused(tmp_path):
 def test_published_files_are_recognised(tmp_path):
     for name in ("data_batch_1", "test_batch"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(
-        UserError, match=r"no images in train.*it has files of CIFAR-10, which source: archive"
-    ):
+    with pytest.raises(UserError, match=r"no images in train.*it has files of CIFAR-10, which source: archive"):
         read_images(tmp_path)
 
 
@@ -338,6 +332,4 @@ def test_classes_and_contradictions_are_counted(images, tmp_path, capsys):
     assert "2 images are equal to one of another class" in log
     assert " = ".join(pair) in log
     some = subset(dataset.train, 4, np.random.default_rng(0))
-    assert [name.split("/")[1] for name in some.names] == [
-        dataset.class_names[label] for label in some.labels
-    ]
+    assert [name.split("/")[1] for name in some.names] == [dataset.class_names[label] for label in some.labels]

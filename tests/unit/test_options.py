@@ -155,16 +155,12 @@ def test_a_value_that_does_not_fit_is_one_line(plugin, tmp_path, argument, writt
     assert len(lines) == 1
     assert lines[0].startswith(f"  {tmp_path / 'mine.yaml'}:")
     assert expected in lines[0]
-    assert (
-        "models: the option 'x' of the network 'net'" in lines[0] or "models.net.architecture.x: " in lines[0]
-    )
+    assert "models: the option 'x' of the network 'net'" in lines[0] or "models.net.architecture.x: " in lines[0]
 
 
 def test_values_from_the_command_line(plugin, tmp_path):
     """Snakemake passes all that is nested in --config as text."""
-    arguments = (
-        "a: str = ''; b: int = 1; c: bool = True; d: list[int] = []; e: int | None = 3; f: list[str] = []"
-    )
+    arguments = "a: str = ''; b: int = 1; c: bool = True; d: list[int] = []; e: int | None = 3; f: list[str] = []"
     words = ["models={net: {architecture: {a: 007, b: 34, c: off, d: [16, 32], e: null, f: [34, no]}}}"]
     expected = {"a": "007", "b": 34, "c": False, "d": [16, 32], "e": None, "f": ["34", "no"]}
     assert resolved(plugin, tmp_path, arguments, words=words).architecture == expected
@@ -194,9 +190,7 @@ def test_ablations_and_tables_have_lists_and_null(plugin, tmp_path, script):
     for variant in (None, "x_16-32", "x_null"):
         settings = config.settings(Cell.from_name(CELL, 0), variant)
         summaries.append(
-            make_summary(
-                f"{CELL}/seed0", settings=settings.model_dump(include={"architecture", "thresholds"})
-            )
+            make_summary(f"{CELL}/seed0", settings=settings.model_dump(include={"architecture", "thresholds"}))
         )
         branch = f"ablations/{variant}" if variant else "."
         folder = write_summary(tmp_path / branch / "cells", summaries[-1])
@@ -278,9 +272,7 @@ def test_a_cell_is_trained_and_counted_with_a_list(plugin, prepared, tmp_path, s
     summary = read_json(tmp_path / "cell" / "summary.json")
     assert summary["parameters"] == 301 * 6 + 7 * 5 + 6 * 4
     assert summary["provenance"]["settings"]["architecture"] == settings.architecture
-    network = {"dataset": "cifar10", "model": "net"} | settings.model_dump(
-        include={"input_size", "architecture"}
-    )
+    network = {"dataset": "cifar10", "model": "net"} | settings.model_dump(include={"input_size", "architecture"})
     write_json(tmp_path / "manifest.json", read_json(prepared / "manifest.json") | {"dataset": "cifar10"})
     options = {"manifests": tmp_path / "manifest.json", "output": tmp_path / "sizes.csv"}
     script("count_sizes", networks=packed([network]), **options)

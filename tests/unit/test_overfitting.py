@@ -77,9 +77,7 @@ def test_ratios_are_paired_by_seed():
 
 def test_seeds_that_agree_are_known_to_one_epoch():
     """10 and 15 whole epochs, in two seeds: their ratio has the variance (1 + 1.5^2) / 10^2 / 12."""
-    runs = {
-        name: [fitted_after(time, name, seed) for seed in (0, 1)] for name, time in ((TRUE, 10), (HALF, 15))
-    }
+    runs = {name: [fitted_after(time, name, seed) for seed in (0, 1)] for name, time in ((TRUE, 10), (HALF, 15))}
     row = times(runs).loc[0.5]
     # t(0.975, 1) = 12.7062
     expected = 12.7062 * math.sqrt((1 + 1.5**2) / 12) / 10 / math.sqrt(2)

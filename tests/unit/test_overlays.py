@@ -29,9 +29,7 @@ def test_label_corruption_stores_labels_alone(prepared, tmp_path):
     assert (manifest["dataset"], manifest["corruption"], manifest["seed"]) == ("cifar10", "labels_p0.5", 3)
     assert manifest["p"] == 0.5
     for split in ("train", "test"):
-        true, stored = (
-            np.array(load_array(folder / f"{split}_labels.npy")) for folder in (prepared, tmp_path)
-        )
+        true, stored = (np.array(load_array(folder / f"{split}_labels.npy")) for folder in (prepared, tmp_path))
         np.testing.assert_array_equal(stored, replace_labels(true, 4, Draws(3, "cifar10", split), 0.5))
         assert stored.dtype == np.int64
         assert manifest[split]["fraction_changed"] == np.mean(true != stored) > 0
@@ -85,9 +83,7 @@ def test_image_overlay(prepared, tmp_path):
 @pytest.mark.parametrize("name", ["train_images", "train_labels", "test_images", "test_labels"])
 def test_overlay_of_another_size_is_named(prepared, tmp_path, name):
     split, kind = name.split("_")
-    manifest = write(
-        prepared, tmp_path, {"images": "gaussian", "labels": "random_labels"}[kind], "cifar10", 0
-    )
+    manifest = write(prepared, tmp_path, {"images": "gaussian", "labels": "random_labels"}[kind], "cifar10", 0)
     save_array(tmp_path / f"{name}.npy", load_array(prepared / f"{name}.npy")[:-1])
     write_json(tmp_path / "manifest.json", manifest | {split: digests(tmp_path, split)})
     with pytest.raises(UserError) as error:

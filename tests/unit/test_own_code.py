@@ -186,9 +186,7 @@ def test_modules_of_a_package_beside_a_plugin_count(plugin, tmp_path, package, e
             if text:
                 other = text.replace("2", "64") if change and name == edited else text
                 (tmp_path / name).write_text(other)
-        plugin(
-            "from nets.blocks import block\n@model('own')\ndef own(image_shape, num_classes): return block()\n"
-        )
+        plugin("from nets.blocks import block\n@model('own')\ndef own(image_shape, num_classes): return block()\n")
         forget()
         codes.append(combined(code_of(registry.entry("model", "own").root)))
     assert (codes[0] != codes[1]) == bool(files[edited])

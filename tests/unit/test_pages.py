@@ -15,9 +15,7 @@ from rethinking.config.loading import load_config
 from ..default_config import default_config, default_values, load_merged
 
 ROOT = Path(__file__).parents[2]
-README, RESULTS, KEPT = (
-    ROOT / name for name in ("README.md", "docs/results.md", "results/reference/README.md")
-)
+README, RESULTS, KEPT = (ROOT / name for name in ("README.md", "docs/results.md", "results/reference/README.md"))
 PAGES = [README, KEPT, *sorted(RESULTS.parent.glob("*.md"))]
 EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 BLOCKS = {
@@ -46,9 +44,7 @@ def test_links_lead_to_files_and_headings(page):
         assert there.exists(), link
         if heading:
             headings = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE)
-            assert heading in [
-                re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings
-            ], link
+            assert heading in [re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings], link
 
 
 @EACH_PAGE

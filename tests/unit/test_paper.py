@@ -22,9 +22,7 @@ KEPT = Path(__file__).parents[2] / "results" / "reference" / "cifar10"
 def test_a_table_has_a_value_for_each_default_cell(table, dataset, rows):
     names = ["/".join((dataset, *key)) for key in getattr(paper, table)()]
     assert len(names) == rows
-    assert names == getattr(default_config(), table).cells, (
-        "its default cells are the paper's rows, no others"
-    )
+    assert names == getattr(default_config(), table).cells, "its default cells are the paper's rows, no others"
 
 
 def test_accuracies_of_both_tables_are_on_images_without_augmentation():
@@ -35,9 +33,7 @@ def test_accuracies_of_both_tables_are_on_images_without_augmentation():
 def test_sizes_are_those_of_table1():
     listed = {(row["model"], row["params"]) for row in paper.read("zhang2017")["table1"]}
     sizes = paper.sizes()
-    assert {
-        (model, size["parameters"]) for (dataset, model), size in sizes.items() if dataset == "cifar10"
-    } == listed
+    assert {(model, size["parameters"]) for (dataset, model), size in sizes.items() if dataset == "cifar10"} == listed
     assert {size["train_images"] for (dataset, _), size in sizes.items() if dataset == "cifar10"} == {50_000}
     assert sizes["imagenet", "inception_v3"] == {"parameters": 23_885_392, "train_images": 1_200_000}
 

@@ -13,8 +13,7 @@ def test_an_error_in_a_module_beside_a_plugin_has_its_place(plugin, prepared, tm
     helper = tmp_path / "helper_with_an_error.py"
     helper.write_text("def shift(labels):\n    return labels[99]\n")
     plugin(
-        "from helper_with_an_error import shift\n"
-        "@corruption('wrong')\ndef wrong(labels):\n    return shift(labels)\n"
+        "from helper_with_an_error import shift\n@corruption('wrong')\ndef wrong(labels):\n    return shift(labels)\n"
     )
     said = message(write, prepared, tmp_path / "overlay", "wrong", "cifar10", 0)
     assert said.startswith(f"{helper}:2: IndexError")
@@ -53,14 +52,9 @@ def test_names_that_cannot_be(plugins, tmp_path, folders, module, expected):
 @pytest.mark.parametrize("is_plugin", [True, False])
 def test_a_plugin_of_the_name_of_an_imported_one(plugins, tmp_path, is_imported, is_plugin):
     """Python would take the first for both, also if nobody imports it, and whatever it is."""
-    files = [
-        study(tmp_path / folder, f"module_of_{folder}").rename(tmp_path / folder / "nets.py")
-        for folder in "ab"
-    ]
+    files = [study(tmp_path / folder, f"module_of_{folder}").rename(tmp_path / folder / "nets.py") for folder in "ab"]
     more = tmp_path / "b" / "more.py"
-    text = (
-        "from rethinking.registry import model\n{}@model('more')\ndef more(image_shape, num_classes): ...\n"
-    )
+    text = "from rethinking.registry import model\n{}@model('more')\ndef more(image_shape, num_classes): ...\n"
     more.write_text(text.format("import nets\n" if is_imported else ""))
     (tmp_path / "a" / "other.py").write_text(text.format("").replace("more", "other"))
     files[0] = files[0] if is_plugin else tmp_path / "a" / "other.py"

@@ -126,9 +126,7 @@ def test_plugins_of_all_files_and_of_the_command_line_add(plugin, tmp_path):
             files.append(tmp_path / f"{number}.yaml")
             files[-1].write_text(yaml.safe_dump({"plugins": values["plugins"]}))
     config = load_config(values, list(map(str, files)))
-    assert config.plugins == [
-        str(tmp_path / f"{name}.py") for name in "abc"
-    ]  # one that is named twice counts once
+    assert config.plugins == [str(tmp_path / f"{name}.py") for name in "abc"]  # one that is named twice counts once
     assert all(registry.find("corruption", name) for name in "abc")
 
 

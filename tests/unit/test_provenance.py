@@ -32,9 +32,7 @@ def test_each_distinct_value_is_there_with_its_networks():
     assert values(facts["Settings"]["learning_rate"]) == [("0.01", 3, ["MLP 1×512"]), ("0.1", 1, ["AlexNet"])]
     assert values(facts["Code"]["git commit"]) == [("1234567890abcdef", 3, ["seed 0"]), ("—", 1, ["seed 1"])]
     assert values(facts["Software and hardware"]["torch"]) == [("2.14.1", 4, ["all"])]
-    assert values(facts["Data"]["CIFAR-10: images used"]) == [
-        ("CIFAR-10 (exact), 50,000 training images", 4, ["all"])
-    ]
+    assert values(facts["Data"]["CIFAR-10: images used"]) == [("CIFAR-10 (exact), 50,000 training images", 4, ["all"])]
     assert values(facts["Data"]["CIFAR-10: SHA-256 of cifar-10-binary.tar.gz"]) == [("6d958be0", 4, ["all"])]
 
 
@@ -94,13 +92,9 @@ def test_run_times_by_model_and_device():
     rows = run_times(
         [
             make_network(wall_seconds=60.0),
-            make_network(
-                "cifar10/random_labels/mlp_1x512/none/seed0", wall_seconds=5400.0, images_per_second=3000.0
-            ),
+            make_network("cifar10/random_labels/mlp_1x512/none/seed0", wall_seconds=5400.0, images_per_second=3000.0),
             make_network("cifar10/true_labels/mlp_1x512/none/seed1", provenance={"device": "H100"}),
-            make_network(
-                "cifar10/true_labels/inception/none/seed0", status="diverged", images_per_second=0.0
-            ),
+            make_network("cifar10/true_labels/inception/none/seed0", status="diverged", images_per_second=0.0),
         ]
     )
     assert [(row["model"], row["device"], row["count"], row["diverged"]) for row in rows] == [

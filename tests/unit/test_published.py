@@ -195,9 +195,7 @@ def test_nothing_is_unpickled_that_was_not_checked(cifar10, form, tmp_path, monk
 
 @pytest.mark.parametrize(("content", "kind"), SOMETHING_ELSE)
 def test_something_else_in_place_of_a_file_is_named(cifar10, content, kind, tmp_path):
-    with pytest.raises(
-        UserError, match=rf"data_batch_1\.bin is not the published file.*seems to be .*{kind}"
-    ):
+    with pytest.raises(UserError, match=rf"data_batch_1\.bin is not the published file.*seems to be .*{kind}"):
         read_published("cifar10", unpack(tmp_path / "c", cifar10[2] | {"data_batch_1.bin": content}))
     (tmp_path / "c.tar.gz").write_bytes(content)
     with pytest.raises(UserError, match=rf"c\.tar\.gz is damaged.*seems to be .*{kind}"):

@@ -93,17 +93,12 @@ def test_gabor_filters_answer_to_their_orientation():
     stripes = torch.zeros(2, 1, 28, 28)
     wave = 127 * (1 + torch.cos(2 * torch.pi * torch.arange(28) / 3))
     stripes[0, 0], stripes[1, 0] = wave, wave[:, None]
-    features = gabor_features(stripes.to(torch.uint8)).view(
-        2, 2, 2, 2, 8, -1
-    )  # scale, sign, even or odd, orientation
+    features = gabor_features(stripes.to(torch.uint8)).view(2, 2, 2, 2, 8, -1)  # scale, sign, even or odd, orientation
     strongest = features[:, 0].sum((1, 2, 4)).argmax(1)
     assert strongest.tolist() == [0, 4]
     assert gabor_filters(3.0).sum((1, 2, 3)).abs().max() < 1e-6
     assert (
-        gabor_features(torch.full((1, 1, 28, 28), 200, dtype=torch.uint8))[0]
-        .view(2, 32, 7, 7)[:, :, 3, 3]
-        .max()
-        < 1e-3
+        gabor_features(torch.full((1, 1, 28, 28), 200, dtype=torch.uint8))[0].view(2, 32, 7, 7)[:, :, 3, 3].max() < 1e-3
     )
 
 

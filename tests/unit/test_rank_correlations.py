@@ -51,8 +51,7 @@ def test_of_equal_values_there_is_none():
 def test_pairs_are_those_that_differ_in_data_or_network_alone():
     kinds = comparable(networks([0] * 5))
     found = {
-        kind: {(a, b) for a in range(5) for b in range(a) if groups[a] == groups[b]}
-        for kind, groups in kinds.items()
+        kind: {(a, b) for a in range(5) for b in range(a) if groups[a] == groups[b]} for kind, groups in kinds.items()
     }
     assert len(found["all"]) == 10
     assert found["data"] == {(1, 0), (3, 2)}

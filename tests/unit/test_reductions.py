@@ -14,9 +14,9 @@ def test_sum_is_that_of_a_tree_with_any_number_of_workers():
     """Against a tree that is written down level by level."""
     generator = np.random.default_rng(0)
     for count in (1, 2, 3, 5, 8, 13, 50):
-        values = (
-            generator.standard_normal((count, 7)) * 10.0 ** generator.integers(-6, 6, (count, 1))
-        ).astype(np.float32)
+        values = (generator.standard_normal((count, 7)) * 10.0 ** generator.integers(-6, 6, (count, 1))).astype(
+            np.float32
+        )
         expected = in_a_tree(list(values))
         for size in (1, 2, 3, 4, 7):
             order, sums, nodes = [], [], []

@@ -217,9 +217,7 @@ def test_ones_own_file_belongs_to_nobody_else(tmp_path):
 def test_every_refusal_has_a_line():
     for number in errno.errorcode:
         assert "\n" not in explain(OSError(number, os.strerror(number), "/some/path"))
-    assert explain(OSError(errno.ENOSPC, "No space left on device")).startswith(
-        "a file cannot be used (No space"
-    )
+    assert explain(OSError(errno.ENOSPC, "No space left on device")).startswith("a file cannot be used (No space")
 
 
 def test_full_disk_under_the_log_ends_no_work(tmp_path):

@@ -116,9 +116,7 @@ def test_identifiers_are_unique_and_links_lead_to_them(files):
 
 
 def test_headings_descend_by_one(files):
-    levels = [
-        int(tag[1]) for tag, _ in Outline(render(files, [make_network()])).tags if re.fullmatch(r"h\d", tag)
-    ]
+    levels = [int(tag[1]) for tag, _ in Outline(render(files, [make_network()])).tags if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
@@ -217,9 +215,7 @@ def test_what_a_claim_misses_is_drawn_so(bounds, measured, text):
 
 def test_the_page_begins_with_the_finding(files):
     page = Outline(render(files, [], finding=["All networks fit.", "500 digits."]))
-    assert page.text.index("All networks fit.") < page.text.index(
-        "Section 2: networks fit random labels and noise\n\n"
-    )
+    assert page.text.index("All networks fit.") < page.text.index("Section 2: networks fit random labels and noise\n\n")
     images = [attributes["aria-describedby"] for tag, attributes in page.tags if tag == "img"]
     assert images[0] == "finding-caption"
     assert page.tags[page.tags.index(("body", {})) + 1] == ("a", {"class": "skip", "href": "#main"})
@@ -285,9 +281,7 @@ def test_reduced_scale_is_said():
     few = make_data(train=1000)
     notice = "Not all of this was measured"
     assert notice not in render({}, [make_network()])
-    assert notice in render(
-        {}, [make_network(), make_network("cifar10/random_labels/mlp_1x512/none/seed0", data=few)]
-    )
+    assert notice in render({}, [make_network(), make_network("cifar10/random_labels/mlp_1x512/none/seed0", data=few)])
 
 
 # ---- Markdown and SVG

@@ -34,9 +34,7 @@ def test_second_is_told_who_is_first_and_the_lock_dies_with_it(tmp_path):
 
 def test_a_full_disk_is_one_line_before_anything_begins(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "posix_fallocate", refuse(errno.ENOSPC))
-    with pytest.raises(
-        UserError, match=f"{tmp_path} cannot be used .No space left on device.; free some space"
-    ):
+    with pytest.raises(UserError, match=f"{tmp_path} cannot be used .No space left on device.; free some space"):
         lock_results(tmp_path)
     monkeypatch.undo()
     lock_results(tmp_path)  # which it did not keep

@@ -30,9 +30,7 @@ def test_sample_has_two_classes_of_the_first_images_of_one_order(prepared, sampl
         )
         found[name] = set(places)
     assert found["smaller"] < found["sample"]
-    np.testing.assert_array_equal(
-        load_array(sample / "test_images.npy"), load_array(prepared / "test_images.npy")
-    )
+    np.testing.assert_array_equal(load_array(sample / "test_images.npy"), load_array(prepared / "test_images.npy"))
 
 
 def test_manifest_of_a_sample_says_what_it_was_drawn_from(prepared, sample):

@@ -34,9 +34,7 @@ from ..waiting import wait_for
 def run_script(name, *arguments):
     """Run a workflow script; PYTHONHASHSEED differs from run to run, as in real life."""
     command = [sys.executable, SCRIPTS / name, *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "random"}
-    )
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "random"})
 
 
 def test_preparation_is_equal_across_processes(images, script, tmp_path):
@@ -45,9 +43,7 @@ def test_preparation_is_equal_across_processes(images, script, tmp_path):
     script("prepare_dataset", *options, tmp_path / "first")
     done = run_script("prepare_dataset.py", *options, tmp_path / "second")
     assert done.returncode == 0, done.stderr
-    contents = [
-        {path.name: path.read_bytes() for path in (tmp_path / run).iterdir()} for run in ("first", "second")
-    ]
+    contents = [{path.name: path.read_bytes() for path in (tmp_path / run).iterdir()} for run in ("first", "second")]
     assert contents[0] == contents[1]
     assert len(contents[0]) == 5
     manifest = json.loads(contents[0]["manifest.json"])
@@ -276,9 +272,7 @@ def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, 
     output = tmp_path / "descent.json"
     asked = scripts.Asked([str(output)], Identity({"epochs": 50}), False)
     monkeypatch.setattr(scripts, "asked_for", lambda: asked)
-    monkeypatch.setattr(
-        "sys.stdout", said := StringIO()
-    )  # capsys can lose what a thread prints while it is read
+    monkeypatch.setattr("sys.stdout", said := StringIO())  # capsys can lose what a thread prints while it is read
     with ThreadPoolExecutor() as pool:
         with open_lock(record_path(str(output)).with_suffix(".lock")) as held:
             assert lock(held)

@@ -246,9 +246,7 @@ def test_a_default_ablation_leaves_out_the_cells_that_have_its_settings_already(
     left_out = [each for each in before.variants() if each not in config.variants()]
     names = [f"cifar10/{labels}_labels/inception/none" for labels in ("true", "random")]
     assert left_out == [
-        ("initialisation_lecun_uniform", Cell.from_name(name, seed))
-        for name in names
-        for seed in before.seeds
+        ("initialisation_lecun_uniform", Cell.from_name(name, seed)) for name in names for seed in before.seeds
     ]
 
 
@@ -287,9 +285,7 @@ def test_cell_that_the_configuration_does_not_know(section, name):
 def test_home_folder_and_variables_are_the_same_everywhere(monkeypatch):
     monkeypatch.setenv("HOME", "/home/ada")
     dataset = {"source": "archive", "path": "~/cifar.tar", "input_size": 28}
-    config = load(
-        results_dir="~/results/", data_dir="${HOME}_1", cache_dir="$HOME", datasets__cifar10=dataset
-    )
+    config = load(results_dir="~/results/", data_dir="${HOME}_1", cache_dir="$HOME", datasets__cifar10=dataset)
     folders = (config.results_dir, config.data_dir, config.cache_dir)
     assert folders == ("/home/ada/results", "/home/ada_1", "/home/ada")
     assert config.datasets["cifar10"].path == "/home/ada/cifar.tar"

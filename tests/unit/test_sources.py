@@ -31,9 +31,7 @@ def test_local_files(tmp_path):
     assert published("cifar10").local_files(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    ("compressed", "hint"), [(True, ""), (False, "; it seems to be a ZIP archive, which must be")]
-)
+@pytest.mark.parametrize(("compressed", "hint"), [(True, ""), (False, "; it seems to be a ZIP archive, which must be")])
 def test_an_npz_is_not_to_be_unpacked(tmp_path, compressed, hint):
     file = tmp_path / "a.npz"
     if compressed:

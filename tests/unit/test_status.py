@@ -131,9 +131,7 @@ def test_diverged_is_done(results):
 
 def test_ablations_are_cells_of_their_own(results):
     cells = [MLP, "digits/true_labels/mlp_3x512/wd"]
-    results.values["ablations"] = [
-        {"name": "slow", "question": "?", "cells": cells, "set": {"momentum": 0.5}}
-    ]
+    results.values["ablations"] = [{"name": "slow", "question": "?", "cells": cells, "set": {"momentum": 0.5}}]
     folder = results.finish()
     # The variant with the settings of the cell itself is stale.
     folder.parent.rename(results.folder / "moved")
@@ -218,9 +216,7 @@ def test_time_before_the_data_are_prepared(results, limit, images):
     assert left(results).seconds == pytest.approx(50 * images / 100 * 24**2 / 7**2)
 
 
-@pytest.mark.parametrize(
-    ("device", "seconds"), [("cpu", 50), ("cuda", 5), ("auto", 50)], ids=["cpu", "cuda", "most"]
-)
+@pytest.mark.parametrize(("device", "seconds"), [("cpu", 50), ("cuda", 5), ("auto", 50)], ids=["cpu", "cuda", "most"])
 def test_time_is_of_the_device(results, device, seconds):
     results.values["seeds"] = [0, 1, 2, 3]
     results.values["table1"]["cells"] = [MLP]

@@ -74,10 +74,7 @@ def test_report_when_all_is_done(results):
     results.values["table1"]["cells"] = [MLP]
     results.finish()
     assert left(results) == Estimate(0.0, 0, {})
-    assert (
-        report(survey(results.config)[0], left(results))
-        == "1 cell: 1 done, 0 part-trained, 0 stale, 0 to run"
-    )
+    assert report(survey(results.config)[0], left(results)) == "1 cell: 1 done, 0 part-trained, 0 stale, 0 to run"
 
 
 def test_long_lists_are_cut(results):

@@ -40,9 +40,7 @@ def test_markdown():
 
 
 def test_a_network_is_one_block_of_table_1_however_its_cells_are_listed():
-    _, *body = rows(
-        to_markdown(aggregate([CELLS[0], CELLS[2], CELLS[1], CELLS[2].replace("true", "random")]))
-    )
+    _, *body = rows(to_markdown(aggregate([CELLS[0], CELLS[2], CELLS[1], CELLS[2].replace("true", "random")])))
     shown = [(row[0], row[4]) for row in body]
     assert shown == [("Inception", "true"), ("", "random"), ("AlexNet", "true"), ("", "random")]
 
@@ -97,8 +95,7 @@ def test_table4_compares_augmented_rows_on_augmented_images():
         ["AlexNet", "1,649,402", "weight decay", "99.00, diverged (1 of 2)", "failed to converge"],
     ]
     assert (
-        "Random labels. Ours: CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs; 1 to 2 seeds."
-        in text
+        "Random labels. Ours: CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs; 1 to 2 seeds." in text
     )
     assert "*: accuracy over the augmented training batches" in text
     assert "—" not in text  # words in place of the paper's number are no gap
@@ -140,8 +137,7 @@ def test_latex():
     lines = text.splitlines()
     assert r"50\% copy\_2 \& more" in text
     assert (
-        r"Inception & 1,649,402 & yes & yes & true & 99.00 $\pm$ 2.48 & 100.00 & 89.00 $\pm$ 2.48 & 89.05 \\"
-        in lines
+        r"Inception & 1,649,402 & yes & yes & true & 99.00 $\pm$ 2.48 & 100.00 & 89.00 $\pm$ 2.48 & 89.05 \\" in lines
     )
     assert any(line.startswith(r"\cmidrule(lr){6-7} ") for line in lines)
     assert text.isascii()

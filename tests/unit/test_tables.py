@@ -51,9 +51,7 @@ def test_diverged_seed_is_counted_and_left_out_of_means():
 
 
 def test_all_seeds_diverged():
-    row = aggregate(
-        summaries=[summary(f"{CELLS[0]}/seed{seed}", diverged_at=(1, 2)) for seed in (10, 9)]
-    ).iloc[0]
+    row = aggregate(summaries=[summary(f"{CELLS[0]}/seed{seed}", diverged_at=(1, 2)) for seed in (10, 9)]).iloc[0]
     assert row.diverged_at == "seed9: epoch 1, step 2; seed10: epoch 1, step 2"
     assert row.parameters == 1_649_402
 
@@ -61,11 +59,7 @@ def test_all_seeds_diverged():
 def test_row_without_results():
     row = aggregate().iloc[2]
     assert (row.seeds, row.diverged, row.paper_test_accuracy) == (0, 0, 76.07)
-    assert (
-        row[["parameters", "diverged_at", "train_accuracy", "test_accuracy_ci", "epochs", "data"]]
-        .isna()
-        .all()
-    )
+    assert row[["parameters", "diverged_at", "train_accuracy", "test_accuracy_ci", "epochs", "data"]].isna().all()
 
 
 def test_no_summaries_and_cells_that_the_paper_lacks():

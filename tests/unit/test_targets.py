@@ -49,6 +49,4 @@ def test_path_from_the_root_is_offered_as_snakemake_knows_it(tmp_path, monkeypat
 )
 def test_result_of_another_configuration_asks_for_it(word, meant):
     said = describe_unknown([word], RULES, FILES, "results")
-    assert said.endswith(
-        f"did you mean '{meant}'? Results in another folder need their --configfile or --profile"
-    )
+    assert said.endswith(f"did you mean '{meant}'? Results in another folder need their --configfile or --profile")

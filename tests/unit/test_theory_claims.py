@@ -86,9 +86,7 @@ def records():
         ("1,000", 0.1, 1000, 30.0),
         ("4,000", 0.1, 4000, 25.0),
     ):
-        found[name] = [
-            linear_model(*convnet, penalty, error + seed / 10, seed, filters=filters) for seed in SEEDS
-        ]
+        found[name] = [linear_model(*convnet, penalty, error + seed / 10, seed, filters=filters) for seed in SEEDS]
     return found | {"others": [others(seed) for seed in SEEDS], "descent": [descent(seed) for seed in SEEDS]}
 
 
@@ -232,9 +230,7 @@ def test_one_more_model_does_not_stand_for_the_papers():
 def test_norms_are_means_over_seeds_and_papers_values_those_of_its_kernels():
     norms = {"signed_norm": 1.0, "number_norm": 1.0, "class_norms": [1.0], "residual": 0.0, "chosen": None}
     made = [
-        linear_model(
-            "cifar10", "random_convnet", "gaussian", 0, 17.0, seed, 32_000, **norms, norm=10.0 + seed
-        )
+        linear_model("cifar10", "random_convnet", "gaussian", 0, 17.0, seed, 32_000, **norms, norm=10.0 + seed)
         for seed in SEEDS
     ]
     for seed in SEEDS:
@@ -256,9 +252,7 @@ def test_norms_are_means_over_seeds_and_papers_values_those_of_its_kernels():
 
 
 def test_other_exact_fits_are_as_exact_as_the_worst_seed():
-    made = [
-        others(seed) | {"dataset": "mnist", "gamma": 0.02, "images": 50, "test_images": 20} for seed in SEEDS
-    ]
+    made = [others(seed) | {"dataset": "mnist", "gamma": 0.02, "images": 50, "test_images": 20} for seed in SEEDS]
     for record in made:
         for fit in record["fits"]:
             fit |= {"train_error": 1.0 * (record["seed"] == 1), "residual": 0.1 * (record["seed"] == 1)}

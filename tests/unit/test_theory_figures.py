@@ -66,21 +66,16 @@ def test_each_panel_has_the_title_of_its_model():
     third = pd.DataFrame(
         {"model": "third", "gamma": None, "penalty": [0.1, 1], "validation_error": [40.0, 41], **common}
     )
-    first = pd.DataFrame(
-        {"model": "first", "gamma": [0.1, 1], "penalty": 0.0, "validation_error": [3.0, 4], **common}
-    )
+    first = pd.DataFrame({"model": "first", "gamma": [0.1, 1], "penalty": 0.0, "validation_error": [3.0, 4], **common})
     figure, numbers = draw_sensitivity([third, first], models)
-    shown = {
-        axes.get_title(): axes.get_lines()[0].get_ydata().max() for axes in figure.axes if axes.get_visible()
-    }
+    shown = {axes.get_title(): axes.get_lines()[0].get_ydata().max() for axes in figure.axes if axes.get_visible()}
     assert shown == {
         "CIFAR-10, random conv-net,\n1,000\N{NO-BREAK SPACE}filters\nLinear kernel": 41,
         "MNIST, pixels\nGaussian kernel": 4,
     }
     assert len(numbers) == 4
-    assert (
-        "Fitted to 5,000 images of the training set; the error is on 50 others"
-        in figure.get_supxlabel().replace("\n", " ")
+    assert "Fitted to 5,000 images of the training set; the error is on 50 others" in figure.get_supxlabel().replace(
+        "\n", " "
     )
 
 

@@ -158,8 +158,7 @@ def test_no_fit_is_lost_to_a_number_that_json_refuses(call, monkeypatch, tmp_pat
             curve=tmp_path / "curve.csv",
         ),
         call("compare_fits", output="fits.json", settings=sample(10), model=settings(**MODEL, penalties=[0])),
-        call("fit_linear_model", output="folder", model=penalised, solver=json.dumps(SOLVER), **where)
-        / "summary.json",
+        call("fit_linear_model", output="folder", model=penalised, solver=json.dumps(SOLVER), **where) / "summary.json",
     ]
     for path in paths:
         read_strictly(path)
@@ -196,9 +195,7 @@ def test_sgd_takes_fewer_images_than_an_image_has_values(call, prepared, tmp_pat
     descent = {"dataset": "digits", "epochs": 1, "batch_size": 4}
     with pytest.raises(UserError, match="12 images of 12 values; give at most 11"):
         call("run_descent", tmp_path, settings=settings(**descent, images=12), curve=tmp_path / "curve.csv")
-    record = call(
-        "run_descent", tmp_path, settings=settings(**descent, images=11), curve=tmp_path / "curve.csv"
-    )
+    record = call("run_descent", tmp_path, settings=settings(**descent, images=11), curve=tmp_path / "curve.csv")
     assert read_json(record)["minimum_norm"] < 1000
 
 

@@ -325,9 +325,7 @@ def test_weight_decay_that_would_change_nothing_is_refused(network):
     build_optimiser(network, settings_with(weight_decay=0.0, weight_decay_on="hidden_linear"))
     with pytest.raises(UserError, match=r"is hidden_linear, but .*; give weight_decay_on: weights, or leave"):
         build_optimiser(network, settings_with(weight_decay=0.1, weight_decay_on="hidden_linear"))
-    with pytest.raises(
-        UserError, match=r"is weights, but the network has no such weights .*; leave 'wd' out"
-    ):
+    with pytest.raises(UserError, match=r"is weights, but the network has no such weights .*; leave 'wd' out"):
         build_optimiser(nn.Conv1d(3, 4, 3), settings_with(weight_decay=0.1))
 
 
@@ -369,9 +367,7 @@ def test_crop_without_room(data):
         train(data, make_cell(regularisers="crop"), input_size=10)
 
 
-@pytest.mark.parametrize(
-    "sizes", [{"batch_size": 1}, {"batch_size": 39}, {"batch_size": 18, "micro_batch": 3}]
-)
+@pytest.mark.parametrize("sizes", [{"batch_size": 1}, {"batch_size": 39}, {"batch_size": 18, "micro_batch": 3}])
 def test_a_batch_of_one_image_is_refused_where_it_cannot_be_normalised(data, sizes):
     with pytest.raises(UserError, match=r"40 training images in batches of .* leave a batch of one image"):
         train(data, make_cell("inception"), input_size=4, **sizes)

@@ -57,7 +57,5 @@ def test_settings_are_chosen_by_validation_error():
 @pytest.mark.parametrize("content", [b"", b"\xff\x00\xfe", b"gamma,penalty\n1,0\n"])
 def test_damaged_table_is_named(tmp_path, content):
     (tmp_path / "validation.csv").write_bytes(content)
-    with pytest.raises(
-        UserError, match=r"validation\.csv cannot be read .*; delete it to have it made again$"
-    ):
+    with pytest.raises(UserError, match=r"validation\.csv cannot be read .*; delete it to have it made again$"):
         read_validation(tmp_path / "validation.csv")

@@ -22,9 +22,7 @@ GAINS = Check("MLP", measures.test_gain, ("true_labels/mlp_1x512/wd", "true_labe
 def runs_of(cell, *networks):
     """Networks of one cell, seed 0, 1, ..., each from its values."""
     return {
-        f"cifar10/{cell}": {
-            seed: make_run(f"cifar10/{cell}", seed, **values) for seed, values in enumerate(networks)
-        }
+        f"cifar10/{cell}": {seed: make_run(f"cifar10/{cell}", seed, **values) for seed, values in enumerate(networks)}
     }
 
 
@@ -216,9 +214,7 @@ def test_diverged_network_has_fitted_nothing():
     check = Check("MLP", measures.remaining_loss, (CELL,), at_most=0.1)
     lost = {"train": None, "test": 10.0, "diverged": True}
     assert examine(check, runs_of(CELL, lost, lost), "cifar10").verdict == "contradicted"
-    assert (
-        measures.online_train_accuracy(make_run(f"cifar10/{CELL}", train=None, test=10.0, diverged=True)) == 0
-    )
+    assert measures.online_train_accuracy(make_run(f"cifar10/{CELL}", train=None, test=10.0, diverged=True)) == 0
     finding = fits(100.0, 100.0, None)
     assert (finding.verdict, finding.mean) == ("undecided", pytest.approx(200 / 3))
 
@@ -247,10 +243,7 @@ def test_one_seed_meets_or_misses_the_condition():
 
 def test_a_seed_without_the_number_leaves_seeds_that_agree_undecided():
     runs = {
-        "x": {
-            seed: make_run(f"cifar10/{CELL}", seed, train=100.0, test=10.0, diverged=seed == 2)
-            for seed in range(3)
-        }
+        "x": {seed: make_run(f"cifar10/{CELL}", seed, train=100.0, test=10.0, diverged=seed == 2) for seed in range(3)}
     }
     finding = examine(Check("gap", measures.test_accuracy, ("x",), at_least=5), runs, "")
     assert (finding.verdict, len(finding.reasons)) == ("undecided", 1)

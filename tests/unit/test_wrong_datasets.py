@@ -54,9 +54,7 @@ def test_data_sets(plugin, tmp_path, is_published, returned, expected):
     file = plugin(text)
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "a").touch()
-    said = message(
-        read_dataset, "own", *(("archive", tmp_path / "copy") if is_published else ("plugin", None))
-    )
+    said = message(read_dataset, "own", *(("archive", tmp_path / "copy") if is_published else ("plugin", None)))
     assert said.startswith(f"{file}:9: own ")
     assert expected in said
 

@@ -237,9 +237,7 @@ def test_a_linear_layer_with_other_parameters(plugin, data, layer, has):
 
 def test_one_tensor_of_two_names(plugin, data):
     """A file of weights cannot hold it, which was found out after training."""
-    plugin(
-        NETWORK.format("nn.Sequential(nn.Flatten(), (one := nn.Linear(300, 300)), one, nn.Linear(300, 4))")
-    )
+    plugin(NETWORK.format("nn.Sequential(nn.Flatten(), (one := nn.Linear(300, 300)), one, nn.Linear(300, 4))"))
     said = message(train, data, make_cell("wrong"))
     assert "'1.weight' and '2.weight' of the network are one tensor" in said
 

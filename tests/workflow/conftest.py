@@ -58,9 +58,7 @@ def cells_of(output: str) -> list[str]:
 def server() -> subprocess.Popen[str]:
     """Runs snakemake without importing it each time; it ends with this process."""
     script = Path(__file__).with_name("server.py")
-    process = subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(process.communicate)
     return process
 

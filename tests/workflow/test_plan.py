@@ -123,9 +123,7 @@ def test_status_of_a_configuration_that_is_too_long_for_a_command_line(tiny_work
         "grid": {"learning_rate": [0.1 * n for n in range(1, 51)]},
     }
     cells = ["digits/random_labels/mlp_1x512/wd"]
-    tiny_workflow.write_config(
-        TINY | {"ablations": [variants | {"cells": cells, "question": "Why? " * 1000}]}
-    )
+    tiny_workflow.write_config(TINY | {"ablations": [variants | {"cells": cells, "question": "Why? " * 1000}]})
     assert "50 cells: 0 done, 0 part-trained, 0 stale, 50 to run" in tiny_workflow.succeed("status")
 
 
@@ -171,9 +169,7 @@ def test_wrong_config_names_file_and_key(default_workflow):
 def test_missing_local_copy_names_the_key(default_workflow):
     default_workflow.write_config({"datasets": {"cifar10": {"source": "archive", "path": "nowhere.tar.gz"}}})
     output = default_workflow.fail("-n")
-    assert output.endswith(
-        "snakemake: nowhere.tar.gz does not exist; correct datasets.cifar10.path in the config\n"
-    )
+    assert output.endswith("snakemake: nowhere.tar.gz does not exist; correct datasets.cifar10.path in the config\n")
 
 
 def test_a_download_that_is_gone_is_repeated(default_workflow):

@@ -67,11 +67,7 @@ def fashion(study):
     served.mkdir()
     shapes = ((40, 28, 28), (40,), (20, 28, 28), (20,))
     for name, shape in zip(FILES, shapes, strict=True):
-        values = (
-            rng.integers(0, 256, shape, np.uint8)
-            if len(shape) > 1
-            else np.arange(*shape, dtype=np.uint8) % 10
-        )
+        values = rng.integers(0, 256, shape, np.uint8) if len(shape) > 1 else np.arange(*shape, dtype=np.uint8) % 10
         (served / f"{name}.gz").write_bytes(gzip.compress(as_idx(values)))
     handler = partial(SimpleHTTPRequestHandler, directory=served)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

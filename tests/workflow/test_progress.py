@@ -53,8 +53,6 @@ def test_run_on_a_terminal_shows_cells_done_and_epochs_until_it_ends(tiny_workfl
     lines = screen(output.decode())
     assert seen, lines
     # The output of Snakemake and the cell's log can be read, and nothing of the status line is left.
-    assert any(
-        re.fullmatch(r"Job \d+: Training digits/true_labels/mlp_1x512/none/seed0", line) for line in lines
-    )
+    assert any(re.fullmatch(r"Job \d+: Training digits/true_labels/mlp_1x512/none/seed0", line) for line in lines)
     assert any(line.startswith("stopped by SIGINT") for line in lines)
     assert not any("cells done" in line or "Traceback" in line for line in lines)

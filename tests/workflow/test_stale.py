@@ -22,9 +22,7 @@ INCEPTION = "digits/random_labels/inception/none/seed0"
 ALEXNET = "digits/random_labels/alexnet/none/seed0"
 PIXELS = "digits/shuffled_pixels/mlp_1x512/none/seed0"
 ALL = sorted([MLP, DECAYED, PIXELS, INCEPTION, ALEXNET])
-RESULTS = [
-    name for name, section in default_values().items() if isinstance(section, dict) and "cells" in section
-]
+RESULTS = [name for name, section in default_values().items() if isinstance(section, dict) and "cells" in section]
 TARGETS = ("results/table1.md", "results/fig1a.svg")
 
 
@@ -182,9 +180,7 @@ def test_delete_all_output_keeps_the_networks_that_are_current(workflow):
         return sorted(re.findall(r"Would delete results/(?:cells/)?(.*?)(?:/summary\.json|\.csv)\n", said))
 
     assert deleted() == ["table1"]
-    workflow.write_config(
-        CONFIG | {"overrides": [{"cells": "digits/random_labels/*/*", "set": {"epochs": 3}}]}
-    )
+    workflow.write_config(CONFIG | {"overrides": [{"cells": "digits/random_labels/*/*", "set": {"epochs": 3}}]})
     assert {*deleted()} >= {"table1", INCEPTION, ALEXNET}
     assert not {*deleted()} & {MLP, DECAYED, PIXELS}
 

@@ -21,10 +21,7 @@ LINEAR_MODELS = {
 }
 THEORY = {
     **TINY,
-    **{
-        name: {"cells": []}
-        for name in ("table1", "table4", "fig1a", "fig1b", "fig1c", "fig2b", "memorisation")
-    },
+    **{name: {"cells": []} for name in ("table1", "table4", "fig1a", "fig1b", "fig1c", "fig2b", "memorisation")},
     "datasets": {"digits": {"train_limit": 120, "test_limit": 60}},
     "expressivity": {"dataset": "digits", "depths": [2, 4], "sizes": [10, 120], "precisions": ["float64"]},
     "linear_models": LINEAR_MODELS,

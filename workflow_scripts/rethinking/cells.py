@@ -91,9 +91,7 @@ def canonical_name(name: str) -> str:
 
 def synonyms() -> dict[str, str]:
     """Other names of corruptions, and the ones that cells are shared under."""
-    return {
-        also: entry.name for entry in registry.entries("corruption") if (also := entry.options.get("also"))
-    }
+    return {also: entry.name for entry in registry.entries("corruption") if (also := entry.options.get("also"))}
 
 
 def corruption_names(corruption: str) -> list[str]:

@@ -84,9 +84,7 @@ class Entry:
         match = self.form.fullmatch(name)
         if not match:
             return None
-        values = {
-            key: int(text) if text.isdigit() else float(text) for key, text in match.groupdict().items()
-        }
+        values = {key: int(text) if text.isdigit() else float(text) for key, text in match.groupdict().items()}
         for key, (low, high) in self.bounds.items():
             if (low is not None and values[key] < low) or (high is not None and values[key] > high):
                 return None

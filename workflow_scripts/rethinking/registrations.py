@@ -23,9 +23,7 @@ def registrations(file: Path) -> list[Entry]:
     try:
         source = file.read_bytes()
     except OSError as error:
-        raise UserError(
-            f"{file} cannot be read ({error.strerror}); correct 'plugins' in the config"
-        ) from None
+        raise UserError(f"{file} cannot be read ({error.strerror}); correct 'plugins' in the config") from None
     if b"registry" not in source:
         return []
     tree = syntax_tree(source, file)
@@ -55,9 +53,7 @@ def decorators(tree: ast.Module) -> dict[str, str]:
     found = {}
     # Also in 'try' and 'if' at the top, for those who use the file without this project; but not for type checkers alone.
     inside = ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef
-    for node in statements(
-        [each for each in tree.body if not isinstance(each, inside) and not is_text(each)]
-    ):
+    for node in statements([each for each in tree.body if not isinstance(each, inside) and not is_text(each)]):
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
         package = getattr(node, "module", None)

@@ -129,9 +129,7 @@ def advice(kind: str, name: str, more: str = "") -> str:
     forms = {form(entry): described(entry) for entry in entries(kind) if entry.bounds}
     more += f"; or {', '.join(forms.values())}" if forms else ""
     likely = [
-        each
-        for entry in entries(kind)
-        for each in with_numbers(entry, re.findall(r"\d*\.?\d+(?:e-?\d+)?", name))
+        each for entry in entries(kind) for each in with_numbers(entry, re.findall(r"\d*\.?\d+(?:e-?\d+)?", name))
     ]
     return f"{did_you_mean(name, [*names(kind), *likely])}known: {', '.join(names(kind))}{more}"
 

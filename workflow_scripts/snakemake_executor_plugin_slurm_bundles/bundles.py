@@ -113,8 +113,7 @@ class Bundle:
         return {
             number: status
             for number in (range(len(self.tasks)) if among is None else sorted(among))
-            if names & {f"{number}.exit", f"{number}.reported"}
-            and (status := self.status(number)) is not None
+            if names & {f"{number}.exit", f"{number}.reported"} and (status := self.status(number)) is not None
         }
 
     def note_end(self, number: int, status: int) -> None:

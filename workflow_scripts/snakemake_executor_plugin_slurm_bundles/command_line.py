@@ -38,9 +38,7 @@ def check_command_line(arguments: Sequence[str]) -> None:
     words = [*takewhile(lambda each: each != "--", arguments)]
     for option, written in OPTIONS.items():
         given = [
-            [found[1]]
-            if found[1]
-            else [*takewhile(lambda each: not each.startswith("-"), words[number + 1 :])]
+            [found[1]] if found[1] else [*takewhile(lambda each: not each.startswith("-"), words[number + 1 :])]
             for number, word in enumerate(words)
             if (found := written.fullmatch(word))
         ]
@@ -104,9 +102,7 @@ def fault_in_files(option: str, files: Sequence[str]) -> str | None:
 
 def is_snakemake(program: str) -> bool:
     """Whether a command line is one of Snakemake, by its first word."""
-    return os.path.basename(program) == "snakemake" or program.endswith(
-        os.path.join("snakemake", "__main__.py")
-    )
+    return os.path.basename(program) == "snakemake" or program.endswith(os.path.join("snakemake", "__main__.py"))
 
 
 def is_result(file: str) -> bool:
@@ -149,9 +145,7 @@ def fault_in(file: str) -> str | None:
     try:
         json.dumps(values, default=str, skipkeys=True)
     except (ValueError, RecursionError):
-        return (
-            f"{file}: an alias (*name) stands within what it names (&name), and so has no end; write it out"
-        )
+        return f"{file}: an alias (*name) stands within what it names (&name), and so has no end; write it out"
     if not isinstance(values, dict):
         return f"{file} is no configuration: it holds {'nothing' if values is None else 'no keys'}; give 'key: value' lines"
     return None

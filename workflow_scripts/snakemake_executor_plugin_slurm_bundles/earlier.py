@@ -42,9 +42,7 @@ class Earlier:
             if same and (runs or bundle.finished(number)):
                 return bundle, number
             if runs and not same:
-                self.cancel(
-                    bundle.name, f"{bundle.name} trains {task.name} from other settings, code or data"
-                )
+                self.cancel(bundle.name, f"{bundle.name} trains {task.name} from other settings, code or data")
         return None
 
     def stop_damaged(self, queue: Mapping[str, slurm.QueuedJob]) -> None:

@@ -94,9 +94,7 @@ class Executor(RemoteExecutor):
             if self.earlier.bundles and not self.stopping:
                 self.earlier.remove_ended(slurm.queue())
 
-    async def check_active_jobs(
-        self, active_jobs: list[SubmittedJobInfo]
-    ) -> AsyncGenerator[SubmittedJobInfo, None]:
+    async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Look at everything, and report what has ended."""
         if not self.stopping:
             self.look()
@@ -137,9 +135,7 @@ class Executor(RemoteExecutor):
             except OSError as error:
                 self.warn(f"{submission.bundle.folder}: {error.strerror}; trying again")
             except slurm.Unreachable as error:
-                self.warn(
-                    f"SLURM does not say whether it still has {submission.name} ({error}); asking again"
-                )
+                self.warn(f"SLURM does not say whether it still has {submission.name} ({error}); asking again")
         for line in explain_waiting(self.active, queue or {}):
             self.logger.warning(line)
 
@@ -208,9 +204,7 @@ class Executor(RemoteExecutor):
         state = None if queue is None else submission.settled(queue, wait)
         if not submission.members:
             self.forget(submission, state)
-        elif state is not None and not (
-            state == slurm.GONE and slurm.hidden(submission.number, submission.name)
-        ):
+        elif state is not None and not (state == slurm.GONE and slurm.hidden(submission.number, submission.name)):
             self.interrupted(submission, state)
 
     def submit(self, submission: Submission) -> None:
@@ -254,9 +248,7 @@ class Executor(RemoteExecutor):
         # The task that took too much memory may be the one that has ended; others had no turn yet.
         no_fault = state in slurm.INTERRUPTED or (state == "OUT_OF_MEMORY" and bundle.ended())
         if not cancelled and not (no_fault and submission.made_progress):
-            self.end_all(
-                submission, f"SLURM ended {bundle.name} ({state}; log: {bundle.log}). ", keep_log=True
-            )
+            self.end_all(submission, f"SLURM ended {bundle.name} ({state}; log: {bundle.log}). ", keep_log=True)
             return
         left = [(info, bundle.tasks[number]) for number, info in members.items()]
         new = self.gathering.write(left)

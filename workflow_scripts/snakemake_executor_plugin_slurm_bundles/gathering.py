@@ -23,9 +23,7 @@ def task_of(job: Any) -> Task:
         name=" ".join(part for part in (job.message or job.rule.name).split()),
         command=job.shellcmd,
         # A parameter 'record' says what the files are made from; without one the input files stand for it.
-        identity=bundles.identity(
-            job.params.items(), [] if job.params.get("record") else map(str, job.input)
-        ),
+        identity=bundles.identity(job.params.items(), [] if job.params.get("record") else map(str, job.input)),
         cost=float(job.resources.get("bundle_cost") or 0),
         benchmark=str(job.benchmark) if job.benchmark else None,
         checkpoint=job.params.get("checkpoint"),

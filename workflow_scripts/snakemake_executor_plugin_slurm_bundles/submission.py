@@ -66,9 +66,7 @@ class Submission:
     @property
     def made_progress(self) -> bool:
         """Whether a task has ended (those behind it had no turn yet) or has got on."""
-        return bool(self.bundle.ended()) or any(
-            self.bundle.tasks[number].made_progress for number in self.members
-        )
+        return bool(self.bundle.ended()) or any(self.bundle.tasks[number].made_progress for number in self.members)
 
     def idle_for(self) -> float:
         """Seconds since all tasks were first seen to have ended."""

@@ -24,9 +24,7 @@ from rethinking.streams import stream
 
 def main() -> None:
     """Read the archive, write both copies."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path)
     parser.add_argument("output", type=Path, help="folder")
     args = parser.parse_args()

@@ -31,9 +31,7 @@ def test_queue(fake):
 
 def test_what_the_user_likes_to_see_hides_no_jobs(fake, monkeypatch):
     """Nor does it tell times by the day on which it is asked."""
-    (fake.folder / "squeue").write_text(
-        '#!/bin/sh\necho "1|RUNNING|||None|a$SQUEUE_PARTITION$SLURM_TIME_FORMAT"\n'
-    )
+    (fake.folder / "squeue").write_text('#!/bin/sh\necho "1|RUNNING|||None|a$SQUEUE_PARTITION$SLURM_TIME_FORMAT"\n')
     monkeypatch.setenv("SQUEUE_PARTITION", "short")
     monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
     assert list(slurm.queue()) == ["a"]

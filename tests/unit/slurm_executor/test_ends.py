@@ -131,9 +131,7 @@ def test_what_killed_a_cell_is_said(fake, results):
     bundle.note_end(0, -9)
     executor.look()
     ((_, error),) = executor.over
-    assert error.startswith(
-        "It was killed by SIGKILL (by SLURM or the kernel if it took too much memory) in cells-"
-    )
+    assert error.startswith("It was killed by SIGKILL (by SLURM or the kernel if it took too much memory) in cells-")
 
 
 def test_no_slurm_here(results, monkeypatch, tmp_path):
@@ -168,8 +166,6 @@ def test_retries_of_snakemake(fake, tmp_path, said, calls):
     ]
     command += ["--slurm-bundles-poll-seconds", "1", "--latency-wait", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert [call.split("--mem=")[1].split()[0] for call in fake.calls("sbatch")] == ["100"] * calls, (
-        done.stderr
-    )
+    assert [call.split("--mem=")[1].split()[0] for call in fake.calls("sbatch")] == ["100"] * calls, done.stderr
     assert (done.returncode == 0) == (calls > 1)
     assert "Trying to restart" not in done.stderr

@@ -55,9 +55,7 @@ def test_full_disk_when_an_end_is_noted(fake, results, monkeypatch):
     other.note_end(0, 1)
     note_report = Bundle.note_report
     with monkeypatch.context() as patch:
-        patch.setattr(
-            Bundle, "note_report", lambda self, n: full() if self == bundle else note_report(self, n)
-        )
+        patch.setattr(Bundle, "note_report", lambda self, n: full() if self == bundle else note_report(self, n))
         executor.look()
     assert [info.job.message for info, _ in executor.over] == ["b"]
     executor.look()

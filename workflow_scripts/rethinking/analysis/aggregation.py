@@ -175,9 +175,7 @@ def aggregate_cell(
         "diverged_at": "; ".join(describe_divergence(summary) for summary in diverged) or None,
         **accuracies,
         "paper_note": published.get("note"),
-        "epochs": shared(
-            name, "epochs", [summary["provenance"]["settings"]["epochs"] for summary in summaries]
-        ),
+        "epochs": shared(name, "epochs", [summary["provenance"]["settings"]["epochs"] for summary in summaries]),
         "dataset": dataset,
         "data": shared(name, "data", [describe_data(summary) for summary in summaries]),
     }
@@ -204,9 +202,7 @@ def flat_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
     settings = dict(summary["provenance"]["settings"])
     options = default_options(Cell.parse(summary["cell"]).model) | settings.pop("architecture", {})
     # An own network can have an option momentum, of its normalisation.
-    return settings | {
-        f"architecture_{key}" if key in settings else key: value for key, value in options.items()
-    }
+    return settings | {f"architecture_{key}" if key in settings else key: value for key, value in options.items()}
 
 
 def setting_text(value: Any) -> str:

@@ -23,10 +23,7 @@ def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
     # Empty unless it is a variant.
     row = {"ablation": variant or ""} | cell_parts(cell.name) | {"seed": cell.seed}
     row |= {key: value for key, value in summary.items() if key != "cell" and not isinstance(value, dict)}
-    row |= {
-        f"epochs_to_{percent}": epoch
-        for percent, epoch in (summary.get("epochs_to_train_accuracy") or {}).items()
-    }
+    row |= {f"epochs_to_{percent}": epoch for percent, epoch in (summary.get("epochs_to_train_accuracy") or {}).items()}
     row |= {
         "data": describe_data(summary),
         "train_images": data["train"]["count"],

@@ -85,9 +85,7 @@ def over_p(points: pd.DataFrame, column: str) -> dict[str, Any]:
     return mean_and_largest((points[column] - points[f"paper_{column}"]).set_axis(points.p).dropna())
 
 
-def compare(
-    tables: Mapping[str, pd.DataFrame], published: Mapping[str, Mapping[str, np.ndarray]]
-) -> pd.DataFrame:
+def compare(tables: Mapping[str, pd.DataFrame], published: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
     """Compare each curve of our figures with the paper's of the same network.
 
     Args:
@@ -158,13 +156,10 @@ def nearest_threshold(table: pd.DataFrame) -> tuple[str | None, dict[str, dict[s
         and :func:`mean_and_largest` of each threshold.
     """
     measured = {
-        threshold: over_p(points[points.p > 0], "ratio")
-        for threshold, points in table.groupby("threshold", sort=False)
+        threshold: over_p(points[points.p > 0], "ratio") for threshold, points in table.groupby("threshold", sort=False)
     }
     most = max((each["points"] for each in measured.values()), default=0)
     comparable = {
-        threshold: each["mean_difference"]
-        for threshold, each in measured.items()
-        if most and each["points"] == most
+        threshold: each["mean_difference"] for threshold, each in measured.items() if most and each["points"] == most
     }
     return min(comparable, key=comparable.get, default=None), measured

@@ -32,9 +32,7 @@ def measure(cells: Sequence[str], summaries: Sequence[Mapping[str, Any]]) -> pd.
     names = table.dataset + "/{}/" + table.model + "/none"
     return table.assign(
         chance=[100 / classes[name] if name in classes else float("nan") for name in cells],
-        same_settings=[
-            not differing(*(settings.get(name.format(labels), {}) for labels in LABELS)) for name in names
-        ],
+        same_settings=[not differing(*(settings.get(name.format(labels), {}) for labels in LABELS)) for name in names],
     )
 
 
@@ -107,8 +105,7 @@ def titles(networks: pd.MultiIndex) -> list[str]:
     """Networks (``NETWORK``) in words; those of several data sets with theirs."""
     several = networks.get_level_values("dataset").nunique() > 1
     return [
-        MODEL_TITLES[model] + (f" on {DATASET_TITLES[dataset]}" if several else "")
-        for dataset, model, _ in networks
+        MODEL_TITLES[model] + (f" on {DATASET_TITLES[dataset]}" if several else "") for dataset, model, _ in networks
     ]
 
 

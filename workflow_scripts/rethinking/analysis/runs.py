@@ -60,9 +60,7 @@ TABLES = {
 # ---- reading
 
 
-def read_runs(
-    root: Path, names: Iterable[str], seeds: Iterable[int | str], *tables: str
-) -> dict[str, list[Run]]:
+def read_runs(root: Path, names: Iterable[str], seeds: Iterable[int | str], *tables: str) -> dict[str, list[Run]]:
     """Read the trained networks among ``root/{name}/seed{seed}``.
 
     Args:
@@ -74,10 +72,7 @@ def read_runs(
     Raises:
         UserError: a file is missing or damaged; the message names it.
     """
-    return {
-        name: [read_run(folder, tables) for folder in some]
-        for name, some in trained(root, names, seeds).items()
-    }
+    return {name: [read_run(folder, tables) for folder in some] for name, some in trained(root, names, seeds).items()}
 
 
 def trained(root: Path, names: Iterable[str], seeds: Iterable[int | str]) -> dict[str, list[Path]]:
@@ -97,9 +92,7 @@ def trained(root: Path, names: Iterable[str], seeds: Iterable[int | str]) -> dic
     return found
 
 
-def network_folders(
-    root: Path, names: Iterable[str], seeds: Iterable[int | str]
-) -> Iterator[tuple[Path, str | None]]:
+def network_folders(root: Path, names: Iterable[str], seeds: Iterable[int | str]) -> Iterator[tuple[Path, str | None]]:
     """The folders of the trained networks, in order, each with the ablation that it belongs to, if any."""
     for name, folders in trained(root, names, seeds).items():
         variant = name.split("/")[1] if name.startswith("ablations/") else None
@@ -133,9 +126,7 @@ def mean_curve(runs: Sequence[Run], column: str) -> pd.DataFrame:
         Columns ``epoch``, ``mean`` and ``ci``, the half width of the interval of
         :func:`rethinking.analysis.statistics.mean_interval`; no rows if there is no such seed.
     """
-    values = pd.DataFrame(
-        {run.cell.seed: run.curve.set_index("epoch")[column] for run in runs if not run.diverged}
-    )
+    values = pd.DataFrame({run.cell.seed: run.curve.set_index("epoch")[column] for run in runs if not run.diverged})
     intervals = [mean_interval(row) for row in values.to_numpy()]
     return pd.DataFrame(intervals, columns=["mean", "ci"]).assign(epoch=values.index)[["epoch", "mean", "ci"]]
 
@@ -165,9 +156,7 @@ def cell_parts(name: str) -> dict[str, str]:
     return dict(zip(CELL_PARTS, name.split("/"), strict=True))
 
 
-def published_over_p(
-    paper: Mapping[str, np.ndarray], network: Network, corruptions: Iterable[str]
-) -> np.ndarray:
+def published_over_p(paper: Mapping[str, np.ndarray], network: Network, corruptions: Iterable[str]) -> np.ndarray:
     """The paper's (n, 2) p and values of a network, of those by model; no rows where it has none.
 
     It has only networks without regularisers, and only its own noise.

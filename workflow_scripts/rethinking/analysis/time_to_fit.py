@@ -129,9 +129,7 @@ def times_to_overfit(runs: Runs, paper: Mapping[str, np.ndarray]) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
-def paired_times(
-    runs: Sequence[Run], at_start: Sequence[Run], threshold: str
-) -> list[tuple[int | None, int | None]]:
+def paired_times(runs: Sequence[Run], at_start: Sequence[Run], threshold: str) -> list[tuple[int | None, int | None]]:
     """Epochs to fit of each seed, here and at p = 0, for the seeds that both have."""
     start = {run.cell.seed: epochs_to_fit(run, threshold) for run in at_start}
     return [(epochs_to_fit(run, threshold), start[run.cell.seed]) for run in runs if run.cell.seed in start]

@@ -72,9 +72,6 @@ CAPACITY = (
         f"{len(MEASURES)} measures, {len(COMPARED)} cells: smallest of three rank correlations with the generalisation "
         "gap ≤ 0.8: over all pairs of cells, over those that differ in labels alone and over those that differ in the "
         "network alone",
-        tuple(
-            Check(measure.title, measures.weakest_tau(measure.name), COMPARED, at_most=0.8)
-            for measure in MEASURES
-        ),
+        tuple(Check(measure.title, measures.weakest_tau(measure.name), COMPARED, at_most=0.8) for measure in MEASURES),
     ),
 )

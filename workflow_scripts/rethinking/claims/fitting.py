@@ -139,11 +139,7 @@ PARTLY_CORRUPTED_LABELS = (
         "Labels are fitted whatever share of them is corrupted.",
         "section 2.1",
         f"three networks, p = 0, 0.1, ..., 1: {FITTED}",
-        tuple(
-            check
-            for tenth, cell in enumerate(OVER_P)
-            for check in fit(FIGURE_1, cell, f"{{}}, p = {tenth / 10:g}")
-        ),
+        tuple(check for tenth, cell in enumerate(OVER_P) for check in fit(FIGURE_1, cell, f"{{}}, p = {tenth / 10:g}")),
     ),
     Claim(
         "small_constant_factor",
@@ -167,9 +163,7 @@ PARTLY_CORRUPTED_LABELS = (
         "section 1, figure 1c",
         "three networks: rank correlation of p and test error, on true and on equally corrupted labels, ≥ 0.9",
         each(FIGURE_1, measures.test_error_trend, *OVER_P, label="{}, true labels", at_least=0.9)
-        + each(
-            FIGURE_1, measures.corrupted_test_error_trend, *OVER_P, label="{}, corrupted labels", at_least=0.9
-        ),
+        + each(FIGURE_1, measures.corrupted_test_error_trend, *OVER_P, label="{}, corrupted labels", at_least=0.9),
     ),
     Claim(
         "signal_beside_noise",

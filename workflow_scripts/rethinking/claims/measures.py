@@ -38,9 +38,7 @@ class Scale(NamedTuple):
 Part = float | Callable[..., float]  # of a scale; a function takes what the measure takes
 
 
-def measured(
-    step: Part = 0.0, lowest: Part = -math.inf, highest: Part = math.inf
-) -> Callable[[Callable], Callable]:
+def measured(step: Part = 0.0, lowest: Part = -math.inf, highest: Part = math.inf) -> Callable[[Callable], Callable]:
     """Declare the :class:`Scale` of a measure."""
 
     def declare(measure: Callable[..., float]) -> Callable[..., float]:

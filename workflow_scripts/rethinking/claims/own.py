@@ -60,7 +60,5 @@ def name_unlisted(judged: Judged, listed: Collection[str]) -> Judged:
         path = f", or datasets.{dataset}.path is not set" if absent else ""
         return f"{cell} (no section lists it{path}; add it to one, such as table1)"
 
-    findings = [
-        finding._replace(missing=tuple(map(described, finding.missing))) for finding in judged.findings
-    ]
+    findings = [finding._replace(missing=tuple(map(described, finding.missing))) for finding in judged.findings]
     return judged._replace(findings=findings)

@@ -124,9 +124,7 @@ def claim_rows(judged: Sequence[Judged], dataset: str, scales: Sequence[str]) ->
             "statement": each.claim.statement,
             "data": scale,
             "checks": "; ".join(check.label for check in each.claim.checks),
-            "lowest": "; ".join(
-                bound(check.at_least) or bound(check.above, STRICT) for check in each.claim.checks
-            ),
+            "lowest": "; ".join(bound(check.at_least) or bound(check.above, STRICT) for check in each.claim.checks),
             "highest": "; ".join(bound(check.at_most) for check in each.claim.checks),
         }
         for each, scale in zip(judged, scales, strict=True)

@@ -82,9 +82,7 @@ def least_ratio(key: str) -> Callable[[Record], float]:
     def of_fits(record: Record) -> float:
         for name in ("minimum_norm", *others):
             if not record[name]["residual"] <= EXACT:
-                raise NotMeasured(
-                    f"seed{record['seed']} has no exact fit {name}: its residual is above {EXACT:g}"
-                )
+                raise NotMeasured(f"seed{record['seed']} has no exact fit {name}: its residual is above {EXACT:g}")
         return float(np.min([record[name][key] for name in others])) / float(record["minimum_norm"][key])
 
     return of_fits

@@ -44,9 +44,7 @@ class TrainingConfig(Strict):
 
     epochs: int = Field(ge=1, description="Passes over the training set.")
     batch_size: int = Field(ge=1, description="Images per step; the last batch of an epoch may be smaller.")
-    learning_rate_decay: float = Field(
-        gt=0, le=1, description="Factor on the learning rate after every epoch."
-    )
+    learning_rate_decay: float = Field(gt=0, le=1, description="Factor on the learning rate after every epoch.")
     momentum: float = Field(ge=0, lt=1, description="Momentum of SGD.")
     precision: Precision = Field(
         description="Arithmetic of the network: float32, tf32 (float32 on a CPU) or bfloat16 (weights stay float32)."

@@ -69,11 +69,7 @@ def hidden_settings(config: Config, default: Mapping[str, Any]) -> list[str]:
     overrides, found = default.get("overrides", []), {}
     for name in dict.fromkeys(cell.name for cell in config.cells(*config.results)):
         cell = Cell.from_name(name, seed=0)
-        sets = [
-            (number, each.set.model_dump())
-            for number, each in enumerate(config.overrides)
-            if each.matches(cell)
-        ]
+        sets = [(number, each.set.model_dump()) for number, each in enumerate(config.overrides) if each.matches(cell)]
         for path, given in (
             (["training"], config.training),
             (["models", cell.model], config.models[cell.model]),
@@ -112,9 +108,7 @@ def input_fault(config: Config, cell: Cell, settings: CellSettings) -> str | Non
     if source == "images" or size is None or wanted <= (most := size - ("crop" in cell.regularisers)):
         return None
     crop = ", or leave 'crop' out" if wanted == size else ""
-    return (
-        f"input_size {wanted}, but the images of {cell.dataset} are {size}x{size}; give at most {most}{crop}"
-    )
+    return f"input_size {wanted}, but the images of {cell.dataset} are {size}x{size}; give at most {most}{crop}"
 
 
 def published_images(config: Config, dataset: str, split: str) -> int | None:
@@ -195,9 +189,7 @@ def too_few_images(config: Config) -> tuple[set[tuple[str | int, ...]], str]:
             parts[part] = None
             impossible.add(made)
     of_linear = dict.fromkeys(each for part, keys in WITHOUT.items() if part in parts for each in keys)
-    lines = [
-        f"{part}: {'[]' if part == 'ablations' else '{cells: []}'}" for part in parts if part not in WITHOUT
-    ]
+    lines = [f"{part}: {'[]' if part == 'ablations' else '{cells: []}'}" for part in parts if part not in WITHOUT]
     lines += [f"linear_models: {{{', '.join(of_linear)}}}"] if of_linear else []
     advice = [
         "Take fewer images, or leave out what takes more than there are:",

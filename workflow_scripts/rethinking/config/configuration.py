@@ -74,9 +74,7 @@ class Config(Strict):
     table1: ResultConfig = Field(description="Table 1: training and test accuracy on CIFAR-10.")
     table4: ResultConfig = Field(description="Table 4: random labels with explicit regularisers.")
     fig1a: ResultConfig = Field(description="Figure 1a: training loss of the Inception on five corruptions.")
-    fig1b: OverCorruptionConfig = Field(
-        description="Figure 1b: relative time to overfit over the label corruption."
-    )
+    fig1b: OverCorruptionConfig = Field(description="Figure 1b: relative time to overfit over the label corruption.")
     fig1c: OverCorruptionConfig = Field(description="Figure 1c: test error over the label corruption.")
     fig2b: ResultConfig = Field(
         description="Figure 2b: the Inception over epochs, with and without batch normalisation."
@@ -156,9 +154,7 @@ class Config(Strict):
                 and dataset.path is None
                 and "path" in set(entry.arguments) - set(entry.optional)
             ):
-                raise ValueError(
-                    f"datasets.{name} needs a path, which {entry.function} in {entry.place} asks for"
-                )
+                raise ValueError(f"datasets.{name} needs a path, which {entry.function} in {entry.place} asks for")
         return self
 
     @model_validator(mode="after")
@@ -168,8 +164,7 @@ class Config(Strict):
             "expressivity.dataset": self.expressivity.dataset,
             "linear_models.descent.dataset": self.linear_models.descent.dataset,
             **{
-                f"the dataset of linear_models.models '{each.name}'": each.dataset
-                for each in self.linear_models.models
+                f"the dataset of linear_models.models '{each.name}'": each.dataset for each in self.linear_models.models
             },
         }
         for key, name in used.items():
@@ -258,9 +253,7 @@ class Config(Strict):
         try:
             return CellSettings(**values)
         except ValidationError as error:  # each setting by itself is right, but not all together
-            raise UserError(
-                f"cell '{cell}': {error.errors()[0]['msg'].removeprefix('Value error, ')}"
-            ) from None
+            raise UserError(f"cell '{cell}': {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
 def with_dropout(cell: Cell, architecture: dict[str, Any]) -> dict[str, Any]:

@@ -42,9 +42,7 @@ class DatasetConfig(Strict):
     train_limit: Limit | None = Field(
         None, description="Use this many training images, balanced over classes; null is all."
     )
-    test_limit: Limit | None = Field(
-        None, description="Use this many test images, balanced over classes; null is all."
-    )
+    test_limit: Limit | None = Field(None, description="Use this many test images, balanced over classes; null is all.")
     input_size: int = Field(ge=1, description=CellSettings.model_fields["input_size"].description)
     classes: list[str] | None = unless(
         None,
@@ -71,9 +69,7 @@ class DatasetConfig(Strict):
         """Some options belong to local sources only, and some sources take no path or need one."""
         if self.source == "local":
             if self.stored_size is not None and self.stored_size < self.input_size:
-                raise ValueError(
-                    f"stored_size is {self.stored_size}; give at least input_size, {self.input_size}"
-                )
+                raise ValueError(f"stored_size is {self.stored_size}; give at least input_size, {self.input_size}")
             return self
         for key in ("classes", "stored_size", "skip_unreadable"):
             if getattr(self, key):

@@ -118,8 +118,7 @@ def fields(model: Any) -> dict[str, Any]:
     """The keys of a section and what they lead to: dictionaries, lists and ``Model | None`` lead to their last type."""
     kinds = {name: field.annotation for name, field in getattr(model, "model_fields", {}).items()}
     return {
-        name: [kind, *(each for each in get_args(kind) if each is not NoneType)][-1]
-        for name, kind in kinds.items()
+        name: [kind, *(each for each in get_args(kind) if each is not NoneType)][-1] for name, kind in kinds.items()
     }
 
 

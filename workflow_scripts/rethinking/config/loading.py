@@ -22,9 +22,7 @@ from rethinking.config.reading import read
 from rethinking.run.files import UserError
 
 
-def load_config(
-    values: dict[str, Any], files: list[str], log: Callable[[str], None] = lambda line: None
-) -> Config:
+def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], None] = lambda line: None) -> Config:
     """Expand and check a merged configuration.
 
     Args:

@@ -170,9 +170,7 @@ class _Cells:
             self.faults.append((origin, "this section has no cells"))
         elif entry not in self.sections:
             hint = did_you_mean(entry, self.sections)
-            self.faults.append(
-                (origin, f"no section with cells has this name; {hint}cells have the form {NAME_FORM}")
-            )
+            self.faults.append((origin, f"no section with cells has this name; {hint}cells have the form {NAME_FORM}"))
         elif entry in self.pending:
             self.faults.append((origin, f"goes in a circle: {' -> '.join([*self.pending, entry])}"))
         elif isinstance(names := self.of_section(entry), list):

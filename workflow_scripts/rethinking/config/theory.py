@@ -42,15 +42,11 @@ class LinearModelConfig(Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=LONGEST_NAME)] = Field(
         description="Its files lie in linear_models/<name> of the results."
     )
-    dataset: registered("dataset") = Field(
-        description="Its training images are fitted, its test images predicted."
-    )
+    dataset: registered("dataset") = Field(description="Its training images are fitted, its test images predicted.")
     preprocessing: Literal["none", "gabor", "random_convnet"] = Field(
         description="none (pixels from 0 to 1), gabor (pooled Gabor filters) or random_convnet (Coates and Ng, random patches)."
     )
-    kernel: Literal["gaussian", "linear"] = Field(
-        description="gaussian is exp(-gamma |x - x'|^2), linear is <x, x'>."
-    )
+    kernel: Literal["gaussian", "linear"] = Field(description="gaussian is exp(-gamma |x - x'|^2), linear is <x, x'>.")
     gamma: Positive | Literal["validated"] | None = Field(
         None,
         description="Of the Gaussian kernel; validated takes the best on a validation part of the training set.",
@@ -104,9 +100,7 @@ class SolverConfig(Strict):
     precision: Literal["auto", "float32", "float64"] = Field(
         description="Of the factor; auto is float64 on a GPU, and else float32, or float64 where the matrix is not positive definite in float32. Residuals are computed in float64 in any case."
     )
-    tile: int = Field(
-        ge=16, description="Rows and columns of a tile of the factor, the unit that a killed run keeps."
-    )
+    tile: int = Field(ge=16, description="Rows and columns of a tile of the factor, the unit that a killed run keeps.")
     residual: float = Field(gt=0, lt=1, description="Refine until |y - K alpha| / |y| is below this.")
     iterations: int = Field(ge=1, description="At most so many steps of refinement.")
 
@@ -116,9 +110,7 @@ class ValidationConfig(Strict):
 
     train: int = Field(ge=10, description="Images that are fitted.")
     test: int = Field(ge=10, description="Other training images, on which the error is measured.")
-    penalties: list[Annotated[float, Field(ge=0)]] = Field(
-        description="Penalties that are tried.", min_length=1
-    )
+    penalties: list[Annotated[float, Field(ge=0)]] = Field(description="Penalties that are tried.", min_length=1)
 
     @field_validator("penalties")
     @classmethod
@@ -132,9 +124,7 @@ class ValidationConfig(Strict):
 class CounterexampleConfig(Strict):
     """Exact fits other than the one of minimum norm."""
 
-    models: list[str] = Field(
-        description="Linear models with a Gaussian kernel, by name; none leaves this part out."
-    )
+    models: list[str] = Field(description="Linear models with a Gaussian kernel, by name; none leaves this part out.")
     train: int = Field(ge=10, description="Training images.")
     test: int = Field(ge=10, description="Test images.")
 
@@ -142,9 +132,7 @@ class CounterexampleConfig(Strict):
 class DescentConfig(Strict):
     """SGD on a linear model: where it ends."""
 
-    dataset: registered("dataset") | None = Field(
-        description="Whose images are fitted; null leaves this part out."
-    )
+    dataset: registered("dataset") | None = Field(description="Whose images are fitted; null leaves this part out.")
     images: int = Field(ge=2, description="Training images, fewer than an image has values.")
     epochs: int = Field(ge=1, description="Passes over them.")
     batch_size: int = Field(ge=1, description="Images per step.")

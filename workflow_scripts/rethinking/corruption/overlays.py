@@ -59,9 +59,7 @@ def arguments(prepared: Path, corruption: str, dataset: str, seed: int, split: s
     return {**entry.parameters(corruption), "num_classes": classes, "draws": draws, "rng": draws(entry.name)}
 
 
-def corrupted_labels(
-    prepared: Path, corruption: str, dataset: str, seed: int, split: str, **values: Any
-) -> np.ndarray:
+def corrupted_labels(prepared: Path, corruption: str, dataset: str, seed: int, split: str, **values: Any) -> np.ndarray:
     """The labels (n,) that a corruption gives the images of a split, which it can ask for; ``values`` are more of these.
 
     Raises:

@@ -36,9 +36,7 @@ def shuffle_values_of_each(images: np.ndarray, rng: np.random.Generator) -> np.n
 
 
 @corruption("gaussian")
-def replace_by_noise(
-    images: np.ndarray, rng: np.random.Generator, moments: tuple[float, float]
-) -> np.ndarray:
+def replace_by_noise(images: np.ndarray, rng: np.random.Generator, moments: tuple[float, float]) -> np.ndarray:
     """Draw every value from a normal distribution with the mean and variance of all training values.
 
     float32, not clipped to the range of bytes.

@@ -70,9 +70,7 @@ def exchanged(dataset: str, seed: int, number: int, train_count: int, test_count
     """
     fewest = min(train_count, test_count)
     if number >= fewest:
-        raise UserError(
-            f"replacement {number} of {dataset}: there are {fewest} examples; give at most {fewest - 1}"
-        )
+        raise UserError(f"replacement {number} of {dataset}: there are {fewest} examples; give at most {fewest - 1}")
     return tuple(
         int(stream(seed, "replaced example", dataset, split).permutation(count)[number])
         for split, count in zip(SPLITS, (train_count, test_count), strict=True)

@@ -99,9 +99,7 @@ def walk_folder(
         elif stat.S_ISREG(kind.st_mode):
             yield parts, file
         else:
-            raise UserError(
-                f"{file} is a device, a pipe or a socket; only files and folders are read: remove it"
-            )
+            raise UserError(f"{file} is a device, a pipe or a socket; only files and folders are read: remove it")
 
 
 def iter_members(path: str | Path, wanted: Wanted = everything) -> Iterator[tuple[str, bytes]]:
@@ -111,9 +109,7 @@ def iter_members(path: str | Path, wanted: Wanted = everything) -> Iterator[tupl
             yield "/".join(parts), read()
 
 
-def _walk_archive(
-    path: Path, wanted: Wanted, litter: list[str]
-) -> Iterator[tuple[Parts, Callable[[], bytes] | None]]:
+def _walk_archive(path: Path, wanted: Wanted, litter: list[str]) -> Iterator[tuple[Parts, Callable[[], bytes] | None]]:
     if not path.is_file():
         raise UserError(f"{path} is not a file; a tar archive is needed")
     with _damage_named(path), _open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -235,9 +231,7 @@ def walk_headers(
             if block.strip(b"\0") or (marked and len(block) < tarfile.BLOCKSIZE):
                 raise tarfile.ReadError("a header is broken" if block else "the end marker is missing")
     except DAMAGE as error:
-        raise UserError(
-            f"{path} is damaged or cut short, or not a tar archive ({error}); {_remedy(file)}"
-        ) from error
+        raise UserError(f"{path} is damaged or cut short, or not a tar archive ({error}); {_remedy(file)}") from error
 
 
 def _remedy(file: io.BufferedReader | Window) -> str:

@@ -133,9 +133,7 @@ def read_binary(
     def split(files: Sequence[str]) -> Split:
         for file in files:
             if not contents[file] or len(contents[file]) % size:
-                raise UserError(
-                    f"{path}: {file} has {len(contents[file]):,} bytes, not whole records of {size:,}"
-                )
+                raise UserError(f"{path}: {file} has {len(contents[file]):,} bytes, not whole records of {size:,}")
         records = np.frombuffer(b"".join(contents[file] for file in files), np.uint8).reshape(-1, size)
         labels = records[:, label_bytes - 1].astype(np.int64)
         if labels.max() >= len(class_names):

@@ -56,14 +56,10 @@ def read_images(path: str | Path) -> Dataset:
             continue
         image = _read_image(key, read(), f"{path}: {'/'.join(parts)}")
         if key in images and not np.array_equal(images[key].pixels, image.pixels):
-            raise UserError(
-                f"{path}: {'/'.join(parts)} is there twice, with different contents; pack it again"
-            )
+            raise UserError(f"{path}: {'/'.join(parts)} is there twice, with different contents; pack it again")
         images[key] = image
     if litter:
-        print(
-            f"skipped {len(litter):,} hidden files or folders, or an operating system's: {', '.join(litter[:SHOWN])}"
-        )
+        print(f"skipped {len(litter):,} hidden files or folders, or an operating system's: {', '.join(litter[:SHOWN])}")
     for note, count in Counter(image.note for image in images.values() if image.note).items():
         print(f"{count:,} images {note}")
 
@@ -175,9 +171,7 @@ def _check_classes(path: Path, folders: set[Parts], decoded: Iterable[Parts]) ->
     spellings: dict[Parts, set[str]] = {}
     for part, name in (folder for folder in folders if len(folder) == 2):
         if {"Cc", "Cs"} & set(map(unicodedata.category, name)):  # control characters, bytes that are no text
-            raise UserError(
-                f"{path}: the name of the class {part}/{name!a} cannot be printed; rename its folder"
-            )
+            raise UserError(f"{path}: the name of the class {part}/{name!a} cannot be printed; rename its folder")
         spellings.setdefault((part, composed(name)), set()).add(name)
     for (part, name), same in spellings.items():
         if len(same) > 1:

@@ -92,9 +92,7 @@ def prepare_images(
                     f"datasets.{name}.skip_unreadable: true"
                 )
             keep = [i for i, each in enumerate(images.names) if each not in unreadable]
-            log(
-                f"{len(unreadable)} {split} images cannot be decoded and are left out: {listed([*unreadable])}"
-            )
+            log(f"{len(unreadable)} {split} images cannot be decoded and are left out: {listed([*unreadable])}")
             images = images.take(keep)
             if stored:
                 decoded = load_array(file)

@@ -57,9 +57,7 @@ def find_images(path: str | Path, classes: Collection[str] | None = None) -> dic
     others = sorted({name.split("/")[0] for name in found["test"].names})
     if classes is not None:
         if missing := sorted(set(classes) - set(names)):
-            raise UserError(
-                f"{path} has no training images of the class(es) {listed(missing)}; correct 'classes'"
-            )
+            raise UserError(f"{path} has no training images of the class(es) {listed(missing)}; correct 'classes'")
         others = sorted(set(others) & set(classes))
         names = sorted(classes)
     if names != others:
@@ -88,9 +86,7 @@ def _find_split(path: Path, split: str) -> Images:
     if archive.is_file():
         return _train_archive(archive) if split == "train" else _flat(path, _archive_members(archive))
     if not folders:
-        what = (
-            "does not exist" if not path.exists() else f"has neither {archive.name} nor {FOLDERS[split][0]}/"
-        )
+        what = "does not exist" if not path.exists() else f"has neither {archive.name} nor {FOLDERS[split][0]}/"
         raise UserError(
             f"{path} {what}; ImageNet needs the folder of {', '.join(PUBLISHED)}, or one with "
             "train/<class>/*.JPEG and val/<class>/*.JPEG"
@@ -117,9 +113,7 @@ def _train_archive(path: Path) -> Images:
 def _archive_members(path: Path) -> Images:
     """The index of a tar of images, whose names say no class."""
     with open(path, "rb") as file:
-        members = [
-            (_image_name(path, name), (0, offset, size)) for name, offset, size in walk_headers(path, file)
-        ]
+        members = [(_image_name(path, name), (0, offset, size)) for name, offset, size in walk_headers(path, file)]
     return _indexed(path, members)
 
 
@@ -190,9 +184,7 @@ def _flat(path: Path, images: Images) -> Images:
     order = sorted(range(len(truth)), key=images.names.__getitem__)
     for number, i in zip(truth, order, strict=True):
         if number not in ids:
-            raise UserError(
-                f"{path}: {DEVKIT} gives {images.names[i]} the class {number}, which it does not have"
-            )
+            raise UserError(f"{path}: {DEVKIT} gives {images.names[i]} the class {number}, which it does not have")
         images.names[i] = f"{ids[number]}/{images.names[i]}"
     return images
 
@@ -220,9 +212,7 @@ def read_devkit(path: Path) -> tuple[dict[int, str], list[int]]:
         )
     try:
         synsets = loadmat(io.BytesIO(contents["meta.mat"]), squeeze_me=True)["synsets"]
-        ids = {
-            int(each["ILSVRC2012_ID"]): str(each["WNID"]) for each in synsets if not int(each["num_children"])
-        }
+        ids = {int(each["ILSVRC2012_ID"]): str(each["WNID"]) for each in synsets if not int(each["num_children"])}
         truth = [int(line) for line in contents["ILSVRC2012_validation_ground_truth.txt"].split()]
     except Exception as error:  # loadmat raises many kinds on damaged bytes
         raise UserError(f"{path}: {DEVKIT} cannot be read ({error}); get it again") from error

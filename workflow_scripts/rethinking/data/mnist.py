@@ -80,9 +80,7 @@ def _file(name: str, sha256: str, md5: str, size: int) -> SourceFile:
     return SourceFile(name, tuple(mirror + name for mirror in mirrors), md5, sha256, size)
 
 
-def read_mnist(
-    contents: Mapping[str, bytes], path: Path, class_names: Sequence[str] = DIGIT_NAMES
-) -> Dataset:
+def read_mnist(contents: Mapping[str, bytes], path: Path, class_names: Sequence[str] = DIGIT_NAMES) -> Dataset:
     """Images (1, height, width) and labels from the contents of four idx files with MNIST's names."""
     train_images, train_labels, test_images, test_labels = (
         read_idx(contents[file], dimensions, f"{path}: {file}")
@@ -121,7 +119,6 @@ def read_idx(content: bytes, dimensions: int, name: str) -> np.ndarray:
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     if len(content) - header != math.prod(shape):
         raise UserError(
-            f"{name} holds {len(content) - header:,} values, but its idx header says {math.prod(shape):,}; "
-            "get it again"
+            f"{name} holds {len(content) - header:,} values, but its idx header says {math.prod(shape):,}; get it again"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

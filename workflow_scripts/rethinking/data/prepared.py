@@ -111,9 +111,7 @@ def accounted(part: str, split: Split, class_names: Sequence[str]) -> dict[str, 
     first = [[split.names[index] if split.names else index for index in pair] for pair in pairs[:SHOWN]]
     if pairs:
         shown = "; ".join(" = ".join(map(str, pair)) for pair in first)
-        print(
-            f"{part}: {len(pairs):,} images are equal to one of another class, so nothing fits both: {shown}"
-        )
+        print(f"{part}: {len(pairs):,} images are equal to one of another class, so nothing fits both: {shown}")
     return {"class_counts": counts, "contradictions": {"count": len(pairs), "first": first}}
 
 

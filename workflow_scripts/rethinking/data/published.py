@@ -120,9 +120,7 @@ class Published:
             versions=("a tuple, of one (Version(...),)", lambda value: is_list(value, kind=Version)),
             records=(
                 "two SHA-256, of training and test set",
-                lambda value: (
-                    value is None or (is_list(value, length=2) and [len(x) for x in value] == [64, 64])
-                ),
+                lambda value: value is None or (is_list(value, length=2) and [len(x) for x in value] == [64, 64]),
             ),
         )
 
@@ -197,9 +195,7 @@ def read_published(name: str, path: str | Path) -> tuple[Dataset, bool]:
     """
     path, description = Path(path), published(name)
     if path.is_file() and description.file_of(path.name):
-        raise UserError(
-            f"{path} is one of the files of a data set; give the path to the folder with all of them"
-        )
+        raise UserError(f"{path} is one of the files of a data set; give the path to the folder with all of them")
     contents = _collect(path, description)
     whole = (each for each in description.versions if each.files.keys() <= contents.keys())
     version = next(whole, None)
@@ -265,9 +261,7 @@ def _what_is_missing(name: str, path: Path, contents: Mapping[str, bytes]) -> st
 
 def what_lies_in(path: Path, source: str) -> str:
     """What a folder or an archive has in place of what its source should have, for a message."""
-    described = [
-        (each.title, found) for each in registry.entries("dataset") if (found := published(each.name))
-    ]
+    described = [(each.title, found) for each in registry.entries("dataset") if (found := published(each.name))]
     names: dict[str, None] = {}
     for parts, read in walk(path, lambda parts: len(parts) <= 2):
         names[parts[0]] = None

@@ -34,9 +34,7 @@ def only_folder(path: Path, names: Iterable[str]) -> str:
     first, *others = sorted(names)
     if others:
         shown = ", ".join([first, *others][:SHOWN])
-        raise UserError(
-            f"{path} has train/ or test/ in several folders: {shown}; give the path to one of them"
-        )
+        raise UserError(f"{path} has train/ or test/ in several folders: {shown}; give the path to one of them")
     return first
 
 

@@ -40,9 +40,7 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame) -> Figure:
         "right: true labels": {"linestyle": ""},
         "right: random labels": {"linestyle": "", "fillstyle": "none"},
     }
-    entries = [
-        Line2D([], [], color=style.GREY, marker="o", label=title, **look) for title, look in kinds.items()
-    ]
+    entries = [Line2D([], [], color=style.GREY, marker="o", label=title, **look) for title, look in kinds.items()]
     if any(table.filter(like="_ci").notna().any(axis=None) for table in (rademacher, stability)):
         bar = {"color": style.GREY, "marker": "|", "markersize": 9, "linestyle": ""}
         entries.append(Line2D([], [], **bar, label=f"{LEVEL} interval over seeds"))

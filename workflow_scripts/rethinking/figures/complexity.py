@@ -19,9 +19,7 @@ REGULARISED = {"markeredgecolor": "black", "markeredgewidth": 1.2}
 FILL_TITLES = {"full": "true labels", "left": "other corruptions", "none": "random labels"}
 
 
-@registry.figure(
-    "complexity_measures", title="Complexity: the gap over each measure", script="compare_complexity"
-)
+@registry.figure("complexity_measures", title="Complexity: the gap over each measure", script="compare_complexity")
 @mpl.rc_context(style.STYLE)
 def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     """A panel per measure, a point per network.

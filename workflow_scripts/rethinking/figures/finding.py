@@ -54,13 +54,8 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
         axes.tick_params("y", length=0)
     intervals = table[[f"{split}_accuracy_ci" for split in SPLITS]].notna().any(axis=None)
     line, what = ("-", f", {LEVEL} interval over seeds") if intervals else ("", "")
-    marks = [
-        Line2D([], [], **mark, **INTERVAL, linestyle=line, label=title + what)
-        for mark, title in SPLITS.values()
-    ]
-    style.legend_above(
-        figure, marks, [Line2D([], [], color=style.GREY, linestyle=style.DASHED, label="chance")]
-    )
+    marks = [Line2D([], [], **mark, **INTERVAL, linestyle=line, label=title + what) for mark, title in SPLITS.values()]
+    style.legend_above(figure, marks, [Line2D([], [], color=style.GREY, linestyle=style.DASHED, label="chance")])
     style.add_note(figure, note)
     return figure
 

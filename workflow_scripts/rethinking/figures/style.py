@@ -173,9 +173,7 @@ def plot_mean(axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, 
         axes.fill_between(x, mean - half_width, mean + half_width, color=line["color"], **BAND)
 
 
-def paper_curves(
-    table: pd.DataFrame, published: Mapping[str, np.ndarray]
-) -> Iterator[tuple[Network, np.ndarray]]:
+def paper_curves(table: pd.DataFrame, published: Mapping[str, np.ndarray]) -> Iterator[tuple[Network, np.ndarray]]:
     """The paper's curves over p of the networks of a table that it has, whatever p ours have."""
     for network, points in table.groupby(NETWORK, sort=False):
         curve = published_over_p(published, network, points.corruption)
@@ -290,9 +288,7 @@ def marker_sizes(styles: Mapping[Any, tuple[Colour, str]]) -> dict[Any, float]:
     # A diamond is longer than its size.
     return {
         name: extent / (1.2 if marker == "D" else 1)
-        for (name, (_, marker)), extent in zip(
-            styles.items(), np.linspace(7.5, 3.5, len(styles)), strict=True
-        )
+        for (name, (_, marker)), extent in zip(styles.items(), np.linspace(7.5, 3.5, len(styles)), strict=True)
     }
 
 
@@ -313,9 +309,7 @@ def network_styles(networks: Iterable[Network]) -> dict[Network, tuple[Colour, s
     return {network: styles[network[1]] for network in networks}
 
 
-def line_entries(
-    styles: Mapping[Any, tuple[Colour, str]], titles: Mapping[Any, str], **line: object
-) -> list[Line2D]:
+def line_entries(styles: Mapping[Any, tuple[Colour, str]], titles: Mapping[Any, str], **line: object) -> list[Line2D]:
     """Entries for a legend: each name of :func:`line_styles` by its title."""
     return [
         Line2D([], [], color=colour, marker=marker, label=titles[name], **line)
@@ -354,11 +348,7 @@ def listed(items: Sequence[str]) -> str:
 
 def own_noise(corruptions: Iterable[str]) -> str:
     """A line of a note that says which corruptions are a plug-in's; empty if none is."""
-    own = [
-        each.replace("_", " ")
-        for each in dict.fromkeys(corruptions)
-        if registry.entry("corruption", each).own
-    ]
+    own = [each.replace("_", " ") for each in dict.fromkeys(corruptions) if registry.entry("corruption", each).own]
     return f"\nNot the paper's noise: {', '.join(own)}." if own else ""
 
 

@@ -24,9 +24,7 @@ EXACT = {"markerfacecolor": "none", "markersize": 9, "markeredgewidth": 1.2, "li
 Record = dict[str, Any]
 
 
-@registry.figure(
-    "expressivity_precision", title="Theorem 1: the precision that it takes", script="plot_theory"
-)
+@registry.figure("expressivity_precision", title="Theorem 1: the precision that it takes", script="plot_theory")
 @mpl.rc_context(style.STYLE)
 def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Largest error of theorem 1's network over n in several number formats, and the required bits.
@@ -83,9 +81,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     return figure, numbers
 
 
-@registry.figure(
-    "kernel_sensitivity", title="Linear models: what gamma and the penalty change", script="plot_theory"
-)
+@registry.figure("kernel_sensitivity", title="Linear models: what gamma and the penalty change", script="plot_theory")
 @mpl.rc_context(style.STYLE)
 def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Error on the validation part over gamma or, with a linear kernel, over the penalty.
@@ -175,9 +171,7 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
             broken = " A line breaks where a fit is missing."
         for axes, key in ((left, "test_error"), (right, "train_error")):
             style.plot_mean(axes, filters, rows[key], rows[f"{key}_ci"], **line)
-            axes.vlines(
-                filters, rows[key] - rows[f"{key}_ci"], rows[key] + rows[f"{key}_ci"], color=line["color"]
-            )
+            axes.vlines(filters, rows[key] - rows[f"{key}_ci"], rows[key] + rows[f"{key}_ci"], color=line["color"])
         left.plot(rows.paper_filters.astype(float), rows.paper_test_error, **line | theirs)
     enough = numbers.images.max() / (numbers.features / numbers.filters).mean()
     ticks = {*numbers.filters, *numbers.paper_filters.dropna()}
@@ -230,9 +224,7 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
     for axes in (left, right):
         style.log_scale(axes, "x", "y")
         axes.set(xlabel="steps")
-    outside = Line2D(
-        [], [], color=style.GREY, linestyle=DASHES[1], label="start's part outside the images' span"
-    )
+    outside = Line2D([], [], color=style.GREY, linestyle=DASHES[1], label="start's part outside the images' span")
     first = records[0]
     errors = [f"{record['minimum_norm_test_error']:.1f}" for record in records]
     others = [f"{record['random_test_error']:.1f}" for record in records]
@@ -246,7 +238,5 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
         "directions."
     )
     style.finish(figure, style.line_entries(styles, titles), [outside], note)
-    numbers = pd.concat(
-        [curve.assign(seed=record["seed"]) for curve, record in zip(tables, records, strict=True)]
-    )
+    numbers = pd.concat([curve.assign(seed=record["seed"]) for curve, record in zip(tables, records, strict=True)])
     return figure, numbers.replace({np.inf: np.nan})

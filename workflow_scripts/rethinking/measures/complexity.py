@@ -121,9 +121,7 @@ def parameters(network: Network) -> float:
     return parameter_count(network.model)
 
 
-@measure(
-    "distance", title="distance from initialisation", source="Nagarajan and Kolter 2019", logarithmic=False
-)
+@measure("distance", title="distance from initialisation", source="Nagarajan and Kolter 2019", logarithmic=False)
 def distance(network: Network) -> float:
     """Distance of the weights from the initial ones."""
     return norms.distance_from_initialisation(network.model, network.initial)
@@ -141,9 +139,7 @@ def spectral_product(network: Network) -> float:
     return norms.log_product(network.operator_norms)
 
 
-@measure(
-    "kernel_spectral_product", title="product of kernels' spectral norms", source="Yoshida and Miyato 2017"
-)
+@measure("kernel_spectral_product", title="product of kernels' spectral norms", source="Yoshida and Miyato 2017")
 def kernel_spectral_product(network: Network) -> float:
     """Product of the spectral norms of the layers' kernels as matrices."""
     return norms.log_product([norms.kernel_norm(layer) for layer in network.layers])
@@ -185,9 +181,7 @@ def fisher_rao_norm(network: Network) -> float:
 def sharpness(network: Network, relative: bool = False) -> float:
     """One over the variance of the largest noise on the weights that the accuracy bears."""
     return -2 * math.log10(
-        largest_noise(
-            network.folded, network.inputs, network.labels, network.draws, network.seed, relative=relative
-        )
+        largest_noise(network.folded, network.inputs, network.labels, network.draws, network.seed, relative=relative)
     )
 
 

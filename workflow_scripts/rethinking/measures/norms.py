@@ -112,9 +112,7 @@ def path_norm(model: nn.Module, image: Tensor) -> float:
     return 0.5 * math.log10(total) if total > 0 else -math.inf
 
 
-def spectral_complexity(
-    layers: Sequence[Layer], reference: Sequence[Tensor], norms: Sequence[float]
-) -> float:
+def spectral_complexity(layers: Sequence[Layer], reference: Sequence[Tensor], norms: Sequence[float]) -> float:
     """Decimal logarithm of R_A in equation 1.2 of Bartlett, Foster and Telgarsky (2017).
 
     R_A = prod_i s_i x (sum_i (b_i / s_i)^(2/3))^(3/2), with s_i the operator norm of layer i and b_i the sum over

@@ -69,9 +69,7 @@ def rademacher_table(
         parameters = shared(name, "parameters", [each["parameters"] for each in some])
         depth = depths.get(cell.model)
         order = vc_order(parameters, depth) if parameters and depth else None
-        rademacher, rademacher_ci = mean_interval(
-            [2 * each["train_accuracy"] / 100 - 1 for each in finished["random"]]
-        )
+        rademacher, rademacher_ci = mean_interval([2 * each["train_accuracy"] / 100 - 1 for each in finished["random"]])
         gap, gap_ci = mean_interval(
             [(each["train_accuracy"] - each["test_accuracy"]) / 100 for each in finished["true"]]
         )

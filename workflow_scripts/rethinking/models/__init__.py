@@ -50,9 +50,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
     return model
 
 
-def check_network(
-    entry: registry.Entry, model: nn.Module, image_shape: tuple[int, int, int], num_classes: int
-) -> None:
+def check_network(entry: registry.Entry, model: nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> None:
     """Try a network of a plug-in on two images, then on more, before hours of training.
 
     Raises:
@@ -91,13 +89,9 @@ def check_network(
     for name, buffer in tried.named_buffers():
         # Averages of a network, and a captured step, hold the tensors that it had at the start.
         if name not in buffers or buffer is not buffers[name][0]:
-            raise wrong(
-                f"forward binds another tensor to the buffer '{name}'; change it in place, as copy_ does"
-            )
+            raise wrong(f"forward binds another tensor to the buffer '{name}'; change it in place, as copy_ does")
         if name not in tried.state_dict() and not torch.equal(*buffers[name]):
-            raise wrong(
-                f"training changes the buffer '{name}', which no file keeps; leave persistent=False out"
-            )
+            raise wrong(f"training changes the buffer '{name}', which no file keeps; leave persistent=False out")
     if not getattr(logits, "requires_grad", False):  # an array, say
         raise wrong(f"the network '{entry.name}' has no trainable parameter that its logits depend on")
     with blamed(entry.place):

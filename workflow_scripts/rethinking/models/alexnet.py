@@ -64,9 +64,7 @@ class AlexNet(nn.Module):
     TensorFlow's CIFAR-10 tutorial (inferred).
     """
 
-    def __init__(
-        self, image_shape: tuple[int, int, int], num_classes: int, local_response_norm: bool = True
-    ) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], num_classes: int, local_response_norm: bool = True) -> None:
         super().__init__()
         channels, height, width = image_shape
 

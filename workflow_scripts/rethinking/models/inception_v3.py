@@ -39,9 +39,7 @@ def inception_v3(
             f"the network 'inception_v3' takes images with 3 channels and at least {SMALLEST}x{SMALLEST} pixels, not "
             f"{channels} with {height}x{width}; correct the data set's input_size"
         )
-    network = Inception3(
-        num_classes, aux_logits=min(height, width) >= WITH_HEAD, init_weights=False, dropout=dropout
-    )
+    network = Inception3(num_classes, aux_logits=min(height, width) >= WITH_HEAD, init_weights=False, dropout=dropout)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps, module.momentum = BATCH_NORM_EPSILON, 1 - batch_norm_decay

@@ -54,9 +54,7 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
                 weight.normal_(0, math.sqrt(2 / fan_in), generator=generator)
             elif scheme == "truncated_normal":
                 deviation = getattr(module, "deviation", DEVIATION)
-                nn.init.trunc_normal_(
-                    weight, 0.0, deviation, -2 * deviation, 2 * deviation, generator=generator
-                )
+                nn.init.trunc_normal_(weight, 0.0, deviation, -2 * deviation, 2 * deviation, generator=generator)
             elif scheme == "lecun_uniform":
                 limit = 1 / math.sqrt(fan_in)
                 weight.uniform_(-limit, limit, generator=generator)

@@ -18,9 +18,7 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 class SameConv2d(nn.Conv2d):
     """Square convolution with SAME padding: output size is ceil(input size / stride)."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, bias: bool = True
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, bias: bool = True) -> None:
         # With stride 1 and an odd kernel, SAME is symmetric and needs no copy.
         padding = kernel // 2 if stride == 1 else 0
         super().__init__(in_channels, out_channels, kernel, stride, padding, bias=bias)

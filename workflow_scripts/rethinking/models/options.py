@@ -33,9 +33,7 @@ def check_options(name: str, options: Iterable[str]) -> None:
     for option in options:
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise UserError(
-                f"the network '{name}' has no option '{option}'; {did_you_mean(option, known)}{has}"
-            )
+            raise UserError(f"the network '{name}' has no option '{option}'; {did_you_mean(option, known)}{has}")
 
 
 def default_options(model: str) -> dict[str, Any]:
@@ -127,9 +125,7 @@ def is_plain(value: Any) -> bool:
     """Whether an option can have this value: one that JSON keeps, and no dictionary."""
     if isinstance(value, list):
         return all(map(is_plain, value))
-    return (
-        value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
-    )
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def alternatives(annotation: str) -> list[tuple[str, list[str]]]:

@@ -93,9 +93,7 @@ def table3() -> dict[tuple[str, str, bool], dict[str, float]]:
     found = {}
     for row in read("zhang2017")["table3"]:
         name, _, filters = row["preprocessing"].partition(", ")
-        preprocessing = {"none (Gaussian kernel)": "none", "random conv-net": "random_convnet"}.get(
-            name, name
-        )
+        preprocessing = {"none (Gaussian kernel)": "none", "random conv-net": "random_convnet"}.get(name, name)
         more = {"norm": row["l2_norm"]} if "l2_norm" in row else {}
         more |= {"filters": int(filters.split()[0])} if filters else {}
         found[row["dataset"], preprocessing, False] = {"test_error": row["test_error"], **more}

@@ -88,9 +88,7 @@ def show(row: Any) -> ShownClaim:
     """One row of claims.csv."""
     reason = "" if pd.isna(row.reason) or row.outcome.startswith("one seed") else row.reason
     reason = reason[:1].upper() + reason[1:]
-    return ShownClaim(
-        row.claim, row.statement, row.source, row.predicate, row.outcome, reason, draw(points(row))
-    )
+    return ShownClaim(row.claim, row.statement, row.source, row.predicate, row.outcome, reason, draw(points(row)))
 
 
 def points(row: Any) -> list[Point]:
@@ -138,9 +136,7 @@ def draw(checks: list[Point]) -> Markup:
         parts.append(f'<rect class="row" x="0" y="{top}" width="{WIDTH}" height="{ROW}"/>')
         if end >= start:
             wide = max(x(end) - x(start), 1.5)
-            parts.append(
-                f'<rect class="allowed" x="{x(start):.1f}" y="{top}" width="{wide:.1f}" height="{ROW}"/>'
-            )
+            parts.append(f'<rect class="allowed" x="{x(start):.1f}" y="{top}" width="{wide:.1f}" height="{ROW}"/>')
         parts += [
             f'<line class="bound" x1="{x(bound):.1f}" x2="{x(bound):.1f}" y1="{top}" y2="{top + ROW}"/>'
             for bound in check.bounds
@@ -154,8 +150,7 @@ def draw(checks: list[Point]) -> Markup:
         parts.append(mark(kind, x(check.mean), middle))
         parts.append(f'<text x="0" y="{middle + 3.5}">{escape(shorten(check.label))}</text>')
         parts.append(
-            f'<text x="{WIDTH}" y="{middle + 3.5}" text-anchor="end">'
-            f"{readable(check.mean, check.bounds)}</text></g>"
+            f'<text x="{WIDTH}" y="{middle + 3.5}" text-anchor="end">{readable(check.mean, check.bounds)}</text></g>'
         )
     bounds = {value for check in shown for value in check.bounds if not math.isnan(value)}
     ends = sorted(bounds)[:: max(1, len(bounds) - 1)]
@@ -176,7 +171,9 @@ def mark(kind: str, x: float, y: float) -> str:
     if kind == "within":
         return f'<circle class="within" cx="{x:.1f}" cy="{y}" r="{RADIUS}"/>'
     r = RADIUS
-    return f'<path class="outside" d="M{x - r:.1f} {y - r}L{x + r:.1f} {y + r}M{x - r:.1f} {y + r}L{x + r:.1f} {y - r}"/>'
+    return (
+        f'<path class="outside" d="M{x - r:.1f} {y - r}L{x + r:.1f} {y + r}M{x - r:.1f} {y + r}L{x + r:.1f} {y - r}"/>'
+    )
 
 
 def domain(checks: list[Point]) -> tuple[float, float]:

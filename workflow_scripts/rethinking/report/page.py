@@ -117,9 +117,7 @@ def part(shown: Shown, path: Path) -> Part:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} ({title}) cannot be read ({error}); delete it to have it made again"
-        ) from error
+        raise UserError(f"{path} ({title}) cannot be read ({error}); delete it to have it made again") from error
     files = {name: path.with_suffix(f".{ending}") for ending, name in LINKED.items()}
     links = {name: file.name for name, file in files.items() if file.exists()}
     if shown.entry.kind == "table":
@@ -128,9 +126,7 @@ def part(shown: Shown, path: Path) -> Part:
     try:
         return Part(shown, svg_image(text, title, f"{shown.entry.name}-caption"), "", "", links)
     except ValueError as error:
-        raise UserError(
-            f"{path} ({title}) is no figure to show: {error}; delete it to have it made again"
-        ) from error
+        raise UserError(f"{path} ({title}) is no figure to show: {error}; delete it to have it made again") from error
 
 
 # ---- Markdown and SVG as parts of a page

@@ -181,9 +181,7 @@ def run_times(networks: Sequence[Network]) -> list[dict[str, Any]]:
         groups[network.cell.model, network.origin["device"]].append(network)
     order = list(MODEL_TITLES)
     rows = []
-    for (model, device), some in sorted(
-        groups.items(), key=lambda pair: (order.index(pair[0][0]), pair[0][1])
-    ):
+    for (model, device), some in sorted(groups.items(), key=lambda pair: (order.index(pair[0][0]), pair[0][1])):
         times = [network.summary["wall_seconds"] for network in some]
         speeds = [network.summary["images_per_second"] for network in some]
         speeds = [each for each in speeds if each]  # 0 where there were no training steps
@@ -208,9 +206,7 @@ def network_rows(networks: Sequence[Network]) -> list[dict[str, Any]]:
     return [
         {
             "cell": f"ablations/{network.variant}/{network.cell}" if network.variant else str(network.cell),
-            "status": f"diverged ({describe_divergence(network.summary)})"
-            if network.diverged
-            else "finished",
+            "status": f"diverged ({describe_divergence(network.summary)})" if network.diverged else "finished",
             "epochs": network.summary["epochs"],
             "time": duration(network.summary["wall_seconds"]),
             "speed": speed(network.summary["images_per_second"]),

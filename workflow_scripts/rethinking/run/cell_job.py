@@ -36,9 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nodes", type=int, default=1, help="nodes of a SLURM job that they are spread over")
     parser.add_argument("--worker", type=int, default=0, help=argparse.SUPPRESS)  # of those it starts
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
-    parser.add_argument(
-        "--checkpoint", type=Path, required=True, help="file that keeps the state of training"
-    )
+    parser.add_argument("--checkpoint", type=Path, required=True, help="file that keeps the state of training")
     parser.add_argument("--cache", type=Path, help="folder of finished cells that others share")
     parser.add_argument("--again", action="store_true", help="train the cell even if the cache has it")
     parser.add_argument("--checkpoint-seconds", type=float, default=60, help="time between two checkpoints")

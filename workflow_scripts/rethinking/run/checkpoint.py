@@ -161,9 +161,7 @@ def checksum(progress: str, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def state_tensors(
-    model: nn.Module, optimiser: Optimiser, average: AveragedNetwork | None
-) -> dict[str, Tensor]:
+def state_tensors(model: nn.Module, optimiser: Optimiser, average: AveragedNetwork | None) -> dict[str, Tensor]:
     """Weights, buffers, the optimiser's state and the averaged weights, by name.
 
     Raises:

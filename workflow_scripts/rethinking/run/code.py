@@ -90,12 +90,7 @@ def code_of(*roots: Root) -> dict[str, str]:
     words = set().union(*(texts[path] for path in own))
     if "__file__" in words:
         # One of a plug-in's files can ask where it lies, or where another one does, for a third.
-        around = {
-            folder
-            for path in own
-            for folder in path.parents
-            if folder.is_relative_to(import_folders(path)[-1])
-        }
+        around = {folder for path in own for folder in path.parents if folder.is_relative_to(import_folders(path)[-1])}
         places += [(folder, words) for folder in sorted(around)]
     for folder, said in places:
         for label, digest in data_files(folder, said).items():
@@ -139,12 +134,7 @@ def parse(path: Path) -> Module:
     # metaclass, and a base class that asks for its subclasses.
     own = {*module.imports, *module.definitions}
     for name, parts in module.definitions.items():
-        makers = [
-            each
-            for part in parts
-            for each in getattr(part, "decorator_list", ())
-            if not is_registration(each)
-        ]
+        makers = [each for part in parts for each in getattr(part, "decorator_list", ()) if not is_registration(each)]
         makers += [each.value for part in parts for each in getattr(part, "keywords", ())]
         bases = [each for part in parts for each in getattr(part, "bases", ())]
         if own & named(makers) or (own & named(bases) and asks_for_subclasses(path, module)):
@@ -267,9 +257,7 @@ def examine(path: Path, name: str | None) -> tuple[str, str, list[Root], set[str
     taken = {id(node.value) for node in attributes}
     bare = {node.id for node in visited if isinstance(node, ast.Name) and id(node) not in taken}
     for each in names:
-        references += [
-            target for target in module.imports.get(each, ()) if target[1] is not None or each in bare
-        ]
+        references += [target for target in module.imports.get(each, ()) if target[1] is not None or each in bare]
         if each in module.definitions and each != name:
             references.append((path, each))
     dynamic = names & {"eval", "exec", "globals"} or "sys.modules" in map(dotted_name, attributes)

@@ -53,9 +53,7 @@ def gpu_slot(cells_per_gpu: int, between: Callable[[], None] = lambda: None) -> 
 
 
 @contextmanager
-def gpus_alone(
-    count: int, cells_per_gpu: int, between: Callable[[], None] = lambda: None
-) -> Iterator[list[str]]:
+def gpus_alone(count: int, cells_per_gpu: int, between: Callable[[], None] = lambda: None) -> Iterator[list[str]]:
     """Hold all slots of ``count`` GPUs, for a fit or a cell's workers; the value is these GPUs, empty if there are none.
 
     Only the first is made visible to this process. Who takes several slots holds a lock meanwhile, so that no two
@@ -139,7 +137,5 @@ def lock_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"rethinking-gpu-slots-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid():
-        raise UserError(
-            f"{folder} belongs to another user; have it removed, or set TMPDIR to a folder of yours"
-        )
+        raise UserError(f"{folder} belongs to another user; have it removed, or set TMPDIR to a folder of yours")
     return folder

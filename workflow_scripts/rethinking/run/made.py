@@ -66,9 +66,7 @@ class Made:
             "source": self.source,
             "script": self.script,
             "settings": dict(self.identity.settings),
-            "inputs": converted(
-                self.inputs, lambda made: {"file": made.outputs[0], "digest": made.identity.digest}
-            ),
+            "inputs": converted(self.inputs, lambda made: {"file": made.outputs[0], "digest": made.identity.digest}),
             "entries": [[str(path), name] for path, name in self.entries],
             "needs": [made.outputs[0] for made in self.needs],
         }

@@ -131,9 +131,7 @@ class Plan:
             stems = [f"downloads/{name}/{file.name}" for file in downloads]
             digests = [file.digest for file in downloads]
             files = [
-                Source(
-                    f"{self.data_dir}/{stem}", [f"{self.tokens}/{stem}"], digest=digest, cache=self.checksums
-                )
+                Source(f"{self.data_dir}/{stem}", [f"{self.tokens}/{stem}"], digest=digest, cache=self.checksums)
                 for stem, digest in zip(stems, digests, strict=True)
             ]
             # The same file given as a local copy has the same digest.
@@ -304,9 +302,7 @@ class Plan:
         """A result of the theory on one data set, that of its linear model or of its section."""
         dataset = settings.get("model", settings)["dataset"]
         if dataset is None:
-            raise UserError(
-                f"{files[0]} has no data set: 'dataset' is null in its section of the config; name one"
-            )
+            raise UserError(f"{files[0]} has no data set: 'dataset' is null in its section of the config; name one")
         prepared = self.prepared(dataset)
         return self.make(
             script,

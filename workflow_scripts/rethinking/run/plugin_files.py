@@ -19,9 +19,7 @@ def use(files: Iterable[str | Path]) -> None:
         if file.suffix != ".py":  # Python imports no others
             raise UserError(f"{file}: a plug-in is a Python file; give it a name that ends in .py")
         if os.pathsep in str(file):
-            raise UserError(
-                f"{file}: the path of a plug-in cannot hold '{os.pathsep}'; rename its folder or move it"
-            )
+            raise UserError(f"{file}: the path of a plug-in cannot hold '{os.pathsep}'; rename its folder or move it")
 
 
 def files() -> list[Path]:

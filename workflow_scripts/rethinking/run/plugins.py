@@ -46,9 +46,7 @@ def check_modules() -> None:
     first = [str(SCRIPTS), *site.getsitepackages()]  # sys.path of a job; planning's has the checkout as well
     for folder in folders():
         modules = modules_in(folder)
-        imported = {
-            file for path in modules for targets in parse(path).imports.values() for file, _ in targets
-        }
+        imported = {file for path in modules for targets in parse(path).imports.values() for file, _ in targets}
         for path in sorted(modules & imported):
             within = path.relative_to(folder).with_suffix("")
             name = within.parts[0]

@@ -103,10 +103,7 @@ def seconds_left(state: State) -> float | None:
     def expected(cell: str) -> float:
         return means.get(kind(cell), overall)
 
-    running = [
-        expected(cell) if one.seconds_left is None else one.seconds_left
-        for cell, one in state.running.items()
-    ]
+    running = [expected(cell) if one.seconds_left is None else one.seconds_left for cell, one in state.running.items()]
     in_total = sum(running) + sum(map(expected, state.waiting))
     return max([in_total / max(1, len(running)), *running])
 

@@ -159,17 +159,13 @@ def networks_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--root", required=True, type=Path, help="folder that names of cells start from")
     parser.add_argument("--cells", nargs="*", default=[], help="names without seeds, in order")
-    parser.add_argument(
-        "--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer"
-    )
+    parser.add_argument("--seeds", nargs="+", required=True, help="of all cells, and NAME=0,1 of cells with fewer")
     return parser
 
 
 def options(**values: object) -> str:
     """Command-line options quoted for a shell: ``train_limit=5`` is ``--train-limit=5``; None is dropped."""
-    return shlex.join(
-        f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None
-    )
+    return shlex.join(f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None)
 
 
 def packed(value: Any) -> str:

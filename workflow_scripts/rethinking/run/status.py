@@ -110,9 +110,7 @@ def with_summary(status: CellStatus, made: Made) -> CellStatus:
     reasons: list[str] = []
     if not made.current:
         found = recorded(made.outputs[0])
-        reasons = (
-            differences(found, made.identity) if found else ["there is no record of what it was made from"]
-        )
+        reasons = differences(found, made.identity) if found else ["there is no record of what it was made from"]
         reasons += damages(made.outputs, read_record(made.outputs[0]))
     facts: dict[str, Any] = {}
     try:
@@ -174,10 +172,9 @@ def estimate(statuses: Iterable[CellStatus], trained: Iterable[CellStatus], devi
     """
     measured = [status for status in trained if status.seconds_per_image is not None]
     used = Counter(status.device for status in measured if status.device)
+    wanted = "cpu" if device == "cpu" else "gpu"
     if device == "auto":
         wanted = used.most_common(1)[0][0] if used else None
-    else:
-        wanted = "cpu" if device == "cpu" else "gpu"
     per_image, per_pixel = defaultdict(list), defaultdict(list)
     for status in measured:
         if None in (wanted, status.device) or status.device == wanted:

@@ -27,9 +27,7 @@ def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
         ),
         section("part-trained", by_epoch(stopped)),
         section("stale", by_reason(by_state["stale"], "because of")),
-        section(
-            "to run", by_reason(by_state["to run"], "from the start, because the checkpoint does not fit:")
-        ),
+        section("to run", by_reason(by_state["to run"], "from the start, because the checkpoint does not fit:")),
         section(
             "done, but diverged",
             [f"{name(s)}/seed{s.cell.seed}  epoch {s.diverged[0]}, step {s.diverged[1]}" for s in diverged],
@@ -106,9 +104,7 @@ def condense(cells: Iterable[CellStatus]) -> list[str]:
         for group in groups:
             merged[group[:axis], group[axis + 1 :]] += group[axis]
         groups = [(*before, tuple(values), *after) for (before, after), values in merged.items()]
-    return [
-        f"{'/'.join(map(braces, names)).removeprefix('/')}  {in_words(seeds)}" for *names, seeds in groups
-    ]
+    return [f"{'/'.join(map(braces, names)).removeprefix('/')}  {in_words(seeds)}" for *names, seeds in groups]
 
 
 def braces(values: Sequence[str]) -> str:

@@ -88,9 +88,7 @@ def mark_spoken(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         visited: list[ast.AST] = []
         plainly([each for each in function.body if has_effect(each)], visited)
         read = {node.id for node in visited if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-        read |= {
-            name for node in visited if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
-        }
+        read |= {name for node in visited if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
         kept = [each for each, name in spoken.items() if name in read]
         for each in kept:
             each.spoken = False
@@ -101,9 +99,7 @@ def is_words(value: ast.AST) -> bool:
     """Whether an expression is a text, or a choice of texts."""
     if isinstance(value, ast.IfExp):
         return is_words(value.body) and is_words(value.orelse)
-    return isinstance(value, ast.JoinedStr) or (
-        isinstance(value, ast.Constant) and isinstance(value.value, str)
-    )
+    return isinstance(value, ast.JoinedStr) or (isinstance(value, ast.Constant) and isinstance(value.value, str))
 
 
 def children(node: ast.AST) -> Iterator[tuple[str, object]]:
@@ -122,9 +118,7 @@ def children(node: ast.AST) -> Iterator[tuple[str, object]]:
             continue
         if isinstance(value, list):
             value = [each for each in value if has_effect(each)]
-            if key == "decorator_list" and not (
-                value := [each for each in value if not is_registration(each)]
-            ):
+            if key == "decorator_list" and not (value := [each for each in value if not is_registration(each)]):
                 continue
         yield key, value
 

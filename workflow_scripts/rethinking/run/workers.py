@@ -55,9 +55,7 @@ class Others:
 
 
 @contextmanager
-def lead(
-    size: int, gpus: Sequence[str], nodes: Sequence[str], stopping: Callable[[], bool]
-) -> Iterator[Team]:
+def lead(size: int, gpus: Sequence[str], nodes: Sequence[str], stopping: Callable[[], bool]) -> Iterator[Team]:
     """Start the other workers of this cell and be worker 0.
 
     Args:
@@ -130,9 +128,7 @@ def nodes_of_job(count: int) -> list[str]:
             ) from error
     if len(nodes) != count:
         here = f"this SLURM job has {len(nodes)}" if job else "this is no SLURM job"
-        raise UserError(
-            f"hardware.nodes is {count}, but {here}; train with profiles/slurm, or set hardware.nodes to 1"
-        )
+        raise UserError(f"hardware.nodes is {count}, but {here}; train with profiles/slurm, or set hardware.nodes to 1")
     return nodes
 
 

@@ -147,8 +147,7 @@ def complexity() -> View:
 def with_diverged(finished: pd.Series, diverged: pd.Series) -> list[str]:
     """How many finished and how many diverged, for example ``2 (1 diverged)``."""
     return [
-        f"{some} ({others} diverged)" if others else str(some)
-        for some, others in zip(finished, diverged, strict=True)
+        f"{some} ({others} diverged)" if others else str(some) for some, others in zip(finished, diverged, strict=True)
     ]
 
 

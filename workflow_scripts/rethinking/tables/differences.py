@@ -13,9 +13,7 @@ from rethinking.tables.presentation import View
 from rethinking.tables.rendering import MISSING, Shown, texts
 
 
-@registry.table(
-    "curve_differences", title="Differences between our curves and the paper's", script="compare_curves"
-)
+@registry.table("curve_differences", title="Differences between our curves and the paper's", script="compare_curves")
 def curve_differences() -> View:
     """Differences of all curves."""
     return View(COLUMNS, present, note, "nothing to compare")

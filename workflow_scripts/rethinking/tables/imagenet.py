@@ -33,9 +33,7 @@ def present_table2(table: pd.DataFrame) -> list[Shown]:
             if k == 5 and table[key].isna().all() and table.seeds.any():
                 continue  # not measured with ten classes
             heading = f"top-{k} {title} accuracy (%)"
-            columns[heading, "ours"] = [
-                with_best(measured(row, key), row, key) for _, row in table.iterrows()
-            ]
+            columns[heading, "ours"] = [with_best(measured(row, key), row, key) for _, row in table.iterrows()]
             columns[heading, "paper"] = [
                 with_best(percent(row[f"paper_{key}"]), row, key, "paper_") for _, row in table.iterrows()
             ]

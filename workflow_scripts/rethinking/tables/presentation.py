@@ -53,9 +53,7 @@ def beside_paper(table: pd.DataFrame) -> bool:
 def comparable(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """The columns for readers, without the paper's if it has nothing to compare."""
     frame = pd.DataFrame(columns)
-    return (
-        frame if beside_paper(table) else frame.drop(columns=[each for each in frame if each[1] == "paper"])
-    )
+    return frame if beside_paper(table) else frame.drop(columns=[each for each in frame if each[1] == "paper"])
 
 
 def paper_note(table: pd.DataFrame) -> str:
@@ -154,9 +152,7 @@ def note_sizes(table: pd.DataFrame) -> str:
     if not beside_paper(table):
         return text
     if ((table.dataset == "imagenet") & (table.model == "inception_v3")).any():
-        text += (
-            " The paper's count for Inception V3 has 1008 outputs and running statistics, ours 1000 and none."
-        )
+        text += " The paper's count for Inception V3 has 1008 outputs and running statistics, ours 1000 and none."
     return f"{text} Paper: Zhang et al. (2017)."
 
 
@@ -212,9 +208,7 @@ def note_ablations(table: pd.DataFrame) -> str:
 # ---- registrations
 
 
-@registry.table(
-    "table1", title="Table 1: the same networks fit true and random labels", script="aggregate_table"
-)
+@registry.table("table1", title="Table 1: the same networks fit true and random labels", script="aggregate_table")
 def table1() -> View:
     """The paper's table 1: accuracies on true and random labels."""
     return View(COLUMNS, present_table1, note_table1)
@@ -236,9 +230,7 @@ def sizes() -> View:
     return View(SIZES_COLUMNS, present_sizes, note_sizes, "not in the paper, or the data set is not here")
 
 
-@registry.table(
-    "ablations", title="Ablations: what if a guessed setting were another", script="compare_ablations"
-)
+@registry.table("ablations", title="Ablations: what if a guessed setting were another", script="compare_ablations")
 def ablations() -> View:
     """Variants of settings that the paper leaves open."""
     return View(ABLATION_COLUMNS, present_ablations, note_ablations)

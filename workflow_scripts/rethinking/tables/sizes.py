@@ -75,9 +75,7 @@ def count(model: nn.Module, images: int | None, published: Mapping[str, int]) ->
     return row
 
 
-def count_imagenet(
-    images: int | None, paper: Mapping[tuple[str, str], Mapping[str, int]], own: bool
-) -> pd.DataFrame:
+def count_imagenet(images: int | None, paper: Mapping[tuple[str, str], Mapping[str, int]], own: bool) -> pd.DataFrame:
     """The networks on ImageNet whose sizes the paper lists, built and counted.
 
     Args:
@@ -99,9 +97,7 @@ def count_imagenet(
         if not function and not own:
             continue
         with torch.device("meta"):
-            network = (
-                getattr(models, function)(weights=None) if function else inception_v3((3, size, size), 1000)
-            )
+            network = getattr(models, function)(weights=None) if function else inception_v3((3, size, size), 1000)
         row = count(network, images, paper["imagenet", name])
         rows.append(row | {"dataset": "imagenet", "model": name, "input_size": size})
     return frame(rows, COLUMNS)

@@ -155,17 +155,13 @@ def note_expressivity(table: pd.DataFrame) -> str:
     )
 
 
-@registry.table(
-    "table3", title="Table 3: linear models that fit the training labels exactly", script="tabulate_theory"
-)
+@registry.table("table3", title="Table 3: linear models that fit the training labels exactly", script="tabulate_theory")
 def table3() -> View:
     """The paper's table 3: linear models."""
     return View(TABLE3_COLUMNS, present_table3, note_table3, "does not apply, or not in the paper")
 
 
-@registry.table(
-    "norms", title="Norms: the minimum norm does not predict the test error", script="tabulate_theory"
-)
+@registry.table("norms", title="Norms: the minimum norm does not predict the test error", script="tabulate_theory")
 def norms() -> View:
     """Norms of exact fits."""
     return View(NORMS_COLUMNS, present_norms, note_norms, "not in the paper")
@@ -197,10 +193,7 @@ def preprocessing_title(row: object) -> str:
 
 def scientific(values: pd.Series, digits: int) -> list[str]:
     """Numbers with this many digits after the point; those beyond float64 as a bound."""
-    return [
-        MISSING if pd.isna(value) else "> 1e308" if np.isinf(value) else f"{value:.{digits}e}"
-        for value in values
-    ]
+    return [MISSING if pd.isna(value) else "> 1e308" if np.isinf(value) else f"{value:.{digits}e}" for value in values]
 
 
 def not_converged(table: pd.DataFrame) -> str:
@@ -209,9 +202,7 @@ def not_converged(table: pd.DataFrame) -> str:
         f"{DATASET_TITLES[row.dataset]}, {preprocessing_title(row)} (residual {row.residual:.1e})"
         for row in table[table.solver.str.contains(NOT_CONVERGED, na=False)].itertuples()
     ]
-    return (
-        f" Not exact, because the solver did not reach its tolerance: {'; '.join(missed)}." if missed else ""
-    )
+    return f" Not exact, because the solver did not reach its tolerance: {'; '.join(missed)}." if missed else ""
 
 
 def starred(value: float, name: str, chosen: str | float) -> str:

@@ -67,9 +67,7 @@ class TiledCholesky:
                     tile.diagonal().add_(jitter)
                     tile, failed = torch.linalg.cholesky_ex(tile)
                     if failed or not torch.isfinite(tile.diagonal()).all():
-                        raise NotPositiveDefinite(
-                            f"pivot {self.slices[k].start + int(failed):,} is not positive"
-                        )
+                        raise NotPositiveDefinite(f"pivot {self.slices[k].start + int(failed):,} is not positive")
                     diagonal = tile
                 else:
                     if diagonal is None:
@@ -96,9 +94,7 @@ class TiledCholesky:
         for i in range(count):
             for j in range(i):
                 result[self.slices[i]] -= self.load(i, j) @ result[self.slices[j]]
-            result[self.slices[i]] = torch.linalg.solve_triangular(
-                self.load(i, i), result[self.slices[i]], upper=False
-            )
+            result[self.slices[i]] = torch.linalg.solve_triangular(self.load(i, i), result[self.slices[i]], upper=False)
         for i in reversed(range(count)):
             result[self.slices[i]] = torch.linalg.solve_triangular(
                 self.load(i, i).T, result[self.slices[i]], upper=True

@@ -122,9 +122,7 @@ def hessian_difference(x: Tensor, targets: Tensor, places: list[Tensor], seed: i
 
     The Hessian is found by automatic differentiation.
     """
-    direction = torch.from_numpy(
-        stream(seed, "direction of curvature", key).standard_normal(tuple(places[0].shape))
-    )
+    direction = torch.from_numpy(stream(seed, "direction of curvature", key).standard_normal(tuple(places[0].shape)))
 
     def loss(w: Tensor) -> Tensor:
         return (x @ w - targets).square().sum() / (2 * len(x))

@@ -63,9 +63,7 @@ class Features:
             self.held = Features(held, self.constant)
         return self.held
 
-    def read(
-        self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None
-    ) -> Tensor:
+    def read(self, rows: slice, device: torch.device, dtype: torch.dtype, columns: slice | None = None) -> Tensor:
         """Some rows (and columns) as one tensor."""
         start, stop = (0, self.width) if columns is None else (columns.start, columns.stop)
         found, first = [], 0
@@ -120,9 +118,7 @@ def make_features(
     if model.preprocessing == "none":
         return tuple(Features([images.reshape(len(images), -1)]) for images in (train, test))
     if model.preprocessing == "gabor":
-        return tuple(
-            Features([block]) for block in make_block(folder, 0, train, test, device, gabor_features, "total")
-        )
+        return tuple(Features([block]) for block in make_block(folder, 0, train, test, device, gabor_features, "total"))
     if min(train.shape[2:]) < PATCH + 1:
         raise UserError(
             f"the random convolutional network of linear_models needs images of at least {PATCH + 1}x{PATCH + 1} pixels, but "

@@ -170,9 +170,7 @@ class CovarianceSystem(System):
         tile = None
         for rows in slices(len(self.features), 4096):
             left = self.features.read(rows, self.device, dtype, self.slices[row])
-            right = (
-                left if row == column else self.features.read(rows, self.device, dtype, self.slices[column])
-            )
+            right = left if row == column else self.features.read(rows, self.device, dtype, self.slices[column])
             tile = left.T @ right if tile is None else tile.addmm_(left.T, right)
         return tile
 

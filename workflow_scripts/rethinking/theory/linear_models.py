@@ -110,9 +110,7 @@ def fit(
         "penalty": penalty,
     }
     where = device, solver.tile, scratch / "matrix"
-    system = (
-        CovarianceSystem(held, absolute, *where) if primal else KernelSystem(held, gamma, absolute, *where)
-    )
+    system = CovarianceSystem(held, absolute, *where) if primal else KernelSystem(held, gamma, absolute, *where)
     if primal and dense:
         solution, more = least_squares(train, targets, system)
     else:
@@ -247,9 +245,7 @@ def solve_by_factor(
 def least_squares(train: Features, targets: Tensor, system: System) -> tuple[Solution, dict[str, Any]]:
     """The least-squares solution of minimum norm, by a singular value decomposition of the features."""
     x = train.read(slice(0, len(train)), CPU, torch.float64)
-    weights, _, rank, _ = torch.linalg.lstsq(
-        x, targets, driver="gelsd", rcond=max(x.shape) * torch.finfo(x.dtype).eps
-    )
+    weights, _, rank, _ = torch.linalg.lstsq(x, targets, driver="gelsd", rcond=max(x.shape) * torch.finfo(x.dtype).eps)
     product = system.multiply(weights)
     residual = relative_distance(product, system.right_side(targets))
     return Solution(weights, product, residual, 0), {

@@ -61,15 +61,11 @@ class RandomConvnet:
 def quadrants(images: Tensor) -> list[Tensor]:
     """The patches by the quadrant in which their corner lies, (n, positions, d) each."""
     patches = images.unfold(2, PATCH, 1).unfold(3, PATCH, 1).permute(0, 2, 3, 1, 4, 5)
-    rows, columns = (
-        (slice(0, -(-side // POOLED)), slice(-(-side // POOLED), side)) for side in patches.shape[1:3]
-    )
+    rows, columns = ((slice(0, -(-side // POOLED)), slice(-(-side // POOLED), side)) for side in patches.shape[1:3])
     return [patches[:, some, others].flatten(3).flatten(1, 2) for some in rows for others in columns]
 
 
-def draw_convnet(
-    images: np.ndarray, filters: int, seed: int, dataset: str, device: torch.device
-) -> RandomConvnet:
+def draw_convnet(images: np.ndarray, filters: int, seed: int, dataset: str, device: torch.device) -> RandomConvnet:
     """A network whose filters are patches of training images.
 
     A larger network begins with the filters of a smaller one with the same seed.
@@ -99,9 +95,7 @@ def draw_patches(images: np.ndarray, count: int, seed: int, purpose: str, datase
     which, top, left = (draws * (len(images), height, width)).astype(np.int64).T
     patches = np.empty((count, images.shape[1], PATCH, PATCH), np.uint8)
     for place in np.argsort(which, kind="stable"):  # in the order of the file
-        patches[place] = images[
-            which[place], :, top[place] : top[place] + PATCH, left[place] : left[place] + PATCH
-        ]
+        patches[place] = images[which[place], :, top[place] : top[place] + PATCH, left[place] : left[place] + PATCH]
     return torch.from_numpy(patches).flatten(1).float()
 
 

@@ -17,9 +17,7 @@ from rethinking.theory.linear_models import error, norm, one_hot
 COLUMNS = ["gamma", "penalty", "train_error", "validation_error", "norm"]
 
 
-def validation_split(
-    labels: np.ndarray, settings: ValidationConfig, dataset: str
-) -> tuple[np.ndarray, np.ndarray]:
+def validation_split(labels: np.ndarray, settings: ValidationConfig, dataset: str) -> tuple[np.ndarray, np.ndarray]:
     """Indices of training images to fit and of others on which to measure the error, with classes in proportion.
 
     Raises:
@@ -92,9 +90,7 @@ def read_validation(path: Path | None) -> pd.DataFrame:
         return pd.read_csv(path)[COLUMNS].astype("float64")
 
 
-def best_setting(
-    scanned: pd.DataFrame, gamma: float | str | None, penalty: float | str
-) -> tuple[float | None, float]:
+def best_setting(scanned: pd.DataFrame, gamma: float | str | None, penalty: float | str) -> tuple[float | None, float]:
     """Gamma and penalty, with ``validated`` replaced by the value of lowest error on the validation part.
 
     Gamma is chosen without penalty, and the penalty with that gamma.

@@ -49,9 +49,7 @@ class Feeder(ABC):
         return (len(self.labels) - starts).clamp(max=self.settings.batch_size).double()
 
     @abstractmethod
-    def epoch(
-        self, epoch: int, first: int = 0, share: Share = whole
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def epoch(self, epoch: int, first: int = 0, share: Share = whole) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the batches of an epoch, counted from 1, from its batch ``first`` on: images, labels, index.
 
         ``index`` (batch,) int64 says which training images they are. Of a batch only the places that ``share`` gives
@@ -65,9 +63,7 @@ class Feeder(ABC):
         Of each ``workers`` blocks only number ``rank``.
         """
 
-    def changed(
-        self, entry: registry.Entry, images: Tensor, labels: Tensor, epoch: int, start: int
-    ) -> Tensor:
+    def changed(self, entry: registry.Entry, images: Tensor, labels: Tensor, epoch: int, start: int) -> Tensor:
         """Apply a plug-in's regulariser to a batch of preprocessed images; each batch has its own random numbers."""
         # Its name is no purpose: one named "augmentation" would draw again what crops an image.
         key = (entry.name, self.cell.stream_key, str(epoch), str(start))
@@ -76,17 +72,13 @@ class Feeder(ABC):
         result = entry.call(images=images, labels=labels, rng=rng)
         if not isinstance(result, Tensor) or (result.shape, result.dtype) != (images.shape, images.dtype):
             what = (
-                f"{result.dtype} {tuple(result.shape)}"
-                if isinstance(result, Tensor)
-                else f"a {type(result).__name__}"
+                f"{result.dtype} {tuple(result.shape)}" if isinstance(result, Tensor) else f"a {type(result).__name__}"
             )
             raise entry.fault(f"returns {what}, not {images.dtype} {tuple(images.shape)}")
         return result
 
 
-def to_inputs(
-    images: np.ndarray, size: int, device: torch.device, dtype: torch.dtype = torch.float32
-) -> Tensor:
+def to_inputs(images: np.ndarray, size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
     """Crop centrally and whiten a whole set: (n, c, h, w) of uint8 -> (n, c, size, size) of ``dtype``."""
     inputs = torch.empty((len(images), images.shape[1], size, size), device=device, dtype=dtype)
     # Few enough images at a time to stay in the processor's cache.
@@ -109,9 +101,7 @@ class Batches(Feeder):
         augmented = self.crop or self.augment
         self.images = torch.from_numpy(np.array(data.train_images)).to(self.device) if augmented else inputs
 
-    def epoch(
-        self, epoch: int, first: int = 0, share: Share = whole
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def epoch(self, epoch: int, first: int = 0, share: Share = whole) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """See :meth:`Feeder.epoch`."""
         rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
         n, size = len(self.labels), self.settings.input_size

@@ -56,9 +56,7 @@ class ImageBatches(Feeder):
                 split: Streamed(files, data.stored_size, size, device) for split, files in data.files.items()
             }
 
-    def epoch(
-        self, epoch: int, first: int = 0, share: Share = whole
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def epoch(self, epoch: int, first: int = 0, share: Share = whole) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """See :meth:`rethinking.training.batches.Feeder.epoch`; images of other workers are not decoded."""
         rng = stream(self.cell.seed, "batches", self.cell.stream_key, str(epoch))
         order, size = rng.permutation(len(self.labels)), self.settings.batch_size

@@ -196,9 +196,7 @@ def train_cell(
             seconds = time.perf_counter() - epoch_started - step_seconds
             before = untrained_train.loss, untrained_train.accuracy
             untrained_top5 = percent_within(untrained_train.ranks, 5) if top5 else None
-            progress.curve.append(
-                curve_row(0, 0, 0.0, before, before, untrained_test, data, seconds, untrained_top5)
-            )
+            progress.curve.append(curve_row(0, 0, 0.0, before, before, untrained_test, data, seconds, untrained_top5))
             epoch_started = time.perf_counter() - step_seconds
         test = evaluate_on("test")
         finite = torch.isfinite(losses)

@@ -62,9 +62,7 @@ class MicroBatchStep:
         own = self.reduction.team.share(math.ceil(n / self.size))
         return slice(own.start * self.size, min(own.stop * self.size, n))
 
-    def __call__(
-        self, images: Tensor, labels: Tensor, place: str, n: int | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, labels: Tensor, place: str, n: int | None = None) -> tuple[Tensor, Tensor]:
         """One step on this worker's share of a batch of ``n`` images: images (m, c, h, w) and labels (m,).
 
         ``place`` names the step in the random streams. Returns the mean cross-entropy of the whole batch in nats,

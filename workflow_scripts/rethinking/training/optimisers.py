@@ -24,9 +24,7 @@ class Optimiser(ABC):
         momentum: how much of the last update is kept.
     """
 
-    def __init__(
-        self, weight_decay: Mapping[nn.Parameter, float], learning_rate: float, momentum: float
-    ) -> None:
+    def __init__(self, weight_decay: Mapping[nn.Parameter, float], learning_rate: float, momentum: float) -> None:
         self.momentum = momentum
         self.velocity = {parameter: torch.zeros_like(parameter) for parameter in weight_decay}
         self.state = {"momentum": self.velocity}
@@ -144,9 +142,7 @@ class AveragedNetwork:
         self.decay, self.model = decay, copy.deepcopy(model)
         pairs = zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
         # Counters of batches are no numbers to average.
-        self.averaged, self.current = zip(
-            *(pair for pair in pairs if pair[0].is_floating_point()), strict=True
-        )
+        self.averaged, self.current = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
 
     @torch.no_grad()
     def update(self, step: int) -> None:

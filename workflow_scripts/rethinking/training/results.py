@@ -48,9 +48,7 @@ def write_cell(
         pd.DataFrame(trained.memorisation, columns=MEMORISATION_COLUMNS).to_csv(index=False),
     )
     with atomic_path(folder / "weights.safetensors") as path:
-        save_file(
-            {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()}, path
-        )
+        save_file({name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()}, path)
     classes = {
         "train_rank": trained.train.ranks,
         "test_rank": trained.test.ranks,
@@ -75,9 +73,7 @@ def write_cell(
     )
 
 
-def summarise(
-    cell: Cell, settings: CellSettings, data: CorruptedData, trained: TrainedCell
-) -> dict[str, Any]:
+def summarise(cell: Cell, settings: CellSettings, data: CorruptedData, trained: TrainedCell) -> dict[str, Any]:
     """The numbers of summary.json; accuracies in percent, null where the cell diverged."""
     _, *epochs = trained.curve  # without the untrained network
     diverged_epoch, diverged_step = trained.diverged_at or (None, None)
@@ -105,9 +101,7 @@ def summarise(
         "best_test_accuracy": best.get("test_accuracy"),
         "best_test_epoch": best.get("epoch"),
         "epochs_to_train_accuracy": {
-            f"{threshold:g}": next(
-                (row["epoch"] for row in epochs if row["train_accuracy"] >= threshold), None
-            )
+            f"{threshold:g}": next((row["epoch"] for row in epochs if row["train_accuracy"] >= threshold), None)
             for threshold in settings.thresholds
         },
         "epochs": len(epochs),
@@ -123,9 +117,7 @@ def summarise(
     return summary
 
 
-def provenance(
-    settings: CellSettings, cell: Cell, device: torch.device, identity: Identity
-) -> dict[str, Any]:
+def provenance(settings: CellSettings, cell: Cell, device: torch.device, identity: Identity) -> dict[str, Any]:
     """What produced a cell; enough to reproduce it."""
     return {
         "settings": settings.model_dump(),
@@ -146,9 +138,7 @@ def git_commit() -> str | None:
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + (

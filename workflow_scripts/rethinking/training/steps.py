@@ -25,9 +25,7 @@ Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 WARM_UP_STEPS = 3
 
 
-def build_step(
-    name: str, model: nn.Module, optimiser: Optimiser, settings: CellSettings, device: torch.device
-) -> Step:
+def build_step(name: str, model: nn.Module, optimiser: Optimiser, settings: CellSettings, device: torch.device) -> Step:
     """The training step for a device: captured on a GPU, operation by operation on a CPU.
 
     ``name`` is the network's; registered with ``capture=False`` it is not captured on a GPU either.
@@ -54,9 +52,7 @@ class CapturedStep:
     The next call overwrites what it returns.
     """
 
-    def __init__(
-        self, step: Step, name: str, model: nn.Module, optimiser: Optimiser, batch_size: int
-    ) -> None:
+    def __init__(self, step: Step, name: str, model: nn.Module, optimiser: Optimiser, batch_size: int) -> None:
         self.name = name
         self.step, self.model, self.optimiser, self.batch_size = step, model, optimiser, batch_size
         self.graph: torch.cuda.CUDAGraph | None = None
