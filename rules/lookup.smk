@@ -9,7 +9,7 @@ from rethinking.models import training_megaflops
 from rethinking.run.scripts import options
 
 # What would take more images than there are stops before any job does, but only where a target needs it.
-IMPOSSIBLE, TOO_FEW_IMAGES = too_few_images(CONFIG)
+IMPOSSIBLE = too_few_images(CONFIG)
 
 
 def described(get, name=lambda wildcards: None):
@@ -21,8 +21,8 @@ def described(get, name=lambda wildcards: None):
     @exit_on_user_error
     def checked(wildcards):
         made = get(wildcards)
-        if name(wildcards) in IMPOSSIBLE:
-            raise UserError(TOO_FEW_IMAGES)
+        if message := IMPOSSIBLE.get(name(wildcards)):
+            raise UserError(message)
         key = wildcards.get("key")
         if key is not None and key != made.identity.digest:
             raise UserError(

@@ -116,6 +116,15 @@ def test_other_settings_are_said_of_the_networks_that_have_them():
     assert "With other settings it reaches" in sentence(measure(CELLS[:2], others[:2]))
 
 
+def test_an_options_own_default_is_no_other_setting():
+    cells = [f"digits/{labels}/inception/none" for labels in ("true_labels", "random_labels")]
+    given = {"batch_norm_affine": False}
+    some = [network(cells[0], 100.0, 97.0, architecture={}), network(cells[1], 100.0, 10.0, architecture=given)]
+    assert "With the same settings" in sentence(measure(cells, some))
+    some[1]["provenance"]["settings"]["architecture"] = {"batch_norm_affine": True}
+    assert "With other settings" in sentence(measure(cells, some))
+
+
 def test_networks_of_several_data_sets_are_named_with_theirs():
     cells = [*CELLS[:2], *(cell.replace("digits", "mnist") for cell in CELLS[:2])]
     some = [network(cell, 100.0, 50.0, **({"learning_rate": 0.5} if cell == cells[3] else {})) for cell in cells]

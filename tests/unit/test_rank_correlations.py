@@ -136,6 +136,19 @@ def test_interval_is_that_of_resampled_networks():
     assert all(map(math.isnan, few["pairs"]))
 
 
+def test_a_network_that_is_drawn_twice_has_its_pairs_twice():
+    """Against a loop in which each copy of a network is one of its own."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(2, 48))
+    networks = np.repeat(range(12), 4)
+    low, high = kendall_intervals(x, y, {"data": networks}, networks, "path_norm")["data"]
+    cells, resampled = np.arange(48).reshape(12, 4), []
+    for _ in range(2000):
+        some = cells[rng.integers(12, size=12)]
+        resampled.append(kendall(x[some].ravel(), y[some].ravel(), networks))
+    assert (low, high) == pytest.approx(tuple(np.percentile(resampled, [2.5, 97.5])), abs=0.05)
+
+
 def test_pairs_of_three_networks_have_no_interval_however_many_cells():
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(2, 20))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import aggregate_accuracy, by_name, describe_scale
+from rethinking.analysis.aggregation import aggregate_accuracy, by_name, describe_scale, flat_settings
 from rethinking.analysis.runs import NETWORK
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 
@@ -28,20 +28,25 @@ def measure(cells: Sequence[str], summaries: Sequence[Mapping[str, Any]]) -> pd.
     table = aggregate_accuracy(cells, summaries, {})
     found = by_name(summaries)
     classes = {name: some[0]["data"]["num_classes"] for name, some in found.items()}
-    settings = {name: some[0]["provenance"]["settings"] for name, some in found.items()}
     names = table.dataset + "/{}/" + table.model + "/none"
+
+    def same_settings(name: str) -> bool:
+        pair = [found[each][0] for labels in LABELS if (each := name.format(labels)) in found]
+        return len(pair) < len(LABELS) or not differing(*pair)
+
     return table.assign(
         chance=[100 / classes[name] if name in classes else float("nan") for name in cells],
-        same_settings=[not differing(*(settings.get(name.format(labels), {}) for labels in LABELS)) for name in names],
+        same_settings=list(map(same_settings, names)),
     )
 
 
-def differing(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
-    """The hyperparameters in which two networks differ.
+def differing(summary: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The hyperparameters in which two networks differ, from their summaries.
 
     The number of epochs is none: the learning rate of an epoch does not depend on it, and random labels take longer.
     The recorded thresholds change nothing, and what only one of them has, a later version records.
     """
+    settings, others = flat_settings(summary), flat_settings(other)
     known = settings.keys() & others.keys() - {"thresholds", "epochs"}
     return sorted(key for key in known if settings[key] != others[key])
 

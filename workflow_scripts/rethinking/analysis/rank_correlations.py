@@ -68,14 +68,16 @@ def kendall_intervals(
     if not found:
         return intervals
     draws = stream(0, "bootstrap", measure)
+    # A pair counts as often as both of its cells are drawn; within a network these are the same draws, counted once.
+    power = {kind: 1 / (1 + within(kinds[kind], network_of_cell)) for kind in found}
     for _ in range(RESAMPLES // BATCH):
         # In float32 the sums below are exact for samples of up to 4,096 cells.
         counts = draws.multinomial(n, np.full(n, 1 / n), size=BATCH).T.astype(np.float32, order="C")
         for kind, parts in found.items():
-            parts.append(taus(x, y, kinds[kind], counts[network_of_cell]))
+            parts.append(taus(x, y, kinds[kind], counts[network_of_cell] ** power[kind]))
     tails = [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]
     for kind, parts in found.items():
-        values = np.concatenate(parts)
+        values = np.concatenate(parts).round(6)  # roots are not exact
         values = values[~np.isnan(values)]
         low, high = np.percentile(values, tails) if len(values) else (math.nan, math.nan)
         if low < high:
@@ -116,6 +118,11 @@ def paired(groups: np.ndarray) -> np.ndarray:
     """Which cells are in a pair, (n,): their group has others."""
     _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     return sizes[group] > 1
+
+
+def within(groups: np.ndarray, networks: np.ndarray) -> bool:
+    """Whether no group has cells of two networks; both are (n,), a number for each."""
+    return len(np.unique(np.stack([groups, networks]), axis=1).T) == len(np.unique(groups))
 
 
 def count_pairs(groups: np.ndarray) -> int:

@@ -307,7 +307,7 @@ def learning_epochs(run: Run) -> int:
 
 def changed_settings(run: Run, other: Run) -> float:
     """Number of hyperparameters in which two networks differ."""
-    return len(differing(*(each.summary["provenance"]["settings"] for each in (run, other))))
+    return len(differing(run.summary, other.summary))
 
 
 def parameters_per_image(run: Run) -> float:

@@ -118,16 +118,15 @@ def published_images(config: Config, dataset: str, split: str) -> int | None:
     return registry.entry("dataset", dataset).options.get(split)
 
 
-def limit_faults(config: Config) -> list[str]:
-    """Limits of data sets beyond the images that are published."""
-    return [
-        f"datasets.{name}.{split}_limit is {limit:,}, but {name} has {most:,} {title} images; give at most that, or null"
-        for name, dataset in config.datasets.items()
-        for split, title in SPLITS.items()
-        if (limit := getattr(dataset, f"{split}_limit"))
-        and (most := published_images(config, name, split))
-        and limit > most
-    ]
+def limit_faults(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Limits of data sets beyond the images that are published: their path in the configuration and what is wrong."""
+    for name, dataset in config.datasets.items():
+        for split, title in SPLITS.items():
+            limit, most = getattr(dataset, f"{split}_limit"), published_images(config, name, split)
+            if limit and most and limit > most:
+                path = ("datasets", name, f"{split}_limit")
+                there = f"{name} has {most:,} {title} images; give at most that, or null"
+                yield path, f"{'.'.join(path)} is {limit:,}, but {there}"
 
 
 class Wanted(NamedTuple):
@@ -173,26 +172,32 @@ def wanted_images(config: Config) -> Iterator[Wanted]:
         yield Wanted("descent", ("descent",), words, name, "train", wanted)
 
 
-def too_few_images(config: Config) -> tuple[set[tuple[str | int, ...]], str]:
+def too_few_images(config: Config) -> dict[tuple[str | int, ...], str]:
     """What takes more images than there are, as far as their numbers are known beforehand.
 
     Returns:
-        what cannot be made, as :class:`Wanted` has it, and one message on all of it, which ends with how to leave it out.
+        what cannot be made, as :class:`Wanted` has it -> a message on all of the networks or all of the linear models
+        that cannot, which ends with how to leave these out.
     """
-    impossible, faults, parts = set(), {}, {}
-    for part, made, words, dataset, split, number in wanted_images(config):
-        limit = getattr(config.datasets.get(dataset), f"{split}_limit", None)
-        there = limit or published_images(config, dataset, split)
-        if there and number > there:
-            why = f" (datasets.{dataset}.{split}_limit)" if limit else ""
-            faults[f"{words}, but {dataset} has {there:,}{why}"] = None
-            parts[part] = None
-            impossible.add(made)
-    of_linear = dict.fromkeys(each for part, keys in WITHOUT.items() if part in parts for each in keys)
-    lines = [f"{part}: {'[]' if part == 'ablations' else '{cells: []}'}" for part in parts if part not in WITHOUT]
-    lines += [f"linear_models: {{{', '.join(of_linear)}}}"] if of_linear else []
-    advice = [
-        "Take fewer images, or leave out what takes more than there are:",
-        *(f"  {line}" for line in lines),
-    ]
-    return impossible, "\n".join(["there are too few images", *(f"  {each}" for each in faults), *advice])
+    networks: dict[str, list[Wanted]] = {}
+    linear: dict[str, list[Wanted]] = {}
+    faults = {}
+    for each in wanted_images(config):
+        limit = getattr(config.datasets.get(each.dataset), f"{each.split}_limit", None)
+        there = limit or published_images(config, each.dataset, each.split)
+        if there and each.number > there:
+            why = f" (datasets.{each.dataset}.{each.split}_limit)" if limit else ""
+            faults[each] = f"  {each.words}, but {each.dataset} has {there:,}{why}"
+            (linear if each.part in WITHOUT else networks).setdefault(each.part, []).append(each)
+    keys = dict.fromkeys(key for part, some in WITHOUT.items() if part in linear for key in some)
+    found = {}
+    for parts, lines in (
+        (networks, [f"  {part}: {'[]' if part == 'ablations' else '{cells: []}'}" for part in networks]),
+        (linear, [f"  linear_models: {{{', '.join(keys)}}}"]),
+    ):
+        wanted = [each for some in parts.values() for each in some]
+        said = dict.fromkeys(faults[each] for each in wanted)
+        advice = "Take fewer images, or leave out what takes more than there are:"
+        message = "\n".join(["there are too few images", *said, advice, *lines])
+        found |= {each.made: message for each in wanted}
+    return found

@@ -69,8 +69,8 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
         if origin.written not in sections
     ]
     if config:
-        place = place_of_value((), read_files, values)
-        lines += [f"{place}: {fault}" for fault in (*cell_faults(config), *limit_faults(config))]
+        found = [((), fault) for fault in cell_faults(config)] + list(limit_faults(config))
+        lines += [f"{place_of_value(path, read_files, values)}: {fault}" for path, fault in found]
     if config and not lines:
         config, found = without_copies(config, expanded.origins, contents[:1])
         lines += [describe_pattern(origin, message, read_files) for origin, message in found]
