@@ -1,5 +1,7 @@
 """What figure 1a draws, from small constructed curves."""
 
+import math
+
 import matplotlib.colors
 import numpy as np
 import pytest
@@ -71,6 +73,25 @@ def test_diverged_seed_is_marked_and_not_in_the_mean():
     np.testing.assert_allclose(mark.get_xydata(), [[1, top]])
     np.testing.assert_allclose(diverged.get_ydata(), [2.5, top])
     assert "ours, diverged" in legend(figure)
+
+
+@pytest.mark.parametrize("classes", [2, 100])
+def test_curves_start_inside_the_axes(classes):
+    """An untrained network has a loss of ln(classes), whatever the paper's have."""
+    start = math.log(classes)
+    run = finished([start, start / 2])
+    run.summary["data"]["num_classes"] = classes
+    figure = plot_runs({"cifar10/true_labels/mlp_1x512/none": [run]}, PAPER, 391, "Ours: a note.")
+    assert figure.axes[0].get_ylim() == pytest.approx((0, 1.03 * start))
+    assert note(figure) == "Ours: a note."
+
+
+def test_losses_above_the_axes_are_told():
+    figure = plot([finished([2.4, 900.0, 1.0])])
+    top = figure.axes[0].get_ylim()[1]
+    assert top < 4
+    assert note(figure) == f"Ours: a note. The axis ends at {top:.1f} nats; larger losses are not shown."
+    assert note(plot([finished([2.4, 1.0])])) == "Ours: a note."
 
 
 def test_all_diverged_in_the_first_epoch():

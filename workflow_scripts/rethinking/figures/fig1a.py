@@ -1,5 +1,6 @@
 """Figure 1a: training loss of a network on true and corrupted data."""
 
+import math
 from collections.abc import Mapping
 
 import matplotlib as mpl
@@ -50,28 +51,33 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
 
     Args:
         runs: by cell in the order of the legend; a cell may have no runs.
-        published: corruption -> (n, 2) epochs and training loss in nats, at least one.
+        published: corruption -> (n, 2) epochs and training loss in nats.
         steps_per_epoch: of the paper's runs. If ours have the same number, an axis on top counts steps.
-        note: data, scale and seeds of our runs, printed under the axes.
+        note: data, scale and seeds of our runs, printed under the axes; it also says if a loss is above the axis.
     """
     figure = Figure(figsize=(style.WIDTH, 3.8), layout="constrained")
     axes = figure.subplots()
     curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
-
+    theirs = {name: curve for name in runs if (curve := paper_curve(published, name)) is not None}
     last_epoch = max((curve.epoch.max() for curve in curves), default=0)
-    paper_epochs = max(curve[:, 0].max() for curve in published.values())
-    paper_loss = max(curve[:, 1].max() for curve in published.values())
-    loss = max([paper_loss, *(curve[LOSS].max() for curve in curves)])
+    last_epoch = last_epoch or max((curve[:, 0].max() for curve in theirs.values()), default=1)
+
     axes.set(xlabel="epoch", ylabel="training loss (nats)")
-    style.epoch_axis(axes, last_epoch or paper_epochs)
+    style.epoch_axis(axes, last_epoch)
+    # Of a network that finds all classes equally likely.
+    starts = [math.log(run.summary["data"]["num_classes"]) for some in runs.values() for run in some]
+    start = max([*starts, *(curve[:, 1].max() for curve in theirs.values())], default=1)
+    loss = max([start, *(curve[LOSS].max() for curve in curves)])
     # A run that is about to diverge must not flatten the others.
-    axes.set_ylim(0, 1.03 * min(loss, 1.5 * paper_loss))
+    top = 1.03 * min(loss, 1.5 * start)
+    axes.set_ylim(0, top)
+    if loss > top:
+        note += f"\nThe axis ends at {top:.1f} nats; larger losses are not shown."
 
     styles = style.line_styles(runs)
     for name, (colour, marker) in styles.items():
-        theirs = paper_curve(published, name)
-        if theirs is not None:
-            axes.plot(*theirs.T, color=colour, marker=marker, **style.PAPER_LINE)
+        if name in theirs:
+            axes.plot(*theirs[name].T, color=colour, marker=marker, **style.PAPER_LINE)
         style.plot_runs(axes, runs[name], LOSS, colour, marker)
 
     on_top = {steps_in_epoch(curve) for curve in curves} - {None} == {steps_per_epoch}
@@ -81,8 +87,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
         axes.secondary_xaxis("top", functions=convert).set_xlabel("thousand steps")
     sns.despine(figure, top=not on_top)
     titles = dict(zip(runs, style.short_labels(list(runs)), strict=True))
-    shows_paper = any(paper_curve(published, name) is not None for name in runs)
-    handles = style.line_entries(styles, titles) + style.runs_legend(runs, shows_paper)
+    handles = style.line_entries(styles, titles) + style.runs_legend(runs, bool(theirs))
     style.add_legend(figure, handles, LEGEND_WIDTH, loc="outside right upper")
     style.add_note(figure, note)
     style.make_room(
