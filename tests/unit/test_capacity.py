@@ -10,7 +10,7 @@ from rethinking.cells import Cell, replaced_example, sample_size
 from rethinking.config.results import CapacityConfig
 from rethinking.figures.capacity import plot
 from rethinking.measures.rademacher import massart_bound, rademacher_table, vc_order
-from rethinking.measures.stability import loss_changes, stability_table
+from rethinking.measures.stability import MEASURED, loss_changes, stability_table
 from rethinking.run.files import UserError
 from rethinking.tables.beyond import note_rademacher, present_rademacher, present_stability
 
@@ -197,6 +197,17 @@ def test_bars_are_in_the_legend_where_there_are_any():
         made = [summary(cell, seed, test=50.0 + seed) for cell in cells for seed in some]
         figure = plot(rademacher_table(cells, made, {}), stability_table(cells, made, {}))
         assert legend(figure).count("95 % interval over seeds") == shown
+
+
+def test_negative_values_are_inside_the_axes():
+    """Fits worse than chance, and test errors below those of training."""
+    made = [summary(RANDOM, train=45.0), summary(TRUE, train=50.0, test=59.0), summary(BASE, train=40.0, test=70.0)]
+    changes = {Cell.from_name(REPLACED, 0): dict.fromkeys(MEASURED, 0.1)}
+    figure = plot(rademacher_table([RANDOM, TRUE], made, {}), stability_table([BASE, REPLACED], made, changes))
+    left, right = figure.axes
+    assert left.get_ylim() == pytest.approx((-0.15, 1.05))
+    assert right.get_xlim() == pytest.approx((-0.35, 1.05))
+    assert right.get_ylim() == pytest.approx((-0.05, 1.05))
 
 
 def test_networks_that_differ_in_regularisers_have_lines_of_their_own():

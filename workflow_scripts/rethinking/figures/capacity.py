@@ -13,6 +13,8 @@ from rethinking.analysis.statistics import LEVEL
 from rethinking.figures import style
 from rethinking.measures.rademacher import by_signs
 
+MARGIN = 0.05  # of an axis beyond its values, which are at most 1
+
 
 @registry.figure(
     "capacity",
@@ -87,7 +89,8 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
     else:
         axes.set_xscale("log")
         style.number_ticks(axes, table.n.astype(int), 2)
-    axes.set(xlabel="training images n", ylabel="Rademacher complexity, gap", ylim=(-0.05, 1.05))
+    axes.set(xlabel="training images n", ylabel="Rademacher complexity, gap")
+    axes.set_ylim(limits(table.rademacher, table.gap))
     axes.set_title("fit of random signs; at 1 bounds say nothing", fontsize="small")
 
 
@@ -111,6 +114,11 @@ def plot_stability(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
     for needed in table.needed.dropna().unique():
         axes.axhline(needed, color=style.GREY, linewidth=0.6, linestyle=":", zorder=0)
         axes.annotate("1 / √n", (1.0, needed), va="bottom", ha="right", fontsize="x-small", color=style.GREY)
-    axes.set(xlabel="generalisation gap", ylabel="largest change of the loss", ylim=(-0.05, 1.05))
-    axes.set_xlim(-0.05, 1.05)
+    axes.set(xlabel="generalisation gap", ylabel="largest change of the loss")
+    axes.set(xlim=limits(table.gap), ylim=limits(table.all_change))
     axes.set_title("one training example replaced", fontsize="small")
+
+
+def limits(*columns: pd.Series) -> tuple[float, float]:
+    """An axis from 0 to 1, or from below where a value is negative, such as a gap of a network that fits badly."""
+    return min(0, pd.concat(columns).min()) - MARGIN, 1 + MARGIN
