@@ -210,6 +210,31 @@ def test_negative_values_are_inside_the_axes():
     assert right.get_ylim() == pytest.approx((-0.05, 1.05))
 
 
+def test_an_empty_panel_says_why():
+    def said(*made):
+        figure = plot(rademacher_table([RANDOM, TRUE], made, {}), stability_table([BASE, REPLACED], made, {}))
+        return [axes.texts[0].get_text() if axes.texts else "" for axes in figure.axes]
+
+    cells = (RANDOM, TRUE, BASE, REPLACED)
+    assert said() == ["not trained", "not trained"]
+    assert said(*(summary(cell, status="diverged") for cell in cells)) == ["diverged", "diverged"]
+    assert said(summary(TRUE)) == ["", "not trained"]  # its gap is drawn
+    rademacher, stability = rademacher_table([RANDOM], [], {}), stability_table([BASE, REPLACED], [], {})
+    for tables in ((rademacher, stability[:0]), (rademacher[:0], stability)):
+        texts = [axes.texts[0].get_text() for axes in plot(*tables).axes]
+        assert texts == ["not asked for" if table.empty else "not trained" for table in tables]
+    (text,) = plot(rademacher[:0], stability[:0]).texts
+    assert "asked for" in text.get_text()
+
+
+def test_legend_has_what_is_drawn():
+    made = [summary(cell) for cell in (RANDOM, BASE)]
+    changes = {Cell.from_name(REPLACED, 0): dict.fromkeys(MEASURED, 0.1)}
+    cells = [BASE, REPLACED, BASE.replace("true", "random"), REPLACED.replace("true", "random")]
+    figure = plot(rademacher_table([RANDOM], made, {}), stability_table(cells, made, changes))
+    assert legend(figure) == ["MLP 1×512", "left: Rademacher complexity", "right: true labels"]
+
+
 def test_networks_that_differ_in_regularisers_have_lines_of_their_own():
     cells = [name for cell in (RANDOM, TRUE, BASE, REPLACED) for name in (cell, cell.replace("none", "wd"))]
     made = [summary(cell) for cell in cells]

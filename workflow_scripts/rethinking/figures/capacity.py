@@ -29,6 +29,8 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame) -> Figure:
         rademacher: as :func:`rethinking.measures.rademacher.rademacher_table` has it; may be empty.
         stability: as :func:`rethinking.measures.stability.stability_table` has it; may be empty.
     """
+    if rademacher.empty and stability.empty:
+        return style.sentence("No network on random signs or with a replaced example was asked for.")
     figure = Figure(figsize=(style.WIDTH, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     titles = style.network_titles([*networks_of(rademacher), *networks_of(stability)])
@@ -36,14 +38,19 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame) -> Figure:
     plot_rademacher(left, rademacher, styles)
     plot_stability(right, stability, styles)
     lines = style.line_entries(styles, titles, linestyle="")
+    moved = stability.dropna(subset="all_change")
     kinds = {
-        "left: Rademacher complexity": {},
-        "left: gap on true signs": {"linestyle": "--", "markerfacecolor": "white"},
-        "right: true labels": {"linestyle": ""},
-        "right: random labels": {"linestyle": "", "fillstyle": "none"},
+        "left: Rademacher complexity": (rademacher.rademacher.notna(), {}),
+        "left: gap on true signs": (rademacher.gap.notna(), {"linestyle": "--", "markerfacecolor": "white"}),
+        "right: true labels": (moved.corruption == "true_labels", {"linestyle": ""}),
+        "right: random labels": (moved.corruption == "random_labels", {"linestyle": "", "fillstyle": "none"}),
     }
-    entries = [Line2D([], [], color=style.GREY, marker="o", label=title, **look) for title, look in kinds.items()]
-    if any(table.filter(like="_ci").notna().any(axis=None) for table in (rademacher, stability)):
+    entries = [
+        Line2D([], [], color=style.GREY, marker="o", label=title, **look)
+        for title, (shown, look) in kinds.items()
+        if shown.any()
+    ]
+    if any(table.filter(like="_ci").notna().any(axis=None) for table in (rademacher, moved)):
         bar = {"color": style.GREY, "marker": "|", "markersize": 9, "linestyle": ""}
         entries.append(Line2D([], [], **bar, label=f"{LEVEL} interval over seeds"))
     style.finish(figure, lines, entries, describe(rademacher, stability))
@@ -83,8 +90,8 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
                 markersize=4.5,
                 linewidth=1,
             )
-    if table.rademacher.isna().all():
-        style.empty_panel(axes, "not trained")
+    if table[["rademacher", "gap"]].isna().all(axis=None):
+        style.empty_panel(axes, why_empty(table.diverged + table.gap_diverged))
         axes.set_xticks([])
     else:
         axes.set_xscale("log")
@@ -110,13 +117,20 @@ def plot_stability(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
             linewidth=0.8,
         )
     if table.all_change.isna().all():
-        style.empty_panel(axes, "not trained")
+        style.empty_panel(axes, why_empty(table.diverged))
     for needed in table.needed.dropna().unique():
         axes.axhline(needed, color=style.GREY, linewidth=0.6, linestyle=":", zorder=0)
         axes.annotate("1 / √n", (1.0, needed), va="bottom", ha="right", fontsize="x-small", color=style.GREY)
     axes.set(xlabel="generalisation gap", ylabel="largest change of the loss")
     axes.set(xlim=limits(table.gap), ylim=limits(table.all_change))
     axes.set_title("one training example replaced", fontsize="small")
+
+
+def why_empty(diverged: pd.Series) -> str:
+    """Why a panel shows no network, by how many diverged in each row of its table."""
+    if diverged.empty:
+        return "not asked for"
+    return "diverged" if diverged.any() else "not trained"
 
 
 def limits(*columns: pd.Series) -> tuple[float, float]:
