@@ -1,13 +1,18 @@
 """Figures of the theory."""
 
 import itertools
+import math
+from typing import get_args
 
 import pandas as pd
 import pytest
+import torch
 
-from rethinking.figures.theory import draw_filters, draw_sensitivity
+from rethinking.config.theory import ExpressivityConfig
+from rethinking.figures.theory import BITS, draw_filters, draw_precision, draw_sensitivity
 
-from .curves import note, painted
+from ..summaries import make_data
+from .curves import legend, note, painted
 from .test_theory_claims import linear_model
 
 PENALTIES = (0, 0.0001, 0.001, 0.01, 0.1, 1)
@@ -42,6 +47,22 @@ def test_no_penalty_covers_another():
     assert len(lines) == len(PENALTIES)
     assert max(lines, key=lambda line: line.get_zorder()) is lines[0]
     assert all(painted(figure.axes[0], line.get_color()) > 15 for line in lines)
+
+
+def test_any_number_of_offsets_and_all_precisions_are_drawn():
+    (precisions,) = map(get_args, get_args(ExpressivityConfig.model_fields["precisions"].annotation))
+    assert {name: 1 - math.log2(torch.finfo(getattr(torch, name)).eps) for name in precisions} == BITS
+    offsets = [number / 10 for number in range(1, 10)]
+    rows = [
+        {"n": n, "precision": name, "offset": offset, "largest_error": 0.1, "fitted": 100.0, "bits_needed": 13.0}
+        for name, offset, n in itertools.product(precisions, offsets, (10, 100))
+    ]
+    figure, numbers = draw_precision([{"seed": 0, "precision": rows, "data": make_data()}])
+    left, right = figure.axes
+    assert len(numbers) == len(rows)
+    assert len(left.lines) == len(rows) / 2 + 1
+    assert [text.get_text() for text in right.texts] == list(BITS)
+    assert [text for text in legend(figure) if "thresholds" in text] == [f"thresholds at {each:g}" for each in offsets]
 
 
 @pytest.mark.parametrize(("error", "told"), [(3.0, False), (float("nan"), True)])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -19,6 +20,8 @@ from rethinking.paper.titles import DATASET_TITLES
 from rethinking.tables.theory import preprocessing_title
 
 DASHES = ["-", style.DASHED, (0, (1, 1.5)), (0, (4, 1, 1, 1))]
+# Of the precisions that a configuration can ask for, with the leading bit that is not stored.
+BITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
 # The exact fit: in front, open and larger, because a small penalty can have the same error.
 EXACT = {"markerfacecolor": "none", "markersize": 9, "markeredgewidth": 1.2, "linewidth": 1, "zorder": 3}
 Record = dict[str, Any]
@@ -44,7 +47,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     figure = Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     colours = style.line_styles(table.precision.unique())
-    dashes = dict(zip(table.offset.unique(), DASHES, strict=False))
+    dashes = dict(zip(table.offset.unique(), cycle(DASHES), strict=False))
     for (precision, offset), rows in table.groupby(["precision", "offset"], sort=False):
         colour, marker = colours[precision]
         # A logarithmic axis cannot show zero.
@@ -55,12 +58,12 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     left.set(xlabel="images n", ylabel="largest error of an output")
     for offset, rows in table.drop_duplicates(["offset", "n"]).groupby("offset", sort=False):
         right.plot(rows.n, rows.bits_needed, color=style.GREY, marker="o", linestyle=dashes[offset])
-    for name, bits in (("float16", 11), ("float32", 24), ("float64", 53)):
+    for name, bits in BITS.items():
         if name in colours:
             right.axhline(bits, color=colours[name][0], linewidth=0.8)
-            # The curve rises from the lower left to the upper right; labels stand beside it.
+            # The curve rises from the lower left to the upper right; labels stand beside it, the lowest below its line.
             x, side = (0.02, "left") if bits > 20 else (1, "right")
-            place = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "bottom"}
+            place = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "top" if bits < 10 else "bottom"}
             right.annotate(name, (x, bits), **place, fontsize="small")
     style.log_scale(right, "x")
     right.set(xlabel="images n", ylabel="required bits of precision", ylim=(0, None))
