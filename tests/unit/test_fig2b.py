@@ -108,9 +108,29 @@ def test_cells_of_one_network_are_told_apart_in_rows_of_three():
 def test_diverged_before_the_first_epoch_ended_is_marked():
     figure, _ = draw({BN: [accuracies([10], diverged=True)]}, "some scale")
     marks = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
-    assert len(marks) == 2
+    bottom = figure.axes[0].get_ylim()[0]
+    assert [line.get_xydata().tolist() for line in marks] == [[[0, bottom]]] * 2
     assert "ours, diverged" in legend(figure)
     assert "Inception diverged, paper 0.19" in note(figure)
+
+
+def test_an_accuracy_that_is_not_a_number_is_marked_at_the_bottom():
+    figure, _ = draw({BN: [accuracies([10, 60, 80]), accuracies([10, 60, np.nan], seed=1, diverged=True)]}, "any")
+    marks = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    assert [line.get_xydata().tolist() for line in marks] == [[[2, 100]], [[2, figure.axes[0].get_ylim()[0]]]]
+
+
+def test_limits_are_those_of_what_is_drawn():
+    name = "cifar10/true_labels/alexnet/none"  # not in the published figure, where accuracies begin at 51 %
+    for runs, limits in (
+        ([accuracies([10, 90, 80], name)], (50, 2)),
+        ([accuracies([10], name, diverged=True)], (0, 1)),
+        ([], (0, 1)),
+    ):
+        axes = draw({name: runs}, "some scale")[0].axes[0]
+        bottom, last_epoch = limits
+        assert axes.get_ylim() == (bottom, 103)
+        assert axes.get_xlim() == pytest.approx((0, 1.02 * last_epoch))
 
 
 def test_other_cells_have_no_curve_of_the_paper():

@@ -106,17 +106,12 @@ def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> n
     return published.get(f"{split}_{model}") if regularisers == "none" else None
 
 
-def shows_paper(published: Mapping[str, np.ndarray], runs: Runs) -> bool:
-    """Whether the paper has a curve of one of these cells."""
-    return any(paper_curve(published, name, "test") is not None for name in runs)
-
-
 @mpl.rc_context(style.STYLE)
 def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Sequence[str]) -> Figure:
     """One panel per cell: accuracies over epochs, the paper's dashed beneath ours.
 
     The area between the test accuracy and the best so far is hatched: early stopping could gain no more. ``runs`` are as
-    :func:`with_best` has them, and ``published`` has (n, 2) epochs and accuracies in percent by name, at least one.
+    :func:`with_best` has them, and ``published`` has (n, 2) epochs and accuracies in percent by name.
     """
     columns = min(3, len(runs))
     rows = math.ceil(len(runs) / columns)
@@ -124,27 +119,30 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Seq
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     panels = grid.ravel()
     curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
-    lowest = [curve[:, 1].min() for curve in published.values()]
+    theirs = [paper_curve(published, name, split) for name in runs for split in SPLITS]
+    theirs = [curve for curve in theirs if curve is not None]
+    lowest = [curve[:, 1].min() for curve in theirs]
     lowest += [curve[[*ACCURACIES.values()]].min(axis=None) for curve in curves]
+    bottom = max(0, pd.Series(lowest, dtype=float).min() - 5)
     last_epoch = max((curve.epoch.max() for curve in curves), default=0)
-    last_epoch = last_epoch or max(curve[:, 0].max() for curve in published.values())
+    last_epoch = last_epoch or max((curve[:, 0].max() for curve in theirs), default=1)
     styles = style.line_styles(SPLITS)
     for axes, title, (name, some) in zip(panels, titles, runs.items(), strict=False):
         axes.set_title(style.wrap(title, style.PANELS_WIDTH // columns), fontsize="medium")
-        axes.set(xlabel="epoch", ylim=(max(0, min(lowest) - 5), 103))
+        axes.set(xlabel="epoch", ylim=(bottom, 103))
         style.epoch_axis(axes, last_epoch)
         shade_gain(axes, some)
         for split, (colour, marker) in styles.items():
-            theirs = paper_curve(published, name, split)
-            if theirs is not None:
-                axes.plot(*theirs.T, color=colour, marker=marker, **style.PAPER_LINE)
+            curve = paper_curve(published, name, split)
+            if curve is not None:
+                axes.plot(*curve.T, color=colour, marker=marker, **style.PAPER_LINE)
             style.plot_runs(axes, some, ACCURACIES[split], colour, marker)
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy (%)")
     for axes in panels[len(runs) :]:
         axes.set_axis_off()
     lines = [*style.line_entries(styles, SPLITS), Patch(**SHADE, label="up to the best test accuracy so far")]
-    style.finish(figure, lines, style.runs_legend(runs, shows_paper(published, runs)), note)
+    style.finish(figure, lines, style.runs_legend(runs, bool(theirs)), note)
     return figure
 
 

@@ -155,12 +155,13 @@ def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, mark
         plot_mean(axes, curve.epoch, curve["mean"], curve.ci, color=colour, marker=marker, **OUR_LINE)
     for run in runs:
         if run.diverged:
-            left, (_, top) = axes.get_xlim()[0], axes.get_ylim()
+            left, (bottom, top) = axes.get_xlim()[0], axes.get_ylim()
             # Values above the axes are drawn at the edge, so that the last of them can be marked.
             values = run.curve[column].clip(upper=top)
             axes.plot(run.curve.epoch, values, color=colour)
-            # A value that is not a number is drawn at the top as well.
-            end = (run.curve.epoch.iloc[-1], values.fillna(top).iloc[-1]) if len(values) else (left, top)
+            # A value that is not a number is marked as the worst, which an accuracy has at the bottom.
+            worst = top if "loss" in column else bottom
+            end = (run.curve.epoch.iloc[-1], values.fillna(worst).iloc[-1]) if len(values) else (left, worst)
             axes.plot(*end, color=colour, **DIVERGED, clip_on=False)
 
 
