@@ -73,8 +73,9 @@ def test_gain_of_early_stopping_is_marked_where_the_claim_refuses_it():
     for runs, said in (
         ([run(6)], "0.00, paper"),
         ([run(7)], f"0.00 ({late}), paper"),
-        ([run(11)], f"0.00 ({late}), paper"),  # never
+        ([run(11)], "0.00 (did not fit), paper"),
         ([run(6), run(7, 1)], f"0.00 ± 0.00 (1 of 2 {late}), paper"),
+        ([run(7), run(11, 1)], f"0.00 ± 0.00 (1 of 2 did not fit, 1 of 2 {late}), paper"),
     ):
         assert f"Inception {said}" in note(draw({BN: runs}, "some scale")[0])
     assert overfitting(run(6)) == 0

@@ -73,13 +73,18 @@ def schedule(run: Run) -> int:
     return run.summary["provenance"]["settings"]["epochs"]
 
 
-def trained_on(run: Run) -> bool:
-    """Whether a network was trained on after it fitted, so that it could overfit; until then the last epoch is the best.
+def time_to_fit(run: Run) -> float | None:
+    """Epochs, interpolated, until a network fits; None where it never does.
 
     It fits when its moving average of training accuracy is :data:`rethinking.analysis.finding.FITTED` at the end of an
-    epoch (interpolated).
+    epoch.
     """
-    epochs = first_reached(run, run.curve.train_accuracy_end - FITTED)
+    return first_reached(run, run.curve.train_accuracy_end - FITTED)
+
+
+def trained_on(run: Run) -> bool:
+    """Whether a network was trained on after it fitted, so that it could overfit; until then the last epoch is the best."""
+    epochs = time_to_fit(run)
     return epochs is not None and TRAINED_ON * epochs <= schedule(run)
 
 

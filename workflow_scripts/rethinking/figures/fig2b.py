@@ -15,7 +15,7 @@ from rethinking import paper, registry
 from rethinking.analysis.aggregation import paper_has
 from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_curves
 from rethinking.analysis.statistics import mean_interval
-from rethinking.analysis.time_to_fit import trained_on
+from rethinking.analysis.time_to_fit import time_to_fit, trained_on
 from rethinking.figures import style
 from rethinking.paper.titles import MODEL_TITLES
 
@@ -86,13 +86,18 @@ def early_stopping_gain(runs: Sequence[Run]) -> tuple[float, float]:
 def describe_gain(runs: Sequence[Run], published: np.ndarray | None, needs_fit: bool) -> str:
     """What early stopping could gain, for example ``0.35 ± 0.10, paper 0.19``; see :func:`draw_accuracies`."""
     mean, half_width = early_stopping_gain(list(map(with_best, runs)))
-    late = [not trained_on(run) for run in runs if not run.diverged] if needs_fit else []
+    finished = [run for run in runs if not run.diverged] if needs_fit else []
+    never = sum(time_to_fit(run) is None for run in finished)
+    late = sum(not trained_on(run) for run in finished) - never
     without = "diverged" if runs else "not trained"
     ours = without if pd.isna(mean) else f"{mean:.2f}"
     ours += "" if pd.isna(half_width) else f" ± {half_width:.2f}"
-    if any(late):
-        some = "" if all(late) else f"{sum(late)} of {len(late)} "
-        ours += f" ({some}not trained on after it fitted)"
+    marks = [
+        why if count == len(finished) else f"{count} of {len(finished)} {why}"
+        for why, count in (("did not fit", never), ("not trained on after it fitted", late))
+        if count
+    ]
+    ours += f" ({', '.join(marks)})" if marks else ""
     return ours if published is None else f"{ours}, paper {published[:, 1].max() - published[-1, 1]:.2f}"
 
 
