@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 
 import matplotlib as mpl
 import pandas as pd
@@ -164,6 +165,21 @@ def test_a_measure_that_no_network_has_says_so():
     (said,) = texts.pop("inverse margin\nno τ")
     assert said.get_text() == "not defined"
     assert not any(texts.values())
+
+
+@mpl.rc_context(figures.STYLE)
+def test_long_titles_of_measures_have_room(plugin):
+    title = "mean margin of the training examples at the end"
+    plugin("".join(f"@measure('own{i}', title='{title}')\ndef own{i}(network): ...\n" for i in range(4)))
+    networks = pd.DataFrame({name: [1.0, 2.0] for name in registry.names("measure")})
+    networks = networks.assign(gap=[50.0, 60.0], model="alexnet", corruption="true_labels", regularisers="none")
+    ranks = pd.DataFrame({"measure": networks.columns, "tau_all": 1.0})
+    figure = complexity.plot(networks, ranks, "some scale")
+    figure.draw_without_rendering()
+    places = [axes.title.get_window_extent() for axes in figure.axes]
+    assert max(place.x1 for place in places) < figure.bbox.x1
+    for left, right in pairwise(places[12:15]):
+        assert left.x1 < right.x0
 
 
 def test_size_of_a_figure_of_many_networks_does_not_grow_with_them(tmp_path, monkeypatch):

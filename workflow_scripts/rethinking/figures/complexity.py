@@ -14,6 +14,7 @@ from rethinking.figures import style
 from rethinking.paper.titles import MODEL_TITLES
 
 COLUMNS = 3
+TITLE_WIDTH = 32  # characters of a line above a panel
 MOST_VECTORS = 1000  # points of a panel
 REGULARISED = {"markeredgecolor": "black", "markeredgewidth": 1.2}
 FILL_TITLES = {"full": "true labels", "left": "other corruptions", "none": "random labels"}
@@ -50,7 +51,7 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
             look |= REGULARISED if edge else {}
             axes.plot(points[name], points.gap, linestyle="", **look, **size)
         tau = "no τ" if pd.isna(taus[name]) else f"τ = {taus[name]:.2f}".replace("-", "−")
-        axes.set_title(f"{style.wrap(measure.title, 36)}\n{tau}", fontsize="small")
+        axes.set_title(f"{style.wrap(measure.title, TITLE_WIDTH)}\n{tau}", fontsize="small")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
         if not logarithmic and networks[name].max() >= 1000:  # a share of 0.95 would be 950m
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
