@@ -49,6 +49,17 @@ def test_no_penalty_covers_another():
     assert all(painted(figure.axes[0], line.get_color()) > 15 for line in lines)
 
 
+@pytest.mark.parametrize("penalties", [[0.0], [0.1], [0.0, 0.1], PENALTIES])
+def test_no_penalty_is_negative(penalties):
+    model = {"name": "first", "dataset": "mnist", "preprocessing": "none", "kernel": "linear", "filters": None}
+    given = {"model": "first", "gamma": math.nan, "validation_error": 3.0, "images": 50, "validation_images": 50}
+    axes = draw_sensitivity([pd.DataFrame({"penalty": penalties}).assign(**given, data="any")], [model])[0].axes[0]
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert ticks[0] == min(penalties)
+    assert ticks[-1] == max(penalties)
+
+
 def test_any_number_of_offsets_and_all_precisions_are_drawn():
     (precisions,) = map(get_args, get_args(ExpressivityConfig.model_fields["precisions"].annotation))
     assert {name: 1 - math.log2(torch.finfo(getattr(torch, name)).eps) for name in precisions} == BITS

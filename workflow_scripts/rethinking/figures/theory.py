@@ -122,8 +122,11 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
             axes.plot(table.penalty, table.validation_error, color=style.GREY)
             for row in table.itertuples():
                 axes.plot(row.penalty, row.validation_error, **looks[row.penalty])
-            axes.set_xscale("symlog", linthresh=smallest if smallest > 0 else 1e-3)
-            axes.xaxis.get_major_locator().set_params(numticks=min(15, 21 // columns))
+            if smallest > 0:
+                axes.set_xscale("symlog", linthresh=smallest)
+                axes.xaxis.get_major_locator().set_params(numticks=min(15, 21 // columns))
+            else:
+                axes.set_xticks([0])  # the axis ends on both sides of it
             axes.set(xlabel="penalty")
         axes.tick_params("x", labelsize="x-small")
         axes.set_ylabel("validation error (%)")
