@@ -298,10 +298,10 @@ def test_tables_have_scope_and_alignment():
 
 def test_the_note_of_a_table_is_split_behind_the_data():
     tables = "| a |\n|:--|\n| 1 |"
-    note = "Random labels. Ours: digits, 1,437 images; 1 seed. *: chosen. Accuracies are of the last epoch. —: none."
+    note = "Random labels. Ours: digits, 1,437 images; 1 seed. \\*: chosen. Accuracies are of the last epoch. —: none."
     assert split_note(f"{tables}\n\n{note}\n") == (
         tables,
-        "Random labels. Ours: digits, 1,437 images; 1 seed. *: chosen. —: none.",
+        "Random labels. Ours: digits, 1,437 images; 1 seed. \\*: chosen. —: none.",
         "Accuracies are of the last epoch.",
     )
     assert split_note(f"{tables}\n") == (f"{tables}\n", "", "")

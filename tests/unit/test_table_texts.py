@@ -7,9 +7,11 @@ import re
 
 import pandas as pd
 import pytest
+from markupsafe import escape
 
 from rethinking import paper, registry
 from rethinking.analysis.aggregation import read_columns
+from rethinking.report.page import markdown_html
 from rethinking.run.code import SCRIPTS
 from rethinking.tables import presentation, rendering
 from rethinking.tables.rendering import LATEX, alignment
@@ -53,6 +55,31 @@ def test_a_bar_in_a_text_begins_no_column_and_a_line_no_row():
         assert len(re.findall(r"(?<!\\)\|", line)) == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Net*2*x, *a* **b** _*c*_ d_*(e)*, f*",
+        "*a*: (*)*b*_",
+        "__A__ net, _b_ c_, a__b c__d, random_labels",
+        "[a](http://x.y) ![b](c) [d]: e",
+        r"a \* `b` \\",
+        "<b>a</b> <http://x.y> &amp; &#42; a < b & c",
+        "a|b",
+    ],
+)
+def test_what_a_user_writes_is_no_markdown(text):
+    """Not in a heading, cell, title or note; a code's name is as it was."""
+    made = rendering.to_markdown([rendering.Shown(text, pd.DataFrame({("", text): [text]}))], text)
+    assert ("random_labels" in text) == ("random_labels" in made)
+    html = re.sub(r" (?:style|scope|class|role|aria-label|tabindex)=\"[^\"]*\"", "", markdown_html(made, ""))
+    shown = str(escape(text)).replace("&#39;", "'")
+    assert html.split("\n")[0] == f"<p><strong>{shown}</strong></p>"
+    assert f"<th>{shown}</th>" in html
+    assert f"<td>{shown}</td>" in html
+    assert html.endswith(f"<p>{shown}</p>\n")
+    assert rendering.in_markdown("~a~ $b$") == r"\~a\~ \$b\$"  # only GitHub reads these
+
+
 def test_columns_of_numbers_are_aligned_right():
     columns = {
         ("a", "labels"): ["true", ""],
@@ -91,13 +118,13 @@ def test_table4_compares_augmented_rows_on_augmented_images():
     ]
     assert body == [
         ["Inception", "1,649,402", "weight decay", "99.00", "100.00"],
-        ["", "", "random crop", "98.00*, diverged (1 of 2)", "99.93*"],
+        ["", "", "random crop", r"98.00\*, diverged (1 of 2)", r"99.93\*"],
         ["AlexNet", "1,649,402", "weight decay", "99.00, diverged (1 of 2)", "failed to converge"],
     ]
     assert (
         "Random labels. Ours: CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs; 1 to 2 seeds." in text
     )
-    assert "*: accuracy over the augmented training batches" in text
+    assert r"\*: accuracy over the augmented training batches" in text
     assert "—" not in text  # words in place of the paper's number are no gap
 
 
@@ -105,7 +132,7 @@ def test_table4_without_results_or_with_other_labels():
     text = to_markdown(aggregate_table4([RANDOM[1], "cifar10/true_labels/inception/crop+wd"]), "table4")
     heading, first, second = rows(text)
     assert heading[2:4] == ["regularisers", "labels"]
-    assert first[2:] == ["random crop", "random", "—", "99.93*"]
+    assert first[2:] == ["random crop", "random", "—", r"99.93\*"]
     assert second[2:] == ["random crop, weight decay", "true", "—", "—"]
     assert "Random labels" not in text
 

@@ -22,7 +22,7 @@ from rethinking.claims.verdicts import (
     examine,
     full_name,
 )
-from rethinking.tables.rendering import MISSING, in_markdown
+from rethinking.tables.rendering import MISSING, in_cell, in_markdown
 
 STRICT = "> "  # before a lowest value that must be exceeded
 WHOLE = 1e15  # below, floats hold all whole numbers
@@ -213,7 +213,7 @@ def to_markdown(title: str, judged: Sequence[Judged], about: str, in_full: bool)
 
     ``about`` are sentences on the data and the scale.
     """
-    heading = f"**{title}: {summarise(judged)}**: {about}\n"
+    heading = f"**{in_markdown(title)}: {summarise(judged)}**: {in_markdown(about)}\n"
     shown = [each for each in judged if in_full or each.verdict != "undecided"]
     return f"{heading}\n{claims_table(shown)}\n" if shown else heading
 
@@ -223,17 +223,9 @@ def claims_table(judged: Sequence[Judged]) -> str:
     rows = [("claim", "source", "holds if", "measured", "verdict", "why"), ("---",) * 6]
     for each in judged:
         claim = each.claim
-        rows.append(
-            (
-                claim.statement,
-                claim.source,
-                claim.predicate,
-                describe_findings(each),
-                f"**{each.outcome}**",
-                reason(each, SHOWN),
-            )
-        )
-    return "\n".join(f"| {' | '.join(map(in_markdown, row))} |" for row in rows)
+        said = [claim.statement, claim.source, claim.predicate, describe_findings(each)]
+        rows.append((*map(in_cell, said), f"**{each.outcome}**", in_cell(reason(each, SHOWN))))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def describe_findings(judged: Judged) -> str:

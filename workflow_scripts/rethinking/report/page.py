@@ -33,7 +33,7 @@ from rethinking.run.files import UserError
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 # Other files of a table or figure, for programs and for print.
 LINKED = {"csv": "CSV", "pdf": "PDF", "png": "PNG", "svg": "SVG", "tex": "LaTeX"}
-SIGN = re.compile(r"(?:\*|—|In parentheses): .*?\.(?: |$)")  # a sentence of a note on a sign in its table
+SIGN = re.compile(r"(?:\\\*|—|In parentheses): .*?\.(?: |$)")  # a sentence of a note on a sign in its table
 # Markdown may contain anything, so HTML is escaped and images, which a browser would fetch, are dropped.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
@@ -44,8 +44,8 @@ class Part:
 
     shown: Shown
     content: Markup
-    scale: str  # what ours was measured on, and signs in a table; empty for figures, which say it themselves
-    method: str  # the rest of the note below a table
+    scale: Markup  # what ours was measured on, and signs in a table; empty for figures, which say it themselves
+    method: Markup  # the rest of the note below a table
     links: dict[str, str]  # text -> file beside the report
 
     @property
@@ -121,10 +121,11 @@ def part(shown: Shown, path: Path) -> Part:
     files = {name: path.with_suffix(f".{ending}") for ending, name in LINKED.items()}
     links = {name: file.name for name, file in files.items() if file.exists()}
     if shown.entry.kind == "table":
-        tables, scale, method = split_note(text)
+        tables, *note = split_note(text)
+        scale, method = (Markup(MARKDOWN.renderInline(each)) for each in note)
         return Part(shown, markdown_html(tables, title), scale, method, links)
     try:
-        return Part(shown, svg_image(text, title, f"{shown.entry.name}-caption"), "", "", links)
+        return Part(shown, svg_image(text, title, f"{shown.entry.name}-caption"), Markup(), Markup(), links)
     except ValueError as error:
         raise UserError(f"{path} ({title}) is no figure to show: {error}; delete it to have it made again") from error
 

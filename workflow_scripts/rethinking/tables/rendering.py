@@ -5,6 +5,7 @@ makes such tables from the CSVs.
 """
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -37,6 +38,9 @@ LATEX = str.maketrans(
         MISSING: "---",
     }
 )
+# What Markdown, or GitHub's, would take for more than text. Behind a letter or digit an underscore begins nothing, so
+# ``random_labels`` stays as it is.
+MARKS = re.compile(r"[\\`*\[\]~$]|(?<!\w)_+|<(?=[\w/!?])|&(?=[\w#])")
 
 
 class Shown(NamedTuple):
@@ -79,23 +83,28 @@ def with_intervals(table: pd.DataFrame, column: str, form: str) -> list[str]:
 
 
 def to_markdown(tables: Sequence[Shown], note: str) -> str:
-    """Render tables, with a note below."""
+    """Render tables of plain text, with a note below, also plain text."""
     parts = []
     for title, table in tables:
-        headings = [in_markdown(" ".join(filter(None, heading))) for heading in table]
+        headings = [in_cell(" ".join(filter(None, heading))) for heading in table]
         # disable_numparse: the cells are finished text.
         text = (
-            table.map(in_markdown)
+            table.map(in_cell)
             .set_axis(headings, axis=1)
             .to_markdown(index=False, disable_numparse=True, colalign=alignment(table))
         )
-        parts += [f"**{title}**", text] if title else [text]
-    return "\n\n".join([*parts, note]) + "\n"
+        parts += [f"**{in_markdown(title)}**", text] if title else [text]
+    return "\n\n".join([*parts, in_markdown(note)]) + "\n"
 
 
 def in_markdown(text: str) -> str:
+    """Plain text for a paragraph of Markdown, where no sign in it means anything."""
+    return MARKS.sub(lambda found: "".join(f"\\{sign}" for sign in found[0]), text)
+
+
+def in_cell(text: str) -> str:
     """Plain text for a cell of a Markdown table; a plug-in's can have several lines."""
-    return text.replace("|", r"\|").replace("\n", " ")
+    return in_markdown(text).replace("|", r"\|").replace("\n", " ")
 
 
 def to_latex(tables: Sequence[Shown], note: str) -> str:
