@@ -44,7 +44,7 @@ def report(tmp_path_factory):
             path.write_text(
                 "| model | ours | paper |\n|:--|--:|--:|\n"
                 f"| first of {artefact.name} | 1.00 ± 0.10 | 1.00 |\n|  | 2.00 | {'wide ' * 40} |\n\n"
-                "Ours: digits; 1 seed. A note.\n"
+                "Ours: digits; 1 seed.\nA note.\n"
             )
             path.with_suffix(".csv").write_text("model\n")
     (folder / "finding.txt").write_text("All networks fit random labels.\n500 digits.\n")

@@ -143,7 +143,7 @@ def test_script_and_text(script, render, tmp_path):
         "10.00 ± 0.00", "10.33 ± 1.43", "+0.50 ± 6.35", "—", "",
     ]  # fmt: skip
     assert "CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs" in text
-    assert "1 to 2 pairs of networks with the same seed. 1 of 3 cells with a change are not trained" in text
+    assert "1 to 2 pairs of networks with the same seed.\n1 of 3 cells with a change are not trained" in text
     assert text.count("| AlexNet ") == len(table) - 1
     assert r"\textbf{Does it fit with less?}" in latex
     assert latex.isascii()

@@ -93,7 +93,7 @@ def test_networks_on_true_signs_that_diverged_are_mentioned():
     assert table.loc[0, ["gap_seeds", "gap_diverged", "gap_epochs"]].tolist() == [1, 2, 60]
     (shown,) = present_rademacher(table)
     assert shown.table["gap", "seeds"].tolist() == ["1 (2 diverged)"]
-    assert "60 to 200 epochs; 2 to 3 seeds. " in note_rademacher(table)
+    assert "60 to 200 epochs; 2 to 3 seeds.\n" in note_rademacher(table)
     figure = plot(table, stability_table([], [], {}))
     assert note(figure).endswith("60 to 200 epochs; 2 to 3 seeds; without 2 of 5 networks, which diverged.")
 

@@ -16,10 +16,11 @@ from rethinking.claims.verdicts import Check, Finding
 from rethinking.report import page as module
 from rethinking.report.claims import Point, draw, points
 from rethinking.report.layout import entry_of, sections
-from rethinking.report.page import TEMPLATE, markdown_html, split_note, svg_image
+from rethinking.report.page import TEMPLATE, markdown_html, part, split_note, svg_image
 from rethinking.run.files import UserError
 
 from ..summaries import make_data, make_network
+from .table_rows import CELLS, aggregate, summary, to_markdown
 
 SHOWN = [each for section in sections() for each in section.shown]
 ARTEFACTS = [entry_of("finding"), *(each.entry for each in SHOWN)]
@@ -298,13 +299,25 @@ def test_tables_have_scope_and_alignment():
 
 def test_the_note_of_a_table_is_split_behind_the_data():
     tables = "| a |\n|:--|\n| 1 |"
-    note = "Random labels. Ours: digits, 1,437 images; 1 seed. \\*: chosen. Accuracies are of the last epoch. —: none."
+    note = "Random labels. Ours: digits by A. Smith; 1 seed.\n\\*: chosen. Accuracies are of the last epoch. —: none."
     assert split_note(f"{tables}\n\n{note}\n") == (
         tables,
-        "Random labels. Ours: digits, 1,437 images; 1 seed. \\*: chosen. —: none.",
+        "Random labels. Ours: digits by A. Smith; 1 seed. \\*: chosen. —: none.",
         "Accuracies are of the last epoch.",
     )
     assert split_note(f"{tables}\n") == (f"{tables}\n", "", "")
+
+
+def test_what_a_copy_is_called_is_shown_as_written(tmp_path):
+    data = make_data(provenance="copy *by* A. Smith. See [b](http://c.d)", source={"kind": "images", "files": {}})
+    table = aggregate(CELLS[2:], [summary(f"{CELLS[2]}/seed0", 99.0, 10.0, data=data)])
+    file = tmp_path / "table1.md"
+    file.write_text(to_markdown(table))
+    shown = part(module.Shown(entry_of("table1"), "", ""), file)
+    assert shown.scale == (
+        "Ours: CIFAR-10 (copy *by* A. Smith. See [b](http://c.d)), 50,000 training images; 30 epochs; 1 seed."
+    )
+    assert shown.method.startswith("Accuracies are")
 
 
 def test_every_text_has_a_contrast_of_six():

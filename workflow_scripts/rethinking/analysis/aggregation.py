@@ -229,7 +229,9 @@ def describe_data(summary: Mapping[str, Any]) -> str:
         called = copies().get(data["dataset"], called)
     # Of a plug-in's data there are no other copies.
     copy = called or {"embedded": "scikit-learn", "plugin": ""}.get(kind, "exact")
-    parts = [DATASET_TITLES[data["dataset"]] + (f" ({copy})" if copy else "")]
+    # The notes of tables have this in their first line.
+    title = DATASET_TITLES[data["dataset"]].replace("\n", " ")
+    parts = [title + (f" ({copy})" if copy else "")]
     if every := published.get("classes"):
         # A sample has two classes by design.
         sampled = data.get("drawn_from")

@@ -136,14 +136,13 @@ def part(shown: Shown, path: Path) -> Part:
 def split_note(text: str) -> tuple[str, str, str]:
     """A rendered table without the note below it; of the note what readers need at once, and the rest.
 
-    Needed at once are the first sentences, up to the data, and what signs in the table mean.
+    Needed at once are its first line, up to the data, and what signs in the table mean.
     """
     tables, separator, note = text.rstrip().rpartition("\n\n")
     if not separator or note.startswith("|"):
         return text, "", ""
-    scale = re.match(r"(?:.*?\. )??Ours: .*?\.(?: |$)", note, re.DOTALL)
-    rest = note[scale.end() :] if scale else ""
-    at_once = [scale[0] if scale else note, *SIGN.findall(rest)]
+    scale, _, rest = note.partition("\n")
+    at_once = [scale, *SIGN.findall(rest)]
     return tables, " ".join(map(str.strip, at_once)), SIGN.sub("", rest).strip()
 
 

@@ -46,7 +46,7 @@ def note_complexity(table: pd.DataFrame) -> str:
     # What network a plug-in's measure is of, its function decides.
     own = " and own ones" if any(registry.entry("measure", name).own for name in table.measure) else ""
     return (
-        f"Ours: {table.data.iloc[0]}. τ: Kendall's rank correlation (tau-b) of a measure with the "
+        f"Ours: {table.data.iloc[0]}.\nτ: Kendall's rank correlation (tau-b) of a measure with the "
         "generalisation gap, the accuracy on the training set minus that on test labels corrupted like the "
         "training labels, over pairs of cells of one data set, both averaged over seeds; interval: "
         f"{LEVEL} bootstrap interval over networks, each drawn with all its cells, none where all pairs agree or "
@@ -78,7 +78,7 @@ def note_rademacher(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
     smallest = "" if table.vc_order.isna().all() else f", here at least {table.vc_order.min():,.0f}"
     return (
-        f"Ours: {describe_scale(by_signs(table))}. Measured: twice the training accuracy on random signs, as a fraction, "
+        f"Ours: {describe_scale(by_signs(table))}.\nMeasured: twice the training accuracy on random signs, as a fraction, "
         "minus 1. This is the correlation with the signs that training finds, a lower bound on the "
         "complexity; 1 is the largest possible. Mean over the draws of the signs (one per seed) ± half width "
         f"of the {LEVEL} Student-t interval. Bound: root of (2 d ln(e n / d) / n), and 1 for n below "
@@ -108,7 +108,7 @@ def present_stability(table: pd.DataFrame) -> list[Shown]:
 def note_stability(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
     return (
-        f"Ours: {describe_scale(table)}. One training example is replaced by one of the test set, and the "
+        f"Ours: {describe_scale(table)}.\nOne training example is replaced by one of the test set, and the "
         "network trained again with the same initial weights and order of images. Loss: one minus the "
         "probability that the network assigns to the label, between 0 and 1. Largest over the test points "
         "other than the new example, or over all test and training points; the largest over few replacements "

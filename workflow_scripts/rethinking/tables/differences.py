@@ -37,7 +37,7 @@ def present(table: pd.DataFrame) -> list[Shown]:
 
 def note(table: pd.DataFrame) -> str:
     """What is compared, and the scale of our curves if they share one."""
-    scale = f"Ours: {table.scale.iloc[0]}. " if table.scale.nunique() == 1 else ""
+    scale = f"Ours: {table.scale.iloc[0]}.\n" if table.scale.nunique() == 1 else ""
     return (
         f"{scale}Absolute differences between our means over seeds and the curves of Zhang et al. (2017), CIFAR-10 at "
         "full scale, read off the published figures. Training loss (1a) and training accuracy (2b): moving "

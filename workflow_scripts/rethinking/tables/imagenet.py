@@ -49,7 +49,7 @@ def with_best(text: str, row: pd.Series, key: str, prefix: str = "") -> str:
 def note_table2(table: pd.DataFrame) -> str:
     """Data, scale, seeds and what is compared."""
     text = (
-        f"Ours: {describe_scale(table)}. Accuracies are those of the network after its last epoch, on images without "
+        f"Ours: {describe_scale(table)}.\nAccuracies are those of the network after its last epoch, on images without "
         f"augmentation: {MEANS}. In parentheses: the best test accuracy over the epochs."
     )
     if not beside_paper(table):

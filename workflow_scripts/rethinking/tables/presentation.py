@@ -35,7 +35,9 @@ class View(NamedTuple):
 
     columns: Mapping[str, str]  # of the CSV -> dtype
     present: Callable[[pd.DataFrame], list[Shown]]
-    note: Callable[[pd.DataFrame], str]  # what a reader must know about the numbers
+    note: Callable[
+        [pd.DataFrame], str
+    ]  # below: a line on what was measured, which the report always shows, and the rest
     missing: str = "not available"  # what a dash means
 
     def show(self, table: pd.DataFrame) -> tuple[list[Shown], str]:
@@ -83,7 +85,7 @@ def present_table1(table: pd.DataFrame) -> list[Shown]:
 def note_table1(table: pd.DataFrame) -> str:
     """Data, scale, seeds and what is compared."""
     return (
-        f"Ours: {describe_scale(table)}. Accuracies are those of the network after its last epoch, on images "
+        f"Ours: {describe_scale(table)}.\nAccuracies are those of the network after its last epoch, on images "
         f"without augmentation: {MEANS}.{paper_note(table)}"
     )
 
@@ -111,7 +113,7 @@ def note_table4(table: pd.DataFrame) -> str:
     """Data, scale, seeds and what is compared."""
     labels = "Random labels. " if set(table.corruption) == {"random_labels"} else ""
     text = (
-        f"{labels}Ours: {describe_scale(table)}. Accuracies are those of the network after its last epoch, on images "
+        f"{labels}Ours: {describe_scale(table)}.\nAccuracies are those of the network after its last epoch, on images "
         f"without augmentation, {MEANS}."
     )
     if table.regularisers.map(augmented).any():
@@ -151,9 +153,10 @@ def note_sizes(table: pd.DataFrame) -> str:
     text = f"Ours: {describe_copies(table.data.dropna())}; trainable parameters of the networks as they are built here."
     if not beside_paper(table):
         return text
+    outputs = ""
     if ((table.dataset == "imagenet") & (table.model == "inception_v3")).any():
-        text += " The paper's count for Inception V3 has 1008 outputs and running statistics, ours 1000 and none."
-    return f"{text} Paper: Zhang et al. (2017)."
+        outputs = "The paper's count for Inception V3 has 1008 outputs and running statistics, ours 1000 and none. "
+    return f"{text}\n{outputs}Paper: Zhang et al. (2017)."
 
 
 # ---- ablations
@@ -197,7 +200,7 @@ def note_ablations(table: pd.DataFrame) -> str:
     absent = len(table) - len(found)
     return (
         f"Ours: {describe_scale(found)}; differences from {span([*found.pairs] or [0], 'pair')} of networks with the same "
-        f"seed. {f'{absent} of {len(table)} cells with a change are not trained and have no row. ' if absent else ''}"
+        f"seed.\n{f'{absent} of {len(table)} cells with a change are not trained and have no row. ' if absent else ''}"
         "Default: the cell with the configuration's own settings; variant: the same cell, with the same "
         "random draws, with what is changed; difference: variant minus default. "
         "Accuracies are those of the network after its last epoch, on images without augmentation: "

@@ -63,7 +63,7 @@ def present_table3(table: pd.DataFrame) -> list[Shown]:
 def note_table3(table: pd.DataFrame) -> str:
     """Data, scale, and the meaning of the columns."""
     text = (
-        f"Ours: {sources(table)}; {INTERVALS}. Targets are 0 and 1 for each class; misfit: |Y − f(X)| / |Y| on "
+        f"Ours: {sources(table)}; {INTERVALS}.\nTargets are 0 and 1 for each class; misfit: |Y − f(X)| / |Y| on "
         "the training images, 0 for an exact fit; residual: relative, in float64, of the linear system that "
         "was solved, which with a penalty or with fewer features than images is not that of an exact fit; both are "
         "the largest of the seeds. The penalty is in units of the mean of the kernel's diagonal."
@@ -118,7 +118,7 @@ def present_norms(table: pd.DataFrame) -> list[Shown]:
 def note_norms(table: pd.DataFrame) -> str:
     """Data, scale, and what a norm is."""
     return (
-        f"Ours: {sources(table)}; {INTERVALS}. Norm: the root of the sum over classes of α'Kα, which is the "
+        f"Ours: {sources(table)}; {INTERVALS}.\nNorm: the root of the sum over classes of α'Kα, which is the "
         "length of the weights in the kernel's feature space, all classes in one vector, for targets of 0 and "
         "1; the paper does not define its norm. Signed: the same for targets of −1 and 1; number: for the "
         "number of the class as the only target; mean and sum: of the classes' norms. Random points: each "
@@ -146,7 +146,7 @@ def note_expressivity(table: pd.DataFrame) -> str:
     """Data, scale, and the meaning of the columns."""
     first = table.iloc[0]
     return (
-        f"Ours: {sources(table)}; the worst of the seeds; float64. n = {first.n:,} images of d = {first.d:,} "
+        f"Ours: {sources(table)}; the worst of the seeds; float64.\nn = {first.n:,} images of d = {first.d:,} "
         f"bytes; theorem 1: 2n + d = {2 * first.n + first.d:,} weights. A label is the number of its class; it "
         "is fitted if the output is within 1/2 of it. Connections: nonzero weights and thresholds, including "
         "those fixed to one. Condition number: of the triangular matrix of lemma 1 in the maximum norm; its "
