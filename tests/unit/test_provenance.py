@@ -117,6 +117,8 @@ def test_overview_counts_what_is_trained_and_diverged():
     assert facts["networks"] == ["2 of 6 trained, 1 of them diverged"]
     assert facts["seeds"] == ["0, 4"]
     assert facts["training time"] == ["0:02:00, one network after the other"]
+    assert facts["schedules"] == ["100 epochs"]
+    assert overview([make_network(settings={"epochs": 1})], asked_for=1)["schedules"] == ["1 epoch"]
 
 
 def test_networks_are_listed_with_their_variant_and_the_place_of_divergence():

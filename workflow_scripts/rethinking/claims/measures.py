@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import corrupted_gap
+from rethinking.analysis.aggregation import corrupted_gap, span
 from rethinking.analysis.finding import FITTED, differing
 from rethinking.analysis.rank_correlations import comparable, count_pairs, weakest_correlation
 from rethinking.analysis.runs import CELL_PARTS, Run
@@ -127,7 +127,7 @@ def failed_train_accuracy(run: Run, control: Run) -> float:
     """
     accuracy = train_accuracy(run)
     if accuracy < FITTED and fit_time(control) > schedule(run):
-        raise NotMeasured(f"{control.summary['cell']} does not fit in {schedule(run)} epochs either")
+        raise NotMeasured(f"{control.summary['cell']} does not fit in {span([schedule(run)], 'epoch')} either")
     if not run.diverged:
         needs_classes(run, 3, "guessing fits half of its labels")
     return accuracy
@@ -226,7 +226,7 @@ def overfitting(run: Run) -> float:
     fitted = fit_time(run)
     if not trained_on(run):
         raise NotMeasured(
-            f"{run.summary['cell']} fits after {fitted:.1f} of {schedule(run)} epochs, too late to overfit"
+            f"{run.summary['cell']} fits after {fitted:.1f} of {span([schedule(run)], 'epoch')}, too late to overfit"
         )
     return early_stopping_gain(run)
 

@@ -83,7 +83,7 @@ def overview(networks: Sequence[Network], asked_for: int) -> dict[str, list[str]
     return {
         "networks": [count],
         "data": list(dict.fromkeys(describe_data(network.summary) for network in networks)),
-        "schedules": [f"{', '.join(map(str, epochs))} epochs"],
+        "schedules": [f"{', '.join(map(str, epochs))} epoch{'' if epochs == [1] else 's'}"],
         "seeds": [ranges(seeds)],
         "devices": list(dict.fromkeys(network.origin["device"] for network in networks)),
         "training time": [f"{total_time(networks)}, one network after the other"],
