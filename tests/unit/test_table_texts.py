@@ -137,6 +137,13 @@ def test_table4_without_results_or_with_other_labels():
     assert "Random labels" not in text
 
 
+def test_without_the_papers_column_table4_has_no_accuracy_of_the_paper(plugin):
+    plugin("@dataset('shapes')\ndef shapes(path): ...\n")
+    text = to_markdown(aggregate_table4([RANDOM[1].replace("cifar10", "shapes")]), "table4")
+    assert text.count("of the last epoch.") == 1
+    assert "aper" not in text
+
+
 def test_the_paper_has_online_accuracies_where_images_are_augmented():
     for (_, _, regularisers), row in paper.table4().items():
         assert row["online"] == presentation.augmented(regularisers)

@@ -117,7 +117,8 @@ def note_table4(table: pd.DataFrame) -> str:
         f"without augmentation, {MEANS}."
     )
     if table.regularisers.map(augmented).any():
-        text += " *: accuracy over the augmented training batches of the last epoch, ours and the paper's."
+        whose = ", ours and the paper's" if beside_paper(table) else ""
+        text += f" *: accuracy over the augmented training batches of the last epoch{whose}."
     return text + paper_note(table)
 
 
