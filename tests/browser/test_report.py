@@ -43,7 +43,7 @@ def report(tmp_path_factory):
         else:
             path.write_text(
                 "| model | ours | paper |\n|:--|--:|--:|\n"
-                f"| first of {artefact.name} | 1.00 ± 0.10 | 1.00 |\n|  | 2.00 | {'wide ' * 40} |\n\n"
+                f"| first of {artefact.name} | 1.00 ± 0.10 | 1.00 |\n| {'long_' * 9} | 2.00 | {'wide ' * 40} |\n\n"
                 "Ours: digits; 1 seed.\nA note.\n"
             )
             path.with_suffix(".csv").write_text("model\n")
@@ -100,11 +100,14 @@ def test_the_page_fits_the_screen(report):
         "".join(pages) + "<script>onload = () => {"
         "const pages = [...document.querySelectorAll('iframe')].map(each => each.contentDocument);"
         "const folded = page => page.querySelector('nav.top').offsetHeight > 0;"
-        "document.title = pages.map(page => `${page.documentElement.scrollWidth} ${folded(page)}`)}</script>"
+        "const firsts = page => [...page.querySelectorAll('.scroll td:first-child')];"
+        "const inside = page => firsts(page).every(cell => cell.scrollWidth <= cell.clientWidth);"
+        "document.title = pages.map(page => [page.documentElement.scrollWidth, folded(page), inside(page)].join(' '))}"
+        "</script>"
     )
     dom = browse(frame, "--dump-dom", "--allow-file-access-from-files").stdout
-    # On small screens the contents are folded.
-    assert re.search(r"<title>(.*?)</title>", dom)[1] == "390 true,800 true,1400 false"
+    # On small screens the contents are folded. No long name lies over the next column.
+    assert re.search(r"<title>(.*?)</title>", dom)[1] == "390 true true,800 true true,1400 false true"
 
 
 @pytest.mark.parametrize("scheme", [1, 0], ids=["light", "dark"])
