@@ -12,7 +12,7 @@ from rethinking.figures.capacity import plot
 from rethinking.measures.rademacher import massart_bound, rademacher_table, vc_order
 from rethinking.measures.stability import MEASURED, loss_changes, stability_table
 from rethinking.run.files import UserError
-from rethinking.tables.beyond import note_rademacher, present_rademacher, present_stability
+from rethinking.tables.beyond import note_rademacher, note_stability, present_rademacher, present_stability
 
 from ..summaries import make_data, make_summary
 from .curves import legend, note
@@ -173,6 +173,10 @@ def test_the_largest_over_replacements_is_averaged_over_seeds():
 def test_replacements_that_are_not_trained_have_a_row():
     table = stability_table([BASE, REPLACED], [summary(BASE)], {})
     assert (table.pairs[0], table.gap[0]) == (0, 0.5)
+    (shown,) = present_stability(table)
+    assert shown.table["gap", "seeds"].tolist() == ["1"]
+    assert "100 epochs; 1 seed.\n" in note_stability(table)
+    assert "100 epochs; 1 seed." in note(plot(rademacher_table([], [], {}), table))
     assert math.isnan(table.all_change[0])
 
 
@@ -186,6 +190,7 @@ def test_replacements_that_diverged_are_counted():
     values = dict.fromkeys(("test_change", "all_change", "mean_change", "changed_predictions"), 0.1)
     table = stability_table(cells, summaries, {Cell.from_name(REPLACED, 0): values})
     assert table.loc[0, ["seeds", "pairs", "diverged", "pairs_diverged"]].tolist() == [1, 1, 1, 3]
+    assert table.loc[0, ["gap_seeds", "gap_diverged"]].tolist() == [1, 1]
     (shown,) = present_stability(table)
     assert shown.table["", "replaced"].tolist() == ["1 (3 diverged)"]
     assert "; without 3 of 4 replacements, which diverged." in note(plot(rademacher_table([], [], {}), table))

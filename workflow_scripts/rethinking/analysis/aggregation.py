@@ -275,6 +275,20 @@ def describe_scale(table: pd.DataFrame) -> str:
     return f"{describe_copies(trained.data)}; {span(trained.epochs, 'epoch')}; {span(trained.seeds + trained.diverged, 'seed')}"
 
 
+def with_gaps(table: pd.DataFrame) -> pd.DataFrame:
+    """The trained networks of a table's rows and below them those behind its gaps, for the functions that describe them.
+
+    Args:
+        table: with ``gap_seeds``, ``gap_diverged`` and, where they differ from those of the row, ``gap_epochs``.
+
+    Returns:
+        The same columns; ``seeds``, ``diverged`` and ``epochs`` are of the networks of the row.
+    """
+    counts = {key: table[f"gap_{key}"] for key in ("seeds", "diverged", "epochs") if f"gap_{key}" in table}
+    both = pd.concat([table, table.assign(**counts)], ignore_index=True)
+    return both[both.seeds + both.diverged > 0]
+
+
 def describe_lost(diverged: pd.Series, finished: pd.Series, noun: str = "network") -> str:
     """What is not in the numbers of a table's rows, ``; without 2 of 30 networks, which diverged``; empty if nothing."""
     lost = diverged.sum()

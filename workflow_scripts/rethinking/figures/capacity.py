@@ -7,11 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
-from rethinking.analysis.aggregation import describe_lost, describe_scale
+from rethinking.analysis.aggregation import describe_lost, describe_scale, with_gaps
 from rethinking.analysis.runs import NETWORK, networks_of
 from rethinking.analysis.statistics import LEVEL
 from rethinking.figures import style
-from rethinking.measures.rademacher import by_signs
 
 MARGIN = 0.05  # of an axis beyond its values, which are at most 1
 
@@ -61,11 +60,11 @@ def describe(rademacher: pd.DataFrame, stability: pd.DataFrame) -> str:
     """Data, scale and seeds of both panels, for the note under them."""
     scales = []
     if len(rademacher):
-        signs = by_signs(rademacher)
+        signs = with_gaps(rademacher)
         scales.append(f"Left: {describe_scale(signs)}{describe_lost(signs.diverged, signs.seeds)}")
     if len(stability):
         lost = describe_lost(stability.pairs_diverged, stability.pairs, "replacement")
-        scales.append(f"Right: {describe_scale(stability)}{lost}")
+        scales.append(f"Right: {describe_scale(with_gaps(stability))}{lost}")
     note = "Ours. " + ".\n".join(scales) + "."
     if (stability.gap_ci.notna() & stability.all_change_ci.isna()).any():
         note += " The gap is over all seeds, also those without a replacement."

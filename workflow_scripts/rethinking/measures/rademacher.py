@@ -90,20 +90,6 @@ def rademacher_table(
     return frame(list(rows.values()), COLUMNS)
 
 
-def by_signs(table: pd.DataFrame) -> pd.DataFrame:
-    """The trained networks on random signs and below them those on true signs, for the functions that describe them.
-
-    Args:
-        table: as :func:`rademacher_table` has it.
-
-    Returns:
-        The same columns; ``seeds``, ``diverged`` and ``epochs`` are of the networks of the row.
-    """
-    true = table.assign(**{key: table[f"gap_{key}"] for key in ("seeds", "diverged", "epochs")})
-    both = pd.concat([table, true], ignore_index=True)
-    return both[both.seeds + both.diverged > 0]
-
-
 def vc_order(parameters: int, depth: int) -> float:
     """W L log2 W, the order of the VC dimension of a network of rectified linear units.
 

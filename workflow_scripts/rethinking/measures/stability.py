@@ -24,6 +24,7 @@ COLUMNS = columns(
     ("str", "dataset model corruption regularisers"),
     ("Int64", "seeds pairs"),
     ("float64", " ".join(f"{name} {name}_ci" for name in (*MEASURED, "gap"))),
+    ("Int64", "gap_seeds gap_diverged"),
     ("float64", "needed"),
     ("Int64", "epochs diverged pairs_diverged"),
     ("str", "data"),
@@ -81,7 +82,8 @@ def stability_table(
         :data:`COLUMNS`, one row per cell without a replacement: of each measure the largest over the replacements of a seed,
         averaged over seeds, and half width of its interval; ``diverged``: seeds that have none for this reason, and
         ``pairs_diverged``: replacements; ``gap``: test minus training error, as a fraction, on test labels
-        corrupted like the training labels; ``needed``: 1 / root n.
+        corrupted like the training labels, over the ``gap_seeds`` that finished without a replacement, without the
+        ``gap_diverged`` that did not; ``needed``: 1 / root n.
     """
     trained = {Cell.parse(summary["cell"]): summary for summary in summaries}
     ended = {cell for cell, summary in trained.items() if summary["status"] == "diverged"}
@@ -102,6 +104,8 @@ def stability_table(
             "pairs": sum(map(len, seeds.values())),
             "diverged": len({cell.seed for cell in lost} - seeds.keys()),
             "pairs_diverged": sum(cell.base != cell for cell in lost),
+            "gap_seeds": len(finished),
+            "gap_diverged": len(some) - len(finished),
             "epochs": shared(base, "epochs", [each["provenance"]["settings"]["epochs"] for each in some]),
             "data": shared(base, "data", [describe_data(each) for each in some]),
         }

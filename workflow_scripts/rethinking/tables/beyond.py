@@ -3,12 +3,11 @@
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import describe_scale
+from rethinking.analysis.aggregation import describe_scale, with_gaps
 from rethinking.analysis.rank_correlations import COLUMNS as COMPLEXITY_COLUMNS
 from rethinking.analysis.rank_correlations import FEWEST
 from rethinking.analysis.statistics import LEVEL
 from rethinking.measures.rademacher import COLUMNS as RADEMACHER_COLUMNS
-from rethinking.measures.rademacher import by_signs
 from rethinking.measures.stability import COLUMNS as STABILITY_COLUMNS
 from rethinking.paper.titles import MODEL_TITLES
 from rethinking.tables.presentation import Columns, View, data_sets, starts_block
@@ -78,7 +77,7 @@ def note_rademacher(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
     smallest = "" if table.vc_order.isna().all() else f", here at least {table.vc_order.min():,.0f}"
     return (
-        f"Ours: {describe_scale(by_signs(table))}.\nMeasured: twice the training accuracy on random signs, as a fraction, "
+        f"Ours: {describe_scale(with_gaps(table))}.\nMeasured: twice the training accuracy on random signs, as a fraction, "
         "minus 1. This is the correlation with the signs that training finds, a lower bound on the "
         "complexity; 1 is the largest possible. Mean over the draws of the signs (one per seed) ± half width "
         f"of the {LEVEL} Student-t interval. Bound: root of (2 d ln(e n / d) / n), and 1 for n below "
@@ -99,7 +98,8 @@ def present_stability(table: pd.DataFrame) -> list[Shown]:
         ("on test points:", "mean change"): with_intervals(table, "mean_change", "{:.3f}"),
         ("on test points:", "other class (%)"): with_intervals(table, "changed_predictions", "{:.2f}"),
         ("", "1 / √n"): texts(table.needed, "{:.3f}"),
-        ("", "gap"): with_intervals(table, "gap", "{:.2f}"),
+        ("gap", "mean"): with_intervals(table, "gap", "{:.2f}"),
+        ("gap", "seeds"): with_diverged(table.gap_seeds, table.gap_diverged),
         ("", "replaced"): with_diverged(table.pairs, table.pairs_diverged),
     }
     return [Shown("", pd.DataFrame(columns))]
@@ -108,7 +108,7 @@ def present_stability(table: pd.DataFrame) -> list[Shown]:
 def note_stability(table: pd.DataFrame) -> str:
     """Data, scale and what is compared."""
     return (
-        f"Ours: {describe_scale(table)}.\nOne training example is replaced by one of the test set, and the "
+        f"Ours: {describe_scale(with_gaps(table))}.\nOne training example is replaced by one of the test set, and the "
         "network trained again with the same initial weights and order of images. Loss: one minus the "
         "probability that the network assigns to the label, between 0 and 1. Largest over the test points "
         "other than the new example, or over all test and training points; the largest over few replacements "
