@@ -127,6 +127,8 @@ def test_a_part_of_the_results_makes_a_report_that_says_what_is_left_out(files):
     page = Outline(render({"fig1a": files["fig1a"]}, [make_network()]))
     left_out = page.text[page.text.index("Not in this report") :]
     assert "Table 1" in left_out
+    assert "Sizes" in left_out
+    assert "finished_only" in left_out
     assert "fig1a" in page.ids
     assert not {"table1", "section-2", "claims"} & set(page.ids)
 
