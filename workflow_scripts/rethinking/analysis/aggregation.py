@@ -13,7 +13,7 @@ from rethinking import registry
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 from rethinking.models.options import default_options
-from rethinking.paper.titles import DATASET_TITLES
+from rethinking.paper.titles import DATASET_TITLES, SPLIT_TITLES
 from rethinking.run.environment import copies
 from rethinking.run.files import UserError, read_json, reading
 
@@ -237,7 +237,7 @@ def describe_data(summary: Mapping[str, Any]) -> str:
         sampled = data.get("drawn_from")
         classes = len(sampled["train"]["class_counts"]) if sampled else data["num_classes"]
         parts += [f"{classes:,} of {every:,} classes"] if classes != every else []
-    for split, title in (("train", "training"), ("test", "test")):
+    for split, title in SPLIT_TITLES.items():
         # A copy can have lost some.
         count, full = data[split]["count"], max(data[split]["full_count"], published.get(split, 0))
         if count < full:

@@ -11,9 +11,9 @@ from rethinking.config.configuration import Config
 from rethinking.config.faults import value_at
 from rethinking.config.results import AblationConfig
 from rethinking.models.options import default_options
+from rethinking.paper.titles import SPLIT_TITLES
 from rethinking.run.files import UserError
 
-SPLITS = {"train": "training", "test": "test"}
 # Parts of linear_models and what leaves them out; counterexamples are of models.
 WITHOUT = {
     "models": ("models: []", "counterexamples: {models: []}"),
@@ -121,7 +121,7 @@ def published_images(config: Config, dataset: str, split: str) -> int | None:
 def limit_faults(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     """Limits of data sets beyond the images that are published: their path in the configuration and what is wrong."""
     for name, dataset in config.datasets.items():
-        for split, title in SPLITS.items():
+        for split, title in SPLIT_TITLES.items():
             limit, most = getattr(dataset, f"{split}_limit"), published_images(config, name, split)
             if limit and most and limit > most:
                 path = ("datasets", name, f"{split}_limit")
@@ -152,7 +152,7 @@ def wanted_images(config: Config) -> Iterator[Wanted]:
                 yield Wanted(section, ("sample", cell.dataset, n), words, cell.dataset, "train", n)
             if (number := replaced_example(cell.corruption)) is not None:
                 made = ("corruption", cell.dataset, cell.corruption)
-                for split, title in SPLITS.items():
+                for split, title in SPLIT_TITLES.items():
                     words = f"{section}: {cell.corruption} takes {number + 1:,} {title} images"
                     yield Wanted(section, made, words, cell.dataset, split, number + 1)
     linear = config.linear_models
@@ -161,7 +161,7 @@ def wanted_images(config: Config) -> Iterator[Wanted]:
     for model in linear.models:
         yield Wanted("models", ("validation", model.name), words, model.dataset, "train", train + test)
     for name in linear.counterexamples.models:
-        for split, title in SPLITS.items():
+        for split, title in SPLIT_TITLES.items():
             wanted = getattr(linear.counterexamples, split)
             words = f"linear_models.counterexamples takes {wanted:,} {title} images"
             dataset = linear.model(name).dataset

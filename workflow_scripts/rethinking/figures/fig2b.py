@@ -17,9 +17,8 @@ from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_cur
 from rethinking.analysis.statistics import mean_interval
 from rethinking.analysis.time_to_fit import time_to_fit, trained_on
 from rethinking.figures import style
-from rethinking.paper.titles import MODEL_TITLES
+from rethinking.paper.titles import MODEL_TITLES, SPLIT_TITLES
 
-SPLITS = {"train": "training", "test": "test"}
 ACCURACIES = {"train": "train_accuracy_end", "test": "test_accuracy"}
 SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth": 0}
 
@@ -124,14 +123,14 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Seq
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     panels = grid.ravel()
     curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
-    theirs = [paper_curve(published, name, split) for name in runs for split in SPLITS]
+    theirs = [paper_curve(published, name, split) for name in runs for split in SPLIT_TITLES]
     theirs = [curve for curve in theirs if curve is not None]
     lowest = [curve[:, 1].min() for curve in theirs]
     lowest += [curve[[*ACCURACIES.values()]].min(axis=None) for curve in curves]
     bottom = max(0, pd.Series(lowest, dtype=float).min() - 5)
     last_epoch = max((curve.epoch.max() for curve in curves), default=0)
     last_epoch = last_epoch or max((curve[:, 0].max() for curve in theirs), default=1)
-    styles = style.line_styles(SPLITS)
+    styles = style.line_styles(SPLIT_TITLES)
     for axes, title, (name, some) in zip(panels, titles, runs.items(), strict=False):
         axes.set_title(style.wrap(title, style.PANELS_WIDTH // columns), fontsize="medium")
         axes.set(xlabel="epoch", ylim=(bottom, 103))
@@ -146,7 +145,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Seq
         axes.set_ylabel("accuracy (%)")
     for axes in panels[len(runs) :]:
         axes.set_axis_off()
-    lines = [*style.line_entries(styles, SPLITS), Patch(**SHADE, label="up to the best test accuracy so far")]
+    lines = [*style.line_entries(styles, SPLIT_TITLES), Patch(**SHADE, label="up to the best test accuracy so far")]
     style.finish(figure, lines, style.runs_legend(runs, bool(theirs)), note)
     return figure
 

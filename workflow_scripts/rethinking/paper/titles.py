@@ -1,4 +1,4 @@
-"""The names of data sets, networks and regularisers in tables and figures, as they are registered."""
+"""The names of things in tables and figures: of data sets, networks and regularisers as they are registered."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -30,6 +30,7 @@ DATASET_TITLES = Titles("dataset", "title")
 MODEL_TITLES = Titles("model", "title")
 # Headings have two lines, so that columns of yes and no stay narrow in print.
 REGULARISER_HEADINGS = Titles("regulariser", "heading")
+SPLIT_TITLES = {"train": "training", "test": "test"}
 # Exact fits of the same images (rethinking.theory.counterexamples).
 FIT_TITLES = {
     "minimum_norm": "true labels, minimum norm",

@@ -16,7 +16,7 @@ from rethinking.analysis.aggregation import (
     setting_text,
 )
 from rethinking.analysis.runs import Run, network_folders
-from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
+from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES, SPLIT_TITLES
 from rethinking.run.status_report import condense, ranges
 from rethinking.tables.rendering import MISSING
 
@@ -125,7 +125,7 @@ def origins(network: Network) -> Iterator[tuple[str, str, str]]:
     yield "Data", f"{title}: images used", describe_data(network.summary)
     for name, digest in data["source"].get("files", {}).items():
         yield "Data", f"{title}: SHA-256 of {name}", show(digest)
-    for split, name in (("train", "training"), ("test", "test")):
+    for split, name in SPLIT_TITLES.items():
         yield "Data", f"{title}: SHA-256 of the {name} images", show(data[split].get("images_sha256"))
     yield "Settings", "seed", str(network.cell.seed)
     for key, value in flat_settings(network.summary).items():

@@ -4,6 +4,7 @@ import pandas as pd
 
 from rethinking import paper, registry
 from rethinking.analysis.aggregation import TABLE2_COLUMNS, describe_scale
+from rethinking.paper.titles import SPLIT_TITLES
 from rethinking.tables.presentation import (
     MEANS,
     View,
@@ -18,7 +19,6 @@ from rethinking.tables.presentation import (
 from rethinking.tables.rendering import Shown
 
 REGULARISERS = {"augment": ("data", "augmentation"), "dropout": ("", "dropout"), "wd": ("weight", "decay")}
-SPLITS = {"train": "training", "test": "test"}
 
 
 def present_table2(table: pd.DataFrame) -> list[Shown]:
@@ -27,7 +27,7 @@ def present_table2(table: pd.DataFrame) -> list[Shown]:
     columns["", "labels"] = table.corruption.map(short_label)
     for name, heading in REGULARISERS.items():
         columns[heading] = yes_or_no(table, name)
-    for split, title in SPLITS.items():
+    for split, title in SPLIT_TITLES.items():
         for k, ending in ((1, ""), (5, "_top5")):
             key = f"{split}_accuracy{ending}"
             if k == 5 and table[key].isna().all() and table.seeds.any():
