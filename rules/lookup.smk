@@ -3,7 +3,7 @@
 from shlex import join
 
 from rethinking.cells import Cell
-from rethinking.config.checks import too_few_images
+from rethinking.config.image_counts import too_few_images
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.models import training_megaflops
 from rethinking.run.scripts import options

@@ -7,7 +7,6 @@ import yaml
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
-from rethinking.config.checks import too_few_images
 from rethinking.config.loading import load_config
 from rethinking.config.reading import read
 from rethinking.run.files import UserError
@@ -163,90 +162,6 @@ def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hi
 )  # fmt: skip
 def test_small_batches_that_can_be_normalised_are_taken(changes):
     load_config(with_keys(default_values(), changes), [])
-
-
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_a_limit_beyond_the_data(split):
-    most = {"train": "1,437 training", "test": "360 test"}[split]
-    with pytest.raises(
-        UserError,
-        match=f"--config: datasets.digits.{split}_limit is 60,000, but digits has {most} images; give at most",
-    ):
-        load_config(with_keys(default_values(), {f"datasets.digits.{split}_limit": 60_000}), [])
-
-
-FEW = "but digits has 500 (datasets.digits.train_limit)"
-ON_DIGITS = {
-    "datasets.digits.train_limit": 500, "capacity.cells": [],
-    "linear_models.models": [LINEAR | {"dataset": "digits"}, LINEAR | {"name": "k", "dataset": "digits", "kernel": "gaussian", "gamma": 1}],
-    "linear_models.validation.train": 300, "linear_models.validation.test": 200,
-    "linear_models.counterexamples.models": ["k"], "linear_models.counterexamples.train": 500,
-    "linear_models.counterexamples.test": 360,
-    "linear_models.descent.dataset": "digits", "linear_models.descent.images": 63,
-}  # fmt: skip
-
-
-def too_few(changes):
-    """What cannot be made of the paper's configuration with its theory on digits and these changes."""
-    return too_few_images(load_config(with_keys(with_keys(default_values(), ON_DIGITS), changes), []))
-
-
-@pytest.mark.parametrize(
-    ("changes", "made", "line", "without"),
-    [
-        ({"capacity.cells": ["digits/random_signs_n501/alexnet/none"]}, {("sample", "digits", 501)},
-         f"capacity: random_signs_n501 takes 501 training images, {FEW}", "capacity: {cells: []}"),
-        ({"ablations": [ablation(epochs=3) | {"cells": ["digits/true_labels_replaced360/alexnet/none"]}]},
-         {("corruption", "digits", "true_labels_replaced360")},
-         "ablations: true_labels_replaced360 takes 361 test images, but digits has 360", "ablations: []"),
-        ({"linear_models.validation.train": 301}, {("validation", "a"), ("validation", "k")},
-         f"linear_models.validation takes 501 training images (train + test), {FEW}",
-         "linear_models: {models: [], counterexamples: {models: []}}"),
-        ({"linear_models.counterexamples.train": 501}, {("comparison", "k")},
-         f"linear_models.counterexamples takes 501 training images, {FEW}", "linear_models: {counterexamples: {models: []}}"),
-        ({"linear_models.descent.images": 501}, {("descent",)},
-         f"linear_models.descent takes 501 training images, {FEW}", "linear_models: {descent: {dataset: null}}"),
-    ],
-)  # fmt: skip
-def test_more_images_than_there_are(changes, made, line, without):
-    found = too_few(changes)
-    assert set(found) == made
-    (message,) = set(found.values())
-    advice = "Take fewer images, or leave out what takes more than there are:"
-    assert message.splitlines() == ["there are too few images", f"  {line}", advice, f"  {without}"]
-
-
-def test_all_that_takes_more_images_is_left_out_in_one_go():
-    """Of the paper's configuration, by a limit alone; the lines of the message are right."""
-    values = with_keys(default_values(), {"datasets.cifar10.train_limit": 1000})
-    messages = dict.fromkeys(too_few_images(load_config(values, [])).values())
-    advice = {}
-    for message in messages:  # on networks, on linear models
-        advice |= yaml.safe_load(message.split("there are:\n")[1])
-    assert advice == {
-        "capacity": {"cells": []},
-        "linear_models": {"models": [], "counterexamples": {"models": []}},
-    }
-    update_config(values, advice)
-    assert not too_few_images(load_config(values, []))
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"datasets.digits.train_limit": None, "linear_models.validation.train": 1237},
-        # What is not there takes nothing.
-        {"linear_models.models": [], "linear_models.counterexamples.models": [], "linear_models.counterexamples.train": 5000,
-         "linear_models.validation.train": 5000, "linear_models.descent.dataset": None, "linear_models.descent.images": 5000},
-        # A folder can hold other images than the published ones.
-        {"datasets.mnist": {"source": "images", "path": "x", "provenance": "mine", "input_size": 24},
-         "capacity.cells": ["mnist/random_signs_n70000/alexnet/none"]},
-    ],
-    ids=["as many as there are", "no limit", "left out", "own images"],
-)  # fmt: skip
-def test_images_that_are_there_or_may_be(changes):
-    assert not too_few(changes)
 
 
 def test_the_space_around_a_provenance_does_not_count():

@@ -7,16 +7,11 @@ from pydantic import ValidationError
 
 from rethinking import registry
 from rethinking.cells import Cell
-from rethinking.config.checks import (
-    cell_faults,
-    hidden_settings,
-    limit_faults,
-    nothing_changed,
-    unchanged_cells,
-)
+from rethinking.config.checks import cell_faults, hidden_settings, nothing_changed, unchanged_cells
 from rethinking.config.configuration import Config
 from rethinking.config.faults import describe, describe_pattern, key_text, place_of_value, value_at
 from rethinking.config.fields import checked_path
+from rethinking.config.image_counts import limit_faults
 from rethinking.config.patterns import Origin, Path, expand
 from rethinking.config.reading import read
 from rethinking.run.files import UserError
