@@ -151,7 +151,7 @@ def test_bounds_lie_where_the_numbers_can():
     """Else an interval that ends there could be on the other side of one."""
     run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0)
     for check in (check for claim in (*CLAIMS, *IMAGENET, *THEORY_CLAIMS) for check in claim.checks):
-        _, *ends = getattr(check.measure, "scale", (0, -math.inf, math.inf))
+        _, *ends = getattr(check.measure, "possible_values", (0, -math.inf, math.inf))
         low, high = (end(run) if callable(end) else end for end in ends)
         bounds = (check.at_least, check.above, check.at_most)
         assert all(low <= bound <= high for bound in bounds if bound is not None), check.label
@@ -161,7 +161,7 @@ def test_every_condition_of_the_paper_on_networks_has_a_step_or_is_continuous():
     """So that one that is added is not forgotten: seeds that agree would leave it undecided."""
     declared = {check.measure for claim in (*CLAIMS, *IMAGENET) for check in claim.checks if not check.exact}
     continuous = {measures.fit_time_ratio, measures.start_delay, measures.wait_beyond_fall}
-    assert {measure for measure in declared if not getattr(measure, "scale", [0])[0]} == continuous
+    assert {measure for measure in declared if not getattr(measure, "possible_values", [0])[0]} == continuous
 
 
 def test_number_at_its_bound_is_within_in_floating_point_too():

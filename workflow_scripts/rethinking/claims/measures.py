@@ -1,116 +1,27 @@
 """Measures: one number from one or more networks with the same seed, so that comparisons are paired.
 
 A measure takes one :class:`Run` per cell. If a network does not have the number, because it diverged or
-never reached a threshold, the measure raises :class:`NotMeasured`. By :func:`measured` it declares to which step
-its numbers are rounded, as accuracies are to one image, and between which ends they lie.
+never reached a threshold, the measure raises :class:`NotMeasured`. By :func:`.measured` it declares its possible values.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import Any
 
 from rethinking.analysis.aggregation import corrupted_gap, span
 from rethinking.analysis.finding import FITTED, differing
-from rethinking.analysis.rank_correlations import comparable, count_pairs, weakest_correlation
-from rethinking.analysis.runs import CELL_PARTS, Run
+from rethinking.analysis.rank_correlations import weakest_correlation
+from rethinking.analysis.runs import Run
 from rethinking.analysis.statistics import rank_correlation
-from rethinking.analysis.time_to_fit import first_reached, schedule, trained_on
+from rethinking.analysis.time_to_fit import first_reached, schedule, time_to_fit, trained_on
 from rethinking.cells import probability
+from rethinking.claims.possible_values import FLOAT32, gap_step, measured, order_step, tau_step, test_step, train_step
 
 STARTED, ALMOST_DONE = 0.9, 0.1  # training loss as a share of that of guessing
-FLOAT32 = 2.0**-23  # the step of float32 near 1, in which losses and probabilities are computed
 
 
 class NotMeasured(Exception):
     """A network does not have the number; the message says why."""
-
-
-class Scale(NamedTuple):
-    """What numbers a measure can give: rounded to a step, 0 if it is not known, and from a lowest to a highest."""
-
-    step: float = 0.0
-    lowest: float = -math.inf
-    highest: float = math.inf
-
-
-Part = float | Callable[..., float]  # of a scale; a function takes what the measure takes
-
-
-def measured(step: Part = 0.0, lowest: Part = -math.inf, highest: Part = math.inf) -> Callable[[Callable], Callable]:
-    """Declare the :class:`Scale` of a measure."""
-
-    def declare(measure: Callable[..., float]) -> Callable[..., float]:
-        measure.scale = step, lowest, highest
-        return measure
-
-    return declare
-
-
-def scale_of(measure: Callable[..., float], taken_of: Sequence[Any]) -> Scale:
-    """The scale of a measure, of what it is taken of; that of one that declares none is not known."""
-    return Scale(*(part(*taken_of) if callable(part) else part for part in getattr(measure, "scale", ())))
-
-
-# ---- steps; that of a sum or difference has the variance of all its parts
-
-
-def train_step(run: Run, *_: Run) -> float:
-    """One training image, percent."""
-    return 100 / run.summary["data"]["train"]["count"]
-
-
-def test_step(*runs: Run) -> float:
-    """One test image in each of several accuracies, percent."""
-    return math.hypot(*(100 / run.summary["data"]["test"]["count"] for run in runs))
-
-
-def gap_step(*runs: Run) -> float:
-    """One training and one test image of each network, percent."""
-    return math.hypot(test_step(*runs), *map(train_step, runs))
-
-
-def share_step(run: Run, other: Run) -> float:
-    """The step of :func:`test_share`."""
-    return math.hypot(test_step(run), test_share(run, other) * test_step(other)) / test_accuracy(other)
-
-
-def order_step(*runs: Run) -> float:
-    """By how much a rank correlation changes where two neighbours change places."""
-    n = len(runs)
-    return 12 / (n * (n * n - 1))
-
-
-def tau_step(*runs: Run) -> float:
-    """By how much Kendall's changes with the order of one pair, of the kind of which there are fewest."""
-    cells = pd.DataFrame([run.summary["cell"].split("/")[:4] for run in runs], columns=CELL_PARTS)
-    return 2 / min(map(count_pairs, comparable(cells).values()))
-
-
-def falls_step(run: Run, other: Run) -> float:
-    """The step of :func:`excess_falls`: the first and the last accuracy of each network, over the epochs between."""
-    return test_step(run, run, other, other) / (min(learning_epochs(run), learning_epochs(other)) - 1)
-
-
-def lead_step(run: Run) -> float:
-    """One image with a changed label, percent. Of those drawn at p, one in so many classes gets its own label again."""
-    changed = probability(run.cell.corruption) * (1 - 1 / classes(run))
-    return train_step(run) / changed
-
-
-def signs_step(run: Run) -> float:
-    """The step of :func:`rademacher`."""
-    return train_step(run) / 50
-
-
-def signs_per_gap_step(run: Run, other: Run) -> float:
-    """The step of :func:`rademacher_per_gap`."""
-    ratio = rademacher_per_gap(run, other)
-    return math.hypot(signs_step(run), ratio * gap_step(other) / 100) / (generalisation_gap(other) / 100)
-
-
-# ---- measures
 
 
 @measured(train_step, 0, 100)
@@ -182,6 +93,11 @@ def test_gain(run: Run, other: Run) -> float:
     return test_accuracy(run) - test_accuracy(other)
 
 
+def share_step(run: Run, other: Run) -> float:
+    """The step of :func:`test_share`."""
+    return math.hypot(test_step(run), test_share(run, other) * test_step(other)) / test_accuracy(other)
+
+
 @measured(share_step, 0)
 def test_share(run: Run, other: Run) -> float:
     """Test accuracy of the first network divided by that of the second."""
@@ -244,8 +160,8 @@ def corrupted_test_error_trend(*runs: Run) -> float:
 
 
 def fit_time(run: Run) -> float:
-    """Epochs until the online training accuracy at the end of an epoch reaches FITTED."""
-    return epochs_until(run, run.curve.train_accuracy_end - FITTED, f"never reaches {FITTED:g} %")
+    """:func:`rethinking.analysis.time_to_fit.time_to_fit` of a network that fits."""
+    return reached(run, time_to_fit(run), f"never reaches {FITTED:g} %")
 
 
 @measured(lowest=0)
@@ -263,7 +179,7 @@ def fit_time_trend(*runs: Run) -> float:
 def loss_epoch(run: Run, share: float) -> float:
     """Epochs until the training loss at the end of an epoch falls to this share of that of guessing."""
     bound = share * guessing_loss(run)
-    return epochs_until(run, bound - run.curve.train_loss_end, f"keeps a loss above {bound:.2f}")
+    return reached(run, first_reached(run, bound - run.curve.train_loss_end), f"keeps a loss above {bound:.2f}")
 
 
 @measured(FLOAT32, 0)
@@ -288,6 +204,11 @@ def wait_beyond_fall(run: Run) -> float:
 def mean_fall(run: Run, last: int) -> float:
     """Mean fall of test accuracy from one epoch to the next, percentage points; 0 where it rises."""
     return float(-run.curve.test_accuracy[run.curve.epoch.between(1, last)].diff().clip(upper=0).mean())
+
+
+def falls_step(run: Run, other: Run) -> float:
+    """The step of :func:`excess_falls`: the first and the last accuracy of each network, over the epochs between."""
+    return test_step(run, run, other, other) / (min(learning_epochs(run), learning_epochs(other)) - 1)
 
 
 @measured(falls_step, -100, 100)
@@ -315,6 +236,12 @@ def parameters_per_image(run: Run) -> float:
     return run.summary["parameters"] / run.summary["data"]["train"]["count"]
 
 
+def lead_step(run: Run) -> float:
+    """One image with a changed label, percent. Of those drawn at p, one in so many classes gets its own label again."""
+    changed = probability(run.cell.corruption) * (1 - 1 / classes(run))
+    return train_step(run) / changed
+
+
 @measured(lead_step, -100, 100)
 def truth_lead(run: Run) -> float:
     """First epoch, images with a wrong label: predictions of the true label minus those of the given one, points."""
@@ -329,10 +256,21 @@ def memory_lead(run: Run, row: int = -1) -> float:
     return float(epoch.changed_accuracy_given - epoch.changed_accuracy_true)
 
 
+def signs_step(run: Run) -> float:
+    """The step of :func:`rademacher`."""
+    return train_step(run) / 50
+
+
 @measured(signs_step, -1, 1)
 def rademacher(run: Run) -> float:
     """Correlation of a network with the random signs that it was trained on."""
     return 2 * finished(run)["train_accuracy"] / 100 - 1
+
+
+def signs_per_gap_step(run: Run, other: Run) -> float:
+    """The step of :func:`rademacher_per_gap`."""
+    ratio = rademacher_per_gap(run, other)
+    return math.hypot(signs_step(run), ratio * gap_step(other) / 100) / (generalisation_gap(other) / 100)
 
 
 @measured(signs_per_gap_step)
@@ -389,14 +327,13 @@ def needs_classes(run: Run, fewest: int, otherwise: str) -> None:
         raise NotMeasured(f"{run.summary['cell']} has {classes(run)} classes, so {otherwise}")
 
 
-def epochs_until(run: Run, beyond: pd.Series, otherwise: str) -> float:
-    """:func:`rethinking.analysis.time_to_fit.first_reached` of a network that has not diverged.
+def reached(run: Run, epochs: float | None, otherwise: str) -> float:
+    """The epochs until a curve of a network reached a bound.
 
     Raises:
-        NotMeasured: it diverged, or does not reach the bound, of which ``otherwise`` is said.
+        NotMeasured: the network diverged, or there are none, of which ``otherwise`` is said.
     """
     finished(run)
-    epochs = first_reached(run, beyond)
     if epochs is None:
         raise NotMeasured(f"{run.summary['cell']} {otherwise}")
     return epochs

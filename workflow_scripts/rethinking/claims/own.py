@@ -7,7 +7,8 @@ from rethinking import registry
 from rethinking.analysis.runs import Run
 from rethinking.cells import canonical_name
 from rethinking.claims.forms import Claim
-from rethinking.claims.measures import NotMeasured, measured
+from rethinking.claims.measures import NotMeasured
+from rethinking.claims.possible_values import measured
 from rethinking.claims.report import Judged
 from rethinking.claims.verdicts import Check
 from rethinking.run.plugins import blamed

@@ -11,7 +11,8 @@ from rethinking import paper
 from rethinking.analysis.aggregation import describe_copies, describe_data
 from rethinking.analysis.theory_results import fits
 from rethinking.claims.forms import Claim
-from rethinking.claims.measures import NotMeasured, measured
+from rethinking.claims.measures import NotMeasured
+from rethinking.claims.possible_values import measured
 from rethinking.claims.report import Judged, claim_rows
 from rethinking.claims.verdicts import Check, examine
 from rethinking.theory import EXACT

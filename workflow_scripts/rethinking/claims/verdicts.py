@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from rethinking.analysis.statistics import interval_ends, mean_interval
-from rethinking.claims.measures import NotMeasured, Scale, scale_of
+from rethinking.claims.measures import NotMeasured
+from rethinking.claims.possible_values import PossibleValues, possible_values
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 DECIMALS = 12  # of a comparison, because in floating point 32.2 - 31.2 is a little more than 1
@@ -66,14 +67,14 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
 
     # The paper's own numbers, and those of a network that is not trained, have no seed and are measured once.
     shared = sorted(set.intersection(*map(set, networks))) if networks else [None]
-    values, scales, reasons = [], [], []
+    values, possible, reasons = [], [], []
     for seed in shared:
         of_seed = [seeds[seed] for seeds in networks]
         try:
             value = check.measure(*of_seed)
             if math.isnan(value):
                 raise NotMeasured(f"seed{seed} has nothing to measure")
-            scales.append(scale_of(check.measure, of_seed))
+            possible.append(possible_values(check.measure, of_seed))
             values.append(value)
         except NotMeasured as error:
             reasons.append(str(error))
@@ -81,7 +82,7 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
         except (ArithmeticError, LookupError) as error:
             reasons.append(f"seed{seed} has nothing to measure ({type(error).__name__}: {error})")
     # Seeds can differ in the number of images or epochs.
-    steps, lowest, highest = zip(*(scales or [Scale()]), strict=True)
+    steps, lowest, highest = zip(*(possible or [PossibleValues()]), strict=True)
     mean, half_width = mean_interval(values, max(steps))
     low, high = interval_ends(mean, half_width, min(lowest), max(highest))
     if check.exact and values:
