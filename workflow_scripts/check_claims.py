@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import describe_copies, describe_data
+from rethinking.analysis.descriptions import describe_copies, describe_data
 from rethinking.analysis.runs import TABLES, read_runs, trained
 from rethinking.analysis.theory_results import read_records
 from rethinking.claims import CLAIMS, Claim

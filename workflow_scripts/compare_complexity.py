@@ -5,13 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import (
-    aggregate_accuracy,
-    corrupted_gap,
-    describe_data,
-    describe_lost,
-    describe_scale,
-)
+from rethinking.analysis.aggregation import aggregate_accuracy, corrupted_gap
+from rethinking.analysis.descriptions import describe_data, describe_lost, describe_scale
 from rethinking.analysis.rank_correlations import correlate
 from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs
 from rethinking.figures import complexity as complexity_figure

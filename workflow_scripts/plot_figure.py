@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rethinking import registry
-from rethinking.analysis.aggregation import aggregate_accuracy, describe_scale
+from rethinking.analysis.aggregation import aggregate_accuracy
+from rethinking.analysis.descriptions import describe_scale
 from rethinking.analysis.differences import NUMBERS, SCALE
 from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs, summaries
 from rethinking.figures.style import not_drawn, save

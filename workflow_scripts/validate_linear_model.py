@@ -1,6 +1,6 @@
 """Try gamma and penalty of a linear model on a part of the training set, without the test images."""
 
-from rethinking.analysis.aggregation import describe_data
+from rethinking.analysis.descriptions import describe_data
 from rethinking.config.theory import ValidationConfig
 from rethinking.data.prepared import load_split
 from rethinking.run import scripts

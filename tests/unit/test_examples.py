@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from rethinking import paper
-from rethinking.analysis.aggregation import aggregate_cell, describe_data
+from rethinking.analysis.aggregation import aggregate_cell
+from rethinking.analysis.descriptions import describe_data
 from rethinking.analysis.differences import compare
 from rethinking.analysis.runs import published_at_p
 from rethinking.cells import Cell, parameters, probability

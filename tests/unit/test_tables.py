@@ -4,15 +4,8 @@ import pandas as pd
 import pytest
 
 from rethinking.analysis import aggregation as tables
-from rethinking.analysis.aggregation import (
-    COLUMNS,
-    TABLE4_COLUMNS,
-    describe_copies,
-    describe_data,
-    describe_scale,
-    read_columns,
-    span,
-)
+from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, read_columns
+from rethinking.analysis.descriptions import describe_copies, describe_data, describe_scale, span
 from rethinking.run.files import UserError
 
 from .table_rows import CELLS, DATA, RANDOM, SUMMARIES, aggregate, aggregate_table4, summary

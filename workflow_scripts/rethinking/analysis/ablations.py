@@ -9,15 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import (
-    aggregate_cell,
-    by_name,
-    columns,
-    flat_settings,
-    frame,
-    setting_text,
-    shared,
-)
+from rethinking.analysis.aggregation import aggregate_cell, by_name, columns, flat_settings, frame, shared
+from rethinking.analysis.descriptions import setting_text
 from rethinking.analysis.statistics import mean_interval
 
 # 'default' is the cell itself, the rest its variant.

@@ -4,7 +4,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from rethinking.analysis.aggregation import describe_data, flat_settings, read_summary, setting_text
+from rethinking.analysis.aggregation import flat_settings, read_summary
+from rethinking.analysis.descriptions import describe_data, setting_text
 from rethinking.analysis.runs import CELL_PARTS, cell_parts
 from rethinking.cells import Cell
 from rethinking.run.files import reading

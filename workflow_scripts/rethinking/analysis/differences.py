@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import columns, describe_scale, paper_has, read_columns
+from rethinking.analysis.aggregation import columns, paper_has, read_columns
+from rethinking.analysis.descriptions import describe_scale
 from rethinking.analysis.runs import CELL_PARTS, NETWORK
 
 # Columns of curve_differences.csv -> dtype.

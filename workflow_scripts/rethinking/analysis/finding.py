@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import aggregate_accuracy, by_name, describe_scale, flat_settings
+from rethinking.analysis.aggregation import aggregate_accuracy, by_name, flat_settings
+from rethinking.analysis.descriptions import describe_scale
 from rethinking.analysis.runs import NETWORK
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 

@@ -136,7 +136,7 @@ def correlate(networks: pd.DataFrame, scale: str) -> pd.DataFrame:
     Args:
         networks: one row per network with ``CELL_PARTS``, ``seed``, ``gap`` and all measures; undefined measures are
             missing values.
-        scale: data, epochs and seeds, as :func:`rethinking.analysis.aggregation.describe_scale` has them.
+        scale: data, epochs and seeds, as :func:`rethinking.analysis.descriptions.describe_scale` has them.
 
     Returns:
         :data:`COLUMNS`, one row per measure. Measures and gaps are averaged over the seeds of a cell; cells whose

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from rethinking import paper
-from rethinking.analysis.aggregation import columns, describe_data, frame
+from rethinking.analysis.aggregation import columns, frame
+from rethinking.analysis.descriptions import describe_data
 from rethinking.analysis.statistics import mean_interval
 from rethinking.run.code import combined
 from rethinking.run.files import UserError, read_json, write_json

@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rethinking.analysis.aggregation import corrupted_gap, span
+from rethinking.analysis.aggregation import corrupted_gap
+from rethinking.analysis.descriptions import span
 from rethinking.analysis.finding import FITTED, differing
 from rethinking.analysis.rank_correlations import weakest_correlation
 from rethinking.analysis.runs import Run

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import aggregate_accuracy, columns, describe_scale, frame
+from rethinking.analysis.aggregation import aggregate_accuracy, columns, frame
+from rethinking.analysis.descriptions import describe_scale
 from rethinking.analysis.runs import Runs, summaries
 from rethinking.analysis.statistics import LEVEL
 from rethinking.claims import CLAIMS, Claim

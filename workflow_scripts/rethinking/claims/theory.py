@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rethinking import paper
-from rethinking.analysis.aggregation import describe_copies, describe_data
+from rethinking.analysis.descriptions import describe_copies, describe_data
 from rethinking.analysis.theory_results import fits
 from rethinking.claims.forms import Claim
 from rethinking.claims.measures import NotMeasured

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
-from rethinking.analysis.aggregation import describe_lost, describe_scale, with_gaps
+from rethinking.analysis.descriptions import describe_lost, describe_scale, with_gaps
 from rethinking.analysis.runs import NETWORK, networks_of
 from rethinking.analysis.statistics import LEVEL
 from rethinking.figures import style

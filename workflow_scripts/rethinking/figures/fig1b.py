@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import paper, registry
-from rethinking.analysis.aggregation import span
+from rethinking.analysis.descriptions import span
 from rethinking.analysis.differences import nearest_threshold
 from rethinking.analysis.runs import NETWORK, Runs, networks_of
 from rethinking.analysis.time_to_fit import TITLES, times_to_overfit

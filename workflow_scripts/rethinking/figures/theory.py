@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rethinking import registry
-from rethinking.analysis.aggregation import describe_copies, describe_data, span
+from rethinking.analysis.descriptions import describe_copies, describe_data, span
 from rethinking.analysis.statistics import LEVEL
 from rethinking.analysis.theory_results import table3
 from rethinking.figures import style

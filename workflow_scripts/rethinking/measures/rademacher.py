@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import by_name, columns, describe_data, frame, shared
+from rethinking.analysis.aggregation import by_name, columns, frame, shared
+from rethinking.analysis.descriptions import describe_data
 from rethinking.analysis.runs import cell_parts
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell, sample_size

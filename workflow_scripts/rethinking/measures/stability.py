@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.aggregation import columns, corrupted_gap, describe_data, frame, shared
+from rethinking.analysis.aggregation import columns, corrupted_gap, frame, shared
+from rethinking.analysis.descriptions import describe_data
 from rethinking.analysis.runs import cell_parts
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell

@@ -8,13 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rethinking.analysis.aggregation import (
-    describe_data,
-    describe_divergence,
-    flat_settings,
-    read_summary,
-    setting_text,
-)
+from rethinking.analysis.aggregation import flat_settings, read_summary
+from rethinking.analysis.descriptions import describe_data, describe_divergence, setting_text
 from rethinking.analysis.runs import Run, network_folders
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES, SPLIT_TITLES
 from rethinking.run.status_report import condense, ranges

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import describe_scale, with_gaps
+from rethinking.analysis.descriptions import describe_scale, with_gaps
 from rethinking.analysis.rank_correlations import COLUMNS as COMPLEXITY_COLUMNS
 from rethinking.analysis.rank_correlations import FEWEST
 from rethinking.analysis.statistics import LEVEL

@@ -3,7 +3,8 @@
 import pandas as pd
 
 from rethinking import paper, registry
-from rethinking.analysis.aggregation import TABLE2_COLUMNS, describe_scale
+from rethinking.analysis.aggregation import TABLE2_COLUMNS
+from rethinking.analysis.descriptions import describe_scale
 from rethinking.paper.titles import SPLIT_TITLES
 from rethinking.tables.presentation import (
     MEANS,

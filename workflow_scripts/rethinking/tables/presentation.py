@@ -7,14 +7,8 @@ import pandas as pd
 
 from rethinking import registry
 from rethinking.analysis.ablations import COLUMNS as ABLATION_COLUMNS
-from rethinking.analysis.aggregation import (
-    COLUMNS,
-    TABLE4_COLUMNS,
-    describe_copies,
-    describe_scale,
-    paper_has,
-    span,
-)
+from rethinking.analysis.aggregation import COLUMNS, TABLE4_COLUMNS, paper_has
+from rethinking.analysis.descriptions import describe_copies, describe_scale, span
 from rethinking.analysis.statistics import LEVEL
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES, REGULARISER_HEADINGS
 from rethinking.tables.rendering import MISSING, Shown, texts, with_interval, with_intervals

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import columns, describe_data, frame
+from rethinking.analysis.aggregation import columns, frame
+from rethinking.analysis.descriptions import describe_data
 from rethinking.models import build_model, parameter_count
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.aggregation import describe_copies, span
+from rethinking.analysis.descriptions import describe_copies, span
 from rethinking.analysis.statistics import LEVEL
 from rethinking.analysis.theory_results import EXPRESSIVITY_COLUMNS, NORMS_COLUMNS, TABLE3_COLUMNS
 from rethinking.paper.titles import DATASET_TITLES, FIT_TITLES
