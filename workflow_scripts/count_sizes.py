@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from rethinking import paper
+from rethinking.analysis.sizes import count_imagenet, count_sizes
 from rethinking.data.prepared import read_manifest
 from rethinking.run import scripts
 from rethinking.run.files import write_text
-from rethinking.tables.sizes import count_imagenet, count_sizes
 
 
 def main() -> None:

@@ -120,7 +120,7 @@ def test_table_that_cannot_be_made_says_why(script, render, tmp_path, monkeypatc
     def present(table):
         raise ValueError("no such number")
 
-    monkeypatch.setattr("rethinking.tables.presentation.present_table1", present)
+    monkeypatch.setattr("rethinking.tables.accuracies.present_table1", present)
     write_run(tmp_path, make_run(ONE, test_accuracy=[1.0]))
     csv = tmp_path / "table1.csv"
     script("aggregate_table", table="table1", root=tmp_path, cells=ONE, seeds=0, output=csv)

@@ -7,14 +7,14 @@ import pytest
 from rethinking import paper
 from rethinking.analysis.aggregation import TABLE2_COLUMNS, aggregate_accuracy, read_columns
 from rethinking.analysis.runs import Run, summaries
+from rethinking.analysis.sizes import count_imagenet
 from rethinking.claims import measures
 from rethinking.claims.imagenet import IMAGENET, papers_parameters
 from rethinking.claims.report import claimed_cells, judge, number
 from rethinking.figures.fig2a import draw
 from rethinking.tables import rendering
 from rethinking.tables.imagenet import describe_misprint, table2
-from rethinking.tables.presentation import sizes
-from rethinking.tables.sizes import count_imagenet
+from rethinking.tables.sizes import sizes
 
 from ..default_config import default_config
 from ..summaries import make_data, make_summary, write_summary

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from rethinking import paper
+from rethinking.analysis.sizes import count_sizes
 from rethinking.run.files import write_json
-from rethinking.tables.sizes import count_sizes
 
 
 def manifest(dataset, shape, train, full, kind="official"):

@@ -13,7 +13,7 @@ from rethinking import paper, registry
 from rethinking.analysis.aggregation import read_columns
 from rethinking.report.page import markdown_html
 from rethinking.run.code import SCRIPTS
-from rethinking.tables import presentation, rendering
+from rethinking.tables import accuracies, rendering
 from rethinking.tables.rendering import LATEX, alignment
 
 from .table_rows import CELLS, RANDOM, SUMMARIES, aggregate, aggregate_table4, summary, to_latex, to_markdown
@@ -146,14 +146,14 @@ def test_without_the_papers_column_table4_has_no_accuracy_of_the_paper(plugin):
 
 def test_the_paper_has_online_accuracies_where_images_are_augmented():
     for (_, _, regularisers), row in paper.table4().items():
-        assert row["online"] == presentation.augmented(regularisers)
+        assert row["online"] == accuracies.augmented(regularisers)
 
 
 def test_regularisers_of_plugins_alter_images_too(plugin):
     plugin("@regulariser('dark')\ndef dark(images):\n    return images / 2\n")
-    assert presentation.augmented("wd+dark")
-    assert not presentation.augmented("wd+dropout")
-    assert not presentation.augmented("none")
+    assert accuracies.augmented("wd+dark")
+    assert not accuracies.augmented("wd+dropout")
+    assert not accuracies.augmented("none")
 
 
 def test_two_data_sets_and_other_regularisers():

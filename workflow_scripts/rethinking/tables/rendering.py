@@ -1,7 +1,7 @@
 """Tables of finished text as Markdown and LaTeX.
 
-A table's columns are headings of two lines; its cells are text. :mod:`rethinking.tables.presentation`
-makes such tables from the CSVs.
+A table's columns are headings of two lines; its cells are text. The other modules of this folder make such tables
+from the CSVs.
 """
 
 import math

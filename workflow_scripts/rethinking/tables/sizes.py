@@ -1,104 +1,45 @@
 """The table of sizes: the networks have more parameters than there are training images."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
 import pandas as pd
 
-from rethinking.analysis.aggregation import columns, frame
-from rethinking.analysis.descriptions import describe_data
-from rethinking.models import build_model, parameter_count
-
-if TYPE_CHECKING:
-    from torch import nn
-
-COLUMNS = columns(
-    ("str", "dataset model"),
-    ("Int64", "input_size parameters paper_parameters train_images paper_train_images"),
-    ("float64", "parameters_per_image paper_parameters_per_image"),
-    ("str", "data"),
-)
-# Our name of a network or the paper's -> torchvision's, if it is not ours, and height and width of its images.
-IMAGENET_NETWORKS = {
-    "inception_v3": (None, 299),
-    "AlexNet": ("alexnet", 224),
-    "ResNet-18": ("resnet18", 224),
-    "ResNet-152": ("resnet152", 224),
-    "VGG-11": ("vgg11", 224),
-    "VGG-19": ("vgg19", 224),
-}
+from rethinking import registry
+from rethinking.analysis.descriptions import describe_copies
+from rethinking.analysis.sizes import COLUMNS
+from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
+from rethinking.tables.presentation import Columns, View, beside_paper, comparable, starts_block
+from rethinking.tables.rendering import Shown, texts
 
 
-def count_sizes(
-    networks: Iterable[Mapping[str, Any]],
-    manifests: Mapping[str, Mapping[str, Any]],
-    paper: Mapping[tuple[str, str], Mapping[str, int]],
-) -> pd.DataFrame:
-    """Parameters p of each network and training images n of its data set, with the paper's values.
-
-    Args:
-        networks: ``dataset``, ``model``, ``input_size`` and ``architecture`` of each, in the order of the rows.
-        manifests: data set -> that of the prepared data set; networks of other data sets are left out.
-        paper: (data set, model) -> sizes, as :func:`rethinking.paper.sizes` has them.
-
-    Returns:
-        :data:`COLUMNS`; the ratios are p / n.
-    """
-    import torch  # imported here, because rendering the table needs no torch
-
-    rows = []
-    for network in networks:
-        dataset, size = network["dataset"], network["input_size"]
-        if dataset not in manifests:
-            continue
-        manifest = manifests[dataset]
-        # On the meta device: shapes without numbers.
-        with torch.device("meta"):
-            shape = (manifest["image_shape"][0], size, size)
-            model = build_model(network["model"], shape, manifest["num_classes"], **network["architecture"])
-        published = paper.get((dataset, network["model"]), {})
-        row = count(model, manifest["train"]["count"], published)
-        data = describe_data({"data": manifest})
-        rows.append(row | {"dataset": dataset, "model": network["model"], "input_size": size, "data": data})
-    return frame(rows, COLUMNS)
+def present_sizes(table: pd.DataFrame) -> list[Shown]:
+    """Parameters, training images and their ratio, beside the paper's."""
+    first = starts_block(table, "dataset", "input_size")
+    columns: Columns = {
+        ("", "data set"): table.dataset.map(DATASET_TITLES).where(first, ""),
+        ("", "images"): table.input_size.map(lambda size: f"{size}×{size}").where(first, ""),
+        ("", "model"): table.model.map(lambda name: MODEL_TITLES.get(name, name)),
+    }
+    for column, title, form in (
+        ("parameters", "parameters p", "{:,}"),
+        ("train_images", "training images n", "{:,}"),
+        ("parameters_per_image", "p / n", "{:,.1f}"),
+    ):
+        for name, whose in ((column, "ours"), (f"paper_{column}", "paper")):
+            columns[title, whose] = texts(table[name], form)
+    return [Shown("", comparable(table, columns))]
 
 
-def count(model: nn.Module, images: int | None, published: Mapping[str, int]) -> dict[str, Any]:
-    """The sizes of a network and its training set, their ratio, and the paper's."""
-    ours = {"parameters": parameter_count(model), "train_images": images}
-    row = {}
-    for whose, sizes in (("", ours), ("paper_", published)):
-        row |= {f"{whose}{key}": value for key, value in sizes.items()}
-        if sizes.get("train_images"):
-            row[f"{whose}parameters_per_image"] = sizes["parameters"] / sizes["train_images"]
-    return row
+def note_sizes(table: pd.DataFrame) -> str:
+    """Data behind the counts."""
+    text = f"Ours: {describe_copies(table.data.dropna())}; trainable parameters of the networks as they are built here."
+    if not beside_paper(table):
+        return text
+    outputs = ""
+    if ((table.dataset == "imagenet") & (table.model == "inception_v3")).any():
+        outputs = "The paper's count for Inception V3 has 1008 outputs and running statistics, ours 1000 and none. "
+    return f"{text}\n{outputs}Paper: Zhang et al. (2017)."
 
 
-def count_imagenet(images: int | None, paper: Mapping[tuple[str, str], Mapping[str, int]], own: bool) -> pd.DataFrame:
-    """The networks on ImageNet whose sizes the paper lists, built and counted.
-
-    Args:
-        images: training images of ImageNet; None if it is not prepared.
-        paper: as for :func:`count_sizes`.
-        own: whether the network that is trained here, Inception V3, is among them.
-
-    Returns:
-        As :func:`count_sizes`; all other networks are torchvision's.
-    """
-    import torch
-    from torchvision import models
-
-    # Not by its name, because its code counts here without any cell of it.
-    from rethinking.models.inception_v3 import inception_v3
-
-    rows = []
-    for name, (function, size) in IMAGENET_NETWORKS.items():
-        if not function and not own:
-            continue
-        with torch.device("meta"):
-            network = getattr(models, function)(weights=None) if function else inception_v3((3, size, size), 1000)
-        row = count(network, images, paper["imagenet", name])
-        rows.append(row | {"dataset": "imagenet", "model": name, "input_size": size})
-    return frame(rows, COLUMNS)
+@registry.table("sizes", title="Sizes: more parameters than training images", script="count_sizes")
+def sizes() -> View:
+    """Parameters and training images."""
+    return View(COLUMNS, present_sizes, note_sizes, "not in the paper, or the data set is not here")
