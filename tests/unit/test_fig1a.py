@@ -8,7 +8,7 @@ import pytest
 
 from rethinking import paper
 from rethinking.analysis.statistics import mean_interval
-from rethinking.figures import style as figures
+from rethinking.figures import style
 from rethinking.figures.fig1a import draw
 from rethinking.figures.fig1a import plot as plot_runs
 
@@ -50,7 +50,7 @@ def test_line_is_the_mean_and_band_its_interval():
 def test_one_seed_has_no_band():
     figure = plot([finished([3.0, 2.0])], [finished([3.0, 2.5])])
     assert not figure.axes[0].collections
-    assert legend(figure) == [*(name.replace("_", " ") for name in FIG1A), "ours", figures.PAPER_TITLE]
+    assert legend(figure) == [*(name.replace("_", " ") for name in FIG1A), "ours", style.PAPER_TITLE]
 
 
 def test_paper_is_drawn_in_epochs_and_in_the_colour_of_ours():
@@ -115,7 +115,7 @@ def test_many_cells_with_long_names_have_room():
 def test_nothing_trained_shows_the_paper_alone():
     figure = plot()
     assert not solid_lines(figure.axes[0])
-    assert legend(figure)[-1] == figures.PAPER_TITLE
+    assert legend(figure)[-1] == style.PAPER_TITLE
 
 
 @pytest.mark.parametrize(("ours", "shown"), [(391, True), (16, False)])
@@ -140,4 +140,4 @@ def test_the_papers_curves_are_those_of_its_network_alone():
     others = {name: some for name, some in runs.items() if name != CELLS[0]}
     figure, _ = draw(others, "some scale")
     assert not dashed_lines(figure.axes[0])
-    assert figures.PAPER_TITLE not in " ".join([*legend(figure), note(figure)])
+    assert style.PAPER_TITLE not in " ".join([*legend(figure), note(figure)])

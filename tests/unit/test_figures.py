@@ -11,17 +11,9 @@ from matplotlib.figure import Figure
 
 from rethinking import registry
 from rethinking.analysis.finding import measure
-from rethinking.figures import complexity, fig1a, fig1b, fig1c, fig2b, finding, memorisation
-from rethinking.figures import style as figures
-from rethinking.figures.style import (
-    line_styles,
-    model_styles,
-    network_styles,
-    network_titles,
-    number_ticks,
-    save,
-    short_labels,
-)
+from rethinking.figures import complexity, drawing, fig1a, fig1b, fig1c, fig2b, finding, legends, memorisation, style
+from rethinking.figures.legends import network_titles, short_labels
+from rethinking.figures.style import line_styles, model_styles, network_styles, save
 
 from ..summaries import make_summary
 from .curves import legend, make_run, note
@@ -77,14 +69,14 @@ def test_files(tmp_path):
     ("model", "number", "columns"),
     [("mlp_1x512", 6, 2), ("mlp_1x512", 12, 3), ("inception_no_bn", 12, 2)],
 )
-@mpl.rc_context(figures.STYLE)
+@mpl.rc_context(style.STYLE)
 def test_many_lines_stand_in_two_columns_of_the_legend_where_they_fit(model, number, columns):
     networks = [("cifar10", model, f"augment+wd{index}") for index in range(number)]
-    figure = Figure(figsize=(figures.WIDTH, 3), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 3), layout="constrained")
     figure.subplots()
-    lines = figures.line_entries(network_styles(networks), network_titles(networks))
-    styles = figures.style_legend(ours=True, several=True, paper=True)
-    figures.finish(figure, lines, styles, "A note.")
+    lines = legends.line_entries(network_styles(networks), network_titles(networks))
+    styles = legends.style_legend(ours=True, several=True, paper=True)
+    legends.finish(figure, lines, styles, "A note.")
     figure.draw_without_rendering()
     shown = figure.legends[0].get_window_extent()
     assert 0 <= shown.x0 < shown.x1 <= figure.bbox.x1
@@ -96,11 +88,11 @@ def test_long_notes_are_wrapped():
     figure = plot(note="word " * 100)
     lines = figure.get_supxlabel().splitlines()
     assert len(lines) > 1
-    assert max(map(len, lines)) <= figures.NOTE_WIDTH
+    assert max(map(len, lines)) <= legends.NOTE_WIDTH
 
 
 def test_a_note_breaks_no_line_between_a_number_and_its_sign():
-    figure = plot(note=f"{'x' * (figures.NOTE_WIDTH - 4)} p > 0 and 95 %")
+    figure = plot(note=f"{'x' * (legends.NOTE_WIDTH - 4)} p > 0 and 95 %")
     assert figure.get_supxlabel().split("\n")[1] == "p\N{NO-BREAK SPACE}>\N{NO-BREAK SPACE}0 and 95\N{NO-BREAK SPACE}%"
 
 
@@ -109,10 +101,10 @@ def test_a_note_breaks_no_line_between_a_number_and_its_sign():
     [([500, 5000, 50_000], False), ([16_000], False), ([1000, 2000, 16_000, 20_000, 24_000], True)],
 )
 def test_numbers_under_an_axis_do_not_meet(values, turned):
-    figure = Figure(figsize=(figures.WIDTH, 3), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, 3), layout="constrained")
     axes, _ = figure.subplots(1, 2)
     axes.set_xscale("log")
-    number_ticks(axes, values, 2)
+    drawing.number_ticks(axes, values, 2)
     figure.draw_without_rendering()
     labels = axes.get_xticklabels()
     assert [label.get_text() for label in labels] == [f"{value:,}" for value in values]
@@ -167,7 +159,7 @@ def test_a_measure_that_no_network_has_says_so():
     assert not any(texts.values())
 
 
-@mpl.rc_context(figures.STYLE)
+@mpl.rc_context(style.STYLE)
 def test_long_titles_of_measures_have_room(plugin):
     title = "mean margin of the training examples at the end"
     plugin("".join(f"@measure('own{i}', title='{title}')\ndef own{i}(network): ...\n" for i in range(4)))
@@ -222,10 +214,10 @@ def test_a_dollar_sign_in_a_title_is_no_mathematics(plugin, tmp_path):
     for place, figure in drawn.items():
         save(figure, [tmp_path / f"{place}.svg"])
         assert f">{title}" in (tmp_path / f"{place}.svg").read_text(), place
-    ticks = figures.Figure()
+    ticks = Figure()
     axes = ticks.subplots()
     axes.plot([1, 1e6])
-    figures.log_scale(axes, "y")
+    drawing.log_scale(axes, "y")
     save(ticks, [tmp_path / "powers.svg"])
     assert "mathdefault" not in re.sub("<!--.*?-->", "", (tmp_path / "powers.svg").read_text())
 
@@ -244,5 +236,5 @@ def test_the_paper_is_named_where_it_is_drawn(plugin, figure):
     for dataset, shown in (("cifar10", True), ("shapes", False)):
         name = f"{dataset}/true_labels/inception/none"
         drawn, _ = figure.draw({name: [make_run(name, **values)]}, "some scale")
-        assert (figures.PAPER_TITLE in legend(drawn)) == shown
-        assert (figures.PAPER_TITLE in note(drawn)) == shown
+        assert (style.PAPER_TITLE in legend(drawn)) == shown
+        assert (style.PAPER_TITLE in note(drawn)) == shown

@@ -10,7 +10,7 @@ from rethinking import registry
 from rethinking.analysis.descriptions import describe_lost, describe_scale, with_gaps
 from rethinking.analysis.runs import NETWORK, networks_of
 from rethinking.analysis.statistics import LEVEL
-from rethinking.figures import style
+from rethinking.figures import drawing, legends, style
 
 MARGIN = 0.05  # of an axis beyond its values, which are at most 1
 
@@ -32,11 +32,11 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame) -> Figure:
         return style.sentence("No network on random signs or with a replaced example was asked for.")
     figure = Figure(figsize=(style.WIDTH, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
-    titles = style.network_titles([*networks_of(rademacher), *networks_of(stability)])
+    titles = legends.network_titles([*networks_of(rademacher), *networks_of(stability)])
     styles = style.network_styles(titles)
     plot_rademacher(left, rademacher, styles)
     plot_stability(right, stability, styles)
-    lines = style.line_entries(styles, titles, linestyle="")
+    lines = legends.line_entries(styles, titles, linestyle="")
     moved = stability.dropna(subset="all_change")
     kinds = {
         "left: Rademacher complexity": (rademacher.rademacher.notna(), {}),
@@ -52,7 +52,7 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame) -> Figure:
     if any(table.filter(like="_ci").notna().any(axis=None) for table in (rademacher, moved)):
         bar = {"color": style.GREY, "marker": "|", "markersize": 9, "linestyle": ""}
         entries.append(Line2D([], [], **bar, label=f"{LEVEL} interval over seeds"))
-    style.finish(figure, lines, entries, describe(rademacher, stability))
+    legends.finish(figure, lines, entries, describe(rademacher, stability))
     return figure
 
 
@@ -90,11 +90,11 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
                 linewidth=1,
             )
     if table[["rademacher", "gap"]].isna().all(axis=None):
-        style.empty_panel(axes, why_empty(table.diverged + table.gap_diverged))
+        drawing.empty_panel(axes, why_empty(table.diverged + table.gap_diverged))
         axes.set_xticks([])
     else:
         axes.set_xscale("log")
-        style.number_ticks(axes, table.n.astype(int), 2)
+        drawing.number_ticks(axes, table.n.astype(int), 2)
     axes.set(xlabel="training images n", ylabel="Rademacher complexity, gap")
     axes.set_ylim(limits(table.rademacher, table.gap))
     axes.set_title("fit of random signs; at 1 bounds say nothing", fontsize="small")
@@ -116,7 +116,7 @@ def plot_stability(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
             linewidth=0.8,
         )
     if table.all_change.isna().all():
-        style.empty_panel(axes, why_empty(table.diverged))
+        drawing.empty_panel(axes, why_empty(table.diverged))
     for needed in table.needed.dropna().unique():
         axes.axhline(needed, color=style.GREY, linewidth=0.6, linestyle=":", zorder=0)
         axes.annotate("1 / √n", (1.0, needed), va="bottom", ha="right", fontsize="x-small", color=style.GREY)

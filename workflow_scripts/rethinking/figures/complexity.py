@@ -10,7 +10,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from rethinking import registry
 from rethinking.analysis.rank_correlations import FEWEST
-from rethinking.figures import style
+from rethinking.figures import drawing, legends, style
 from rethinking.paper.titles import MODEL_TITLES
 
 COLUMNS = 3
@@ -51,19 +51,19 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
             look |= REGULARISED if edge else {}
             axes.plot(points[name], points.gap, linestyle="", **look, **size)
         tau = "no τ" if pd.isna(taus[name]) else f"τ = {taus[name]:.2f}".replace("-", "−")
-        axes.set_title(f"{style.wrap(measure.title, TITLE_WIDTH)}\n{tau}", fontsize="small")
+        axes.set_title(f"{legends.wrap(measure.title, TITLE_WIDTH)}\n{tau}", fontsize="small")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
         if not logarithmic and networks[name].max() >= 1000:  # a share of 0.95 would be 950m
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         if networks[name].isna().all():
-            style.empty_panel(axes, "not defined")
+            drawing.empty_panel(axes, "not defined")
             axes.set_xticks([])
         axes.set_xlabel("log10" if logarithmic else "", fontsize="x-small", labelpad=1)
         axes.tick_params(labelsize="x-small")
     for axes in panels:
         axes.set_axis_off()
     figure.supylabel("generalisation gap (points)", fontsize="small")
-    lines = style.line_entries(styles, MODEL_TITLES, linestyle="")
+    lines = legends.line_entries(styles, MODEL_TITLES, linestyle="")
     circle = {"color": style.GREY, "marker": "o", "linestyle": "", "markerfacecoloralt": "white"}
     kinds = [
         Line2D([], [], **circle, fillstyle=fill, label=title)
@@ -77,5 +77,5 @@ def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
         "corrupted like the training labels, in percentage points. τ: Kendall's rank correlation over all "
         f"pairs of cells, given for {FEWEST} or more. Larger values are more complex."
     )
-    style.finish(figure, lines, kinds, note)
+    legends.finish(figure, lines, kinds, note)
     return figure

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from rethinking import paper, registry
 from rethinking.analysis.aggregation import paper_has
 from rethinking.analysis.runs import Runs, cell_parts, mean_curves
-from rethinking.figures import style
+from rethinking.figures import drawing, legends, style
 
 LOSS = "train_loss_end"  # the paper's average_loss
 LEGEND_WIDTH, LEGEND_ROOM = 28, 18  # characters of a line of the legend, lines beside the axes and the note
@@ -63,7 +63,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     last_epoch = last_epoch or max((curve[:, 0].max() for curve in theirs.values()), default=1)
 
     axes.set(xlabel="epoch", ylabel="training loss (nats)")
-    style.epoch_axis(axes, last_epoch)
+    drawing.epoch_axis(axes, last_epoch)
     # Of a network that finds all classes equally likely.
     starts = [math.log(run.summary["data"]["num_classes"]) for some in runs.values() for run in some]
     start = max([*starts, *(curve[:, 1].max() for curve in theirs.values())], default=1)
@@ -78,7 +78,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     for name, (colour, marker) in styles.items():
         if name in theirs:
             axes.plot(*theirs[name].T, color=colour, marker=marker, **style.PAPER_LINE)
-        style.plot_runs(axes, runs[name], LOSS, colour, marker)
+        drawing.plot_runs(axes, runs[name], LOSS, colour, marker)
 
     on_top = {steps_in_epoch(curve) for curve in curves} - {None} == {steps_per_epoch}
     if on_top:
@@ -86,12 +86,12 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
         convert = (lambda epochs: epochs * thousand, lambda steps: steps / thousand)
         axes.secondary_xaxis("top", functions=convert).set_xlabel("thousand steps")
     sns.despine(figure, top=not on_top)
-    titles = dict(zip(runs, style.short_labels(list(runs)), strict=True))
-    handles = style.line_entries(styles, titles) + style.runs_legend(runs, bool(theirs))
-    style.add_legend(figure, handles, LEGEND_WIDTH, loc="outside right upper")
-    style.add_note(figure, note)
-    style.make_room(
-        figure, sum(each.get_label().count("\n") + 1 for each in handles), style.LEGEND_LINES[0], LEGEND_ROOM
+    titles = dict(zip(runs, legends.short_labels(list(runs)), strict=True))
+    handles = legends.line_entries(styles, titles) + legends.runs_legend(runs, bool(theirs))
+    legends.add_legend(figure, handles, LEGEND_WIDTH, loc="outside right upper")
+    legends.add_note(figure, note)
+    legends.make_room(
+        figure, sum(each.get_label().count("\n") + 1 for each in handles), legends.LEGEND_LINES[0], LEGEND_ROOM
     )
     return figure
 

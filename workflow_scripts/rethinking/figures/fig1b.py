@@ -15,7 +15,7 @@ from rethinking.analysis.descriptions import span
 from rethinking.analysis.differences import nearest_threshold
 from rethinking.analysis.runs import NETWORK, Runs, networks_of
 from rethinking.analysis.time_to_fit import TITLES, times_to_overfit
-from rethinking.figures import style
+from rethinking.figures import drawing, legends, style
 from rethinking.paper.titles import MODEL_TITLES
 
 # What the figure shows; its CSV has all thresholds.
@@ -45,17 +45,17 @@ def describe(table: pd.DataFrame, published: Mapping[str, np.ndarray], scale: st
     """The note: our runs, the threshold nearest to the paper, and what did not reach a threshold."""
     lines = [
         f"Ours: {scale}. Time to overfit: whole epochs until the training set is fitted, divided by the same "
-        f"seed's epochs at p = 0.{style.own_noise(table.corruption)}",
+        f"seed's epochs at p = 0.{legends.own_noise(table.corruption)}",
         "End-of-epoch: moving averages over batches, as in figures 1a and 2b. Whole-epoch, in the CSV: means over an "
         "epoch's batches.",
     ]
-    if any(style.paper_curves(table, published)):
+    if any(drawing.paper_curves(table, published)):
         lines.append(
             f"{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure; no threshold is given."
         )
     nearest, measured = nearest_threshold(table)
     if nearest:
-        titles = style.network_titles(networks_of(table))
+        titles = legends.network_titles(networks_of(table))
         starts = table[(table.threshold == nearest) & (table.p == 0) & table.epochs_to_fit.notna()]
         epochs = [
             f"{titles[tuple(network)]} {epochs:.3g}"
@@ -64,11 +64,11 @@ def describe(table: pd.DataFrame, published: Mapping[str, np.ndarray], scale: st
         lines.append(
             f"Of the thresholds of both kinds with the most points, {TITLES[nearest]} is nearest to the paper: mean "
             f"|ours − paper| {measured[nearest]['mean_difference']:.2f} over {points(measured[nearest])} at p > 0. "
-            f"Epochs at p = 0 by it: {style.listed(epochs)}; the paper's ratios are multiples of "
-            + style.listed(
+            f"Epochs at p = 0 by it: {legends.listed(epochs)}; the paper's ratios are multiples of "
+            + legends.listed(
                 [
                     f"1/{EPOCHS_OF_PAPER[network[1]]} ({MODEL_TITLES[network[1]]})"
-                    for network, _ in style.paper_curves(table, published)
+                    for network, _ in drawing.paper_curves(table, published)
                 ]
             )
             + "."
@@ -105,22 +105,22 @@ def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) ->
     """
     figure = Figure(figsize=(style.WIDTH, 6.4), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True, sharey=True).flat
-    titles = style.network_titles(networks_of(table))
+    titles = legends.network_titles(networks_of(table))
     styles = style.network_styles(titles)
     nearest, measured = nearest_threshold(table)
     shown = table[table.threshold.isin(SHOWN)]
     missing = not_reached(shown)
     rows_of_arrows = {network: row for row, network in enumerate(networks_of(missing))}
-    style.make_room(figure, 2 * len(rows_of_arrows), ARROWS, 2 * PLANNED)
+    legends.make_room(figure, 2 * len(rows_of_arrows), ARROWS, 2 * PLANNED)
     headroom = ARROWS / (PANEL + ARROWS * max(0, len(rows_of_arrows) - PLANNED))
-    theirs = [curve[:, 1].max() for _, curve in style.paper_curves(table, published)]
+    theirs = [curve[:, 1].max() for _, curve in drawing.paper_curves(table, published)]
     top = 1.08 * pd.Series([shown.ratio.max(), *theirs]).max()
     top = 4 if pd.isna(top) else top
 
     for axes, (threshold, rows) in zip(panels, shown.groupby("threshold", sort=False), strict=True):
         axes.set_title(panel_title(threshold, measured[threshold], threshold == nearest), fontsize="medium")
         axes.set_ylim(0, top / (1 - headroom * len(rows_of_arrows)))
-        style.plot_over_p(axes, rows, "ratio", styles, published)
+        drawing.plot_over_p(axes, rows, "ratio", styles, published)
         for network, points in not_reached(rows).groupby(NETWORK, sort=False):
             height = 1 - headroom * (rows_of_arrows[network] + 0.75)
             plot_not_reached(axes, points, height, headroom, *styles[network])
@@ -129,10 +129,10 @@ def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) ->
         axes.set_xlabel("label corruption p")
 
     ours, several = shown[["ratio", "ratio_ci"]].notna().any()
-    legend = style.style_legend(ours, several, bool(theirs))
+    legend = legends.style_legend(ours, several, bool(theirs))
     if len(missing):
         legend.append(Line2D([], [], color=style.GREY, **NOT_REACHED, label="not reached by every seed"))
-    style.finish(figure, style.line_entries(styles, titles), legend, note)
+    legends.finish(figure, legends.line_entries(styles, titles), legend, note)
     return figure
 
 

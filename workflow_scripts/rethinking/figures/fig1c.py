@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rethinking import paper, registry
 from rethinking.analysis.generalisation import measure_errors
 from rethinking.analysis.runs import Runs, networks_of
-from rethinking.figures import style
+from rethinking.figures import drawing, legends, style
 
 TITLES = {"corrupted": "test labels corrupted at the same p", "true": "true test labels"}
 
@@ -26,20 +26,20 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     published = paper.curves("fig1c")
     table = measure_errors(runs, published)
-    note = f"Ours: {scale}; test error after the last epoch.{style.own_noise(table.corruption)}"
-    if any(style.paper_curves(table, published)):
+    note = f"Ours: {scale}; test error after the last epoch.{legends.own_noise(table.corruption)}"
+    if any(drawing.paper_curves(table, published)):
         note += (
             f"\n{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure. Its errors exceed those that "
             "its networks can have on true test labels: its test labels are corrupted too."
         )
-    titles = dict(zip(runs, style.short_labels(list(runs)), strict=True))
+    titles = dict(zip(runs, legends.short_labels(list(runs)), strict=True))
     diverged = [
         f"{titles[name]} ({sum(run.diverged for run in some)} of {len(some)})"
         for name, some in runs.items()
         if any(run.diverged for run in some)
     ]
     if diverged:
-        note += f"\nDiverged and not in the means: {style.listed(diverged)}."
+        note += f"\nDiverged and not in the means: {legends.listed(diverged)}."
     return plot(table, published, note), table
 
 
@@ -54,15 +54,15 @@ def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) ->
     """
     figure = Figure(figsize=(style.WIDTH, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
-    titles = style.network_titles(networks_of(table))
+    titles = legends.network_titles(networks_of(table))
     styles = style.network_styles(titles)
     for axes, (labels, rows) in zip(panels, table.groupby("test_labels", sort=False), strict=True):
         axes.set_title(TITLES[labels], fontsize="medium")
         axes.set(xlabel="label corruption p", ylim=(0, 1))
-        style.plot_over_p(axes, rows, "test_error", styles, published if labels == "corrupted" else {})
+        drawing.plot_over_p(axes, rows, "test_error", styles, published if labels == "corrupted" else {})
     panels[0].set_ylabel("test error")
 
     ours, several = table[["test_error", "test_error_ci"]].notna().any()
-    legend = style.style_legend(ours, several, any(style.paper_curves(table, published)))
-    style.finish(figure, style.line_entries(styles, titles), legend, note)
+    legend = legends.style_legend(ours, several, any(drawing.paper_curves(table, published)))
+    legends.finish(figure, legends.line_entries(styles, titles), legend, note)
     return figure

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rethinking import paper, registry
 from rethinking.analysis.runs import Runs, cell_parts
-from rethinking.figures import style
+from rethinking.figures import legends
 from rethinking.figures.fig2b import draw_accuracies
 from rethinking.tables.imagenet import describe_misprint
 from rethinking.tables.presentation import regulariser_titles
@@ -31,7 +31,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
 def titles(names: Sequence[str]) -> list[str]:
     """Titles of the panels: the regularisers if only they differ, as in the paper; otherwise what differs."""
     if len({name.rpartition("/")[0] for name in names}) > 1:
-        return style.short_labels(names)
+        return legends.short_labels(names)
     return list(map(explicit, names))
 
 

@@ -16,7 +16,7 @@ from rethinking.analysis.aggregation import paper_has
 from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_curves
 from rethinking.analysis.statistics import mean_interval
 from rethinking.analysis.time_to_fit import time_to_fit, trained_on
-from rethinking.figures import style
+from rethinking.figures import drawing, legends, style
 from rethinking.paper.titles import MODEL_TITLES, SPLIT_TITLES
 
 ACCURACIES = {"train": "train_accuracy_end", "test": "test_accuracy"}
@@ -132,21 +132,21 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Seq
     last_epoch = last_epoch or max((curve[:, 0].max() for curve in theirs), default=1)
     styles = style.line_styles(SPLIT_TITLES)
     for axes, title, (name, some) in zip(panels, titles, runs.items(), strict=False):
-        axes.set_title(style.wrap(title, style.PANELS_WIDTH // columns), fontsize="medium")
+        axes.set_title(legends.wrap(title, style.PANELS_WIDTH // columns), fontsize="medium")
         axes.set(xlabel="epoch", ylim=(bottom, 103))
-        style.epoch_axis(axes, last_epoch)
+        drawing.epoch_axis(axes, last_epoch)
         shade_gain(axes, some)
         for split, (colour, marker) in styles.items():
             curve = paper_curve(published, name, split)
             if curve is not None:
                 axes.plot(*curve.T, color=colour, marker=marker, **style.PAPER_LINE)
-            style.plot_runs(axes, some, ACCURACIES[split], colour, marker)
+            drawing.plot_runs(axes, some, ACCURACIES[split], colour, marker)
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy (%)")
     for axes in panels[len(runs) :]:
         axes.set_axis_off()
-    lines = [*style.line_entries(styles, SPLIT_TITLES), Patch(**SHADE, label="up to the best test accuracy so far")]
-    style.finish(figure, lines, style.runs_legend(runs, bool(theirs)), note)
+    lines = [*legends.line_entries(styles, SPLIT_TITLES), Patch(**SHADE, label="up to the best test accuracy so far")]
+    legends.finish(figure, lines, legends.runs_legend(runs, bool(theirs)), note)
     return figure
 
 
@@ -160,4 +160,4 @@ def shade_gain(axes: Axes, runs: Sequence[Run]) -> None:
 def panel_titles(names: Sequence[str]) -> list[str]:
     """Titles of the panels: the networks if only they differ, as in the paper; otherwise what differs."""
     networks = [MODEL_TITLES[cell_parts(name)["model"]] for name in names]
-    return networks if len(set(networks)) == len(names) else style.short_labels(names)
+    return networks if len(set(networks)) == len(names) else legends.short_labels(names)

@@ -11,7 +11,7 @@ from rethinking import registry
 from rethinking.analysis.finding import LABELS
 from rethinking.analysis.runs import NETWORK, networks_of
 from rethinking.analysis.statistics import LEVEL, interval_ends
-from rethinking.figures import style
+from rethinking.figures import legends, style
 
 # The test accuracy is drawn over the training accuracy and is smaller, so that both are visible where they are equal.
 SPLITS = {
@@ -32,8 +32,8 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
         note: data, scale and seeds, printed under the axes.
     """
     networks = networks_of(table)
-    titles = style.network_titles(networks)
-    labels = [style.wrap(titles[network], 30) for network in networks]
+    titles = legends.network_titles(networks)
+    labels = [legends.wrap(titles[network], 30) for network in networks]
     row = max([2, *(label.count("\n") + 1 for label in labels)]) * 0.16
     figure = Figure(figsize=(style.WIDTH, 1.5 + row * len(networks)), layout="constrained")
     panels = figure.subplots(1, len(LABELS), sharex=True, sharey=True)
@@ -55,8 +55,8 @@ def plot(table: pd.DataFrame, note: str) -> Figure:
     intervals = table[[f"{split}_accuracy_ci" for split in SPLITS]].notna().any(axis=None)
     line, what = ("-", f", {LEVEL} interval over seeds") if intervals else ("", "")
     marks = [Line2D([], [], **mark, **INTERVAL, linestyle=line, label=title + what) for mark, title in SPLITS.values()]
-    style.legend_above(figure, marks, [Line2D([], [], color=style.GREY, linestyle=style.DASHED, label="chance")])
-    style.add_note(figure, note)
+    legends.legend_above(figure, marks, [Line2D([], [], color=style.GREY, linestyle=style.DASHED, label="chance")])
+    legends.add_note(figure, note)
     return figure
 
 

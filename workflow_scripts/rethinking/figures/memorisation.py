@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from rethinking import registry
 from rethinking.analysis.runs import NETWORK, Network, Runs, cell_parts, mean_curves
 from rethinking.cells import probability
-from rethinking.figures import style
+from rethinking.figures import drawing, legends, style
 
 TITLE_WIDTH = 20  # characters of a line beside a row of panels
 PANEL_WIDTH, PANEL_TITLE_WIDTH = 0.55, 6  # of the narrowest panel, in inches, and of its title, in characters
@@ -42,7 +42,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     corruptions = [cell_parts(name)["corruption"] for name in runs]
     if any(map(is_papers_noise, corruptions)):
         note += " p = ...: the probability with which a label is replaced by one drawn from all classes."
-    note += style.own_noise(corruptions)
+    note += legends.own_noise(corruptions)
     return plot(runs, note), mean_curves(runs, list(LABELS))
 
 
@@ -63,7 +63,7 @@ def plot(runs: Runs, note: str) -> Figure:
     for name in runs:
         parts = cell_parts(name)
         networks[tuple(parts[key] for key in NETWORK)][parts["corruption"]] = name
-    titles = style.network_titles(networks)
+    titles = legends.network_titles(networks)
     corruptions = dict.fromkeys(corruption for cells in networks.values() for corruption in cells)
     columns = sorted(corruptions, key=lambda corruption: probability(corruption) or 0.0)
     width = max(style.WIDTH, PANEL_WIDTH * len(columns))
@@ -77,24 +77,24 @@ def plot(runs: Runs, note: str) -> Figure:
         )
         for axes, corruption in zip(panels, columns, strict=True):
             axes.set_ylim(-3, 103)
-            style.epoch_axis(axes, last_epoch, nbins=max(2, min(5, 15 // len(columns))))
+            drawing.epoch_axis(axes, last_epoch, nbins=max(2, min(5, 15 // len(columns))))
             if corruption not in cells:
                 axes.set_axis_off()
                 continue
             if not runs[cells[corruption]]:
-                style.empty_panel(axes, "not trained")
+                drawing.empty_panel(axes, "not trained")
             for column, (colour, marker) in styles.items():
-                style.plot_runs(axes, runs[cells[corruption]], column, colour, marker)
+                drawing.plot_runs(axes, runs[cells[corruption]], column, colour, marker)
         first = next(axes for axes, corruption in zip(panels, columns, strict=True) if corruption in cells)
-        first.set_ylabel(f"{style.wrap(titles[network], TITLE_WIDTH)}\naccuracy (%)")
+        first.set_ylabel(f"{legends.wrap(titles[network], TITLE_WIDTH)}\naccuracy (%)")
         first.tick_params(labelleft=True)
     for axes, corruption in zip(grid[0], columns, strict=True):
         named = corruption.replace("_", " ")
         title = f"p = {probability(corruption):g}" if is_papers_noise(corruption) else named
         size = "medium" if len(columns) < 8 else "small"
         line = max(PANEL_TITLE_WIDTH, style.PANELS_WIDTH // len(columns))
-        axes.set_title(style.wrap(title, line), fontsize=size)
+        axes.set_title(legends.wrap(title, line), fontsize=size)
     for panels in grid.T:
         [axes for axes in panels if axes.axison][-1].set_xlabel("epoch")
-    style.finish(figure, style.line_entries(styles, LABELS), style.runs_legend(runs, paper=False), note)
+    legends.finish(figure, legends.line_entries(styles, LABELS), legends.runs_legend(runs, paper=False), note)
     return figure

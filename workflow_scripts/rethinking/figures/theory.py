@@ -15,7 +15,7 @@ from rethinking import registry
 from rethinking.analysis.descriptions import describe_copies, describe_data, span
 from rethinking.analysis.statistics import LEVEL
 from rethinking.analysis.theory_results import table3
-from rethinking.figures import style
+from rethinking.figures import drawing, legends, style
 from rethinking.paper.titles import DATASET_TITLES
 from rethinking.tables.theory import preprocessing_title
 
@@ -54,7 +54,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         errors = rows.largest_error.clip(lower=1e-17)
         left.plot(rows.n, errors, color=colour, marker=marker, linestyle=dashes[offset])
     left.axhline(0.5, color=style.GREY, linewidth=0.8)
-    style.log_scale(left, "x", "y")
+    drawing.log_scale(left, "x", "y")
     left.set(xlabel="images n", ylabel="largest error of an output")
     for offset, rows in table.drop_duplicates(["offset", "n"]).groupby("offset", sort=False):
         right.plot(rows.n, rows.bits_needed, color=style.GREY, marker="o", linestyle=dashes[offset])
@@ -65,9 +65,9 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
             x, side = (0.02, "left") if bits > 20 else (1, "right")
             place = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "top" if bits < 10 else "bottom"}
             right.annotate(name, (x, bits), **place, fontsize="small")
-    style.log_scale(right, "x")
+    drawing.log_scale(right, "x")
     right.set(xlabel="images n", ylabel="required bits of precision", ylim=(0, None))
-    lines = style.line_entries(colours, {name: name for name in colours})
+    lines = legends.line_entries(colours, {name: name for name in colours})
     styles = [
         Line2D([], [], color=style.GREY, linestyle=dash, label=f"thresholds at {offset:g}")
         for offset, dash in dashes.items()
@@ -80,7 +80,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         "with which the amplified rounding error stays below 1/2; thresholds lie at this share of the way "
         "between neighbouring projections."
     )
-    style.finish(figure, lines, styles, note)
+    legends.finish(figure, lines, styles, note)
     return figure, numbers
 
 
@@ -110,13 +110,13 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
         model = settings[table.model.iloc[0]]
         preprocessing = preprocessing_title(pd.Series(model)).replace(" filters", "\N{NO-BREAK SPACE}filters")
         title = f"{DATASET_TITLES[model['dataset']]}, {preprocessing}"
-        axes.set_title(f"{style.wrap(title, 26)}\n{model['kernel'].capitalize()} kernel", fontsize="small")
+        axes.set_title(f"{legends.wrap(title, 26)}\n{model['kernel'].capitalize()} kernel", fontsize="small")
         if table.gamma.notna().any():
             for penalty, some in table.groupby("penalty"):
                 axes.plot(some.gamma, some.validation_error, **looks[penalty])
-            style.log_scale(axes, "x")
+            drawing.log_scale(axes, "x")
             axes.set(xlabel="gamma")
-            style.number_ticks(axes, table.gamma, columns, "{:g}")
+            drawing.number_ticks(axes, table.gamma, columns, "{:g}")
         else:
             smallest = table.penalty[table.penalty > 0].min()
             axes.plot(table.penalty, table.validation_error, color=style.GREY)
@@ -144,7 +144,7 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
     )
     if missing:
         note += f" Missing, because the kernel matrix is singular: {missing} of {span([len(everything)], 'point')}."
-    style.finish(figure, lines[:half], lines[half:], note)
+    legends.finish(figure, lines[:half], lines[half:], note)
     return figure, everything
 
 
@@ -176,7 +176,7 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         if rows.test_error.isna().any():
             broken = " A line breaks where a fit is missing."
         for axes, key in ((left, "test_error"), (right, "train_error")):
-            style.plot_mean(axes, filters, rows[key], rows[f"{key}_ci"], **line)
+            drawing.plot_mean(axes, filters, rows[key], rows[f"{key}_ci"], **line)
             axes.vlines(filters, rows[key] - rows[f"{key}_ci"], rows[key] + rows[f"{key}_ci"], color=line["color"])
         left.plot(rows.paper_filters.astype(float), rows.paper_test_error, **line | theirs)
     enough = numbers.images.max() / (numbers.features / numbers.filters).mean()
@@ -184,9 +184,9 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     for axes in (left, right):
         axes.axvline(enough, color=style.GREY, linewidth=0.8, linestyle=DASHES[2])
         # Where all fits are exact, all errors are zero and the axis needs a height.
-        style.log_scale(axes, "x")
+        drawing.log_scale(axes, "x")
         axes.set(xlabel="random filters", ylim=(0, max(1, axes.get_ylim()[1])))
-        style.number_ticks(axes, ticks, 2, fontsize="x-small")
+        drawing.number_ticks(axes, ticks, 2, fontsize="x-small")
     left.set_ylabel("test error (%)")
     right.set_ylabel("training error (%)")
     others = [Line2D([], [], color=style.GREY, linestyle=DASHES[2], label="as many features as images")]
@@ -199,7 +199,7 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         "line on they are as many as the images or more, and without a penalty every label is fitted; before "
         f"it the fit is that of least squares.{validated}{broken}"
     )
-    style.finish(figure, lines, others, note)
+    legends.finish(figure, lines, others, note)
     return figure, numbers
 
 
@@ -228,7 +228,7 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
     left.set(ylabel="distance |w − w*| / |w*|")
     right.set(ylabel="misfit |Xw − Y| / |Y|")
     for axes in (left, right):
-        style.log_scale(axes, "x", "y")
+        drawing.log_scale(axes, "x", "y")
         axes.set(xlabel="steps")
     outside = Line2D([], [], color=style.GREY, linestyle=DASHES[1], label="start's part outside the images' span")
     first = records[0]
@@ -243,6 +243,6 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
         f"{first['dimension']:,} dimensions: every exact fit has the same curvature, zero in all other "
         "directions."
     )
-    style.finish(figure, style.line_entries(styles, titles), [outside], note)
+    legends.finish(figure, legends.line_entries(styles, titles), [outside], note)
     numbers = pd.concat([curve.assign(seed=record["seed"]) for curve, record in zip(tables, records, strict=True)])
     return figure, numbers.replace({np.inf: np.nan})
