@@ -20,7 +20,8 @@ from rethinking.run.code import LIBRARY
 from rethinking.run.environment import job_environment, name_user
 from rethinking.run.files import UserError, check_room, check_writable, existing_folder, refuse_dangling
 from rethinking.run.hardware import expects_gpu, visible_gpus
-from rethinking.run.identity import digest_of, read_record
+from rethinking.run.digests import digest_of
+from rethinking.run.identity import read_record
 from rethinking.run.locks import is_locked
 from rethinking.run.plan import Plan
 from rethinking.run.refusals import explain

@@ -15,8 +15,8 @@ from rethinking.data.image_checksums import verify_archives
 from rethinking.data.image_files import Images
 from rethinking.data.imagenet import find_images, load_index, save_index
 from rethinking.data.imagenet_classes import classes_of
+from rethinking.run.contents import content_digest
 from rethinking.run.files import UserError, hash_file
-from rethinking.run.identity import content_digest
 
 from ..faults import flip
 from .image_sets import CLASSES, TRAIN, VAL, add, write_archives, write_folder, write_tar

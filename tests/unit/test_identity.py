@@ -10,10 +10,10 @@ import pytest
 from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.loading import load_config
+from rethinking.run.contents import content_digest
 from rethinking.run.files import UserError, write_text
 from rethinking.run.identity import (
     Identity,
-    content_digest,
     damages,
     differences,
     is_made,

@@ -13,8 +13,8 @@ from PIL import Image
 from rethinking.data.image_folders import read_images
 from rethinking.data.prepared import prepare, subset
 from rethinking.data.readers import describe_source
+from rethinking.run.contents import content_digest
 from rethinking.run.files import UserError, read_json
-from rethinking.run.identity import content_digest
 
 from ..imagenet.image_sets import encoded
 from .image_files import write_image

@@ -18,8 +18,8 @@ from rethinking.corruption.overlays import write
 from rethinking.models import build_model
 from rethinking.models.options import default_options
 from rethinking.run.code import SCRIPTS
+from rethinking.run.digests import digest_of
 from rethinking.run.files import UserError, read_json, write_json
-from rethinking.run.identity import digest_of
 from rethinking.run.plugin_files import VARIABLE
 from rethinking.run.scripts import packed
 

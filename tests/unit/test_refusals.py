@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from rethinking.run import locks, scripts
 from rethinking.run.checkpoint import Checkpoint
+from rethinking.run.contents import content_digest
 from rethinking.run.files import (
     UserError,
     atomic_path,
@@ -26,7 +27,7 @@ from rethinking.run.files import (
     save_array,
     write_text,
 )
-from rethinking.run.identity import Identity, content_digest
+from rethinking.run.identity import Identity
 from rethinking.run.locks import lock_results
 from rethinking.run.refusals import explain
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from rethinking.data.image_files import Images, marks
 from rethinking.data.imagenet import ARCHIVES, DEVKIT, FOLDERS, PUBLISHED, find_images
+from rethinking.run.digests import digest_once
 from rethinking.run.files import UserError
-from rethinking.run.identity import digest_once
 from rethinking.run.time_left import Progress
 
 READERS, BLOCK = 16, 64  # files read at a time, since those on a server take long to open; images of one task

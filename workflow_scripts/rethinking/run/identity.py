@@ -10,17 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rethinking.data.image_files import marks
-from rethinking.data.sources import source_files
 from rethinking.run.code import combined
-from rethinking.run.files import UserError, hash_file, read_json, write_json
+from rethinking.run.files import write_json
 
 
 @dataclass(frozen=True)
@@ -63,11 +60,6 @@ class Identity:
 def converted(inputs: Mapping[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
     """Inputs by name, of which all but digests are converted."""
     return {name: each if isinstance(each, str) else convert(each) for name, each in inputs.items()}
-
-
-def digest_of(parts: Sequence[str]) -> str:
-    """One digest of many, which depends on their order."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
 
 
 # ---- records
@@ -159,90 +151,3 @@ def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]
 
     keys = [key for key in {**new, **old} if key not in old or key not in new or old[key] != new[key]]
     return [f"{key} {show(old, key)} -> {show(new, key)}" for key in keys]
-
-
-# ---- files of the user
-
-
-def content_digest(
-    name: str, source: str, path: str | Path, cache: str | Path | None, classes: Collection[str] | None = None
-) -> str:
-    """SHA-256 over a file, or over names and contents of the files in a folder.
-
-    Args:
-        name: of the data set that is read from it, which with its source decides which files of a folder count.
-        source: the kind of its source.
-        path: the file or folder.
-        cache: a JSON file of digests by names, sizes and times, so that contents are read only once; None for no cache.
-        classes: of a local source, those whose images count; None for all.
-
-    Raises:
-        UserError: it cannot be read, or is gone and the cache does not know it.
-    """
-    path, cache = Path(path), cache and Path(cache)
-    real = os.path.realpath(path)
-    key = f"{source} {name} {real}"
-    if source == "local":
-        from rethinking.data.image_checksums import images_digest, states  # imported here: few jobs need it
-
-        key = " ".join(["images", real, *([digest_of(sorted(classes))] if classes else [])])
-    try:
-        os.stat(path)
-    except OSError as error:
-        if known := known_digests(cache).get(key):
-            return known[1]  # results that were made from it can still be current
-        missing = isinstance(error, FileNotFoundError)
-        what = "does not exist" if missing else f"cannot be read ({error.strerror})"
-        raise UserError(f"{path} {what}; correct datasets.{name}.path in the config") from error
-
-    try:
-        if source == "local":
-            found = [f"{file} {state}" for file, state in states(path)]
-            read = partial(images_digest, path, classes)
-        else:
-            files = source_files(name, source, path) if path.is_dir() else [(path.name, path)]
-            found = [ascii(f"{within} {marks(file.stat())}") for within, file in files]
-            read = partial(files_digest, path, files)
-        return digest_once(cache, key, digest_of(found), read)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename} cannot be read ({error.strerror}); put it right or remove it, or correct "
-            f"datasets.{name}.path in the config"
-        ) from error
-
-
-def files_digest(path: Path, files: Iterable[tuple[str, Path]]) -> str:
-    """SHA-256 of a file, or over these files of a folder, each with its name."""
-    if not path.is_dir():
-        return hash_file(path)
-    digest = hashlib.sha256()
-    for within, file in files:
-        digest.update(os.fsencode(within) + f"\0{hash_file(file)}\n".encode())
-    return digest.hexdigest()
-
-
-def file_digest(path: str | Path, algorithm: str, cache: Path | None) -> str:
-    """The digest of a file's bytes; ``cache`` is as in :func:`content_digest`."""
-    key, mark = f"{algorithm} {os.path.realpath(path)}", marks(os.stat(path))
-    return digest_once(cache, key, mark, lambda: hash_file(path, algorithm))
-
-
-def digest_once(cache: Path | None, key: str, mark: str, read: Callable[[], str]) -> str:
-    """The digest that ``read`` computes, from the cache where it was computed at this mark (of sizes and times)."""
-    known = known_digests(cache).get(key, [None])
-    if known[0] == mark:
-        return known[1]
-    digest = read()
-    if cache:
-        with suppress(OSError):  # results can be read-only; the contents are read again next time
-            write_json(cache, known_digests(cache) | {key: [mark, digest]})
-    return digest
-
-
-def known_digests(cache: Path | None) -> dict[str, list[str]]:
-    """The digests that a cache keeps, each behind its mark."""
-    try:
-        found = read_json(cache) if cache else {}
-    except UserError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.run.code import Root
+from rethinking.run.digests import file_digest
 from rethinking.run.files import algorithm_of
-from rethinking.run.identity import Identity, converted, file_digest, is_made
+from rethinking.run.identity import Identity, converted, is_made
 
 
 @dataclass(eq=False)  # each result is there once, see plan.once

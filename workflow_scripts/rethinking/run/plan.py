@@ -17,8 +17,10 @@ from rethinking.config.configuration import Config
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.published import published
 from rethinking.run.code import Root, script_code
+from rethinking.run.contents import content_digest
+from rethinking.run.digests import digest_of
 from rethinking.run.files import UserError
-from rethinking.run.identity import Identity, content_digest, converted, digest_of
+from rethinking.run.identity import Identity, converted
 from rethinking.run.made import Made, Source, own
 
 ARRAYS = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")

@@ -18,13 +18,13 @@ from typing import Any, NamedTuple, TextIO
 
 from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS, script_code
+from rethinking.run.contents import content_digest
+from rethinking.run.digests import digest_of
 from rethinking.run.files import UserError
 from rethinking.run.hardware import is_out_of_memory
 from rethinking.run.identity import (
     Identity,
-    content_digest,
     converted,
-    digest_of,
     read_record,
     record_path,
     recorded,
