@@ -118,17 +118,18 @@ def test_own_overrides_add_to_the_default_ones(tmp_path):
         assert settings(config, MLP).epochs == (7 if mine else 100)
 
 
-def test_a_setting_that_a_default_override_replaces_is_named(tmp_path):
+def test_a_setting_that_an_override_of_an_earlier_file_replaces_is_named(tmp_path):
     """Someone who wants a trial of ImageNet with training: {epochs: 2} would start 250 epochs."""
+    mine = tmp_path / "mine.yaml"
 
-    def lines(**changes):
+    def lines(own=None, **changes):
         values, found = default_values() | {"table4": {"cells": []}}, []
         values["datasets"]["imagenet"]["path"] = "/x"
-        values["overrides"] = overrides = changes.pop("overrides", [])
-        (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"overrides": overrides}))
+        values |= {"overrides": []} | (own or {})
+        mine.write_text(yaml.safe_dump({"overrides": []} | (own or {})))
         load_config(
             with_keys(values, {key.replace("__", "."): value for key, value in changes.items()}),
-            [str(FILE), str(tmp_path / "mine.yaml")],
+            [str(FILE), str(mine)],
             found.append,
         )
         return found
@@ -138,10 +139,14 @@ def test_a_setting_that_a_default_override_replaces_is_named(tmp_path):
     assert line == (
         "training.epochs, 2, does not count for imagenet/true_labels/inception_v3/augment+wd+dropout, "
         "imagenet/true_labels/inception_v3/augment, imagenet/true_labels/inception_v3/wd and 4 more cells, where an override "
-        'of config.yaml sets 250; to change it there, write overrides: [{cells: "imagenet*/*/*/*", set: {epochs: 2}}]'
+        f'of {FILE} sets 250; to change it there, write overrides: [{{cells: "imagenet*/*/*/*", set: {{epochs: 2}}}}]'
     )
-    # What the user's own overrides replace they know.
-    assert lines(training__epochs=2, overrides=[override("imagenet*/*/*/*", epochs=3)]) == []
+    # What an override of the same file replaces is known to whoever wrote it.
+    own = {"overrides": [override("imagenet*/*/*/*", epochs=3)]}
+    values = default_values()["training"]
+    assert lines(own | {"training": values | {"epochs": 2}}) == []
+    (line,) = lines(own, training__epochs=2)
+    assert f"where an override of {mine} sets 3; to change it there" in line
     found = lines(
         models__inception_v3__learning_rate=0.1, table2__cells=["imagenette/true_labels/inception_v3/none"],
         datasets__imagenette__path="/x", fig2a__cells=[],

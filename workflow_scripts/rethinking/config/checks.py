@@ -1,7 +1,7 @@
 """Whether each cell of a configuration can be trained: its settings and the size of its images; what changes none."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rethinking import registry
@@ -51,38 +51,55 @@ def nothing_changed(ablation: AblationConfig, cells: list[str]) -> str:
     return f"'{ablation.name}' changes nothing of {shown}, whose {values}; leave the value or the cell out"
 
 
-def hidden_settings(config: Config, default: Mapping[str, Any]) -> list[str]:
-    """A line for each setting of training or models that the user changed and an override of the default file replaces.
+def hidden_settings(
+    config: Config, sources: Mapping[str, Any], overrides: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[str]:
+    """A line for each setting of training or models that an override of an earlier source replaces.
 
     Args:
         config: the configuration.
-        default: the content of the default file, whose overrides come first.
+        sources: each file, and then the command line -> what is set when it is read.
+        overrides: source -> its overrides; in order those of the configuration.
     """
-    overrides, found = default.get("overrides", []), {}
+    order = list(sources)
+    places = [(order.index(source), source, each["cells"]) for source, some in overrides.items() for each in some]
+    found: dict[tuple[str, ...], list[str]] = {}
     for name in dict.fromkeys(cell.name for cell in config.cells(*config.results)):
         cell = Cell.from_name(name, seed=0)
-        sets = [(number, each.set.model_dump()) for number, each in enumerate(config.overrides) if each.matches(cell)]
-        for path, given in (
-            (["training"], config.training),
-            (["models", cell.model], config.models[cell.model]),
-        ):
-            _, usual = value_at(path, default)
+        sets = [
+            (*place, each.set.model_dump())
+            for place, each in zip(places, config.overrides, strict=True)
+            if each.matches(cell)
+        ]
+        for path, given in ((["training"], config.training), (["models", cell.model], config.models[cell.model])):
             for key, value in given.model_dump(exclude_unset=True).items():
-                last = ((number, values[key]) for number, values in reversed(sets) if key in values)
-                number, new = next(last, (len(overrides), None))
-                if number < len(overrides) and value not in (new, (usual or {}).get(key)):
-                    pattern, new, value = map(json.dumps, (overrides[number]["cells"], new, value))
-                    found.setdefault((".".join([*path, key]), key, value, new, pattern), []).append(name)
+                changed = last_change([*path, key], sources.values())
+                for number, source, pattern, values in reversed(sets):
+                    if key in values:
+                        if number < changed and values[key] != value:
+                            shown = map(json.dumps, (value, values[key], pattern))
+                            found.setdefault((".".join([*path, key]), key, source, *shown), []).append(name)
+                        break
     return [
-        f"{setting}, {value}, does not count for {named(cells).removesuffix(': ')}, where an override of config.yaml sets "
+        f"{setting}, {value}, does not count for {named(cells).removesuffix(': ')}, where an override of {source} sets "
         f"{new}; to change it there, write overrides: [{{cells: {pattern}, set: {{{key}: {value}}}}}]"
-        for (setting, key, value, new, pattern), cells in found.items()
+        for (setting, key, source, value, new, pattern), cells in found.items()
     ]
+
+
+def last_change(path: Sequence[str], sources: Iterable[Any]) -> int:
+    """The number of the source that gave a setting its value; -1 if none did."""
+    last, current = -1, None
+    for number, content in enumerate(sources):
+        is_set, value = value_at(path, content)
+        if is_set and (last < 0 or value != current):
+            last, current = number, value
+    return last
 
 
 def named(cells: list[str]) -> str:
     """The first cells, how many more there are, and a colon."""
-    more = f" and {len(cells) - 3} more cells" if cells[3:] else ""
+    more = f" and {len(cells) - 3} more cell{'s' * (len(cells) > 4)}" if cells[3:] else ""
     return f"{', '.join(cells[:3])}{more}: "
 
 

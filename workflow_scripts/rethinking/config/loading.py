@@ -24,7 +24,7 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
         values: the merged dictionary.
         files: the files that it was merged from, later ones over earlier ones; for messages, and for the plug-ins
             and overrides of all of them.
-        log: takes a line on each setting of the user's that an override of the first file replaces.
+        log: takes a line on each setting that an override of an earlier file replaces.
 
     Raises:
         UserError: a plug-in cannot be used, or one message for all faults, each with its file, its key and what
@@ -32,18 +32,15 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
     """
     values = with_null(values)
     read_files = {file: read(file) for file in files}
-    contents = [file.content for file in read_files.values()]
-    plugins = [file for each in all_lists("plugins", values, contents) for file in each]
+    sources = {name: file.content for name, file in read_files.items()} | {"the command line": values}
+    plugins = [file for each in all_lists("plugins", sources).values() for file in each]
     if isinstance(values.get("plugins"), list) and all(isinstance(file, str) for file in plugins):
         values["plugins"] = list(dict.fromkeys(map(plugin_path, plugins)))
         registry.load(values["plugins"])
     check_own_claims()
-    overrides = [
-        Origin(("overrides", number), entry)
-        for each in all_lists("overrides", values, contents)
-        for number, entry in enumerate(each)
-    ]
-    expanded = expand(values, overrides)
+    overrides = all_lists("overrides", sources)
+    origins = [Origin(("overrides", number), entry) for each in overrides.values() for number, entry in enumerate(each)]
+    expanded = expand(values, origins)
     lines = [fault for file in read_files.values() for fault in file.faults]
     for name, file in read_files.items():
         lines += [
@@ -67,10 +64,10 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
         found = [((), fault) for fault in cell_faults(config)] + list(limit_faults(config))
         lines += [f"{place_of_value(path, read_files, values)}: {fault}" for path, fault in found]
     if config and not lines:
-        config, found = without_copies(config, expanded.origins, contents[:1])
+        config, found = without_copies(config, expanded.origins, [sources[file] for file in files[:1]])
         lines += [describe_pattern(origin, message, read_files) for origin, message in found]
         if not lines:
-            for line in hidden_settings(config, contents[0]) if contents else ():
+            for line in hidden_settings(config, sources, overrides):
                 log(line)
             return config
     lines += [describe(fault, read_files, values, Config, expanded.origins) for fault in faults]
@@ -159,9 +156,13 @@ def plugin_path(text: str) -> str:
         raise UserError(f"plugins: '{text}': {error}") from None
 
 
-def all_lists(key: str, values: dict[str, Any], contents: list[Any]) -> list[list[Any]]:
-    """The lists of a key in all files in order, then that of the command line; a merge would keep only the last."""
-    lists = [each[key] for each in contents if isinstance(each, dict) and key in each]
-    if values.get(key) not in lists[-1:]:
-        lists.append(values.get(key))
-    return [each for each in lists if isinstance(each, list)]
+def all_lists(key: str, sources: dict[str, Any]) -> dict[str, list[Any]]:
+    """The lists of a key in all sources in order, by source; a merge would keep only the last.
+
+    What the command line does not set is the last file's.
+    """
+    *files, (command_line, values) = sources.items()
+    lists = {name: each[key] for name, each in files if isinstance(each, dict) and key in each}
+    if values.get(key) not in list(lists.values())[-1:]:
+        lists[command_line] = values.get(key)
+    return {name: each for name, each in lists.items() if isinstance(each, list)}
