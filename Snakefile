@@ -49,10 +49,10 @@ rule imagenet:
         lambda wildcards: IMAGENET_FILES or result_cells("table2"),
 
 
-# The data sets of all trained networks, downloaded or read, verified and prepared.
+# The data sets of networks and theory, downloaded or read, verified and prepared.
 rule data:
     input:
-        [PLAN.prepared(name).known for name in DATASETS],
+        [PLAN.prepared(name).known for name in sorted({*DATASETS, *CONFIG.theory_datasets()})],
 
 
 # What depends on the settings that the paper leaves open.

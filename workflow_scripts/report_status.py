@@ -18,7 +18,10 @@ def main() -> None:
     cells, ablations = survey(config)
     # An empty line between this and what Snakemake prints before and after.
     print()
-    for title, statuses in (("", cells), ("In addition for the target 'ablations': ", ablations)):
+    groups = {"": cells, "In addition for the target 'ablations': ": ablations}
+    if config.report_ablations:  # they belong to 'all'
+        groups = {"": [*cells, *ablations]}
+    for title, statuses in groups.items():
         if statuses:
             left = estimate(statuses, [*cells, *ablations], config.hardware.device)
             print(f"{title}{report(statuses, left)}\n")

@@ -203,6 +203,12 @@ class Config(Strict):
         asked = {name.split("/")[0] for result in self.results for name in getattr(self, result).cells}
         return [name for name, dataset in self.datasets.items() if dataset.absent and name in asked]
 
+    def theory_datasets(self) -> list[str]:
+        """The data sets of theorem 1, linear models and descent."""
+        linear = self.linear_models
+        names = [self.expressivity.dataset, *(model.dataset for model in linear.models), linear.descent.dataset]
+        return list(dict.fromkeys(filter(None, names)))
+
     def linear_model_seeds(self, name: str) -> list[int]:
         """The seeds of a linear model: one where nothing is drawn."""
         model = self.linear_models.model(name)
