@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from rethinking.config.theory import ValidationConfig
 from rethinking.run.files import UserError
+from rethinking.theory.gram import kernel_between
 from rethinking.theory.validation import best_setting, read_validation, validate, validation_split
 
 from .fits import pixels, quiet, run
@@ -37,6 +39,24 @@ def test_validation_agrees_with_the_solver(digits, tmp_path):
         assert row.norm == pytest.approx(facts["norm"], rel=1e-6)
 
 
+def test_no_errors_are_reported_of_a_singular_matrix(digits):
+    """Equal images of two classes have no exact fit, but with rounding their matrix can have a factor."""
+    train, labels, test, test_labels = digits
+    factors = 0
+    for first in range(10):
+        images, given = train.copy(), labels.copy()
+        images[150], given[150] = images[first], (given[first] + 1) % 10
+        features = pixels(images)
+        gammas = [None, 0.03, 0.1, 0.3]
+        table = validate(features, pixels(test), given, test_labels, 10, gammas, [0, 1e-4], CPU, quiet)
+        assert table.validation_error.isna().tolist() == 4 * [True, False]
+        assert table.train_error.isna().equals(table.norm.isna())
+        for gamma in gammas[1:]:
+            matrix = kernel_between(*2 * [features.read(slice(None), CPU, torch.float64)], gamma)
+            factors += int(torch.linalg.cholesky_ex(matrix).info) == 0
+    assert factors
+
+
 def test_settings_are_chosen_by_validation_error():
     table = pd.DataFrame(
         {
@@ -50,6 +70,9 @@ def test_settings_are_chosen_by_validation_error():
     assert best_setting(table, 1.0, "validated") == (1.0, 0.1)
     better = table.assign(validation_error=[0.5, 1.0, 4.0, 3.0])
     assert best_setting(better, "validated", "validated") == (1.0, 0.1)  # a penalty is above 0
+    # No gamma has an exact fit, or some have.
+    assert best_setting(table.assign(validation_error=[np.nan, 1.0, np.nan, 3.0]), "validated", 0.1) == (1.0, 0.1)
+    assert best_setting(table.assign(validation_error=[np.nan, 1.0, 4.0, 3.0]), "validated", 0) == (2.0, 0)
     with pytest.raises(UserError, match="no gamma can be chosen"):
         best_setting(table.assign(validation_error=np.nan), "validated", 0)
 

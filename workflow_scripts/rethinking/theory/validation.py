@@ -10,9 +10,10 @@ from rethinking.config.theory import ValidationConfig
 from rethinking.data.prepared import stratified_sample
 from rethinking.run.files import UserError, reading
 from rethinking.streams import stream
+from rethinking.theory import EXACT
 from rethinking.theory.features import Features, Log
 from rethinking.theory.gram import apply_kernel, inner_products
-from rethinking.theory.linear_models import error, norm, one_hot
+from rethinking.theory.linear_models import error, norm, one_hot, relative_distance
 
 COLUMNS = ["gamma", "penalty", "train_error", "validation_error", "norm"]
 
@@ -49,7 +50,9 @@ def validate(
     """Errors and norms over gamma and penalty, each solved densely in float64 on the device.
 
     Returns:
-        ``gamma``, ``penalty``, ``train_error``, ``validation_error`` (percent) and ``norm``; nan where the matrix is singular.
+        ``gamma``, ``penalty``, ``train_error``, ``validation_error`` (percent) and ``norm``; nan where the matrix is singular,
+        exactly or up to rounding: it has no factor, or |(K + penalty I) alpha - Y| / |Y| is above
+        :data:`rethinking.theory.EXACT`.
     """
     everything = slice(None)
     within, across = (
@@ -67,8 +70,9 @@ def validate(
             matrix = kernel.clone()
             matrix.diagonal().add_(penalty * diagonal)
             factor, failed = torch.linalg.cholesky_ex(matrix)
-            if not failed:
-                alpha = torch.cholesky_solve(targets, factor)
+            alpha = torch.cholesky_solve(targets, factor)
+            # Rounding gives many a singular matrix a factor, which solves nothing.
+            if not failed and relative_distance(matrix @ alpha, targets) <= EXACT:
                 outputs = kernel @ alpha
                 row["train_error"] = error(outputs.cpu(), train_labels)
                 row["validation_error"] = error((between @ alpha).cpu(), test_labels)
@@ -85,7 +89,7 @@ def read_validation(path: Path | None) -> pd.DataFrame:
         UserError: it cannot be read or is not such a table; the message names it.
     """
     if path is None:
-        return pd.DataFrame()
+        return pd.DataFrame(columns=COLUMNS)
     with reading(path):
         return pd.read_csv(path)[COLUMNS].astype("float64")
 
@@ -93,14 +97,15 @@ def read_validation(path: Path | None) -> pd.DataFrame:
 def best_setting(scanned: pd.DataFrame, gamma: float | str | None, penalty: float | str) -> tuple[float | None, float]:
     """Gamma and penalty, with ``validated`` replaced by the value of lowest error on the validation part.
 
-    Gamma is chosen without penalty, and the penalty with that gamma.
+    Gamma is chosen without penalty, and the penalty with that gamma. Where no gamma has an exact fit, as with equal images
+    of different labels, gamma is chosen with the smallest penalty that has errors.
 
     Raises:
         UserError: the validation part has no errors to choose by.
     """
+    scanned = scanned.dropna(subset="validation_error")
 
     def best(table: pd.DataFrame, column: str) -> float:
-        table = table[table.validation_error.notna()]
         if table.empty:
             raise UserError(
                 f"no {column} can be chosen: the kernel matrix was singular at each of them, so none has an error; try "
@@ -109,7 +114,7 @@ def best_setting(scanned: pd.DataFrame, gamma: float | str | None, penalty: floa
         return float(table.loc[table.validation_error.idxmin(), column])
 
     if gamma == "validated":
-        gamma = best(scanned[scanned.penalty == 0], "gamma")
+        gamma = best(scanned[scanned.penalty == scanned.penalty.min()], "gamma")
     if penalty == "validated":
         same = scanned if gamma is None else scanned[np.isclose(scanned.gamma, gamma, atol=0)]
         penalty = best(same[same.penalty > 0], "penalty")
