@@ -38,7 +38,7 @@ def test_thresholds_lie_at_their_place_between_projections():
     assert expressivity.place_thresholds(x, 0.25).tolist() == [-1.125, 0.25, 1.5]
 
 
-@pytest.mark.parametrize("depth", [2, 3, 4, 8, 60])
+@pytest.mark.parametrize("depth", [2, 3, 4, 8, 60, 61])
 def test_every_depth_fits_every_image(sample, depth):
     images, labels, direction, x = sample
     network = expressivity.construct(x, labels, direction, 0.25, depth)
@@ -83,6 +83,23 @@ def test_connections_are_those_of_the_network_as_matrices(depth):
     counted = [output, *(below for _, below in layers), *(matrix for matrix, _ in layers[1:])]
     assert network.connections == 5 + sum(int(each.count_nonzero()) for each in counted)
     assert network.width == max(len(below) for _, below in layers)
+
+
+def test_width_and_connections_have_one_bound_at_all_depths():
+    """Those of the claim on corollary 1; images of one value leave the connections least room."""
+    for n in range(1, 60):
+        for depth in range(2, n + 2):
+            network = expressivity.InterpolatingNetwork(torch.ones(1), torch.arange(n), torch.ones(n), depth)
+            assert all(part.stop > part.start for part in network.layers)
+            assert network.width * depth <= 6 * n
+            assert network.connections <= 9 * (n + 1)
+
+
+@pytest.mark.parametrize("depth", [1, 62])
+def test_a_depth_without_thresholds_for_each_layer_is_refused(sample, depth):
+    _, labels, direction, x = sample
+    with pytest.raises(UserError, match=rf"expressivity\.depths: .* 60 images has depth 2 to 61, .* not {depth}"):
+        expressivity.construct(x, labels, direction, 0.25, depth)
 
 
 def test_images_far_from_the_sample_do_not_disturb_deep_networks(sample):

@@ -128,8 +128,8 @@ COUNTEREXAMPLES = {
         networks(network(2), network(2, smallest_diagonal=-0.25, smallest_eigenvalue=-0.25)),
     ],
     "depth_for_width": [
-        networks(network(2), network(4, width=800)),
-        networks(network(2), network(4, connections=5000)),
+        networks(network(2), network(4, width=1600)),
+        networks(network(2), network(4, connections=10_000)),
         networks(network(2), network(4), network(8, largest_error=0.02)),
     ],
     "exact_fit_of_mnist": [change("pixels", train_error=0.01), change("pixels", misfit=0.01)],

@@ -72,10 +72,11 @@ EXPRESSIVITY = (
         "depth_for_width",
         "A ReLU network of depth k with width O(n / k) and O(n + d) weights fits any labels as well.",
         "section 4, appendix C, corollary 1",
-        "all depths: width ≤ 3 n / k, weights ≤ 4 (n + d), largest error ≤ 0.01",
+        "all depths: width ≤ 6 n / k, weights ≤ 9 (n + d), largest error ≤ 0.01",
         (
-            of_networks("width k / n", relative_width, deep=True, at_most=3),
-            of_networks("weights / (n + d)", relative_connections, deep=True, at_most=4),
+            # The constants of the construction: see its width and connections.
+            of_networks("width k / n", relative_width, deep=True, at_most=6),
+            of_networks("weights / (n + d)", relative_connections, deep=True, at_most=9),
             of_networks("largest error", value("largest_error"), deep=True, at_most=0.01),
         ),
     ),

@@ -25,7 +25,8 @@ class ExpressivityConfig(Strict):
         description="Place of each threshold between its neighbours (0 to 1). Beyond 0.5 weights grow exponentially with n."
     )
     depths: list[Annotated[int, Field(ge=2)]] = Field(
-        description="Depths of the networks; 2 is theorem 1, the others corollary 1.", min_length=1
+        description="Depths of the networks; 2 is theorem 1, others corollary 1, up to one more than there are images.",
+        min_length=1,
     )
     sizes: list[Annotated[int, Field(ge=2)]] = Field(
         description="Numbers of images at which the required precision is measured; those beyond the training set are left out."

@@ -33,13 +33,21 @@ class InterpolatingNetwork(nn.Module):
         direction: (d,) a.
         thresholds: (n,) b, ascending.
         weights: (n,) w.
-        depth: number of layers with weights, as the paper counts: hidden layers and the output; at least 2.
+        depth: number of layers with weights, as the paper counts: hidden layers and the output; 2 to n + 1, so that each
+            hidden layer has a threshold.
+
+    Raises:
+        UserError: the depth is another.
     """
 
     def __init__(self, direction: Tensor, thresholds: Tensor, weights: Tensor, depth: int = 2) -> None:
         super().__init__()
-        if depth < 2:
-            raise UserError(f"a network that fits any labels has depth 2 or more, not {depth}")
+        deepest = len(thresholds) + 1
+        if not 2 <= depth <= deepest:
+            raise UserError(
+                f"expressivity.depths: a network for {len(thresholds):,} images has depth 2 to {deepest:,}, one more than "
+                f"images, not {depth:,}"
+            )
         self.direction = nn.Parameter(direction, requires_grad=False)
         self.thresholds = nn.Parameter(thresholds, requires_grad=False)
         self.weights = nn.Parameter(weights, requires_grad=False)
@@ -54,19 +62,23 @@ class InterpolatingNetwork(nn.Module):
 
     @property
     def width(self) -> int:
-        """Units of the widest hidden layer: all but the last pass x on, and all but the first the parts of the sum."""
+        """Units of the widest hidden layer: all but the last pass x on, and all but the first the parts of the sum.
+
+        At most 6 n / k for each depth k: with k > 2 it is below n / (k - 1) + 4, and so up to k = n below
+        (3/2 + 4) n / k; at k = n + 1 it is at most 4.
+        """
         units = [part.stop - part.start for part in self.layers]
         last = len(units) - 1
         return max(count + (number < last) + 2 * (number > 0) for number, count in enumerate(units))
 
     @property
     def connections(self) -> int:
-        """Weights and thresholds that are not zero, including those fixed to one; O(n + d).
+        """Weights and thresholds that are not zero, including those fixed to one; at most 9 (n + d).
 
         a counts once, as in the theorem. A unit of a later layer has a weight for x, and a unit before the last layer has
         two output weights, because its value enters both parts of the sum. Passing x on takes a threshold in the first
         layer and a weight in each later one but the last; the sum takes four weights between two later layers and two to
-        the output.
+        the output. So depth k > 2 takes less than d + 4n + 5 (k - 1), and k - 1 is at most n.
         """
         n, later = len(self.thresholds), self.depth - 2
         if not later:
