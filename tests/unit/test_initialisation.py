@@ -13,7 +13,7 @@ from .test_models import CIFAR_SHAPE, generator, layers
 SCHEMES = {
     "glorot_uniform": (lambda fan_in, fan_out: (2 / (fan_in + fan_out)) ** 0.5, 1.8),
     "he_normal": (lambda fan_in, fan_out: (2 / fan_in) ** 0.5, 3.0),
-    "lecun_uniform": (lambda fan_in, fan_out: (1 / (3 * fan_in)) ** 0.5, 1.8),
+    "torch_default": (lambda fan_in, fan_out: (1 / (3 * fan_in)) ** 0.5, 1.8),
 }
 # Fan-in and fan-out of the small AlexNet's layers.
 ALEXNET_FANS = [(3 * 25, 64 * 25), (64 * 25, 64 * 25), (64 * 49, 384), (384, 192), (192, 10)]
@@ -30,7 +30,7 @@ def test_initial_weights_have_the_moments_of_their_scheme(scheme):
         # Five standard errors of a mean and of a standard deviation.
         assert abs(values.mean()) < 5 * expected / n**0.5
         assert abs(values.std() / expected - 1) < 5 * ((kurtosis - 1) / (4 * n)) ** 0.5
-        limit = 3**0.5 * expected if scheme.endswith("uniform") else torch.inf
+        limit = 3**0.5 * expected if kurtosis == 1.8 else torch.inf
         assert values.abs().max() <= limit * (1 + 1e-6)
         assert scheme != "he_normal" or values.abs().max() > 2.5 * expected  # not cut off
 
@@ -40,17 +40,17 @@ def test_initial_biases(scheme):
     model = build_model("alexnet", CIFAR_SHAPE, 10)
     initialise(model, scheme, generator())
     for layer, (fan_in, _) in zip(layers(model), ALEXNET_FANS, strict=True):
-        if scheme == "lecun_uniform":  # torch's default draws them like the weights
+        if scheme == "torch_default":  # draws them like the weights
             assert 0 < layer.bias.abs().max() <= fan_in**-0.5
         else:
             assert not layer.bias.any()
 
 
-def test_lecun_uniform_is_the_default_of_torch():
-    torch_default = build_model("mlp_1x512", CIFAR_SHAPE, 10)
+def test_torch_default_is_the_default_of_torch():
+    default = build_model("mlp_1x512", CIFAR_SHAPE, 10)
     ours = build_model("mlp_1x512", CIFAR_SHAPE, 10)
-    initialise(ours, "lecun_uniform", generator())
-    for a, b in zip(torch_default.parameters(), ours.parameters(), strict=True):
+    initialise(ours, "torch_default", generator())
+    for a, b in zip(default.parameters(), ours.parameters(), strict=True):
         # The largest of n uniform draws is within 10 / n of its limit, except once in 20,000 times.
         torch.testing.assert_close(a.abs().max(), b.abs().max(), rtol=max(20 / a.numel(), 1e-5), atol=0)
 

@@ -246,12 +246,12 @@ def test_default_ablations_differ_from_the_cells_themselves_and_from_each_other(
 
 def test_a_default_ablation_leaves_out_the_cells_that_have_its_settings_already():
     values = default_values()
-    values["models"]["inception"]["initialisation"] = "lecun_uniform"
+    values["models"]["inception"]["initialisation"] = "torch_default"
     before, config = default_config(), load_config(values, [str(FILE)])
     left_out = [each for each in before.variants() if each not in config.variants()]
     names = [f"cifar10/{labels}_labels/inception/none" for labels in ("true", "random")]
     assert left_out == [
-        ("initialisation_lecun_uniform", Cell.from_name(name, seed)) for name in names for seed in before.seeds
+        ("initialisation_torch_default", Cell.from_name(name, seed)) for name in names for seed in before.seeds
     ]
 
 

@@ -22,8 +22,9 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
         scheme: ``glorot_uniform`` (Glorot and Bengio 2010; TensorFlow's default),
             ``he_normal`` (He et al. 2015), ``data_dependent``, which is the same until :func:`standardise` has seen
             images, ``truncated_normal`` (of the layer's ``deviation``, by default 0.1, cut off
-            at two deviations: TensorFlow's inception package) or ``lecun_uniform``, which is torch's default:
-            U(-1/sqrt(fan_in), 1/sqrt(fan_in)), for the biases too. In the others biases are zero.
+            at two deviations: TensorFlow's inception package) or ``torch_default``, that of torch's layers:
+            U(-1/sqrt(fan_in), 1/sqrt(fan_in)), for the biases too, a third of the variance of LeCun et al. (1998).
+            In the others biases are zero.
         generator: CPU generator; the same one gives the same weights on any device.
 
     Raises:
@@ -55,7 +56,7 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
             elif scheme == "truncated_normal":
                 deviation = getattr(module, "deviation", DEVIATION)
                 nn.init.trunc_normal_(weight, 0.0, deviation, -2 * deviation, 2 * deviation, generator=generator)
-            elif scheme == "lecun_uniform":
+            elif scheme == "torch_default":
                 limit = 1 / math.sqrt(fan_in)
                 weight.uniform_(-limit, limit, generator=generator)
                 if bias is not None:
