@@ -103,8 +103,8 @@ class CellSettings(ModelConfig, TrainingConfig):
     )
     micro_batch: int | None = unless(
         None,
-        description="Batches are cut into parts of this size. Batch normalisation works on a part, layers and augmentation draw "
-        "by part, and the gradients of the parts are summed. null does without.",
+        description="Batches are cut into parts of this size. Batch normalisation works on a part, layers draw by part, and "
+        "the gradients of the parts are summed. null does without.",
         ge=2,
     )
     reduction: Literal["exact", "fast"] | None = unless(

@@ -47,7 +47,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
 
 
 def is_papers_noise(corruption: str) -> bool:
-    """Whether a corruption is the paper's noise on labels (section 2.2), whose p says all, also at p = 0 and 1."""
+    """Whether a corruption is the paper's noise on labels (section 2.1), whose p says all, also at p = 0 and 1."""
     return probability(corruption) is not None and not registry.entry("corruption", corruption).own
 
 
