@@ -81,3 +81,13 @@ def test_the_report_has_ablations_if_the_configuration_says_so(finished):
     # Without ablations there is nothing to show.
     finished.write_config(TINY | {"ablations": [], "report_ablations": True})
     finished.succeed("-n", "results/report.html")
+
+
+def test_status_counts_ablations_among_the_cells_of_all_if_the_report_shows_them(finished):
+    separately = "1 cell: 1 done, 0 part-trained, 0 stale, 0 to run"
+    for reported in (False, True):
+        finished.write_config(TINY | {"ablations": [STILL], "report_ablations": reported})
+        said = finished.succeed("status")
+        assert (f"In addition for the target 'ablations': {separately}" in said) != reported
+        (line,) = [line for line in said.splitlines() if " cells: " in line]
+        assert line.startswith("7 cells: 2 done" if reported else "6 cells: 1 done")
