@@ -1,5 +1,6 @@
 """The captured training step. Without a GPU, a record of the operations on tensors stands for CUDA's graph."""
 
+import random
 from contextlib import contextmanager, nullcontext
 from itertools import count
 
@@ -59,6 +60,8 @@ def pretended(monkeypatch):
         "set_rng_state": torch.set_rng_state,
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
+    # What they draw comes from the CPU's numbers, which stand still on a GPU.
+    monkeypatch.setattr(torch, "get_rng_state", lambda: torch.zeros(0))
     return CPU
 
 
@@ -105,7 +108,7 @@ def results(device, capture, make, replaced=0, steps=8):
         images = torch.randn(size, 3, 10, 10, generator=draw).to(device)
         labels = torch.randint(4, (size,), generator=draw).to(device)
         if capture and number in (0, replaced):
-            run = CapturedStep(step, "network", model, optimiser, 16)
+            run = CapturedStep(step, "mlp_1x512", model, optimiser, 16)
         optimiser.set_learning_rate(0.1 if number < steps // 2 else 0.01)
         torch.manual_seed(number)
         found.append(run(images, labels)[0].item())
@@ -241,6 +244,26 @@ def test_a_capture_that_fails_says_why(pretended, monkeypatch, step, end, kind, 
     with pytest.raises(kind, match=said) as error:
         captured(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
     assert type(error.value) is kind
+
+
+@pytest.mark.parametrize("draw", [lambda: torch.rand(()), np.random.rand, np.random.randn, random.random])
+def test_a_step_that_draws_on_the_cpu_is_not_captured(pretended, monkeypatch, draw):
+    """Stochastic depth, say: Python would decide once, and all replays would keep to that."""
+    monkeypatch.setattr(torch, "get_rng_state", torch.cuda.get_rng_state)
+
+    class Depth(nn.Linear):
+        def forward(self, x):
+            return super().forward(x.flatten(1)) if draw() < 0.5 else torch.zeros(len(x), 4)
+
+    def make(device):
+        model = Depth(300, 4)
+        optimiser = SGD(dict.fromkeys(model.parameters(), 0.0), 0.1, 0.9)
+        return model, optimiser, lambda images, labels: (model(images).sum(), labels)
+
+    with pytest.raises(
+        UserError, match=r"mlp_1x512.* draws random numbers on the CPU.* register it with capture=False"
+    ):
+        results(CPU, True, make)
 
 
 @pytest.mark.gpu

@@ -3,9 +3,11 @@
 Small networks keep a GPU waiting for Python; a captured graph starts the whole step at once.
 """
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -70,7 +72,11 @@ class CapturedStep:
         return self.results
 
     def capture(self, images: Tensor, labels: Tensor) -> None:
-        """Record the step on its own buffers, leaving weights, momentum and random numbers unchanged."""
+        """Record the step on its own buffers, leaving weights, momentum and random numbers unchanged.
+
+        Raises:
+            UserError: the step cannot be captured, or it draws on the CPU and so would not draw again.
+        """
         self.images, self.labels = images.clone(), labels.clone()
         state = [*self.model.parameters(), *self.model.buffers()]
         state += [tensor for kept in self.optimiser.state.values() for tensor in kept.values()]
@@ -86,6 +92,7 @@ class CapturedStep:
         torch.cuda.current_stream().wait_stream(stream)
         self.optimiser.zero_grad()
         self.graph = torch.cuda.CUDAGraph()
+        drawn = host_draws()
         try:
             with torch.cuda.graph(self.graph):
                 self.results = self.step(self.images, self.labels)
@@ -94,15 +101,26 @@ class CapturedStep:
             cause = error.__context__ or error
             if is_out_of_memory(cause):  # torch's, or that of CUDA where it makes the graph
                 raise cause from None
-            why = str(cause).partition("\n")[0]
-            raise UserError(
-                f"{registry.entry('model', self.name).place}: a step of the network '{self.name}' cannot be captured "
-                f"in a CUDA graph ({why}); register it with capture=False"
-            ) from cause
+            raise self.refusal(str(cause).partition("\n")[0]) from cause
+        if host_draws() != drawn:
+            raise self.refusal("it draws random numbers on the CPU, which every replay would repeat")
         with torch.no_grad():
             for tensor, value in zip(state, before, strict=True):
                 tensor.copy_(value)
         torch.cuda.set_rng_state(random_state)
+
+    def refusal(self, why: str) -> UserError:
+        """What tells that this network is trained operation by operation alone."""
+        return UserError(
+            f"{registry.entry('model', self.name).place}: a step of the network '{self.name}' cannot be captured "
+            f"in a CUDA graph ({why}); register it with capture=False"
+        )
+
+
+def host_draws() -> tuple:
+    """How far the random numbers of the CPU are: those of Python, NumPy and torch."""
+    _, keys, *place = np.random.get_state()  # noqa: NPY002  networks may draw from it
+    return random.getstate(), keys.tolist(), place, torch.get_rng_state().tolist()
 
 
 def memory_layout(model: nn.Module) -> torch.memory_format:
