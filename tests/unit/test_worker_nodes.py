@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+import torch
 from torch.distributed import TCPStore
 
 from rethinking.run import workers
@@ -28,16 +29,42 @@ def test_a_worker_on_another_node_does_not_see_the_gpu_of_worker_0_alone(monkeyp
     assert start(see, ["taken"]).wait() == 1
 
 
-def test_workers_run_the_code_of_worker_0(monkeypatch):
+@pytest.fixture
+def store(monkeypatch):
+    """What a worker 0 on a CPU leaves for the others, of which none waits for another."""
     monkeypatch.setattr(workers, "end_with_worker_0", lambda: None)
     monkeypatch.setattr(workers, "join", lambda *_: None)
     store = TCPStore(workers.LOOPBACK, 0, 2, is_master=True, wait_for_workers=False)
     monkeypatch.setattr(workers, "running_code", lambda: {"f": "as worker 0"})
     store.set(workers.CODE, workers.combined(workers.running_code()))
-    assert workers.follow(1, 2, 1, store.port).size == 2
+    store.set(workers.DEVICE, "cpu")
+    return store
+
+
+def test_workers_run_the_code_of_worker_0(monkeypatch, store):
+    team, device = workers.follow(1, 2, 1, store.port, "cpu")
+    assert (team.size, device.type) == (2, "cpu")
     monkeypatch.setattr(workers, "running_code", lambda: {"f": "edited"})
     with pytest.raises(UserError, match="the code has changed since this cell was started"):
-        workers.follow(1, 2, 1, store.port)
+        workers.follow(1, 2, 1, store.port, "cpu")
+
+
+def test_workers_on_other_devices_than_worker_0_say_so(monkeypatch, store):
+    """One of two GPUs is broken, say."""
+    monkeypatch.setattr(workers, "choose_device", torch.device)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-8f")
+    with pytest.raises(UserError, match=r"worker 1 .*: GPU-8f\) would train on 'cuda', but worker 0 trains on 'cpu'"):
+        workers.follow(1, 2, 1, store.port, "cuda")
+
+
+def test_workers_on_the_cpu_need_no_nccl(monkeypatch):
+    """Also beside GPUs that torch sees."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    asked = []
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, **_: asked.append(backend))
+    for device in ("cpu", "cuda"):
+        workers.join(workers.Team(0, 2), None, torch.device(device), 2)
+    assert asked == ["gloo", "cpu:gloo,cuda:nccl"]
 
 
 @pytest.mark.parametrize("script", [None, "echo no such job >&2; exit 1"])

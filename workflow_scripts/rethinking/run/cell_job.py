@@ -87,7 +87,7 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
                     )
                 where = f" on {' and '.join(nodes)}" if len(nodes) > 1 else ""
                 place = f"{device}, {count} workers{where}" if count > 1 else str(device)
-                team = workers.lead(count, gpus or (), nodes, lambda: checkpoint.signal is not None)
+                team = workers.lead(count, device, gpus or (), nodes, lambda: checkpoint.signal is not None)
                 train(device, place, checkpoint, team)
         except Interrupted as stop:
             how = f"resumes from {args.checkpoint}" if args.checkpoint.exists() else "begins again"
@@ -104,8 +104,7 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
 def work_along(args: argparse.Namespace, train: Callable[[torch.device, Follower, Team], object]) -> None:
     """Train as a worker of another process, which writes the results; this does not return."""
     follower = Follower()
-    team = workers.follow(args.worker, args.workers, args.nodes, args.port)
-    device = choose_device(args.device)
+    team, device = workers.follow(args.worker, args.workers, args.nodes, args.port, args.device)
     try:
         train(device, follower, team)
         team.leave()

@@ -27,7 +27,7 @@ import torch
 
 from rethinking.run.code import SCRIPTS, combined
 from rethinking.run.files import UserError
-from rethinking.run.hardware import visible_gpus
+from rethinking.run.hardware import choose_device, visible_gpus
 from rethinking.run.scripts import log, running_code
 from rethinking.run.stop_signals import SIGNALS, signal_name
 from rethinking.run.team import ALONE, GRACE_SECONDS, POLL_SECONDS, Team
@@ -36,7 +36,7 @@ RESTARTS = 3  # of a cell's workers by one process
 COMMAND = [sys.executable, str(SCRIPTS / "train_cell.py"), *sys.argv[1:]]  # of worker 0
 ENVIRONMENT = dict(os.environ)  # before a GPU was chosen
 RESTARTED = "RETHINKING_RESTARTED"  # the environment variable that counts them
-CODE = "code"  # where worker 0 leaves the hash of its code for the others
+CODE, DEVICE = "code", "device"  # where worker 0 leaves the hash of its code and its kind of device for the others
 LOOPBACK = "127.0.0.1"
 LOOPBACK_INTERFACES = {"lo", "lo0"}
 LONGEST_MINUTES = 30  # that one worker waits for another
@@ -55,11 +55,14 @@ class Others:
 
 
 @contextmanager
-def lead(size: int, gpus: Sequence[str], nodes: Sequence[str], stopping: Callable[[], bool]) -> Iterator[Team]:
+def lead(
+    size: int, device: torch.device, gpus: Sequence[str], nodes: Sequence[str], stopping: Callable[[], bool]
+) -> Iterator[Team]:
     """Start the other workers of this cell and be worker 0.
 
     Args:
         size: workers in all; 1 starts none.
+        device: that this worker trains on, as must the others.
         gpus: one for each worker on this node, as CUDA_VISIBLE_DEVICES names them; empty on a CPU.
         nodes: the nodes of a SLURM job, this one first, as :func:`nodes_of_job` has them.
         stopping: whether this process was asked to stop.
@@ -75,6 +78,7 @@ def lead(size: int, gpus: Sequence[str], nodes: Sequence[str], stopping: Callabl
     team = Team(0, size)
     store = TCPStore(LOOPBACK, 0, size, is_master=True, wait_for_workers=False)
     store.set(CODE, combined(running_code()))
+    store.set(DEVICE, device.type)
     # Signals wait until a worker can note them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -90,7 +94,7 @@ def lead(size: int, gpus: Sequence[str], nodes: Sequence[str], stopping: Callabl
     others = Others(team, stopping, children, done)
     threading.Thread(target=watch, args=(others,), daemon=True).start()
     try:
-        join(team, store, len(nodes))
+        join(team, store, device, len(nodes))
         yield team
         done.set()
         team.leave()
@@ -137,11 +141,13 @@ def node_of(rank: int, size: int, nodes: int) -> int:
     return rank * nodes // size
 
 
-def follow(rank: int, size: int, nodes: int, port: int) -> Team:
+def follow(rank: int, size: int, nodes: int, port: int, device_name: str) -> tuple[Team, torch.device]:
     """Be another worker of the cell, which ends with worker 0; on another node, take one of the job's GPUs there.
 
+    ``device_name`` is that of :func:`rethinking.run.hardware.choose_device`.
+
     Raises:
-        UserError: this process runs other code than worker 0.
+        UserError: this process runs other code than worker 0, or would train on another kind of device.
     """
     from torch.distributed import TCPStore
 
@@ -155,16 +161,23 @@ def follow(rank: int, size: int, nodes: int, port: int) -> Team:
     # Worker 0 can have waited for its GPUs while files were edited, and another node can see older ones.
     if store.get(CODE).decode() != combined(running_code()):
         raise UserError("the code has changed since this cell was started; start again")
-    join(team, store, nodes)
-    return team
+    device, first = choose_device(device_name), store.get(DEVICE).decode()
+    if device.type != first:  # the two would wait for each other
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        raise UserError(
+            f"worker {rank} on {socket.gethostname()} (CUDA_VISIBLE_DEVICES: {gpus}) would train on '{device.type}', but "
+            f"worker 0 trains on '{first}': see why torch cannot use the GPUs of both, or set hardware.device to 'cpu'"
+        )
+    join(team, store, device, nodes)
+    return team, device
 
 
-def join(team: Team, store: Any, nodes: int) -> None:
+def join(team: Team, store: Any, device: torch.device, nodes: int) -> None:
     """Make the process group: gloo on the CPU, also for agreements, and NCCL between GPUs."""
     loopback = LOOPBACK_INTERFACES & {name for _, name in socket.if_nameindex()}
     if loopback and nodes == 1:  # whatever the machine's name resolves to
         os.environ["GLOO_SOCKET_IFNAME"] = loopback.pop()
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     longest = timedelta(minutes=LONGEST_MINUTES)
     with team.together() as dist:
         dist.init_process_group(backend, timeout=longest, world_size=team.size, rank=team.rank, store=store)
