@@ -1,13 +1,14 @@
 """Where the workers of a cell run, and how it is told that one was killed."""
 
 import os
+import re
 import sys
 
 import pytest
 import torch
 from torch.distributed import TCPStore
 
-from rethinking.run import workers
+from rethinking.run import team, workers
 from rethinking.run.files import UserError
 from rethinking.run.workers import exit_status, node_of, nodes_of_job, start
 
@@ -42,8 +43,8 @@ def store(monkeypatch):
 
 
 def test_workers_run_the_code_of_worker_0(monkeypatch, store):
-    team, device = workers.follow(1, 2, 1, store.port, "cpu")
-    assert (team.size, device.type) == (2, "cpu")
+    found, device = workers.follow(1, 2, 1, store.port, "cpu")
+    assert (found.size, device.type) == (2, "cpu")
     monkeypatch.setattr(workers, "running_code", lambda: {"f": "edited"})
     with pytest.raises(UserError, match="the code has changed since this cell was started"):
         workers.follow(1, 2, 1, store.port, "cpu")
@@ -82,3 +83,21 @@ def test_a_job_whose_nodes_are_unknown(monkeypatch, tmp_path, script):
 @pytest.mark.parametrize(("status", "meant"), [(1, 1), (-9, -9), (137, -9), (168, -40), (255, 255)])
 def test_of_what_srun_says_only_signals_are_signals(status, meant):
     assert exit_status(status) == meant
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("NCCL error: unhandled system error", "error: worker 1: Traceback.*unhandled system error"),
+        ("CUDA out of memory. Tried to allocate 2 GiB", r"^error: worker 1: the GPU is full \(CUDA out of memory"),
+    ],
+)
+def test_an_error_between_workers_is_shown_by_the_worker_that_has_it(monkeypatch, capsys, error, said):
+    """Worker 0 knows only with which status it ended."""
+    monkeypatch.setattr(team, "GRACE_SECONDS", 0)
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    with pytest.raises(RuntimeError), team.Team(1, 2).together():  # raised here, as this process goes on
+        raise RuntimeError(error)
+    assert ended == [os.EX_SOFTWARE]
+    assert re.search(said, capsys.readouterr().err, re.DOTALL)

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from rethinking.run.checkpoint import Interrupted
 from rethinking.run.files import UserError
+from rethinking.run.scripts import full_gpu
 from rethinking.run.stop_signals import SIGNALS
 
 GRACE_SECONDS = 10  # for a process to end by itself
@@ -94,11 +97,13 @@ class Team:
 
         try:
             yield dist
-        except RuntimeError:
+        except RuntimeError as error:
             deadline = time.monotonic() + GRACE_SECONDS
             while self.failure is None and time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
-            if self.rank > 0:  # worker 0 should have ended this process
+            if self.rank > 0:  # worker 0 should have ended this process, so the error is its own
+                why = full_gpu(error) or "".join(traceback.format_exception(error))
+                print(f"error: worker {self.rank}: {why}", file=sys.stderr, flush=True)
                 os._exit(os.EX_SOFTWARE)
             if self.failure:
                 raise UserError(self.failure) from None
