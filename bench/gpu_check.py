@@ -11,11 +11,10 @@ import os
 import sys
 from pathlib import Path
 
-import torch
-
 from check import Check
 from gpu_steps import MORE, PRECISIONS, STEPS, work
 from rethinking.run import scripts
+from rethinking.run.hardware import no_gpu
 
 ROOT = Path(__file__).parents[1]
 CIFAR10 = ("mlp_1x512", "mlp_3x512", "alexnet", "inception", "inception_no_bn")  # the networks of table 1
@@ -39,8 +38,8 @@ def main() -> None:
     add("--output", type=Path, default=ROOT / "results/gpu_check", help="folder")
     add("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.device == "cuda" and not torch.cuda.is_available():
-        print("gpu-check: torch sees no GPU here, so nothing was checked", file=sys.stderr)
+    if args.device == "cuda" and (why := no_gpu()):
+        print(f"gpu-check: {why}, so nothing was checked", file=sys.stderr)
         sys.exit(os.EX_UNAVAILABLE)
     check = Check(args)
     if args.worker:

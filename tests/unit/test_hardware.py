@@ -1,11 +1,14 @@
 """What is known of the device before training."""
 
+from contextlib import nullcontext
+
 import psutil
 import pytest
 import torch
 
 from rethinking.run import hardware
-from rethinking.run.hardware import emulates_bfloat16, free_memory
+from rethinking.run.files import UserError
+from rethinking.run.hardware import choose_device, emulates_bfloat16, free_memory
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,34 @@ def test_cpus_without_bfloat16_are_known(monkeypatch, tmp_path, flags, emulated)
 def test_free_memory_is_what_the_system_has_available():
     available = psutil.virtual_memory().available
     assert free_memory(torch.device("cpu")) == pytest.approx(available, rel=0.5)  # other programs come and go
+
+
+@pytest.mark.parametrize(
+    ("builds", "capability", "usable"),
+    [
+        (["sm_75", "sm_80"], (7, 0), False),  # V100
+        (["sm_75", "sm_80"], (7, 5), True),
+        (["sm_75", "sm_80"], (8, 9), True),
+        (["sm_75", "sm_80", "sm_86"], (9, 0), False),
+        (["sm_75", "compute_80"], (9, 0), True),
+        (["compute_80"], (7, 5), False),
+        (["sm_90a", "sm_100f"], (10, 0), True),
+        (["sm_120"], (12, 1), True),
+        ([], (7, 0), True),  # nothing is known
+    ],
+)
+def test_a_gpu_that_torch_is_not_built_for_is_not_used(monkeypatch, builds, capability, usable):
+    """Each operation would fail: no kernel image is available for execution on the device."""
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    for name, value in {
+        "is_available": True,
+        "get_arch_list": builds,
+        "get_device_capability": capability,
+        "get_device_name": "Tesla V100",
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+    assert choose_device("auto").type == ("cuda" if usable else "cpu")
+    assert choose_device("cpu").type == "cpu"
+    said = rf"'cuda', but torch .* cannot use the Tesla V100, whose .* is {capability[0]}\.{capability[1]}, .* sm_75"
+    with nullcontext() if usable else pytest.raises(UserError, match=said if "sm_75" in builds else "compute_80"):
+        choose_device("cuda")

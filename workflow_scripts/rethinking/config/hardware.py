@@ -11,7 +11,7 @@ class HardwareConfig(Strict):
     """Where cells are trained. Changing it makes no cell stale."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto takes the GPU if torch sees one, else the CPU."
+        "auto", description="auto takes the GPU if torch can use one, else the CPU."
     )
     cells_per_gpu: int = Field(1, ge=1, description="Cells that share a GPU; small networks leave most of one idle.")
     workers: int = Field(

@@ -17,7 +17,7 @@ from rethinking.run import cell_cache, workers
 from rethinking.run.checkpoint import Checkpoint, Interrupted
 from rethinking.run.files import remove_parts
 from rethinking.run.gpu_slots import gpu_slot, gpus_alone
-from rethinking.run.hardware import choose_device, expects_gpu
+from rethinking.run.hardware import choose_device, expects_gpu, no_gpu
 from rethinking.run.identity import Identity, is_made, write_record
 from rethinking.run.scripts import log
 from rethinking.run.team import Follower, Team
@@ -82,8 +82,8 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
                     held.close()
                     gpus = ()
                     log(
-                        "torch sees no GPU here (is the driver too old?); training on the CPU. Set hardware.device to 'cpu' "
-                        "to train as many networks at a time as there are cores"
+                        f"{no_gpu()}; training on the CPU. Set hardware.device to 'cpu' to train as many networks at a "
+                        "time as there are cores"
                     )
                 where = f" on {' and '.join(nodes)}" if len(nodes) > 1 else ""
                 place = f"{device}, {count} workers{where}" if count > 1 else str(device)

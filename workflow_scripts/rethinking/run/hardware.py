@@ -34,18 +34,43 @@ def visible_gpus() -> list[str]:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device for ``cpu``, ``cuda`` or ``auto``, which takes the GPU where torch sees one.
+    """The device for ``cpu``, ``cuda`` or ``auto``, which takes the GPU where torch can use one.
 
     Raises:
-        UserError: a GPU is asked for and torch sees none.
+        UserError: a GPU is asked for and torch can use none.
     """
     import torch
 
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("hardware.device is 'cuda', but torch sees no GPU; set 'auto' or 'cpu'")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    why = no_gpu() if name != "cpu" else None
+    if why and name == "cuda":
+        raise UserError(f"hardware.device is 'cuda', but {why}; set 'auto' or 'cpu'")
+    return torch.device("cpu" if why or name == "cpu" else "cuda")
+
+
+def no_gpu() -> str | None:
+    """Why torch can use no GPU here; None where it can."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "torch sees no GPU here (is the driver too old?)"
+    # As torch itself does before it warns; every operation on such a GPU fails.
+    builds, capability = torch.cuda.get_arch_list(), torch.cuda.get_device_capability()
+    if torch.version.cuda is None or not builds or any(runs_on(build, capability) for build in builds):
+        return None
+    return (
+        f"torch {torch.__version__} cannot use the {torch.cuda.get_device_name()}, whose compute capability is "
+        f"{'.'.join(map(str, capability))}, as it is built for {', '.join(builds)}"
+    )
+
+
+def runs_on(build: str, capability: tuple[int, int]) -> bool:
+    """Whether a GPU runs what is compiled for ``sm_86``: the same major number, and no smaller minor one.
+
+    ``compute_90`` is compiled on any later GPU.
+    """
+    kind, number = build.split("_")[:2]
+    built = divmod(int(number.rstrip("af")), 10)
+    return built <= capability and (kind == "compute" or built[0] == capability[0])
 
 
 def emulates_bfloat16(device: torch.device) -> bool:
