@@ -85,13 +85,14 @@ def test_scripts_end_with_one_message(script, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "full"),
     [
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. " + 50 * "More to read. "),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. " + 50 * "More to read. "), "full"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "full"),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), "probably full"),
     ],
 )
-def test_a_full_gpu_is_one_message(monkeypatch, capsys, error):
+def test_a_full_gpu_is_one_message(monkeypatch, capsys, error, full):
     """With the status of other errors, after which Snakemake tries a job again."""
     monkeypatch.setattr(scripts, "clean_up", lambda: None)
 
@@ -102,7 +103,7 @@ def test_a_full_gpu_is_one_message(monkeypatch, capsys, error):
         scripts.run(main)
     said = capsys.readouterr().err
     assert stop.value.code == 1
-    assert said.startswith(f"error: the GPU is full ({str(error)[:50]}")
+    assert said.startswith(f"error: the GPU is {full} ({str(error)[:50]}")
     assert "lower hardware.cells_per_gpu" in said
     assert (said.count("\n"), len(said) < 500) == (1, True)
 

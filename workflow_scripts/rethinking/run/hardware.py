@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import torch
 
 CPU_INFO = Path("/proc/cpuinfo")
+# What cuDNN says where its algorithms found no memory, but also of a layer for which it has none.
+NO_ENGINE = "unable to find an engine to execute this computation"
 
 
 def expects_gpu(device: str) -> bool:
@@ -87,8 +89,8 @@ def emulates_bfloat16(device: torch.device) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a GPU had no memory left: for torch, or for a library that it calls."""
-    return any(text in str(error) for text in ("out of memory", "_STATUS_ALLOC_FAILED"))
+    """Whether a GPU had no memory left, for torch or for a library that it calls; with NO_ENGINE probably."""
+    return any(text in str(error) for text in ("out of memory", "_STATUS_ALLOC_FAILED", NO_ENGINE))
 
 
 def free_memory(device: torch.device) -> int:
