@@ -80,7 +80,7 @@ class Gathering:
         job = members[0][0].job
         side_by_side = 1
         if members[0][1].cost:
-            side_by_side = job.resources.get("cells_per_gpu", 1) * max(1, job.resources.get("gpu", 0))
+            side_by_side = job.resources.get("cells_per_gpu", 1) * max(1, sbatch.gpus(job.resources))
         for _, task in members:
             task.before = bundles.mark(task.checkpoint)
         bundle = Bundle(
@@ -111,8 +111,7 @@ def submit_command(bundle: Bundle, job: Any, say: Callable[[str], None]) -> list
     threads = job.threads
     if (workers := resources.get("workers", 1)) > 1:
         nodes = resources.setdefault("nodes", 1)  # on which the GPUs are
-        for name in {"gpu", "mem_mb"} & resources.keys():
-            resources[name] *= workers // nodes
+        sbatch.times(resources, workers // nodes)
         threads = -(-threads // nodes)
         if resources.get("cpus_per_task", 0) > 0:
             resources["cpus_per_task"] = -(-resources["cpus_per_task"] // nodes)

@@ -38,6 +38,8 @@ OVERRIDDEN = {
     "slurm_partition": "PARTITION", "slurm_account": "ACCOUNT", "runtime": "TIMELIMIT", "constraint": "CONSTRAINT",
     "qos": "QOS", "mem_mb": "MEM_PER_NODE", "gres": "GRES", "gpu": "GPUS",
 }  # fmt: skip
+# GPUs in a list of generic resources: 'gpu', 'gpu:2', 'gpu:a100:2'.
+GRES_GPUS = re.compile(r"(?<![^,])((?:gres[:/])?gpu(?::[^,:]+)??)(?::(\d+))?(?![^,])")
 
 
 class Refused(Exception):
@@ -48,6 +50,22 @@ def partition(resources: Mapping[str, Any]) -> str | None:
     """The partition that a job asks for; one in ``slurm_extra`` wins."""
     further = re.findall(r"(?<!\S)(?:-p|--partition[=\s])\s*(\S+)", resources.get("slurm_extra") or "")
     return further[-1] if further else resources.get("slurm_partition")
+
+
+def gpus(resources: Mapping[str, Any]) -> int:
+    """The GPUs that a job asks for on a node, by ``gpu``, ``gpu_model`` or ``gres``."""
+    listed = sum(int(count or 1) for _, count in GRES_GPUS.findall(resources.get("gres") or ""))
+    return resources.get("gpu") or listed or int(bool(resources.get("gpu_model")))
+
+
+def times(resources: dict[str, Any], factor: int) -> None:
+    """Ask for so many times as many GPUs and as much memory on a node."""
+    if resources.get("gres"):
+        resources["gres"] = GRES_GPUS.sub(lambda gpu: f"{gpu[1]}:{int(gpu[2] or 1) * factor}", resources["gres"])
+    if resources.get("gpu") or resources.get("gpu_model"):
+        resources["gpu"] = (resources.get("gpu") or 1) * factor
+    if resources.get("mem_mb"):
+        resources["mem_mb"] *= factor
 
 
 def command(name: str, log: Path, comment: str, resources: Mapping[str, Any], threads: int) -> list[str]:

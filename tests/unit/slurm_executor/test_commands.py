@@ -228,12 +228,29 @@ def test_a_cell_with_several_workers_has_a_job_with_all_their_gpus(results, fake
         # Workers are spread over nodes, each of two with the GPUs, memory and processors of two workers.
         ([job("a", workers=4, nodes=2, gpu=1, cpus_per_task=8, bundle_cost=0)],
          {"--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=2", "--cpus-per-task=4", "--mem=2000"}),
+        # The same by gres.
+        ([job(name, gpu=0, gres="gpu:2", cpus_per_task=3) for name in "ab"],
+         {"--gres=gpu:2", "--cpus-per-task=6", "--mem=2000"}),
+        ([job("a", workers=4, gpu=0, gres="gpu:a100:1,nvme:1", cpus_per_task=8, bundle_cost=0)],
+         {"--nodes=1", "--gres=gpu:a100:4,nvme:1", "--cpus-per-task=8", "--mem=4000"}),
+        ([job("a", workers=4, nodes=2, gpu=0, gres="gpu", cpus_per_task=8, bundle_cost=0)],
+         {"--nodes=2", "--ntasks-per-node=1", "--gres=gpu:2", "--cpus-per-task=4", "--mem=2000"}),
+        ([job("a", workers=2, gpu=0, gpu_model="a100", cpus_per_task=2, bundle_cost=0)],
+         {"--nodes=1", "--gpus=a100:2", "--cpus-per-task=2", "--mem=2000"}),
     ],
 )  # fmt: skip
 def test_what_a_job_asks_for(results, fake, jobs, asked):
     given(results, *jobs)
     (call,) = fake.calls("sbatch")
-    assert {word for word in call.split() if re.match("--(gpus|nodes|ntasks|cpus|mem)", word)} == asked
+    assert {word for word in call.split() if re.match("--(gpus|gres|nodes|ntasks|cpus|mem)", word)} == asked
+
+
+@pytest.mark.parametrize(
+    ("gres", "count"),
+    [("gpu", 1), ("gpu:4090:3", 3), ("nvme:1,gpu:1g.10gb:2", 2), ("gpu:a100:1,gpu:v100:2", 3), ("gpumem:40", 0)],
+)
+def test_gpus_are_counted_in_gres(gres, count):
+    assert sbatch.gpus({"gpu": 0, "gres": gres}) == count
 
 
 @pytest.mark.parametrize("command", ["squeue", "scontrol"])
