@@ -14,6 +14,7 @@ from pathlib import Path
 from check import Check
 from gpu_steps import MORE, PRECISIONS, STEPS, work
 from rethinking.run import scripts
+from rethinking.run.environment import ARITHMETIC
 from rethinking.run.hardware import no_gpu
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +39,8 @@ def main() -> None:
     add("--output", type=Path, default=ROOT / "results/gpu_check", help="folder")
     add("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    for name in ARITHMETIC:  # unset for the jobs of the workflow too
+        os.environ.pop(name, None)
     if args.device == "cuda" and (why := no_gpu()):
         print(f"gpu-check: {why}, so nothing was checked", file=sys.stderr)
         sys.exit(os.EX_UNAVAILABLE)

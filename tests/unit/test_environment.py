@@ -78,3 +78,14 @@ def test_a_user_without_a_name_has_a_number(monkeypatch):
 def test_jobs_know_what_copies_are_called(tmp_path, monkeypatch):
     python = "from rethinking.run.environment import copies; print(copies())"
     assert run(tmp_path, monkeypatch, python, RETHINKING_COPIES="[]") == str(COPIES)
+
+
+def test_nothing_changes_the_arithmetic_of_jobs(tmp_path, monkeypatch):
+    python = 'import os; print(*(name for name in os.environ if name.startswith(("CUBLAS", "NVIDIA_TF32"))))'
+    names = (
+        "NVIDIA_TF32_OVERRIDE",
+        "CUBLAS_EMULATE_SINGLE_PRECISION",
+        "CUBLAS_EMULATION_STRATEGY",
+        "CUBLAS_LOGDEST_DBG",
+    )
+    assert run(tmp_path, monkeypatch, python, **dict.fromkeys(names, "1")) == "CUBLAS_LOGDEST_DBG"

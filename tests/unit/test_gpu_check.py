@@ -162,8 +162,10 @@ def check(script, tmp_path):
 
 def test_without_a_gpu_it_says_so(script, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUBLAS_EMULATE_DOUBLE_PRECISION", "1")
     with pytest.raises(SystemExit) as end:
         script("gpu_check")
+    assert "CUBLAS_EMULATE_DOUBLE_PRECISION" not in os.environ  # as for the jobs of the workflow
     out, err = capsys.readouterr()
     assert end.value.code == os.EX_UNAVAILABLE
     assert "no GPU" in err

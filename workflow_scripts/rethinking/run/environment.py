@@ -10,8 +10,16 @@ from shlex import quote
 from rethinking.run import plugin_files
 from rethinking.run.code import SCRIPTS
 
-# What would change the arithmetic of all programs on a machine behind a configuration's back.
-ARITHMETIC = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+# What would change the arithmetic of all programs on a machine behind a configuration's back. cuBLAS 13 can
+# emulate products in float32 and float64 by ones in fewer bits.
+ARITHMETIC = (
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "CUBLAS_EMULATE_SINGLE_PRECISION",
+    "CUBLAS_EMULATE_DOUBLE_PRECISION",
+    "CUBLAS_EMULATION_STRATEGY",
+    "CUBLAS_FIXEDPOINT_EMULATION_MANTISSA_BIT_COUNT",
+)
 # The C library keeps freed blocks; otherwise each training step on the CPU would ask the kernel for the memory of its
 # activations again.
 ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
