@@ -50,7 +50,7 @@ def start(tmp_path):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "SLURM_JOB_ID": "", **environment},
+            env={**os.environ, **dict.fromkeys(gpu_slots.JOB_NUMBERS, ""), **environment},
         )
         running.enter_context(process)  # at the end waits for it
         running.callback(process.kill)  # comes before that
@@ -135,11 +135,17 @@ def test_six_processes_at_once_never_have_more_than_two_on_a_gpu(start):
     assert set(freed) <= {"GPU-a", "GPU-b"}
 
 
-def test_jobs_of_slurm_do_not_wait_for_each_other(start):
+@pytest.mark.parametrize("number", gpu_slots.JOB_NUMBERS)
+def test_jobs_of_a_scheduler_do_not_wait_for_each_other(start, number):
     """Each sees its own GPU as number 0."""
-    first, second = (start("-c", HOLD, 1, gpus="0", SLURM_JOB_ID=job) for job in ("1", "2"))
+    first, second = (start("-c", HOLD, 1, gpus="0", **{number: job}) for job in ("1[0].a/b", "2"))
     assert (line(first), line(second)) == ("0", "0")
-    assert line(start("-c", HOLD, 1, gpus="0", SLURM_JOB_ID="2")) == "waiting for a GPU slot"
+    assert line(start("-c", HOLD, 1, gpus="0", **{number: "2"})) == "waiting for a GPU slot"
+
+
+def test_machines_that_share_the_folder_of_locks_do_not_wait_for_each_other(start):
+    elsewhere = HOLD.replace("import os, sys", "import os, socket, sys; socket.gethostname = lambda: 'elsewhere'")
+    assert [line(start("-c", hold, 1, gpus="0")) for hold in (HOLD, elsewhere)] == ["0", "0"]
 
 
 @pytest.fixture

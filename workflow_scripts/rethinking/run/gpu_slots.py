@@ -5,6 +5,7 @@ when its process ends, however it ends, so no slot is ever lost.
 """
 
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from rethinking.run.locks import lock, open_lock
 from rethinking.run.scripts import log
 
 POLL_SECONDS = 1.0
+JOB_NUMBERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")  # of SLURM, PBS, LSF and Grid Engine
 T = TypeVar("T")
 
 
@@ -83,9 +85,13 @@ def gpus_alone(count: int, cells_per_gpu: int, between: Callable[[], None] = lam
 
 
 def lock_file(gpu: str, number: int) -> Path:
-    """The lock of a slot. SLURM numbers the GPUs of each job from 0, and no other job has them."""
-    job = os.environ.get("SLURM_JOB_ID") or "local"
-    return lock_folder() / f"{job}-{gpu.replace('/', '_')}-{number}.lock"
+    """The lock of a slot.
+
+    Machines can share the folder, and schedulers number the GPUs of each job from 0, which no other job has.
+    """
+    job = [os.environ.get(name) for name in JOB_NUMBERS]
+    name = "-".join(filter(None, [socket.gethostname(), *job, gpu, str(number)]))
+    return lock_folder() / f"{name.replace('/', '_')}.lock"
 
 
 def wait_for(attempt: Callable[[], T | None], between: Callable[[], None]) -> T:
