@@ -88,6 +88,27 @@ def test_fit_waits_for_a_gpu_of_which_it_has_all_slots(start):
     assert line(start("-c", HOLD, 2)) == "waiting for a GPU slot"
 
 
+def test_a_fit_is_alone_also_beside_a_run_with_more_cells_on_each_gpu(start):
+    """Whether that run began before it or begins later."""
+    cells = [start("-c", HOLD, 20, gpus="0") for _ in range(2)]
+    assert [line(cell) for cell in cells] == ["0", "0"]
+    cells[0].kill()  # slot 0 is free, and slot 1 is not
+    cells[0].wait()
+    fit = start("-c", HOLD_ALL, 1, 1, gpus="0")
+    assert line(fit) == "waiting for a GPU slot"
+    cells[1].kill()
+    assert line(fit) == "0"
+    assert line(start("-c", HOLD, 4, gpus="0")) == "waiting for a GPU slot"
+
+
+def test_a_slot_beyond_the_usual_ones_is_seen(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpu_slots, "lock_folder", lambda: tmp_path)
+    number = gpu_slots.USUAL_SLOTS
+    with gpu_slots.locked(gpu_slots.lock_file("0", number)):
+        assert gpu_slots.whole_gpu(["0"], 1, {}) is None
+    assert gpu_slots.whole_gpu(["0"], 1, {}) == "0"
+
+
 def test_cells_that_come_do_not_keep_a_fit_waiting(start):
     """Of the three slots of each GPU two are taken; the fit keeps the third one of GPU-a."""
     cells = [start("-c", HOLD, 3) for _ in range(4)]

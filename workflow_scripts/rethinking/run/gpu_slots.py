@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import chain
+from itertools import chain, count, takewhile
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -21,6 +21,7 @@ from rethinking.run.locks import lock, open_lock
 from rethinking.run.scripts import log
 
 POLL_SECONDS = 1.0
+USUAL_SLOTS = 16  # that no run is expected to exceed
 JOB_NUMBERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")  # of SLURM, PBS, LSF and Grid Engine
 T = TypeVar("T")
 
@@ -113,14 +114,21 @@ def whole_gpu(gpus: Sequence[str], cells_per_gpu: int, kept: dict[Path, IO[str]]
     Where no GPU is free it keeps what is free of one, for the next attempt: cells that begin there one after the other
     would keep the GPU busy as long as there are any.
     """
-    slots = {gpu: [lock_file(gpu, number) for number in range(cells_per_gpu)] for gpu in gpus}
+    slots = {gpu: all_slots(gpu, cells_per_gpu) for gpu in gpus}
     for path in chain.from_iterable(slots.values()):
         if path not in kept and (file := locked(path)):
             kept[path] = file
-    most = max(gpus, key=lambda gpu: len(kept.keys() & slots[gpu]))
+    most = min(gpus, key=lambda gpu: len(slots[gpu] - kept.keys()))
     for path in kept.keys() - slots[most]:
         kept.pop(path).close()
-    return most if len(kept) == cells_per_gpu else None
+    return most if slots[most] == kept.keys() else None
+
+
+def all_slots(gpu: str, cells_per_gpu: int) -> set[Path]:
+    """The slots of a GPU, also those that another run with a larger k takes, now or later."""
+    least = max(cells_per_gpu, USUAL_SLOTS)
+    numbers = takewhile(lambda number: number < least or lock_file(gpu, number).exists(), count())
+    return {lock_file(gpu, number) for number in numbers}
 
 
 def locked(path: Path) -> IO[str] | None:
