@@ -51,10 +51,12 @@ def main() -> None:
     cell = Cell.parse(args.cell)
     settings = CellSettings.model_validate_json(args.settings)
     torch.set_num_threads(args.threads)
+    count = args.workers if settings.micro_batch else 1  # others have nothing to share
 
     def work_along(device: torch.device, follower: Follower, team: Team) -> None:
         data = load_corrupted(args.prepared, args.overlay, args.images)
-        train_cell(cell, settings, data, device, follower, lambda _: None, args.feeder, team)
+        sharing = cell_job.sharing(args, device, count)
+        train_cell(cell, settings, data, device, follower, lambda _: None, args.feeder, team, sharing)
 
     if args.worker:
         cell_job.work_along(args, work_along)
@@ -68,11 +70,11 @@ def main() -> None:
             log("this device only emulates bfloat16; float32 is faster here")
         data = load_corrupted(args.prepared, args.overlay, args.images)
         with workers as team:
-            trained = train_cell(cell, settings, data, device, checkpoint, log, args.feeder, team)
+            sharing = cell_job.sharing(args, device, count)
+            trained = train_cell(cell, settings, data, device, checkpoint, log, args.feeder, team, sharing)
         write_cell(args.output, cell, settings, data, manifest, trained, device, identity)
         log(f"trained in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
 
-    count = args.workers if settings.micro_batch else 1  # others have nothing to share
     cell_job.run(args, identity, count, train)
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rethinking.cells import Cell
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import write
 from rethinking.data.image_sets import prepare_images
+from rethinking.run import cell_job
 from rethinking.run.files import UserError
 from rethinking.run.team import Team
 from rethinking.training.batches_imagenet import ImageBatches
@@ -194,12 +196,28 @@ def test_images_are_resident_where_they_fit(stored, original, monkeypatch):
         source(replace(stored, files=None), "streamed")
 
 
-def test_workers_on_one_machine_share_its_memory(stored, monkeypatch):
+@pytest.mark.parametrize(
+    ("device", "workers", "cells", "sharing"),
+    [("cpu", 4, 2, 4), ("cpu", 1, 2, 1), ("cuda", 1, 2, 2), ("cuda", 4, 2, 1)],
+)
+def test_who_shares_memory(device, workers, cells, sharing):
+    """On a GPU the cells that train there; several workers of one cell have a GPU each."""
+    args = SimpleNamespace(cells_per_gpu=cells)
+    assert cell_job.sharing(args, torch.device(device), workers) == sharing
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_processes_on_one_device_share_its_memory(stored, monkeypatch, device):
+    """Each may begin before the others have uploaded their images."""
     size = stored.train_images.nbytes + stored.test_images.nbytes
+    lines = []
     monkeypatch.setattr("rethinking.training.feeders.free_memory", lambda device: 2 * size)
-    for workers, where in ((1, "resident"), (2, "streamed")):
+    train_cell(cell(), SETTINGS, stored, CPU, log=lines.append, sharing=2)
+    assert "images are streamed" in lines
+    monkeypatch.setattr("rethinking.training.batches_imagenet.ImageBatches", lambda *_: None)
+    for sharing, where in ((1, "resident"), (2, "streamed")):
         lines = []
-        build_feeder(stored, cell(), SETTINGS, CPU, "auto", lines.append, workers)
+        build_feeder(stored, cell(), SETTINGS, torch.device(device), "auto", lines.append, sharing)
         assert lines == [f"images are {where}"]
 
 

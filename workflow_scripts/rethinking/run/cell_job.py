@@ -101,6 +101,13 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
             checkpoint.delete()
 
 
+def sharing(args: argparse.Namespace, device: torch.device, count: int) -> int:
+    """How many processes share the memory of a device: ``count`` workers, or the cells on a GPU; workers have GPUs alone."""
+    if device.type == "cpu":
+        return count
+    return args.cells_per_gpu if count == 1 else 1
+
+
 def work_along(args: argparse.Namespace, train: Callable[[torch.device, Follower, Team], object]) -> None:
     """Train as a worker of another process, which writes the results; this does not return."""
     follower = Follower()

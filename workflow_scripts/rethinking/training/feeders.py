@@ -21,13 +21,13 @@ def build_feeder(
     device: torch.device,
     kind: str = "auto",
     log: Callable[[str], None] = print,
-    workers: int = 1,
+    sharing: int = 1,
 ) -> Feeder:
     """What trains a cell on its data set.
 
     Whitened data sets are always resident. Images prepared as ImageNet are resident if they are stored and take at
-    most half of the device's free memory, which ``workers`` share on a CPU; ``kind`` can also say ``resident`` or
-    ``streamed``. Numbers do not depend on it.
+    most half of the device's free memory, which ``sharing`` processes share and may fill at the same time; ``kind`` can
+    also say ``resident`` or ``streamed``. Numbers do not depend on it.
 
     Raises:
         UserError: this kind is not possible.
@@ -51,9 +51,7 @@ def build_feeder(
         raise UserError(
             f"cell {cell}: its images are in no files, so they cannot be streamed; set hardware.feeder to auto"
         )
-    size = data.train_images.nbytes + data.test_images.nbytes
-    if device.type == "cpu":
-        size *= workers  # each holds them
+    size = sharing * (data.train_images.nbytes + data.test_images.nbytes)  # each holds them
     fits = stored and (data.files is None or 2 * size <= free_memory(device))
     resident = kind == "resident" or (kind == "auto" and fits)
     if not resident and data.files is None:

@@ -66,6 +66,7 @@ def train_cell(
     log: Callable[[str], None] = print,
     feeder: str = "auto",
     team: Team = ALONE,
+    sharing: int = 1,
 ) -> TrainedCell:
     """Train one network to the end of its schedule or until its loss is not finite.
 
@@ -79,6 +80,7 @@ def train_cell(
         feeder: of images that are prepared as ImageNet is: ``resident``, ``streamed`` or ``auto``; see
             :func:`rethinking.training.feeders.build_feeder`. It changes no number.
         team: the workers that train it together. All return the same; only worker 0 has a checkpoint to read and write.
+        sharing: processes that share the device's memory, for the feeder.
 
     Raises:
         UserError: the images are too small for the settings, or cannot be read.
@@ -107,7 +109,7 @@ def train_cell(
     draws = entry.own or any(isinstance(module, nn.Dropout) for module in model.modules())
 
     # ---- data
-    batches = build_feeder(data, cell, settings, device, feeder, log, team.size)
+    batches = build_feeder(data, cell, settings, device, feeder, log, sharing)
     n, sizes = len(batches.labels), batches.sizes()
     share = parts.share if parts else whole
     steps_per_epoch = math.ceil(n / settings.batch_size)
