@@ -21,6 +21,7 @@ from gpu_table1 import as_prepared
 from rethinking.corruption.loading import CorruptedData
 from rethinking.run.files import load_array, read_json, write_json
 from rethinking.run.scripts import log
+from rethinking.training.results import git_commit
 
 LINE = "{:<15}  {:<9}  {:<22}  {:>11}  {:>8}  {:>10}  {:>13}  {}"
 HEAD = ("network", "precision", "way", "images/s", "of peak", "first step", "evaluation/s", "numbers")
@@ -76,6 +77,7 @@ class Check:
         path = self.args.output / "gpu_check.json"
         result = {
             "hardware": self.hardware,
+            "git_commit": git_commit(),  # None outside a clone
             "images": self.images,
             "quick": self.quick,
             "rows": self.rows,

@@ -27,6 +27,7 @@ from rethinking.config.reading import read
 from rethinking.training import loop
 from rethinking.training.batches import Batches
 from rethinking.training.optimisers import SGD
+from rethinking.training.results import git_commit
 
 from .tiny import CPU
 
@@ -184,6 +185,7 @@ def test_steps_of_one_process(check, capsys, monkeypatch):
         measured = ("images_per_second", "peak_share", "first_step_seconds", "evaluated_per_second")
         assert all(row[key] > 0 for key in measured)
     assert found["hardware"]["torch"] == torch.__version__
+    assert found["git_commit"] == git_commit()
     out = capsys.readouterr().out
     assert len(re.findall(r"^mlp_1x512 .*as on the CPU", out, re.M)) == 3
     assert "upload: 256 images" in out
