@@ -35,6 +35,17 @@ def test_sgd_from_zero_ends_at_the_pseudoinverse(problem):
     assert curve.distance[curve.step == 0].tolist()[0] == 1
 
 
+def test_a_step_is_that_of_the_mean_over_its_batch(problem):
+    """From zero, over all images at once: w = rate X^T Y / n."""
+    x, test, labels, test_labels = problem
+    curve, facts = descend(x, test, labels, test_labels, 3, 1, 8, 0, "made up", lambda _: None)
+    targets = np.eye(3)[labels]
+    weights = facts["learning_rate"] * x.numpy().T @ targets / 8
+    expected = np.linalg.norm(x.numpy() @ weights - targets) / np.linalg.norm(targets)
+    after = curve[(curve.start == "zero") & (curve.step == 1)]
+    assert after.residual.tolist() == [pytest.approx(expected)]
+
+
 def test_hessian_is_the_same_everywhere_and_degenerate(problem):
     _, facts = descend(*problem, 3, 1, 2, 0, "made up", lambda _: None)
     assert facts["hessian_difference"] < 1e-12
