@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from rethinking.theory.features import make_features
 from rethinking.theory.gabor import gabor_features, gabor_filters
-from rethinking.theory.random_convnet import FEATURES, THRESHOLD, draw_convnet, draw_patches
+from rethinking.theory.random_convnet import draw_convnet, draw_patches
 
 from .fits import linear_model, quiet
 from .tiny import CPU
@@ -20,7 +20,7 @@ def images():
 
 def test_features_are_those_of_the_definition(images):
     network = draw_convnet(images, 5, 0, "made up", torch.device("cpu"))
-    features = network.features(torch.from_numpy(images[:3])).numpy().reshape(3, FEATURES, 5)
+    features = network.features(torch.from_numpy(images[:3])).numpy().reshape(3, 8, 5)
     for image, found in zip(images, features, strict=False):
         responses = np.empty((4, 3, 5))
         for top in range(4):
@@ -32,7 +32,7 @@ def test_features_are_those_of_the_definition(images):
         for rows in (slice(0, 2), slice(2, 4)):
             for columns in (slice(0, 2), slice(2, 3)):
                 quadrant = responses[rows, columns].reshape(-1, 5)
-                expected += [np.maximum(sign * quadrant - THRESHOLD, 0).sum(0) for sign in (1, -1)]
+                expected += [np.maximum(sign * quadrant - 0.25, 0).sum(0) for sign in (1, -1)]
         assert np.allclose(found, expected, atol=1e-4)
 
 
