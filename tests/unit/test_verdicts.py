@@ -147,6 +147,16 @@ def test_intervals_end_where_the_numbers_do():
     assert math.isnan(fits(99.5).low)
 
 
+def test_seeds_that_agree_on_a_probability_are_known_to_float32():
+    """A bound that is a ten-thousandth away is on one side of it."""
+    network = {"train": 100.0, "test": 10.0, "measured": {"all_change": 0.5001}}
+    check = Check("MLP", measures.largest_change, (CELL,), at_least=0.5)
+    finding = examine(check, runs_of(CELL, *[network] * 3), "cifar10")
+    # t(0.975, 2) = 4.302653; float32 has 24 bits.
+    assert finding.high - finding.mean == pytest.approx(4.302653 * 2**-23 / 6, rel=1e-6)
+    assert finding.verdict == "supported"
+
+
 def test_bounds_lie_where_the_numbers_can():
     """Else an interval that ends there could be on the other side of one."""
     run = make_run(f"cifar10/{CELL}", train=100.0, test=10.0)
@@ -239,6 +249,17 @@ def test_one_seed_meets_or_misses_the_condition():
         "undecided",
     ]
     assert Judged(claim, [examine(FITS, {}, "cifar10")]).outcome == "not run"
+
+
+def test_a_condition_that_one_number_decides_leaves_the_outcome_to_the_others():
+    exact = replace(FITS, exact=True)
+    claim = Claim("a", "A.", "own", "accuracy ≥ 99, twice", (FITS, exact))
+
+    def outcome(accuracy):
+        decided = examine(exact, runs_of(CELL, {"train": 100.0, "test": 10.0}), "cifar10")
+        return Judged(claim, [fits(accuracy), decided]).outcome
+
+    assert [outcome(100.0), outcome(40.0)] == [MEETS, MISSES]
 
 
 def test_a_seed_without_the_number_leaves_seeds_that_agree_undecided():
