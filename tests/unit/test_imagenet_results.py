@@ -9,7 +9,7 @@ from rethinking.analysis.aggregation import TABLE2_COLUMNS, aggregate_accuracy, 
 from rethinking.analysis.runs import Run, summaries
 from rethinking.analysis.sizes import count_imagenet
 from rethinking.claims import measures
-from rethinking.claims.imagenet import IMAGENET, papers_parameters
+from rethinking.claims.imagenet import ALEXNET_2012, IMAGENET, MEANT, papers_last_accuracy, papers_parameters
 from rethinking.claims.report import claimed_cells, judge, number
 from rethinking.figures.fig2a import draw
 from rethinking.tables import rendering
@@ -173,6 +173,12 @@ def test_half_of_the_papers_gain_by_early_stopping_is_asked_for(share, verdict):
     final, best = (paper.table2()[tuple(NONE.split("/"))][key] for key in ("test_accuracy", "best_test_accuracy"))
     runs = changed(NONE, test_accuracy=final, best_test_accuracy=final + share * (best - final))
     assert judged("imagenet_early_stopping_gains", runs)[0] == verdict
+
+
+def test_what_the_paper_means_is_where_its_curve_ends():
+    """And AlexNet's top-5 test error of 2012 was 16.4 %, as section 3 says."""
+    assert pytest.approx(MEANT, abs=0.02) == papers_last_accuracy()
+    assert pytest.approx(100 - 16.4) == ALEXNET_2012
 
 
 def test_best_top5_is_not_the_last():
