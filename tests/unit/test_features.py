@@ -79,3 +79,12 @@ def test_equal_training_images_make_no_feature_nan(tmp_path, scaling, count):
     images = [np.full((count, 1, 2, 2), value, np.uint8) for value in (0, 200)]
     files = make_block(tmp_path, 0, *images, CPU, lambda some: some.flatten(1).float(), scaling)
     assert all(np.isfinite(np.load(file)).all() for file in files)
+
+
+def test_a_feature_that_varies_by_rounding_alone_keeps_its_scale(tmp_path):
+    """Divided by its deviation, it would count as much as any other."""
+    images = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
+    train, test = make_block(tmp_path, 0, images, images, CPU, lambda some: 1 + 1e-7 * some.flatten(1), "each")
+    assert len(np.unique(np.float32(1) + np.float32(1e-7) * np.arange(4, dtype=np.float32))) > 1
+    for file in (train, test):
+        assert np.abs(np.load(file)).max() < 1e-5
