@@ -99,3 +99,18 @@ def test_matrix_that_is_not_positive_definite(digits, tmp_path):
     system = KernelSystem(pixels(digits[0]), None, 0.0, CPU, 64)  # rank below 64
     with pytest.raises(NotPositiveDefinite):
         TiledCholesky(system, tmp_path, torch.float64, CPU, jitter=-1e-6, log=quiet)
+
+
+def test_no_kernel_is_above_1():
+    """Distances of equal features can be rounded below 0."""
+    x = torch.from_numpy(np.random.default_rng(0).random((50, 64)))
+    assert (x @ x.T).diagonal().ne(x.square().sum(1)).any()
+    assert gram.kernel_between(x, x, 1e14).max() == 1
+
+
+def test_a_factor_beyond_the_range_of_its_precision_is_none(tmp_path):
+    """The last pivot of float32 is infinite, which is positive; the next precision has it."""
+    system = KernelSystem(Features([np.diag([1.0, 1.0, 1e20])]), None, 0.0, CPU, 16)
+    with pytest.raises(NotPositiveDefinite):
+        TiledCholesky(system, tmp_path / "float32", torch.float32, CPU, log=quiet)
+    TiledCholesky(system, tmp_path / "float64", torch.float64, CPU, log=quiet)
