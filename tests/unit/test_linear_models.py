@@ -251,3 +251,22 @@ def test_conjugate_gradients_start_again_from_the_true_residual():
     assert float(torch.linalg.vector_norm(matrix @ found.x - right_side)) < 1e-11
     assert found.residual <= 1e-12
     assert any("true residual" in line for line in lines)
+
+
+def test_conjugate_gradients_end_where_a_new_start_does_not_halve_the_residual():
+    """Each product of the solution is rounded; that of a direction is exact, so that one step solves the rest."""
+    rounding, lines = iter([1e-3, 3e-4, 0.0]), []
+
+    def multiply(vectors):
+        is_solution = len(lines) > multiply.products
+        multiply.products += is_solution
+        return vectors * (1 + next(rounding)) if is_solution else vectors.clone()
+
+    multiply.products = 0
+    right_side = torch.ones(5, 1, dtype=torch.float64)
+    # b - A x is 1e-3 b after the first step and (1e-3 - 3e-4) b after the second.
+    found = conjugate_gradients(
+        multiply, right_side, torch.clone, 1e-9, 20, lambda line: lines.append(line) if "step" in line else None
+    )
+    assert found.iterations == 2
+    assert found.residual == pytest.approx(7e-4, rel=1e-2)
