@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rethinking import paper, registry
-from rethinking.models import build_model, parameter_count
+from rethinking.models import build_model, parameter_count, training_megaflops
 from rethinking.models.alexnet import LocalResponseNorm, SameConv2d, SameMaxPool2d
 from rethinking.models.inception import ConvModule
 from rethinking.models.initialisation import initialise
@@ -41,6 +41,10 @@ def test_parameter_counts_are_the_papers():
     expected = {row["model"]: row["params"] for row in paper.read("zhang2017")["table1"]}
     assert len(expected) == 5
     assert {name: parameter_count(build_on_meta(name, CIFAR_SHAPE, 10)) for name in expected} == expected
+
+
+def test_the_cost_of_training_grows_with_the_pixels_of_an_image():
+    assert training_megaflops("alexnet", 56) == 4 * training_megaflops("alexnet", 28) == 4 * 147
 
 
 @pytest.mark.parametrize("name", MODELS)
