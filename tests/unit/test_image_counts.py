@@ -85,6 +85,7 @@ def test_all_that_takes_more_images_is_left_out_in_one_go():
     [
         {},
         {"datasets.digits.train_limit": None, "linear_models.validation.train": 1237},
+        {"datasets.digits.train_limit": 1437, "datasets.digits.test_limit": 360},
         # What is not there takes nothing.
         {"linear_models.models": [], "linear_models.counterexamples.models": [], "linear_models.counterexamples.train": 5000,
          "linear_models.validation.train": 5000, "linear_models.descent.dataset": None, "linear_models.descent.images": 5000},
@@ -92,7 +93,7 @@ def test_all_that_takes_more_images_is_left_out_in_one_go():
         {"datasets.mnist": {"source": "images", "path": "x", "provenance": "mine", "input_size": 24},
          "capacity.cells": ["mnist/random_signs_n70000/alexnet/none"]},
     ],
-    ids=["as many as there are", "no limit", "left out", "own images"],
+    ids=["as many as there are", "no limit", "all", "left out", "own images"],
 )  # fmt: skip
 def test_images_that_are_there_or_may_be(changes):
     assert not too_few(changes)
