@@ -45,6 +45,11 @@ def test_too_large_a_sample_says_how_many_images_there_are(prepared, tmp_path):
         write_sample(prepared, tmp_path, 41)
 
 
+def test_a_sample_can_be_all_images(prepared, tmp_path):
+    write_sample(prepared, tmp_path, 40)
+    np.testing.assert_array_equal(load_array(tmp_path / "train_images.npy"), load_array(prepared / "train_images.npy"))
+
+
 def test_signs_are_true_or_random_and_drawn_per_seed(sample, tmp_path):
     labels = {}
     for kind in ("true", "random"):
@@ -65,6 +70,13 @@ def test_random_signs_are_fair():
     labels = np.zeros(24, np.int64)
     draws = [random_signs(labels, Draws(seed, "digits", "train"), 24) for seed in range(500)]
     assert np.mean(draws) == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(500 * 24))
+
+
+def test_random_signs_of_samples_are_independent():
+    """The images of a smaller sample are among those of a larger one; their signs are drawn again."""
+    labels, draws = np.zeros(400, np.int64), Draws(0, "digits", "train")
+    few, many = random_signs(labels, draws, 400), random_signs(labels, Draws(0, "digits", "train"), 800)
+    assert np.mean(few == many) == pytest.approx(0.5, abs=4 * 0.5 / 20)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])  # of some, old and new label are equal by chance
