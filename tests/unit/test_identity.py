@@ -53,6 +53,11 @@ def test_identities_differ_by_each_part(other, lines):
     assert differences(IDENTITY, other) == lines
 
 
+def test_it_counts_which_input_is_which():
+    one, other = ({"train": first, "test": second} for first, second in (("x", "y"), ("y", "x")))
+    assert Identity({}, inputs=one).digest != Identity({}, inputs=other).digest
+
+
 def test_names_and_order_play_no_part():
     moved = replace(IDENTITY, code={"z.py: g": "2", "a.py: h": "1"}, settings={"rate": 0.1, "epochs": 2})
     assert moved.digest == IDENTITY.digest
