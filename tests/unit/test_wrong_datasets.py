@@ -35,6 +35,7 @@ def own():
         ("Dataset(Split(x, y[:, None]), Split(x, y), 'ab')", "labels of int64 (4, 1), not at least"),
         ("x, y, x, y, 2", "must return a Dataset, or"),
         ("x, y, x[:, 0], y, 'ab'", "not uint8 (n, 1 or 3, height, width)"),
+        ("x, y, x[:, :, 1:], y, 'ab'", "gives training images (1, 5, 5), but test images (1, 4, 5)"),
         ("x, y + 2, x, y, 'ab'", "training labels from 2 to 2, but 2 names"),
         (
             "x, y[:3], x, y, 'ab'",
