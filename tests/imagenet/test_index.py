@@ -203,6 +203,15 @@ def test_a_cut_archive_is_refused(contents, tmp_path, name, keep):
         find_images(folder)
 
 
+def test_an_archive_that_is_cut_after_it_was_listed_is_named(tmp_path):
+    path = tmp_path / "images.tar"
+    path.write_bytes(b"12345")
+    images = Images(["a/whole.JPEG", "a/cut.JPEG"], (path,), np.array([[0, 1, 3], [0, 4, 2]]))
+    assert images.read(0) == b"234"
+    with pytest.raises(UserError, match=f"{path} is cut short: a/cut.JPEG is not there"):
+        images.read(1)
+
+
 def test_a_broken_header_within_a_class_is_refused(contents, tmp_path):
     folder = write_archives(tmp_path / "set", contents)
     path = folder / "ILSVRC2012_img_train.tar"
