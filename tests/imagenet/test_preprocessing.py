@@ -52,6 +52,12 @@ def test_random_crops_keep_area_and_aspect():
     assert ((left + width == 500) & (width < 500)).any()
 
 
+def test_heights_of_crops_begin_at_a_twentieth_of_the_area():
+    """An aspect of 1 is 3/7 of the way from 3/4 to 4/3; heights are 22, root of 5 % of 10,000, to 100."""
+    for drawn, height in ((0.5, 61), (0.2, 37), (0.9999, 100)):
+        assert random_box(np.array([3 / 7, drawn, 0, 0]), 100, 100) == (0, 0, height, height)
+
+
 def test_no_crop_of_a_narrow_image_is_possible():
     """At an aspect of 3/4 or more a tenth of it has no place."""
     assert random_box(np.full(4, 0.5), 1000, 50) == (0, 0, 1000, 50)
