@@ -66,3 +66,11 @@ def test_ten_classes_have_no_top5(data):
     assert "test_accuracy_top5" not in trained.curve[-1]
     assert "test_accuracy_top5" not in summarise(make_cell(), SETTINGS, ten, trained)
     assert SETTINGS.model_dump().keys().isdisjoint({"micro_batch", "rmsprop", "average_decay"})
+
+
+def test_a_cell_that_diverged_has_no_top5_of_its_last_weights(data):
+    twelve = replace(data, num_classes=12)
+    trained = replace(train(twelve, epochs=1), diverged_at=(1, 3))
+    summary = summarise(make_cell(), SETTINGS, twelve, trained)
+    assert (summary["status"], summary["train_accuracy"]) == ("diverged", None)
+    assert summary["train_accuracy_top5"] is summary["test_accuracy_top5"] is None
