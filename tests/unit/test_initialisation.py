@@ -1,13 +1,18 @@
 """Initial weights against the moments of their schemes."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from rethinking.models import build_model
 from rethinking.models.initialisation import initialise, standardise
+from rethinking.training import initial_weights
 
 from .test_models import CIFAR_SHAPE, generator, layers
+from .tiny import make_cell, settings_with
 
 # Standard deviation of the weights from fan-in and fan-out, and their kurtosis.
 SCHEMES = {
@@ -99,6 +104,20 @@ def test_a_standardised_network_starts_like_one_with_batch_normalisation():
             module.eps = 1e-12
     with torch.no_grad():
         torch.testing.assert_close(without(images), with_norm(images), rtol=1e-3, atol=1e-4)
+
+
+def test_data_dependent_weights_see_256_random_training_images(data, monkeypatch):
+    """As the configuration says; of 280, none twice."""
+    images, seen = np.random.default_rng(0).integers(0, 256, (280, 3, 10, 10), dtype=np.uint8), []
+    many = replace(data, train_images=images, train_labels=np.zeros(280, np.int64))
+    monkeypatch.setattr(initial_weights, "standardise", lambda model, some: seen.append(some))
+    for seed in (0, 1):
+        cell = make_cell(seed=seed)
+        model = initial_weights.build_network(cell, images.shape[1:], 4, {})
+        initial_weights.draw_initial_weights(model, cell, settings_with(initialisation="data_dependent"), many)
+    for some in seen:
+        assert len(some.flatten(1).unique(dim=0)) == len(some) == 256
+    assert not torch.equal(*seen)
 
 
 class Odd(nn.Module):
