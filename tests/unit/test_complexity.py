@@ -148,6 +148,15 @@ def test_noise_that_changes_nothing_is_the_largest():
     assert largest_noise(nn.Sequential(nn.Flatten(), nn.Linear(1, 1)), inputs, labels, 2, 0) == RANGE[1]
 
 
+def test_a_measure_that_is_not_finite_is_none():
+    """The logarithm of a product of norms of which one is 0; JSON has no infinity."""
+    model = network("mlp_1x512").eval()
+    nn.init.zeros_(model[1].weight)
+    found = measure_complexity(Network(model, network("mlp_1x512"), IMAGE, torch.zeros(1, dtype=torch.int64), 1, 1, 0))
+    assert [found[name] for name in ("frobenius_product", "spectral_product", "kernel_spectral_product")] == [None] * 3
+    assert found["distance"] > 0
+
+
 @pytest.mark.parametrize("name", ["inception", "alexnet", "mlp_3x512"])
 def test_all_measures_of_all_networks(name):
     model, initial = trained_statistics(network(name, seed=1)), network(name, seed=0)
