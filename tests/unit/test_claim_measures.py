@@ -84,6 +84,16 @@ def test_what_no_network_can_reach_decides_nothing():
         measures.rademacher_per_gap(two, make_run(f"cifar10/{CELL}", train=90.0, test=91.0))
 
 
+def test_as_many_epochs_as_the_control_takes_are_enough():
+    control = make_run(f"cifar10/{CELL}", train=100.0, test=10.0, fitted=EPOCHS)
+    failed = make_run(f"cifar10/{CELL}", train=20.0, test=10.0)
+    control.curve.loc[EPOCHS, "train_accuracy_end"] = 99.0  # at the very end of the last epoch
+    assert measures.failed_train_accuracy(failed, control) == 20
+    control.curve.loc[EPOCHS, "train_accuracy_end"] = 98.99
+    with pytest.raises(NotMeasured, match="never reaches 99 %"):
+        measures.failed_train_accuracy(failed, control)
+
+
 def test_signs_and_changes_by_hand():
     """Three of four signs are fitted: (3 - 1) / 4; a gap of 20 points."""
     fitted = make_run(f"cifar10/{CELL}", 1, train=75.0, test=55.0, measured={"all_change": 0.3})
