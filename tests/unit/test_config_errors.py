@@ -108,6 +108,7 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
          "cifar10/", "input_size 28, but inception_v3 needs images of at least 75x75"),
         ({"datasets.imagenet.stored_size": 98}, "datasets.imagenet", "stored_size is 98"),
         ({"datasets.cifar10.stored_size": 40}, "datasets.cifar10", "stored_size"),
+        ({"datasets.cifar10.skip_unreadable": True}, "datasets.cifar10", "skip_unreadable has a meaning for the source 'local' alone"),
         ({"datasets.imagenet.path": "x", "datasets.imagenet.provenance": "made up", "table2.cells": [f"{IMAGENET}/crop"]},
          "imagenet/", "imagenet has no 'crop'; its 'augment' crops"),
         # A key that has its place elsewhere
