@@ -190,6 +190,13 @@ def test_seeds_that_agree_decide_a_claim_that_says_its_step(plugin, step, verdic
     assert examine(check, {cell: dict.fromkeys(range(3), run)}, "").verdict == verdict
 
 
+def test_a_claim_finds_its_cells_by_any_of_their_names(plugin):
+    cell = "digits/labels_p1.0/mlp_1x512/none"
+    plugin(f"@claim('x', statement='s', cells=['{cell}'], at_least=99)\ndef x(run): return 100\n")
+    ((check,),) = (claim.checks for claim in own_claims())
+    assert check.cells == ("digits/random_labels/mlp_1x512/none",)
+
+
 def test_the_note_on_measures_says_nothing_of_the_network_of_an_own_one(plugin):
     plugin("@measure('mine')\ndef mine(network): ...\n")
     pairs = {f"tau_{kind}_pairs": 0 for kind in TAU_TITLES}
