@@ -163,6 +163,11 @@ def test_the_papers_own_numbers_support_it_and_others_do_not(name):
     assert judged(name, changed(cell, **changes))[0] == "contradicted"
 
 
+def test_random_labels_of_imagenet_can_be_too_far_below_chance():
+    runs = changed("random_labels/inception_v3/wd", test_accuracy=0.01)
+    assert judged("imagenet_random_labels_at_chance", runs)[0] == "contradicted"
+
+
 def test_settings_that_do_not_fit_random_labels_do_not_suffice_for_them():
     runs = changed("random_labels/inception_v3/none", train_accuracy=50.0)
     assert judged("imagenet_unchanged_hyperparameters", runs)[0] == "contradicted"
