@@ -157,6 +157,7 @@ def test_numbers_for_readers():
     numbers = {-0.83333: "−0.8333", 23885392: "23,885,392", -1200.0: "−1,200", 1e-6: "1e-06", math.nan: ""}
     assert [readable(value) for value in numbers] == list(numbers.values())
     assert [number(value) for value in (5.500938e-16, -0.0, 32.2 - 31.2)] == ["5.50094e-16", "0", "1"]
+    assert number(2e15) == "2e+15"  # beyond what float64 counts, digits would be made up
     # Rounded to four digits they would lie at the bound, or beyond it.
     near = {
         98.996: "98.996",
