@@ -112,6 +112,18 @@ def test_duplicates_are_fitted_with_jitter(digits, tmp_path):
     assert np.allclose(outputs, once, atol=1e-6)
 
 
+def test_rank_is_not_claimed_of_a_factor_with_jitter(tmp_path):
+    """Images that differ, but whose kernel does not up to rounding; they have one label."""
+    rng = np.random.default_rng(0)
+    values, labels = rng.random((40, 20)), rng.integers(0, 3, 40)
+    values[5], labels[5] = values[9] + 1e-11, labels[9]
+    features = Features([values])
+    facts, _ = fit(features, features, labels, labels, 3, 0.2, 0.0, solver(precision="float64"), tmp_path, CPU, quiet)
+    assert facts["jitter"] > 0
+    assert facts["misfit"] < 1e-8
+    assert facts["rank"] is None
+
+
 def test_rank_is_not_claimed_for_equal_images_whose_matrix_rounding_makes_definite(tmp_path):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (40, 20)).astype(np.uint8), rng.integers(0, 3, 40)
