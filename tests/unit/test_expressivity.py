@@ -24,6 +24,17 @@ def matrix(projections, thresholds):
     return (torch.sort(projections).values[:, None] - thresholds).clamp(min=0).numpy()
 
 
+@pytest.mark.parametrize("offset", [0.25, 0.75])
+def test_a_threshold_that_rounds_to_one_of_its_neighbours_is_none(offset):
+    """Between neighbouring numbers of a format; at the upper one the diagonal would be 0."""
+    neighbours = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-9], dtype=torch.float16)
+    with pytest.raises(UserError, match="in float16 3 of 3 projections are too close for a threshold between them"):
+        expressivity.place_thresholds(neighbours, offset)
+    thresholds = expressivity.place_thresholds(neighbours.float(), offset)
+    assert (thresholds < neighbours).all()
+    assert (thresholds[1:] > neighbours[:-1]).all()
+
+
 @pytest.mark.parametrize("offset", [0.05, 0.25, 0.5])
 def test_weights_solve_the_triangular_system(sample, offset):
     _, labels, direction, x = sample
