@@ -93,6 +93,15 @@ def test_overlay_of_another_size_is_named(prepared, tmp_path, name):
     assert f"has {count}; delete {tmp_path}" in str(error.value)
 
 
+def test_overlay_whose_images_and_labels_are_of_another_data_set_is_named(prepared, tmp_path):
+    manifest = write(prepared, tmp_path, "true_labels_replaced0", "cifar10", 0)
+    for name in ("train_images", "train_labels"):
+        save_array(tmp_path / f"{name}.npy", load_array(prepared / f"{name}.npy")[:-1])
+    write_json(tmp_path / "manifest.json", manifest | {"train": digests(tmp_path, "train")})
+    with pytest.raises(UserError, match=r"39 train images and 39 train labels, but .* has 40"):
+        load_corrupted(prepared, tmp_path)
+
+
 @pytest.mark.parametrize("corruption", ["labels_p0.5", "gaussian", "true_labels_replaced0", "true_signs_n24"])
 def test_a_changed_byte_is_noticed(prepared, tmp_path, corruption):
     """In each array that is read, of the data set as of the overlay, also of a sample."""
