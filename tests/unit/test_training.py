@@ -357,6 +357,14 @@ def test_a_setting_changes_what_is_trained(data, monkeypatch, setting):
     assert other.train.loss != plain.train.loss
 
 
+def test_the_average_counts_the_steps_of_all_epochs_from_one(data, monkeypatch):
+    """By which its first steps are forgotten sooner."""
+    counted = []
+    monkeypatch.setattr(training.AveragedNetwork, "update", lambda self, step: counted.append(step))
+    train(data, epochs=2, average_decay=0.99)  # of three steps each
+    assert counted == [1, 2, 3, 4, 5, 6]
+
+
 def test_input_larger_than_the_images(data):
     with pytest.raises(UserError, match=r"datasets\.cifar10\.input_size is 11.*10x10; give at most 10"):
         train(data, input_size=11)
