@@ -153,6 +153,12 @@ def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hi
     assert hint in line
 
 
+def test_images_can_be_stored_as_large_as_networks_see_them():
+    size = default_values()["datasets"]["imagenet"]["input_size"]
+    config = load_config(with_keys(default_values(), {"datasets.imagenet.stored_size": size}), [])
+    assert config.datasets["imagenet"].stored_size == size
+
+
 @pytest.mark.parametrize(
     "changes",
     [
