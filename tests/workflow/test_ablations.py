@@ -91,3 +91,15 @@ def test_status_counts_ablations_among_the_cells_of_all_if_the_report_shows_them
         assert (f"In addition for the target 'ablations': {separately}" in said) != reported
         (line,) = [line for line in said.splitlines() if " cells: " in line]
         assert line.startswith("7 cells: 2 done" if reported else "6 cells: 1 done")
+
+
+@pytest.mark.parametrize(
+    ("ablations", "said"),
+    [
+        ([], "is empty"),
+        ([{**STILL, "set": {}, "grid": {"learning_rate": [0.01]}}], "no variant of ablations changes its cells"),
+    ],
+)
+def test_nothing_to_compare_is_said(tiny_workflow, ablations, said):
+    tiny_workflow.write_config(TINY | {"ablations": ablations})
+    assert said in tiny_workflow.fail("-n", "ablations")
