@@ -224,6 +224,8 @@ def ablations(wildcards):
     """The comparison of ablations."""
     if not CONFIG.ablated_cells():
         if CONFIG.ablations:
-            raise UserError("no variant of ablations changes its cells, so there is nothing to compare; give other values")
+            raise UserError(
+                "no variant of ablations changes its cells, so there is nothing to compare; give other values"
+            )
         raise UserError("ablations is empty, so there is nothing to compare; list some")
     return ABLATIONS

@@ -3,12 +3,15 @@
 import getpass
 import os
 import pwd
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from rethinking.run.code import SCRIPTS
 from rethinking.run.environment import job_environment, name_user
 
+ROOT = Path(__file__).parents[2]
 COPIES = {"cifar10": "it's a $COPY {1} \u00e9"}
 
 
@@ -89,3 +92,12 @@ def test_nothing_changes_the_arithmetic_of_jobs(tmp_path, monkeypatch):
         "CUBLAS_LOGDEST_DBG",
     )
     assert run(tmp_path, monkeypatch, python, **dict.fromkeys(names, "1")) == "CUBLAS_LOGDEST_DBG"
+
+
+def test_snakemake_is_refused_below_the_version_that_is_tested():
+    """Its internals, which rules/run.smk reaches into, change between minor versions."""
+    needed, pinned = (
+        re.search(pattern, (ROOT / file).read_text())[1]
+        for file, pattern in (("Snakefile", r'min_version\("(.*?)"\)'), ("requirements.txt", r"(?m)^snakemake==(.*)$"))
+    )
+    assert needed == pinned
