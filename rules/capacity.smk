@@ -80,7 +80,7 @@ rule measure_capacity:
     params:
         caption=caption("capacity"),
         networks=network_options(CAPACITY),
-        record=record(CAPACITY),
+        record=lambda wildcards: record(CAPACITY),
     message:
         "Measuring capacity: Rademacher complexity and stability"
     shell:

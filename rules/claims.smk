@@ -44,7 +44,7 @@ rule check_claims:
         theory="--theory" if THEORY else "",
         datasets=options(dataset=CLAIM_SET, imagenet=IMAGENET_SET),
         records=[made.outputs[0] for made in finished(THEORY)],
-        record=record(CLAIMS),
+        record=lambda wildcards: record(CLAIMS),
     message:
         "Checking the paper's claims"
     shell:

@@ -181,8 +181,9 @@ def reads(made):
 
 
 def record(made):
-    """What a job must know to record the identity of its result."""
-    return packed(made.record)
+    """What a job must know to record the identity of its result, and whether the user forces it."""
+    # A Snakemake that another one starts for a job of a cluster forces that job.
+    return packed(made.record | {"again": workflow.is_main_process and is_forced(made)})
 
 
 # ---- tables, figures and texts

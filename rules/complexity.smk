@@ -56,7 +56,7 @@ rule compare_complexity:
     params:
         caption=caption("complexity_measures"),
         networks=network_options(COMPLEXITY),
-        record=record(COMPLEXITY),
+        record=lambda wildcards: record(COMPLEXITY),
     message:
         "Comparing measures of complexity with the generalisation gap"
     shell:

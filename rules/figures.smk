@@ -52,7 +52,7 @@ rule plot_finding:
     params:
         caption=caption("finding"),
         networks=network_options(FINDING),
-        record=record(FINDING),
+        record=lambda wildcards: record(FINDING),
     message:
         "Plotting the finding"
     shell:
@@ -118,7 +118,7 @@ rule compare_curves:
     params:
         caption=caption("curve_differences"),
         numbers=options(**{name: f"{RESULTS}/{name}.csv" for name in COMPARED}),
-        record=record(DIFFERENCES),
+        record=lambda wildcards: record(DIFFERENCES),
     message:
         "Comparing our curves with the paper's"
     shell:

@@ -131,15 +131,6 @@ def cell_settings(wildcards):
     return json.dumps(settings)
 
 
-def cache_options(wildcards):
-    """The cache of finished networks, for a command line. What the user forces is trained all the same."""
-    if not CONFIG.cache_dir:
-        return ""
-    # A Snakemake that another one starts for a job of a cluster forces that job.
-    again = workflow.is_main_process and is_forced(trained(wildcards))
-    return f"{options(cache=CONFIG.cache_dir)}{' --again' if again else ''}"
-
-
 def workers_of(wildcards):
     """The processes that train a cell together."""
     return CONFIG.hardware.workers if "micro_batch" in trained(wildcards).identity.settings else 1

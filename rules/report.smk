@@ -36,7 +36,7 @@ rule collect_cells:
     localrule: True
     params:
         networks=network_options(COLLECTION, root=RESULTS),
-        record=record(COLLECTION),
+        record=lambda wildcards: record(COLLECTION),
     message:
         "Collecting all networks in two tables"
     shell:
@@ -57,7 +57,7 @@ rule render_report:
         claims=CLAIMS.outputs[0],
         networks=network_options(REPORT, root=RESULTS),
         asked_for=len(REPORTED_NETWORKS),
-        record=record(REPORT),
+        record=lambda wildcards: record(REPORT),
     message:
         "Writing the report"
     shell:

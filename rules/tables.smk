@@ -73,7 +73,7 @@ if SIZED:
             networks=packed(architectures()),
             imagenet="--imagenet" if LISTS_IMAGENET else "",
             manifests=[PLAN.prepared(name).outputs[0] for name in SIZED],
-            record=record(TABLES["sizes"]),
+            record=lambda wildcards: record(TABLES["sizes"]),
         message:
             "Counting parameters and training images"
         shell:
@@ -94,7 +94,7 @@ rule compare_ablations:
         ablations=packed(ABLATIONS.identity.settings["ablations"]),
         results=subpath(output[0], parent=True),
         seeds=ABLATED_SEEDS,
-        record=record(ABLATIONS),
+        record=lambda wildcards: record(ABLATIONS),
     message:
         "Comparing ablations"
     shell:

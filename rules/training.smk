@@ -27,7 +27,7 @@ rule train_cell:
         nodes=nodes_of,
         threads_each=lambda wildcards, threads: max(1, threads // workers_of(wildcards)),
         gpu=gpu_slots_of,
-        cache=cache_options,
+        cache=lambda wildcards: options(cache=CONFIG.cache_dir),
         # For profiles/slurm, which distributes cells over jobs; one with several workers has a job of its own.
         bundle_cost=training_cost,
     params:

@@ -200,6 +200,5 @@ def test_second_process_waits_for_the_first(tmp_path):
         lines.append(line)
         first.close()
 
-    with Checkpoint(path, IDENTITY, log=release).alone() as waited:
-        assert waited
-    assert lines == ["another process is at work on this cell; waiting for it"]
+    with Checkpoint(path, IDENTITY, log=release).alone():
+        assert lines == ["another process is at work on this cell; waiting for it"]

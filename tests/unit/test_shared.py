@@ -53,13 +53,16 @@ def test_nothing_stays_of_a_killed_writer(tmp_path, identity):
         assert not part.exists()
 
 
-def test_what_is_forced_is_made_again(tmp_path, identity):
+@pytest.mark.parametrize("forced", [True, False])
+def test_what_is_forced_is_made_again(tmp_path, identity, forced):
+    """What another job has made since is left alone."""
     table = tmp_path / "table1.csv"
     write_text(table, "x")
     write_record([table], identity)
-    with to_remake([str(table)], identity) as needed:
-        assert needed
-        assert not record_path(table).exists()  # it would vouch for new files of a process that is killed
+    with to_remake([str(table)], identity, forced) as needed:
+        assert needed == forced
+        # It would vouch for new files of a process that is killed.
+        assert record_path(table).exists() != forced
 
 
 @pytest.mark.parametrize("lost", ["labels.npy", ".identity/manifest.json.json"])

@@ -247,7 +247,7 @@ def test_two_processes_train_a_cell_once_and_signals_end_the_waiting(data, tmp_p
     os.kill(first.pid, signal.SIGCONT)
     finish(first, tmp_path)
     output = finish(others["patient"], tmp_path, "patient")
-    assert "the other process has finished this cell" in output
+    assert "another process has finished this cell" in output
     assert "first step done" not in output
 
 
@@ -286,5 +286,5 @@ def test_nothing_is_trained_twice_where_snakemake_was_killed(tiny_workflow):
     job.resume()
     output, _ = snakemake.communicate()
     assert snakemake.returncode == 0, output
-    assert "the other process has finished this cell" in log.read_text()
+    assert "another process has finished this cell" in log.read_text()
     assert files(results / f"cells/{short}") | files(results / "logs/cells/digits/true_labels") == done

@@ -6,8 +6,8 @@ The script of the rule hands in the training itself, so nothing here can change 
 import argparse
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -18,8 +18,8 @@ from rethinking.run.checkpoint import Checkpoint, Interrupted
 from rethinking.run.files import remove_parts
 from rethinking.run.gpu_slots import gpu_slot, gpus_alone
 from rethinking.run.hardware import choose_device, expects_gpu, no_gpu
-from rethinking.run.identity import Identity, is_made, write_record
-from rethinking.run.scripts import log
+from rethinking.run.identity import Identity, forget, is_made, write_record
+from rethinking.run.scripts import asked_for, log
 from rethinking.run.team import Follower, Team
 
 # Device, how it is called in the log, checkpoint, and the workers, which start when they are entered.
@@ -38,12 +38,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--checkpoint", type=Path, required=True, help="file that keeps the state of training")
     parser.add_argument("--cache", type=Path, help="folder of finished cells that others share")
-    parser.add_argument("--again", action="store_true", help="train the cell even if the cache has it")
     parser.add_argument("--checkpoint-seconds", type=float, default=60, help="time between two checkpoints")
 
 
 def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) -> None:
-    """Train a cell with ``count`` workers, unless it is there.
+    """Train a cell with ``count`` workers, unless it is there or in the cache and the user does not force it.
 
     A process that is asked to stop exits with status 75 ("try again") and leaves its checkpoint.
 
@@ -53,20 +52,21 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
         count: workers.
         train: trains the cell and writes its files.
     """
-    parent = os.getppid()
+    parent, asked = os.getppid(), asked_for()
+    again = asked is not None and asked.again
     files = [args.output / name for name in CELL_FILES]
     checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
 
     # First the cell, then a GPU: while another process works on the cell, this one must not occupy a GPU.
-    with checkpoint.alone() as waited:
-        if waited and is_made(files, identity):
-            # A job keeps running after its Snakemake was killed.
-            log("the other process has finished this cell")
+    with checkpoint.alone():
+        # A job keeps running, or waiting in a queue, after its Snakemake was killed.
+        if not again and is_made(files, identity):
+            log("another process has finished this cell")
             checkpoint.delete()
             return
         # A process that was killed while writing the cell leaves a partial file.
         remove_parts(args.output)
-        if args.cache and not args.again and cell_cache.take(args.cache, identity, args.output):
+        if args.cache and not again and cell_cache.take(args.cache, identity, args.output):
             write_record(files, identity)
             checkpoint.delete()
             return
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
                 where = f" on {' and '.join(nodes)}" if len(nodes) > 1 else ""
                 place = f"{device}, {count} workers{where}" if count > 1 else str(device)
                 team = workers.lead(count, device, gpus or (), nodes, lambda: checkpoint.signal is not None)
-                train(device, place, checkpoint, team)
+                train(device, place, checkpoint, forgetting(team, files))
         except Interrupted as stop:
             how = f"resumes from {args.checkpoint}" if args.checkpoint.exists() else "begins again"
             log(f"stopped by {stop}; the next start {how}")
@@ -106,6 +106,14 @@ def sharing(args: argparse.Namespace, device: torch.device, count: int) -> int:
     if device.type == "cpu":
         return count
     return args.cells_per_gpu if count == 1 else 1
+
+
+@contextmanager
+def forgetting(team: AbstractContextManager[Team], files: Sequence[Path]) -> Iterator[Team]:
+    """The workers; the old files lose their record once these have trained a network, so one that is stopped spoils none."""
+    with team as each:
+        yield each
+    forget(files)
 
 
 def work_along(args: argparse.Namespace, train: Callable[[torch.device, Follower, Team], object]) -> None:

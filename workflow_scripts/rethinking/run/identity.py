@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.run.code import combined
-from rethinking.run.files import write_json
+from rethinking.run.files import remove_parts, write_json
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,16 @@ def write_record(outputs: Sequence[str | Path], identity: Identity) -> None:
     """Record the identity of a result beside its first file, and sizes, which tell if a file is cut short later."""
     sizes = {Path(file).name: os.path.getsize(file) for file in outputs}
     write_json(record_path(outputs[0]), {"identity": identity.digest, **identity.to_json(), "sizes": sizes})
+
+
+def forget(outputs: Sequence[str | Path]) -> None:
+    """Remove the record of a result whose files are about to be replaced.
+
+    It would vouch for new files if this process were killed before it writes their own record.
+    """
+    record = record_path(outputs[0])
+    record.unlink(missing_ok=True)
+    remove_parts(record.parent, record.name)
 
 
 def read_record(output: str | Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
 
     A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
     file and line, and a full GPU or a refusal of the operating system with what to do. A script that holds a lock of its
-    own is not ``locked``; it records the result itself, before another process can begin to make it from other settings.
+    own is not ``locked``; it sees to the record itself, before another process can begin to make the result from other settings.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log shows what a job waits for
@@ -51,12 +51,12 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
     clean_up()
     try:
         asked = asked_for()
-        if not asked:
+        if not (asked and locked):
             turn = nullcontext(True)
         elif asked.shared:
             turn = to_make(asked.outputs, asked.identity, asked.shared)
         else:
-            turn = to_remake(asked.outputs, asked.identity, locked)
+            turn = to_remake(asked.outputs, asked.identity, asked.again)
         with turn as needed:
             if needed:
                 main()
@@ -87,12 +87,13 @@ def full_gpu(error: BaseException) -> str | None:
 
 
 class Asked(NamedTuple):
-    """The result that a job makes: its files, its identity, the folder that it shares with other workflows, and its source."""
+    """The result that a job makes: its files, its identity, the folder that it shares with other workflows, its source."""
 
     outputs: list[str]
     identity: Identity
     shared: str | None
     source: list[Any] | None = None
+    again: bool = False  # the user forces it
 
 
 @cache
@@ -119,7 +120,7 @@ def asked_for() -> Asked | None:
     if results and all(results):  # a file server can show a new one late
         inputs["results"] = digest_of(results)
     identity = Identity(record["settings"], code, inputs)
-    return Asked(record["outputs"], identity, record["shared"], record["source"])
+    return Asked(record["outputs"], identity, record["shared"], record["source"], record.get("again", False))
 
 
 def check_source(asked: Asked) -> None:

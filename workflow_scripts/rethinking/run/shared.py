@@ -1,27 +1,27 @@
 """Each result is made by one process at a time; those that several workflows share are left alone once they are there."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from rethinking.run.files import UserError, remove_parts, sharing
-from rethinking.run.identity import Identity, is_made, record_path
+from rethinking.run.identity import Identity, forget, is_made, record_path
 from rethinking.run.locks import lock, open_lock
 
 
 @contextmanager
 def alone(
     path: Path, lock_file: Path | None = None, does: str | None = None, log: Callable[[str], None] = print
-) -> Iterator[bool]:
-    """Hold the lock of a file or folder, by default beside it; whether another process had it before.
+) -> Iterator[None]:
+    """Hold the lock of a file or folder, by default beside it.
 
-    The log says what that one ``does``. The kernel releases the lock of a process that dies.
+    The log says what a process ``does`` that has it before. The kernel releases the lock of a process that dies.
     """
     with open_lock(lock_file or path.with_name(f".{path.name}.lock")) as file:
-        if waits := not lock(file):
+        if not lock(file):
             log(f"another process {does or f'makes {path}'}; waiting for it")
             lock(file, wait=True)
-        yield waits
+        yield
 
 
 @contextmanager
@@ -45,20 +45,18 @@ def to_make(outputs: Sequence[str], identity: Identity, root: str) -> Iterator[b
 
 
 @contextmanager
-def to_remake(outputs: Sequence[str], identity: Identity, locked: bool = True) -> Iterator[bool]:
-    """Forget what a result was made from, and hold its lock if wanted; whether it is still to be made.
+def to_remake(outputs: Sequence[str], identity: Identity, again: bool = False) -> Iterator[bool]:
+    """Hold the lock of a result, and forget what its files were made from; whether it is still to be made.
 
-    A job that outlived its Snakemake can make it at the same time: its files would take the place of the new ones. The
-    old record goes first, because it would vouch for new files if this process were killed before their own record.
+    A job that outlived its Snakemake can make it at the same time, or begin after it has been made. What the user forces
+    is made ``again`` all the same.
     """
-    record = record_path(outputs[0])
-    with alone(Path(outputs[0]), record.with_suffix(".lock")) if locked else nullcontext(False) as waited:
-        made = waited and is_made(outputs, identity)
+    with alone(Path(outputs[0]), record_path(outputs[0]).with_suffix(".lock")):
+        made = not again and is_made(outputs, identity)
         if made:
-            print(f"the other process has made {outputs[0]}")
+            print(f"another process has made {outputs[0]}")
         else:
-            record.unlink(missing_ok=True)
-            remove_parts(record.parent, record.name)
-            for file in map(Path, outputs if locked else ()):
+            forget(outputs)
+            for file in map(Path, outputs):
                 remove_parts(file.parent, file.name)
         yield not made
