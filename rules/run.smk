@@ -7,6 +7,7 @@ import snakemake.dag
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 from snakemake_executor_plugin_slurm_bundles.command_line import is_snakemake
+from snakemake_executor_plugin_slurm_bundles.earlier import why_wait
 
 from rethinking.run.files import check_room
 from rethinking.run.locks import lock_results
@@ -61,6 +62,9 @@ def take_results():
             lock_results(RESULTS, CONFIG.finished_only)
             if WAS_BUSY:  # what it has made since would be made again
                 raise UserError(f"another run on {RESULTS} ended while this one was planned; start again")
+            made = {file for job in jobs for file in job.output}
+            if workflow.executor_plugin.name != "slurm-bundles" and (reason := why_wait(Path(RESULTS, "slurm"), made)):
+                raise UserError(reason)
             check_writable(os.path.dirname(file) for job in jobs for file in [*job.output, *job.log])
         except UserError as error:
             raise WorkflowError(str(error)) from None

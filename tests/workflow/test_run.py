@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from rethinking.run.locks import lock, open_lock
+from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task
 
 from ..faults import flip
 from ..unit.paper_cells import make_runs, write_runs
@@ -192,6 +193,19 @@ def test_a_plan_that_is_older_than_the_end_of_another_run_is_not_followed(tiny_w
     output, _ = run.communicate()
     assert "another run on results ended while this one was planned; start again" in output
     assert run.returncode != 0
+
+
+def test_jobs_that_slurm_still_has_write_over_nothing(tiny_workflow, monkeypatch):
+    """They were submitted by a Snakemake that was killed, and the next one runs on this machine."""
+    (tiny_workflow.folder / "squeue").write_text("#!/bin/sh\necho SLURM is away >&2\nexit 1\n")
+    (tiny_workflow.folder / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tiny_workflow.folder), prepend=":")
+    target = "results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json"
+    left = Bundle(tiny_workflow.folder / "results/slurm/cells-1", [Task("a", "train a", "", output=[target])])
+    left.write()
+    assert "(cells-1); SLURM does not answer here (SLURM is away)" in tiny_workflow.fail(target)
+    left.remove()
+    tiny_workflow.succeed(target)
 
 
 def test_damaged_archive_says_what_to_do(tiny_workflow):

@@ -1,6 +1,6 @@
 """What an earlier Snakemake left: jobs that still run or have ended since, and are taken over or stopped."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
 from . import slurm
@@ -68,3 +68,38 @@ class Earlier:
         slurm.scancel(names=[name])
         self.say(f"{why}; it is cancelled")
         self.cancelled.add(name)
+
+
+def why_wait(folder: Path, files: Set[str]) -> str | None:
+    """Why a run without this executor must not make these files: SLURM may still have jobs that write them.
+
+    Args:
+        folder: where bundles lie.
+        files: outputs, as Snakemake calls them.
+    """
+    left = [
+        bundle
+        for bundle in find_bundles(folder)
+        # Nothing says what a damaged one does.
+        if not bundle.tasks
+        or any(bundle.status(n) is None and not files.isdisjoint(task.output) for n, task in enumerate(bundle.tasks))
+    ]
+    if not left:
+        return None
+    remedy = "Continue with the profile for SLURM, which takes them over, or cancel them:"
+    try:
+        queue = slurm.queue()
+    except slurm.Unreachable as error:
+        names = ", ".join(bundle.name for bundle in left)
+        return (
+            f"jobs of SLURM may be left that would write over what this run makes ({names}); SLURM does not "
+            f"answer here ({error}). {remedy} 'scancel --me --name=NAME' for each, where it answers. Once they are gone, "
+            f"delete their folders in {folder}"
+        )
+    jobs = {bundle.name: queue[bundle.name] for bundle in left if bundle.name in queue and not queue[bundle.name].over}
+    if not jobs:
+        return None
+    return (
+        f"jobs of SLURM are left that would write over what this run makes ({', '.join(jobs)}). {remedy} "
+        f"scancel {' '.join(job.number for job in jobs.values())}"
+    )

@@ -4,6 +4,7 @@ import pytest
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 from snakemake_executor_plugin_slurm_bundles.bundles import Task
+from snakemake_executor_plugin_slurm_bundles.earlier import why_wait
 
 from .conftest import AWAY, Alone, earlier, given, job
 
@@ -110,3 +111,23 @@ def test_started_again_while_jobs_are_still_being_cancelled(fake, results):
     assert executor.over == []
     assert len(executor.active) == 1
     assert bundle.name not in executor.active
+
+
+def test_a_run_on_this_machine_waits_for_jobs_that_would_write_over_what_it_makes(fake, results):
+    """Not for those that SLURM no longer has, that make something else or have ended."""
+    waits, ended = earlier(results), earlier(results)
+    ended.note_end(0, 0)
+
+    def said(file):
+        return why_wait(results / "slurm", {file}) or ""
+
+    assert said("a/summary.json") == ""
+    fake.queues((waits.name, "PENDING", "PartitionDown"), (ended.name, "COMPLETING", "None"))
+    assert said("b/summary.json") == ""
+    assert f"({waits.name})" in said("a/summary.json")
+    assert said("a/summary.json").endswith(": scancel 1")
+    fake.fails("squeue")
+    assert f"{AWAY}" in said("a/summary.json")
+    assert said("a/summary.json").endswith(f"Once they are gone, delete their folders in {results}/slurm")
+    (ended.folder / "bundle.json").write_text("")
+    assert ended.name in said("b/summary.json")
