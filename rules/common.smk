@@ -167,6 +167,9 @@ def reads(made):
     """
     # Snakemake has no settings of its plan yet when it reads this file.
     workflow.dag_settings.rerun_triggers = frozenset([RerunTrigger.MTIME])
+    # Nor does it know who runs jobs. It would cap the threads of those on other machines by the cores of this one.
+    if workflow.non_local_exec:
+        workflow.global_resources["_cores"] = None
     # Asked first, before stale files are among the forced ones.
     if not is_forced(made) and made.current:
         return []

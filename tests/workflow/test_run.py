@@ -195,6 +195,27 @@ def test_a_plan_that_is_older_than_the_end_of_another_run_is_not_followed(tiny_w
     assert run.returncode != 0
 
 
+def test_threads_are_those_of_the_node_that_trains(tiny_workflow, monkeypatch):
+    """Not the few cores of the machine where Snakemake runs, on which jobs have these at most."""
+    cell = "digits/true_labels/mlp_1x512/none"
+    hardware = {"device": "cpu", "threads": 3, "workers": 4}
+    tiny_workflow.write_config(TINY | {"hardware": hardware, "overrides": [{"cells": cell, "set": {"micro_batch": 5}}]})
+    tiny_workflow.succeed("data")
+    sbatch = tiny_workflow.folder / "sbatch"
+    sbatch.write_text(
+        "#!/bin/sh\necho $* | cat - results/slurm/*/bundle.json > asked\necho invalid partition >&2\nexit 1\n"
+    )
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tiny_workflow.folder), prepend=":")
+    target = f"results/cells/{cell}/seed0/summary.json"
+    on_slurm = ("--executor", "slurm-bundles", "--jobs", "4", "--cores", "2", "--slurm-bundles-poll-seconds", "1")
+    assert "sbatch refused" in tiny_workflow.fail(target, *on_slurm)
+    asked = (tiny_workflow.folder / "asked").read_text()
+    assert "--cpus-per-task=12 " in asked
+    assert "--workers 4 --nodes 1 --threads 3 " in asked
+    assert "--threads 1 " in tiny_workflow.succeed(target, "-n", "-p", "--cores", "4")
+
+
 def test_jobs_that_slurm_still_has_write_over_nothing(tiny_workflow, monkeypatch):
     """They were submitted by a Snakemake that was killed, and the next one runs on this machine."""
     (tiny_workflow.folder / "squeue").write_text("#!/bin/sh\necho SLURM is away >&2\nexit 1\n")
