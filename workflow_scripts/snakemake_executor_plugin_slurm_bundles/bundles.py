@@ -15,6 +15,7 @@ import json
 import os
 import shlex
 import signal
+import tempfile
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 
 MODULE = ["exec", "python", "-m"]  # how a command begins that runs a Python module
+ROOM = 1 << 14  # bytes; more than the end of a task takes
 
 
 @dataclass(eq=False)  # jobs can be alike
@@ -199,6 +201,18 @@ def write(path: Path, text: str) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_room(folder: Path) -> None:
+    """See whether a compute node could note that a task has ended.
+
+    Raises:
+        OSError: it could not; the disk is full, say.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(ROOM))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def how_it_ended(status: int) -> str:

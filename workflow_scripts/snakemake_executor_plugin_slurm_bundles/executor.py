@@ -21,7 +21,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 from . import sbatch, slurm
-from .bundles import Bundle
+from .bundles import Bundle, check_room
 from .earlier import Earlier
 from .gathering import Gathering, submit_command, task_of
 from .settings import ExecutorSettings, common_settings
@@ -127,6 +127,14 @@ class Executor(RemoteExecutor):
                 self.add(bundle, infos)
         except OSError as error:
             self.warn(f"jobs cannot be written to {self.folder} ({error.strerror}); trying again")
+        if self.active:
+            try:
+                check_room(self.folder)
+            except OSError as error:
+                self.warn(
+                    f"{self.folder} cannot be written ({error.strerror}); jobs wait to note there which cells have ended: "
+                    "free some space"
+                )
         for submission in list(self.active.values()):
             if self.stopping:
                 return

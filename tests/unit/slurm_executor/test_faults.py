@@ -62,6 +62,21 @@ def test_full_disk_when_an_end_is_noted(fake, results, monkeypatch):
     assert [info.job.message for info, _ in executor.over] == ["b", "a"]
 
 
+def test_full_disk_while_cells_are_trained(fake, results, read, monkeypatch):
+    """No node can note that one has ended, so nobody would say why nothing happens."""
+    executor, _ = at_work(results, fake, "a")
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr("os.fsync", full)
+            executor.look()
+            executor.look()
+        executor.look()
+    line = (
+        f"{results}/slurm cannot be written (No space left on device); jobs wait to note there which cells have ended"
+    )
+    assert read("") == [*read("SLURM job"), *[f"{line}: free some space"] * 2]
+
+
 def test_refused(fake, results):
     fake.fails("sbatch", "sbatch: error: invalid partition specified: a")
     executor, found = at_work(results, fake, "a")
