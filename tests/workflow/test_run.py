@@ -195,32 +195,55 @@ def test_a_plan_that_is_older_than_the_end_of_another_run_is_not_followed(tiny_w
     assert run.returncode != 0
 
 
-def test_threads_are_those_of_the_node_that_trains(tiny_workflow, monkeypatch):
+ON_SLURM = ("--executor", "slurm-bundles", "--jobs", "4", "--slurm-bundles-poll-seconds", "1")
+ON_SLURM += ("--slurm-bundles-gather-seconds", "0")
+
+
+@pytest.fixture
+def programs(tiny_workflow, monkeypatch):
+    """Takes the place of SLURM's commands, each by a line of a shell."""
+
+    def write(**lines):
+        folder = tiny_workflow.folder / "bin"
+        folder.mkdir()
+        for name, line in lines.items():
+            (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+            (folder / name).chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+    return write
+
+
+def test_what_the_user_forces_is_trained_again_by_a_job_of_slurm(tiny_workflow, programs):
+    """The old files are still there when it begins."""
+    programs(sbatch="cat > job; bash job > log 2>&1 & echo 1", squeue=":", scontrol="exit 1", sinfo=":")
+    target = "results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json"
+    tiny_workflow.succeed(target)
+    before = json.loads((tiny_workflow.folder / target).read_text())
+    tiny_workflow.succeed(target, "-f", *ON_SLURM)
+    after = json.loads((tiny_workflow.folder / target).read_text())
+    assert before["provenance"].pop("finished") != after["provenance"].pop("finished")
+    assert tiny_workflow.plan(target) == {}
+
+
+def test_threads_are_those_of_the_node_that_trains(tiny_workflow, programs):
     """Not the few cores of the machine where Snakemake runs, on which jobs have these at most."""
     cell = "digits/true_labels/mlp_1x512/none"
     hardware = {"device": "cpu", "threads": 3, "workers": 4}
     tiny_workflow.write_config(TINY | {"hardware": hardware, "overrides": [{"cells": cell, "set": {"micro_batch": 5}}]})
     tiny_workflow.succeed("data")
-    sbatch = tiny_workflow.folder / "sbatch"
-    sbatch.write_text(
-        "#!/bin/sh\necho $* | cat - results/slurm/*/bundle.json > asked\necho invalid partition >&2\nexit 1\n"
-    )
-    sbatch.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tiny_workflow.folder), prepend=":")
+    programs(sbatch="echo $* | cat - results/slurm/*/bundle.json > asked; echo invalid partition >&2; exit 1")
     target = f"results/cells/{cell}/seed0/summary.json"
-    on_slurm = ("--executor", "slurm-bundles", "--jobs", "4", "--cores", "2", "--slurm-bundles-poll-seconds", "1")
-    assert "sbatch refused" in tiny_workflow.fail(target, *on_slurm)
+    assert "sbatch refused" in tiny_workflow.fail(target, *ON_SLURM, "--cores", "2")
     asked = (tiny_workflow.folder / "asked").read_text()
     assert "--cpus-per-task=12 " in asked
     assert "--workers 4 --nodes 1 --threads 3 " in asked
     assert "--threads 1 " in tiny_workflow.succeed(target, "-n", "-p", "--cores", "4")
 
 
-def test_jobs_that_slurm_still_has_write_over_nothing(tiny_workflow, monkeypatch):
+def test_jobs_that_slurm_still_has_write_over_nothing(tiny_workflow, programs):
     """They were submitted by a Snakemake that was killed, and the next one runs on this machine."""
-    (tiny_workflow.folder / "squeue").write_text("#!/bin/sh\necho SLURM is away >&2\nexit 1\n")
-    (tiny_workflow.folder / "squeue").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tiny_workflow.folder), prepend=":")
+    programs(squeue="echo SLURM is away >&2; exit 1")
     target = "results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json"
     left = Bundle(tiny_workflow.folder / "results/slurm/cells-1", [Task("a", "train a", "", output=[target])])
     left.write()
