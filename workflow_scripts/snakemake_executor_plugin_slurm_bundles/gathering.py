@@ -1,5 +1,6 @@
 """From Snakemake's jobs to bundles on the disk, and from a bundle to the command that submits it."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -48,7 +49,11 @@ class Gathering:
         self.first = self.last = 0.0  # when the first of these and the last one came
 
     def add(self, info: SubmittedJobInfo, task: Task) -> None:
-        """Take a job."""
+        """Take a job. The log of an earlier run goes, which would pass as this one's; one that resumes adds to it."""
+        if not (task.checkpoint and os.path.exists(task.checkpoint)):
+            for path in info.job.log:
+                with suppress(OSError):
+                    os.unlink(path)
         if not self.members:
             self.first = self.last
         self.members[task] = info

@@ -87,6 +87,19 @@ def test_refused(fake, results):
     assert info.job.attempt > info.job.restart_times  # Snakemake does not try it again
 
 
+@pytest.mark.parametrize("resumes", [False, True])
+def test_refused_where_an_earlier_run_has_left_its_log(fake, results, tmp_path, resumes):
+    """Snakemake shows the log with the error, as if it told why."""
+    (tmp_path / "a.log").write_text("of another run")
+    asked = job("a")
+    asked.log, asked.params = [str(tmp_path / "a.log")], {"checkpoint": str(tmp_path / "a.safetensors")}
+    if resumes:
+        (tmp_path / "a.safetensors").touch()
+    fake.fails("sbatch", "sbatch: error: invalid partition specified: a")
+    assert len(given(results, asked).over) == 1
+    assert (tmp_path / "a.log").exists() == resumes
+
+
 @pytest.mark.parametrize(
     ("extra", "why"),
     [
