@@ -23,7 +23,7 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from . import sbatch, slurm
 from .bundles import Bundle, check_room
 from .earlier import Earlier
-from .gathering import Gathering, submit_command, task_of
+from .gathering import Gathering, check_job, submit_command, task_of
 from .settings import ExecutorSettings, common_settings
 from .submission import Submission, explain_waiting
 
@@ -61,7 +61,12 @@ class Executor(RemoteExecutor):
     # ---- from Snakemake
 
     def run_job(self, job: Any) -> None:
-        """Take one job."""
+        """Take one job.
+
+        Raises:
+            WorkflowError: it is more than a command for the shell.
+        """
+        check_job(job, self.workflow.deployment_settings.deployment_method)
         info = SubmittedJobInfo(job)
         # Before it can be over.
         self.report_job_submission(info)

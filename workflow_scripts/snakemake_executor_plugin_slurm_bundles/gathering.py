@@ -8,12 +8,41 @@ from pathlib import Path
 from typing import Any
 
 from snakemake.shell import shell
+from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from . import bundles, sbatch, slurm
 from .bundles import Bundle, Task
 
 MOST_TIMES = 6
+
+
+# How Snakemake is told to use a software environment, and what of a job then has one.
+ENVIRONMENTS = {"CONDA": "conda_env_spec", "APPTAINER": "container_img_url", "ENV_MODULES": "env_modules"}
+
+
+def check_job(job: Any, methods: Iterable[Any]) -> None:
+    """Refuse a job that is more than a command for the shell.
+
+    Args:
+        job: Snakemake's.
+        methods: the software environments that Snakemake was told to use.
+
+    Raises:
+        WorkflowError: a task could not run it; the message names the rule.
+    """
+    if job.is_group():
+        names, why = (
+            ", ".join(sorted({each.rule.name for each in job.jobs})),
+            "no groups; leave out group: and --groups",
+        )
+    elif job.shellcmd is None:
+        names, why = job.rule.name, "nothing but shell:; give it one, or make it a local rule (localrule: True)"
+    elif [each for each in methods if getattr(job, ENVIRONMENTS[each.name])]:
+        names, why = job.rule.name, "no conda:, container: or envmodules:; leave out --software-deployment-method"
+    else:
+        return
+    raise WorkflowError(f"{names} cannot be run by the executor slurm-bundles, which knows {why}")
 
 
 def task_of(job: Any) -> Task:

@@ -56,6 +56,7 @@ class Alone(Executor):
         self.reported = []
         self.workflow = SimpleNamespace(
             executor_settings=SimpleNamespace(cells=2, minutes=0, gather_seconds=0, poll_seconds=0),
+            deployment_settings=SimpleNamespace(deployment_method=set()),
             execution_settings=SimpleNamespace(latency_wait=0),
             globals={"RESULTS": folder},
         )
@@ -103,6 +104,7 @@ def results(tmp_path):
 def job(name="a", **resources):
     return SimpleNamespace(
         rule=SimpleNamespace(name="train_cell"),
+        is_group=lambda: False,
         message=name,
         shellcmd=f"train {name}",
         resources={"bundle_cost": 1, "mem_mb": 1000, "cpus_per_task": 1} | resources,

@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
 from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from .conftest import Alone, at_work, given, job
 
@@ -138,6 +140,28 @@ def test_no_slurm_here(results, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(WorkflowError, match="no sbatch here"):
         Alone(results)
+
+
+@pytest.mark.parametrize(
+    ("values", "methods", "why"),
+    [
+        ({"shellcmd": None}, (), "train_cell cannot be run by the executor slurm-bundles, which knows nothing but shell:"),
+        ({"is_group": lambda: True, "jobs": [job()]}, (), "train_cell cannot .* knows no groups"),
+        ({"conda_env_spec": "env.yaml"}, ("CONDA",), "train_cell cannot .* knows no conda:"),
+        ({"conda_env_spec": "env.yaml"}, (), None),
+        ({"conda_env_spec": None}, ("CONDA",), None),
+        ({"env_modules": "cuda"}, ("ENV_MODULES",), "knows no conda:, container: or envmodules:"),
+        ({"container_img_url": "docker://x"}, ("APPTAINER",), "knows no conda:"),
+    ],
+)  # fmt: skip
+def test_what_is_no_shell_command_is_refused(fake, results, values, methods, why):
+    """It would fail without a word of use, or run in another environment."""
+    executor, asked = Alone(results), job("a")
+    vars(asked).update(values)
+    executor.workflow.deployment_settings.deployment_method = {DeploymentMethod[each] for each in methods}
+    with pytest.raises(WorkflowError, match=why) if why else nullcontext():
+        executor.run_job(asked)
+    assert len(executor.arrived) == (why is None)
 
 
 @pytest.mark.parametrize(
