@@ -21,18 +21,22 @@ PERMANENT = [
     (r"node configuration is not available", NODE),
     (r"(memory|cpu count) .*can not be satisfied|memory required|memory spec|--mem", NODE[:3]),
     (r"mutually exclusive", NODE[:2]),
-    (r"maxmem\w*per(job|node)", NODE[:2]),
-    (r"processors requested|cpu count|cpus per task|(max|min)cpus?per(job|node)", ["cpus_per_task"]),
-    (r"\(gres\)|gres option|\(tres\)|--gres|--gpus|gres (type|specification)|(max|min)gresper(job|node)", ["gpu", "gpu_model", "gres"]),
-    (r"time limit|--time|maxwall|partitiontimelimit", ["runtime"]),
+    (r"(max|min|grp)mem", NODE[:2]),
+    (r"processors requested|cpu count|cpus per task|(max|min|grp)cpus?(?!\w*minutes)", ["cpus_per_task"]),
+    (r"\(gres\)|gres option|\(tres\)|--gres|--gpus|gres (type|specification)|(max|min|grp)(gres|tres)(?!\w*minutes)", ["gpu", "gpu_model", "gres"]),
+    (r"time limit|--time|maxwall|max\w*minutes|partitiontimelimit", ["runtime"]),
     (r"feature specification|--constraint", ["constraint"]),
-    (r"node count|number of nodes|maxnodeper|task count|more tasks|number of tasks", ["nodes", "tasks"]),
+    (r"node count|number of nodes|(max|min|grp)node|task count|more tasks|number of tasks", ["nodes", "tasks"]),
     (r"invalid node name|(invalid|unknown) (license|wckey|cluster|core)|reservation is invalid|requested reservation", ["slurm_extra"]),
     (r"unrecognized option|invalid option|ambiguous|requires an argument|try .sbatch --help", ["slurm_extra"]),
     (r"(invalid|bad) --", ["slurm_extra"]),
 ]  # fmt: skip
 # Limits on how many jobs are in the queue, in messages that speak of other limits as well.
-TEMPORARY = r"submitjob|jobslimit|not available now"
+TEMPORARY = r"submitjob|jobslimit|(max|grp)jobs|not available now"
+# An allocation that is used up: minutes of processors, GPUs or jobs that an account or QOS may use in all.
+USED_UP = r"grp\w*(minutes|wall)"
+# What sbatch says of each limit of an account or QOS, whichever it is.
+ANY_LIMIT = "(job submit limit, user's size and/or time limits)"
 # The variables of sbatch that a resource of the profile wins over.
 OVERRIDDEN = {
     "slurm_partition": "PARTITION", "slurm_account": "ACCOUNT", "runtime": "TIMELIMIT", "constraint": "CONSTRAINT",
@@ -126,12 +130,23 @@ def submit(command: list[str], script: str, resources: Mapping[str, Any]) -> str
         found = re.search(r"(\d+)(?:;.*)?\s*$", slurm.run(command, script, environment()))
         return found[1] if found else ""
     except slurm.Unreachable as error:
-        said = str(error)
-        found = [each for pattern, names in PERMANENT if re.search(pattern, said, re.I) for each in names]
-        if not found or re.search(TEMPORARY, said, re.I):
+        said, reason = str(error), reason_of(str(error))
+        found = [each for pattern, names in PERMANENT if re.search(pattern, reason, re.I) for each in names]
+        if re.search(USED_UP, reason, re.I) or (not found and "violates accounting" in reason):
+            found = ["slurm_account", "qos"]
+        if not found or re.search(TEMPORARY, reason, re.I):
             raise
+        if re.search(USED_UP, reason, re.I):
+            said += "\nThe allocation of your account or QOS is used up."
         correct = advice(list(dict.fromkeys(found)), resources)
         raise Refused(f"sbatch refused: {said}\n{correct}\n    {shlex.join(command)}") from error
+
+
+def reason_of(said: str) -> str:
+    """Why sbatch failed: what follows its own words for that, and the name of a limit; a site can print anything before."""
+    failed = re.search("Batch job submission failed: (.*)", said)
+    limits = re.findall(r"^sbatch: error: (\w+)$", said, re.MULTILINE)
+    return (" ".join([failed[1], *limits]) if failed else said).replace(ANY_LIMIT, "")
 
 
 def environment() -> dict[str, str]:

@@ -53,6 +53,19 @@ NEVER = {
     "QOSMaxGRESPerJob\nsbatch: error: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)": "gpu",
     "unrecognized option '--colour=red'": "slurm_extra",
 }
+POLICY = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+# Limits of accounts and QOS, and what is to be corrected.
+LIMITS = {
+    "QOSMaxGRESPerUser": "Correct gpu of",
+    "QOSMinGRES": "Correct gpu of",
+    "QOSMaxCpuPerUserLimit": "Correct cpus_per_task (now 1) of",
+    "QOSMaxMemoryPerUser": "Correct mem_mb (now 1000) of",
+    "QOSMaxWallDurationPerJobLimit": "Correct runtime of",
+    "QOSMaxCpuMinutesPerJobLimit": "Correct runtime of",
+    "AssocGrpCPUMinutesLimit": "used up.\nCorrect slurm_account of",
+    "AssocGrpBillingMinutes": "used up.\nCorrect slurm_account of",
+    "QOSMaxBillingPerUser": "Correct slurm_account of",
+}
 # What passes by itself.
 LATER = [
     AWAY,
@@ -63,6 +76,9 @@ LATER = [
     "Socket timed out on send/recv operation",
     "Required partition not available (inactive or drain)",
     "Protocol authentication error",
+    "sbatch: INFO: time limit set to default partition\n"
+    "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation",
+    f"sbatch: error: QOSMaxJobsPerUserLimit\nsbatch: error: Batch job submission failed: {POLICY}",
     "Unspecified error",
     "something that nobody has seen before",
     "",
@@ -76,6 +92,15 @@ def test_what_sbatch_never_takes(fake, said, setting):
         sbatch.submit(["sbatch"], "", {"mem_mb": 1000, "cpus_per_task": 1})
     assert said in str(refused.value)
     assert setting in str(refused.value)
+
+
+@pytest.mark.parametrize(("limit", "correct"), LIMITS.items())
+def test_limits_of_accounts_are_told_apart(fake, limit, correct):
+    """In one parenthesis sbatch speaks of all of them."""
+    fake.fails("sbatch", f"sbatch: error: {limit}\nsbatch: error: Batch job submission failed: {POLICY}")
+    with pytest.raises(sbatch.Refused) as refused:
+        sbatch.submit(["sbatch"], "", {"mem_mb": 1000, "cpus_per_task": 1})
+    assert correct in str(refused.value)
 
 
 @pytest.mark.parametrize("said", LATER)
