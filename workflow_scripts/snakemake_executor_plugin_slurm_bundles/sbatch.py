@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,9 @@ OVERRIDDEN = {
 }  # fmt: skip
 # GPUs in a list of generic resources: 'gpu', 'gpu:2', 'gpu:a100:2'.
 GRES_GPUS = re.compile(r"(?<![^,])((?:gres[:/])?gpu(?::[^,:]+)??)(?::(\d+))?(?![^,])")
+
+# Resources of which a job can ask for a multiple, and the options that say how much.
+COUNTED = {"gpu": ("--gpus", "--gpus-per-node"), "mem_mb": ("--mem",), "cpus_per_task": ("--cpus-per-task",)}
 
 
 class Refused(Exception):
@@ -138,7 +141,7 @@ def submit(command: list[str], script: str, resources: Mapping[str, Any]) -> str
             raise
         if re.search(USED_UP, reason, re.I):
             said += "\nThe allocation of your account or QOS is used up."
-        correct = advice(list(dict.fromkeys(found)), resources)
+        correct = advice(list(dict.fromkeys(found)), resources, command)
         raise Refused(f"sbatch refused: {said}\n{correct}\n    {shlex.join(command)}") from error
 
 
@@ -159,15 +162,23 @@ def environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not (inside and re.match("SLURM_(?!(CONF|JWT)$)", k))}
 
 
-def advice(names: list[str], resources: Mapping[str, Any]) -> str:
-    """What to correct: the resources that are set, and the variables of sbatch that still count."""
+def advice(names: list[str], resources: Mapping[str, Any], command: Sequence[str]) -> str:
+    """What to correct: the resources that are set, and the variables of sbatch that still count.
+
+    A job of several workers or cells asks for more than one resource says, so the command's own numbers are shown.
+    """
     given = {name for name, value in resources.items() if value not in (None, "", 0)}
+    if "mem_mb_per_cpu" in given:
+        given.discard("mem_mb")  # which it replaces
     won = {f"SBATCH_{variable}" for name, variable in OVERRIDDEN.items() if name in given}
     at_fault = [name for name in names if name in given] or names[:1]
     if "slurm_extra" in given and "slurm_extra" not in at_fault:
         at_fault.append("slurm_extra")  # where any option can stand
-    named = [f"{name} (now {resources[name]})" if name in given else name for name in at_fault]
-    lines = [f"Correct {', '.join(named)} of this rule in the profile"]
+    asked = dict(word.split("=", 1) for word in command if re.match("--[a-z-]+=", word))
+    now = {name: asked[option] for name, options in COUNTED.items() for option in options if option in asked}
+    named = [f"{name} (now {now.get(name, resources[name])})" if name in given else name for name in at_fault]
+    workers = ", or hardware.workers of the configuration" if resources.get("workers", 1) > 1 else ""
+    lines = [f"Correct {', '.join(named)} of this rule in the profile{workers}"]
     variables = [
         f"{key}={value}"
         for key, value in sorted(environment().items())

@@ -277,6 +277,21 @@ def test_gpus_are_counted_in_gres(gres, count):
     assert sbatch.gpus({"gpu": 0, "gres": gres}) == count
 
 
+def test_advice_names_what_the_job_asked_for_in_all(results, fake):
+    fake.fails("sbatch", "Requested node configuration is not available")
+    ((_, error),) = given(results, job("a", workers=4, gpu=1, mem_mb=2000, bundle_cost=0)).over
+    assert (
+        "mem_mb (now 8000), cpus_per_task (now 1), gpu (now 4) of this rule in the profile, or hardware.workers"
+        in error
+    )
+
+
+def test_memory_that_another_resource_replaces_is_not_named(fake):
+    fake.fails("sbatch", "Memory specification can not be satisfied")
+    with pytest.raises(sbatch.Refused, match=r"Correct mem_mb_per_cpu \(now 500\) of"):
+        sbatch.submit(["sbatch"], "", {"mem_mb": 1000, "mem_mb_per_cpu": 500})
+
+
 @pytest.mark.parametrize("command", ["squeue", "scontrol"])
 def test_other_commands_that_fail(fake, command):
     fake.fails(command, "anything")
