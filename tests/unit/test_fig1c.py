@@ -67,7 +67,9 @@ def test_networks_differ_in_colour_and_marker():
 def test_equal_points_of_all_networks_are_seen(models):
     names = [TRUE.replace("alexnet", model) for model in models]
     figure, _ = draw({name: [accuracies(name, 80, 80)] for name in names}, "some scale")
-    assert all(painted(figure.axes[1], line.get_color()) > 40 for line in solid_lines(figure.axes[1]))
+    lines = solid_lines(figure.axes[1])
+    assert len(lines) == len(models)
+    assert all(painted(figure.axes[1], line.get_color()) > 40 for line in lines)
 
 
 def test_no_mean_without_runs_and_no_number_of_the_paper_with_regularisers():
