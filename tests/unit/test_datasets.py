@@ -75,6 +75,15 @@ def test_prepared_folder(tmp_path):
     assert np.bincount(load_array(tmp_path / "train_labels.npy")).tolist() == [2, 2, 2, 2]
 
 
+def test_training_and_test_images_are_drawn_apart(tmp_path):
+    split = tiny_dataset().train  # as both, so that equal draws would choose equal images
+    for name in ("one", "other"):
+        both = Dataset(split, split, tuple("abcd"))
+        prepare(both, tmp_path / name, name=name, provenance="", source={}, train_limit=8, test_limit=8)
+    kept = [load_array(tmp_path / each).tobytes() for each in ("one/train_images.npy", "one/test_images.npy")]
+    assert len({*kept, load_array(tmp_path / "other/train_images.npy").tobytes()}) == 3
+
+
 def test_a_limit_is_at_most_the_number_of_images(tmp_path):
     tiny = {"name": "tiny", "provenance": "", "source": {}}
     prepare(tiny_dataset(), tmp_path, **tiny, train_limit=20)

@@ -95,6 +95,15 @@ class Handler(BaseHTTPRequestHandler):
     def unavailable(self):
         self.answer(503, b"later")
 
+    def fails(self):
+        self.answer(500, b"")
+
+    def timed_out(self):
+        self.answer(408, b"")
+
+    def too_many(self):
+        self.answer(429, b"")
+
     def log_message(self, *args):
         pass
 
@@ -137,6 +146,7 @@ SOME = CONTENT[:1000]
     [
         (["whole"], None, [0]),
         (["unavailable", "unavailable", "whole"], None, [0, 0, 0]),
+        (["fails", "timed_out", "too_many", "whole"], None, [0, 0, 0, 0]),
         (["labelled_gzip"], None, [0]),
         (["whole"], SOME, [1000]),
         (["whole"], CONTENT, [len(CONTENT)]),  # answered 416, no body
@@ -145,7 +155,18 @@ SOME = CONTENT[:1000]
         (["ignores_range", "missing"], SOME, [1000]),
         (["other_range", "whole"], SOME, [1000, 0]),
     ],
-    ids=["plain", "503", "gzip", "killed", "complete", "stale", "too long", "no range", "another range"],
+    ids=[
+        "plain",
+        "503",
+        "500, 408, 429",
+        "gzip",
+        "killed",
+        "complete",
+        "stale",
+        "too long",
+        "no range",
+        "another range",
+    ],
 )
 def test_download_leaves_only_the_file(server, path, behaviours, part, starts):
     """Whatever the server does and whatever part of the file an earlier download left; from where it is asked for."""
