@@ -141,9 +141,10 @@ def test_damaged_checkpoint_starts_over(data, path, keep):
     assert_same(train(data, Checkpoint(path, IDENTITY, log=lambda line: None)), train(data))
 
 
-@pytest.mark.parametrize("part", ["a value", "a name"])
-def test_a_changed_bit_in_a_checkpoint_starts_over(path, part):
-    flip(path, -100 if part == "a value" else path.read_bytes().index(b"weight") + 5)
+@pytest.mark.parametrize(("text", "place"), [(None, -100), (b"weight", 5), (rb"{\"epoch\": 1", 12)])
+def test_a_changed_bit_in_a_checkpoint_starts_over(path, text, place):
+    """In a value, in a name or in the progress."""
+    flip(path, path.read_bytes().index(text) + place if text else place)
     found, log = logged_load(path, IDENTITY)
     assert found is None
     assert "its contents do not match its checksum); training starts over" in log

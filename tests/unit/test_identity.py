@@ -1,5 +1,6 @@
 """Identities of results, and those that a configuration asks for."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -21,6 +22,7 @@ from rethinking.run.identity import (
     recorded,
     write_record,
 )
+from rethinking.run.made import Source
 from rethinking.run.plan import Plan
 
 from ..default_config import default_values
@@ -136,6 +138,15 @@ def test_a_source_that_is_gone_is_known_by_its_data_set_or_named(tmp_path, monke
         content_digest("other", "plugin", folder, known)
 
 
+def test_a_download_is_current_only_with_its_digest(tmp_path):
+    file = tmp_path / "archive.tar"
+    source = Source(str(file), [], digest=hashlib.md5(b"as published").hexdigest(), cache=tmp_path / "known.json")
+    assert not source.current
+    for content in (b"by hand", b"as published", b"published before"):
+        file.write_bytes(content)
+        assert source.current == (content == b"as published")
+
+
 # ---- what a configuration asks for
 
 
@@ -212,6 +223,39 @@ def test_which_measure_has_which_name_counts(plan, plugin):
         return Plan(config).complexity(MLP).identity.digest
 
     assert digest("one", "two") == digest("one", "two") != digest("two", "one")
+
+
+def test_code_that_is_found_by_a_name_counts(plan, plugin):
+    config = plan().config
+    plugin("@regulariser('dark')\ndef dark(images): return images\n@measure('mine')\ndef mine(network): return 1\n")
+    dark, made = Cell.parse("digits/true_labels/mlp_1x512/dark/seed0"), Plan(config)
+    for result, definition in (
+        (made.cell(dark), "study.py: dark"),
+        (made.complexity(MLP), "study.py: mine"),
+        (made.overlay("digits", "random_labels_replaced0", 0), "corruption/labels.py: replace_labels"),
+    ):
+        assert definition in result.identity.code
+
+
+def test_the_theory_counts_its_seed_and_its_data(plan):
+    config, name = plan().config, "mnist_gabor"
+
+    def digests(**changes):
+        made = Plan(config.model_copy(update=changes))
+        results = (
+            made.expressivity(0),
+            made.descent(0),
+            made.validation(name),
+            made.fit(name, 0),
+            made.comparison(name, 0),
+        )
+        return [each.identity.digest for each in results]
+
+    fewer = {each: data.model_copy(update={"train_limit": 100}) for each, data in config.datasets.items()}
+    pairs = zip(digests(), digests(datasets=fewer), strict=True)
+    assert all(before != after for before, after in pairs)
+    # It lies in one file, whatever the seed.
+    assert digests()[2] != digests(seeds=[7])[2]
 
 
 def test_what_is_recorded_is_current_until_something_else_is_asked_for(plan, tmp_path):
