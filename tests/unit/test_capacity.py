@@ -215,6 +215,32 @@ def test_negative_values_are_inside_the_axes():
     assert right.get_ylim() == pytest.approx((-0.05, 1.05))
 
 
+def test_means_and_intervals_are_drawn():
+    more = [name.replace("n500", "n1000") for name in (RANDOM, TRUE)]
+    cells = [*more, RANDOM, TRUE, BASE, REPLACED]  # from the larger n to the smaller
+    made = [summary(more[0], train=80.0), summary(more[1], test=90.0)]
+    for seed in (0, 1):
+        made += [summary(RANDOM, seed, train=100.0 - 4 * seed), summary(TRUE, seed, test=60.0 + 10 * seed)]
+        made.append(summary(BASE, seed, test=80.0 + 10 * seed))
+    changes = {
+        Cell.from_name(REPLACED, seed): dict.fromkeys(MEASURED, 0.1) | {"all_change": 0.2 + 0.4 * seed}
+        for seed in (0, 1)
+    }
+    figure = plot(rademacher_table(cells, made, {}), stability_table(cells, made, changes))
+    left, right = figure.axes
+    for drawn, first, second in zip(left.containers, ([1, 0.92], [0.4, 0.3]), (0.6, 0.1), strict=True):
+        mean, half_width = mean_interval(first)
+        assert drawn.lines[0].get_xydata() == pytest.approx(np.array([[500, mean], [1000, second]]))
+        assert drawn.lines[2][0].get_segments()[0][:, 1] == pytest.approx([mean - half_width, mean + half_width])
+    (drawn,) = right.containers
+    gap, change = mean_interval([0.2, 0.1]), mean_interval([0.2, 0.6])
+    assert drawn.lines[0].get_xydata()[0] == pytest.approx([gap[0], change[0]])
+    bars = [bar.get_segments()[0] for bar in drawn.lines[2]]
+    assert bars[0][:, 0] == pytest.approx([gap[0] - gap[1], gap[0] + gap[1]])
+    assert bars[1][:, 1] == pytest.approx([change[0] - change[1], change[0] + change[1]])
+    assert [line.get_ydata()[0] for line in right.lines if line.get_linestyle() == ":"] == pytest.approx([500**-0.5])
+
+
 def test_an_empty_panel_says_why():
     def said(*made):
         figure = plot(rademacher_table([RANDOM, TRUE], made, {}), stability_table([BASE, REPLACED], made, {}))

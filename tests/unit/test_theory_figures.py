@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rethinking.config.theory import ExpressivityConfig
-from rethinking.figures.theory import BITS, draw_filters, draw_precision, draw_sensitivity
+from rethinking.figures.theory import BITS, draw_descent, draw_filters, draw_precision, draw_sensitivity
 
 from ..summaries import make_data
 from .curves import legend, note, painted
@@ -74,6 +74,66 @@ def test_any_number_of_offsets_and_all_precisions_are_drawn():
     assert len(left.lines) == len(rows) / 2 + 1
     assert [text.get_text() for text in right.texts] == list(BITS)
     assert [text for text in legend(figure) if "thresholds" in text] == [f"thresholds at {each:g}" for each in offsets]
+
+
+def test_the_worst_seed_is_drawn_and_none_where_one_has_no_network():
+    def record(seed, *errors):
+        rows = [
+            {
+                "n": n,
+                "precision": "float32",
+                "offset": 0.5,
+                "largest_error": error,
+                "fitted": 1.0,
+                "bits_needed": 9 + seed,
+            }
+            for n, error in zip((10, 100, 1000), errors, strict=True)
+        ]
+        return {"seed": seed, "precision": rows, "data": make_data()}
+
+    figure, _ = draw_precision([record(0, 0.1, 0.0, 0.3), record(1, 0.2, 0.0, None)])
+    (errors, half), (bits, stored) = (axes.lines for axes in figure.axes)
+    assert errors.get_xdata().tolist() == [10, 100, 1000]
+    assert errors.get_ydata() == pytest.approx([0.2, 1e-17, math.nan], nan_ok=True)
+    assert bits.get_ydata().tolist() == [10, 10, 10]
+    assert (half.get_ydata()[0], stored.get_ydata()[0]) == (0.5, 24)
+
+
+def test_distance_and_misfit_of_sgd_are_drawn_from_both_starts():
+    tables, records = [], []
+    for seed in (0, 1):
+        rows = [
+            {
+                "start": start,
+                "step": step,
+                "distance": 1 / (step + 2) + seed + add,
+                "residual": 1 / (step + 9) + seed + add,
+            }
+            for start, add in (("zero", 0), ("random", 5))
+            for step in (0, 1, 10)
+        ]
+        tables.append(pd.DataFrame(rows))
+        numbers = {
+            "random_outside": 0.7 + seed,
+            "minimum_norm_test_error": 40.0 + seed,
+            "random_test_error": 50.0 + seed,
+        }
+        records.append(
+            {"seed": seed, "data": make_data(), "images": 100, "hessian_rank": 100, "dimension": 3072, **numbers}
+        )
+        records[-1]["hessian_difference"] = 10.0 ** (seed - 12)
+    figure, numbers = draw_descent(tables, records)
+    left, right = figure.axes
+    starts = [some[(some.start == start) & (some.step > 0)] for start in ("zero", "random") for some in tables]
+    for axes, column in ((left, "distance"), (right, "residual")):
+        for line, some in zip(axes.lines, starts, strict=False):
+            assert line.get_xydata().tolist() == some[["step", column]].to_numpy().tolist()
+    assert [line.get_ydata()[0] for line in left.lines[4:]] == [0.7, 1.7]
+    assert len(numbers) == 12
+    assert "Test error of w*: 40.0, 41.0 %, from the random start: 50.0, 51.0 %." in note(figure).replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+    assert "is the same to 1e-11 and has rank 100 in 3,072 dimensions" in note(figure)
 
 
 @pytest.mark.parametrize(("error", "told"), [(3.0, False), (float("nan"), True)])
