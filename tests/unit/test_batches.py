@@ -84,7 +84,7 @@ def test_augmentation_flips_and_turns_before_the_crop(data, monkeypatch, regular
 
     monkeypatch.setattr("rethinking.training.batches.flip_and_rotate", record)
     monkeypatch.setattr("rethinking.training.batches.crop_at", record_crop)
-    many = replace(data, train_images=np.tile(data.train_images, (10, 1, 1, 1)), train_labels=np.arange(400))
+    many = replace(data, train_images=np.tile(data.train_images, (40, 1, 1, 1)), train_labels=np.arange(1600))
     batches = Batches(many, torch.zeros(1), make_cell(regularisers=regularisers), settings_with(input_size=8))
     for images, labels, _ in batches.epoch(1):
         whole = torch.from_numpy(many.train_images)[labels]
@@ -93,11 +93,11 @@ def test_augmentation_flips_and_turns_before_the_crop(data, monkeypatch, regular
         cropped = crop_at(turned, corners[-1], 8) if "crop" in regularisers else centre_crop(turned, 8)
         torch.testing.assert_close(images, whiten(cropped))
     flips, angles = (torch.cat([batch[i] for batch in drawn]).numpy() for i in (1, 2))
-    # Four standard deviations: 10 of 400 flips; 25 / sqrt(3) / 20 degrees of a mean angle.
-    assert abs(flips.sum() - 200) < 40
-    assert abs(angles.mean()) < 4 * 0.73
+    # Four standard deviations: 20 of 1600 flips; 25 / sqrt(3) / 40 degrees of a mean angle.
+    assert abs(flips.sum() - 800) < 80
+    assert abs(angles.mean()) < 4 * 0.37
     assert 24 < np.abs(angles).max() <= 25
-    assert abs(np.corrcoef(flips, angles)[0, 1]) < 4 / 400**0.5
+    assert abs(np.corrcoef(flips, angles)[0, 1]) < 4 / 1600**0.5
 
 
 def test_unaugmented_batches_are_the_whitened_inputs(data):

@@ -124,9 +124,9 @@ def test_time_left_is_that_of_like_cells_at_as_many_at_a_time_as_run_now():
     finished = {MLP: 100.0, WD: 300.0, INCEPTION: 5000.0}
     waiting = ["cells/digits/gaussian/mlp_1x512/none/seed0"] * 4
     assert seconds_left(state_of(finished, waiting=waiting)) == 4 * 200
-    two = {MLP: Running(), WD: Running(50, 100, 0.5, 10, 100)}
-    # 4 x 200 + 200 + 100, all cells taking 100, 300 or 100 / (1 - 0.5).
-    assert seconds_left(state_of(finished, two, waiting=waiting)) == pytest.approx(1100 / 2)
+    two = {MLP: Running(), WD: Running(50, 100, 0.5, 10, 250)}
+    # 4 x 300 + 300 + 250, all cells taking 100, 300 or 250 / (1 - 0.5).
+    assert seconds_left(state_of(finished, two, waiting=waiting)) == pytest.approx(1750 / 2)
     # One that runs for long decides; the time of an unknown model is taken from the others.
     assert seconds_left(state_of(finished, {INCEPTION: Running(1, 100, 0.01, 10, 9000), **two})) == 9000
     assert seconds_left(state_of({MLP: 100.0}, waiting=[INCEPTION])) == 100

@@ -8,7 +8,15 @@ from rethinking.run.time_left import Progress, duration
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.2, "0 s"), (99, "99 s"), (110, "2 min"), (5000, "83 min"), (8000, "2.2 h"), (200_000, "2.3 days")],
+    [
+        (0.2, "0 s"),
+        (99, "99 s"),
+        (110, "2 min"),
+        (5000, "83 min"),
+        (8000, "2.2 h"),
+        (172_000, "47.8 h"),
+        (200_000, "2.3 days"),
+    ],
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
