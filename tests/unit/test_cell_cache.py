@@ -41,7 +41,9 @@ def test_roundtrip(cell, tmp_path, capsys):
 @pytest.mark.parametrize("key", ["settings", "code", "inputs"])
 def test_another_identity_is_another_entry(cell, tmp_path, key):
     put(tmp_path / "cache", IDENTITY, cell)
-    assert not take(tmp_path / "cache", replace(IDENTITY, **{key: {"x": "other"}}), tmp_path / "other")
+    others = [replace(IDENTITY, **{key: {"x": f"other{number}"}}) for number in range(1000)]  # which share beginnings
+    assert len({entry(tmp_path / "cache", each) for each in [IDENTITY, *others]}) == 1001
+    assert not take(tmp_path / "cache", others[0], tmp_path / "other")
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "no checksums"])

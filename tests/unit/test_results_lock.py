@@ -16,6 +16,7 @@ HOLD = "import sys; from rethinking.run.locks import lock_results; lock_results(
 
 
 def test_second_is_told_who_is_first_and_the_lock_dies_with_it(tmp_path):
+    (tmp_path / ".lock").write_text("process 1 of an earlier run\n")
     first = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)],
         stdin=subprocess.PIPE,

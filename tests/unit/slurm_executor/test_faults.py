@@ -128,9 +128,12 @@ def test_slurm_holds_as_many_jobs_as_it_may(fake, results, read):
     assert len(fake.calls("sbatch")) == 2  # there is a pause between two attempts
     assert executor.pause > 1
     assert len(read("QOSMaxSubmitJobPerUserLimit")) == 1
+    for _ in range(12):
+        executor.look_again()
+    assert executor.pause == 300  # seconds at most, or nothing would be submitted for hours
     fake.says("sbatch", "1")
     executor.look_again()
-    assert len(fake.calls("sbatch")) == 5
+    assert len(fake.calls("sbatch")) == 14 + 3
 
 
 def test_memory_of_nodes_is_asked_for_when_slurm_answers(fake, results):
