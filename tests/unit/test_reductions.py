@@ -35,6 +35,50 @@ def test_sum_is_that_of_a_tree_with_any_number_of_workers():
             assert whole.total([torch.zeros(7)])[0].numpy().tobytes() == expected.tobytes()
 
 
+def test_worker_0_adds_what_the_others_send():
+    """Also where there are fewer micro-batches than workers, so that it has none itself."""
+    values = np.random.default_rng(0).standard_normal((5, 7)).astype(np.float32)
+
+    class Worker0(Team):
+        def collect(self, mine, counts):
+            assert counts == [len(each) for each in sums]
+            return [*mine, *(each.clone() for some in sums[1:] for each in some)]
+
+        def hand_out(self, tensor):
+            return tensor
+
+    for count, size in ((1, 2), (2, 3), (3, 7), (5, 2), (5, 4)):
+        sums = []
+        for rank in range(size):
+            worker = ExactSum(Team(rank, size))
+            for number in worker.share(count):
+                worker.add([torch.from_numpy(values[number])])
+            sums.append(worker.sums)
+        first = ExactSum(Worker0(0, size))
+        for number in first.share(count):
+            first.add([torch.from_numpy(values[number])])
+        total = first.total([torch.zeros(7)])[0]
+        assert total.numpy().tobytes() == in_a_tree(list(values[:count])).tobytes()
+
+
+def test_the_next_batch_begins_with_nothing():
+    """Also where the last batch of an epoch, a smaller one, ends before the place where this one begins."""
+
+    class Worker1(Team):
+        def collect(self, mine, counts):
+            return mine
+
+        def hand_out(self, tensor):
+            return tensor
+
+    worker = ExactSum(Worker1(1, 2))
+    for count in (3, 6):
+        for number in worker.share(count):
+            worker.add([torch.full((7,), float(number))])
+        assert worker.nodes == nodes_of(worker.share(count))
+        worker.total([torch.zeros(7)])
+
+
 def in_a_tree(values):
     """Pairs are added, then pairs of pairs; what has no partner is added last, the smallest first."""
     rest = []

@@ -1,6 +1,7 @@
 """One run at a time on a folder of results."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import sys
 import pytest
 
 from rethinking.run.files import UserError
-from rethinking.run.locks import lock_results
+from rethinking.run.locks import is_locked, lock, lock_results, open_lock
 
 from ..faults import refuse
 
@@ -31,6 +32,16 @@ def test_second_is_told_who_is_first_and_the_lock_dies_with_it(tmp_path):
     first.wait()
     lock_results(tmp_path)
     lock_results(tmp_path / "another")
+
+
+def test_two_who_look_at_a_lock_do_not_see_each_other(tmp_path):
+    file = tmp_path / ".lock"
+    assert not is_locked(file)
+    with open_lock(file) as held:
+        fcntl.flock(held, fcntl.LOCK_SH)  # as is_locked does
+        assert not is_locked(file)
+        assert lock(held)
+        assert is_locked(file)
 
 
 def test_a_full_disk_is_one_line_before_anything_begins(tmp_path, monkeypatch):

@@ -2,7 +2,9 @@
 
 import os
 import re
+import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.distributed import TCPStore
 
 from rethinking.run import team, workers
 from rethinking.run.files import UserError
+from rethinking.run.team import Team
 from rethinking.run.workers import exit_status, node_of, nodes_of_job, start
 
 
@@ -56,6 +59,22 @@ def test_workers_on_other_devices_than_worker_0_say_so(monkeypatch, store):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-8f")
     with pytest.raises(UserError, match=r"worker 1 .*: GPU-8f\) would train on 'cuda', but worker 0 trains on 'cpu'"):
         workers.follow(1, 2, 1, store.port, "cuda")
+
+
+def test_what_one_worker_is_asked_all_note(monkeypatch):
+    """Worker 1 was asked to stop when worker 0 asked for a checkpoint."""
+
+    def reduce(asked, how):
+        assert how == torch.distributed.ReduceOp.MAX
+        asked.clamp_(min=1 + signal.SIGUSR1)
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", reduce)
+    checkpoint = SimpleNamespace(asked=lambda: 1, signal=None)
+    assert Team().agree(checkpoint)
+    assert checkpoint.signal is None
+    assert Team(0, 2).agree(checkpoint)
+    assert checkpoint.signal == signal.SIGUSR1
+    assert not Team().agree(SimpleNamespace(asked=lambda: 0))
 
 
 def test_workers_on_the_cpu_need_no_nccl(monkeypatch):
