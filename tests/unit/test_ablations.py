@@ -149,6 +149,12 @@ def test_script_and_text(script, render, tmp_path):
     assert latex.isascii()
 
 
+def test_a_variant_that_diverged_with_all_seeds_has_a_row():
+    lost = {"plain": [trained(0, changes={"architecture": {"local_response_norm": False}}, diverged_at=(3, 812))]}
+    (shown,) = registry.entry("table", "ablations").call().present(compare(variants=lost))
+    assert shown.table["training accuracy (%)", "variant"].tolist() == ["diverged (1 of 1)"]
+
+
 def test_text_where_no_variant_is_trained():
     view = registry.entry("table", "ablations").call()
     text = rendering.to_markdown(*view.show(compare(variants={})))

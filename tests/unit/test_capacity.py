@@ -269,6 +269,9 @@ def test_legend_has_what_is_drawn():
 def test_networks_that_differ_in_regularisers_have_lines_of_their_own():
     cells = [name for cell in (RANDOM, TRUE, BASE, REPLACED) for name in (cell, cell.replace("none", "wd"))]
     made = [summary(cell) for cell in cells]
-    figure = plot(rademacher_table(cells, made, {}), stability_table(cells, made, {}))
+    rademacher, stability = rademacher_table(cells, made, {}), stability_table(cells, made, {})
+    figure = plot(rademacher, stability)
     assert legend(figure)[:2] == ["MLP 1×512", "MLP 1×512, wd"]
+    for (shown,) in (present_rademacher(rademacher), present_stability(stability)):
+        assert shown.table["", "regularisers"].tolist() == ["none", "wd"]
     assert len({line.get_color() for line in figure.axes[0].get_lines()[1:]}) == 2
