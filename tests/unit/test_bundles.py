@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,22 @@ def test_budget_of_time(tmp_path):
     assert code == os.EX_TEMPFAIL
     assert "1 tasks left" in output
     assert bundle.ended() == {0: 0}
+
+
+def test_a_task_begins_if_it_ends_in_time_by_its_share_of_what_was_done(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    runner = run_bundle.Runner(Bundle(tmp_path, tasks("a", cost=2.0) + tasks("b", cost=3.0), minutes=10))
+    now[0] += 595
+    assert runner.may_begin(1)  # nothing is known yet
+    runner.cost_done, runner.seconds_done = 2.0, 200.0
+    for seconds, begins in ((300, True), (301, False)):
+        now[0] = 1000.0 + seconds
+        assert runner.may_begin(1) == begins
+    runner.bundle.minutes = 0
+    assert runner.may_begin(1)
+    runner.signal = signal.SIGTERM
+    assert not runner.may_begin(1)
 
 
 def test_tasks_side_by_side_begin_only_if_they_end_in_time(tmp_path):

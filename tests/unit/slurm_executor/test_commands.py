@@ -275,6 +275,7 @@ def test_what_a_job_asks_for(results, fake, jobs, asked):
 )
 def test_gpus_are_counted_in_gres(gres, count):
     assert sbatch.gpus({"gpu": 0, "gres": gres}) == count
+    assert sbatch.gpus({"gpu": 9, "gres": gres}) == 9
 
 
 def test_advice_names_what_the_job_asked_for_in_all(results, fake):

@@ -62,6 +62,19 @@ def test_last_files_of_a_job_can_come_late(fake, results, monkeypatch, comes):
     assert (error is None) == comes
 
 
+def test_a_job_that_runs_again_has_the_whole_time_for_its_last_files(fake, results, monkeypatch):
+    executor, (bundle,) = at_work(results, fake, "a")
+    executor.workflow.execution_settings.latency_wait, executor.settings.poll_seconds = 5, 2
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    ended, over = "OUT_OF_MEMORY", []
+    for now[0], state in ((1.0, ended), (3.0, "RUNNING"), (5.0, ended), (9.0, ended), (10.0, ended)):
+        fake.queues((bundle.name, state, "None"))
+        executor.look()
+        over.append(len(executor.over))
+    assert over == [0, 0, 0, 0, 1]
+
+
 @pytest.mark.parametrize("status", [None, -9, 0])
 def test_one_that_runs_out_of_memory_takes_no_retry_of_those_without_a_turn(fake, results, status):
     """Where none has ended, nobody knows which it was: all ask for more memory."""
