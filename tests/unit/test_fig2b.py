@@ -61,6 +61,11 @@ def test_gain_of_early_stopping_is_by_seed():
     assert "in percentage points; the paper's over its whole curve, to epoch 51):" in note(figure)
 
 
+def test_gain_of_early_stopping_is_not_that_of_runs_that_diverged():
+    runs = [accuracies([10, 60, 80, 70]), accuracies([10, 90, 20], seed=1, diverged=True)]
+    assert early_stopping_gain(list(map(with_best, runs))) == pytest.approx((10, np.nan), nan_ok=True)
+
+
 def test_gain_of_early_stopping_is_marked_where_the_claim_refuses_it():
     def run(fitted, seed=0):
         """Ten epochs, with 99 % from this epoch on."""

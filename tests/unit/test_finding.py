@@ -161,6 +161,14 @@ def test_chance_is_explained_where_the_test_accuracy_is_off_it():
     assert "off chance by some points" not in scale(measure(CELLS, unfitted))
 
 
+def test_both_accuracies_of_each_network_are_drawn_in_its_row():
+    drawn = plot(measure(CELLS, summaries((100.0, 60.0))), "a note").axes
+    for axes, rows in zip(drawn, ([(100, 97.2), (100, 97.2)], [(100, 11), (60, 11)]), strict=True):
+        marks = {marker: [line for line in axes.lines if line.get_marker() == marker] for marker in "oD"}
+        for marker, accuracies in zip("oD", zip(*rows, strict=True), strict=True):
+            assert [[*line.get_xydata()[0]] for line in marks[marker]] == [[accuracies[0], 0], [accuracies[1], 1]]
+
+
 def test_a_row_that_is_empty_says_why():
     figure = plot(measure(CELLS, summaries()[:2]), "a note")
     for axes in figure.axes:
