@@ -79,6 +79,12 @@ def test_table2_beside_the_papers():
     assert "90.60" in describe_misprint()
 
 
+def test_the_best_test_accuracy_of_each_is_its_own():
+    row = rendered({f"imagenet/{NONE}": [network(NONE, best_test_accuracy=61.0)]})[0].iloc[3]
+    columns = [row["top-1 test accuracy (%)", whose] for whose in ("ours", "paper")]
+    assert columns == ["59.80 (61.00)", "59.80 (63.16)"]
+
+
 def test_ten_classes_have_no_top5_in_table2():
     runs = {f"imagenette/{cell}": [network(cell, classes=10, dataset="imagenette")] for cell in CELLS}
     shown, _ = rendered(runs, "imagenette")

@@ -98,6 +98,7 @@ def test_every_artefact_is_shown_with_title_caption_content_and_files(files):
         assert each.note in page.text
         assert f"{artefact.name} &lt; 1" in "".join(page.figures) or f"{artefact.name} rows" in page.text
         assert {f"#{artefact.name}", f"{artefact.name}.csv"} <= set(links)
+        assert not {f"{artefact.name}.{ending}" for ending in ("pdf", "png", "tex")} & set(links)  # which are not there
         if artefact.kind == "figure":
             assert f"{artefact.name}.svg" in links
             assert artefact.title in alternatives
