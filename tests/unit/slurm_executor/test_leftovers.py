@@ -50,6 +50,15 @@ def test_slurm_is_away_when_a_job_is_to_be_cancelled(fake, results, read, away, 
     assert len(fake.calls("sbatch")) == 1
 
 
+@pytest.mark.parametrize("other", [{"identity": "other settings"}, {"command": "train a --device cpu"}, {}])
+def test_a_job_that_is_not_what_is_asked_for_is_cancelled(fake, results, other):
+    bundle = earlier(results, **other)
+    fake.queues((bundle.name, "RUNNING", "None"))
+    executor = given(results, job())
+    assert (bundle.name in executor.active) == (not other)
+    assert fake.calls("scancel") == ([f"scancel --quiet --me --name={bundle.name}"] if other else [])
+
+
 def test_job_has_ended_when_it_is_to_be_cancelled(fake, results):
     bundle = earlier(results, identity="other settings")
     fake.queues((bundle.name, "RUNNING", "None"))
