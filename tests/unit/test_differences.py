@@ -157,21 +157,21 @@ def test_nearest_threshold_is_over_all_networks():
 
 def test_numbers_have_three_digits_and_epochs_are_whole():
     table = pd.DataFrame({
-        "figure": ["fig1a", "fig2b"],
-        "curve": ["gaussian", "train_inception"],
+        "figure": ["fig1a", "fig2b", "fig1c"],
+        "curve": ["gaussian", "train_inception", "alexnet"],
         "unit": "any",
-        "mean_difference": [0.46, 123.0],
-        "largest_difference": [1.0, math.nan],
-        "largest_at": [20.004, 1.23],
+        "mean_difference": [0.46, 123.0, 0.5],
+        "largest_difference": [1.0, math.nan, 0.75],
+        "largest_at": [20.004, 1.23, 0.3],
         "points": 1,
         "paper_points": 2,
         "scale": "any",
     })  # fmt: skip
     ((_, shown),) = present(table)
-    assert shown["mean", "difference"].tolist() == ["0.460", "123"]
-    assert shown["largest", "difference"].tolist() == ["1.00", "—"]
-    assert shown["", "at"].tolist() == ["epoch 20", "epoch 1.2"]
-    assert shown["", "curve"].tolist() == ["gaussian", "Inception, training"]
+    assert shown["mean", "difference"].tolist() == ["0.460", "123", "0.500"]
+    assert shown["largest", "difference"].tolist() == ["1.00", "—", "0.750"]
+    assert shown["", "at"].tolist() == ["epoch 20", "epoch 1.2", "p = 0.3"]
+    assert shown["", "curve"].tolist() == ["gaussian", "Inception, training", "AlexNet"]
 
 
 def test_script(script, render, tmp_path):

@@ -120,8 +120,9 @@ def test_nothing_trained_shows_the_paper_alone():
 
 @pytest.mark.parametrize(("ours", "shown"), [(391, True), (16, False)])
 def test_steps_are_shown_where_they_are_the_papers(ours, shown):
-    figure = plot([finished([2.4, 1.0], steps_per_epoch=ours)])
+    figure = plot([finished([2.4, 1.0, 0.5], steps_per_epoch=ours)])
     assert bool(figure.axes[0].child_axes) == shown
+    assert not plot().axes[0].child_axes
 
 
 def test_numbers_are_those_drawn():

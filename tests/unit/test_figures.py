@@ -130,6 +130,17 @@ def test_a_share_among_the_measures_has_no_unit_prefix(plugin):
     assert "2M" in labels["number of parameters"]
 
 
+def test_each_panel_has_its_measure_over_the_gap():
+    names = registry.names("measure")
+    networks = pd.DataFrame({name: [number + 0.5, number] for number, name in enumerate(names)})
+    networks = networks.assign(gap=[50.0, 60.0], model="alexnet", corruption="true_labels", regularisers="none")
+    ranks = pd.DataFrame({"measure": names, "tau_all": -0.25, "tau_data": 1.0})
+    for number, axes in enumerate(complexity.plot(networks, ranks, "some scale").axes[: len(names)]):
+        (line,) = axes.lines
+        assert line.get_xydata().tolist() == [[number + 0.5, 50], [number, 60]]
+        assert axes.get_title().endswith("\nτ = −0.25")
+
+
 def test_networks_with_regularisers_look_different():
     values = {name: [50.0, 60.0] for name in (*registry.names("measure"), "gap")}
     networks = pd.DataFrame(values).assign(model="alexnet", corruption="true_labels")

@@ -20,7 +20,7 @@ from rethinking.claims.theory import judge_theory
 from rethinking.data.prepared import digests
 from rethinking.figures.theory import draw_precision
 from rethinking.run.files import UserError, read_json, save_array, write_json
-from rethinking.tables.theory import note_table3, present_expressivity
+from rethinking.tables.theory import note_table3, present_expressivity, present_table3
 from rethinking.theory import NOT_CONVERGED
 from rethinking.theory.inputs import features_folder
 
@@ -56,6 +56,13 @@ def call(script, prepared, tmp_path):
         return tmp_path / output
 
     return run
+
+
+def test_table3_says_of_how_many_filters_the_papers_error_is_where_ours_are_others():
+    row = {"dataset": "cifar10", "preprocessing": "random_convnet", "kernel": "linear", "penalty": 0.0}
+    rows = [row | {"filters": filters, "paper_filters": 32_000, "paper_test_error": 17} for filters in (1000, 32_000)]
+    (shown,) = present_table3(frame(rows, TABLE3_COLUMNS))
+    assert shown.table["test error (%)", "paper"].tolist() == ["17 (32,000 filters)", "17"]
 
 
 def test_note_of_table3_names_the_fits_without_penalty_that_have_too_few_features():
