@@ -5,6 +5,7 @@ import pytest
 from rethinking.report.provenance import (
     below_full_scale,
     describe_cells,
+    describe_variants,
     network_rows,
     overview,
     provenance,
@@ -34,6 +35,13 @@ def test_each_distinct_value_is_there_with_its_networks():
     assert values(facts["Software and hardware"]["torch"]) == [("2.14.1", 4, ["all"])]
     assert values(facts["Data"]["CIFAR-10: images used"]) == [("CIFAR-10 (exact), 50,000 training images", 4, ["all"])]
     assert values(facts["Data"]["CIFAR-10: SHA-256 of cifar-10-binary.tar.gz"]) == [("6d958be0", 4, ["all"])]
+
+
+def test_more_than_a_few_ablations_are_counted():
+    networks = [make_network(variant=f"variant{number}") for number in range(6)]
+    assert describe_variants(networks[:4], networks) == [f"ablation variant{number}" for number in range(4)]
+    assert describe_variants(networks[:5], networks) == ["5 networks of 5 ablations"]
+    assert describe_variants(networks, networks) == ["all ablations"]
 
 
 def test_networks_with_nothing_of_their_own_are_named_the_fewer_of_two():

@@ -182,6 +182,17 @@ def test_a_claim_is_drawn_with_its_numbers():
     assert drawing.count('class="outside"') == drawing.count("<circle") == 1
 
 
+def test_a_point_its_interval_and_its_bounds_are_drawn_to_scale():
+    """The axis goes from 1.75 to 9.25, a quarter of 3 to 8 beyond them; a wide interval is cut at its ends."""
+    drawn = draw([Point("any", 5.0, -100.0, 100.0, 3.0, 8.0)])
+    left, right = 168, 352 - 58
+    x = [left + (right - left) * (value - 1.75) / 7.5 for value in (3, 5, 8)]
+    assert f'<rect class="allowed" x="{x[0]:.1f}" y="0" width="{x[2] - x[0]:.1f}"' in drawn
+    assert f'<circle class="within" cx="{x[1]:.1f}"' in drawn
+    assert f'<line class="within" x1="{left:.1f}" x2="{right:.1f}"' in drawn
+    assert [f'<line class="bound" x1="{each:.1f}"' in drawn for each in (x[0], x[2])] == [True, True]
+
+
 def test_what_counts_is_drawn_with_all_its_digits():
     check = Point("parameters", 23885392, math.nan, math.nan, 23885392, 23885392)
     assert check.text == "parameters: 23,885,392, at least 23,885,392, at most 23,885,392"
