@@ -188,6 +188,13 @@ def test_resources_mean_what_they_mean_to_snakemakes_own_executor(resources):
     assert set(ours) - only_ours == set(shlex.split(theirs))
 
 
+def test_memory_is_asked_for_by_node_or_by_cpu(tmp_path):
+    """sbatch takes one of the two; the profile's default of a node's gives way."""
+    for per_cpu, asked in ((None, ["--mem=4000"]), (500, ["--mem-per-cpu=500"])):
+        command = sbatch.command("a", tmp_path / "log", "", {"mem_mb": 4000, "mem_mb_per_cpu": per_cpu}, 1)
+        assert [word for word in command if word.startswith("--mem")] == asked
+
+
 def test_percent_sign_in_a_path(tmp_path, monkeypatch):
     """SLURM would put something else in its place, except in its working folder."""
     folder = tmp_path / "50%u"
