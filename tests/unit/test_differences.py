@@ -172,6 +172,9 @@ def test_numbers_have_three_digits_and_epochs_are_whole():
     assert shown["largest", "difference"].tolist() == ["1.00", "—", "0.750"]
     assert shown["", "at"].tolist() == ["epoch 20", "epoch 1.2", "p = 0.3"]
     assert shown["", "curve"].tolist() == ["gaussian", "Inception, training", "AlexNet"]
+    assert ("", "our scale") not in shown
+    scales = ["any", "any", "other"]
+    assert present(table.assign(scale=scales))[0].table["", "our scale"].tolist() == scales
 
 
 def test_script(script, render, tmp_path):

@@ -14,6 +14,7 @@ from rethinking.analysis.aggregation import read_columns
 from rethinking.report.page import markdown_html
 from rethinking.run.code import SCRIPTS
 from rethinking.tables import accuracies, rendering
+from rethinking.tables.presentation import data_sets, yes_or_no
 from rethinking.tables.rendering import LATEX, alignment
 
 from .table_rows import CELLS, RANDOM, SUMMARIES, aggregate, aggregate_table4, summary, to_latex, to_markdown
@@ -24,6 +25,13 @@ def rows(markdown):
     """The fields of a Markdown table's rows, heading first."""
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
     return [[field.strip() for field in line.strip("|").split("|")] for line in lines[:1] + lines[2:]]
+
+
+def test_columns_of_data_sets_and_regularisers():
+    table = pd.DataFrame({"dataset": ["cifar10", "digits"], "regularisers": ["crop+wd", "mywd"]})
+    assert [*data_sets(table)[("", "data set")]] == ["CIFAR-10", "digits"]
+    assert data_sets(table[:1]) == {}
+    assert yes_or_no(table, "wd") == ["yes", "no"]
 
 
 def test_markdown():

@@ -7,6 +7,7 @@ import pytest
 
 from rethinking.analysis.theory_results import TABLES
 from rethinking.claims.theory import THEORY_CLAIMS, judge_theory, theory_frame
+from rethinking.tables.theory import present_norms
 
 SEEDS = (0, 1, 2)
 COUNT = {"count": 60_000, "full_count": 60_000}
@@ -261,6 +262,8 @@ def test_other_exact_fits_are_as_exact_as_the_worst_seed():
     assert (table.residual == 0.1).all()
     fit = table.loc["random_centres"]
     assert (fit.norm, fit.norm_lowest, fit.norm_highest, fit.seeds) == (401, 400, 402, 3)
+    (shown,) = present_norms(TABLES["norms"](made))
+    assert shown.table["norm", "lowest to highest"].tolist() == ["100.0", "400.0 to 402.0", "300.0 to 302.0", "200.0"]
     made[2]["fits"][0]["residual"] = math.nan
     assert math.isnan(TABLES["norms"](made).residual[0])
 

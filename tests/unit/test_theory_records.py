@@ -59,10 +59,12 @@ def call(script, prepared, tmp_path):
 
 
 def test_table3_says_of_how_many_filters_the_papers_error_is_where_ours_are_others():
-    row = {"dataset": "cifar10", "preprocessing": "random_convnet", "kernel": "linear", "penalty": 0.0}
-    rows = [row | {"filters": filters, "paper_filters": 32_000, "paper_test_error": 17} for filters in (1000, 32_000)]
+    row = {"dataset": "cifar10", "preprocessing": "random_convnet", "kernel": "linear"}
+    row |= {"paper_filters": 32_000, "paper_test_error": 17}
+    rows = [row | {"filters": 1000, "penalty": 0.0}, row | {"filters": 32_000, "penalty": 0.1}]
     (shown,) = present_table3(frame(rows, TABLE3_COLUMNS))
     assert shown.table["test error (%)", "paper"].tolist() == ["17 (32,000 filters)", "17"]
+    assert shown.table["", "penalty"].tolist() == ["none", "0.1"]
 
 
 def test_note_of_table3_names_the_fits_without_penalty_that_have_too_few_features():
