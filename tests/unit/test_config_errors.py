@@ -10,8 +10,9 @@ from snakemake.utils import update_config
 from rethinking.config.loading import load_config
 from rethinking.config.reading import read
 from rethinking.run.files import UserError
+from rethinking.training.inception_preprocessing import central_box
 
-from ..default_config import CELL, ablation, default_values, load, override, with_keys
+from ..default_config import CELL, ablation, default_config, default_values, load, override, with_keys
 
 IMAGENET = "imagenet/true_labels/inception_v3"
 LINEAR = {"name": "a", "dataset": "cifar10", "kernel": "linear", "penalties": [0]}
@@ -111,6 +112,8 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"datasets.cifar10.skip_unreadable": True}, "datasets.cifar10", "skip_unreadable has a meaning for the source 'local' alone"),
         ({"datasets.imagenet.path": "x", "datasets.imagenet.provenance": "made up", "table2.cells": [f"{IMAGENET}/crop"]},
          "imagenet/", "imagenet has no 'crop'; its 'augment' crops"),
+        ({"datasets.imagenette.path": "x", "datasets.imagenette.stored_size": 110, "fig1a.cells": ["imagenette/gaussian/mlp_1x512/none"]},
+         "imagenette/gaussian", "stored_size 110 is 98x98, so that gaussian would be resized to input_size 96; set datasets.imagenette.stored_size: 108"),
         # A key that has its place elsewhere
         ({"training.label_smoothing": 0.1}, "training.label_smoothing", "it is a key of overrides.set, ablations.set; known here: epochs"),
         ({"training.learning_rate": 0.1}, "training.learning_rate", "it is a key of models, overrides.set, ablations.set; "),
@@ -151,6 +154,23 @@ def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hi
     line = str(error.value).splitlines()[1]
     assert re.match(rf"  {re.escape(str(mine))}(:\d+)?: {re.escape(key)}", line)
     assert hint in line
+
+
+def test_networks_see_stored_images_of_the_shipped_sizes_without_another_resizing():
+    sizes = [each for each in default_config().datasets.values() if each.stored_size]
+    assert sizes
+    for each in sizes:
+        assert central_box(each.stored_size, each.stored_size)[2] == each.input_size
+
+
+@pytest.mark.parametrize(
+    ("corruption", "size"), [("random_labels", 110), ("true_labels_replaced0", 110), ("gaussian", 108)]
+)
+def test_true_pixels_can_be_resized_again_and_corrupted_ones_of_the_right_size_are_taken(corruption, size):
+    changes = {"path": "x", "stored_size": size}
+    values = with_keys(default_values(), {f"datasets.imagenette.{key}": value for key, value in changes.items()})
+    values["table1"]["cells"] = [f"imagenette/{corruption}/mlp_1x512/none"]
+    assert load_config(values, []).datasets["imagenette"].stored_size == size
 
 
 def test_images_can_be_stored_as_large_as_networks_see_them():

@@ -104,17 +104,38 @@ def named(cells: list[str]) -> str:
 
 
 def input_fault(config: Config, cell: Cell, settings: CellSettings) -> str | None:
-    """Why the images of a cell are too small, or are not cropped."""
+    """Why the images of a cell are too small, are not cropped, or are blurred."""
     smallest = registry.entry("model", cell.model).options.get("smallest", 1)
     if settings.input_size < smallest:
         return f"input_size {settings.input_size}, but {cell.model} needs images of at least {smallest}x{smallest}"
     source = config.datasets[cell.dataset].source
     if source == "local":
         cropped = "crop" in cell.regularisers
-        return f"{cell.dataset} has no 'crop'; its 'augment' crops" if cropped else None
+        return (
+            f"{cell.dataset} has no 'crop'; its 'augment' crops" if cropped else blurring_fault(config, cell, settings)
+        )
     size, wanted = registry.entry("dataset", cell.dataset).options.get("size"), settings.input_size
     # The user's own images can have another size.
     if source == "images" or size is None or wanted <= (most := size - ("crop" in cell.regularisers)):
         return None
     crop = ", or leave 'crop' out" if wanted == size else ""
     return f"input_size {wanted}, but the images of {cell.dataset} are {size}x{size}; give at most {most}{crop}"
+
+
+def blurring_fault(config: Config, cell: Cell, settings: CellSettings) -> str | None:
+    """Why corrupted pixels of stored images would not be seen as they are drawn: resizing takes variance from noise."""
+    stored, wanted = config.datasets[cell.dataset].stored_size, settings.input_size
+    entry = registry.entry("corruption", cell.corruption)
+    # Where one example is replaced its pixels are true ones.
+    if stored is None or "base" in entry.options or not any("images" in file for file in entry.files):
+        return None
+    from rethinking.training.inception_preprocessing import central_box  # imported here: it needs torch
+
+    sides = {size: central_box(size, size)[2] for size in (stored, *range(wanted, 2 * wanted + 1))}
+    if sides[stored] == wanted:
+        return None
+    right = next(size for size, side in sides.items() if side == wanted)
+    return (
+        f"the central part of stored_size {stored} is {sides[stored]}x{sides[stored]}, so that {cell.corruption} would be "
+        f"resized to input_size {wanted}; set datasets.{cell.dataset}.stored_size: {right}"
+    )
