@@ -135,7 +135,8 @@ def test_files_with_damage_are_used_and_named_in_any_layout(contents, tmp_path, 
     assert copy | {"provenance": None} == published
     assert list(copy["odd_files"]["train"]["damaged"]) == [name]
     assert copy["train"]["count"] == 3 * TRAIN
-    (line,) = (line for line in lines if "damage" in line)
+    assert f"test images are read from {folder / 'val'}" in lines
+    (line,) = (line for line in lines if line.startswith("libjpeg"))
     assert line.startswith(
         f"libjpeg finds damage in 1 of the train images, which are used as it decodes them: {name} (Corrupt"
     )

@@ -203,6 +203,23 @@ def test_a_cut_archive_is_refused(contents, tmp_path, name, keep):
         find_images(folder)
 
 
+def test_folders_of_classes_are_read_in_place_of_archives(contents, layouts, tmp_path, monkeypatch):
+    """Also of damaged and of smaller ones, and nothing then says that the images are the published ones."""
+    few = {name: content for name, content in contents.items() if "_0.JPEG" in name or "val" in name}
+    folder = write_archives(write_folder(tmp_path / "set", contents), few)
+    published = {name: ((folder / name).stat().st_size, hash_file(folder / name, "md5")) for name in imagenet.PUBLISHED}
+    monkeypatch.setattr(image_checksums, "PUBLISHED", published)
+    assert not verify_archives(folder, None)
+    whole = {split: images.names for split, images in find_images(layouts["folder"]).items()}
+    (folder / "ILSVRC2012_devkit_t12.tar.gz").unlink()
+    cut(folder / "ILSVRC2012_img_val.tar", lambda size: size // 2)
+    assert {split: images.names for split, images in find_images(folder).items()} == whole
+    # A folder without folders of classes is none of them.
+    shutil.rmtree(folder / "train")
+    (folder / "train").mkdir()
+    assert len(find_images(folder)["train"]) == len(CLASSES)
+
+
 def test_an_archive_that_is_cut_after_it_was_listed_is_named(tmp_path):
     path = tmp_path / "images.tar"
     path.write_bytes(b"12345")

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from rethinking.data.image_files import Images, marks
-from rethinking.data.imagenet import ARCHIVES, DEVKIT, FOLDERS, PUBLISHED, find_images
+from rethinking.data.imagenet import ARCHIVES, DEVKIT, FOLDERS, PUBLISHED, find_images, is_sorted
+from rethinking.data.prepared import SPLITS
 from rethinking.run.digests import digest_once
 from rethinking.run.files import UserError
 from rethinking.run.time_left import Progress
@@ -87,7 +88,7 @@ def verify_archives(path: Path, cache: Path | None, log: Callable[[str], None] =
     Raises:
         UserError: an archive of the published size has another digest.
     """
-    if not all((path / name).is_file() for name in PUBLISHED):
+    if not all((path / name).is_file() for name in PUBLISHED) or any(is_sorted(path, split) for split in SPLITS):
         return False
     for name, (size, md5) in PUBLISHED.items():
         file = path / name

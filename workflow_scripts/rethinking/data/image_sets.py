@@ -70,6 +70,7 @@ def prepare_images(
     odd: dict[str, Any] = {}
     for split, limit in zip(SPLITS, (train_limit, test_limit), strict=True):
         images = found[split]
+        log(f"{split} images are read from {images.folder or images.files[0]}")
         full_count = len(images)
         if limit is not None and limit < full_count:
             images = images.take(stratified_sample(images.labels, limit, stream(0, f"{split} subset", name)))

@@ -41,7 +41,7 @@ def find_images(path: str | Path, classes: Collection[str] | None = None) -> dic
     """The images of both splits, sorted by class and file name.
 
     Args:
-        path: a folder with the published archives, or with ``train/<class>/`` and ``val/<class>/`` (or all
+        path: a folder with the published archives, or, which come first, with ``train/<class>/`` and ``val/<class>/`` (or all
             validation images in ``val/``, with the development kit beside it), or a tar of such a folder.
         classes: WordNet ids, or names of folders, to take; None takes all.
 
@@ -81,17 +81,29 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 def _find_split(path: Path, split: str) -> Images:
     if path.is_file():
         return _in_one_tar(path, _mark([path]))[split]
-    archive = path / ARCHIVES[split]
-    folders = [path / name for name in FOLDERS[split] if (path / name).is_dir()]
-    if archive.is_file():
+    archive, folder = path / ARCHIVES[split], _folder(path, split)
+    if archive.is_file() and not is_sorted(path, split):
         return _train_archive(archive) if split == "train" else _flat(path, _archive_members(archive))
-    if not folders:
+    if not folder:
         what = "does not exist" if not path.exists() else f"has neither {archive.name} nor {FOLDERS[split][0]}/"
         raise UserError(
             f"{path} {what}; ImageNet needs the folder of {', '.join(PUBLISHED)}, or one with "
             "train/<class>/*.JPEG and val/<class>/*.JPEG"
         )
-    return _in_folder(path, folders[0])
+    return _in_folder(path, folder)
+
+
+def _folder(path: Path, split: str) -> Path | None:
+    return next((path / name for name in FOLDERS[split] if (path / name).is_dir()), None)
+
+
+def is_sorted(path: Path, split: str) -> bool:
+    """Whether the images of a split lie in folders of their classes, which are read even where an archive is beside them.
+
+    They were unpacked from it, or they are what somebody chose, and the archive may be half a download.
+    """
+    folder = _folder(path, split)
+    return folder is not None and any(each.is_dir() and not each.name.startswith(".") for each in os.scandir(folder))
 
 
 def _train_archive(path: Path) -> Images:
