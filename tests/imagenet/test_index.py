@@ -182,6 +182,27 @@ def test_a_tar_is_read_as_its_folder(contents, tmp_path):
         assert len(tar[split].names) == sum(name.startswith(split.replace("test", "val")) for name in contents)
 
 
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (f"set/train/{CLASSES[0]}/more/a.JPEG", r"more/a\.JPEG is not in set/train/<class>/"),
+        ("set/val/a.JPEG", r"set/val/a\.JPEG is not in set/val/<class>/"),
+        (f"other/train/{CLASSES[0]}/a.JPEG", "has train/ or val/ in other, set; pack one"),
+        (f"train/{CLASSES[0]}/a.JPEG", r"has train/ or val/ in \., set; pack one"),
+    ],
+)
+def test_no_image_of_a_tar_is_left_out_and_none_of_another_set_is_taken(layouts, contents, tmp_path, member, message):
+    tar = shutil.copy(layouts["tar"], tmp_path)
+    with tarfile.open(tar, "a") as archive:
+        add(archive, "set/LOC_val_solution.csv", b"")
+        add(archive, "set/test/a.JPEG", b"")  # unlabelled, and not read beside val/
+    assert len(find_images(tar)["train"]) == len(CLASSES) * TRAIN
+    with tarfile.open(tar, "a") as archive:
+        add(archive, member, next(iter(contents.values())))
+    with pytest.raises(UserError, match=message):
+        find_images(tar)
+
+
 def test_names_can_have_accents(contents, tmp_path):
     changed = {name.replace("n03888257", "n\u00e93888257"): content for name, content in contents.items()}
     images = find_images(write_folder(tmp_path / "set", changed))["test"]

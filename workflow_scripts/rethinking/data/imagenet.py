@@ -131,18 +131,35 @@ def _archive_members(path: Path) -> Images:
 
 @lru_cache(maxsize=1)  # for the other split
 def _in_one_tar(path: Path, mark: str) -> dict[str, Images]:
-    """The index of a tar of ``train/<class>/<file>`` and ``val/<class>/<file>``, perhaps within a folder."""
-    found: dict[str, list[Member]] = {name: [] for folders in FOLDERS.values() for name in folders}
+    """The index of a tar of ``train/<class>/<file>`` and ``val/<class>/<file>``, perhaps within one folder.
+
+    As in a folder, nothing below train/ and val/ is left out but what is hidden, and of val and test the first is read.
+    """
+    found: dict[str, list[tuple[tuple[str, ...], tuple[int, int, int]]]]
+    found = {name: [] for folders in FOLDERS.values() for name in folders}
     with open(path, "rb") as file:
-        for member, offset, size in walk_headers(path, file):
-            parts = PurePosixPath(member).parts
-            if len(parts) >= 3 and parts[-3] in found and not parts[-2].startswith("."):
-                found[parts[-3]].append((f"{parts[-2]}/{_image_name(path, member)}", (0, offset, size)))
-    # Of val and test the first that is there, as in a folder.
-    return {
-        split: _indexed(path, next((found[name] for name in folders if found[name]), []))
-        for split, folders in FOLDERS.items()
-    }
+        members = [(PurePosixPath(name).parts, (0, offset, size)) for name, offset, size in walk_headers(path, file)]
+    roots = sorted({parts[:-3] for parts, _ in members if len(parts) >= 3 and parts[-3] in found})
+    if len(roots) > 1:
+        raise UserError(
+            f"{path} has train/ or val/ in {listed(['/'.join(root) or '.' for root in roots])}; pack one of them"
+        )
+    depth = len(roots[0]) if roots else 0
+    for parts, place in members:
+        below = parts[depth + 1 :]
+        hidden = any(part.startswith(".") for part in below)
+        if below and parts[:depth] in roots and parts[depth] in found and not hidden:
+            found[parts[depth]].append((parts, place))
+
+    def named(parts: tuple[str, ...]) -> str:
+        member = "/".join(parts)
+        if len(parts) != depth + 3:
+            folder = "/".join(parts[: depth + 1])
+            raise UserError(f"{path}: {member} is not in {folder}/<class>/; put it there, or leave it out")
+        return f"{parts[-2]}/{_image_name(path, member)}"
+
+    chosen = {split: next((found[name] for name in names if found[name]), []) for split, names in FOLDERS.items()}
+    return {split: _indexed(path, [(named(parts), place) for parts, place in some]) for split, some in chosen.items()}
 
 
 def _indexed(path: Path, members: list[Member]) -> Images:
