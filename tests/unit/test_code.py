@@ -26,7 +26,6 @@ DECIDES_NOTHING = {
     "data/image_checksums.py: images_digest": "its value is part of the identity of prepared images",
     "data/image_checksums.py: to_stderr": "lines of progress",
     "data/image_files.py: listed": "texts of errors",
-    "data/imagenet_classes.py: classes_of": "its value is among the settings of prepared images",
     "data/published.py: _what_is_missing": "texts of errors",
     "data/published.py: what_lies_in": "texts of errors",
     "models/__init__.py: training_megaflops": "shares out cells to jobs",

@@ -94,9 +94,20 @@ def test_a_limit_is_at_most_the_number_of_images(tmp_path):
             prepare(tiny_dataset(), tmp_path, **tiny, **{limit: 1437})
 
 
+@pytest.mark.parametrize(("sizes", "limit", "least"), [((5, 5, 5, 5), 3, 4), ((98, 1, 1), 3, 100)])
+def test_a_limit_leaves_no_class_without_an_image(tmp_path, sizes, limit, least):
+    split = split_of(np.repeat(range(len(sizes)), sizes))
+    dataset = Dataset(split, split, tuple("abcd")[: len(sizes)])
+    tiny = {"name": "tiny", "provenance": "", "source": {}}
+    for key, title in (("train_limit", "training"), ("test_limit", "test")):
+        message = rf"datasets.tiny.{key} is {limit}, .* classes without a {title} image; give at least {least}, or null"
+        with pytest.raises(UserError, match=message):
+            prepare(dataset, tmp_path, **tiny, **{key: limit})
+        prepare(dataset, tmp_path, **tiny, **{key: least})
+
+
 def test_failed_preparation_leaves_no_manifest(tmp_path):
-    # With so few images one class has none.
-    prepare(tiny_dataset(), tmp_path, name="tiny", provenance="", source={}, train_limit=3)
+    prepare(tiny_dataset(), tmp_path, name="tiny", provenance="", source={}, train_limit=4)
     with pytest.raises(UserError):
         prepare(tiny_dataset(), tmp_path, name="tiny", provenance="", source={}, test_limit=0)
     assert not (tmp_path / "manifest.json").exists()

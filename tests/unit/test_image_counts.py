@@ -24,6 +24,22 @@ def test_a_limit_beyond_the_data(split):
         load_config(with_keys(default_values(), {f"datasets.digits.{split}_limit": 60_000}), [])
 
 
+@pytest.mark.parametrize(
+    ("name", "few", "classes"), [("cifar100", 99, 100), ("imagenet100", 99, 100), ("imagenet", 10, 11)]
+)
+def test_a_limit_below_the_number_of_classes(name, few, classes):
+    values = default_values()
+    if name == "imagenet":  # of which all classes may be fewer
+        load_config(with_keys(values, {"datasets.imagenet.train_limit": 320}), [])
+        values["datasets"]["imagenet"]["classes"] = [f"n{number:08d}" for number in range(classes)]
+    key = f"datasets.{name}.train_limit"
+    with pytest.raises(
+        UserError, match=f"{key} is {few}, but {name} has {classes} classes; give at least that, or null"
+    ):
+        load_config(with_keys(values, {key: few}), [])
+    load_config(with_keys(values, {key: classes}), [])
+
+
 FEW = "but digits has 500 (datasets.digits.train_limit)"
 ON_DIGITS = {
     "datasets.digits.train_limit": 500, "capacity.cells": [],

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from rethinking import registry
 from rethinking.cells import Cell, replaced_example, sample_size
 from rethinking.config.configuration import Config
+from rethinking.data.imagenet_classes import classes_of
 from rethinking.paper.titles import SPLIT_TITLES
 
 # Parts of linear_models and what leaves them out; counterexamples are of models.
@@ -24,7 +25,10 @@ def published_images(config: Config, dataset: str, split: str) -> int | None:
 
 
 def limit_faults(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Limits of data sets beyond the images that are published: their path in the configuration and what is wrong."""
+    """Limits of data sets that cannot be met: their path in the configuration and what is wrong.
+
+    They are beyond the images that are published, or below the number of classes, as far as these are known beforehand.
+    """
     for name, dataset in config.datasets.items():
         for split, title in SPLIT_TITLES.items():
             limit, most = getattr(dataset, f"{split}_limit"), published_images(config, name, split)
@@ -32,6 +36,20 @@ def limit_faults(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
                 path = ("datasets", name, f"{split}_limit")
                 there = f"{name} has {most:,} {title} images; give at most that, or null"
                 yield path, f"{'.'.join(path)} is {limit:,}, but {there}"
+            elif limit and limit < (classes := known_classes(config, name)):
+                path = ("datasets", name, f"{split}_limit")
+                yield (
+                    path,
+                    f"{'.'.join(path)} is {limit:,}, but {name} has {classes:,} classes; give at least that, or null",
+                )
+
+
+def known_classes(config: Config, dataset: str) -> int:
+    """The number of classes of a data set; 0 if that follows from the files alone."""
+    here = config.datasets[dataset]
+    if here.source == "local":
+        return len(classes_of(dataset, here.classes) or ())
+    return 0 if here.source == "images" else registry.entry("dataset", dataset).options.get("classes") or 0
 
 
 class Wanted(NamedTuple):

@@ -51,13 +51,13 @@ def prepare_images(
         log: takes progress.
 
     Raises:
-        UserError: an image cannot be decoded, a limit is above the number of images, or as for ``find_images``.
+        UserError: an image cannot be decoded, a limit is above the number of images or leaves a class without any, or as for ``find_images``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").unlink(missing_ok=True)
     remove_parts(folder)
     found = find_images(path, classes)
-    check_limits(name, (train_limit, test_limit), [len(found[split]) for split in SPLITS])
+    check_limits(name, (train_limit, test_limit), [found[split].labels for split in SPLITS])
     manifest: dict[str, Any] = {
         "dataset": name,
         "provenance": provenance,

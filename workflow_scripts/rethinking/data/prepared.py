@@ -1,6 +1,7 @@
 """Data sets: their form, drawing subsets, and how prepared ones are stored on disk."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -77,16 +78,25 @@ def subset(split: Split, n: int, rng: np.random.Generator) -> Split:
     return Split(split.images[indices], split.labels[indices], names)
 
 
-def check_limits(name: str, limits: Sequence[int | None], counts: Sequence[int]) -> None:
-    """Raise a UserError if a limit is above the number of images that there are; both are of :data:`SPLITS`.
+def check_limits(name: str, limits: Sequence[int | None], labels: Sequence[np.ndarray]) -> None:
+    """Raise a UserError if a limit is above the number of images that there are, or leaves a class without any.
 
-    The same images would be prepared a second time, as a data set of its own.
+    Above it, the same images would be prepared a second time, as a data set of its own. Limits and labels are of
+    :data:`SPLITS`.
     """
-    for split, limit, count in zip(SPLITS, limits, counts, strict=True):
-        if limit is not None and limit > count:
-            images = f"{count:,} {'training' if split == 'train' else split} images"
+    for split, limit, every in zip(SPLITS, limits, labels, strict=True):
+        if limit is None:
+            continue
+        count, title = len(every), "training" if split == "train" else split
+        key = f"datasets.{name}.{split}_limit is {limit:,}"
+        if limit > count:
+            raise UserError(f"{key}, but {name} has {count:,} {title} images; give at most that, or null")
+        sizes = np.unique(every, return_counts=True)[1]
+        lost = len(sizes) - len(np.unique(every[stratified_sample(every, limit, stream(0, "limit"))]))
+        if lost:
             raise UserError(
-                f"datasets.{name}.{split}_limit is {limit:,}, but {name} has {images}; give at most that, or null"
+                f"{key}, which leaves {lost:,} of {len(sizes):,} classes without a {title} image; give at least "
+                f"{math.ceil(count / min(sizes)):,}, or null"
             )
 
 
@@ -142,12 +152,12 @@ def prepare(
         test_limit: the same for the test images.
 
     Raises:
-        UserError: a limit is above the number of images.
+        UserError: a limit is above the number of images, or leaves a class without any.
     """
-    check_limits(name, (train_limit, test_limit), (len(dataset.train.labels), len(dataset.test.labels)))
     folder = Path(folder)
     manifest_path = folder / "manifest.json"
     manifest_path.unlink(missing_ok=True)
+    check_limits(name, (train_limit, test_limit), (dataset.train.labels, dataset.test.labels))
     manifest: dict[str, Any] = {
         "dataset": name,
         "provenance": provenance,
