@@ -54,7 +54,7 @@ def main() -> None:
     print(f"{'table 2, one seed':<52}" + "".join(f"{f'{count} x this':>14}" for count in GPUS))
     total = 0.0
     for cell in cells:
-        seconds = config.settings(cell).epochs * IMAGES["imagenet"] / rate
+        seconds = config.settings(cell).epochs * IMAGES["imagenet"]["train"] / rate
         total += seconds
         print_row(cell.name, seconds)
     print_row("together", total)

@@ -173,5 +173,6 @@ def test_damaged_summary_is_named(results):
 def test_full_scale_is_the_papers_data(dataset, count, provenance, below):
     classes = 1000 if dataset == "imagenet" else 10
     data = make_data(dataset, count, count, provenance=provenance, num_classes=classes)
+    data["test"] = dict.fromkeys(("count", "full_count"), 50_000 if dataset == "imagenet" else 10_000)
     network = make_network(data=data)
     assert below_full_scale([network]) == below

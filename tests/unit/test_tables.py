@@ -136,7 +136,20 @@ FEW = {"dataset": "imagenet", "source": {"kind": "imagenet"}, "train": {"count":
             },
             "CIFAR-10 (JPEG copy), 9 of 10 classes, 360 of 50,000 training images, 63 of 10,000 test images",
         ),
-        (FEW | {"num_classes": 1000}, "ImageNet (JPEG copy), 64 of 900 training images"),
+        # All classes, but not all of their images: the copy has lost some.
+        (
+            FEW | {"num_classes": 1000, "test": {"count": 900, "full_count": 900}},
+            "ImageNet (JPEG copy), 64 of 1,281,167 training images, 900 of 50,000 test images",
+        ),
+        (
+            FEW
+            | {
+                "num_classes": 1000,
+                "train": {"count": 1_281_167, "full_count": 1_281_167},
+                "test": {"count": 50_000, "full_count": 50_000},
+            },
+            "ImageNet (JPEG copy), 1,281,167 training images",
+        ),
         (
             FEW
             | {

@@ -10,6 +10,7 @@ import pandas as pd
 
 from rethinking import registry
 from rethinking.cells import Cell
+from rethinking.data.imagenet_classes import IMAGES
 from rethinking.paper.titles import DATASET_TITLES, SPLIT_TITLES
 from rethinking.run.environment import copies
 
@@ -45,7 +46,10 @@ def describe_data(summary: Mapping[str, Any]) -> str:
         # A sample has two classes by design.
         sampled = data.get("drawn_from")
         classes = len(sampled["train"]["class_counts"]) if sampled else data["num_classes"]
-        parts += [f"{classes:,} of {every:,} classes"] if classes != every else []
+        if classes != every:
+            parts.append(f"{classes:,} of {every:,} classes")
+        else:
+            published = IMAGES.get(data["dataset"], {}) | published
     for split, title in SPLIT_TITLES.items():
         # A copy can have lost some.
         count, full = data[split]["count"], max(data[split]["full_count"], published.get(split, 0))

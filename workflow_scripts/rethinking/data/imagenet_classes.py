@@ -1,8 +1,9 @@
-"""The training images of ImageNet, and the classes of its known subsets by their WordNet ids."""
+"""The images of ImageNet, and the classes of its known subsets by their WordNet ids."""
 
 from collections.abc import Sequence
 
-IMAGES = {"imagenet": 1_281_167}  # for training, in the published archives
+# In the published archives, where all classes are taken
+IMAGES = {"imagenet": {"train": 1_281_167, "test": 50_000}}
 CLASSES = {
     "imagenette": """
     n01440764 n02102040 n02979186 n03000684 n03028079 n03394916 n03417042 n03425413 n03445777 n03888257

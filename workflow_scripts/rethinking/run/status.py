@@ -79,7 +79,7 @@ def training_images(plan: Plan, cell: Cell) -> int | None:
         return read_json(plan.prepared(cell.dataset).outputs[0])["train"]["count"]
     except UNREADABLE:
         options = registry.entry("dataset", cell.dataset).options
-        published = options.get("train", IMAGES.get(cell.dataset))
+        published = options.get("train", IMAGES.get(cell.dataset, {}).get("train"))
         return min(filter(None, (plan.config.datasets[cell.dataset].train_limit, published)), default=None)
 
 
