@@ -104,16 +104,20 @@ def result_cells(result):
 def paired_cells():
     """The cells without regularisers of networks that a table has on true and on random labels.
 
-    They are those of table 1, and of table 2 where table 1 has none: one on CIFAR-10 must not wait for ImageNet.
+    They are those of table 1, and of table 2 where table 1 has none: one on CIFAR-10 must not wait for ImageNet. With
+    finished_only table 1 has none, too, as long as no pair of it is finished.
     """
+    several = []
     for table in ("table1", "table2"):
         found = {}
         for cell in CONFIG.cells(table):
             if not cell.regularisers and cell.corruption in ("true_labels", "random_labels"):
                 found.setdefault((cell.dataset, cell.model), {})[cell.corruption] = cell.name
-        if paired := [name for names in found.values() if len(names) == 2 for name in names.values()]:
-            return paired
-    return []
+        if pairs := [list(names.values()) for names in found.values() if len(names) == 2]:
+            several.append(pairs)
+    done = {cell.name for cell in CONFIG.cells("table1", "table2") if finished([PLAN.cell(cell)])}
+    shown = [pairs for pairs in several if any(done.issuperset(pair) for pair in pairs)]
+    return [name for pair in next(iter(shown or several), []) for name in pair]
 
 
 def cell_options(made):

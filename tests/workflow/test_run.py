@@ -169,6 +169,20 @@ def test_tables_figures_and_claims_from_the_cells_that_are_there(tiny_workflow):
     assert not (results / "cells/digits/true_labels").exists()
 
 
+def test_the_finding_is_that_of_table_2_while_no_pair_of_table_1_is_finished(tiny_workflow):
+    cells = tiny_workflow.folder / "results" / "cells"
+    tiny_workflow.write_config(CONFIG | {"table2": {"cells": "digits/{true,random}_labels/mlp_3x512/none"}})
+    pair = ["true_labels/mlp_3x512/none", "random_labels/mlp_3x512/none"]
+    # One of two of table 1 is no pair.
+    for finished_now, accuracy in (([*pair, "true_labels/mlp_1x512/none"], 30), (["random_labels/mlp_1x512/none"], 50)):
+        made = {name: {"train": 100.0, "test": 30.0 if name in pair else 50.0} for name in finished_now}
+        write_runs(cells, make_runs(made, (0,), "digits"))
+        tiny_workflow.succeed("results/finding.txt", "--config", "finished_only=true")
+        said = (tiny_workflow.folder / "results/finding.txt").read_text()
+        assert said.startswith("The network fits random labels")
+        assert f"it reaches {accuracy} % test accuracy on true labels" in said
+
+
 def test_what_is_finished_is_shown_from_a_copy_while_another_run_is_at_work(tiny_workflow):
     results = tiny_workflow.folder / "results"
     runs = make_runs({"random_labels/mlp_1x512/none": {"train": 100.0, "test": 50.0}}, (0,), "digits")
