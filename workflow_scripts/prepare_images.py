@@ -1,16 +1,15 @@
 """Check the images of a data set such as ImageNet, and write labels, names and, of small sets, pixels.
 
-    python workflow_scripts/prepare_images.py --dataset imagenette --path FOLDER --stored-size 110 \\
+    python workflow_scripts/prepare_images.py --dataset imagenette --path FOLDER --stored-size 108 \\
         --provenance "160-pixel copy" --output FOLDER
 """
 
 import argparse
 from pathlib import Path
 
-from rethinking.data.image_checksums import verify_archives
+from rethinking.data.image_checksums import check_provenance, verify_archives
 from rethinking.data.image_sets import prepare_images
 from rethinking.run import scripts
-from rethinking.run.files import UserError
 from rethinking.run.scripts import log
 
 
@@ -31,11 +30,7 @@ def main() -> None:
     args = parser.parse_args()
 
     verified = verify_archives(args.path, args.checksums, log)
-    if not verified and not args.provenance:
-        raise UserError(
-            f"the images of {args.dataset} cannot be compared with the published ones; say in "
-            f"datasets.{args.dataset}.provenance what this copy is, which tables and figures then show"
-        )
+    check_provenance(args.dataset, verified or args.provenance)
     prepare_images(
         args.dataset,
         args.path,

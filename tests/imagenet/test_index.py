@@ -25,7 +25,22 @@ LAYOUTS = ["folder", "flat", "archives", "tar"]
 
 
 def images_digest(path, classes, cache):
-    return content_digest("imagenet", "local", path, cache, classes)
+    return content_digest("imagenet", "local", path, cache, classes, provenance="made up")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"provenance": None}, r"say in datasets\.imagenet\.provenance what this copy is"),
+        ({"limits": (19, None)}, r"datasets\.imagenet\.train_limit is 19, but imagenet has 18 training images"),
+        ({"limits": (None, 2)}, r"datasets\.imagenet\.test_limit is 2, which leaves 1 of 3 classes without"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["folder", "archives"])
+def test_what_is_wrong_is_said_before_the_images_are_read(layouts, tmp_path, monkeypatch, layout, change, message):
+    monkeypatch.setattr(Images, "read", None)
+    with pytest.raises(UserError, match=message):
+        content_digest("imagenet", "local", layouts[layout], tmp_path / "cache", **{"provenance": "made up"} | change)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

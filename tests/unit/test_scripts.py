@@ -234,6 +234,7 @@ def test_files_that_the_user_replaces_before_they_are_read_are_refused(
     for file in files:
         write_text(path / file, "old")
     dataset = {f"datasets__{name}__source": source, f"datasets__{name}__path": str(path)}
+    dataset[f"datasets__{name}__provenance"] = "made up"
     config = load(results_dir=str(tmp_path / "results"), **dataset)
     made = Plan(config).prepared(name)
     monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(made.record)])

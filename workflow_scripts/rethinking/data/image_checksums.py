@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -13,7 +13,7 @@ import numpy as np
 
 from rethinking.data.image_files import Images, marks
 from rethinking.data.imagenet import ARCHIVES, DEVKIT, FOLDERS, PUBLISHED, find_images, is_sorted
-from rethinking.data.prepared import SPLITS
+from rethinking.data.prepared import SPLITS, check_limits
 from rethinking.run.digests import digest_once
 from rethinking.run.files import UserError
 from rethinking.run.time_left import Progress
@@ -32,12 +32,17 @@ def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def images_digest(path: Path, classes: Collection[str] | None) -> str:
+def images_digest(
+    name: str, path: Path, classes: Collection[str] | None, limits: Sequence[int | None], provenance: str | None
+) -> str:
     """SHA-256 over names and contents of the images; tars and folders of the same images have the same.
 
-    Arguments and errors are those of :func:`find_images`.
+    Arguments and errors are those of :func:`find_images`, :func:`check_limits` and :func:`check_provenance`. What is
+    wrong is said before hours of reading.
     """
+    check_provenance(name, provenance or may_be_published(path))
     found = find_images(path, classes)
+    check_limits(name, limits, [found[split].labels for split in SPLITS])
     lines = []
     progress = Progress(f"reading {path} once for its checksum", sum(map(len, found.values())), to_stderr)
     for split, images in found.items():
@@ -82,18 +87,33 @@ def _entries(folder: str, top: bool) -> list[tuple[str, str | None]]:
     ]
 
 
+def check_provenance(name: str, given: object) -> None:
+    """Raise a UserError unless a copy is called something, or is the published one."""
+    if not given:
+        raise UserError(
+            f"the images of {name} cannot be compared with the published ones; say in datasets.{name}.provenance what "
+            "this copy is, which tables and figures then show"
+        )
+
+
+def may_be_published(path: Path) -> bool:
+    """Whether a folder has archives of the published sizes, and nothing else is read."""
+    return not any(is_sorted(path, split) for split in SPLITS) and all(
+        (path / name).is_file() and size in (None, (path / name).stat().st_size)
+        for name, (size, _) in PUBLISHED.items()
+    )
+
+
 def verify_archives(path: Path, cache: Path | None, log: Callable[[str], None] = print) -> bool:
     """Whether a folder has the published archives and nothing else is read; digests are kept by size and time.
 
     Raises:
         UserError: an archive of the published size has another digest.
     """
-    if not all((path / name).is_file() for name in PUBLISHED) or any(is_sorted(path, split) for split in SPLITS):
+    if not may_be_published(path):
         return False
     for name, (size, md5) in PUBLISHED.items():
         file = path / name
-        if size is not None and file.stat().st_size != size:
-            return False
         key, mark = f"md5 {file.resolve()}", marks(file.stat())
         found = digest_once(cache, key, mark, lambda file=file: _md5(file, log))
         if found != md5:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,13 @@ from rethinking.run.files import UserError, hash_file
 
 
 def content_digest(
-    name: str, source: str, path: str | Path, cache: str | Path | None, classes: Collection[str] | None = None
+    name: str,
+    source: str,
+    path: str | Path,
+    cache: str | Path | None,
+    classes: Collection[str] | None = None,
+    limits: Sequence[int | None] = (None, None),
+    provenance: str | None = None,
 ) -> str:
     """SHA-256 over a file, or over names and contents of the files in a folder.
 
@@ -24,9 +30,11 @@ def content_digest(
         path: the file or folder.
         cache: a JSON file of digests by names, sizes and times, so that contents are read only once; None for no cache.
         classes: of a local source, those whose images count; None for all.
+        limits: of a local source, its ``train_limit`` and ``test_limit``, checked before the images are read.
+        provenance: of a local source, what the copy is called; checked like these.
 
     Raises:
-        UserError: it cannot be read, or is gone and the cache does not know it.
+        UserError: it cannot be read, a local source has no provenance or fewer images than a limit, or is gone and the cache does not know it.
     """
     path, cache = Path(path), cache and Path(cache)
     real = os.path.realpath(path)
@@ -45,7 +53,7 @@ def content_digest(
     try:
         if source == "local":
             found = [f"{file} {state}" for file, state in states(path)]
-            read = partial(images_digest, path, classes)
+            read = partial(images_digest, name, path, classes, limits, provenance)
         else:
             files = source_files(name, source, path) if path.is_dir() else [(path.name, path)]
             found = [ascii(f"{within} {marks(file.stat())}") for within, file in files]

@@ -123,7 +123,8 @@ class Plan:
     def own_source(self, name: str) -> list[Any]:
         """What :func:`content_digest` is given for a data set that is read from files of the user."""
         dataset = self.config.datasets[name]
-        return [name, dataset.source, dataset.path, str(self.checksums), classes_of(name, dataset.classes)]
+        limits, classes = [dataset.train_limit, dataset.test_limit], classes_of(name, dataset.classes)
+        return [name, dataset.source, dataset.path, str(self.checksums), classes, limits, dataset.provenance]
 
     def source(self, name: str) -> tuple[list[Source], str | None]:
         """What a data set is read from, and a digest of its contents; nothing where a package or a plug-in has it."""
