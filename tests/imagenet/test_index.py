@@ -293,6 +293,15 @@ def test_a_broken_header_within_a_class_is_refused(contents, tmp_path):
             lambda folder: (folder / "train" / "n09999999.tar").touch(),
             r"n09999999.tar is not an image; .*; move it elsewhere, and unpack it",
         ),
+        # A folder of that name would be another class.
+        (
+            lambda folder: (folder / "val" / "ILSVRC2012_img_val.tar").touch(),
+            r"ILSVRC2012_img_val.tar is not an image; .*; move it elsewhere$",
+        ),
+        (
+            lambda folder: (folder / "train" / "more.tar").touch(),
+            r"more.tar is not an image; .*; move it elsewhere$",
+        ),
         (lambda folder: (folder / "val" / "loose.JPEG").touch(), "folders of classes and also images"),
         (
             lambda folder: (folder / "train" / CLASSES[0] / os.fsdecode(b"\xe9.JPEG")).touch(),

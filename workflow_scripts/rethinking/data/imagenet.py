@@ -7,6 +7,7 @@ development kit, by the order of file names; its numbers of classes are not in t
 
 import io
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -196,7 +197,9 @@ def _in_folder(path: Path, folder: Path) -> Images:
 def _image_name(where: str | Path, member: str) -> str:
     name = member.rpartition("/")[2]
     if not name.lower().endswith(SUFFIXES):
-        more = ", and unpack it into a folder of that name" if name.endswith(".tar") else ""
+        # What the archive of training images unpacks to.
+        a_class = Path(where).name == "train" and re.fullmatch(r"n\d{8}\.tar", name)
+        more = ", and unpack it into a folder of that name" if a_class else ""
         raise UserError(
             f"{where}: {member} is not an image; images end in {', '.join(SUFFIXES)}; move it elsewhere{more}"
         )
