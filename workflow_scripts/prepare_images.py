@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rethinking.data.image_checksums import check_provenance, verify_archives
 from rethinking.data.image_sets import prepare_images
+from rethinking.data.imagenet_classes import INSTEAD
 from rethinking.run import scripts
 from rethinking.run.scripts import log
 
@@ -31,11 +32,14 @@ def main() -> None:
 
     verified = verify_archives(args.path, args.checksums, log)
     check_provenance(args.dataset, verified or args.provenance)
+    provenance = args.provenance
+    if verified:
+        provenance = (provenance or INSTEAD[args.dataset]) if args.dataset in INSTEAD else None
     prepare_images(
         args.dataset,
         args.path,
         args.output,
-        provenance=None if verified else args.provenance,
+        provenance=provenance,
         classes=args.classes,
         stored_size=args.stored_size,
         skip_unreadable=args.skip_unreadable,

@@ -1,6 +1,8 @@
 """Files are decoded as PIL decodes them; damage is noticed."""
 
+import importlib
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 from rethinking.data.decoding import Undecodable, decode, kind, resize
 from rethinking.data.image_sets import prepare_images
 from rethinking.run.files import UserError, load_array, read_json
+from rethinking.run.scripts import packed
 from rethinking.streams import stream
 
 from .image_sets import CLASSES, TRAIN, encoded, picture, write_archives, write_folder
@@ -160,3 +163,23 @@ def test_folder_and_archives_are_prepared_to_equal_files(layouts, tmp_path):
         prepared(tmp_path / layout, layouts[layout], train_limit=10)
     for file in (tmp_path / "folder").iterdir():
         assert file.read_bytes() == (tmp_path / "archives" / file.name).read_bytes(), file.name
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("imagenet", None, None),
+        ("imagenet", "made up", None),
+        ("imagenette", None, "ten classes of ImageNet"),
+        ("imagenette", "made up", "made up"),
+    ],
+)
+def test_the_published_archives_are_no_exact_imagenette(layouts, tmp_path, monkeypatch, name, given, said):
+    """Its publisher drew other training and test images."""
+    command = ["prepare_images.py", "--dataset", name, "--path", layouts["archives"], "--output", tmp_path]
+    command += ["--classes", packed(CLASSES), *(["--provenance", given] if given else [])]
+    monkeypatch.setattr(sys, "argv", [*map(str, command)])
+    script = importlib.import_module("prepare_images")
+    monkeypatch.setattr(script, "verify_archives", lambda *_: True)
+    script.main()
+    assert read_json(tmp_path / "manifest.json")["provenance"] == said

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 # In the published archives, where all classes are taken
 IMAGES = {"imagenet": {"train": 1_281_167, "test": 50_000}}
+# What the published archives give of a data set whose publisher drew its own training and test images
+INSTEAD = {"imagenette": "ten classes of ImageNet"}
 CLASSES = {
     "imagenette": """
     n01440764 n02102040 n02979186 n03000684 n03028079 n03394916 n03417042 n03425413 n03445777 n03888257
