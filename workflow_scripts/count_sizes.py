@@ -24,9 +24,8 @@ def main() -> None:
     manifests = {manifest["dataset"]: manifest for manifest in (read_manifest(file.parent) for file in args.manifests)}
     table = count_sizes(scripts.unpacked(args.networks), manifests, paper.sizes())
     if args.imagenet:
-        images = manifests["imagenet"]["train"]["count"] if "imagenet" in manifests else None
         listed = (table.dataset == "imagenet").any()
-        table = pd.concat([table, count_imagenet(images, paper.sizes(), own=not listed)])
+        table = pd.concat([table, count_imagenet(manifests.get("imagenet"), paper.sizes(), own=not listed)])
     write_text(args.output, table.to_csv(index=False, float_format="%.4f"))
     print(f"{len(table)} networks counted")
 

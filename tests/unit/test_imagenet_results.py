@@ -7,7 +7,7 @@ import pytest
 from rethinking import paper
 from rethinking.analysis.aggregation import TABLE2_COLUMNS, aggregate_accuracy, read_columns
 from rethinking.analysis.runs import Run, summaries
-from rethinking.analysis.sizes import count_imagenet
+from rethinking.analysis.sizes import count_imagenet, count_sizes
 from rethinking.claims import measures
 from rethinking.claims.imagenet import ALEXNET_2012, IMAGENET, MEANT, papers_last_accuracy, papers_parameters
 from rethinking.claims.report import claimed_cells, judge, number
@@ -213,7 +213,8 @@ def test_the_papers_number_of_parameters():
 
 @pytest.mark.parametrize("images", [None, 1_281_167])
 def test_networks_are_as_large_as_the_paper_says(images):
-    table = count_imagenet(images, paper.sizes(), own=True)
+    manifest = images and {"num_classes": 1000, "train": {"count": images}}
+    table = count_imagenet(manifest, paper.sizes(), own=True)
     ours = table.model == "inception_v3"
     assert (table.parameters == table.paper_parameters)[~ours].all()
     assert table.parameters[ours].tolist() == [23_834_568]
@@ -221,7 +222,17 @@ def test_networks_are_as_large_as_the_paper_says(images):
     view = sizes()
     text = rendering.to_markdown(*view.show(table))
     assert "ResNet-152" in text
-    assert "1008 outputs" in text
+    assert "1008 outputs and running statistics, ours 1000 and none" in text
+
+
+def test_sizes_of_few_classes_are_not_those_of_all():
+    few = make_data("imagenet", 70, 70, num_classes=3, image_shape=[3, 299, 299])
+    network = {"dataset": "imagenet", "model": "inception_v3", "input_size": 299, "architecture": {}}
+    table = count_sizes([network], {"imagenet": few}, paper.sizes())
+    assert "1008 outputs and running statistics, ours 3 and none" in sizes().note(table)
+    others = count_imagenet(few, paper.sizes(), own=False)
+    assert len(others) == 5
+    assert others.train_images.isna().all()
 
 
 # --- a data set without a path ----------------------------------------------------------------------

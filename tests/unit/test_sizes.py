@@ -71,5 +71,5 @@ def test_script_and_text(script, render, tmp_path):
     assert lines[2] == ["CIFAR-10", "28×28", "MLP 1×512", *numbers]
     assert lines[4] == ["digits", "7×7", "MLP 1×512", "30,730", "—", "100", "—", "307.3", "—"]
     assert "digits (scikit-learn), 100 of 1,437 training images" in text
-    assert "—: not in the paper, or the data set is not here." in text
+    assert "—: not in the paper, or the data set is not here or has fewer classes." in text
     assert r"\multicolumn{2}{c}{training images n}" in latex

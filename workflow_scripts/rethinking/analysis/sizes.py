@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 COLUMNS = columns(
     ("str", "dataset model"),
-    ("Int64", "input_size parameters paper_parameters train_images paper_train_images"),
+    ("Int64", "input_size outputs parameters paper_parameters train_images paper_train_images"),
     ("float64", "parameters_per_image paper_parameters_per_image"),
     ("str", "data"),
 )
+OUTPUTS = 1000  # classes of ImageNet
 # Our name of a network or the paper's -> torchvision's, if it is not ours, and height and width of its images.
 IMAGENET_NETWORKS = {
     "inception_v3": (None, 299),
@@ -59,7 +60,7 @@ def count_sizes(
             shape = (manifest["image_shape"][0], size, size)
             model = build_model(network["model"], shape, manifest["num_classes"], **network["architecture"])
         published = paper.get((dataset, network["model"]), {})
-        row = count(model, manifest["train"]["count"], published)
+        row = count(model, manifest["train"]["count"], published) | {"outputs": manifest["num_classes"]}
         data = describe_data({"data": manifest})
         rows.append(row | {"dataset": dataset, "model": network["model"], "input_size": size, "data": data})
     return frame(rows, COLUMNS)
@@ -76,11 +77,14 @@ def count(model: nn.Module, images: int | None, published: Mapping[str, int]) ->
     return row
 
 
-def count_imagenet(images: int | None, paper: Mapping[tuple[str, str], Mapping[str, int]], own: bool) -> pd.DataFrame:
+def count_imagenet(
+    data: Mapping[str, Any] | None, paper: Mapping[tuple[str, str], Mapping[str, int]], own: bool
+) -> pd.DataFrame:
     """The networks on ImageNet whose sizes the paper lists, built and counted.
 
     Args:
-        images: training images of ImageNet; None if it is not prepared.
+        data: the manifest of ImageNet; None if it is not prepared. With fewer classes its images say nothing of these
+            networks, which have an output for each of all.
         paper: as for :func:`count_sizes`.
         own: whether the network that is trained here, Inception V3, is among them.
 
@@ -93,12 +97,13 @@ def count_imagenet(images: int | None, paper: Mapping[tuple[str, str], Mapping[s
     # Not by its name, because its code counts here without any cell of it.
     from rethinking.models.inception_v3 import inception_v3
 
+    images = data["train"]["count"] if data and data["num_classes"] == OUTPUTS else None
     rows = []
     for name, (function, size) in IMAGENET_NETWORKS.items():
         if not function and not own:
             continue
         with torch.device("meta"):
-            network = getattr(models, function)(weights=None) if function else inception_v3((3, size, size), 1000)
+            network = getattr(models, function)(weights=None) if function else inception_v3((3, size, size), OUTPUTS)
         row = count(network, images, paper["imagenet", name])
-        rows.append(row | {"dataset": "imagenet", "model": name, "input_size": size})
+        rows.append(row | {"dataset": "imagenet", "model": name, "input_size": size, "outputs": OUTPUTS})
     return frame(rows, COLUMNS)

@@ -34,12 +34,15 @@ def note_sizes(table: pd.DataFrame) -> str:
     if not beside_paper(table):
         return text
     outputs = ""
-    if ((table.dataset == "imagenet") & (table.model == "inception_v3")).any():
-        outputs = "The paper's count for Inception V3 has 1008 outputs and running statistics, ours 1000 and none. "
+    ours = table.outputs[(table.dataset == "imagenet") & (table.model == "inception_v3")]
+    if len(ours):
+        outputs = f"The paper's count for Inception V3 has 1008 outputs and running statistics, ours {ours.iloc[0]} and none. "
     return f"{text}\n{outputs}Paper: Zhang et al. (2017)."
 
 
 @registry.table("sizes", title="Sizes: more parameters than training images", script="count_sizes")
 def sizes() -> View:
     """Parameters and training images."""
-    return View(COLUMNS, present_sizes, note_sizes, "not in the paper, or the data set is not here")
+    return View(
+        COLUMNS, present_sizes, note_sizes, "not in the paper, or the data set is not here or has fewer classes"
+    )
