@@ -6,10 +6,10 @@ PYTHON ?= python3
 
 env: $(VENV)/installed
 
+# An interrupted set-up can have left another Python, which would stay. What was finished is kept, and so is what a link leads to.
 $(VENV)/installed: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is Python %s; 3.11 or later is needed: make env PYTHON=python3.12" % sys.version.split()[0])'
-	# What an interrupted set-up with another Python left would be used on.
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv $(shell [ -e $@ ] || [ -L $(VENV) ] || echo --clear) $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	# Snakemake looks for executors among the modules that Python finds.
 	echo "$(CURDIR)/workflow_scripts" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/rethinking.pth"

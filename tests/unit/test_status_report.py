@@ -26,7 +26,7 @@ def test_report(results):
         "  digits/true_labels/mlp_1x512/wd  seed 2 in epoch 3 of 10\n"
         "\n"
         "stale\n"
-        "  because of weight_decay 0.0005 -> 0.1\n"
+        "  reason: weight_decay 0.0005 -> 0.1\n"
         "    digits/true_labels/mlp_1x512/wd  seeds 0-1\n"
         "\n"
         "to run\n"

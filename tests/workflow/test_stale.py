@@ -95,9 +95,9 @@ def test_a_setting_makes_the_cells_stale_that_it_concerns(workflow):
     assert workflow.planned_cells(*TARGETS) == sorted([DECAYED, INCEPTION, ALEXNET])
     report, found = counts(workflow)
     assert found == (2, 0, 3, 0)
-    assert f"because of weight_decay 0.0005 -> 0.1\n    {DECAYED.replace('/seed0', '  seed 0')}\n" in report
+    assert f"reason: weight_decay 0.0005 -> 0.1\n    {DECAYED.replace('/seed0', '  seed 0')}\n" in report
     random_labels = "digits/random_labels/{alexnet,inception}/none  seed 0"
-    assert f"because of epochs 2 -> 3\n    {random_labels}\n" in report
+    assert f"reason: epochs 2 -> 3\n    {random_labels}\n" in report
     assert re.search(r"About \d+ s of training, one cell at a time", report)
 
 
@@ -223,5 +223,5 @@ def test_part_trained(workflow):
     edit(workflow, "rethinking/models/mlp.py", "nn.ReLU()", "nn.Tanh()")
     report, found = counts(workflow)
     assert found == (2, 0, 3, 1)
-    assert "because of code of models/mlp.py: mlp\n" in report
+    assert "reason: code of models/mlp.py: mlp\n" in report
     assert "from the start, because the checkpoint does not fit: code of models/mlp.py: mlp\n" in report

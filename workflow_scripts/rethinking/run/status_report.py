@@ -26,7 +26,7 @@ def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
             [f"{name(s)}  seed {s.cell.seed}: {s.running.failed}" for s in failed],
         ),
         section("part-trained", by_epoch(stopped)),
-        section("stale", by_reason(by_state["stale"], "because of")),
+        section("stale", by_reason(by_state["stale"], "reason:")),
         section("to run", by_reason(by_state["to run"], "from the start, because the checkpoint does not fit:")),
         section(
             "done, but diverged",
