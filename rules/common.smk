@@ -25,7 +25,7 @@ from rethinking.run.identity import read_record
 from rethinking.run.locks import is_locked
 from rethinking.run.plan import Plan
 from rethinking.run.refusals import explain
-from rethinking.run.scripts import packed
+from rethinking.run.scripts import AGAIN, packed
 
 
 def exit_on_user_error(function):
@@ -184,9 +184,9 @@ def reads(made):
 
 
 def record(made):
-    """What a job must know to record the identity of its result, and whether the user forces it."""
+    """What a job must know to record the identity of its result, and at the end whether the user forces it."""
     # A Snakemake that another one starts for a job of a cluster forces that job.
-    return packed(made.record | {"again": workflow.is_main_process and is_forced(made)})
+    return packed(made.record) + (AGAIN if workflow.is_main_process and is_forced(made) else "")
 
 
 # ---- tables, figures and texts

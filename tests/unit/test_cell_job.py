@@ -1,6 +1,7 @@
 """The job of a cell beside those that a killed Snakemake left: what is finished stays, as long as nothing else is."""
 
 import argparse
+from contextlib import nullcontext
 
 import pytest
 
@@ -49,19 +50,25 @@ def test_a_job_that_is_stopped_leaves_the_network_of_other_settings_whole(files,
 
 
 def test_what_is_forced_is_trained_again(files, tmp_path, monkeypatch):
-    """No record vouches for new files before all are there."""
     monkeypatch.setattr(cell_job, "asked_for", lambda: Asked([], OLD, None, again=True))
 
     def train(_device, _place, _checkpoint, workers):
+        assert not record_path(files[0]).exists()  # no table is made from the old ones meanwhile
         with workers:
             pass
-        assert not record_path(files[0]).exists()
         for file in files:
             write_text(file, "new")
 
     run(tmp_path, OLD, train)
     assert is_made(files, OLD)
     assert {file.read_text() for file in files} == {"new"}
+
+
+def test_what_is_forced_is_not_trained_a_second_time_where_another_process_just_has(files, tmp_path, monkeypatch):
+    """Snakemake was killed while it trained, and the same was asked for again."""
+    monkeypatch.setattr(cell_job, "asked_for", lambda: Asked([], OLD, None, again=True))
+    monkeypatch.setattr(cell_job.Checkpoint, "alone", lambda self: nullcontext(True))
+    run(tmp_path, OLD, lambda *_: pytest.fail("it trained"))
 
 
 def test_no_record_vouches_for_half_a_network_from_the_cache(files, tmp_path, monkeypatch):

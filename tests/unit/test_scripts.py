@@ -127,6 +127,15 @@ def test_a_job_reads_what_its_inputs_were_made_from(tmp_path, monkeypatch):
         asked()
 
 
+@pytest.mark.parametrize("forced", [True, False])
+def test_a_job_is_told_at_the_end_of_its_record_whether_the_user_forces_it(monkeypatch, forced):
+    """There the executor for SLURM can take it off, to compare a job with one that is not forced."""
+    assert scripts.AGAIN == bundles.AGAIN
+    made = Made("corrupt_dataset", ["x"], Identity({"seed": 0}))
+    monkeypatch.setattr("sys.argv", ["script", "--record", packed(made.record) + (scripts.AGAIN if forced else "")])
+    assert asked_for.__wrapped__().again == forced
+
+
 @pytest.mark.parametrize(("code", "same"), [({"mlp": "1"}, True), ({"mlp": "2"}, False)])
 def test_a_job_of_an_earlier_run_with_other_code_is_another(code, same):
     """Its result would pass as one of the code that has been edited since."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,15 @@ def test_what_is_forced_is_made_again(tmp_path, identity, forced):
         assert needed == forced
         # It would vouch for new files of a process that is killed.
         assert record_path(table).exists() != forced
+
+
+def test_what_is_forced_is_left_alone_where_another_process_has_just_made_it(tmp_path, identity, monkeypatch):
+    table = tmp_path / "table1.csv"
+    write_text(table, "x")
+    write_record([table], identity)
+    monkeypatch.setattr("rethinking.run.shared.alone", lambda *_: nullcontext(True))
+    with to_remake([str(table)], identity, again=True) as needed:
+        assert not needed
 
 
 @pytest.mark.parametrize("lost", ["labels.npy", ".identity/manifest.json.json"])

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 
 MODULE = ["exec", "python", "-m"]  # how a command begins that runs a Python module
+AGAIN = ":again"  # the end of the parameter 'record' of a job that the user forces
 ROOM = 1 << 14  # bytes; more than the end of a task takes
 
 
@@ -175,7 +176,7 @@ def find_bundles(parent: Path) -> list[Bundle]:
 def identity(params: Iterable[tuple[str, Any]], inputs: Iterable[str]) -> str:
     """What a task's files depend on: its parameters and its input files as they are now."""
     files = [(path, os.stat(path).st_mtime_ns) for path in inputs]
-    return json.dumps([sorted((key, str(value)) for key, value in params), files])
+    return json.dumps([sorted((key, str(value).removesuffix(AGAIN)) for key, value in params), files])
 
 
 def mark(path: str | None) -> list[int] | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
 from . import slurm
-from .bundles import Bundle, Task, find_bundles
+from .bundles import AGAIN, Bundle, Task, find_bundles
 
 
 class Earlier:
@@ -37,12 +37,18 @@ class Earlier:
             if bundle.name in self.cancelled:
                 continue
             other = bundle.tasks[number]
-            same = (other.identity, other.command) == (task.identity, task.command)
+            alike = (other.identity, other.command.replace(AGAIN, "")) == (
+                task.identity,
+                task.command.replace(AGAIN, ""),
+            )
+            # One that is not forced leaves alone what is there.
+            same = alike and (AGAIN in other.command or AGAIN not in task.command)
             runs = bundle.status(number) is None and bundle.name in queue and not queue[bundle.name].over
             if same and (runs or bundle.finished(number)):
                 return bundle, number
             if runs and not same:
-                self.cancel(bundle.name, f"{bundle.name} trains {task.name} from other settings, code or data")
+                why = "but would keep what is there" if alike else "from other settings, code or data"
+                self.cancel(bundle.name, f"{bundle.name} trains {task.name} {why}")
         return None
 
     def stop_damaged(self, queue: Mapping[str, slurm.QueuedJob]) -> None:

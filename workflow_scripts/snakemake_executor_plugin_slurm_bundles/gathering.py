@@ -78,8 +78,11 @@ class Gathering:
         self.first = self.last = 0.0  # when the first of these and the last one came
 
     def add(self, info: SubmittedJobInfo, task: Task) -> None:
-        """Take a job. The log of an earlier run goes, which would pass as this one's; one that resumes adds to it."""
-        if not (task.checkpoint and os.path.exists(task.checkpoint)):
+        """Take a job. The log of an earlier run goes, which would pass as this one's; one that resumes adds to it.
+
+        So does that of a first attempt, until the next one begins.
+        """
+        if info.job.attempt == 1 and not (task.checkpoint and os.path.exists(task.checkpoint)):
             for path in info.job.log:
                 with suppress(OSError):
                     os.unlink(path)

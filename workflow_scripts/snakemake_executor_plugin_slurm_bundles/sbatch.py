@@ -24,6 +24,7 @@ PERMANENT = [
     (r"(max|min|grp)mem", NODE[:2]),
     (r"processors requested|cpu count|cpus per task|(max|min|grp)cpus?(?!\w*minutes)", ["cpus_per_task"]),
     (r"\(gres\)|gres option|\(tres\)|--gres|--gpus|gres (type|specification)|(max|min|grp)(gres|tres)(?!\w*minutes)", ["gpu", "gpu_model", "gres"]),
+    (r"grp\w*run\w*minutes", ["runtime", "cpus_per_task", "gpu"]),  # of all that run at a time
     (r"time limit|--time|maxwall|max\w*minutes|partitiontimelimit", ["runtime"]),
     (r"feature specification|--constraint", ["constraint"]),
     (r"node count|number of nodes|(max|min|grp)node|task count|more tasks|number of tasks", ["nodes", "tasks"]),
@@ -34,7 +35,7 @@ PERMANENT = [
 # Limits on how many jobs are in the queue, in messages that speak of other limits as well.
 TEMPORARY = r"submitjob|jobslimit|(max|grp)jobs|not available now"
 # An allocation that is used up: minutes of processors, GPUs or jobs that an account or QOS may use in all.
-USED_UP = r"grp\w*(minutes|wall)"
+USED_UP = r"grp(?!\w*run)\w*(minutes|wall)"
 # What sbatch says of each limit of an account or QOS, whichever it is.
 ANY_LIMIT = "(job submit limit, user's size and/or time limits)"
 # The variables of sbatch that a resource of the profile wins over.

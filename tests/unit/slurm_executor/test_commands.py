@@ -63,6 +63,7 @@ LIMITS = {
     "QOSMaxWallDurationPerJobLimit": "Correct runtime of",
     "QOSMaxCpuMinutesPerJobLimit": "Correct runtime of",
     "AssocGrpCPUMinutesLimit": "used up.\nCorrect slurm_account of",
+    "AssocGrpCPURunMinutesLimit": "Correct cpus_per_task (now 1) of",
     "AssocGrpBillingMinutes": "used up.\nCorrect slurm_account of",
     "QOSMaxBillingPerUser": "Correct slurm_account of",
 }

@@ -87,17 +87,18 @@ def test_refused(fake, results):
     assert info.job.attempt > info.job.restart_times  # Snakemake does not try it again
 
 
-@pytest.mark.parametrize("resumes", [False, True])
-def test_refused_where_an_earlier_run_has_left_its_log(fake, results, tmp_path, resumes):
-    """Snakemake shows the log with the error, as if it told why."""
+@pytest.mark.parametrize(("resumes", "attempt"), [(False, 1), (True, 1), (False, 2)])
+def test_refused_where_an_earlier_run_has_left_its_log(fake, results, tmp_path, resumes, attempt):
+    """Snakemake shows the log with the error, as if it told why. That of a first attempt is of this run."""
     (tmp_path / "a.log").write_text("of another run")
     asked = job("a")
+    asked.attempt = attempt
     asked.log, asked.params = [str(tmp_path / "a.log")], {"checkpoint": str(tmp_path / "a.safetensors")}
     if resumes:
         (tmp_path / "a.safetensors").touch()
     fake.fails("sbatch", "sbatch: error: invalid partition specified: a")
     assert len(given(results, asked).over) == 1
-    assert (tmp_path / "a.log").exists() == resumes
+    assert (tmp_path / "a.log").exists() == (resumes or attempt > 1)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
-from snakemake_executor_plugin_slurm_bundles.bundles import Task
+from snakemake_executor_plugin_slurm_bundles.bundles import AGAIN, Task, identity
 from snakemake_executor_plugin_slurm_bundles.earlier import why_wait
 
 from .conftest import AWAY, Alone, earlier, given, job
@@ -57,6 +57,26 @@ def test_a_job_that_is_not_what_is_asked_for_is_cancelled(fake, results, other):
     executor = given(results, job())
     assert (bundle.name in executor.active) == (not other)
     assert fake.calls("scancel") == ([f"scancel --quiet --me --name={bundle.name}"] if other else [])
+
+
+@pytest.mark.parametrize(
+    ("earlier_forced", "forced", "taken"),
+    [(True, True, True), (True, False, True), (False, True, False)],
+)
+def test_a_job_that_an_earlier_run_forced_is_taken_over(fake, results, read, earlier_forced, forced, taken):
+    """But not the other way round: what nobody forced leaves alone what is there."""
+    said = {False: "x", True: f"x{AGAIN}"}
+    asked = job()
+    asked.shellcmd, asked.params = f"train a --record {said[forced]}", {"record": said[forced]}
+    bundle = earlier(
+        results,
+        command=f"train a --record {said[earlier_forced]}",
+        identity=identity([("record", said[earlier_forced])], []),
+    )
+    fake.queues((bundle.name, "PENDING", "None"))
+    executor = given(results, asked)
+    assert (bundle.name in executor.active) == taken
+    assert len(read("but would keep what is there; it is cancelled")) == (not taken)
 
 
 def test_job_has_ended_when_it_is_to_be_cancelled(fake, results):

@@ -58,12 +58,14 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
     checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
 
     # First the cell, then a GPU: while another process works on the cell, this one must not occupy a GPU.
-    with checkpoint.alone():
+    with checkpoint.alone() as waited:
         # A job keeps running, or waiting in a queue, after its Snakemake was killed.
-        if not again and is_made(files, identity):
+        if (waited or not again) and is_made(files, identity):
             log("another process has finished this cell")
             checkpoint.delete()
             return
+        if again:  # a job of SLURM finds the old files; no table may be made from them any more
+            forget(files)
         # A process that was killed while writing the cell leaves a partial file.
         remove_parts(args.output)
         if args.cache and not again and cell_cache.take(args.cache, identity, args.output):

@@ -35,6 +35,7 @@ from rethinking.run.shared import to_make, to_remake
 from rethinking.run.stop_signals import clean_up, end
 
 LONG = 1 << 16  # characters
+AGAIN = ":again"  # the end of what ``--record`` is given of a job that the user forces
 
 
 def run(main: Callable[[], None], locked: bool = True) -> None:
@@ -107,7 +108,8 @@ def asked_for() -> Asked | None:
     if "--record" not in sys.argv:
         return None
     place = sys.argv.index("--record")
-    record = unpacked(sys.argv[place + 1])
+    text = sys.argv[place + 1]
+    record = unpacked(text.removesuffix(AGAIN))
     del sys.argv[place : place + 2]
     entries = [(Path(path), name) for path, name in record["entries"]]
     # What a plug-in imports is imported now, as it is followed: it may be edited while the job waits for a GPU.
@@ -120,7 +122,7 @@ def asked_for() -> Asked | None:
     if results and all(results):  # a file server can show a new one late
         inputs["results"] = digest_of(results)
     identity = Identity(record["settings"], code, inputs)
-    return Asked(record["outputs"], identity, record["shared"], record["source"], record.get("again", False))
+    return Asked(record["outputs"], identity, record["shared"], record["source"], text.endswith(AGAIN))
 
 
 def check_source(asked: Asked) -> None:

@@ -12,16 +12,16 @@ from rethinking.run.locks import lock, open_lock
 @contextmanager
 def alone(
     path: Path, lock_file: Path | None = None, does: str | None = None, log: Callable[[str], None] = print
-) -> Iterator[None]:
-    """Hold the lock of a file or folder, by default beside it.
+) -> Iterator[bool]:
+    """Hold the lock of a file or folder, by default beside it; whether another process had it before.
 
-    The log says what a process ``does`` that has it before. The kernel releases the lock of a process that dies.
+    The log says what that one ``does``. The kernel releases the lock of a process that dies.
     """
     with open_lock(lock_file or path.with_name(f".{path.name}.lock")) as file:
-        if not lock(file):
+        if waits := not lock(file):
             log(f"another process {does or f'makes {path}'}; waiting for it")
             lock(file, wait=True)
-        yield
+        yield waits
 
 
 @contextmanager
@@ -49,10 +49,10 @@ def to_remake(outputs: Sequence[str], identity: Identity, again: bool = False) -
     """Hold the lock of a result, and forget what its files were made from; whether it is still to be made.
 
     A job that outlived its Snakemake can make it at the same time, or begin after it has been made. What the user forces
-    is made ``again`` all the same.
+    is made ``again`` unless that one has just made it.
     """
-    with alone(Path(outputs[0]), record_path(outputs[0]).with_suffix(".lock")):
-        made = not again and is_made(outputs, identity)
+    with alone(Path(outputs[0]), record_path(outputs[0]).with_suffix(".lock")) as waited:
+        made = (waited or not again) and is_made(outputs, identity)
         if made:
             print(f"another process has made {outputs[0]}")
         else:
