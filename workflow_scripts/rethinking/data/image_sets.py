@@ -51,7 +51,8 @@ def prepare_images(
         log: takes progress.
 
     Raises:
-        UserError: an image cannot be decoded, a limit is above the number of images or leaves a class without any, or as for ``find_images``.
+        UserError: an image cannot be decoded, a limit is above the number of images or leaves a class without any, or as
+            for ``find_images``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").unlink(missing_ok=True)

@@ -42,8 +42,9 @@ def find_images(path: str | Path, classes: Collection[str] | None = None) -> dic
     """The images of both splits, sorted by class and file name.
 
     Args:
-        path: a folder with the published archives, or, which come first, with ``train/<class>/`` and ``val/<class>/`` (or all
-            validation images in ``val/``, with the development kit beside it), or a tar of such a folder.
+        path: a folder with the published archives, or with ``train/<class>/`` and ``val/<class>/`` (or all validation
+            images in ``val/``, with the development kit beside it), or a tar of such a folder. Of folders of classes and
+            an archive beside them the folders are read.
         classes: WordNet ids, or names of folders, to take; None takes all.
 
     Raises:

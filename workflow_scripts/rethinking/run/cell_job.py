@@ -104,7 +104,7 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
 
 
 def sharing(args: argparse.Namespace, device: torch.device, count: int) -> int:
-    """How many processes share the memory of a device: ``count`` workers, or the cells on a GPU; workers have GPUs alone."""
+    """How many processes share a device's memory: ``count`` workers on a CPU, cells on a GPU, which workers have alone."""
     if device.type == "cpu":
         return count
     return args.cells_per_gpu if count == 1 else 1
@@ -112,7 +112,7 @@ def sharing(args: argparse.Namespace, device: torch.device, count: int) -> int:
 
 @contextmanager
 def forgetting(team: AbstractContextManager[Team], files: Sequence[Path]) -> Iterator[Team]:
-    """The workers; the old files lose their record once these have trained a network, so one that is stopped spoils none."""
+    """The workers. The old files lose their record once these have trained, so that a job that is stopped spoils none."""
     with team as each:
         yield each
     forget(files)

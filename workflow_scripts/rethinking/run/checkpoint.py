@@ -132,7 +132,10 @@ class Checkpoint:
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
-        """Hold the cell's lock, handle signals and report that the cell runs; whether another process had the lock before."""
+        """Hold the cell's lock, handle signals and report that the cell runs.
+
+        The value says whether another process held the lock before.
+        """
         does = "is at work on this cell"
         with alone(self.path, lock_file(self.path), does, self.log) as waited, self.running:
             # A process that was killed while writing a checkpoint leaves a partial file.

@@ -34,7 +34,8 @@ def content_digest(
         provenance: of a local source, what the copy is called; checked like these.
 
     Raises:
-        UserError: it cannot be read, a local source has no provenance or fewer images than a limit, or is gone and the cache does not know it.
+        UserError: it cannot be read, or is gone and the cache does not know it; a local source has no provenance, or
+            fewer images than a limit.
     """
     path, cache = Path(path), cache and Path(cache)
     real = os.path.realpath(path)

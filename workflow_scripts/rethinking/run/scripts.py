@@ -43,7 +43,8 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
 
     A ``UserError`` ends the process with its message and status 1, without a traceback, an error in a plug-in with its
     file and line, and a full GPU or a refusal of the operating system with what to do. A script that holds a lock of its
-    own is not ``locked``; it sees to the record itself, before another process can begin to make the result from other settings.
+    own is not ``locked``; it sees to the record itself, before another process can begin to make the result from other
+    settings.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # a log shows what a job waits for
