@@ -17,10 +17,10 @@ from rethinking import registry
 from rethinking.config.loading import load_config
 from rethinking.report.layout import entry_of, place_of
 from rethinking.run.code import LIBRARY
+from rethinking.run.digests import digest_of
 from rethinking.run.environment import job_environment, name_user
 from rethinking.run.files import UserError, check_room, check_writable, existing_folder, refuse_dangling
 from rethinking.run.hardware import expects_gpu, visible_gpus
-from rethinking.run.digests import digest_of
 from rethinking.run.identity import read_record
 from rethinking.run.locks import is_locked
 from rethinking.run.plan import Plan

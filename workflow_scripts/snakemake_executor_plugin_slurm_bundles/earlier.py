@@ -37,10 +37,7 @@ class Earlier:
             if bundle.name in self.cancelled:
                 continue
             other = bundle.tasks[number]
-            alike = (other.identity, other.command.replace(AGAIN, "")) == (
-                task.identity,
-                task.command.replace(AGAIN, ""),
-            )
+            alike = what_it_makes(other) == what_it_makes(task)
             # One that is not forced leaves alone what is there.
             same = alike and (AGAIN in other.command or AGAIN not in task.command)
             runs = bundle.status(number) is None and bundle.name in queue and not queue[bundle.name].over
@@ -74,6 +71,11 @@ class Earlier:
         slurm.scancel(names=[name])
         self.say(f"{why}; it is cancelled")
         self.cancelled.add(name)
+
+
+def what_it_makes(task: Task) -> tuple[str, str]:
+    """What a task's files depend on, whether or not the user forces it."""
+    return task.identity, task.command.replace(AGAIN, "")
 
 
 def why_wait(folder: Path, files: Set[str]) -> str | None:

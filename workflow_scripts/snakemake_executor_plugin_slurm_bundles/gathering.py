@@ -1,6 +1,5 @@
 """From Snakemake's jobs to bundles on the disk, and from a bundle to the command that submits it."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -15,8 +14,6 @@ from . import bundles, sbatch, slurm
 from .bundles import Bundle, Task
 
 MOST_TIMES = 6
-
-
 # How Snakemake is told to use a software environment, and what of a job then has one.
 ENVIRONMENTS = {"CONDA": "conda_env_spec", "APPTAINER": "container_img_url", "ENV_MODULES": "env_modules"}
 
@@ -82,10 +79,10 @@ class Gathering:
 
         So does that of a first attempt, until the next one begins.
         """
-        if info.job.attempt == 1 and not (task.checkpoint and os.path.exists(task.checkpoint)):
+        if info.job.attempt == 1 and bundles.mark(task.checkpoint) is None:
             for path in info.job.log:
                 with suppress(OSError):
-                    os.unlink(path)
+                    Path(path).unlink()
         if not self.members:
             self.first = self.last
         self.members[task] = info

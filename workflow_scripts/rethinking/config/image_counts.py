@@ -30,18 +30,17 @@ def limit_faults(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     They are beyond the images that are published, or below the number of classes, as far as these are known beforehand.
     """
     for name, dataset in config.datasets.items():
+        classes = known_classes(config, name)
         for split, title in SPLIT_TITLES.items():
             limit, most = getattr(dataset, f"{split}_limit"), published_images(config, name, split)
             if limit and most and limit > most:
-                path = ("datasets", name, f"{split}_limit")
-                there = f"{name} has {most:,} {title} images; give at most that, or null"
-                yield path, f"{'.'.join(path)} is {limit:,}, but {there}"
-            elif limit and limit < (classes := known_classes(config, name)):
-                path = ("datasets", name, f"{split}_limit")
-                yield (
-                    path,
-                    f"{'.'.join(path)} is {limit:,}, but {name} has {classes:,} classes; give at least that, or null",
-                )
+                there, right = f"{most:,} {title} images", "at most"
+            elif limit and limit < classes:
+                there, right = f"{classes:,} classes", "at least"
+            else:
+                continue
+            path = ("datasets", name, f"{split}_limit")
+            yield path, f"{'.'.join(path)} is {limit:,}, but {name} has {there}; give {right} that, or null"
 
 
 def known_classes(config: Config, dataset: str) -> int:
