@@ -2,9 +2,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: env demo test test-all test-slurm test-imagenet lint bench imagenet-cost gpu-check schema expanded clean
+.PHONY: help env demo test test-all test-slurm test-imagenet lint bench imagenet-cost gpu-check schema expanded clean
 
+# What make can do
+help:
+	@awk '/^# /{text = text "\n    " substr($$0, 3)} /^[a-z-]+:/{if (text) print "make " $$1 text} !/^# /{text = ""}' $(MAKEFILE_LIST)
+
+# Set up .venv/; PYTHON=python3.12 chooses the Python
 env: $(VENV)/installed
+ifeq ($(origin PYTHON),command line)
+	@[ "$$($(PYTHON) -V)" = "$$($(BIN)/python -V)" ] || { echo "$(VENV) has $$($(BIN)/python -V), not $$($(PYTHON) -V); to set it up with that: rm -r $(VENV), then the same command"; exit 1; }
+endif
 
 # An interrupted set-up can have left another Python, which would stay. What was finished is kept, and so is what a link leads to.
 $(VENV)/installed: requirements.txt requirements-dev.txt
@@ -38,6 +46,7 @@ test-slurm: env
 test-imagenet: env
 	$(BIN)/pytest tests/imagenet
 
+# The style of code, and what linters see
 lint: env
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -66,5 +75,6 @@ schema: env
 expanded: env
 	$(BIN)/python -m tests.unit.test_expanded
 
+# Delete the demo's results and what tools cached
 clean:
 	rm -rf results/demo .snakemake .pytest_cache .ruff_cache
