@@ -12,8 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import by_name, columns, frame, shared
-from rethinking.analysis.descriptions import describe_data
+from rethinking.analysis.aggregation import aggregate_cell, by_name, columns, frame
 from rethinking.analysis.runs import cell_parts
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell, sample_size
@@ -56,37 +55,25 @@ def rademacher_table(
         if n is None:
             continue
         signs = {kind: name.replace(cell.corruption, f"{kind}_signs_n{n}") for kind in ("random", "true")}
-        finished, counts = {}, {}
-        for kind, prefix in (("random", ""), ("true", "gap_")):
-            every = found[signs[kind]]
-            finished[kind] = [each for each in every if each["status"] == "finished"]
-            epochs = [each["provenance"]["settings"]["epochs"] for each in every]
-            counts |= {
-                f"{prefix}seeds": len(finished[kind]),
-                f"{prefix}diverged": len(every) - len(finished[kind]),
-                f"{prefix}epochs": shared(signs[kind], "epochs", epochs),
-            }
-        some = found[signs["random"]] or found[signs["true"]]
-        parameters = shared(name, "parameters", [each["parameters"] for each in some])
-        depth = depths.get(cell.model)
+        random, true = (aggregate_cell(signs[kind], found[signs[kind]], {}) for kind in ("random", "true"))
+        parameters, depth = random["parameters"] or true["parameters"], depths.get(cell.model)
         order = vc_order(parameters, depth) if parameters and depth else None
-        rademacher, rademacher_ci = mean_interval([2 * each["train_accuracy"] / 100 - 1 for each in finished["random"]])
-        gap, gap_ci = mean_interval(
-            [(each["train_accuracy"] - each["test_accuracy"]) / 100 for each in finished["true"]]
-        )
+        finished = [each for each in found[signs["true"]] if each["status"] == "finished"]
+        gap, gap_ci = mean_interval([(each["train_accuracy"] - each["test_accuracy"]) / 100 for each in finished])
         rows[signs["random"]] = {
             **cell_parts(cell.name),
             "n": n,
-            "rademacher": rademacher,
-            "rademacher_ci": rademacher_ci,
+            "rademacher": 2 * random["train_accuracy"] / 100 - 1,
+            "rademacher_ci": 2 * random["train_accuracy_ci"] / 100,
             "gap": gap,
             "gap_ci": gap_ci,
-            **counts,
+            **{key: random[key] for key in ("seeds", "diverged", "epochs")},
+            **{f"gap_{key}": true[key] for key in ("seeds", "diverged", "epochs")},
             "parameters": parameters,
             "depth": depth,
             "vc_order": order,
             "vc_bound": massart_bound(order, n) if order else None,
-            "data": shared(name, "data", [describe_data(each) for each in some]),
+            "data": random["data"] or true["data"],
         }
     return frame(list(rows.values()), COLUMNS)
 

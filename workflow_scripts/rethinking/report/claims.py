@@ -1,7 +1,6 @@
 """The claims for readers: by section, the decided ones first, with what was measured drawn against its bounds."""
 
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -50,22 +49,9 @@ class Point(NamedTuple):
         )
 
 
-@dataclass(frozen=True)
-class ShownClaim:
-    """One claim as readers see it."""
-
-    name: str
-    statement: str
-    source: str
-    condition: str
-    outcome: str
-    reason: str
-    drawing: Markup
-
-
-def by_section(claims: pd.DataFrame) -> dict[str, list[ShownClaim]]:
+def by_section(claims: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The claims that something was measured for, heading -> claims, decided ones first."""
-    found: dict[str, list[ShownClaim]] = {section.heading: [] for section in sections()}
+    found: dict[str, list[dict[str, Any]]] = {section.heading: [] for section in sections()}
     order = claims.outcome.map(OUTCOMES.index)
     for row in claims.assign(order=order).sort_values("order", kind="stable").itertuples():
         if row.outcome != NOT_RUN:
@@ -84,11 +70,11 @@ def count(claims: pd.DataFrame) -> dict[str, int]:
     return {outcome: int(counts[outcome]) for outcome in OUTCOMES if outcome in counts}
 
 
-def show(row: Any) -> ShownClaim:
+def show(row: Any) -> dict[str, Any]:
     """One row of claims.csv."""
     reason = "" if pd.isna(row.reason) or row.outcome.startswith("one seed") else row.reason
     reason = reason[:1].upper() + reason[1:]
-    return ShownClaim(row.claim, row.statement, row.source, row.predicate, row.outcome, reason, draw(points(row)))
+    return row._asdict() | {"reason": reason, "drawing": draw(points(row))}
 
 
 def points(row: Any) -> list[Point]:
