@@ -81,10 +81,11 @@ class Results:
         identity = Identity.from_json(read_json(record_path(output)))
         write_record([output], change(identity))
 
-    def checkpoint(self, epoch, step, name=MLP, seed=0, seconds=5.0):
+    def checkpoint(self, epoch, step, name=MLP, seed=0, seconds=5.0, variant=None):
         cell = Cell.from_name(name, seed)
-        path = self.folder / "checkpoints" / f"{cell}.safetensors"
-        state = Checkpoint(path, self.plan.cell(cell).identity)
+        folder = self.folder / "checkpoints" / (f"ablations/{variant}" if variant else "")
+        path = folder / f"{cell}.safetensors"
+        state = Checkpoint(path, self.plan.cell(cell, variant).identity)
         state.save(Progress(epoch=epoch, step=step, seconds=seconds), {"weight": torch.zeros(2)})
         return path
 

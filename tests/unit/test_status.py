@@ -148,24 +148,65 @@ def test_ablations_are_cells_of_their_own(results):
     ]
 
 
+def test_a_cell_that_diverged_before_an_epoch_was_over_tells_no_time(results):
+    results.values["seeds"] = [0, 1]
+    results.finish(status="diverged", diverged_epoch=1, diverged_step=2, epochs=0)
+    assert (results.status().state, results.status().diverged) == ("done", (1, 2))
+    assert left(results).unknown == {"mlp_1x512": 1, "alexnet": 2}
+
+
 # ---- checkpoints
 
 
 @pytest.mark.parametrize("stale", [False, True])
 def test_part_trained(results, stale):
     if stale:
-        results.finish()
+        results.finish(status="diverged", diverged_epoch=3, diverged_step=7)
         results.values["training"]["epochs"] = 20
     results.checkpoint(epoch=4, step=2)
     status = results.status()
     assert (status.state, status.reasons, status.epochs) == ("part-trained", (), 20 if stale else 10)
     assert status.epochs_done == 3.5  # 100 images are 4 steps
+    # Neither is what the stale network was.
+    assert (status.diverged, status.device) == (None, None)
+
+
+def test_time_of_a_network_that_is_part_trained_follows_from_its_own(results):
+    """Also where it is not known on which device."""
+    results.values["table1"]["cells"] = [MLP]
+    results.prepare()
+    results.checkpoint(epoch=6, step=0, seconds=25.0)
+    assert left(results) == Estimate(pytest.approx(25), 1, {})
+
+
+def test_a_checkpoint_before_the_first_step_tells_no_time(results):
+    results.prepare()
+    results.checkpoint(epoch=1, step=0)
+    assert (results.status().state, results.status().epochs_done) == ("part-trained", 0)
+    assert left(results).unknown == {"mlp_1x512": 1, "alexnet": 1}
+
+
+def test_a_part_trained_variant_has_a_checkpoint_of_its_own(results):
+    results.values["ablations"] = [{"name": "slow", "question": "?", "cells": [MLP], "set": {"momentum": 0.5}}]
+    path = results.checkpoint(epoch=4, step=2, variant="slow")
+    assert path == results.folder / "checkpoints/ablations/slow" / f"{MLP}/seed0.safetensors"
+    (variant,) = survey(results.config)[1]
+    assert (variant.state, variant.epochs_done) == ("part-trained", 3.5)
+    assert results.status().state == "to run"
 
 
 def test_a_checkpoint_that_does_not_fit_is_no_start(results):
     results.checkpoint(epoch=4, step=2)
     results.values["training"]["momentum"] = 0.5
     assert (results.status().state, results.status().reasons) == ("to run", ("momentum 0.9 -> 0.5",))
+
+
+def test_a_stale_cell_says_how_it_differs_itself_and_not_its_checkpoint(results):
+    results.finish()
+    results.values["training"]["momentum"] = 0.5
+    results.checkpoint(epoch=4, step=2)
+    results.values["training"]["momentum"] = 0.7
+    assert (results.status().state, results.status().reasons) == ("stale", ("momentum 0.9 -> 0.7",))
 
 
 def test_a_damaged_checkpoint_is_no_start(results):
@@ -214,6 +255,14 @@ def test_time_before_the_data_are_prepared(results, limit, images):
     results.values["datasets"]["mnist"]["train_limit"] = limit
     results.finish(wall_seconds=50.0)
     assert left(results).seconds == pytest.approx(50 * images / 100 * 24**2 / 7**2)
+
+
+def test_time_of_a_cell_on_a_sample_is_that_of_its_images(results):
+    results.values["capacity"] = {"cells": [sample := "digits/true_signs_n20/mlp_1x512/wd"]}
+    results.prepare()
+    results.finish(wall_seconds=50.0)
+    assert results.status(sample).images == 20
+    assert left(results).seconds == pytest.approx(10)
 
 
 @pytest.mark.parametrize(("device", "seconds"), [("cpu", 50), ("cuda", 5), ("auto", 50)], ids=["cpu", "cuda", "most"])
