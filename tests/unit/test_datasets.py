@@ -75,6 +75,13 @@ def test_prepared_folder(tmp_path):
     assert np.bincount(load_array(tmp_path / "train_labels.npy")).tolist() == [2, 2, 2, 2]
 
 
+def test_a_class_without_a_test_image_counts_none(tmp_path):
+    """The last one, which no label shows."""
+    whole = Dataset(split_of([0, 1, 2]), split_of([0, 1, 1]), tuple("abc"))
+    prepare(whole, tmp_path, name="tiny", provenance="", source={})
+    assert read_json(tmp_path / "manifest.json")["test"]["class_counts"] == [1, 2, 0]
+
+
 def test_training_and_test_images_are_drawn_apart(tmp_path):
     split = tiny_dataset().train  # as both, so that equal draws would choose equal images
     for name in ("one", "other"):
