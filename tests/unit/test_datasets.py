@@ -65,7 +65,8 @@ def test_prepared_folder(tmp_path):
     assert (manifest["dataset"], manifest["provenance"], manifest["source"]) == ("tiny", "made up", source)
     assert (manifest["class_names"], manifest["num_classes"]) == (list("abcd"), 4)
     assert manifest["image_shape"] == [1, 2, 3]
-    assert (manifest["train"]["count"], manifest["train"]["full_count"]) == (8, 20)
+    assert (manifest["train"]["count"], manifest["train"]["full_count"], manifest["train"]["limit"]) == (8, 20, 8)
+    assert [manifest[part]["class_counts"] for part in ("train", "test")] == [[2] * 4, [5] * 4]
     assert (manifest["test"]["count"], manifest["test"]["full_count"]) == (20, 20)
     for part in ("train", "test"):
         for kind in ("images", "labels"):
@@ -99,6 +100,21 @@ def test_a_limit_is_at_most_the_number_of_images(tmp_path):
         message = f"datasets.tiny.{limit} is 1,437, but tiny has 20 {title} images; give at most that, or null"
         with pytest.raises(UserError, match=message):
             prepare(tiny_dataset(), tmp_path, **tiny, **{limit: 1437})
+
+
+def test_limits_are_those_of_their_splits(tmp_path):
+    tiny = {"name": "tiny", "provenance": "", "source": {}}
+    dataset = Dataset(split_of(np.repeat([0, 1], 10)), split_of([0, 1, 0, 1]), ("a", "b"))
+    prepare(dataset, tmp_path, **tiny, train_limit=16, test_limit=2)
+    with pytest.raises(UserError, match="test_limit is 16, but tiny has 4 test images"):
+        prepare(dataset, tmp_path, **tiny, test_limit=16)
+
+
+def test_all_contradictions_count_and_the_first_are_shown(tmp_path):
+    same = Split(np.zeros((8, 1, 1, 1), np.uint8), np.arange(8))
+    prepare(Dataset(same, same, tuple("abcdefgh")), tmp_path, name="tiny", provenance="", source={})
+    found = read_json(tmp_path / "manifest.json")["train"]["contradictions"]
+    assert found == {"count": 7, "first": [[0, number] for number in range(1, 6)]}
 
 
 @pytest.mark.parametrize(("sizes", "limit", "least"), [((5, 5, 5, 5), 3, 4), ((98, 1, 1), 3, 100)])
