@@ -4,6 +4,7 @@ import errno
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from rethinking.cells import Cell
 from rethinking.models import build_model
 from rethinking.run import checkpoint as checkpoint_module
 from rethinking.run.checkpoint import Checkpoint, Interrupted, Progress
+from rethinking.run.files import atomic_path
 from rethinking.run.identity import Identity
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.running import lock_file
@@ -160,7 +162,12 @@ def test_a_refusal_of_the_disk_does_not_start_over(data, tmp_path):
 
 def test_full_disk_keeps_the_last_checkpoint_and_goes_on(data, path, monkeypatch):
     before = path.read_bytes()
-    monkeypatch.setattr(checkpoint_module, "save_file", refuse(errno.ENOSPC))
+
+    def cut_short(_tensors, file, _metadata):
+        Path(file).write_bytes(b"a part of it")
+        refuse(errno.ENOSPC)()
+
+    monkeypatch.setattr(checkpoint_module, "save_file", cut_short)
     lines = []
     trained = train(data, Checkpoint(path, IDENTITY, every_seconds=0, log=lines.append))
     assert any("not written" in line and "No space left" in line for line in lines)
@@ -179,6 +186,25 @@ def test_checkpoints_are_due_at_intervals(tmp_path, monkeypatch):
     checkpoint.save(Progress(), {"weight": torch.zeros(2)})
     for now[0], due in ((129, 0), (130, 1)):
         assert checkpoint.asked() == due
+
+
+def test_a_checkpoint_that_cannot_be_removed_ends_no_network(tmp_path):
+    """It is done, and its files are about to be written."""
+    path = tmp_path / "c.safetensors"
+    (path / "a file server's").mkdir(parents=True)
+    Checkpoint(path, IDENTITY).delete()
+    assert path.exists()
+
+
+def test_what_a_killed_process_had_written_of_a_checkpoint_is_removed(tmp_path):
+    path = tmp_path / "c.safetensors"
+    with atomic_path(path) as part:
+        left = part.parent
+    (tmp_path / ".d.safetensors.1").mkdir()  # of a cell that another process is at work on
+    left.mkdir()
+    with Checkpoint(path, IDENTITY).alone():
+        assert not left.exists()
+        assert (tmp_path / ".d.safetensors.1").exists()
 
 
 def test_signal_is_noted_and_handlers_come_back(tmp_path):
