@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from snakemake_executor_plugin_slurm_bundles import run_bundle
 from snakemake_executor_plugin_slurm_bundles.bundles import (
     Bundle,
     Task,
+    check_room,
     divide,
     find_bundles,
     how_it_ended,
@@ -49,7 +51,10 @@ def run(bundle):
     return process.returncode, output
 
 
-@pytest.mark.parametrize(("costs", "most"), [([1] * 10, 4), ([9, 5, 4, 3, 3, 2, 1, 1], 3), ([7], 8), ([1] * 16, 8)])
+@pytest.mark.parametrize(
+    ("costs", "most"),
+    [([1] * 10, 4), ([9, 5, 4, 3, 3, 2, 1, 1], 3), ([7], 8), ([1] * 16, 8), ([100, 1, 1, 1, 1, 1], 3)],
+)
 def test_shared_out_in_few_groups_of_about_the_same_cost(costs, most):
     all_tasks = [Task(str(number), "", "", cost) for number, cost in enumerate(costs)]
     groups = divide(all_tasks, most)
@@ -60,6 +65,11 @@ def test_shared_out_in_few_groups_of_about_the_same_cost(costs, most):
         assert [task.cost for task in group] == sorted((task.cost for task in group), reverse=True)
     totals = [sum(task.cost for task in group) for group in groups]
     assert max(totals) - min(totals) <= max(costs)
+
+
+def test_one_large_task_and_many_small_ones_of_the_same_cost_end_together():
+    groups = divide(tasks("large", cost=8.0) + tasks(*["small"] * 8), 8)
+    assert sorted(len(group) for group in groups) == [1, 8]
 
 
 def test_module_that_a_command_runs_is_known():
@@ -268,6 +278,15 @@ def test_full_disk_is_waited_out(small_disk):
     runner.communicate(timeout=60)
     assert runner.returncode == 0
     assert bundle.ended() == {0: 0, 1: 0}
+
+
+def test_room_is_there_or_not(small_disk):
+    """A file can be made on a full disk; what counts is whether anything can be written into it."""
+    check_room(small_disk)
+    with suppress(OSError), open(small_disk / "fill", "wb") as file:
+        file.write(bytes(1 << 16))
+    with pytest.raises(OSError, match="No space left"):
+        check_room(small_disk)
 
 
 def test_what_can_never_be_written_does_not_hold_up_the_rest(tmp_path):

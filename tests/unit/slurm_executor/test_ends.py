@@ -129,6 +129,16 @@ def test_bundles_are_not_put_off_for_ever(fake, results):
     assert len(executor.active) == 1
 
 
+def test_a_job_finds_the_folders_of_its_outputs_and_its_log(results, fake):
+    """Its command writes into them from its first word on."""
+    asked = job("a")
+    asked.log, asked.benchmark = ["logs/b/a.log"], "benchmarks/a.tsv"
+    (submission,) = given(results, asked).active.values()
+    assert os.path.isdir("a")
+    assert os.path.isdir("logs/b")
+    assert submission.bundle.tasks[0].benchmark == "benchmarks/a.tsv"
+
+
 def test_finished_bundle_leaves_nothing_behind(fake, results):
     """One with a failed task leaves its log."""
     executor, found = at_work(results, fake, "a", "b", "c")

@@ -1,12 +1,15 @@
 """What the executor makes of what an earlier Snakemake left, damaged files too."""
 
+import os
+
 import pytest
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
-from snakemake_executor_plugin_slurm_bundles.bundles import AGAIN, Task, identity
+from snakemake_executor_plugin_slurm_bundles.bundles import AGAIN, Bundle, Task, identity
 from snakemake_executor_plugin_slurm_bundles.earlier import why_wait
+from snakemake_executor_plugin_slurm_bundles.gathering import task_of
 
-from .conftest import AWAY, Alone, earlier, given, job
+from .conftest import AWAY, Alone, at_work, earlier, given, job
 
 
 @pytest.mark.parametrize("text", ["", '{"tasks": [{"na', "[1]", '{"tasks": [{"colour": 1}]}', "\0\0", "5"])
@@ -127,6 +130,30 @@ def test_at_the_end_nothing_is_left_of_jobs_that_are_over(fake, results, monkeyp
     executor.shutdown()
     assert running.folder.exists()
     assert over.folder.exists() == stopped
+
+
+def test_at_the_end_jobs_that_run_keep_what_tells_the_next_snakemake_of_them(fake, results, monkeypatch):
+    """Without it their cells would be trained a second time at the same time."""
+    monkeypatch.setattr(RemoteExecutor, "shutdown", lambda self: None)
+    executor, (runs, over) = at_work(results, fake, "a", "b", "c")
+    over.note_end(0, 0)
+    over.note_report(0)
+    executor.shutdown()
+    assert len(Bundle.read(runs.folder).tasks) == 2
+    assert not over.folder.exists()
+
+
+@pytest.mark.parametrize("params", [{}, {"record": "what it is made from"}])
+def test_times_of_inputs_count_only_where_no_record_says_what_a_job_is_made_from(tmp_path, fake, params):
+    """Else a job that runs would be cancelled for a file that was written again with the same contents."""
+    asked, file = job(), tmp_path / "input"
+    asked.params, asked.input = params, [file]
+    found = []
+    for seconds in (0, 60):
+        file.touch()
+        os.utime(file, (seconds, seconds))
+        found.append(task_of(asked).identity)
+    assert (found[0] == found[1]) == bool(params)
 
 
 def test_started_again_while_jobs_are_still_being_cancelled(fake, results):
