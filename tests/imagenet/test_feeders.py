@@ -200,6 +200,19 @@ def test_images_are_resident_where_they_fit(stored, original, monkeypatch):
         source(replace(stored, files=None), "streamed")
 
 
+def test_corrupted_pixels_never_come_from_the_files(layouts, tmp_path):
+    """There the images are as they were: a cell would train on true pixels under the name of others."""
+    prepared, overlay = tmp_path / "prepared", tmp_path / "overlay"
+    options = {"provenance": "test", "stored_size": STORED, "log": lambda line: None}
+    prepare_images("imagenet", layouts["archives"], prepared, **options)
+    write(prepared, overlay, "gaussian", "imagenet", 0)
+    data = load_corrupted(prepared, overlay, layouts["archives"])
+    assert data.files is None
+    assert data.train_images.tobytes() == np.load(overlay / "train_images.npy").tobytes()
+    with pytest.raises(UserError, match="no files, so they cannot be streamed"):
+        build_feeder(data, cell(), SETTINGS, CPU, "streamed")
+
+
 @pytest.mark.parametrize(
     ("device", "workers", "cells", "sharing"),
     [("cpu", 4, 2, 4), ("cpu", 1, 2, 1), ("cuda", 1, 2, 2), ("cuda", 4, 2, 1)],
