@@ -129,6 +129,12 @@ def test_another_ones_checkpoint_is_not_used(path, changes, reason):
     assert f"is of another cell ({reason}); training starts over" in log
 
 
+def test_the_log_says_where_a_cell_resumes(tmp_path):
+    path = tmp_path / "c.safetensors"
+    Checkpoint(path, IDENTITY).save(Progress(epoch=3, step=7), {"weight": torch.zeros(2)})
+    assert logged_load(path, IDENTITY)[1] == f"resumed from {path}: epoch 3, 7 steps of it done"
+
+
 def test_a_checkpoint_outlives_moved_code(path):
     assert logged_load(path, replace(IDENTITY, code={"other.py: fit": "1"}))[0] is not None
 
