@@ -62,6 +62,20 @@ def test_a_job_that_is_not_what_is_asked_for_is_cancelled(fake, results, other):
     assert fake.calls("scancel") == ([f"scancel --quiet --me --name={bundle.name}"] if other else [])
 
 
+def test_all_cells_of_an_earlier_job_are_waited_for(fake, results):
+    """One that is forgotten would never be over."""
+    bundle = earlier(results)
+    bundle.tasks.append(Task("b", "train b", "[[], []]", output=["b/summary.json"]))
+    bundle.write()
+    fake.queues((bundle.name, "RUNNING", "None"))
+    executor = given(results, job("a"), job("b"))
+    assert [*executor.active] == [bundle.name]
+    for number in (0, 1):
+        bundle.note_end(number, 0)
+    executor.look()
+    assert [(info.job.message, error) for info, error in executor.over] == [("a", None), ("b", None)]
+
+
 @pytest.mark.parametrize(
     ("earlier_forced", "forced", "taken"),
     [(True, True, True), (True, False, True), (False, True, False)],
