@@ -19,9 +19,9 @@ import torch
 from gpu_bounds import Comparison
 from gpu_table1 import as_prepared
 from rethinking.corruption.loading import CorruptedData
+from rethinking.run.commit import git_commit
 from rethinking.run.files import load_array, read_json, write_json
 from rethinking.run.scripts import log
-from rethinking.training.results import git_commit
 
 LINE = "{:<15}  {:<9}  {:<22}  {:>11}  {:>8}  {:>10}  {:>13}  {}"
 HEAD = ("network", "precision", "way", "images/s", "of peak", "first step", "evaluation/s", "numbers")

@@ -24,10 +24,10 @@ from gpu_bounds import BOUNDS, compare_curves
 from gpu_steps import compared_cell
 from gpu_table1 import train_table1
 from rethinking.config.reading import read
+from rethinking.run.commit import git_commit
 from rethinking.training import loop
 from rethinking.training.batches import Batches
 from rethinking.training.optimisers import SGD
-from rethinking.training.results import git_commit
 
 from .tiny import CPU
 

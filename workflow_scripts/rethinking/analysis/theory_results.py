@@ -17,6 +17,7 @@ from rethinking.analysis.aggregation import columns, frame
 from rethinking.analysis.descriptions import describe_data
 from rethinking.analysis.statistics import mean_interval
 from rethinking.run.code import combined
+from rethinking.run.commit import git_commit
 from rethinking.run.files import UserError, read_json, write_json
 from rethinking.run.scripts import running_code
 
@@ -61,8 +62,6 @@ EXPRESSIVITY_COLUMNS = columns(
 
 def provenance(settings: Mapping[str, Any], seed: int, device: str) -> dict[str, Any]:
     """What produced a record: settings, code, versions, device, and the peak memory of the process."""
-    from rethinking.training.results import git_commit
-
     return {
         "settings": dict(settings),
         "seed": seed,

@@ -1,7 +1,6 @@
 """The files of a finished cell: curve, summary, weights and predictions."""
 
 import platform
-import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +15,7 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import CorruptedData
 from rethinking.models import parameter_count
 from rethinking.run.code import combined
+from rethinking.run.commit import git_commit
 from rethinking.run.files import atomic_path, write_json, write_text
 from rethinking.run.identity import Identity
 from rethinking.training.curves import CLASSES_WITHOUT_TOP5
@@ -131,18 +131,3 @@ def provenance(settings: CellSettings, cell: Cell, device: torch.device, identit
         "threads": torch.get_num_threads(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def git_commit() -> str | None:
-    """The commit of this source tree, with ``+changes`` if files differ from it; None outside a clone."""
-    here = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + (
-            "+changes" if git("status", "--porcelain", "--", ":/*.py", ":/*.smk") else ""
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
