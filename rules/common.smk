@@ -82,7 +82,7 @@ WAS_BUSY = is_locked(f"{CONFIG.results_dir}/.lock")
 
 # Snakemake formats the prefix, so braces are doubled.
 COPIES = {name: dataset.provenance for name, dataset in CONFIG.datasets.items() if dataset.provenance}
-shell.prefix(job_environment(COPIES).replace("{", "{{").replace("}", "}}"))
+shell.prefix(exit_on_user_error(job_environment)(COPIES).replace("{", "{{").replace("}", "}}"))
 
 # How many cells train on this machine's GPUs at a time, unless --resources gpu=N says otherwise. On a cluster,
 # profiles/slurm applies the limit to each job. Snakemake has no directive for it.

@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from rethinking.run import environment
 from rethinking.run.code import SCRIPTS
 from rethinking.run.environment import job_environment, name_user
+from rethinking.run.files import UserError
 
 ROOT = Path(__file__).parents[2]
 COPIES = {"cifar10": "it's a $COPY {1} \u00e9"}
@@ -31,6 +35,17 @@ def test_modules_of_the_working_folder_are_not_imported(tmp_path, monkeypatch):
     python = 'import random, importlib.util; print(importlib.util.find_spec("train_cell").origin)'
     path = os.pathsep.join(["", ".", str(SCRIPTS)])
     assert run(tmp_path, monkeypatch, python, PYTHONPATH=path) == str(SCRIPTS / "train_cell.py")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "path"),
+    [(environment, "SCRIPTS", Path("/a:b/workflow_scripts")), (sys, "executable", "/a:b/bin/python")],
+)
+def test_a_path_that_a_list_of_paths_cannot_hold(monkeypatch, owner, name, path):
+    """Python would import the library of another checkout, where it is installed."""
+    monkeypatch.setattr(owner, name, path)
+    with pytest.raises(UserError, match=r"^/a:b/\w+: the path of .* cannot hold ':'; rename its folder or move it$"):
+        job_environment(COPIES)
 
 
 def test_packages_that_the_user_added_are_found_behind_the_library(tmp_path, monkeypatch):

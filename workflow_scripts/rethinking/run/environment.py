@@ -43,10 +43,17 @@ def copies() -> dict[str, str]:
 
 
 def job_environment(copies: Mapping[str, str]) -> str:
-    """The bash commands before each job, given what :func:`copies` returns; they hold for the programs that it starts."""
+    """The bash commands before each job, given what :func:`copies` returns; they hold for the programs that it starts.
+
+    Raises:
+        UserError: a list of paths cannot hold that of the library or of Python.
+    """
     # What the user's PYTHONPATH adds (environment modules do) stays, behind the library. An empty or relative entry
     # is the working folder, and a random.py there would be imported in place of Python's.
-    path = [str(SCRIPTS), *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    path = [
+        plugin_files.listed(SCRIPTS, "a checkout"),
+        *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
+    ]
     values = {
         plugin_files.VARIABLE: os.pathsep.join(map(str, plugin_files.files())),
         COPIES: json.dumps(copies),
@@ -65,5 +72,5 @@ def job_environment(copies: Mapping[str, str]) -> str:
     exports = " ".join(f"{name}={quote(value)}" for name, value in values.items())
     # Jobs run with the Python that runs Snakemake, whether or not its environment is activated. Other settings of
     # Python (PYTHONWARNINGS=error, PYTHONIOENCODING, PYTHONINSPECT, ...) are meant for the user's own programs.
-    python = quote(os.path.dirname(sys.executable))
+    python = quote(plugin_files.listed(os.path.dirname(sys.executable), "Python"))
     return f"unset ${{!PYTHON@}} {' '.join(ARITHMETIC)}; export {exports} PATH={python}:$PATH; "

@@ -18,8 +18,18 @@ def use(files: Iterable[str | Path]) -> None:
     for file in _plugins:
         if file.suffix != ".py":  # Python imports no others
             raise UserError(f"{file}: a plug-in is a Python file; give it a name that ends in .py")
-        if os.pathsep in str(file):
-            raise UserError(f"{file}: the path of a plug-in cannot hold '{os.pathsep}'; rename its folder or move it")
+        listed(file, "a plug-in")
+
+
+def listed(path: str | Path, what: str) -> str:
+    """A path as one of a list such as PYTHONPATH; ``what`` lies there.
+
+    Raises:
+        UserError: it holds what separates the paths of such a list.
+    """
+    if os.pathsep in str(path):
+        raise UserError(f"{path}: the path of {what} cannot hold '{os.pathsep}'; rename its folder or move it")
+    return str(path)
 
 
 def files() -> list[Path]:
