@@ -13,7 +13,7 @@ from rethinking.figures.style import not_drawn, save
 from rethinking.measures.folding import depth
 from rethinking.measures.rademacher import rademacher_table
 from rethinking.measures.stability import MEASURED, stability_table
-from rethinking.models import build_model
+from rethinking.models import build_model, device_for_shapes
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 
@@ -44,8 +44,7 @@ def network_depth(cell: Cell, summary: Mapping[str, Any]) -> int:
     """Layers with weights on the longest path through a cell's network."""
     data, settings = summary["data"], summary["provenance"]["settings"]
     shape = (data["image_shape"][0], settings["input_size"], settings["input_size"])
-    # On the meta device: shapes without numbers.
-    with torch.device("meta"):
+    with torch.device(device_for_shapes(cell.model)):
         model = build_model(cell.model, shape, data["num_classes"], **settings.get("architecture", {}))
         return depth(model.eval(), torch.zeros(1, *shape))
 

@@ -10,6 +10,7 @@ import torch
 
 import measure_capacity
 from rethinking import registry
+from rethinking.analysis.sizes import count_sizes
 from rethinking.cells import Cell
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import write
@@ -224,6 +225,23 @@ def test_layers_are_counted_once_for_each_model(shown, tmp_path, monkeypatch):
     rademacher, *_ = shown("measure_capacity", tmp_path, [SIGNS], "rademacher", "stability")
     assert [model for model, *_ in counted] == ["alexnet"]
     assert list(rademacher.depth) == [5]
+
+
+def test_a_network_whose_constructor_reads_numbers_is_counted(shown, plugin, tmp_path):
+    """As stochastic depth does; without numbers it cannot be built."""
+    plugin(
+        "import torch\n@model('deep')\ndef deep(image_shape, num_classes):\n"
+        "    widths = [int(width.item()) for width in torch.linspace(20, 30, 2)]\n"
+        "    layers = [torch.nn.Flatten(), torch.nn.Linear(300, widths[0]), torch.nn.Linear(*widths)]\n"
+        "    return torch.nn.Sequential(*layers, torch.nn.Linear(widths[1], num_classes))\n"
+    )
+    cell, data = SIGNS.replace("alexnet", "deep"), make_data(train=24, full=40, image_shape=[3, 10, 10])
+    write_summary(tmp_path, make_summary(f"{cell}/seed0", settings={"input_size": 10}, data=data))
+    rademacher, *_ = shown("measure_capacity", tmp_path, [cell], "rademacher", "stability")
+    assert list(rademacher.depth) == [3]
+    network = {"dataset": "cifar10", "model": "deep", "input_size": 10, "architecture": {}}
+    (parameters,) = count_sizes([network], {"cifar10": data}, {}).parameters
+    assert parameters == 301 * 20 + 21 * 30 + 31 * data["num_classes"]
 
 
 def test_number_of_parameters_has_all_digits(shown, tmp_path):

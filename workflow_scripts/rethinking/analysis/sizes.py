@@ -9,7 +9,7 @@ import pandas as pd
 
 from rethinking.analysis.aggregation import columns, frame
 from rethinking.analysis.descriptions import describe_data
-from rethinking.models import build_model, parameter_count
+from rethinking.models import build_model, device_for_shapes, parameter_count
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,8 +55,7 @@ def count_sizes(
         if dataset not in manifests:
             continue
         manifest = manifests[dataset]
-        # On the meta device: shapes without numbers.
-        with torch.device("meta"):
+        with torch.device(device_for_shapes(network["model"])):
             shape = (manifest["image_shape"][0], size, size)
             model = build_model(network["model"], shape, manifest["num_classes"], **network["architecture"])
         published = paper.get((dataset, network["model"]), {})

@@ -50,6 +50,14 @@ def build_model(name: str, image_shape: tuple[int, int, int], num_classes: int, 
     return model
 
 
+def device_for_shapes(name: str) -> str:
+    """Where a network is built of which only shapes are wanted.
+
+    The library's are built without numbers. Those of plug-ins are not, because a constructor may read numbers.
+    """
+    return "cpu" if registry.entry("model", name).own else "meta"
+
+
 def check_network(entry: registry.Entry, model: nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> None:
     """Try a network of a plug-in on two images, then on more, before hours of training.
 
