@@ -202,6 +202,26 @@ def test_networks(plugin, data, body, line, expected):
     assert expected in said
 
 
+@pytest.mark.parametrize(
+    ("body", "changed"),
+    [
+        ("Centred(True, copy)", "mean"),
+        ("nn.Sequential(nn.InstanceNorm2d(3, track_running_stats=True), *LAST)", "0.running_mean"),
+        ("nn.Sequential(nn.BatchNorm2d(3), *LAST)", None),
+        ("nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), *LAST)", None),
+    ],
+)
+def test_a_buffer_that_each_micro_batch_changes(plugin, data, body, changed):
+    """Each of several workers would have another one, and worker 0 would keep its own."""
+    file = plugin(NETWORK.format(body.replace("LAST", "(nn.Flatten(), nn.Linear(300, 4))")))
+    if not changed:
+        train(data, make_cell("wrong"), micro_batch=4)
+        return
+    train(data, make_cell("wrong"))  # where each step is one part
+    said = message(lambda: train(data, make_cell("wrong"), micro_batch=4))
+    assert said.startswith(f"{file}:22: each micro-batch changes the buffer '{changed}', so with several workers")
+
+
 def test_a_buffer_that_is_kept_and_changed_in_place_is_averaged(plugin, data):
     plugin(NETWORK.format("Centred(True, copy)"))
     average, last = (train(data, make_cell("wrong"), average_decay=decay).model for decay in (0.9, None))

@@ -58,17 +58,27 @@ def device_for_shapes(name: str) -> str:
     return "cpu" if registry.entry("model", name).own else "meta"
 
 
-def check_network(entry: registry.Entry, model: nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> None:
+def check_network(
+    entry: registry.Entry, model: nn.Module, image_shape: tuple[int, int, int], num_classes: int, in_parts: bool = False
+) -> None:
     """Try a network of a plug-in on two images, then on more, before hours of training.
+
+    Args:
+        entry: its registration.
+        model: the network, on the CPU.
+        image_shape, num_classes: as of :func:`build_model`.
+        in_parts: whether its batches are cut into micro-batches.
 
     Raises:
         UserError: it gives other than logits (n, num_classes) for n images, or others each time in evaluation mode, a
-            parameter plays no part in them, or training changes a buffer in a way that is lost; the message has the file
-            and line of its registration, or of the error.
+            parameter plays no part in them, or training changes a buffer in a way that is lost or that depends on who
+            works on which micro-batch; the message has the file and line of its registration, or of the error.
     """
     import copy
 
     import torch
+
+    from rethinking.models.layers import batch_norms
 
     def wrong(what: str) -> UserError:
         return UserError(f"{entry.place}: {what}")
@@ -93,13 +103,22 @@ def check_network(entry: registry.Entry, model: nn.Module, image_shape: tuple[in
     with blamed(entry.place):
         tried = copy.deepcopy(model).train()
     buffers = {name: (buffer, buffer.clone()) for name, buffer in tried.named_buffers()}
+    norms = batch_norms(tried)
+    means = [id(each) for norm in norms for each in (norm.running_mean, norm.running_var, norm.num_batches_tracked)]
     logits = logits_of(images)
     for name, buffer in tried.named_buffers():
         # Averages of a network, and a captured step, hold the tensors that it had at the start.
         if name not in buffers or buffer is not buffers[name][0]:
             raise wrong(f"forward binds another tensor to the buffer '{name}'; change it in place, as copy_ does")
-        if name not in tried.state_dict() and not torch.equal(*buffers[name]):
+        if torch.equal(*buffers[name]):
+            continue
+        if name not in tried.state_dict():
             raise wrong(f"training changes the buffer '{name}', which no file keeps; leave persistent=False out")
+        if in_parts and id(buffer) not in means:
+            raise wrong(
+                f"each micro-batch changes the buffer '{name}', so with several workers the numbers would be others; leave "
+                "micro_batch out, or change no buffer but the statistics of BatchNorm1d and BatchNorm2d"
+            )
     if not getattr(logits, "requires_grad", False):  # an array, say
         raise wrong(f"the network '{entry.name}' has no trainable parameter that its logits depend on")
     with blamed(entry.place):

@@ -59,6 +59,12 @@ class SameMaxPool2d(nn.Module):
         return F.max_pool2d(x, 3, 2, padding=padding, ceil_mode=True)
 
 
+def batch_norms(model: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
+    """The normalisations of a network whose running statistics are means over the micro-batches of a batch."""
+    kinds = nn.BatchNorm1d | nn.BatchNorm2d
+    return [module for module in model.modules() if isinstance(module, kinds) and module.track_running_stats]
+
+
 @contextmanager
 def hooked(layers: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
     """Call a function after each of some layers has run."""

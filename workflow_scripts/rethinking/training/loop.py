@@ -95,7 +95,7 @@ def train_cell(
     model = build_network(cell, shape, data.num_classes, settings.architecture)
     entry = registry.entry("model", cell.model)
     if entry.own:
-        check_network(entry, model, shape, data.num_classes)
+        check_network(entry, model, shape, data.num_classes, bool(settings.micro_batch))
     draw_initial_weights(model, cell, settings, data)
     check_last_batch(cell, settings, model, shape, len(data.train_labels))
     model = model.to(device, memory_format=memory_layout(model))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
+from rethinking.models.layers import batch_norms
 from rethinking.training.optimisers import Optimiser
 from rethinking.training.reductions import Sum, build_reduction
 from rethinking.training.steps import autocast, memory_layout, seed_layers
@@ -49,8 +50,7 @@ class MicroBatchStep:
         self.device, self.layout = device, memory_layout(model)
         self.reduction = reduction or build_reduction(settings, device)
         self.size = settings.micro_batch or settings.batch_size
-        norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-        self.norms = [norm for norm in norms if norm.track_running_stats]
+        self.norms = batch_norms(model)
         self.running = [each for norm in self.norms for each in (norm.running_mean, norm.running_var)]
         self.momenta = [norm.momentum for norm in self.norms]
         self.no_loss = torch.zeros((), device=device)
