@@ -110,6 +110,23 @@ def test_parts_of_a_network_without_batch_norm_change_nothing(data, smoothing):
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
+def test_a_network_can_have_layers_of_two_dtypes(data, monkeypatch):
+    """Their gradients are summed in one tensor."""
+
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(300, 8).double(), nn.Linear(8, 4)
+
+        def forward(self, x):
+            return self.last(self.first(x.flatten(1).double()).relu().float())
+
+    monkeypatch.setattr(initial_weights, "build_model", lambda *_, **__: Mixed())
+    whole, parts = (train(data, micro_batch=size) for size in (None, 4))
+    for ours, theirs in zip(parts.model.parameters(), whole.model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(("micro_batch", "takes"), [(None, False), (4, True)])
 def test_dropout_alone_needs_no_parts(micro_batch, takes):
     """So that on a GPU a step with dropout is captured."""

@@ -95,14 +95,15 @@ def in_a_tree(values):
     return total
 
 
-def test_a_tensor_keeps_its_layout():
+def test_a_tensor_keeps_its_layout_and_dtype():
     tensors = [
         torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last),
-        torch.randn(5),
+        torch.randn(5, dtype=torch.float64),
         torch.tensor(2.0),
     ]
     for ours, theirs in zip(unflatten(flatten(tensors), tensors), tensors, strict=True):
         assert torch.equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
         assert ours.stride() == theirs.stride()
 
 

@@ -42,7 +42,7 @@ class Sum:
         return self.team.share(count)
 
     def add(self, values: Sequence[Tensor]) -> None:
-        """Add what a micro-batch gives: float32 tensors, the same shapes each time."""
+        """Add what a micro-batch gives: tensors of the same shapes and dtypes each time."""
         if self.values:
             torch._foreach_add_(self.values, values)
         else:
@@ -121,13 +121,14 @@ def nodes_of(row: range) -> list[Node]:
 
 
 def flatten(values: Sequence[Tensor]) -> Tensor:
-    """Copies of tensors in one, each in the order of its memory, so that layouts remain."""
+    """Copies of tensors in one, of their widest dtype, each in the order of its memory, so that layouts remain."""
     return torch.cat([value.detach().as_strided((value.numel(),), (1,)) for value in values])
 
 
 def unflatten(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors that :func:`flatten` made one of, as views of it."""
+    """The tensors that :func:`flatten` made one of, as views of it unless their dtype is another."""
     parts = flat.split([each.numel() for each in like])
+    parts = [part.to(each.dtype) for part, each in zip(parts, like, strict=True)]
     return [
         part.as_strided(each.shape, each.stride(), part.storage_offset())
         for part, each in zip(parts, like, strict=True)
