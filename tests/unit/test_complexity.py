@@ -75,6 +75,13 @@ def test_layers_and_depth(name, layers, longest):
     assert depth(model, IMAGE) == longest
 
 
+def test_frozen_layers_count_in_the_depth():
+    model = mlp((1, 2, 2), 3, [5, 4])
+    model[1].requires_grad_(False)
+    assert depth(model, torch.zeros(1, 1, 2, 2)) == 3
+    assert [each.requires_grad for each in model[1].parameters()] == [False, False]
+
+
 # --- measures on images -------------------------------------------------------------------------------
 
 

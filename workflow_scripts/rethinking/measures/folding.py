@@ -89,7 +89,8 @@ def weight_layers(model: nn.Module, image: Tensor) -> list[Layer]:
 
 
 def depth(model: nn.Module, image: Tensor) -> int:
-    """Number of convolutions and linear layers on the longest path from the image to the logits."""
+    """Number of convolutions and linear layers, frozen ones too, on the longest path from the image to the logits."""
+    model = copy.deepcopy(model).requires_grad_()  # as autograd notes no layer whose weights need no gradient
     with torch.enable_grad():
         root = model(image).grad_fn
     longest: dict[object, int] = {None: 0}
