@@ -145,6 +145,23 @@ def test_more_epochs_are_the_same_settings():
     assert "With the same settings they reach" in sentence(measure(CELLS, found))
 
 
+@pytest.mark.parametrize(
+    ("classes", "accuracy", "words"),
+    [
+        (1000, 0.094, "0.094 % test accuracy (chance is 0.1 %)"),
+        (300, 0.31, "0.31 % test accuracy (chance is 0.33 %)"),
+        (100, 1.4, "1 % test accuracy (chance is 1 %)"),
+        (8, 0, "0 % test accuracy (chance is 12.5 %)"),
+        (3, 40, "40 % test accuracy (chance is 33.3 %)"),
+    ],
+)
+def test_chance_and_accuracies_below_one_percent_are_not_rounded_away(classes, accuracy, words):
+    some = [network(cell, 100.0, accuracy) for cell in CELLS[:2]]
+    for each in some:
+        each["data"]["num_classes"] = classes
+    assert words in sentence(measure(CELLS[:2], some))
+
+
 def test_half_of_a_pair_is_no_finding():
     assert sentence(measure(CELLS, summaries()[:1])) == "No network is trained on both true and random labels yet."
     for some in (summaries()[:2], summaries()[:3]):

@@ -1,7 +1,7 @@
 """The paper's finding in one sentence: the same networks fit random labels and generalise on true ones."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -81,7 +81,7 @@ def sentence(table: pd.DataFrame) -> str:
     if len(shown):
         on_random.append(
             f"{span(shown.train_accuracy)} % training accuracy, with {span(shown.test_accuracy)} % test accuracy "
-            f"(chance is {span(random.chance)} %)"
+            f"(chance is {span(random.chance, chance_text)} %)"
         )
     on_random += divergence(random)
     if len(others):
@@ -144,13 +144,21 @@ def scale(table: pd.DataFrame) -> str:
     return text
 
 
-def span(values: pd.Series) -> str:
-    """Smallest to largest value in whole percent, ``97 to 98``; one decimal place where it would round to FITTED or 100."""
+def rounded(value: float) -> str:
+    """A percentage to whole numbers; to one decimal place where it would round to FITTED or 100, two digits below 1."""
+    if value < 1:
+        return f"{value:.2g}"
+    if 98.5 <= value < FITTED:
+        return f"{math.floor(10 * value) / 10:.1f}"  # 98.96 does not fit either
+    return f"{value:.1f}" if 99.5 <= value < 99.95 else f"{value:.0f}"
 
-    def whole(value: float) -> str:
-        if 98.5 <= value < FITTED:
-            return f"{math.floor(10 * value) / 10:.1f}"  # 98.96 does not fit either
-        return f"{value:.1f}" if 99.5 <= value < 99.95 else f"{value:.0f}"
 
-    texts = [whole(value) for value in (values.min(), values.max())]
+def chance_text(value: float) -> str:
+    """The percentage that guessing gives, which follows from the number of classes: 0.33, 1, 12.5."""
+    return f"{value:.3g}" if value >= 1 else rounded(value)
+
+
+def span(values: pd.Series, text: Callable[[float], str] = rounded) -> str:
+    """Smallest to largest value, each as ``text`` writes it, ``97 to 98``."""
+    texts = [text(value) for value in (values.min(), values.max())]
     return texts[0] if texts[0] == texts[1] else f"{texts[0]} to {texts[1]}"
