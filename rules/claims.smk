@@ -8,8 +8,13 @@ IMAGENET_SET = IMAGENET_NAMES[0].split("/")[0] if IMAGENET_NAMES else None
 ALL_CELLS = CONFIG.cells(*CONFIG.results)
 OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
 OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}
-# The data set of the first other cell (of table 1, if it has any), on which those on CIFAR-10 are checked.
-CLAIM_SET = next((cell.dataset for cell in ALL_CELLS if cell.dataset != IMAGENET_SET), None)
+# The data set of the first other cell (of table 1, if it has any), on which those on CIFAR-10 are checked; a plug-in's, on
+# which there are none, only if there is no other.
+CLAIM_SET = min(
+    (cell.dataset for cell in ALL_CELLS if cell.dataset != IMAGENET_SET),
+    key=lambda name: registry.entry("dataset", name).own,
+    default=None,
+)
 CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset in (CLAIM_SET, IMAGENET_SET) or cell.name in OWN_CELLS]
 CLAIM_NAMES = list(dict.fromkeys(cell.name for cell in CLAIM_CELLS))
 THEORY = [*BUILT, *FITS, *COMPARISONS, *DESCENTS]

@@ -75,6 +75,24 @@ def test_claims_take_the_cells_of_all_results_of_the_first_data_set(tiny_workflo
     assert jobs_of(output)["check_claims"] == 1
 
 
+def test_a_data_set_of_a_plugin_does_not_take_the_place_of_the_one_of_the_claims(tiny_workflow):
+    plugin = tiny_workflow.folder / "study.py"
+    plugin.write_text("from rethinking.registry import dataset\n\n@dataset('own')\ndef own(path): ...\n")
+    (tiny_workflow.folder / "images").mkdir()
+    datasets = TINY["datasets"] | {"own": {"source": "plugin", "path": "images", "input_size": 8}}
+    own = "own/true_labels/mlp_1x512/none"
+    study = TINY | {"plugins": ["study.py"], "datasets": datasets, "table1": {"cells": [own, *TINY["table1"]["cells"]]}}
+    tiny_workflow.write_config(study)
+    lines = tiny_workflow.succeed("-n", "-p", "claims").splitlines()
+    command = next(line for line in lines if "-m check_claims" in line)
+    assert "--dataset=digits" in command
+    assert own not in command
+    sections = {name: {"cells": [own]} for name in ("table1", "table4", "fig1a", "fig2b")}
+    empty = {name: {"cells": []} for name in ("fig1b", "fig1c", "memorisation")}
+    tiny_workflow.write_config(study | sections | empty)
+    assert "--dataset=own" in tiny_workflow.succeed("-n", "-p", "claims")
+
+
 def test_all_misspelt_targets_are_told_before_planning(default_workflow):
     wrong = ("--until", "aggregat_table", "--omit-from", "tain_cell")
     output = default_workflow.fail("-n", "al", "all", "results/tabel1.csv", *wrong)
