@@ -77,8 +77,11 @@ def test_the_papers_numbers_are_not_shown_beside_own_data_and_noise():
     assert len(compare(tables, published)) == 2
     assert compare({name: each.assign(dataset="shapes") for name, each in tables.items()}, published).empty
     counts = {part: {"count": 6, "full_count": 6} for part in ("train", "test")}
-    data = {"dataset": "shapes", "provenance": None, "source": {"kind": "plugin"}, **counts}
-    assert describe_data({"data": data}) == "Shapes, 6 training images"
+    for kind in ("plugin", "images"):
+        data = {"dataset": "shapes", "provenance": None, "source": {"kind": kind}, **counts}
+        assert describe_data({"data": data}) == "Shapes, 6 training images"
+    data |= {"dataset": "fashion_mnist", "num_classes": 10}
+    assert describe_data({"data": data}) == "Fashion-MNIST (exact), 6 training images"  # compared with its checksums
 
 
 def test_an_own_cell_trains_as_its_seed_says(data):

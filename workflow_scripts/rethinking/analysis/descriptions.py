@@ -33,12 +33,14 @@ def describe_data(summary: Mapping[str, Any]) -> str:
     not all of those that are published were used. The configuration decides what a copy that is not exact is called now.
     """
     data = summary["data"]
-    published = registry.entry("dataset", data["dataset"]).options
+    entry = registry.entry("dataset", data["dataset"])
+    published = entry.options
+    # Such data have nothing to be compared with, wherever they come from.
+    unpublished = entry.own and not entry.published
     kind, called = data["source"]["kind"], data["provenance"]
-    if called or kind == "plugin":
+    if called or unpublished:
         called = copies().get(data["dataset"], called)
-    # Of a plug-in's data there are no other copies.
-    copy = called or {"embedded": "scikit-learn", "plugin": ""}.get(kind, "exact")
+    copy = called or ("" if unpublished else {"embedded": "scikit-learn"}.get(kind, "exact"))
     # The notes of tables have this in their first line.
     title = DATASET_TITLES[data["dataset"]].replace("\n", " ")
     parts = [title + (f" ({copy})" if copy else "")]
