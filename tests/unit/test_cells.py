@@ -149,3 +149,11 @@ def test_one_curve_over_p_shows_one_kind_of_noise(plugin):
         by_network([true, own, paper])
     # Another network can have another kind.
     by_network([true, own, paper.replace("alexnet", "mlp_1x512")])
+
+
+def test_noise_with_other_parameters_than_p_is_another_kind(plugin):
+    plugin("@corruption('next{k:1..5}_p{p:0.0..1.0}')\ndef following(labels, k: int, p: float): ...\n")
+    true, *own = (f"cifar10/{name}/alexnet/none" for name in ("true_labels", "next1_p0.5", "next1_p1.0", "next3_p1.0"))
+    assert list(by_network([true, *own[:2]])["cifar10", "alexnet", "none"]) == [0.0, 0.5, 1.0]
+    with pytest.raises(UserError, match=r"next1_p0\.5/.*next3_p1\.0/.*different kinds of noise"):
+        by_network([true, own[0], own[2]])

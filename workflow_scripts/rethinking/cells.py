@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from rethinking import registry
 from rethinking.run.files import UserError
@@ -168,7 +168,9 @@ def by_network(names: Iterable[str]) -> dict[tuple[str, str, str], dict[float, s
     return {network: dict(sorted(levels.items())) for network, levels in networks.items()}
 
 
-def noise_of_plugin(name: str) -> str | None:
-    """Which corruption of a plug-in a cell has; None for the paper's."""
-    entry = registry.entry("corruption", name.split("/")[1])
-    return entry.name if entry.own else None
+def noise_of_plugin(name: str) -> tuple[Any, ...] | None:
+    """Which corruption of a plug-in a cell has, with its parameters but p; None for the paper's."""
+    corruption = name.split("/")[1]
+    entry = registry.entry("corruption", corruption)
+    others = (each for each in parameters(corruption).items() if each[0] != "p")
+    return (entry.name, *others) if entry.own else None
