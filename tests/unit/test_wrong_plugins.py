@@ -11,7 +11,7 @@ from rethinking.analysis.runs import Run
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.own import own_claims
 from rethinking.claims.verdicts import examine
-from rethinking.config.loading import check_own_claims
+from rethinking.config.loading import check_own_claims, check_titles
 from rethinking.corruption import overlays
 from rethinking.corruption.overlays import write
 from rethinking.data.prepared import digests
@@ -87,6 +87,33 @@ def test_name_of_a_claim_of_the_workflow(plugin, name):
     said = message(check_own_claims)
     assert said.startswith(f"{file}:3: the claim '{name}' is taken by this workflow's '")
     assert said.endswith("'; give it another name")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("@model('a', title='Net')\ndef a(x, y): ...", "@model('b', title='Net')\ndef b(x, y): ...",
+         "the title of the model 'b' looks in tables like that of 'a' ({}:3); give it another title"),
+        ("@dataset('a')\ndef a(): ...", "@dataset('b', title='CIFAR-10')\ndef b(): ...",
+         "the title of the data set 'b' looks in tables like that of 'cifar10' ("),
+        ("@measure('a')\ndef a(network): ...", "@measure('b', title='a')\ndef b(network): ...",
+         "the title of the measure of complexity 'b' looks in tables like that of 'a' ({}:3)"),
+        ("@regulariser('a', heading=('cut', 'out'))\ndef a(images): ...",
+         "@regulariser('b', heading=('', 'cut out'))\ndef b(images): ...",
+         "the heading of the regulariser 'b' looks in tables like that of 'a' ({}:3); give it another heading"),
+        ("@regulariser('a')\ndef a(images): ...",
+         "@regulariser('b', heading=('random', 'crop'))\ndef b(images): ...",
+         "the heading of the regulariser 'b' looks in tables like that of 'crop' ("),
+        ("@corruption('a')\ndef a(labels): ...", "@corruption('random')\ndef b(labels): ...",
+         "the name of the corruption 'random' looks in tables like that of 'random_labels' ("),
+    ],
+)  # fmt: skip
+def test_a_title_or_heading_that_is_taken(plugin, first, second, expected):
+    """Rows and columns of tables would be one, or look like one."""
+    check_titles()
+    file = plugin(f"{first}\n{second}\n")
+    said = message(check_titles)
+    assert said.startswith(f"{file}:5: {expected.format(file)}")
 
 
 @pytest.mark.parametrize(

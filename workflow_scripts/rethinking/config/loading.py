@@ -1,5 +1,6 @@
 """Loading a configuration: its files are read, expanded and checked before any job is planned."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from rethinking.config.fields import checked_path
 from rethinking.config.image_counts import limit_faults
 from rethinking.config.patterns import Origin, Path, expand
 from rethinking.config.reading import read
+from rethinking.entries import KINDS, TITLES, Entry
 from rethinking.run.files import UserError
 
 
@@ -38,6 +40,7 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
         values["plugins"] = list(dict.fromkeys(map(plugin_path, plugins)))
         registry.load(values["plugins"])
     check_own_claims()
+    check_titles()
     overrides = all_lists("overrides", sources)
     origins = [Origin(("overrides", number), entry) for each in overrides.values() for number, entry in enumerate(each)]
     expanded = expand(values, origins)
@@ -98,6 +101,29 @@ def check_own_claims() -> None:
                 Cell.from_name(name, seed=0)
             except UserError as error:
                 raise UserError(f"{entry.place}: {error}") from None
+
+
+def check_titles() -> None:
+    """Refuse two entries of a kind that tables and figures would not tell apart, such as networks of one title.
+
+    Raises:
+        UserError: there are two; the message has file and line of both.
+    """
+    for kind in KINDS:
+        found: dict[str, Entry] = {}
+        for entry in registry.entries(kind):
+            if kind == "corruption":
+                part, text = "name", re.sub(r"\{[^}]*\}", "", entry.name).removesuffix("_labels")
+            elif "heading" in entry.options:
+                part, text = "heading", " ".join(entry.options["heading"])
+            else:
+                part, text = "title", entry.title
+            other = found.setdefault(" ".join(text.split()), entry)
+            if other is not entry:
+                raise UserError(
+                    f"{entry.place}: the {part} of the {TITLES.get(kind, kind)} '{entry.name}' looks in tables like that of "
+                    f"'{other.name}' ({other.place}); give it another {part}"
+                )
 
 
 def without_copies(
