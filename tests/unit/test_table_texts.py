@@ -132,7 +132,7 @@ def test_table4_compares_augmented_rows_on_augmented_images():
     assert (
         "Random labels. Ours: CIFAR-10 (JPEG copy), 2,000 of 50,000 training images; 30 epochs; 1 to 2 seeds." in text
     )
-    assert r"\*: accuracy over the augmented training batches" in text
+    assert r"\*: accuracy over the augmented training batches of the last epoch, ours and the paper's." in text
     assert "—" not in text  # words in place of the paper's number are no gap
 
 
@@ -150,6 +150,13 @@ def test_without_the_papers_column_table4_has_no_accuracy_of_the_paper(plugin):
     text = to_markdown(aggregate_table4([RANDOM[1].replace("cifar10", "shapes")]), "table4")
     assert text.count("of the last epoch.") == 1
     assert "aper" not in text
+
+
+def test_a_star_is_the_papers_too_only_where_the_paper_has_a_starred_number():
+    other = RANDOM[1].replace("inception", "alexnet")
+    text = to_markdown(aggregate_table4([RANDOM[0], other]), "table4")
+    assert [row[4] for row in rows(text)[1:]] == ["100.00", "—"]
+    assert "of the last epoch. Paper: " in text
 
 
 def test_the_paper_has_online_accuracies_where_images_are_augmented():

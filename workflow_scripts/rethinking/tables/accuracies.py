@@ -10,7 +10,6 @@ from rethinking.tables.presentation import (
     ACCURACIES,
     MEANS,
     View,
-    beside_paper,
     comparable,
     measured,
     network_columns,
@@ -77,8 +76,9 @@ def note_table4(table: pd.DataFrame) -> str:
         f"{labels}Ours: {describe_scale(table)}.\nAccuracies are those of the network after its last epoch, on images "
         f"without augmentation, {MEANS}."
     )
-    if table.regularisers.map(augmented).any():
-        whose = ", ours and the paper's" if beside_paper(table) else ""
+    starred = table[table.regularisers.map(augmented)]
+    if len(starred):
+        whose = ", ours and the paper's" if starred.paper_train_accuracy.notna().any() else ""
         text += f" *: accuracy over the augmented training batches of the last epoch{whose}."
     return text + paper_note(table)
 
