@@ -104,6 +104,11 @@ def test_every_artefact_is_shown_with_title_caption_content_and_files(files):
             assert artefact.title in alternatives
 
 
+@pytest.mark.parametrize("sentence", [each for shown in SHOWN for each in shown.see.split(". ")])
+def test_what_stands_above_results_of_any_kind_is_no_result(sentence):
+    assert re.search(r"\b(paper|should|would)\b|look for", sentence, re.IGNORECASE)
+
+
 def test_identifiers_are_unique_and_links_lead_to_them(files):
     page = Outline(render(files, [make_network()], finding=["All networks fit random labels."]))
     assert len(page.ids) == len(set(page.ids))
