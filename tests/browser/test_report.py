@@ -1,9 +1,11 @@
 """The report in a real browser: nothing is fetched, it fits the screen, and it is drawn in both schemes."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import pandas as pd
@@ -34,7 +36,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A report with every artefact: tables of two rows, and the same image for all figures."""
+    """A report with every artefact: tables of three rows, and the same image for all figures."""
     folder = tmp_path_factory.mktemp("report")
     for artefact in ARTEFACTS:
         path = folder / artefact.filename
@@ -43,7 +45,8 @@ def report(tmp_path_factory):
         else:
             path.write_text(
                 "| model | ours | paper |\n|:--|--:|--:|\n"
-                f"| first of {artefact.name} | 1.00 ± 0.10 | 1.00 |\n| {'long_' * 9} | 2.00 | {'wide ' * 40} |\n\n"
+                f"| first of {artefact.name} | 1.00 ± 0.10 | 1.00 |\n| {'long_' * 9} | 2.00 | {'wide ' * 40} |\n"
+                "|  | 3.00 | 3.00 |\n\n"
                 "Ours: digits; 1 seed.\nA note.\n"
             )
             path.with_suffix(".csv").write_text("model\n")
@@ -108,6 +111,26 @@ def test_the_page_fits_the_screen(report):
     dom = browse(frame, "--dump-dom", "--allow-file-access-from-files").stdout
     # On small screens the contents are folded. No long name lies over the next column.
     assert re.search(r"<title>(.*?)</title>", dom)[1] == "390 true true,800 true true,1400 false true"
+
+
+def test_a_page_of_paper_begins_with_a_network(report):
+    """Where it begins within a table: no break comes before a row that does not repeat what its block begins with."""
+    avoids = printed(report, "rows.map(row => getComputedStyle(row).breakBefore)")
+    assert avoids == ["auto", "auto", "avoid"] * sum(artefact.kind == "table" for artefact in ARTEFACTS)
+
+
+def printed(report, expression):
+    """What a script makes of the page as printed, whose ``rows`` are those of all tables of results."""
+    frame = report.with_name("frame.html")
+    frame.write_text(
+        f"<iframe src='{report.name}'></iframe><script>onload = () => {{"
+        "const page = document.querySelector('iframe').contentDocument;"
+        "for (const rule of page.styleSheets[0].cssRules) if (rule.media?.mediaText === 'print') rule.media.mediaText = 'all';"
+        "const rows = [...page.querySelectorAll('.result tbody tr')];"
+        f"document.title = JSON.stringify({expression})}}</script>"
+    )
+    dom = browse(frame, "--dump-dom", "--allow-file-access-from-files").stdout
+    return json.loads(unescape(re.search(r"<title>(.*?)</title>", dom)[1]))
 
 
 @pytest.mark.parametrize("scheme", [1, 0], ids=["light", "dark"])
