@@ -119,6 +119,15 @@ def test_a_page_of_paper_begins_with_a_network(report):
     assert avoids == ["auto", "auto", "avoid"] * sum(artefact.kind == "table" for artefact in ARTEFACTS)
 
 
+def test_a_folded_table_is_printed_with_its_heading_or_not_at_all(report):
+    folded = "[...page.querySelectorAll('section:has(> details > .result)')]"
+    heights = f"{folded}.map(each => each.offsetHeight > 0)"
+    unfold = f"{folded}.forEach(each => each.querySelector('details').open = true)"
+    count = sum(shown.folded for section in sections() for shown in section.shown)
+    assert count
+    assert printed(report, f"[{heights}, ({unfold}, {heights})]") == [[False] * count, [True] * count]
+
+
 def printed(report, expression):
     """What a script makes of the page as printed, whose ``rows`` are those of all tables of results."""
     frame = report.with_name("frame.html")
