@@ -110,7 +110,7 @@ def test_what_stands_above_results_of_any_kind_is_no_result(sentence):
 
 
 def test_identifiers_are_unique_and_links_lead_to_them(files):
-    page = Outline(render(files, [make_network()], finding=["All networks fit random labels."]))
+    page = Outline(render(files, [make_network()], finding=["All networks fit random labels.", "500 digits."]))
     assert len(page.ids) == len(set(page.ids))
     targets = {attributes["href"][1:] for _, attributes in page.tags if attributes.get("href", "")[:1] == "#"}
     described = {
@@ -238,6 +238,7 @@ def test_the_page_begins_with_the_finding(files):
     assert page.text.index("All networks fit.") < page.text.index("Section 2: networks fit random labels and noise\n\n")
     images = [attributes["aria-describedby"] for tag, attributes in page.tags if tag == "img"]
     assert images[0] == "finding-caption"
+    assert "500 digits." in page.text  # which the picture has too small for a telephone
     assert page.tags[page.tags.index(("body", {})) + 1] == ("a", {"class": "skip", "href": "#main"})
 
 
