@@ -385,7 +385,17 @@ def test_what_is_no_svg_is_refused(text):
 def test_bounds_that_are_close_stand_side_by_side():
     """Their labels would be printed on each other."""
     nan = math.nan
-    near, far = Point("near", 0.0, nan, nan, nan, 0.01), Point("far", -8.0, nan, nan, -9.0, nan)
     label = r'text-anchor="(middle|start|end)">(?:−9|0.01|0.1)<'
-    assert re.findall(label, draw([near, far])) == ["middle", "middle"]
-    assert re.findall(label, draw([near, Point("close", 0.8, nan, nan, 0.1, nan)])) == ["end", "start"]
+    assert re.findall(label, draw([Point("far", 0.0, nan, nan, -9.0, 0.01)])) == ["middle", "middle"]
+    assert re.findall(label, draw([Point("close", -8.0, nan, nan, 0.01, 0.1)])) == ["end", "start"]
+
+
+def test_what_is_measured_against_other_bounds_has_an_axis_of_its_own():
+    """A share of 99.6 % and 4.6 times chance: beside percentages 2 and 4.6 are the same place."""
+    nan = math.nan
+    accuracy, chance = Point("accuracy", 99.6, nan, nan, 99.0, nan), Point("chance", 4.6, nan, nan, 2.0, nan)
+    drawn = draw([accuracy, chance, accuracy])
+    shapes = r'<(?:circle class="within" c|line class="bound" )x1?="([\d.]+)"'
+    alone = [re.findall(shapes, draw([check])) for check in (accuracy, chance)]
+    assert re.findall(shapes, drawn) == [*alone[0], *alone[0], *alone[1]]
+    assert re.findall(r'<text x="[^>]* y="(\d+)" text-anchor="middle">(\d+)<', drawn) == [("41", "99"), ("70", "2")]

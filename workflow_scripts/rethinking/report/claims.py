@@ -10,8 +10,9 @@ from rethinking.claims.report import OUTCOMES, STRICT, readable
 from rethinking.report.layout import section_of_claim, sections
 
 NOT_RUN = "not run"
-# Of the drawing, in pixels: its width, that of the labels before and the values behind the points, height of a row.
-WIDTH, LABELS, VALUES, ROW, RADIUS = 352, 168, 58, 15, 3.6
+# Of the drawing, in pixels: its width, that of the labels before and the values behind the points, height of a row and of
+# the bounds below, size of a point.
+WIDTH, LABELS, VALUES, ROW, AXIS, RADIUS = 352, 168, 58, 15, 14, 3.6
 CHARACTER = 6  # pixels of its text
 MOST = 8  # points of one claim that are drawn
 
@@ -99,23 +100,40 @@ def split(text: str | float) -> list[str]:
 
 
 def draw(checks: list[Point]) -> Markup:
-    """Points with their intervals over the allowed range, one row each, as SVG with the numbers as tooltips."""
+    """Points with their intervals over the allowed range, one row each, as SVG with the numbers as tooltips.
+
+    Checks of the same bounds share an axis; others may measure something else.
+    """
     if not checks:
         return Markup("")
     shown = sorted(checks, key=lambda check: check.within)[:MOST]
-    left, right = domain(shown)
+    panels: dict[str, list[Point]] = {}
+    for check in shown:
+        panels.setdefault(str(check.bounds), []).append(check)  # as text, since nan differs from itself
+    height, parts = 0, []
+    for some in panels.values():
+        parts += panel(some, height)
+        height += ROW * len(some) + AXIS
+    everything = "; ".join(check.text for check in checks)
+    start = (
+        f'<svg class="dots" role="img" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'aria-label="{escape(everything)}">'
+    )
+    more = f"<p>and {len(checks) - len(shown)} more, in claims.csv</p>" if len(checks) > len(shown) else ""
+    return Markup("".join([start, *parts, "</svg>", more]))
+
+
+def panel(checks: list[Point], above: float) -> list[str]:
+    """Checks of the same bounds, from this height on, and below them the bounds."""
+    left, right = domain(checks)
 
     def x(value: float) -> float:
         return LABELS + (WIDTH - LABELS - VALUES) * (min(max(value, left), right) - left) / (right - left)
 
-    height = ROW * len(shown) + 14
-    everything = "; ".join(check.text for check in checks)
-    parts = [
-        f'<svg class="dots" role="img" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        f'aria-label="{escape(everything)}">'
-    ]
-    for place, check in enumerate(shown):
-        top, middle = ROW * place, ROW * (place + 0.5)
+    parts = []
+    bounds = [value for value in checks[0].bounds if not math.isnan(value)]
+    for place, check in enumerate(checks):
+        top, middle = above + ROW * place, above + ROW * (place + 0.5)
         start = left if math.isnan(check.lowest) else check.lowest
         end = right if math.isnan(check.highest) else check.highest
         parts.append(f"<g><title>{escape(check.text)}</title>")
@@ -125,8 +143,7 @@ def draw(checks: list[Point]) -> Markup:
             parts.append(f'<rect class="allowed" x="{x(start):.1f}" y="{top}" width="{wide:.1f}" height="{ROW}"/>')
         parts += [
             f'<line class="bound" x1="{x(bound):.1f}" x2="{x(bound):.1f}" y1="{top}" y2="{top + ROW}"/>'
-            for bound in check.bounds
-            if not math.isnan(bound)
+            for bound in bounds
         ]
         kind = "within" if check.within else "outside"
         if not math.isnan(check.low):
@@ -138,18 +155,17 @@ def draw(checks: list[Point]) -> Markup:
         parts.append(
             f'<text x="{WIDTH}" y="{middle + 3.5}" text-anchor="end">{readable(check.mean, check.bounds)}</text></g>'
         )
-    bounds = {value for check in shown for value in check.bounds if not math.isnan(value)}
-    ends = sorted(bounds)[:: max(1, len(bounds) - 1)]
+    ends = sorted(set(bounds))
     wide = CHARACTER * sum(len(readable(bound)) for bound in ends) / 2
     # Labels that would lie on each other stand at either side of their bounds.
     aside = len(ends) > 1 and x(ends[1]) - x(ends[0]) < wide + CHARACTER
     for bound, anchor, shift in zip(ends, ("end", "start"), (-2, 2), strict=False):
         anchor, shift = (anchor, shift) if aside else ("middle", 0)
         parts.append(
-            f'<text x="{x(bound) + shift:.1f}" y="{height - 3}" text-anchor="{anchor}">{readable(bound)}</text>'
+            f'<text x="{x(bound) + shift:.1f}" y="{above + ROW * len(checks) + AXIS - 3}" text-anchor="{anchor}">'
+            f"{readable(bound)}</text>"
         )
-    more = f"<p>and {len(checks) - len(shown)} more, in claims.csv</p>" if len(checks) > len(shown) else ""
-    return Markup("".join(parts) + "</svg>" + more)
+    return parts
 
 
 def mark(kind: str, x: float, y: float) -> str:
