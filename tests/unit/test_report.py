@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from rethinking.analysis.descriptions import unbroken
 from rethinking.claims.forms import Claim
 from rethinking.claims.report import COLUMNS, OUTCOMES, Judged, claim_rows
 from rethinking.claims.verdicts import Check, Finding
@@ -94,8 +95,8 @@ def test_every_artefact_is_shown_with_title_caption_content_and_files(files):
     for each in SHOWN:
         artefact = each.entry
         assert artefact.title in page.text
-        assert each.see in page.text
-        assert each.note in page.text
+        assert unbroken(each.see) in page.text
+        assert unbroken(each.note) in page.text
         assert f"{artefact.name} &lt; 1" in "".join(page.figures) or f"{artefact.name} rows" in page.text
         assert {f"#{artefact.name}", f"{artefact.name}.csv"} <= set(links)
         assert not {f"{artefact.name}.{ending}" for ending in ("pdf", "png", "tex")} & set(links)  # which are not there
@@ -107,6 +108,18 @@ def test_every_artefact_is_shown_with_title_caption_content_and_files(files):
 @pytest.mark.parametrize("sentence", [each for shown in SHOWN for each in shown.see.split(". ")])
 def test_what_stands_above_results_of_any_kind_is_no_result(sentence):
     assert re.search(r"\b(paper|should|would)\b|look for", sentence, re.IGNORECASE)
+
+
+def test_no_line_ends_between_a_number_and_its_sign(files):
+    """In what the page itself says as in its tables, whose files keep their spaces."""
+    files["table1"].write_text(
+        "| model | ours |\n|:--|--:|\n| any | 0.23 ± 0.03 |\n\nOurs: 95 %; 1 seed.\n\\*: p > 0.\n"
+    )
+    claims = pd.DataFrame(
+        [claim("a", "undecided", statement="All fit 99 %.", reason="gap = 9 %", predicate="gap ≥ 2 %")]
+    )
+    page = Outline(render(files, [], claims, ["All reach 87 %.", "500 digits, p = 0."]))
+    assert not re.findall(r".* [=<>≤≥±%].*|.*[=<>≤≥±] .*", page.text[page.text.index("All reach") :])
 
 
 def test_identifiers_are_unique_and_links_lead_to_them(files):

@@ -20,6 +20,11 @@ def setting_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def unbroken(text: str) -> str:
+    """Text in which no line ends between a number and its sign: ``95 %`` and ``0.23 ± 0.03`` have no-break spaces."""
+    return re.sub(r" (?=[=<>≤≥±%])|(?<=[=<>≤≥±]) ", "\N{NO-BREAK SPACE}", text)
+
+
 def describe_divergence(summary: Mapping[str, Any]) -> str:
     """Where a cell diverged, for example ``seed2: epoch 3, step 812``."""
     seed = Cell.parse(summary["cell"]).seed

@@ -1,7 +1,6 @@
 """Legends, labels and notes of figures."""
 
 import math
-import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from rethinking import registry
+from rethinking.analysis.descriptions import unbroken
 from rethinking.analysis.runs import Network, Run
 from rethinking.analysis.statistics import LEVEL
 from rethinking.figures.style import BAND, DIVERGED, GREY, OUR_LINE, PAPER_LINE, PAPER_TITLE, Colour
@@ -133,9 +133,7 @@ def own_noise(corruptions: Iterable[str]) -> str:
 
 def add_note(figure: Figure, note: str) -> None:
     """Print data, scale and seeds under the axes, line by line."""
-    # No line ends between a number and its sign.
-    note = re.sub(r" (?=[=<>≤≥±%])|(?<=[=<>≤≥±]) ", "\N{NO-BREAK SPACE}", note)
-    wrapped = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in note.splitlines())
+    wrapped = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in unbroken(note).splitlines())
     # The layout reserves room for a label of the whole figure.
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize="x-small", color=GREY, parse_math=False)
     make_room(figure, wrapped.count("\n") + 1, *NOTE_LINES)

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from rethinking.analysis.descriptions import unbroken
 from rethinking.entries import Entry
 from rethinking.report.claims import by_section, count, not_run
 from rethinking.report.layout import FINDING, Shown, entry_of, sections
@@ -89,6 +90,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = unbroken
     picture = part(Shown(entry_of(FINDING), "", ""), artefacts[FINDING]) if FINDING in artefacts else None
     return environment.get_template(TEMPLATE.name).render(
         finding=list(finding),
@@ -121,7 +123,7 @@ def part(shown: Shown, path: Path) -> Part:
     files = {name: path.with_suffix(f".{ending}") for ending, name in LINKED.items()}
     links = {name: file.name for name, file in files.items() if file.exists()}
     if shown.entry.kind == "table":
-        tables, *note = split_note(text)
+        tables, *note = split_note(unbroken(text))
         scale, method = (Markup(MARKDOWN.renderInline(each)) for each in note)
         return Part(shown, markdown_html(tables, title), scale, method, links)
     try:
