@@ -97,6 +97,7 @@ def test_the_worst_seed_is_drawn_and_none_where_one_has_no_network():
     assert errors.get_ydata() == pytest.approx([0.2, 1e-17, math.nan], nan_ok=True)
     assert bits.get_ydata().tolist() == [10, 10, 10]
     assert (half.get_ydata()[0], stored.get_ydata()[0]) == (0.5, 24)
+    assert "Right: an estimate of the bits" in note(figure)
 
 
 def test_distance_and_misfit_of_sgd_are_drawn_from_both_starts():

@@ -30,7 +30,7 @@ Record = dict[str, Any]
 @registry.figure("expressivity_precision", title="Theorem 1: the precision that it takes", script="plot_theory")
 @mpl.rc_context(style.STYLE)
 def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
-    """Largest error of theorem 1's network over n in several number formats, and the required bits.
+    """Largest error of theorem 1's network over n in several number formats, and the estimated bits that it takes.
 
     Args:
         records: of ``fit_expressivity``, one per seed.
@@ -66,7 +66,7 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
             place = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "top" if bits < 10 else "bottom"}
             right.annotate(name, (x, bits), **place, fontsize="small")
     drawing.log_scale(right, "x")
-    right.set(xlabel="images n", ylabel="required bits of precision", ylim=(0, None))
+    right.set(xlabel="images n", ylabel="required bits (estimate)", ylim=(0, None))
     lines = legends.line_entries(colours, {name: name for name in colours})
     styles = [
         Line2D([], [], color=style.GREY, linestyle=dash, label=f"thresholds at {offset:g}")
@@ -76,9 +76,9 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         f"Ours: {describe_data(records[0])}; random labels (numbers of classes); the worst of "
         f"{span([len(records)], 'seed')}. Left: where a line ends, projections of different images "
         "are equal in this format, or too close for a threshold between them, and there is no network; above "
-        "the grey line labels are lost. Right: bits "
-        "with which the amplified rounding error stays below 1/2; thresholds lie at this share of the way "
-        "between neighbouring projections."
+        "the grey line labels are lost. Right: an estimate of the bits with which errors stay below 1/2, from one "
+        "rounding that the network amplifies; measured errors can differ from it by a few bits, to either side. Thresholds "
+        "lie at this share of the way between neighbouring projections."
     )
     legends.finish(figure, lines, styles, note)
     return figure, numbers
