@@ -20,10 +20,10 @@ PAPER = paper.curves("fig1a")
 MODELS, ADDED = ("inception", "inception_no_bn", "alexnet"), ("none", "crop+augment+wd")
 
 
-def finished(losses, seed=0, **options):
+def finished(losses, seed=0, first_epoch=1, **options):
     """A run with these losses at the ends of epochs; the means over epochs differ from them."""
     means = [loss + 0.5 for loss in losses]
-    return make_run(CELLS[0], seed, train_loss=means, train_loss_end=losses, **options)
+    return make_run(CELLS[0], seed, first_epoch=first_epoch, train_loss=means, train_loss_end=losses, **options)
 
 
 def plot(*runs, steps_per_epoch=391, note="Ours: a note."):
@@ -35,15 +35,15 @@ def plot(*runs, steps_per_epoch=391, note="Ours: a note."):
 def test_line_is_the_mean_and_band_its_interval():
     figure = plot([finished([3.0, 2.0, 1.0], seed=0), finished([2.0, 1.0, 0.6], seed=1)])
     (line,) = solid_lines(figure.axes[0])
-    np.testing.assert_allclose(line.get_xydata(), [[0, 2.5], [1, 1.5], [2, 0.8]])
+    np.testing.assert_allclose(line.get_xydata(), [[1, 2.5], [2, 1.5], [3, 0.8]])
     (band,) = figure.axes[0].collections
     vertices = band.get_paths()[0].vertices
-    at_last = vertices[vertices[:, 0] == 2, 1]
+    at_last = vertices[vertices[:, 0] == 3, 1]
     mean, half_width = mean_interval([1.0, 0.6])
     assert (at_last.min(), at_last.max()) == pytest.approx((mean - half_width, mean + half_width))
     left, right = figure.axes[0].get_xlim()
     assert left == 0
-    assert 2 < right < 2.1  # room for the last marker
+    assert 3 < right < 3.1  # room for the last marker
     assert "ours, 95 % interval" in legend(figure)
 
 
@@ -70,14 +70,14 @@ def test_diverged_seed_is_marked_and_not_in_the_mean():
     (mark,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
     top = figure.axes[0].get_ylim()[1]
     assert top < 4  # not 900
-    np.testing.assert_allclose(mark.get_xydata(), [[1, top]])
+    np.testing.assert_allclose(mark.get_xydata(), [[2, top]])
     np.testing.assert_allclose(diverged.get_ydata(), [2.5, top])
     assert "ours, diverged" in legend(figure)
 
 
 @pytest.mark.parametrize("classes", [2, 100])
 def test_curves_start_inside_the_axes(classes):
-    """An untrained network has a loss of ln(classes), whatever the paper's have."""
+    """A network that guesses has a loss of ln(classes), whatever the paper's have."""
     start = math.log(classes)
     run = finished([start, start / 2])
     run.summary["data"]["num_classes"] = classes
@@ -95,7 +95,7 @@ def test_losses_above_the_axes_are_told():
 
 
 def test_all_diverged_in_the_first_epoch():
-    figure = plot([finished([2.5], diverged=True)])
+    figure = plot([finished([], diverged=True)])
     assert figure.axes[0].get_xlim()[1] == pytest.approx(1.02 * 68.5, abs=0.1)
     assert "ours" not in legend(figure)
 
@@ -126,8 +126,11 @@ def test_steps_are_shown_where_they_are_the_papers(ours, shown):
 
 
 def test_numbers_are_those_drawn():
-    figure, numbers = draw({CELLS[0]: [finished([2.4, 1.0])]}, "some scale")
-    assert list(numbers["mean"]) == list(solid_lines(figure.axes[0])[0].get_ydata()) == [2.4, 1.0]
+    """Not that of the untrained network, which is no average over batches."""
+    figure, numbers = draw({CELLS[0]: [finished([4.8, 2.2, 1.0], first_epoch=0)]}, "some scale")
+    assert list(numbers["mean"]) == list(solid_lines(figure.axes[0])[0].get_ydata()) == [2.2, 1.0]
+    assert list(numbers.epoch) == [1, 2]
+    assert "larger losses" not in note(figure)
     assert set(numbers.quantity) == {"train_loss_end"}
     assert note(figure).startswith("Ours: some scale. Training loss: moving average over batches at the end of")
 

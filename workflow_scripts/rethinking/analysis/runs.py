@@ -119,6 +119,11 @@ def summaries(runs: Runs) -> list[Mapping[str, Any]]:
 # ---- means
 
 
+def from_first_epoch(run: Run) -> Run:
+    """A run without the untrained network, which has no batches to average over."""
+    return replace(run, curve=run.curve[run.curve.epoch > 0])
+
+
 def mean_curve(runs: Sequence[Run], column: str) -> pd.DataFrame:
     """Mean of a column over the seeds that did not diverge, by epoch.
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from rethinking import paper, registry
 from rethinking.analysis.aggregation import paper_has
-from rethinking.analysis.runs import Runs, cell_parts, mean_curves
+from rethinking.analysis.runs import Runs, cell_parts, from_first_epoch, mean_curves
 from rethinking.figures import drawing, legends, style
 
 LOSS = "train_loss_end"  # the paper's average_loss
@@ -31,6 +31,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
         f"Ours: {scale}.\n"
         "Training loss: moving average over batches at the end of each epoch, as in the paper (average_loss)."
     )
+    runs = {name: list(map(from_first_epoch, some)) for name, some in runs.items()}
     published = paper.curves("fig1a")
     if any(paper_curve(published, name) is not None for name in runs):
         note += f"\n{style.PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure."
@@ -50,7 +51,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     """Training loss over epochs, one colour per cell, with the paper's dashed curves beneath ours.
 
     Args:
-        runs: by cell in the order of the legend; a cell may have no runs.
+        runs: by cell in the order of the legend, from the first epoch on; a cell may have no runs.
         published: corruption -> (n, 2) epochs and training loss in nats.
         steps_per_epoch: of the paper's runs. If ours have the same number, an axis on top counts steps.
         note: data, scale and seeds of our runs, printed under the axes; it also says if a loss is above the axis.
@@ -80,7 +81,7 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
             axes.plot(*theirs[name].T, color=colour, marker=marker, **style.PAPER_LINE)
         drawing.plot_runs(axes, runs[name], LOSS, colour, marker)
 
-    on_top = {steps_in_epoch(curve) for curve in curves} - {None} == {steps_per_epoch}
+    on_top = {curve.step.iloc[-1] / curve.epoch.iloc[-1] for curve in curves} == {steps_per_epoch}
     if on_top:
         thousand = steps_per_epoch / 1000
         convert = (lambda epochs: epochs * thousand, lambda steps: steps / thousand)
@@ -94,9 +95,3 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
         figure, sum(each.get_label().count("\n") + 1 for each in handles), legends.LEGEND_LINES[0], LEGEND_ROOM
     )
     return figure
-
-
-def steps_in_epoch(curve: pd.DataFrame) -> float | None:
-    """Steps of one epoch of a run; None if it did not finish one."""
-    last = curve.iloc[-1]
-    return last.step / last.epoch if last.epoch else None

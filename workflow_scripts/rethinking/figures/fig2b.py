@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from rethinking import paper, registry
 from rethinking.analysis.aggregation import paper_has
-from rethinking.analysis.runs import Run, Runs, cell_parts, mean_curve, mean_curves
+from rethinking.analysis.runs import Run, Runs, cell_parts, from_first_epoch, mean_curve, mean_curves
 from rethinking.analysis.statistics import mean_interval
 from rethinking.analysis.time_to_fit import time_to_fit, trained_on
 from rethinking.figures import drawing, legends, style
@@ -72,7 +72,7 @@ def draw_accuracies(
 
 def with_best(run: Run) -> Run:
     """A run from its first epoch on, with ``best_test_accuracy``, the highest so far."""
-    curve = run.curve[run.curve.epoch > 0]
+    curve = from_first_epoch(run).curve
     return replace(run, curve=curve.assign(best_test_accuracy=curve.test_accuracy.cummax()))
 
 
