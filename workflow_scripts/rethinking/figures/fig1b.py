@@ -114,12 +114,18 @@ def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) ->
     legends.make_room(figure, 2 * len(rows_of_arrows), ARROWS, 2 * PLANNED)
     headroom = ARROWS / (PANEL + ARROWS * max(0, len(rows_of_arrows) - PLANNED))
     theirs = [curve[:, 1].max() for _, curve in drawing.paper_curves(table, published)]
-    top = 1.08 * pd.Series([shown.ratio.max(), *theirs]).max()
+    highest = pd.Series([shown.ratio.max(), *theirs]).max()
+    ends = pd.concat([shown.ratio - shown.ratio_ci, shown.ratio + shown.ratio_ci])
+    # An interval of two seeds can be ten times as long as the curves are high, and must not flatten them.
+    top = 1.08 * pd.Series([highest, min(ends.max(), 1.5 * highest)]).max()
     top = 4 if pd.isna(top) else top
+    end = top / (1 - headroom * len(rows_of_arrows))
+    if ends.min() < 0 or ends.max() > end:
+        note += f"\nIntervals are cut where the axis ends, at 0 and {end:.1f}."
 
     for axes, (threshold, rows) in zip(panels, shown.groupby("threshold", sort=False), strict=True):
         axes.set_title(panel_title(threshold, measured[threshold], threshold == nearest), fontsize="medium")
-        axes.set_ylim(0, top / (1 - headroom * len(rows_of_arrows)))
+        axes.set_ylim(0, end)
         drawing.plot_over_p(axes, rows, "ratio", styles, published)
         for network, points in not_reached(rows).groupby(NETWORK, sort=False):
             height = 1 - headroom * (rows_of_arrows[network] + 0.75)
