@@ -89,6 +89,16 @@ def test_path_norm_is_the_sum_over_all_paths():
     assert norms.path_norm(model, torch.rand(1, 1, 1, 3)) == pytest.approx(math.log10(total) / 2)
 
 
+def test_path_norm_of_a_network_that_fixes_a_dtype():
+    class Fixed(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.float())
+
+    model = mlp((1, 1, 3), 2, [4, 2])
+    image = torch.rand(1, 1, 1, 3)
+    assert norms.path_norm(Fixed(*model), image) == pytest.approx(norms.path_norm(model, image), abs=1e-6)
+
+
 def test_spectral_complexity_is_the_formula_on_matrices():
     torch.manual_seed(0)
     model = nn.Sequential(SameConv2d(1, 2, 1), nn.Flatten(), nn.Linear(8, 3))

@@ -94,22 +94,30 @@ def path_norm(model: nn.Module, image: Tensor) -> float:
 
     The root of the sum over all paths from an input to a logit of the squared product of the weights
     along it; a bias is an edge from a unit that is 1. Computed as a forward pass of ones through the network
-    with squared weights, with pooling as it is and without local response normalisation.
+    with squared weights, with pooling as it is and without local response normalisation. In float64, or in the network's
+    own precision where its forward takes no other.
 
     Args:
         model: a network without batch normalisation, in evaluation mode.
         image: (1, channels, height, width) of any values.
     """
-    squared = copy.deepcopy(model).double()
+    try:
+        total = sum_over_paths(copy.deepcopy(model).double(), torch.ones_like(image, dtype=torch.float64))
+    except RuntimeError:  # forward fixes a dtype, as x.float() does
+        total = sum_over_paths(copy.deepcopy(model), torch.ones_like(image))
+    return 0.5 * math.log10(total) if total > 0 else -math.inf
+
+
+@torch.no_grad()
+def sum_over_paths(squared: nn.Module, ones: Tensor) -> float:
+    """The sum of all logits of a network, whose weights are squared in place and whose normalisations are left out."""
     for block in squared.modules():
         for name, child in block.named_children():
             if isinstance(child, LocalResponseNorm):
                 setattr(block, name, nn.Identity())
-    with torch.no_grad():
-        for parameter in squared.parameters():
-            parameter.square_()
-        total = float(squared(torch.ones_like(image, dtype=torch.float64)).sum())
-    return 0.5 * math.log10(total) if total > 0 else -math.inf
+    for parameter in squared.parameters():
+        parameter.square_()
+    return float(squared(ones).sum())
 
 
 def spectral_complexity(layers: Sequence[Layer], reference: Sequence[Tensor], norms: Sequence[float]) -> float:
