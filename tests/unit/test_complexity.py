@@ -1,5 +1,6 @@
 """Measures of complexity against their definitions written out, and changes that must not affect them."""
 
+import copy
 import math
 
 import numpy as np
@@ -80,6 +81,61 @@ def test_frozen_layers_count_in_the_depth():
     model[1].requires_grad_(False)
     assert depth(model, torch.zeros(1, 1, 2, 2)) == 3
     assert [each.requires_grad for each in model[1].parameters()] == [False, False]
+
+
+class Standardised(nn.Linear):
+    """The scale of its weights is divided out again."""
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.weight / self.weight.std(), self.bias)
+
+
+class Projected(nn.Module):
+    """Weights in a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("projection", torch.rand(8, 8))
+
+    def forward(self, x):
+        return x @ self.projection
+
+
+class Residual(nn.Sequential):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+FROM_NORMS = ["frobenius_product", "spectral_product", "kernel_spectral_product", "path_norm", "spectral_bound"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "defined"),
+    [
+        ([nn.LeakyReLU()], True),
+        ([Residual(nn.Linear(8, 8), nn.ReLU()), nn.Unflatten(1, (4, 2)), nn.MaxPool1d(2), nn.Flatten()], True),
+        ([nn.Unflatten(1, (8, 1, 1)), nn.LocalResponseNorm(2), nn.Flatten(), nn.ReLU()], True),
+        ([nn.LayerNorm(8, elementwise_affine=False), nn.ReLU()], False),
+        ([nn.GroupNorm(2, 8, affine=False), nn.ReLU()], False),
+        ([nn.Tanh()], False),
+        ([nn.ReLU6()], False),
+        ([nn.GELU()], False),
+        ([nn.Softmax(1)], False),
+        ([nn.ReLU(), Standardised(8, 8)], False),
+        ([nn.ReLU(), Projected()], False),
+    ],
+    ids=lambda each: each[-1]._get_name() if isinstance(each, list) else str(each),
+)
+def test_norms_mean_something_where_a_factor_comes_out(layers, defined):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), *layers, nn.LazyLinear(3)).eval()
+    inputs = torch.randn(10, 3, 2, 2)
+    labels = model(inputs).argmax(1)  # so that they are fitted
+    initial = copy.deepcopy(model)
+    nn.init.zeros_(initial[1].weight)
+    found = measure_complexity(Network(model, initial, inputs, labels, 10, 1, 0))
+    assert [found[name] is not None for name in (*FROM_NORMS, "fisher_rao")] == [defined] * 6
+    assert found["inverse_margin"] is not None
 
 
 # --- measures on images -------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ The paper ends with the statement that no formal measure is known under which th
 measure here is larger for networks that its source calls more complex, so a measure that explained generalisation
 would grow with the gap. All but the number of parameters and the distance are measured on the network with its batch
 normalisation folded into the convolutions; margins, the Fisher-Rao norm and sharpness on some of the training images.
-Those built from norms of weights are defined for networks whose weights are in convolutions and linear layers alone.
+Those built from norms of weights, and the Fisher-Rao norm, are defined for networks whose weights are in convolutions and
+linear layers alone, with rectified linear units or what else lets a positive factor through.
 """
 
 import copy
@@ -19,13 +20,14 @@ from torch import Tensor, nn
 
 from rethinking import registry
 from rethinking.measures import norms
-from rethinking.measures.folding import Layer, beyond_norms, depth, fold_batch_norm, weight_layers
+from rethinking.measures.folding import Layer, beyond_norms, depth, fold_batch_norm, is_homogeneous, weight_layers
 from rethinking.measures.sharpness import largest_noise
 from rethinking.models import parameter_count
 from rethinking.registry import measure
 from rethinking.run.files import UserError
 
 MARGIN_PERCENTILE = 10  # Jiang et al. 2020
+TRIED = 16  # images on which the assumptions of norms are tried
 
 
 class Undefined(UserError):
@@ -84,10 +86,15 @@ class Network:
         """The convolutions and linear layers of the folded network.
 
         Raises:
-            Undefined: it has other layers with weights.
+            Undefined: it has other layers with weights, or nonlinearities that do not let factors through.
         """
         if others := beyond_norms(self.folded):
             raise Undefined(f"the network has {', '.join(others)} besides convolutions and linear layers")
+        if not is_homogeneous(self.folded, self.inputs[:TRIED]):
+            raise Undefined(
+                "the network has another nonlinearity than ReLU and its like, or a normalisation without parameters: its "
+                "logits do not scale with the images and the weights of each layer"
+            )
         return weight_layers(self.folded, self.inputs[:1])
 
     @cached_property

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rethinking.models.alexnet import LocalResponseNorm
 from rethinking.models.layers import hooked
+
+FACTOR = 2.0**10  # a power of two, which changes no digit
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,50 @@ def beyond_norms(folded: nn.Module) -> list[str]:
     """Layers of a folded network for which norms of weights are undefined.
 
     These are normalisations that could not be folded, for example because they do not directly follow a convolution,
-    and other layers with parameters that are neither convolutions nor linear.
+    other layers with parameters that are neither convolutions nor linear, and layers with numbers in a buffer.
     """
     return [
         f"{name} ({type(module).__name__})"
         for name, module in folded.named_modules()
         if isinstance(module, nn.modules.batchnorm._NormBase)
         or (not isinstance(module, nn.Conv2d | nn.Linear) and list(module.parameters(recurse=False)))
+        or (not isinstance(module, LocalResponseNorm) and any(b.is_floating_point() for b in module.buffers(False)))
     ]
+
+
+@torch.no_grad()
+def is_homogeneous(folded: nn.Module, images: Tensor) -> bool:
+    """Whether norms of weights mean something: without biases, a factor on what a layer gets or on its weights comes out.
+
+    With rectified linear units, pooling, sums and concatenations it does; with other nonlinearities, attention or a
+    normalisation without parameters it does not. Local response normalisation is left out, as in the path norm.
+
+    Args:
+        folded: a network in evaluation mode, without other layers with weights than convolutions and linear ones.
+        images: (n, channels, height, width) on which it is tried.
+    """
+
+    def logits(factor: float) -> Tensor:
+        model = drop_response_norm(copy.deepcopy(folded))
+        layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+        for layer in layers:
+            layer.weight.mul_(factor)
+            if layer.bias is not None:
+                layer.bias.zero_()
+        with hooked(layers, lambda _layer, _inputs, output: output / factor):
+            return model(images * factor).double() / factor
+
+    small, large = logits(1 / FACTOR), logits(FACTOR)
+    return torch.allclose(small, large, rtol=0, atol=1e-3 * float(small.abs().max()), equal_nan=True)
+
+
+def drop_response_norm(model: nn.Module) -> nn.Module:
+    """The network, now without local response normalisation, which has no weights."""
+    for block in model.modules():
+        for name, child in block.named_children():
+            if isinstance(child, LocalResponseNorm | nn.LocalResponseNorm):
+                setattr(block, name, nn.Identity())
+    return model
 
 
 @torch.no_grad()

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rethinking.measures.folding import Layer
+from rethinking.measures.folding import Layer, drop_response_norm
 from rethinking.models import AUXILIARY_HEAD
-from rethinking.models.alexnet import LocalResponseNorm
 
 TOLERANCE = 1e-6  # largest relative error of the square of an operator norm
 SMALL = 64  # the map of a convolution with at most so many inputs is formed as a matrix
@@ -111,10 +110,7 @@ def path_norm(model: nn.Module, image: Tensor) -> float:
 @torch.no_grad()
 def sum_over_paths(squared: nn.Module, ones: Tensor) -> float:
     """The sum of all logits of a network, whose weights are squared in place and whose normalisations are left out."""
-    for block in squared.modules():
-        for name, child in block.named_children():
-            if isinstance(child, LocalResponseNorm):
-                setattr(block, name, nn.Identity())
+    drop_response_norm(squared)
     for parameter in squared.parameters():
         parameter.square_()
     return float(squared(ones).sum())
