@@ -4,17 +4,12 @@ from rethinking.cells import canonical_name
 
 # The data set on which the claims on ImageNet are checked.
 IMAGENET_NAMES = [name for result in IMAGENET_RESULTS for name in getattr(CONFIG, result).cells]
-IMAGENET_SET = IMAGENET_NAMES[0].split("/")[0] if IMAGENET_NAMES else None
+IMAGENET_SET = judged_on(name.split("/")[0] for name in IMAGENET_NAMES)
 ALL_CELLS = CONFIG.cells(*CONFIG.results)
 OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
 OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}
-# The data set of the first other cell (of table 1, if it has any), on which those on CIFAR-10 are checked; a plug-in's, on
-# which there are none, only if there is no other.
-CLAIM_SET = min(
-    (cell.dataset for cell in ALL_CELLS if cell.dataset != IMAGENET_SET),
-    key=lambda name: registry.entry("dataset", name).own,
-    default=None,
-)
+# That of the other cells (of table 1, if it has any), on which those on CIFAR-10 are checked.
+CLAIM_SET = judged_on(cell.dataset for cell in ALL_CELLS if cell.dataset != IMAGENET_SET)
 CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset in (CLAIM_SET, IMAGENET_SET) or cell.name in OWN_CELLS]
 CLAIM_NAMES = list(dict.fromkeys(cell.name for cell in CLAIM_CELLS))
 THEORY = [*BUILT, *FITS, *COMPARISONS, *DESCENTS]

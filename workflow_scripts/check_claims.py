@@ -68,7 +68,7 @@ def main() -> None:
     claims = () if dataset.own else CLAIMS
     about = " A verdict holds for this data at this scale; the paper's is CIFAR-10 with all 50,000 training images."
     check(f"On {dataset.title}", args.dataset, claims, claimed_cells(args.dataset, claims), about)
-    if args.imagenet:
+    if args.imagenet and not registry.entry("dataset", args.imagenet).own:
         all_cells = [name for name in args.cells if name.split("/")[0] == args.imagenet]
         about = " The paper's is ImageNet with 1.28 million training images."
         check("On ImageNet", args.imagenet, IMAGENET, all_cells, about)
@@ -77,7 +77,9 @@ def main() -> None:
         records = read_records(args.records)
         judged = judge_theory(records)
         data = describe_copies(map(describe_data, records)) or "nothing is run yet"
-        add("Sections 4 and 5", judged, theory_frame(judged, records), f"{data}.", bool(records))
+        own_data = any(registry.entry("dataset", each["data"]["dataset"]).own for each in records)
+        about = " On the data of a plug-in only what the paper proves for any data is judged." if own_data else ""
+        add("Sections 4 and 5", judged, theory_frame(judged, records), f"{data}.{about}", bool(records))
         explanations.append(THEORY_EXPLANATION)
     texts.append(" ".join(explanations) + "\n")
     write_text(args.csv, pd.concat(rows).to_csv(index=False))

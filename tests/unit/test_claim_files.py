@@ -115,6 +115,16 @@ def test_cells_that_are_not_named_are_left_out(small_results, check, tmp_path):
     assert check(tmp_path, [f"cifar10/{CELL}"], 0, 1) == "On CIFAR-10: 1 supported, 44 not run\n"
 
 
+def test_own_data_have_none_of_the_papers_claims(script, plugin, tmp_path):
+    """Nor those on ImageNet, if table 2 is theirs."""
+    plugin("@dataset('own')\ndef own(): ...\n")
+    csv, markdown = tmp_path / "claims.csv", tmp_path / "claims.md"
+    networks = {"root": tmp_path, "cells": [f"own/{CELL}"], "seeds": 0, "dataset": "own", "imagenet": "own"}
+    script("check_claims", **networks, csv=csv, markdown=markdown)
+    assert pd.read_csv(csv).empty
+    assert "**" not in markdown.read_text()
+
+
 def test_own_claim_says_which_cell_is_missing(check, plugin, tmp_path):
     plugin(f"@claim('c', statement='It fits.', cells=['cifar10/{CELL}'], above=0)\ndef c(run): ...\n")
     check(tmp_path, [f"cifar10/{CELL}"], 0)

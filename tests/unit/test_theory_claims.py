@@ -228,6 +228,22 @@ def test_one_more_model_does_not_stand_for_the_papers():
     assert verdicts(records() | {"own": [other]})["mnist_pixels_error"] == "supported"
 
 
+def test_on_own_data_only_what_is_proved_is_judged(plugin):
+    plugin("@dataset('own')\ndef own(): ...\n")
+    found = copy.deepcopy(records())
+    own = [others(seed, poisoned_norm=90.0, random_labels_residual=0.3) for seed in SEEDS]
+    for record in [*found["theorem 1"], *found["descent"], *own]:
+        record["data"] = record["data"] | {"dataset": "own"}
+    # First, as where the configuration lists it first.
+    assert set(verdicts({"own": own} | found).values()) == {"supported"}
+    on_own = verdicts({"own": own} | {name: found[name] for name in ("theorem 1", "descent")})
+    proved = {name for name, verdict in on_own.items() if verdict != "undecided"}
+    assert proved == {
+        *("finite_sample_expressivity", "smallest_eigenvalue", "depth_for_width"),
+        *("sgd_finds_minimum_norm", "same_curvature"),
+    }
+
+
 def test_norms_are_means_over_seeds_and_papers_values_those_of_its_kernels():
     norms = {"signed_norm": 1.0, "number_norm": 1.0, "class_norms": [1.0], "residual": 0.0, "chosen": None}
     made = [
