@@ -55,6 +55,8 @@ def test_not_reached_is_an_arrow_and_a_gap():
     assert list(arrow.get_xdata()) == [0.5]
     assert 0.9 < arrow.get_ydata()[0] < 1  # of the axes' height
     assert "not reached by every seed" in legend(figure)
+    assert "Arrows, whose height means nothing: not every seed" in note(figure)
+    assert axes.get_yticks().max() < arrow.get_ydata()[0] * axes.get_ylim()[1]
     assert "reached it: 100 %: 1 of 2; 99.9 %: 1 of 2;" in note(figure)
     assert list(table[table.p == 0.5].reached) == [1] * 8
 

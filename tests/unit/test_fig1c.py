@@ -47,6 +47,8 @@ def test_both_kinds_of_test_labels_and_the_paper_under_corrupted_ones():
     mean, half_width = mean_interval([0.7, 0.8])
     low, high = bars[-1].vertices[:, 1]
     assert (low, high) == pytest.approx((mean - half_width, mean + half_width))
+    (entry,) = (each for each in figure.legends[0].legend_handles if each.get_label() == "ours, 95 % interval")
+    assert entry.get_marker() == "|"
     # The paper tested on corrupted labels alone.
     assert table.paper_test_error.tolist() == pytest.approx([0.3011, np.nan, 0.7634, np.nan], nan_ok=True)
     assert table.test_error.tolist() == pytest.approx([0.3, 0.3, 0.75, 0.45])

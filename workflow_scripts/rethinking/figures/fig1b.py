@@ -76,8 +76,8 @@ def describe(table: pd.DataFrame, published: Mapping[str, np.ndarray], scale: st
     missing = not_reached(table[table.threshold.isin(SHOWN)])
     if len(missing):
         lines.append(
-            "Arrows: not every seed reached the threshold there or at p = 0, so there is no mean. Runs there that reached "
-            + "it: "
+            "Arrows, whose height means nothing: not every seed reached the threshold there or at p = 0, so there is no "
+            "mean. Runs there that reached it: "
             + "; ".join(
                 f"{threshold.removesuffix(' at end')}: {some.reached.sum()} of {some.paired.sum()}"
                 for threshold, some in missing.groupby("threshold", sort=False)
@@ -130,12 +130,14 @@ def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) ->
         for network, points in not_reached(rows).groupby(NETWORK, sort=False):
             height = 1 - headroom * (rows_of_arrows[network] + 0.75)
             plot_not_reached(axes, points, height, headroom, *styles[network])
+    # None beside the arrows.
+    axes.set_yticks([tick for tick in axes.get_yticks() if tick <= top])
     figure.supylabel("time to overfit relative to p = 0", fontsize="medium")
     for axes in figure.axes[2:]:
         axes.set_xlabel("label corruption p")
 
     ours, several = shown[["ratio", "ratio_ci"]].notna().any()
-    legend = legends.style_legend(ours, several, bool(theirs))
+    legend = legends.style_legend(ours, several, bool(theirs), bars=True)
     if len(missing):
         legend.append(Line2D([], [], color=style.GREY, **NOT_REACHED, label="not reached by every seed"))
     legends.finish(figure, legends.line_entries(styles, titles), legend, note)

@@ -63,6 +63,6 @@ def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) ->
     panels[0].set_ylabel("test error")
 
     ours, several = table[["test_error", "test_error_ci"]].notna().any()
-    legend = legends.style_legend(ours, several, any(drawing.paper_curves(table, published)))
+    legend = legends.style_legend(ours, several, any(drawing.paper_curves(table, published)), bars=True)
     legends.finish(figure, legends.line_entries(styles, titles), legend, note)
     return figure

@@ -15,7 +15,7 @@ from rethinking import registry
 from rethinking.analysis.descriptions import unbroken
 from rethinking.analysis.runs import Network, Run
 from rethinking.analysis.statistics import LEVEL
-from rethinking.figures.style import BAND, DIVERGED, GREY, OUR_LINE, PAPER_LINE, PAPER_TITLE, Colour
+from rethinking.figures.style import BAND, BAND_AND_BAR, DIVERGED, GREY, OUR_LINE, PAPER_LINE, PAPER_TITLE, Colour
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 
 NOTE_WIDTH = 128  # characters of a line under a figure
@@ -27,14 +27,19 @@ MOST_LISTED = 6  # items of a list in a note
 NOTE_LINES, LEGEND_LINES = (0.11, 6), (0.183, 3)
 
 
-def style_legend(ours: bool, several: bool, paper: bool, diverged: bool = False) -> list[Artist]:
-    """Legend entries for the line styles that occur; ``several`` says whether means are over several seeds."""
+def style_legend(ours: bool, several: bool, paper: bool, diverged: bool = False, bars: bool = False) -> list[Artist]:
+    """Legend entries for the line styles that occur.
+
+    ``several`` says whether means are over several seeds, ``bars`` whether their intervals are bars beside bands.
+    """
     entries: list[Artist] = []
     if ours and (several or paper or diverged):  # else there is nothing to tell it from
         label = "ours, mean over seeds" if several else "ours"
         entries.append(Line2D([], [], color=GREY, marker="o", **OUR_LINE, label=label))
     if several:
-        entries.append(Patch(**BAND, color=GREY, label=f"ours, {LEVEL} interval"))
+        label = f"ours, {LEVEL} interval"
+        band = Line2D([], [], **BAND_AND_BAR, label=label) if bars else Patch(**BAND, color=GREY, label=label)
+        entries.append(band)
     if diverged:
         entries.append(Line2D([], [], color=GREY, **DIVERGED, label="ours, diverged"))
     if paper:

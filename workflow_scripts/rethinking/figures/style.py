@@ -51,6 +51,16 @@ PAPER_LINE = {
     "markeredgewidth": 0.8,
 }
 BAND = {"alpha": 0.25, "linewidth": 0}
+# In a legend, a band with an error bar across.
+BAND_AND_BAR = {
+    "color": (GREY, BAND["alpha"]),
+    "linewidth": 6,
+    "solid_capstyle": "butt",
+    "marker": "|",
+    "markersize": 10,
+    "markeredgecolor": GREY,
+    "markeredgewidth": 0.8,
+}
 DIVERGED = {"marker": "x", "linestyle": "", "markersize": 7, "markeredgewidth": 1.5}
 PAPER_TITLE = "Zhang et al. (2017)"
 WIDTH = 6.5  # inches: the text of a page
