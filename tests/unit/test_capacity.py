@@ -204,6 +204,18 @@ def test_bars_are_in_the_legend_where_there_are_any():
         assert legend(figure).count("95 % interval over seeds") == shown
 
 
+def test_axes_and_note_say_what_gap_and_loss_are():
+    """In the figure of complexity measures the gap is in points, and elsewhere a loss is a cross-entropy."""
+    left, right = rademacher_table([RANDOM], [], {}), stability_table([BASE, REPLACED], [], {})
+    figure = plot(left, right)
+    assert [figure.axes[0].get_ylabel(), figure.axes[1].get_xlabel()] == [
+        "complexity, gap (fraction)",
+        "generalisation gap (fraction)",
+    ]
+    assert "Loss: one minus the probability" in note(figure)
+    assert "Loss" not in note(plot(left, right[:0]))
+
+
 def test_negative_values_are_inside_the_axes():
     """Fits worse than chance, and test errors below those of training."""
     made = [summary(RANDOM, train=45.0), summary(TRUE, train=50.0, test=59.0), summary(BASE, train=40.0, test=70.0)]

@@ -57,7 +57,7 @@ def plot(rademacher: pd.DataFrame, stability: pd.DataFrame) -> Figure:
 
 
 def describe(rademacher: pd.DataFrame, stability: pd.DataFrame) -> str:
-    """Data, scale and seeds of both panels, for the note under them."""
+    """Data, scale and seeds of both panels, and what the loss is, for the note under them."""
     scales = []
     if len(rademacher):
         signs = with_gaps(rademacher)
@@ -66,6 +66,8 @@ def describe(rademacher: pd.DataFrame, stability: pd.DataFrame) -> str:
         lost = describe_lost(stability.pairs_diverged, stability.pairs, "replacement")
         scales.append(f"Right: {describe_scale(with_gaps(stability))}{lost}")
     note = "Ours. " + ".\n".join(scales) + "."
+    if len(stability):
+        note += " Loss: one minus the probability that the network assigns to the label."
     if (stability.gap_ci.notna() & stability.all_change_ci.isna()).any():
         note += " The gap is over all seeds, also those without a replacement."
     return note
@@ -95,7 +97,7 @@ def plot_rademacher(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
     else:
         axes.set_xscale("log")
         drawing.number_ticks(axes, table.n.astype(int), 2)
-    axes.set(xlabel="training images n", ylabel="Rademacher complexity, gap")
+    axes.set(xlabel="training images n", ylabel="complexity, gap (fraction)")
     axes.set_ylim(limits(table.rademacher, table.gap))
     axes.set_title("fit of random signs; at 1 bounds say nothing", fontsize="small")
 
@@ -120,7 +122,7 @@ def plot_stability(axes: Axes, table: pd.DataFrame, styles: dict) -> None:
     for needed in table.needed.dropna().unique():
         axes.axhline(needed, color=style.GREY, linewidth=0.6, linestyle=":", zorder=0)
         axes.annotate("1 / √n", (1.0, needed), va="bottom", ha="right", fontsize="x-small", color=style.GREY)
-    axes.set(xlabel="generalisation gap", ylabel="largest change of the loss")
+    axes.set(xlabel="generalisation gap (fraction)", ylabel="largest change of the loss")
     axes.set(xlim=limits(table.gap), ylim=limits(table.all_change))
     axes.set_title("one training example replaced", fontsize="small")
 
