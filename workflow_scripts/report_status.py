@@ -23,8 +23,8 @@ def main() -> None:
         groups = {"": [*cells, *ablations]}
     for title, statuses in groups.items():
         if statuses:
-            left = estimate(statuses, [*cells, *ablations], config.hardware.device)
-            print(f"{title}{report(statuses, left)}\n")
+            rest = None if config.finished_only else estimate(statuses, [*cells, *ablations], config.hardware.device)
+            print(f"{title}{report(statuses, rest)}\n")
 
 
 if __name__ == "__main__":

@@ -229,7 +229,7 @@ def test_time_of_the_same_network_on_the_same_data(results):
     results.finish(wall_seconds=50.0)
     results.checkpoint(epoch=6, step=0, seed=1, seconds=25.0)
     # Ten epochs of one seed and five of the other, at 5 s each; nothing is known of three AlexNets.
-    assert left(results) == Estimate(pytest.approx(75), 2, {"alexnet": 3})
+    assert left(results) == Estimate(pytest.approx(75), 2, {"alexnet": 3}, "cpu")
 
 
 def test_time_scales_with_images_and_epochs(results):

@@ -31,13 +31,13 @@ def test_report(results):
         "\n"
         "to run\n"
         "  digits/random_labels/alexnet/none  seeds 0-2\n"
-        "  from the start, because the checkpoint does not fit: learning_rate 0.01 -> 1.0\n"
+        "  with a checkpoint that does not fit: learning_rate 0.01 -> 1.0\n"
         "    digits/random_labels/alexnet/none  seed 4\n"
         "\n"
         "done, but diverged\n"
         "  digits/true_labels/mlp_1x512/wd/seed4  epoch 3, step 7\n"
         "\n"
-        "About 2 min of training, one cell at a time; divide by the number of cells that run in parallel.\n"
+        "About 2 min of training on a CPU, one cell at a time; divide by the number of cells that run in parallel.\n"
         "No estimate for alexnet (4 cells): no similar cell has been trained yet."
     )
 
@@ -73,8 +73,29 @@ def test_report_of_many_that_were_stopped(results):
 def test_report_when_all_is_done(results):
     results.values["table1"]["cells"] = [MLP]
     results.finish()
-    assert left(results) == Estimate(0.0, 0, {})
+    assert left(results) == Estimate(0.0, 0, {}, "cpu")
     assert report(survey(results.config)[0], left(results)) == "1 cell: 1 done, 0 part-trained, 0 stale, 0 to run"
+
+
+def test_report_names_the_device_of_the_times(results):
+    """Which need not be that of the machine which shows them."""
+    results.values["seeds"] = [0, 1]
+    results.values["hardware"]["device"] = "auto"
+    results.finish(device="NVIDIA H200")
+    assert "of training on a GPU, one cell" in report(survey(results.config)[0], left(results))
+
+
+def test_report_of_what_trains_nothing(results):
+    """With finished_only cells are missing, not to run, and take no time."""
+    results.values["seeds"] = [0, 1]
+    results.finish()
+    assert report(survey(results.config)[0], None) == (
+        "4 cells: 1 done, 0 part-trained, 0 stale, 3 missing\n"
+        "\n"
+        "missing\n"
+        "  digits/true_labels/mlp_1x512/wd  seed 1\n"
+        "  digits/random_labels/alexnet/none  seeds 0-1"
+    )
 
 
 def test_long_lists_are_cut(results):

@@ -69,9 +69,9 @@ def edit(workflow, module, old, new):
 
 
 def counts(workflow, *arguments):
-    """The report of ``snakemake status`` and its counts: done, part-trained, stale, to run."""
+    """The report of ``snakemake status`` and its counts: done, part-trained, stale, to run or missing."""
     report = workflow.succeed("status", *arguments)
-    first = re.search(r"cells?: (\d+) done, (\d+) part-trained, (\d+) stale, (\d+) to run", report)
+    first = re.search(r"cells?: (\d+) done, (\d+) part-trained, (\d+) stale, (\d+) (?:to run|missing)", report)
     return report, tuple(map(int, first.groups()))
 
 
@@ -98,7 +98,7 @@ def test_a_setting_makes_the_cells_stale_that_it_concerns(workflow):
     assert f"reason: weight_decay 0.0005 -> 0.1\n    {DECAYED.replace('/seed0', '  seed 0')}\n" in report
     random_labels = "digits/random_labels/{alexnet,inception}/none  seed 0"
     assert f"reason: epochs 2 -> 3\n    {random_labels}\n" in report
-    assert re.search(r"About \d+ s of training, one cell at a time", report)
+    assert re.search(r"About \d+ s of training on a CPU, one cell at a time", report)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,11 @@ def test_times_decide_nothing(workflow):
 
 
 def test_status_counts_another_seed_also_with_finished_only(workflow):
-    assert counts(workflow, "--config", "finished_only=true", "seeds=[0,1]")[1] == (5, 0, 0, 5)
+    report, found = counts(workflow, "--config", "finished_only=true", "seeds=[0,1]")
+    assert found == (5, 0, 0, 5)
+    # It trains nothing.
+    assert "to run" not in report
+    assert "of training" not in report
 
 
 @pytest.mark.slow
@@ -224,4 +228,4 @@ def test_part_trained(workflow):
     report, found = counts(workflow)
     assert found == (2, 0, 3, 1)
     assert "reason: code of models/mlp.py: mlp\n" in report
-    assert "from the start, because the checkpoint does not fit: code of models/mlp.py: mlp\n" in report
+    assert "with a checkpoint that does not fit: code of models/mlp.py: mlp\n" in report

@@ -54,6 +54,7 @@ class Estimate:
     seconds: float  # one cell at a time
     cells: int  # that the estimate covers
     unknown: dict[str, int]  # model -> number of cells without an estimate
+    device: Literal["cpu", "gpu"] | None  # of the times that it is made from; None: not recorded
 
 
 # ---- one cell
@@ -193,4 +194,4 @@ def estimate(statuses: Iterable[CellStatus], trained: Iterable[CellStatus], devi
         seconds = median(like) if like else median(per_pixel[model]) * status.pixels
         total += seconds * status.images * (status.epochs - status.epochs_done)
         cells += 1
-    return Estimate(total, cells, dict(unknown))
+    return Estimate(total, cells, dict(unknown), wanted)

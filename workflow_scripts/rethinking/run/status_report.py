@@ -10,10 +10,16 @@ STATES = ("done", "part-trained", "stale", "to run")
 LONGEST_LIST = 30  # lines
 
 
-def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
-    """The counts, a list for each kind of cell that needs attention, and the time left."""
+def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
+    """The counts, a list for each kind of cell that needs attention, and the time left.
+
+    Args:
+        statuses: of all cells.
+        left: how long the rest takes; None if this configuration trains nothing.
+    """
     by_state = {state: [s for s in statuses if s.state == state] for state in STATES}
-    counts = ", ".join(f"{len(found)} {state}" for state, found in by_state.items())
+    to_run = "to run" if left else "missing"
+    counts = ", ".join(f"{len(found)} {to_run if state == 'to run' else state}" for state, found in by_state.items())
     failed = [s for s in statuses if s.running and s.running.failed]
     running = [s for s in statuses if s.running and not s.running.failed]
     stopped = [s for s in by_state["part-trained"] if not s.running or s.running.failed]
@@ -27,12 +33,12 @@ def report(statuses: Sequence[CellStatus], left: Estimate) -> str:
         ),
         section("part-trained", by_epoch(stopped)),
         section("stale", by_reason(by_state["stale"], "reason:")),
-        section("to run", by_reason(by_state["to run"], "from the start, because the checkpoint does not fit:")),
+        section(to_run, by_reason(by_state["to run"], "with a checkpoint that does not fit:")),
         section(
             "done, but diverged",
             [f"{name(s)}/seed{s.cell.seed}  epoch {s.diverged[0]}, step {s.diverged[1]}" for s in diverged],
         ),
-        time_left(left),
+        time_left(left) if left else "",
     ]
     return "\n\n".join(filter(None, blocks))
 
@@ -66,8 +72,10 @@ def time_left(left: Estimate) -> str:
     """How long the rest takes, and of which networks that is not known."""
     lines = []
     if left.cells:
+        device = f" on a {left.device.upper()}" if left.device else ""
         lines.append(
-            f"About {duration(left.seconds)} of training, one cell at a time; divide by the number of cells that run in parallel."
+            f"About {duration(left.seconds)} of training{device}, one cell at a time; "
+            "divide by the number of cells that run in parallel."
         )
     if left.unknown:
         models = ", ".join(f"{model} ({plural(count, 'cell')})" for model, count in left.unknown.items())
