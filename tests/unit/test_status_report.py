@@ -1,10 +1,13 @@
 """The status of cells in words."""
 
+import pytest
+
+from rethinking.config.patterns import expand_braces
 from rethinking.run.files import write_json
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.running import lock_file, running_file
 from rethinking.run.status import Estimate, survey
-from rethinking.run.status_report import condense, report
+from rethinking.run.status_report import WIDTH, braces, condense, report
 
 from .results_folder import ALEXNET, MLP, left
 
@@ -37,7 +40,7 @@ def test_report(results):
         "done, but diverged\n"
         "  digits/true_labels/mlp_1x512/wd/seed4  epoch 3, step 7\n"
         "\n"
-        "About 2 min of training on a CPU, one cell at a time; divide by the number of cells that run in parallel.\n"
+        "About 2 min of training on a CPU, one cell at a time; divide by the number that run in parallel.\n"
         "No estimate for alexnet (4 cells): no similar cell has been trained yet."
     )
 
@@ -117,4 +120,37 @@ def test_condensed_cells_are_the_cells(results):
         "cifar10/true_labels/inception/crop+wd  seeds 1-2, 5",
         "cifar10/true_labels/inception/{wd,none}  seeds 0-2, 5",
         "cifar10/random_labels/{inception,mlp_1x512,mlp_3x512}/none  seeds 0-2, 5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "patterns"),
+    [
+        (["wd"], ["wd"]),
+        (["mlp_3x512", "mlp_1x512"], ["{mlp_3x512,mlp_1x512}"]),
+        (["p0.3", "a", "p0.1", "p0.2"], ["a", "p{0.1..0.3..0.1}"]),
+        (["n10", "b", "n0", "n5", "a"], ["{b,a}", "n{0..10..5}"]),
+        (["n500", "n5000", "n50000"], ["{n500,n5000,n50000}"]),
+        (["n1", "n2", "n01", "n3"], ["{n1,n2,n01,n3}"]),  # two ways to write one number
+        (["n1", "n2", "n1000000"], ["{n1,n2,n1000000}"]),
+        (["n1e2", "n1e3", "n1e5"], ["{n1e2,n1e3,n1e5}"]),
+    ],
+)
+def test_patterns_stand_for_their_names(names, patterns):
+    assert braces(names) == patterns
+    assert sorted(name for pattern in patterns for name in expand_braces(pattern)) == sorted(names)
+
+
+def test_no_line_is_longer_than_a_screen_is_wide(results):
+    signs = [f"{kind}_signs_n{count}" for kind in ("true", "random") for count in (500, 5000, 50_000)]
+    shares = [f"labels_p0.{digit}" for digit in range(1, 10)]
+    corruptions = [*signs, *shares, "gaussian", "random_pixels", "true_labels_replaced0"]
+    results.values["table1"]["cells"] = [f"cifar10/{each}/mlp_1x512/none" for each in corruptions]
+    lines = report(survey(results.config)[0], left(results)).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert lines[2:6] == [
+        "to run",
+        "  cifar10/{true_signs_n500,true_signs_n5000,true_signs_n50000,random_signs_n500,random_signs_n5000,",
+        "      random_signs_n50000,gaussian,random_pixels,true_labels_replaced0}/mlp_1x512/none  seed 0",
+        "  cifar10/labels_p{0.1..0.9..0.1}/mlp_1x512/none  seed 0",
     ]

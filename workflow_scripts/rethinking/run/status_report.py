@@ -1,13 +1,19 @@
 """The status of a configuration's cells in words: hundreds of cells on one screen."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from itertools import product
+from textwrap import TextWrapper
 
+from rethinking.config.patterns import expand_braces
 from rethinking.run.status import CellStatus, Estimate
 from rethinking.run.time_left import duration
 
 STATES = ("done", "part-trained", "stale", "to run")
 LONGEST_LIST = 30  # lines
+WIDTH = 100  # characters of a line
 
 
 def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
@@ -40,7 +46,16 @@ def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
         ),
         time_left(left) if left else "",
     ]
-    return "\n\n".join(filter(None, blocks))
+    return "\n".join(map(wrap, "\n\n".join(filter(None, blocks)).splitlines()))
+
+
+def wrap(line: str) -> str:
+    """A line in as many as it takes, broken between words or behind a comma of a pattern; all but the first are indented."""
+    indent = re.match(" *", line)[0] + " " * 4
+    wrapper = TextWrapper(WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    # Where it breaks: "seeds 0-2" stays together.
+    wrapper.wordsep_simple_re = re.compile(r"((?<!seed)(?<!seeds)\s+|(?<=,)(?=\S))")
+    return wrapper.fill(line)
 
 
 def by_epoch(cells: Iterable[CellStatus]) -> list[str]:
@@ -75,7 +90,7 @@ def time_left(left: Estimate) -> str:
         device = f" on a {left.device.upper()}" if left.device else ""
         lines.append(
             f"About {duration(left.seconds)} of training{device}, one cell at a time; "
-            "divide by the number of cells that run in parallel."
+            "divide by the number that run in parallel."
         )
     if left.unknown:
         models = ", ".join(f"{model} ({plural(count, 'cell')})" for model, count in left.unknown.items())
@@ -101,7 +116,7 @@ def section(title: str, lines: Sequence[str]) -> str:
 
 
 def condense(cells: Iterable[CellStatus]) -> list[str]:
-    """Cells in few lines, written as a shell would expand them: ``cifar10/true_labels/mlp_1x512/{wd,none}  seeds 0-2``."""
+    """Cells in few lines, written as in a configuration: ``cifar10/true_labels/mlp_1x512/{wd,none}  seeds 0-2``."""
     groups = []
     for status in cells:
         *variant, dataset, corruption, model, regularisers = name(status).rsplit("/", 4)
@@ -112,12 +127,33 @@ def condense(cells: Iterable[CellStatus]) -> list[str]:
         for group in groups:
             merged[group[:axis], group[axis + 1 :]] += group[axis]
         groups = [(*before, tuple(values), *after) for (before, after), values in merged.items()]
-    return [f"{'/'.join(map(braces, names)).removeprefix('/')}  {in_words(seeds)}" for *names, seeds in groups]
+    return [
+        f"{'/'.join(parts).removeprefix('/')}  {in_words(seeds)}"
+        for *names, seeds in groups
+        for parts in product(*map(braces, names))
+    ]
 
 
-def braces(values: Sequence[str]) -> str:
-    """``a`` or ``{a,b}``."""
-    return values[0] if len(values) == 1 else "{" + ",".join(values) + "}"
+def braces(names: Sequence[str]) -> list[str]:
+    """Patterns for names: one for all, ``a`` or ``{a,b}``, and one for each range of at least three, ``p{0.1..0.9..0.1}``."""
+    families: dict[str, dict[Decimal, str]] = defaultdict(dict)
+    for each in names:
+        start, number = re.fullmatch(r"(.*?)(\d+(?:\.\d+)?)?", each).groups()
+        if number:
+            families[start][Decimal(number)] = each
+    ranges, others = [], list(names)
+    for start, family in families.items():
+        numbers = sorted(family)
+        if len(numbers) < 3:
+            continue
+        (first, second, *_), last = numbers, numbers[-1]
+        pattern = f"{start}{{{first}..{last}..{second - first}}}"
+        even = last - first == (second - first) * (len(numbers) - 1)
+        if even and expand_braces(pattern) == [family[number] for number in numbers]:
+            ranges.append(pattern)
+            others = [each for each in others if each not in family.values()]
+    lists = [others[0] if len(others) == 1 else "{" + ",".join(others) + "}"] if others else []
+    return lists + ranges
 
 
 def in_words(seeds: Sequence[int]) -> str:
