@@ -28,10 +28,11 @@ class Optimiser(ABC):
         self.momentum = momentum
         self.velocity = {parameter: torch.zeros_like(parameter) for parameter in weight_decay}
         self.state = {"momentum": self.velocity}
-        self.groups = [
-            (value, [parameter for parameter in weight_decay if weight_decay[parameter] == value])
-            for value in sorted(set(weight_decay.values()))
-        ]
+        # The kernels of GPUs take parameters of one type at a time.
+        kinds: dict[tuple[float, torch.dtype], list[nn.Parameter]] = {}
+        for parameter, decay in sorted(weight_decay.items(), key=lambda each: each[1]):
+            kinds.setdefault((decay, parameter.dtype), []).append(parameter)
+        self.groups = [(decay, parameters) for (decay, _), parameters in kinds.items()]
         # On a GPU a tensor, which a captured step reads from the device, so that a change reaches the graph.
         device = next(iter(weight_decay)).device
         self.learning_rate: Tensor | float = learning_rate
