@@ -15,7 +15,7 @@ from rethinking.analysis.differences import (
     over_epochs,
     over_p,
 )
-from rethinking.tables.differences import present
+from rethinking.tables.differences import note, present
 
 SCALE = {"seeds": 3, "diverged": 0, "epochs": 9, "data": "some data"}
 
@@ -175,6 +175,10 @@ def test_numbers_have_three_digits_and_epochs_are_whole():
     assert ("", "our scale") not in shown
     scales = ["any", "any", "other"]
     assert present(table.assign(scale=scales))[0].table["", "our scale"].tolist() == scales
+    assert note(table.assign(scale=scales)).startswith("Absolute")
+    table["scale"] = ["any; 1 seed", "any; 2 seeds", "any; 1 seed"]
+    assert present(table)[0].table["", "our scale"].tolist() == ["1 seed", "2 seeds", "1 seed"]
+    assert note(table).startswith("Ours: any.\n")
 
 
 def test_script(script, render, tmp_path):

@@ -1,6 +1,7 @@
 """How far our curves lie from the paper's, for readers."""
 
 import math
+from itertools import takewhile
 from typing import Any
 
 import pandas as pd
@@ -30,14 +31,16 @@ def present(table: pd.DataFrame) -> list[Shown]:
         ("", "at"): [place(row) for row in table.itertuples()],
         ("", "points"): [f"{row.points} of {row.paper_points}" for row in table.itertuples()],
     }
-    if table.scale.nunique() > 1:
-        columns["", "our scale"] = table.scale
+    _, scales = shared_scale(table)
+    if any(scales):
+        columns["", "our scale"] = scales
     return [Shown("", pd.DataFrame(columns))]
 
 
 def note(table: pd.DataFrame) -> str:
-    """What is compared, and the scale of our curves if they share one."""
-    scale = f"Ours: {table.scale.iloc[0]}.\n" if table.scale.nunique() == 1 else ""
+    """What is compared, and what the scales of our curves share."""
+    shared, _ = shared_scale(table)
+    scale = f"Ours: {shared}.\n" if shared else ""
     return (
         f"{scale}Absolute differences between our means over seeds and the curves of Zhang et al. (2017), CIFAR-10 at "
         "full scale, read off the published figures. Training loss (1a) and training accuracy (2b): moving "
@@ -46,6 +49,16 @@ def note(table: pd.DataFrame) -> str:
         "interpolated at the paper's points, as far as both go, from our first whole epoch on; ratios are 1 at "
         "p = 0 by definition, which is left out."
     )
+
+
+def shared_scale(table: pd.DataFrame) -> tuple[str, list[str]]:
+    """The parts with which the scales of all curves begin, such as the data, and the rest of each.
+
+    In every row the former would widen the table by half, and LaTeX would print it smaller.
+    """
+    parts = [scale.split("; ") for scale in table.scale]
+    shared = [first for first, *_ in takewhile(lambda some: len(set(some)) == 1, zip(*parts, strict=False))]
+    return "; ".join(shared), ["; ".join(each[len(shared) :]) for each in parts]
 
 
 def digits(values: pd.Series) -> list[str]:
