@@ -190,6 +190,7 @@ def test_latex():
     )
     assert any(line.startswith(r"\cmidrule(lr){6-7} ") for line in lines)
     assert text.isascii()
+    assert r"\begin{landscape}" in " ".join(line for line in lines if line.startswith("%"))
     braces = text.replace(r"\{", "").replace(r"\}", "")
     assert braces.count("{") == braces.count("}")
     # As many columns in every row as the tabular declares.

@@ -110,7 +110,8 @@ def in_cell(text: str) -> str:
 def to_latex(tables: Sequence[Shown], note: str) -> str:
     r"""Render as :func:`to_markdown` does, each as a ``tabular`` for ``\input``, made smaller if it is wider than the text."""
     lines = [
-        "% Needs the packages booktabs and graphicx.",
+        "% Needs the packages booktabs and graphicx. A table wider than the text is made smaller; where that is too small to",
+        r"% read, put \input between \begin{landscape} and \end{landscape} of the package pdflscape.",
         r"\begingroup\footnotesize\setlength{\tabcolsep}{4pt}",
     ]
     for title, table in tables:
