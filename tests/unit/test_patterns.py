@@ -162,10 +162,10 @@ GRID = {"name": "x_{epochs}", "question": "?", "cells": WD, "grid": {"epochs": [
         ({"ablations": [{"name": "x", "question": "?", "cells": WD, "set": 3}]}, "ablations[0].set: takes keys of its own"),
         ({"overrides": [{"cells": WD, "set": {"architecture": {"batch_norm_affine": True}}}]},
          "overrides[0]: the network 'alexnet' has no option 'batch_norm_affine'"),
-        ({"table1": {"cells": 5}}, "table1.cells: takes a list; write [5]"),
+        ({"table1": {"cells": 5}}, "table1.cells: takes a list; a value of it: Input should be a valid string, not 5"),
         ({"table1": {"cells": [5]}}, "table1.cells[0]: Input should be a valid string, not 5"),
         ({"table1": 5}, "table1: "),
-        ({"overrides": 5}, "overrides: takes a list; write [5]"),
+        ({"overrides": 5}, "overrides: takes a list; a value of it: takes keys of its own (cells, "),
         ({"overrides": [5]}, "overrides[0]: "),
     ],
 )  # fmt: skip

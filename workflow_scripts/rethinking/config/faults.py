@@ -4,7 +4,8 @@ import re
 from types import NoneType
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from rethinking.config.patterns import Origin, Path, expand_range
 from rethinking.config.reading import File
@@ -70,20 +71,28 @@ def what_is_wrong(fault: dict[str, Any], loc: Path, config: type[BaseModel]) -> 
         return f"takes keys of its own ({', '.join(keys)}), not {written}{hint}"
     if kind == "list_type":
         needed = given in (None, {}) and not can_be_empty(loc, config)
-        return f"takes a list; {'write at least one value' if needed else list_advice(given)}"
+        return f"takes a list; {'write at least one value' if needed else list_advice(given, loc, config)}"
     return message if kind in ("value_error", "missing", "too_short") else f"{message}, not {written}"
 
 
-def list_advice(given: Any) -> str:
-    """How to write a list in the place of another value. YAML reads ``{0..4}`` and ``{a, b}`` as keys without values."""
+def list_advice(given: Any, loc: Path, config: type[BaseModel]) -> str:
+    """How to write a list in the place of another value, or why that value cannot be in it.
+
+    YAML reads ``{0..4}`` and ``{a, b}`` as keys without values.
+    """
     if isinstance(given, dict) and any(value is not None for value in given.values()):
         return "begin each entry with '- '"
-    entries = given if isinstance(given, dict) else [] if given is None else [given]
+    written = given if isinstance(given, dict) else [] if given is None else [given]
+    field = field_at(loc, config)
     try:
-        entries = [each for entry in entries for each in expand_range(str(entry))]
+        values = [each for one in written for each in (expand_range(one) if isinstance(one, str) else [one])]
+        TypeAdapter(field.annotation if field else list).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"a value of it: {what_is_wrong(first, loc + first['loc'], config)}"
     except ValueError as error:
         return str(error)
-    return f"write [{', '.join(entries)}]"
+    return f"write [{', '.join(map(str, values))}]"
 
 
 def describe_pattern(origin: Origin, message: str, files: dict[str, File]) -> str:
@@ -108,10 +117,15 @@ def keys_at(path: Path, model: Any) -> list[str]:
 
 def can_be_empty(path: Path, model: Any) -> bool:
     """Whether the list at a place may have no entries; those of a grid may not."""
+    field = field_at(path, model)
+    return field is not None and not any(getattr(each, "min_length", 0) for each in field.metadata)
+
+
+def field_at(path: Path, model: Any) -> FieldInfo | None:
+    """The field of a list; None for those of a grid, which take anything."""
     for part in path[:-1]:
         model = fields(model).get(part, model)
-    field = getattr(model, "model_fields", {}).get(path[-1])
-    return field is not None and not any(getattr(each, "min_length", 0) for each in field.metadata)
+    return getattr(model, "model_fields", {}).get(path[-1])
 
 
 def fields(model: Any) -> dict[str, Any]:
