@@ -49,6 +49,17 @@ def test_everything_is_made(finished):
     assert summary["data"]["train"]["count"] == 60
 
 
+def test_the_finding_ends_a_run_that_makes_the_report(finished):
+    def ends(*options):
+        process = finished.start("-f", "results/report.html", *options)
+        said, _ = process.communicate()
+        assert process.returncode == 0, said
+        return said.endswith("Report: results/report.html\n")
+
+    assert ends()
+    assert not ends("--touch")  # which makes none
+
+
 def test_a_full_disk_after_training_costs_no_network(tiny_workflow):
     cell = "results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json"
     benchmark = tiny_workflow.folder / "results/benchmarks/cells/digits/true_labels/mlp_1x512/none/seed0.tsv"
