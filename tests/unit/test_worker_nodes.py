@@ -3,7 +3,9 @@
 import os
 import re
 import signal
+import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +33,135 @@ def test_a_worker_on_another_node_does_not_see_the_gpu_of_worker_0_alone(monkeyp
     see = [sys.executable, "-c", program]
     assert start(see, []).wait() == 0
     assert start(see, ["taken"]).wait() == 1
+
+
+def test_each_worker_starts_on_its_node_and_on_its_own_gpu(monkeypatch):
+    """Four workers on two nodes: those of the first take its GPUs in turn, the others choose theirs when they are there."""
+    started = []
+
+    def pretend(command, gpu):
+        started.append(([word for word in command if word.startswith(("srun", "--nodelist", "--worker"))], [*gpu]))
+        return subprocess.Popen("true")
+
+    monkeypatch.setattr(workers, "start", pretend)
+    monkeypatch.setattr(workers, "join", lambda *_: None)
+    monkeypatch.setattr(Team, "leave", lambda self: None)
+    monkeypatch.setattr(workers, "running_code", dict)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with workers.lead(4, torch.device("cpu"), ["GPU-a", "GPU-b"], ["n1", "n2"], lambda: False) as found:
+        assert (found.rank, found.size) == (0, 4)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before  # so that it can be asked to stop
+    assert started == [
+        (["--worker=1"], ["GPU-b"]),
+        (["srun", "--nodelist=n2", "--worker=2"], []),
+        (["srun", "--nodelist=n2", "--worker=3"], []),
+    ]
+
+
+def test_workers_end_with_an_error_of_worker_0(monkeypatch):
+    children = []
+
+    def pretend(*_):
+        children.append(subprocess.Popen(["sleep", "60"]))
+        return children[-1]
+
+    monkeypatch.setattr(workers, "start", pretend)
+    monkeypatch.setattr(workers, "join", lambda *_: None)
+    monkeypatch.setattr(workers, "running_code", dict)
+    with pytest.raises(ValueError, match="no"), workers.lead(3, torch.device("cpu"), [], [""], lambda: False):
+        raise ValueError("no")
+    assert [child.returncode for child in children] == [-signal.SIGKILL] * 2
+
+
+@pytest.mark.parametrize(("nodes", "loopback"), [(1, True), (2, False)])
+def test_workers_of_one_node_talk_within_it_and_those_of_several_do_not(monkeypatch, nodes, loopback):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "ib0")
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
+    workers.join(Team(0, 2), None, torch.device("cpu"), nodes)
+    assert (os.environ["GLOO_SOCKET_IFNAME"] in ("lo", "lo0")) == loopback
+
+
+@pytest.mark.parametrize(("rank", "gpu"), [(3, "GPU-a"), (4, "GPU-b"), (5, "GPU-c")])
+def test_workers_on_another_node_take_its_gpus_in_turn(monkeypatch, store, rank, gpu):
+    """Two on one GPU would train, at half the speed, beside a GPU with nothing to do."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b,GPU-c")
+    monkeypatch.setenv("SLURM_LAUNCH_NODE_IPADDR", workers.LOOPBACK)
+    workers.follow(rank, 6, 2, store.port, "cpu")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == gpu
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_job_on_other_nodes_than_the_configuration_says(monkeypatch, count):
+    """On fewer, a node would be asked for that is not there; of more, some would do nothing."""
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "n[1-3]")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="n1\nn2\nn3\n"))
+    assert nodes_of_job(3) == ["n1", "n2", "n3"]
+    with pytest.raises(UserError, match=rf"hardware\.nodes is {count}, but this SLURM job has 3;"):
+        nodes_of_job(count)
+
+
+class Ended(Exception):
+    """In place of the end of this process, or of its start in place."""
+
+
+@pytest.mark.parametrize(
+    ("status", "before", "stopping", "ends", "said"),
+    [
+        (-9, 2, False, "starts again", r"was killed by SIGKILL; all workers start again \(3 of at most 3 times\)"),
+        (-9, 3, False, 1, "was killed by SIGKILL; the workers were started again 3 times"),
+        (-9, 0, True, os.EX_TEMPFAIL, "was killed by SIGKILL while all were stopping"),
+        (2, 0, False, 1, "ended with status 2; its message stands above"),
+        (2, 0, True, 1, "ended with status 2; its message stands above"),
+    ],
+)
+def test_what_follows_from_a_lost_worker(monkeypatch, capsys, status, before, stopping, ends, said):
+    """Workers that are killed each time must not begin for ever, nor must an error be tried again."""
+    killed, found = [], []
+
+    def end(what):
+        found.append(what)
+        raise Ended
+
+    monkeypatch.setattr(workers, "GRACE_SECONDS", 0)
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(os, "execve", lambda *words: end(words))
+    monkeypatch.setenv(workers.RESTARTED, str(before))
+    child = SimpleNamespace(wait=lambda *_: None, kill=lambda: killed.append(True))
+    others = workers.Others(Team(0, 2), lambda: stopping, [child], threading.Event())
+    with pytest.raises(Ended):
+        workers.lost(others, 1, status)
+    assert killed
+    printed = "".join(capsys.readouterr())
+    assert re.search(f"worker 1 {said}", printed), printed
+    if ends == "starts again":
+        ((program, command, environment),) = found
+        assert (program, command) == (workers.COMMAND[0], workers.COMMAND)
+        assert environment[workers.RESTARTED] == str(before + 1)
+    else:
+        assert found == [ends]
+
+
+def test_a_worker_that_ends_after_the_training_is_not_lost(monkeypatch):
+    for name in ("_exit", "execve"):
+        monkeypatch.setattr(os, name, lambda *_: pytest.fail("nothing depends on it any more"))
+    others = workers.Others(Team(0, 2), lambda: False, [], threading.Event())
+    others.done.set()
+    workers.lost(others, 1, -9)
+    assert others.team.failure is None
+
+
+@pytest.mark.parametrize(
+    ("status", "lost"), [(None, []), (0, []), (os.EX_TEMPFAIL, []), (1, [(2, 1)]), (137, [(2, -9)])]
+)
+def test_workers_that_end_with_all_are_not_lost(monkeypatch, status, lost):
+    """Training has ended, or all have agreed to stop."""
+    found = []
+    monkeypatch.setattr(workers, "lost", lambda others, rank, how: found.append((rank, how)))
+    children = [SimpleNamespace(poll=lambda: None), SimpleNamespace(poll=lambda: status)]
+    looks = iter([False, True])
+    done = SimpleNamespace(wait=lambda _seconds: next(looks))
+    workers.watch(workers.Others(Team(0, 3), lambda: False, children, done))
+    assert found == lost
 
 
 @pytest.fixture
