@@ -139,6 +139,29 @@ def test_a_job_finds_the_folders_of_its_outputs_and_its_log(results, fake):
     assert submission.bundle.tasks[0].benchmark == "benchmarks/a.tsv"
 
 
+def test_cells_wait_for_others_and_other_jobs_do_not(fake, results):
+    """Until no further one has come for as long as the setting says."""
+    executor = Alone(results)
+    executor.gathering.seconds = 10
+    executor.run_jobs([job("a"), job("b", bundle_cost=0)])
+    executor.look()
+    assert [each.bundle.tasks[0].name for each in executor.active.values()] == ["b"]
+    fake.queues((*executor.active, "RUNNING", "None"))
+    executor.gathering.last -= 10
+    executor.look()
+    assert sorted(each.bundle.tasks[0].name for each in executor.active.values()) == ["a", "b"]
+
+
+def test_the_log_that_a_message_names_is_there(fake, results):
+    executor, (bundle,) = at_work(results, fake, "a")
+    bundle.log.write_text("what happened")
+    fake.queues((bundle.name, "FAILED", "NonZeroExitCode"))
+    executor.look()
+    ((_, error),) = executor.over
+    assert f"log: {bundle.log}" in error
+    assert bundle.log.exists()
+
+
 def test_finished_bundle_leaves_nothing_behind(fake, results):
     """One with a failed task leaves its log."""
     executor, found = at_work(results, fake, "a", "b", "c")

@@ -157,6 +157,19 @@ def test_sbatch_failed_and_reached_slurm(fake, results):
     assert executor.active[bundle.name].submitted
 
 
+def test_while_slurm_does_not_say_what_it_has_nothing_is_submitted_again(fake, results):
+    """A command that failed may have reached it, and a second job would train the same at the same time."""
+    fake.fails("sbatch")
+    executor = given(results, job())
+    fake.says("sbatch", "1")
+    fake.fails("squeue")
+    executor.look_again()
+    assert len(fake.calls("sbatch")) == 1
+    fake.queues((*executor.active, "RUNNING", "None"))
+    executor.look_again()
+    assert len(fake.calls("sbatch")) == 1
+
+
 def test_sbatch_failed_and_the_job_has_ended_all_the_same(fake, results):
     """Before SLURM told of it; nothing is submitted again."""
     fake.fails("sbatch")

@@ -1,6 +1,7 @@
 """What the executor makes of what an earlier Snakemake left, damaged files too."""
 
 import os
+from pathlib import Path
 
 import pytest
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
@@ -60,6 +61,21 @@ def test_a_job_that_is_not_what_is_asked_for_is_cancelled(fake, results, other):
     executor = given(results, job())
     assert (bundle.name in executor.active) == (not other)
     assert fake.calls("scancel") == ([f"scancel --quiet --me --name={bundle.name}"] if other else [])
+
+
+@pytest.mark.parametrize(("status", "there", "taken"), [(0, True, True), (0, False, False), (1, True, False)])
+def test_what_an_earlier_job_has_made_is_taken_if_it_is_whole_and_there(fake, results, status, there, taken):
+    """Nobody has been told of it; a cell that failed is tried again."""
+    bundle = earlier(results)
+    bundle.note_end(0, status)
+    executor = Alone(results)
+    executor.run_jobs([job("a")])
+    if there:
+        Path("a").mkdir()
+        Path("a/summary.json").touch()
+    executor.look()
+    assert [error for _, error in executor.over] == [None] * taken
+    assert len(fake.calls("sbatch")) == (not taken)
 
 
 def test_all_cells_of_an_earlier_job_are_waited_for(fake, results):
