@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -88,6 +89,41 @@ def test_log_holds_the_message_that_a_module_ends_with(tmp_path, monkeypatch):
     run(bundle)
     assert bundle.ended() == {0: 1}
     assert (tmp_path / "log").read_text().endswith("\nno such file\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        ("sys.exit()", 0, ""),
+        ("sys.exit(3)", 3, ""),
+        ("raise ValueError('no such cell')", 1, "ValueError: no such cell\n"),
+    ],
+)
+def test_a_module_ends_a_task_as_it_ends_a_process(tmp_path, monkeypatch, code, status, said):
+    """An error that passed for an end would leave files that are not whole."""
+    (tmp_path / "other.py").write_text(f"import sys\nif __name__ == '__main__': {code}\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    bundle = make(tmp_path, f"exec python -m other > {tmp_path}/log 2>&1")
+    run(bundle)
+    assert bundle.ended() == {0: status}
+    assert (tmp_path / "log").read_text().endswith(said)
+
+
+def test_commands_run_as_snakemake_runs_them(tmp_path):
+    """With its prefix; an error within a pipe is one."""
+    bundle = make(tmp_path, "test $WORD = right", "false | true", prefix="export WORD=right; ")
+    run(bundle)
+    assert bundle.ended() == {0: 0, 1: 1}
+
+
+def test_a_benchmark_has_the_units_of_snakemake(tmp_path):
+    """Seconds, hours, memory in MB and the load in per cent of a core."""
+    usage = SimpleNamespace(ru_utime=3600, ru_stime=61.5, ru_maxrss=3 * 1024)
+    run_bundle.write_benchmark(tmp_path / "a.tsv", 7323.0, usage)
+    names, values = (line.split("\t") for line in (tmp_path / "a.tsv").read_text().splitlines())
+    row = dict(zip(names, values, strict=True))
+    assert (row["s"], row["h:m:s"], row["max_rss"]) == ("7323.0000", "2:02:03", "3.00")
+    assert (row["mean_load"], row["cpu_time"]) == ("50.00", "3661.50")
 
 
 def test_tasks_that_begin_after_an_edit_run_the_edited_code(tmp_path, monkeypatch):
@@ -213,6 +249,14 @@ run_bundle.main()
     output, _ = start(bundle, "-c", program).communicate(timeout=60)
     assert "1 tasks left" in output
     assert bundle.ended() == {0: 0}
+
+
+def test_a_task_that_asks_for_another_try_has_not_ended(tmp_path):
+    """It has written its checkpoint; noted as a failure it would begin from there only if the user starts it again."""
+    bundle = make(tmp_path, f"exit {os.EX_TEMPFAIL}", "true")
+    code, output = run(bundle)
+    assert (code, bundle.ended()) == (os.EX_TEMPFAIL, {1: 0})
+    assert "continues later: task 0" in output
 
 
 def test_side_by_side(tmp_path):
