@@ -176,6 +176,45 @@ def test_data_of_other_limits_lie_elsewhere(plan):
     assert one.cell(MLP).identity.digest != other.cell(MLP).identity.digest
 
 
+def test_a_sample_counts_its_size_and_its_data(plan):
+    one, other = plan(60), plan(40)
+    digests = {
+        made.identity.digest
+        for made in (one.sample("digits", 10), one.sample("digits", 20), other.sample("digits", 10))
+    }
+    assert len(digests) == 3
+
+
+def test_a_download_and_a_local_copy_of_it_are_the_same_data(plan, tmp_path, monkeypatch):
+    """Cells need not be trained again for those who have the archive already."""
+    archive = tmp_path / "cifar-10-binary.tar.gz"
+    archive.touch()
+    downloaded = plan()
+    assert downloaded.downloaded("cifar10").endswith("/cifar-10-binary.tar.gz")
+    (published,) = registry.entry("dataset", "cifar10").call().downloads
+    values = downloaded.config.datasets["cifar10"].model_copy(update={"source": "archive", "path": str(archive)})
+    datasets = downloaded.config.datasets | {"cifar10": values}
+    monkeypatch.setattr("rethinking.run.plan.content_digest", lambda *_: published.digest)
+    copied = Plan(downloaded.config.model_copy(update={"datasets": datasets}))
+    assert copied.prepared("cifar10").identity == downloaded.prepared("cifar10").identity
+
+
+def test_stored_pixels_and_classes_of_local_images_count(plan, monkeypatch):
+    monkeypatch.setattr("rethinking.run.plan.content_digest", lambda *_: "contents")
+    config = plan().config
+
+    def made(**changes):
+        local = config.datasets["imagenet"].model_copy(update={"source": "local", "path": "images", **changes})
+        return Plan(config.model_copy(update={"datasets": config.datasets | {"imagenet": local}})).prepared("imagenet")
+
+    sizes = [made(stored_size=size).identity.digest for size in (None, 32)]
+    classes = [made(classes=names).identity.digest for names in (["n1", "n2"], ["n1", "n3"])]
+    assert len({*sizes, *classes}) == 4
+    # What is checked again once it has been read, so that limits are those of their splits.
+    name, source, path, _, names, limits, _ = made(train_limit=9, test_limit=4, classes=["n1"]).source
+    assert (name, source, path, [*names], limits) == ("imagenet", "local", "images", ["n1"], [9, 4])
+
+
 def test_what_a_corruption_is_registered_with_counts(plan):
     config = plan().config
 
