@@ -24,7 +24,7 @@ def main() -> None:
 
     networks = read_networks(args.root, args.cells, args.seeds)
     # None where all of the paper's experiments are left out.
-    claims = read_columns(args.claims, COLUMNS, empty=True)
+    claims = read_columns(args.claims, COLUMNS, empty=True).fillna("")
     finding = ()
     if args.finding:
         with reading(args.finding):

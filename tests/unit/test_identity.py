@@ -264,6 +264,30 @@ def test_which_measure_has_which_name_counts(plan, plugin):
     assert digest("one", "two") == digest("one", "two") != digest("two", "one")
 
 
+def test_measures_count_the_images_that_they_take(plan):
+    config = plan().config
+    fewer = config.complexity.model_copy(update={"images": config.complexity.images // 2})
+    digests = [
+        Plan(each).complexity(MLP).identity.digest for each in (config, config.model_copy(update={"complexity": fewer}))
+    ]
+    assert digests[0] != digests[1]
+
+
+def test_stability_compares_the_network_without_a_replacement_with_the_one_with_it(plan):
+    """In this order: the scripts take the first for the one before."""
+    needs = plan().stability(Cell.parse("digits/true_labels_replaced0/mlp_1x512/none/seed0")).needs
+    assert [each.folder.split("/digits/")[1].split("/")[0] for each in needs] == [
+        "true_labels",
+        "true_labels_replaced0",
+    ]
+
+
+def test_fits_and_comparisons_need_the_errors_that_their_settings_are_chosen_from(plan):
+    made, name = plan(), "mnist_gabor"
+    assert made.config.linear_models.model(name).validated
+    assert made.fit(name, 0).needs == made.comparison(name, 0).needs == [made.validation(name)]
+
+
 def test_code_that_is_found_by_a_name_counts(plan, plugin):
     config = plan().config
     plugin("@regulariser('dark')\ndef dark(images): return images\n@measure('mine')\ndef mine(network): return 1\n")

@@ -132,6 +132,10 @@ def test_time_left_is_that_of_like_cells_at_as_many_at_a_time_as_run_now():
     assert seconds_left(state_of({MLP: 100.0}, waiting=[INCEPTION])) == 100
 
 
+def test_a_cell_in_its_last_step_tells_no_time():
+    assert seconds_left(state_of(running={MLP: Running(100, 100, 1.0, 10, 0)}, waiting=[WD])) is None
+
+
 def test_line_says_the_most_important_first_and_fits():
     state = state_of({WD: 60}, {MLP: Running(34, 100, 0.34, 36123, 210), INCEPTION: Running()})
     line = status_line(state, 200)
@@ -141,7 +145,9 @@ def test_line_says_the_most_important_first_and_fits():
     )
     assert status_line(state, len(line)) == line
     assert status_line(state, 30) == f"{line[:29]}…"
-    assert "1 failed" in status_line(state_of(failed=[MLP], waiting=[WD]), 200)
+    assert status_line(state_of(failed=[MLP], waiting=[WD]), 200) == "0 of 2 cells done | 1 failed"
+    both = state_of(running={MLP: Running(), MLP.replace("digits", "mnist"): Running()})
+    assert [f": {name}/true_labels/" in status_line(both, 200) for name in ("digits", "mnist")] == [True, True]
     assert status_line(state_of({MLP: 1}), 200) == "1 of 1 cells done"
 
 
