@@ -21,7 +21,7 @@ from rethinking.run.digests import digest_of
 from rethinking.run.environment import job_environment, name_user
 from rethinking.run.files import UserError, check_room, check_writable, existing_folder, refuse_dangling
 from rethinking.run.hardware import expects_gpu, visible_gpus
-from rethinking.run.identity import read_record
+from rethinking.run.identity import altered, read_record
 from rethinking.run.locks import is_locked
 from rethinking.run.plan import Plan
 from rethinking.run.refusals import explain
@@ -192,13 +192,24 @@ def record(made):
 # ---- tables, figures and texts
 
 
+# With finished_only: the results that tables and figures are made from, and those that are left out, with their faults.
+USED, ALTERED = set(), {}
+
+
+@cache
+@exit_on_user_error
+def is_finished(made):
+    """Whether a result exists, and its files are those that its job made."""
+    if not os.path.exists(made.outputs[-1]):
+        return False
+    if faults := altered(made.outputs):
+        ALTERED[made.outputs[0]] = faults
+    return not faults
+
+
 def finished(results):
-    """The results to build from: all, or with finished_only those that exist."""
-    return [each for each in results if not CONFIG.finished_only or os.path.exists(each.outputs[-1])]
-
-
-# With finished_only: the results that tables and figures are made from.
-USED = set()
+    """The results to build from: all, or with finished_only those that are finished."""
+    return [each for each in results if not CONFIG.finished_only or is_finished(each)]
 
 
 @exit_on_user_error

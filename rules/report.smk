@@ -66,6 +66,9 @@ rule render_report:
 
 
 # After the last stage, when it is known what tables and figures are built from.
+if ALTERED:
+    faults = [f"{os.path.dirname(file)}: {', '.join(lines)}" for file, lines in ALTERED.items()]
+    logger.warning("finished_only: left out, as their files are not those that were made:\n" + "\n".join(faults))
 if used_stale := [each for each in USED if not is_current(each)]:
     logger.warning(
         f"finished_only: {len(used_stale)} of {len(USED)} finished results are stale and used as they are; "

@@ -15,6 +15,7 @@ from rethinking.analysis.runs import (
 )
 from rethinking.analysis.statistics import mean_interval
 from rethinking.run.files import UserError, write_json
+from rethinking.run.identity import Identity, write_record
 
 from .curves import make_run, write_run
 
@@ -60,6 +61,22 @@ def test_read_seeds_in_order(tmp_path):
     assert runs[RANDOM][0].measured == {"complexity": 0.5, "stability": 0.5}
     assert runs[TRUE] == []
     assert len(summaries(runs)) == 2
+
+
+def test_files_that_contradict_their_record_are_not_read(tmp_path):
+    """Kept networks without a record are read, and those whose weights were not handed on."""
+    folders = [write_run(tmp_path, make_run(RANDOM, seed, train_loss=[2.0, 1.0])) for seed in range(3)]
+    for folder in folders[1:]:
+        for names in (["curve.csv", "weights.safetensors", "summary.json"], ["complexity.json"]):
+            files = [folder / name for name in names]
+            for file in files:
+                file.write_text(file.read_text() if file.exists() else '{"complexity": 0.5}')
+            write_record(files, Identity({}))
+        (folder / "weights.safetensors").unlink()
+    (folders[1] / "complexity.json").write_text("{}\n")
+    (folders[2] / "curve.csv").write_text("epoch,train_loss\n0,2.0\n")
+    runs = read_runs(tmp_path, [RANDOM], [0, 1, 2])[RANDOM]
+    assert [(run.cell.seed, run.measured) for run in runs] == [(0, {}), (1, {})]
 
 
 def test_only_the_columns_that_are_drawn_are_kept(tmp_path):

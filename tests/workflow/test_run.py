@@ -11,6 +11,7 @@ from base64 import b64encode
 import pandas as pd
 import pytest
 
+from rethinking.run.identity import Identity, write_record
 from rethinking.run.locks import lock, open_lock
 from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task
 
@@ -178,6 +179,20 @@ def test_tables_figures_and_claims_from_the_cells_that_are_there(tiny_workflow):
     supported = {"fits_random_labels_mlp_1x512", "imagenet_parameters"}
     assert set(verdicts[verdicts == "supported"].index) == supported
     assert not (results / "cells/digits/true_labels").exists()
+
+
+def test_a_file_that_was_cut_short_is_not_shown(tiny_workflow):
+    """Also where it can still be read. Networks without a record, as kept ones are, are shown."""
+    cells = tiny_workflow.folder / "results" / "cells"
+    write_runs(cells, make_runs({"random_labels/mlp_1x512/none": {"train": 100.0, "test": 50.0}}, (0, 1, 2), "digits"))
+    folders = [cells / f"digits/random_labels/mlp_1x512/none/seed{seed}" for seed in (0, 1)]
+    for folder in folders:
+        write_record(sorted(folder.glob("[cms]*")), Identity({}))
+    curve = folders[1] / "curve.csv"
+    curve.write_text("".join(curve.read_text().splitlines(keepends=True)[:-1]))
+    said = tiny_workflow.succeed("results/table1.csv", "--config", "finished_only=true", "seeds=[0,1,2]")
+    assert f"{os.path.relpath(folders[1], tiny_workflow.folder)}: curve.csv has changed since it was made" in said
+    assert list(pd.read_csv(cells.parent / "table1.csv").seeds) == [0, 0, 2]
 
 
 def test_the_finding_is_that_of_table_2_while_no_pair_of_table_1_is_finished(tiny_workflow):

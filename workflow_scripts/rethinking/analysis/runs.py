@@ -13,8 +13,9 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.aggregation import columns, paper_has, read_columns, read_summary
 from rethinking.analysis.statistics import mean_interval
-from rethinking.cells import Cell, probability
+from rethinking.cells import CELL_FILES, Cell, probability
 from rethinking.run.files import read_json
+from rethinking.run.identity import altered
 
 CELL_PARTS = ["dataset", "corruption", "model", "regularisers"]
 NETWORK = ["dataset", "model", "regularisers"]
@@ -78,6 +79,7 @@ def read_runs(root: Path, names: Iterable[str], seeds: Iterable[int | str], *tab
 def trained(root: Path, names: Iterable[str], seeds: Iterable[int | str]) -> dict[str, list[Path]]:
     """The folders of the trained networks among ``root/{name}/seed{seed}``, by name and in the order of the seeds.
 
+    Those with a file that is not the one that training made are left out.
     ``seeds`` are those of all cells, and of cells with fewer ``NAME=0,1``, as a command line has them.
     """
     words = [str(word).partition("=") for word in seeds]
@@ -88,7 +90,8 @@ def trained(root: Path, names: Iterable[str], seeds: Iterable[int | str]) -> dic
         # A network of an ablation has the seeds of its cell.
         wanted = sorted(fewer.get("/".join(name.split("/")[-4:]), everywhere))
         folders = [root / name / f"seed{seed}" for seed in wanted]
-        found[name] = [folder for folder in folders if (folder / "summary.json").exists()]
+        there = [folder for folder in folders if (folder / "summary.json").exists()]
+        found[name] = [folder for folder in there if not altered([folder / file for file in CELL_FILES])]
     return found
 
 
@@ -107,7 +110,8 @@ def read_run(folder: Path, tables: Iterable[str]) -> Run:
     # Of thousands of networks other columns would take gigabytes of memory.
     rows = {name: table[list(TABLES[name])].copy() for name, table in rows.items()}
     files = [folder / name for name in ("complexity.json", "stability.json")]
-    measured = {key: value for path in files if path.exists() for key, value in read_json(path).items()}
+    files = [path for path in files if path.exists() and not altered([path])]
+    measured = {key: value for path in files for key, value in read_json(path).items()}
     return replace(run, **rows, measured=measured)
 
 

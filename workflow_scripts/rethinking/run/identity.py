@@ -125,6 +125,17 @@ def damages(outputs: Sequence[str | Path], record: Mapping[str, Any]) -> list[st
     return lines
 
 
+def altered(outputs: Sequence[str | Path]) -> list[str]:
+    """Which files of a result that are there contradict its record, one line each.
+
+    Results that were kept or handed on need neither a record nor all files.
+
+    Raises:
+        OSError: as in :func:`read_record` and :func:`damages`.
+    """
+    return damages([file for file in outputs if os.path.exists(file)], read_record(outputs[0]))
+
+
 def recorded(output: str | Path) -> Identity | None:
     """A recorded identity; None where there is no readable record."""
     try:
