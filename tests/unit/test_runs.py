@@ -116,3 +116,19 @@ def test_missing_or_empty_file_is_named(tmp_path):
     (folder / "curve.csv").write_text(",".join(TABLES["curve"]))
     with pytest.raises(UserError, match=r"seed0/curve\.csv has no rows"):
         read_runs(tmp_path, [TRUE], [0], "curve")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"test_accuracy": "x"}, r"values of a wrong type \(test_accuracy\)"),
+        ({"provenance": None, "test_accuracy_corrupted": [1]}, r"values .* \(provenance, test_accuracy_corrupted\)"),
+        (None, "no cell, status, "),
+    ],
+)
+def test_a_summary_with_other_values_is_named(tmp_path, values, said):
+    run = make_run(TRUE, train_loss=[2.0])
+    folder = write_run(tmp_path, run)
+    write_json(folder / "summary.json", values and run.summary | values)
+    with pytest.raises(UserError, match=rf"seed0/summary\.json has {said}.*; delete it to have it made again$"):
+        read_runs(tmp_path, [TRUE], [0])

@@ -62,6 +62,8 @@ SUMMARY_KEYS = (
     "data",
     "provenance",
 )
+# Of those that are not numbers; a number that a diverged network lacks is null.
+SUMMARY_TYPES = {"cell": str, "status": str, "data": dict, "provenance": dict, "epochs_to_train_accuracy": dict}
 
 
 # ---- reading
@@ -74,9 +76,13 @@ def read_summary(path: str | Path) -> dict[str, Any]:
         UserError: it is missing, or not a cell's summary; the message names it.
     """
     summary = read_json(path)
+    if not isinstance(summary, dict):
+        summary = {}
     missing = [key for key in SUMMARY_KEYS if key not in summary]
-    if missing:
-        raise UserError(f"{path} has no {', '.join(missing)}; delete it to have it made again")
+    wrong = [key for key, value in summary.items() if not isinstance(value, SUMMARY_TYPES.get(key, float | int | None))]
+    if missing or wrong:
+        what = f"no {', '.join(missing)}" if missing else f"values of a wrong type ({', '.join(wrong)})"
+        raise UserError(f"{path} has {what}; delete it to have it made again")
     return summary
 
 
