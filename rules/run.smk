@@ -71,12 +71,22 @@ def take_results():
             raise WorkflowError(str(error)) from None
 
 
+def check_cache():
+    """Warn of a cache that cannot be written. Networks can be taken from another user's."""
+    try:
+        check_writable([CONFIG.cache_dir] if CONFIG.cache_dir else [])
+    except UserError as error:
+        logger.warning(f"finished networks are not put into cache_dir: {error}")
+
+
 # Snakemake does not run this hook in jobs of a cluster or in dry runs.
 onstart:
     interrupt_once()
     take_results()
     training = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_cell"]
     checkpoints = {TRAINED.format(**job.wildcards_dict): job.params.checkpoint for job in training}
+    if training:
+        check_cache()
     show_progress(RESULTS, checkpoints)
 
 

@@ -125,5 +125,8 @@ def test_a_cache_that_is_closed_costs_nothing(cell, tmp_path, monkeypatch, capsy
     put(tmp_path / "cache", IDENTITY, cell)
     assert not take(tmp_path / "cache", IDENTITY, tmp_path / "other")
     written, used = capsys.readouterr().out.splitlines()
-    assert "not written to the cache" in written
+    assert written == (
+        f"not written to the cache {tmp_path / 'cache'}: a file cannot be used (Permission denied); have it made readable and "
+        "writable for you, or choose another folder in the configuration"
+    )
     assert "is not used" in used

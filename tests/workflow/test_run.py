@@ -61,6 +61,15 @@ def test_the_finding_ends_a_run_that_makes_the_report(finished):
     assert not ends("--touch")  # which makes none
 
 
+def test_a_cache_that_cannot_be_written_is_told_at_the_start(tiny_workflow):
+    (tiny_workflow.folder / "cache").touch()  # as root can write anywhere
+    cell = "results/cells/digits/true_labels/mlp_1x512/none/seed0"
+    said = tiny_workflow.succeed(f"{cell}/summary.json", "--config", "cache_dir=cache")
+    assert said.count("finished networks are not put into cache_dir: ") == 1
+    log = (tiny_workflow.folder / cell.replace("results", "results/logs")).with_suffix(".log").read_text()
+    assert "not written to the cache" in log
+
+
 def test_a_full_disk_after_training_costs_no_network(tiny_workflow):
     cell = "results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json"
     benchmark = tiny_workflow.folder / "results/benchmarks/cells/digits/true_labels/mlp_1x512/none/seed0.tsv"

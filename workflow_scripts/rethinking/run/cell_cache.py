@@ -73,7 +73,7 @@ def put(cache: Path, identity: Identity, folder: Path) -> None:
                 if not target.exists():  # another workflow was faster
                     raise
     except OSError as error:
-        log(f"not written to the cache {cache} ({error})")
+        log(f"not written to the cache {cache}: {explain(error)}")
 
 
 def remove_old_parts(folder: Path) -> None:
