@@ -176,7 +176,7 @@ def test_time_of_a_network_that_is_part_trained_follows_from_its_own(results):
     results.values["table1"]["cells"] = [MLP]
     results.prepare()
     results.checkpoint(epoch=6, step=0, seconds=25.0)
-    assert left(results) == Estimate(pytest.approx(25), 1, {})
+    assert left(results) == Estimate(pytest.approx(25), 1, {}, "cpu")
 
 
 def test_a_checkpoint_before_the_first_step_tells_no_time(results):

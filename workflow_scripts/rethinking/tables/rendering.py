@@ -20,6 +20,7 @@ LATEX = str.maketrans(
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         **{character: f"\\{character}" for character in "&%$#_{}"},
+        "\N{NO-BREAK SPACE}": "~",
         "±": r"$\pm$",
         "×": r"$\times$",
         "→": r"$\rightarrow$",
