@@ -2,14 +2,20 @@
 
 from rethinking.cells import canonical_name
 
-# The data set on which the claims on ImageNet are checked.
+# The data set on which the claims on ImageNet are checked. There are none on a plug-in's.
 IMAGENET_NAMES = [name for result in IMAGENET_RESULTS for name in getattr(CONFIG, result).cells]
-IMAGENET_SET = judged_on(name.split("/")[0] for name in IMAGENET_NAMES)
+IMAGENET_SETS = [name.split("/")[0] for name in IMAGENET_NAMES]
+IMAGENET_SET = next((name for name in IMAGENET_SETS if not registry.entry("dataset", name).own), None)
 ALL_CELLS = CONFIG.cells(*CONFIG.results)
 OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
 OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}
-# That of the other cells (of table 1, if it has any), on which those on CIFAR-10 are checked.
-CLAIM_SET = judged_on(cell.dataset for cell in ALL_CELLS if cell.dataset != IMAGENET_SET)
+# That of the other cells (of table 1, if it has any), on which those on CIFAR-10 are checked; a plug-in's only if there is no
+# other.
+CLAIM_SET = min(
+    (cell.dataset for cell in ALL_CELLS if cell.dataset != IMAGENET_SET),
+    key=lambda name: registry.entry("dataset", name).own,
+    default=None,
+)
 CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset in (CLAIM_SET, IMAGENET_SET) or cell.name in OWN_CELLS]
 CLAIM_NAMES = list(dict.fromkeys(cell.name for cell in CLAIM_CELLS))
 THEORY = [*BUILT, *FITS, *COMPARISONS, *DESCENTS]

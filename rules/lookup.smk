@@ -101,11 +101,6 @@ def result_cells(result):
     return CONFIG.cell_names(result)
 
 
-def judged_on(names):
-    """The data set on which claims are judged: the first; a plug-in's, on which there are none, only if there is no other."""
-    return min(names, key=lambda name: registry.entry("dataset", name).own, default=None)
-
-
 def paired_cells():
     """The cells without regularisers of networks that a table has on true and on random labels.
 

@@ -1,6 +1,7 @@
 """Images are found where they lie, in the same order from folders and archives."""
 
 import gzip
+import io
 import os
 import shutil
 import tarfile
@@ -237,6 +238,24 @@ def test_a_cut_archive_is_refused(contents, tmp_path, name, keep):
     cut(folder / name, keep)
     with pytest.raises(UserError, match=f"{name}.*(damaged or cut short|holds no images)"):
         find_images(folder)
+
+
+@pytest.mark.parametrize("keep", ["nothing", "one image without the end of its padding"])
+def test_a_cut_tar_of_a_class_is_refused(contents, tmp_path, keep):
+    """Its end lies within the archive, where another class follows."""
+    path = write_archives(tmp_path / "set", contents) / "ILSVRC2012_img_train.tar"
+    with tarfile.open(path) as archive:
+        tars = {member.name: archive.extractfile(member).read() for member in archive}
+    with tarfile.open(fileobj=io.BytesIO(tars["n02102040.tar"])) as inner:
+        first = inner.next()
+    end = first.offset_data + first.size
+    assert end % tarfile.BLOCKSIZE
+    tars["n02102040.tar"] = tars["n02102040.tar"][: 0 if keep == "nothing" else end + 1]
+    with tarfile.open(path, "w") as archive:
+        for name, content in tars.items():
+            add(archive, name, content)
+    with pytest.raises(UserError, match=r"n02102040.tar is damaged"):
+        find_images(path.parent)
 
 
 def test_folders_of_classes_are_read_in_place_of_archives(contents, layouts, tmp_path, monkeypatch):

@@ -116,10 +116,9 @@ def test_cells_that_are_not_named_are_left_out(small_results, check, tmp_path):
 
 
 def test_own_data_have_none_of_the_papers_claims(script, plugin, tmp_path):
-    """Nor those on ImageNet, if table 2 is theirs."""
     plugin("@dataset('own')\ndef own(): ...\n")
     csv, markdown = tmp_path / "claims.csv", tmp_path / "claims.md"
-    networks = {"root": tmp_path, "cells": [f"own/{CELL}"], "seeds": 0, "dataset": "own", "imagenet": "own"}
+    networks = {"root": tmp_path, "cells": [f"own/{CELL}"], "seeds": 0, "dataset": "own"}
     script("check_claims", **networks, csv=csv, markdown=markdown)
     assert pd.read_csv(csv).empty
     assert "**" not in markdown.read_text()

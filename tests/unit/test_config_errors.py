@@ -43,6 +43,7 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"seeds": {3: None, 5: None}}, "seeds", "takes a list; write [3, 5]"),
         ({"seeds": {"9..0": None}}, "seeds", "takes a list; the range '9..0' must go up"),
         ({"seeds": 3}, "seeds", "takes a list; write [3]"),
+        ({"seeds": "0, 2"}, "seeds", "takes a list; write [0, 2]"),
         ({"seeds": "three"}, "seeds", "takes a list; a value of it: Input should be a valid integer"),
         ({"seeds": {"three": None}}, "seeds", "unable to parse string as an integer, not 'three'"),
         ({"seeds": -1}, "seeds", "takes a list; a value of it: Input should be greater than or equal to 0, not -1"),

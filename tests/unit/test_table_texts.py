@@ -94,12 +94,9 @@ def test_columns_of_numbers_are_aligned_right():
         ("b", ""): ["failed to converge", "−0.5 to 1"],
         ("c", ""): ["—"] * 2,
     }
-    assert alignment(pd.DataFrame(columns | {("d", ""): ["MLP 1×512", "—"]})) == [
-        "left",
-        "right",
-        "right",
-        "left",
-    ]
+    assert alignment(pd.DataFrame(columns | {("d", ""): ["MLP 1×512", "—"]})) == ["left", "right", "right", "left"]
+    shown = pd.DataFrame({"scale": ["25 epochs; 1 seed"], "points": ["5 of 10"], "norm": ["3.2e+12"]})
+    assert alignment(shown) == ["left", "right", "right"]
 
 
 def test_all_seeds_diverged():

@@ -85,7 +85,12 @@ def list_advice(given: Any, loc: Path, config: type[BaseModel]) -> str:
     written = given if isinstance(given, dict) else [] if given is None else [given]
     field = field_at(loc, config)
     try:
-        values = [each for one in written for each in (expand_range(one) if isinstance(one, str) else [one])]
+        values = [
+            each
+            for one in written
+            for part in (map(str.strip, one.split(",")) if isinstance(one, str) else [one])
+            for each in (expand_range(part) if isinstance(part, str) else [part])
+        ]
         TypeAdapter(field.annotation if field else list).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]

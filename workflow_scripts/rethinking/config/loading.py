@@ -113,7 +113,7 @@ def check_titles() -> None:
         found: dict[str, Entry] = {}
         for entry in registry.entries(kind):
             if kind == "corruption":
-                part, text = "name", re.sub(r"\{[^}]*\}", "", entry.name).removesuffix("_labels")
+                part, text = "name", re.sub(r"\{[^}]*\}", "{}", entry.name).removesuffix("_labels")
             elif "heading" in entry.options:
                 part, text = "heading", " ".join(entry.options["heading"])
             else:

@@ -180,23 +180,41 @@ def _parts(path: Path, member: tarfile.TarInfo) -> Parts:
     return name.parts
 
 
+class Window(io.RawIOBase):
+    """A part of a file, as a file."""
+
+    def __init__(self, file: io.BufferedReader, start: int, length: int) -> None:
+        self.file, self.start, self.length, self.place = file, start, length, 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a place in the part; returns it."""
+        self.place = offset + (0, self.place, self.length)[whence]
+        return self.place
+
+    def tell(self) -> int:
+        """The place in the part."""
+        return self.place
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, at most to the end of the part."""
+        left = max(0, self.length - self.place)
+        content = os.pread(self.file.fileno(), left if size < 0 else min(size, left), self.start + self.place)
+        self.place += len(content)
+        return content
+
+
 def walk_headers(
-    path: Path | str, file: io.BufferedReader, start: int = 0, length: int | None = None
+    path: Path | str, file: io.BufferedReader | Window, marked: bool = True
 ) -> Iterator[tuple[str, int, int]]:
     """Name, offset and size of each file in a tar, from its headers alone.
 
-    Args:
-        path: what messages call it.
-        file: the file that holds it.
-        start: where it begins in the file, from which offsets are counted too.
-        length: its bytes; None if it is the file's rest. That must have the mark at its end, without which a tar may
-            have been cut between two files.
+    ``marked`` asks for the mark at the end, without which a tar may have been cut between two files.
     """
     try:
-        end = file.seek(0, io.SEEK_END) if length is None else start + length
-        file.seek(start)
+        end = file.seek(0, io.SEEK_END)
+        file.seek(0)
         with tarfile.open(fileobj=file, mode="r:") as archive:
-            while (member := archive.next()) and member.offset < end:
+            while member := archive.next():
                 archive.members = []  # 1.28 million of them would fill memory
                 if member.offset_data + member.size > end:
                     raise tarfile.ReadError(f"{member.name} is not complete")
@@ -208,19 +226,17 @@ def walk_headers(
                 if member.isfile() and not PurePosixPath(member.name).name.startswith("."):
                     yield member.name, member.offset_data, member.size
             # tarfile takes a broken header for the end.
-            place = file.seek(archive.offset)
-            block = file.read(min(tarfile.BLOCKSIZE, max(0, end - place)))
-            if block.strip(b"\0") or (length is None and len(block) < tarfile.BLOCKSIZE):
+            file.seek(archive.offset)
+            block = file.read(tarfile.BLOCKSIZE)
+            if block.strip(b"\0") or (marked and len(block) < tarfile.BLOCKSIZE):
                 raise tarfile.ReadError("a header is broken" if block else "the end marker is missing")
     except DAMAGE as error:
-        raise UserError(
-            f"{path} is damaged or cut short, or not a tar archive ({error}); {_remedy(file, start)}"
-        ) from error
+        raise UserError(f"{path} is damaged or cut short, or not a tar archive ({error}); {_remedy(file)}") from error
 
 
-def _remedy(file: io.BufferedReader, place: int) -> str:
+def _remedy(file: io.BufferedReader | Window) -> str:
     """What to do about an archive whose headers cannot be read, by what it seems to be."""
-    file.seek(place)
+    file.seek(0)
     start = file.read(512)
     if start.startswith(tuple(magic for magic, _ in OPENERS)):
         return "it is compressed: unpack it to a plain tar, because images are read where they lie"

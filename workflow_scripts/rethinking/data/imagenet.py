@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from rethinking.data.archives import iter_members, walk_headers
+from rethinking.data.archives import Window, iter_members, walk_headers
 from rethinking.data.image_files import Images, listed, marks
 from rethinking.data.prepared import SPLITS
 from rethinking.registry import dataset
@@ -116,9 +116,10 @@ def _train_archive(path: Path) -> Images:
             name = PurePosixPath(inner).name
             if not name.endswith(".tar"):
                 raise UserError(f"{path}: {inner} is not the tar of a class, such as n01440764.tar")
+            window = Window(file, start, length)
             members += [
-                (f"{name.removesuffix('.tar')}/{_image_name(path, member)}", (0, offset, size))
-                for member, offset, size in walk_headers(f"{path}: {inner}", file, start, length)
+                (f"{name.removesuffix('.tar')}/{_image_name(path, member)}", (0, start + offset, size))
+                for member, offset, size in walk_headers(f"{path}: {inner}", window, marked=False)
             ]
     return _indexed(path, members)
 

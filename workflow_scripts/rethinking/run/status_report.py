@@ -51,11 +51,12 @@ def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
 
 def wrap(line: str) -> str:
     """A line in as many as it takes, broken between words or behind a comma of a pattern; all but the first are indented."""
-    indent = re.match(" *", line)[0] + " " * 4
-    wrapper = TextWrapper(WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    first = re.match(" *", line)[0]
+    indents = {"initial_indent": first, "subsequent_indent": first + " " * 4}
+    wrapper = TextWrapper(WIDTH, **indents, break_long_words=False, break_on_hyphens=False)
     # Where it breaks: "seeds 0-2" stays together.
     wrapper.wordsep_simple_re = re.compile(r"((?<!seed)(?<!seeds)\s+|(?<=,)(?=\S))")
-    return wrapper.fill(line)
+    return wrapper.fill(line.strip())
 
 
 def by_epoch(cells: Iterable[CellStatus]) -> list[str]:

@@ -143,7 +143,8 @@ def tabular(table: pd.DataFrame) -> str:
 
 def alignment(table: pd.DataFrame) -> list[str]:
     """How each column of finished text is aligned: ``right`` if any cell is a number or all are missing, or else ``left``."""
-    numbers = table.apply(lambda column: column.str.match(r"[+−-]?\d").any() or column.eq(MISSING).all())
+    # "5 of 10" is one, "25 epochs; 1 seed" is none.
+    numbers = table.apply(lambda column: column.str.match(r"[+−-]?\d(?!.*[a-z]{3})").any() or column.eq(MISSING).all())
     return ["right" if number else "left" for number in numbers]
 
 
