@@ -7,7 +7,7 @@ from rethinking.run.files import write_json
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.running import lock_file, running_file
 from rethinking.run.status import Estimate, survey
-from rethinking.run.status_report import WIDTH, braces, condense, report
+from rethinking.run.status_report import WIDTH, braces, condense, report, wrap
 
 from .results_folder import ALEXNET, MLP, left
 
@@ -154,3 +154,7 @@ def test_no_line_is_longer_than_a_screen_is_wide(results):
         "      random_signs_n50000,gaussian,random_pixels,true_labels_replaced0}/mlp_1x512/none  seed 0",
         "  cifar10/labels_p{0.1..0.9..0.1}/mlp_1x512/none  seed 0",
     ]
+
+
+def test_a_word_that_fills_a_line_keeps_its_indentation():
+    assert wrap("    " + 120 * "x" + "  seed 0") == "    " + 120 * "x" + "\n        seed 0"
