@@ -134,7 +134,8 @@ def test_norms_mean_something_where_a_factor_comes_out(layers, defined):
     initial = copy.deepcopy(model)
     nn.init.zeros_(initial[1].weight)
     found = measure_complexity(Network(model, initial, inputs, labels, 10, 1, 0))
-    assert [found[name] is not None for name in (*FROM_NORMS, "fisher_rao")] == [defined] * 6
+    assert [found[name] is not None for name in FROM_NORMS] == [defined] * 5
+    assert (found["fisher_rao"] is None) == (Projected in map(type, layers))
     assert found["inverse_margin"] is not None
 
 
@@ -149,23 +150,59 @@ def test_margin_is_the_tenth_percentile():
     assert margin_percentile(logits, labels) == pytest.approx(np.percentile(np.arange(11) - 1.0, 10))
 
 
-def test_fisher_rao_is_the_derivative_along_the_weights():
-    """For a homogeneous network <gradient of the loss, weights> = layers x <its derivative, logits>."""
+def biased_mlp(biases):
+    model = mlp((3, 10, 10), 4, [5, 6])
+    for module in model:
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.bias, std=biases)
+    return model
+
+
+@pytest.mark.parametrize(
+    "construct",
+    [
+        lambda: biased_mlp(0.0),
+        lambda: biased_mlp(1.0).requires_grad_(False),
+        lambda: fold_batch_norm(trained_statistics(network())),  # large biases, and paths of several lengths
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(300, 8), Residual(nn.Linear(8, 8), nn.Tanh()), nn.Linear(8, 4)),
+        lambda: network("alexnet"),  # whose derivatives local response normalisation computes itself
+    ],
+    ids=["no biases", "frozen", "batch normalisation", "paths of two lengths", "alexnet"],
+)
+def test_fisher_rao_is_the_derivative_along_all_parameters(construct):
+    """Against the difference of the losses with all parameters a little larger and a little smaller."""
     torch.manual_seed(0)
-    model = mlp((1, 2, 2), 3, [5, 4]).double()
-    with torch.no_grad():
-        for module in model:
-            if isinstance(module, nn.Linear):
-                module.bias.zero_()
-    images, labels = torch.randn(6, 1, 2, 2, dtype=torch.float64), torch.arange(6) % 3
-    squares = []
-    for image, label in zip(images, labels, strict=True):
-        loss = nn.functional.cross_entropy(model(image[None]), label[None])
-        gradients = torch.autograd.grad(loss, list(model.parameters()))
-        products = [(g * w).sum() for g, w in zip(gradients, model.parameters(), strict=True)]
-        squares.append(sum(products).item() ** 2)
-    found = fisher_rao(model(images).detach(), labels, 3)
-    assert found == pytest.approx(math.sqrt(np.mean(squares)))
+    model = construct().eval()
+    images, labels, step = torch.randn(6, 3, 10, 10), torch.arange(6) % 4, 1e-5
+    losses = []
+    for factor in (1 + step, 1 - step):
+        scaled = copy.deepcopy(model).double()
+        with torch.no_grad():
+            for parameter in scaled.parameters():
+                parameter.mul_(factor)
+            losses.append(nn.functional.cross_entropy(scaled(images.double()), labels, reduction="none"))
+    expected = float(((losses[0] - losses[1]) / (2 * step)).square().mean().sqrt())
+    assert fisher_rao(model, images, labels) == pytest.approx(expected, rel=1e-3)
+
+
+def test_fisher_rao_of_equal_paths_without_biases_is_depth_times_the_derivative_along_the_logits():
+    """Theorem 3.1 of Liang et al. (2019)."""
+    torch.manual_seed(0)
+    model, images, labels = biased_mlp(0.0).double(), torch.randn(6, 3, 10, 10).double(), torch.arange(6) % 4
+    logits = model(images).detach()
+    derivative = torch.softmax(logits, 1) - nn.functional.one_hot(labels, 4)
+    expected = 3 * float((derivative * logits).sum(1).square().mean().sqrt())
+    assert fisher_rao(model, images, labels) == pytest.approx(expected)
+
+
+def test_fisher_rao_of_a_forward_that_fixes_its_dtype():
+    class Single(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.float())
+
+    torch.manual_seed(0)
+    model, images, labels = biased_mlp(1.0), torch.randn(6, 3, 10, 10), torch.arange(6) % 4
+    assert fisher_rao(Single(model), images, labels) == pytest.approx(fisher_rao(model, images, labels), rel=1e-4)
 
 
 def linear_classifier(scale=1.0):

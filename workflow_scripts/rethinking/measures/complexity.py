@@ -4,8 +4,9 @@ The paper ends with the statement that no formal measure is known under which th
 measure here is larger for networks that its source calls more complex, so a measure that explained generalisation
 would grow with the gap. All but the number of parameters and the distance are measured on the network with its batch
 normalisation folded into the convolutions; margins, the Fisher-Rao norm and sharpness on some of the training images.
-Those built from norms of weights, and the Fisher-Rao norm, are defined for networks whose weights are in convolutions and
-linear layers alone, with rectified linear units or what else lets a positive factor through.
+Those built from norms of weights are defined for networks whose weights are in convolutions and linear layers alone, with
+rectified linear units or what else lets a positive factor through; the Fisher-Rao norm is for all that compute with no
+other numbers than their parameters.
 """
 
 import copy
@@ -20,7 +21,14 @@ from torch import Tensor, nn
 
 from rethinking import registry
 from rethinking.measures import norms
-from rethinking.measures.folding import Layer, beyond_norms, depth, fold_batch_norm, is_homogeneous, weight_layers
+from rethinking.measures.folding import (
+    Layer,
+    beyond_norms,
+    beyond_parameters,
+    fold_batch_norm,
+    is_homogeneous,
+    weight_layers,
+)
 from rethinking.measures.sharpness import largest_noise
 from rethinking.models import parameter_count
 from rethinking.registry import measure
@@ -180,8 +188,9 @@ def spectral_bound(network: Network) -> float:
 @measure("fisher_rao", title="Fisher–Rao norm", source="Liang et al. 2019")
 def fisher_rao_norm(network: Network) -> float:
     """The Fisher-Rao norm of the folded network."""
-    _ = network.layers  # which must be convolutions and linear layers
-    return math.log10(fisher_rao(network.logits, network.labels, depth(network.folded, network.inputs[:1])))
+    if others := beyond_parameters(network.folded):
+        raise Undefined(f"the network computes with numbers of {', '.join(others)} that are not parameters")
+    return math.log10(fisher_rao(network.folded, network.inputs, network.labels))
 
 
 @measure("sharpness", title="sharpness, absolute noise", source="Neyshabur et al. 2017")
@@ -208,11 +217,40 @@ def margin_percentile(logits: Tensor, labels: Tensor) -> float:
     return float(np.percentile((given - others).cpu().numpy(), MARGIN_PERCENTILE))
 
 
-def fisher_rao(logits: Tensor, labels: Tensor, layers: int) -> float:
-    """Fisher-Rao norm of a network of so many layers, layers x root of the mean of <derivative of the loss, logits>^2.
+def fisher_rao(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
+    """Fisher-Rao norm, the root of the mean over images of <gradient of the loss, theta>^2, for the cross-entropy.
 
-    Liang et al. (2019), theorem 3.1, for the cross-entropy; biases are assumed to be small. Its logarithm is wanted, so it
-    is not 0 where all probabilities round to 0 and 1.
+    Liang et al. (2019); theta is all weights and biases, frozen ones too.
+    Their theorem 3.1, depth x <derivative of the loss, logits>, is not used: it is for networks without biases, whose
+    paths all have the same length. In float64, or in the network's own precision where its forward takes no other.
+
+    Args:
+        model: a network in evaluation mode.
+        inputs: (n, channels, height, width).
+        labels: (n,).
+
+    Returns:
+        At least 1e-300, as its logarithm is wanted and all probabilities may round to 0 and 1.
     """
-    derivative = F.softmax(logits, 1) - F.one_hot(labels, logits.shape[1])
-    return max(layers * math.sqrt(float((derivative * logits).sum(1).square().mean())), 1e-300)
+    try:
+        square = mean_square_along_weights(copy.deepcopy(model).double(), inputs.double(), labels)
+    except RuntimeError:  # forward fixes a dtype, as x.float() does
+        square = mean_square_along_weights(copy.deepcopy(model), inputs, labels)
+    return max(math.sqrt(square), 1e-300)
+
+
+@torch.enable_grad()
+def mean_square_along_weights(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
+    """Mean over images of <gradient of the loss, parameters>^2; changes which of them need a gradient."""
+    parameters = list(model.requires_grad_().parameters())
+    squares = []
+    for image, label in zip(inputs, labels, strict=True):
+        loss = F.cross_entropy(model(image[None]).double(), label[None])
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)  # an auxiliary head has none
+        along = [
+            (g * p.detach()).sum(dtype=torch.float64)
+            for g, p in zip(gradients, parameters, strict=True)
+            if g is not None
+        ]
+        squares.append(float(sum(along)) ** 2)
+    return float(np.mean(squares))

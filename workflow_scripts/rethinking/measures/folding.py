@@ -59,19 +59,31 @@ def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         convolution.bias.add_(norm.bias)
 
 
-def beyond_norms(folded: nn.Module) -> list[str]:
-    """Layers of a folded network for which norms of weights are undefined.
+def beyond_parameters(folded: nn.Module) -> list[str]:
+    """Layers of a folded network that compute with other numbers than parameters.
 
-    These are normalisations that could not be folded, for example because they do not directly follow a convolution,
-    other layers with parameters that are neither convolutions nor linear, and layers with numbers in a buffer.
+    These are batch normalisations that could not be folded, for example because they do not directly follow a
+    convolution, and layers with numbers in a buffer.
     """
     return [
         f"{name} ({type(module).__name__})"
         for name, module in folded.named_modules()
-        if isinstance(module, nn.modules.batchnorm._NormBase)
-        or (not isinstance(module, nn.Conv2d | nn.Linear) and list(module.parameters(recurse=False)))
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
         or (not isinstance(module, LocalResponseNorm) and any(b.is_floating_point() for b in module.buffers(False)))
     ]
+
+
+def beyond_norms(folded: nn.Module) -> list[str]:
+    """Layers of a folded network for which norms of weights are undefined.
+
+    These are those of :func:`beyond_parameters` and others with parameters that are neither convolutions nor linear.
+    """
+    others = [
+        f"{name} ({type(module).__name__})"
+        for name, module in folded.named_modules()
+        if not isinstance(module, nn.Conv2d | nn.Linear) and list(module.parameters(recurse=False))
+    ]
+    return list(dict.fromkeys(beyond_parameters(folded) + others))
 
 
 @torch.no_grad()
