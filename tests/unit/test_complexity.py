@@ -12,7 +12,7 @@ from rethinking import registry
 from rethinking.measures import norms
 from rethinking.measures.complexity import Network, fisher_rao, margin_percentile, measure_complexity
 from rethinking.measures.folding import beyond_norms, depth, fold_batch_norm, weight_layers
-from rethinking.measures.sharpness import RANGE, largest_noise
+from rethinking.measures.sharpness import largest_noise
 from rethinking.models import build_model, parameter_count
 from rethinking.models.mlp import mlp
 
@@ -243,9 +243,16 @@ def test_relative_noise_does_not_see_the_scale():
     assert large == pytest.approx(8 * small, rel=0.05)
 
 
-def test_noise_that_changes_nothing_is_the_largest():
-    inputs, labels = torch.rand(10, 1, 1, 1), torch.zeros(10, dtype=torch.int64)
-    assert largest_noise(nn.Sequential(nn.Flatten(), nn.Linear(1, 1)), inputs, labels, 2, 0) == RANGE[1]
+def test_a_network_that_no_noise_makes_worse_has_no_sharpness(capsys):
+    """One that fits nothing would be the simplest of all."""
+    inputs = torch.rand(10, 3, 10, 10)
+    one = nn.Sequential(nn.Flatten(), nn.Linear(300, 1))
+    assert largest_noise(one, inputs, torch.zeros(10, dtype=torch.int64), 2, 0) == math.inf
+    model = network("mlp_1x512").eval()
+    labels = (model(inputs).argmax(1) + 1) % 4
+    found = measure_complexity(Network(model, copy.deepcopy(model), inputs, labels, n=10, draws=1, seed=0))
+    assert (found["sharpness"], found["relative_sharpness"]) == (None, None)
+    assert "sharpness: undefined, because no noise raises the training error by 10 points" in capsys.readouterr().out
 
 
 def test_a_measure_that_is_not_finite_is_none():
@@ -263,14 +270,14 @@ def test_all_measures_of_all_networks(name):
     inputs = torch.randn(12, 3, 10, 10)
     with torch.no_grad():
         labels = model(inputs).argmax(1)  # so that they are fitted
-    found = measure_complexity(Network(model, initial, inputs, labels, n=40, draws=1, seed=0))
+    found = measure_complexity(Network(model, initial, inputs, labels, n=40, draws=3, seed=0))
     assert list(found) == list(registry.names("measure"))
     folded = fold_batch_norm(model)
     kernels = [layer.module.weight.detach().flatten(1) for layer in weight_layers(folded, IMAGE)]
     for key, order in (("frobenius_product", "fro"), ("kernel_spectral_product", 2)):
         lengths = [float(torch.linalg.matrix_norm(kernel, order)) for kernel in kernels]
         assert found[key] == pytest.approx(sum(map(math.log10, lengths)), abs=1e-4)
-    noise = largest_noise(folded, inputs, labels, 1, 0)
+    noise = largest_noise(folded, inputs, labels, 3, 0)
     assert found["sharpness"] == pytest.approx(-2 * math.log10(noise))
     assert all(math.isfinite(value) for value in found.values())
     assert found["parameters"] == parameter_count(model)
@@ -281,7 +288,7 @@ def test_measures_of_a_linear_classifier_by_hand():
     model, initial = linear_classifier(3.0), linear_classifier()
     inputs = torch.tensor([-2.0, 2.0]).repeat(10).reshape(-1, 1, 1, 1)
     labels = (inputs.flatten() > 0).long()
-    found = measure_complexity(Network(model, initial, inputs, labels, n=40, draws=5, seed=0))
+    found = measure_complexity(Network(model, initial, inputs, labels, n=40, draws=10, seed=0))
     assert found["inverse_margin"] == pytest.approx(-math.log10(12))
     assert found["spectral_bound"] == pytest.approx(math.log10(2 * math.sqrt(40) * 4 / (12 * 40)))
     assert found["distance"] == pytest.approx(math.sqrt(8))
@@ -290,7 +297,7 @@ def test_measures_of_a_linear_classifier_by_hand():
     # Logits of -6 and 6; the wrong class has a probability of 1 / (1 + e^12).
     assert found["fisher_rao"] == pytest.approx(math.log10(12 / (1 + math.exp(12))), rel=1e-4)
     for name, relative in (("sharpness", False), ("relative_sharpness", True)):
-        noise = largest_noise(model, inputs, labels, 5, 0, relative)
+        noise = largest_noise(model, inputs, labels, 10, 0, relative)
         assert found[name] == pytest.approx(math.log10(1 / noise**2))
 
 
@@ -311,7 +318,10 @@ def test_network_that_has_not_fitted_its_labels_has_no_margin():
     with torch.no_grad():
         labels = (model(inputs).argmax(1) + 1) % 4
     wrong = measure_complexity(Network(model, network("mlp_1x512"), inputs, labels, n=40, draws=1, seed=0))
-    assert {name for name, value in wrong.items() if value is None} == {"inverse_margin", "spectral_bound"}
+    assert {name for name, value in wrong.items() if value is None} == {
+        *("inverse_margin", "spectral_bound"),
+        *("sharpness", "relative_sharpness"),
+    }
 
 
 def test_network_of_equal_logits_has_no_margin():

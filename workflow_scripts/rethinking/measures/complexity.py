@@ -29,7 +29,7 @@ from rethinking.measures.folding import (
     is_homogeneous,
     weight_layers,
 )
-from rethinking.measures.sharpness import largest_noise
+from rethinking.measures.sharpness import INCREASE, largest_noise
 from rethinking.models import parameter_count
 from rethinking.registry import measure
 from rethinking.run.files import UserError
@@ -196,9 +196,14 @@ def fisher_rao_norm(network: Network) -> float:
 @measure("sharpness", title="sharpness, absolute noise", source="Neyshabur et al. 2017")
 def sharpness(network: Network, relative: bool = False) -> float:
     """One over the variance of the largest noise on the weights that the accuracy bears."""
-    return -2 * math.log10(
-        largest_noise(network.folded, network.inputs, network.labels, network.draws, network.seed, relative=relative)
+    noise = largest_noise(
+        network.folded, network.inputs, network.labels, network.draws, network.seed, relative=relative
     )
+    if noise == math.inf:
+        raise Undefined(
+            f"no noise raises the training error by {INCREASE:g} points, as where it is near that of guessing"
+        )
+    return -2 * math.log10(noise)
 
 
 @measure("relative_sharpness", title="sharpness, relative noise", source="Jiang et al. 2020")

@@ -28,7 +28,8 @@ def largest_noise(
         relative: in units of each parameter's magnitude, which makes sharpness independent of the scale of layers.
 
     Returns:
-        A value within :data:`RANGE`; values beyond are clipped to its ends.
+        At least the lower end of :data:`RANGE`, and infinity where the upper end does not raise the error so far, as
+        that of a network that fits next to nothing cannot rise.
     """
     noisy = copy.deepcopy(model)
     pairs = list(zip(model.parameters(), noisy.parameters(), strict=True))
@@ -50,7 +51,7 @@ def largest_noise(
     bound = error(0.0) + INCREASE
     low, high = (math.log(end) for end in RANGE)
     if error(math.exp(high)) <= bound:
-        return RANGE[1]
+        return math.inf
     for _ in range(STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if error(math.exp(middle)) <= bound else (low, middle)
