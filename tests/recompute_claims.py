@@ -185,7 +185,7 @@ def weakest(name, *nets):
     for net in nets:
         if net.status != "diverged" and net.complexity[name] is not None:
             _, corruption, model, regularisers, _ = net.cell.split("/")
-            gap = net.train_accuracy - net.test_accuracy_corrupted
+            gap = round(net.train_accuracy - net.test_accuracy_corrupted, 9)
             points.append((corruption, (model, regularisers), (net.complexity[name], gap)))
     pairs = list(combinations(points, 2))
     kinds = (

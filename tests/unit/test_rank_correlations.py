@@ -44,6 +44,19 @@ def test_over_all_pairs_it_is_scipys(levels):
     assert kendall(x, y, np.zeros(20)) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("scale", [1, 1e-9, 1e9])
+def test_values_that_floating_point_tells_apart_are_tied(scale):
+    gaps = np.array([99.9 - 45.5, 100 - 45.6, 60.0, 70.0])
+    assert gaps[0] != gaps[1]
+    order, groups = np.arange(4.0), np.zeros(4)
+    expected = stats.kendalltau(order, [54.4, 54.4, 60, 70]).statistic
+    for x, y in ((order, scale * gaps), (scale * gaps, order)):
+        assert kendall(x, y, groups) == pytest.approx(expected)
+    networks = np.arange(4)
+    exact = kendall_intervals(order, np.array([54.4, 54.4, 60, 70]), {"all": groups}, networks, "path_norm")
+    assert kendall_intervals(order, gaps, {"all": groups}, networks, "path_norm") == exact
+
+
 def test_of_equal_values_there_is_none():
     assert math.isnan(kendall(np.zeros(5), np.arange(5), np.zeros(5)))
 

@@ -14,6 +14,7 @@ from rethinking.streams import stream
 
 RESAMPLES = 50_000  # with 2,000 the ends of an interval vary by 0.03 from draw to draw
 BATCH = 1000  # of these at a time: all draws of a thousand cells would take a gigabyte of memory
+DIGITS = 12  # of the largest value that tell values apart: in floating point 99.9 - 45.5 is more than 100 - 45.6
 FEWEST = 4  # cells in pairs from which an order says anything, and networks from which an interval does
 # Pairs of cells -> what both have in common: all, those that differ only in labels or pixels, those that agree in both.
 PAIRS = {"all": ["dataset"], "data": NETWORK, "network": ["dataset", "corruption"]}
@@ -88,8 +89,9 @@ def kendall_intervals(
 def taus(x: np.ndarray, y: np.ndarray, groups: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """:func:`kendall` of samples, (r,), in which each cell occurs as often as (n, r) ``counts`` say.
 
-    A cell drawn twice is paired with the others twice and tied with itself.
+    A cell drawn twice is paired with the others twice and tied with itself. Values are compared to :data:`DIGITS`.
     """
+    x, y = rounded(x), rounded(y)
     # Concordant minus discordant pairs; here and below each counts in both orders.
     balance = np.zeros(counts.shape[1])
     for group in np.unique(groups):
@@ -100,6 +102,12 @@ def taus(x: np.ndarray, y: np.ndarray, groups: np.ndarray, counts: np.ndarray) -
     pairs = tied(counts, groups)
     possible = np.sqrt((pairs - tied(counts, groups, x)) * (pairs - tied(counts, groups, y)))
     return np.divide(balance, possible, out=np.full(len(balance), np.nan), where=possible > 0)
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """Values, (n,), to :data:`DIGITS` digits of the largest."""
+    largest = np.abs(values).max(initial=0)
+    return values.round(DIGITS - math.ceil(math.log10(largest))) if largest > 0 else values
 
 
 def tied(counts: np.ndarray, *keys: np.ndarray) -> np.ndarray:
