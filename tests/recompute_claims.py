@@ -25,6 +25,11 @@ TRUE, RANDOM = "true_labels/{}/none", "random_labels/{}/none"
 LEVELS = [TRUE, *(f"labels_p0.{tenth}/{{}}/none" for tenth in range(1, 10)), RANDOM]
 
 
+# Settings with these values are not recorded.
+LEFT_OUT = dict.fromkeys(["rmsprop", "average_decay", "micro_batch", "reduction"])
+LEFT_OUT |= {"decay_every": 1, "label_smoothing": 0, "auxiliary_loss": 0}
+
+
 class Unknown(Exception):
     """A network does not have the number."""
 
@@ -105,7 +110,7 @@ def load(folder):
 
 
 def settings_changed(a, b):
-    ours, theirs = a.provenance["settings"], b.provenance["settings"]
+    ours, theirs = (LEFT_OUT | net.provenance["settings"] for net in (a, b))
     aside = {"thresholds", "epochs"}
     return len([key for key in set(ours) & set(theirs) - aside if ours[key] != theirs[key]])
 
@@ -208,7 +213,10 @@ RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_sh
     ],
     "random_labels_at_chance": [(each(FIVE, RANDOM), times_chance)],
     "true_labels_generalise": [(each(FIVE, TRUE), times_chance)],
-    "labels_alone_open_the_gap": [(each(FIVE, RANDOM, TRUE), lambda a, b: a.gap - b.gap)],
+    "labels_alone_open_the_gap": [
+        (each(FIVE, RANDOM, TRUE), lambda a, b: a.gap - b.gap),
+        (each(FIVE, RANDOM, TRUE), settings_changed),
+    ],
     "more_parameters_than_images": [(each(FIVE, TRUE), lambda net: net.parameters / net.data["train"]["count"])],
     "fits_shuffled_pixels": [([["shuffled_pixels/inception/none"]], fitted_share)],
     "fits_random_pixels": [([["random_pixels/inception/none"]], fitted_share)],

@@ -181,3 +181,18 @@ def test_recorded_thresholds_and_more_epochs_are_no_hyperparameters():
         for settings in ({}, {"thresholds": [50.0]}, {"epochs": 7, "learning_rate": 0.5})
     ]
     assert [measures.changed_settings(run, runs[0]) for run in runs] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ({"rmsprop": {"decay": 0.9, "epsilon": 1.0}}, 1),
+        ({"decay_every": 2, "label_smoothing": 0.1, "auxiliary_loss": 0.4}, 3),
+        ({"average_decay": 0.999, "micro_batch": 32, "reduction": "exact"}, 3),
+        ({"rmsprop": None, "decay_every": 1, "label_smoothing": 0.0}, 0),
+        ({"precision": "float32"}, 0),  # not known of the other
+    ],
+)
+def test_settings_that_a_summary_leaves_out_have_their_defaults(given, changed):
+    plain, other = (make_run(f"cifar10/{CELL}", train=100.0, test=10.0, settings=each) for each in ({}, given))
+    assert measures.changed_settings(plain, other) == measures.changed_settings(other, plain) == changed

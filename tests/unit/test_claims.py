@@ -96,6 +96,13 @@ def test_counterexample_contradicts_it(claim, paper_runs):
     assert verdict_on(claim, paper_runs | make_runs({cell: cell_values()[cell] | change})) == "contradicted"
 
 
+def test_labels_alone_differ_only_with_the_same_optimiser(paper_runs):
+    cell = "random_labels/mlp_1x512/none"
+    changed = make_runs({cell: cell_values()[cell] | {"settings": {"rmsprop": {"decay": 0.9, "epsilon": 1.0}}}})
+    for name in ("labels_alone_open_the_gap", "unchanged_hyperparameters"):
+        assert verdict_on(NAMED[name], paper_runs | changed) == "contradicted"
+
+
 @EACH
 def test_it_is_undecided_without_any_one_of_its_cells(claim, paper_runs):
     for cell in claimed_cells("cifar10", [claim]):

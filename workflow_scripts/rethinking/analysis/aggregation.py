@@ -11,6 +11,7 @@ from rethinking import registry
 from rethinking.analysis.descriptions import describe_data, describe_divergence
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
+from rethinking.config.cell_settings import CellSettings
 from rethinking.models.options import default_options
 from rethinking.run.files import UserError, read_json, reading
 
@@ -64,6 +65,10 @@ SUMMARY_KEYS = (
 )
 # Of those that are not numbers; a number that a diverged network lacks is null.
 SUMMARY_TYPES = {"cell": str, "status": str, "data": dict, "provenance": dict, "epochs_to_train_accuracy": dict}
+
+
+# Of the settings that have one.
+DEFAULTS = {name: field.default for name, field in CellSettings.model_fields.items() if not field.is_required()}
 
 
 # ---- reading
@@ -200,9 +205,12 @@ def shared(cell: str, what: str, values: Sequence[Hashable]) -> Any:
     return distinct[0] if distinct else None
 
 
-def flat_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a network, with the options of its architecture among them, also those that no one has set."""
-    settings = dict(summary["provenance"]["settings"])
+def flat_settings(summary: Mapping[str, Any], every: bool = False) -> dict[str, Any]:
+    """The settings of a network, with the options of its architecture among them, also those that no one has set.
+
+    ``every``: also those that a summary leaves out where they have their default, or because it is older than they are.
+    """
+    settings = (DEFAULTS if every else {}) | summary["provenance"]["settings"]
     options = default_options(Cell.parse(summary["cell"]).model) | settings.pop("architecture", {})
     # An own network can have an option momentum, of its normalisation.
     return settings | {f"architecture_{key}" if key in settings else key: value for key, value in options.items()}

@@ -45,9 +45,9 @@ def differing(summary: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]
     """The hyperparameters in which two networks differ, from their summaries.
 
     The number of epochs is none: the learning rate of an epoch does not depend on it, and random labels take longer.
-    The recorded thresholds change nothing, and what only one of them has, a later version records.
+    The recorded thresholds change nothing, and what only one of them has and has no default, a later version records.
     """
-    settings, others = flat_settings(summary), flat_settings(other)
+    settings, others = flat_settings(summary, every=True), flat_settings(other, every=True)
     known = settings.keys() & others.keys() - {"thresholds", "epochs"}
     return sorted(key for key in known if settings[key] != others[key])
 
