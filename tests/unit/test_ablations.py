@@ -104,7 +104,7 @@ def test_row_of_which_one_side_is_missing():
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (trained(1, 96.0, changes=DECAY | {"weight_decay": 0.1}), "differ in what the variant changes"),
+        (trained(1, 96.0, changes=DECAY | {"weight_decay": 0.1}), r"differ in settings \(seed0: weight_decay 0.0005; seed1: weight_decay 0.1\)"),
         (trained(1, 96.0, changes=DECAY, data=DATA | {"train": {"count": 5, "full_count": 50}}), "differ in data"),
     ],
 )  # fmt: skip

@@ -64,7 +64,7 @@ def test_no_summaries_and_cells_that_the_paper_lacks():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 31}, "differ in epochs .*30; 31"),
+        ({"epochs": 31}, "differ in settings .*epochs 30; seed7: epochs 31"),
         ({"data": DATA | {"train": {"count": 4000, "full_count": 50000}}}, "differ in data .*2,000 .*4,000"),
         ({"parameters": 5}, "differ in parameters"),
     ],
@@ -73,6 +73,19 @@ def test_seeds_of_unlike_runs_are_refused(change, message):
     other = summary(f"{CELLS[0]}/seed7", 99.0, 89.0, **change)
     with pytest.raises(UserError, match=f"'{CELLS[0].replace('+', '.')}'.*{message}"):
         aggregate(summaries=[*SUMMARIES, other])
+
+
+def test_seeds_with_different_settings_have_no_mean():
+    """What a setting changes is no spread over seeds; which thresholds are recorded changes nothing."""
+    other = summary(f"{CELLS[2]}/seed7", 99.0, 89.0)
+    settings = other["provenance"]["settings"]
+    seeds = [summary(f"{CELLS[2]}/seed0", 98.0, 88.0), other]
+    settings |= {"thresholds": [50.0], "label_smoothing": 0.0}
+    assert aggregate(summaries=seeds).seeds[2] == 2
+    settings["label_smoothing"] = 0.1
+    message = f"'{CELLS[2]}': its seeds differ in settings \\(seed0: label_smoothing 0.0; seed7: label_smoothing 0.1\\)"
+    with pytest.raises(UserError, match=f"{message}; run .* without finished_only.* 'seeds'"):
+        aggregate(summaries=seeds)
 
 
 def test_table4_has_the_accuracy_on_augmented_batches_too():

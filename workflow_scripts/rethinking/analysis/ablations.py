@@ -52,7 +52,7 @@ def compare_variants(
         ``setting default → variant``; it is empty if no seed of both is trained.
 
     Raises:
-        UserError: seeds of one cell differ in network, data, schedule or in what the variant changes.
+        UserError: seeds of one cell differ in settings, network or data.
     """
     ordinary = by_name(defaults)
     rows = []
@@ -75,7 +75,7 @@ def compare_cell(
     by_seed = {summary["cell"]: summary for summary in defaults}
     pairs = [(by_seed[summary["cell"]], summary) for summary in variants if summary["cell"] in by_seed]
     shared(name, "data", [theirs["data"], ours["data"]] if pairs else [])
-    changes = shared(name, "what the variant changes", [describe_changes(*pair) for pair in pairs])
+    changes = describe_changes(*pairs[0]) if pairs else None  # its seeds have the same settings, and so have the cell's
     finished = [pair for pair in pairs if all(summary["status"] == "finished" for summary in pair)]
     row = {**ours, "changes": changes, "pairs": len(finished)}
     row |= {key: theirs[key] for key in ("epochs", "data") if not variants}

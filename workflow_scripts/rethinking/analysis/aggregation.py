@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.descriptions import describe_data, describe_divergence
+from rethinking.analysis.descriptions import describe_data, describe_divergence, setting_text
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
@@ -137,7 +137,7 @@ def aggregate_accuracy(
         the last epoch. ``epochs`` is the length of the schedule.
 
     Raises:
-        UserError: a name is not a cell's, or seeds of one cell differ in network, data or schedule.
+        UserError: a name is not a cell's, or seeds of one cell differ in settings, network or data.
     """
     seeds = by_name(summaries)
     rows = [aggregate_cell(name, seeds.get(name, []), paper) for name in cells]
@@ -164,6 +164,7 @@ def aggregate_cell(
 ) -> dict[str, Any]:
     """One row of :func:`aggregate_accuracy`, with the columns of all tables."""
     Cell.from_name(name, seed=0)
+    check_settings(name, summaries)
     dataset, corruption, model, regularisers = name.split("/")
     published = paper.get((corruption, model, regularisers), {}) if paper_has(dataset) else {}
     finished = [summary for summary in summaries if summary["status"] == "finished"]
@@ -194,13 +195,18 @@ def paper_has(dataset: str) -> bool:
     return not registry.entry("dataset", dataset).own
 
 
+TRAIN_OUTDATED = (
+    "run the same command again, without finished_only: it trains the outdated ones again; or leave these out, by an "
+    "override of this cell with the other 'seeds'"
+)
+
+
 def shared(cell: str, what: str, values: Sequence[Hashable]) -> Any:
     """The value that all seeds share, None if there is no seed. A mean over different settings would be meaningless."""
     distinct = list(dict.fromkeys(values))
     if len(distinct) > 1:
         raise UserError(
-            f"cell '{cell}': its seeds differ in {what} ({'; '.join(map(str, distinct))}); "
-            "run the same command again, without finished_only: it trains the outdated ones again"
+            f"cell '{cell}': its seeds differ in {what} ({'; '.join(map(str, distinct))}); {TRAIN_OUTDATED}"
         )
     return distinct[0] if distinct else None
 
@@ -214,6 +220,27 @@ def flat_settings(summary: Mapping[str, Any], every: bool = False) -> dict[str, 
     options = default_options(Cell.parse(summary["cell"]).model) | settings.pop("architecture", {})
     # An own network can have an option momentum, of its normalisation.
     return settings | {f"architecture_{key}" if key in settings else key: value for key, value in options.items()}
+
+
+def differing(*summaries: Mapping[str, Any]) -> list[str]:
+    """The settings in which networks differ, from their summaries.
+
+    The recorded thresholds change nothing, and what only some of them have and has no default, a later version records.
+    """
+    settings = [flat_settings(summary, every=True) for summary in summaries]
+    known = set.intersection(*map(set, settings)) - {"thresholds"} if settings else ()
+    return sorted(key for key in known if any(each[key] != settings[0][key] for each in settings))
+
+
+def check_settings(cell: str, summaries: Sequence[Mapping[str, Any]]) -> None:
+    """Raise a UserError if seeds of a cell were trained with different settings."""
+    if keys := differing(*summaries):
+        texts = []
+        for summary in summaries:
+            settings = flat_settings(summary, every=True)
+            values = ", ".join(f"{key} {setting_text(settings[key])}" for key in keys)
+            texts.append(f"seed{Cell.parse(summary['cell']).seed}: {values}")
+        raise UserError(f"cell '{cell}': its seeds differ in settings ({'; '.join(texts)}); {TRAIN_OUTDATED}")
 
 
 def corrupted_gap(summary: Mapping[str, Any]) -> float:

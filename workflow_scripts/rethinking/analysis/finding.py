@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking.analysis.aggregation import aggregate_accuracy, by_name, flat_settings
+from rethinking.analysis.aggregation import aggregate_accuracy, by_name, differing
 from rethinking.analysis.descriptions import describe_scale
 from rethinking.analysis.runs import NETWORK
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
@@ -33,7 +33,7 @@ def measure(cells: Sequence[str], summaries: Sequence[Mapping[str, Any]]) -> pd.
 
     def same_settings(name: str) -> bool:
         pair = [found[each][0] for labels in LABELS if (each := name.format(labels)) in found]
-        return len(pair) < len(LABELS) or not differing(*pair)
+        return len(pair) < len(LABELS) or not changed_hyperparameters(*pair)
 
     return table.assign(
         chance=[100 / classes[name] if name in classes else float("nan") for name in cells],
@@ -41,15 +41,12 @@ def measure(cells: Sequence[str], summaries: Sequence[Mapping[str, Any]]) -> pd.
     )
 
 
-def differing(summary: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def changed_hyperparameters(summary: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """The hyperparameters in which two networks differ, from their summaries.
 
     The number of epochs is none: the learning rate of an epoch does not depend on it, and random labels take longer.
-    The recorded thresholds change nothing, and what only one of them has and has no default, a later version records.
     """
-    settings, others = flat_settings(summary, every=True), flat_settings(other, every=True)
-    known = settings.keys() & others.keys() - {"thresholds", "epochs"}
-    return sorted(key for key in known if settings[key] != others[key])
+    return [key for key in differing(summary, other) if key != "epochs"]
 
 
 def sentence(table: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rethinking.analysis.aggregation import corrupted_gap
 from rethinking.analysis.descriptions import span
-from rethinking.analysis.finding import FITTED, differing
+from rethinking.analysis.finding import FITTED, changed_hyperparameters
 from rethinking.analysis.rank_correlations import weakest_correlation
 from rethinking.analysis.runs import Run
 from rethinking.analysis.statistics import rank_correlation
@@ -229,7 +229,7 @@ def learning_epochs(run: Run) -> int:
 
 def changed_settings(run: Run, other: Run) -> float:
     """Number of hyperparameters in which two networks differ."""
-    return len(differing(run.summary, other.summary))
+    return len(changed_hyperparameters(run.summary, other.summary))
 
 
 def parameters_per_image(run: Run) -> float:
