@@ -37,7 +37,7 @@ def each(
     label: str = "{}",
     **bounds: float,
 ) -> tuple[Check, ...]:
-    """The same check with each name in the cells, with the bounds (and ``exact``) of :class:`Check`.
+    """The same check with each name in the cells, with the bounds (and the flags) of :class:`Check`.
 
     ``names`` are networks, or a mapping of labels to what else cells differ in.
     """

@@ -30,6 +30,7 @@ class Check:
     at_most: float | None = None
     above: float | None = None
     exact: bool = False  # it does not vary from seed to seed, so one seed is enough
+    lower_bound: bool = False  # on what the claim is about, so that one below at_least decides nothing
 
     def __post_init__(self) -> None:
         bounds = [bound for bound in (self.at_least, self.at_most, self.above) if bound is not None]
@@ -58,7 +59,8 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
 
     Seeds that agree on a number of which no step is known decide nothing, because their interval has no width. A seed
     whose network lacks the number (it diverged, or never reached a threshold) is left out of mean and interval, and
-    the check stays undecided, because the remaining seeds would be a selection.
+    the check stays undecided, because the remaining seeds would be a selection. A lower bound that is too small leaves it
+    undecided too.
     """
     networks = [runs.get(full_name(dataset, cell), {}) for cell in check.cells]
     missing = tuple(cell for cell, seeds in zip(check.cells, networks, strict=True) if not seeds)
@@ -89,6 +91,8 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
         low, high = min(values), max(values)
     elif half_width <= AGREE * abs(mean):
         reasons.append("all seeds agree, so the interval has no width")
+    if check.lower_bound and compare(check, mean, mean) == "contradicted":
+        reasons.append(f"a lower bound below {check.at_least:g} decides nothing")
     verdict = "undecided" if reasons else compare(check, low, high)
     if verdict == "undecided" and not reasons:
         if not values:
