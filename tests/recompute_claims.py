@@ -149,6 +149,12 @@ def failed_share(net, control):
     return fitted_share(net)
 
 
+def failed_gap(net, control):
+    """So does a small gap."""
+    failed_share(net, control)
+    return net.gap
+
+
 def unsteadiness(net, other):
     epochs = min(net.learning, other.learning)
     return net.falls(epochs) - other.falls(epochs)
@@ -251,7 +257,10 @@ RECIPES = {f"fits_random_labels_{network}": [(each([network], RANDOM), fitted_sh
         for networks, best in ((CROPPED, "crop+wd"), (UNCROPPED, "wd"))
     ],
     "regularisers_not_sufficient": [
-        ([[f"random_labels/inception/{name}"] for name in ("wd", "crop", "augment")], lambda net: net.gap)
+        (
+            [[f"random_labels/inception/{name}", "random_labels/inception/none"] for name in ("wd", "crop", "augment")],
+            failed_gap,
+        )
     ],
     "architecture_matters_more": [
         (

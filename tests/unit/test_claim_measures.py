@@ -11,7 +11,7 @@ from rethinking.claims.measures import NotMeasured
 from rethinking.claims.verdicts import Check, examine
 
 from .curves import make_run as make_curve
-from .paper_cells import EPOCHS, make_run
+from .paper_cells import EPOCHS, JITTER, make_run
 
 CELL = "random_labels/mlp_1x512/none"
 
@@ -88,10 +88,13 @@ def test_as_many_epochs_as_the_control_takes_are_enough():
     control = make_run(f"cifar10/{CELL}", train=100.0, test=10.0, fitted=EPOCHS)
     failed = make_run(f"cifar10/{CELL}", train=20.0, test=10.0)
     control.curve.loc[EPOCHS, "train_accuracy_end"] = 99.0  # at the very end of the last epoch
-    assert measures.failed_train_accuracy(failed, control) == 20
+    measured = measures.failed_train_accuracy, measures.gap_at_chance
+    assert [measure(failed, control) for measure in measured] == [20, pytest.approx(10 + JITTER)]
     control.curve.loc[EPOCHS, "train_accuracy_end"] = 98.99
-    with pytest.raises(NotMeasured, match="never reaches 99 %"):
-        measures.failed_train_accuracy(failed, control)
+    for measure in measured:
+        with pytest.raises(NotMeasured, match="never reaches 99 %"):
+            measure(failed, control)
+        assert measure(control, control) >= 90  # a network that fits needs no control
 
 
 def test_signs_and_changes_by_hand():

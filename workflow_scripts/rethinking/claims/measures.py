@@ -33,16 +33,11 @@ def train_accuracy(run: Run) -> float:
 
 @measured(train_step, 0, 100)
 def failed_train_accuracy(run: Run, control: Run) -> float:
-    """:func:`train_accuracy`; where it is low, only if the control, without the regulariser, fits in as many epochs.
-
-    Otherwise the schedule may be too short. A network that has fitted nothing must be below the bound on it, 50 %.
-    """
-    accuracy = train_accuracy(run)
-    if accuracy < FITTED and fit_time(control) > schedule(run):
-        raise NotMeasured(f"{control.summary['cell']} does not fit in {span([schedule(run)], 'epoch')} either")
+    """:func:`train_accuracy` after enough epochs. A network that has fitted nothing must be below the bound on it, 50 %."""
+    needs_epochs(run, control)
     if not run.diverged:
         needs_classes(run, 3, "guessing fits half of its labels")
-    return accuracy
+    return train_accuracy(run)
 
 
 @measured(train_step, 0, 100)
@@ -118,9 +113,14 @@ def generalisation_gap(run: Run) -> float:
     return finished(run)["train_accuracy"] - test_accuracy(run)
 
 
-@measured(gap_step, -100, 100)
-def gap_at_chance(run: Run) -> float:
-    """:func:`generalisation_gap` on random labels, where that of a perfect fit is above the bound on it, 80 points."""
+@measured(lambda run, control: gap_step(run), -100, 100)
+def gap_at_chance(run: Run, control: Run) -> float:
+    """:func:`generalisation_gap` on random labels after enough epochs.
+
+    That of a perfect fit must be above the bound on it, 80 points.
+    """
+    finished(run)
+    needs_epochs(run, control)
     needs_classes(run, 6, f"at most a gap of {100 - chance(run):g} points")
     return generalisation_gap(run)
 
@@ -326,6 +326,15 @@ def needs_classes(run: Run, fewest: int, otherwise: str) -> None:
     """Refuse a network whose data have too few classes to be on both sides of a bound; ``otherwise`` says why."""
     if classes(run) < fewest:
         raise NotMeasured(f"{run.summary['cell']} has {classes(run)} classes, so {otherwise}")
+
+
+def needs_epochs(run: Run, control: Run) -> None:
+    """Refuse a network that does not fit, unless the control, without its regulariser, fits in as many epochs.
+
+    Otherwise its schedule may be too short.
+    """
+    if train_accuracy(run) < FITTED and fit_time(control) > schedule(run):
+        raise NotMeasured(f"{control.summary['cell']} does not fit in {span([schedule(run)], 'epoch')} either")
 
 
 def reached(run: Run, epochs: float | None, otherwise: str) -> float:
