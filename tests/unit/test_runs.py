@@ -14,13 +14,17 @@ from rethinking.analysis.runs import (
     trained,
 )
 from rethinking.analysis.statistics import mean_interval
+from rethinking.cells import CELL_FILES
+from rethinking.run.digests import digest_of
 from rethinking.run.files import UserError, write_json
 from rethinking.run.identity import Identity, write_record
+from rethinking.run.plan import Plan
 
 from .curves import make_run, write_run
 
 TRUE = "cifar10/true_labels/alexnet/none"
 RANDOM = "cifar10/random_labels/alexnet/none"
+REPLACED = TRUE.replace("labels", "labels_replaced0")
 
 
 def test_mean_and_interval_by_epoch():
@@ -66,17 +70,42 @@ def test_read_seeds_in_order(tmp_path):
 def test_files_that_contradict_their_record_are_not_read(tmp_path):
     """Kept networks without a record are read, and those whose weights were not handed on."""
     folders = [write_run(tmp_path, make_run(RANDOM, seed, train_loss=[2.0, 1.0])) for seed in range(3)]
+    network = Identity({})
+    measure = Identity({}, inputs={"results": digest_of([network.digest])})
     for folder in folders[1:]:
-        for names in (["curve.csv", "weights.safetensors", "summary.json"], ["complexity.json"]):
+        for names, identity in (
+            (["curve.csv", "weights.safetensors", "summary.json"], network),
+            (["complexity.json"], measure),
+        ):
             files = [folder / name for name in names]
             for file in files:
                 file.write_text(file.read_text() if file.exists() else '{"complexity": 0.5}')
-            write_record(files, Identity({}))
+            write_record(files, identity)
         (folder / "weights.safetensors").unlink()
     (folders[1] / "complexity.json").write_text("{}\n")
     (folders[2] / "curve.csv").write_text("epoch,train_loss\n0,2.0\n")
     runs = read_runs(tmp_path, [RANDOM], [0, 1, 2])[RANDOM]
     assert [(run.cell.seed, run.measured) for run in runs] == [(0, {}), (1, {})]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "left"), [(None, {"complexity", "stability"}), (TRUE, {"complexity"}), (REPLACED, set())]
+)
+def test_a_measure_of_an_earlier_network_is_not_read(tmp_path, earlier, left):
+    """Stability is of two networks: it is not read either where only the one without the replacement is another."""
+    made = []
+    for name in (TRUE, REPLACED):
+        folder = write_run(tmp_path, make_run(name, train_loss=[2.0]))
+        made.append(Plan.make(None, "train_cell", [folder / name for name in CELL_FILES], {"cell": name}))
+        write_record([folder / "curve.csv"], made[-1].identity)
+    for name, needs in (("complexity", made[1:]), ("stability", made)):
+        measure = Plan.make(None, f"measure_{name}", [folder / f"{name}.json"], {}, needs=needs)
+        write_json(measure.outputs[0], {name: 0.5})
+        write_record(measure.outputs, measure.identity)
+    if earlier:
+        write_record([tmp_path / earlier / "seed0" / "curve.csv"], Identity({"epochs": 9}))
+    (run,) = read_runs(tmp_path, [REPLACED], [0])[REPLACED]
+    assert set(run.measured) == left
 
 
 def test_only_the_columns_that_are_drawn_are_kept(tmp_path):

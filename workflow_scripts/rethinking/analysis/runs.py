@@ -15,7 +15,7 @@ from rethinking.analysis.aggregation import columns, paper_has, read_columns, re
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import CELL_FILES, Cell, probability
 from rethinking.run.files import read_json
-from rethinking.run.identity import altered
+from rethinking.run.identity import altered, made_from
 
 CELL_PARTS = ["dataset", "corruption", "model", "regularisers"]
 NETWORK = ["dataset", "model", "regularisers"]
@@ -109,10 +109,18 @@ def read_run(folder: Path, tables: Iterable[str]) -> Run:
     rows = {name: read_columns(folder / f"{name}.csv", TABLES[name], empty=run.diverged) for name in tables}
     # Of thousands of networks other columns would take gigabytes of memory.
     rows = {name: table[list(TABLES[name])].copy() for name, table in rows.items()}
-    files = [folder / name for name in ("complexity.json", "stability.json")]
-    files = [path for path in files if path.exists() and not altered([path])]
-    measured = {key: value for path in files for key, value in read_json(path).items()}
-    return replace(run, **rows, measured=measured)
+    return replace(run, **rows, measured=read_measures(folder, run.cell))
+
+
+def read_measures(folder: Path, cell: Cell) -> dict[str, float | None]:
+    """The measures in a network's folder that are of this network, not of one that was there before."""
+    base = folder.parents[4] / str(cell.base)
+    measured = {}
+    for name, networks in (("complexity.json", [folder]), ("stability.json", [base, folder])):
+        path, needs = folder / name, [network / CELL_FILES[0] for network in networks]
+        if path.exists() and not altered([path]) and made_from(path, needs):
+            measured |= read_json(path)
+    return measured
 
 
 def summaries(runs: Runs) -> list[Mapping[str, Any]]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rethinking.run.code import combined
+from rethinking.run.digests import digest_of
 from rethinking.run.files import remove_parts, write_json
 
 
@@ -142,6 +143,19 @@ def recorded(output: str | Path) -> Identity | None:
         return Identity.from_json(read_record(output))
     except (LookupError, TypeError, ValueError, AttributeError):
         return None
+
+
+def made_from(output: str | Path, needs: Sequence[str | Path]) -> bool:
+    """Whether a result was made from the results that there are now, each given by its first file, in the plan's order.
+
+    Of a kept result without a record that is not known, and it is taken as it is.
+
+    Raises:
+        OSError: as in :func:`read_record`.
+    """
+    identity = recorded(output)
+    now = digest_of([str(read_record(each).get("identity")) for each in needs])
+    return identity is None or identity.inputs.get("results") == now
 
 
 # ---- differences
