@@ -10,6 +10,7 @@ import torch
 
 from rethinking.config.theory import ExpressivityConfig
 from rethinking.figures.theory import BITS, draw_descent, draw_filters, draw_precision, draw_sensitivity
+from rethinking.run.files import UserError
 
 from ..summaries import make_data
 from .curves import legend, note, painted
@@ -98,6 +99,8 @@ def test_the_worst_seed_is_drawn_and_none_where_one_has_no_network():
     assert bits.get_ydata().tolist() == [10, 10, 10]
     assert (half.get_ydata()[0], stored.get_ydata()[0]) == (0.5, 24)
     assert "Right: an estimate of the bits" in note(figure)
+    with pytest.raises(UserError, match="its seeds differ in data"):
+        draw_precision([record(0, 0.1, 0.0, 0.3), record(1, 0.2, 0.0, None) | {"data": make_data(train=10)}])
 
 
 def test_distance_and_misfit_of_sgd_are_drawn_from_both_starts():
@@ -135,6 +138,8 @@ def test_distance_and_misfit_of_sgd_are_drawn_from_both_starts():
         "\N{NO-BREAK SPACE}", " "
     )
     assert "is the same to 1e-11 and has rank 100 in 3,072 dimensions" in note(figure)
+    with pytest.raises(UserError, match=r"its seeds differ in images \(100; 50\)"):
+        draw_descent(tables, [records[0], records[1] | {"images": 50}])
 
 
 @pytest.mark.parametrize(("error", "told"), [(3.0, False), (float("nan"), True)])

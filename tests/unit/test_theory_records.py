@@ -26,6 +26,18 @@ from rethinking.theory.inputs import features_folder
 
 from .tiny import read_strictly
 
+FIT = {"penalty": 0.0, "gamma": 0.1, "norm": 1.0, "signed_norm": 1.0, "number_norm": 1.0, "class_norms": [1.0]}
+FIT |= {"features": 9, "train_error": 0.0, "test_error": 5.0, "misfit": 1e-7, "residual": 1e-7, "solver": "cholesky"}
+DATA = {"dataset": "mnist", "provenance": None, "source": {"kind": "official"}, "num_classes": 10}
+DATA |= {split: {"count": 60_000, "full_count": 60_000} for split in ("train", "test")}
+ANY = {"model": "x", "dataset": "mnist", "preprocessing": "none", "data": DATA}
+LINEAR = ANY | {"kind": "linear model", "kernel": "gaussian", "filters": None, "images": 60_000, "random": True}
+LINEAR["fits"] = [FIT]
+COMPARED = ANY | {"kind": "counterexamples", "gamma": 0.1, "images": 20, "test_images": 10}
+COMPARED |= {"fits": [FIT | {"fit": "true"}], "provenance": {"settings": {"train": 20, "test": 10}}}
+NETWORK = dict.fromkeys(["largest_error", "fitted", "smallest_diagonal", "smallest_eigenvalue"], 0.5)
+NETWORK |= {"labels": "true", "depth": 2, "n": 20, "condition": 1.0, "amplification": 1.0, "offset": 0.5}
+BUILT = {"kind": "expressivity", "dataset": "mnist", "data": DATA, "networks": [NETWORK]}
 LOST = {"value": math.nan, "norm": math.inf, "test_error": 1.0, "train_error": 0.0, "residual": 0.0}
 MODEL = {"name": "any", "dataset": "digits", "preprocessing": "none", "kernel": "gaussian", "gamma": 0.1}
 SOLVER = {"precision": "auto", "tile": 16, "residual": 1e-6, "iterations": 3}
@@ -89,28 +101,51 @@ def test_note_of_table3_names_the_fits_without_penalty_that_have_too_few_feature
 
 def test_notes_name_the_fits_that_missed_their_tolerance(render, tmp_path):
     """Of several seeds one is enough."""
-    fit = {
-        "penalty": 0.0,
-        "gamma": 0.1,
-        "norm": 1.0,
-        "signed_norm": 1.0,
-        "number_norm": 1.0,
-        "class_norms": [1.0],
-    }
-    fit |= {"features": 9, "train_error": 0.0, "test_error": 5.0, "misfit": 1e-7, "residual": 1e-7}
-    data = {"dataset": "mnist", "provenance": None, "source": {"kind": "official"}, "num_classes": 10}
-    data |= {split: {"count": 60_000, "full_count": 60_000} for split in ("train", "test")}
-    record = {"kind": "linear model", "model": "x", "dataset": "mnist", "kernel": "gaussian", "filters": None}
-    record |= {"preprocessing": "none", "images": 60_000, "random": True, "data": data}
     for table in ("table3", "norms"):
         for solver, said in (("cholesky", False), (f"cholesky, {NOT_CONVERGED}", True)):
             records = [
-                record | {"seed": 0, "fits": [fit | {"solver": "cholesky"}]},
-                record | {"seed": 1, "fits": [fit | {"solver": solver, "residual": 2e-3}]},
+                LINEAR | {"seed": 0},
+                LINEAR | {"seed": 1, "fits": [FIT | {"solver": solver, "residual": 2e-3}]},
             ]
             TABLES[table](records).to_csv(tmp_path / f"{table}.csv", index=False)
             text, _ = render(table, tmp_path / f"{table}.csv")
             assert ("did not reach its tolerance: MNIST, pixels (residual 2.0e-03). " in text) == said
+
+
+@pytest.mark.parametrize(
+    ("table", "record", "changes", "what"),
+    [
+        ("table3", LINEAR, {"fits": [FIT | {"gamma": 0.2}]}, "gamma (0.1; 0.2)"),
+        ("table3", LINEAR, {"fits": [FIT | {"penalty": 0.1}]}, "penalty (0.0; 0.1)"),
+        ("table3", LINEAR, {"fits": [FIT | {"chosen": "gamma"}]}, "chosen (None; gamma)"),
+        ("table3", LINEAR, {"kernel": "linear"}, "kernel (gaussian; linear)"),
+        ("table3", LINEAR, {"filters": 10}, "filters (None; 10)"),
+        (
+            "table3",
+            LINEAR,
+            {"data": DATA | {"train": {"count": 9, "full_count": 60_000}}},
+            "data (MNIST (exact), 60,000",
+        ),
+        ("norms", LINEAR, {"data": DATA | {"test": {"count": 9, "full_count": 60_000}}}, "data (MNIST (exact), 60,000"),
+        ("norms", COMPARED, {"gamma": 0.2}, "gamma (0.1; 0.2)"),
+        ("norms", COMPARED, {"provenance": {"settings": {"train": 30, "test": 10}}}, "train (20; 30)"),
+        ("expressivity", BUILT, {"networks": [NETWORK | {"n": 30}]}, "n (20; 30)"),
+        ("expressivity", BUILT, {"networks": [NETWORK | {"offset": 0.9}]}, "offset (0.5; 0.9)"),
+    ],
+)
+def test_no_row_is_a_mean_over_seeds_of_different_settings(table, record, changes, what):
+    """With finished_only some of them can be of an earlier configuration."""
+    with pytest.raises(UserError, match=re.escape(f"seeds differ in {what}")):
+        TABLES[table]([record | {"seed": 0}, record | {"seed": 1} | changes])
+
+
+def test_seeds_of_one_configuration_can_differ_in_what_is_measured():
+    """In the rank of random features, in the precision that a device took, and in images that equal another one."""
+    other = LINEAR | {"seed": 1, "fits": [FIT | {"rank": 7, "precision": "float64"}]}
+    first = LINEAR | {"seed": 0, "fits": [FIT | {"rank": 8, "precision": "float32"}]}
+    row = TABLES["table3"]([first, other]).iloc[0]
+    assert (row["rank"], row.precision, row.seeds) == (7, "float32; float64", 2)
+    assert TABLES["norms"]([COMPARED | {"seed": 0}, COMPARED | {"seed": 1, "images": 19}]).seeds.tolist() == [2]
 
 
 def test_record_is_read_as_it_was_written(tmp_path):

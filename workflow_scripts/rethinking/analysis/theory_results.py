@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from rethinking import paper
-from rethinking.analysis.aggregation import columns, frame
+from rethinking.analysis.aggregation import columns, frame, shared
 from rethinking.analysis.descriptions import describe_data
 from rethinking.analysis.statistics import mean_interval
 from rethinking.run.code import combined
@@ -129,6 +129,16 @@ def grouped(records: Sequence[Record], *keys: str) -> list[list[Record]]:
 # ---- tables
 
 
+def common(name: str, seeds: Sequence[Record], keys: Iterable[str]) -> dict[str, Any]:
+    """What the seeds of ``name`` have in common, of those keys that any of them has.
+
+    Raises:
+        UserError: they differ in one of these; see :func:`rethinking.analysis.aggregation.shared`.
+    """
+    known = [key for key in keys if any(key in each for each in seeds)]
+    return {key: shared(name, key, [each.get(key) for each in seeds]) for key in known}
+
+
 def table3(records: Sequence[Record]) -> pd.DataFrame:
     """Linear models with the paper's values: a row per model and penalty (:data:`TABLE3_COLUMNS`)."""
     groups = grouped(fits(records), "model", "number")
@@ -138,19 +148,28 @@ def table3(records: Sequence[Record]) -> pd.DataFrame:
 def linear_row(seeds: Sequence[Record], *means: str) -> dict[str, Any]:
     """The row of one model and penalty from its seeds: means over them, with intervals, and the paper's values.
 
-    ``residual`` and ``misfit`` are the largest of the seeds, ``chosen`` says what was chosen on the validation part.
+    ``residual`` and ``misfit`` are the largest of the seeds, ``rank`` is the smallest, ``chosen`` says what was chosen on
+    the validation part, which is one for all seeds.
+
+    Raises:
+        UserError: the seeds differ in a setting or in their data.
     """
     first = seeds[0]
     # The paper's kernel is Gaussian, but for the random convolutional network.
     known = (first["kernel"] == "linear") == (first["preprocessing"] == "random_convnet")
     key = first["dataset"], first["preprocessing"], first["penalty"] > 0
     theirs = paper.table3().get(key, {}) if known else {}
-    row = {key: first[key] for key in TABLE3_COLUMNS if key in first}
+    # With finished_only some fits can be of earlier settings.
+    measured = {*means, "misfit", "residual", "rank", "solver", "precision"}
+    row = common(f"linear_models/{first['model']}", seeds, [key for key in TABLE3_COLUMNS if key not in measured])
     for key in means:
         row[key], row[f"{key}_ci"] = mean_interval([each[key] for each in seeds])
     return row | {
         "seeds": len(seeds),
-        "solver": "; ".join(dict.fromkeys(each["solver"] for each in seeds if "solver" in each)),
+        **{
+            key: "; ".join(dict.fromkeys(each[key] for each in seeds if key in each)) for key in ("solver", "precision")
+        },
+        "rank": min((each["rank"] for each in seeds if each.get("rank") is not None), default=None),
         # Here and below NumPy's extremes, which are nan if one seed has nan; Python's can hide it.
         **{key: np.max([each[key] for each in seeds]) for key in ("misfit", "residual")},
         "paper_test_error": theirs.get("test_error"),
@@ -187,14 +206,19 @@ def norms(records: Sequence[Record]) -> pd.DataFrame:
             row = linear_row(seeds, *TABLE3_MEANS, "signed_norm", "number_norm")
             total = mean_interval([sum(fit["class_norms"]) for fit in seeds])[0]
             means = {"sum_of_class_norms": total, "mean_class_norm": total / len(seeds[0]["class_norms"])}
-            rows.append(row | means | {"fit": "table3", "test_images": seeds[0]["test_images"]})
+            row |= common(f"linear_models/{row['model']}", seeds, ["test_images"])
+            rows.append(row | means | {"fit": "table3"})
     for group in grouped([each for each in records if each["kind"] == "counterexamples"], "model"):
         first = group[0]
+        name = f"linear_models/{first['model']}/counterexamples"
+        described = [record | {"data": describe_data(record)} for record in group]
+        about = common(name, described, ("model", "dataset", "preprocessing", "gamma", "data"))
+        # Images that equal another one are left out, so seeds can have fewer than these.
+        common(name, [record.get("provenance", {}).get("settings", {}) for record in group], ("train", "test"))
+        about |= {key: first[key] for key in ("images", "test_images")}
         for number, fit in enumerate(first["fits"]):
             some = [record["fits"][number] for record in group]
-            about = ("model", "dataset", "preprocessing", "gamma", "images", "test_images")
-            row = {key: first[key] for key in about}
-            row |= {"fit": fit["fit"], "seeds": len(some), "data": describe_data(first)}
+            row = about | {"fit": fit["fit"], "seeds": len(some)}
             lengths = [each["norm"] for each in some]
             row |= {"norm": np.mean(lengths), "norm_lowest": np.min(lengths), "norm_highest": np.max(lengths)}
             row["test_error"], row["test_error_ci"] = mean_interval([each["test_error"] for each in some])
@@ -208,6 +232,9 @@ def expressivity(records: Sequence[Record]) -> pd.DataFrame:
     """Theorem 1 and corollary 1: a row per labels and depth (:data:`EXPRESSIVITY_COLUMNS`).
 
     The worst of the seeds is taken: largest error, condition and amplification, smallest eigenvalue and diagonal.
+
+    Raises:
+        UserError: the seeds differ in a setting or in their data.
     """
     worst = dict.fromkeys(("largest_error", "condition", "amplification"), np.max)
     worst |= dict.fromkeys(("fitted", "smallest_diagonal", "smallest_eigenvalue"), np.min)
@@ -219,7 +246,8 @@ def expressivity(records: Sequence[Record]) -> pd.DataFrame:
     ]
     rows = []
     for group in grouped(networks, "labels", "depth"):
-        row = dict(group[0]) | {"seeds": len(group)}
+        settings = [key for key in EXPRESSIVITY_COLUMNS if key not in worst]
+        row = common("expressivity", group, settings) | {"seeds": len(group)}
         for key, choose in worst.items():
             row[key] = choose([network[key] for network in group])
         rows.append(row)

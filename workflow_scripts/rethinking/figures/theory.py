@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from rethinking import registry
 from rethinking.analysis.descriptions import describe_copies, describe_data, span
 from rethinking.analysis.statistics import LEVEL
-from rethinking.analysis.theory_results import table3
+from rethinking.analysis.theory_results import common, table3
 from rethinking.figures import drawing, legends, style
 from rethinking.paper.titles import DATASET_TITLES
 from rethinking.tables.theory import preprocessing_title
@@ -72,8 +72,9 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         Line2D([], [], color=style.GREY, linestyle=dash, label=f"thresholds at {offset:g}")
         for offset, dash in dashes.items()
     ]
+    data = common("expressivity", [{"data": describe_data(record)} for record in records], ["data"])["data"]
     note = (
-        f"Ours: {describe_data(records[0])}; random labels (numbers of classes); the worst of "
+        f"Ours: {data}; random labels (numbers of classes); the worst of "
         f"{span([len(records)], 'seed')}. Left: where a line ends, projections of different images "
         "are equal in this format, or too close for a threshold between them, and there is no network; above "
         "the grey line labels are lost. Right: an estimate of the bits with which errors stay below 1/2, from one "
@@ -231,12 +232,13 @@ def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> t
         drawing.log_scale(axes, "x", "y")
         axes.set(xlabel="steps")
     outside = Line2D([], [], color=style.GREY, linestyle=DASHES[1], label="start's part outside the images' span")
-    first = records[0]
+    described = [record | {"data": describe_data(record)} for record in records]
+    first = records[0] | common("descent", described, ["data", "images", "dimension"])
     errors = [f"{record['minimum_norm_test_error']:.1f}" for record in records]
     others = [f"{record['random_test_error']:.1f}" for record in records]
     hessian = np.max([record["hessian_difference"] for record in records])
     note = (
-        f"Ours: {describe_data(first)}, of which {first['images']:,} are fitted, whitened image by image; "
+        f"Ours: {first['data']}, of which {first['images']:,} are fitted, whitened image by image; "
         f"{span([len(records)], 'seed')}, a line each. w*: the exact fit of minimum norm, X'(XX')⁻¹Y. Test error "
         f"of w*: {', '.join(errors)} %, from the random start: {', '.join(others)} %. The Hessian of the loss "
         f"at different w is the same to {hessian:.0e} and has rank {first['hessian_rank']:,} in "
