@@ -11,6 +11,7 @@ from rethinking.analysis.theory_results import read_records
 from rethinking.figures.style import not_drawn, save
 from rethinking.run import scripts
 from rethinking.run.files import reading, write_text
+from rethinking.run.identity import recorded
 
 
 def main() -> None:
@@ -32,12 +33,17 @@ def main() -> None:
 
     records = read_records(args.records)
     tables = [read_table(path) for path in args.tables]
+    models = json.loads(args.models)
+    # With finished_only a table can be of earlier settings; a kept one has no record.
+    for path, table in zip(args.tables, tables, strict=True):
+        if (made := recorded(path)) and "model" in made.settings:
+            models.append({"name": table.model.iloc[0], **made.settings["model"]})
     figure, numbers = scripts.attempt(
         lambda reason: (not_drawn(reason), pd.DataFrame({"error": [reason]})),
         registry.entry("figure", args.figure).call,
         records=records,
         tables=tables,
-        models=json.loads(args.models),
+        models=models,
     )
     save(figure, args.images)
     write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))

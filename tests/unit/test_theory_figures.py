@@ -1,7 +1,9 @@
 """Figures of the theory."""
 
 import itertools
+import json
 import math
+import re
 from typing import get_args
 
 import pandas as pd
@@ -11,6 +13,7 @@ import torch
 from rethinking.config.theory import ExpressivityConfig
 from rethinking.figures.theory import BITS, draw_descent, draw_filters, draw_precision, draw_sensitivity
 from rethinking.run.files import UserError
+from rethinking.run.identity import Identity, write_record
 
 from ..summaries import make_data
 from .curves import legend, note, painted
@@ -175,6 +178,23 @@ def test_each_panel_has_the_title_of_its_model():
     assert "Fitted to 5,000 images of the training set; the error is on 50 others" in figure.get_supxlabel().replace(
         "\n", " "
     )
+
+
+def test_a_panel_has_the_title_of_the_settings_that_its_table_was_made_from(script, tmp_path):
+    """Not that of the settings that a model of this name has now."""
+    now = {"name": "first", "dataset": "mnist", "preprocessing": "none", "kernel": "gaussian", "filters": None}
+    tables = [tmp_path / name / "validation.csv" for name in ("first", "kept")]
+    for path in tables:
+        path.parent.mkdir()
+        given = {"model": path.parent.name, "gamma": None, "validation_error": 3.0, "images": 50, "data": "any"}
+        pd.DataFrame({"penalty": [0.0, 0.1], "validation_images": 50}).assign(**given).to_csv(path, index=False)
+    then = {key: value for key, value in now.items() if key != "name"}
+    write_record(tables[:1], Identity({"seed": 0, "model": then | {"preprocessing": "gabor", "kernel": "linear"}}))
+    models = json.dumps([now, now | {"name": "kept"}])
+    made = {"images": tmp_path / "figure.svg", "numbers": tmp_path / "figure.csv"}
+    script("plot_theory", figure="kernel_sensitivity", tables=tables, models=models, **made)
+    shown = re.findall(r">((?:MNIST,|\w+ kernel)[^<]*)<", made["images"].read_text())
+    assert shown == ["MNIST, Gabor\N{NO-BREAK SPACE}filters", "Linear kernel", "MNIST, pixels", "Gaussian kernel"]
 
 
 def test_errors_over_filters():
