@@ -11,7 +11,7 @@ from torch import nn
 from rethinking import registry
 from rethinking.measures import norms
 from rethinking.measures.complexity import Network, fisher_rao, margin_percentile, measure_complexity
-from rethinking.measures.folding import beyond_norms, depth, fold_batch_norm, weight_layers
+from rethinking.measures.folding import beyond_norms, depth, fold_batch_norm, is_homogeneous, weight_layers
 from rethinking.measures.sharpness import largest_noise
 from rethinking.models import build_model, parameter_count
 from rethinking.models.mlp import mlp
@@ -79,6 +79,7 @@ def test_layers_and_depth(name, layers, longest):
 def test_frozen_layers_count_in_the_depth():
     model = mlp((1, 2, 2), 3, [5, 4])
     model[1].requires_grad_(False)
+    model.register_parameter("steps", nn.Parameter(torch.zeros(1, dtype=torch.int64), requires_grad=False))
     assert depth(model, torch.zeros(1, 1, 2, 2)) == 3
     assert [each.requires_grad for each in model[1].parameters()] == [False, False]
 
@@ -99,6 +100,11 @@ class Projected(nn.Module):
 
     def forward(self, x):
         return x @ self.projection
+
+
+class Normalised(nn.Module):
+    def forward(self, x):
+        return x / x.norm(dim=1, keepdim=True)
 
 
 class Residual(nn.Sequential):
@@ -137,6 +143,22 @@ def test_norms_mean_something_where_a_factor_comes_out(layers, defined):
     assert [found[name] is not None for name in FROM_NORMS] == [defined] * 5
     assert (found["fisher_rao"] is None) == (Projected in map(type, layers))
     assert found["inverse_margin"] is not None
+
+
+def test_norms_mean_nothing_where_a_network_without_biases_has_no_logits():
+    """0 / 0, though its own logits are finite."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), Normalised(), nn.Linear(8, 3)).eval()
+    nn.init.zeros_(model[1].weight)
+    nn.init.ones_(model[1].bias)
+    images = torch.randn(4, 3, 2, 2)
+    assert model(images).isfinite().all()
+    assert not is_homogeneous(model, images)
+
+
+def test_what_is_in_the_way_of_norms_has_a_name():
+    model = Projected()
+    assert beyond_norms(nn.Sequential(model)) == ["0 (Projected)"]
+    assert beyond_norms(model) == ["Projected"]
 
 
 # --- measures on images -------------------------------------------------------------------------------

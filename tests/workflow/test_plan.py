@@ -92,7 +92,7 @@ def test_a_data_set_of_a_plugin_does_not_take_the_place_of_the_one_of_the_claims
     tiny_workflow.write_config(study | sections | empty)
     assert "--dataset=own" in tiny_workflow.succeed("-n", "-p", "claims")
     # There are no claims of its own for table 2 and figure 2a.
-    tiny_workflow.write_config(study | sections | empty | dict.fromkeys(("table2", "fig2a"), {"cells": [own]}))
+    tiny_workflow.write_config(study | sections | empty | {key: {"cells": [own]} for key in ("table2", "fig2a")})
     output = tiny_workflow.succeed("-n", "-p", "claims")
     assert "--dataset=own" in output
     assert "--imagenet" not in output

@@ -100,8 +100,8 @@ class Network:
             raise Undefined(f"the network has {', '.join(others)} besides convolutions and linear layers")
         if not is_homogeneous(self.folded, self.inputs[:TRIED]):
             raise Undefined(
-                "the network has another nonlinearity than ReLU and its like, or a normalisation without parameters: its "
-                "logits do not scale with the images and the weights of each layer"
+                "the logits do not scale with the images and the weights of each layer, as with another nonlinearity than "
+                "ReLU and its like, a normalisation without parameters or a constant"
             )
         return weight_layers(self.folded, self.inputs[:1])
 
@@ -237,17 +237,13 @@ def fisher_rao(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
     Returns:
         At least 1e-300, as its logarithm is wanted and all probabilities may round to 0 and 1.
     """
-    try:
-        square = mean_square_along_weights(copy.deepcopy(model).double(), inputs.double(), labels)
-    except RuntimeError:  # forward fixes a dtype, as x.float() does
-        square = mean_square_along_weights(copy.deepcopy(model), inputs, labels)
-    return max(math.sqrt(square), 1e-300)
+    return max(math.sqrt(norms.in_float64(mean_square_along_weights, model, inputs, labels)), 1e-300)
 
 
 @torch.enable_grad()
 def mean_square_along_weights(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
     """Mean over images of <gradient of the loss, parameters>^2; changes which of them need a gradient."""
-    parameters = list(model.requires_grad_().parameters())
+    parameters = [each.requires_grad_() for each in model.parameters() if each.is_floating_point()]
     squares = []
     for image, label in zip(inputs, labels, strict=True):
         loss = F.cross_entropy(model(image[None]).double(), label[None])

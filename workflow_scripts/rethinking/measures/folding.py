@@ -66,7 +66,7 @@ def beyond_parameters(folded: nn.Module) -> list[str]:
     convolution, and layers with numbers in a buffer.
     """
     return [
-        f"{name} ({type(module).__name__})"
+        described(name, module)
         for name, module in folded.named_modules()
         if isinstance(module, nn.modules.batchnorm._BatchNorm)
         or (not isinstance(module, LocalResponseNorm) and any(b.is_floating_point() for b in module.buffers(False)))
@@ -79,11 +79,16 @@ def beyond_norms(folded: nn.Module) -> list[str]:
     These are those of :func:`beyond_parameters` and others with parameters that are neither convolutions nor linear.
     """
     others = [
-        f"{name} ({type(module).__name__})"
+        described(name, module)
         for name, module in folded.named_modules()
         if not isinstance(module, nn.Conv2d | nn.Linear) and list(module.parameters(recurse=False))
     ]
     return list(dict.fromkeys(beyond_parameters(folded) + others))
+
+
+def described(name: str, module: nn.Module) -> str:
+    """A layer as messages call it; the network itself has no name."""
+    return f"{name} ({type(module).__name__})" if name else type(module).__name__
 
 
 @torch.no_grad()
@@ -109,7 +114,7 @@ def is_homogeneous(folded: nn.Module, images: Tensor) -> bool:
             return model(images * factor).double() / factor
 
     small, large = logits(1 / FACTOR), logits(FACTOR)
-    return torch.allclose(small, large, rtol=0, atol=1e-3 * float(small.abs().max()), equal_nan=True)
+    return bool(((small - large).abs() <= 1e-3 * small.abs().max()).all())  # not with nan, of a division by 0
 
 
 def drop_response_norm(model: nn.Module) -> nn.Module:
@@ -141,7 +146,9 @@ def weight_layers(model: nn.Module, image: Tensor) -> list[Layer]:
 
 def depth(model: nn.Module, image: Tensor) -> int:
     """Number of convolutions and linear layers, frozen ones too, on the longest path from the image to the logits."""
-    model = copy.deepcopy(model).requires_grad_()  # as autograd notes no layer whose weights need no gradient
+    model = copy.deepcopy(model)
+    for parameter in model.parameters():  # as autograd notes no layer whose weights need no gradient
+        parameter.requires_grad_(parameter.is_floating_point())
     with torch.enable_grad():
         root = model(image).grad_fn
     longest: dict[object, int] = {None: 0}

@@ -7,7 +7,8 @@ local response normalisation have no weights. Biases count only in the path norm
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,11 +101,18 @@ def path_norm(model: nn.Module, image: Tensor) -> float:
         model: a network without batch normalisation, in evaluation mode.
         image: (1, channels, height, width) of any values.
     """
-    try:
-        total = sum_over_paths(copy.deepcopy(model).double(), torch.ones_like(image, dtype=torch.float64))
-    except RuntimeError:  # forward fixes a dtype, as x.float() does
-        total = sum_over_paths(copy.deepcopy(model), torch.ones_like(image))
+    total = in_float64(sum_over_paths, model, torch.ones_like(image))
     return 0.5 * math.log10(total) if total > 0 else -math.inf
+
+
+def in_float64(compute: Callable[..., float], model: nn.Module, inputs: Tensor, *others: Any) -> float:
+    """What a function gives for a copy of a network in float64, or in its own precision where its forward takes no other."""
+    try:
+        return compute(copy.deepcopy(model).double(), inputs.double(), *others)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:  # forward fixes a dtype, as x.float() does
+        return compute(copy.deepcopy(model), inputs, *others)
 
 
 @torch.no_grad()
