@@ -77,6 +77,9 @@ def test_a_measure_explains_what_it_orders_in_all_kinds_of_pairs():
 def test_what_no_network_can_reach_decides_nothing():
     """Two classes have at most twice chance, and a bound cannot be compared with a gap that is not there."""
     two = make_run(f"cifar10/{CELL}", train=100.0, test=100.0)
+    half = make_run(f"cifar10/{CELL}", train=75.0, test=50.0)
+    with pytest.raises(NotMeasured, match="does not fit its signs"):
+        measures.rademacher_per_gap(half, two)
     two.summary["data"]["num_classes"] = 2
     with pytest.raises(NotMeasured, match="2 classes"):
         measures.times_chance(two)
@@ -101,7 +104,8 @@ def test_signs_and_changes_by_hand():
     """Three of four signs are fitted: (3 - 1) / 4; a gap of 20 points."""
     fitted = make_run(f"cifar10/{CELL}", 1, train=75.0, test=55.0, measured={"all_change": 0.3})
     assert measures.rademacher(fitted) == 0.5
-    assert measures.rademacher_per_gap(fitted, fitted) == pytest.approx(0.5 / 0.2)
+    signs = make_run(f"cifar10/{CELL}", 1, train=99.5, test=50.0)
+    assert measures.rademacher_per_gap(signs, fitted) == pytest.approx(0.99 / 0.2)
     assert measures.largest_change(fitted) == 0.3
 
 

@@ -56,7 +56,7 @@ COUNTEREXAMPLES = {
     "cropping_still_fits": ("random_labels/inception/crop", {"online": 98.0}),
     "augmentation_still_fits": ("random_labels/inception/augment", {"online": 98.0}),
     "rademacher_complexity_is_one": ("random_signs_n5000/alexnet/none", {"train": 90.0}),
-    "rademacher_bound_misses_the_gap": ("true_signs_n50000/mlp_1x512/none", {"test": 40.0}),
+    "rademacher_bound_misses_the_gap": ("true_signs_n50000/mlp_1x512/none", {"test": 51.0}),
     "no_measure_explains_the_gap": (
         "true_labels/inception/none",
         {"measured": dict.fromkeys(registry.names("measure"), 0.0)},

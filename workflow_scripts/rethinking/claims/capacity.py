@@ -40,14 +40,14 @@ CAPACITY = (
         "rademacher_bound_misses_the_gap",
         "The bound by the Rademacher complexity is far above the generalisation error on true labels.",
         "section 2.2",
-        "five networks, 50,000 images in two classes: complexity divided by the generalisation gap on true "
-        "signs, as a fraction, ≥ 2",
+        "five networks that fit random signs, 50,000 images in two classes: complexity divided by the generalisation gap on "
+        "true signs, as a fraction, ≥ 3 (2 if test images are guessed)",
         each(
             NETWORKS,
             measures.rademacher_per_gap,
             "random_signs_n50000/{}/none",
             "true_signs_n50000/{}/none",
-            at_least=2,
+            at_least=3,
         ),
     ),
     Claim(

@@ -276,7 +276,12 @@ def signs_per_gap_step(run: Run, other: Run) -> float:
 
 @measured(signs_per_gap_step)
 def rademacher_per_gap(run: Run, other: Run) -> float:
-    """The first network's correlation with random signs, divided by the second's generalisation gap as a fraction."""
+    """The first network's correlation with random signs, divided by the second's generalisation gap as a fraction.
+
+    The correlation is a lower bound on the complexity, so it must be near its largest value.
+    """
+    if finished(run)["train_accuracy"] < FITTED:
+        raise NotMeasured(f"{run.summary['cell']} does not fit its signs, so its complexity can be larger")
     gap = generalisation_gap(other) / 100
     if gap <= 0:
         raise NotMeasured(f"{other.summary['cell']} has no gap to compare with")
