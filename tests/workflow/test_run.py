@@ -201,6 +201,7 @@ def test_a_file_that_was_cut_short_is_not_shown(tiny_workflow):
     curve.write_text("".join(curve.read_text().splitlines(keepends=True)[:-1]))
     said = tiny_workflow.succeed("results/table1.csv", "--config", "finished_only=true", "seeds=[0,1,2]")
     assert f"{os.path.relpath(folders[1], tiny_workflow.folder)}: curve.csv has changed since it was made" in said
+    assert "2 of 2 finished networks are stale and used as they are; 'snakemake status' says why" in said
     assert list(pd.read_csv(cells.parent / "table1.csv").seeds) == [0, 0, 2]
 
 

@@ -1,5 +1,6 @@
 """The theory's targets on digits."""
 
+import re
 from contextlib import suppress
 
 import pandas as pd
@@ -70,8 +71,12 @@ def test_finished_theory_has_nothing_to_do(finished):
 def test_an_edit_reruns_what_it_touches(finished):
     finished.write_config(with_linear_models(descent=LINEAR_MODELS["descent"] | {"epochs": 6}))
     jobs = finished.plan("expressivity", "linear_models")
+    said = finished.succeed("-n", "linear_models", "--config", "finished_only=true")
     finished.write_config(THEORY)
     assert set(jobs) == {"run_descent", "plot_theory", "linear_models", "total"}
+    # The status knows networks alone.
+    assert re.search(r"finished_only: 1 of \d+ finished measures and fits are stale and used as they are", said)
+    assert "status" not in said
 
 
 def test_what_has_nothing_to_show_says_so(tiny_workflow):
