@@ -32,6 +32,7 @@ def main() -> None:
     parser = scripts.networks_parser(__doc__)
     parser.add_argument("--dataset", default="cifar10", help="on which the claims on CIFAR-10 are checked")
     parser.add_argument("--imagenet", help="data set on which the claims on ImageNet are checked")
+    parser.add_argument("--measures", nargs="*", help="NAME/complexity.json and such that count; all if not given")
     parser.add_argument("--theory", action="store_true", help="also judge the claims of sections 4 and 5")
     parser.add_argument("--records", nargs="*", default=[], type=Path, help="JSON of the fits of the theory")
     parser.add_argument("--csv", required=True, type=Path)
@@ -44,7 +45,8 @@ def main() -> None:
 
     def check(title: str, dataset: str, claims: Sequence[Claim], cells: Sequence[str], about: str = "") -> None:
         """Judge claims on those of these networks that are given."""
-        runs = read_runs(args.root, [name for name in cells if name in args.cells], args.seeds, *TABLES)
+        names = [name for name in cells if name in args.cells]
+        runs = read_runs(args.root, names, args.seeds, *TABLES, measures=args.measures)
         judged = judge(runs, dataset, claims)
         if claims is own:
             judged = [name_unlisted(each, args.cells) for each in judged]

@@ -63,6 +63,8 @@ def test_read_seeds_in_order(tmp_path):
     assert [run.cell.seed for run in runs[RANDOM]] == [0, 2]
     assert [run.curve.train_loss[0] for run in runs[RANDOM]] == [1.0, 3.0]
     assert runs[RANDOM][0].measured == {"complexity": 0.5, "stability": 0.5}
+    for listed, found in (([], {}), ([f"{RANDOM}/stability.json", f"{TRUE}/complexity.json"], {"stability": 0.5})):
+        assert read_runs(tmp_path, [RANDOM], [0], measures=listed)[RANDOM][0].measured == found
     assert runs[TRUE] == []
     assert len(summaries(runs)) == 2
 

@@ -1,7 +1,7 @@
 """The seeds of a cell together: their curves, the mean and its interval."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from rethinking.run.identity import altered, made_from
 
 CELL_PARTS = ["dataset", "corruption", "model", "regularisers"]
 NETWORK = ["dataset", "model", "regularisers"]
+MEASURES = ("complexity.json", "stability.json")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Run:
     summary: Mapping[str, Any]
     curve: pd.DataFrame | None = None  # one row per epoch; ends early if the network diverged
     memorisation: pd.DataFrame | None = None
-    measured: Mapping[str, float | None] = field(default_factory=dict)  # complexity.json and stability.json
+    measured: Mapping[str, float | None] = field(default_factory=dict)  # those in MEASURES
 
     @cached_property
     def cell(self) -> Cell:
@@ -61,7 +62,13 @@ TABLES = {
 # ---- reading
 
 
-def read_runs(root: Path, names: Iterable[str], seeds: Iterable[int | str], *tables: str) -> dict[str, list[Run]]:
+def read_runs(
+    root: Path,
+    names: Iterable[str],
+    seeds: Iterable[int | str],
+    *tables: str,
+    measures: Collection[str] | None = None,
+) -> dict[str, list[Run]]:
     """Read the trained networks among ``root/{name}/seed{seed}``.
 
     Args:
@@ -69,11 +76,16 @@ def read_runs(root: Path, names: Iterable[str], seeds: Iterable[int | str], *tab
         names: cells without seeds, in order.
         seeds: those to look for, as :func:`trained` takes them.
         tables: ``curve`` and ``memorisation``, whichever are needed beside the summary.
+        measures: names with a file of :data:`MEASURES`, ``{name}/complexity.json``, those to read; None are all.
 
     Raises:
         UserError: a file is missing or damaged; the message names it.
     """
-    return {name: [read_run(folder, tables) for folder in some] for name, some in trained(root, names, seeds).items()}
+    runs = {}
+    for name, folders in trained(root, names, seeds).items():
+        files = [file for file in MEASURES if measures is None or f"{name}/{file}" in measures]
+        runs[name] = [read_run(folder, tables, files) for folder in folders]
+    return runs
 
 
 def trained(root: Path, names: Iterable[str], seeds: Iterable[int | str]) -> dict[str, list[Path]]:
@@ -102,21 +114,22 @@ def network_folders(root: Path, names: Iterable[str], seeds: Iterable[int | str]
         yield from ((folder, variant) for folder in folders)
 
 
-def read_run(folder: Path, tables: Iterable[str]) -> Run:
+def read_run(folder: Path, tables: Iterable[str], measures: Sequence[str]) -> Run:
     """Read one network; see :func:`read_runs`."""
     run = Run(read_summary(folder / "summary.json"))
     # Memorisation of a network that diverged in its first epoch has no rows.
     rows = {name: read_columns(folder / f"{name}.csv", TABLES[name], empty=run.diverged) for name in tables}
     # Of thousands of networks other columns would take gigabytes of memory.
     rows = {name: table[list(TABLES[name])].copy() for name, table in rows.items()}
-    return replace(run, **rows, measured=read_measures(folder, run.cell))
+    return replace(run, **rows, measured=read_measures(folder, run.cell, measures))
 
 
-def read_measures(folder: Path, cell: Cell) -> dict[str, float | None]:
-    """The measures in a network's folder that are of this network, not of one that was there before."""
+def read_measures(folder: Path, cell: Cell, files: Sequence[str]) -> dict[str, float | None]:
+    """The measures in some of :data:`MEASURES` that are of the network in this folder, not of one that was there before."""
     base = folder.parents[4] / str(cell.base)
     measured = {}
-    for name, networks in (("complexity.json", [folder]), ("stability.json", [base, folder])):
+    for name in files:
+        networks = [base, folder] if name == "stability.json" else [folder]
         path, needs = folder / name, [network / CELL_FILES[0] for network in networks]
         if path.exists() and not altered([path]) and made_from(path, needs):
             measured |= read_json(path)
