@@ -24,7 +24,9 @@ def main() -> None:
     args = parser.parse_args()
 
     measures = registry.names("measure")
-    runs = [run for some in read_runs(args.root, args.cells, args.seeds).values() for run in some]
+    files = [f"{name}/complexity.json" for name in args.cells]
+    found = read_runs(args.root, args.cells, args.seeds, measures=files)
+    runs = [run for some in found.values() for run in some]
     runs = [run for run in runs if run.measured]
     rows = [
         {

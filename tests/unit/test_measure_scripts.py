@@ -252,6 +252,13 @@ def test_number_of_parameters_has_all_digits(shown, tmp_path):
     assert networks.parameters[0] == 1_387_786
 
 
+def test_a_network_of_which_the_stability_alone_is_measured_is_no_row(shown, tmp_path):
+    folder = write_summary(tmp_path, make_summary(f"{BASE}/seed0", test_accuracy_corrupted=10.0))
+    (folder / "stability.json").write_text(json.dumps({"largest_change": 0.5}))
+    _, networks, _ = shown("compare_complexity", tmp_path, [BASE], "ranks", "networks")
+    assert networks.empty
+
+
 def test_networks_that_diverged_are_said_to_be_in_no_rank_correlation(shown, tmp_path):
     for seed, diverged_at in ((0, None), (1, (1, 5))):
         given = {"test_accuracy_corrupted": 10.0, "diverged_at": diverged_at}

@@ -195,19 +195,14 @@ def paper_has(dataset: str) -> bool:
     return not registry.entry("dataset", dataset).own
 
 
-TRAIN_OUTDATED = (
-    "run the same command again, without finished_only: it trains the outdated ones again; or leave these out, by an "
-    "override of this cell with the other 'seeds'"
-)
+MAKE_OUTDATED = "run the same command again, without finished_only: it makes the outdated ones again"
 
 
-def shared(cell: str, what: str, values: Sequence[Hashable]) -> Any:
+def shared(name: str, what: str, values: Sequence[Hashable]) -> Any:
     """The value that all seeds share, None if there is no seed. A mean over different settings would be meaningless."""
     distinct = list(dict.fromkeys(values))
     if len(distinct) > 1:
-        raise UserError(
-            f"cell '{cell}': its seeds differ in {what} ({'; '.join(map(str, distinct))}); {TRAIN_OUTDATED}"
-        )
+        raise UserError(f"'{name}': its seeds differ in {what} ({'; '.join(map(str, distinct))}); {MAKE_OUTDATED}")
     return distinct[0] if distinct else None
 
 
@@ -240,7 +235,10 @@ def check_settings(cell: str, summaries: Sequence[Mapping[str, Any]]) -> None:
             settings = flat_settings(summary, every=True)
             values = ", ".join(f"{key} {setting_text(settings[key])}" for key in keys)
             texts.append(f"seed{Cell.parse(summary['cell']).seed}: {values}")
-        raise UserError(f"cell '{cell}': its seeds differ in settings ({'; '.join(texts)}); {TRAIN_OUTDATED}")
+        raise UserError(
+            f"'{cell}': its seeds differ in settings ({'; '.join(texts)}); {MAKE_OUTDATED}; or leave these out, by an "
+            "override of this cell with the other 'seeds'"
+        )
 
 
 def corrupted_gap(summary: Mapping[str, Any]) -> float:
