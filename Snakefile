@@ -22,6 +22,7 @@ configfile: CONFIG_FILE
 
 
 include: "rules/common.smk"
+include: "rules/artefacts.smk"
 include: "rules/lookup.smk"
 include: "rules/data.smk"
 include: "rules/corruption.smk"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from rethinking import registry
+from rethinking.analysis.aggregation import paper_has
 from rethinking.analysis.descriptions import describe_copies, describe_data
 from rethinking.analysis.runs import TABLES, read_runs, trained
 from rethinking.analysis.theory_results import read_records
@@ -79,8 +80,8 @@ def main() -> None:
         records = read_records(args.records)
         judged = judge_theory(records)
         data = describe_copies(map(describe_data, records)) or "nothing is run yet"
-        own_data = any(registry.entry("dataset", each["data"]["dataset"]).own for each in records)
-        about = " On the data of a plug-in only what the paper proves for any data is judged." if own_data else ""
+        papers = all(paper_has(each["data"]["dataset"]) for each in records)
+        about = "" if papers else " On the data of a plug-in only what the paper proves for any data is judged."
         add("Sections 4 and 5", judged, theory_frame(judged, records), f"{data}.{about}", bool(records))
         explanations.append(THEORY_EXPLANATION)
     texts.append(" ".join(explanations) + "\n")

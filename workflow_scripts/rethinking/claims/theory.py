@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from rethinking import registry
+from rethinking.analysis.aggregation import paper_has
 from rethinking.analysis.descriptions import describe_copies, describe_data
 from rethinking.analysis.theory_results import fits
 from rethinking.claims.expressivity import EXPRESSIVITY
@@ -47,7 +47,7 @@ def theory_runs(records: Sequence[Record]) -> dict[str, dict[int, Record]]:
     for record in records:
         found = {**record, "data": describe_data(record)}  # in words, as fits have it
         if record["kind"] == "counterexamples":
-            if registry.entry("dataset", record["data"]["dataset"]).own:
+            if not paper_has(record["data"]["dataset"]):
                 continue
             title = "pixels" if record["preprocessing"] == "none" else record["preprocessing"]
             found |= {fit["fit"]: fit for fit in record["fits"]}

@@ -85,12 +85,7 @@ def list_advice(given: Any, loc: Path, config: type[BaseModel]) -> str:
     written = given if isinstance(given, dict) else [] if given is None else [given]
     field = field_at(loc, config)
     try:
-        values = [
-            each
-            for one in written
-            for part in (map(str.strip, one.split(",")) if isinstance(one, str) else [one])
-            for each in (expand_range(part) if isinstance(part, str) else [part])
-        ]
+        values = [each for one in written for each in (in_list(one) if isinstance(one, str) else [one])]
         TypeAdapter(field.annotation if field else list).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
@@ -98,6 +93,11 @@ def list_advice(given: Any, loc: Path, config: type[BaseModel]) -> str:
     except ValueError as error:
         return str(error)
     return f"write [{', '.join(map(str, values))}]"
+
+
+def in_list(text: str) -> list[str]:
+    """The values that ``1, 2`` or ``0..4`` stand for."""
+    return [each for part in text.split(",") for each in expand_range(part.strip())]
 
 
 def describe_pattern(origin: Origin, message: str, files: dict[str, File]) -> str:

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rethinking.analysis.aggregation import columns, corrupted_gap, frame, shared
-from rethinking.analysis.descriptions import describe_data
+from rethinking.analysis.aggregation import aggregate_cell, columns, corrupted_gap, frame
 from rethinking.analysis.runs import cell_parts
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
@@ -99,16 +98,16 @@ def stability_table(
         finished = [summary for summary in some if summary["status"] == "finished"]
         # What has no change because it diverged, or the network without the replacement did.
         lost = [cell for cell in trained if cell.base.name == base and ended & {cell, cell.base}]
+        whole = aggregate_cell(base, some, {})
         row: dict[str, Any] = {
             **cell_parts(base),
             "seeds": len(seeds),
             "pairs": sum(map(len, seeds.values())),
             "diverged": len({cell.seed for cell in lost} - seeds.keys()),
             "pairs_diverged": sum(cell.base != cell for cell in lost),
-            "gap_seeds": len(finished),
-            "gap_diverged": len(some) - len(finished),
-            "epochs": shared(base, "epochs", [each["provenance"]["settings"]["epochs"] for each in some]),
-            "data": shared(base, "data", [describe_data(each) for each in some]),
+            "gap_seeds": whole["seeds"],
+            "gap_diverged": whole["diverged"],
+            **{key: whole[key] for key in ("epochs", "data")},
         }
         for name in MEASURED:
             values = [max(change[name] for change in replaced) for replaced in seeds.values()]
