@@ -7,7 +7,7 @@ import pytest
 
 from rethinking import registry
 from rethinking.run import code as module
-from rethinking.run.code import SCRIPTS, code_of, combined, parse, relative, script_code
+from rethinking.run.code import SCRIPTS, combined, parse, relative, script_code
 from rethinking.run.syntax import plainly
 
 MODELS = registry.names("model")
@@ -49,6 +49,8 @@ def copy(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SCRIPTS", folder)
     monkeypatch.setattr(module, "LIBRARY", folder / "rethinking")
     monkeypatch.setattr(module, "RUN", folder / "rethinking" / "run")
+    reader = [(folder / "rethinking" / path.relative_to(LIBRARY), name) for path, name in module.READS_IMAGES]
+    monkeypatch.setattr(module, "READS_IMAGES", reader)
     forget()
     yield folder
     forget()
@@ -120,6 +122,25 @@ def test_an_edit_makes_the_data_stale_that_it_concerns(copy, name, old, new, sta
     edit(copy, f"rethinking/data/{name}", old, new)
     after = data()
     assert {each for each in after if after[each] != before[each]} == stale
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("data/imagenet.py", "np.load(folder", "np.load(path"),
+        ("data/archives.py", "sorted(", "list("),
+        ("training/batches_imagenet.py", "EVALUATION_BLOCK = 100", "EVALUATION_BLOCK = 50"),
+        ("training/inception_preprocessing.py", "32 / 255, 0.2", "32 / 255, 0.3"),
+    ],
+)
+def test_an_edit_of_what_reads_images_from_files_concerns_those_alone_that_have_them(copy, name, old, new):
+    def codes():
+        network = root_in(copy, "model", "mlp_1x512")
+        return [combined(script_code("train_cell", [network, *reader])) for reader in ((), module.READS_IMAGES)]
+
+    whitened, from_files = codes()
+    edit(copy, f"rethinking/{name}", old, new)
+    assert [whitened == codes()[0], from_files == codes()[1]] == [True, False]
 
 
 NEUTRAL = [
@@ -195,7 +216,7 @@ def test_moved_code_is_the_same(copy):
 
 
 def test_a_definition_is_named():
-    found = script_code("train_cell", [root_in(SCRIPTS, "model", "inception")])
+    found = script_code("train_cell", [root_in(SCRIPTS, "model", "inception"), *module.READS_IMAGES])
     assert {"training/loop.py: train_cell", "models/inception.py: Inception"} <= found.keys()
     # Imported inside a function
     assert "training/batches_imagenet.py: ImageBatches" in found
@@ -211,9 +232,10 @@ def everything():
     """The code behind all that the workflow can make."""
     entries = [root_in(SCRIPTS, "model", name) for name in MODELS]
     entries += [entry.root for kind in registry.KINDS for entry in registry.entries(kind)]
-    found = code_of(*entries)
+    entries += module.READS_IMAGES
+    found = {}
     for script in SCRIPTS.glob("*.py"):
-        found |= script_code(script.stem)
+        found |= script_code(script.stem, entries)
     return found
 
 

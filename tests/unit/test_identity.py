@@ -215,6 +215,16 @@ def test_stored_pixels_and_classes_of_local_images_count(plan, monkeypatch):
     assert (name, source, path, [*names], limits) == ("imagenet", "local", "images", ["n1"], [9, 4])
 
 
+def test_code_that_reads_images_from_files_counts_where_there_are_files(plan, monkeypatch):
+    monkeypatch.setattr("rethinking.run.plan.content_digest", lambda *_: "contents")
+    config = plan().config
+    local = config.datasets["imagenet"].model_copy(update={"source": "local", "path": "images"})
+    both = Plan(config.model_copy(update={"datasets": config.datasets | {"imagenet": local}}))
+    cell = Cell.parse("imagenet/true_labels/inception_v3/none/seed0")
+    for made, reads in ((both.cell(MLP), False), (both.cell(cell), True), (both.complexity(cell), True)):
+        assert ("training/batches_imagenet.py: ImageBatches" in made.identity.code) == reads
+
+
 def test_what_a_corruption_is_registered_with_counts(plan):
     config = plan().config
 

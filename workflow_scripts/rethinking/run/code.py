@@ -26,6 +26,12 @@ RUN = Path(__file__).parent  # what changes no number
 PLACES = {"__file__", "__path__", "__spec__", "importlib", "pkgutil"}
 # (file, name of a definition), or (file, None) for the whole file
 Root = tuple[Path, str | None]
+# What trains on images in files, which most data sets do not have. Library code that refers to these files for such data
+# does not count them: what uses them names them.
+READS_IMAGES: tuple[Root, ...] = (
+    (LIBRARY / "data" / "imagenet.py", "load_index"),
+    (LIBRARY / "training" / "batches_imagenet.py", "ImageBatches"),
+)
 
 
 @dataclass
@@ -49,6 +55,7 @@ def code_of(*roots: Root) -> dict[str, str]:
     examined: list[tuple[Path, str | None, str, str]] = []  # with label and hash
     texts: dict[Path, set[str]] = {}  # in the definitions of each file
     seen: set[Root] = set()
+    apart = {file for file, _ in READS_IMAGES} - {file for file, _ in roots}
     pending = list(roots)
     while pending:
         path, name = pending.pop()
@@ -75,7 +82,8 @@ def code_of(*roots: Root) -> dict[str, str]:
         label, digest, references, said = examine(path, name)
         if digest:
             examined.append((path, name, label, digest))
-        pending += references
+        from_library = SCRIPTS in path.parents and path not in apart
+        pending += [each for each in references if not (from_library and each[0] in apart)]
         texts.setdefault(path, set()).update(said)
     # Files in different folders of plug-ins can have one name, and so one label.
     found: dict[str, set[str]] = {}

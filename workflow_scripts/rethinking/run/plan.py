@@ -16,7 +16,7 @@ from rethinking.config.checks import input_fault
 from rethinking.config.configuration import Config
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.data.published import published
-from rethinking.run.code import Root, script_code
+from rethinking.run.code import READS_IMAGES, Root, script_code
 from rethinking.run.contents import content_digest
 from rethinking.run.digests import digest_of
 from rethinking.run.files import UserError
@@ -210,9 +210,15 @@ class Plan:
             [f"{folder}/{file}" for file in CELL_FILES],
             {"cell": str(cell), **settings.model_dump()},
             inputs={"data": overlay},
-            entries=cell_entries(cell),
+            entries=self.cell_entries(cell),
             data=[*overlay.data, overlay],
         )
+
+    def cell_entries(self, cell: Cell) -> list[Root]:
+        """The code of a cell that not all have: of its network, the regularisers of plug-ins and images in files."""
+        regularisers = [registry.entry("regulariser", name) for name in cell.regularisers]
+        reader = READS_IMAGES if self.config.datasets[cell.dataset].source == "local" else ()
+        return [registry.entry("model", cell.model).root, *(each.root for each in regularisers if each.own), *reader]
 
     @once
     def complexity(self, cell: Cell) -> Made:
@@ -315,12 +321,6 @@ class Plan:
             needs=needs,
             data=[prepared],
         )
-
-
-def cell_entries(cell: Cell) -> list[Root]:
-    """The code of a cell that is found by its name: of its network and of the regularisers of plug-ins."""
-    regularisers = [registry.entry("regulariser", name) for name in cell.regularisers]
-    return [registry.entry("model", cell.model).root, *(each.root for each in regularisers if each.own)]
 
 
 def branch(variant: str | None) -> str:
