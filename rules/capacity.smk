@@ -2,7 +2,7 @@
 
 from rethinking.cells import sample_size
 
-STABILITIES = [PLAN.stability(cell) for cell in CONFIG.cells("capacity") if cell.base != cell]
+STABILITIES = MEASURES_AND_FITS["stability"]
 CAPACITY = artefact(
     "measure_capacity",
     [f"{RESULTS}/rademacher.csv", f"{RESULTS}/stability.csv", *multiext(f"{RESULTS}/capacity", *IMAGES)],

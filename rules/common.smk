@@ -91,6 +91,7 @@ DATASETS = sorted({cell.dataset for cell in CONFIG.cells(*CONFIG.results)})
 LOCAL = [name for name, dataset in CONFIG.datasets.items() if dataset.source == "local"]
 
 PLAN = ExitOnUserError(Plan(CONFIG))
+MEASURES_AND_FITS = PLAN.measures_and_fits()
 RESULTS = CONFIG.results_dir
 DATA_DIR = CONFIG.data_folder
 

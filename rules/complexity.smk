@@ -1,6 +1,6 @@
 # Beyond the paper: measures of complexity of the trained networks, compared with their generalisation gap.
 
-COMPLEXITIES = [PLAN.complexity(cell) for cell in CONFIG.cells("complexity")]
+COMPLEXITIES = MEASURES_AND_FITS["complexity"]
 COMPLEXITY = artefact(
     "compare_complexity",
     [f"{RESULTS}/complexity.csv", *multiext(f"{RESULTS}/complexity_measures", *IMAGES, ".csv")],

@@ -1,7 +1,7 @@
 # Theorem 1, lemma 1 and corollary 1: networks that fit any labels with 2n + d weights.
 
 EXPRESSIVITY = CONFIG.expressivity
-BUILT = [PLAN.expressivity(seed) for seed in CONFIG.seeds if EXPRESSIVITY.dataset]
+BUILT = MEASURES_AND_FITS["expressivity"]
 EXPRESSIVITY_FILES = show_theory("expressivity", BUILT) + show_theory("expressivity_precision", BUILT)
 
 

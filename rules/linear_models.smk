@@ -3,9 +3,7 @@
 LINEAR = CONFIG.linear_models
 LINEAR_MODEL = {model.name: model for model in LINEAR.models}
 MODEL_FOLDER = f"{RESULTS}/linear_models/{{model}}"
-FITS = [PLAN.fit(name, seed) for name in LINEAR_MODEL for seed in CONFIG.linear_model_seeds(name)]
-COMPARISONS = [PLAN.comparison(name, seed) for name in LINEAR.counterexamples.models for seed in CONFIG.seeds]
-DESCENTS = [PLAN.descent(seed) for seed in CONFIG.seeds if LINEAR.descent.dataset]
+FITS, COMPARISONS, DESCENTS = (MEASURES_AND_FITS[name] for name in ("fit", "comparison", "descent"))
 # Fits of random networks on one data set, to see the error fall with the number of filters.
 FILTERED = [model for model in LINEAR.models if model.filters]
 FILTERED = [model for model in FILTERED if model.dataset == FILTERED[0].dataset]
@@ -16,7 +14,7 @@ MODELS_SHOWN = [
 LINEAR_MODEL_FILES = []
 if finished(FITS):
     LINEAR_MODEL_FILES += show_theory("table3", FITS) + show_theory("norms", [*FITS, *COMPARISONS])
-    LINEAR_MODEL_FILES += show_theory("kernel_sensitivity", [PLAN.validation(name) for name in LINEAR_MODEL])
+    LINEAR_MODEL_FILES += show_theory("kernel_sensitivity", MEASURES_AND_FITS["validation"])
 if len({model.filters for model in FILTERED}) > 1:
     LINEAR_MODEL_FILES += show_theory("filters", FILTER_FITS)
 LINEAR_MODEL_FILES += show_theory("descent", DESCENTS)

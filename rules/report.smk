@@ -69,11 +69,12 @@ rule render_report:
 if ALTERED:
     faults = [f"{os.path.dirname(file)}: {', '.join(lines)}" for file, lines in ALTERED.items()]
     logger.warning("finished_only: left out, as their files are not those that were made:\n" + "\n".join(faults))
-# 'snakemake status' knows networks alone.
 for are_networks, text in (
-    (True, "networks are stale and used as they are; 'snakemake status' says why"),
+    (True, "networks are stale and used as they are"),
     (False, "measures and fits are stale and used as they are, but no measures of an earlier network"),
 ):
     current = [is_current(each) for each in USED if (each.script == "train_cell") == are_networks]
     if not all(current):
-        logger.warning(f"finished_only: {current.count(False)} of {len(current)} finished {text}")
+        logger.warning(
+            f"finished_only: {current.count(False)} of {len(current)} finished {text}; 'snakemake status' says why"
+        )

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -153,6 +154,58 @@ def test_a_cell_that_diverged_before_an_epoch_was_over_tells_no_time(results):
     results.finish(status="diverged", diverged_epoch=1, diverged_step=2, epochs=0)
     assert (results.status().state, results.status().diverged) == ("done", (1, 2))
     assert left(results).unknown == {"mlp_1x512": 1, "alexnet": 2}
+
+
+# ---- measures and fits
+
+
+def states(results):
+    """State and reasons of the measures and fits that are not to run, by the rules that make them."""
+    found = survey(results.config)[2]
+    return {status.rule: (status.state, *status.reasons) for status in found if status.state != "to run"}
+
+
+def make_measure_and_fit(results):
+    folder = results.finish()
+    made = results.plan.complexity(Cell.from_name(MLP, 0)), results.plan.fit("mnist_pixels_linear", 0)
+    for each in made:
+        for file in map(Path, each.outputs):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+        write_record(each.outputs, each.identity)
+    return folder
+
+
+def test_measures_and_fits_have_settings_of_their_own(results):
+    make_measure_and_fit(results)
+    assert states(results) == {"measure_complexity": ("done",), "fit_linear_model": ("done",)}
+    results.values["complexity"]["draws"] = 7
+    results.values["linear_models"]["solver"]["iterations"] = 50
+    assert states(results) == {
+        "measure_complexity": ("stale", "draws 5 -> 7"),
+        "fit_linear_model": ("stale", "iterations 100 -> 50"),
+    }
+    assert results.status().state == "done"
+    Path(results.plan.fit("mnist_pixels_linear", 0).outputs[1]).unlink()
+    assert states(results)["fit_linear_model"] == ("stale", "iterations 100 -> 50", "outputs.npz is missing")
+    # Of no network of the configuration.
+    results.values["complexity"] = {"cells": []}
+    assert "measure_complexity" not in states(results)
+
+
+@pytest.mark.parametrize("retrained", [False, True])
+def test_a_measure_is_stale_with_its_network(results, retrained):
+    folder = make_measure_and_fit(results)
+    results.values["training"]["momentum"] = 0.5
+    if retrained:
+        made = results.plan.cell(Cell.from_name(MLP, 0))
+        write_record(made.outputs, made.identity)
+    reason = "results: contents changed" if retrained else "what it is made from is stale or missing"
+    assert states(results)["measure_complexity"] == ("stale", reason)
+    if not retrained:
+        results.values["training"]["momentum"] = 0.9
+        (folder / "summary.json").unlink()
+        assert states(results)["measure_complexity"] == ("stale", reason)
 
 
 # ---- checkpoints

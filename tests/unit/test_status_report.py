@@ -6,8 +6,8 @@ from rethinking.config.patterns import expand_braces
 from rethinking.run.files import write_json
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.running import lock_file, running_file
-from rethinking.run.status import Estimate, survey
-from rethinking.run.status_report import WIDTH, braces, condense, report, wrap
+from rethinking.run.status import Estimate, ResultStatus, survey
+from rethinking.run.status_report import WIDTH, braces, condense, report, report_results, wrap
 
 from .results_folder import ALEXNET, MLP, left
 
@@ -99,6 +99,24 @@ def test_report_of_what_trains_nothing(results):
         "  digits/true_labels/mlp_1x512/wd  seed 1\n"
         "  digits/random_labels/alexnet/none  seeds 0-1"
     )
+
+
+def test_report_of_measures_and_fits():
+    stale = [ResultStatus("fit_linear_model", "stale", ("iterations 100 -> 50",))] * 12
+    missing = [ResultStatus("measure_complexity", "to run")] * 2 + [ResultStatus("run_descent", "to run")]
+    done = [ResultStatus("run_descent", "done")]
+    assert report_results([*stale, *missing, *done], "missing") == (
+        "Measures and fits: 1 done, 12 stale, 3 missing\n"
+        "\n"
+        "stale\n"
+        "  reason: iterations 100 -> 50\n"
+        "    fit_linear_model  12\n"
+        "\n"
+        "missing\n"
+        "  measure_complexity  2\n"
+        "  run_descent  1"
+    )
+    assert report_results(done, "to run") == "Measures and fits: 1 done, 0 stale, 0 to run"
 
 
 def test_long_lists_are_cut(results):

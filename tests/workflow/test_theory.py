@@ -72,11 +72,11 @@ def test_an_edit_reruns_what_it_touches(finished):
     finished.write_config(with_linear_models(descent=LINEAR_MODELS["descent"] | {"epochs": 6}))
     jobs = finished.plan("expressivity", "linear_models")
     said = finished.succeed("-n", "linear_models", "--config", "finished_only=true")
+    status = finished.succeed("status")
     finished.write_config(THEORY)
     assert set(jobs) == {"run_descent", "plot_theory", "linear_models", "total"}
-    # The status knows networks alone.
     assert re.search(r"finished_only: 1 of \d+ finished measures and fits are stale and used as they are", said)
-    assert "status" not in said
+    assert "stale\n  reason: epochs 5 -> 6\n    run_descent  1\n" in status
 
 
 def test_what_has_nothing_to_show_says_so(tiny_workflow):

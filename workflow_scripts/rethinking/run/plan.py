@@ -300,6 +300,22 @@ class Plan:
         """What gamma or penalty of a linear model come from, if the configuration does not give them."""
         return [self.validation(name)] if self.config.linear_models.model(name).validated else []
 
+    def measures_and_fits(self) -> dict[str, list[Made]]:
+        """What tables, figures and claims show beside networks, by the method above that gives each."""
+        config, linear = self.config, self.config.linear_models
+        models = [model.name for model in linear.models]
+        return {
+            "complexity": [self.complexity(cell) for cell in config.cells("complexity")],
+            "stability": [self.stability(cell) for cell in config.cells("capacity") if cell.base != cell],
+            "expressivity": [self.expressivity(seed) for seed in config.seeds if config.expressivity.dataset],
+            "validation": [self.validation(name) for name in models],
+            "fit": [self.fit(name, seed) for name in models for seed in config.linear_model_seeds(name)],
+            "comparison": [
+                self.comparison(name, seed) for name in linear.counterexamples.models for seed in config.seeds
+            ],
+            "descent": [self.descent(seed) for seed in config.seeds if linear.descent.dataset],
+        }
+
     def theory(
         self,
         script: str,

@@ -1,11 +1,12 @@
 """The state of a configuration's cells: done, part-trained, stale and why, or to run; and how long the rest takes.
 
 It is read from the files of the cells. A cell is stale when its identity (settings, code, data) is no longer the one
-that the configuration and the library ask for.
+that the configuration and the library ask for. So are measures of networks and fits of the theory.
 """
 
 import json
 import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -48,6 +49,15 @@ class CellStatus:
 
 
 @dataclass(frozen=True)
+class ResultStatus:
+    """The state of a measure of a network, or of a fit of the theory."""
+
+    rule: str  # that makes it
+    state: Literal["done", "stale", "to run"]
+    reasons: tuple[str, ...] = ()  # why it is stale
+
+
+@dataclass(frozen=True)
 class Estimate:
     """How long the rest takes."""
 
@@ -60,16 +70,34 @@ class Estimate:
 # ---- one cell
 
 
-def survey(config: Config) -> tuple[list[CellStatus], list[CellStatus]]:
-    """The status of the cells of all tables and figures, and of those that ablations need in addition.
+def survey(config: Config) -> tuple[list[CellStatus], list[CellStatus], list[ResultStatus]]:
+    """The status of the cells of all tables and figures, of those that ablations need in addition, and of what else is made.
 
-    The latter are variants, and cells that no table or figure shows.
+    Ablations need variants, and cells that no table or figure shows. The third are measures and fits.
     """
     plan, shown = Plan(config), dict.fromkeys(config.cells(*config.results))
     statuses = [cell_status(plan, cell) for cell in shown]
     further = [cell_status(plan, cell) for cell in config.ablated_cells() if cell not in shown]
     further += [cell_status(plan, cell, name) for name, cell in config.variants()]
-    return statuses, further
+    results = [result_status(made) for some in plan.measures_and_fits().values() for made in some]
+    return statuses, further, results
+
+
+def result_status(made: Made) -> ResultStatus:
+    """The status of a measure or fit."""
+    if made.current:
+        return ResultStatus(made.script, "done")
+    if not any(map(os.path.exists, made.outputs)):
+        return ResultStatus(made.script, "to run")
+    behind = [] if all(each.current for each in made.needs) else ["what it is made from is stale or missing"]
+    return ResultStatus(made.script, "stale", tuple(dict.fromkeys(behind or changes(made))))
+
+
+def changes(made: Made) -> list[str]:
+    """How the files of a result differ from what the configuration and the code ask for now, one line each."""
+    found = recorded(made.outputs[0])
+    lines = differences(found, made.identity) if found else ["there is no record of what it was made from"]
+    return lines + damages(made.outputs, read_record(made.outputs[0]))
 
 
 def training_images(plan: Plan, cell: Cell) -> int | None:
@@ -108,11 +136,7 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
 
 def with_summary(status: CellStatus, made: Made) -> CellStatus:
     """The status of a cell that has been trained: done, or stale and why."""
-    reasons: list[str] = []
-    if not made.current:
-        found = recorded(made.outputs[0])
-        reasons = differences(found, made.identity) if found else ["there is no record of what it was made from"]
-        reasons += damages(made.outputs, read_record(made.outputs[0]))
+    reasons = [] if made.current else changes(made)
     facts: dict[str, Any] = {}
     try:
         summary = read_json(made.outputs[-1])

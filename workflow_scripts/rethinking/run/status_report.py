@@ -1,19 +1,21 @@
-"""The status of a configuration's cells in words: hundreds of cells on one screen."""
+"""The status of a configuration's cells, measures and fits in words: hundreds of cells on one screen."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from itertools import product
 from textwrap import TextWrapper
+from typing import TypeVar
 
 from rethinking.config.patterns import expand_braces
-from rethinking.run.status import CellStatus, Estimate
+from rethinking.run.status import CellStatus, Estimate, ResultStatus
 from rethinking.run.time_left import duration
 
 STATES = ("done", "part-trained", "stale", "to run")
 LONGEST_LIST = 30  # lines
 WIDTH = 100  # characters of a line
+Status = TypeVar("Status", CellStatus, ResultStatus)
 
 
 def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
@@ -23,9 +25,7 @@ def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
         statuses: of all cells.
         left: how long the rest takes; None if this configuration trains nothing.
     """
-    by_state = {state: [s for s in statuses if s.state == state] for state in STATES}
-    to_run = "to run" if left else "missing"
-    counts = ", ".join(f"{len(found)} {to_run if state == 'to run' else state}" for state, found in by_state.items())
+    by_state, counts = in_states(statuses, STATES, to_run := "to run" if left else "missing")
     failed = [s for s in statuses if s.running and s.running.failed]
     running = [s for s in statuses if s.running and not s.running.failed]
     stopped = [s for s in by_state["part-trained"] if not s.running or s.running.failed]
@@ -38,14 +38,38 @@ def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
             [f"{name(s)}  seed {s.cell.seed}: {s.running.failed}" for s in failed],
         ),
         section("part-trained", by_epoch(stopped)),
-        section("stale", by_reason(by_state["stale"], "reason:")),
-        section(to_run, by_reason(by_state["to run"], "with a checkpoint that does not fit:")),
+        section("stale", by_reason(by_state["stale"], "reason:", condense)),
+        section(to_run, by_reason(by_state["to run"], "with a checkpoint that does not fit:", condense)),
         section(
             "done, but diverged",
             [f"{name(s)}/seed{s.cell.seed}  epoch {s.diverged[0]}, step {s.diverged[1]}" for s in diverged],
         ),
         time_left(left) if left else "",
     ]
+    return paragraphs(blocks)
+
+
+def report_results(statuses: Sequence[ResultStatus], to_run: str) -> str:
+    """The same of measures and fits, which are counted by the rule that makes them.
+
+    Args:
+        statuses: of all measures and fits.
+        to_run: what those that are not there are called.
+    """
+    by_state, counts = in_states(statuses, ("done", "stale", "to run"), to_run)
+    stale, missing = (by_reason(by_state[state], "reason:", by_rule) for state in ("stale", "to run"))
+    return paragraphs([f"Measures and fits: {counts}", section("stale", stale), section(to_run, missing)])
+
+
+def in_states(statuses: Iterable[Status], states: Iterable[str], to_run: str) -> tuple[dict[str, list[Status]], str]:
+    """The statuses by their state, and how many each has in words."""
+    by_state = {state: [each for each in statuses if each.state == state] for state in states}
+    counts = (f"{len(found)} {to_run if state == 'to run' else state}" for state, found in by_state.items())
+    return by_state, ", ".join(counts)
+
+
+def paragraphs(blocks: Iterable[str]) -> str:
+    """Those that are not empty, with an empty line between them and no line longer than a screen is wide."""
     return "\n".join(map(wrap, "\n\n".join(filter(None, blocks)).splitlines()))
 
 
@@ -71,17 +95,22 @@ def by_epoch(cells: Iterable[CellStatus]) -> list[str]:
     ]
 
 
-def by_reason(cells: Iterable[CellStatus], lead: str) -> list[str]:
-    """The cells in few lines, those with reasons behind a line that says these."""
+def by_reason(statuses: Iterable[Status], lead: str, lines_of: Callable[[list[Status]], list[str]]) -> list[str]:
+    """The lines of statuses, those with reasons behind a line that says these."""
     groups = defaultdict(list)
-    for status in cells:
+    for status in statuses:
         groups[status.reasons].append(status)
     lines = []
     for reasons, some in sorted(groups.items()):
         if reasons:
             lines.append(f"{lead} {', '.join(reasons)}")
-        lines += [f"{'  ' if reasons else ''}{line}" for line in condense(some)]
+        lines += [f"{'  ' if reasons else ''}{line}" for line in lines_of(some)]
     return lines
+
+
+def by_rule(statuses: Iterable[ResultStatus]) -> list[str]:
+    """How many each rule makes: ``measure_complexity  12``, as in a dry run."""
+    return [f"{rule}  {count}" for rule, count in Counter(status.rule for status in statuses).items()]
 
 
 def time_left(left: Estimate) -> str:
