@@ -1,6 +1,7 @@
 """Measures that claims compare, from constructed networks."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from .curves import make_run as make_curve
 from .paper_cells import EPOCHS, JITTER, make_run
 
 CELL = "random_labels/mlp_1x512/none"
+REPLACED = "random_labels_replaced0/mlp_1x512/none"
 
 
 def test_memorisation_of_unchanged_labels_is_undecided_and_says_so():
@@ -43,6 +45,13 @@ def test_what_was_not_measured_is_undecided_and_says_so():
         measures.weakest_tau("path_norm")(run)
     with pytest.raises(NotMeasured, match=r"seed0 has no stability.json"):
         measures.largest_change(run)
+    earlier = replace(run, unread={"complexity.json": "a complexity.json of an earlier network"})
+    with pytest.raises(NotMeasured, match=r"of an earlier network \('snakemake complexity' without"):
+        measures.weakest_tau("path_norm")(earlier)
+    # Nulls, where the network without the replacement has no losses.
+    replaced = make_run(f"cifar10/{REPLACED}", train=100.0, test=10.0, measured={"all_change": None})
+    with pytest.raises(NotMeasured, match=f"^cifar10/{CELL}/seed0 diverged"):
+        measures.largest_change(replaced)
 
 
 def test_a_measure_explains_what_it_orders_in_all_kinds_of_pairs():

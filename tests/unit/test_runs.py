@@ -88,6 +88,8 @@ def test_files_that_contradict_their_record_are_not_read(tmp_path):
     (folders[2] / "curve.csv").write_text("epoch,train_loss\n0,2.0\n")
     runs = read_runs(tmp_path, [RANDOM], [0, 1, 2])[RANDOM]
     assert [(run.cell.seed, run.measured) for run in runs] == [(0, {}), (1, {})]
+    changed = "a complexity.json that has changed since it was made"
+    assert [run.unread for run in runs] == [{}, {"complexity.json": changed}]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,12 @@ def test_a_measure_of_an_earlier_network_is_not_read(tmp_path, earlier, left):
         write_record([tmp_path / earlier / "seed0" / "curve.csv"], Identity({"epochs": 9}))
     (run,) = read_runs(tmp_path, [REPLACED], [0])[REPLACED]
     assert set(run.measured) == left
+    gone = {
+        f"{name}.json": f"a {name}.json of an earlier network"
+        for name in ("complexity", "stability")
+        if name not in left
+    }
+    assert run.unread == gone
 
 
 def test_only_the_columns_that_are_drawn_are_kept(tmp_path):

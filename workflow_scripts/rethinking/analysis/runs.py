@@ -19,7 +19,8 @@ from rethinking.run.identity import altered, made_from
 
 CELL_PARTS = ["dataset", "corruption", "model", "regularisers"]
 NETWORK = ["dataset", "model", "regularisers"]
-MEASURES = ("complexity.json", "stability.json")
+# File of measures of a network -> the target that makes it.
+MEASURES = {"complexity.json": "complexity", "stability.json": "capacity"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Run:
     curve: pd.DataFrame | None = None  # one row per epoch; ends early if the network diverged
     memorisation: pd.DataFrame | None = None
     measured: Mapping[str, float | None] = field(default_factory=dict)  # those in MEASURES
+    unread: Mapping[str, str] = field(default_factory=dict)  # the other files of MEASURES that are there -> why
 
     @cached_property
     def cell(self) -> Cell:
@@ -121,19 +123,29 @@ def read_run(folder: Path, tables: Iterable[str], measures: Sequence[str]) -> Ru
     rows = {name: read_columns(folder / f"{name}.csv", TABLES[name], empty=run.diverged) for name in tables}
     # Of thousands of networks other columns would take gigabytes of memory.
     rows = {name: table[list(TABLES[name])].copy() for name, table in rows.items()}
-    return replace(run, **rows, measured=read_measures(folder, run.cell, measures))
+    measured, unread = read_measures(folder, run.cell, measures)
+    return replace(run, **rows, measured=measured, unread=unread)
 
 
-def read_measures(folder: Path, cell: Cell, files: Sequence[str]) -> dict[str, float | None]:
-    """The measures in some of :data:`MEASURES` that are of the network in this folder, not of one that was there before."""
+def read_measures(folder: Path, cell: Cell, files: Sequence[str]) -> tuple[dict[str, float | None], dict[str, str]]:
+    """The measures in some of :data:`MEASURES`, and which of these are there but not read, with what is wrong.
+
+    They must be of the network in this folder, not of one that was there before.
+    """
     base = folder.parents[4] / str(cell.base)
-    measured = {}
+    measured, unread = {}, {}
     for name in files:
         networks = [base, folder] if name == "stability.json" else [folder]
         path, needs = folder / name, [network / CELL_FILES[0] for network in networks]
-        if path.exists() and not altered([path]) and made_from(path, needs):
+        if not path.exists():
+            continue
+        if altered([path]):
+            unread[name] = f"a {name} that has changed since it was made"
+        elif not made_from(path, needs):
+            unread[name] = f"a {name} of an earlier network"
+        else:
             measured |= read_json(path)
-    return measured
+    return measured, unread
 
 
 def summaries(runs: Runs) -> list[Mapping[str, Any]]:

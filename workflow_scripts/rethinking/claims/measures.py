@@ -12,7 +12,7 @@ from rethinking.analysis.aggregation import corrupted_gap
 from rethinking.analysis.descriptions import span
 from rethinking.analysis.finding import FITTED, changed_hyperparameters
 from rethinking.analysis.rank_correlations import weakest_correlation
-from rethinking.analysis.runs import Run
+from rethinking.analysis.runs import MEASURES, Run
 from rethinking.analysis.statistics import rank_correlation
 from rethinking.analysis.time_to_fit import first_reached, schedule, time_to_fit, trained_on
 from rethinking.cells import probability
@@ -292,9 +292,10 @@ def rademacher_per_gap(run: Run, other: Run) -> float:
 def largest_change(run: Run) -> float:
     """Largest change of the loss at any point when one training example is replaced."""
     finished(run)
-    if run.measured.get("all_change") is None:
-        raise NotMeasured(f"{run.summary['cell']} has no stability.json")
-    return run.measured["all_change"]
+    change = number_in("stability.json", run, "all_change")
+    if change is None:
+        raise NotMeasured(f"{run.cell.base} diverged")
+    return change
 
 
 def weakest_tau(name: str) -> Callable[..., float]:
@@ -306,15 +307,27 @@ def weakest_tau(name: str) -> Callable[..., float]:
         for run in runs:
             if run.diverged:
                 continue
-            if name not in run.measured:
-                raise NotMeasured(f"{run.summary['cell']} has no complexity.json")
-            rows.append((run.summary["cell"], corrupted_gap(run.summary), run.measured[name]))
+            rows.append((run.summary["cell"], corrupted_gap(run.summary), number_in("complexity.json", run, name)))
         return weakest_correlation(*zip(*rows, strict=True)) if rows else math.nan
 
     return tau
 
 
 # ---- parts
+
+
+def number_in(file: str, run: Run, name: str) -> float | None:
+    """A number in a file of :data:`rethinking.analysis.runs.MEASURES`.
+
+    Raises:
+        NotMeasured: the network has no such file, or one that is not of it; the message says how to make it again.
+    """
+    if name in run.measured:
+        return run.measured[name]
+    has = f"no {file}"
+    if file in run.unread:
+        has = f"{run.unread[file]} ('snakemake {MEASURES[file]}' without finished_only makes it again)"
+    raise NotMeasured(f"{run.summary['cell']} has {has}")
 
 
 def classes(run: Run) -> int:
