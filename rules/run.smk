@@ -4,6 +4,7 @@ import atexit
 
 import snakemake.benchmark
 import snakemake.dag
+import snakemake.jobs
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 from snakemake_executor_plugin_slurm_bundles.command_line import is_snakemake
@@ -52,6 +53,25 @@ async def ignore_times(*_):
 # benchmark, or where the clock was set back after its data had been made.
 snakemake.benchmark.write_benchmark_records = forgiving(snakemake.benchmark.write_benchmark_records)
 snakemake.dag.DAG.check_output_mtime = ignore_times
+
+
+def spare_networks(delete):
+    """Wrap a function that deletes a job's outputs: a network stays until another has been trained and takes its place.
+
+    Otherwise a job that fails would cost the finished network that the user forces.
+    """
+
+    async def spare(job, *arguments):
+        if job.rule.name != "train_cell":
+            await delete(job, *arguments)
+
+    return spare
+
+
+# A Snakemake that another one starts for a job cannot tell it that the user forces it; there the files must be gone.
+if workflow.is_main_process:
+    for name in ("remove_existing_output", "cleanup"):
+        setattr(snakemake.jobs.Job, name, spare_networks(getattr(snakemake.jobs.Job, name)))
 
 
 def take_results():

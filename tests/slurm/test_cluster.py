@@ -171,6 +171,26 @@ def test_cancelled_by_hand(workflow, cluster, undisturbed):
     assert_undisturbed(workflow, before, undisturbed)
 
 
+def test_forced_network_is_cancelled_or_killed(workflow, cluster):
+    """The old one stays. Forced once more, training resumes."""
+    workflow.succeed(TARGET)
+    old = (workflow.results / f"cells/{LONG}/seed0/summary.json").read_text()
+    snakemake = start_and_wait(workflow, "-f", "--retries", "0")
+    cluster.run("scancel", only_job(workflow)[0])
+    snakemake.communicate(timeout=300)
+    assert snakemake.returncode != 0
+    assert "Nothing to be done" in workflow.succeed(TARGET)
+    snakemake = workflow.start(TARGET, "-f", "--retries", "0")
+    wait_for(lambda: "resumed from" in workflow.log() and trainers_on(cluster))
+    for trainer in trainers_on(cluster):
+        trainer.kill()
+    snakemake.communicate(timeout=300)
+    assert snakemake.returncode != 0
+    workflow.succeed(TARGET)
+    assert (workflow.results / f"cells/{LONG}/seed0/summary.json").read_text() == old
+    assert "Nothing to be done" in workflow.succeed(TARGET)
+
+
 def test_training_is_killed(workflow, cluster, undisturbed):
     """A retry resumes from the checkpoint."""
     snakemake = start_and_wait(workflow, "--retries", "1")

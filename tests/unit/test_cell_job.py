@@ -9,7 +9,7 @@ from rethinking.cells import CELL_FILES
 from rethinking.run import cell_cache, cell_job
 from rethinking.run.checkpoint import Interrupted
 from rethinking.run.files import write_text
-from rethinking.run.identity import Identity, is_made, record_path, write_record
+from rethinking.run.identity import Identity, is_made, record_path, set_aside, write_record
 from rethinking.run.scripts import Asked
 
 OLD, NEW = Identity({"epochs": 30}), Identity({"epochs": 1500})
@@ -62,6 +62,31 @@ def test_what_is_forced_is_trained_again(files, tmp_path, monkeypatch):
     run(tmp_path, OLD, train)
     assert is_made(files, OLD)
     assert {file.read_text() for file in files} == {"new"}
+
+
+@pytest.mark.parametrize("error", [Interrupted(15), OSError(28, "the disk is full")])
+@pytest.mark.parametrize(("trained", "stays"), [(False, True), (True, False)])
+def test_what_is_forced_is_as_it_was_where_training_fails(files, tmp_path, monkeypatch, error, trained, stays):
+    """But no record vouches for it once new files are written."""
+    monkeypatch.setattr(cell_job, "asked_for", lambda: Asked([], OLD, None, again=True))
+
+    def train(_device, _place, _checkpoint, workers):
+        with workers:
+            if not trained:
+                raise error
+        raise error
+
+    with pytest.raises((SystemExit, OSError)):
+        run(tmp_path, OLD, train)
+    assert is_made(files, OLD) == stays
+
+
+def test_what_is_forced_is_as_it_was_where_its_job_was_killed(files, tmp_path):
+    """At the next start, if that does not force it."""
+    set_aside(files)
+    assert not is_made(files, OLD)
+    run(tmp_path, OLD, lambda *_: pytest.fail("it trained"))
+    assert is_made(files, OLD)
 
 
 def test_what_is_forced_is_not_trained_a_second_time_where_another_process_just_has(files, tmp_path, monkeypatch):

@@ -276,6 +276,20 @@ def test_what_the_user_forces_is_trained_again_by_a_job_of_slurm(tiny_workflow, 
     assert tiny_workflow.plan(target) == {}
 
 
+@pytest.mark.parametrize("options", [(), ON_SLURM])
+def test_a_forced_job_that_fails_leaves_the_old_network(tiny_workflow, programs, options):
+    """Snakemake would delete it before the job, or after it."""
+    programs(sbatch="cat > job; bash job > log 2>&1 & echo 1", squeue=":", scontrol="exit 1", sinfo=":")
+    target = "results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json"
+    tiny_workflow.succeed(target)
+    before = (tiny_workflow.folder / target).read_text()
+    (images,) = tiny_workflow.folder.rglob("train_images.npy")
+    flip(images)
+    assert "are not those that were written" in tiny_workflow.fail(target, "-f", *options)
+    assert (tiny_workflow.folder / target).read_text() == before
+    assert tiny_workflow.plan(target) == {}
+
+
 def test_threads_are_those_of_the_node_that_trains(tiny_workflow, programs):
     """Not the few cores of the machine where Snakemake runs, on which jobs have these at most."""
     cell = "digits/true_labels/mlp_1x512/none"

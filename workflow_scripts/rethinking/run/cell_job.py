@@ -18,7 +18,7 @@ from rethinking.run.checkpoint import Checkpoint, Interrupted
 from rethinking.run.files import remove_parts
 from rethinking.run.gpu_slots import gpu_slot, gpus_alone
 from rethinking.run.hardware import choose_device, expects_gpu, no_gpu
-from rethinking.run.identity import Identity, forget, is_made, write_record
+from rethinking.run.identity import Identity, forget, is_made, put_back, set_aside, write_record
 from rethinking.run.scripts import asked_for, log
 from rethinking.run.team import Follower, Team
 
@@ -44,7 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) -> None:
     """Train a cell with ``count`` workers, unless it is there or in the cache and the user does not force it.
 
-    A process that is asked to stop exits with status 75 ("try again") and leaves its checkpoint.
+    A process that is asked to stop exits with status 75 ("try again") and leaves its checkpoint. The old files of a cell
+    stay until it is trained: one that the user forces is current again where training fails or stops.
 
     Args:
         args: the options of :func:`add_options`.
@@ -59,13 +60,15 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
 
     # First the cell, then a GPU: while another process works on the cell, this one must not occupy a GPU.
     with checkpoint.alone() as waited:
+        if not again:
+            put_back(files)  # where a forced job was killed
         # A job keeps running, or waiting in a queue, after its Snakemake was killed.
         if (waited or not again) and is_made(files, identity):
             log("another process has finished this cell")
             checkpoint.delete()
             return
-        if again:  # a job of SLURM finds the old files; no table may be made from them any more
-            forget(files)
+        if again:  # no table may be made from the old files while the new ones are made
+            set_aside(files)
         # A process that was killed while writing the cell leaves a partial file.
         remove_parts(args.output)
         if args.cache and not again and cell_cache.take(args.cache, identity, args.output):
@@ -93,8 +96,12 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
                 train(device, place, checkpoint, forgetting(team, files))
         except Interrupted as stop:
             how = f"resumes from {args.checkpoint}" if args.checkpoint.exists() else "begins again"
-            log(f"stopped by {stop}; the next start {how}")
+            log(f"stopped by {stop}; the next start{' that is forced' if again else ''} {how}")
             sys.exit(os.EX_TEMPFAIL)
+        finally:
+            # Another Snakemake's job that waits for this one would take the old files for new ones.
+            if os.getppid() == parent:
+                put_back(files)
         write_record(files, identity)
         if args.cache:
             cell_cache.put(args.cache, identity, args.output)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -85,7 +86,27 @@ def forget(outputs: Sequence[str | Path]) -> None:
     """
     record = record_path(outputs[0])
     record.unlink(missing_ok=True)
+    aside_path(record).unlink(missing_ok=True)
     remove_parts(record.parent, record.name)
+
+
+def aside_path(record: Path) -> Path:
+    """Where :func:`set_aside` puts a record."""
+    return record.with_suffix(".aside")
+
+
+def set_aside(outputs: Sequence[str | Path]) -> None:
+    """Let a result that is made again not be current, until it is made or :func:`put_back`."""
+    record = record_path(outputs[0])
+    with suppress(FileNotFoundError):
+        os.replace(record, aside_path(record))
+
+
+def put_back(outputs: Sequence[str | Path]) -> None:
+    """Undo :func:`set_aside`, unless :func:`forget` has been called since, after which files are replaced."""
+    record = record_path(outputs[0])
+    with suppress(FileNotFoundError):
+        os.replace(aside_path(record), record)
 
 
 def read_record(output: str | Path) -> dict[str, Any]:
