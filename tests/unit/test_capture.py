@@ -212,6 +212,7 @@ REFUSED = "CUDA error: operation not permitted when stream is capturing"
         ("CUDA out of memory. Tried to allocate 2 GiB", "invalidated", RuntimeError, "Tried to allocate"),
         ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED", "invalidated", RuntimeError, "CUBLAS"),
         ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "invalidated", RuntimeError, "CUDNN"),
+        ("CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", "invalidated", RuntimeError, "CUDNN"),  # version 9
         ("FIND was unable to find an engine to execute this computation", "invalidated", RuntimeError, "FIND was"),
         (
             REFUSED,

@@ -89,6 +89,11 @@ def test_scripts_end_with_one_message(script, tmp_path):
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. " + 50 * "More to read. "), "full"),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "full"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), "full"),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+            "probably full",
+        ),
         (RuntimeError("GET was unable to find an engine to execute this computation"), "probably full"),
     ],
 )

@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     import torch
 
 CPU_INFO = Path("/proc/cpuinfo")
-# What cuDNN says where its algorithms found no memory, but also of a layer for which it has none.
-NO_ENGINE = "unable to find an engine to execute this computation"
+# What torch and the libraries that it calls say of a full GPU; the second is cuDNN's word up to version 8, the third since.
+FULL = re.compile("out of memory|_STATUS_ALLOC_FAILED|DEVICE_ALLOCATION_FAILED")
+# What cuDNN says where its algorithms found no memory, but also of a layer for which it has none; and cuBLAS where it
+# does not start.
+PROBABLY_FULL = re.compile(
+    "unable to find an engine to execute this computation|NOT_INITIALIZED when calling `cublasCreate"
+)
 
 
 def expects_gpu(device: str) -> bool:
@@ -89,8 +94,8 @@ def emulates_bfloat16(device: torch.device) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a GPU had no memory left, for torch or for a library that it calls; with NO_ENGINE probably."""
-    return any(text in str(error) for text in ("out of memory", "_STATUS_ALLOC_FAILED", NO_ENGINE))
+    """Whether a GPU had no memory left, for torch or for a library that it calls; with PROBABLY_FULL probably."""
+    return any(pattern.search(str(error)) for pattern in (FULL, PROBABLY_FULL))
 
 
 def free_memory(device: torch.device) -> int:

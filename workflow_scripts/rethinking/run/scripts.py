@@ -21,7 +21,7 @@ from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.contents import content_digest
 from rethinking.run.digests import digest_of
 from rethinking.run.files import UserError
-from rethinking.run.hardware import NO_ENGINE, is_out_of_memory
+from rethinking.run.hardware import PROBABLY_FULL, is_out_of_memory
 from rethinking.run.identity import (
     Identity,
     converted,
@@ -81,7 +81,7 @@ def full_gpu(error: BaseException) -> str | None:
     """What to do where a GPU has no memory left; None for other errors."""
     if not isinstance(error, RuntimeError) or not is_out_of_memory(error):
         return None
-    full = "probably full" if NO_ENGINE in str(error) else "full"
+    full = "probably full" if PROBABLY_FULL.search(str(error)) else "full"
     return (
         f"the GPU is {full} ({textwrap.shorten(str(error), 200)}); lower hardware.cells_per_gpu, or end what else runs on "
         "this GPU. A network resumes from its checkpoint at the next start"
