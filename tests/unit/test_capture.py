@@ -54,6 +54,7 @@ def pretended(monkeypatch):
         "Stream": Stream,
         "current_stream": Stream,
         "stream": nullcontext,
+        "synchronize": lambda: None,
         "CUDAGraph": PretendedGraph,
         "graph": lambda graph: graph,
         "get_rng_state": torch.get_rng_state,
@@ -246,6 +247,27 @@ def test_a_capture_that_fails_says_why(pretended, monkeypatch, step, end, kind, 
     with pytest.raises(kind, match=said) as error:
         captured(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
     assert type(error.value) is kind
+
+
+def test_an_error_of_the_warm_up_is_none_of_the_capture(pretended, monkeypatch):
+    """CUDA reports it later, to the first that waits for the device, which torch's capture does as it begins."""
+
+    @contextmanager
+    def graph(_):
+        torch.cuda.synchronize()
+        yield
+
+    def wait():
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    monkeypatch.setattr(torch.cuda, "synchronize", wait)
+    model = nn.Linear(2, 2)
+    optimiser = SGD(dict.fromkeys(model.parameters(), 0.0), 0.1, 0.9)
+    captured = CapturedStep(lambda *batch: batch, "mlp_1x512", model, optimiser, 1)
+    with pytest.raises(RuntimeError, match=r"^CUDA error: device-side assert") as error:
+        captured(torch.zeros(1, 2), torch.zeros(1))
+    assert type(error.value) is RuntimeError
 
 
 @pytest.mark.parametrize("draw", [lambda: torch.rand(()), np.random.rand, np.random.randn, random.random])

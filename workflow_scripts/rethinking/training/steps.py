@@ -93,6 +93,7 @@ class CapturedStep:
         self.optimiser.zero_grad()
         self.graph = torch.cuda.CUDAGraph()
         drawn = host_draws()
+        torch.cuda.synchronize()  # errors of the warm-up show here, not as ones of the capture
         try:
             with torch.cuda.graph(self.graph):
                 self.results = self.step(self.images, self.labels)
