@@ -99,6 +99,26 @@ def test_path_norm_of_a_network_that_fixes_a_dtype():
     assert norms.path_norm(Fixed(*model), image) == pytest.approx(norms.path_norm(model, image), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+    ],
+)
+def test_a_full_gpu_is_no_forward_that_fixes_a_dtype(error):
+    class Full(nn.Sequential):
+        def forward(self, x):
+            if x.dtype == torch.float64:
+                raise error
+            return super().forward(x)
+
+    with pytest.raises(RuntimeError) as raised:
+        norms.path_norm(Full(*mlp((1, 1, 3), 2, [4, 2])), torch.rand(1, 1, 1, 3))
+    assert raised.value is error
+
+
 def test_spectral_complexity_is_the_formula_on_matrices():
     torch.manual_seed(0)
     model = nn.Sequential(SameConv2d(1, 2, 1), nn.Flatten(), nn.Linear(8, 3))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rethinking.measures.folding import Layer, drop_response_norm
 from rethinking.models import AUXILIARY_HEAD
+from rethinking.run.hardware import is_out_of_memory
 
 TOLERANCE = 1e-6  # largest relative error of the square of an operator norm
 SMALL = 64  # the map of a convolution with at most so many inputs is formed as a matrix
@@ -109,10 +110,10 @@ def in_float64(compute: Callable[..., float], model: nn.Module, inputs: Tensor, 
     """What a function gives for a copy of a network in float64, or in its own precision where its forward takes no other."""
     try:
         return compute(copy.deepcopy(model).double(), inputs.double(), *others)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError:  # forward fixes a dtype, as x.float() does
-        return compute(copy.deepcopy(model), inputs, *others)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+    return compute(copy.deepcopy(model), inputs, *others)  # forward fixes a dtype, as x.float() does
 
 
 @torch.no_grad()
