@@ -18,8 +18,9 @@ from rethinking.data.prepared import digests
 from rethinking.measures.complexity import Network, measure_complexity
 from rethinking.models import build_model
 from rethinking.run.files import UserError, load_array, read_json, save_array, write_json
+from rethinking.training.feeders import build_feeder
 
-from .tiny import make_cell, train
+from .tiny import CPU, make_cell, settings_with, train
 
 
 def message(action, *arguments):
@@ -292,7 +293,17 @@ def test_one_tensor_of_two_names(plugin, data):
 def test_a_regulariser_that_returns_no_tensor(plugin, data):
     file = plugin("@regulariser('array')\ndef array(images):\n    return images.numpy()\n")
     said = message(train, data, make_cell(regularisers="array"))
-    assert said == f"{file}:3: array returns a ndarray, not torch.float32 (16, 3, 10, 10)"
+    assert said == f"{file}:3: array returns a ndarray, not torch.float32 (16, 3, 10, 10) on cpu"
+
+
+def test_a_regulariser_that_leaves_the_device(plugin, data):
+    """That of no data stands for a GPU."""
+    file = plugin("import torch\n@regulariser('noise')\ndef noise(images):\n    return torch.randn(images.shape)\n")
+    feeder = build_feeder(data, make_cell(regularisers="noise"), settings_with(), CPU)
+    images = torch.zeros(2, 3, 4, 4, device="meta")
+    said = message(feeder.changed, *feeder.own, images, feeder.labels[:2], 1, 0)
+    tensor = "torch.float32 (2, 3, 4, 4) on"
+    assert said == f"{file}:4: noise returns {tensor} cpu, not {tensor} meta"
 
 
 def test_a_measure_that_is_no_number(plugin):

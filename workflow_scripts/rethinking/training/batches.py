@@ -70,11 +70,14 @@ class Feeder(ABC):
         rng = stream(self.cell.seed, "regulariser", *key)
         images = images.float()  # where the network rounds its inputs to bfloat16, they are stored so
         result = entry.call(images=images, labels=labels, rng=rng)
-        if not isinstance(result, Tensor) or (result.shape, result.dtype) != (images.shape, images.dtype):
-            what = (
-                f"{result.dtype} {tuple(result.shape)}" if isinstance(result, Tensor) else f"a {type(result).__name__}"
-            )
-            raise entry.fault(f"returns {what}, not {images.dtype} {tuple(images.shape)}")
+        found, expected = (
+            f"{some.dtype} {tuple(some.shape)} on {some.device}"
+            if isinstance(some, Tensor)
+            else f"a {type(some).__name__}"
+            for some in (result, images)
+        )
+        if found != expected:
+            raise entry.fault(f"returns {found}, not {expected}")
         return result
 
 
