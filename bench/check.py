@@ -25,6 +25,7 @@ from rethinking.run.scripts import log
 
 LINE = "{:<15}  {:<9}  {:<22}  {:>11}  {:>8}  {:>10}  {:>13}  {}"
 HEAD = ("network", "precision", "way", "images/s", "of peak", "first step", "evaluation/s", "numbers")
+ONLY_MEASURED = ("speed", "side by side", "profile")  # steps that compare nothing
 MEASURED = {  # columns of the table
     "images_per_second": "{:,.0f}",
     "peak_share": "{:.1%}",
@@ -42,13 +43,16 @@ class Check:
         self.comparisons: list[Comparison] = []
         self.facts: dict[str, Any] = {}
         self.seconds: dict[str, float] = {}  # that each step took
-        self.until = float("inf")  # the end of the step's time, of time.monotonic
+        self.until = 0.0  # the end of the step's time, of time.monotonic
         self.scratch = Path()
         self.images = "made up"
         self.hardware = hardware(self.device)
 
     def run(self, steps: dict[str, tuple[Callable[[Check], None], int]]) -> None:
-        """Take the steps, each with its seconds (0: ``--minutes``). An error in one is a comparison that fails."""
+        """Take the steps, each with its seconds (0: ``--minutes``) and those that earlier ones have left.
+
+        An error in one is a comparison that fails, or a fact where the step only measures: a GPU may be small or slow.
+        """
         log(", ".join(f"{name} {value}" for name, value in self.hardware.items() if value))
         with tempfile.TemporaryDirectory() as folder:
             self.scratch = Path(folder)
@@ -56,13 +60,17 @@ class Check:
                 started = time.monotonic()
                 # With few images nothing is slow but the start of processes on a busy machine.
                 limit *= 10 if self.quick else 1
-                self.until = started + (limit or 60 * self.args.minutes)
+                self.until = max(started, self.until) + limit if limit else started + 60 * self.args.minutes
                 log(f"{name} ...")
                 try:
                     function(self)
                 except Exception as error:
-                    what = f"{name}: {type(error).__name__}: {error}".splitlines()[0]
-                    self.comparisons.append(Comparison(what, float("nan"), 0))
+                    what = f"{type(error).__name__}: {error}".splitlines()[0]
+                    what += " (its time was over)" if time.monotonic() > self.until else ""
+                    if name in ONLY_MEASURED:
+                        self.facts[name] = f"not measured to the end: {what}"
+                    else:
+                        self.comparisons.append(Comparison(f"{name}: {what}", float("nan"), 0))
                 self.seconds[name] = round(time.monotonic() - started, 1)
                 log(f"{name}: {self.seconds[name]:.0f} s")
 
@@ -91,9 +99,9 @@ class Check:
         print(f"{passed} of {len(self.comparisons)} comparisons pass; wrote {path}")
         return failed
 
-    def time_is_left(self, what: str) -> bool:
-        """Whether the step's time is not over; if it is, say what is left out."""
-        if time.monotonic() < self.until:
+    def time_is_left(self, what: str, seconds: float = 0) -> bool:
+        """Whether the step has time for what takes so many seconds; if not, say what is left out."""
+        if time.monotonic() + seconds < self.until:
             return True
         log(f"  no time for {what}")
         return False

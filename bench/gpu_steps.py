@@ -143,15 +143,20 @@ def measure_side_by_side(check: Check) -> None:
         for process in processes:
             receive(process)
         for model in models:
-            # Libraries choose their algorithms, and the rate says how many epochs take two seconds.
-            alone = ask(processes, f"{model} 2")["images_per_second"] / len(processes)
-            epochs = 2 if check.quick else min(max(round(2 * alone / IMAGES), 3), 200)
+            warm, epochs, seconds = 0, 2, 0.0
             for count in counts:
                 way = f"{count} side by side"
-                if not check.time_is_left(f"{model}, {way}"):
+                # A GPU that one network keeps busy takes twice as long for twice as many.
+                if not check.time_is_left(f"{model}, {way}", 2 * seconds):
                     break
+                started = time.monotonic()
+                # Libraries choose their algorithms, and the rate of the first says how many epochs take two seconds.
+                alone = ask(processes[warm:count], f"{model} 2")["images_per_second"]
+                if not (warm or check.quick):
+                    epochs = min(max(round(2 * alone / IMAGES), 3), 200)
                 found = ask(processes[:count], f"{model} {epochs}")
                 check.row(model, "bfloat16", way)["images_per_second"] = found["images_per_second"]
+                warm, seconds = count, time.monotonic() - started
 
 
 def compare_fit(check: Check) -> None:

@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from functools import partial, reduce
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,7 +21,7 @@ import gpu_check
 import gpu_steps
 import gpu_table1
 from bench_training import changed, quiet
-from check import made_up_images
+from check import Check, made_up_images
 from gpu_bounds import BOUNDS, compare_curves
 from gpu_steps import compared_cell
 from gpu_table1 import train_table1
@@ -211,6 +213,53 @@ def test_what_fails_is_named(check, monkeypatch, capsys):
         "exact fit in float64: outputs on test images",
     ]
     assert "FAILED exact fit in float64: outputs on test images: 1e-06" in capsys.readouterr().out
+
+
+def test_what_cannot_be_measured_is_no_failure(check, monkeypatch):
+    """Of a GPU without the memory or the speed; it computes right."""
+
+    def full(_):
+        raise RuntimeError("CUDA out of memory\nmore")
+
+    monkeypatch.setitem(gpu_check.STEPS, "speed", (full, 1))
+    status, found = check("--steps", "speed")
+    assert (status, found["failed"]) == (0, [])
+    assert found["facts"] == {"speed": "not measured to the end: RuntimeError: CUDA out of memory"}
+
+
+@pytest.mark.parametrize("rate", [2e3, 5e3, 1e5])
+def test_slow_gpus_train_few_networks_side_by_side(monkeypatch, tmp_path, rate):
+    """One trains first; it is known from fewer whether more are done in time. Here the GPU has one rate for all."""
+    options = {"device": "cpu", "quick": False, "models": ["inception"], "data": None}
+    tried, clock = Check(SimpleNamespace(**options)), [0.0]
+    counts = []
+
+    def ask(processes, what):
+        counts.append(len(processes))
+        clock[0] += len(processes) * int(what.split()[1]) * gpu_steps.IMAGES / rate
+        assert clock[0] < tried.until, "the processes would be killed"
+        return {"images_per_second": rate}
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: nullcontext(SimpleNamespace(kill=lambda: None)))
+    monkeypatch.setattr(gpu_steps, "receive", lambda _: None)
+    monkeypatch.setattr(gpu_steps, "ask", ask)
+    tried.until = gpu_check.STEPS["side by side"][1]
+    gpu_steps.measure_side_by_side(tried)
+    assert counts == {2e3: [1, 1], 5e3: [1, 1, 1, 2], 1e5: [1, 1, 1, 2, 2, 4, 4, 8]}[rate]
+
+
+def test_a_step_has_the_time_that_earlier_ones_left(monkeypatch):
+    """Training, on a slow machine; table 1 has what the user gives it."""
+    tried, clock, ends = Check(SimpleNamespace(device="cpu", quick=False, minutes=10)), [50.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    def step(check):
+        ends.append(check.until)
+        clock[0] += 20
+
+    tried.run({"tests": (step, 100), "training": (step, 30), "table 1": (step, 0)})
+    assert ends == [150, 180, 690]
 
 
 def test_what_there_is_no_time_for_fails(check, monkeypatch):
