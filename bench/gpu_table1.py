@@ -24,6 +24,7 @@ from rethinking.corruption.overlays import write as write_overlay
 from rethinking.data.prepared import Dataset, Split, prepare
 from rethinking.data.readers import choose_provenance, describe_source, read_dataset
 from rethinking.models import training_megaflops
+from rethinking.run.code import combined, script_code
 from rethinking.run.environment import ALLOCATION
 from rethinking.run.files import read_json
 from rethinking.run.scripts import log
@@ -74,9 +75,9 @@ def train_table1(
     """Train table 1's networks with seed 0, the longest first, each in a process of its own; returns a row for each.
 
     ``configfile`` says what differs from config.yaml. Networks of very different sizes are not trained at the same time:
-    the small kernels of one wait for the large ones of the other. Cells lie in ``folder`` as in the workflow's results.
-    At the time ``until`` (of ``time.monotonic``) networks that are not done save their state and stop; the next call goes
-    on with them.
+    the small kernels of one wait for the large ones of the other. Cells lie in ``folder`` as in the workflow's results,
+    those of each device in a folder of their own. At the time ``until`` (of ``time.monotonic``) networks that are not done
+    save their state and stop; the next call goes on with them.
     """
     files = [DEFAULT, *([configfile] if configfile else [])]
     config = load_config(reduce(merged, [read(file).content for file in files]), files)
@@ -157,11 +158,12 @@ def summary(folder: Path, cell: Cell) -> Path:
 
 
 def is_done(folder: Path, cell: Cell, settings: CellSettings, manifest: dict[str, Any]) -> bool:
-    """Whether a cell was trained with these settings on these images."""
+    """Whether a cell was trained with these settings on these images by today's code."""
     if not summary(folder, cell).exists():
         return False
     values = read_json(summary(folder, cell))
-    return (values["provenance"]["settings"], values["data"]) == (settings.model_dump(), manifest)
+    found = values["provenance"]["settings"], values["provenance"]["code_fingerprint"], values["data"]
+    return found == (settings.model_dump(), combined(script_code(SCRIPT.stem)), manifest)
 
 
 def row(folder: Path, cell: Cell, settings: CellSettings) -> dict[str, Any]:

@@ -26,7 +26,9 @@ from gpu_bounds import BOUNDS, compare_curves
 from gpu_steps import compared_cell
 from gpu_table1 import train_table1
 from rethinking.config.reading import read
+from rethinking.run.code import combined, script_code
 from rethinking.run.commit import git_commit
+from rethinking.run.files import write_json
 from rethinking.training import loop
 from rethinking.training.batches import Batches
 from rethinking.training.optimisers import SGD
@@ -299,6 +301,24 @@ def test_table1_has_networks_of_one_size_at_a_time(monkeypatch, tmp_path):
     assert order[:2] == [{"inception"}, {"alexnet"}]
     assert set().union(*order[2:]) == {"mlp_3x512", "mlp_1x512"}
     assert len(together) == 16
+
+
+def test_table1_of_older_code_is_trained_again(tmp_path):
+    cell, settings = compared_cell("mlp_1x512")
+    for code, done in ((combined(script_code("train_cell")), True), ("0123456789abcdef", False)):
+        record = {"settings": settings.model_dump(), "code_fingerprint": code}
+        write_json(gpu_table1.summary(tmp_path, cell), {"provenance": record, "data": {}})
+        assert gpu_table1.is_done(tmp_path, cell, settings, {}) == done
+
+
+def test_each_device_has_a_table1_of_its_own(check, monkeypatch):
+    """A CPU on which the script was tried must not pass for the GPU."""
+    folders = []
+    monkeypatch.setattr(gpu_steps, "train_table1", lambda _, folder, *__: folders.append(folder) or [])
+    for name in ("x86_64", "NVIDIA H200"):
+        monkeypatch.setattr("check.hardware", lambda _, name=name: {"device": name})
+        check("--steps", "table 1")
+    assert [folder.name for folder in folders] == ["x86_64", "NVIDIA_H200"]
 
 
 def test_configurations_are_merged_as_by_snakemake():
