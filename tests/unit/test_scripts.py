@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -16,6 +17,9 @@ import torch
 from snakemake.io import contains_wildcard
 
 from rethinking.cells import Cell
+from rethinking.config.cell_settings import CellSettings
+from rethinking.config.hardware import HardwareConfig
+from rethinking.config.theory import SolverConfig
 from rethinking.run import scripts
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError, write_text
@@ -109,8 +113,12 @@ def test_a_full_gpu_is_one_message(monkeypatch, capsys, error, full):
     said = capsys.readouterr().err
     assert stop.value.code == 1
     assert said.startswith(f"error: the GPU is {full} ({str(error)[:50]}")
-    assert "lower hardware.cells_per_gpu" in said
-    assert (said.count("\n"), len(said) < 500) == (1, True)
+    # Its usual value is 1, and a fit or several workers have a GPU alone.
+    assert "lower hardware.cells_per_gpu if it is above 1" in said
+    for key, section in (("tile", SolverConfig), ("feeder", HardwareConfig), ("micro_batch", CellSettings)):
+        assert key in section.model_fields
+        assert re.search(rf"\b{key}\b", said)
+    assert (said.count("\n"), len(said) < 600) == (1, True)
 
 
 def test_a_job_reads_what_its_inputs_were_made_from(tmp_path, monkeypatch):

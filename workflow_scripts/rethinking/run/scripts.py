@@ -83,8 +83,10 @@ def full_gpu(error: BaseException) -> str | None:
         return None
     full = "probably full" if PROBABLY_FULL.search(str(error)) else "full"
     return (
-        f"the GPU is {full} ({textwrap.shorten(str(error), 200)}); lower hardware.cells_per_gpu, or end what else runs on "
-        "this GPU. A network resumes from its checkpoint at the next start"
+        f"the GPU is {full} ({textwrap.shorten(str(error), 200)}); end what else runs on it, or lower "
+        "hardware.cells_per_gpu if it is above 1. Networks on ImageNet take less with hardware.feeder streamed or a "
+        "smaller micro_batch, fits with a smaller linear_models.solver.tile. A network resumes from its checkpoint at the "
+        "next start"
     )
 
 
