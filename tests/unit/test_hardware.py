@@ -1,14 +1,17 @@
 """What is known of the device before training."""
 
+from argparse import ArgumentParser
 from contextlib import nullcontext
+from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
-from rethinking.run import hardware
+from rethinking.run import cell_job, hardware
 from rethinking.run.files import UserError
 from rethinking.run.hardware import choose_device, emulates_bfloat16, free_memory
+from rethinking.run.identity import Identity
 
 
 @pytest.mark.parametrize(
@@ -61,3 +64,22 @@ def test_a_gpu_that_torch_is_not_built_for_is_not_used(monkeypatch, builds, capa
     said = rf"'cuda', but torch .* cannot use the Tesla V100, whose .* is {capability[0]}\.{capability[1]}, .* sm_75"
     with nullcontext() if usable else pytest.raises(UserError, match=said if "sm_75" in builds else "compute_80"):
         choose_device("cuda")
+
+
+@pytest.mark.parametrize(("device", "workers"), [("auto", 1), ("cuda", 1), ("auto", 2), ("cuda", 2)])
+def test_a_gpu_that_is_not_listed_has_no_slots(monkeypatch, tmp_path, capsys, device, workers):
+    """With WSL2 and ROCm. One network trains on it; several workers would all take the first."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
+    monkeypatch.setattr(hardware, "no_gpu", lambda: None)
+    monkeypatch.setattr(cell_job, "write_record", lambda *_: None)
+    parser = ArgumentParser()
+    cell_job.add_options(parser)
+    args = parser.parse_args([f"--output={tmp_path}/out", f"--checkpoint={tmp_path}/state", f"--device={device}"])
+    trained = []
+    with (
+        pytest.raises(UserError, match=r"several workers .* set CUDA_VISIBLE_DEVICES") if workers > 1 else nullcontext()
+    ):
+        cell_job.run(args, Identity({}), workers, lambda device, *_: trained.append(device.type))
+    assert trained == ["cuda"] * (workers == 1)
+    assert "set CUDA_VISIBLE_DEVICES to the numbers" in capsys.readouterr().err

@@ -15,9 +15,9 @@ import torch
 from rethinking.cells import CELL_FILES
 from rethinking.run import cell_cache, workers
 from rethinking.run.checkpoint import Checkpoint, Interrupted
-from rethinking.run.files import remove_parts
+from rethinking.run.files import UserError, remove_parts
 from rethinking.run.gpu_slots import gpu_slot, gpus_alone
-from rethinking.run.hardware import choose_device, expects_gpu, no_gpu
+from rethinking.run.hardware import UNLISTED, choose_device, expects_gpu, no_gpu
 from rethinking.run.identity import Identity, forget, is_made, put_back, set_aside, write_record
 from rethinking.run.scripts import asked_for, log
 from rethinking.run.team import Follower, Team
@@ -52,6 +52,9 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
         identity: what the cell's files are made from.
         count: workers.
         train: trains the cell and writes its files.
+
+    Raises:
+        UserError: there are not as many GPUs as workers, or it is not known which there are.
     """
     parent, asked = os.getppid(), asked_for()
     again = asked is not None and asked.again
@@ -83,6 +86,8 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
                 gpus = held.enter_context(slot) if expects_gpu(args.device) else ()
                 # Only now: torch looks once for the GPUs that it may use.
                 device = choose_device(args.device)
+                if count > len(nodes) and device.type == "cuda" and not gpus:
+                    raise UserError(f"several workers would train on one GPU: {UNLISTED}")
                 if gpus and device.type == "cpu":
                     held.close()
                     gpus = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     import torch
 
 CPU_INFO = Path("/proc/cpuinfo")
+UNLISTED = (
+    "torch can use a GPU of which there is no /dev/nvidia*, as with WSL2 and ROCm, so nothing limits how many jobs "
+    "share it; set CUDA_VISIBLE_DEVICES to the numbers of the GPUs, such as 0"
+)
 # What torch and the libraries that it calls say of a full GPU; the second is cuDNN's word up to version 8, the third since.
 FULL = re.compile("out of memory|_STATUS_ALLOC_FAILED|DEVICE_ALLOCATION_FAILED")
 # What cuDNN says where its algorithms found no memory, but also of a layer for which it has none; and cuBLAS where it
@@ -43,6 +48,8 @@ def visible_gpus() -> list[str]:
 def choose_device(name: str) -> torch.device:
     """The device for ``cpu``, ``cuda`` or ``auto``, which takes the GPU where torch can use one.
 
+    On stderr it says where that GPU has no slots.
+
     Raises:
         UserError: a GPU is asked for and torch can use none.
     """
@@ -51,7 +58,11 @@ def choose_device(name: str) -> torch.device:
     why = no_gpu() if name != "cpu" else None
     if why and name == "cuda":
         raise UserError(f"hardware.device is 'cuda', but {why}; set 'auto' or 'cpu'")
-    return torch.device("cpu" if why or name == "cpu" else "cuda")
+    if why or name == "cpu":
+        return torch.device("cpu")
+    if not visible_gpus():
+        print(UNLISTED, file=sys.stderr, flush=True)
+    return torch.device("cuda")
 
 
 def no_gpu() -> str | None:
