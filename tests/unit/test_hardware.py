@@ -66,6 +66,25 @@ def test_a_gpu_that_torch_is_not_built_for_is_not_used(monkeypatch, builds, capa
         choose_device("cuda")
 
 
+@pytest.mark.parametrize(
+    ("cuda", "hip", "given", "why"),
+    [
+        ("13.0", None, None, "is the driver too old?"),
+        (None, "7.0", "", "CUDA_VISIBLE_DEVICES is ''; is the driver too old?"),
+        ("13.0", None, "-1", "CUDA_VISIBLE_DEVICES is '-1'; is the driver too old?"),
+        (None, None, None, "its build is for the CPU alone"),
+    ],
+)
+def test_why_torch_sees_no_gpu(monkeypatch, cuda, hip, given, why):
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert hardware.no_gpu() == f"torch {torch.__version__} sees no GPU here ({why})"
+
+
 @pytest.mark.parametrize(("device", "workers"), [("auto", 1), ("cuda", 1), ("auto", 2), ("cuda", 2)])
 def test_a_gpu_that_is_not_listed_has_no_slots(monkeypatch, tmp_path, capsys, device, workers):
     """With WSL2 and ROCm. One network trains on it; several workers would all take the first."""

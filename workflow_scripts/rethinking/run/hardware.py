@@ -70,7 +70,10 @@ def no_gpu() -> str | None:
     import torch
 
     if not torch.cuda.is_available():
-        return "torch sees no GPU here (is the driver too old?)"
+        given = os.environ.get("CUDA_VISIBLE_DEVICES")
+        why = "" if given is None else f"CUDA_VISIBLE_DEVICES is '{given}'; "
+        why += "is the driver too old?" if torch.version.cuda or torch.version.hip else "its build is for the CPU alone"
+        return f"torch {torch.__version__} sees no GPU here ({why})"
     # As torch itself does before it warns; every operation on such a GPU fails.
     builds, capability = torch.cuda.get_arch_list(), torch.cuda.get_device_capability()
     if torch.version.cuda is None or not builds or any(runs_on(build, capability) for build in builds):
