@@ -77,7 +77,8 @@ def main() -> None:
     args.precision = args.precision or ("float32" if emulates_bfloat16(device) else "bfloat16")
     hardware = torch.cuda.get_device_name() if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     print(
-        f"{hardware}, {cores} CPU cores, torch {torch.__version__}; cells in {args.precision}, baseline in float32\n"
+        f"{hardware}, {cores} CPU cores, torch {torch.__version__}; cells in {args.precision}, baseline in float32, on a GPU "
+        "with torch's TF32 in convolutions\n"
         f"on {args.images} images of random bytes, {'x'.join(map(str, IMAGE_SHAPE))}: what they show does not "
         f"change the speed\n{args.repetitions} repetitions of about {args.seconds:g} s each, baseline and cells in turn; "
         "median (lowest to highest)\n"

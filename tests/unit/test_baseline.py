@@ -144,4 +144,8 @@ def test_bench_writes_its_columns(script, tmp_path, monkeypatch, capsys):
         ours, baseline = float(row["images_per_second"]), float(row["baseline_images_per_second"])
         assert float(row["ratio"]) == pytest.approx(ours / baseline, rel=0.01)
         assert float(row["peak_share"]) > 0  # relative to a peak that was measured at another moment
-    assert "random bytes" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "random bytes" in out
+    assert (
+        "TF32 in convolutions" in out
+    ) == torch.backends.cudnn.allow_tf32  # torch's default, which the baseline keeps
