@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from rethinking import registry
 from rethinking.analysis.rank_correlations import correlate
 from rethinking.figures import capacity, complexity
 from rethinking.figures.style import save
+from rethinking.run.commit import git_commit
 
 from ..default_config import load_merged
 from .test_degenerate_theory import RESULTS
@@ -158,3 +160,20 @@ def test_claims(script, tmp_path, name, imagenet, theory):
         markdown=markdown,
     )
     assert_kept(name, csv, markdown)
+
+
+# The same code as 9fbdda9, before that was put on top of other commits.
+ELSEWHERE = {"e0ca4105fa63fa72e627b6953b97eb27bec022ce"}
+
+
+def test_commits_are_in_this_history():
+    """So that readers can look up the code that made a result."""
+    git = ["git", "-C", str(FOLDER)]
+    shallow = git_commit() and subprocess.check_output([*git, "rev-parse", "--is-shallow-repository"], text=True)
+    if shallow != "false\n":
+        pytest.skip("needs the whole history of git")
+    history = subprocess.check_output([*git, "rev-list", "HEAD"], text=True).split()
+    named = set(re.findall(r"\b(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{7,40}\b", (FOLDER / "README.md").read_text()))
+    for file in FOLDER.glob("**/*.json"):
+        named.update(re.findall(r'"git_commit": "([0-9a-f]+)', file.read_text()))
+    assert {commit for commit in named if not any(each.startswith(commit) for each in history)} == ELSEWHERE
