@@ -16,6 +16,7 @@ endif
 
 # An interrupted set-up can have left another Python, which would stay. What was finished is kept, and so is what a link leads to.
 $(VENV)/installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.platform != "linux" and "this workflow needs Linux (on Windows WSL2), not %s" % sys.platform)'
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is Python %s; 3.11 or later is needed: make env PYTHON=python3.12" % sys.version.split()[0])'
 	$(PYTHON) -m venv $(shell [ -e $@ ] || [ -L $(VENV) ] || echo --clear) $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt

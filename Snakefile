@@ -2,10 +2,14 @@
 # download -> verify -> corrupt -> train one network per cell -> aggregate -> tables, figures, claims -> report.
 
 import os
+import sys
 
 from snakemake.utils import min_version
 
 min_version("9.27.1")  # the tested one, of requirements.txt: rules/run.smk reaches into its internals
+
+if sys.platform != "linux":
+    raise SystemExit(f"snakemake: this workflow needs Linux (on Windows WSL2), not {sys.platform}")
 
 # Its paths, its lock and its view of what is stale are those of a whole run.
 if str(workflow.current_basedir.get_path_or_uri(secret_free=True)) != os.path.abspath(workflow.basedir):

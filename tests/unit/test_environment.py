@@ -4,6 +4,7 @@ import getpass
 import os
 import pwd
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,25 @@ def test_nothing_changes_the_arithmetic_of_jobs(tmp_path, monkeypatch):
         "CUBLAS_LOGDEST_DBG",
     )
     assert run(tmp_path, monkeypatch, python, **dict.fromkeys(names, "1")) == "CUBLAS_LOGDEST_DBG"
+
+
+def test_other_systems_are_refused_before_anything_is_installed(tmp_path):
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "python"
+    mac = 'import sys; sys.platform = "darwin"; exec(sys.argv[1])'
+    python.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{mac}' \"$2\"\n")
+    python.chmod(0o755)
+    done = subprocess.run(["make", "env", f"PYTHON={python}"], cwd=tmp_path, text=True, capture_output=True)
+    assert "this workflow needs Linux (on Windows WSL2), not darwin" in done.stderr.splitlines()
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_other_systems_are_refused_before_anything_is_planned(tmp_path):
+    mac = "import sys; from snakemake.cli import main; sys.platform = 'darwin'; main()"
+    command = [sys.executable, "-c", mac, "-n", "-s", ROOT / "Snakefile", "-d", tmp_path]
+    done = subprocess.run(command, text=True, capture_output=True)
+    assert done.stderr.splitlines()[-1] == "snakemake: this workflow needs Linux (on Windows WSL2), not darwin"
 
 
 def test_snakemake_is_refused_below_the_version_that_is_tested():
