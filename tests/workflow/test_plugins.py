@@ -44,6 +44,7 @@ def test_the_example_study_runs(study):
     claims = (results / "claims.md").read_text()
     assert "The Wide ResNet fits asymmetric noise" in claims
     assert "random_labels" not in claims
+    assert "ImageNet" not in claims
     assert "Nothing to be done" in study.succeed("--cores", "2")
     # An edit of the noise affects only its own cells, an edit of the network affects all.
     noise = study.folder / "docs" / "examples" / "asymmetric_noise.py"
