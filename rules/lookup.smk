@@ -204,7 +204,10 @@ def shown(name):
     if name in CONFIG.results:
         result_cells(name)
     if name not in SHOWN:
-        why = "none of its results is finished" if CONFIG.finished_only else "list the cells that it shows"
+        why = "list the cells that it shows"
+        if CONFIG.finished_only:
+            counted = "it is counted from prepared data: ask without finished_only"
+            why = counted if name == "sizes" else "none of its results is finished"
         raise UserError(f"{name} has nothing to show with this configuration; {why}")
     return SHOWN[name]
 

@@ -58,27 +58,25 @@ rule aggregate_table:
         " --record {params.record:q} > {log:q} 2>&1"
 
 
-if SIZED:
-
-    rule count_sizes:
-        input:
-            lambda wildcards: reads(TABLES["sizes"]),
-        output:
-            marked(f"{RESULTS}/sizes.csv", "sizes"),
-        log:
-            f"{RESULTS}/logs/count_sizes.log",
-        localrule: True
-        params:
-            caption=caption("sizes"),
-            networks=packed(architectures()),
-            imagenet="--imagenet" if LISTS_IMAGENET else "",
-            manifests=[PLAN.prepared(name).outputs[0] for name in SIZED],
-            record=lambda wildcards: record(TABLES["sizes"]),
-        message:
-            "Counting parameters and training images"
-        shell:
-            "exec python -m count_sizes --networks {params.networks:q} {params.imagenet}"
-            " --manifests {params.manifests:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+rule count_sizes:
+    input:
+        lambda wildcards: reads(table("sizes")),
+    output:
+        marked(f"{RESULTS}/sizes.csv", "sizes"),
+    log:
+        f"{RESULTS}/logs/count_sizes.log",
+    localrule: True
+    params:
+        caption=caption("sizes"),
+        networks=packed(architectures()),
+        imagenet="--imagenet" if LISTS_IMAGENET else "",
+        manifests=[PLAN.prepared(name).outputs[0] for name in SIZED],
+        record=lambda wildcards: record(table("sizes")),
+    message:
+        "Counting parameters and training images"
+    shell:
+        "exec python -m count_sizes --networks {params.networks:q} {params.imagenet}"
+        " --manifests {params.manifests:q} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 rule compare_ablations:

@@ -84,6 +84,11 @@ def test_what_has_nothing_to_show_says_so(tiny_workflow):
     assert "filters has nothing to show" in tiny_workflow.fail("-n", "results/filters.csv")
     unfinished = tiny_workflow.fail("-n", "results/table3.csv", "--config", "finished_only=true")
     assert "table3 has nothing to show with this configuration; none of its results is finished" in unfinished
+    for file in ("results/sizes.csv", "results/sizes.md"):
+        said = tiny_workflow.fail("-n", file, "--config", "finished_only=true")
+        assert (
+            "sizes has nothing to show with this configuration; it is counted from prepared data: ask without" in said
+        )
 
 
 def test_claims_of_theory_are_listed_before_there_are_fits(tiny_workflow):
