@@ -37,7 +37,7 @@ def artefact(script, outputs, settings, results=(), entries=(), needs=()):
         USED.update(found)
         # They need not be current: their records say what they were made from.
         records = [read_record(each.outputs[0]) for each in found]
-        inputs["finished"] = digest_of([str(record.get("identity", "")) for record in records])
+        inputs["finished"] = digest_of([f"{record.get('identity')} {record.get('stamp')}" for record in records])
     else:
         needs = [*results, *needs]
     made = PLAN.make(script, outputs, settings, inputs=inputs, entries=entries, needs=needs)

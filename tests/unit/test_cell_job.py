@@ -1,7 +1,7 @@
 """The job of a cell beside those that a killed Snakemake left: what is finished stays, as long as nothing else is."""
 
 import argparse
-from contextlib import nullcontext
+from contextlib import contextmanager
 
 import pytest
 
@@ -9,7 +9,7 @@ from rethinking.cells import CELL_FILES
 from rethinking.run import cell_cache, cell_job
 from rethinking.run.checkpoint import Interrupted
 from rethinking.run.files import write_text
-from rethinking.run.identity import Identity, is_made, record_path, set_aside, write_record
+from rethinking.run.identity import Identity, is_made, record_path, stamp, write_record
 from rethinking.run.scripts import Asked
 
 OLD, NEW = Identity({"epochs": 30}), Identity({"epochs": 1500})
@@ -51,49 +51,74 @@ def test_a_job_that_is_stopped_leaves_the_network_of_other_settings_whole(files,
 
 def test_what_is_forced_is_trained_again(files, tmp_path, monkeypatch):
     monkeypatch.setattr(cell_job, "asked_for", lambda: Asked([], OLD, None, again=True))
+    before = stamp(files[0])
 
     def train(_device, _place, _checkpoint, workers):
-        assert not record_path(files[0]).exists()  # no table is made from the old ones meanwhile
         with workers:
             pass
         for file in files:
             write_text(file, "new")
 
     run(tmp_path, OLD, train)
-    assert is_made(files, OLD)
     assert {file.read_text() for file in files} == {"new"}
+    assert stamp(files[0]) not in (before, None)  # what shows the old one is made again
 
 
 @pytest.mark.parametrize("error", [Interrupted(15), OSError(28, "the disk is full")])
-@pytest.mark.parametrize(("trained", "stays"), [(False, True), (True, False)])
-def test_what_is_forced_is_as_it_was_where_training_fails(files, tmp_path, monkeypatch, error, trained, stays):
-    """But no record vouches for it once new files are written."""
+@pytest.mark.parametrize(("trained", "left"), [(False, {"old"}), (True, {"new"})])
+def test_no_files_of_two_networks_are_left_where_training_or_writing_fails(
+    files, tmp_path, monkeypatch, error, trained, left
+):
     monkeypatch.setattr(cell_job, "asked_for", lambda: Asked([], OLD, None, again=True))
 
     def train(_device, _place, _checkpoint, workers):
         with workers:
             if not trained:
                 raise error
+        write_text(files[0], "new")
         raise error
 
     with pytest.raises((SystemExit, OSError)):
         run(tmp_path, OLD, train)
-    assert is_made(files, OLD) == stays
-
-
-def test_what_is_forced_is_as_it_was_where_its_job_was_killed(files, tmp_path):
-    """At the next start, if that does not force it."""
-    set_aside(files)
-    assert not is_made(files, OLD)
-    run(tmp_path, OLD, lambda *_: pytest.fail("it trained"))
-    assert is_made(files, OLD)
+    assert {file.read_text() for file in files if file.exists()} == left
+    assert is_made(files, OLD) != trained
 
 
 def test_what_is_forced_is_not_trained_a_second_time_where_another_process_just_has(files, tmp_path, monkeypatch):
     """Snakemake was killed while it trained, and the same was asked for again."""
     monkeypatch.setattr(cell_job, "asked_for", lambda: Asked([], OLD, None, again=True))
-    monkeypatch.setattr(cell_job.Checkpoint, "alone", lambda self: nullcontext(True))
+
+    @contextmanager
+    def alone(self):
+        write_record(files, OLD)  # the other process is done
+        yield
+
+    monkeypatch.setattr(cell_job.Checkpoint, "alone", alone)
     run(tmp_path, OLD, lambda *_: pytest.fail("it trained"))
+
+
+def test_what_is_forced_is_trained_where_another_process_has_failed(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(cell_job, "asked_for", lambda: Asked([], OLD, None, again=True))
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, OLD, lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, OLD, lambda *_: 1 / 0)
+
+
+def test_no_checkpoint_outlives_a_network_whose_snakemake_was_killed(files, tmp_path, monkeypatch):
+    """What is forced later would go on from it."""
+    parents = iter([1234])
+    monkeypatch.setattr("os.getppid", lambda: next(parents, 1))
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.write_text("of the last step")
+
+    def train(*_):
+        for file in files:
+            write_text(file, "new")
+
+    run(tmp_path, NEW, train)
+    assert is_made(files, NEW)
+    assert not checkpoint.exists()
 
 
 def test_no_record_vouches_for_half_a_network_from_the_cache(files, tmp_path, monkeypatch):
@@ -102,3 +127,4 @@ def test_no_record_vouches_for_half_a_network_from_the_cache(files, tmp_path, mo
     with pytest.raises(ZeroDivisionError):
         run(tmp_path, NEW, None, "--cache", tmp_path / "cache")
     assert not record_path(files[0]).exists()
+    assert not any(file.exists() for file in files)

@@ -18,8 +18,10 @@ from rethinking.run.identity import (
     damages,
     differences,
     is_made,
+    made_from,
     read_record,
     recorded,
+    stamp,
     write_record,
 )
 from rethinking.run.made import Source
@@ -354,6 +356,24 @@ def test_a_result_is_current_only_with_what_it_needs(plan, tmp_path):
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).touch()
         write_record(made.outputs[:1], made.identity)
-    assert plan().complexity(MLP).current
+    assert plan().complexity(MLP).current  # earlier versions did not record of which network
     (tmp_path / measured.needs[0].outputs[0]).unlink()
     assert not plan().complexity(MLP).current
+
+
+def test_a_result_is_current_only_with_what_it_was_made_from(plan, tmp_path):
+    """A network that is trained again has the same identity, and on a GPU other numbers."""
+    measured = plan().complexity(MLP)
+    (network,) = measured.needs
+    for made in (network, measured):
+        for file in made.outputs:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+    write_record(network.outputs, network.identity, [])
+    write_record(measured.outputs, measured.identity, [stamp(network.outputs[0])])
+    assert plan().complexity(MLP).current
+    assert made_from(measured.outputs[0], network.outputs[:1])
+    write_record(network.outputs, network.identity, [])
+    assert plan().cell(MLP).current
+    assert not plan().complexity(MLP).current
+    assert not made_from(measured.outputs[0], network.outputs[:1])

@@ -75,6 +75,15 @@ def test_what_is_forced_is_left_alone_where_another_process_has_just_made_it(tmp
         assert not needed
 
 
+@pytest.mark.parametrize(("of", "again"), [(["a"], False), (["b"], True), (None, False)])
+def test_what_was_made_from_something_earlier_is_made_again(tmp_path, identity, of, again):
+    table = tmp_path / "table1.csv"
+    write_text(table, "x")
+    write_record([table], identity, ["a"])
+    with to_remake([str(table)], identity, of=of) as needed:
+        assert needed == again
+
+
 @pytest.mark.parametrize("lost", ["labels.npy", ".identity/manifest.json.json"])
 def test_what_is_incomplete_is_made_again(outputs, identity, tmp_path, lost):
     make(outputs, identity)

@@ -290,6 +290,16 @@ def test_a_forced_job_that_fails_leaves_the_old_network(tiny_workflow, programs,
     assert tiny_workflow.plan(target) == {}
 
 
+def test_what_shows_a_network_is_made_again_with_it(tiny_workflow):
+    """Also where a later run makes it: a network that is trained again has the same identity, and maybe other numbers."""
+    network = "results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json"
+    tiny_workflow.succeed("results/table1.csv")
+    tiny_workflow.succeed(network, "-f")
+    assert tiny_workflow.plan("results/table1.csv") == {"aggregate_table": 1, "total": 1}
+    tiny_workflow.succeed("results/table1.csv")
+    assert tiny_workflow.plan("results/table1.csv") == {}
+
+
 def test_threads_are_those_of_the_node_that_trains(tiny_workflow, programs):
     """Not the few cores of the machine where Snakemake runs, on which jobs have these at most."""
     cell = "digits/true_labels/mlp_1x512/none"

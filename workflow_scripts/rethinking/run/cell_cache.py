@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rethinking.cells import CELL_FILES
 from rethinking.run.files import atomic_path, hash_file, sharing, write_json
-from rethinking.run.identity import Identity, forget
+from rethinking.run.identity import Identity, remove
 from rethinking.run.refusals import explain
 from rethinking.run.scripts import log
 
@@ -43,7 +43,7 @@ def take(cache: Path, identity: Identity, folder: Path) -> bool:
     if damaged:
         log(f"{source} is damaged ({', '.join(damaged)}) and not used; delete it to have it written again")
         return False
-    forget([folder / CELL_FILES[0]])
+    remove([folder / name for name in CELL_FILES])
     for name in CELL_FILES:  # the summary comes last
         with atomic_path(folder / name) as path:
             shutil.copyfile(source / name, path)

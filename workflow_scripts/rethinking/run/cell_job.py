@@ -18,7 +18,7 @@ from rethinking.run.checkpoint import Checkpoint, Interrupted
 from rethinking.run.files import UserError, remove_parts
 from rethinking.run.gpu_slots import gpu_slot, gpus_alone
 from rethinking.run.hardware import UNLISTED, choose_device, expects_gpu, no_gpu
-from rethinking.run.identity import Identity, forget, is_made, put_back, set_aside, write_record
+from rethinking.run.identity import Identity, is_made, remove, stamp, write_record
 from rethinking.run.scripts import asked_for, log
 from rethinking.run.team import Follower, Team
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
     """Train a cell with ``count`` workers, unless it is there or in the cache and the user does not force it.
 
     A process that is asked to stop exits with status 75 ("try again") and leaves its checkpoint. The old files of a cell
-    stay until it is trained: one that the user forces is current again where training fails or stops.
+    stay until it is trained.
 
     Args:
         args: the options of :func:`add_options`.
@@ -56,22 +56,19 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
     Raises:
         UserError: there are not as many GPUs as workers, or it is not known which there are.
     """
-    parent, asked = os.getppid(), asked_for()
+    asked = asked_for()
     again = asked is not None and asked.again
     files = [args.output / name for name in CELL_FILES]
     checkpoint = Checkpoint(args.checkpoint, identity, args.checkpoint_seconds, log)
+    before = stamp(files[0])
 
     # First the cell, then a GPU: while another process works on the cell, this one must not occupy a GPU.
-    with checkpoint.alone() as waited:
-        if not again:
-            put_back(files)  # where a forced job was killed
+    with checkpoint.alone():
         # A job keeps running, or waiting in a queue, after its Snakemake was killed.
-        if (waited or not again) and is_made(files, identity):
+        if (not again or stamp(files[0]) != before) and is_made(files, identity):
             log("another process has finished this cell")
             checkpoint.delete()
             return
-        if again:  # no table may be made from the old files while the new ones are made
-            set_aside(files)
         # A process that was killed while writing the cell leaves a partial file.
         remove_parts(args.output)
         if args.cache and not again and cell_cache.take(args.cache, identity, args.output):
@@ -103,16 +100,10 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
             how = f"resumes from {args.checkpoint}" if args.checkpoint.exists() else "begins again"
             log(f"stopped by {stop}; the next start{' that is forced' if again else ''} {how}")
             sys.exit(os.EX_TEMPFAIL)
-        finally:
-            # Another Snakemake's job that waits for this one would take the old files for new ones.
-            if os.getppid() == parent:
-                put_back(files)
         write_record(files, identity)
         if args.cache:
             cell_cache.put(args.cache, identity, args.output)
-        # If Snakemake died in the meantime, the next one can take these files for incomplete and ask for them again.
-        if os.getppid() == parent:
-            checkpoint.delete()
+        checkpoint.delete()
 
 
 def sharing(args: argparse.Namespace, device: torch.device, count: int) -> int:
@@ -124,10 +115,10 @@ def sharing(args: argparse.Namespace, device: torch.device, count: int) -> int:
 
 @contextmanager
 def forgetting(team: AbstractContextManager[Team], files: Sequence[Path]) -> Iterator[Team]:
-    """The workers. The old files lose their record once these have trained, so that a job that is stopped spoils none."""
+    """The workers. The old files go once these have trained, so that a job that is stopped spoils none."""
     with team as each:
         yield each
-    forget(files)
+    remove(files)
 
 
 def work_along(args: argparse.Namespace, train: Callable[[torch.device, Follower, Team], object]) -> None:

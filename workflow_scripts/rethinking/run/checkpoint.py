@@ -131,18 +131,15 @@ class Checkpoint:
             self.path.unlink(missing_ok=True)
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
-        """Hold the cell's lock, handle signals and report that the cell runs.
-
-        The value says whether another process held the lock before.
-        """
+    def alone(self) -> Iterator[None]:
+        """Hold the cell's lock, handle signals and report that the cell runs."""
         does = "is at work on this cell"
-        with alone(self.path, lock_file(self.path), does, self.log) as waited, self.running:
+        with alone(self.path, lock_file(self.path), does, self.log), self.running:
             # A process that was killed while writing a checkpoint leaves a partial file.
             remove_parts(self.path.parent, self.path.name)
             before = {number: signal.signal(number, self.note_signal) for number in SIGNALS}
             try:
-                yield waited
+                yield
             finally:
                 for number, handler in before.items():
                     signal.signal(number, handler)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -73,10 +73,15 @@ def record_path(output: str | Path) -> Path:
     return output.parent / ".identity" / f"{output.name}.json"
 
 
-def write_record(outputs: Sequence[str | Path], identity: Identity) -> None:
-    """Record the identity of a result beside its first file, and sizes, which tell if a file is cut short later."""
+def write_record(outputs: Sequence[str | Path], identity: Identity, of: Sequence[str | None] | None = None) -> None:
+    """Record the identity of a result beside its first file, and sizes, which tell if a file is cut short later.
+
+    The record gets a stamp, and has those ``of`` the results that this one was made from, where they are known: numbers of
+    one identity can differ, because a GPU rounds differently each time.
+    """
     sizes = {Path(file).name: os.path.getsize(file) for file in outputs}
-    write_json(record_path(outputs[0]), {"identity": identity.digest, **identity.to_json(), "sizes": sizes})
+    values = {"identity": identity.digest, **identity.to_json(), "sizes": sizes, "stamp": uuid.uuid4().hex, "of": of}
+    write_json(record_path(outputs[0]), values)
 
 
 def forget(outputs: Sequence[str | Path]) -> None:
@@ -86,27 +91,7 @@ def forget(outputs: Sequence[str | Path]) -> None:
     """
     record = record_path(outputs[0])
     record.unlink(missing_ok=True)
-    aside_path(record).unlink(missing_ok=True)
     remove_parts(record.parent, record.name)
-
-
-def aside_path(record: Path) -> Path:
-    """Where :func:`set_aside` puts a record."""
-    return record.with_suffix(".aside")
-
-
-def set_aside(outputs: Sequence[str | Path]) -> None:
-    """Let a result that is made again not be current, until it is made or :func:`put_back`."""
-    record = record_path(outputs[0])
-    with suppress(FileNotFoundError):
-        os.replace(record, aside_path(record))
-
-
-def put_back(outputs: Sequence[str | Path]) -> None:
-    """Undo :func:`set_aside`, unless :func:`forget` has been called since, after which files are replaced."""
-    record = record_path(outputs[0])
-    with suppress(FileNotFoundError):
-        os.replace(aside_path(record), record)
 
 
 def read_record(output: str | Path) -> dict[str, Any]:
@@ -123,10 +108,26 @@ def read_record(output: str | Path) -> dict[str, Any]:
     return record if whole else {}
 
 
-def is_made(outputs: Sequence[str | Path], identity: Identity) -> bool:
-    """Whether the files of a result are whole, and the first one's record has this identity."""
+def remove(outputs: Sequence[str | Path]) -> None:
+    """Remove a result whose files are about to be replaced one by one: files of two results must not pass as one."""
+    forget(outputs)
+    for file in map(Path, outputs):
+        file.unlink(missing_ok=True)
+
+
+def stamp(output: str | Path) -> str | None:
+    """What tells a result from an earlier one of the same identity; None where there is no record, or one without."""
+    return read_record(output).get("stamp")
+
+
+def is_made(outputs: Sequence[str | Path], identity: Identity, of: Sequence[str | None] | None = None) -> bool:
+    """Whether the files of a result are whole, and the first one's record has this identity.
+
+    Where both are known, it must also be made ``of`` the results with these stamps.
+    """
     record = read_record(outputs[0])
-    return record.get("identity") == identity.digest and not damages(outputs, record)
+    same = record.get("identity") == identity.digest and (None in (of, record.get("of")) or record["of"] == of)
+    return same and not damages(outputs, record)
 
 
 def damages(outputs: Sequence[str | Path], record: Mapping[str, Any]) -> list[str]:
@@ -174,9 +175,10 @@ def made_from(output: str | Path, needs: Sequence[str | Path]) -> bool:
     Raises:
         OSError: as in :func:`read_record`.
     """
-    identity = recorded(output)
+    identity, of = recorded(output), read_record(output).get("of")
     now = digest_of([str(read_record(each).get("identity")) for each in needs])
-    return identity is None or identity.inputs.get("results") == now
+    same = of is None or of == [stamp(each) for each in needs]
+    return identity is None or (identity.inputs.get("results") == now and same)
 
 
 # ---- differences

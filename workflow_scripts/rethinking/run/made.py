@@ -12,7 +12,7 @@ from typing import Any
 from rethinking.run.code import Root
 from rethinking.run.digests import file_digest
 from rethinking.run.files import algorithm_of
-from rethinking.run.identity import Identity, converted, is_made
+from rethinking.run.identity import Identity, converted, is_made, stamp
 
 
 @dataclass(eq=False)  # each result is there once, see plan.once
@@ -42,7 +42,13 @@ class Made:
     @cached_property
     def current(self) -> bool:
         """Whether the files exist and were made from what the configuration and the code ask for now."""
-        return all(each.current for each in self.needs) and is_made(self.outputs, self.identity)
+        of = [each.stamp for each in self.needs]
+        return all(each.current for each in self.needs) and is_made(self.outputs, self.identity, of)
+
+    @cached_property
+    def stamp(self) -> str | None:
+        """What tells the files that are there from earlier ones (see :func:`rethinking.run.identity.stamp`)."""
+        return stamp(self.outputs[0])
 
     @property
     def known(self) -> list[str]:

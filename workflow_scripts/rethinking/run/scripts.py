@@ -58,14 +58,14 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
         elif asked.shared:
             turn = to_make(asked.outputs, asked.identity, asked.shared)
         else:
-            turn = to_remake(asked.outputs, asked.identity, asked.again)
+            turn = to_remake(asked.outputs, asked.identity, asked.again, asked.of)
         with turn as needed:
             if needed:
                 main()
                 if asked and asked.source:
                     check_source(asked)
                 if asked and locked:
-                    write_record(asked.outputs, asked.identity)
+                    write_record(asked.outputs, asked.identity, asked.of)
     except (Exception, SystemExit) as error:
         message = str(error) if isinstance(error, UserError) else full_gpu(error) or plugins.blame(error)
         if not message and (refusal := as_os_error(error)):
@@ -91,13 +91,17 @@ def full_gpu(error: BaseException) -> str | None:
 
 
 class Asked(NamedTuple):
-    """The result that a job makes: its files, its identity, the folder that it shares with other workflows, its source."""
+    """The result that a job makes: its files, its identity, the folder that it shares with other workflows, its source.
+
+    ``of`` are the stamps of the results that it is made from, None where they are not known.
+    """
 
     outputs: list[str]
     identity: Identity
     shared: str | None
     source: list[Any] | None = None
     again: bool = False  # the user forces it
+    of: list[str | None] | None = None
 
 
 @cache
@@ -121,11 +125,13 @@ def asked_for() -> Asked | None:
             plugins.import_plugin(path)
     code = script_code(record["script"], entries)
     inputs = converted(record["inputs"], lambda each: recorded_input(**each))
-    results = [read_record(file).get("identity") for file in record["needs"]]
-    if results and all(results):  # a file server can show a new one late
-        inputs["results"] = digest_of(results)
+    needs = [read_record(file) for file in record["needs"]]
+    known = all(needs)  # a file server can show a new one late
+    if needs and known:
+        inputs["results"] = digest_of([each.get("identity") for each in needs])
     identity = Identity(record["settings"], code, inputs)
-    return Asked(record["outputs"], identity, record["shared"], record["source"], text.endswith(AGAIN))
+    of = [each.get("stamp") for each in needs] if known else None
+    return Asked(record["outputs"], identity, record["shared"], record["source"], text.endswith(AGAIN), of)
 
 
 def check_source(asked: Asked) -> None:

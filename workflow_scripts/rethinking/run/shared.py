@@ -45,14 +45,16 @@ def to_make(outputs: Sequence[str], identity: Identity, root: str) -> Iterator[b
 
 
 @contextmanager
-def to_remake(outputs: Sequence[str], identity: Identity, again: bool = False) -> Iterator[bool]:
+def to_remake(
+    outputs: Sequence[str], identity: Identity, again: bool = False, of: Sequence[str | None] | None = None
+) -> Iterator[bool]:
     """Hold the lock of a result, and forget what its files were made from; whether it is still to be made.
 
     A job that outlived its Snakemake can make it at the same time, or begin after it has been made. What the user forces
     is made ``again`` unless that one has just made it.
     """
     with alone(Path(outputs[0]), record_path(outputs[0]).with_suffix(".lock")) as waited:
-        made = (waited or not again) and is_made(outputs, identity)
+        made = (waited or not again) and is_made(outputs, identity, of)
         if made:
             print(f"another process has made {outputs[0]}")
         else:

@@ -97,7 +97,8 @@ def changes(made: Made) -> list[str]:
     """How the files of a result differ from what the configuration and the code ask for now, one line each."""
     found = recorded(made.outputs[0])
     lines = differences(found, made.identity) if found else ["there is no record of what it was made from"]
-    return lines + damages(made.outputs, read_record(made.outputs[0]))
+    lines += damages(made.outputs, read_record(made.outputs[0]))
+    return lines or ["what it is made from was made again"]
 
 
 def training_images(plan: Plan, cell: Cell) -> int | None:
