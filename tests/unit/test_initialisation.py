@@ -17,6 +17,7 @@ from .tiny import make_cell, settings_with
 # Standard deviation of the weights from fan-in and fan-out, and their kurtosis.
 SCHEMES = {
     "glorot_uniform": (lambda fan_in, fan_out: (2 / (fan_in + fan_out)) ** 0.5, 1.8),
+    "uniform_unit_scaling": (lambda fan_in, fan_out: fan_in**-0.5, 1.8),  # keeps a linear layer's variance
     "he_normal": (lambda fan_in, fan_out: (2 / fan_in) ** 0.5, 3.0),
     "torch_default": (lambda fan_in, fan_out: (1 / (3 * fan_in)) ** 0.5, 1.8),
 }

@@ -15,7 +15,9 @@ from pydantic import (
 from rethinking.config.fields import Strict, unless
 from rethinking.models.options import is_plain
 
-Initialisation = Literal["glorot_uniform", "he_normal", "torch_default", "truncated_normal", "data_dependent"]
+Initialisation = Literal[
+    "glorot_uniform", "uniform_unit_scaling", "he_normal", "torch_default", "truncated_normal", "data_dependent"
+]
 WeightDecayOn = Literal["weights", "hidden_linear"]
 Precision = Literal["float32", "tf32", "bfloat16"]
 
@@ -59,7 +61,7 @@ class ModelConfig(Strict):
 
     learning_rate: float = Field(gt=0, description="Learning rate of the first epoch.")
     initialisation: Initialisation = Field(
-        description="Initial weights: glorot_uniform, he_normal, torch_default (uniform within 1/√fan_in, for biases too), truncated_normal (deviation 0.1, cut off at two deviations) or data_dependent (he_normal, then shifted and scaled so that on 256 training images the outputs of each layer but the last have mean 0 and variance 1)."
+        description="Initial weights: glorot_uniform, uniform_unit_scaling (uniform within √(3/fan_in)), he_normal, torch_default (uniform within 1/√fan_in, for biases too), truncated_normal (deviation 0.1, cut off at two deviations) or data_dependent (he_normal, then shifted and scaled so that on 256 training images the outputs of each layer but the last have mean 0 and variance 1)."
     )
     weight_decay: float = Field(
         ge=0,

@@ -19,8 +19,9 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
     Args:
         model: any network. The scheme is that of its 2-D convolutions and linear layers; all other layers with
             parameters are reset by their own ``reset_parameters``, from the seed of ``generator``.
-        scheme: ``glorot_uniform`` (Glorot and Bengio 2010; TensorFlow's default),
-            ``he_normal`` (He et al. 2015), ``data_dependent``, which is the same until :func:`standardise` has seen
+        scheme: ``glorot_uniform`` (Glorot and Bengio 2010; the default of TensorFlow's contrib.layers),
+            ``uniform_unit_scaling``, U(-sqrt(3 / fan_in), sqrt(3 / fan_in)) (the default of TensorFlow's get_variable in
+            2016), ``he_normal`` (He et al. 2015), ``data_dependent``, which is the same until :func:`standardise` has seen
             images, ``truncated_normal`` (of the layer's ``deviation``, by default 0.1, cut off
             at two deviations: TensorFlow's inception package) or ``torch_default``, that of torch's layers:
             U(-1/sqrt(fan_in), 1/sqrt(fan_in)), for the biases too, a third of the variance of LeCun et al. (1998).
@@ -50,6 +51,9 @@ def initialise(model: nn.Module, scheme: str, generator: torch.Generator) -> Non
                 bias.zero_()
             if scheme == "glorot_uniform":
                 limit = math.sqrt(6 / (fan_in + fan_out))
+                weight.uniform_(-limit, limit, generator=generator)
+            elif scheme == "uniform_unit_scaling":
+                limit = math.sqrt(3 / fan_in)
                 weight.uniform_(-limit, limit, generator=generator)
             elif scheme in ("he_normal", DATA_DEPENDENT):
                 weight.normal_(0, math.sqrt(2 / fan_in), generator=generator)
