@@ -13,6 +13,7 @@ from .paper_cells import FIG1A
 
 PAPER = paper.read("zhang2017")
 FACTS = PAPER["settings"]
+PAGE = (FILE.parent / "docs" / "settings.md").read_text()
 
 
 def leaves(node, path=()):
@@ -112,6 +113,13 @@ def test_what_the_paper_leaves_open_is_not_called_stated(fact):
     found = [label for path, (label, _) in LABELS.items() if path[-1].startswith(fact)]
     assert found
     assert "stated" not in found
+
+
+def test_the_page_on_settings_calls_the_channels_of_random_pixels_guessed():
+    assert FACTS["random_pixels_channels"]["status"] == "unknown"
+    ((label, text),) = re.findall(r"\| channels of .* random pixels \| (\w+) \| (.+) \|", PAGE)
+    assert label == "guessed"
+    assert "`random_values`" in text
 
 
 def test_alexnet_takes_the_weight_decay_that_the_evidence_speaks_for():

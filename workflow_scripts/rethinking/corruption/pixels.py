@@ -16,7 +16,7 @@ def shuffle_pixels(images: np.ndarray, draws: Draws) -> np.ndarray:
 
 @corruption("random_pixels")
 def shuffle_each(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Permute the pixel positions of each image by its own permutation; channels move together."""
+    """Permute the pixel positions of each image by its own permutation; channels move together, which is guessed."""
     last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
     # All channels of a pixel as one item.
     pixels = last.view(f"V{last.itemsize * last.shape[3]}").reshape(len(images), -1)
