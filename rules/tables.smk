@@ -11,7 +11,7 @@ TABLES = {
     if CONFIG.cell_names(name)
 }
 SIZED = [] if CONFIG.finished_only else DATASETS
-# The paper lists more networks on ImageNet than it trains.
+# More networks on ImageNet are listed among the paper's sizes than it trains.
 LISTS_IMAGENET = any(name.startswith("imagenet/") for name in CONFIG.table2.cells)
 if SIZED:
     TABLES["sizes"] = PLAN.make(

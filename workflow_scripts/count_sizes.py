@@ -17,7 +17,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", required=True, help="JSON list of dataset, model, input_size and architecture")
     parser.add_argument("--manifests", nargs="*", default=[], type=Path, help="manifest.json of prepared data sets")
-    parser.add_argument("--imagenet", action="store_true", help="add the networks on ImageNet that the paper lists")
+    parser.add_argument(
+        "--imagenet", action="store_true", help="add the networks on ImageNet of zhang2017.json's sizes"
+    )
     parser.add_argument("--output", required=True, type=Path, help="CSV to write")
     args = parser.parse_args()
 

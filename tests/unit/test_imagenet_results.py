@@ -1,5 +1,7 @@
 """Table 2, figure 2a, the claims on ImageNet and the sizes of its networks, from constructed networks."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from rethinking.claims import measures
 from rethinking.claims.imagenet import ALEXNET_2012, IMAGENET, MEANT, papers_last_accuracy, papers_parameters
 from rethinking.claims.report import claimed_cells, judge, number
 from rethinking.figures.fig2a import draw
+from rethinking.report.layout import section_of_claim
 from rethinking.tables import rendering
 from rethinking.tables.imagenet import describe_misprint, table2
 from rethinking.tables.sizes import sizes
@@ -204,8 +207,16 @@ def test_ten_classes_leave_top5_undecided():
 
 
 def test_the_papers_number_of_parameters():
-    assert papers_parameters() == 23_885_392
+    assert papers_parameters() == paper.sizes()["imagenet", "inception_v3"]["parameters"] == 23_885_392
     assert number(papers_parameters(), 4) == "23885392"  # as the table of claims shows it
+
+
+def test_the_number_of_parameters_is_cited_for_no_place_in_the_paper():
+    """None is noted behind the number in the paper's data."""
+    assert "place in the paper is not known" in paper.read("zhang2017")["settings"]["imagenet_parameters"]["evidence"]
+    (claim,) = (claim for claim in IMAGENET if claim.name == "imagenet_parameters")
+    assert not re.search("section|table|appendix", claim.source)
+    assert section_of_claim(claim.source) == "ImageNet"
 
 
 # --- sizes ------------------------------------------------------------------------------------------
@@ -230,6 +241,7 @@ def test_sizes_of_few_classes_are_not_those_of_all():
     network = {"dataset": "imagenet", "model": "inception_v3", "input_size": 299, "architecture": {}}
     table = count_sizes([network], {"imagenet": few}, paper.sizes())
     assert "1008 outputs and running statistics, ours 3 and none" in sizes().note(table)
+    assert "place in the paper is not known" in sizes().note(table)
     others = count_imagenet(few, paper.sizes(), own=False)
     assert len(others) == 5
     assert others.train_images.isna().all()

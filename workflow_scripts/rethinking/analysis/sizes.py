@@ -79,7 +79,7 @@ def count(model: nn.Module, images: int | None, published: Mapping[str, int]) ->
 def count_imagenet(
     data: Mapping[str, Any] | None, paper: Mapping[tuple[str, str], Mapping[str, int]], own: bool
 ) -> pd.DataFrame:
-    """The networks on ImageNet whose sizes the paper lists, built and counted.
+    """The networks on ImageNet among the paper's sizes in ``paper/data/zhang2017.json``, built and counted.
 
     Args:
         data: the manifest of ImageNet; None if it is not prepared. With fewer classes its images say nothing of these

@@ -121,7 +121,7 @@ def sizes() -> dict[tuple[str, str], dict[str, int]]:
         "MLP 1x512": ("mlp_1x512",),
         "Inception V3": ("inception_v3",),
     }
-    # Of the other networks the paper gives no more than their size.
+    # Of the other networks there is no more than their size.
     sizes = read("zhang2017")["sizes"]
     names |= {row["model"]: (row["model"],) for row in sizes if row["model"] not in names}
     return {

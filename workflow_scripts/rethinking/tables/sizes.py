@@ -36,8 +36,15 @@ def note_sizes(table: pd.DataFrame) -> str:
     outputs = ""
     ours = table.outputs[(table.dataset == "imagenet") & (table.model == "inception_v3")]
     if len(ours):
-        outputs = f"The paper's count for Inception V3 has 1008 outputs and running statistics, ours {ours.iloc[0]} and none. "
-    return f"{text}\n{outputs}Paper: Zhang et al. (2017)."
+        outputs = (
+            f"The count listed for Inception V3 has 1008 outputs and running statistics, ours {ours.iloc[0]} and none. "
+        )
+    place = ""
+    if (table.dataset == "imagenet").any():
+        place = (
+            " For networks on ImageNet its numbers are those of zhang2017.json; their place in the paper is not known."
+        )
+    return f"{text}\n{outputs}Paper: Zhang et al. (2017).{place}"
 
 
 @registry.table("sizes", title="Sizes: more parameters than training images", script="count_sizes")
