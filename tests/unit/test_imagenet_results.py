@@ -134,8 +134,8 @@ def test_figure_has_the_papers_curves_in_epochs():
 # --- claims -----------------------------------------------------------------------------------------
 
 COUNTEREXAMPLES = {
-    "imagenet_fits_random_labels": ("random_labels/inception_v3/none", {"train_accuracy": 90.0}),
-    "imagenet_fits_random_labels_regularised": ("random_labels/inception_v3/wd", {"train_accuracy": 80.0}),
+    "imagenet_fits_random_labels": ("random_labels/inception_v3/none", {"train_accuracy": 75.0}),
+    "imagenet_fits_random_labels_regularised": ("random_labels/inception_v3/wd", {"train_accuracy": 75.0}),
     "imagenet_random_labels_at_chance": ("random_labels/inception_v3/wd", {"test_accuracy": 0.2}),
     "imagenet_unchanged_hyperparameters": (
         "random_labels/inception_v3/none",
@@ -175,6 +175,14 @@ def test_the_papers_own_numbers_support_it_and_others_do_not(name):
 def test_random_labels_of_imagenet_can_be_too_far_below_chance():
     runs = changed("random_labels/inception_v3/wd", test_accuracy=0.01)
     assert judged("imagenet_random_labels_at_chance", runs)[0] == "contradicted"
+
+
+@pytest.mark.parametrize("regulariser", ["none", "wd", "wd+dropout"])
+def test_a_network_that_fits_some_points_less_than_the_papers_contradicts_nothing(regulariser):
+    cell = f"random_labels/inception_v3/{regulariser}"
+    fitted = paper.table2()[tuple(cell.split("/"))]["train_accuracy"]
+    runs = changed(cell, train_accuracy=fitted - 5)
+    assert {judged(claim.name, runs)[0] for claim in IMAGENET} == {"supported"}
 
 
 def test_settings_that_do_not_fit_random_labels_do_not_suffice_for_them():
