@@ -8,7 +8,7 @@ import pytest
 import aggregate_table
 from rethinking import registry
 from rethinking.analysis import theory_results
-from rethinking.claims import CLAIMS
+from rethinking.claims import CLAIMS, REGULARISERS
 from rethinking.claims.theory import THEORY_CLAIMS
 from rethinking.entries import ARTEFACTS
 from rethinking.report.layout import FINDING, section_of_claim, sections
@@ -36,6 +36,8 @@ def test_claims_stand_in_the_section_of_their_source():
     headings = {section_of_claim(claim.source) for claim in (*CLAIMS, *THEORY_CLAIMS)}
     assert headings == {section.heading for section in sections()} - {"ImageNet"}
     assert section_of_claim("section 3, table 1").startswith("Section 3")
+    misplaced = [claim.name for claim in REGULARISERS if not section_of_claim(claim.source).startswith("Section 3")]
+    assert misplaced == []
     assert section_of_claim("own") == "Own claims"
 
 

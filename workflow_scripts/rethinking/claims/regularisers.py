@@ -30,7 +30,7 @@ REGULARISERS = (
     Claim(
         "cropping_beats_weight_decay",
         "Random cropping helps more than weight decay.",
-        "table 1",
+        "section 3, table 1",
         "two networks: test accuracy with cropping minus with weight decay > 0",
         each(CROPPED, measures.test_gain, "true_labels/{}/crop", "true_labels/{}/wd", above=0),
     ),
