@@ -64,9 +64,13 @@ def test_networks_and_claims_are_counted_right():
     assert f"{one_seed} networks for each of three seeds" in README.read_text()
     trained = len({*demo.cells(*demo.results), *demo.ablated_cells()}) + len(demo.variants())
     assert f"trains {trained} networks" in README.read_text()
-    claims = len(CLAIMS) + len(IMAGENET) + len(THEORY_CLAIMS)
+    sources = [claim.source for claim in (*CLAIMS, *IMAGENET, *THEORY_CLAIMS)]
+    findings, beyond = (
+        sum(source.startswith(word) for source in sources) for word in ("finding on", "beyond the paper")
+    )
+    of_paper = len(sources) - findings - beyond
     for count in (
-        f"{claims} statements,",
+        f"{len(sources)} statements, {of_paper} of the paper, {findings} on its own numbers and {beyond} beyond it,",
         f"{len(THEORY_CLAIMS)} statements on",
         f"{len(CLAIMS)} on CIFAR-10",
     ):
