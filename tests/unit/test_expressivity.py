@@ -152,6 +152,15 @@ def test_smallest_eigenvalue_is_that_of_a_matrix_that_hides_its_triangle():
     assert expressivity.smallest_eigenvalue(x, thresholds) == pytest.approx(expected, rel=1e-6)
 
 
+def test_the_smallest_eigenvalue_bounds_no_weights():
+    """The matrix is not symmetric. The numbers are those of docs/results.md."""
+    x, y = torch.arange(100).double(), torch.from_numpy(np.random.default_rng(0).integers(0, 10, 100)).double()
+    thresholds = expressivity.place_thresholds(x, 0.75)
+    eigenvalue = np.diag(matrix(x, thresholds)).min()  # of a triangular matrix
+    assert 150 < y.norm() / eigenvalue < 250
+    assert 1e47 < expressivity.solve_weights(x, thresholds, y).norm() < 1e49
+
+
 @pytest.mark.parametrize("offset", [0.5, 0.6])
 def test_an_eigenvalue_that_rounding_hides_is_not_reported(offset):
     """From a half on the inverse of the matrix is so far from normal that iterations end anywhere."""
