@@ -161,6 +161,12 @@ def test_the_smallest_eigenvalue_bounds_no_weights():
     assert 1e47 < expressivity.solve_weights(x, thresholds, y).norm() < 1e49
 
 
+def test_of_projections_at_equal_distances_no_eigenvalue_is_reported():
+    """A matrix with one eigenvalue a hundred times and one eigenvector."""
+    x = torch.arange(100).double()
+    assert np.isnan(expressivity.smallest_eigenvalue(x, expressivity.place_thresholds(x, 0.25)))
+
+
 @pytest.mark.parametrize("offset", [0.5, 0.6])
 def test_an_eigenvalue_that_rounding_hides_is_not_reported(offset):
     """From a half on the inverse of the matrix is so far from normal that iterations end anywhere."""

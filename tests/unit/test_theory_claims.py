@@ -209,6 +209,15 @@ def test_nothing_is_run():
     assert table.reason.str.startswith("missing:").all()
 
 
+def test_an_eigenvalue_that_could_not_be_computed_says_why():
+    found = records()
+    networks(network(2, smallest_eigenvalue=math.nan))(found)
+    judged = judge_theory([record for some in found.values() for record in some])
+    (lemma,) = (each for each in judged if each.claim.name == "smallest_eigenvalue")
+    assert lemma.verdict == "undecided"
+    assert "rounding hides it: the x − b differ too little" in lemma.findings[0].reasons[0]
+
+
 def test_no_deep_network_was_built():
     found = records()
     networks(network(2))(found)

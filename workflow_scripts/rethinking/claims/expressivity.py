@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rethinking.claims.forms import Claim
+from rethinking.claims.measures import NotMeasured
 from rethinking.claims.records import Record, exact, value
 from rethinking.claims.verdicts import Check
 
@@ -27,6 +28,11 @@ def relative_connections(network: Record) -> float:
 
 def eigenvalue_error(network: Record) -> float:
     """How far the smallest eigenvalue divided by the smallest x - b is from 1."""
+    if math.isnan(network["smallest_eigenvalue"]):
+        raise NotMeasured(
+            "the smallest eigenvalue could not be computed, because rounding hides it: the x − b differ too little, or the "
+            "matrix is badly conditioned, as with expressivity.offset from 0.5 on"
+        )
     return abs(network["smallest_eigenvalue"] / network["smallest_diagonal"] - 1)
 
 

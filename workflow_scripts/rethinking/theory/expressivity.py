@@ -261,7 +261,7 @@ def smallest_eigenvalue(projections: Tensor, thresholds: Tensor) -> float:
 
     Small matrices (up to 64) are formed and passed to LAPACK. nan if the iteration fails, for example because numbers
     of the inverse are beyond float64, or if it does not end at one number from two starts: the eigenvalues of a badly
-    conditioned triangular matrix are lost to rounding.
+    conditioned triangular matrix, or of one whose diagonal varies little, are lost to rounding.
     """
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
