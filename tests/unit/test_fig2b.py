@@ -40,6 +40,7 @@ def test_panels_with_and_without_batch_normalisation():
     assert list(best["mean"]) == [60, 80, 80]
     assert set(numbers.quantity) == {"train_accuracy_end", "test_accuracy", "best_test_accuracy"}
     assert note(figure).startswith("Ours: some scale. Training accuracy: moving average over batches at the end")
+    assert paper.inconsistency("fig2b") in note(figure)
 
 
 def test_hatched_up_to_the_best_so_far():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from rethinking import paper
+from rethinking.report.layout import sections
 from rethinking.training.curves import MOVING_AVERAGE_DECAY
 
 from ..default_config import default_config
@@ -56,6 +57,35 @@ def test_fig2b_training_accuracy_is_a_moving_average():
     per_step = (error[1:][late] / error[:-1][late]) ** (1 / between[late])
     assert len(per_step) > 5
     assert np.median(per_step) == pytest.approx(MOVING_AVERAGE_DECAY, abs=0.002)
+
+
+def test_inconsistencies_are_those_of_the_papers_numbers():
+    rows, curves = paper.table1(), paper.curves("fig2b")
+    drawn = 100 * dict(paper.curve("fig1c_alexnet"))[0]
+    listed = 100 - rows["true_labels", "alexnet", "none"]["test_accuracy"]
+    assert f"{drawn:.1f} % in figure 1c and {listed:.1f} % in table 1" in paper.inconsistency("fig1c")
+    drawn, listed = zip(
+        *(
+            (curves[f"test_{name}"][-1, 1], rows["true_labels", name, "none"]["test_accuracy"])
+            for name in ("inception", "inception_no_bn")
+        ),
+        strict=True,
+    )
+    said = f"at {drawn[0]:.1f} % test accuracy with batch normalisation and {drawn[1]:.1f} % without"
+    assert f"{said}, while table 1 has {listed[0]:.2f} and {listed[1]:.2f} %" in paper.inconsistency("fig2b")
+    printed, drawn = paper.table2()["true_labels", "inception_v3", "wd"], paper.curves("fig2a")["train_wd"][-1, 1]
+    said = f"{printed['train_accuracy']:.2f} for weight decay alone, beside a top-5 accuracy of"
+    said = f"{said} {printed['train_accuracy_top5']:.1f}, is a misprint: the curve of figure 2a ends at {drawn:.1f}"
+    assert said in paper.inconsistency("table2")
+
+
+def test_numbers_of_figure_2b_in_the_report_are_those_of_the_papers_curves():
+    (text,) = (each.note for section in sections() for each in section.shown if each.entry.name == "fig2b")
+    test = [paper.curves("fig2b")[f"test_{name}"][:, 1] for name in ("inception", "inception_no_bn")]
+    below = [curve.max() - curve[-1] for curve in test]
+    assert f"{below[0]:.1f} points below their best test accuracy" in text
+    assert f"{below[1]:.1f} without" in text
+    assert f"at the end of these curves it adds {test[0][-1] - test[1][-1]:.1f}" in text
 
 
 def test_numbers_of_the_evidence_are_those_of_the_paper_and_of_kept_networks():

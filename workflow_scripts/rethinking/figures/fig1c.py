@@ -27,11 +27,14 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     published = paper.curves("fig1c")
     table = measure_errors(runs, published)
     note = f"Ours: {scale}; test error after the last epoch.{legends.own_noise(table.corruption)}"
-    if any(drawing.paper_curves(table, published)):
+    theirs = [network for network, _ in drawing.paper_curves(table, published)]
+    if theirs:
         note += (
             f"\n{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure. Its errors exceed those that "
             "its networks can have on true test labels: its test labels are corrupted too."
         )
+    if any("alexnet" in network for network in theirs):
+        note += f" {paper.inconsistency('fig1c')}"
     titles = dict(zip(runs, legends.short_labels(list(runs)), strict=True))
     diverged = [
         f"{titles[name]} ({sum(run.diverged for run in some)} of {len(some)})"

@@ -9,7 +9,6 @@ from rethinking import paper, registry
 from rethinking.analysis.runs import Runs, cell_parts
 from rethinking.figures import legends
 from rethinking.figures.fig2b import draw_accuracies
-from rethinking.tables.imagenet import describe_misprint
 from rethinking.tables.presentation import regulariser_titles
 
 
@@ -23,7 +22,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     about = (
         "ImageNet with 1.28 million images, read off the published figure; an epoch is "
-        f"{paper.IMAGENET_STEPS:,} of its steps. {describe_misprint()}"
+        f"{paper.IMAGENET_STEPS:,} of its steps. {paper.inconsistency('table2')}"
     )
     return draw_accuracies("fig2a", runs, scale, about, titles(list(runs)))
 

@@ -32,7 +32,7 @@ SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth
 )
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
-    about = "CIFAR-10 at full scale, read off the published figure."
+    about = f"CIFAR-10 at full scale, read off the published figure. {paper.inconsistency('fig2b')}"
     return draw_accuracies("fig2b", runs, scale, about, panel_titles(list(runs)), needs_fit=True)
 
 

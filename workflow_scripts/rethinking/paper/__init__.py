@@ -167,6 +167,18 @@ def curves(figure: str) -> dict[str, np.ndarray]:
     return found
 
 
+def inconsistency(name: str) -> str:
+    """Where the paper contradicts itself in a figure or table, in a sentence for its note.
+
+    Args:
+        name: ``fig1c``, ``fig2b`` or ``table2``.
+
+    Raises:
+        KeyError: there is no such inconsistency.
+    """
+    return read("zhang2017")["inconsistencies"][name]
+
+
 def steps_per_epoch() -> int:
     """Steps of one epoch on CIFAR-10, to convert the thousands of steps of figures 1a and 2b to epochs.
 

@@ -55,18 +55,7 @@ def note_table2(table: pd.DataFrame) -> str:
     )
     if not beside_paper(table):
         return text
-    return f"{text} Paper: Zhang et al. (2017), ImageNet with 1.28 million images. {describe_misprint()}"
-
-
-def describe_misprint() -> str:
-    """What is wrong with a number of the paper's table 2, from its own figure."""
-    printed = paper.table2()["true_labels", "inception_v3", "wd"]
-    drawn = paper.curves("fig2a")["train_wd"][-1, 1]
-    return (
-        f"Table 2's {printed['train_accuracy']:.2f} for weight decay alone, beside a top-5 accuracy of "
-        f"{printed['train_accuracy_top5']:.1f}, is a misprint: the curve of figure 2a ends at {drawn:.1f}, so 99.60 is "
-        "meant."
-    )
+    return f"{text} Paper: Zhang et al. (2017), ImageNet with 1.28 million images. {paper.inconsistency('table2')}"
 
 
 @registry.table("table2", title="Table 2: Inception V3 on ImageNet", script="aggregate_table")
