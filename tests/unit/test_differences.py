@@ -196,5 +196,5 @@ def test_script(script, render, tmp_path):
     markdown, latex = render("curve_differences", csv)
     assert "MLP 1×512, whole-epoch accuracy ≥ 99 %" in markdown
     assert "Ours: some data; 9 epochs; 3 seeds." in markdown
-    assert "moving averages over batches at the end of each epoch" in markdown
+    assert "moving averages over batches at the end of each epoch, which we infer the paper's to be" in markdown
     assert r"\toprule" in latex

@@ -133,6 +133,7 @@ def test_numbers_are_those_drawn():
     assert "larger losses" not in note(figure)
     assert set(numbers.quantity) == {"train_loss_end"}
     assert note(figure).startswith("Ours: some scale. Training loss: moving average over batches at the end of")
+    assert "We infer that its average_loss is such a moving average too." in note(figure)
 
 
 def test_the_papers_curves_are_those_of_its_network_alone():

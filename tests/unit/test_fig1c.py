@@ -55,6 +55,7 @@ def test_both_kinds_of_test_labels_and_the_paper_under_corrupted_ones():
     assert table.test_error_ci[2:].tolist() == pytest.approx([half_width, half_width])
     assert note(figure).startswith("Ours: some scale; test error after the last epoch.")
     assert paper.inconsistency("fig1c") in note(figure)
+    assert "so we infer that its test labels are corrupted too." in note(figure)
 
 
 def test_networks_differ_in_colour_and_marker():

@@ -41,6 +41,7 @@ def test_panels_with_and_without_batch_normalisation():
     assert set(numbers.quantity) == {"train_accuracy_end", "test_accuracy", "best_test_accuracy"}
     assert note(figure).startswith("Ours: some scale. Training accuracy: moving average over batches at the end")
     assert paper.inconsistency("fig2b") in note(figure)
+    assert "We infer that its training accuracy is such a moving average too." in note(figure)
 
 
 def test_hatched_up_to_the_best_so_far():

@@ -127,6 +127,7 @@ def test_figure_has_the_papers_curves_in_epochs():
             np.testing.assert_allclose(line.get_ydata(), 100 * published[:, 1])
     assert "weight decay 3.00, paper 5.38" in note(figure)
     assert "99.60 is meant" in note(figure)
+    assert "We infer" not in note(figure), "there is no evidence that its training accuracy is a moving average"
     assert set(numbers.quantity) == {"train_accuracy_end", "test_accuracy", "best_test_accuracy"}
 
 

@@ -137,7 +137,7 @@ def compare_over_p(
     """Figures 1b (relative time to overfit by threshold) and 1c (test error by test labels)."""
     kind, column = ("threshold", "ratio") if figure == "fig1b" else ("test_labels", "test_error")
     for (dataset, model, regularisers, variant), ours in table.groupby([*NETWORK, kind], sort=False):
-        # The paper's test labels are corrupted.
+        # We infer that the paper's test labels are corrupted.
         if model in published and regularisers == "none" and variant != "true" and paper_has(dataset):
             points = ours[ours.p > 0] if figure == "fig1b" else ours
             yield model, variant, over_p(points, column), ours

@@ -27,14 +27,14 @@ LEGEND_WIDTH, LEGEND_ROOM = 28, 18  # characters of a line of the legend, lines 
 )
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
-    note = (
-        f"Ours: {scale}.\n"
-        "Training loss: moving average over batches at the end of each epoch, as in the paper (average_loss)."
-    )
+    note = f"Ours: {scale}.\nTraining loss: moving average over batches at the end of each epoch."
     runs = {name: list(map(from_first_epoch, some)) for name, some in runs.items()}
     published = paper.curves("fig1a")
     if any(paper_curve(published, name) is not None for name in runs):
-        note += f"\n{style.PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure."
+        note += (
+            f"\n{style.PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure. We infer that its "
+            "average_loss is such a moving average too."
+        )
     figure = plot(runs, published, paper.steps_per_epoch(), note)
     return figure, mean_curves(runs, [LOSS])
 

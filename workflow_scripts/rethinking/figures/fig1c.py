@@ -31,7 +31,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     if theirs:
         note += (
             f"\n{style.PAPER_TITLE}: CIFAR-10 at full scale, read off the published figure. Its errors exceed those that "
-            "its networks can have on true test labels: its test labels are corrupted too."
+            "its networks can have on true test labels, so we infer that its test labels are corrupted too."
         )
     if any("alexnet" in network for network in theirs):
         note += f" {paper.inconsistency('fig1c')}"

@@ -32,7 +32,10 @@ SHADE = {"facecolor": "none", "edgecolor": "0.55", "hatch": "//////", "linewidth
 )
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
-    about = f"CIFAR-10 at full scale, read off the published figure. {paper.inconsistency('fig2b')}"
+    about = (
+        "CIFAR-10 at full scale, read off the published figure. We infer that its training accuracy is such a moving "
+        f"average too. {paper.inconsistency('fig2b')}"
+    )
     return draw_accuracies("fig2b", runs, scale, about, panel_titles(list(runs)), needs_fit=True)
 
 
@@ -61,7 +64,7 @@ def draw_accuracies(
     whole = f"; the paper's over its whole curve, to epoch {max(last):.0f}" if last else ""
     note = (
         f"Ours: {scale}.\n"
-        "Training accuracy: moving average over batches at the end of each epoch, as in the paper.\n"
+        "Training accuracy: moving average over batches at the end of each epoch.\n"
         + (f"{style.PAPER_TITLE}: {about}\n" if last else "")
         + f"Early stopping could gain at most (best minus final test accuracy, in percentage points{whole}): "
         f"{'; '.join(gains)}."

@@ -44,8 +44,8 @@ def note(table: pd.DataFrame) -> str:
     return (
         f"{scale}Absolute differences between our means over seeds and the curves of Zhang et al. (2017), CIFAR-10 at "
         "full scale, read off the published figures. Training loss (1a) and training accuracy (2b): moving "
-        "averages over batches at the end of each epoch, as in the paper. Time to overfit (1b): by such averages "
-        "(end-of-epoch) and by means over all batches of an epoch (whole-epoch). Over epochs ours are "
+        "averages over batches at the end of each epoch, which we infer the paper's to be. Time to overfit (1b): by such "
+        "averages (end-of-epoch) and by means over all batches of an epoch (whole-epoch). Over epochs ours are "
         "interpolated at the paper's points, as far as both go, from our first whole epoch on; ratios are 1 at "
         "p = 0 by definition, which is left out."
     )
