@@ -41,6 +41,14 @@ def test_claims_stand_in_the_section_of_their_source():
     assert section_of_claim("own") == "Own claims"
 
 
+def test_what_is_said_of_measures_cites_where_the_paper_names_norms():
+    cited = [entry.name for entry in registry.entries("measure") if entry.options["source"] == "Neyshabur et al. 2015"]
+    assert cited == ["frobenius_product", "path_norm"]
+    (source,) = (claim.source for claim in CLAIMS if claim.name == "no_measure_explains_the_gap")
+    (note,) = (each.note for part in sections() for each in part.shown if each.entry.name == "complexity")
+    assert all("section 2.2" in text for text in (source, note))
+
+
 @pytest.mark.parametrize("script", ["aggregate_table", "plot_figure"])
 def test_cells_of_tables_and_figures_are_a_section_of_the_configuration(script):
     missing = set(registry.made_by(script)) - set(CONFIG.results)

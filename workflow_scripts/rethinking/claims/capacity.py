@@ -69,7 +69,7 @@ CAPACITY = (
     Claim(
         "no_measure_explains_the_gap",
         "No formal measure of complexity is known that explains why these networks generalise.",
-        "section 6; the measures are beyond the paper",
+        "section 2.2, section 6; most measures are beyond the paper",
         f"{len(MEASURES)} measures, {len(COMPARED)} cells: smallest of three rank correlations with the generalisation "
         "gap ≤ 0.8: over all pairs of cells, over those that differ in labels alone and over those that differ in the "
         "network alone",

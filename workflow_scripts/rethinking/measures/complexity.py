@@ -1,6 +1,7 @@
-"""Measures of complexity beyond the paper, on the networks that it trains.
+"""Measures of complexity, most of them proposed after the paper, on the networks that it trains.
 
-The paper ends with the statement that no formal measure is known under which these networks are simple. Each
+The paper ends with the statement that no formal measure is known under which these networks are simple; section 2.2
+names bounds by norms of the weights (Neyshabur et al. 2015), which do not seem to explain generalisation either. Each
 measure here is larger for networks that its source calls more complex, so a measure that explained generalisation
 would grow with the gap. All but the number of parameters and the distance are measured on the network with its batch
 normalisation folded into the convolutions; margins, the Fisher-Rao norm and sharpness on some of the training images.
