@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rethinking import paper
+from rethinking import paper, registry
 from rethinking.report.layout import sections
 from rethinking.training.curves import MOVING_AVERAGE_DECAY
 
@@ -29,6 +29,7 @@ def test_a_table_has_a_value_for_each_default_cell(table, dataset, rows):
 def test_accuracies_of_both_tables_are_on_images_without_augmentation():
     assert len(paper.accuracies()) == 19 + 4
     assert paper.accuracies()["random_labels", "alexnet", "wd"]["note"] == "failed to converge"
+    assert "prevent" not in registry.entry("table", "table4").title, "with AlexNet weight decay does prevent it"
 
 
 def test_sizes_are_those_of_table1():

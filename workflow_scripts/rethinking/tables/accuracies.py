@@ -91,7 +91,7 @@ def augmented(regularisers: str) -> bool:
 
 @registry.table(
     "table4",
-    title="Table 4: explicit regularisers do not prevent fitting random labels",
+    title="Table 4: fitting random labels with explicit regularisers",
     script="aggregate_table",
 )
 def table4() -> View:
