@@ -1,6 +1,7 @@
 """Inception V3: its number of parameters, the package's initial weights, sizes of images."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -43,6 +44,15 @@ def test_options_reach_the_network():
     norms = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d)]
     assert {(each.eps, round(each.momentum, 9)) for each in norms} == {(0.001, 0.01)}
     assert len(norms) == 94
+
+
+def test_scales_that_the_package_does_not_have_are_counted_in_the_documentation():
+    scales = {True: 0, False: 0}
+    for name, each in build(299, 1000).named_modules():
+        if isinstance(each, nn.BatchNorm2d):
+            scales[name.startswith("AuxLogits")] += each.weight.numel()
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    assert f"adds {scales[False]:,} parameters to the network and {scales[True]} to its auxiliary head" in text
 
 
 def test_initial_weights_are_those_of_the_package():
