@@ -21,7 +21,7 @@ import gpu_check
 import gpu_steps
 import gpu_table1
 from bench_training import changed, quiet
-from check import Check, made_up_images
+from check import ONLY_MEASURED, Check, made_up_images
 from gpu_bounds import BOUNDS, compare_curves
 from gpu_steps import compared_cell
 from gpu_table1 import train_table1
@@ -273,6 +273,10 @@ def test_what_there_is_no_time_for_fails(check, monkeypatch):
 
 def test_steps_take_at_most_eight_minutes():
     assert sum(limit for _, limit in gpu_check.STEPS.values()) <= 8 * 60
+
+
+def test_what_is_only_measured_is_a_step():
+    assert {*ONLY_MEASURED} <= {*gpu_check.STEPS, *gpu_check.MORE}
 
 
 def test_table1_has_networks_of_one_size_at_a_time(monkeypatch, tmp_path):

@@ -126,8 +126,17 @@ def is_made(outputs: Sequence[str | Path], identity: Identity, of: Sequence[str 
     Where both are known, it must also be made ``of`` the results with these stamps.
     """
     record = read_record(outputs[0])
-    same = record.get("identity") == identity.digest and (None in (of, record.get("of")) or record["of"] == of)
-    return same and not damages(outputs, record)
+    return record.get("identity") == identity.digest and is_of(record, of) and not damages(outputs, record)
+
+
+def is_of(record: Mapping[str, Any], of: Sequence[str | None] | None) -> bool:
+    """Whether a record names the results with these stamps, as far as both are known."""
+    return None in (of, record.get("of")) or record["of"] == of
+
+
+def made_of(records: Sequence[Mapping[str, Any]]) -> tuple[str, list[str | None]]:
+    """What results are to one that is made from them: a digest of their identities, which is an input, and their stamps."""
+    return digest_of([str(each.get("identity")) for each in records]), [each.get("stamp") for each in records]
 
 
 def damages(outputs: Sequence[str | Path], record: Mapping[str, Any]) -> list[str]:
@@ -175,10 +184,9 @@ def made_from(output: str | Path, needs: Sequence[str | Path]) -> bool:
     Raises:
         OSError: as in :func:`read_record`.
     """
-    identity, of = recorded(output), read_record(output).get("of")
-    now = digest_of([str(read_record(each).get("identity")) for each in needs])
-    same = of is None or of == [stamp(each) for each in needs]
-    return identity is None or (identity.inputs.get("results") == now and same)
+    identity = recorded(output)
+    now, of = made_of([read_record(each) for each in needs])
+    return identity is None or (identity.inputs.get("results") == now and is_of(read_record(output), of))
 
 
 # ---- differences

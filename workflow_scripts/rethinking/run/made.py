@@ -42,8 +42,9 @@ class Made:
     @cached_property
     def current(self) -> bool:
         """Whether the files exist and were made from what the configuration and the code ask for now."""
-        of = [each.stamp for each in self.needs]
-        return all(each.current for each in self.needs) and is_made(self.outputs, self.identity, of)
+        return all(each.current for each in self.needs) and is_made(
+            self.outputs, self.identity, [each.stamp for each in self.needs]
+        )
 
     @cached_property
     def stamp(self) -> str | None:

@@ -19,12 +19,12 @@ from typing import Any, NamedTuple, TextIO
 from rethinking.run import plugins
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.contents import content_digest
-from rethinking.run.digests import digest_of
 from rethinking.run.files import UserError
 from rethinking.run.hardware import PROBABLY_FULL, is_out_of_memory
 from rethinking.run.identity import (
     Identity,
     converted,
+    made_of,
     read_record,
     record_path,
     recorded,
@@ -125,12 +125,12 @@ def asked_for() -> Asked | None:
             plugins.import_plugin(path)
     code = script_code(record["script"], entries)
     inputs = converted(record["inputs"], lambda each: recorded_input(**each))
-    needs = [read_record(file) for file in record["needs"]]
-    known = all(needs)  # a file server can show a new one late
-    if needs and known:
-        inputs["results"] = digest_of([each.get("identity") for each in needs])
+    needs, of = [read_record(file) for file in record["needs"]], None
+    if all(needs):  # a file server can show a new one late
+        results, of = made_of(needs)
+        if needs:
+            inputs["results"] = results
     identity = Identity(record["settings"], code, inputs)
-    of = [each.get("stamp") for each in needs] if known else None
     return Asked(record["outputs"], identity, record["shared"], record["source"], text.endswith(AGAIN), of)
 
 
