@@ -3,6 +3,7 @@
 import pytest
 
 from rethinking import registry
+from rethinking.entries import KINDS
 from rethinking.run.code import code_of, combined, script_code
 from rethinking.run.files import UserError
 
@@ -33,10 +34,17 @@ TABLE = "class Base:\n  known = {}\n  def __init_subclass__(cls): Base.known[cls
         ("def main():\n  raise ValueError('a')", ("ValueError", "KeyError"), True),
         ("def main():\n  raise ValueError('a')", ("'a'", "f'b {1}'"), False),
         ("def main(x):\n  assert x, 'a'", ("'a'", "'b'"), False),
+        ("def main() -> int: return 1", ("int", "float"), False),
+        ("async def main() -> int: return 1", ("int", "float"), False),
+        # How a function is registered counts elsewhere
+        *((f"@{kind}('a')\ndef main(): return 1", ("'a'", "'b'"), False) for kind in KINDS),
+        ("def main(): return [model('a')]", ("'a'", "'b'"), True),
+        ("@cache('a')\ndef main(): return 1", ("'a'", "'b'"), True),
         # Calls that only speak, and those that compute
         ("import numpy as np\ndef main(x):\n  np.log(x, out=x)\n  return np.ones(2)", ("  np.log(x, out=x)\n", ""), True),
         ("import numpy as np\ndef main(x):\n  np.log(x, x)\n  return np.ones(2)", ("  np.log(x, x)\n", ""), True),
         ("def main(x): x.log('a')", ("'a'", "'b'"), False),
+        ("def main(x): x.print('a', x)", ("'a'", "'b'"), False),
         ("def main():\n  class A:\n    how = 'a'\n    def f(self): return self.how\n  return A", ("'a'", "'b'"), True),
         ("def main(x):\n  y = z = 'a'\n  print(y)\n  return z", ("'a'", "'b'"), True),
         ("def main(x):\n  y = f'a' if x else ''\n  z = 'b'\n  print(y, z)", ("'a'", "'b'"), False),
@@ -45,6 +53,10 @@ TABLE = "class Base:\n  known = {}\n  def __init_subclass__(cls): Base.known[cls
         ("def main(x):\n  y = 'a'\n  z = f'{y}'\n  return z", ("'a'", "'b'"), True),
         ("def main(x):\n  y = 'a'\n  def f():\n    return y\n  return f", ("'a'", "'b'"), True),
         ("def main(x):\n  y = 1\n  print(y)", ("1", "2"), True),
+        ("def main(x):\n  y = x.pop() if x else ''\n  print(y)\n  return x", ("pop()", "pop(0)"), True),
+        ("def main(x):\n  y = '' if x else x.pop()\n  print(y)\n  return x", ("pop()", "pop(0)"), True),
+        ("def main(x):\n  global Y\n  Y = 'a'\n  print(x)", ("'a'", "'b'"), True),
+        ("def main(x): x.add_argument('n', help='a')", ("'a'", "'b'"), False),
         # Reached through tables
         (DISPATCH, ("return 2", "return 3"), True),
         ("def f(): return 2\nTABLE = {}\nTABLE['f'] = f\ndef main(): return TABLE", ("2", "3"), True),
@@ -59,13 +71,17 @@ TABLE = "class Base:\n  known = {}\n  def __init_subclass__(cls): Base.known[cls
         (f"{TABLE}class A(Base): pass\nclass B(A): x = 1\ndef main(k): return Base.known[k]", ("1", "2"), True),
         ("class Kind(type): pass\nclass A(metaclass=Kind): x = 1\ndef main(): return Kind", ("1", "2"), True),
         ("class Base: pass\nclass A(Base): x = 1\ndef main(): return Base", ("1", "2"), False),
+        ("try: pass\nfinally:\n  from math import sin as f\ndef main(): return f(2)", ("sin", "cos"), True),
+        ("if A: pass\nelse:\n  from math import sin as f\ndef main(): return f(2)", ("sin", "cos"), True),
         # Looked up by names that are made as the file runs
         ("def f(): return 1\ndef main(k): return globals()[k]()", ("1", "2"), True),
         ("def f(): return 1\ndef main(k): return eval(k)()", ("1", "2"), True),
         ("import sys\ndef f(): return 1\ndef main(k): return getattr(sys.modules[__name__], k)()", ("1", "2"), True),
         ("def f(): return 1\ndef main(model): return model.modules(), model.eval()", ("1", "2"), False),
-        # What only type checkers see
+        # What only type checkers see, and other conditions
+        ("def main(x):\n  if x:\n    x += 1\n  return x", ("1", "2"), True),
         ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n  import a\ndef main(): return 1", ("a\n", "b\n"), False),
+        ("def main(): return 1", ("def main", "if TYPE_CHECKING:\n  import a\ndef main"), False),
         ("if TYPE_CHECKING:\n  A = 0\nelse:\n  A = 3\ndef main(): return A", ("3", "4"), True),
     ],
 )  # fmt: skip
