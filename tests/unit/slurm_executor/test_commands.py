@@ -62,10 +62,10 @@ LIMITS = {
     "QOSMaxMemoryPerUser": "Correct mem_mb (now 1000) of",
     "QOSMaxWallDurationPerJobLimit": "Correct runtime of",
     "QOSMaxCpuMinutesPerJobLimit": "Correct runtime of",
-    "AssocGrpCPUMinutesLimit": "used up.\nCorrect slurm_account of",
+    "AssocGrpCPUMinutesLimit": "used up.\nCorrect qos (now q) of",
     "AssocGrpCPURunMinutesLimit": "Correct cpus_per_task (now 1) of",
-    "AssocGrpBillingMinutes": "used up.\nCorrect slurm_account of",
-    "QOSMaxBillingPerUser": "Correct slurm_account of",
+    "AssocGrpBillingMinutes": "used up.\nCorrect qos (now q) of",
+    "QOSMaxBillingPerUser": "Correct qos (now q) of",
 }
 # What passes by itself.
 LATER = [
@@ -100,7 +100,7 @@ def test_limits_of_accounts_are_told_apart(fake, limit, correct):
     """In one parenthesis sbatch speaks of all of them."""
     fake.fails("sbatch", f"sbatch: error: {limit}\nsbatch: error: Batch job submission failed: {POLICY}")
     with pytest.raises(sbatch.Refused) as refused:
-        sbatch.submit(["sbatch"], "", {"mem_mb": 1000, "cpus_per_task": 1})
+        sbatch.submit(["sbatch"], "", {"mem_mb": 1000, "cpus_per_task": 1, "qos": "q"})
     assert correct in str(refused.value)
 
 
@@ -147,6 +147,28 @@ def test_variable_at_fault(fake, monkeypatch):
     assert "a100" not in str(refused.value)
 
 
+def test_variables_that_the_profile_wins_over_are_not_named(fake, monkeypatch):
+    variables = {
+        "slurm_partition": "PARTITION", "slurm_account": "ACCOUNT", "runtime": "TIMELIMIT", "constraint": "CONSTRAINT",
+        "qos": "QOS", "mem_mb": "MEM_PER_NODE", "gres": "GRES", "gpu": "GPUS",
+    }  # fmt: skip
+    for name in variables.values():
+        monkeypatch.setenv(f"SBATCH_{name}", "1")
+    fake.fails("sbatch", "unrecognized option '--colour'")
+    with pytest.raises(
+        sbatch.Refused, match=r"Correct slurm_extra \(now --colour\) of this rule in the profile\. It is"
+    ):
+        sbatch.submit(["sbatch"], "", {"slurm_extra": "--colour", **dict.fromkeys(variables, "1")})
+
+
+def test_resources_that_are_to_be_corrected_are_those_that_a_job_asks_with():
+    def command(**resources):
+        return sbatch.command("n", Path("/l"), "c", resources, 5)
+
+    for name in {each for _, names in sbatch.PERMANENT for each in names}:
+        assert command(**{name: "2" if name in ("gres", "slurm_extra") else 2}) != command(), name
+
+
 @pytest.mark.parametrize(
     "resources",
     [
@@ -159,7 +181,8 @@ def test_variable_at_fault(fake, monkeypatch):
             "qos": "q",
             "constraint": "x",
         },
-        {"gpu": 2, "nodes": 1, "mem_mb_per_cpu": 3, "cpus_per_gpu": 4},
+        {"gpu": 2, "nodes": 1, "mem_mb_per_cpu": 3, "cpus_per_gpu": 4, "tasks": 2},
+        {"cpus_per_gpu": 4},
         {"gpu_model": "a100", "tasks": 2, "cpus_per_task": 3},
         {"gres": "gpu:1", "cpus_per_task": -1},
         {"tasks": 2, "slurm_extra": "'--mail-user=a b' --hold"},
@@ -260,6 +283,8 @@ def test_a_cell_with_several_workers_has_a_job_with_all_their_gpus(results, fake
         # Workers are spread over nodes, each of two with the GPUs, memory and processors of two workers.
         ([job("a", workers=4, nodes=2, gpu=1, cpus_per_task=8, bundle_cost=0)],
          {"--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=2", "--cpus-per-task=4", "--mem=2000"}),
+        ([job("a", workers=4, nodes=2, cpus_per_task=8, bundle_cost=0)],
+         {"--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=4", "--mem=2000"}),
         # The same by gres.
         ([job(name, gpu=0, gres="gpu:2", cpus_per_task=3) for name in "ab"],
          {"--gres=gpu:2", "--cpus-per-task=6", "--mem=2000"}),
@@ -293,6 +318,8 @@ def test_advice_names_what_the_job_asked_for_in_all(results, fake):
         "mem_mb (now 8000), cpus_per_task (now 1), gpu (now 4) of this rule in the profile, or hardware.workers"
         in error
     )
+    (_, error), *_ = given(results, *(job(name, gpu=2, cpus_per_task=3) for name in "ab")).over
+    assert "mem_mb (now 2000), cpus_per_task (now 6), gpu (now 2) of this rule in the profile." in error
 
 
 def test_memory_that_another_resource_replaces_is_not_named(fake):
