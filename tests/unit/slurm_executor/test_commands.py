@@ -229,10 +229,10 @@ def test_percent_sign_in_a_path(tmp_path, monkeypatch):
     assert f"--chdir={folder}" in command
 
 
-def test_of_several_partitions_one_can_be_without_a_limit(fake):
-    fake.says("sinfo", "a 4:00:00", "b infinite")
-    assert slurm.longest_minutes("a") == 240
-    assert slurm.longest_minutes("a,b") is None
+def test_of_several_partitions_the_longest_limit_counts_and_one_can_be_without(fake):
+    fake.says("sinfo", "a 4:00:00", "b infinite", "c 8:00:00")
+    assert [slurm.longest_minutes(names) for names in ("a", "a,c", "c,a")] == [240, 480, 480]
+    assert [slurm.longest_minutes(names) for names in ("a,b", "none")] == [None, None]
 
 
 @pytest.mark.parametrize(

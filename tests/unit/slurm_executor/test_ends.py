@@ -44,6 +44,27 @@ def test_time_limit(fake, results, clock, change):
         assert [*executor.active] != [old]
 
 
+@pytest.mark.parametrize(
+    ("state", "goes_on"),
+    [
+        *((state, True) for state in ("BOOT_FAIL", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "PREEMPTED")),
+        ("CANCELLED", False),
+        ("OUT_OF_MEMORY", False),
+    ],
+)
+def test_a_cell_that_makes_progress_goes_on_unless_somebody_or_its_memory_ended_it(fake, results, state, goes_on):
+    executor, cell = Alone(results), job("a")
+    cell.params = {"checkpoint": str(results / "checkpoint")}
+    executor.run_jobs([cell])
+    executor.look()
+    (old,) = executor.active
+    (results / "checkpoint").touch()
+    fake.queues((old, state, "None"))
+    executor.look()
+    assert (len(executor.active), len(executor.over)) == ((1, 0) if goes_on else (0, 1))
+    assert old not in executor.active
+
+
 @pytest.mark.parametrize("comes", [True, False])
 def test_last_files_of_a_job_can_come_late(fake, results, monkeypatch, comes):
     executor, (bundle,) = at_work(results, fake, "a")

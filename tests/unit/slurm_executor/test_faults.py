@@ -234,10 +234,11 @@ def test_why_jobs_wait(fake, results, read):
     ]
 
 
-def test_job_that_waits_for_long(fake, results, read):
+@pytest.mark.parametrize("state", ["PENDING", "REQUEUED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"])
+def test_job_that_waits_for_long(fake, results, read, state):
     executor, (bundle,) = at_work(results, fake, "a")
     executor.active[bundle.name].submitted -= 25 * 3600
-    fake.queues((bundle.name, "PENDING", "Resources"))
+    fake.queues((bundle.name, state, "Resources"))
     executor.look()
     executor.look()
     assert len(read("SLURM does not start")) == 1
