@@ -22,7 +22,11 @@ def test_cells_are_shared_and_measured(tmp_path):
     assert jobs["draw_sample"] == 1
     assert (jobs["train_cell"], jobs["measure_stability"], jobs["measure_complexity"]) == (4, 1, 2)
     assert jobs["render_table"] == 3
+    # Without a replacement there is nothing to compare.
+    assert "no rule makes" in workflow.fail("-n", f"results/cells/{BASE}/seed0/stability.json")
     # Tables and measurements without cells are left out.
+    workflow.write_config(MEASURED | {"capacity": {"cells": [BASE, REPLACED]}})
+    assert (workflow.plan("capacity")["train_cell"], workflow.plan("capacity")["render_table"]) == (2, 1)
     workflow.write_config(MEASURED | {"capacity": {"cells": [SIGNS]}, "complexity": {"cells": []}})
     jobs = workflow.plan("capacity", "complexity")
     assert (jobs["train_cell"], jobs["render_table"]) == (1, 1)

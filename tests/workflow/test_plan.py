@@ -77,7 +77,7 @@ def test_claims_take_the_cells_of_all_results_of_the_first_data_set(tiny_workflo
 
 def test_a_data_set_of_a_plugin_does_not_take_the_place_of_the_one_of_the_claims(tiny_workflow):
     plugin = tiny_workflow.folder / "study.py"
-    plugin.write_text("from rethinking.registry import dataset\n\n@dataset('own')\ndef own(path): ...\n")
+    plugin.write_text("from rethinking import registry\n\n@registry.dataset('own')\ndef own(path): ...\n")
     (tiny_workflow.folder / "images").mkdir()
     datasets = TINY["datasets"] | {"own": {"source": "plugin", "path": "images", "input_size": 8}}
     own = "own/true_labels/mlp_1x512/none"
@@ -96,10 +96,16 @@ def test_a_data_set_of_a_plugin_does_not_take_the_place_of_the_one_of_the_claims
     output = tiny_workflow.succeed("-n", "-p", "claims")
     assert "--dataset=own" in output
     assert "--imagenet" not in output
+    # A claim of one's own has its cells, whatever the data set of the others.
+    with plugin.open("a") as file:
+        file.write(f"@registry.claim('c', statement='s', cells=['{own}'], above=0)\ndef c(run): ...\n")
+    tiny_workflow.write_config(study)
+    lines = tiny_workflow.succeed("-n", "-p", "claims").splitlines()
+    assert own in next(line for line in lines if "-m check_claims" in line).partition("--record")[0]
 
 
 def test_all_misspelt_targets_are_told_before_planning(default_workflow):
-    wrong = ("--until", "aggregat_table", "--omit-from", "tain_cell")
+    wrong = ("--until", "aggregat_table", "--omit-from", "tain_cell", "--prioritize", "train_cel")
     output = default_workflow.fail("-n", "al", "all", "results/tabel1.csv", *wrong)
     assert output.endswith(
         "snakemake: no rule makes these:\n"
@@ -107,6 +113,7 @@ def test_all_misspelt_targets_are_told_before_planning(default_workflow):
         "  'results/tabel1.csv'; did you mean 'results/table1.csv'?\n"
         "  'aggregat_table'; did you mean 'aggregate_table'?\n"
         "  'tain_cell'; did you mean 'train_cell'?\n"
+        "  'train_cel'; did you mean 'train_cell'?\n"
     )
     assert "Building DAG" not in output
 
@@ -194,6 +201,14 @@ def test_missing_local_copy_names_the_key(default_workflow):
     default_workflow.write_config({"datasets": {"cifar10": {"source": "archive", "path": "nowhere.tar.gz"}}})
     output = default_workflow.fail("-n")
     assert output.endswith("snakemake: nowhere.tar.gz does not exist; correct datasets.cifar10.path in the config\n")
+
+
+def test_data_of_another_configuration_cannot_be_asked_for(default_workflow):
+    target = "results/.data/prepared/cifar10/00000000000000000000"
+    found = re.search(
+        r"there are no data 0{20}: .* the key is (\w{20}); ask for that", default_workflow.fail("-n", target)
+    )
+    default_workflow.succeed("-n", target.replace("0" * 20, found[1]))
 
 
 def test_a_download_that_is_gone_is_repeated(default_workflow):

@@ -230,8 +230,8 @@ def test_percent_sign_in_a_path(tmp_path, monkeypatch):
 
 
 def test_of_several_partitions_the_longest_limit_counts_and_one_can_be_without(fake):
-    fake.says("sinfo", "a 4:00:00", "b infinite", "c 8:00:00")
-    assert [slurm.longest_minutes(names) for names in ("a", "a,c", "c,a")] == [240, 480, 480]
+    fake.says("sinfo", "a 4:00:00", "b infinite", "c 1-08:00:00")
+    assert [slurm.longest_minutes(names) for names in ("a", "a,c", "c,a")] == [240, 32 * 60, 32 * 60]
     assert [slurm.longest_minutes(names) for names in ("a,b", "none")] == [None, None]
 
 
