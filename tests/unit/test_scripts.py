@@ -138,6 +138,18 @@ def test_a_job_reads_what_its_inputs_were_made_from(tmp_path, monkeypatch):
     write_record(prepared.outputs, Identity({"limit": 6}))
     with pytest.raises(UserError, match="is not the record that this job was planned with"):
         asked()
+    record_path(prepared.outputs[0]).unlink()
+    with pytest.raises(UserError, match="is not the record that this job was planned with"):
+        asked()
+
+
+def test_a_plugin_is_imported_as_it_is_followed_and_not_after_the_wait_for_a_gpu(plugin, monkeypatch):
+    file = plugin("import helper_of_a_study\n@corruption('mine')\ndef mine(labels): return labels\n")
+    file.with_name("helper_of_a_study.py").touch()
+    made = Made("corrupt_dataset", ["x"], Identity({}), {}, [(file, "mine")])
+    monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(made.record)])
+    asked_for.__wrapped__()
+    assert sys.modules.pop("helper_of_a_study").__file__ == str(file.with_name("helper_of_a_study.py"))
 
 
 @pytest.mark.parametrize("forced", [True, False])

@@ -138,6 +138,11 @@ def test_code_and_numbers_behind_tables_and_figures_train_nothing(workflow):
     assert jobs == {"aggregate_table": 1, "plot_figure": 1, "render_table": 1, "total": 3}
 
 
+def test_a_title_is_shown_in_tables_and_figures_and_trains_nothing(workflow):
+    edit(workflow, "rethinking/models/mlp.py", 'title="MLP 1×512"', 'title="One layer of 512"')
+    assert workflow.plan(*TARGETS) == {"aggregate_table": 1, "plot_figure": 1, "render_table": 1, "total": 3}
+
+
 def test_comments_docstrings_and_formatting_make_nothing_stale(workflow):
     for path in (workflow.root / "workflow_scripts").rglob("*.py"):
         text = path.read_text()
