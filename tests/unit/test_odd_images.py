@@ -91,6 +91,14 @@ def test_links_that_lead_nowhere_are_named(images, name, target, message):
         content_digest("cifar10", "images", images, None)
 
 
+def test_an_image_of_another_size_ends_the_reading_at_once(images):
+    write_image(images / "train" / "dog" / "0.png", 3, size=(6, 4))
+    (images / "train" / "wolf").mkdir()
+    (images / "train" / "wolf" / "0.png").write_text("not read")
+    with pytest.raises(UserError, match=r"train/dog/0\.png is 6x4, but .* is 5x4; all must have one size"):
+        read_images(images)
+
+
 def test_what_lies_beside_the_images_does_not_matter(images):
     plain, before = read_images(images), content_digest("cifar10", "images", images, None)
     (images / "README.txt").touch()

@@ -58,6 +58,7 @@ def read_images(path: str | Path) -> Dataset:
         if key in images and not np.array_equal(images[key].pixels, image.pixels):
             raise UserError(f"{path}: {'/'.join(parts)} is there twice, with different contents; pack it again")
         images[key] = image
+        _check_size(path, images, key)
     if litter:
         print(f"skipped {len(litter):,} hidden files or folders, or an operating system's: {', '.join(litter[:SHOWN])}")
     for note, count in Counter(image.note for image in images.values() if image.note).items():
@@ -65,18 +66,17 @@ def read_images(path: str | Path) -> Dataset:
 
     class_names = _check_classes(path, folders | {key[:2] for key in images}, images)
     _check_range(path, images)
-    decoded = {key: image.pixels for key, image in images.items()}
-    _check_sizes(path, decoded)
-    channels = max(1 if image.ndim == 2 else 3 for image in decoded.values())
+    channels = max(1 if image.pixels.ndim == 2 else 3 for image in images.values())
 
     def split(part: str) -> Split:
-        keys = sorted((key for key in decoded if key[0] == part), key=lambda key: (composed(key[1]), key[2]))
-        images = np.empty((len(keys), channels, *decoded[keys[0]].shape[:2]), np.uint8)
-        for target, key in zip(images, keys, strict=True):
+        keys = sorted((key for key in images if key[0] == part), key=lambda key: (composed(key[1]), key[2]))
+        stacked = np.empty((len(keys), channels, *images[keys[0]].pixels.shape[:2]), np.uint8)
+        for target, key in zip(stacked, keys, strict=True):
+            pixels = images[key].pixels
             # A gray image among coloured ones gets three equal channels by broadcasting.
-            target[:] = decoded[key] if decoded[key].ndim == 2 else decoded[key].transpose(2, 0, 1)
+            target[:] = pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         labels = np.array([class_names.index(composed(key[1])) for key in keys], np.int64)
-        return Split(images, labels, tuple("/".join(key) for key in keys))
+        return Split(stacked, labels, tuple("/".join(key) for key in keys))
 
     return Dataset(split("train"), split("test"), class_names)
 
@@ -154,15 +154,14 @@ def _check_range(path: Path, images: Mapping[Parts, Decoded]) -> None:
         )
 
 
-def _check_sizes(path: Path, decoded: dict[Parts, np.ndarray]) -> None:
-    sizes = Counter(image.shape[:2] for image in decoded.values())
-    if len(sizes) > 1:
-        (height, width), _ = sizes.most_common(1)[0]
-        odd = min(key for key, image in decoded.items() if image.shape[:2] != (height, width))
-        odd_height, odd_width = decoded[odd].shape[:2]
+def _check_size(path: Path, images: Mapping[Parts, Decoded], key: Parts) -> None:
+    """Refuse an image of another size than the first at once: photographs of many sizes can be more than memory holds."""
+    first = next(iter(images))
+    (height, width), (first_height, first_width) = (images[each].pixels.shape[:2] for each in (key, first))
+    if (height, width) != (first_height, first_width):
         raise UserError(
-            f"{path}: {'/'.join(odd)} is {odd_width}x{odd_height}, but most images are {width}x{height}; "
-            "all must have one size"
+            f"{path}: {'/'.join(key)} is {width}x{height}, but {'/'.join(first)} is {first_width}x{first_height}; all "
+            "must have one size"
         )
 
 
