@@ -177,6 +177,7 @@ def reads(made):
     return list(dict.fromkeys(file for each in made_now for file in each.known[:1]))
 
 
+@exit_on_user_error
 def record(made):
     """What a job must know to record the identity of its result, and at the end whether the user forces it."""
     # A Snakemake that another one starts for a job of a cluster forces that job.

@@ -28,7 +28,7 @@ def check_targets():
     asked = get_argument_parser().parse_args(sys.argv[1:])
     if asked.batch:
         # Jobs do not name inputs that are current, so batches would change as cells are finished.
-        sys.exit("snakemake: leave out --batch; thousands of cells are planned in seconds")
+        sys.exit("snakemake: leave out --batch; a thousand cells are planned in seconds, ten thousand in minutes")
     words = [*asked.targets, *sorted({*asked.forcerun, *asked.until, *asked.omit_from, *asked.prioritize})]
     products = [file for rule in workflow.rules for file in rule.products()]
 

@@ -63,6 +63,11 @@ def test_json_of_any_length_fits_a_command_line(values, count):
     assert unpacked(packed(given)) == given
 
 
+def test_what_no_command_line_holds_is_refused():
+    with pytest.raises(UserError, match=r"a command holds 130,972 \(about 30,000 .*split the cells"):
+        packed({"needs": os.urandom(200_000).hex()})
+
+
 @pytest.mark.parametrize("text", ["$10^{3}$ images", "{ rate }"])
 def test_snakemake_finds_no_wildcards_in_a_text_of_the_user(text):
     word = packed({"question": text})

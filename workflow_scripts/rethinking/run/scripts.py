@@ -34,7 +34,7 @@ from rethinking.run.refusals import as_os_error, explain, forgiving
 from rethinking.run.shared import to_make, to_remake
 from rethinking.run.stop_signals import clean_up, end
 
-LONG = 1 << 16  # characters
+LONG, LONGEST = 1 << 16, (1 << 17) - 100  # characters; Linux takes 128 KiB in one word of a command line
 AGAIN = ":again"  # the end of what ``--record`` is given of a job that the user forces
 
 
@@ -182,13 +182,22 @@ def options(**values: object) -> str:
 
 
 def packed(value: Any) -> str:
-    """JSON values as one word of a command line, which holds at most 128 KiB: compressed where they are long.
+    """JSON values as one word of a command line: compressed where they are long.
 
     A text of the user with braces is compressed too: Snakemake would take them for a wildcard.
+
+    Raises:
+        UserError: they are too long for a command line.
     """
     text = json.dumps(value)
-    plain = len(text) < LONG and not re.search(r"\{\s*\w", text)
-    return text if plain else base64.b64encode(zlib.compress(text.encode())).decode()
+    if len(text) < LONG and not re.search(r"\{\s*\w", text):
+        return text
+    if len(word := base64.b64encode(zlib.compress(text.encode())).decode()) > LONGEST:
+        raise UserError(
+            f"what a job must be told takes {len(word):,} characters, but a command holds {LONGEST:,} (about 30,000 "
+            "networks or measures); split the cells into configurations, each with a results_dir of its own"
+        )
+    return word
 
 
 def unpacked(word: str) -> Any:
