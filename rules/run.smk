@@ -11,6 +11,7 @@ from snakemake_executor_plugin_slurm_bundles.command_line import is_snakemake
 from snakemake_executor_plugin_slurm_bundles.earlier import why_wait
 
 from rethinking.run.files import check_room
+from rethinking.run.identity import record_path
 from rethinking.run.locks import lock_results
 from rethinking.run.progress import show_progress
 from rethinking.run.refusals import forgiving
@@ -74,6 +75,12 @@ if workflow.is_main_process:
         setattr(snakemake.jobs.Job, name, spare_networks(getattr(snakemake.jobs.Job, name)))
 
 
+def files_of_job(job):
+    """The files that a job writes, among them its record and its checkpoint, of which Snakemake does not know."""
+    unknown = [*map(record_path, job.output), *([job.params.checkpoint] if job.rule.name == "train_cell" else [])]
+    return [*job.output, *job.log, *unknown]
+
+
 def take_results():
     """Take the lock of the results, unless this run writes nothing."""
     jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "status"]
@@ -86,7 +93,7 @@ def take_results():
             others = workflow.executor_plugin.name not in ("slurm-bundles", "touch")
             if others and (reason := why_wait(Path(RESULTS, "slurm"), made)):
                 raise UserError(reason)
-            check_writable(os.path.dirname(file) for job in jobs for file in [*job.output, *job.log])
+            check_writable(os.path.dirname(file) for job in jobs for file in files_of_job(job))
         except UserError as error:
             raise WorkflowError(str(error)) from None
 

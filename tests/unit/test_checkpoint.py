@@ -177,8 +177,12 @@ def test_full_disk_keeps_the_last_checkpoint_and_goes_on(data, path, monkeypatch
     lines = []
     trained = train(data, Checkpoint(path, IDENTITY, every_seconds=0, log=lines.append))
     assert any("not written" in line and "No space left" in line for line in lines)
+    assert lines[-1].endswith("; the last one stays")
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+    path.unlink()
+    train(data, Checkpoint(path, IDENTITY, every_seconds=0, log=lines.append))
+    assert lines[-1].endswith("; there is none yet")
     monkeypatch.undo()
     assert_same(trained, train(data))
 

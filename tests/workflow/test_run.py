@@ -70,6 +70,16 @@ def test_a_cache_that_cannot_be_written_is_told_at_the_start(tiny_workflow):
     assert "not written to the cache" in log
 
 
+@pytest.mark.parametrize("place", ["checkpoints", "cells/digits/true_labels/mlp_1x512/none/seed0/.identity"])
+def test_a_folder_that_only_jobs_know_is_checked_at_the_start(tiny_workflow, place):
+    file = tiny_workflow.folder / "results" / place
+    file.parent.mkdir(parents=True)
+    file.touch()  # as root can write anywhere
+    said = tiny_workflow.fail("results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json")
+    assert f"results/{place} cannot be used (Not a directory)" in said
+    assert not (tiny_workflow.folder / "results/logs").exists()
+
+
 def test_a_full_disk_after_training_costs_no_network(tiny_workflow):
     cell = "results/cells/digits/true_labels/mlp_1x512/none/seed0/summary.json"
     benchmark = tiny_workflow.folder / "results/benchmarks/cells/digits/true_labels/mlp_1x512/none/seed0.tsv"

@@ -7,6 +7,7 @@ and records which cell, settings, data and code it belongs to; it is used for no
 
 import hashlib
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -104,7 +105,7 @@ class Checkpoint:
         return int(time.monotonic() - self.last >= self.every_seconds)
 
     def save(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
-        """Write the state. If the disk is full, the last checkpoint stays and training continues.
+        """Write the state. Where the disk refuses, the last checkpoint stays and training continues; the log says so.
 
         Raises:
             Interrupted: a signal had asked for it.
@@ -116,7 +117,8 @@ class Checkpoint:
             with atomic_path(self.path) as path:
                 save_file(tensors, path, metadata)
         except (OSError, SafetensorError) as error:
-            self.log(f"checkpoint {self.path} not written ({error}); the last one stays")
+            stays = "the last one stays" if os.path.exists(self.path) else "there is none yet"
+            self.log(f"checkpoint {self.path} not written ({error}); {stays}")
         self.last = time.monotonic()
         self.stop_if_asked()
 
