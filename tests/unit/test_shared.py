@@ -10,6 +10,7 @@ import pytest
 
 from rethinking.run.files import UserError, write_text
 from rethinking.run.identity import Identity, record_path, write_record
+from rethinking.run.made import Made
 from rethinking.run.shared import alone, to_make, to_remake
 
 WAITS = "import sys; from pathlib import Path; from rethinking.run.shared import alone\nwith alone(Path(sys.argv[1])): print('has it')"
@@ -89,6 +90,15 @@ def test_what_is_incomplete_is_made_again(outputs, identity, tmp_path, lost):
     make(outputs, identity)
     (Path(outputs[0]).parent / lost).unlink()
     assert make(outputs, identity)
+
+
+def test_what_has_a_damaged_record_is_made_again(outputs, identity):
+    make(outputs, identity)
+    record = record_path(outputs[0])
+    write_text(record, record.read_text().replace('"n": 1', '"n": 2'))
+    for current in (False, True):
+        assert Made("prepare_dataset", outputs, identity, shared="data").current == current
+        assert make(outputs, identity) != current
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,15 @@ def recorded(output: str | Path) -> Identity | None:
         return None
 
 
+def is_recorded(output: str | Path, digest: str) -> bool:
+    """Whether the contents of a record, from which jobs learn what a result was made from, are those of an identity.
+
+    Raises:
+        OSError: as in :func:`read_record`.
+    """
+    return (found := recorded(output)) is not None and found.digest == digest
+
+
 def made_from(output: str | Path, needs: Sequence[str | Path]) -> bool:
     """Whether a result was made from the results that there are now, each given by its first file, in the plan's order.
 

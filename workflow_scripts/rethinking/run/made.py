@@ -12,7 +12,7 @@ from typing import Any
 from rethinking.run.code import Root
 from rethinking.run.digests import file_digest
 from rethinking.run.files import algorithm_of
-from rethinking.run.identity import Identity, converted, is_made, stamp
+from rethinking.run.identity import Identity, converted, is_made, is_recorded, stamp
 
 
 @dataclass(eq=False)  # each result is there once, see plan.once
@@ -42,8 +42,11 @@ class Made:
     @cached_property
     def current(self) -> bool:
         """Whether the files exist and were made from what the configuration and the code ask for now."""
-        return all(each.current for each in self.needs) and is_made(
-            self.outputs, self.identity, [each.stamp for each in self.needs]
+        return (
+            all(each.current for each in self.needs)
+            and is_made(self.outputs, self.identity, [each.stamp for each in self.needs])
+            # The jobs that read data look up in its record what they are made from.
+            and (not self.shared or is_recorded(self.outputs[0], self.identity.digest))
         )
 
     @cached_property
