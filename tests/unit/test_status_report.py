@@ -45,6 +45,20 @@ def test_report(results):
     )
 
 
+def test_report_of_summaries_that_cannot_be_read(results):
+    results.values |= {"seeds": [0, 1, 2], "table1": {"cells": [MLP]}, "fig1a": {"cells": [MLP]}}
+    for seed in (0, 1, 2):
+        path = results.finish(seed=seed) / "summary.json"
+        if seed:
+            path.write_bytes(bytes(path.stat().st_size))
+    assert report(survey(results.config)[0], left(results)) == (
+        "3 cells: 3 done, 0 part-trained, 0 stale, 0 to run\n"
+        "\n"
+        "done, but summary.json cannot be read: delete it to have the network trained again\n"
+        f"  {MLP}  seeds 1-2"
+    )
+
+
 def test_report_of_what_runs_now_and_of_what_failed(results):
     path = results.checkpoint(epoch=3, step=0)
     write_json(running_file(path), {"epoch": 3, "epochs": 10, "done": 0.25, "seconds_left": 210.0})

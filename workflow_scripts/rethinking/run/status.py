@@ -43,6 +43,7 @@ class CellStatus:
     reasons: tuple[str, ...] = ()  # why it is stale, or why its checkpoint does not fit
     epochs_done: float = 0.0  # of a part-trained cell
     diverged: tuple[int, int] | None = None  # epoch and step
+    damaged: bool = False  # it is done, but its summary cannot be read
     seconds_per_image: float | None = None  # of its training so far, evaluation included, per image and epoch
     device: Literal["cpu", "gpu"] | None = None  # on which it was trained; None: not recorded
     running: Running | None = None  # progress of a process that is working on it, or why one failed
@@ -149,7 +150,7 @@ def with_summary(status: CellStatus, made: Made) -> CellStatus:
             facts["seconds_per_image"] = summary["wall_seconds"] / (summary["epochs"] * count)
         facts["images"] = status.images or count
     except UNREADABLE:
-        reasons = reasons or ["summary.json cannot be read"]
+        facts["damaged"] = not reasons  # of a stale one the reasons are enough
     state = "stale" if reasons else "done"
     return replace(status, state=state, reasons=tuple(dict.fromkeys(reasons)), **facts)
 

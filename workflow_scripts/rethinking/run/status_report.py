@@ -30,6 +30,7 @@ def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
     running = [s for s in statuses if s.running and not s.running.failed]
     stopped = [s for s in by_state["part-trained"] if not s.running or s.running.failed]
     diverged = [s for s in by_state["done"] if s.diverged]
+    damaged = [s for s in by_state["done"] if s.damaged]
     blocks = [
         f"{plural(len(statuses), 'cell')}: {counts}",
         section("running now", [f"{name(s)}  seed {s.cell.seed}: {s.running}" for s in running]),
@@ -43,6 +44,9 @@ def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
         section(
             "done, but diverged",
             [f"{name(s)}/seed{s.cell.seed}  epoch {s.diverged[0]}, step {s.diverged[1]}" for s in diverged],
+        ),
+        section(
+            "done, but summary.json cannot be read: delete it to have the network trained again", condense(damaged)
         ),
         time_left(left) if left else "",
     ]
