@@ -12,7 +12,8 @@ from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.loading import load_config
 from rethinking.run.contents import content_digest
-from rethinking.run.files import UserError, write_text
+from rethinking.run.digests import digest_once
+from rethinking.run.files import UserError, read_json, write_json, write_text
 from rethinking.run.identity import (
     Identity,
     damages,
@@ -138,6 +139,17 @@ def test_a_source_that_is_gone_is_known_by_its_data_set_or_named(tmp_path, monke
     assert [content_digest(*each, folder, known) for each in sets] == before
     with pytest.raises(UserError, match=r"both does not exist; correct datasets\.other\.path in the config"):
         content_digest("other", "plugin", folder, known)
+
+
+@pytest.mark.parametrize("entry", [None, 5, [], ["m"], ["m", None], [["m"], "x"], {"m": "x"}, "mx"])
+def test_a_damaged_entry_of_known_digests_is_replaced(tmp_path, entry):
+    known = tmp_path / "known.json"
+    write_json(known, {"k": entry, "other": ["m", "y"]})
+    assert digest_once(known, "k", "m", lambda: "x") == "x"
+    assert read_json(known) == {"k": ["m", "x"], "other": ["m", "y"]}
+    write_json(known, {f"archive mnist {tmp_path}/gone": entry})
+    with pytest.raises(UserError, match="does not exist"):
+        content_digest("mnist", "archive", tmp_path / "gone", known)
 
 
 def test_a_download_is_current_only_with_its_digest(tmp_path):

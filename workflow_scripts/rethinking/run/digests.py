@@ -34,9 +34,10 @@ def digest_once(cache: Path | None, key: str, mark: str, read: Callable[[], str]
 
 
 def known_digests(cache: Path | None) -> dict[str, list[str]]:
-    """The digests that a cache keeps, each behind its mark."""
+    """The digests that a cache keeps, each behind its mark; what is damaged counts as unknown."""
     try:
         found = read_json(cache) if cache else {}
     except UserError:
         return {}
-    return found if isinstance(found, dict) else {}
+    entries = found.items() if isinstance(found, dict) else ()
+    return {key: pair for key, pair in entries if isinstance(pair, list) and [*map(type, pair)] == [str, str]}
