@@ -162,6 +162,12 @@ def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hi
     assert hint in line
 
 
+def test_a_path_that_is_not_utf_8_is_refused():
+    """Snakemake would end with a traceback. A command line can hold one, no YAML file can."""
+    with pytest.raises(UserError, match=r"--config: data_dir: the path 'caf\\udce9' is not UTF-8"):
+        load_config(default_values() | {"data_dir": "caf\udce9"}, [])
+
+
 def test_networks_see_stored_images_of_the_shipped_sizes_without_another_resizing():
     sizes = [each for each in default_config().datasets.values() if each.stored_size]
     assert sizes

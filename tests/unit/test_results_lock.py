@@ -34,6 +34,12 @@ def test_second_is_told_who_is_first_and_the_lock_dies_with_it(tmp_path):
     lock_results(tmp_path / "another")
 
 
+def test_the_lock_takes_any_command_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--directory", "caf\udce9"])  # as Python reads bytes of Latin-1
+    lock_results(tmp_path)
+    assert (tmp_path / ".lock").read_text().endswith("snakemake --directory 'caf\\udce9'\n")
+
+
 def test_two_who_look_at_a_lock_do_not_see_each_other(tmp_path):
     file = tmp_path / ".lock"
     assert not is_locked(file)

@@ -68,7 +68,7 @@ def checked_path(text: str) -> str:
     """A path with ``~`` as the home folder, and variables such as ``$SCRATCH`` as their values.
 
     Raises:
-        ValueError: it is empty or too long, or holds what Snakemake or the shell would take for something else.
+        ValueError: it is empty or too long, holds what Snakemake or the shell would take for something else, or is not UTF-8.
     """
     if not text.strip():
         raise ValueError("the path is empty; leave the key out, or give one")
@@ -79,6 +79,8 @@ def checked_path(text: str) -> str:
         raise ValueError(
             f"the path holds {', '.join(map(repr, found))}; Snakemake takes braces for wildcards; rename it"
         )
+    if re.search("[\ud800-\udfff]", expanded):  # as which Python reads other bytes
+        raise ValueError(f"the path {expanded!a} is not UTF-8, and Snakemake takes no other; rename it")
     if expanded.startswith("~"):
         raise ValueError(f"there is no home folder of the user '{text[1:].split('/')[0]}'")
     path = os.path.normpath(expanded)  # ./results/ is results

@@ -29,12 +29,13 @@ def open_lock(path: str | Path) -> IO[str]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return open(path, "a+", encoding="utf-8")
+        # A command line, which is noted in it, can hold bytes that are not UTF-8.
+        return open(path, "a+", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         # A file that nobody can write can be locked all the same.
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not path.exists():
             raise
-        return open(path, encoding="utf-8")
+        return open(path, encoding="utf-8", errors="backslashreplace")
 
 
 def lock(file: IO[str], wait: bool = False) -> bool:
