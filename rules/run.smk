@@ -7,6 +7,7 @@ import snakemake.dag
 import snakemake.jobs
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
+from snakemake.persistence.file import FilePersistence
 from snakemake_executor_plugin_slurm_bundles.command_line import is_snakemake
 from snakemake_executor_plugin_slurm_bundles.earlier import why_wait
 
@@ -54,6 +55,8 @@ async def ignore_times(*_):
 # benchmark, or where the clock was set back after its data had been made.
 snakemake.benchmark.write_benchmark_records = forgiving(snakemake.benchmark.write_benchmark_records)
 snakemake.dag.DAG.check_output_mtime = ignore_times
+# And it would end with a traceback on a damaged one of its own records, which decide nothing here.
+FilePersistence._read_record = forgiving(FilePersistence._read_record, ValueError)
 
 
 def spare_networks(delete):

@@ -103,6 +103,13 @@ def test_a_clock_that_is_set_back_costs_no_network(tiny_workflow):
     assert tiny_workflow.plan(cell) == {}
 
 
+def test_a_damaged_record_of_snakemake_ends_no_run(tiny_workflow):
+    for content in (b"\xfc", b"[1]", b""):
+        tiny_workflow.succeed("-f", "results/sizes.csv")
+        for record in (tiny_workflow.folder / ".snakemake/metadata").iterdir():
+            record.write_bytes(content)
+
+
 def test_divergence_is_a_result(finished):
     results = finished.folder / "results"
     assert "diverged" in (results / "table4.md").read_text()

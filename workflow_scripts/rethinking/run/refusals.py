@@ -61,12 +61,12 @@ def as_os_error(error: BaseException) -> OSError | None:
     return None
 
 
-def forgiving(write: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a function that writes, so that a refusal of the operating system, such as a full disk, is ignored."""
+def forgiving(function: Callable[..., Any], errors: type[Exception] = OSError) -> Callable[..., Any]:
+    """Wrap a function so that such errors, by default refusals of the operating system as of a full disk, give None."""
 
     def try_it(*arguments: Any) -> Any:
-        with suppress(OSError):
-            return write(*arguments)
+        with suppress(errors):
+            return function(*arguments)
         return None
 
     return try_it
