@@ -230,6 +230,72 @@ def test_networks(plugin, data, body, line, expected):
     assert expected in said
 
 
+HIDDEN = """\
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+GLOBAL = torch.ones(300, 300, requires_grad=True)
+class Double(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.variable = 2  # as the node of a parameter has one
+        return 2 * x
+    @staticmethod
+    def backward(ctx, slope):
+        return 2 * slope
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = {layers}
+        self.last = nn.Linear(300, 4)
+        self.register_buffer("passes", torch.zeros(()))
+    def forward(self, x):
+        x = x.requires_grad_().flatten(1)
+        if self.training:
+            self.passes += 1
+        for layer in self.layers:
+            x = {x}
+        return self.passes * self.last(x)
+@model("net")
+def net(image_shape, num_classes): return Net()
+"""
+
+
+@pytest.mark.parametrize(
+    ("layers", "x"),
+    [
+        ("[nn.Linear(300, 300), nn.Linear(300, 300)]", "layer(x)"),
+        ("[nn.Linear(300, 300)]", "checkpoint(layer, x, use_reentrant=False)"),
+        ("[torch.ones(300, 300, requires_grad=True)]", "Double.apply(x @ layer)"),
+        ("range(3)", "x @ GLOBAL"),
+    ],
+)
+def test_a_trainable_tensor_that_is_no_parameter(plugin, data, layers, x):
+    """Layers in a list are hidden, and would stay as they were drawn."""
+    file = plugin(HIDDEN.format(layers=layers, x=x))
+    said = message(train, data, make_cell("net"))
+    assert said.startswith(f"{file}:28: the network 'net' uses trainable tensors that are not among its parameters")
+    assert "the largest has the shape (300, 300)" in said
+
+
+@pytest.mark.parametrize(
+    ("layers", "x"),
+    [
+        ("nn.ModuleList([nn.Linear(300, 300)])", "layer(layer(x))"),
+        ("nn.ModuleList([nn.Linear(300, 300)])", "checkpoint(layer, x, use_reentrant=False)"),
+        (
+            "nn.ModuleList([nn.Linear(300, 300)])",
+            "checkpoint(layer, x, use_reentrant=True) if self.training else layer(x)",
+        ),
+        ("nn.ModuleList([nn.Linear(300, 300)])", "Double.apply(layer(x.detach().requires_grad_()))"),
+        ("[torch.eye(300)]", "x @ layer"),
+    ],
+)
+def test_no_other_tensor_is_taken_for_a_trainable_one(plugin, data, layers, x):
+    plugin(HIDDEN.format(layers=layers, x=x))
+    train(data, make_cell("net"), epochs=1)
+
+
 @pytest.mark.parametrize(
     ("body", "changed"),
     [

@@ -18,9 +18,9 @@ from rethinking import registry
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import CorruptedData
-from rethinking.models import check_network
 from rethinking.run.checkpoint import Checkpoint, Progress, restore, state_tensors
 from rethinking.run.files import UserError
+from rethinking.run.network_checks import check_network
 from rethinking.run.team import ALONE, Team
 from rethinking.training.batches import whole
 from rethinking.training.curves import (

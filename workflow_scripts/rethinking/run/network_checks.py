@@ -1,0 +1,110 @@
+"""A network of a plug-in is tried before hours of training."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from rethinking.entries import Entry
+from rethinking.models.layers import batch_norms
+from rethinking.run.files import UserError
+from rethinking.run.plugins import blamed
+
+
+def check_network(
+    entry: Entry, model: nn.Module, image_shape: tuple[int, int, int], num_classes: int, in_parts: bool = False
+) -> None:
+    """Try a network of a plug-in on two images, then on more, before hours of training.
+
+    Args:
+        entry: its registration.
+        model: the network, on the CPU.
+        image_shape, num_classes: as of :func:`rethinking.models.build_model`.
+        in_parts: whether its batches are cut into micro-batches.
+
+    Raises:
+        UserError: it gives other than logits (n, num_classes) for n images, or others each time in evaluation mode, a
+            parameter plays no part in them, a trainable tensor that is no parameter does, or training changes a buffer in
+            a way that is lost or that depends on who works on which micro-batch; the message has the file and line of its
+            registration, or of the error.
+    """
+
+    def wrong(what: str) -> UserError:
+        return UserError(f"{entry.place}: {what}")
+
+    if any(map(nn.parameter.is_lazy, model.parameters())):
+        raise wrong(f"the network '{entry.name}' has lazy layers; give each the size of its input")
+
+    def logits_of(images: Tensor) -> Tensor:
+        try:
+            with blamed(entry.place):
+                logits = tried(images)
+        except UserError as error:
+            raise UserError(f"{error}, on images {tuple(images.shape)}") from error
+        shape = tuple(logits.shape) if hasattr(logits, "shape") else f"a {type(logits).__name__}"
+        if shape != (wanted := (len(images), num_classes)):
+            raise wrong(
+                f"the network '{entry.name}' turns images {tuple(images.shape)} into {shape}, not logits {wanted}"
+            )
+        return logits
+
+    images = torch.ones(2, *image_shape)
+    with blamed(entry.place):
+        tried = copy.deepcopy(model).train()
+    buffers = {name: (buffer, buffer.clone()) for name, buffer in tried.named_buffers()}
+    norms = batch_norms(tried)
+    means = [id(each) for norm in norms for each in (norm.running_mean, norm.running_var, norm.num_batches_tracked)]
+    logits = logits_of(images)
+    for name, buffer in tried.named_buffers():
+        # Averages of a network, and a captured step, hold the tensors that it had at the start.
+        if name not in buffers or buffer is not buffers[name][0]:
+            raise wrong(f"forward binds another tensor to the buffer '{name}'; change it in place, as copy_ does")
+        if torch.equal(*buffers[name]):
+            continue
+        if name not in tried.state_dict():
+            raise wrong(f"training changes the buffer '{name}', which no file keeps; leave persistent=False out")
+        if in_parts and id(buffer) not in means:
+            raise wrong(
+                f"each micro-batch changes the buffer '{name}', so with several workers the numbers would be others; leave "
+                "micro_batch out, or change no buffer but the statistics of BatchNorm1d and BatchNorm2d"
+            )
+    if not getattr(logits, "requires_grad", False):  # an array, say
+        raise wrong(f"the network '{entry.name}' has no trainable parameter that its logits depend on")
+    with blamed(entry.place):
+        logits.float().sum().backward()
+    # What forward makes itself, as to follow the gradient of the images, is another tensor in a second pass.
+    known, again = {id(each) for each in tried.parameters()}, leaves(logits_of(torch.ones_like(images)))
+    if others := [leaf for each, leaf in leaves(logits).items() if each in again and each not in known]:
+        raise wrong(
+            f"the network '{entry.name}' uses trainable tensors that are not among its parameters, and so would never be "
+            f"trained; the largest has the shape {tuple(max(others, key=torch.numel).shape)}. Keep layers in nn.ModuleList "
+            "or nn.Sequential, not in a list or dict, and tensors in nn.Parameter"
+        )
+    with blamed(entry.place):
+        tried.eval()
+        with torch.no_grad():
+            logits_of(torch.ones(16, *image_shape))  # with the batch mixed up, two can be right by chance
+            same = torch.allclose(tried(images), tried(images), rtol=1e-3, atol=1e-5, equal_nan=True)
+    unused = [name for name, p in tried.named_parameters() if p.requires_grad and p.grad is None]
+    if unused:
+        raise wrong(f"no logit depends on {', '.join(unused)} of the network '{entry.name}'")
+    if not same:
+        raise wrong(
+            f"the network '{entry.name}' draws random numbers in evaluation mode too; use nn.Dropout, or "
+            "F.dropout(x, p, self.training)"
+        )
+
+
+def leaves(output: Tensor) -> dict[int, Tensor]:
+    """The tensors that a backward pass from this one ends at, by their ``id``."""
+    found: dict[int, Tensor] = {}
+    seen, pending = set(), [output.grad_fn]
+    while pending:
+        node = pending.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if type(node).__name__ == "AccumulateGrad":
+            found[id(node.variable)] = node.variable
+        pending += [each for each, _ in node.next_functions]
+    return found
