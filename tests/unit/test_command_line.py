@@ -1,5 +1,7 @@
 """What ends Snakemake before it reads the Snakefile: configurations that it cannot read, a full home folder."""
 
+from pathlib import Path
+
 import pytest
 
 from snakemake_executor_plugin_slurm_bundles.command_line import check_command_line
@@ -61,7 +63,7 @@ def test_swallowed_target_is_told_with_the_right_order(tmp_path, target):
     assert (
         message(tmp_path, GOOD, target)
         == f"snakemake: --configfile takes all words up to the next option, and so '{target}', for configuration files. "
-        f"Put targets before it: snakemake {target} --configfile mine.yaml"
+        f"Put targets before it: snakemake {target} -n --configfile mine.yaml"
     )
 
 
@@ -72,7 +74,9 @@ def test_network_behind_a_configuration_is_told_with_the_right_order(tmp_path, f
     if folder == ".identity":
         (tmp_path / folder).mkdir()
         summary.write_text('{"cell": "digits/true_labels/mlp_1x512/none/seed0"}')
-    assert f"Put targets before it: snakemake {summary} --config" in message(tmp_path, GOOD, str(summary))
+    assert f"Put targets before it: snakemake {summary} -n --configfile mine.yaml" in message(
+        tmp_path, GOOD, str(summary)
+    )
 
 
 def test_second_configuration_in_json_is_taken(tmp_path):
@@ -88,13 +92,37 @@ def test_target_behind_a_setting_is_told_with_the_right_order():
     check_command_line(["snakemake", "--config", "seeds=3", "--", "all"])
 
 
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("--cores 2 --configfile {0} {1} a b -n", "a b --cores 2 --configfile {0} {1} -n"),
+        ("c --configfile {0} a --config seeds=3 -- b", "a b c --configfile {0} --config seeds=3"),
+        ("--config seeds=3 a epochs=2 b --configfile {0} {1}", "a b --config seeds=3 epochs=2 --configfile {0} {1}"),
+        ("--config=a -n", "a --config key=value -n"),
+        ("--config -n", None),
+    ],
+)
+def test_the_right_order_keeps_all_other_words(tmp_path, written, right):
+    """Without its second configuration, a command that is copied would make another experiment."""
+    files = [str(tmp_path / name) for name in ("one.yaml", "two.yaml")]
+    for file in files:
+        Path(file).write_text(GOOD)
+    arguments = ["snakemake", *written.format(*files).split()]
+    if right is None:
+        check_command_line(arguments)
+    else:
+        with pytest.raises(SystemExit) as error:
+            check_command_line(arguments)
+        assert str(error.value).endswith(f"Put targets before it: snakemake {right.format(*files)}")
+
+
 @pytest.mark.parametrize("short", [["-C", "seeds=3"], ["-nC", "seeds=3"], ["-Cseeds=3"], ["--config=seeds=3"]])
 def test_settings_are_read_in_each_form(short):
     check_command_line(["snakemake", *short])
     with pytest.raises(SystemExit, match=r"--config is given 2 times.* --config seeds=3 'training=\{epochs: 20\}'$"):
         check_command_line(["snakemake", *short, "--config", "training={epochs: 20}", "-n"])
     if len(short) == 2:
-        with pytest.raises(SystemExit, match=r"before it: snakemake all --config seeds=3$"):
+        with pytest.raises(SystemExit, match=f"before it: snakemake all {' '.join(short)}$"):
             check_command_line(["snakemake", *short, "all"])
 
 

@@ -37,15 +37,27 @@ def check_command_line(arguments: Sequence[str]) -> None:
         sys.exit(f"snakemake: {fault}")
     words = [*takewhile(lambda each: each != "--", arguments)]
     for option, written in OPTIONS.items():
-        given = [
-            [found[1]] if found[1] else [*takewhile(lambda each: not each.startswith("-"), words[number + 1 :])]
-            for number, word in enumerate(words)
-            if (found := written.fullmatch(word))
-        ]
-        for each in given:
-            fault = fault_in_settings(each) if option == "--config" else fault_in_files(option, each)
-            if fault:
+        given = []
+        for number, word in enumerate(words):
+            if not (found := written.fullmatch(word)):
+                continue
+            behind = [] if found[1] else [*takewhile(lambda each: not each.startswith("-"), words[number + 1 :])]
+            values = [found[1]] if found[1] else behind
+            if targets := [each for place, each in enumerate(values) if is_target(option, each, place)]:
+                what = "settings key=value" if option == "--config" else "configuration files"
+                right = [
+                    *("snakemake", *targets, *arguments[len(words) + 1 :], *words[1:number]),
+                    word.removesuffix(found[1]).rstrip("="),
+                    *([each for each in values if each not in targets] or ["key=value"]),
+                    *words[number + 1 + len(behind) :],
+                ]
+                sys.exit(
+                    f"snakemake: {option} takes all words up to the next option, and so '{' '.join(targets)}', for {what}. "
+                    f"Put targets before it: {shlex.join(right)}"
+                )
+            if fault := next(filter(None, map(fault_in_setting if option == "--config" else fault_in, values)), None):
                 sys.exit(f"snakemake: {fault}")
+            given.append(values)
         if len(given) > 1:
             sys.exit(
                 f"snakemake: {option} is given {len(given)} times, of which only the last would count. "
@@ -68,36 +80,22 @@ def fault_in_cache() -> str | None:
     return None
 
 
-def fault_in_settings(words: Sequence[str]) -> str | None:
-    """Why the words behind ``--config`` are no settings; None if they are."""
-    if others := [each for each in words if "=" not in each]:
-        first = words[0] if words[0] != others[0] else "key=value"
-        return (
-            f"--config takes all words up to the next option, and so '{others[0]}', for settings key=value. "
-            f"Put targets before it: snakemake {others[0]} --config {first}"
-        )
-    for word in words:
-        key, _, setting = word.partition("=")
-        section, *keys = key.split(".")
-        if keys:
-            for each in reversed(keys):
-                setting = f"{{{each}: {setting}}}"
-            return f"--config {word}: a key of a section stands in braces: --config {section}='{setting}'"
-    return None
+def fault_in_setting(word: str) -> str | None:
+    """Why a word behind ``--config`` is no setting; None if it is."""
+    key, _, setting = word.partition("=")
+    section, *keys = key.split(".")
+    if not keys:
+        return None
+    for each in reversed(keys):
+        setting = f"{{{each}: {setting}}}"
+    return f"--config {word}: a key of a section stands in braces: --config {section}='{setting}'"
 
 
-def fault_in_files(option: str, files: Sequence[str]) -> str | None:
-    """Why the words behind an option are no configuration files; None if they are."""
-    for place, file in enumerate(files):
-        fault = fault_in(file)
-        if place and (is_result(file) or (fault and not file.endswith((".yaml", ".yml", ".json")))):
-            return (
-                f"{option} takes all words up to the next option, and so '{file}', for configuration files. "
-                f"Put targets before it: snakemake {file} {option} {files[0]}"
-            )
-        if fault:
-            return fault
-    return None
+def is_target(option: str, word: str, place: int) -> bool:
+    """Whether a word at a place behind an option is no setting or configuration file, and so probably a target."""
+    if option == "--config":
+        return "=" not in word
+    return place > 0 and (is_result(word) or bool(not word.endswith((".yaml", ".yml", ".json")) and fault_in(word)))
 
 
 def is_snakemake(program: str) -> bool:
