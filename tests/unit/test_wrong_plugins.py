@@ -4,10 +4,11 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from rethinking.analysis.runs import Run
+from rethinking.analysis.runs import TABLES, Run
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.own import own_claims
 from rethinking.claims.verdicts import examine
@@ -391,7 +392,6 @@ def test_a_measure_that_is_no_number(plugin):
             3,
             "c returns array([[1., 1., 1., 1., 1., 1., 1., 1., 1.], [1., 1., 1., 1., 1., 1., 1., [...], not a number",
         ),
-        ("run.summary['train_acuracy']", 4, "KeyError: 'train_acuracy'"),  # not a missing number
     ],
 )
 def test_claims(plugin, body, line, expected):
@@ -402,3 +402,26 @@ def test_claims(plugin, body, line, expected):
     assert message(examine, check, runs, "") == f"{file}:{line}: {expected}"
     with pytest.raises(NotMeasured, match="x diverged"):
         check.measure(Run({"cell": "x", "status": "diverged"}))
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "meant"),
+    [
+        ("run.summary['wall_second']", "KeyError: 'wall_second'", "wall_seconds"),  # not a missing number
+        ("run.curve['train_acuracy'].iloc[-1]", "KeyError: 'train_acuracy'", "train_accuracy"),
+        ("run.curve.iloc[-1]['train_acuracy']", "KeyError: 'train_acuracy'", "train_accuracy"),
+        ("run.curve.train_acuracy.max()", "AttributeError: 'DataFrame' object has no attribute 'train_acuracy'", "train_accuracy"),
+        ("run.sumary['cell']", "AttributeError: 'Run' object has no attribute 'sumary'", "summary"),
+        ("run.curve['cell']", "KeyError: 'cell'", None),
+    ],
+)  # fmt: skip
+def test_a_misspelt_name_in_a_claim(plugin, body, said, meant):
+    cell = "digits/true_labels/mlp_1x512/none"
+    file = plugin(f"@claim('c', statement='s', cells=['{cell}'], above=0)\ndef c(run):\n    return {body}\n")
+    ((check,),) = (claim.checks for claim in own_claims())
+    run = Run({"cell": "x", "status": "finished", "wall_seconds": 1.0}, pd.DataFrame(0.0, [0], [*TABLES["curve"]]))
+    hint = f"did you mean '{meant}'? " if meant else ""
+    assert message(examine, check, {cell: {0: run}}, "") == (
+        f"{file}:4: {said}; {hint}run.summary has cell, status, wall_seconds, and run.curve has epoch, step, train_loss, "
+        "train_accuracy, train_loss_end, train_accuracy_end, test_accuracy, test_accuracy_corrupted"
+    )

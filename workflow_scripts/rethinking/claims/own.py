@@ -3,17 +3,21 @@
 import copy
 from collections.abc import Collection
 
+import pandas as pd
+
 from rethinking import registry
-from rethinking.analysis.runs import Run
+from rethinking.analysis.runs import TABLES, Run
 from rethinking.cells import canonical_name
 from rethinking.claims.forms import Claim
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.possible_values import measured
 from rethinking.claims.report import Judged
 from rethinking.claims.verdicts import Check
-from rethinking.run.plugins import blamed
+from rethinking.run.files import UserError, did_you_mean
+from rethinking.run.plugins import blame
 
 BOUNDS = ("at_least", "at_most", "above")
+READ = (Run, pd.DataFrame, pd.Series)  # whose attributes a claim reads
 
 
 def own_claims() -> list[Claim]:
@@ -36,9 +40,8 @@ def own_claim(entry: registry.Entry) -> Claim:
             if diverged := [run.summary["cell"] for run in runs if run.summary["status"] == "diverged"]:
                 raise NotMeasured(f"{diverged[0]} diverged") from None
             # A misspelt name is a fault of the plug-in, not a number that a seed lacks.
-            if isinstance(error, KeyError):
-                with blamed(entry.place):
-                    raise
+            if isinstance(error, KeyError) or isinstance(getattr(error, "obj", None), READ):
+                raise UserError(f"{blame(error) or entry.place}; {known_names(error, runs[0])}") from error
             raise
 
     label = entry.function.replace("_", " ")
@@ -47,6 +50,14 @@ def own_claim(entry: registry.Entry) -> Claim:
     words = ", ".join(f"{bound.replace('_', ' ')} {value:g}" for bound, value in bounds.items())
     holds_if = options.get("holds_if", f"{label} {words}")
     return Claim(entry.name, options["statement"], options.get("source", "own"), holds_if, (check,))
+
+
+def known_names(error: KeyError | AttributeError, run: Run) -> str:
+    """What a run can be asked for, and what of it is like the name in an error."""
+    name = error.name if isinstance(error, AttributeError) else str(*error.args[:1])
+    known = {"run.summary": [*run.summary], "run.curve": [*TABLES["curve"]]}
+    hint = did_you_mean(name, {*known["run.summary"], *known["run.curve"], "summary", "curve"} - {name})
+    return hint + ", and ".join(f"{place} has {', '.join(names)}" for place, names in known.items())
 
 
 def name_unlisted(judged: Judged, listed: Collection[str]) -> Judged:
