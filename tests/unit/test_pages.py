@@ -11,6 +11,7 @@ from rethinking.claims import CLAIMS
 from rethinking.claims.imagenet import IMAGENET
 from rethinking.claims.theory import THEORY_CLAIMS
 from rethinking.config.loading import load_config
+from rethinking.figures.fig1b import SHOWN
 
 from ..default_config import default_config, default_values, load_merged
 
@@ -85,3 +86,9 @@ def test_readme_has_table1_as_it_was_measured():
     (_, *shown) = (row for row in rows(README) if len(row) == 8)  # a heading in other words
     (_, *measured) = rows(KEPT.parent / "cifar10/table1.md")
     assert shown[1:] == [[model, *rest] for model, _parameters, *rest in measured]
+
+
+def test_the_course_names_a_row_of_figure_1b():
+    rows = re.findall(r"`threshold` `(.*?)`", (ROOT / "docs/course.md").read_text())
+    assert rows
+    assert {*rows} <= {*SHOWN}
