@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from rethinking import registry
-from rethinking.analysis.theory_results import read_records
+from rethinking.analysis.aggregation import read_columns
+from rethinking.analysis.theory_results import FIGURE_TABLES, read_records
 from rethinking.figures.style import not_drawn, save
 from rethinking.run import scripts
-from rethinking.run.files import reading, write_text
+from rethinking.run.files import write_text
 from rethinking.run.identity import recorded
 
 
@@ -32,7 +33,7 @@ def main() -> None:
     args = parser.parse_args()
 
     records = read_records(args.records)
-    tables = [read_table(path) for path in args.tables]
+    tables = [read_columns(path, FIGURE_TABLES[args.figure]) for path in args.tables]
     models = json.loads(args.models)
     # With finished_only a table can be of earlier settings; a kept one has no record.
     for path, table in zip(args.tables, tables, strict=True):
@@ -47,12 +48,6 @@ def main() -> None:
     )
     save(figure, args.images)
     write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV."""
-    with reading(path):
-        return pd.read_csv(path)
 
 
 if __name__ == "__main__":

@@ -161,7 +161,8 @@ def test_missing_or_empty_file_is_named(tmp_path):
     ("values", "said"),
     [
         ({"test_accuracy": "x"}, r"values of a wrong type \(test_accuracy\)"),
-        ({"provenance": None, "test_accuracy_corrupted": [1]}, r"values .* \(provenance, test_accuracy_corrupted\)"),
+        ({"status": None, "test_accuracy_corrupted": [1]}, r"values .* \(status, test_accuracy_corrupted\)"),
+        ({"provenance": {"setting": {}}}, "no provenance.settings"),
         (None, "no cell, status, "),
     ],
 )

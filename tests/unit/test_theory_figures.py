@@ -187,7 +187,8 @@ def test_a_panel_has_the_title_of_the_settings_that_its_table_was_made_from(scri
     for path in tables:
         path.parent.mkdir()
         given = {"model": path.parent.name, "gamma": None, "validation_error": 3.0, "images": 50, "data": "any"}
-        pd.DataFrame({"penalty": [0.0, 0.1], "validation_images": 50}).assign(**given).to_csv(path, index=False)
+        given |= {"validation_images": 50, "train_error": 0.0, "norm": 1.0}
+        pd.DataFrame({"penalty": [0.0, 0.1]}).assign(**given).to_csv(path, index=False)
     then = {key: value for key, value in now.items() if key != "name"}
     write_record(tables[:1], Identity({"seed": 0, "model": then | {"preprocessing": "gabor", "kernel": "linear"}}))
     models = json.dumps([now, now | {"name": "kept"}])

@@ -11,6 +11,8 @@ import torch
 
 from rethinking.analysis.aggregation import frame
 from rethinking.analysis.theory_results import (
+    FIGURE_TABLES,
+    KEYS,
     TABLE3_COLUMNS,
     TABLES,
     read_records,
@@ -38,7 +40,7 @@ COMPARED |= {"fits": [FIT | {"fit": "true"}], "provenance": {"settings": {"train
 NETWORK = dict.fromkeys(["largest_error", "fitted", "smallest_diagonal", "smallest_eigenvalue"], 0.5)
 NETWORK |= {"labels": "true", "depth": 2, "n": 20, "condition": 1.0, "amplification": 1.0, "offset": 0.5}
 BUILT = {"kind": "expressivity", "dataset": "mnist", "data": DATA, "networks": [NETWORK]}
-LOST = {"value": math.nan, "norm": math.inf, "test_error": 1.0, "train_error": 0.0, "residual": 0.0}
+LOST = FIT | dict.fromkeys([*KEYS["descent"]], 1.0) | {"value": math.nan, "norm": math.inf}
 MODEL = {"name": "any", "dataset": "digits", "preprocessing": "none", "kernel": "gaussian", "gamma": 0.1}
 SOLVER = {"precision": "auto", "tile": 16, "residual": 1e-6, "iterations": 3}
 
@@ -149,19 +151,45 @@ def test_seeds_of_one_configuration_can_differ_in_what_is_measured():
 
 
 def test_record_is_read_as_it_was_written(tmp_path):
-    record = {
-        "kind": "any",
-        "seed": 0,
-        "data": {},
-        "a": [{"b": np.float64("-inf"), "c": (1.5, math.inf)}],
-        "n": np.int64(3),
-    }
+    record = LINEAR | {"seed": 0, "a": [{"b": np.float64("-inf"), "c": (1.5, math.inf)}], "n": np.int64(3)}
     write_record(tmp_path / "record.json", record)
     stored = read_strictly(tmp_path / "record.json")
     assert stored["a"] == [{"b": None, "c": [1.5, None]}]
     assert stored["not_finite"] == [[["a", 0, "b"], "-inf"], [["a", 0, "c", 1], "inf"]]
     (read,) = read_records([tmp_path / "record.json"])
     assert read == record | {"a": [{"b": -math.inf, "c": [1.5, math.inf]}]}
+
+
+@pytest.mark.parametrize("figure", FIGURE_TABLES)
+def test_damaged_table_of_a_figure_is_named(script, tmp_path, figure):
+    """A broken disk or copy leaves zeros, and the size of the file."""
+    for content in (bytes(900), b"a,b\n1,2\n"):
+        (tmp_path / "table.csv").write_bytes(content)
+        made = {"images": tmp_path / "figure.svg", "numbers": tmp_path / "figure.csv"}
+        with pytest.raises(UserError, match=r"table\.csv has no column .*; delete it to have it made again$"):
+            script("plot_theory", figure=figure, tables=tmp_path / "table.csv", **made)
+        assert not made["images"].exists()
+
+
+@pytest.mark.parametrize(
+    ("record", "damage", "says"),
+    [
+        (LINEAR, {"fits": None}, "has no fits.penalty, fits.gamma, "),
+        (LINEAR, {"fits": [FIT, {key: FIT[key] for key in FIT if key != "norm"}]}, "has no fits.norm;"),
+        (LINEAR, {"kind": "linear modek"}, "cannot be read .its kind is 'linear modek', none of linear model, "),
+        (LINEAR, {"kind": [1]}, "cannot be read .its kind"),
+        (LINEAR, {"data": DATA | {"train": {"count": 60_000}}}, "has no data.train.full_count;"),
+        (COMPARED, {"fits": [FIT]}, "has no fits.fit;"),
+        (BUILT | {"precision": []}, {"networks": 3}, "has no networks.labels, "),
+        (LINEAR, {"not_finite": [[["fits", 0, "norn", "x"], "inf"]]}, "cannot be read "),
+        (ANY | {"kind": "descent"}, {}, "has no images, zero_distance, "),
+    ],
+)
+def test_damaged_record_is_named(tmp_path, record, damage, says):
+    path = tmp_path / "record.json"
+    write_json(path, record | {"seed": 0} | damage)
+    with pytest.raises(UserError, match=rf"record\.json {says}.*delete it to have it made again$"):
+        read_records([path])
 
 
 def test_hopelessly_conditioned_network_is_recorded_shown_and_judged(call, prepared, tmp_path):

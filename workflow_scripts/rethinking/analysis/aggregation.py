@@ -50,6 +50,11 @@ TABLE4_COLUMNS = (
 # Table 2: top-1 and top-5, and the best over the epochs.
 TOPS = [f"{split}_accuracy{ending}" for ending in ("", "_top5") for split in ("train", "test", "best_test")]
 TABLE2_COLUMNS = _FIRST | columns(*(("float64", f"{name} {name}_ci paper_{name}") for name in TOPS)) | _LAST
+# What is read of the manifest of the data, in a summary and in a record of the theory.
+DATA_KEYS = (
+    *("data.dataset", "data.provenance", "data.num_classes", "data.source.kind"),
+    *(f"data.{split}.{key}" for split in ("train", "test") for key in ("count", "full_count")),
+)
 SUMMARY_KEYS = (
     "cell",
     "status",
@@ -60,8 +65,8 @@ SUMMARY_KEYS = (
     "train_accuracy_online",
     "best_test_accuracy",
     "parameters",
-    "data",
-    "provenance",
+    *DATA_KEYS,
+    "provenance.settings",
 )
 # Of those that are not numbers; a number that a diverged network lacks is null.
 SUMMARY_TYPES = {"cell": str, "status": str, "data": dict, "provenance": dict, "epochs_to_train_accuracy": dict}
@@ -80,14 +85,10 @@ def read_summary(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: it is missing, or not a cell's summary; the message names it.
     """
-    summary = read_json(path)
-    if not isinstance(summary, dict):
-        summary = {}
-    missing = [key for key in SUMMARY_KEYS if key not in summary]
+    summary = read_json(path, SUMMARY_KEYS)
     wrong = [key for key, value in summary.items() if not isinstance(value, SUMMARY_TYPES.get(key, float | int | None))]
-    if missing or wrong:
-        what = f"no {', '.join(missing)}" if missing else f"values of a wrong type ({', '.join(wrong)})"
-        raise UserError(f"{path} has {what}; delete it to have it made again")
+    if wrong:
+        raise UserError(f"{path} has values of a wrong type ({', '.join(wrong)}); delete it to have it made again")
     return summary
 
 

@@ -13,16 +13,52 @@ import numpy as np
 import pandas as pd
 
 from rethinking import paper
-from rethinking.analysis.aggregation import columns, frame, shared
+from rethinking.analysis.aggregation import DATA_KEYS, columns, frame, shared
 from rethinking.analysis.descriptions import describe_data
 from rethinking.analysis.statistics import mean_interval
 from rethinking.run.code import combined
 from rethinking.run.commit import git_commit
-from rethinking.run.files import UserError, read_json, write_json
+from rethinking.run.files import check_keys, read_json, reading, write_json
 from rethinking.run.scripts import running_code
 
 Record = Mapping[str, Any]
 
+
+def keys(names: str, **inner: str) -> list[str]:
+    """Keys of a record, and those of the entries of its lists, as :func:`read_json` takes them."""
+    return names.split() + [f"{part}.{key}" for part, some in inner.items() for key in some.split()]
+
+
+# Kind of a record -> its keys. Earlier versions did not record some that are read where they are there.
+KEYS = {
+    "linear model": keys(
+        "model dataset preprocessing kernel filters images random",
+        fits="penalty gamma features train_error test_error norm signed_norm number_norm class_norms misfit residual solver",
+    ),
+    "counterexamples": keys(
+        "model dataset preprocessing gamma images test_images", fits="fit norm test_error train_error residual"
+    ),
+    "expressivity": keys(
+        "dataset",
+        networks="labels depth n d width parameters connections largest_error fitted smallest_diagonal "
+        "smallest_eigenvalue condition amplification offset",
+        precision="precision offset n largest_error fitted bits_needed",
+    ),
+    "descent": keys(
+        "dataset images zero_distance random_distance random_outside minimum_norm_test_error random_test_error "
+        "hessian_difference hessian_rank dimension"
+    ),
+}
+# Figure -> the columns of the tables that it shows: of validate_linear_model and of run_descent.
+FIGURE_TABLES = {
+    "kernel_sensitivity": columns(
+        ("str", "model"),
+        ("float64", "gamma penalty train_error validation_error norm"),
+        ("int64", "images validation_images"),
+        ("str", "data"),
+    ),
+    "descent": columns(("str", "start"), ("int64", "step"), ("float64", "distance outside residual")),
+}
 TABLE3_MEANS = ("train_error", "test_error", "norm")
 TABLE3_COLUMNS = columns(
     ("str", "model dataset preprocessing kernel"),
@@ -106,14 +142,16 @@ def read_records(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
     """
     records = []
     for path in paths:
-        record = read_json(path)
-        if missing := [key for key in ("kind", "data", "seed") if key not in record]:
-            raise UserError(f"{path} has no {', '.join(missing)}; delete it to have it made again")
-        for (*parents, last), value in record.pop("not_finite", ()):
-            place = record
-            for key in parents:
-                place = place[key]
-            place[last] = float(value)
+        record = read_json(path, ["kind", "seed", *DATA_KEYS])
+        with reading(path):
+            if record["kind"] not in list(KEYS):
+                raise ValueError(f"its kind is '{record['kind']}', none of {', '.join(KEYS)}")
+            for (*parents, last), value in record.pop("not_finite", ()):
+                place = record
+                for key in parents:
+                    place = place[key]
+                place[last] = float(value)
+        check_keys(path, record, KEYS[record["kind"]])
         records.append(record)
     return records
 

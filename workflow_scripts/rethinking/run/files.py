@@ -186,10 +186,31 @@ def reading(path: str | Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be read ({error}); delete it to have it made again") from error
 
 
-def read_json(path: str | Path) -> Any:
-    """Read JSON; errors as in :func:`reading`."""
+def read_json(path: str | Path, keys: Iterable[str] = ()) -> Any:
+    """Read JSON, which must have these keys: ``data.train``, or ``fits.norm`` of each entry of a list ``fits``.
+
+    Raises:
+        UserError: as in :func:`reading`, or a key is missing.
+    """
     with reading(path):
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    check_keys(path, value, keys)
+    return value
+
+
+def check_keys(path: str | Path, value: Any, keys: Iterable[str]) -> None:
+    """Refuse JSON from a file that lacks some of these keys; see :func:`read_json`."""
+    if missing := [key for key in keys if not has_key(value, key)]:
+        raise UserError(f"{path} has no {', '.join(missing)}; delete it to have it made again")
+
+
+def has_key(value: Any, key: str) -> bool:
+    """Whether JSON has a key as :func:`read_json` takes it."""
+    first, _, rest = key.partition(".")
+    if not isinstance(value, dict) or first not in value:
+        return False
+    inner = value[first] if isinstance(value[first], list) else [value[first]]
+    return not rest or all(has_key(each, rest) for each in inner)
 
 
 def save_array(path: str | Path, array: np.ndarray) -> None:
