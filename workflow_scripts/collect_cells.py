@@ -36,7 +36,8 @@ def main() -> None:
         writer.writeheader()
         # One network at a time: the curves of thousands take gigabytes of memory.
         for (folder, _), network in zip(found, networks, strict=True):
-            names, rows = {name: network[name] for name in NAMES}, curve_rows(folder)
+            names = {name: network[name] for name in NAMES}
+            rows = curve_rows(folder, network["status"] == "diverged")
             writer.writerows(names | row for row in rows)
             epochs += len(rows)
     print(f"{len(networks)} networks, {epochs} epochs")

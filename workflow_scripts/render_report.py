@@ -7,7 +7,7 @@ from rethinking.claims.report import COLUMNS
 from rethinking.report.page import render
 from rethinking.report.provenance import read_networks
 from rethinking.run import scripts
-from rethinking.run.files import reading, write_text
+from rethinking.run.files import read_text, write_text
 
 
 def main() -> None:
@@ -27,8 +27,7 @@ def main() -> None:
     claims = read_columns(args.claims, COLUMNS, empty=True).fillna("")
     finding = ()
     if args.finding:
-        with reading(args.finding):
-            finding = args.finding.read_text(encoding="utf-8").splitlines()
+        finding = read_text(args.finding).splitlines()
     html = render({path.stem: path for path in args.artefacts}, networks, claims, finding, args.asked_for)
     write_text(args.output, html)
     print(f"{len(args.artefacts)} tables and figures, {len(networks)} networks")

@@ -1,5 +1,6 @@
 """All networks in two tables."""
 
+import csv
 import gzip
 import weakref
 
@@ -8,6 +9,7 @@ import pytest
 
 import collect_cells
 from rethinking.analysis.collection import curve_rows
+from rethinking.analysis.runs import TABLES
 from rethinking.run.files import UserError
 
 from ..summaries import make_summary, write_summary
@@ -15,10 +17,19 @@ from ..summaries import make_summary, write_summary
 CELL = "cifar10/random_labels/mlp_1x512/none"
 
 
+def text(table, *rows, **more):
+    """A table of a network with all columns that are read, and ``more``; what a row does not give is missing."""
+    columns = [*TABLES[table], *more]
+    lines = [",".join((row | more).get(column, "") for column in columns) for row in rows]
+    return "\n".join([",".join(columns), *lines, ""])
+
+
 def write(folder, seed, **values):
     folder = write_summary(folder, make_summary(f"{CELL}/seed{seed}", **values))
-    (folder / "curve.csv").write_text(f"epoch,test_accuracy\n0,10.0\n1,{10 + seed}.0\n")
-    (folder / "memorisation.csv").write_text("epoch,unchanged_accuracy\n1,50.0\n")
+    rows = [{"epoch": str(epoch), "step": "0", "test_accuracy": f"{10 + epoch * seed}.0"} for epoch in (0, 1)]
+    (folder / "curve.csv").write_text(text("curve", *rows))
+    (folder / "memorisation.csv").write_text(text("memorisation", {"epoch": "1", "unchanged_accuracy": "50.0"}))
+    return folder
 
 
 def test_one_row_per_network_and_one_per_epoch(script, tmp_path):
@@ -57,14 +68,17 @@ def collect(script, folder, seeds):
 
 
 def test_tables_with_other_columns_and_numbers_as_they_were_written(script, tmp_path):
-    for seed in (0, 1, 2):
-        write(tmp_path / "cells", seed)
+    write(tmp_path / "cells", 0)
+    folders = [write(tmp_path / "cells", seed, diverged_at=(1, 1)) for seed in (1, 2)]
     accuracy = "0.12345678901234567"
-    (tmp_path / "cells" / CELL / "seed1/curve.csv").write_text(f"epoch,test_accuracy_top5\n1,{accuracy}\n")
-    (tmp_path / "cells" / CELL / "seed2/memorisation.csv").write_text("epoch,unchanged_accuracy\n")
+    curve = text("curve", {"epoch": "1", "step": "5"}, test_accuracy_top5=accuracy)
+    (folders[0] / "curve.csv").write_text(curve)
+    (folders[1] / "memorisation.csv").write_text(text("memorisation"))
     header, *lines = collect(script, tmp_path, [0, 1, 2])
-    assert header.split(",")[6:] == ["epoch", "test_accuracy", "unchanged_accuracy", "test_accuracy_top5"]
-    assert [line.split(",")[5:] for line in lines] == [
+    columns = dict.fromkeys([*TABLES["curve"], *TABLES["memorisation"], "test_accuracy_top5"])
+    assert header.split(",")[6:] == [*columns]
+    shown = ("seed", "epoch", "test_accuracy", "unchanged_accuracy", "test_accuracy_top5")
+    assert [[row[key] for key in shown] for row in csv.DictReader([header, *lines])] == [
         ["0", "0", "10.0", "", ""],
         ["0", "1", "10.0", "50.0", ""],
         ["1", "1", "", "50.0", accuracy],
@@ -79,8 +93,8 @@ def test_curves_are_not_all_in_memory(script, tmp_path, monkeypatch):
 
     kept, most = [], []
 
-    def read(folder):
-        kept.append(weakref.ref(rows := Rows(curve_rows(folder))))
+    def read(*arguments):
+        kept.append(weakref.ref(rows := Rows(curve_rows(*arguments))))
         most.append(sum(each() is not None for each in kept))
         return rows
 
@@ -92,16 +106,22 @@ def test_curves_are_not_all_in_memory(script, tmp_path, monkeypatch):
     assert max(most) <= 2
 
 
-@pytest.mark.parametrize("name", ["curve.csv", "memorisation.csv"])
-def test_damaged_table_is_named(tmp_path, name):
-    write(tmp_path, 0)
-    (tmp_path / CELL / "seed0" / name).write_bytes(b"\xff" * 9)
-    with pytest.raises(UserError, match=rf"{name} cannot be read .*delete it"):
-        curve_rows(tmp_path / CELL / "seed0")
-
-
-def test_table_that_is_cut_short_is_named(tmp_path):
-    write(tmp_path, 0)
-    (tmp_path / CELL / "seed0/curve.csv").write_text("epoch,test_accuracy\n0,10.0\n1")
-    with pytest.raises(UserError, match=r"curve.csv cannot be read .*delete it"):
-        curve_rows(tmp_path / CELL / "seed0")
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda content: b"\xff" * 9, "cannot be read "),
+        (lambda content: bytes(len(content)), "cannot be read .some of its bytes are zero"),
+        (lambda content: content[:-9] + bytes(9), "cannot be read .some of its bytes are zero"),
+        (lambda content: content.replace(b"accuracy", b"acc"), "has no column "),
+        (lambda content: content.splitlines(keepends=True)[0], "has no rows"),
+        (lambda content: content.rstrip(b",\n"), "cannot be read "),
+    ],
+)
+def test_damaged_table_is_named(script, tmp_path, name, damage, says):
+    """No network is silently missing among the others."""
+    write(tmp_path / "cells", 0)
+    path = write(tmp_path / "cells", 1) / f"{name}.csv"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match=rf"seed1/{name}\.csv {says}.*; delete it to have it made again$"):
+        collect(script, tmp_path, [0, 1])

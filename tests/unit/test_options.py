@@ -11,6 +11,7 @@ from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
 from rethinking.analysis.ablations import describe_changes
+from rethinking.analysis.runs import TABLES
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.config.loading import load_config
@@ -193,16 +194,15 @@ def test_ablations_and_tables_have_lists_and_null(plugin, tmp_path, script):
             make_summary(f"{CELL}/seed0", settings=settings.model_dump(include={"architecture", "thresholds"}))
         )
         branch = f"ablations/{variant}" if variant else "."
-        folder = write_summary(tmp_path / branch / "cells", summaries[-1])
-        (folder / "curve.csv").write_text("epoch,test_accuracy\n0,10.0\n")
-        (folder / "memorisation.csv").write_text("epoch,unchanged_accuracy\n")
+        write_summary(tmp_path / branch / "cells", summaries[-1])
     changes = [describe_changes(summaries[0], each) for each in summaries]
     assert changes == ["nothing", "x [8] → [16, 32]", "x [8] → null"]
     without = make_summary(f"{CELL}/seed0")
     assert describe_changes(without, summaries[1]).startswith("x null → [16, 32], ")
     write_summary(tmp_path / "ablations/without/cells", without)
-    for table in ("curve", "memorisation"):
-        (tmp_path / f"ablations/without/cells/{CELL}/seed0/{table}.csv").write_text("epoch\n")
+    for summary in tmp_path.rglob("summary.json"):
+        for table, columns in TABLES.items():
+            pd.DataFrame([dict.fromkeys(columns, 1)]).to_csv(summary.with_name(f"{table}.csv"), index=False)
     branches = ("", "ablations/x_16-32/", "ablations/x_null/", "ablations/without/")
     names = [f"{branch}cells/{CELL}" for branch in branches]
     script(

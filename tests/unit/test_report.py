@@ -258,7 +258,10 @@ def test_the_page_begins_with_the_finding(files):
 @pytest.mark.parametrize("name", ["table1", "fig1a"])
 def test_missing_artefact_is_named(files, name):
     files[name].unlink()
-    with pytest.raises(UserError, match=rf"{files[name]} \((Table|Figure) 1.*cannot be read"):
+    with pytest.raises(UserError, match=f"{files[name]} cannot be used .No such file"):
+        render(files, [])
+    files[name].write_bytes(bytes(900))
+    with pytest.raises(UserError, match=f"{files[name]} cannot be read .some of its bytes are zero.; delete it"):
         render(files, [])
 
 

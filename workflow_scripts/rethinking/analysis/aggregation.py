@@ -1,5 +1,6 @@
 """Tables of accuracies: from the summaries of cells to one row per cell name, with the paper's values."""
 
+import io
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.models.options import default_options
-from rethinking.run.files import UserError, read_json, reading
+from rethinking.run.files import UserError, read_json, read_text, reading
 
 
 def columns(*groups: tuple[str, str]) -> dict[str, str]:
@@ -103,8 +104,9 @@ def read_columns(path: str | Path, columns: Mapping[str, str], empty: bool = Fal
     Raises:
         UserError: it is missing, not such a CSV, or cut short; the message names it.
     """
+    text = read_text(path)
     with reading(path):
-        table = pd.read_csv(path, dtype=columns, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(io.StringIO(text), dtype=columns, keep_default_na=False, na_values=[""])
     missing = [column for column in columns if column not in table]
     if missing or (table.empty and not empty):
         what = f"has no column {', '.join(missing)}" if missing else "has no rows"

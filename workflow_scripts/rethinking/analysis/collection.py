@@ -4,14 +4,13 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from rethinking.analysis.aggregation import flat_settings, read_summary
+from rethinking.analysis.aggregation import flat_settings, read_columns, read_summary
 from rethinking.analysis.descriptions import describe_data, setting_text
-from rethinking.analysis.runs import CELL_PARTS, cell_parts
+from rethinking.analysis.runs import CELL_PARTS, TABLES, cell_parts
 from rethinking.cells import Cell
 from rethinking.run.files import reading
 
 NAMES = ["ablation", *CELL_PARTS, "seed"]  # columns of both tables
-TABLES = ("curve.csv", "memorisation.csv")  # of a network over its epochs
 ORIGIN = ("device", "threads", "git_commit", "code_fingerprint", "python", "finished")
 
 
@@ -42,24 +41,27 @@ def network_row(folder: Path, variant: str | None) -> dict[str, Any]:
 def curve_columns(folder: Path) -> list[str]:
     """The columns of :func:`curve_rows`."""
     found = {}
-    for path in (folder / name for name in TABLES):
+    for path in (folder / f"{name}.csv" for name in TABLES):
         with reading(path), open(path, encoding="utf-8", newline="") as file:
             found |= dict.fromkeys(next(csv.reader(file)))
     return list(found)
 
 
-def curve_rows(folder: Path) -> list[dict[str, str]]:
+def curve_rows(folder: Path, diverged: bool) -> list[dict[str, str]]:
     """One network over its epochs: ``curve.csv`` and ``memorisation.csv``, with numbers as they were written.
+
+    Of one that diverged in its first epoch ``memorisation.csv`` has no rows.
 
     Raises:
         UserError: a file is missing or damaged; the message names it.
     """
-    curve, memorisation = (read_epochs(folder / name) for name in TABLES)
+    curve, memorisation = (read_epochs(folder / f"{name}.csv", diverged) for name in TABLES)
     return [row | memorisation.get(epoch, {}) for epoch, row in curve.items()]
 
 
-def read_epochs(path: Path) -> dict[str, dict[str, str]]:
-    """The rows of a CSV by their epoch."""
+def read_epochs(path: Path, empty: bool) -> dict[str, dict[str, str]]:
+    """The rows of one of :data:`rethinking.analysis.runs.TABLES` by their epoch, with all of its columns."""
+    read_columns(path, TABLES[path.stem], empty)  # refuses a damaged one
     with reading(path), open(path, encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
         found = (dict(zip(header, row, strict=True)) for row in rows)

@@ -29,7 +29,7 @@ from rethinking.report.provenance import (
     run_times,
     total_time,
 )
-from rethinking.run.files import UserError
+from rethinking.run.files import UserError, read_text
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 # Other files of a table or figure, for programs and for print.
@@ -116,10 +116,7 @@ def part(shown: Shown, path: Path) -> Part:
         UserError: it cannot be read or is no figure.
     """
     title = shown.entry.title
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} ({title}) cannot be read ({error}); delete it to have it made again") from error
+    text = read_text(path)
     files = {name: path.with_suffix(f".{ending}") for ending, name in LINKED.items()}
     links = {name: file.name for name, file in files.items() if file.exists()}
     if shown.entry.kind == "table":

@@ -186,6 +186,15 @@ def reading(path: str | Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be read ({error}); delete it to have it made again") from error
 
 
+def read_text(path: str | Path) -> str:
+    """Read UTF-8; errors as in :func:`reading`, also of bytes that are zero, which a broken disk or copy leaves."""
+    with reading(path):
+        text = Path(path).read_text(encoding="utf-8")
+        if "\0" in text:
+            raise ValueError("some of its bytes are zero")
+    return text
+
+
 def read_json(path: str | Path, keys: Iterable[str] = ()) -> Any:
     """Read JSON, which must have these keys: ``data.train``, or ``fits.norm`` of each entry of a list ``fits``.
 
