@@ -97,8 +97,8 @@ def test_finding_complexity_and_ablations(script, render, tmp_path, case):
     write_case(tmp_path / "ablations" / "x" / "cells", case, table, columns, corruptions)
     for file in (tmp_path / "cells").rglob("summary.json"):
         summary = json.loads(file.read_text())
-        file.write_text(json.dumps(summary | {"test_accuracy_corrupted": summary["test_accuracy"] and math.nan}))
-        measures = dict.fromkeys(registry.names("measure"), math.nan)
+        file.write_text(json.dumps(summary | {"test_accuracy_corrupted": summary["test_accuracy"]}))
+        measures = dict.fromkeys(registry.names("measure"))
         (file.parent / "complexity.json").write_text(json.dumps(measures | {"images": 10}))
     networks = {"root": tmp_path / "cells", "cells": names, "seeds": [0, 1]}
     csv, svg = tmp_path / "result.csv", tmp_path / "figure.svg"

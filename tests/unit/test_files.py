@@ -120,7 +120,7 @@ def test_arrays_are_never_unpickled(tmp_path):
         load_array(tmp_path / "a.npy")
 
 
-@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe\x00"])
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe\x00", b'{"a": NaN}', b"[1, -Infinity]"])
 def test_invalid_json_is_named(tmp_path, content):
     path = tmp_path / "a.json"
     path.write_bytes(content)
@@ -133,6 +133,17 @@ def test_json_has_no_place_for_nan(tmp_path, value):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"a": value})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_json_without_a_key_is_named(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"fits": [{"norm": None}, {"penalty": 0}], "data": {"train": 1}, "none": []})
+    assert read_json(path, ["fits", "data.train", "none.norm"])["data"] == {"train": 1}
+    with pytest.raises(UserError, match=r"a\.json has no fits\.norm, data\.test, data\.train\.count; delete it"):
+        read_json(path, ["fits.norm", "data.test", "data.train.count", "data.train"])
+    path.write_text("[]")
+    with pytest.raises(UserError, match=r"a\.json has no fits; delete it"):
+        read_json(path, ["fits"])
 
 
 def test_checksums(tmp_path):

@@ -163,6 +163,7 @@ def test_missing_or_empty_file_is_named(tmp_path):
         ({"test_accuracy": "x"}, r"values of a wrong type \(test_accuracy\)"),
         ({"status": None, "test_accuracy_corrupted": [1]}, r"values .* \(status, test_accuracy_corrupted\)"),
         ({"provenance": {"setting": {}}}, "no provenance.settings"),
+        ({"data": {"dataset": "cifar10"}}, "no data.provenance, data.num_classes, "),
         (None, "no cell, status, "),
     ],
 )

@@ -199,12 +199,17 @@ def read_json(path: str | Path, keys: Iterable[str] = ()) -> Any:
     """Read JSON, which must have these keys: ``data.train``, or ``fits.norm`` of each entry of a list ``fits``.
 
     Raises:
-        UserError: as in :func:`reading`, or a key is missing.
+        UserError: as in :func:`reading`, or a key is missing, or a number is NaN or Infinity.
     """
     with reading(path):
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        value = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=refuse_constant)
     check_keys(path, value, keys)
     return value
+
+
+def refuse_constant(word: str) -> None:
+    """Refuse NaN and Infinity, which are no JSON and which :func:`write_json` does not write."""
+    raise ValueError(f"{word} is no number")
 
 
 def check_keys(path: str | Path, value: Any, keys: Iterable[str]) -> None:
