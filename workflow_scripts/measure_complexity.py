@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from rethinking import registry
 from rethinking.analysis.aggregation import read_summary
@@ -14,9 +13,10 @@ from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import load_corrupted
 from rethinking.measures.complexity import Network, measure_complexity
+from rethinking.measures.weights import load_weights
 from rethinking.models.initialisation import DATA_DEPENDENT
 from rethinking.run import scripts
-from rethinking.run.files import reading, write_json
+from rethinking.run.files import write_json
 from rethinking.run.gpu_slots import gpu_slot
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.streams import stream, torch_seed
@@ -69,8 +69,7 @@ def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -
     # Drawn again as in training, so that they need not be stored.
     initial, model = network(), network()
     draw_initial_weights(initial, cell, settings, data)
-    with reading(weights := args.folder / "weights.safetensors"):
-        model.load_state_dict(load_file(weights))
+    load_weights(model, args.folder)
     noise = torch_seed(cell.seed, "noise on weights", cell.stream_key)
     sees_images = settings.initialisation == DATA_DEPENDENT
     return measure_complexity(

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 
 from rethinking.analysis.aggregation import read_summary
 from rethinking.cells import Cell, replaced_example
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.replacements import exchanged
 from rethinking.measures.stability import MEASURED, loss_changes
+from rethinking.measures.weights import load_weights
 from rethinking.run import scripts
 from rethinking.run.files import reading, write_json
 from rethinking.training.feeders import inputs_of
@@ -65,8 +65,7 @@ def change_at(cell: Cell, summary: dict[str, object], places: tuple[int, int], a
     model = build_network(cell, shape, data.num_classes, architecture).eval()
     confidence = []
     for folder in (args.before, args.after):
-        with reading(weights := folder / "weights.safetensors"):
-            model.load_state_dict(load_file(weights))
+        load_weights(model, folder)
         with torch.inference_mode():
             confidence.append(F.softmax(model(inputs), 1).gather(1, labels[:, None])[:, 0])
     return (confidence[0] - confidence[1]).tolist()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import measure_capacity
 from rethinking import registry
@@ -16,6 +17,7 @@ from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import write
 from rethinking.corruption.replacements import exchanged
 from rethinking.corruption.signs import write_sample
+from rethinking.measures.weights import load_weights
 from rethinking.models import build_model
 from rethinking.run.files import UserError, read_json
 from rethinking.run.identity import Identity
@@ -173,6 +175,33 @@ def test_damaged_network_is_named(networks, tmp_path, name):
         damage()
         with pytest.raises(UserError, match=f"{name} cannot be {message}"):
             networks.stability(tmp_path / "changes.json", damaged)
+
+
+def test_weights_that_are_not_finite_are_named(networks, tmp_path):
+    """They are of a file that was damaged: a network whose loss is not finite diverged, and is not measured."""
+    damaged = shutil.copytree(networks.cells / f"{REPLACED}/seed0", tmp_path / "seed0")
+    weights = load_file(damaged / "weights.safetensors")
+    for value in (torch.nan, torch.inf):
+        name = next(reversed(weights))
+        weights[name].view(-1)[0] = value
+        save_file(weights, damaged / "weights.safetensors")
+        says = rf"weights\.safetensors cannot be read .not all values of {name} are finite.; delete it"
+        with pytest.raises(UserError, match=says):
+            networks.complexity(damaged)
+        with pytest.raises(UserError, match=says):
+            networks.stability(tmp_path / "changes.json", damaged)
+
+
+def test_a_buffer_can_hold_infinities(tmp_path):
+    """Such as the mask of an attention; a statistic that is no number is damage."""
+    model = torch.nn.BatchNorm1d(2)
+    model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    load_weights(model, tmp_path)
+    model.running_mean[0] = torch.nan
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    with pytest.raises(UserError, match="running_mean are finite"):
+        load_weights(model, tmp_path)
 
 
 @pytest.fixture
