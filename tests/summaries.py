@@ -14,6 +14,7 @@ SUMMARY = {
     "train_accuracy": 100.0,
     "train_accuracy_online": 100.0,
     "test_accuracy": 50.0,
+    "test_accuracy_corrupted": 50.0,
     "best_test_accuracy": 51.0,
     "epochs": 100,
     "parameters": 1209866,

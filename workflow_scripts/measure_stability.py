@@ -11,7 +11,7 @@ from rethinking.analysis.aggregation import read_summary
 from rethinking.cells import Cell, replaced_example
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.replacements import exchanged
-from rethinking.measures.stability import MEASURED, loss_changes
+from rethinking.measures.stability import MEASURED, PREDICTIONS, loss_changes
 from rethinking.measures.weights import load_weights
 from rethinking.run import scripts
 from rethinking.run.files import reading, write_json
@@ -45,9 +45,9 @@ def main() -> None:
 
 
 def read_predictions(path: Path) -> dict[str, np.ndarray]:
-    """Read a cell's ``predictions.npz``."""
+    """What :func:`rethinking.measures.stability.loss_changes` takes of a cell's ``predictions.npz``."""
     with reading(path), np.load(path) as arrays:
-        return dict(arrays)
+        return {key: arrays[key] for key in PREDICTIONS}
 
 
 def change_at(cell: Cell, summary: dict[str, object], places: tuple[int, int], args: argparse.Namespace) -> list[float]:

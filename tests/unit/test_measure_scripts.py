@@ -177,6 +177,13 @@ def test_damaged_network_is_named(networks, tmp_path, name):
             networks.stability(tmp_path / "changes.json", damaged)
 
 
+def test_predictions_of_another_version_are_named(networks, tmp_path):
+    other = shutil.copytree(networks.cells / f"{REPLACED}/seed0", tmp_path / "seed0")
+    np.savez(other / "predictions.npz", test_confidence=np.ones(20))
+    with pytest.raises(UserError, match=r"predictions\.npz cannot be read .*train_confidence.*; delete it"):
+        networks.stability(tmp_path / "changes.json", other)
+
+
 def test_weights_that_are_not_finite_are_named(networks, tmp_path):
     """They are of a file that was damaged: a network whose loss is not finite diverged, and is not measured."""
     damaged = shutil.copytree(networks.cells / f"{REPLACED}/seed0", tmp_path / "seed0")

@@ -160,8 +160,9 @@ def test_missing_or_empty_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"test_accuracy": "x"}, r"values of a wrong type \(test_accuracy\)"),
-        ({"status": None, "test_accuracy_corrupted": [1]}, r"values .* \(status, test_accuracy_corrupted\)"),
+        ({"test_accuracy": "x"}, r"wrong values \(test_accuracy\)"),
+        ({"status": "finishee"}, r"wrong values \(status\)"),
+        ({"status": None, "test_accuracy_corrupted": [1]}, r"wrong values \(status, test_accuracy_corrupted\)"),
         ({"provenance": {"setting": {}}}, "no provenance.settings"),
         ({"data": {"dataset": "cifar10"}}, "no data.provenance, data.num_classes, "),
         (None, "no cell, status, "),

@@ -63,11 +63,16 @@ SUMMARY_KEYS = (
     "diverged_step",
     "train_accuracy",
     "test_accuracy",
+    "test_accuracy_corrupted",
     "train_accuracy_online",
     "best_test_accuracy",
+    "epochs",
     "parameters",
+    "wall_seconds",
+    "images_per_second",
     *DATA_KEYS,
-    "provenance.settings",
+    *("provenance.settings", "provenance.device", "provenance.git_commit", "provenance.code_fingerprint"),
+    *("provenance.python", "provenance.libraries", "provenance.finished"),
 )
 # Of those that are not numbers; a number that a diverged network lacks is null.
 SUMMARY_TYPES = {"cell": str, "status": str, "data": dict, "provenance": dict, "epochs_to_train_accuracy": dict}
@@ -88,8 +93,10 @@ def read_summary(path: str | Path) -> dict[str, Any]:
     """
     summary = read_json(path, SUMMARY_KEYS)
     wrong = [key for key, value in summary.items() if not isinstance(value, SUMMARY_TYPES.get(key, float | int | None))]
+    if summary["status"] not in ("finished", "diverged"):
+        wrong.append("status")
     if wrong:
-        raise UserError(f"{path} has values of a wrong type ({', '.join(wrong)}); delete it to have it made again")
+        raise UserError(f"{path} has wrong values ({', '.join(dict.fromkeys(wrong))}); delete it to have it made again")
     return summary
 
 

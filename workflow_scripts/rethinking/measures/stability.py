@@ -20,6 +20,7 @@ from rethinking.cells import Cell
 from rethinking.run.files import UserError
 
 MEASURED = ("test_change", "all_change", "mean_change", "changed_predictions")
+PREDICTIONS = ("train_confidence", "test_confidence", "test_prediction")  # what is read of predictions.npz
 COLUMNS = columns(
     ("str", "dataset model corruption regularisers"),
     ("Int64", "seeds pairs"),
