@@ -100,14 +100,42 @@ def test_path_norm_of_a_network_that_fixes_a_dtype():
 
 
 @pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(4, 2), (1, 4)),
+        (nn.Linear(4, 2, bias=False), (1, 4)),
+        (nn.Conv2d(3, 2, 3), (1, 3, 4, 4)),
+        (nn.Conv2d(3, 2, 3, bias=False), (1, 3, 4, 4)),
+        (nn.BatchNorm2d(3).eval(), (1, 3, 4, 4)),
+        (nn.LayerNorm(4), (1, 4)),
+        (nn.PReLU(), (1, 4)),
+        (nn.MultiheadAttention(4, 1), (1, 4)),
+        (nn.LSTM(4, 2), (1, 4)),
+    ],
+)
+def test_each_layer_that_gets_another_dtype_keeps_its_own(layer, shape):
+    def types(model, x):
+        x = x.float()
+        model(*[x] * (3 if isinstance(model, nn.MultiheadAttention) else 1))
+        return {each.dtype for each in model.parameters()}
+
+    assert norms.in_float64(types, layer, torch.rand(shape)) == {torch.float32}
+
+
+@pytest.mark.parametrize(
     "error",
     [
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"),
         RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError(
+            "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED\nYou can try\nx = torch.randn([1], dtype=torch.double)"
+        ),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("any other"),
     ],
 )
-def test_a_full_gpu_is_no_forward_that_fixes_a_dtype(error):
+def test_short_memory_and_what_else_fails_is_no_forward_that_fixes_a_dtype(error):
     class Full(nn.Sequential):
         def forward(self, x):
             if x.dtype == torch.float64:

@@ -7,6 +7,7 @@ local response normalisation have no weights. Biases count only in the path norm
 
 import copy
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,10 +17,12 @@ from torch import Tensor, nn
 
 from rethinking.measures.folding import Layer, drop_response_norm
 from rethinking.models import AUXILIARY_HEAD
-from rethinking.run.hardware import is_out_of_memory
 
 TOLERANCE = 1e-6  # largest relative error of the square of an operator norm
 SMALL = 64  # the map of a convolution with at most so many inputs is formed as a matrix
+# All that torch says where types differ, or are not those of an operation, names a type. So do the lines by which cuDNN's
+# errors can be repeated, whatever went wrong.
+OTHER_TYPE = re.compile("(?!cudnn).*(dtype|datatype|float|double)", re.IGNORECASE | re.DOTALL)
 
 
 def distance_from_initialisation(model: nn.Module, initial: nn.Module) -> float:
@@ -107,11 +110,14 @@ def path_norm(model: nn.Module, image: Tensor) -> float:
 
 
 def in_float64(compute: Callable[..., float], model: nn.Module, inputs: Tensor, *others: Any) -> float:
-    """What a function gives for a copy of a network in float64, or in its own precision where its forward takes no other."""
+    """What a function gives for a copy of a network in float64, or in its own precision where its forward takes no other.
+
+    Any error but that of a type is raised: where memory is short, say, float32 would still fit and pass as float64.
+    """
     try:
         return compute(copy.deepcopy(model).double(), inputs.double(), *others)
-    except RuntimeError as error:
-        if is_out_of_memory(error):
+    except (RuntimeError, ValueError) as error:
+        if not OTHER_TYPE.match(str(error)):
             raise
     return compute(copy.deepcopy(model), inputs, *others)  # forward fixes a dtype, as x.float() does
 
