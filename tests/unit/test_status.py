@@ -277,10 +277,15 @@ def test_a_damaged_checkpoint_is_no_start(results):
     assert (results.status().state, results.status().reasons) == ("to run", ("it cannot be read",))
 
 
-def test_a_checkpoint_beside_a_finished_cell_is_forgotten(results):
-    results.finish()
+@pytest.mark.parametrize(("momentum", "epochs_done"), [(0.9, 3.5), (0.5, 0)])
+def test_a_finished_cell_with_a_checkpoint_is_done(results, momentum, epochs_done):
+    """It was trained again by force, and stopped."""
+    results.values["training"]["momentum"] = momentum
     results.checkpoint(epoch=4, step=2)
-    assert results.status().state == "done"
+    results.values["training"]["momentum"] = 0.9
+    results.finish()
+    assert (results.status().state, results.status().reasons) == ("done", ())
+    assert results.status().epochs_done == epochs_done
 
 
 # ---- time

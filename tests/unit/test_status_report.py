@@ -79,6 +79,35 @@ def test_report_of_what_runs_now_and_of_what_failed(results):
     ]
 
 
+def test_report_of_finished_networks_that_are_trained_again(results):
+    """Their old files count as long as they are there."""
+    results.values |= {"seeds": [0, 1, 2], "table1": {"cells": [MLP]}, "fig1a": {"cells": [MLP]}}
+    results.prepare()
+    paths = []
+    for seed in (0, 1, 2):
+        results.finish(seed=seed, wall_seconds=50.0)
+        paths.append(results.checkpoint(epoch=3 + seed, step=0, seed=seed))
+    at_work = open_lock(lock_file(paths[0]))
+    assert lock(at_work)
+    write_json(running_file(paths[0]), {"epoch": 4, "epochs": 10, "done": 0.3, "seconds_left": 30.0})
+    write_json(running_file(paths[1]), {"failed": "UserError: no GPU"})
+    assert report(survey(results.config)[0], left(results)) == (
+        "3 cells: 3 done, 0 part-trained, 0 stale, 0 to run\n"
+        "\n"
+        "running now\n"
+        f"  {MLP}  seed 0: epoch 4/10, 30 s left\n"
+        "\n"
+        "failed at the last attempt\n"
+        f"  {MLP}  seed 1: UserError: no GPU\n"
+        "\n"
+        "done, but stopped when trained again: resumes where it is forced once more\n"
+        f"  {MLP}  seed 1 in epoch 4 of 10; seed 2 in epoch 5 of 10\n"
+        "\n"
+        # Eight epochs of the one that is running, at 5 s each.
+        "About 40 s of training on a CPU, one cell at a time; divide by the number that run in parallel."
+    )
+
+
 def test_report_of_many_that_were_stopped(results):
     results.values |= {"seeds": list(range(50)), "table1": {"cells": [MLP]}}
     for seed in results.values["seeds"]:

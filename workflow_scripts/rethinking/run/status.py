@@ -41,12 +41,17 @@ class CellStatus:
     images: int | None  # in its training set; None if that is not known
     pixels: int  # of an image as the network sees it
     reasons: tuple[str, ...] = ()  # why it is stale, or why its checkpoint does not fit
-    epochs_done: float = 0.0  # of a part-trained cell
+    epochs_done: float = 0.0  # of a part-trained cell, or of a done one that the user had trained again
     diverged: tuple[int, int] | None = None  # epoch and step
     damaged: bool = False  # it is done, but its summary cannot be read
     seconds_per_image: float | None = None  # of its training so far, evaluation included, per image and epoch
     device: Literal["cpu", "gpu"] | None = None  # on which it was trained; None: not recorded
     running: Running | None = None  # progress of a process that is working on it, or why one failed
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a process is working on it."""
+        return self.running is not None and not self.running.failed
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
     """The status of a cell, or of a variant of it."""
     made = plan.cell(cell, variant)
     settings = made.identity.settings
+    checkpoint = Path(checkpoint_file(plan.results, branch(variant), cell))
     status = CellStatus(
         cell=cell,
         variant=variant,
@@ -125,15 +131,11 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
         epochs=settings["epochs"],
         images=training_images(plan, cell),
         pixels=settings["input_size"] ** 2,
+        running=read_running(checkpoint),
     )
     if Path(made.outputs[-1]).exists():
         status = with_summary(status, made)
-    if status.state == "done":
-        return status
-    checkpoint = Path(checkpoint_file(plan.results, branch(variant), cell))
-    if checkpoint.exists():
-        status = with_checkpoint(status, made, checkpoint)
-    return replace(status, running=read_running(checkpoint))
+    return with_checkpoint(status, made, checkpoint) if checkpoint.exists() else status
 
 
 def with_summary(status: CellStatus, made: Made) -> CellStatus:
@@ -168,8 +170,10 @@ def with_checkpoint(status: CellStatus, made: Made, checkpoint: Path) -> CellSta
 
 
 def part_trained(status: CellStatus, images: int, batch_size: int, progress: Mapping[str, Any]) -> CellStatus:
-    """The status of a cell with the progress of its checkpoint."""
+    """The status of a cell with the progress of its checkpoint; a cell that is done stays so while it is trained again."""
     epochs_done = progress["epoch"] - 1 + progress["step"] / math.ceil(images / batch_size)
+    if status.state == "done":
+        return replace(status, epochs_done=epochs_done)
     status = replace(status, state="part-trained", reasons=(), diverged=None, epochs_done=epochs_done)
     if not epochs_done:
         return status
@@ -187,7 +191,7 @@ def checkpoint_metadata(path: Path) -> tuple[Identity, dict[str, Any]]:
 
 
 def estimate(statuses: Iterable[CellStatus], trained: Iterable[CellStatus], device: str) -> Estimate:
-    """How long the unfinished cells take, one after the other.
+    """How long the unfinished cells take, and those that are trained again now, one after the other.
 
     The time of a cell is estimated from similar cells: same data set and model, per image; else same model, per image
     and pixel.
@@ -210,7 +214,7 @@ def estimate(statuses: Iterable[CellStatus], trained: Iterable[CellStatus], devi
 
     total, cells, unknown = 0.0, 0, Counter()
     for status in statuses:
-        if status.state == "done":
+        if status.state == "done" and not status.is_training:
             continue
         model = status.cell.model
         if not (status.images and per_pixel[model]):

@@ -27,8 +27,9 @@ def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
     """
     by_state, counts = in_states(statuses, STATES, to_run := "to run" if left else "missing")
     failed = [s for s in statuses if s.running and s.running.failed]
-    running = [s for s in statuses if s.running and not s.running.failed]
-    stopped = [s for s in by_state["part-trained"] if not s.running or s.running.failed]
+    running = [s for s in statuses if s.is_training]
+    stopped = [s for s in by_state["part-trained"] if not s.is_training]
+    forced = [s for s in by_state["done"] if s.epochs_done and not s.is_training]
     diverged = [s for s in by_state["done"] if s.diverged]
     damaged = [s for s in by_state["done"] if s.damaged]
     blocks = [
@@ -44,6 +45,10 @@ def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
         section(
             "done, but diverged",
             [f"{name(s)}/seed{s.cell.seed}  epoch {s.diverged[0]}, step {s.diverged[1]}" for s in diverged],
+        ),
+        section(
+            "done, but stopped when trained again: resumes where it is forced once more",
+            by_epoch(forced),
         ),
         section(
             "done, but summary.json cannot be read: delete it to have the network trained again", condense(damaged)
@@ -88,7 +93,7 @@ def wrap(line: str) -> str:
 
 
 def by_epoch(cells: Iterable[CellStatus]) -> list[str]:
-    """A line for each part-trained cell: which seeds are how far."""
+    """A line for each cell with a checkpoint: which seeds are how far."""
     seeds = defaultdict(lambda: defaultdict(list))
     for status in cells:
         epoch = min(int(status.epochs_done) + 1, status.epochs)
