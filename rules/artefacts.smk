@@ -5,7 +5,7 @@ import re
 from rethinking.report.layout import entry_of, place_of
 from rethinking.run.code import LIBRARY
 from rethinking.run.digests import digest_of
-from rethinking.run.identity import altered, read_record
+from rethinking.run.identity import altered, made_from, read_record
 
 # What tables and figures call things is a part of what they are made from.
 TITLES = digest_of([json.dumps([registry.titles(), COPIES])])
@@ -22,6 +22,13 @@ def is_finished(made):
     if faults := altered(made.outputs):
         ALTERED[made.outputs[0]] = faults
     return not faults
+
+
+@exit_on_user_error
+def is_of_earlier_network(made):
+    """Whether a result is a measure of a network that is no longer there, which rethinking.analysis.runs does not read."""
+    measured = [each.outputs[0] for each in made.needs if each.script == "train_cell"]
+    return bool(measured) and not made_from(made.outputs[0], measured)
 
 
 def finished(results):

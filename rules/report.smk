@@ -69,12 +69,16 @@ rule render_report:
 if ALTERED:
     faults = [f"{os.path.dirname(file)}: {', '.join(lines)}" for file, lines in ALTERED.items()]
     logger.warning("finished_only: left out, as their files are not those that were made:\n" + "\n".join(faults))
-for are_networks, text in (
-    (True, "networks are stale and used as they are"),
-    (False, "measures and fits are stale and used as they are, but no measures of an earlier network"),
-):
-    current = [is_current(each) for each in USED if (each.script == "train_cell") == are_networks]
-    if not all(current):
+NETWORKS_USED = {each for each in USED if each.script == "train_cell"}
+REFUSED = {each for each in USED if is_of_earlier_network(each)}
+for kind, used in (("networks", NETWORKS_USED), ("measures and fits", USED - NETWORKS_USED - REFUSED)):
+    if stale := [is_current(each) for each in used].count(False):
         logger.warning(
-            f"finished_only: {current.count(False)} of {len(current)} finished {text}; 'snakemake status' says why"
+            f"finished_only: {stale} of {len(used)} finished {kind} are stale and used as they are;"
+            " 'snakemake status' says why"
         )
+if REFUSED:
+    logger.warning(
+        f"finished_only: {len(REFUSED)} finished measures left out, as they are of an earlier network;"
+        " a run without finished_only makes them again"
+    )

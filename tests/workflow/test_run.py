@@ -11,7 +11,7 @@ from base64 import b64encode
 import pandas as pd
 import pytest
 
-from rethinking.run.identity import Identity, write_record
+from rethinking.run.identity import Identity, made_of, read_record, write_record
 from rethinking.run.locks import lock, open_lock
 from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task
 
@@ -225,6 +225,27 @@ def test_a_file_that_was_cut_short_is_not_shown(tiny_workflow):
     # Trained again, with the same identity and maybe other numbers.
     write_record(sorted(folders[0].glob("[cms]*")), Identity({}))
     assert tiny_workflow.plan(*table) == {"aggregate_table": 1, "total": 1}
+
+
+def test_measures_of_an_earlier_network_are_not_among_those_that_are_used(tiny_workflow):
+    cells = tiny_workflow.folder / "results" / "cells"
+    names = [f"digits/{labels}_labels/mlp_1x512/none" for labels in ("true", "random")]
+    tiny_workflow.write_config(CONFIG | {"complexity": {"cells": names}})
+    measured = {"train": 100.0, "test": 50.0, "measured": {"parameters": 30730}}
+    write_runs(cells, make_runs({name.removeprefix("digits/"): measured for name in names}, (0,), "digits"))
+    for name in names:
+        folder = cells / name / "seed0"
+        write_record([folder / "curve.csv"], Identity({}))
+        digest, stamps = made_of([read_record(folder / "curve.csv")])
+        write_record([folder / "complexity.json"], Identity({}, inputs={"results": digest}), stamps)
+    target = ("-n", "complexity", "--config", "finished_only=true")
+    said = tiny_workflow.succeed(*target)
+    assert "2 of 2 finished measures and fits are stale and used as they are; 'snakemake status' says why" in said
+    assert "earlier network" not in said
+    write_record([folder / "curve.csv"], Identity({}))
+    said = tiny_workflow.succeed(*target)
+    assert "1 of 1 finished measures and fits are stale and used as they are;" in said
+    assert "1 finished measures left out, as they are of an earlier network" in said
 
 
 def test_the_finding_is_that_of_table_2_while_no_pair_of_table_1_is_finished(tiny_workflow):
