@@ -320,11 +320,12 @@ def number_in(file: str, run: Run, name: str) -> float | None:
     """A number in a file of :data:`rethinking.analysis.runs.MEASURES`.
 
     Raises:
-        NotMeasured: the network has no such file, or one that is not of it; the message says how to make it again.
+        NotMeasured: the network has no such file, one without this number or one that is not of it, of which the message
+            says how to make it again.
     """
     if name in run.measured:
         return run.measured[name]
-    has = f"no {file}"
+    has = f"no {file} with {name}"  # a file of an earlier version, or without a plug-in, has fewer measures
     if file in run.unread:
         has = f"{run.unread[file]} ('snakemake {MEASURES[file]}' without finished_only makes it again)"
     raise NotMeasured(f"{run.summary['cell']} has {has}")
