@@ -2,20 +2,27 @@
 
 from rethinking.cells import canonical_name
 
-# The data set on which the claims on ImageNet are checked. There are none on a plug-in's.
+ALL_CELLS = CONFIG.cells(*CONFIG.results)
+ALL_SETS = list(dict.fromkeys(cell.dataset for cell in ALL_CELLS))
+# The data set on which the claims on ImageNet are checked: one that is there, and the paper's before others, whatever the
+# order of the cells. There are none on a plug-in's.
 IMAGENET_NAMES = [name for result in IMAGENET_RESULTS for name in getattr(CONFIG, result).cells]
 IMAGENET_SETS = [name.split("/")[0] for name in IMAGENET_NAMES]
-IMAGENET_SET = next((name for name in IMAGENET_SETS if not registry.entry("dataset", name).own), None)
-ALL_CELLS = CONFIG.cells(*CONFIG.results)
-OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
-OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}
-# That of the other cells (of table 1, if it has any), on which those on CIFAR-10 are checked; a plug-in's only if there is no
-# other.
-CLAIM_SET = min(
-    (cell.dataset for cell in ALL_CELLS if cell.dataset != IMAGENET_SET),
-    key=lambda name: registry.entry("dataset", name).own,
+IMAGENET_SET = min(
+    (name for name in IMAGENET_SETS if not registry.entry("dataset", name).own),
+    key=lambda name: (name not in ALL_SETS, name != "imagenet"),
     default=None,
 )
+OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
+OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}
+# That of the other cells on which those on CIFAR-10 are checked: CIFAR-10, else the first (of table 1, if it has any); a
+# plug-in's only if there is no other.
+CLAIM_SET = min(
+    (name for name in ALL_SETS if name != IMAGENET_SET),
+    key=lambda name: (registry.entry("dataset", name).own, name != "cifar10"),
+    default=None,
+)
+NOT_JUDGED = [name for name in ALL_SETS if name not in (CLAIM_SET, IMAGENET_SET)]
 CLAIM_CELLS = [cell for cell in ALL_CELLS if cell.dataset in (CLAIM_SET, IMAGENET_SET) or cell.name in OWN_CELLS]
 CLAIM_NAMES = list(dict.fromkeys(cell.name for cell in CLAIM_CELLS))
 # Of other networks, measures of an earlier configuration can lie among the results.
@@ -30,6 +37,7 @@ CLAIMS = artefact(
         "own": [dict(each.options) for each in OWN_CLAIMS],
         "dataset": CLAIM_SET,
         "imagenet": IMAGENET_SET,
+        "not_judged": NOT_JUDGED,
         # With finished_only its claims are listed before there are any fits.
         "theory": bool(THEORY),
     },
@@ -53,10 +61,12 @@ rule check_claims:
         measures=join(dict.fromkeys(MEASURED)),
         theory="--theory" if THEORY else "",
         datasets=options(dataset=CLAIM_SET, imagenet=IMAGENET_SET),
+        not_judged=NOT_JUDGED,
         records=[made.outputs[0] for made in finished(THEORY)],
         record=lambda wildcards: record(CLAIMS),
     message:
         "Checking the paper's claims"
     shell:
         "exec python -m check_claims {params.networks} --measures {params.measures} {params.theory} {params.datasets}"
-        " --records {params.records:q} --csv {output.csv:q} --markdown {output.markdown:q} --record {params.record:q} > {log:q} 2>&1"
+        " --not-judged {params.not_judged:q} --records {params.records:q}"
+        " --csv {output.csv:q} --markdown {output.markdown:q} --record {params.record:q} > {log:q} 2>&1"

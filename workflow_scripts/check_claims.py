@@ -18,6 +18,7 @@ from rethinking.claims.report import (
     Judged,
     claimed_cells,
     judge,
+    not_judged,
     scale_of,
     summarise,
     to_frame,
@@ -33,6 +34,7 @@ def main() -> None:
     parser = scripts.networks_parser(__doc__)
     parser.add_argument("--dataset", default="cifar10", help="on which the claims on CIFAR-10 are checked")
     parser.add_argument("--imagenet", help="data set on which the claims on ImageNet are checked")
+    parser.add_argument("--not-judged", nargs="*", default=[], help="data sets of other networks")
     parser.add_argument("--measures", nargs="*", help="NAME/complexity.json and such that count; all if not given")
     parser.add_argument("--theory", action="store_true", help="also judge the claims of sections 4 and 5")
     parser.add_argument("--records", nargs="*", default=[], type=Path, help="JSON of the fits of the theory")
@@ -70,6 +72,7 @@ def main() -> None:
     # The paper says nothing about a plug-in's data set.
     claims = () if dataset.own else CLAIMS
     about = " A verdict holds for this data at this scale; the paper's is CIFAR-10 with all 50,000 training images."
+    about += not_judged(args.not_judged)
     check(f"On {dataset.title}", args.dataset, claims, claimed_cells(args.dataset, claims), about)
     if args.imagenet:
         all_cells = [name for name in args.cells if name.split("/")[0] == args.imagenet]

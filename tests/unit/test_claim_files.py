@@ -115,6 +115,13 @@ def test_cells_that_are_not_named_are_left_out(small_results, check, tmp_path):
     assert check(tmp_path, [f"cifar10/{CELL}"], 0, 1) == "On CIFAR-10: 1 supported, 44 not run\n"
 
 
+def test_data_sets_whose_networks_are_not_judged_are_named(script, tmp_path):
+    networks = {"root": tmp_path, "cells": [f"cifar10/{CELL}"], "seeds": 0, "not_judged": ["mnist", "digits"]}
+    script("check_claims", **networks, csv=tmp_path / "claims.csv", markdown=tmp_path / "claims.md")
+    first = (tmp_path / "claims.md").read_text().splitlines()[0]
+    assert first.endswith(" The paper's claims are not judged on the networks trained on MNIST and digits.")
+
+
 def test_own_data_have_none_of_the_papers_claims(script, plugin, tmp_path):
     plugin("@dataset('own')\ndef own(): ...\n")
     csv, markdown = tmp_path / "claims.csv", tmp_path / "claims.md"

@@ -160,6 +160,7 @@ def claim(name, outcome, **values):
     """A row of claims.csv."""
     row = {"claim": name, "statement": f"It is {name}.", "source": "section 2.2", "outcome": outcome}
     row |= {"predicate": "accuracy ≥ 99", "reason": float("nan"), "data": "digits", "checks": "MLP; AlexNet"}
+    row |= {"cells": "cifar10/random_labels/mlp_1x512/none; cifar10/random_labels/alexnet/none"}
     row |= {"measured": "99.5; 98", "interval": "99.2 to 99.8; ", "lowest": "99; 99", "highest": "; "}
     return row | values
 
@@ -191,6 +192,18 @@ def test_claims_stand_by_section_the_decided_first():
     assert re.findall(r'<li id="claim-(\w)"', page) == ["b", "a", "d"]
     assert "1 claim is not run here" in page
     assert "<li>It is c.</li>" in page
+
+
+def test_data_sets_without_the_papers_claims_are_named(plugin):
+    own = "mnist/true_labels/mlp_1x512/none"
+    networks = [make_network(f"{name}/seed0") for name in ("cifar10/true_labels/alexnet/none", own)]
+    sentence = "The paper's claims are not judged on the networks trained on MNIST."
+    assert sentence in Outline(render({}, networks, CLAIMS)).text
+    assert "are not judged" not in render({}, networks[:1], CLAIMS)
+    # Those of a plug-in are its own.
+    plugin(f"@claim('mine', statement='s', cells=['{own}'], above=0)\ndef c(run): ...\n")
+    claims = pd.concat([CLAIMS, pd.DataFrame([claim("mine", "supported", cells=own)])])
+    assert sentence in Outline(render({}, networks, claims)).text
 
 
 def test_a_claim_is_drawn_with_its_numbers():

@@ -75,6 +75,21 @@ def test_claims_take_the_cells_of_all_results_of_the_first_data_set(tiny_workflo
     assert jobs_of(output)["check_claims"] == 1
 
 
+def test_claims_are_judged_on_the_papers_data_whatever_the_order_of_the_cells(tiny_workflow):
+    def command(*cells):
+        tiny_workflow.write_config(
+            TINY | {"table1": {"cells": [f"{name}/true_labels/mlp_1x512/none" for name in cells]}}
+        )
+        lines = tiny_workflow.succeed("-n", "-p", "claims").splitlines()
+        return next(line for line in lines if "-m check_claims" in line)
+
+    both = [command("mnist", "cifar10"), command("cifar10", "mnist")]
+    assert all("--dataset=cifar10" in each and "mnist/" not in each for each in both)
+    assert [each.partition("--not-judged ")[2].split(" --")[0] for each in both] == ["mnist digits"] * 2
+    # Without any network on the paper's, the first.
+    assert "--dataset=mnist" in command("mnist", "digits")
+
+
 def test_a_data_set_of_a_plugin_does_not_take_the_place_of_the_one_of_the_claims(tiny_workflow):
     plugin = tiny_workflow.folder / "study.py"
     plugin.write_text("from rethinking import registry\n\n@registry.dataset('own')\ndef own(path): ...\n")

@@ -23,6 +23,7 @@ from rethinking.claims.verdicts import (
     examine,
     full_name,
 )
+from rethinking.paper.titles import DATASET_TITLES
 from rethinking.tables.rendering import MISSING, in_cell, in_markdown
 
 STRICT = "> "  # before a lowest value that must be exceeded
@@ -88,6 +89,12 @@ def summarise(judged: Sequence[Judged]) -> str:
     """For example ``20 supported, 3 contradicted, 5 not run``."""
     outcomes = [each.outcome for each in judged]
     return ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES if outcome in outcomes)
+
+
+def not_judged(datasets: Iterable[str]) -> str:
+    """A sentence on the data sets that have networks but none of the paper's claims; empty if there are none."""
+    titles = " and ".join(DATASET_TITLES[name] for name in datasets)
+    return f" The paper's claims are not judged on the networks trained on {titles}." if titles else ""
 
 
 # ---- for programs

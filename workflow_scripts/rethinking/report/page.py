@@ -17,8 +17,9 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
 from rethinking.analysis.descriptions import unbroken
+from rethinking.claims.report import not_judged
 from rethinking.entries import Entry
-from rethinking.report.claims import by_section, count, not_run
+from rethinking.report.claims import by_section, count, not_run, without_claims
 from rethinking.report.layout import FINDING, Shown, entry_of, sections
 from rethinking.report.provenance import (
     Network,
@@ -100,6 +101,7 @@ def render(
         counts=count(claims),
         claims=by_section(claims),
         not_run=not_run(claims),
+        not_judged=not_judged(without_claims(claims, (network.cell.name for network in networks))),
         below_full_scale=below_full_scale(networks),
         overview=overview(networks, asked_for),
         facts=provenance(networks),
