@@ -61,6 +61,14 @@ def test_not_reached_is_an_arrow_and_a_gap():
     assert list(table[table.p == 0.5].reached) == [1] * 8
 
 
+def test_what_diverged_is_said():
+    """Its arrows look like those of a network that only needs more epochs."""
+    runs = figure_of([[10, 10], [18, 18]], (TRUE, HALF)) | {RANDOM: [fitted_after(9, RANDOM, diverged=True)]}
+    figure, _ = draw(runs, "some scale")
+    assert "Diverged, so that they reach no threshold: random labels (1 of 1)." in note(figure)
+    assert "Diverged" not in note(draw(figure_of([[10], [None], [20]]), "some scale")[0])
+
+
 def test_panels_show_the_ends_of_epochs_and_the_csv_both():
     runs = {TRUE: [fitted_after(10, lag=2)], HALF: [fitted_after(15, HALF, lag=6)]}
     figure, table = draw(runs, "some scale")

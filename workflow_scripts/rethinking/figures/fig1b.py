@@ -38,10 +38,10 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
     published = paper.curves("fig1b")
     table = times_to_overfit(runs, published)
-    return plot(table, published, describe(table, published, scale)), table
+    return plot(table, published, describe(runs, table, published, scale)), table
 
 
-def describe(table: pd.DataFrame, published: Mapping[str, np.ndarray], scale: str) -> str:
+def describe(runs: Runs, table: pd.DataFrame, published: Mapping[str, np.ndarray], scale: str) -> str:
     """The note: our runs, the threshold nearest to the paper, and what did not reach a threshold."""
     lines = [
         f"Ours: {scale}. Time to overfit: whole epochs until the training set is fitted, divided by the same "
@@ -84,6 +84,8 @@ def describe(table: pd.DataFrame, published: Mapping[str, np.ndarray], scale: st
             )
             + "."
         )
+    if diverged := legends.list_diverged(runs):
+        lines.append(f"Diverged, so that they reach no threshold: {diverged}.")
     if table.unpaired.any():
         lines.append("Runs without a run of their seed at p = 0 are left out.")
     return "\n".join(lines)

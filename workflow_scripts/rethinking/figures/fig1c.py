@@ -35,14 +35,8 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
         )
     if any("alexnet" in network for network in theirs):
         note += f" {paper.inconsistency('fig1c')}"
-    titles = dict(zip(runs, legends.short_labels(list(runs)), strict=True))
-    diverged = [
-        f"{titles[name]} ({sum(run.diverged for run in some)} of {len(some)})"
-        for name, some in runs.items()
-        if any(run.diverged for run in some)
-    ]
-    if diverged:
-        note += f"\nDiverged and not in the means: {legends.listed(diverged)}."
+    if diverged := legends.list_diverged(runs):
+        note += f"\nDiverged and not in the means: {diverged}."
     return plot(table, published, note), table
 
 

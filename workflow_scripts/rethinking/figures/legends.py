@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from rethinking import registry
 from rethinking.analysis.descriptions import unbroken
-from rethinking.analysis.runs import Network, Run
+from rethinking.analysis.runs import Network, Run, Runs
 from rethinking.analysis.statistics import LEVEL
 from rethinking.figures.style import BAND, BAND_AND_BAR, DIVERGED, GREY, OUR_LINE, PAPER_LINE, PAPER_TITLE, Colour
 from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
@@ -122,6 +122,13 @@ def short_labels(names: Sequence[str]) -> list[str]:
     ]
     varying = [i for i, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1] or [1]
     return [", ".join(part[i] for i in varying) for part in parts]
+
+
+def list_diverged(runs: Runs) -> str:
+    """Which cells have networks that diverged, ``labels p0.5 (1 of 3)``; empty if none has."""
+    labels = short_labels(list(runs))
+    counts = [(sum(run.diverged for run in some), len(some)) for some in runs.values()]
+    return listed([f"{label} ({lost} of {every})" for label, (lost, every) in zip(labels, counts, strict=True) if lost])
 
 
 def listed(items: Sequence[str]) -> str:
