@@ -134,6 +134,15 @@ def test_figure_1c_is_compared_on_corrupted_test_labels():
     assert (row.variant, row.points, row.largest_at) == ("corrupted", 3, 0.0)
 
 
+def test_curves_on_several_data_sets_are_told_apart():
+    one = ratios("mlp_1x512", "99 %", [1, 1.5, 1.9], [1, 1.6, 1.8])
+    found = compare({"fig1b": pd.concat([one, one.assign(dataset="mnist")])}, {"fig1b": {"mlp_1x512": np.ones((3, 2))}})
+    assert list(found.dataset) == ["cifar10", "mnist"]
+    title = "MLP 1×512, whole-epoch accuracy ≥ 99 %"
+    assert list(present(found)[0].table["", "curve"]) == [f"{title}, CIFAR-10", f"{title}, MNIST"]
+    assert list(present(found[:1])[0].table["", "curve"]) == [title]
+
+
 def test_nearest_threshold_is_over_all_networks():
     table = pd.concat(
         [
@@ -158,6 +167,7 @@ def test_nearest_threshold_is_over_all_networks():
 def test_numbers_have_three_digits_and_epochs_are_whole():
     table = pd.DataFrame({
         "figure": ["fig1a", "fig2b", "fig1c"],
+        "dataset": "cifar10",
         "curve": ["gaussian", "train_inception", "alexnet"],
         "unit": "any",
         "mean_difference": [0.46, 123.0, 0.5],

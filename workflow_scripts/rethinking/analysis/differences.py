@@ -21,7 +21,7 @@ from rethinking.analysis.runs import CELL_PARTS, NETWORK
 
 # Columns of curve_differences.csv -> dtype.
 COLUMNS = columns(
-    ("str", "figure curve variant unit"),
+    ("str", "figure dataset curve variant unit"),
     ("int64", "points paper_points"),
     ("float64", "mean_difference largest_difference largest_at"),
     ("str", "scale"),
@@ -104,6 +104,7 @@ def compare(tables: Mapping[str, pd.DataFrame], published: Mapping[str, Mapping[
             rows.append(
                 {
                     "figure": figure,
+                    "dataset": ours.dataset.iloc[0],
                     "curve": curve,
                     "variant": variant,
                     "unit": UNITS[figure],

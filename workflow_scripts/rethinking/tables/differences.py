@@ -9,7 +9,7 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.differences import COLUMNS
 from rethinking.analysis.time_to_fit import TITLES
-from rethinking.paper.titles import MODEL_TITLES
+from rethinking.paper.titles import DATASET_TITLES, MODEL_TITLES
 from rethinking.tables.presentation import View
 from rethinking.tables.rendering import MISSING, Shown, texts
 
@@ -22,9 +22,10 @@ def curve_differences() -> View:
 
 def present(table: pd.DataFrame) -> list[Shown]:
     """A frame of :func:`compare` for readers, as :mod:`rethinking.tables.rendering` takes it."""
+    several = table.dataset.nunique() > 1
     columns = {
         ("", "figure"): table.figure.str.removeprefix("fig"),
-        ("", "curve"): [curve_title(row) for row in table.itertuples()],
+        ("", "curve"): [curve_title(row, several) for row in table.itertuples()],
         ("", "unit"): table.unit,
         ("mean", "difference"): digits(table.mean_difference),
         ("largest", "difference"): digits(table.largest_difference),
@@ -66,15 +67,16 @@ def digits(values: pd.Series) -> list[str]:
     return [text.rstrip(".") for text in texts(values, "{:#.3g}")]
 
 
-def curve_title(row: Any) -> str:
-    """A curve in words, for example ``MLP 1×512, whole-epoch accuracy ≥ 99 %``."""
+def curve_title(row: Any, several: bool) -> str:
+    """A curve in words, for example ``MLP 1×512, whole-epoch accuracy ≥ 99 %``; of several data sets, that of ours too."""
     if row.figure == "fig1a":
-        return row.curve.replace("_", " ")
-    if row.figure == "fig2b":
+        parts = [row.curve.replace("_", " ")]
+    elif row.figure == "fig2b":
         split, _, model = row.curve.partition("_")
-        return f"{MODEL_TITLES[model]}, {split.replace('train', 'training')}"
-    title = MODEL_TITLES[row.curve]
-    return f"{title}, {TITLES[row.variant]}" if row.figure == "fig1b" else title
+        parts = [MODEL_TITLES[model], split.replace("train", "training")]
+    else:
+        parts = [MODEL_TITLES[row.curve]] + ([TITLES[row.variant]] if row.figure == "fig1b" else [])
+    return ", ".join(parts + ([DATASET_TITLES[row.dataset]] if several else []))
 
 
 def place(row: Any) -> str:
