@@ -33,6 +33,7 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"hardware.device": "gpu"}, "hardware.device", "unknown value 'gpu'; known: auto, cpu, cuda"),
         ({"training.epochs": -1}, "training.epochs", "greater than or equal to 1, not -1"),
         ({"training.epochs": "ten"}, "training.epochs", "as an integer, not 'ten'"),
+        ({"training.batch_size": "1e1"}, "training.batch_size", "not '1e1', which YAML takes for text; write 10"),
         ({"training.epochs": 2.5}, "training.epochs", "fractional part, not 2.5"),
         ({"training.momentum": 1.0}, "training.momentum", "less than 1, not 1.0"),
         ({"training.learning_rate_decay": 1.5}, "training.learning_rate_decay", "equal to 1, not 1.5"),

@@ -112,6 +112,18 @@ def test_grid_is_a_variant_for_each_combination():
     assert all(each.cells == expand_braces(WD) for each in variants)
 
 
+def test_numbers_that_are_text_can_be_in_names():
+    """PyYAML takes 1e-3 for text, and --config passes all numbers as text; text stays as it is written."""
+    entry = {"name": "{learning_rate:g}_{epochs:02d}_{initialisation:.9}_{momentum}", "question": "?", "cells": MLP}
+    entry |= {"set": {"momentum": "5e-1"}, "grid": yaml.safe_load("{learning_rate: [1e-3, 3e-5], epochs: ['7']}")}
+    entry["grid"]["initialisation"] = ["he_normal"]
+    variants = load(ablations=[entry]).ablations
+    assert {each.name: each.set.learning_rate for each in variants} == {
+        "0.001_07_he_normal_5e-1": 0.001,
+        "3e-05_07_he_normal_5e-1": 0.00003,
+    }
+
+
 def test_expansion_changes_none_of_the_values():
     values = default_values()
     load_config(values, [])

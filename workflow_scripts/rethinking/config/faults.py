@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from rethinking.config.patterns import Origin, Path, expand_range
 from rethinking.config.reading import File
+from rethinking.models.options import plain
 from rethinking.run.files import did_you_mean
 
 # What pydantic adds to a place: a mark behind a dictionary's key, or the name of a type that the value could have.
@@ -72,6 +73,8 @@ def what_is_wrong(fault: dict[str, Any], loc: Path, config: type[BaseModel]) -> 
     if kind == "list_type":
         needed = given in (None, {}) and not can_be_empty(loc, config)
         return f"takes a list; {'write at least one value' if needed else list_advice(given, loc, config)}"
+    if kind == "int_parsing" and isinstance(number := plain(given), float) and number.is_integer():
+        return f"{message}, not {written}, which YAML takes for text; write {number:.0f}"
     return message if kind in ("value_error", "missing", "too_short") else f"{message}, not {written}"
 
 

@@ -12,6 +12,7 @@ Each cell and variant remembers where and how it was written, for messages.
 import itertools
 import math
 import re
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -214,8 +215,23 @@ class Joined(list):
         return "-".join(format(each, form) for each in self)
 
 
+class Text(str):
+    """A text that a name can hold; of a number, as ``{learning_rate:g}`` asks for one.
+
+    ``--config`` passes numbers as text, and PyYAML takes 1e-3 for text.
+    """
+
+    def __format__(self, form: str) -> str:
+        for kind in (int, float) if form else ():
+            with suppress(ValueError):
+                return format(kind(self), form)
+        return super().__format__(form)
+
+
 def in_names(value: Any) -> Any:
     """Settings as the names of variants hold them."""
+    if isinstance(value, str):
+        return Text(value)
     if isinstance(value, dict):
         return {key: in_names(each) for key, each in value.items()}
     if isinstance(value, list):
