@@ -147,9 +147,9 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"linear_models.models": [LINEAR | {"name": 201 * "a"}]}, "linear_models.models[0].name", "at most 200 characters"),
         ({"ablations": [ablation(epochs=1) | {"grid": {"epochs": [1, 2]}}]}, "ablations[0]", "'set' and 'grid' both name epochs"),
         ({"ablations": [ablation(weight_decay=1)]}, "ablations[0]",
-         f"'{CELL}' does not use weight_decay: its regularisers do not name wd"),
+         f"'{CELL}' does not use weight_decay: it has no regulariser wd"),
         ({"ablations": [ablation(architecture={"dropout": 0.5}) | {"cells": [CELL.replace("alexnet", "inception_v3")]}]},
-         "ablations[0]", "does not use dropout: its regularisers do not name dropout"),
+         "ablations[0]", "does not use dropout: it has no regulariser dropout"),
     ],
 )  # fmt: skip
 def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hint):

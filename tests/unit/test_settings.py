@@ -154,6 +154,40 @@ def test_a_setting_that_an_override_of_an_earlier_file_replaces_is_named(tmp_pat
     assert [line.split(" does")[0] for line in found] == ["models.inception_v3.learning_rate, 0.1,"]
 
 
+def test_a_setting_of_an_override_that_none_of_its_cells_uses_is_named(tmp_path):
+    """Someone who forgets wd in the cells would find that weight decay changes nothing."""
+
+    def lines(*overrides, **sections):
+        mine, found = tmp_path / "mine.yaml", []
+        mine.write_text(yaml.safe_dump({"overrides": list(overrides)} | sections))
+        load_config(default_values() | yaml.safe_load(mine.read_text()), [str(FILE), str(mine)], found.append)
+        return [line.removeprefix(f"{mine}:") for line in found]
+
+    both = "cifar10/{true,random}_labels/mlp_1x512/none"
+    assert lines(override(MLP, epochs=3), override(both, weight_decay=0.1, weight_decay_on="weights")) == [
+        f"{line}: overrides[1].set.{setting}, does not count, as cifar10/true_labels/mlp_1x512/none, "
+        "cifar10/random_labels/mlp_1x512/none, cifar10/true_labels_replaced0/mlp_1x512/none and 1 more cell have no "
+        "regulariser wd"
+        for line, setting in ((7, "weight_decay, 0.1"), (8, 'weight_decay_on, "weights"'))
+    ]
+    path = {"imagenette": default_values()["datasets"]["imagenette"] | {"path": "x"}}
+    shown = {
+        "datasets": default_values()["datasets"] | path,
+        "fig2a": {"cells": ["imagenette/true_labels/inception_v3/wd"]},
+    }
+    dropped = override("imagenette/*/inception_v3/*", architecture={"dropout": 0.5})
+    (line,) = lines(dropped, **shown)
+    assert line.endswith(
+        ": overrides[0].set.architecture.dropout, 0.5, does not count, as imagenette/true_labels/inception_v3/wd has no "
+        "regulariser dropout"
+    )
+    # One of the cells uses it, and it is a variant; or no cell is configured.
+    assert lines(override("cifar10/*/alexnet/*", weight_decay=0.1)) == []
+    variant = {"table1": {"cells": [MLP]}, "ablations": [ablation(epochs=3) | {"cells": [MLP.replace("none", "wd")]}]}
+    assert lines(override("cifar10/true_labels/mlp_1x512/*", weight_decay=0.1), **variant) == []
+    assert lines(override("mnist/*/*/none", weight_decay=0.1)) == []
+
+
 def test_overrides_of_all_files_and_of_the_command_line_add(tmp_path):
     some = [
         [override(MLP, epochs=1, momentum=0.1, batch_size=1)],

@@ -1,7 +1,7 @@
 """Whether each cell of a configuration can be trained: its settings and the size of its images; what changes none."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rethinking import registry
@@ -9,7 +9,8 @@ from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
 from rethinking.config.configuration import Config
 from rethinking.config.faults import value_at
-from rethinking.config.results import AblationConfig
+from rethinking.config.patterns import Path
+from rethinking.config.results import AblationConfig, lacks
 from rethinking.models.options import default_options
 from rethinking.run.files import UserError
 
@@ -85,6 +86,26 @@ def hidden_settings(
         f"{new}; to change it there, write overrides: [{{cells: {pattern}, set: {{{key}: {value}}}}}]"
         for (setting, key, source, value, new, pattern), cells in found.items()
     ]
+
+
+def unused_settings(config: Config) -> Iterator[tuple[int, Path, str]]:
+    """The settings of overrides that mean nothing in any of the configured cells that they match.
+
+    Yields:
+        the number of the override, the place of the setting in it, and its value with the cells.
+    """
+    names = [cell.name for cell in (*config.cells(*config.results), *config.ablated_cells())]
+    cells = [Cell.from_name(name, seed=0) for name in dict.fromkeys(names)]
+    for number, override in enumerate(config.overrides):
+        given = {("set", key): value for key, value in override.set.model_dump().items()}
+        options = given.get(("set", "architecture"), {})
+        given |= {("set", "architecture", key): value for key, value in options.items()}
+        matched = [cell for cell in cells if override.matches(cell)]
+        for path, value in given.items():
+            missing = [lacks(cell, path[-1]) for cell in matched]
+            if missing and all(missing):
+                have = f"{named([cell.name for cell in matched]).removesuffix(': ')} {'have' if missing[1:] else 'has'}"
+                yield number, path, f"{json.dumps(value)}, does not count, as {have} no {missing[0]}"
 
 
 def last_change(path: Sequence[str], sources: Iterable[Any]) -> int:

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from rethinking import registry
 from rethinking.cells import Cell
-from rethinking.config.checks import cell_faults, hidden_settings, nothing_changed, unchanged_cells
+from rethinking.config.checks import cell_faults, hidden_settings, nothing_changed, unchanged_cells, unused_settings
 from rethinking.config.configuration import Config
-from rethinking.config.faults import describe, describe_pattern, key_text, place_of_value, value_at
+from rethinking.config.faults import describe, describe_pattern, key_text, place_of_origin, place_of_value, value_at
 from rethinking.config.fields import checked_path
 from rethinking.config.image_counts import limit_faults
 from rethinking.config.patterns import Origin, Path, expand
@@ -26,7 +26,8 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
         values: the merged dictionary.
         files: the files that it was merged from, later ones over earlier ones; for messages, and for the plug-ins
             and overrides of all of them.
-        log: takes a line on each setting that an override of an earlier file replaces.
+        log: takes a line on each setting that an override of an earlier file replaces, and on each of the user's overrides
+            that means nothing in the cells that it matches.
 
     Raises:
         UserError: a plug-in cannot be used, or one message for all faults, each with its file, its key and what
@@ -72,6 +73,11 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
         if not lines:
             for line in hidden_settings(config, sources, overrides):
                 log(line)
+            of_default = len(overrides.get(files[0], ())) if files else 0  # made for other cells than the user's, too
+            for number, path, line in unused_settings(config):
+                if number >= of_default:
+                    place = place_of_origin(origins[number], read_files, path)
+                    log(f"{place}: {key_text((*origins[number].path, *path))}, {line}")
             return config
     lines += [describe(fault, read_files, values, Config, expanded.origins) for fault in faults]
     # A fault in a section appears in every section that takes its cells.

@@ -14,6 +14,12 @@ from rethinking.run.files import UserError
 USED_BY = {"weight_decay": "wd", "weight_decay_on": "wd", "dropout": "dropout"}
 
 
+def lacks(cell: Cell, setting: str) -> str | None:
+    """What a cell would need for a setting, or option of its network, to mean something; None if nothing."""
+    regulariser = USED_BY.get(setting)
+    return f"regulariser {regulariser}" if regulariser and regulariser not in cell.regularisers else None
+
+
 def checked_name(name: str) -> str:
     """Check a cell's name and write it in its canonical form, so that cells are shared."""
     as_value_error(Cell.from_name, name, seed=0)
@@ -105,7 +111,5 @@ class AblationConfig(ResultConfig):
         except UserError as error:
             raise UserError(f"cell '{cell.name}': {error}") from None
         for setting in [*self.set.model_dump(), *(self.set.architecture or {})]:
-            if (regulariser := USED_BY.get(setting)) and regulariser not in cell.regularisers:
-                raise UserError(
-                    f"cell '{cell.name}' does not use {setting}: its regularisers do not name {regulariser}"
-                )
+            if missing := lacks(cell, setting):
+                raise UserError(f"cell '{cell.name}' does not use {setting}: it has no {missing}")
