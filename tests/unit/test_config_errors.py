@@ -150,6 +150,11 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
          f"'{CELL}' does not use weight_decay: it has no regulariser wd"),
         ({"ablations": [ablation(architecture={"dropout": 0.5}) | {"cells": [CELL.replace("alexnet", "inception_v3")]}]},
          "ablations[0]", "does not use dropout: it has no regulariser dropout"),
+        ({"ablations": [ablation(auxiliary_loss=0.4)]}, "ablations[0]",
+         f"'{CELL}' does not use auxiliary_loss: it has no auxiliary head"),
+        ({"datasets.imagenette.path": "x",
+          "ablations": [ablation(auxiliary_loss=0) | {"cells": ["imagenette/true_labels/inception_v3/none"]}]},
+         "imagenette/true_labels/inception_v3/none", "does not use auxiliary_loss: it has no auxiliary head below 299x299 pixels"),
     ],
 )  # fmt: skip
 def test_errors_name_file_key_and_what_would_be_right(tmp_path, changes, key, hint):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from rethinking import registry
 from rethinking.models import build_model, parameter_count
 from rethinking.models.initialisation import initialise
 from rethinking.run.files import UserError
@@ -25,6 +26,7 @@ def test_parameters_without_the_auxiliary_head(size):
 
 @pytest.mark.parametrize(("size", "head"), [(75, False), (298, False), (299, True)])
 def test_the_auxiliary_head_needs_299_pixels(size, head):
+    assert head == (size >= registry.entry("model", "inception_v3").options["auxiliary_head"])
     network = build(size, 10).train()
     outputs = network(torch.zeros(2, 3, size, size, device="meta"))
     logits = list(outputs) if head else [outputs]

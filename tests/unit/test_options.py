@@ -67,6 +67,12 @@ def resolved(*given, **sections):
     return configuration(*given, **sections).settings(Cell.from_name(CELL, 0))
 
 
+def test_an_auxiliary_head_is_what_a_plug_in_can_have(plugin, tmp_path):
+    variant = {"name": "aux", "question": "?", "cells": CELL, "set": {"auxiliary_loss": 0.4}}
+    config = configuration(plugin, tmp_path, "x=1", ablations=[variant])
+    assert config.settings(Cell.from_name(CELL, 0), "aux").auxiliary_loss == 0.4
+
+
 @pytest.mark.parametrize(
     ("argument", "written", "value"),
     [

@@ -181,6 +181,8 @@ def test_a_setting_of_an_override_that_none_of_its_cells_uses_is_named(tmp_path)
         ": overrides[0].set.architecture.dropout, 0.5, does not count, as imagenette/true_labels/inception_v3/wd has no "
         "regulariser dropout"
     )
+    (line,) = lines(override("*/*/alexnet/*", auxiliary_loss=0.4))
+    assert line.endswith(" more cells have no auxiliary head")
     # One of the cells uses it, and it is a variant; or no cell is configured.
     assert lines(override("cifar10/*/alexnet/*", weight_decay=0.1)) == []
     variant = {"table1": {"cells": [MLP]}, "ablations": [ablation(epochs=3) | {"cells": [MLP.replace("none", "wd")]}]}

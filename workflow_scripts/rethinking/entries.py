@@ -41,7 +41,8 @@ class Entry:
     arguments: Mapping[str, str | None]
     optional: Mapping[str, str]  # arguments with a default -> their annotation, or the type of the default
     # rethinking.run.plugin_checks has those that a plug-in can give. Only the library gives
-    # - for a network: smallest (height and width of the images that it takes);
+    # - for a network: smallest (height and width of the images that it takes) and auxiliary_head (those from which on
+    #   it has one, if it can have one);
     # - for a data set: classes (their number), and size (height and width of its images), train and test (their numbers)
     #   unless it is a folder of images; sources, if they are others than those of published data sets and of plug-ins;
     # - for a table: script (what writes its CSV);

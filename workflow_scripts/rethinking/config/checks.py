@@ -102,7 +102,7 @@ def unused_settings(config: Config) -> Iterator[tuple[int, Path, str]]:
         given |= {("set", "architecture", key): value for key, value in options.items()}
         matched = [cell for cell in cells if override.matches(cell)]
         for path, value in given.items():
-            missing = [lacks(cell, path[-1]) for cell in matched]
+            missing = [lacks(cell, path[-1], config.settings(cell).input_size) for cell in matched]
             if missing and all(missing):
                 have = f"{named([cell.name for cell in matched]).removesuffix(': ')} {'have' if missing[1:] else 'has'}"
                 yield number, path, f"{json.dumps(value)}, does not count, as {have} no {missing[0]}"

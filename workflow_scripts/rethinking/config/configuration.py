@@ -249,8 +249,8 @@ class Config(Strict):
                     f"cell '{cell}': unknown ablation '{variant}'; {did_you_mean(variant, ablations)}"
                     f"known: {', '.join(ablations)}"
                 )
-            ablations[variant].check(cell)
             values = ablations[variant].set.applied_to(values)
+            ablations[variant].check(cell, values["input_size"])
         if "wd" not in cell.regularisers:
             # Editing the weight decay must not make cells without it stale.
             values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
+from rethinking import registry
 from rethinking.cells import NAME_FORM, Cell, by_network, canonical_name
 from rethinking.config.cell_settings import OverrideValues
 from rethinking.config.fields import LONGEST_NAME, PATTERNS, Strict, as_value_error
@@ -14,9 +15,21 @@ from rethinking.run.files import UserError
 USED_BY = {"weight_decay": "wd", "weight_decay_on": "wd", "dropout": "dropout"}
 
 
-def lacks(cell: Cell, setting: str) -> str | None:
-    """What a cell would need for a setting, or option of its network, to mean something; None if nothing."""
-    regulariser = USED_BY.get(setting)
+def lacks(cell: Cell, setting: str, input_size: int | None = None) -> str | None:
+    """What a cell would need for a setting, or option of its network, to mean something; None if nothing.
+
+    Args:
+        cell: the cell.
+        setting: the name of the setting or option.
+        input_size: height and width that the network sees, if they are known.
+    """
+    regulariser, network = USED_BY.get(setting), registry.entry("model", cell.model)
+    if setting == "auxiliary_loss" and not network.own:  # that of a plug-in is known once it is built
+        smallest = network.options.get("auxiliary_head")
+        if smallest is None:
+            return "auxiliary head"
+        if input_size and input_size < smallest:
+            return f"auxiliary head below {smallest}x{smallest} pixels"
     return f"regulariser {regulariser}" if regulariser and regulariser not in cell.regularisers else None
 
 
@@ -104,12 +117,12 @@ class AblationConfig(ResultConfig):
             as_value_error(self.check, Cell.from_name(name, seed=0))
         return self
 
-    def check(self, cell: Cell) -> None:
-        """Raise a UserError if a setting of this variant has no meaning in a cell."""
+    def check(self, cell: Cell, input_size: int | None = None) -> None:
+        """Raise a UserError if a setting of this variant has no meaning in a cell; see :func:`lacks`."""
         try:
             read_options(cell.model, self.set.architecture or {})
         except UserError as error:
             raise UserError(f"cell '{cell.name}': {error}") from None
         for setting in [*self.set.model_dump(), *(self.set.architecture or {})]:
-            if missing := lacks(cell, setting):
+            if missing := lacks(cell, setting, input_size):
                 raise UserError(f"cell '{cell.name}' does not use {setting}: it has no {missing}")

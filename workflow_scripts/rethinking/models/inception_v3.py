@@ -10,7 +10,7 @@ WITH_HEAD = 299  # pixels; below, the grid is too small for the auxiliary head
 BATCH_NORM_EPSILON = 0.001
 
 
-@model("inception_v3", title="Inception V3", megaflops=298, smallest=75)
+@model("inception_v3", title="Inception V3", megaflops=298, smallest=75, auxiliary_head=299)
 def inception_v3(
     image_shape: tuple[int, int, int],
     num_classes: int,
