@@ -113,3 +113,31 @@ def test_all_that_takes_more_images_is_left_out_in_one_go():
 )  # fmt: skip
 def test_images_that_are_there_or_may_be(changes):
     assert not too_few(changes)
+
+
+def test_batches_above_all_training_images_are_named():
+    """They are all the same, though a table would show them as variants."""
+
+    def lines(**changes):
+        found = []
+        load_config(
+            with_keys(default_values(), {k.replace("__", "."): v for k, v in changes.items()}), [], found.append
+        )
+        return found
+
+    cell = "digits/true_labels/alexnet/none"
+    grid = {"name": "b{batch_size}", "question": "?", "cells": cell, "grid": {"batch_size": [200, 201, 5000]}}
+    sizes = {"ablations": [grid], "capacity__cells": [cell.replace("true_labels", "random_signs_n100")]}
+    assert lines(**sizes, datasets__digits__train_limit=200) == [
+        "a batch_size of 128 is above the 100 training images of digits/random_signs_n100/alexnet/none; each step takes them all, "
+        "as it would with 100",
+        *(
+            f"a batch_size of {size:,} is above the 200 training images (datasets.digits.train_limit) of {cell} (b{size}); each "
+            "step takes them all, as it would with 200"
+            for size in (201, 5000)
+        ),
+    ]
+    assert [line.partition(" images of ")[0] for line in lines(ablations=[grid])] == [
+        "a batch_size of 5,000 is above the 1,437 training"
+    ]
+    assert lines() == []

@@ -12,7 +12,7 @@ from rethinking.config.checks import cell_faults, hidden_settings, nothing_chang
 from rethinking.config.configuration import Config
 from rethinking.config.faults import describe, describe_pattern, key_text, place_of_origin, place_of_value, value_at
 from rethinking.config.fields import checked_path
-from rethinking.config.image_counts import limit_faults
+from rethinking.config.image_counts import large_batches, limit_faults
 from rethinking.config.patterns import Origin, Path, expand
 from rethinking.config.reading import read
 from rethinking.entries import KINDS, TITLES, Entry
@@ -26,8 +26,8 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
         values: the merged dictionary.
         files: the files that it was merged from, later ones over earlier ones; for messages, and for the plug-ins
             and overrides of all of them.
-        log: takes a line on each setting that an override of an earlier file replaces, and on each of the user's overrides
-            that means nothing in the cells that it matches.
+        log: takes a line on each setting that an override of an earlier file replaces, on each of the
+            user's overrides that means nothing in the cells that it matches, and on batches above all training images.
 
     Raises:
         UserError: a plug-in cannot be used, or one message for all faults, each with its file, its key and what
@@ -71,7 +71,7 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
         config, found = without_copies(config, expanded.origins, [sources[file] for file in files[:1]])
         lines += [describe_pattern(origin, message, read_files) for origin, message in found]
         if not lines:
-            for line in hidden_settings(config, sources, overrides):
+            for line in hidden_settings(config, sources, overrides) + large_batches(config):
                 log(line)
             of_default = len(overrides.get(files[0], ())) if files else 0  # made for other cells than the user's, too
             for number, path, line in unused_settings(config):
