@@ -90,6 +90,7 @@ def test_what_is_forced_is_not_trained_a_second_time_where_another_process_just_
 
     @contextmanager
     def alone(self):
+        write_text(files[0], "new")
         write_record(files, OLD)  # the other process is done
         yield
 
@@ -119,6 +120,16 @@ def test_no_checkpoint_outlives_a_network_whose_snakemake_was_killed(files, tmp_
     run(tmp_path, NEW, train)
     assert is_made(files, NEW)
     assert not checkpoint.exists()
+
+
+def test_a_network_that_comes_back_from_the_cache_is_the_one_that_was_measured(files, tmp_path):
+    """What shows it stays current."""
+    before = stamp(files[0])
+    cell_cache.put(tmp_path / "cache", OLD, tmp_path / "cell")
+    files[-1].unlink()
+    run(tmp_path, OLD, None, "--cache", tmp_path / "cache")
+    assert is_made(files, OLD)
+    assert stamp(files[0]) == before
 
 
 def test_no_record_vouches_for_half_a_network_from_the_cache(files, tmp_path, monkeypatch):

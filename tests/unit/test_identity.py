@@ -385,6 +385,7 @@ def test_a_result_is_current_only_with_what_it_was_made_from(plan, tmp_path):
     write_record(measured.outputs, measured.identity, [stamp(network.outputs[0])])
     assert plan().complexity(MLP).current
     assert made_from(measured.outputs[0], network.outputs[:1])
+    (tmp_path / network.outputs[1]).write_text("other weights")
     write_record(network.outputs, network.identity, [])
     assert plan().cell(MLP).current
     assert not plan().complexity(MLP).current

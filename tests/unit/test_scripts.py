@@ -251,6 +251,17 @@ def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("goes_on")
+def test_shared_data_are_not_read_again_to_record_them(tmp_path, monkeypatch):
+    """They can be hundreds of gigabytes."""
+    identity = Identity({"seed": 0})
+    output = tmp_path / "prepared" / identity.digest / "x"
+    monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked([str(output)], identity, str(tmp_path)))
+    monkeypatch.setattr("rethinking.run.identity.hash_file", lambda _: 1 / 0)
+    scripts.run(lambda: write_text(output, "new"))
+    assert is_made([output], identity)
+
+
+@pytest.mark.usefixtures("goes_on")
 def test_a_script_with_a_lock_of_its_own_records_by_itself(tmp_path, monkeypatch):
     """Behind the lock another process may already make the result from other settings."""
     output = tmp_path / "curve.csv"

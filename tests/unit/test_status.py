@@ -211,9 +211,10 @@ def test_a_measure_is_stale_with_its_network(results, retrained):
 
 
 def test_a_measure_of_a_network_that_was_trained_again_says_so(results):
-    make_measure_and_fit(results)
+    folder = make_measure_and_fit(results)
     trained, measured = results.plan.cell(Cell.from_name(MLP, 0)), results.plan.complexity(Cell.from_name(MLP, 0))
     write_record(measured.outputs, measured.identity, [trained.stamp])
+    (folder / "weights.safetensors").write_text("others")
     write_record(trained.outputs, trained.identity, [])
     assert states(results)["measure_complexity"] == ("stale", "what it is made from was made again")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +18,7 @@ from typing import Any
 
 from rethinking.run.code import combined
 from rethinking.run.digests import digest_of
-from rethinking.run.files import remove_parts, write_json
+from rethinking.run.files import hash_file, remove_parts, write_json
 
 
 @dataclass(frozen=True)
@@ -73,14 +72,17 @@ def record_path(output: str | Path) -> Path:
     return output.parent / ".identity" / f"{output.name}.json"
 
 
-def write_record(outputs: Sequence[str | Path], identity: Identity, of: Sequence[str | None] | None = None) -> None:
+def write_record(
+    outputs: Sequence[str | Path], identity: Identity, of: Sequence[str | None] | None = None, *, stamped: bool = True
+) -> None:
     """Record the identity of a result beside its first file, and sizes, which tell if a file is cut short later.
 
-    The record gets a stamp, and has those ``of`` the results that this one was made from, where they are known: numbers of
-    one identity can differ, because a GPU rounds differently each time.
+    The record has a stamp, a digest of the contents, and those ``of`` the results that this one was made from, where they
+    are known: numbers of one identity can differ, because a GPU rounds differently each time.
     """
     sizes = {Path(file).name: os.path.getsize(file) for file in outputs}
-    values = {"identity": identity.digest, **identity.to_json(), "sizes": sizes, "stamp": uuid.uuid4().hex, "of": of}
+    stamp = digest_of([hash_file(file) for file in outputs]) if stamped else None
+    values = {"identity": identity.digest, **identity.to_json(), "sizes": sizes, "stamp": stamp, "of": of}
     write_json(record_path(outputs[0]), values)
 
 
@@ -116,7 +118,7 @@ def remove(outputs: Sequence[str | Path]) -> None:
 
 
 def stamp(output: str | Path) -> str | None:
-    """What tells a result from an earlier one of the same identity; None where there is no record, or one without."""
+    """What tells a result from another one of the same identity; None where there is no record, or one without."""
     return read_record(output).get("stamp")
 
 

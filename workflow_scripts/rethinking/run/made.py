@@ -51,7 +51,7 @@ class Made:
 
     @cached_property
     def stamp(self) -> str | None:
-        """What tells the files that are there from earlier ones (see :func:`rethinking.run.identity.stamp`)."""
+        """What tells the files that are there from others (see :func:`rethinking.run.identity.stamp`)."""
         return stamp(self.outputs[0])
 
     @property

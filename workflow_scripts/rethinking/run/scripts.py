@@ -65,7 +65,8 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
                 if asked and asked.source:
                     check_source(asked)
                 if asked and locked:
-                    write_record(asked.outputs, asked.identity, asked.of)
+                    # To read hundreds of gigabytes of shared data takes long, and no record names their stamp.
+                    write_record(asked.outputs, asked.identity, asked.of, stamped=not asked.shared)
     except (Exception, SystemExit) as error:
         message = str(error) if isinstance(error, UserError) else full_gpu(error) or plugins.blame(error)
         if not message and (refusal := as_os_error(error)):

@@ -56,7 +56,7 @@ def to_remake(
     with alone(Path(outputs[0]), record_path(outputs[0]).with_suffix(".lock")) as waited:
         made = (waited or not again) and is_made(outputs, identity, of)
         if made:
-            print(f"another process has made {outputs[0]}")
+            print(f"{outputs[0]} is already made")
         else:
             forget(outputs)
             for file in map(Path, outputs):
