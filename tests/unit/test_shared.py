@@ -92,12 +92,13 @@ def test_what_is_incomplete_is_made_again(outputs, identity, tmp_path, lost):
     assert make(outputs, identity)
 
 
-def test_what_has_a_damaged_record_is_made_again(outputs, identity):
+@pytest.mark.parametrize(("old", "new"), [('"n": 1', '"n": 2'), ('"identity": "', '"identity": "0')])
+def test_what_has_a_damaged_record_is_made_again(outputs, identity, old, new):
     make(outputs, identity)
     record = record_path(outputs[0])
-    write_text(record, record.read_text().replace('"n": 1', '"n": 2'))
+    write_text(record, record.read_text().replace(old, new))
     for current in (False, True):
-        assert Made("prepare_dataset", outputs, identity, shared="data").current == current
+        assert Made("prepare_dataset", outputs, identity).current == current
         assert make(outputs, identity) != current
 
 

@@ -97,16 +97,16 @@ def forget(outputs: Sequence[str | Path]) -> None:
 
 
 def read_record(output: str | Path) -> dict[str, Any]:
-    """A record; empty where there is none or it is damaged.
+    """A record; empty where there is none, or it is damaged: jobs learn from its contents what a result was made from.
 
     Raises:
         OSError: the disk refuses to show it, which says nothing about the result: it must not be made again.
     """
     try:
         record = json.loads(record_path(output).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        whole = Identity.from_json(record).digest == record["identity"] and isinstance(record.get("sizes", {}), dict)
+    except (FileNotFoundError, NotADirectoryError, LookupError, TypeError, ValueError, AttributeError):
         return {}
-    whole = isinstance(record, dict) and isinstance(record.get("sizes", {}), dict)
     return record if whole else {}
 
 
@@ -127,7 +127,13 @@ def is_made(outputs: Sequence[str | Path], identity: Identity, of: Sequence[str 
 
     Where both are known, it must also be made ``of`` the results with these stamps.
     """
-    record = read_record(outputs[0])
+    return fits(read_record(outputs[0]), outputs, identity, of)
+
+
+def fits(
+    record: Mapping[str, Any], outputs: Sequence[str | Path], identity: Identity, of: Sequence[str | None] | None
+) -> bool:
+    """:func:`is_made`, of a record that has been read."""
     return record.get("identity") == identity.digest and is_of(record, of) and not damages(outputs, record)
 
 
@@ -171,20 +177,13 @@ def altered(outputs: Sequence[str | Path]) -> list[str]:
 
 
 def recorded(output: str | Path) -> Identity | None:
-    """A recorded identity; None where there is no readable record."""
-    try:
-        return Identity.from_json(read_record(output))
-    except (LookupError, TypeError, ValueError, AttributeError):
-        return None
-
-
-def is_recorded(output: str | Path, digest: str) -> bool:
-    """Whether the contents of a record, from which jobs learn what a result was made from, are those of an identity.
+    """A recorded identity; None where there is no whole record.
 
     Raises:
         OSError: as in :func:`read_record`.
     """
-    return (found := recorded(output)) is not None and found.digest == digest
+    record = read_record(output)
+    return Identity.from_json(record) if record else None
 
 
 def made_from(output: str | Path, needs: Sequence[str | Path]) -> bool:

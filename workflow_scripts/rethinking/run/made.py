@@ -12,7 +12,7 @@ from typing import Any
 from rethinking.run.code import Root
 from rethinking.run.digests import file_digest
 from rethinking.run.files import algorithm_of
-from rethinking.run.identity import Identity, converted, is_made, is_recorded, stamp
+from rethinking.run.identity import Identity, converted, fits, read_record
 
 
 @dataclass(eq=False)  # each result is there once, see plan.once
@@ -39,20 +39,22 @@ class Made:
     source: Sequence[Any] | None = None
     results: Sequence[Made] = ()
 
-    @cached_property
+    @property
     def current(self) -> bool:
         """Whether the files exist and were made from what the configuration and the code ask for now."""
-        return (
-            all(each.current for each in self.needs)
-            and is_made(self.outputs, self.identity, [each.stamp for each in self.needs])
-            # The jobs that read data look up in its record what they are made from.
-            and (not self.shared or is_recorded(self.outputs[0], self.identity.digest))
-        )
+        return self.found[0]
 
-    @cached_property
+    @property
     def stamp(self) -> str | None:
         """What tells the files that are there from others (see :func:`rethinking.run.identity.stamp`)."""
-        return stamp(self.outputs[0])
+        return self.found[1]
+
+    @cached_property
+    def found(self) -> tuple[bool, str | None]:
+        """Whether it is current, and its stamp. There are thousands of records, so each is read once and not kept."""
+        record, of = read_record(self.outputs[0]), [each.stamp for each in self.needs]
+        current = all(each.current for each in self.needs) and fits(record, self.outputs, self.identity, of)
+        return current, record.get("stamp")
 
     @property
     def known(self) -> list[str]:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rethinking.run.files import UserError, remove_parts, sharing
-from rethinking.run.identity import Identity, forget, is_made, is_recorded, record_path
+from rethinking.run.identity import Identity, forget, is_made, record_path
 from rethinking.run.locks import lock, open_lock
 
 
@@ -35,7 +35,7 @@ def to_make(outputs: Sequence[str], identity: Identity, root: str) -> Iterator[b
     if folder.name != identity.digest:
         raise UserError("the code has changed since this job was planned; start again")
     with sharing(Path(root), folder.parent), alone(folder):
-        made = is_made(outputs, identity) and is_recorded(outputs[0], identity.digest)
+        made = is_made(outputs, identity)
         if made:
             print(f"{folder} is already made")
         else:
