@@ -21,6 +21,7 @@ from rethinking.run.identity import (
     is_made,
     made_from,
     read_record,
+    record_path,
     recorded,
     stamp,
     write_record,
@@ -369,7 +370,7 @@ def test_a_result_is_current_only_with_what_it_needs(plan, tmp_path):
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).touch()
         write_record(made.outputs[:1], made.identity)
-    assert plan().complexity(MLP).current  # earlier versions did not record of which network
+    assert plan().complexity(MLP).current  # of which network is not known
     (tmp_path / measured.needs[0].outputs[0]).unlink()
     assert not plan().complexity(MLP).current
 
@@ -388,6 +389,24 @@ def test_a_result_is_current_only_with_what_it_was_made_from(plan, tmp_path):
     assert made_from(measured.outputs[0], network.outputs[:1])
     (tmp_path / network.outputs[1]).write_text("other weights")
     write_record(network.outputs, network.identity, [])
+    assert plan().cell(MLP).current
+    assert not plan().complexity(MLP).current
+    assert not made_from(measured.outputs[0], network.outputs[:1])
+
+
+def test_results_of_earlier_versions_are_current_until_their_network_is_trained_again(plan, tmp_path):
+    measured = plan().complexity(MLP)
+    (network,) = measured.needs
+    for made in (network, measured):
+        for file in made.outputs:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+        write_record(made.outputs, made.identity)
+        record = record_path(made.outputs[0])
+        write_json(record, {key: value for key, value in read_json(record).items() if key not in ("stamp", "of")})
+    assert plan().complexity(MLP).current
+    assert made_from(measured.outputs[0], network.outputs[:1])
+    write_record(network.outputs, network.identity)
     assert plan().cell(MLP).current
     assert not plan().complexity(MLP).current
     assert not made_from(measured.outputs[0], network.outputs[:1])

@@ -139,7 +139,8 @@ def fits(
 
 def is_of(record: Mapping[str, Any], of: Sequence[str | None] | None) -> bool:
     """Whether a record names the results with these stamps, as far as both are known."""
-    return None in (of, record.get("of")) or record["of"] == of
+    recorded_of = record.get("of", [None] * len(of or ()))  # earlier versions gave results no stamps
+    return None in (of, recorded_of) or recorded_of == of
 
 
 def made_of(records: Sequence[Mapping[str, Any]]) -> tuple[str, list[str | None]]:
