@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rethinking.cells import CELL_FILES, Cell
+from rethinking.run.files import read_json, write_json
 from rethinking.run.identity import record_path, write_record
 from rethinking.run.status import Estimate, survey
 from rethinking.run.status_report import condense
@@ -121,10 +122,18 @@ def test_a_summary_that_cannot_be_read(results, text):
     assert (results.status().state, results.status().damaged) == ("done", True)
 
 
-def test_a_cell_without_a_record_is_stale(results):
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_cell_without_a_whole_record_is_stale(results, damaged):
     results.finish()
-    record_path(results.plan.cell(Cell.from_name(MLP, 0)).outputs[0]).unlink()
-    assert results.status().reasons == ("there is no record of what it was made from",)
+    record = record_path(results.plan.cell(Cell.from_name(MLP, 0)).outputs[0])
+    if damaged:
+        write_json(record, read_json(record) | {"identity": 20 * "0"})
+    else:
+        record.unlink()
+    reason = (
+        "its record of what it was made from is damaged" if damaged else "there is no record of what it was made from"
+    )
+    assert (results.status().state, results.status().reasons) == ("stale", (reason,))
 
 
 def test_diverged_is_done(results):
