@@ -178,6 +178,7 @@ def test_what_became_of_tasks(tmp_path):
     (tmp_path / "made").touch()
     bundle = make(tmp_path, "true", "exit 3", f"kill -9 $$; touch {tmp_path}/never")
     bundle.tasks[0].output = [str(tmp_path / "made")]
+    bundle.write()
     code, output = run(bundle)
     assert code == 0, output
     assert bundle.ended() == {0: 0, 1: 3, 2: -9}

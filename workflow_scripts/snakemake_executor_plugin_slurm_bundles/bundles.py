@@ -3,8 +3,8 @@
 A bundle is a folder on the file system that login and compute nodes share:
 
 - ``bundle.json``: its tasks, largest first, how many run side by side and for how long new ones may begin;
-- ``<task>.exit``: the exit status of a task that has ended by itself, written by the compute node, and renamed
-  to ``<task>.reported`` once Snakemake knows it;
+- ``<task>.exit``: the exit status of a task that has ended by itself, and the marks of the files that it left, written
+  by the compute node, and renamed to ``<task>.reported`` once Snakemake knows it;
 - ``log``: what the bundle did, from all attempts.
 
 A Snakemake that submitted a bundle may die; the next one reads from the folder how far the bundle got.
@@ -104,7 +104,7 @@ class Bundle:
         for ending in ("exit", "reported"):
             # A file without a number counts as if the task had not ended.
             with suppress(FileNotFoundError, ValueError):
-                return int((self.folder / f"{number}.{ending}").read_text())
+                return int((self.folder / f"{number}.{ending}").read_text().partition("\n")[0])
         return None
 
     def ended(self, among: Iterable[int] | None = None) -> dict[int, int]:
@@ -120,8 +120,8 @@ class Bundle:
         }
 
     def note_end(self, number: int, status: int) -> None:
-        """Note the exit status of a task."""
-        write(self.folder / f"{number}.exit", f"{status}\n")
+        """Note the exit status of a task, and the marks of its files."""
+        write(self.folder / f"{number}.exit", f"{status}\n{json.dumps(self.marks(number))}\n")
 
     def note_report(self, number: int) -> None:
         """Note that Snakemake knows the exit status of a task."""
@@ -134,8 +134,18 @@ class Bundle:
         return (self.folder / f"{number}.exit").exists() and self.status(number) == 0
 
     def finished(self, number: int) -> bool:
-        """Whether a task ended well, no Snakemake knows of it and its files are still there."""
-        return self.unreported(number) and all(map(os.path.exists, self.tasks[number].output))
+        """Whether a task ended well, no Snakemake knows of it and its files are still those that it left.
+
+        A run without this executor can have replaced them since, by those of other settings, say.
+        """
+        marks = self.marks(number)
+        if None in marks or not self.unreported(number):
+            return False
+        return (self.folder / f"{number}.exit").read_text() == f"0\n{json.dumps(marks)}\n"
+
+    def marks(self, number: int) -> list[list[int] | None]:
+        """The mark of each file of a task, as it is now."""
+        return [mark(file) for file in self.tasks[number].output]
 
     def remove(self, keep_log: bool = False) -> None:
         """Delete the bundle. Its log stays if it is to be kept or a task failed."""
@@ -183,10 +193,13 @@ def mark(path: str | None) -> list[int] | None:
     """What changes when a file is written again: its time by its server's clock, size and inode. None for no file."""
     try:
         # A network file system looks again when a file is opened.
-        with open(path or "", "rb") as file:
-            found = os.fstat(file.fileno())
+        file = os.open(path or "", os.O_RDONLY)  # or a folder
     except FileNotFoundError:
         return None
+    try:
+        found = os.fstat(file)
+    finally:
+        os.close(file)
     return [found.st_mtime_ns, found.st_size, found.st_ino]
 
 

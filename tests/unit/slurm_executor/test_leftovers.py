@@ -63,19 +63,37 @@ def test_a_job_that_is_not_what_is_asked_for_is_cancelled(fake, results, other):
     assert fake.calls("scancel") == ([f"scancel --quiet --me --name={bundle.name}"] if other else [])
 
 
-@pytest.mark.parametrize(("status", "there", "taken"), [(0, True, True), (0, False, False), (1, True, False)])
-def test_what_an_earlier_job_has_made_is_taken_if_it_is_whole_and_there(fake, results, status, there, taken):
-    """Nobody has been told of it; a cell that failed is tried again."""
+@pytest.mark.parametrize(
+    ("status", "since", "taken"),
+    [(0, "left", True), (0, "gone", False), (0, "replaced", False), (1, "left", False)],
+)
+def test_what_an_earlier_job_has_made_is_taken_if_it_is_whole_and_there(fake, results, status, since, taken):
+    """Nobody has been told of it; a cell that failed is tried again, and so is one that has been made from other settings."""
     bundle = earlier(results)
+    made = Path("a/summary.json")
+    made.parent.mkdir()
+    made.touch()
     bundle.note_end(0, status)
-    executor = Alone(results)
-    executor.run_jobs([job("a")])
-    if there:
-        Path("a").mkdir()
-        Path("a/summary.json").touch()
-    executor.look()
+    if since == "gone":
+        made.unlink()
+    elif since == "replaced":
+        made.write_text("of other settings")
+    executor = given(results, job("a"))
     assert [error for _, error in executor.over] == [None] * taken
     assert len(fake.calls("sbatch")) == (not taken)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_an_end_is_noted_whatever_a_job_has_left(results, folder):
+    """Nothing, or a folder; an earlier version noted the status alone, which does not say what was left."""
+    bundle = earlier(results)
+    bundle.tasks[0].output = [str(results / "slurm" if folder else results / "none")]
+    bundle.note_end(0, 0)
+    assert bundle.ended() == {0: 0}
+    assert bundle.finished(0) == folder
+    (bundle.folder / "0.exit").write_text("0\n")
+    assert bundle.ended() == {0: 0}
+    assert not bundle.finished(0)
 
 
 def test_all_cells_of_an_earlier_job_are_waited_for(fake, results):
