@@ -41,7 +41,9 @@ class Earlier:
             # One that is not forced leaves alone what is there.
             same = alike and (AGAIN in other.command or AGAIN not in task.command)
             runs = bundle.status(number) is None and bundle.name in queue and not queue[bundle.name].over
-            if same and (runs or bundle.finished(number)):
+            # Of recorded ones only what is stale is asked for: an input may have been made again since.
+            finished = (AGAIN in task.command or not task.recorded) and bundle.finished(number)
+            if same and (runs or finished):
                 return bundle, number
             if runs and not same:
                 why = "but would keep what is there" if alike else "from other settings, code or data"

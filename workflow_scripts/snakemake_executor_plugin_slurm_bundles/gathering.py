@@ -55,6 +55,7 @@ def task_of(job: Any) -> Task:
         benchmark=str(job.benchmark) if job.benchmark else None,
         checkpoint=job.params.get("checkpoint"),
         output=[str(path) for path in job.output],
+        recorded=bool(job.params.get("record")),
     )
 
 

@@ -83,6 +83,20 @@ def test_what_an_earlier_job_has_made_is_taken_if_it_is_whole_and_there(fake, re
     assert len(fake.calls("sbatch")) == (not taken)
 
 
+@pytest.mark.parametrize(("forced", "taken"), [("", False), (AGAIN, True)])
+def test_what_a_record_calls_stale_is_submitted_again_although_an_earlier_job_has_made_it(fake, results, forced, taken):
+    """Measures of a network that has been trained again since, say; the executor does not know of the network."""
+    asked = job()
+    asked.shellcmd, asked.params = f"train a --record x{forced}", {"record": f"x{forced}"}
+    bundle = earlier(results, command=f"train a --record x{AGAIN}", identity=identity([("record", "x")], []))
+    Path("a").mkdir()
+    Path("a/summary.json").touch()
+    bundle.note_end(0, 0)
+    executor = given(results, asked)
+    assert [error for _, error in executor.over] == [None] * taken
+    assert len(fake.calls("sbatch")) == (not taken)
+
+
 @pytest.mark.parametrize("folder", [False, True])
 def test_an_end_is_noted_whatever_a_job_has_left(results, folder):
     """Nothing, or a folder; an earlier version noted the status alone, which does not say what was left."""
