@@ -28,11 +28,12 @@ class Earlier:
     def take(self, task: Task, queue: Mapping[str, slurm.QueuedJob]) -> tuple[Bundle, int] | None:
         """A task that makes or has made what this one asks for, by its bundle and number.
 
-        One that makes the same files from other settings, code or data is stopped.
+        All that make the same files from other settings, code or data are stopped.
 
         Raises:
             Unreachable: what must not run is not cancelled yet.
         """
+        found = None
         for bundle, number in self.tasks.get(tuple(task.output), ()):
             if bundle.name in self.cancelled:
                 continue
@@ -43,12 +44,13 @@ class Earlier:
             runs = bundle.status(number) is None and bundle.name in queue and not queue[bundle.name].over
             # Of recorded ones only what is stale is asked for: an input may have been made again since.
             finished = (AGAIN in task.command or not task.recorded) and bundle.finished(number)
-            if same and (runs or finished):
-                return bundle, number
-            if runs and not same:
+            # One that runs can still replace what another has made.
+            if same and (runs or (finished and not found)):
+                found = bundle, number
+            elif runs:
                 why = "but would keep what is there" if alike else "from other settings, code or data"
                 self.cancel(bundle.name, f"{bundle.name} trains {task.name} {why}")
-        return None
+        return found
 
     def stop_damaged(self, queue: Mapping[str, slurm.QueuedJob]) -> None:
         """Cancel jobs of bundles that cannot be read, so that what they train is not trained twice at a time.

@@ -144,6 +144,22 @@ def test_a_job_that_an_earlier_run_forced_is_taken_over(fake, results, read, ear
     assert len(read("but would keep what is there; it is cancelled")) == (not taken)
 
 
+@pytest.mark.parametrize("ended_first", [True, False])
+def test_where_one_job_has_made_what_is_asked_for_another_with_other_settings_is_cancelled(fake, results, ended_first):
+    """Whichever folder comes first."""
+    ended, other = earlier(results), earlier(results, identity="other settings")
+    names = [f"cells-{number}" for number in ((0, 1) if ended_first else (1, 0))]
+    for bundle, name in zip((ended, other), names, strict=True):
+        bundle.folder = bundle.folder.rename(results / "slurm" / name)
+    Path("a").mkdir()
+    Path("a/summary.json").touch()
+    ended.note_end(0, 0)
+    fake.queues((other.name, "RUNNING", "None"))
+    executor = given(results, job())
+    assert [error for _, error in executor.over] == [None]
+    assert fake.calls("scancel") == [f"scancel --quiet --me --name={other.name}"]
+
+
 def test_job_has_ended_when_it_is_to_be_cancelled(fake, results):
     bundle = earlier(results, identity="other settings")
     fake.queues((bundle.name, "RUNNING", "None"))
