@@ -40,6 +40,7 @@ class Task:
     checkpoint: str | None = None  # what it resumes from; a new one shows that the task makes progress
     output: list[str] = field(default_factory=list)
     recorded: bool = False  # by a record it knows what is current, and leaves that alone unless the user forces it
+    reads_new: bool = False  # it reads what this run makes: an earlier job may have read what was there before
     before: list[int] | None = None  # the checkpoint when the bundle was written, see `mark`
 
     def module(self) -> tuple[str, list[str], str] | None:

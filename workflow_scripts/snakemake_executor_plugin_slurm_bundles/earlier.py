@@ -28,7 +28,8 @@ class Earlier:
     def take(self, task: Task, queue: Mapping[str, slurm.QueuedJob]) -> tuple[Bundle, int] | None:
         """A task that makes or has made what this one asks for, by its bundle and number.
 
-        All that make the same files from other settings, code or data are stopped.
+        All that make the same files from other settings, code or data, or from inputs that this run has made again, are
+        stopped.
 
         Raises:
             Unreachable: what must not run is not cancelled yet.
@@ -39,16 +40,21 @@ class Earlier:
                 continue
             other = bundle.tasks[number]
             alike = what_it_makes(other) == what_it_makes(task)
+            # What resumes goes on with what it has read before, in another job too.
+            outdated = task.reads_new and not task.checkpoint
             # One that is not forced leaves alone what is there.
-            same = alike and (AGAIN in other.command or AGAIN not in task.command)
+            same = alike and not outdated and (AGAIN in other.command or AGAIN not in task.command)
             runs = bundle.status(number) is None and bundle.name in queue and not queue[bundle.name].over
-            # Of recorded ones only what is stale is asked for: an input may have been made again since.
-            finished = (AGAIN in task.command or not task.recorded) and bundle.finished(number)
+            # Of recorded ones only what is stale or forced is asked for: an input may have been made again since.
+            takes = not task.recorded or (AGAIN in task.command and not task.reads_new)
+            finished = takes and bundle.finished(number)
             # One that runs can still replace what another has made.
             if same and (runs or (finished and not found)):
                 found = bundle, number
             elif runs:
-                why = "but would keep what is there" if alike else "from other settings, code or data"
+                why = "from other settings, code or data"
+                if alike:
+                    why = "but may have read what was made again since" if outdated else "but would keep what is there"
                 self.cancel(bundle.name, f"{bundle.name} trains {task.name} {why}")
         return found
 

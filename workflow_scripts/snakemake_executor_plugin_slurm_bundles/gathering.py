@@ -56,6 +56,7 @@ def task_of(job: Any) -> Task:
         checkpoint=job.params.get("checkpoint"),
         output=[str(path) for path in job.output],
         recorded=bool(job.params.get("record")),
+        reads_new=bool(job.params.get("record") and job.input),
     )
 
 

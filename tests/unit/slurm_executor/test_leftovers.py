@@ -83,11 +83,20 @@ def test_what_an_earlier_job_has_made_is_taken_if_it_is_whole_and_there(fake, re
     assert len(fake.calls("sbatch")) == (not taken)
 
 
-@pytest.mark.parametrize(("forced", "taken"), [("", False), (AGAIN, True)])
-def test_what_a_record_calls_stale_is_submitted_again_although_an_earlier_job_has_made_it(fake, results, forced, taken):
-    """Measures of a network that has been trained again since, say; the executor does not know of the network."""
+@pytest.mark.parametrize(
+    ("forced", "inputs", "taken"),
+    [("", [], False), (AGAIN, [], True), (AGAIN, ["network"], False)],
+)
+def test_what_a_record_calls_stale_is_submitted_again_although_an_earlier_job_has_made_it(
+    fake, results, forced, inputs, taken
+):
+    """Measures of a network that has been trained again since, say.
+
+    The executor knows of the network only where this run has trained it: a forced one, whose end was reported, for the
+    second time.
+    """
     asked = job()
-    asked.shellcmd, asked.params = f"train a --record x{forced}", {"record": f"x{forced}"}
+    asked.shellcmd, asked.params, asked.input = f"train a --record x{forced}", {"record": f"x{forced}"}, inputs
     bundle = earlier(results, command=f"train a --record x{AGAIN}", identity=identity([("record", "x")], []))
     Path("a").mkdir()
     Path("a/summary.json").touch()
@@ -95,6 +104,20 @@ def test_what_a_record_calls_stale_is_submitted_again_although_an_earlier_job_ha
     executor = given(results, asked)
     assert [error for _, error in executor.over] == [None] * taken
     assert len(fake.calls("sbatch")) == (not taken)
+
+
+@pytest.mark.parametrize("checkpoint", [None, "checkpoint"])
+@pytest.mark.parametrize("inputs", [[], ["network"]])
+def test_a_job_that_may_have_read_what_this_run_has_made_again_is_cancelled(fake, results, read, inputs, checkpoint):
+    """One that goes on from its checkpoint would do so in another job, too."""
+    asked = job()
+    asked.params, asked.input = {"record": "x", "checkpoint": checkpoint}, inputs
+    bundle = earlier(results, identity=identity(asked.params.items(), []))
+    fake.queues((bundle.name, "RUNNING", "None"))
+    executor = given(results, asked)
+    taken = not inputs or checkpoint is not None
+    assert (bundle.name in executor.active) == taken
+    assert len(read("but may have read what was made again since; it is cancelled")) == (not taken)
 
 
 @pytest.mark.parametrize("folder", [False, True])
