@@ -10,6 +10,7 @@ A bundle is a folder on the file system that login and compute nodes share:
 A Snakemake that submitted a bundle may die; the next one reads from the folder how far the bundle got.
 """
 
+import errno
 import heapq
 import json
 import os
@@ -26,6 +27,8 @@ from typing import Any, Self
 MODULE = ["exec", "python", "-m"]  # how a command begins that runs a Python module
 AGAIN = ":again"  # the end of the parameter 'record' of a job that the user forces
 ROOM = 1 << 14  # bytes; more than the end of a task takes
+# Faults of a disk that pass.
+PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 
 
 @dataclass(eq=False)  # jobs can be alike
@@ -140,10 +143,12 @@ class Bundle:
 
         A run without this executor can have replaced them since, by those of other settings, say.
         """
-        marks = self.marks(number)
-        if None in marks or not self.unreported(number):
+        try:
+            noted = (self.folder / f"{number}.exit").read_text()
+        except (FileNotFoundError, ValueError):
             return False
-        return (self.folder / f"{number}.exit").read_text() == f"0\n{json.dumps(marks)}\n"
+        marks = self.marks(number)
+        return None not in marks and noted == f"0\n{json.dumps(marks)}\n"
 
     def marks(self, number: int) -> list[list[int] | None]:
         """The mark of each file of a task, as it is now."""
@@ -192,11 +197,19 @@ def identity(params: Iterable[tuple[str, Any]], inputs: Iterable[str]) -> str:
 
 
 def mark(path: str | None) -> list[int] | None:
-    """What changes when a file is written again: its time by its server's clock, size and inode. None for no file."""
+    """What changes when a file is written again: its time by its server's clock, size and inode.
+
+    None for no file, or one that cannot be read for good: its folder is a file, say.
+
+    Raises:
+        OSError: the disk has a fault that passes.
+    """
     try:
         # A network file system looks again when a file is opened.
         file = os.open(path or "", os.O_RDONLY)  # or a folder
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno in PASSING:
+            raise
         return None
     try:
         found = os.fstat(file)

@@ -120,14 +120,16 @@ def test_a_job_that_may_have_read_what_this_run_has_made_again_is_cancelled(fake
     assert len(read("but may have read what was made again since; it is cancelled")) == (not taken)
 
 
-@pytest.mark.parametrize("folder", [False, True])
-def test_an_end_is_noted_whatever_a_job_has_left(results, folder):
-    """Nothing, or a folder; an earlier version noted the status alone, which does not say what was left."""
+@pytest.mark.parametrize(("left", "there"), [("none", False), ("slurm", True), ("file/none", False), ("loop", False)])
+def test_an_end_is_noted_whatever_a_job_has_left(results, left, there):
+    """Nothing, a folder, a file for its folder; an earlier version noted the status alone: not what was left."""
     bundle = earlier(results)
-    bundle.tasks[0].output = [str(results / "slurm" if folder else results / "none")]
+    (results / "file").touch()
+    (results / "loop").symlink_to("loop")
+    bundle.tasks[0].output = [str(results / left)]
     bundle.note_end(0, 0)
     assert bundle.ended() == {0: 0}
-    assert bundle.finished(0) == folder
+    assert bundle.finished(0) == there
     (bundle.folder / "0.exit").write_text("0\n")
     assert bundle.ended() == {0: 0}
     assert not bundle.finished(0)
