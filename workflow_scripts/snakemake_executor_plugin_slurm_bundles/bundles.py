@@ -42,7 +42,7 @@ class Task:
     benchmark: str | None = None  # where its run time goes
     checkpoint: str | None = None  # what it resumes from; a new one shows that the task makes progress
     output: list[str] = field(default_factory=list)
-    recorded: bool = False  # by a record it knows what is current, and leaves that alone unless the user forces it
+    stale: bool = False  # by a record: its files were there when the run was planned, and did not count as current
     reads_new: bool = False  # it reads what this run makes: an earlier job may have read what was there before
     before: list[int] | None = None  # the checkpoint when the bundle was written, see `mark`
 

@@ -45,8 +45,8 @@ class Earlier:
             # One that is not forced leaves alone what is there.
             same = alike and not outdated and (AGAIN in other.command or AGAIN not in task.command)
             runs = bundle.status(number) is None and bundle.name in queue and not queue[bundle.name].over
-            # Of recorded ones only what is stale or forced is asked for: an input may have been made again since.
-            takes = not task.recorded or (AGAIN in task.command and not task.reads_new)
+            # An input of what was stale may have been made again since. What ended as the run was planned was not there.
+            takes = not task.reads_new and (AGAIN in task.command or not task.stale)
             finished = takes and bundle.finished(number)
             # One that runs can still replace what another has made.
             if same and (runs or (finished and not found)):

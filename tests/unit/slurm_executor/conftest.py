@@ -116,6 +116,7 @@ def job(name="a", **resources):
         benchmark=None,
         restart_times=2,
         attempt=1,
+        dag=SimpleNamespace(reason=lambda job: SimpleNamespace(missing_output=set())),
     )
 
 

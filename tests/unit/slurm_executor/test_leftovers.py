@@ -1,6 +1,8 @@
 """What the executor makes of what an earlier Snakemake left, damaged files too."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,33 @@ def test_what_a_record_calls_stale_is_submitted_again_although_an_earlier_job_ha
     executor = given(results, asked)
     assert [error for _, error in executor.over] == [None] * taken
     assert len(fake.calls("sbatch")) == (not taken)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_an_earlier_job_makes_while_the_run_is_planned_is_taken(fake, results, there):
+    """Another job would wait in the queue to say that there is nothing to do, and would write over the log.
+
+    But not where something was there before, and was stale: an input may be newer than what the job made.
+    """
+    bundle = earlier(results, command="touch a", identity=identity([("record", "x")], []))
+    bundle.tasks[0].output = ["a"]
+    bundle.write()
+    Path("Snakefile").write_text(
+        "from pathlib import Path\nfrom snakemake_executor_plugin_slurm_bundles.bundles import Bundle\n"
+        f'RESULTS = "{results}"\n'
+        f'onstart:\n    Path("a").touch()\n    Bundle.read(Path("{bundle.folder}")).note_end(0, 0)\n'
+        'rule a:\n    output: "a"\n    log: "log"\n    params: record="x"\n    shell: "touch {output}"\n'
+    )
+    Path("log").write_text("trained")
+    if there:
+        Path("a").touch()
+    fake.fails("sbatch", "invalid partition specified: a")
+    command = [sys.executable, "-m", "snakemake", "--executor", "slurm-bundles", "--jobs", "1"]
+    command += ["--slurm-bundles-poll-seconds", "1", *(["-f"] if there else []), "a"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (not there), done.stderr
+    assert len(fake.calls("sbatch")) == there
+    assert there or Path("log").read_text() == "trained"
 
 
 @pytest.mark.parametrize("checkpoint", [None, "checkpoint"])
