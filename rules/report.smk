@@ -19,6 +19,7 @@ REPORT = artefact(
     {
         "artefacts": [[name, entry_of(name).title] for name in REPORTED],
         **networks(REPORTED_CELLS),
+        "not_judged": NOT_JUDGED,
     },
     REPORTED_NETWORKS,
     needs=[*(SHOWN[name] for name in REPORTED), CLAIMS, COLLECTION],
@@ -55,6 +56,7 @@ rule render_report:
         artefacts=[f"{RESULTS}/{entry_of(name).filename}" for name in REPORTED],
         finding=options(finding=f"{RESULTS}/finding.txt" if "finding" in REPORTED else None),
         claims=CLAIMS.outputs[0],
+        not_judged=NOT_JUDGED,
         networks=network_options(REPORT, root=RESULTS),
         asked_for=len(REPORTED_NETWORKS),
         record=lambda wildcards: record(REPORT),
@@ -62,7 +64,8 @@ rule render_report:
         "Writing the report"
     shell:
         "exec python -m render_report --artefacts {params.artefacts:q} {params.finding} --claims {params.claims:q}"
-        " {params.networks} --asked-for {params.asked_for} --output {output:q} --record {params.record:q} > {log:q} 2>&1"
+        " --not-judged {params.not_judged:q} {params.networks} --asked-for {params.asked_for}"
+        " --output {output:q} --record {params.record:q} > {log:q} 2>&1"
 
 
 # After the last stage, when it is known what tables and figures are built from.

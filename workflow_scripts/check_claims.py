@@ -27,6 +27,7 @@ from rethinking.claims.report import (
 from rethinking.claims.theory import THEORY_EXPLANATION, judge_theory, theory_frame
 from rethinking.run import scripts
 from rethinking.run.files import write_text
+from rethinking.tables.rendering import in_markdown
 
 
 def main() -> None:
@@ -72,7 +73,6 @@ def main() -> None:
     # The paper says nothing about a plug-in's data set.
     claims = () if dataset.own else CLAIMS
     about = " A verdict holds for this data at this scale; the paper's is CIFAR-10 with all 50,000 training images."
-    about += not_judged(args.not_judged)
     check(f"On {dataset.title}", args.dataset, claims, claimed_cells(args.dataset, claims), about)
     if args.imagenet:
         all_cells = [name for name in args.cells if name.split("/")[0] == args.imagenet]
@@ -87,7 +87,8 @@ def main() -> None:
         about = "" if papers else " On the data of a plug-in only what the paper proves for any data is judged."
         add("Sections 4 and 5", judged, theory_frame(judged, records), f"{data}.{about}", bool(records))
         explanations.append(THEORY_EXPLANATION)
-    texts.append(" ".join(explanations) + "\n")
+    # Not above a table, as there may be none.
+    texts.append(" ".join(explanations) + in_markdown(not_judged(args.not_judged)) + "\n")
     write_text(args.csv, pd.concat(rows).to_csv(index=False))
     write_text(args.markdown, "\n".join(texts))
 

@@ -18,6 +18,9 @@ def main() -> None:
     )
     parser.add_argument("--finding", type=Path, help="finding.txt: the sentence that the report begins with")
     parser.add_argument("--claims", required=True, type=Path, help="claims.csv")
+    parser.add_argument(
+        "--not-judged", nargs="*", default=[], help="data sets that none of the paper's claims is judged on"
+    )
     parser.add_argument("--asked-for", required=True, type=int, help="how many networks there should be")
     parser.add_argument("--output", required=True, type=Path, help="HTML to write")
     args = parser.parse_args()
@@ -28,7 +31,8 @@ def main() -> None:
     finding = ()
     if args.finding:
         finding = read_text(args.finding).splitlines()
-    html = render({path.stem: path for path in args.artefacts}, networks, claims, finding, args.asked_for)
+    artefacts = {path.stem: path for path in args.artefacts}
+    html = render(artefacts, networks, claims, args.not_judged, finding, args.asked_for)
     write_text(args.output, html)
     print(f"{len(args.artefacts)} tables and figures, {len(networks)} networks")
 

@@ -115,11 +115,15 @@ def test_cells_that_are_not_named_are_left_out(small_results, check, tmp_path):
     assert check(tmp_path, [f"cifar10/{CELL}"], 0, 1) == "On CIFAR-10: 1 supported, 44 not run\n"
 
 
-def test_data_sets_whose_networks_are_not_judged_are_named(script, tmp_path):
-    networks = {"root": tmp_path, "cells": [f"cifar10/{CELL}"], "seeds": 0, "not_judged": ["mnist", "digits"]}
-    script("check_claims", **networks, csv=tmp_path / "claims.csv", markdown=tmp_path / "claims.md")
-    first = (tmp_path / "claims.md").read_text().splitlines()[0]
-    assert first.endswith(" The paper's claims are not judged on the networks trained on MNIST and digits.")
+@pytest.mark.parametrize("dataset", ["cifar10", "own"])
+def test_data_sets_whose_networks_are_not_judged_are_named(script, plugin, tmp_path, dataset):
+    """Also where there is no table of the claims on networks."""
+    plugin("@dataset('own', title='*Own*')\ndef own(): ...\n")
+    networks = {"root": tmp_path, "cells": [f"{dataset}/{CELL}"], "seeds": 0, "dataset": dataset}
+    written = {"csv": tmp_path / "claims.csv", "markdown": tmp_path / "claims.md"}
+    script("check_claims", **networks, not_judged=["mnist", "own"], **written)
+    *_, last = written["markdown"].read_text().splitlines()
+    assert last.endswith(r" The paper's claims are not judged on the networks trained on MNIST and \*Own\*.")
 
 
 def test_own_data_have_none_of_the_papers_claims(script, plugin, tmp_path):

@@ -82,8 +82,8 @@ def files(tmp_path):
 NO_CLAIMS = pd.DataFrame(columns=list(COLUMNS))
 
 
-def render(files, networks, claims=NO_CLAIMS, finding=(), asked_for=1):
-    return module.render(files, networks, claims, finding, asked_for)
+def render(files, networks, claims=NO_CLAIMS, finding=(), asked_for=1, unjudged=()):
+    return module.render(files, networks, claims, unjudged, finding, asked_for)
 
 
 def test_every_artefact_is_shown_with_title_caption_content_and_files(files):
@@ -194,16 +194,12 @@ def test_claims_stand_by_section_the_decided_first():
     assert "<li>It is c.</li>" in page
 
 
-def test_data_sets_without_the_papers_claims_are_named(plugin):
-    own = "mnist/true_labels/mlp_1x512/none"
-    networks = [make_network(f"{name}/seed0") for name in ("cifar10/true_labels/alexnet/none", own)]
+@pytest.mark.parametrize("claims", [CLAIMS, NO_CLAIMS])
+def test_data_sets_without_the_papers_claims_are_named(claims):
+    """Also where no claim is judged at all."""
     sentence = "The paper's claims are not judged on the networks trained on MNIST."
-    assert sentence in Outline(render({}, networks, CLAIMS)).text
-    assert "are not judged" not in render({}, networks[:1], CLAIMS)
-    # Those of a plug-in are its own.
-    plugin(f"@claim('mine', statement='s', cells=['{own}'], above=0)\ndef c(run): ...\n")
-    claims = pd.concat([CLAIMS, pd.DataFrame([claim("mine", "supported", cells=own)])])
-    assert sentence in Outline(render({}, networks, claims)).text
+    assert sentence in Outline(render({}, [], claims, unjudged=["mnist"])).text
+    assert "are not judged" not in render({}, [], claims)
 
 
 def test_a_claim_is_drawn_with_its_numbers():

@@ -90,6 +90,44 @@ def test_claims_are_judged_on_the_papers_data_whatever_the_order_of_the_cells(ti
     assert "--dataset=mnist" in command("mnist", "digits")
 
 
+def test_data_sets_whose_networks_are_not_judged_are_handed_to_claims_and_report(tiny_workflow):
+    def told(config):
+        tiny_workflow.write_config(config)
+        lines = tiny_workflow.succeed("-n", "-p", "results/report.html").splitlines()
+        commands = [line for line in lines if "-m check_claims" in line or "-m render_report" in line]
+        claims, report = (line.partition("--not-judged ")[2].split(" --")[0].split() for line in commands)
+        assert claims == report
+        return commands[0], report
+
+    def cells(*datasets):
+        return {"cells": [f"{name}/true_labels/mlp_1x512/none" for name in datasets]}
+
+    empty = {name: {"cells": []} for name, section in TINY.items() if "cells" in section}
+    tables = TINY | empty | {"ablations": []}
+    # A second set like ImageNet does not take the place of CIFAR-10, unless other results name it too.
+    two = tables | {"table2": cells("mnist", "digits")}
+    command, not_judged = told(two)
+    assert "--dataset=" not in command
+    assert not_judged == ["digits"]
+    command, not_judged = told(two | {"table1": cells("digits")})
+    assert "--dataset=digits" in command
+    assert not_judged == []
+    ablations = [{"name": "slow", "question": "?", "cells": cells("cifar100")["cells"], "set": {"epochs": 3}}]
+    two |= {"ablations": ablations, "report_ablations": True}
+    assert told(two)[1] == ["digits", "cifar100"]
+    # Nor does that of a plug-in, of which the paper says nothing.
+    (tiny_workflow.folder / "study.py").write_text(
+        "from rethinking import registry\n\n@registry.dataset('own')\ndef own(path): ...\n"
+    )
+    (tiny_workflow.folder / "images").mkdir()
+    datasets = TINY["datasets"] | {"own": {"source": "plugin", "path": "images", "input_size": 8}}
+    study = tables | {"plugins": ["study.py"], "datasets": datasets, "table1": cells("own"), "table2": cells("digits")}
+    command, not_judged = told(study)
+    assert "--dataset=own" in command
+    assert "--imagenet=digits" in command
+    assert not_judged == ["own"]
+
+
 def test_a_data_set_of_a_plugin_does_not_take_the_place_of_the_one_of_the_claims(tiny_workflow):
     plugin = tiny_workflow.folder / "study.py"
     plugin.write_text("from rethinking import registry\n\n@registry.dataset('own')\ndef own(path): ...\n")

@@ -1,13 +1,11 @@
 """The claims for readers: by section, the decided ones first, with what was measured drawn against its bounds."""
 
 import math
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pandas as pd
 from markupsafe import Markup, escape
 
-from rethinking import registry
 from rethinking.claims.report import OUTCOMES, STRICT, readable
 from rethinking.report.layout import section_of_claim, sections
 
@@ -65,15 +63,6 @@ def by_section(claims: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 def not_run(claims: pd.DataFrame) -> list[str]:
     """The statements that nothing was measured for."""
     return list(claims.statement[claims.outcome == NOT_RUN])
-
-
-def without_claims(claims: pd.DataFrame, networks: Iterable[str]) -> list[str]:
-    """The data sets of these networks, named as cells, on which none of the paper's claims is judged."""
-    own = [each.name for each in registry.entries("claim") if each.own]
-    cells = claims.cells[~claims.claim.isin(own)].str.split("[,;] ", regex=True).explode()
-    judged = set(cells.str.split("/").str[0])
-    datasets = dict.fromkeys(name.split("/")[0] for name in networks)
-    return [name for name in datasets if judged and name not in judged]
 
 
 def count(claims: pd.DataFrame) -> dict[str, int]:

@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from rethinking.analysis.descriptions import unbroken
 from rethinking.claims.report import not_judged
 from rethinking.entries import Entry
-from rethinking.report.claims import by_section, count, not_run, without_claims
+from rethinking.report.claims import by_section, count, not_run
 from rethinking.report.layout import FINDING, Shown, entry_of, sections
 from rethinking.report.provenance import (
     Network,
@@ -63,6 +63,7 @@ def render(
     artefacts: Mapping[str, Path],
     networks: Sequence[Network],
     claims: pd.DataFrame,
+    unjudged: Sequence[str],
     finding: Sequence[str],
     asked_for: int,
 ) -> str:
@@ -72,6 +73,7 @@ def render(
         artefacts: name, as registered -> its file; others are listed as missing.
         networks: those behind them, in the order in which they are listed.
         claims: ``claims.csv``, with :data:`rethinking.claims.report.COLUMNS`.
+        unjudged: names of the data sets that none of the paper's claims is judged on.
         finding: the finding in one sentence, and the data that it was measured on; empty where it is left out.
         asked_for: how many networks there should be.
 
@@ -101,7 +103,7 @@ def render(
         counts=count(claims),
         claims=by_section(claims),
         not_run=not_run(claims),
-        not_judged=not_judged(without_claims(claims, (network.cell.name for network in networks))),
+        not_judged=not_judged(unjudged),
         below_full_scale=below_full_scale(networks),
         overview=overview(networks, asked_for),
         facts=provenance(networks),
