@@ -4,6 +4,8 @@ import pytest
 import yaml
 
 from rethinking.cells import Cell
+from rethinking.config.checks import unused_settings
+from rethinking.config.configuration import Config
 from rethinking.config.loading import load_config
 from rethinking.run.files import UserError
 
@@ -183,11 +185,25 @@ def test_a_setting_of_an_override_that_none_of_its_cells_uses_is_named(tmp_path)
     )
     (line,) = lines(override("*/*/alexnet/*", auxiliary_loss=0.4))
     assert line.endswith(" more cells have no auxiliary head")
+    head, large = override("imagenette/*/inception_v3/*", auxiliary_loss=0.3), ablation(input_size=299)
+    variants = [large | {"cells": shown["fig2a"]["cells"]}]
+    (line,) = lines(head, **shown)
+    assert line.endswith("imagenette/true_labels/inception_v3/wd has no auxiliary head below 299x299 pixels")
+    assert lines(head, **shown, ablations=variants) == []
     # One of the cells uses it, and it is a variant; or no cell is configured.
     assert lines(override("cifar10/*/alexnet/*", weight_decay=0.1)) == []
     variant = {"table1": {"cells": [MLP]}, "ablations": [ablation(epochs=3) | {"cells": [MLP.replace("none", "wd")]}]}
     assert lines(override("cifar10/true_labels/mlp_1x512/*", weight_decay=0.1), **variant) == []
     assert lines(override("mnist/*/*/none", weight_decay=0.1)) == []
+
+
+def test_cells_without_an_auxiliary_head_are_not_resolved_for_unused_settings(monkeypatch):
+    """With thousands of cells every start would wait for them."""
+    config, resolved = load(overrides=[override("*/*/*/*", epochs=3, weight_decay=0.1, auxiliary_loss=0.4)]), []
+    resolve = Config.settings
+    monkeypatch.setattr(Config, "settings", lambda *of: resolved.append(of[1]) or resolve(*of))
+    assert [path for _, path, _ in unused_settings(config)] == [("set", "auxiliary_loss")]
+    assert list(unused_settings(config, 1)) == resolved == []
 
 
 def test_overrides_of_all_files_and_of_the_command_line_add(tmp_path):

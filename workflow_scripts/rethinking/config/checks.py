@@ -10,7 +10,7 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.config.configuration import Config
 from rethinking.config.faults import value_at
 from rethinking.config.patterns import Path
-from rethinking.config.results import AblationConfig, lacks
+from rethinking.config.results import USED_BY, AblationConfig, lacks
 from rethinking.models.options import default_options
 from rethinking.run.files import UserError
 
@@ -88,23 +88,38 @@ def hidden_settings(
     ]
 
 
-def unused_settings(config: Config) -> Iterator[tuple[int, Path, str]]:
-    """The settings of overrides that mean nothing in any of the configured cells that they match.
+def unused_settings(config: Config, first: int = 0) -> Iterator[tuple[int, Path, str]]:
+    """The settings of overrides that mean nothing in any of the configured cells and variants that they match.
+
+    Args:
+        config: the configuration.
+        first: the number of the first override to check.
 
     Yields:
         the number of the override, the place of the setting in it, and its value with the cells.
     """
-    names = [cell.name for cell in (*config.cells(*config.results), *config.ablated_cells())]
-    cells = [Cell.from_name(name, seed=0) for name in dict.fromkeys(names)]
-    for number, override in enumerate(config.overrides):
+    cells = [(None, cell.name) for cell in (*config.cells(*config.results), *config.ablated_cells())]
+    variants = [(variant, cell.name) for variant, cell in config.variants()]
+    trained = [(Cell.from_name(name, seed=0), variant) for variant, name in dict.fromkeys(cells + variants)]
+
+    def missing_in(cell: Cell, variant: str | None, setting: str) -> str | None:
+        found = lacks(cell, setting)
+        # Settings are slow to resolve, and only an auxiliary head depends on one, which a variant can change.
+        if found or setting in USED_BY:
+            return found
+        return lacks(cell, setting, config.settings(cell, variant).input_size)
+
+    for number, override in enumerate(config.overrides[first:], first):
         given = {("set", key): value for key, value in override.set.model_dump().items()}
         options = given.get(("set", "architecture"), {})
         given |= {("set", "architecture", key): value for key, value in options.items()}
-        matched = [cell for cell in cells if override.matches(cell)]
+        given = {path: value for path, value in given.items() if path[-1] in (*USED_BY, "auxiliary_loss")}
+        matched = [each for each in trained if override.matches(each[0])] if given else []
         for path, value in given.items():
-            missing = [lacks(cell, path[-1], config.settings(cell).input_size) for cell in matched]
+            missing = [missing_in(*each, path[-1]) for each in matched]
             if missing and all(missing):
-                have = f"{named([cell.name for cell in matched]).removesuffix(': ')} {'have' if missing[1:] else 'has'}"
+                names = list(dict.fromkeys(cell.name for cell, _ in matched))
+                have = f"{named(names).removesuffix(': ')} {'have' if names[1:] else 'has'}"
                 yield number, path, f"{json.dumps(value)}, does not count, as {have} no {missing[0]}"
 
 

@@ -74,10 +74,9 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
             for line in hidden_settings(config, sources, overrides) + large_batches(config):
                 log(line)
             of_default = len(overrides.get(files[0], ())) if files else 0  # made for other cells than the user's, too
-            for number, path, line in unused_settings(config):
-                if number >= of_default:
-                    place = place_of_origin(origins[number], read_files, path)
-                    log(f"{place}: {key_text((*origins[number].path, *path))}, {line}")
+            for number, path, line in unused_settings(config, of_default):
+                place = place_of_origin(origins[number], read_files, path)
+                log(f"{place}: {key_text((*origins[number].path, *path))}, {line}")
             return config
     lines += [describe(fault, read_files, values, Config, expanded.origins) for fault in faults]
     # A fault in a section appears in every section that takes its cells.
