@@ -14,6 +14,7 @@ from rethinking.run import progress
 from rethinking.run import running as running_module
 from rethinking.run.checkpoint import Checkpoint
 from rethinking.run.files import UserError, read_json, write_json
+from rethinking.run.identity import Identity
 from rethinking.run.locks import lock, open_lock
 from rethinking.run.progress import State, StatusLine, Training, seconds_left, status_line
 from rethinking.run.running import Running, RunningFile, lock_file, read_running, running_file
@@ -22,6 +23,7 @@ from rethinking.training.loop import train_cell
 from ..terminal import screen
 from .tiny import CPU, SETTINGS, make_cell
 
+IDENTITY = Identity({})
 MLP = "cells/digits/true_labels/mlp_1x512/none/seed0"
 WD = "cells/digits/true_labels/mlp_1x512/wd/seed0"
 INCEPTION = "ablations/no_crop/cells/digits/random_labels/inception/none/seed1"
@@ -49,7 +51,7 @@ def state_of(finished=(), running=(), failed=(), waiting=()):
 
 def test_training_says_how_far_it_is_and_nothing_is_left_of_it(data, tmp_path, monkeypatch):
     monkeypatch.setattr(running_module, "WRITE_SECONDS", 0)
-    checkpoint = Checkpoint(tmp_path / "cell.safetensors", {}, 1e9, log=lambda line: None)
+    checkpoint = Checkpoint(tmp_path / "cell.safetensors", IDENTITY, 1e9, log=lambda line: None)
     seen = []
     asked = checkpoint.asked
     checkpoint.asked = lambda: seen.append(read_running(checkpoint.path)) or asked()
@@ -68,7 +70,7 @@ def test_training_says_how_far_it_is_and_nothing_is_left_of_it(data, tmp_path, m
 def test_the_file_is_not_written_at_each_step(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    file = RunningFile(tmp_path / "a.safetensors")
+    file = RunningFile(tmp_path / "a.safetensors", "")
     with file:
         for now[0], epoch in ((1.9, 1), (2.0, 2), (3.9, 3)):
             file.update(epoch, 10, epoch / 10, 100)
@@ -80,14 +82,15 @@ def test_the_file_is_not_written_at_each_step(tmp_path, monkeypatch):
     [(UserError("no"), "UserError: no"), (SystemExit(75), None), (KeyboardInterrupt(), None)],
 )
 def test_file_of_a_failed_cell_alone_stays(tmp_path, error, left):
-    with pytest.raises(type(error)), RunningFile(tmp_path / "a.safetensors"):
+    with pytest.raises(type(error)), Checkpoint(tmp_path / "a.safetensors", IDENTITY).alone():
         raise error
     found = read_running(tmp_path / "a.safetensors")
     assert (found and found.failed) == left
+    assert not found or found.identity == IDENTITY.digest
 
 
 def test_training_does_not_end_because_its_file_cannot_be_written(tmp_path):
-    with RunningFile(tmp_path / "missing" / "a.safetensors") as _:
+    with RunningFile(tmp_path / "missing" / "a.safetensors", "") as _:
         pass
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rethinking.cells import Cell
 from rethinking.config.patterns import expand_braces
 from rethinking.run.files import write_json
 from rethinking.run.locks import lock, open_lock
@@ -83,6 +84,7 @@ def test_report_of_finished_networks_that_are_trained_again(results):
     """Their old files count as long as they are there."""
     results.values |= {"seeds": [0, 1, 2], "table1": {"cells": [MLP]}, "fig1a": {"cells": [MLP]}}
     results.prepare()
+    identity = results.plan.cell(Cell.from_name(MLP, 1)).identity.digest
     paths = []
     for seed in (0, 1, 2):
         results.finish(seed=seed, wall_seconds=50.0)
@@ -90,14 +92,16 @@ def test_report_of_finished_networks_that_are_trained_again(results):
     at_work = open_lock(lock_file(paths[0]))
     assert lock(at_work)
     write_json(running_file(paths[0]), {"epoch": 4, "epochs": 10, "done": 0.3, "seconds_left": 30.0})
-    write_json(running_file(paths[1]), {"failed": "UserError: no GPU"})
+    write_json(running_file(paths[1]), {"failed": "UserError: no GPU", "identity": identity})
+    # This one failed with other settings, which have been changed back.
+    write_json(running_file(paths[2]), {"failed": "OutOfMemoryError: ", "identity": "of others"})
     assert report(survey(results.config)[0], left(results)) == (
         "3 cells: 3 done, 0 part-trained, 0 stale, 0 to run\n"
         "\n"
         "running now\n"
         f"  {MLP}  seed 0: epoch 4/10, 30 s left\n"
         "\n"
-        "failed at the last attempt\n"
+        "done, but failed when trained again\n"
         f"  {MLP}  seed 1: UserError: no GPU\n"
         "\n"
         "done, but stopped when trained again: resumes where it is forced once more\n"

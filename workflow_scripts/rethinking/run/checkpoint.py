@@ -64,7 +64,7 @@ class Checkpoint:
         self, path: Path, identity: Identity, every_seconds: float = 60.0, log: Callable[[str], None] = print
     ) -> None:
         self.path, self.identity, self.every_seconds, self.log = path, identity, every_seconds, log
-        self.running = RunningFile(path)
+        self.running = RunningFile(path, identity.digest)
         self.last = time.monotonic()
         self.signal: int | None = None
 

@@ -1,7 +1,7 @@
 """A small file per running cell with its progress, for the status line and ``snakemake status`` on any machine.
 
 It lies beside the checkpoint, is rewritten every few seconds and removed when the cell ends. If the cell fails, the
-file stays, with the reason, until the next start.
+file stays, with the reason and the digest of the cell's identity, until the next start.
 """
 
 import json
@@ -28,6 +28,7 @@ class Running:
     images_per_second: int = 0
     seconds_left: float | None = None
     failed: str | None = None  # why it ended
+    identity: str | None = None  # digest of what was to be trained, where it failed; earlier versions wrote none
 
     def __str__(self) -> str:
         left = "" if self.seconds_left is None else f", {duration(self.seconds_left)} left"
@@ -60,10 +61,14 @@ class RunningFile:
     """The file of a cell that this process trains; a context manager.
 
     Errors in writing are ignored: a cell must not fail because of its status line.
+
+    Args:
+        checkpoint: the checkpoint of the cell.
+        identity: digest of the cell's identity.
     """
 
-    def __init__(self, checkpoint: Path) -> None:
-        self.path = running_file(checkpoint)
+    def __init__(self, checkpoint: Path, identity: str) -> None:
+        self.path, self.identity = running_file(checkpoint), identity
         self.first: tuple[float, float] | None = None  # time and share of the training at the first step
         self.written = math.inf  # not written before the context is entered
 
@@ -72,7 +77,7 @@ class RunningFile:
 
     def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, Exception):
-            self.write(failed=f"{kind.__name__}: {error}")
+            self.write(failed=f"{kind.__name__}: {error}", identity=self.identity)
         else:  # it is done, or was asked to stop
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)

@@ -139,6 +139,10 @@ def cell_status(plan: Plan, cell: Cell, variant: str | None = None) -> CellStatu
     )
     if Path(made.outputs[-1]).exists():
         status = with_summary(status, made)
+    failed = status.running and status.running.failed
+    # Of other settings, which were changed back: a network that is done would not start again and so replace the file.
+    if failed and status.state == "done" and status.running.identity != made.identity.digest:
+        status = replace(status, running=None)
     return with_checkpoint(status, made, checkpoint) if checkpoint.exists() else status
 
 

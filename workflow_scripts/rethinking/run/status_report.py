@@ -37,7 +37,7 @@ def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
         section("running now", [f"{name(s)}  seed {s.cell.seed}: {s.running}" for s in running]),
         section(
             "failed at the last attempt",
-            [f"{name(s)}  seed {s.cell.seed}: {s.running.failed}" for s in failed],
+            [failure(s) for s in failed if s.state != "done"],
         ),
         section("part-trained", by_epoch(stopped)),
         section("stale", by_reason(by_state["stale"], "reason:", condense)),
@@ -46,6 +46,7 @@ def report(statuses: Sequence[CellStatus], left: Estimate | None) -> str:
             "done, but diverged",
             [f"{name(s)}/seed{s.cell.seed}  epoch {s.diverged[0]}, step {s.diverged[1]}" for s in diverged],
         ),
+        section("done, but failed when trained again", [failure(s) for s in failed if s.state == "done"]),
         section(
             "done, but stopped when trained again: resumes where it is forced once more",
             by_epoch(forced),
@@ -90,6 +91,11 @@ def wrap(line: str) -> str:
     # Where it breaks: "seeds 0-2" stays together.
     wrapper.wordsep_simple_re = re.compile(r"((?<!seed)(?<!seeds)\s+|(?<=,)(?=\S))")
     return wrapper.fill(line.strip())
+
+
+def failure(status: CellStatus) -> str:
+    """Why the last attempt to train a cell failed."""
+    return f"{name(status)}  seed {status.cell.seed}: {status.running.failed}"
 
 
 def by_epoch(cells: Iterable[CellStatus]) -> list[str]:
