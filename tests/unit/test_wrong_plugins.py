@@ -413,15 +413,31 @@ def test_claims(plugin, body, line, expected):
         ("run.curve.train_acuracy.max()", "AttributeError: 'DataFrame' object has no attribute 'train_acuracy'", "train_accuracy"),
         ("run.sumary['cell']", "AttributeError: 'Run' object has no attribute 'sumary'", "summary"),
         ("run.curve['cell']", "KeyError: 'cell'", None),
+        ("run.measured['spectral_nrm']", "KeyError: 'spectral_nrm'", "spectral_norm"),
     ],
 )  # fmt: skip
 def test_a_misspelt_name_in_a_claim(plugin, body, said, meant):
     cell = "digits/true_labels/mlp_1x512/none"
     file = plugin(f"@claim('c', statement='s', cells=['{cell}'], above=0)\ndef c(run):\n    return {body}\n")
     ((check,),) = (claim.checks for claim in own_claims())
-    run = Run({"cell": "x", "status": "finished", "wall_seconds": 1.0}, pd.DataFrame(0.0, [0], [*TABLES["curve"]]))
+    summary, curve = (
+        {"cell": "x", "status": "finished", "wall_seconds": 1.0},
+        pd.DataFrame(0.0, [0], [*TABLES["curve"]]),
+    )
+    run = Run(summary, curve, measured={"spectral_norm": 2.0})
     hint = f"did you mean '{meant}'? " if meant else ""
     assert message(examine, check, {cell: {0: run}}, "") == (
-        f"{file}:4: {said}; {hint}run.summary has cell, status, wall_seconds, and run.curve has epoch, step, train_loss, "
-        "train_accuracy, train_loss_end, train_accuracy_end, test_accuracy, test_accuracy_corrupted"
+        f"{file}:4: {said}; {hint}run.summary has cell, status, wall_seconds, and run.measured has spectral_norm, and "
+        "run.curve has epoch, step, train_loss, train_accuracy, train_loss_end, train_accuracy_end, test_accuracy, "
+        "test_accuracy_corrupted"
     )
+
+
+def test_an_error_in_a_claim_outside_the_plugin_keeps_its_text(plugin):
+    cell = "digits/true_labels/mlp_1x512/none"
+    claim = f"@claim('c', statement='s', cells=['{cell}'], above=0)\ndef c(run):\n    return 0\n"
+    file = plugin(claim + """c = eval("lambda run: run.summary['n']")\n""")
+    ((check,),) = (claim.checks for claim in own_claims())
+    runs = {cell: {0: Run({"cell": "x", "status": "finished"})}}
+    said = message(examine, check, runs, "")
+    assert re.fullmatch(rf"{re.escape(str(file))}:\d: KeyError: 'n'; run\.summary has cell, status, .*", said)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Collection
+from itertools import chain
 
 import pandas as pd
 
@@ -41,7 +42,8 @@ def own_claim(entry: registry.Entry) -> Claim:
                 raise NotMeasured(f"{diverged[0]} diverged") from None
             # A misspelt name is a fault of the plug-in, not a number that a seed lacks.
             if isinstance(error, KeyError) or isinstance(getattr(error, "obj", None), READ):
-                raise UserError(f"{blame(error) or entry.place}; {known_names(error, runs[0])}") from error
+                fault = blame(error) or f"{entry.place}: {type(error).__name__}: {error}"
+                raise UserError(f"{fault}; {known_names(error, runs[0])}") from error
             raise
 
     label = entry.function.replace("_", " ")
@@ -55,9 +57,9 @@ def own_claim(entry: registry.Entry) -> Claim:
 def known_names(error: KeyError | AttributeError, run: Run) -> str:
     """What a run can be asked for, and what of it is like the name in an error."""
     name = error.name if isinstance(error, AttributeError) else str(*error.args[:1])
-    known = {"run.summary": [*run.summary], "run.curve": [*TABLES["curve"]]}
-    hint = did_you_mean(name, {*known["run.summary"], *known["run.curve"], "summary", "curve"} - {name})
-    return hint + ", and ".join(f"{place} has {', '.join(names)}" for place, names in known.items())
+    known = {"run.summary": [*run.summary], "run.measured": [*run.measured], "run.curve": [*TABLES["curve"]]}
+    hint = did_you_mean(name, {*chain(*known.values()), "summary", "measured", "curve"} - {name})
+    return hint + ", and ".join(f"{place} has {', '.join(names)}" for place, names in known.items() if names)
 
 
 def name_unlisted(judged: Judged, listed: Collection[str]) -> Judged:
