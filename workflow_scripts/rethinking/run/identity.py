@@ -195,9 +195,9 @@ def made_from(output: str | Path, needs: Sequence[str | Path]) -> bool:
     Raises:
         OSError: as in :func:`read_record`.
     """
-    identity = recorded(output)
+    record = read_record(output)
     now, of = made_of([read_record(each) for each in needs])
-    return identity is None or (identity.inputs.get("results") == now and is_of(read_record(output), of))
+    return not record or (record["inputs"].get("results") == now and is_of(record, of))
 
 
 # ---- differences
