@@ -63,7 +63,7 @@ def test_swallowed_target_is_told_with_the_right_order(tmp_path, target):
     assert (
         message(tmp_path, GOOD, target)
         == f"snakemake: --configfile takes all words up to the next option, and so '{target}', for configuration files. "
-        f"Put targets before it: snakemake {target} -n --configfile mine.yaml"
+        f"Put targets first: snakemake {target} -n --configfile mine.yaml"
     )
 
 
@@ -74,9 +74,7 @@ def test_network_behind_a_configuration_is_told_with_the_right_order(tmp_path, f
     if folder == ".identity":
         (tmp_path / folder).mkdir()
         summary.write_text('{"cell": "digits/true_labels/mlp_1x512/none/seed0"}')
-    assert f"Put targets before it: snakemake {summary} -n --configfile mine.yaml" in message(
-        tmp_path, GOOD, str(summary)
-    )
+    assert f"Put targets first: snakemake {summary} -n --configfile mine.yaml" in message(tmp_path, GOOD, str(summary))
 
 
 def test_second_configuration_in_json_is_taken(tmp_path):
@@ -86,7 +84,7 @@ def test_second_configuration_in_json_is_taken(tmp_path):
 
 
 def test_target_behind_a_setting_is_told_with_the_right_order():
-    with pytest.raises(SystemExit, match="Put targets before it: snakemake all --config seeds=3"):
+    with pytest.raises(SystemExit, match="Put targets first: snakemake all --config seeds=3"):
         check_command_line(["snakemake", "--config", "seeds=3", "all"])
     check_command_line(["snakemake", "--config", "seeds=3", "-n", "all"])
     check_command_line(["snakemake", "--config", "seeds=3", "--", "all"])
@@ -98,6 +96,7 @@ def test_target_behind_a_setting_is_told_with_the_right_order():
         ("--cores 2 --configfile {0} {1} a b -n", "a b --cores 2 --configfile {0} {1} -n"),
         ("c --configfile {0} a --config seeds=3 -- b", "a b c --configfile {0} --config seeds=3"),
         ("--config seeds=3 a epochs=2 b --configfile {0} {1}", "a b --config seeds=3 epochs=2 --configfile {0} {1}"),
+        ("--configfile {0} a --config seeds=3 b -n", "a b --configfile {0} --config seeds=3 -n"),
         ("--config=a -n", "a --config key=value -n"),
         ("--config -n", None),
     ],
@@ -113,7 +112,7 @@ def test_the_right_order_keeps_all_other_words(tmp_path, written, right):
     else:
         with pytest.raises(SystemExit) as error:
             check_command_line(arguments)
-        assert str(error.value).endswith(f"Put targets before it: snakemake {right.format(*files)}")
+        assert str(error.value).endswith(f"Put targets first: snakemake {right.format(*files)}")
 
 
 @pytest.mark.parametrize("short", [["-C", "seeds=3"], ["-nC", "seeds=3"], ["-Cseeds=3"], ["--config=seeds=3"]])
@@ -122,7 +121,7 @@ def test_settings_are_read_in_each_form(short):
     with pytest.raises(SystemExit, match=r"--config is given 2 times.* --config seeds=3 'training=\{epochs: 20\}'$"):
         check_command_line(["snakemake", *short, "--config", "training={epochs: 20}", "-n"])
     if len(short) == 2:
-        with pytest.raises(SystemExit, match=f"before it: snakemake all {' '.join(short)}$"):
+        with pytest.raises(SystemExit, match=f"first: snakemake all {' '.join(short)}$"):
             check_command_line(["snakemake", *short, "all"])
 
 
@@ -151,6 +150,14 @@ def test_key_of_a_section_on_the_command_line_is_told_with_its_form():
     with pytest.raises(SystemExit, match=r"braces: --config datasets='{cifar10: {train_limit: 9.5}}'$"):
         check_command_line(["snakemake", "--config", "finished_only=true", "datasets.cifar10.train_limit=9.5"])
     check_command_line(["snakemake", "--config", "results_dir=a.b", "training={epochs: 3}"])
+
+
+def test_each_option_that_took_a_target_is_told(tmp_path):
+    assert message(tmp_path, GOOD, "table1", "--config", "fig1a", "-n") == (
+        "snakemake: --configfile takes all words up to the next option, and so 'table1', for configuration files. "
+        "--config takes all words up to the next option, and so 'fig1a', for settings key=value. "
+        "Put targets first: snakemake table1 fig1a -n --configfile mine.yaml --config key=value -n"
+    )
 
 
 def test_missing_file_is_named(tmp_path):

@@ -18,6 +18,7 @@ OPTIONS = {
     "--config": re.compile("(?:--config(?:=|$)|-[Fknp]*C=?)(.*)", re.DOTALL),
     "--configfile": re.compile("--configfiles?(?:=|$)(.*)", re.DOTALL),
 }
+OF_OPTION = {"--config": "settings key=value", "--configfile": "configuration files"}
 ROOM = 1 << 20  # bytes; more than the copies of all rules take
 
 
@@ -36,32 +37,42 @@ def check_command_line(arguments: Sequence[str]) -> None:
     if fault := fault_in_cache():
         sys.exit(f"snakemake: {fault}")
     words = [*takewhile(lambda each: each != "--", arguments)]
-    for option, written in OPTIONS.items():
-        given = []
-        for number, word in enumerate(words):
-            if not (found := written.fullmatch(word)):
-                continue
-            behind = [] if found[1] else [*takewhile(lambda each: not each.startswith("-"), words[number + 1 :])]
-            values = [found[1]] if found[1] else behind
-            if targets := [each for place, each in enumerate(values) if is_target(option, each, place)]:
-                what = "settings key=value" if option == "--config" else "configuration files"
-                right = [
-                    *("snakemake", *targets, *arguments[len(words) + 1 :], *words[1:number]),
-                    word.removesuffix(found[1]).rstrip("="),
-                    *([each for each in values if each not in targets] or ["key=value"]),
-                    *words[number + 1 + len(behind) :],
-                ]
-                sys.exit(
-                    f"snakemake: {option} takes all words up to the next option, and so '{' '.join(targets)}', for {what}. "
-                    f"Put targets before it: {shlex.join(right)}"
-                )
-            if fault := next(filter(None, map(fault_in_setting if option == "--config" else fault_in, values)), None):
-                sys.exit(f"snakemake: {fault}")
-            given.append(values)
-        if len(given) > 1:
+    given: dict[str, list[list[str]]] = {option: [] for option in OPTIONS}
+    targets: dict[str, list[str]] = {}
+    right, number = [], 1  # the other words in the right order; where the next word is
+    while number < len(words):
+        word = words[number]
+        number += 1
+        matches = ((option, written.fullmatch(word)) for option, written in OPTIONS.items())
+        option, found = next((each for each in matches if each[1]), ("", None))
+        if not found:
+            right.append(word)
+            continue
+        behind = [] if found[1] else [*takewhile(lambda each: not each.startswith("-"), words[number:])]
+        number += len(behind)
+        values = [found[1]] if found[1] else behind
+        given[option].append(values)
+        if some := [each for place, each in enumerate(values) if is_target(option, each, place)]:
+            targets.setdefault(option, []).extend(some)
+            kept = [each for each in values if each not in some] or ["key=value"]
+            right += [word.removesuffix(found[1]).rstrip("="), *kept]
+        else:
+            right += [word, *behind]
+    if targets:
+        told = "".join(
+            f"{option} takes all words up to the next option, and so '{' '.join(some)}', for {OF_OPTION[option]}. "
+            for option, some in targets.items()
+        )
+        right = ["snakemake", *chain(*targets.values()), *arguments[len(words) + 1 :], *right]
+        sys.exit(f"snakemake: {told}Put targets first: {shlex.join(right)}")
+    for option, some in given.items():
+        check = fault_in_setting if option == "--config" else fault_in
+        if fault := next(filter(None, map(check, chain(*some))), None):
+            sys.exit(f"snakemake: {fault}")
+        if len(some) > 1:
             sys.exit(
-                f"snakemake: {option} is given {len(given)} times, of which only the last would count. "
-                f"Give it once: {option} {shlex.join(chain(*given))}"
+                f"snakemake: {option} is given {len(some)} times, of which only the last would count. "
+                f"Give it once: {option} {shlex.join(chain(*some))}"
             )
 
 
