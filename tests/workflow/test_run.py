@@ -244,6 +244,7 @@ def test_measures_of_an_earlier_network_are_not_among_those_that_are_used(tiny_w
     said = tiny_workflow.succeed(*target)
     assert "2 of 2 finished measures and fits are stale and used as they are; 'snakemake status' says why" in said
     assert "earlier network" not in said
+    (folder / "curve.csv").write_text("of a network that was trained again")
     write_record([folder / "curve.csv"], Identity({}))
     said = tiny_workflow.succeed(*target)
     assert "1 of 1 finished measures and fits are stale and used as they are;" in said
