@@ -18,10 +18,7 @@ from rethinking.run.files import UserError
 def cell_faults(config: Config) -> list[str]:
     """What is wrong with cells and variants, each fault once with the cells that have it."""
     found: dict[str, list[str]] = {}
-    cells = [(cell.name, None) for cell in config.cells(*config.results)]
-    variants = [(cell.name, variant) for variant, cell in config.variants()]
-    for name, variant in dict.fromkeys(cells + variants):
-        cell = Cell.from_name(name, seed=0)
+    for cell, variant in cells_and_variants(config):
         try:
             settings = config.settings(cell, variant)
         except UserError as error:
@@ -29,8 +26,20 @@ def cell_faults(config: Config) -> list[str]:
         else:
             message = input_fault(config, cell, settings)
         if message:
-            found.setdefault(message, []).append(f"{name} ({variant})" if variant else name)
-    return [named(some) + message for message, some in found.items()]
+            found.setdefault(message, []).append(label(cell, variant))
+    return [f"{named(some)}: {message}" for message, some in found.items()]
+
+
+def cells_and_variants(config: Config) -> list[tuple[Cell, str | None]]:
+    """Each configured cell, then each variant of one with the name of its ablation; that of one seed for all."""
+    names = [(cell.name, None) for cell in config.cells(*config.results)]
+    names += [(cell.name, variant) for variant, cell in config.variants()]
+    return [(Cell.from_name(name, seed=0), variant) for name, variant in dict.fromkeys(names)]
+
+
+def label(cell: Cell, variant: str | None) -> str:
+    """What a message calls a cell or a variant of it."""
+    return f"{cell.name} ({variant})" if variant else cell.name
 
 
 def unchanged_cells(config: Config, ablation: AblationConfig) -> list[str]:
@@ -48,8 +57,7 @@ def unchanged_cells(config: Config, ablation: AblationConfig) -> list[str]:
 def nothing_changed(ablation: AblationConfig, cells: list[str]) -> str:
     """That a variant changes nothing of cells."""
     values = " and ".join(f"{key} is {json.dumps(value)}" for key, value in ablation.set.model_dump().items())
-    shown = named(cells).removesuffix(": ")
-    return f"'{ablation.name}' changes nothing of {shown}, whose {values}; leave the value or the cell out"
+    return f"'{ablation.name}' changes nothing of {named(cells)}, whose {values}; leave the value or the cell out"
 
 
 def hidden_settings(
@@ -82,7 +90,7 @@ def hidden_settings(
                             found.setdefault((".".join([*path, key]), key, source, *shown), []).append(name)
                         break
     return [
-        f"{setting}, {value}, does not count for {named(cells).removesuffix(': ')}, where an override of {source} sets "
+        f"{setting}, {value}, does not count for {named(cells)}, where an override of {source} sets "
         f"{new}; to change it there, write overrides: [{{cells: {pattern}, set: {{{key}: {value}}}}}]"
         for (setting, key, source, value, new, pattern), cells in found.items()
     ]
@@ -98,9 +106,8 @@ def unused_settings(config: Config, first: int = 0) -> Iterator[tuple[int, Path,
     Yields:
         the number of the override, the place of the setting in it, and its value with the cells.
     """
-    cells = [(None, cell.name) for cell in (*config.cells(*config.results), *config.ablated_cells())]
-    variants = [(variant, cell.name) for variant, cell in config.variants()]
-    trained = [(Cell.from_name(name, seed=0), variant) for variant, name in dict.fromkeys(cells + variants)]
+    compared = [(Cell.from_name(cell.name, seed=0), None) for cell in config.ablated_cells()]
+    trained = dict.fromkeys(cells_and_variants(config) + compared)
 
     def missing_in(cell: Cell, variant: str | None, setting: str) -> str | None:
         found = lacks(cell, setting)
@@ -119,7 +126,7 @@ def unused_settings(config: Config, first: int = 0) -> Iterator[tuple[int, Path,
             missing = [missing_in(*each, path[-1]) for each in matched]
             if missing and all(missing):
                 names = list(dict.fromkeys(cell.name for cell, _ in matched))
-                have = f"{named(names).removesuffix(': ')} {'have' if names[1:] else 'has'}"
+                have = f"{named(names)} {'have' if names[1:] else 'has'}"
                 yield number, path, f"{json.dumps(value)}, does not count, as {have} no {missing[0]}"
 
 
@@ -134,9 +141,9 @@ def last_change(path: Sequence[str], sources: Iterable[Any]) -> int:
 
 
 def named(cells: list[str]) -> str:
-    """The first cells, how many more there are, and a colon."""
+    """The first cells, and how many more there are."""
     more = f" and {len(cells) - 3} more cell{'s' * (len(cells) > 4)}" if cells[3:] else ""
-    return f"{', '.join(cells[:3])}{more}: "
+    return ", ".join(cells[:3]) + more
 
 
 def input_fault(config: Config, cell: Cell, settings: CellSettings) -> str | None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rethinking import registry
 from rethinking.cells import Cell, replaced_example, sample_size
-from rethinking.config.checks import named
+from rethinking.config.checks import cells_and_variants, label, named
 from rethinking.config.configuration import Config
 from rethinking.data.imagenet_classes import classes_of
 from rethinking.paper.titles import SPLIT_TITLES
@@ -101,17 +101,15 @@ def large_batches(config: Config) -> list[str]:
     A step then takes them all, as with any other such size: variants that differ in it alone are the same.
     """
     found: dict[tuple[int, int, str], list[str]] = {}
-    cells = [(cell.name, None) for cell in config.cells(*config.results)]
-    for name, variant in dict.fromkeys(cells + [(cell.name, variant) for variant, cell in config.variants()]):
-        cell = Cell.from_name(name, seed=0)
+    for cell, variant in cells_and_variants(config):
         limit, drawn = config.datasets[cell.dataset].train_limit, sample_size(cell.corruption)
         images = drawn or limit or published_images(config, cell.dataset, "train")
         size = config.settings(cell, variant).batch_size
         if images and size > images:
             why = "" if drawn or not limit else f" (datasets.{cell.dataset}.train_limit)"
-            found.setdefault((size, images, why), []).append(f"{name} ({variant})" if variant else name)
+            found.setdefault((size, images, why), []).append(label(cell, variant))
     return [
-        f"a batch_size of {size:,} is above the {images:,} training images{why} of {named(some).removesuffix(': ')}; each step "
+        f"a batch_size of {size:,} is above the {images:,} training images{why} of {named(some)}; each step "
         f"takes them all, as it would with {images:,}"
         for (size, images, why), some in found.items()
     ]
