@@ -347,12 +347,16 @@ def test_the_theory_counts_its_seed_and_its_data(plan):
     assert digests()[2] != digests(seeds=[7])[2]
 
 
+def make_files(made, folder):
+    """The empty files of a result."""
+    for file in made.outputs:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+
+
 def test_what_is_recorded_is_current_until_something_else_is_asked_for(plan, tmp_path):
     made = plan(60).cell(MLP)
-    for file in made.outputs:
-        path = tmp_path / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+    make_files(made, tmp_path)
     assert not made.current
     write_record(made.outputs, made.identity)
     assert plan(60).cell(MLP).current
@@ -366,9 +370,7 @@ def test_what_is_recorded_is_current_until_something_else_is_asked_for(plan, tmp
 def test_a_result_is_current_only_with_what_it_needs(plan, tmp_path):
     measured = plan().complexity(MLP)
     for made in (measured, *measured.needs):
-        for file in made.outputs:
-            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / file).touch()
+        make_files(made, tmp_path)
         write_record(made.outputs[:1], made.identity)
     assert plan().complexity(MLP).current  # of which network is not known
     (tmp_path / measured.needs[0].outputs[0]).unlink()
@@ -380,9 +382,7 @@ def test_a_result_is_current_only_with_what_it_was_made_from(plan, tmp_path):
     measured = plan().complexity(MLP)
     (network,) = measured.needs
     for made in (network, measured):
-        for file in made.outputs:
-            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / file).touch()
+        make_files(made, tmp_path)
     write_record(network.outputs, network.identity, [])
     write_record(measured.outputs, measured.identity, [stamp(network.outputs[0])])
     assert plan().complexity(MLP).current
@@ -398,9 +398,7 @@ def test_results_of_earlier_versions_are_current_until_their_network_is_trained_
     measured = plan().complexity(MLP)
     (network,) = measured.needs
     for made in (network, measured):
-        for file in made.outputs:
-            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / file).touch()
+        make_files(made, tmp_path)
         write_record(made.outputs, made.identity)
         record = record_path(made.outputs[0])
         write_json(record, {key: value for key, value in read_json(record).items() if key not in ("stamp", "of")})
