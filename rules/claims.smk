@@ -5,24 +5,20 @@ from rethinking.cells import canonical_name
 ALL_CELLS = CONFIG.cells(*CONFIG.results)
 ALL_SETS = list(dict.fromkeys(cell.dataset for cell in ALL_CELLS))
 OWN_SETS = [each.name for each in registry.entries("dataset") if each.own]
-# The data set on which the claims on ImageNet are checked: one that is there, and the paper's before others, whatever the
-# order of the cells. There are none on a plug-in's.
+OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
+OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}
+# The data set on which the claims on CIFAR-10 are checked: CIFAR-10, else the first (of table 1, if it has any) that another
+# result than ImageNet's names; one like ImageNet, or a plug-in's, only if there is no other.
+CIFAR_CELLS = CONFIG.cells(*(name for name in CONFIG.results if name not in IMAGENET_RESULTS))
+CIFAR_SETS = [cell.dataset for cell in CIFAR_CELLS] + [name for name in ALL_SETS if name in ("cifar10", *OWN_SETS)]
+CLAIM_SET = min(CIFAR_SETS, key=lambda name: (name in OWN_SETS, name != "cifar10", name in LOCAL), default=None)
+# That on which those on ImageNet are checked: one that is there, and the paper's before others, whatever the order of the
+# cells. Those on CIFAR-10 keep theirs, unless it is like ImageNet. There are none on a plug-in's.
 IMAGENET_NAMES = [name for result in IMAGENET_RESULTS for name in getattr(CONFIG, result).cells]
 IMAGENET_SETS = [name.split("/")[0] for name in IMAGENET_NAMES]
 IMAGENET_SET = min(
-    (name for name in IMAGENET_SETS if name not in OWN_SETS),
+    (name for name in IMAGENET_SETS if name not in OWN_SETS and (name != CLAIM_SET or name in LOCAL)),
     key=lambda name: (name not in ALL_SETS, name != "imagenet"),
-    default=None,
-)
-OWN_CLAIMS = [each for each in registry.entries("claim") if each.own]
-OWN_CELLS = {canonical_name(name) for each in OWN_CLAIMS for name in each.options["cells"]}
-# Of the others, that on which those on CIFAR-10 are checked: CIFAR-10, else the first (of table 1, if it has any) that another
-# result than ImageNet's names; a plug-in's only if there is no other.
-CIFAR_CELLS = CONFIG.cells(*(name for name in CONFIG.results if name not in IMAGENET_RESULTS))
-CIFAR_SETS = {*OWN_SETS, *(cell.dataset for cell in CIFAR_CELLS)}
-CLAIM_SET = min(
-    (name for name in ALL_SETS if name in CIFAR_SETS and name != IMAGENET_SET),
-    key=lambda name: (name in OWN_SETS, name != "cifar10"),
     default=None,
 )
 # The paper says nothing about a plug-in's; those of ablations count if the report shows them.

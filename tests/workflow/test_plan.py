@@ -112,6 +112,11 @@ def test_data_sets_whose_networks_are_not_judged_are_handed_to_claims_and_report
     command, not_judged = told(two | {"table1": cells("digits")})
     assert "--dataset=digits" in command
     assert not_judged == []
+    # Nor does figure 2a on CIFAR-10, or on a single data set, take it away from the claims on CIFAR-10.
+    for name, more, left in (("cifar10", ["mnist"], ["mnist"]), ("cifar10", [], []), ("digits", ["digits"], [])):
+        command, not_judged = told(tables | {"table2": cells(), "fig2a": cells(name), "table1": cells(*more)})
+        assert f"--dataset={name} --not-judged" in command
+        assert not_judged == left
     ablations = [{"name": "slow", "question": "?", "cells": cells("cifar100")["cells"], "set": {"epochs": 3}}]
     two |= {"ablations": ablations, "report_ablations": True}
     assert told(two)[1] == ["digits", "cifar100"]
