@@ -433,6 +433,28 @@ def test_a_misspelt_name_in_a_claim(plugin, body, said, meant):
     )
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("run.measured['path_norm']", "x has no complexity.json with path_norm"),
+        ("run.measured['sharpness'] + 1", "x has a complexity.json without a number for sharpness"),  # undefined
+        (
+            "run.measured['all_change']",
+            "x has a stability.json of an earlier network ('snakemake capacity' without finished_only makes it again)",
+        ),
+        ("run.curve.set_index('epoch').test_accuracy.loc[50]", "seed0 has nothing to measure (KeyError: 50)"),
+    ],
+)
+def test_a_number_that_a_network_lacks_leaves_a_claim_undecided(plugin, body, reason):
+    cell = "digits/true_labels/mlp_1x512/none"
+    plugin(f"@claim('c', statement='s', cells=['{cell}'], above=0)\ndef c(run):\n    return {body}\n")
+    ((check,),) = (claim.checks for claim in own_claims())
+    curve = pd.DataFrame({"epoch": [0, 1], "test_accuracy": [10.0, 20.0]})
+    measured, unread = {"sharpness": None}, {"stability.json": "a stability.json of an earlier network"}
+    run = Run({"cell": "x", "status": "finished"}, curve, measured=measured, unread=unread)
+    assert examine(check, {cell: {0: run}}, "").reasons[0] == reason
+
+
 def test_an_error_in_a_claim_outside_the_plugin_keeps_its_text(plugin):
     cell = "digits/true_labels/mlp_1x512/none"
     claim = f"@claim('c', statement='s', cells=['{cell}'], above=0)\ndef c(run):\n    return 0\n"

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Collection
+from dataclasses import replace
 from itertools import chain
 
 import pandas as pd
@@ -10,10 +11,11 @@ from rethinking import registry
 from rethinking.analysis.runs import TABLES, Run
 from rethinking.cells import canonical_name
 from rethinking.claims.forms import Claim
-from rethinking.claims.measures import NotMeasured
+from rethinking.claims.measures import NotMeasured, number_in
 from rethinking.claims.possible_values import measured
 from rethinking.claims.report import Judged
 from rethinking.claims.verdicts import Check
+from rethinking.measures import stability
 from rethinking.run.files import UserError, did_you_mean
 from rethinking.run.plugins import blame
 
@@ -35,13 +37,15 @@ def own_claim(entry: registry.Entry) -> Claim:
     def number(*runs: Run) -> float:
         try:
             # It may change what it is given, which the next claim must not see.
-            return entry.number(function(*copy.deepcopy(runs)))
+            given = [replace(run, measured=Measured(run)) for run in copy.deepcopy(runs)]
+            return entry.number(function(*given))
         except Exception as error:
             # The summary of such a network has no accuracies.
             if diverged := [run.summary["cell"] for run in runs if run.summary["status"] == "diverged"]:
                 raise NotMeasured(f"{diverged[0]} diverged") from None
-            # A misspelt name is a fault of the plug-in, not a number that a seed lacks.
-            if isinstance(error, KeyError) or isinstance(getattr(error, "obj", None), READ):
+            # A misspelt name is a fault of the plug-in, not a number that a seed lacks, as that of an epoch is.
+            misspelt = isinstance(error, KeyError) and all(isinstance(name, str) for name in error.args)
+            if misspelt or isinstance(getattr(error, "obj", None), READ):
                 fault = blame(error) or f"{entry.place}: {type(error).__name__}: {error}"
                 raise UserError(f"{fault}; {known_names(error, runs[0])}") from error
             raise
@@ -52,6 +56,33 @@ def own_claim(entry: registry.Entry) -> Claim:
     words = ", ".join(f"{bound.replace('_', ' ')} {value:g}" for bound, value in bounds.items())
     holds_if = options.get("holds_if", f"{label} {words}")
     return Claim(entry.name, options["statement"], options.get("source", "own"), holds_if, (check,))
+
+
+def measure_files() -> dict[str, str]:
+    """Every measure that a network can have -> its file, one of :data:`rethinking.analysis.runs.MEASURES`."""
+    files = {"complexity.json": registry.names("measure"), "stability.json": stability.MEASURED}
+    return {name: file for file, names in files.items() for name in names}
+
+
+class Measured(dict[str, float | None]):
+    """The measures of a run, of which it can lack some."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.measured)
+        self.run = run
+
+    def __getitem__(self, name: str) -> float:
+        """One of them.
+
+        Raises:
+            NotMeasured: the network has no such number.
+            KeyError: there is no such measure.
+        """
+        file = measure_files().get(name)
+        number = number_in(file, self.run, name) if file else super().__getitem__(name)
+        if number is None:
+            raise NotMeasured(f"{self.run.summary['cell']} has a {file} without a number for {name}")
+        return number
 
 
 def known_names(error: KeyError | AttributeError, run: Run) -> str:
