@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from rethinking import registry
 from rethinking.analysis.runs import TABLES, Run
 from rethinking.claims.measures import NotMeasured
 from rethinking.claims.own import own_claims
@@ -413,23 +414,26 @@ def test_claims(plugin, body, line, expected):
         ("run.curve.train_acuracy.max()", "AttributeError: 'DataFrame' object has no attribute 'train_acuracy'", "train_accuracy"),
         ("run.sumary['cell']", "AttributeError: 'Run' object has no attribute 'sumary'", "summary"),
         ("run.curve['cell']", "KeyError: 'cell'", None),
-        ("run.measured['spectral_nrm']", "KeyError: 'spectral_nrm'", "spectral_norm"),
+        ("run.measured['path_nrm']", "KeyError: 'path_nrm'", "path_norm"),
+        ("run.measured['all_chnge']", "KeyError: 'all_chnge'", "all_change"),
+        ("run.summary['train_acuracy']", "KeyError: 'train_acuracy'", "train_accuracy"),  # only the other run has it
+        ("run.memorisation.changed_accuracy_giv", "AttributeError: 'DataFrame' object has no attribute 'changed_accuracy_giv'", "changed_accuracy_given"),
     ],
 )  # fmt: skip
 def test_a_misspelt_name_in_a_claim(plugin, body, said, meant):
-    cell = "digits/true_labels/mlp_1x512/none"
-    file = plugin(f"@claim('c', statement='s', cells=['{cell}'], above=0)\ndef c(run):\n    return {body}\n")
+    names = ["digits/true_labels/mlp_1x512/none", "digits/random_labels/mlp_1x512/none"]
+    file = plugin(f"@claim('c', statement='s', cells={names}, above=0)\ndef c(other, run):\n    return {body}\n")
     ((check,),) = (claim.checks for claim in own_claims())
-    summary, curve = (
-        {"cell": "x", "status": "finished", "wall_seconds": 1.0},
-        pd.DataFrame(0.0, [0], [*TABLES["curve"]]),
-    )
-    run = Run(summary, curve, measured={"spectral_norm": 2.0})
+    summary = {"cell": "x", "status": "finished"}
+    tables = {name: pd.DataFrame(0.0, [0], [*columns]) for name, columns in TABLES.items()}
+    runs = [Run(summary | more, **tables) for more in ({"train_accuracy": 9.0}, {"wall_seconds": 1.0})]
     hint = f"did you mean '{meant}'? " if meant else ""
-    assert message(examine, check, {cell: {0: run}}, "") == (
-        f"{file}:4: {said}; {hint}run.summary has cell, status, wall_seconds, and run.measured has spectral_norm, and "
+    assert message(examine, check, {name: {0: run} for name, run in zip(names, runs, strict=True)}, "") == (
+        f"{file}:4: {said}; {hint}run.summary has cell, status, train_accuracy, wall_seconds, and run.measured has "
+        f"{', '.join(registry.names('measure'))}, test_change, all_change, mean_change, changed_predictions, and "
         "run.curve has epoch, step, train_loss, train_accuracy, train_loss_end, train_accuracy_end, test_accuracy, "
-        "test_accuracy_corrupted"
+        "test_accuracy_corrupted, and run.memorisation has epoch, unchanged_accuracy, changed_accuracy_given, "
+        "changed_accuracy_true"
     )
 
 

@@ -1,7 +1,7 @@
 """Claims of plug-ins: each names its cells, the measure on them and its bounds."""
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -47,7 +47,7 @@ def own_claim(entry: registry.Entry) -> Claim:
             misspelt = isinstance(error, KeyError) and all(isinstance(name, str) for name in error.args)
             if misspelt or isinstance(getattr(error, "obj", None), READ):
                 fault = blame(error) or f"{entry.place}: {type(error).__name__}: {error}"
-                raise UserError(f"{fault}; {known_names(error, runs[0])}") from error
+                raise UserError(f"{fault}; {known_names(error, runs)}") from error
             raise
 
     label = entry.function.replace("_", " ")
@@ -85,12 +85,16 @@ class Measured(dict[str, float | None]):
         return number
 
 
-def known_names(error: KeyError | AttributeError, run: Run) -> str:
-    """What a run can be asked for, and what of it is like the name in an error."""
+def known_names(error: KeyError | AttributeError, runs: Sequence[Run]) -> str:
+    """What runs can be asked for, and what of it is like the name in an error."""
     name = error.name if isinstance(error, AttributeError) else str(*error.args[:1])
-    known = {"run.summary": [*run.summary], "run.measured": [*run.measured], "run.curve": [*TABLES["curve"]]}
-    hint = did_you_mean(name, {*chain(*known.values()), "summary", "measured", "curve"} - {name})
-    return hint + ", and ".join(f"{place} has {', '.join(names)}" for place, names in known.items() if names)
+    known = {
+        "run.summary": dict.fromkeys(chain(*(run.summary for run in runs))),
+        "run.measured": measure_files(),
+        **{f"run.{table}": names for table, names in TABLES.items()},
+    }
+    hint = did_you_mean(name, {*chain(*known.values()), "summary", "measured", *TABLES} - {name})
+    return hint + ", and ".join(f"{place} has {', '.join(names)}" for place, names in known.items())
 
 
 def name_unlisted(judged: Judged, listed: Collection[str]) -> Judged:
