@@ -194,12 +194,26 @@ def test_claims_stand_by_section_the_decided_first():
     assert "<li>It is c.</li>" in page
 
 
-@pytest.mark.parametrize("claims", [CLAIMS, NO_CLAIMS])
-def test_data_sets_without_the_papers_claims_are_named(claims):
-    """Also where no claim is judged at all."""
+@pytest.mark.parametrize(("judged", "first"), [(["a", "c", "d"], False), (["b"], True), ([], True)])
+def test_data_sets_without_the_papers_claims_are_named(plugin, judged, first):
+    """Once; at the top where none of the paper's claims is judged at all, be there own ones."""
+    plugin("@claim('b', statement='s', cells=['digits/true_labels/mlp_1x512/none'], above=0)\ndef b(run): ...\n")
+    claims = CLAIMS[CLAIMS.claim.isin(judged)]
     sentence = "The paper's claims are not judged on the networks trained on MNIST."
-    assert sentence in Outline(render({}, [], claims, unjudged=["mnist"])).text
+    _, after = Outline(render({}, [], claims, unjudged=["mnist"])).text.split(sentence)
+    assert ("arXiv" in after) == first
     assert "are not judged" not in render({}, [], claims)
+
+
+def test_claims_of_the_paper_and_others_are_counted(plugin):
+    plugin("@claim('b', statement='s', cells=['digits/true_labels/mlp_1x512/none'], above=0)\ndef b(run): ...\n")
+    others = [claim("e", "supported", source="finding on table 2"), claim("f", "not run", source="beyond the paper")]
+    claims = pd.concat([CLAIMS, pd.DataFrame(others)])
+    for some, said in (
+        (claims, "Of 6 statements (3 of the paper, 1 on its own numbers, 1 beyond it, 1 of this study), checked"),
+        (claims[claims.claim == "b"], "Of 1 statement (1 of this study), checked"),
+    ):
+        assert said in Outline(render({}, [], some)).text
 
 
 def test_a_claim_is_drawn_with_its_numbers():

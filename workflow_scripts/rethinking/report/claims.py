@@ -6,10 +6,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 from markupsafe import Markup, escape
 
+from rethinking import registry
 from rethinking.claims.report import OUTCOMES, STRICT, readable
 from rethinking.report.layout import section_of_claim, sections
 
 NOT_RUN = "not run"
+PAPER, OWN = "of the paper", "of this study"
+OTHERS = {"finding": "on its own numbers", "beyond": "beyond it"}  # first word of a source -> what such a claim is
 # Of the drawing, in pixels: its width, that of the labels before and the values behind the points, height of a row and of
 # the bounds below, size of a point.
 WIDTH, LABELS, VALUES, ROW, AXIS, RADIUS = 352, 168, 58, 15, 14, 3.6
@@ -69,6 +72,14 @@ def count(claims: pd.DataFrame) -> dict[str, int]:
     """How many claims have each outcome, for those that occur."""
     counts = claims.outcome.value_counts()
     return {outcome: int(counts[outcome]) for outcome in OUTCOMES if outcome in counts}
+
+
+def origins(claims: pd.DataFrame) -> dict[str, int]:
+    """How many claims are the paper's, and how many are others, for those that occur; those of plug-ins come last."""
+    own = {each.name for each in registry.entries("claim") if each.own}
+    pairs = zip(claims.claim, claims.source, strict=True)
+    found = [OWN if name in own else OTHERS.get(source.split(" ")[0], PAPER) for name, source in pairs]
+    return {each: found.count(each) for each in (PAPER, *OTHERS.values(), OWN) if each in found}
 
 
 def show(row: Any) -> dict[str, Any]:

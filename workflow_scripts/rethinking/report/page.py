@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from rethinking.analysis.descriptions import unbroken
 from rethinking.claims.report import not_judged
 from rethinking.entries import Entry
-from rethinking.report.claims import by_section, count, not_run
+from rethinking.report.claims import PAPER, by_section, count, not_run, origins
 from rethinking.report.layout import FINDING, Shown, entry_of, sections
 from rethinking.report.provenance import (
     Network,
@@ -101,9 +101,11 @@ def render(
         sections=list(parts.items()),
         left_out=[entry_of(name).title for name in known if name not in artefacts],
         counts=count(claims),
+        origins=origins(claims),
         claims=by_section(claims),
         not_run=not_run(claims),
         not_judged=not_judged(unjudged),
+        judged=PAPER in origins(claims),
         below_full_scale=below_full_scale(networks),
         overview=overview(networks, asked_for),
         facts=provenance(networks),
