@@ -216,6 +216,16 @@ def test_claims_of_the_paper_and_others_are_counted(plugin):
         assert said in Outline(render({}, [], some)).text
 
 
+def test_a_claim_of_a_plugin_that_is_not_run_says_why(plugin):
+    """The paper's full experiment does not have it."""
+    plugin("@claim('c', statement='s', cells=['digits/true_labels/mlp_1x512/none'], above=0)\ndef c(run): ...\n")
+    claims = CLAIMS.assign(reason=["", "", "missing: own/true_labels/mlp_1x512/none", ""])
+    page = render({}, [], claims)
+    assert re.findall(r'<li id="claim-(\w)"', page) == ["b", "a", "c", "d"]
+    assert "Missing: own/true_labels/mlp_1x512/none" in page
+    assert "not run here" not in page
+
+
 def test_a_claim_is_drawn_with_its_numbers():
     (drawing, *_) = re.findall(r'<svg class="dots".*?</svg>', render({}, [], CLAIMS), re.DOTALL)
     titles = re.findall("<title>(.*?)</title>", drawing)

@@ -54,18 +54,23 @@ class Point(NamedTuple):
 
 
 def by_section(claims: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """The claims that something was measured for, heading -> claims, decided ones first."""
+    """The claims that something was measured for, and all of plug-ins, heading -> claims, decided ones first."""
     found: dict[str, list[dict[str, Any]]] = {section.heading: [] for section in sections()}
-    order = claims.outcome.map(OUTCOMES.index)
-    for row in claims.assign(order=order).sort_values("order", kind="stable").itertuples():
-        if row.outcome != NOT_RUN:
-            found.setdefault(section_of_claim(row.source), []).append(show(row))
+    shown = claims[(claims.outcome != NOT_RUN) | is_own(claims)]
+    order = shown.outcome.map(OUTCOMES.index)
+    for row in shown.assign(order=order).sort_values("order", kind="stable").itertuples():
+        found.setdefault(section_of_claim(row.source), []).append(show(row))
     return {heading: some for heading, some in found.items() if some}
 
 
 def not_run(claims: pd.DataFrame) -> list[str]:
-    """The statements that nothing was measured for."""
-    return list(claims.statement[claims.outcome == NOT_RUN])
+    """The statements that nothing was measured for, but for those of plug-ins, which no other experiment has."""
+    return list(claims.statement[(claims.outcome == NOT_RUN) & ~is_own(claims)])
+
+
+def is_own(claims: pd.DataFrame) -> pd.Series:
+    """Of each claim, whether a plug-in registers it."""
+    return claims.claim.isin([each.name for each in registry.entries("claim") if each.own])
 
 
 def count(claims: pd.DataFrame) -> dict[str, int]:
@@ -76,9 +81,8 @@ def count(claims: pd.DataFrame) -> dict[str, int]:
 
 def origins(claims: pd.DataFrame) -> dict[str, int]:
     """How many claims are the paper's, and how many are others, for those that occur; those of plug-ins come last."""
-    own = {each.name for each in registry.entries("claim") if each.own}
-    pairs = zip(claims.claim, claims.source, strict=True)
-    found = [OWN if name in own else OTHERS.get(source.split(" ")[0], PAPER) for name, source in pairs]
+    pairs = zip(is_own(claims), claims.source, strict=True)
+    found = [OWN if own else OTHERS.get(source.split(" ")[0], PAPER) for own, source in pairs]
     return {each: found.count(each) for each in (PAPER, *OTHERS.values(), OWN) if each in found}
 
 
