@@ -15,6 +15,7 @@ from rethinking.training.inception_preprocessing import central_box
 from ..default_config import CELL, ablation, default_config, default_values, load, override, with_keys
 
 IMAGENET = "imagenet/true_labels/inception_v3"
+DIGITS = CELL.replace("cifar10", "digits")
 LINEAR = {"name": "a", "dataset": "cifar10", "kernel": "linear", "penalties": [0]}
 LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
 
@@ -99,6 +100,9 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
          "ablations[0].grid.epochs", "valid integer, not null"),
         ({"overrides": [override("*/*/*/*", micro_batch=50)]},
          "cifar10/true_labels/inception/crop+wd, ", "more cells: batch_size is 128, not a multiple of micro_batch, which is 50"),
+        # Of a cell that no table shows, and that a variant is compared with
+        ({"overrides": [override("digits/*/*/*", micro_batch=50)], "ablations": [ablation(micro_batch=64) | {"cells": [DIGITS]}]},
+         f"{DIGITS}: ", "batch_size is 128, not a multiple of micro_batch, which is 50"),
         ({"models.alexnet.architecture": {"local_respons_norm": False}},
          "models", "did you mean 'local_response_norm'?"),
         # A word would count as true.

@@ -8,7 +8,7 @@ from rethinking.config.image_counts import too_few_images
 from rethinking.config.loading import load_config
 from rethinking.run.files import UserError
 
-from ..default_config import ablation, default_values, with_keys
+from ..default_config import ablation, default_values, override, with_keys
 
 FILTERS = {"name": "a", "dataset": "digits", "kernel": "linear", "penalties": [0]}
 FILTERS |= {"preprocessing": "random_convnet", "filters": 5}
@@ -140,4 +140,8 @@ def test_batches_above_all_training_images_are_named():
     assert [line.partition(" images of ")[0] for line in lines(ablations=[grid])] == [
         "a batch_size of 5,000 is above the 1,437 training"
     ]
+    # The cell that a variant is compared with is trained too, though no table shows it.
+    variant = ablation(batch_size=100) | {"cells": [cell]}
+    (line,) = lines(overrides=[override(cell, batch_size=2000)], ablations=[variant])
+    assert line.startswith(f"a batch_size of 2,000 is above the 1,437 training images of {cell}; ")
     assert lines() == []

@@ -125,7 +125,7 @@ def test_a_setting_that_an_override_of_an_earlier_file_replaces_is_named(tmp_pat
     mine = tmp_path / "mine.yaml"
 
     def lines(own=None, **changes):
-        values, found = default_values() | {"table4": {"cells": []}}, []
+        values, found = default_values() | {"table4": {"cells": []}, "ablations": []}, []
         values["datasets"]["imagenet"]["path"] = "/x"
         values |= {"overrides": []} | (own or {})
         mine.write_text(yaml.safe_dump({"overrides": []} | (own or {})))
@@ -154,6 +154,13 @@ def test_a_setting_that_an_override_of_an_earlier_file_replaces_is_named(tmp_pat
         datasets__imagenette__path="/x", fig2a__cells=[],
     )  # fmt: skip
     assert [line.split(" does")[0] for line in found] == ["models.inception_v3.learning_rate, 0.1,"]
+    # A variant is compared with a cell that no table shows.
+    compared = "imagenette/true_labels/inception_v3/none"
+    (line,) = lines(
+        training__epochs=2, table2__cells=[], fig2a__cells=[], datasets__imagenette__path="/x",
+        ablations=[ablation(momentum=0.5) | {"cells": [compared]}],
+    )  # fmt: skip
+    assert line.startswith(f"training.epochs, 2, does not count for {compared}, where an override of {FILE} sets 250; ")
 
 
 def test_a_setting_of_an_override_that_none_of_its_cells_uses_is_named(tmp_path):

@@ -31,8 +31,8 @@ def cell_faults(config: Config) -> list[str]:
 
 
 def cells_and_variants(config: Config) -> list[tuple[Cell, str | None]]:
-    """Each configured cell, then each variant of one with the name of its ablation; that of one seed for all."""
-    names = [(cell.name, None) for cell in config.cells(*config.results)]
+    """Each cell of results and ablations, then each variant with the name of its ablation; that of one seed for all."""
+    names = [(cell.name, None) for cell in config.cells(*config.results) + config.ablated_cells()]
     names += [(cell.name, variant) for variant, cell in config.variants()]
     return [(Cell.from_name(name, seed=0), variant) for name, variant in dict.fromkeys(names)]
 
@@ -73,8 +73,7 @@ def hidden_settings(
     order = list(sources)
     places = [(order.index(source), source, each["cells"]) for source, some in overrides.items() for each in some]
     found: dict[tuple[str, ...], list[str]] = {}
-    for name in dict.fromkeys(cell.name for cell in config.cells(*config.results)):
-        cell = Cell.from_name(name, seed=0)
+    for cell in [cell for cell, variant in cells_and_variants(config) if variant is None]:
         sets = [
             (*place, each.set.model_dump())
             for place, each in zip(places, config.overrides, strict=True)
@@ -87,7 +86,7 @@ def hidden_settings(
                     if key in values:
                         if number < changed and values[key] != value:
                             shown = map(json.dumps, (value, values[key], pattern))
-                            found.setdefault((".".join([*path, key]), key, source, *shown), []).append(name)
+                            found.setdefault((".".join([*path, key]), key, source, *shown), []).append(cell.name)
                         break
     return [
         f"{setting}, {value}, does not count for {named(cells)}, where an override of {source} sets "
@@ -106,8 +105,7 @@ def unused_settings(config: Config, first: int = 0) -> Iterator[tuple[int, Path,
     Yields:
         the number of the override, the place of the setting in it, and its value with the cells.
     """
-    compared = [(Cell.from_name(cell.name, seed=0), None) for cell in config.ablated_cells()]
-    trained = dict.fromkeys(cells_and_variants(config) + compared)
+    trained = cells_and_variants(config)
 
     def missing_in(cell: Cell, variant: str | None, setting: str) -> str | None:
         found = lacks(cell, setting)
