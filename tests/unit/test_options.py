@@ -14,6 +14,7 @@ from rethinking.analysis.ablations import describe_changes
 from rethinking.analysis.runs import TABLES
 from rethinking.cells import Cell
 from rethinking.config.cell_settings import CellSettings
+from rethinking.config.checks import unused_settings
 from rethinking.config.loading import load_config
 from rethinking.corruption.overlays import write
 from rethinking.models import build_model
@@ -71,6 +72,14 @@ def test_an_auxiliary_head_is_what_a_plug_in_can_have(plugin, tmp_path):
     variant = {"name": "aux", "question": "?", "cells": CELL, "set": {"auxiliary_loss": 0.4}}
     config = configuration(plugin, tmp_path, "x=1", ablations=[variant])
     assert config.settings(Cell.from_name(CELL, 0), "aux").auxiliary_loss == 0.4
+
+
+def test_an_option_with_the_name_of_a_setting_is_none(plugin, tmp_path):
+    own, variant = ({"cells": CELL, "set": {"architecture": {"weight_decay": value}}} for value in (3, 4))
+    variant |= {"name": "wide", "question": "?"}
+    config = configuration(plugin, tmp_path, "weight_decay=1", overrides=[own], ablations=[variant])
+    assert config.settings(Cell.from_name(CELL, 0), "wide").architecture == {"weight_decay": 4}
+    assert list(unused_settings(config, len(config.overrides) - 1)) == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.config.configuration import Config
 from rethinking.config.faults import value_at
 from rethinking.config.patterns import Path
-from rethinking.config.results import USED_BY, AblationConfig, lacks
+from rethinking.config.results import USED_BY, AblationConfig, conditional, lacks
 from rethinking.models.options import default_options
 from rethinking.run.files import UserError
 
@@ -115,17 +115,14 @@ def unused_settings(config: Config, first: int = 0) -> Iterator[tuple[int, Path,
         return lacks(cell, setting, config.settings(cell, variant).input_size)
 
     for number, override in enumerate(config.overrides[first:], first):
-        given = {("set", key): value for key, value in override.set.model_dump().items()}
-        options = given.get(("set", "architecture"), {})
-        given |= {("set", "architecture", key): value for key, value in options.items()}
-        given = {path: value for path, value in given.items() if path[-1] in (*USED_BY, "auxiliary_loss")}
+        given = conditional(override.set)
         matched = [each for each in trained if override.matches(each[0])] if given else []
         for path, value in given.items():
             missing = [missing_in(*each, path[-1]) for each in matched]
             if missing and all(missing):
                 names = list(dict.fromkeys(cell.name for cell, _ in matched))
                 have = f"{named(names)} {'have' if names[1:] else 'has'}"
-                yield number, path, f"{json.dumps(value)}, does not count, as {have} no {missing[0]}"
+                yield number, ("set", *path), f"{json.dumps(value)}, does not count, as {have} no {missing[0]}"
 
 
 def last_change(path: Sequence[str], sources: Iterable[Any]) -> int:

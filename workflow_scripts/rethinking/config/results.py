@@ -15,6 +15,17 @@ from rethinking.run.files import UserError
 USED_BY = {"weight_decay": "wd", "weight_decay_on": "wd", "dropout": "dropout"}
 
 
+def conditional(values: OverrideValues) -> dict[tuple[str, ...], Any]:
+    """Those of some settings that mean nothing in some cells: their places and values.
+
+    Of the options of networks that is dropout; plug-ins can give others the name of a setting.
+    """
+    given = values.model_dump()
+    found = {(key,): given[key] for key in given if key in (*USED_BY, "auxiliary_loss")}
+    options = given.get("architecture", {})
+    return found | {("architecture", key): options[key] for key in options if key == "dropout"}
+
+
 def lacks(cell: Cell, setting: str, input_size: int | None = None) -> str | None:
     """What a cell would need for a setting, or option of its network, to mean something; None if nothing.
 
@@ -123,6 +134,6 @@ class AblationConfig(ResultConfig):
             read_options(cell.model, self.set.architecture or {})
         except UserError as error:
             raise UserError(f"cell '{cell.name}': {error}") from None
-        for setting in [*self.set.model_dump(), *(self.set.architecture or {})]:
+        for *_, setting in conditional(self.set):
             if missing := lacks(cell, setting, input_size):
                 raise UserError(f"cell '{cell.name}' does not use {setting}: it has no {missing}")
