@@ -168,6 +168,15 @@ GRID = {"name": "x_{epochs}", "question": "?", "cells": WD, "grid": {"epochs": [
         # No one has set it, but it is false anyway.
         ({"ablations": [{"name": "x", "question": "?", "cells": WD.replace("alexnet", "inception"), "set": {"architecture": {"batch_norm_shift": False}}}]},
          "ablations[0]: 'x' changes nothing of cifar10/true_labels/inception/wd, "),
+        # They mean nothing there; of a grid, no variant does.
+        ({"ablations": [GRID | {"name": "{reduction}", "grid": {"reduction": ["exact", "fast"]}}]},
+         "ablations[0]: 'fast' changes nothing of cifar10/true_labels/alexnet/wd, cifar10/random_labels/alexnet/wd, whose reduction counts only with a micro_batch; leave"),
+        ({"overrides": [{"cells": WD, "set": {"learning_rate_decay": 1.0}}],
+          "ablations": [{"name": "x", "question": "?", "cells": WD, "set": {"decay_every": 3, "momentum": 0.9}}]},
+         "ablations[0]: 'x' changes nothing of cifar10/true_labels/alexnet/wd, cifar10/random_labels/alexnet/wd, whose momentum is 0.9 and decay_every counts only with a learning_rate_decay below 1; "),
+        ({"overrides": [{"cells": "cifar10/*/mlp_1x512/wd", "set": {"weight_decay": 0}}],
+          "ablations": [{"name": "x", "question": "?", "cells": WD.replace("alexnet", "mlp_1x512"), "set": {"weight_decay_on": "hidden_linear"}}]},
+         "ablations[0]: 'x' changes nothing of cifar10/true_labels/mlp_1x512/wd, cifar10/random_labels/mlp_1x512/wd, whose weight_decay_on counts only with a weight_decay above 0; "),
         ({"ablations": [GRID | {"name": "x"}]}, "ablations: the name 'x' appears twice; give each variant its own, from a grid by its"),
         ({"ablations": [GRID | {"grid": {}}]}, "ablations[0].name: "),
         ({"ablations": [GRID | {"name": "x", "grid": {}}]}, "ablations[0]: 'set' names no setting"),

@@ -1,5 +1,7 @@
 """How a configuration resolves to the settings of each cell."""
 
+import json
+
 import pytest
 import yaml
 
@@ -100,6 +102,23 @@ def test_cells_without_weight_decay_do_not_depend_on_it(regularisers):
     assert settings(other, "cifar10/true_labels/alexnet/wd").weight_decay == 0.7
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "beside"),
+    [
+        ("weight_decay_on", "hidden_linear", {"weight_decay": 0}),
+        ("decay_every", 3, {"learning_rate_decay": 1}),
+        ("reduction", "fast", {"micro_batch": None}),
+    ],
+)
+def test_cells_do_not_depend_on_a_setting_that_means_nothing_beside_another(setting, value, beside):
+    """Variants that differ in it alone would be trained twice, and shown as different."""
+    name = "cifar10/true_labels/mlp_1x512/wd"
+    plain, other = (load(overrides=[override(name, **beside, **more)]) for more in ({}, {setting: value}))
+    assert settings(plain, name).model_dump() == settings(other, name).model_dump()
+    used = {"weight_decay": 0.1, "learning_rate_decay": 0.5, "micro_batch": 32}
+    assert getattr(settings(load(overrides=[override(name, **used, **{setting: value})]), name), setting) == value
+
+
 def load_files(tmp_path, *overrides, command_line=None):
     """One file for each list of overrides, merged as Snakemake does it: the last list stays."""
     files, values = [], default_values()
@@ -197,6 +216,15 @@ def test_a_setting_of_an_override_that_none_of_its_cells_uses_is_named(tmp_path)
     (line,) = lines(head, **shown)
     assert line.endswith("imagenette/true_labels/inception_v3/wd has no auxiliary head below 299x299 pixels")
     assert lines(head, **shown, ablations=variants) == []
+    for setting, beside, missing in (
+        ("reduction", {}, "micro_batch"),
+        ("decay_every", {"learning_rate_decay": 1}, "learning_rate_decay below 1"),
+        ("weight_decay_on", {"weight_decay": 0}, "weight_decay above 0"),
+    ):
+        value = {"decay_every": 3, "weight_decay_on": "weights", "reduction": "fast"}[setting]
+        (line,) = lines(override("cifar10/*/mlp_3x512/wd", **beside, **{setting: value}))
+        assert f"overrides[0].set.{setting}, {json.dumps(value)}, does not count, as cifar10/" in line
+        assert line.endswith(f"/mlp_3x512/wd have no {missing}")
     # One of the cells uses it, and it is a variant; or no cell is configured.
     assert lines(override("cifar10/*/alexnet/*", weight_decay=0.1)) == []
     variant = {"table1": {"cells": [MLP]}, "ablations": [ablation(epochs=3) | {"cells": [MLP.replace("none", "wd")]}]}

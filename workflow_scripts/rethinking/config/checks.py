@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from rethinking import registry
@@ -10,7 +11,7 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.config.configuration import Config
 from rethinking.config.faults import value_at
 from rethinking.config.patterns import Path
-from rethinking.config.results import USED_BY, AblationConfig, conditional, lacks
+from rethinking.config.results import USED_WITH, AblationConfig, conditional, lacks, missing_beside
 from rethinking.models.options import default_options
 from rethinking.run.files import UserError
 
@@ -54,10 +55,21 @@ def unchanged_cells(config: Config, ablation: AblationConfig) -> list[str]:
     return [name for name in ablation.cells if trained_with(name, ablation.name) == trained_with(name, None)]
 
 
-def nothing_changed(ablation: AblationConfig, cells: list[str]) -> str:
-    """That a variant changes nothing of cells."""
-    values = " and ".join(f"{key} is {json.dumps(value)}" for key, value in ablation.set.model_dump().items())
-    return f"'{ablation.name}' changes nothing of {named(cells)}, whose {values}; leave the value or the cell out"
+def nothing_changed(config: Config, ablation: AblationConfig, cells: list[str]) -> list[str]:
+    """That a variant changes nothing of cells: a line for each reason."""
+    found: dict[str, list[str]] = {}
+    for name in cells:
+        settings, values = config.settings(Cell.from_name(name, seed=0)), ablation.set.model_dump()
+        reasons = {key: missing_beside(key, dict(settings)) for key in values}
+        texts = [
+            f"{key} counts only with a {reasons[key]}" if reasons[key] else f"{key} is {json.dumps(value)}"
+            for key, value in values.items()
+        ]
+        found.setdefault(" and ".join(texts), []).append(name)
+    return [
+        f"'{ablation.name}' changes nothing of {named(some)}, whose {why}; leave the value or the cell out"
+        for why, some in found.items()
+    ]
 
 
 def hidden_settings(
@@ -109,17 +121,18 @@ def unused_settings(config: Config, first: int = 0) -> Iterator[tuple[int, Path,
 
     def missing_in(cell: Cell, variant: str | None, setting: str) -> str | None:
         found = lacks(cell, setting)
-        # Settings are slow to resolve, and only an auxiliary head depends on one, which a variant can change.
-        if found or setting in USED_BY:
+        # Settings, which a variant can change, are slow to resolve.
+        if found or setting not in (*USED_WITH, "auxiliary_loss"):
             return found
-        return lacks(cell, setting, config.settings(cell, variant).input_size)
+        settings = config.settings(cell, variant)
+        return lacks(cell, setting, settings.input_size) or missing_beside(setting, dict(settings))
 
     for number, override in enumerate(config.overrides[first:], first):
         given = conditional(override.set)
         matched = [each for each in trained if override.matches(each[0])] if given else []
         for path, value in given.items():
-            missing = [missing_in(*each, path[-1]) for each in matched]
-            if missing and all(missing):
+            missing = list(takewhile(bool, (missing_in(*each, path[-1]) for each in matched)))
+            if missing and len(missing) == len(matched):
                 names = list(dict.fromkeys(cell.name for cell, _ in matched))
                 have = f"{named(names)} {'have' if names[1:] else 'has'}"
                 yield number, ("set", *path), f"{json.dumps(value)}, does not count, as {have} no {missing[0]}"

@@ -25,11 +25,13 @@ from rethinking.config.fields import (
 from rethinking.config.hardware import HardwareConfig
 from rethinking.config.overrides import OverrideConfig
 from rethinking.config.results import (
+    USED_WITH,
     AblationConfig,
     CapacityConfig,
     ComplexityConfig,
     OverCorruptionConfig,
     ResultConfig,
+    missing_beside,
 )
 from rethinking.config.theory import ExpressivityConfig, LinearModelsConfig
 from rethinking.models.options import read_options
@@ -252,8 +254,9 @@ class Config(Strict):
             values = ablations[variant].set.applied_to(values)
             ablations[variant].check(cell, values["input_size"])
         if "wd" not in cell.regularisers:
-            # Editing the weight decay must not make cells without it stale.
-            values |= {"weight_decay": 0.0, "weight_decay_on": "weights"}
+            values["weight_decay"] = 0.0
+        # Editing what means nothing must not make a cell stale, nor a variant of it.
+        values |= {key: own for key, (*_, own) in USED_WITH.items() if missing_beside(key, values)}
         # Read here, as a pattern can match networks with options of one name and several types.
         values["architecture"] = with_dropout(cell, read_options(cell.model, values["architecture"]))
         try:

@@ -136,16 +136,20 @@ def without_copies(
 ) -> tuple[Config, list[tuple[Origin, str]]]:
     """The configuration without cells that an ablation leaves as they are; and each 'set' of the user's with some.
 
-    A grid can hold the value of some cells, and an ablation of the default file can be what the user's settings are.
+    One variant of a grid can leave a cell as it is, and an ablation of the default file can be what the user's settings are.
     """
-    ablations, found = [], []
-    for number, ablation in enumerate(config.ablations):
-        same, origin = unchanged_cells(config, ablation), origins["ablations", number]
-        given = not any(value_at(origin.path, each) == (True, origin.written) for each in default)
-        if same and given and not origin.written.get("grid"):
-            found.append((origin, nothing_changed(ablation, same)))
-        cells = [name for name in ablation.cells if name not in same]
-        ablations.append(ablation.model_copy(update={"cells": cells}))
+    same = [unchanged_cells(config, ablation) for ablation in config.ablations]
+    written = [origins["ablations", number] for number in range(len(same))]
+    found = []
+    for origin, ablation in zip(written, config.ablations, strict=True):
+        if not any(value_at(origin.path, each) == (True, origin.written) for each in default):
+            grid = [cells for cells, other in zip(same, written, strict=True) if other is origin]
+            cells = [name for name in ablation.cells if all(name in each for each in grid)]
+            found += [(origin, line) for line in nothing_changed(config, ablation, cells)]
+    ablations = [
+        ablation.model_copy(update={"cells": [name for name in ablation.cells if name not in cells]})
+        for ablation, cells in zip(config.ablations, same, strict=True)
+    ]
     return config.model_copy(update={"ablations": ablations}), found
 
 

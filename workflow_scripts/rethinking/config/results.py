@@ -1,5 +1,6 @@
 """Settings of tables, figures and ablations: the cells that they show."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
@@ -13,6 +14,12 @@ from rethinking.run.files import UserError
 
 # Settings that have a meaning only in cells with a regulariser.
 USED_BY = {"weight_decay": "wd", "weight_decay_on": "wd", "dropout": "dropout"}
+# Settings that mean nothing while another has this value: that one, the value, what is missing then, and what they are then.
+USED_WITH = {
+    "weight_decay_on": ("weight_decay", 0, "weight_decay above 0", "weights"),
+    "decay_every": ("learning_rate_decay", 1, "learning_rate_decay below 1", 1),
+    "reduction": ("micro_batch", None, "micro_batch", None),
+}
 
 
 def conditional(values: OverrideValues) -> dict[tuple[str, ...], Any]:
@@ -21,7 +28,7 @@ def conditional(values: OverrideValues) -> dict[tuple[str, ...], Any]:
     Of the options of networks that is dropout; plug-ins can give others the name of a setting.
     """
     given = values.model_dump()
-    found = {(key,): given[key] for key in given if key in (*USED_BY, "auxiliary_loss")}
+    found = {(key,): given[key] for key in given if key in (*USED_BY, *USED_WITH, "auxiliary_loss")}
     options = given.get("architecture", {})
     return found | {("architecture", key): options[key] for key in options if key == "dropout"}
 
@@ -42,6 +49,14 @@ def lacks(cell: Cell, setting: str, input_size: int | None = None) -> str | None
         if input_size and input_size < smallest:
             return f"auxiliary head below {smallest}x{smallest} pixels"
     return f"regulariser {regulariser}" if regulariser and regulariser not in cell.regularisers else None
+
+
+def missing_beside(setting: str, settings: Mapping[str, Any]) -> str | None:
+    """What the resolved settings of a cell would need for one of them to mean something; None if nothing."""
+    if setting not in USED_WITH:
+        return None
+    other, idle, missing, _ = USED_WITH[setting]
+    return missing if settings.get(other) == idle else None
 
 
 def checked_name(name: str) -> str:
