@@ -16,9 +16,9 @@ from rethinking.models.options import default_options
 from rethinking.run.files import UserError
 
 
-def cell_faults(config: Config) -> list[str]:
-    """What is wrong with cells and variants, each fault once with the cells that have it."""
-    found: dict[str, list[str]] = {}
+def cell_faults(config: Config) -> dict[str, list[tuple[Cell, str | None]]]:
+    """What is wrong with cells and variants, each fault once -> those that have it."""
+    found: dict[str, list[tuple[Cell, str | None]]] = {}
     for cell, variant in cells_and_variants(config):
         try:
             settings = config.settings(cell, variant)
@@ -27,8 +27,8 @@ def cell_faults(config: Config) -> list[str]:
         else:
             message = input_fault(config, cell, settings)
         if message:
-            found.setdefault(message, []).append(label(cell, variant))
-    return [f"{named(some)}: {message}" for message, some in found.items()]
+            found.setdefault(message, []).append((cell, variant))
+    return found
 
 
 def cells_and_variants(config: Config) -> list[tuple[Cell, str | None]]:

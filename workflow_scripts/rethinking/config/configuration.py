@@ -252,7 +252,10 @@ class Config(Strict):
                     f"known: {', '.join(ablations)}"
                 )
             values = ablations[variant].set.applied_to(values)
-            ablations[variant].check(cell, values["input_size"])
+            try:
+                ablations[variant].check(cell, values["input_size"])
+            except UserError as error:
+                raise UserError(f"cell '{cell}': {error}") from None
         if "wd" not in cell.regularisers:
             values["weight_decay"] = 0.0
         # Editing what means nothing must not make a cell stale, nor a variant of it.

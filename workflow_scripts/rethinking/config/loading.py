@@ -8,13 +8,21 @@ from pydantic import ValidationError
 
 from rethinking import registry
 from rethinking.cells import Cell
-from rethinking.config.checks import cell_faults, hidden_settings, nothing_changed, unchanged_cells, unused_settings
+from rethinking.config.checks import (
+    cell_faults,
+    hidden_settings,
+    label,
+    named,
+    nothing_changed,
+    unchanged_cells,
+    unused_settings,
+)
 from rethinking.config.configuration import Config
 from rethinking.config.faults import describe, describe_pattern, key_text, place_of_origin, place_of_value, value_at
 from rethinking.config.fields import checked_path
 from rethinking.config.image_counts import large_batches, limit_faults
 from rethinking.config.patterns import Origin, Path, expand
-from rethinking.config.reading import read
+from rethinking.config.reading import File, read
 from rethinking.entries import KINDS, TITLES, Entry
 from rethinking.run.files import UserError
 
@@ -65,8 +73,8 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
         if origin.written not in sections
     ]
     if config:
-        found = [((), fault) for fault in cell_faults(config)] + list(limit_faults(config))
-        lines += [f"{place_of_value(path, read_files, values)}: {fault}" for path, fault in found]
+        lines += lines_on_cells(config, expanded.origins, read_files, values)
+        lines += [f"{place_of_value(path, read_files, values)}: {fault}" for path, fault in limit_faults(config)]
     if config and not lines:
         config, found = without_copies(config, expanded.origins, [sources[file] for file in files[:1]])
         lines += [describe_pattern(origin, message, read_files) for origin, message in found]
@@ -151,6 +159,23 @@ def without_copies(
         for ablation, cells in zip(config.ablations, same, strict=True)
     ]
     return config.model_copy(update={"ablations": ablations}), found
+
+
+def lines_on_cells(
+    config: Config, origins: dict[Path, Origin], files: dict[str, File], values: dict[str, Any]
+) -> list[str]:
+    """A line for each fault of cells; one for each ablation if variants alone have it."""
+    entries = {ablation.name: origins["ablations", number] for number, ablation in enumerate(config.ablations)}
+    lines = []
+    for fault, some in cell_faults(config).items():
+        found: dict[str, list[str]] = {}
+        for cell, variant in some:
+            place = place_of_value((), files, values)
+            if all(variant for _, variant in some):
+                place = f"{place_of_origin(entries[variant], files)}: {key_text(entries[variant].path)}"
+            found.setdefault(place, []).append(label(cell, variant))
+        lines += [f"{place}: {named(labels)}: {fault}" for place, labels in found.items()]
+    return lines
 
 
 def causes(faults: list[dict[str, Any]]) -> list[dict[str, Any]]:

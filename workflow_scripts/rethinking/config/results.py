@@ -140,15 +140,15 @@ class AblationConfig(ResultConfig):
         if not self.set.model_dump():
             raise ValueError("'set' names no setting")
         for name in self.cells:
-            as_value_error(self.check, Cell.from_name(name, seed=0))
+            try:
+                self.check(Cell.from_name(name, seed=0))
+            except UserError as error:
+                raise ValueError(f"cell '{name}': {error}") from error
         return self
 
     def check(self, cell: Cell, input_size: int | None = None) -> None:
-        """Raise a UserError if a setting of this variant has no meaning in a cell; see :func:`lacks`."""
-        try:
-            read_options(cell.model, self.set.architecture or {})
-        except UserError as error:
-            raise UserError(f"cell '{cell.name}': {error}") from None
+        """Raise a UserError with the reason if a setting of this variant has no meaning in a cell; see :func:`lacks`."""
+        read_options(cell.model, self.set.architecture or {})
         for *_, setting in conditional(self.set):
             if missing := lacks(cell, setting, input_size):
-                raise UserError(f"cell '{cell.name}' does not use {setting}: it has no {missing}")
+                raise UserError(f"{setting} does not count, as there is no {missing}")
