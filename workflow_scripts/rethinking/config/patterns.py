@@ -222,10 +222,22 @@ class Text(str):
     """
 
     def __format__(self, form: str) -> str:
-        for kind in (int, float) if form else ():
+        for kind in (int, float, whole) if form else ():
             with suppress(ValueError):
                 return format(kind(self), form)
         return super().__format__(form)
+
+
+def whole(text: str) -> int:
+    """The whole number that 1e2 is. As a setting it is refused later on, with the number to write.
+
+    Raises:
+        ValueError: the text is no number, or not a whole one.
+    """
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError
+    return int(number)
 
 
 def in_names(value: Any) -> Any:
