@@ -8,7 +8,7 @@ from rethinking.config.image_counts import too_few_images
 from rethinking.config.loading import load_config
 from rethinking.run.files import UserError
 
-from ..default_config import ablation, default_values, override, with_keys
+from ..default_config import FILE, ablation, default_values, override, with_keys
 
 FILTERS = {"name": "a", "dataset": "digits", "kernel": "linear", "penalties": [0]}
 FILTERS |= {"preprocessing": "random_convnet", "filters": 5}
@@ -119,10 +119,8 @@ def test_batches_above_all_training_images_are_named():
     """They are all the same, though a table would show them as variants."""
 
     def lines(**changes):
-        found = []
-        load_config(
-            with_keys(default_values(), {k.replace("__", "."): v for k, v in changes.items()}), [], found.append
-        )
+        found, values = [], with_keys(default_values(), {k.replace("__", "."): v for k, v in changes.items()})
+        load_config(values, [str(FILE)], found.append)
         return found
 
     cell = "digits/true_labels/alexnet/none"

@@ -225,11 +225,19 @@ def test_a_setting_of_an_override_that_none_of_its_cells_uses_is_named(tmp_path)
         (line,) = lines(override("cifar10/*/mlp_3x512/wd", **beside, **{setting: value}))
         assert f"overrides[0].set.{setting}, {json.dumps(value)}, does not count, as cifar10/" in line
         assert line.endswith(f"/mlp_3x512/wd have no {missing}")
-    # One of the cells uses it, and it is a variant; or no cell is configured.
+    # One of the cells uses it, and it is a variant.
     assert lines(override("cifar10/*/alexnet/*", weight_decay=0.1)) == []
     variant = {"table1": {"cells": [MLP]}, "ablations": [ablation(epochs=3) | {"cells": [MLP.replace("none", "wd")]}]}
     assert lines(override("cifar10/true_labels/mlp_1x512/*", weight_decay=0.1), **variant) == []
-    assert lines(override("mnist/*/*/none", weight_decay=0.1)) == []
+    # No cell is configured, or those that are wait for their data set.
+    for values in ({"set": {"epochs": 3, "weight_decay": 0.1}}, {"seeds": [0]}):
+        (line,) = lines({"cells": "mnist/*/{alexnet,inception}/none"} | values)
+        assert line.endswith(
+            ": overrides[0].cells, mnist/*/alexnet/none, mnist/*/inception/none, matches none of the cells of tables, figures "
+            "and ablations"
+        )
+    assert lines(override("imagenet/*/*/wd", epochs=3)) == []
+    assert lines(*default_values()["overrides"]) == []  # the file began as a copy of config.yaml
 
 
 def test_cells_without_an_auxiliary_head_are_not_resolved_for_unused_settings(monkeypatch):

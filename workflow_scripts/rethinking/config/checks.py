@@ -108,16 +108,18 @@ def hidden_settings(
 
 
 def unused_settings(config: Config, first: int = 0) -> Iterator[tuple[int, Path, str]]:
-    """The settings of overrides that mean nothing in any of the configured cells and variants that they match.
+    """The settings of overrides that mean nothing in any of the configured cells and variants that they match, if any.
 
     Args:
         config: the configuration.
-        first: the number of the first override to check.
+        first: the number of the first override to check; copies of those before it are left out too.
 
     Yields:
-        the number of the override, the place of the setting in it, and its value with the cells.
+        the number of the override, the place of the setting in it, and its value with the cells; or the patterns of
+        an override that match none.
     """
     trained = cells_and_variants(config)
+    left_out = [name for result in config.results for name in getattr(config, result).cells]  # on absent data sets
 
     def missing_in(cell: Cell, variant: str | None, setting: str) -> str | None:
         found = lacks(cell, setting)
@@ -128,8 +130,16 @@ def unused_settings(config: Config, first: int = 0) -> Iterator[tuple[int, Path,
         return lacks(cell, setting, settings.input_size) or missing_beside(setting, dict(settings))
 
     for number, override in enumerate(config.overrides[first:], first):
+        if override in config.overrides[:first]:
+            continue
         given = conditional(override.set)
-        matched = [each for each in trained if override.matches(each[0])] if given else []
+        matched = [each for each in trained if override.matches(each[0])]
+        if not matched and not any(override.matches(Cell.from_name(name, seed=0)) for name in left_out):
+            yield (
+                number,
+                ("cells",),
+                f"{named(override.cells)}, matches none of the cells of tables, figures and ablations",
+            )
         for path, value in given.items():
             missing = list(takewhile(bool, (missing_in(*each, path[-1]) for each in matched)))
             if missing and len(missing) == len(matched):

@@ -35,7 +35,8 @@ def load_config(values: dict[str, Any], files: list[str], log: Callable[[str], N
         files: the files that it was merged from, later ones over earlier ones; for messages, and for the plug-ins
             and overrides of all of them.
         log: takes a line on each setting that an override of an earlier file replaces, on each of the
-            user's overrides that means nothing in the cells that it matches, and on batches above all training images.
+            user's overrides that matches no cell, or means nothing in those that it matches, and on batches above all
+            training images.
 
     Raises:
         UserError: a plug-in cannot be used, or one message for all faults, each with its file, its key and what
