@@ -1,5 +1,7 @@
 """Gamma and penalty of a linear model are chosen on images that it is not fitted to."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ import torch
 from rethinking.config.theory import ValidationConfig
 from rethinking.run.files import UserError
 from rethinking.theory.gram import kernel_between
-from rethinking.theory.validation import best_setting, read_validation, validate, validation_split
+from rethinking.theory.validation import COLUMNS, best_setting, read_validation, validate, validation_split
 
 from .fits import pixels, quiet, run
 from .tiny import CPU
@@ -77,8 +79,24 @@ def test_settings_are_chosen_by_validation_error():
         best_setting(table.assign(validation_error=np.nan), "validated", 0)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\x00\xfe", b"gamma,penalty\n1,0\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\x00\xfe", b"gamma,penalty\n1,0\n", b",".join(map(str.encode, COLUMNS)) + b"\n"]
+)
 def test_damaged_table_is_named(tmp_path, content):
     (tmp_path / "validation.csv").write_bytes(content)
-    with pytest.raises(UserError, match=r"validation\.csv cannot be read .*; delete it to have it made again$"):
+    with pytest.raises(UserError, match=r"validation\.csv (cannot be read|has no) .*; delete it to have"):
         read_validation(tmp_path / "validation.csv")
+
+
+def test_zeros_from_a_disk_hide_no_row(tmp_path):
+    """From the quoted text of a row to that of the next they make one row of two."""
+    table = pd.DataFrame({**{key: [0.0, 1.0, 2.0] for key in COLUMNS}, "data": "1,000 of 2,000 images"})
+    path = tmp_path / "validation.csv"
+    table.to_csv(path, index=False)
+    pd.testing.assert_frame_equal(read_validation(path)[COLUMNS], table[COLUMNS])
+    content = path.read_bytes()
+    start, end = (place.start() for place in list(re.finditer(b" of ", content))[:2])
+    path.write_bytes(content[:start] + bytes(end - start) + content[end:])
+    assert len(pd.read_csv(path)) == 2
+    with pytest.raises(UserError, match=r"validation\.csv cannot be read .some of its bytes are zero.; delete it"):
+        read_validation(path)

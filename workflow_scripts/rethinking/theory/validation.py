@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from rethinking.analysis.aggregation import read_columns
 from rethinking.config.theory import ValidationConfig
 from rethinking.data.prepared import stratified_sample
-from rethinking.run.files import UserError, reading
+from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory import EXACT
 from rethinking.theory.features import Features, Log
@@ -90,8 +91,7 @@ def read_validation(path: Path | None) -> pd.DataFrame:
     """
     if path is None:
         return pd.DataFrame(columns=COLUMNS)
-    with reading(path):
-        return pd.read_csv(path)[COLUMNS].astype("float64")
+    return read_columns(path, dict.fromkeys(COLUMNS, "float64"))
 
 
 def best_setting(scanned: pd.DataFrame, gamma: float | str | None, penalty: float | str) -> tuple[float | None, float]:
