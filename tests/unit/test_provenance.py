@@ -1,7 +1,10 @@
 """The origin of networks and their run times, from constructed summaries."""
 
+from contextlib import suppress
+
 import pytest
 
+from rethinking.cells import Cell
 from rethinking.report.provenance import (
     below_full_scale,
     describe_cells,
@@ -159,6 +162,16 @@ def test_damaged_summary_is_named(results):
     path.write_text("{}")
     with pytest.raises(UserError, match=str(path)):
         read_networks(results, ["cells/cifar10/true_labels/mlp_1x512/none"], [1])
+
+
+@pytest.mark.parametrize("key", make_summary()["provenance"])
+def test_what_is_shown_of_an_origin_is_asked_of_each_summary(tmp_path, key):
+    """Nothing but a refusal by name comes of a summary that lacks it."""
+    summary = make_summary()
+    del summary["provenance"][key]
+    write_summary(tmp_path, summary)
+    with suppress(UserError):
+        provenance(read_networks(tmp_path, [Cell.parse(summary["cell"]).name], [0]))
 
 
 @pytest.mark.parametrize(

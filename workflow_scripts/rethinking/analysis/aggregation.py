@@ -72,7 +72,7 @@ SUMMARY_KEYS = (
     "images_per_second",
     *DATA_KEYS,
     *("provenance.settings", "provenance.device", "provenance.git_commit", "provenance.code_fingerprint"),
-    *("provenance.python", "provenance.libraries", "provenance.finished"),
+    *("provenance.python", "provenance.libraries", "provenance.threads", "provenance.finished"),
 )
 # Of those that are not numbers; a number that a diverged network lacks is null.
 SUMMARY_TYPES = {"cell": str, "status": str, "data": dict, "provenance": dict, "epochs_to_train_accuracy": dict}
