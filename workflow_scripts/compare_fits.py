@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rethinking.analysis.theory_results import provenance, write_record
+from rethinking.analysis.theory_results import write_fit
 from rethinking.config.theory import CounterexampleConfig
 from rethinking.data.prepared import contradictions, load_split, stratified_sample
 from rethinking.run import scripts
@@ -51,20 +51,19 @@ def main() -> None:
         features = make_features(model, *images, folder, args.seed, cpu, scripts.log)
         values = [some.read(slice(None), cpu, torch.float64) for some in features]
     table = compare_fits(*values, *labels, manifest["num_classes"], gamma, args.seed, model.dataset, scripts.log)
-    record = {
-        "kind": "counterexamples",
-        "model": model.name,
-        "dataset": model.dataset,
-        "preprocessing": model.preprocessing,
-        "gamma": gamma,
-        "seed": args.seed,
-        "images": len(labels[0]),
-        "test_images": len(labels[1]),
-        "fits": table.to_dict("records"),
-        "data": manifest,
-        "provenance": provenance(model.model_dump() | settings.model_dump(), args.seed, "cpu"),
-    }
-    write_record(args.output, record)
+    write_fit(
+        args.output,
+        "counterexamples",
+        args.seed,
+        model.model_dump() | settings.model_dump(),
+        manifest,
+        model=model.name,
+        preprocessing=model.preprocessing,
+        gamma=gamma,
+        images=len(labels[0]),
+        test_images=len(labels[1]),
+        fits=table.to_dict("records"),
+    )
 
 
 if __name__ == "__main__":

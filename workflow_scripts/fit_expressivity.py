@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from rethinking.analysis.theory_results import provenance, write_record
+from rethinking.analysis.theory_results import write_fit
 from rethinking.config.theory import ExpressivityConfig
 from rethinking.corruption import Draws
 from rethinking.corruption.labels import replace_labels
@@ -87,16 +87,8 @@ def main() -> None:
     precision = error_by_size(
         projections[order], targets["random"][order], direction, sizes, settings.offsets, settings.precisions
     )
-    record = {
-        "kind": "expressivity",
-        "dataset": dataset,
-        "seed": args.seed,
-        "networks": networks,
-        "precision": precision,
-        "data": manifest,
-        "provenance": provenance(settings.model_dump(), args.seed, "cpu"),
-    }
-    write_record(args.output, record)
+    about = settings.model_dump()
+    write_fit(args.output, "expressivity", args.seed, about, manifest, networks=networks, precision=precision)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rethinking.analysis.theory_results import provenance, write_record
+from rethinking.analysis.theory_results import write_fit
 from rethinking.config.theory import SolverConfig
 from rethinking.data.prepared import load_split
 from rethinking.run import scripts
@@ -77,22 +77,19 @@ def main() -> None:
             )
         with atomic_path(args.output / "outputs.npz") as path, open(path, "wb") as file:
             np.savez_compressed(file, test_outputs=np.stack(outputs), test_labels=labels[1])
-        record = {
-            "kind": "linear model",
-            "model": model.name,
-            "seed": args.seed,
-            **model.model_dump(include={"dataset", "preprocessing", "kernel", "filters"}),
-            "random": model.random,
-            "images": len(train),
-            "fits": fits,
-            "data": manifest,
-            "provenance": provenance(
-                model.model_dump() | {"solver": solver.model_dump()},
-                args.seed,
-                torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            ),
-        }
-        write_record(args.output / "summary.json", record)
+        write_fit(
+            args.output / "summary.json",
+            "linear model",
+            args.seed,
+            model.model_dump() | {"solver": solver.model_dump()},
+            manifest,
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            model=model.name,
+            **model.model_dump(include={"preprocessing", "kernel", "filters"}),
+            random=model.random,
+            images=len(train),
+            fits=fits,
+        )
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rethinking.analysis.theory_results import provenance, write_record
+from rethinking.analysis.theory_results import write_fit
 from rethinking.config.theory import DescentConfig
 from rethinking.data.prepared import load_split, read_manifest, stratified_sample
 from rethinking.run import scripts
@@ -56,16 +56,8 @@ def main() -> None:
         scripts.log,
     )
     write_text(args.curve, curve.to_csv(index=False, float_format="%.6g"))
-    record = {
-        "kind": "descent",
-        "dataset": settings.dataset,
-        "seed": args.seed,
-        "images": settings.images,
-        **facts,
-        "data": manifest,
-        "provenance": provenance(settings.model_dump(), args.seed, "cpu"),
-    }
-    write_record(args.output, record)
+    facts["images"] = settings.images
+    write_fit(args.output, "descent", args.seed, settings.model_dump(), manifest, **facts)
 
 
 if __name__ == "__main__":

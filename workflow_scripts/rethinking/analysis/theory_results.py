@@ -96,10 +96,15 @@ EXPRESSIVITY_COLUMNS = columns(
 # ---- records
 
 
-def provenance(settings: Mapping[str, Any], seed: int, device: str) -> dict[str, Any]:
-    """What produced a record: settings, code, versions, device, and the peak memory of the process."""
-    return {
-        "settings": dict(settings),
+def write_fit(
+    path: str | Path, kind: str, seed: int, settings: Record, data: Record, *, device: str = "cpu", **facts: Any
+) -> None:
+    """Write the record of a fit: its kind (of :data:`KEYS`), facts, the manifest of its data, and what produced it.
+
+    That is settings, code, versions, device, and the peak memory of the process.
+    """
+    origin = {
+        "settings": settings,
         "seed": seed,
         "git_commit": git_commit(),
         "code_fingerprint": combined(running_code()),
@@ -109,6 +114,8 @@ def provenance(settings: Mapping[str, Any], seed: int, device: str) -> dict[str,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    about = {"kind": kind, "dataset": data["dataset"], "seed": seed}
+    write_record(path, about | facts | {"data": data, "provenance": origin})
 
 
 def write_record(path: str | Path, record: Record) -> None:
