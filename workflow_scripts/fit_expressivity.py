@@ -4,6 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from rethinking.analysis.theory_results import write_fit
@@ -12,14 +13,13 @@ from rethinking.corruption import Draws
 from rethinking.corruption.labels import replace_labels
 from rethinking.data.prepared import contradictions, load_split, read_manifest
 from rethinking.run import scripts
+from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.expressivity import (
-    check_distinct,
     conditioning,
     construct,
     draw_direction,
     error_by_size,
-    first_of_each,
     flat_pixels,
     largest_error,
     project,
@@ -42,18 +42,21 @@ def main() -> None:
     manifest = read_manifest(args.prepared)
     dataset, classes = manifest["dataset"], manifest["num_classes"]
     images, labels = load_split(args.prepared, "train")
+    copies = contradictions(images, np.arange(len(images)))
+    for first, other in copies:
+        print(f"image {other} of class {labels[other]} is equal to image {first} of class {labels[first]}")
+    if copies and not settings.drop_duplicates:
+        raise UserError(
+            f"theorem 1 needs images that differ, and {len(copies):,} training images are equal to an earlier one, as "
+            f"{copies[0][1]} to {copies[0][0]} (numbered from 0; the log has all); set expressivity.drop_duplicates: true to "
+            "keep the first of each"
+        )
+    images, labels = (np.delete(some, [other for _, other in copies], axis=0) for some in (images, labels))
     images = flat_pixels(images)
-    if settings.drop_duplicates:
-        kept = first_of_each(images)
-        print(f"{len(images) - len(kept)} images are equal to an earlier one and are left out")
-        for first, other in contradictions(images.numpy(), labels):
-            print(f"image {other} of class {labels[other]} is equal to image {first} of class {labels[first]}")
-        images, labels = images[kept], labels[kept]
     # Some data sets are sorted by class, but the first n images should be typical of all.
     order = torch.from_numpy(stream(args.seed, "order of images", dataset).permutation(len(labels)))
     direction = draw_direction(images.shape[1], args.seed, dataset)
     projections = project(images, direction)
-    check_distinct(images, projections)
     ordered = torch.sort(projections).values
     random = replace_labels(labels, classes, Draws(args.seed, dataset, "train"), 1.0)
     targets = {"true": torch.from_numpy(labels).double(), "random": torch.from_numpy(random).double()}

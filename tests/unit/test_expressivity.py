@@ -200,15 +200,6 @@ def test_projections_are_exact(d):
     assert expressivity.project(images, direction).tolist() == [int(each) / scale for each in exact]
 
 
-def test_equal_images_are_named(sample):
-    images, _, direction, _ = sample
-    images = torch.cat([images, images[[7, 3, 7]]])
-    with pytest.raises(UserError, match=r"3 = 61; 7 = 60 = 62; set expressivity\.drop_duplicates"):
-        expressivity.check_distinct(images, expressivity.project(images, direction))
-    kept = expressivity.first_of_each(images)
-    assert kept.tolist() == list(range(60))
-
-
 def test_precision_that_is_needed_grows_with_n(sample):
     _, labels, direction, x = sample
     rows = expressivity.error_by_size(x, labels, direction, [5, 60], [0.25], ["float16", "float64"])

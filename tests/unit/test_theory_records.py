@@ -256,6 +256,19 @@ def test_equal_images_are_fitted_once(call, prepared, tmp_path):
     assert max(fit["residual"] for fit in record["fits"]) < 1e-6
     assert {fit["train_error"] for fit in record["fits"]} == {0}
 
+    built = {
+        "dataset": "digits",
+        "offset": 0.25,
+        "depths": [2],
+        "sizes": [],
+        "offsets": [0.25],
+        "precisions": ["float64"],
+    }
+    record = read_strictly(call("fit_expressivity", tmp_path, settings=settings(**built, drop_duplicates=True)))
+    assert [(network["n"], network["fitted"]) for network in record["networks"]] == 2 * [(11, 100)]
+    with pytest.raises(UserError, match=r"1 training images are equal to an earlier one, as 2 to 0 .*drop_duplicates"):
+        call("fit_expressivity", tmp_path, settings=settings(**built))
+
 
 def test_sgd_takes_fewer_images_than_an_image_has_values(call, prepared, tmp_path):
     """With as many, only the rounding of sums that are zero lets w fit them, and it is millions long."""

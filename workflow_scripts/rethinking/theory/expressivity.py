@@ -18,7 +18,6 @@ from rethinking.run.files import UserError
 from rethinking.streams import stream
 
 DIRECTION_BITS = 28  # of the entries of a, at most; see draw_direction
-SHOWN = 5  # groups of equal images in an error message
 ROWS, UNITS = 256, 4096  # of a block of hidden units, which stays in the processor's cache
 
 
@@ -189,33 +188,6 @@ def construct(
     thresholds = place_thresholds(x, offset)
     weights = solve_weights(x, thresholds, labels[order])
     return InterpolatingNetwork(direction.to(x.dtype), thresholds, weights, depth)
-
-
-def check_distinct(images: Tensor, projections: Tensor) -> None:
-    """Refuse equal images, because no function gives one image two labels.
-
-    Raises:
-        UserError: images are equal, and the message names them; or different images have the same projection.
-    """
-    x, order = torch.sort(projections)
-    ends = (torch.diff(x) != 0).nonzero().flatten() + 1
-    groups = [group for group in torch.tensor_split(order, ends) if len(group) > 1]
-    equal = [sorted(group.tolist()) for group in groups if (images[group] == images[group[0]]).all()]
-    if equal:
-        named = "; ".join(" = ".join(map(str, group)) for group in sorted(equal)[:SHOWN])
-        more = f" and {len(equal) - SHOWN} more" if len(equal) > SHOWN else ""
-        raise UserError(
-            f"theorem 1 needs images that differ, and these training images (numbered from 0) are equal: {named}{more}; "
-            "set expressivity.drop_duplicates: true to keep the first of each"
-        )
-    if groups:
-        raise UserError("two different images have the same projection; another seed draws another direction")
-
-
-def first_of_each(images: Tensor) -> Tensor:
-    """Ascending indices of the images that are not equal to an earlier one."""
-    _, first = np.unique(images.numpy(), axis=0, return_index=True)
-    return torch.from_numpy(np.sort(first))
 
 
 # ---- conditioning
