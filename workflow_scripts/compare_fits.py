@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from rethinking.analysis.theory_results import write_fit
-from rethinking.config.theory import CounterexampleConfig
+from rethinking.config.theory import CounterexampleConfig, LinearModelConfig
 from rethinking.data.prepared import contradictions, load_split, stratified_sample
 from rethinking.run import scripts
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory.counterexamples import compare_fits
 from rethinking.theory.features import make_features
-from rethinking.theory.inputs import argument_parser, features_folder, read_model
+from rethinking.theory.inputs import argument_parser, features_folder, read
 from rethinking.theory.validation import best_setting, read_validation
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--validation", type=Path, help="CSV of errors on the validation part, to choose gamma from")
     args = parser.parse_args()
 
-    model, manifest = read_model(args)
+    model, manifest = read(LinearModelConfig, args.model, args)
     settings = CounterexampleConfig.model_validate_json(args.settings)
     gamma, _ = best_setting(read_validation(args.validation), model.gamma, 0)
     images, labels = [], []

@@ -1,8 +1,6 @@
 """Build the networks of theorem 1 and corollary 1 for a data set's training images and measure how exactly they fit."""
 
-import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +9,7 @@ from rethinking.analysis.theory_results import write_fit
 from rethinking.config.theory import ExpressivityConfig
 from rethinking.corruption import Draws
 from rethinking.corruption.labels import replace_labels
-from rethinking.data.prepared import contradictions, load_split, read_manifest
+from rethinking.data.prepared import contradictions, load_split
 from rethinking.run import scripts
 from rethinking.run.files import UserError
 from rethinking.streams import stream
@@ -25,21 +23,15 @@ from rethinking.theory.expressivity import (
     project,
     smallest_eigenvalue,
 )
+from rethinking.theory.inputs import argument_parser, read
 
 
 def main() -> None:
     """Read the command line and the images, build, evaluate, write the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="the section expressivity as JSON")
-    parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
-    parser.add_argument("--seed", type=int, required=True, help="of the direction, the order and the random labels")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
-    args = parser.parse_args()
+    draws, section = "of the direction, the order and the random labels", "the section expressivity as JSON"
+    args = argument_parser(__doc__, draws, "JSON to write", "--settings", section).parse_args()
 
-    settings = ExpressivityConfig.model_validate_json(args.settings)
-    torch.set_num_threads(args.threads)
-    manifest = read_manifest(args.prepared)
+    settings, manifest = read(ExpressivityConfig, args.settings, args)
     dataset, classes = manifest["dataset"], manifest["num_classes"]
     images, labels = load_split(args.prepared, "train")
     copies = contradictions(images, np.arange(len(images)))

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 
 from rethinking.analysis.theory_results import write_fit
-from rethinking.config.theory import SolverConfig
+from rethinking.config.theory import LinearModelConfig, SolverConfig
 from rethinking.data.prepared import load_split
 from rethinking.run import scripts
 from rethinking.run.files import atomic_path
 from rethinking.run.identity import Identity
 from rethinking.run.scripts import log, running_code
 from rethinking.theory.features import make_features
-from rethinking.theory.inputs import add_device, argument_parser, device_alone, read_model
+from rethinking.theory.inputs import add_device, argument_parser, device_alone, read
 from rethinking.theory.linear_models import fit
 from rethinking.theory.validation import best_setting, read_validation
 
@@ -34,7 +34,7 @@ def main() -> None:
     add_device(parser)
     args = parser.parse_args()
 
-    model, manifest = read_model(args)
+    model, manifest = read(LinearModelConfig, args.model, args)
     solver = SolverConfig.model_validate_json(args.solver)
     arrays, labels = zip(*(load_split(args.prepared, split) for split in ("train", "test")), strict=True)
     scanned = read_validation(args.validation)

@@ -1,6 +1,5 @@
 """Follow SGD on a linear model to an exact fit, from zero and from a random start; compare with the minimum norm."""
 
-import argparse
 import math
 from pathlib import Path
 
@@ -9,28 +8,23 @@ import torch
 
 from rethinking.analysis.theory_results import write_fit
 from rethinking.config.theory import DescentConfig
-from rethinking.data.prepared import load_split, read_manifest, stratified_sample
+from rethinking.data.prepared import load_split, stratified_sample
 from rethinking.run import scripts
 from rethinking.run.files import UserError, write_text
 from rethinking.streams import stream
 from rethinking.theory.descent import descend
+from rethinking.theory.inputs import argument_parser, read
 from rethinking.training.preprocessing import whiten
 
 
 def main() -> None:
     """Read the command line and the images, write distances over steps and the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, help="the section linear_models.descent as JSON")
-    parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
-    parser.add_argument("--seed", type=int, required=True, help="of images, order and start")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    section = "the section linear_models.descent as JSON"
+    parser = argument_parser(__doc__, "of images, order and start", "JSON to write", "--settings", section)
     parser.add_argument("--curve", type=Path, required=True, help="CSV to write")
-    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     args = parser.parse_args()
 
-    settings = DescentConfig.model_validate_json(args.settings)
-    torch.set_num_threads(args.threads)
-    manifest = read_manifest(args.prepared)
+    settings, manifest = read(DescentConfig, args.settings, args)
     images, labels = load_split(args.prepared, "train")
     test_images, test_labels = load_split(args.prepared, "test")
     values = math.prod(images.shape[1:])

@@ -1,13 +1,13 @@
 """Try gamma and penalty of a linear model on a part of the training set, without the test images."""
 
 from rethinking.analysis.descriptions import describe_data
-from rethinking.config.theory import ValidationConfig
+from rethinking.config.theory import LinearModelConfig, ValidationConfig
 from rethinking.data.prepared import load_split
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 from rethinking.run.scripts import log
 from rethinking.theory.features import make_features
-from rethinking.theory.inputs import add_device, argument_parser, device_alone, features_folder, read_model
+from rethinking.theory.inputs import add_device, argument_parser, device_alone, features_folder, read
 from rethinking.theory.validation import validate, validation_split
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     add_device(parser)
     args = parser.parse_args()
 
-    model, manifest = read_model(args)
+    model, manifest = read(LinearModelConfig, args.model, args)
     settings = ValidationConfig.model_validate_json(args.validation)
     images, labels = load_split(args.prepared, "train")
     fitted, others = validation_split(labels, settings, model.dataset)

@@ -1,4 +1,4 @@
-"""What the scripts for one linear model share: arguments, settings, the device and a folder for features."""
+"""What the scripts of the theory share: arguments, settings, the device and a folder for features."""
 
 import argparse
 import shutil
@@ -9,17 +9,19 @@ from typing import Any
 
 import torch
 
-from rethinking.config.theory import LinearModelConfig
+from rethinking.config.fields import Strict
 from rethinking.data.prepared import read_manifest
 from rethinking.run.gpu_slots import gpus_alone
 from rethinking.run.hardware import choose_device, expects_gpu
 from rethinking.training.steps import set_precision
 
 
-def argument_parser(description: str, seed: str, output: str) -> argparse.ArgumentParser:
-    """The common arguments; ``seed`` and ``output`` are the help texts of these two."""
+def argument_parser(
+    description: str, seed: str, output: str, option: str = "--model", settings: str = "its settings as JSON"
+) -> argparse.ArgumentParser:
+    """The common arguments; ``seed`` and ``output`` are the help texts of these two, ``settings`` that of ``option``."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--model", required=True, help="its settings as JSON")
+    parser.add_argument(option, required=True, help=settings)
     parser.add_argument("--prepared", type=Path, required=True, help="folder of the prepared data set")
     parser.add_argument("--seed", type=int, required=True, help=seed)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
@@ -42,10 +44,10 @@ def device_alone(args: argparse.Namespace) -> Iterator[torch.device]:
         yield device
 
 
-def read_model(args: argparse.Namespace) -> tuple[LinearModelConfig, dict[str, Any]]:
-    """The model and the manifest of its data set. Also sets the number of threads."""
+def read(config: type[Strict], text: str, args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """Settings of this kind from JSON, and the manifest of the data set. Also sets the number of threads."""
     torch.set_num_threads(args.threads)
-    return LinearModelConfig.model_validate_json(args.model), read_manifest(args.prepared)
+    return config.model_validate_json(text), read_manifest(args.prepared)
 
 
 @contextmanager
