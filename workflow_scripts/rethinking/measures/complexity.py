@@ -91,26 +91,19 @@ class Network:
         return margin
 
     @cached_property
-    def obstacle(self) -> str:
-        """What is in the way of norms of weights; empty if nothing is."""
-        if others := beyond_norms(self.folded):
-            return f"the network has {', '.join(others)} besides convolutions and linear layers"
-        if not is_homogeneous(self.folded, self.inputs[:TRIED]):
-            return (
-                "the logits do not scale with the images and the weights of each layer, as with another nonlinearity than "
-                "ReLU and its like, a normalisation without parameters or a constant"
-            )
-        return ""
-
-    @cached_property
     def layers(self) -> list[Layer]:
         """The convolutions and linear layers of the folded network.
 
         Raises:
             Undefined: it has other layers with weights, or nonlinearities that do not let factors through.
         """
-        if self.obstacle:
-            raise Undefined(self.obstacle)
+        if others := beyond_norms(self.folded):
+            raise Undefined(f"the network has {', '.join(others)} besides convolutions and linear layers")
+        if not is_homogeneous(self.folded, self.inputs[:TRIED]):
+            raise Undefined(
+                "the logits do not scale with the images and the weights of each layer, as with another nonlinearity than "
+                "ReLU and its like, a normalisation without parameters or a constant"
+            )
         return weight_layers(self.folded, self.inputs[:1])
 
     @cached_property
