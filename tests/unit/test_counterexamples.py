@@ -45,16 +45,6 @@ def test_norm_of_the_fit_with_random_centres_is_that_of_its_function(digits, mon
     assert table.set_index("fit").norm["random_centres"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_equal_images_of_two_classes_are_named(digits):
-    """And not taken for a kernel that rounding makes singular, which another gamma would mend."""
-    train, labels, test, test_labels = digits
-    flat, flat_test = (torch.from_numpy(scaled(images[:50])) for images in (train, test))
-    flat[7], labels = flat[3], labels[:50].copy()
-    labels[7] = (labels[3] + 1) % 10
-    with pytest.raises(UserError, match=rf"1 training images .*: 3 \(label {labels[3]}\) = 7 \(label {labels[7]}\) "):
-        compare_fits(flat, flat_test, labels, test_labels[:50], 10, 0.2, 0, "digits", quiet)
-
-
 @pytest.mark.parametrize(
     ("gamma", "fit", "change"),
     [

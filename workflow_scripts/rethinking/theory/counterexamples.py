@@ -10,9 +10,8 @@ from torch import Tensor
 from rethinking.run.files import UserError
 from rethinking.streams import stream
 from rethinking.theory import EXACT
-from rethinking.theory.features import Features
 from rethinking.theory.gram import kernel_between
-from rethinking.theory.linear_models import error, norm, one_hot, refuse_contradictions, relative_distance
+from rethinking.theory.linear_models import error, norm, one_hot, relative_distance
 
 
 def compare_fits(
@@ -33,7 +32,7 @@ def compare_fits(
     ``random_labels`` fits random training labels.
 
     Args:
-        train: features (n, d), float64.
+        train: features (n, d), float64, of images that all differ, also from those of ``test``.
         test: features (m, d), float64.
         train_labels: (n,) int64.
         test_labels: (m,) int64.
@@ -44,9 +43,8 @@ def compare_fits(
         log: called with a line per function.
 
     Raises:
-        UserError: equal images have different labels, so that there is no exact fit. Or rounding leaves none: the residual
-            of a fit is above :data:`rethinking.theory.EXACT`, because the kernel of all points is nearly 1 or that of
-            different ones nearly 0.
+        UserError: rounding leaves no exact fit: its residual is above :data:`rethinking.theory.EXACT`, because the kernel
+            of all points is nearly 1 or that of different ones nearly 0.
 
     Returns:
         ``fit``, ``train_error``, ``test_error`` (percent, on the labels to be fitted and on the true test labels),
@@ -64,7 +62,6 @@ def compare_fits(
         ("poisoned", both, np.concatenate([train_labels, random_test]), both),
         ("random_labels", train, random_train, train),
     ):
-        refuse_contradictions(Features([points.numpy()]), labels)
         targets = one_hot(labels, classes)
         matrix = kernel_between(points, middle, gamma)
         # Of a singular matrix the residual is huge or nan.
