@@ -5,7 +5,7 @@ Seeds that agree have varied by less than the step, and an interval ends where t
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -13,21 +13,14 @@ from rethinking.analysis.rank_correlations import comparable, count_pairs
 from rethinking.analysis.runs import CELL_PARTS, Run
 
 FLOAT32 = 2.0**-23  # the step of float32 near 1, in which losses and probabilities are computed
-
-
-class PossibleValues(NamedTuple):
-    """What numbers a measure can give: rounded to a step, 0 if it is not known, and from a lowest to a highest."""
-
-    step: float = 0.0
-    lowest: float = -math.inf
-    highest: float = math.inf
-
-
+# What numbers a measure can give: rounded to a step, 0 if it is not known, and from a lowest to a highest.
+PossibleValues = tuple[float, float, float]
+UNKNOWN: PossibleValues = (0.0, -math.inf, math.inf)
 Part = float | Callable[..., float]  # of these; a function takes what the measure takes
 
 
 def measured(step: Part = 0.0, lowest: Part = -math.inf, highest: Part = math.inf) -> Callable[[Callable], Callable]:
-    """Declare the :class:`PossibleValues` of a measure."""
+    """Declare the :data:`PossibleValues` of a measure."""
 
     def declare(measure: Callable[..., float]) -> Callable[..., float]:
         measure.possible_values = step, lowest, highest
@@ -38,8 +31,8 @@ def measured(step: Part = 0.0, lowest: Part = -math.inf, highest: Part = math.in
 
 def possible_values(measure: Callable[..., float], taken_of: Sequence[Any]) -> PossibleValues:
     """Those of a measure, of what it is taken of; of one that declares none they are not known."""
-    parts = getattr(measure, "possible_values", ())
-    return PossibleValues(*(part(*taken_of) if callable(part) else part for part in parts))
+    parts = getattr(measure, "possible_values", UNKNOWN)
+    return tuple(part(*taken_of) if callable(part) else part for part in parts)
 
 
 # ---- steps; that of a sum or difference has the variance of all its parts

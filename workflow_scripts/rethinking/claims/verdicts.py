@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from rethinking.analysis.statistics import interval_ends, mean_interval
 from rethinking.claims.measures import NotMeasured
-from rethinking.claims.possible_values import PossibleValues, possible_values
+from rethinking.claims.possible_values import UNKNOWN, possible_values
 
 Verdict = Literal["supported", "contradicted", "undecided"]
 DECIMALS = 12  # of a comparison, because in floating point 32.2 - 31.2 is a little more than 1
@@ -84,7 +84,7 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
         except (ArithmeticError, LookupError) as error:
             reasons.append(f"seed{seed} has nothing to measure ({type(error).__name__}: {error})")
     # Seeds can differ in the number of images or epochs.
-    steps, lowest, highest = zip(*(possible or [PossibleValues()]), strict=True)
+    steps, lowest, highest = zip(*(possible or [UNKNOWN]), strict=True)
     mean, half_width = mean_interval(values, max(steps))
     low, high = interval_ends(mean, half_width, min(lowest), max(highest))
     if check.exact and values:
