@@ -8,7 +8,7 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.aggregation import paper_has
 from rethinking.analysis.descriptions import describe_copies, describe_data
-from rethinking.analysis.runs import TABLES, read_runs, trained
+from rethinking.analysis.runs import TABLES, read_runs
 from rethinking.analysis.theory_results import read_records
 from rethinking.claims import CLAIMS, Claim
 from rethinking.claims.imagenet import IMAGENET
@@ -44,7 +44,6 @@ def main() -> None:
     args = parser.parse_args()
 
     rows, texts = [], []
-    found = trained(args.root, args.cells, args.seeds)
     own = own_claims()
 
     def check(title: str, dataset: str, claims: Sequence[Claim], cells: Sequence[str], about: str = "") -> None:
@@ -56,9 +55,7 @@ def main() -> None:
             judged = [name_unlisted(each, args.cells) for each in judged]
         # Who wrote own claims sees which of their cells are missing.
         in_full = any(runs.values()) or claims is own
-        datasets = {name.split("/")[0] for name in cells}
-        others = any(folders for name, folders in found.items() if name.split("/")[0] in datasets)
-        add(title, judged, to_frame(judged, runs, dataset), f"{scale_of(runs, others)}.{about}", in_full)
+        add(title, judged, to_frame(judged, runs, dataset), f"{scale_of(runs)}.{about}", in_full)
 
     def add(title: str, judged: Sequence[Judged], table: pd.DataFrame, about: str, in_full: bool) -> None:
         """Put claims into both files."""

@@ -59,7 +59,7 @@ def test_all_makes_tables_claims_and_a_report_with_them(finished):
     assert "Theorem 1: 2n + d weights fit any labels" in report
     # There are no networks; the page only says how many claims wait for them.
     text = (results / "claims.md").read_text()
-    assert text.startswith("**On CIFAR-10: 45 not run**: no network is trained yet.")
+    assert text.startswith("**On CIFAR-10: 45 not run**: none of the networks that these claims need is trained.")
     assert claims.statement["random_labels_at_chance"] not in text
     assert not list((results / "scratch").rglob("*.npy"))
 

@@ -209,9 +209,9 @@ def sort_findings(judged: Judged, *verdicts: Verdict) -> list[tuple[Check, Findi
 # ---- for readers
 
 
-def scale_of(runs: Runs, others: bool) -> str:
-    """Data, epochs and seeds of all runs; ``others``: whether other networks on their data set are trained."""
-    if others and not any(runs.values()):
+def scale_of(runs: Runs) -> str:
+    """Data, epochs and seeds of all runs."""
+    if not any(runs.values()):
         return "none of the networks that these claims need is trained"
     return describe_scale(aggregate_accuracy(list(runs), summaries(runs), {}))
 
