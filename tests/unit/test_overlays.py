@@ -161,7 +161,7 @@ def test_a_damaged_manifest_is_named(prepared, tmp_path):
         manifest = read_json(file)
         for damaged in ({}, [], None, *(without(manifest, *each) for each in keys)):
             write_json(file, damaged)
-            with pytest.raises(UserError, match=f"{file} cannot be read .it has no .* delete it"):
+            with pytest.raises(UserError, match=f"{file} has no .*; delete it"):
                 load_corrupted(data, overlay)
         write_json(file, manifest)
 

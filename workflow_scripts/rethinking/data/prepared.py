@@ -4,8 +4,6 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -195,15 +193,7 @@ def read_manifest(folder: Path, keys: Sequence[str] = KEYS) -> dict[str, Any]:
     Raises:
         UserError: it is missing or damaged; the message names the file.
     """
-    manifest = read_json(folder / "manifest.json")
-    for key in keys:
-        try:
-            reduce(getitem, key.split("."), manifest)
-        except (LookupError, TypeError):
-            raise UserError(
-                f"{folder / 'manifest.json'} cannot be read (it has no {key}); delete it to have it made again"
-            ) from None
-    return manifest
+    return read_json(folder / "manifest.json", keys)
 
 
 def stored_array(folder: Path, name: str) -> np.ndarray:
