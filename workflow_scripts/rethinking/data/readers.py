@@ -1,7 +1,5 @@
 """Read each supported data set, from the files it is published in or from folders of images, into memory."""
 
-import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from rethinking import registry
 from rethinking.data.prepared import Dataset, Split, records_sha256
 from rethinking.data.published import published, read_published
 from rethinking.data.sources import source_files
+from rethinking.run.contents import files_digest
 from rethinking.run.files import UserError, hash_file
 
 
@@ -134,8 +133,5 @@ def describe_source(name: str, source: str, path: str | Path | None) -> dict[str
         return {"kind": source, "files": {}}
     path = Path(path)
     if path.is_dir():
-        digest = hashlib.sha256()
-        for within, file in source_files(name, source, path):
-            digest.update(os.fsencode(within) + b"\0" + bytes.fromhex(hash_file(file)))
-        return {"kind": source, "files": {path.resolve().name: digest.hexdigest()}}
+        return {"kind": source, "files": {path.resolve().name: files_digest(path, source_files(name, source, path))}}
     return {"kind": source, "files": {path.name: hash_file(path)}}
