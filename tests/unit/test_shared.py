@@ -11,7 +11,7 @@ import pytest
 from rethinking.run.files import UserError, write_text
 from rethinking.run.identity import Identity, record_path, write_record
 from rethinking.run.made import Made
-from rethinking.run.shared import alone, to_make, to_remake
+from rethinking.run.shared import alone, to_make
 
 WAITS = "import sys; from pathlib import Path; from rethinking.run.shared import alone\nwith alone(Path(sys.argv[1])): print('has it')"
 
@@ -30,6 +30,7 @@ def make(outputs, identity):
     """Whether the files were made."""
     with to_make(outputs, identity, str(Path(outputs[0]).parents[2])) as needed:
         if needed:
+            assert not record_path(outputs[0]).exists()  # it would vouch for new files of a process that is killed
             for file in outputs:
                 write_text(file, "x")
             write_record(outputs, identity)
@@ -50,7 +51,7 @@ def test_what_is_there_is_left_alone(outputs, identity, tmp_path, capsys):
 def test_nothing_stays_of_a_killed_writer(tmp_path, identity):
     part = tmp_path / ".table1.csv.12345678"
     part.mkdir()
-    with to_remake([str(tmp_path / "table1.csv")], identity) as needed:
+    with to_make([str(tmp_path / "table1.csv")], identity) as needed:
         assert needed
         assert not part.exists()
 
@@ -61,7 +62,7 @@ def test_what_is_forced_is_made_again(tmp_path, identity, forced):
     table = tmp_path / "table1.csv"
     write_text(table, "x")
     write_record([table], identity)
-    with to_remake([str(table)], identity, forced) as needed:
+    with to_make([str(table)], identity, again=forced) as needed:
         assert needed == forced
         # It would vouch for new files of a process that is killed.
         assert record_path(table).exists() != forced
@@ -72,7 +73,7 @@ def test_what_is_forced_is_left_alone_where_another_process_has_just_made_it(tmp
     write_text(table, "x")
     write_record([table], identity)
     monkeypatch.setattr("rethinking.run.shared.alone", lambda *_: nullcontext(True))
-    with to_remake([str(table)], identity, again=True) as needed:
+    with to_make([str(table)], identity, again=True) as needed:
         assert not needed
 
 
@@ -81,7 +82,7 @@ def test_what_was_made_from_something_earlier_is_made_again(tmp_path, identity, 
     table = tmp_path / "table1.csv"
     write_text(table, "x")
     write_record([table], identity, ["a"])
-    with to_remake([str(table)], identity, of=of) as needed:
+    with to_make([str(table)], identity, of=of) as needed:
         assert needed == again
 
 

@@ -31,7 +31,7 @@ from rethinking.run.identity import (
     write_record,
 )
 from rethinking.run.refusals import as_os_error, explain, forgiving
-from rethinking.run.shared import to_make, to_remake
+from rethinking.run.shared import to_make
 from rethinking.run.stop_signals import clean_up, end
 
 LONG, LONGEST = 1 << 16, (1 << 17) - 100  # characters; Linux takes 128 KiB in one word of a command line
@@ -53,12 +53,9 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
     clean_up()
     try:
         asked = asked_for()
-        if not (asked and locked):
-            turn = nullcontext(True)
-        elif asked.shared:
-            turn = to_make(asked.outputs, asked.identity, asked.shared)
-        else:
-            turn = to_remake(asked.outputs, asked.identity, asked.again, asked.of)
+        turn = nullcontext(True)
+        if asked and locked:
+            turn = to_make(asked.outputs, asked.identity, asked.shared, asked.again, asked.of)
         with turn as needed:
             if needed:
                 main()

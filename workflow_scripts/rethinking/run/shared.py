@@ -1,7 +1,7 @@
 """Each result is made by one process at a time; those that several workflows share are left alone once they are there."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rethinking.run.files import UserError, remove_parts, sharing
@@ -25,40 +25,34 @@ def alone(
 
 
 @contextmanager
-def to_make(outputs: Sequence[str], identity: Identity, root: str) -> Iterator[bool]:
-    """Hold the lock of a folder below ``root`` that is named after an identity; whether its files are still to be made.
-
-    Raises:
-        UserError: the code was edited after the job had been planned, so that the folder has another name.
-    """
-    folder = Path(outputs[0]).parent
-    if folder.name != identity.digest:
-        raise UserError("the code has changed since this job was planned; start again")
-    with sharing(Path(root), folder.parent), alone(folder):
-        made = is_made(outputs, identity)
-        if made:
-            print(f"{folder} is already made")
-        else:
-            # A process that was killed while writing leaves partial files.
-            remove_parts(folder)
-        yield not made
-
-
-@contextmanager
-def to_remake(
-    outputs: Sequence[str], identity: Identity, again: bool = False, of: Sequence[str | None] | None = None
+def to_make(
+    outputs: Sequence[str],
+    identity: Identity,
+    root: str | None = None,
+    again: bool = False,
+    of: Sequence[str | None] | None = None,
 ) -> Iterator[bool]:
     """Hold the lock of a result, and forget what its files were made from; whether it is still to be made.
 
     A job that outlived its Snakemake can make it at the same time, or begin after it has been made. What the user forces
-    is made ``again`` unless that one has just made it.
+    is made ``again`` unless that one has just made it, or it is whole in a folder below ``root``, which is named after
+    the identity: other workflows read it.
+
+    Raises:
+        UserError: the code was edited after the job had been planned, so that the folder has another name.
     """
-    with alone(Path(outputs[0]), record_path(outputs[0]).with_suffix(".lock")) as waited:
-        made = (waited or not again) and is_made(outputs, identity, of)
+    first = Path(outputs[0])
+    folder = first.parent
+    if root and folder.name != identity.digest:
+        raise UserError("the code has changed since this job was planned; start again")
+    lock_of = alone(folder) if root else alone(first, record_path(first).with_suffix(".lock"))
+    with sharing(Path(root), folder.parent) if root else nullcontext(), lock_of as waited:
+        made = (root or waited or not again) and is_made(outputs, identity, of)
         if made:
-            print(f"{outputs[0]} is already made")
+            print(f"{folder if root else first} is already made")
         else:
             forget(outputs)
-            for file in map(Path, outputs):
+            # Into a folder of data more is written than its outputs.
+            for file in [folder / "*"] if root else map(Path, outputs):
                 remove_parts(file.parent, file.name)
         yield not made
