@@ -5,10 +5,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
+from rethinking.run.identity import record_path
+from rethinking.run.plan import Plan
+from rethinking.run.scripts import packed
+
+from ..default_config import load
 from ..waiting import wait_for
 from ..workflow.conftest import ROOT, Workflow
 from .image_sets import CLASSES, write_archives, write_folder
@@ -102,19 +108,26 @@ def test_pixels_that_are_not_stored_cannot_be_corrupted(folder, tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_preparation_starts_again(folder, tmp_path):
-    command = [sys.executable, ROOT / "workflow_scripts" / "prepare_images.py", "--dataset", "imagenet"]
-    command += ["--path", folder, "--provenance", "test", "--stored-size", "80", "--output"]
-    subprocess.run([*command, tmp_path / "whole"], check=True)
+    """Meanwhile nothing vouches for what was there before."""
+    dataset = configured(folder, source="local")["datasets"]["imagenet"]
+    made = Plan(load(datasets__imagenet=dataset, data_dir=str(tmp_path))).prepared("imagenet")
+    command = [sys.executable, ROOT / "workflow_scripts/prepare_images.py", "--dataset=imagenet", "--stored-size=80"]
+    command += ["--path", folder, "--provenance=test", "--output", made.folder, "--record", packed(made.record)]
+    prepared = Path(made.folder)
+
+    def files():
+        return {file.name: file.read_bytes() for file in prepared.iterdir() if file.name != ".identity"}
+
+    subprocess.run(command, check=True)
+    whole = files()
+    (prepared / "test_labels.npy").unlink()
     for number in (signal.SIGKILL, signal.SIGTERM):
-        process = subprocess.Popen([*command, tmp_path / "killed"])
+        process = subprocess.Popen(command)
         # An array is being written, not the one that the last process left.
-        left = set(tmp_path.glob("killed/.*"))
-        wait_for(lambda left=left: set(tmp_path.glob("killed/.*")) - left, process)
+        left = set(prepared.glob(".*"))
+        wait_for(lambda left=left: set(prepared.glob(".*")) - left, process)
         process.send_signal(number)
         process.wait()
-        assert not (tmp_path / "killed" / "manifest.json").exists()
-    subprocess.run([*command, tmp_path / "killed"], check=True)
-    whole, killed = (
-        {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("whole", "killed")
-    )
-    assert whole == killed
+        assert not record_path(made.outputs[0]).exists()
+    subprocess.run(command, check=True)
+    assert files() == whole

@@ -127,10 +127,3 @@ def test_a_limit_leaves_no_class_without_an_image(tmp_path, sizes, limit, least)
         with pytest.raises(UserError, match=message):
             prepare(dataset, tmp_path, **tiny, **{key: limit})
         prepare(dataset, tmp_path, **tiny, **{key: least})
-
-
-def test_failed_preparation_leaves_no_manifest(tmp_path):
-    prepare(tiny_dataset(), tmp_path, name="tiny", provenance="", source={}, train_limit=4)
-    with pytest.raises(UserError):
-        prepare(tiny_dataset(), tmp_path, name="tiny", provenance="", source={}, test_limit=0)
-    assert not (tmp_path / "manifest.json").exists()

@@ -12,7 +12,7 @@ from rethinking.data.decoding import Undecodable, damage, decode_checked, decode
 from rethinking.data.image_files import Images, listed
 from rethinking.data.imagenet import find_images, save_index
 from rethinking.data.prepared import SPLITS, check_limits, digests, stratified_sample
-from rethinking.run.files import UserError, load_array, new_array, remove_parts, save_array, write_json
+from rethinking.run.files import UserError, load_array, new_array, save_array, write_json
 from rethinking.run.time_left import Progress
 from rethinking.streams import stream
 
@@ -35,7 +35,7 @@ def prepare_images(
     threads: int = 1,
     log: Callable[[str], None] = print,
 ) -> None:
-    """Write labels and names of both splits, images where they are stored, and, last, ``manifest.json``.
+    """Write labels and names of both splits, images where they are stored, and ``manifest.json``.
 
     Args:
         name: the data set's name; it also names the random stream of the subsets.
@@ -54,9 +54,6 @@ def prepare_images(
         UserError: an image cannot be decoded, a limit is above the number of images or leaves a class without any, or as
             for ``find_images``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
-    remove_parts(folder)
     found = find_images(path, classes)
     check_limits(name, (train_limit, test_limit), [found[split].labels for split in SPLITS])
     manifest: dict[str, Any] = {

@@ -133,12 +133,11 @@ def prepare(
     train_limit: int | None = None,
     test_limit: int | None = None,
 ) -> None:
-    """Write ``{train,test}_{images,labels}.npy`` and, last, ``manifest.json`` into ``folder``.
+    """Write ``{train,test}_{images,labels}.npy`` and ``manifest.json`` into ``folder``.
 
     The manifest contains counts (also of each class), digests, limits, the source of the data and the first equal images
     with different labels (``contradictions``, by file name or number from 0), but no folder names, so
-    the same data prepared in the same way give equal files on every machine. It is written last, so if it
-    exists, the rest is complete.
+    the same data prepared in the same way give equal files on every machine.
 
     Args:
         dataset: what to write.
@@ -153,8 +152,6 @@ def prepare(
         UserError: a limit is above the number of images, or leaves a class without any.
     """
     folder = Path(folder)
-    manifest_path = folder / "manifest.json"
-    manifest_path.unlink(missing_ok=True)
     check_limits(name, (train_limit, test_limit), (dataset.train.labels, dataset.test.labels))
     manifest: dict[str, Any] = {
         "dataset": name,
@@ -178,7 +175,7 @@ def prepare(
             "limit": limit,
             **digests(folder, part),
         }
-    write_json(manifest_path, manifest)
+    write_json(folder / "manifest.json", manifest)
 
 
 def digests(folder: Path, split: str) -> dict[str, str]:
