@@ -17,7 +17,7 @@ from rethinking.run import checkpoint as checkpoint_module
 from rethinking.run.checkpoint import Checkpoint, Interrupted, Progress
 from rethinking.run.files import atomic_path
 from rethinking.run.identity import Identity
-from rethinking.run.locks import lock, open_lock
+from rethinking.run.locks import locked
 from rethinking.run.running import lock_file
 from rethinking.training import initial_weights
 from rethinking.training.loop import train_cell
@@ -230,8 +230,7 @@ def test_signal_is_noted_and_handlers_come_back(tmp_path):
 def test_second_process_waits_for_the_first(tmp_path):
     path = tmp_path / "c.safetensors"
     # Locks belong to open files, so a second opening in this process waits as another process would.
-    first, lines = open_lock(lock_file(path)), []
-    assert lock(first)
+    first, lines = locked(lock_file(path)), []
 
     def release(line):
         lines.append(line)

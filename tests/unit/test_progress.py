@@ -15,7 +15,7 @@ from rethinking.run import running as running_module
 from rethinking.run.checkpoint import Checkpoint
 from rethinking.run.files import UserError, read_json, write_json
 from rethinking.run.identity import Identity
-from rethinking.run.locks import lock, open_lock
+from rethinking.run.locks import locked
 from rethinking.run.progress import State, StatusLine, Training, seconds_left, status_line
 from rethinking.run.running import Running, RunningFile, lock_file, read_running, running_file
 from rethinking.training.loop import train_cell
@@ -104,14 +104,13 @@ def test_each_cell_of_a_run_is_finished_running_failed_or_waiting(tmp_path):
 
     write_summary(tmp_path, cells[2], 20)
     write_running(tmp_path, cells[3], epoch=34, epochs=100, done=0.335)
-    at_work = open_lock(lock_file(checkpoint_of(tmp_path, cells[3])))
-    assert lock(at_work)
+    at_work = locked(lock_file(checkpoint_of(tmp_path, cells[3])))
     # The clock of the machine that trains is an hour slow.
     hour_ago = time.time() - 3600
     os.utime(running_file(checkpoint_of(tmp_path, cells[3])), (hour_ago, hour_ago))
     write_running(tmp_path, cells[4], failed="ValueError: no")
     write_running(tmp_path, cells[5], epoch=34, epochs=100)  # and was killed
-    open_lock(lock_file(checkpoint_of(tmp_path, cells[5]))).close()
+    locked(lock_file(checkpoint_of(tmp_path, cells[5]))).close()
     assert run.state() == state_of(
         {cells[2]: 20}, {cells[3]: Running(34, 100, 0.335)}, [cells[4]], [cells[0], cells[1], cells[5]]
     )

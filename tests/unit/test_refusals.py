@@ -95,9 +95,8 @@ def test_lock_file_of_another_user_is_locked_all_the_same(shared, request):
     path = shared / ".lock"
     path.write_text("process 1 of alice")
     path.chmod(0o644)
-    holder = locks.open_lock(path)
+    holder = locks.locked(path)
     request.getfixturevalue("nobody")
-    assert locks.lock(holder)
     with pytest.raises(UserError, match="is being worked on by process 1 of alice"):
         lock_results(shared)
     holder.close()

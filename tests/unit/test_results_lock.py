@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from rethinking.run.files import UserError
-from rethinking.run.locks import is_locked, lock, lock_results, open_lock
+from rethinking.run.locks import is_locked, lock_results, locked
 
 from ..faults import refuse
 
@@ -43,10 +43,10 @@ def test_the_lock_takes_any_command_line(tmp_path, monkeypatch):
 def test_two_who_look_at_a_lock_do_not_see_each_other(tmp_path):
     file = tmp_path / ".lock"
     assert not is_locked(file)
-    with open_lock(file) as held:
+    with open(file, "w") as held:
         fcntl.flock(held, fcntl.LOCK_SH)  # as is_locked does
         assert not is_locked(file)
-        assert lock(held)
+    with locked(file):
         assert is_locked(file)
 
 

@@ -24,7 +24,7 @@ from rethinking.run import scripts
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError, write_text
 from rethinking.run.identity import Identity, is_made, record_path, recorded, write_record
-from rethinking.run.locks import lock, open_lock
+from rethinking.run.locks import locked
 from rethinking.run.made import Made
 from rethinking.run.plan import Plan
 from rethinking.run.scripts import asked_for, options, packed, unpacked
@@ -329,8 +329,7 @@ def test_a_job_that_outlived_its_snakemake_is_waited_for(tmp_path, monkeypatch, 
     monkeypatch.setattr(scripts, "asked_for", lambda: asked)
     monkeypatch.setattr("sys.stdout", said := StringIO())  # capsys can lose what a thread prints while it is read
     with ThreadPoolExecutor() as pool:
-        with open_lock(record_path(str(output)).with_suffix(".lock")) as held:
-            assert lock(held)
+        with locked(record_path(str(output)).with_suffix(".lock")):
             done = pool.submit(scripts.run, lambda: output.write_text("new"))
             wait_for(lambda: done.done() or "waiting for it" in said.getvalue())
             assert not done.done()

@@ -5,7 +5,7 @@ import pytest
 from rethinking.cells import Cell
 from rethinking.config.patterns import expand_braces
 from rethinking.run.files import write_json
-from rethinking.run.locks import lock, open_lock
+from rethinking.run.locks import locked
 from rethinking.run.running import lock_file, running_file
 from rethinking.run.status import Estimate, ResultStatus, survey
 from rethinking.run.status_report import WIDTH, braces, condense, report, report_results, wrap
@@ -63,11 +63,10 @@ def test_report_of_summaries_that_cannot_be_read(results):
 def test_report_of_what_runs_now_and_of_what_failed(results):
     path = results.checkpoint(epoch=3, step=0)
     write_json(running_file(path), {"epoch": 3, "epochs": 10, "done": 0.25, "seconds_left": 210.0})
-    at_work = open_lock(lock_file(path))
-    assert lock(at_work)
-    path = results.checkpoint(epoch=1, step=1, name=ALEXNET)
-    write_json(running_file(path), {"failed": "UserError: no GPU"})
-    lines = report(survey(results.config)[0], left(results)).splitlines()
+    with locked(lock_file(path)):
+        path = results.checkpoint(epoch=1, step=1, name=ALEXNET)
+        write_json(running_file(path), {"failed": "UserError: no GPU"})
+        lines = report(survey(results.config)[0], left(results)).splitlines()
     assert lines[2:10] == [
         "running now",
         f"  {MLP}  seed 0: epoch 3/10, 4 min left",
@@ -89,13 +88,13 @@ def test_report_of_finished_networks_that_are_trained_again(results):
     for seed in (0, 1, 2):
         results.finish(seed=seed, wall_seconds=50.0)
         paths.append(results.checkpoint(epoch=3 + seed, step=0, seed=seed))
-    at_work = open_lock(lock_file(paths[0]))
-    assert lock(at_work)
     write_json(running_file(paths[0]), {"epoch": 4, "epochs": 10, "done": 0.3, "seconds_left": 30.0})
     write_json(running_file(paths[1]), {"failed": "UserError: no GPU", "identity": identity})
     # This one failed with other settings, which have been changed back.
     write_json(running_file(paths[2]), {"failed": "OutOfMemoryError: ", "identity": "of others"})
-    assert report(survey(results.config)[0], left(results)) == (
+    with locked(lock_file(paths[0])):
+        said = report(survey(results.config)[0], left(results))
+    assert said == (
         "3 cells: 3 done, 0 part-trained, 0 stale, 0 to run\n"
         "\n"
         "running now\n"

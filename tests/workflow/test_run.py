@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from rethinking.run.identity import Identity, made_of, read_record, write_record
-from rethinking.run.locks import lock, open_lock
+from rethinking.run.locks import locked
 from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task
 
 from ..faults import flip
@@ -269,8 +269,7 @@ def test_what_is_finished_is_shown_from_a_copy_while_another_run_is_at_work(tiny
     results = tiny_workflow.folder / "results"
     runs = make_runs({"random_labels/mlp_1x512/none": {"train": 100.0, "test": 50.0}}, (0,), "digits")
     write_runs(results / "cells", runs)
-    with open_lock(results / ".lock") as other:
-        assert lock(other)
+    with locked(results / ".lock"):
         said = tiny_workflow.fail("results/table1.csv", "--config", "finished_only=true")
         (copy,) = re.findall("'(cp -r results peek)'", said)
         (config,) = re.findall(r"--config (finished_only=true results_dir=peek)\n", said)
@@ -282,8 +281,7 @@ def test_what_is_finished_is_shown_from_a_copy_while_another_run_is_at_work(tiny
 
 def test_a_plan_that_is_older_than_the_end_of_another_run_is_not_followed(tiny_workflow):
     """It would delete what that run has made meanwhile, and make it again."""
-    with open_lock(tiny_workflow.folder / "results/.lock") as other:
-        assert lock(other)
+    with locked(tiny_workflow.folder / "results/.lock"):
         run = tiny_workflow.start("results/table1.csv")
         assert any("Building DAG" in line for line in run.stdout)
     output, _ = run.communicate()

@@ -17,7 +17,7 @@ from typing import IO, TypeVar
 
 from rethinking.run.files import UserError
 from rethinking.run.hardware import visible_gpus
-from rethinking.run.locks import lock, open_lock
+from rethinking.run.locks import locked
 from rethinking.run.scripts import log
 
 POLL_SECONDS = 1.0
@@ -129,15 +129,6 @@ def all_slots(gpu: str, cells_per_gpu: int) -> set[Path]:
     least = max(cells_per_gpu, USUAL_SLOTS)
     numbers = takewhile(lambda number: number < least or lock_file(gpu, number).exists(), count())
     return {lock_file(gpu, number) for number in numbers}
-
-
-def locked(path: Path) -> IO[str] | None:
-    """The locked file of a slot, or None if another process has it."""
-    file = open_lock(path)
-    if lock(file):
-        return file
-    file.close()
-    return None
 
 
 def release(files: Mapping[Path, IO[str]]) -> None:

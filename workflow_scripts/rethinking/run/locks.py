@@ -24,37 +24,34 @@ LOCKS = (
 _held: list[IO[str]] = []
 
 
-def open_lock(path: str | Path) -> IO[str]:
-    """Open a lock file, which is made if it does not exist; only for reading where it is another user's."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # A command line, which is noted in it, can hold bytes that are not UTF-8.
-        return open(path, "a+", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        # A file that nobody can write can be locked all the same.
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not path.exists():
-            raise
-        return open(path, encoding="utf-8", errors="backslashreplace")
-
-
-def lock(file: IO[str], wait: bool = False) -> bool:
-    """Lock a file for this process, until it is closed. Returns False if another process has it.
+def locked(path: str | Path, wait: bool = False) -> IO[str] | None:
+    """A lock file, made if it does not exist, which is locked until it is closed; None if another process has it.
 
     Raises:
         UserError: the file system refuses.
     """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # A command line, which is noted in it, can hold bytes that are not UTF-8.
+        file = open(path, "a", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115  closed by the caller
+    except OSError as error:
+        # Another user's, which this one cannot write, can be locked all the same.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not path.exists():
+            raise
+        file = open(path, encoding="utf-8")  # noqa: SIM115
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
-        return False
+        file.close()
+        return None
     except OSError as error:
         # NFS locks only files that are open for writing.
         if error.errno == errno.EBADF and not file.writable():
             denied = OSError(errno.EACCES, os.strerror(errno.EACCES), file.name)
             raise UserError(explain(denied)) from error
         raise UserError(f"{file.name} cannot be locked ({error.strerror}); {LOCKS}") from error
-    return True
+    return file
 
 
 def is_locked(path: str | Path) -> bool:
@@ -78,15 +75,13 @@ def lock_results(results: str | Path, finished_only: bool = False) -> None:
         UserError: another process has it (the message says which), its disk is full, or the folder or its file system
             refuses.
     """
+    path = Path(results) / ".lock"
     try:
-        file = open_lock(Path(results) / ".lock")
-        taken = lock(file)
+        file = locked(path)
     except OSError as error:
         raise UserError(explain(error)) from error
-    if not taken:
-        file.seek(0)
-        holder = file.read().strip() or "a process that has just started"
-        file.close()
+    if not file:
+        holder = path.read_text(encoding="utf-8", errors="replace").strip() or "a process that has just started"
         meanwhile = (
             f"Or show what is finished from a copy: 'cp -r {results} peek', then ask for peek/table1.csv, say, with "
             "--config finished_only=true results_dir=peek"

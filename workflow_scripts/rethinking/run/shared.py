@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rethinking.run.files import UserError, remove_parts, sharing
 from rethinking.run.identity import Identity, forget, is_made, record_path
-from rethinking.run.locks import lock, open_lock
+from rethinking.run.locks import locked
 
 
 @contextmanager
@@ -17,11 +17,11 @@ def alone(
 
     The log says what that one ``does``. The kernel releases the lock of a process that dies.
     """
-    with open_lock(lock_file or path.with_name(f".{path.name}.lock")) as file:
-        if waits := not lock(file):
-            log(f"another process {does or f'makes {path}'}; waiting for it")
-            lock(file, wait=True)
-        yield waits
+    lock_file = lock_file or path.with_name(f".{path.name}.lock")
+    if not (file := locked(lock_file)):
+        log(f"another process {does or f'makes {path}'}; waiting for it")
+    with file or locked(lock_file, wait=True):
+        yield not file
 
 
 @contextmanager
