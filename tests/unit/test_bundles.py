@@ -22,7 +22,6 @@ from snakemake_executor_plugin_slurm_bundles.bundles import (
     divide,
     find_bundles,
     how_it_ended,
-    identity,
     new_folder,
 )
 
@@ -300,17 +299,6 @@ def test_tasks_side_by_side_begin_only_if_they_end_in_time(tmp_path):
     code, output = run(bundle)
     assert code == os.EX_TEMPFAIL
     assert "2 tasks left" in output
-
-
-def test_identity_follows_params_and_inputs(tmp_path):
-    file = tmp_path / "a"
-    file.touch()
-    params = {"settings": "{}", "code": "1"}
-    before = identity(params.items(), [str(file)])
-    assert before == identity(reversed(params.items()), [str(file)])
-    assert before != identity((params | {"code": "2"}).items(), [str(file)])
-    os.utime(file, (1, 1))
-    assert before != identity(params.items(), [str(file)])
 
 
 def test_full_disk_is_waited_out(small_disk):

@@ -5,8 +5,8 @@ itself: no groups, ``script:``, ``run:``, conda or containers, which it refuses.
 ``bundle_cost`` (arithmetic of the job in any unit; 0 or none: the job stays alone), ``gpu`` or the GPUs of ``gres`` and
 ``cells_per_gpu`` (jobs side by side), ``workers`` (processes of one job, each of which takes these GPUs and ``mem_mb``,
 spread over ``nodes``), and the parameters ``checkpoint`` and ``record``. A record says what the files of a job are made
-from; as inputs a job with a record has only files that this run makes. Bundles lie below ``RESULTS`` where the Snakefile
-has such a variable.
+from, and stands in its command; as inputs a job with a record has only files that this run makes. Bundles lie below
+``RESULTS`` where the Snakefile has such a variable.
 
 Snakemake takes for an executor what it finds in a package of such a name. Compute nodes need the runner alone, so
 that nothing here imports Snakemake before it is asked for.

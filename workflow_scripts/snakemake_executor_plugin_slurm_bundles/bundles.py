@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 MODULE = ["exec", "python", "-m"]  # how a command begins that runs a Python module
 AGAIN = ":again"  # the end of the parameter 'record' of a job that the user forces
@@ -37,7 +37,7 @@ class Task:
 
     name: str  # what the user calls it
     command: str  # for the shell
-    identity: str  # what its files depend on; another identity asks for other files
+    identity: str  # what its files depend on besides the command; another identity asks for other files
     cost: float = 1.0  # arithmetic, in any unit; decides the order
     benchmark: str | None = None  # where its run time goes
     checkpoint: str | None = None  # what it resumes from; a new one shows that the task makes progress
@@ -188,12 +188,6 @@ def divide(tasks: Sequence[Task], most: int, idle: int = 0) -> list[list[Task]]:
 def find_bundles(parent: Path) -> list[Bundle]:
     """All bundles that lie in a folder. One whose writer was killed has no ``bundle.json`` and does not count."""
     return [Bundle.read(file.parent) for file in sorted(parent.glob("*/bundle.json"))]
-
-
-def identity(params: Iterable[tuple[str, Any]], inputs: Iterable[str]) -> str:
-    """What a task's files depend on: its parameters and its input files as they are now."""
-    files = [(path, os.stat(path).st_mtime_ns) for path in inputs]
-    return json.dumps([sorted((key, str(value).removesuffix(AGAIN)) for key, value in params), files])
 
 
 def mark(path: str | None) -> list[int] | None:

@@ -1,5 +1,6 @@
 """From Snakemake's jobs to bundles on the disk, and from a bundle to the command that submits it."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -46,11 +47,12 @@ def task_of(job: Any) -> Task:
     """What a compute node has to know of a job."""
     for path in (*job.output, *job.log):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+    # A parameter 'record' says in the command what the files are made from; without one the input files stand for it.
+    inputs = [] if job.params.get("record") else job.input
     return Task(
         name=" ".join(part for part in (job.message or job.rule.name).split()),
         command=job.shellcmd,
-        # A parameter 'record' says what the files are made from; without one the input files stand for it.
-        identity=bundles.identity(job.params.items(), [] if job.params.get("record") else map(str, job.input)),
+        identity=str([(str(file), os.stat(file).st_mtime_ns) for file in inputs]),
         cost=float(job.resources.get("bundle_cost") or 0),
         benchmark=str(job.benchmark) if job.benchmark else None,
         checkpoint=job.params.get("checkpoint"),

@@ -138,7 +138,7 @@ def at_work(results, fake, *names):
 
 def earlier(results, **values):
     """A bundle that an earlier Snakemake submitted."""
-    task = Task(**({"name": "a", "command": "train a", "identity": "[[], []]"} | values))
+    task = Task(**({"name": "a", "command": "train a", "identity": "[]"} | values))
     task.output = ["a/summary.json"]
     bundle = Bundle(new_folder(results / "slurm"), [task])
     bundle.write()

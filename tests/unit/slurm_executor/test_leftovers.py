@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
-from snakemake_executor_plugin_slurm_bundles.bundles import AGAIN, Bundle, Task, identity
+from snakemake_executor_plugin_slurm_bundles.bundles import AGAIN, Bundle, Task
 from snakemake_executor_plugin_slurm_bundles.earlier import why_wait
 from snakemake_executor_plugin_slurm_bundles.gathering import task_of
 
@@ -99,7 +99,7 @@ def test_what_a_record_calls_stale_is_submitted_again_although_an_earlier_job_ha
     """
     asked = job()
     asked.shellcmd, asked.params, asked.input = f"train a --record x{forced}", {"record": f"x{forced}"}, inputs
-    bundle = earlier(results, command=f"train a --record x{AGAIN}", identity=identity([("record", "x")], []))
+    bundle = earlier(results, command=f"train a --record x{AGAIN}")
     Path("a").mkdir()
     Path("a/summary.json").touch()
     bundle.note_end(0, 0)
@@ -114,7 +114,7 @@ def test_what_an_earlier_job_makes_while_the_run_is_planned_is_taken(fake, resul
 
     But not where something was there before, and was stale: an input may be newer than what the job made.
     """
-    bundle = earlier(results, command="touch a", identity=identity([("record", "x")], []))
+    bundle = earlier(results, command="touch a")
     bundle.tasks[0].output = ["a"]
     bundle.write()
     Path("Snakefile").write_text(
@@ -141,7 +141,7 @@ def test_a_job_that_may_have_read_what_this_run_has_made_again_is_cancelled(fake
     """One that goes on from its checkpoint would do so in another job, too."""
     asked = job()
     asked.params, asked.input = {"record": "x", "checkpoint": checkpoint}, inputs
-    bundle = earlier(results, identity=identity(asked.params.items(), []))
+    bundle = earlier(results)
     fake.queues((bundle.name, "RUNNING", "None"))
     executor = given(results, asked)
     taken = not inputs or checkpoint is not None
@@ -167,7 +167,7 @@ def test_an_end_is_noted_whatever_a_job_has_left(results, left, there):
 def test_all_cells_of_an_earlier_job_are_waited_for(fake, results):
     """One that is forgotten would never be over."""
     bundle = earlier(results)
-    bundle.tasks.append(Task("b", "train b", "[[], []]", output=["b/summary.json"]))
+    bundle.tasks.append(Task("b", "train b", "[]", output=["b/summary.json"]))
     bundle.write()
     fake.queues((bundle.name, "RUNNING", "None"))
     executor = given(results, job("a"), job("b"))
@@ -187,11 +187,7 @@ def test_a_job_that_an_earlier_run_forced_is_taken_over(fake, results, read, ear
     said = {False: "x", True: f"x{AGAIN}"}
     asked = job()
     asked.shellcmd, asked.params = f"train a --record {said[forced]}", {"record": said[forced]}
-    bundle = earlier(
-        results,
-        command=f"train a --record {said[earlier_forced]}",
-        identity=identity([("record", said[earlier_forced])], []),
-    )
+    bundle = earlier(results, command=f"train a --record {said[earlier_forced]}")
     fake.queues((bundle.name, "PENDING", "None"))
     executor = given(results, asked)
     assert (bundle.name in executor.active) == taken
