@@ -180,35 +180,13 @@ def _parts(path: Path, member: tarfile.TarInfo) -> Parts:
     return name.parts
 
 
-class Window(io.RawIOBase):
-    """A part of a file, as a file."""
-
-    def __init__(self, file: io.BufferedReader, start: int, length: int) -> None:
-        self.file, self.start, self.length, self.place = file, start, length, 0
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to a place in the part; returns it."""
-        self.place = offset + (0, self.place, self.length)[whence]
-        return self.place
-
-    def tell(self) -> int:
-        """The place in the part."""
-        return self.place
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes, at most to the end of the part."""
-        left = max(0, self.length - self.place)
-        content = os.pread(self.file.fileno(), left if size < 0 else min(size, left), self.start + self.place)
-        self.place += len(content)
-        return content
-
-
 def walk_headers(
-    path: Path | str, file: io.BufferedReader | Window, marked: bool = True
-) -> Iterator[tuple[str, int, int]]:
-    """Name, offset and size of each file in a tar, from its headers alone.
+    path: Path | str, file: IO[bytes], marked: bool = True
+) -> Iterator[tuple[str, int, int, Callable[[], IO[bytes]]]]:
+    """Name, offset and size of each file in a tar, from its headers alone, and a function that opens it.
 
-    ``marked`` asks for the mark at the end, without which a tar may have been cut between two files.
+    What is opened is to be read before the next step. ``marked`` asks for the mark at the end, without which a tar may
+    have been cut between two files.
     """
     try:
         end = file.seek(0, io.SEEK_END)
@@ -224,7 +202,7 @@ def walk_headers(
                         "(tar --dereference --hard-dereference), or give the folder"
                     )
                 if member.isfile() and not PurePosixPath(member.name).name.startswith("."):
-                    yield member.name, member.offset_data, member.size
+                    yield member.name, member.offset_data, member.size, partial(archive.extractfile, member)
             # tarfile takes a broken header for the end.
             file.seek(archive.offset)
             block = file.read(tarfile.BLOCKSIZE)
@@ -234,7 +212,7 @@ def walk_headers(
         raise UserError(f"{path} is damaged or cut short, or not a tar archive ({error}); {_remedy(file)}") from error
 
 
-def _remedy(file: io.BufferedReader | Window) -> str:
+def _remedy(file: IO[bytes]) -> str:
     """What to do about an archive whose headers cannot be read, by what it seems to be."""
     file.seek(0)
     start = file.read(512)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from rethinking.data.archives import Window, iter_members, walk_headers
+from rethinking.data.archives import iter_members, walk_headers
 from rethinking.data.image_files import Images, listed, marks
 from rethinking.data.prepared import SPLITS
 from rethinking.registry import dataset
@@ -112,14 +112,13 @@ def _train_archive(path: Path) -> Images:
     """The index of a tar of a tar per class."""
     members = []
     with open(path, "rb") as file:
-        for inner, start, length in walk_headers(path, file):
+        for inner, start, _, opened in walk_headers(path, file):
             name = PurePosixPath(inner).name
             if not name.endswith(".tar"):
                 raise UserError(f"{path}: {inner} is not the tar of a class, such as n01440764.tar")
-            window = Window(file, start, length)
             members += [
                 (f"{name.removesuffix('.tar')}/{_image_name(path, member)}", (0, start + offset, size))
-                for member, offset, size in walk_headers(f"{path}: {inner}", window, marked=False)
+                for member, offset, size, _ in walk_headers(f"{path}: {inner}", opened(), marked=False)
             ]
     return _indexed(path, members)
 
@@ -127,7 +126,7 @@ def _train_archive(path: Path) -> Images:
 def _archive_members(path: Path) -> Images:
     """The index of a tar of images, whose names say no class."""
     with open(path, "rb") as file:
-        members = [(_image_name(path, name), (0, offset, size)) for name, offset, size in walk_headers(path, file)]
+        members = [(_image_name(path, name), (0, offset, size)) for name, offset, size, _ in walk_headers(path, file)]
     return _indexed(path, members)
 
 
@@ -140,7 +139,7 @@ def _in_one_tar(path: Path, mark: str) -> dict[str, Images]:
     found: dict[str, list[tuple[tuple[str, ...], tuple[int, int, int]]]]
     found = {name: [] for folders in FOLDERS.values() for name in folders}
     with open(path, "rb") as file:
-        members = [(PurePosixPath(name).parts, (0, offset, size)) for name, offset, size in walk_headers(path, file)]
+        members = [(PurePosixPath(name).parts, (0, offset, size)) for name, offset, size, _ in walk_headers(path, file)]
     roots = sorted({parts[:-3] for parts, _ in members if len(parts) >= 3 and parts[-3] in found})
     if len(roots) > 1:
         raise UserError(
