@@ -46,7 +46,8 @@ def to_make(
     if root and folder.name != identity.digest:
         raise UserError("the code has changed since this job was planned; start again")
     lock_of = alone(folder) if root else alone(first, record_path(first).with_suffix(".lock"))
-    with sharing(Path(root), folder.parent) if root else nullcontext(), lock_of as waited:
+    # Who can write to the root can go on with what a killed job of another user left.
+    with sharing(Path(root), record_path(first).parent) if root else nullcontext(), lock_of as waited:
         made = (root or waited or not again) and is_made(outputs, identity, of)
         if made:
             print(f"{folder if root else first} is already made")
