@@ -1,8 +1,12 @@
 """Fixtures of the unit tests."""
 
 import importlib
+import os
+import shutil
 import sys
+import tempfile
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,3 +125,22 @@ def images(tmp_path):
 def results(tmp_path):
     """A folder that a test places cells in."""
     return Results(tmp_path)
+
+
+@pytest.fixture
+def shared():
+    """A folder that other users can get at."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def nobody():
+    """As a user to whom nothing belongs."""
+    if os.geteuid():
+        pytest.skip("needs root, to become another user")
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)

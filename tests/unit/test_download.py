@@ -1,6 +1,7 @@
 """Downloads from a real server on this machine that fails in prescribed ways."""
 
 import hashlib
+import os
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -172,12 +173,27 @@ def test_download_leaves_only_the_file(server, path, behaviours, part, starts):
     """Whatever the server does and whatever part of the file an earlier download left; from where it is asked for."""
     if part is not None:
         path.parent.mkdir(parents=True)
-        path.with_name("data.bin.part").write_bytes(part)
+        path.with_name(f"data.bin.{os.geteuid()}.part").write_bytes(part)
     server.behaviours = behaviours
     fetch([server.url], path)
     assert path.read_bytes() == CONTENT
     assert list(path.parent.iterdir()) == [path]
     assert server.requests == [("/data.bin", f"bytes={start}-" if start else None) for start in starts]
+
+
+def test_what_another_user_left_of_a_download_is_in_nobodys_way(server, shared, request, monkeypatch):
+    """Nor does anything stay of it once that user finds the file."""
+    monkeypatch.setattr(module, "ATTEMPTS", 1)
+    server.behaviours = ["truncated", "whole"]
+    shared.chmod(0o1777)
+    with pytest.raises(UserError, match="could not be downloaded"):
+        fetch([server.url], shared / "data.bin")
+    request.getfixturevalue("nobody")
+    fetch([server.url], shared / "data.bin")
+    assert (shared / "data.bin").read_bytes() == CONTENT
+    os.seteuid(0)
+    fetch([server.url], shared / "data.bin")
+    assert [each.name for each in shared.iterdir()] == ["data.bin"]
 
 
 def test_404_is_not_tried_again(server, path):

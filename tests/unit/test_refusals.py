@@ -6,9 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,25 +30,6 @@ from rethinking.run.locks import lock_results
 from rethinking.run.refusals import explain
 
 from ..faults import refuse
-
-
-@pytest.fixture
-def shared():
-    """A folder that other users can get at."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def nobody():
-    """As a user to whom nothing belongs."""
-    if os.geteuid():
-        pytest.skip("needs root, to become another user")
-    os.seteuid(65534)
-    yield
-    os.seteuid(0)
 
 
 @contextmanager

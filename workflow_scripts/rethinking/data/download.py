@@ -1,11 +1,12 @@
 """Fetch one file whose checksum is known: resumed, retried and verified before it gets its name.
 
-The bytes are collected in ``<path>.part`` beside the destination. This file outlives a killed process, so the
-next call resumes where the last one stopped. Only a file with the right checksum is renamed.
+The bytes are collected in ``<path>.<user id>.part`` beside the destination. This file outlives a killed process, so
+the next call of the same user resumes where the last one stopped. Only a file with the right checksum is renamed.
 """
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import requests
@@ -48,13 +49,15 @@ def download(file: SourceFile, path: str | Path) -> None:
             it cannot be written.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.geteuid()}.part")  # in a shared folder nobody can write another user's
     failures = []
     try:
         if path.exists():
             reason = file.mismatch(path)
             if reason is None:
                 print(f"{path} is already there and has the right checksum")
+                with suppress(OSError):  # there is none, or the folder can only be read
+                    part.unlink()
                 return
             print(f"{path} {reason}; downloading it again")
             failures.append(f"  {path} is there, but {reason}")
