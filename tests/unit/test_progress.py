@@ -224,8 +224,9 @@ def test_nothing_where_there_is_no_terminal_or_no_cell(terminal, tmp_path, monke
     threads = threading.active_count()
     stream, _ = terminal
     file = io.StringIO()
-    monkeypatch.setattr("sys.stderr", file)
-    progress.show_progress(tmp_path, {MLP: "checkpoint"})
+    for other in (file, None):  # Python has none where it was closed
+        monkeypatch.setattr("sys.stderr", other)
+        progress.show_progress(tmp_path, {MLP: "checkpoint"})
     monkeypatch.setattr("sys.stderr", stream)
     progress.show_progress(tmp_path, {})
     monkeypatch.setenv("TERM", "dumb")

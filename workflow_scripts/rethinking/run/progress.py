@@ -192,7 +192,7 @@ def show_progress(results: str | Path, cells: Mapping[str, str | Path]) -> None:
 
     Does nothing if no cell will be trained, or if standard error is not a terminal that can rewrite a line.
     """
-    if cells and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+    if cells and sys.stderr and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         line = StatusLine(Training(results, cells), sys.stderr)
         atexit.register(line.stop)
         line.start()
