@@ -1,5 +1,6 @@
 """What is wrong in a configuration is named by file and key, with what would be right."""
 
+import datetime
 import re
 
 import pytest
@@ -138,6 +139,9 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"seeds": [0, False]}, "seeds", "truth values"),
         ({"models.alexnet.learning_rate": float("inf")}, "models.alexnet.learning_rate", "finite"),
         ({"training.momentum": float("nan")}, "training.momentum", "not nan"),
+        ({"results_dir": datetime.date(2026, 11, 30)}, "results_dir", "a valid string, not 2026-11-30; put text in quotes"),
+        ({"results_dir": 20261130}, "results_dir", "a valid string, not 20261130; put text in quotes"),
+        ({"results_dir": True}, "results_dir", "yes, no, on and off without quotes are truth values, not what results_dir takes"),
         ({"results_dir": " "}, "results_dir", "the path is empty"),
         ({"data_dir": "a{b}"}, "data_dir", "wildcards"),
         ({"data_dir": "${NOT_SET}/x"}, "data_dir", "the variable ${NOT_SET} is not set"),

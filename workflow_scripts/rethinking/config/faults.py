@@ -75,6 +75,8 @@ def what_is_wrong(fault: dict[str, Any], loc: Path, config: type[BaseModel]) -> 
         return f"takes a list; {'write at least one value' if needed else list_advice(given, loc, config)}"
     if kind == "int_parsing" and isinstance(number := plain(given), float) and number.is_integer():
         return f"{message}, not {written}, which YAML takes for text; write {number:.0f}"
+    if kind == "string_type" and not isinstance(given, dict | list | None):
+        return f"{message}, not {given}; put text in quotes"
     return message if kind in ("value_error", "missing", "too_short") else f"{message}, not {written}"
 
 

@@ -51,7 +51,9 @@ class Strict(BaseModel):
         if wanted is not bool and any(
             isinstance(each, bool) for each in (value if isinstance(value, list) else [value])
         ):
-            raise ValueError(f"true, false, yes, no, on and off are truth values, not what {info.field_name} takes")
+            raise ValueError(
+                f"true, false, yes, no, on and off without quotes are truth values, not what {info.field_name} takes"
+            )
         return value
 
     @field_validator("*")
