@@ -1,6 +1,7 @@
 """What is wrong in a configuration is named by file and key, with what would be right."""
 
 import datetime
+import os
 import re
 
 import pytest
@@ -147,6 +148,8 @@ LINEAR |= {"preprocessing": "random_convnet", "filters": 5}
         ({"data_dir": "${NOT_SET}/x"}, "data_dir", "the variable ${NOT_SET} is not set"),
         ({"results_dir": "./"}, "results_dir", "'.' is no folder of its own; name one"),
         ({"results_dir": "/x/.."}, "results_dir", "'/' is no folder of its own; name one"),
+        ({"results_dir": "../.."}, "results_dir", "'../..' is no folder of its own; name one"),
+        ({"results_dir": os.getcwd()}, "results_dir", "' is no folder of its own; name one"),
         ({"cache_dir": "-rf"}, "cache_dir", "begins with '-'"),
         ({"data_dir": "x/" + 201 * "a"}, "data_dir", "too long for a file system"),
         ({"cache_dir": "~nobody-of-this-name/x"}, "cache_dir", "no home folder of the user 'nobody-of-this-name'"),

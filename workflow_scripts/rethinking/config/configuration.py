@@ -6,6 +6,8 @@ checks from the JSON schema that ``make schema`` writes.
 """
 
 import json
+import os
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -127,8 +129,8 @@ class Config(Strict):
     @field_validator("results_dir")
     @classmethod
     def results_have_a_folder(cls, path: str) -> str:
-        """Snakemake tells files in the working folder or at the root of the disk apart by how they are written."""
-        if path in (".", "/"):
+        """Snakemake tells files in the working folder apart by how they are written. Those above it are others' files."""
+        if Path(os.path.realpath(path)) in (Path.cwd(), *Path.cwd().parents):
             raise ValueError(f"'{path}' is no folder of its own; name one for the results, such as results")
         return path
 
