@@ -1,6 +1,7 @@
 # What a run does besides its jobs: it checks what it is asked for, takes its lock, and shows progress and the finding.
 
 import atexit
+import signal
 
 import snakemake.benchmark
 import snakemake.dag
@@ -136,3 +137,9 @@ onerror:
         check_room(RESULTS)
     except UserError as error:
         logger.error(str(error))
+    # Nor can a killed job say what killed it. Only Snakemake's own log has it, in the middle of a command.
+    if any(f"died with {signal.SIGKILL!r}" in Path(file).read_text(errors="replace") for file in log):
+        logger.error(
+            "a job was killed (SIGKILL), probably because memory was short; start again with fewer --cores, so that fewer "
+            "jobs run at a time: networks resume from their checkpoints"
+        )

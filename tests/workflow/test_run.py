@@ -378,6 +378,16 @@ def test_damaged_archive_says_what_to_do(tiny_workflow):
     assert "error: cifar.tar.gz is damaged or cut short" in output
 
 
+def test_a_job_that_the_kernel_killed_is_no_riddle(tiny_workflow):
+    """As where memory is short: it leaves an empty log."""
+    text = "import os\nfrom rethinking.registry import dataset\n@dataset('own')\ndef read():\n    os.kill(os.getpid(), 9)\n"
+    (tiny_workflow.folder / "own.py").write_text(text)
+    own = {"source": "plugin", "input_size": 8}
+    tiny_workflow.write_config({**TINY, "plugins": ["own.py"], "datasets": {"own": own}})
+    said = tiny_workflow.fail("results/cells/own/true_labels/mlp_1x512/none/seed0/summary.json")
+    assert "killed (SIGKILL), probably because memory was short; start again with fewer --cores" in said
+
+
 def test_changed_values_of_a_data_set_are_noticed_and_made_again(tiny_workflow):
     cell = "results/cells/digits/random_labels/mlp_1x512/none/seed0/summary.json"
     tiny_workflow.succeed(cell, "--until", "corrupt_labels")
