@@ -1,6 +1,7 @@
 # What a run does besides its jobs: it checks what it is asked for, takes its lock, and shows progress and the finding.
 
 import atexit
+import resource
 import signal
 
 import snakemake.benchmark
@@ -142,4 +143,11 @@ onerror:
         logger.error(
             "a job was killed (SIGKILL), probably because memory was short; start again with fewer --cores, so that fewer "
             "jobs run at a time: networks resume from their checkpoints"
+        )
+    # Libraries that find no room below it name no limit.
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        logger.error(
+            f"each process here can have addresses for {limit / 1e9:.1f} GB at most (ulimit -v); raise the limit if a log "
+            "says that memory was short or a library could not be loaded"
         )

@@ -5,6 +5,7 @@ import os
 import re
 import runpy
 import subprocess
+import sys
 import time
 from base64 import b64encode
 
@@ -378,14 +379,17 @@ def test_damaged_archive_says_what_to_do(tiny_workflow):
     assert "error: cifar.tar.gz is damaged or cut short" in output
 
 
-def test_a_job_that_the_kernel_killed_is_no_riddle(tiny_workflow):
-    """As where memory is short: it leaves an empty log."""
+def test_what_a_job_cannot_say_of_memory_is_told_at_the_end(tiny_workflow):
+    """One that the kernel killed leaves an empty log, and libraries that find no room name no limit."""
     text = "import os\nfrom rethinking.registry import dataset\n@dataset('own')\ndef read():\n    os.kill(os.getpid(), 9)\n"
     (tiny_workflow.folder / "own.py").write_text(text)
     own = {"source": "plugin", "input_size": 8}
     tiny_workflow.write_config({**TINY, "plugins": ["own.py"], "datasets": {"own": own}})
-    said = tiny_workflow.fail("results/cells/own/true_labels/mlp_1x512/none/seed0/summary.json")
+    command = tiny_workflow.command("results/cells/own/true_labels/mlp_1x512/none/seed0/summary.json")
+    limited = ["bash", "-c", 'ulimit -v 100000000; exec "$0" -m snakemake "$@"', sys.executable, *command]
+    said = subprocess.run(limited, cwd=tiny_workflow.folder, capture_output=True, text=True).stderr
     assert "killed (SIGKILL), probably because memory was short; start again with fewer --cores" in said
+    assert "each process here can have addresses for 102.4 GB at most (ulimit -v)" in said
 
 
 def test_changed_values_of_a_data_set_are_noticed_and_made_again(tiny_workflow):
