@@ -71,7 +71,9 @@ rule render_report:
 # After the last stage, when it is known what tables and figures are built from.
 if ALTERED:
     faults = [f"{os.path.dirname(file)}: {', '.join(lines)}" for file, lines in ALTERED.items()]
-    logger.warning("finished_only: left out, as their files are not those that were made:\n" + "\n".join(faults))
+    logger.warning(
+        "finished_only: left out, as their files or records are not those that were made:\n" + "\n".join(faults)
+    )
 NETWORKS_USED = {each for each in USED if each.script == "train_cell"}
 REFUSED = {each for each in USED if is_of_earlier_network(each)}
 for kind, used in (("networks", NETWORKS_USED), ("measures and fits", USED - NETWORKS_USED - REFUSED)):

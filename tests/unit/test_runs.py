@@ -16,8 +16,8 @@ from rethinking.analysis.runs import (
 from rethinking.analysis.statistics import mean_interval
 from rethinking.cells import CELL_FILES
 from rethinking.run.digests import digest_of
-from rethinking.run.files import UserError, write_json
-from rethinking.run.identity import Identity, write_record
+from rethinking.run.files import UserError, read_json, write_json
+from rethinking.run.identity import Identity, made_from, record_path, write_record
 from rethinking.run.plan import Plan
 
 from .curves import make_run, write_run
@@ -116,6 +116,24 @@ def test_a_measure_of_an_earlier_network_is_not_read(tmp_path, earlier, left):
         if name not in left
     }
     assert run.unread == gone
+
+
+@pytest.mark.parametrize("damaged", ["complexity.json", "curve.csv"])
+def test_what_has_a_damaged_record_is_not_read(tmp_path, damaged):
+    """What it was made from is not known, nor whether a file was cut short."""
+    folder = write_run(tmp_path, make_run(TRUE, train_loss=[2.0]))
+    network = Plan.make(None, "train_cell", [folder / "curve.csv"], {})
+    measure = Plan.make(None, "measure_complexity", [folder / "complexity.json"], {}, needs=[network])
+    write_json(measure.outputs[0], {"complexity": 0.5})
+    for made in (network, measure):
+        write_record(made.outputs, made.identity)
+    (run,) = read_runs(tmp_path, [TRUE], [0])[TRUE]
+    assert run.measured == {"complexity": 0.5}
+    record = record_path(folder / damaged)
+    write_json(record, read_json(record) | {"identity": 20 * "0"})
+    runs = read_runs(tmp_path, [TRUE], [0])[TRUE]
+    assert [run.measured for run in runs] == ([{}] if damaged == "complexity.json" else [])
+    assert not made_from(folder / "complexity.json", [folder / "curve.csv"])
 
 
 def test_only_the_columns_that_are_drawn_are_kept(tmp_path):

@@ -130,9 +130,8 @@ def test_a_cell_without_a_whole_record_is_stale(results, damaged):
         write_json(record, read_json(record) | {"identity": 20 * "0"})
     else:
         record.unlink()
-    reason = (
-        "its record of what it was made from is damaged" if damaged else "there is no record of what it was made from"
-    )
+    damage = "its record .identity/curve.csv.json is damaged"
+    reason = damage if damaged else "there is no record of what it was made from"
     assert (results.status().state, results.status().reasons) == ("stale", (reason,))
 
 

@@ -110,6 +110,12 @@ def read_record(output: str | Path) -> dict[str, Any]:
     return record if whole else {}
 
 
+def record_faults(output: str | Path, record: Mapping[str, Any]) -> list[str]:
+    """A line where there is a record that is not whole, so that it was read as empty; results that were kept have none."""
+    path = record_path(output)
+    return [f"its record .identity/{path.name} is damaged"] if not record and path.exists() else []
+
+
 def remove(outputs: Sequence[str | Path]) -> None:
     """Remove a result whose files are about to be replaced one by one: files of two results must not pass as one."""
     forget(outputs)
@@ -167,14 +173,16 @@ def damages(outputs: Sequence[str | Path], record: Mapping[str, Any]) -> list[st
 
 
 def altered(outputs: Sequence[str | Path]) -> list[str]:
-    """Which files of a result that are there contradict its record, one line each.
+    """Which files of a result that are there contradict its record, or that it is damaged, one line each.
 
     Results that were kept or handed on need neither a record nor all files.
 
     Raises:
         OSError: as in :func:`read_record` and :func:`damages`.
     """
-    return damages([file for file in outputs if os.path.exists(file)], read_record(outputs[0]))
+    record = read_record(outputs[0])
+    there = [file for file in outputs if os.path.exists(file)]
+    return record_faults(outputs[0], record) or damages(there, record)
 
 
 def recorded(output: str | Path) -> Identity | None:
@@ -190,14 +198,16 @@ def recorded(output: str | Path) -> Identity | None:
 def made_from(output: str | Path, needs: Sequence[str | Path]) -> bool:
     """Whether a result was made from the results that there are now, each given by its first file, in the plan's order.
 
-    Of a kept result without a record that is not known, and it is taken as it is.
+    Of a kept result without a record that is not known, and it is taken as it is, but not one whose record is damaged.
 
     Raises:
         OSError: as in :func:`read_record`.
     """
     record = read_record(output)
+    if not record:
+        return not record_faults(output, record)
     now, of = made_of([read_record(each) for each in needs])
-    return not record or (record["inputs"].get("results") == now and is_of(record, of))
+    return record["inputs"].get("results") == now and is_of(record, of)
 
 
 # ---- differences

@@ -21,7 +21,7 @@ from rethinking.cells import Cell, sample_size
 from rethinking.config.configuration import Config
 from rethinking.data.imagenet_classes import IMAGES
 from rethinking.run.files import UserError, read_json
-from rethinking.run.identity import Identity, damages, differences, read_record, record_path, recorded
+from rethinking.run.identity import Identity, damages, differences, read_record, record_faults
 from rethinking.run.made import Made
 from rethinking.run.plan import Plan, branch, checkpoint_file
 from rethinking.run.running import Running, read_running
@@ -101,13 +101,12 @@ def result_status(made: Made) -> ResultStatus:
 
 def changes(made: Made) -> list[str]:
     """How the files of a result differ from what the configuration and the code ask for now, one line each."""
-    if found := recorded(made.outputs[0]):
-        lines = differences(found, made.identity)
-    elif record_path(made.outputs[0]).exists():
-        lines = ["its record of what it was made from is damaged"]
+    record = read_record(made.outputs[0])
+    if record:
+        lines = differences(Identity.from_json(record), made.identity)
     else:
-        lines = ["there is no record of what it was made from"]
-    lines += damages(made.outputs, read_record(made.outputs[0]))
+        lines = record_faults(made.outputs[0], record) or ["there is no record of what it was made from"]
+    lines += damages(made.outputs, record)
     return lines or ["what it is made from was made again"]
 
 
