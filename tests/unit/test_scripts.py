@@ -23,7 +23,7 @@ from rethinking.config.theory import SolverConfig
 from rethinking.run import scripts
 from rethinking.run.code import SCRIPTS, script_code
 from rethinking.run.files import UserError, write_text
-from rethinking.run.identity import Identity, is_made, record_path, recorded, write_record
+from rethinking.run.identity import Identity, is_made, record_path, recorded, remove, write_record
 from rethinking.run.locks import locked
 from rethinking.run.made import Made
 from rethinking.run.plan import Plan
@@ -317,6 +317,40 @@ def test_a_table_is_recorded_with_the_networks_that_it_shows(tmp_path, monkeypat
     write_record(cell.outputs, trained)
     monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(table.record)])
     assert (asked_for.__wrapped__().identity.digest == table.identity.digest) != edited
+
+
+@pytest.mark.usefixtures("goes_on")
+@pytest.mark.parametrize("meanwhile", ["nothing", "trained again", "training again"])
+def test_a_measure_of_a_network_that_is_replaced_meanwhile_is_refused(tmp_path, monkeypatch, capsys, meanwhile):
+    """By a run on the login node, say, while a job of an earlier one still measures the network that was there before."""
+    network = Made("train_cell", [str(tmp_path / "curve.csv")], Identity({"cell": "a"}))
+    plan = Plan(load(results_dir=str(tmp_path)))
+    measure = plan.make("measure_complexity", [str(tmp_path / "complexity.json")], {}, needs=[network])
+
+    def train(text):
+        write_text(network.outputs[0], text)
+        write_record(network.outputs, network.identity)
+
+    def measures():
+        write_text(measure.outputs[0], "{}")
+        if meanwhile == "trained again":
+            train("other numbers")
+        elif meanwhile == "training again":
+            remove(network.outputs)
+
+    train("numbers")
+    monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(measure.record)])
+    asked = asked_for.__wrapped__()
+    monkeypatch.setattr(scripts, "asked_for", lambda: asked)
+    if meanwhile == "nothing":
+        scripts.run(measures)
+    else:
+        with pytest.raises(SystemExit):
+            scripts.run(measures)
+        said = capsys.readouterr().err
+        assert f"error: {network.outputs[0]} was made again while {measure.outputs[0]} was made from" in said
+        assert not (tmp_path / "complexity.json").exists()
+    assert is_made(measure.outputs, asked.identity) == (meanwhile == "nothing")
 
 
 @pytest.mark.usefixtures("goes_on")

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import traceback
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,8 @@ from rethinking.run.identity import (
     read_record,
     record_path,
     recorded,
+    remove,
+    stamp,
     write_record,
 )
 from rethinking.run.refusals import as_os_error, explain, forgiving
@@ -61,6 +63,8 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
                 main()
                 if asked and asked.source:
                     check_source(asked)
+                if asked and asked.of:
+                    check_needs(asked)
                 if asked and locked:
                     # To read hundreds of gigabytes of shared data takes long, and no record names their stamp.
                     write_record(asked.outputs, asked.identity, asked.of, stamped=not asked.shared)
@@ -100,6 +104,7 @@ class Asked(NamedTuple):
     source: list[Any] | None = None
     again: bool = False  # the user forces it
     of: list[str | None] | None = None
+    needs: Sequence[str] = ()  # the first file of each of these results
 
 
 @cache
@@ -129,7 +134,8 @@ def asked_for() -> Asked | None:
         if needs:
             inputs["results"] = results
     identity = Identity(record["settings"], code, inputs)
-    return Asked(record["outputs"], identity, record["shared"], record["source"], text.endswith(AGAIN), of)
+    again = text.endswith(AGAIN)
+    return Asked(record["outputs"], identity, record["shared"], record["source"], again, of, record["needs"])
 
 
 def check_source(asked: Asked) -> None:
@@ -140,6 +146,22 @@ def check_source(asked: Asked) -> None:
     """
     if content_digest(*asked.source) != asked.identity.inputs["source"]:
         raise UserError(f"{asked.source[2]} has changed since this job was planned; start again")
+
+
+def check_needs(asked: Asked) -> None:
+    """Refuse a result of others, and remove it, where one of them was made again meanwhile: it may mix both.
+
+    Raises:
+        UserError: another run trained a network again, say.
+    """
+    for file, before in zip(asked.needs, asked.of, strict=True):
+        if stamp(file) != before:
+            # Without a record what is left would pass as a result that was kept.
+            remove(asked.outputs)
+            raise UserError(
+                f"{file} was made again while {asked.outputs[0]} was made from what was there before; the same command "
+                "makes that again"
+            )
 
 
 def recorded_input(file: str, digest: str) -> Identity:
