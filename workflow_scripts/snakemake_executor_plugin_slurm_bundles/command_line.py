@@ -37,9 +37,9 @@ def check_command_line(arguments: Sequence[str]) -> None:
     if fault := fault_in_cache():
         sys.exit(f"snakemake: {fault}")
     words = [*takewhile(lambda each: each != "--", arguments)]
-    given: dict[str, list[list[str]]] = {option: [] for option in OPTIONS}
-    targets: dict[str, list[str]] = {}
-    right, number = [], 1  # the other words in the right order; where the next word is
+    # Of each option how often it is given, the words behind it that are meant for it, and the others.
+    times, kept, targets = dict.fromkeys(OPTIONS, 0), {option: [] for option in OPTIONS}, {}
+    right, number = [], 1  # all but targets and what is kept, each option once; where the next word is
     while number < len(words):
         word = words[number]
         number += 1
@@ -51,28 +51,27 @@ def check_command_line(arguments: Sequence[str]) -> None:
         behind = [] if found[1] else [*takewhile(lambda each: not each.startswith("-"), words[number:])]
         number += len(behind)
         values = [found[1]] if found[1] else behind
-        given[option].append(values)
-        if some := [each for place, each in enumerate(values) if is_target(option, each, place)]:
-            targets.setdefault(option, []).extend(some)
-            kept = [each for each in values if each not in some] or ["key=value"]
-            right += [word.removesuffix(found[1]).rstrip("="), *kept]
-        else:
-            right += [word, *behind]
+        times[option] += 1
+        for place, each in enumerate(values):
+            (targets.setdefault(option, []) if is_target(option, each, place) else kept[option]).append(each)
+        right += re.findall("^-[Fknp]+", word)
+        right += [option] if times[option] == 1 else []
     if targets:
         told = "".join(
             f"{option} takes all words up to the next option, and so '{' '.join(some)}', for {OF_OPTION[option]}. "
             for option, some in targets.items()
         )
+        right = [each for word in right if kept.get(word, True) for each in (word, *kept.get(word, []))]
         right = ["snakemake", *chain(*targets.values()), *arguments[len(words) + 1 :], *right]
         sys.exit(f"snakemake: {told}Put targets first: {shlex.join(right)}")
-    for option, some in given.items():
+    for option, some in kept.items():
         check = fault_in_setting if option == "--config" else fault_in
-        if fault := next(filter(None, map(check, chain(*some))), None):
+        if fault := next(filter(None, map(check, some)), None):
             sys.exit(f"snakemake: {fault}")
-        if len(some) > 1:
+        if times[option] > 1:
             sys.exit(
-                f"snakemake: {option} is given {len(some)} times, of which only the last would count. "
-                f"Give it once: {option} {shlex.join(chain(*some))}"
+                f"snakemake: {option} is given {times[option]} times, of which only the last would count. "
+                f"Give it once: {option} {shlex.join(some)}"
             )
 
 
