@@ -81,8 +81,12 @@ if workflow.is_main_process:
 
 
 def files_of_job(job):
-    """The files that a job writes, among them its record and its checkpoint, of which Snakemake does not know."""
-    unknown = [*map(record_path, job.output), *([job.params.checkpoint] if job.rule.name == "train_cell" else [])]
+    """The files that a job writes, among them its record, its checkpoint and data, of which Snakemake does not know."""
+    tokens = [file for file in job.output if file.startswith(f"{PLAN.tokens}/")]
+    data = [f"{DATA_DIR}{token.removeprefix(PLAN.tokens)}" for token in tokens]
+    # Data that are there are left alone, and can be another user's.
+    unknown = [file for file in data if not os.path.exists(file)] if data else [*map(record_path, job.output)]
+    unknown += [job.params.checkpoint] if job.rule.name == "train_cell" else []
     return [*job.output, *job.log, *unknown]
 
 

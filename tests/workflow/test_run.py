@@ -71,7 +71,9 @@ def test_a_cache_that_cannot_be_written_is_told_at_the_start(tiny_workflow):
     assert "not written to the cache" in log
 
 
-@pytest.mark.parametrize("place", ["checkpoints", "cells/digits/true_labels/mlp_1x512/none/seed0/.identity"])
+@pytest.mark.parametrize(
+    "place", ["checkpoints", "cells/digits/true_labels/mlp_1x512/none/seed0/.identity", "data/prepared"]
+)
 def test_a_folder_that_only_jobs_know_is_checked_at_the_start(tiny_workflow, place):
     file = tiny_workflow.folder / "results" / place
     file.parent.mkdir(parents=True)
