@@ -12,7 +12,7 @@ from base64 import b64encode
 import pandas as pd
 import pytest
 
-from rethinking.run.identity import Identity, made_of, read_record, write_record
+from rethinking.run.identity import Identity, made_of, read_record, record_path, write_record
 from rethinking.run.locks import locked
 from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task
 
@@ -252,6 +252,12 @@ def test_measures_of_an_earlier_network_are_not_among_those_that_are_used(tiny_w
     said = tiny_workflow.succeed(*target)
     assert "1 of 1 finished measures and fits are stale and used as they are;" in said
     assert "1 finished measures left out, as they are of an earlier network" in said
+    # Nothing says of which one.
+    record = record_path(folder / "complexity.json")
+    record.write_text(record.read_text()[:-9])
+    said = tiny_workflow.succeed(*target)
+    assert "seed0: its record .identity/complexity.json.json is damaged" in said
+    assert "earlier network" not in said
 
 
 def test_the_finding_is_that_of_table_2_while_no_pair_of_table_1_is_finished(tiny_workflow):
