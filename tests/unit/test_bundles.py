@@ -1,6 +1,5 @@
 """Bundles of tasks: how they are distributed, what they write, and a runner that is stopped and started again."""
 
-import errno
 import os
 import re
 import shutil
@@ -175,19 +174,10 @@ def test_package_needs_nothing_of_the_project_and_its_runner_no_snakemake(tmp_pa
 
 
 def test_what_became_of_tasks(tmp_path):
-    (tmp_path / "made").touch()
     bundle = make(tmp_path, "true", "exit 3", f"kill -9 $$; touch {tmp_path}/never")
-    bundle.tasks[0].output = [str(tmp_path / "made")]
-    bundle.write()
     code, output = run(bundle)
     assert code == 0, output
     assert bundle.ended() == {0: 0, 1: 3, 2: -9}
-    assert bundle.finished(0)
-    bundle.note_report(0)
-    assert not bundle.finished(0)
-    assert bundle.ended()[0] == 0
-    bundle.note_report(1)
-    bundle.note_report(2)
     bundle.remove()
     assert find_bundles(tmp_path) == []
 
@@ -312,25 +302,6 @@ def test_full_disk_is_waited_out(small_disk):
     runner.communicate(timeout=60)
     assert runner.returncode == 0
     assert bundle.ended() == {0: 0, 1: 0}
-
-
-def test_an_end_waits_for_a_file_server_that_does_not_answer(tmp_path, monkeypatch):
-    """Noted without the marks of its files, what the task made would be made again."""
-    (tmp_path / "made").touch()
-    bundle = make(tmp_path, "true")
-    bundle.tasks[0].output = [str(tmp_path / "made")]
-    faults, opened = [errno.ESTALE, errno.EIO], os.open
-
-    def fails(path, *arguments):
-        if str(path).endswith("made") and faults:
-            raise OSError(faults.pop(), "fault")
-        return opened(path, *arguments)
-
-    monkeypatch.setattr(os, "open", fails)
-    monkeypatch.setattr(run_bundle, "RETRY_SECONDS", 0)
-    run_bundle.Runner(bundle).insist(lambda: bundle.note_end(0, 0))
-    assert faults == []
-    assert bundle.finished(0)
 
 
 def test_room_is_there_or_not(small_disk):

@@ -3,14 +3,12 @@
 A bundle is a folder on the file system that login and compute nodes share:
 
 - ``bundle.json``: its tasks, largest first, how many run side by side and for how long new ones may begin;
-- ``<task>.exit``: the exit status of a task that has ended by itself, and the marks of the files that it left, written
-  by the compute node, and renamed to ``<task>.reported`` once Snakemake knows it;
+- ``<task>.exit``: the exit status of a task that has ended by itself, written by the compute node;
 - ``log``: what the bundle did, from all attempts.
 
 A Snakemake that submitted a bundle may die; the next one reads from the folder how far the bundle got.
 """
 
-import errno
 import heapq
 import json
 import os
@@ -27,8 +25,6 @@ from typing import Self
 MODULE = ["exec", "python", "-m"]  # how a command begins that runs a Python module
 AGAIN = ":again"  # the end of the parameter 'record' of a job that the user forces
 ROOM = 1 << 14  # bytes; more than the end of a task takes
-# Faults of a disk that pass.
-PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 
 
 @dataclass(eq=False)  # jobs can be alike
@@ -42,7 +38,6 @@ class Task:
     benchmark: str | None = None  # where its run time goes
     checkpoint: str | None = None  # what it resumes from; a new one shows that the task makes progress
     output: list[str] = field(default_factory=list)
-    stale: bool = False  # by a record: its files were there when the run was planned, and did not count as current
     reads_new: bool = False  # it reads what this run makes: an earlier job may have read what was there before
     before: list[int] | None = None  # the checkpoint when the bundle was written, see `mark`
 
@@ -106,10 +101,9 @@ class Bundle:
 
     def status(self, number: int) -> int | None:
         """The exit status of a task, None while it has none."""
-        for ending in ("exit", "reported"):
-            # A file without a number counts as if the task had not ended.
-            with suppress(FileNotFoundError, ValueError):
-                return int((self.folder / f"{number}.{ending}").read_text().partition("\n")[0])
+        # A file without a number counts as if the task had not ended.
+        with suppress(FileNotFoundError, ValueError):
+            return int((self.folder / f"{number}.exit").read_text())
         return None
 
     def ended(self, among: Iterable[int] | None = None) -> dict[int, int]:
@@ -121,43 +115,17 @@ class Bundle:
         return {
             number: status
             for number in (range(len(self.tasks)) if among is None else sorted(among))
-            if names & {f"{number}.exit", f"{number}.reported"} and (status := self.status(number)) is not None
+            if f"{number}.exit" in names and (status := self.status(number)) is not None
         }
 
     def note_end(self, number: int, status: int) -> None:
-        """Note the exit status of a task, and the marks of its files."""
-        write(self.folder / f"{number}.exit", f"{status}\n{json.dumps(self.marks(number))}\n")
-
-    def note_report(self, number: int) -> None:
-        """Note that Snakemake knows the exit status of a task."""
-        # Over a network file system a rename can succeed and still report that there is no such file.
-        with suppress(FileNotFoundError):
-            (self.folder / f"{number}.exit").rename(self.folder / f"{number}.reported")
-
-    def unreported(self, number: int) -> bool:
-        """Whether a task ended well and no Snakemake knows of it."""
-        return (self.folder / f"{number}.exit").exists() and self.status(number) == 0
-
-    def finished(self, number: int) -> bool:
-        """Whether a task ended well, no Snakemake knows of it and its files are still those that it left.
-
-        A run without this executor can have replaced them since, by those of other settings, say.
-        """
-        try:
-            noted = (self.folder / f"{number}.exit").read_text()
-        except (FileNotFoundError, ValueError):
-            return False
-        marks = self.marks(number)
-        return None not in marks and noted == f"0\n{json.dumps(marks)}\n"
-
-    def marks(self, number: int) -> list[list[int] | None]:
-        """The mark of each file of a task, as it is now."""
-        return [mark(file) for file in self.tasks[number].output]
+        """Note the exit status of a task."""
+        write(self.folder / f"{number}.exit", f"{status}\n")
 
     def remove(self, keep_log: bool = False) -> None:
         """Delete the bundle. Its log stays if it is to be kept or a task failed."""
         failed = any(self.ended().values())
-        names = ("bundle.json", "*.exit", "*.reported") if failed or keep_log else ("*",)
+        names = ("bundle.json", "*.exit") if failed or keep_log else ("*",)
         for path in [path for name in names for path in self.folder.glob(name)]:
             path.unlink(missing_ok=True)
         # A network file system keeps files that another node still has open.
@@ -191,19 +159,11 @@ def find_bundles(parent: Path) -> list[Bundle]:
 
 
 def mark(path: str | None) -> list[int] | None:
-    """What changes when a file is written again: its time by its server's clock, size and inode.
-
-    None for no file, or one that cannot be read for good: its folder is a file, say.
-
-    Raises:
-        OSError: the disk has a fault that passes.
-    """
+    """What changes when a file is written again: its time by its server's clock, size and inode. None for no file."""
     try:
         # A network file system looks again when a file is opened.
         file = os.open(path or "", os.O_RDONLY)  # or a folder
-    except OSError as error:
-        if error.errno in PASSING:
-            raise
+    except FileNotFoundError:
         return None
     try:
         found = os.fstat(file)

@@ -1,4 +1,4 @@
-"""What an earlier Snakemake left: jobs that still run or have ended since, and are taken over or stopped."""
+"""What an earlier Snakemake left: jobs that still run, and are taken over or stopped."""
 
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
@@ -26,32 +26,27 @@ class Earlier:
         self.cancelled: set[str] = set()
 
     def take(self, task: Task, queue: Mapping[str, slurm.QueuedJob]) -> tuple[Bundle, int] | None:
-        """A task that makes or has made what this one asks for, by its bundle and number.
+        """A task of a job in the queue that is still to make what this one asks for, by its bundle and number.
 
         All that make the same files from other settings, code or data, or from inputs that this run has made again, are
-        stopped.
+        stopped. What has ended plays no part: its files are there and not asked for, or made again.
 
         Raises:
             Unreachable: what must not run is not cancelled yet.
         """
         found = None
         for bundle, number in self.tasks.get(tuple(task.output), ()):
-            if bundle.name in self.cancelled:
+            over = bundle.name not in queue or queue[bundle.name].over or bundle.status(number) is not None
+            if over or bundle.name in self.cancelled:
                 continue
             other = bundle.tasks[number]
             alike = what_it_makes(other) == what_it_makes(task)
             # What resumes goes on with what it has read before, in another job too.
             outdated = task.reads_new and not task.checkpoint
             # One that is not forced leaves alone what is there.
-            same = alike and not outdated and (AGAIN in other.command or AGAIN not in task.command)
-            runs = bundle.status(number) is None and bundle.name in queue and not queue[bundle.name].over
-            # An input of what was stale may have been made again since. What ended as the run was planned was not there.
-            takes = not task.reads_new and (AGAIN in task.command or not task.stale)
-            finished = takes and bundle.finished(number)
-            # One that runs can still replace what another has made.
-            if same and (runs or (finished and not found)):
+            if alike and not outdated and (AGAIN in other.command or AGAIN not in task.command):
                 found = bundle, number
-            elif runs:
+            else:
                 why = "from other settings, code or data"
                 if alike:
                     why = "but may have read what was made again since" if outdated else "but would keep what is there"
@@ -71,7 +66,7 @@ class Earlier:
                 self.cancel(name, f"bundle.json of {name} is damaged, so that nothing says what it does")
 
     def remove_ended(self, queue: Mapping[str, slurm.QueuedJob]) -> None:
-        """Remove the bundles whose jobs are over, once nobody will ask for what they hold."""
+        """Remove the bundles whose jobs are over."""
         for bundle in self.bundles:
             if bundle.name not in queue or queue[bundle.name].over:
                 bundle.remove()

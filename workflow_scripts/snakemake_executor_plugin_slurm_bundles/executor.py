@@ -75,7 +75,7 @@ class Executor(RemoteExecutor):
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel what is in SLURM's queue; cells write their checkpoints."""
-        # Bundles without a job get none, and the next Snakemake sees what ends from now on.
+        # Bundles without a job get none.
         self.stopping = True
         submitted = [each for each in list(self.active.values()) if each.number or each.command]
         try:
@@ -89,14 +89,13 @@ class Executor(RemoteExecutor):
             self.logger.error(f"not all jobs are cancelled ({error}): {names}")
 
     def shutdown(self) -> None:
-        """End, and remove the folders of bundles of which everything has been reported."""
+        """End, and remove the folders of bundles whose tasks have all ended."""
         super().shutdown()
         with suppress(slurm.Unreachable, OSError):
             for submission in list(self.active.values()):
                 if not submission.at_work:
                     self.drop(submission)
-            # Where a run was cut short, the next one may ask for what earlier jobs have made.
-            if self.earlier.bundles and not self.stopping:
+            if self.earlier.bundles:
                 self.earlier.remove_ended(slurm.queue())
 
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
@@ -293,11 +292,9 @@ class Executor(RemoteExecutor):
         self.drop(submission)
 
     def drop(self, submission: Submission, keep_log: bool = False) -> None:
-        """Look no more at a bundle, and remove it if it has nothing more to tell."""
-        bundle = submission.bundle
-        del self.active[bundle.name]
-        if not any(bundle.unreported(number) for number in range(len(bundle.tasks))):
-            bundle.remove(keep_log)
+        """Look no more at a bundle, and remove it."""
+        del self.active[submission.name]
+        submission.bundle.remove(keep_log)
 
     # ---- jobs that wait
 

@@ -57,7 +57,6 @@ def task_of(job: Any) -> Task:
         benchmark=str(job.benchmark) if job.benchmark else None,
         checkpoint=job.params.get("checkpoint"),
         output=[str(path) for path in job.output],
-        stale=bool(job.params.get("record") and not job.dag.reason(job).missing_output),
         reads_new=bool(job.params.get("record") and job.input),
     )
 

@@ -7,6 +7,7 @@ SIGUSR1 the tasks write their checkpoints; the bundle then waits for the cluster
 """
 
 import argparse
+import errno
 import importlib
 import os
 import runpy
@@ -19,12 +20,14 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from snakemake_executor_plugin_slurm_bundles.bundles import PASSING, Bundle, Task, how_it_ended, mark, write
+from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task, how_it_ended, mark, write
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # that ask to stop
 # How long the cluster may take to end a job that it has asked to stop.
 LEAVE_SECONDS = 300
-RETRY_SECONDS = 10  # between two attempts to write to a disk
+# Faults of a disk that pass, and the time between two attempts to write to it.
+PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+RETRY_SECONDS = 10
 
 
 class Runner:

@@ -37,7 +37,6 @@ class Submission:
     def take_ended(self) -> Iterator[tuple[SubmittedJobInfo, str | None]]:
         """Take out the jobs that have ended by themselves since the last look, each with what went wrong."""
         for number, status in self.bundle.ended(self.members).items():
-            self.bundle.note_report(number)
             failed = f"It {how_it_ended(status)} in {self.name} (log: {self.bundle.log}). "
             yield self.members.pop(number), None if status == 0 else failed
 

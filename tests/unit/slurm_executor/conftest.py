@@ -116,7 +116,6 @@ def job(name="a", **resources):
         benchmark=None,
         restart_times=2,
         attempt=1,
-        dag=SimpleNamespace(reason=lambda job: SimpleNamespace(missing_output=set())),
     )
 
 

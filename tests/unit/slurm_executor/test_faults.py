@@ -48,20 +48,6 @@ def test_full_disk_when_an_interrupted_bundle_goes_on(fake, results, monkeypatch
     assert submission.bundle.name != bundle.name
 
 
-def test_full_disk_when_an_end_is_noted(fake, results, monkeypatch):
-    """The others are still noticed."""
-    executor, (bundle, other) = at_work(results, fake, "a", "b", "c")
-    bundle.note_end(0, 0)
-    other.note_end(0, 1)
-    note_report = Bundle.note_report
-    with monkeypatch.context() as patch:
-        patch.setattr(Bundle, "note_report", lambda self, n: full() if self == bundle else note_report(self, n))
-        executor.look()
-    assert [info.job.message for info, _ in executor.over] == ["b"]
-    executor.look()
-    assert [info.job.message for info, _ in executor.over] == ["b", "a"]
-
-
 def test_full_disk_while_cells_are_trained(fake, results, read, monkeypatch):
     """No node can note that one has ended, so nobody would say why nothing happens."""
     executor, _ = at_work(results, fake, "a")
@@ -286,7 +272,6 @@ def test_cancelled(fake, results, read):
 
     assert asyncio.run(check()) == infos
     assert fake.calls("sbatch") == submitted
-    assert found[0].unreported(0)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,6 @@
 """What the executor makes of what an earlier Snakemake left, damaged files too."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
@@ -65,74 +62,15 @@ def test_a_job_that_is_not_what_is_asked_for_is_cancelled(fake, results, other):
     assert fake.calls("scancel") == ([f"scancel --quiet --me --name={bundle.name}"] if other else [])
 
 
-@pytest.mark.parametrize(
-    ("status", "since", "taken"),
-    [(0, "left", True), (0, "gone", False), (0, "replaced", False), (1, "left", False)],
-)
-def test_what_an_earlier_job_has_made_is_taken_if_it_is_whole_and_there(fake, results, status, since, taken):
-    """Nobody has been told of it; a cell that failed is tried again, and so is one that has been made from other settings."""
+@pytest.mark.parametrize("status", [0, 1])
+def test_what_has_ended_and_is_asked_for_is_submitted_again(fake, results, status):
+    """The record of what it made says whether that is still asked for; a job that finds it there leaves it alone."""
     bundle = earlier(results)
-    made = Path("a/summary.json")
-    made.parent.mkdir()
-    made.touch()
     bundle.note_end(0, status)
-    if since == "gone":
-        made.unlink()
-    elif since == "replaced":
-        made.write_text("of other settings")
+    fake.queues((bundle.name, "RUNNING", "None"))
     executor = given(results, job("a"))
-    assert [error for _, error in executor.over] == [None] * taken
-    assert len(fake.calls("sbatch")) == (not taken)
-
-
-@pytest.mark.parametrize(
-    ("forced", "inputs", "taken"),
-    [("", [], False), (AGAIN, [], True), (AGAIN, ["network"], False)],
-)
-def test_what_a_record_calls_stale_is_submitted_again_although_an_earlier_job_has_made_it(
-    fake, results, forced, inputs, taken
-):
-    """Measures of a network that has been trained again since, say.
-
-    The executor knows of the network only where this run has trained it: a forced one, whose end was reported, for the
-    second time.
-    """
-    asked = job()
-    asked.shellcmd, asked.params, asked.input = f"train a --record x{forced}", {"record": f"x{forced}"}, inputs
-    bundle = earlier(results, command=f"train a --record x{AGAIN}")
-    Path("a").mkdir()
-    Path("a/summary.json").touch()
-    bundle.note_end(0, 0)
-    executor = given(results, asked)
-    assert [error for _, error in executor.over] == [None] * taken
-    assert len(fake.calls("sbatch")) == (not taken)
-
-
-@pytest.mark.parametrize("there", [False, True])
-def test_what_an_earlier_job_makes_while_the_run_is_planned_is_taken(fake, results, there):
-    """Another job would wait in the queue to say that there is nothing to do, and would write over the log.
-
-    But not where something was there before, and was stale: an input may be newer than what the job made.
-    """
-    bundle = earlier(results, command="touch a")
-    bundle.tasks[0].output = ["a"]
-    bundle.write()
-    Path("Snakefile").write_text(
-        "from pathlib import Path\nfrom snakemake_executor_plugin_slurm_bundles.bundles import Bundle\n"
-        f'RESULTS = "{results}"\n'
-        f'onstart:\n    Path("a").touch()\n    Bundle.read(Path("{bundle.folder}")).note_end(0, 0)\n'
-        'rule a:\n    output: "a"\n    log: "log"\n    params: record="x"\n    shell: "touch {output}"\n'
-    )
-    Path("log").write_text("trained")
-    if there:
-        Path("a").touch()
-    fake.fails("sbatch", "invalid partition specified: a")
-    command = [sys.executable, "-m", "snakemake", "--executor", "slurm-bundles", "--jobs", "1"]
-    command += ["--slurm-bundles-poll-seconds", "1", *(["-f"] if there else []), "a"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode == 0) == (not there), done.stderr
-    assert len(fake.calls("sbatch")) == there
-    assert there or Path("log").read_text() == "trained"
+    assert executor.over == []
+    assert (len(fake.calls("sbatch")), fake.calls("scancel")) == (1, [])
 
 
 @pytest.mark.parametrize("checkpoint", [None, "checkpoint"])
@@ -147,21 +85,6 @@ def test_a_job_that_may_have_read_what_this_run_has_made_again_is_cancelled(fake
     taken = not inputs or checkpoint is not None
     assert (bundle.name in executor.active) == taken
     assert len(read("but may have read what was made again since; it is cancelled")) == (not taken)
-
-
-@pytest.mark.parametrize(("left", "there"), [("none", False), ("slurm", True), ("file/none", False), ("loop", False)])
-def test_an_end_is_noted_whatever_a_job_has_left(results, left, there):
-    """Nothing, a folder, a file for its folder; an earlier version noted the status alone: not what was left."""
-    bundle = earlier(results)
-    (results / "file").touch()
-    (results / "loop").symlink_to("loop")
-    bundle.tasks[0].output = [str(results / left)]
-    bundle.note_end(0, 0)
-    assert bundle.ended() == {0: 0}
-    assert bundle.finished(0) == there
-    (bundle.folder / "0.exit").write_text("0\n")
-    assert bundle.ended() == {0: 0}
-    assert not bundle.finished(0)
 
 
 def test_all_cells_of_an_earlier_job_are_waited_for(fake, results):
@@ -194,19 +117,16 @@ def test_a_job_that_an_earlier_run_forced_is_taken_over(fake, results, read, ear
     assert len(read("but would keep what is there; it is cancelled")) == (not taken)
 
 
-@pytest.mark.parametrize("ended_first", [True, False])
-def test_where_one_job_has_made_what_is_asked_for_another_with_other_settings_is_cancelled(fake, results, ended_first):
+@pytest.mark.parametrize("wanted_first", [True, False])
+def test_where_one_job_makes_what_is_asked_for_another_with_other_settings_is_cancelled(fake, results, wanted_first):
     """Whichever folder comes first."""
-    ended, other = earlier(results), earlier(results, identity="other settings")
-    names = [f"cells-{number}" for number in ((0, 1) if ended_first else (1, 0))]
-    for bundle, name in zip((ended, other), names, strict=True):
+    wanted, other = earlier(results), earlier(results, identity="other settings")
+    names = [f"cells-{number}" for number in ((0, 1) if wanted_first else (1, 0))]
+    for bundle, name in zip((wanted, other), names, strict=True):
         bundle.folder = bundle.folder.rename(results / "slurm" / name)
-    Path("a").mkdir()
-    Path("a/summary.json").touch()
-    ended.note_end(0, 0)
-    fake.queues((other.name, "RUNNING", "None"))
+    fake.queues(*((name, "RUNNING", "None") for name in names))
     executor = given(results, job())
-    assert [error for _, error in executor.over] == [None]
+    assert [*executor.active] == [wanted.name]
     assert fake.calls("scancel") == [f"scancel --quiet --me --name={other.name}"]
 
 
@@ -247,17 +167,13 @@ def test_exit_status_that_holds_no_number(results):
     assert bundle.status(0) is None
 
 
-@pytest.mark.parametrize("stopped", [False, True])
-def test_at_the_end_nothing_is_left_of_jobs_that_are_over(fake, results, monkeypatch, stopped):
-    """After Ctrl-C the next run may still ask for what they made."""
+def test_at_the_end_nothing_is_left_of_jobs_that_are_over(fake, results, monkeypatch):
     monkeypatch.setattr(RemoteExecutor, "shutdown", lambda self: None)
     over, running = earlier(results), earlier(results)
     fake.queues((running.name, "RUNNING", "None"))
-    executor = Alone(results)
-    executor.stopping = stopped
-    executor.shutdown()
+    Alone(results).shutdown()
     assert running.folder.exists()
-    assert over.folder.exists() == stopped
+    assert not over.folder.exists()
 
 
 def test_at_the_end_jobs_that_run_keep_what_tells_the_next_snakemake_of_them(fake, results, monkeypatch):
@@ -265,7 +181,6 @@ def test_at_the_end_jobs_that_run_keep_what_tells_the_next_snakemake_of_them(fak
     monkeypatch.setattr(RemoteExecutor, "shutdown", lambda self: None)
     executor, (runs, over) = at_work(results, fake, "a", "b", "c")
     over.note_end(0, 0)
-    over.note_report(0)
     executor.shutdown()
     assert len(Bundle.read(runs.folder).tasks) == 2
     assert not over.folder.exists()
