@@ -47,10 +47,10 @@ class Earlier:
             if alike and not outdated and (AGAIN in other.command or AGAIN not in task.command):
                 found = bundle, number
             else:
-                why = "from other settings, code or data"
+                why = "has other settings, code or data"
                 if alike:
-                    why = "but may have read what was made again since" if outdated else "but would keep what is there"
-                self.cancel(bundle.name, f"{bundle.name} trains {task.name} {why}")
+                    why = "may have read what was made again since" if outdated else "would keep what is there"
+                self.cancel(bundle.name, f"{bundle.name} ({task.name}) {why}")
         return found
 
     def stop_damaged(self, queue: Mapping[str, slurm.QueuedJob]) -> None:

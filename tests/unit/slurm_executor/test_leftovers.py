@@ -84,7 +84,7 @@ def test_a_job_that_may_have_read_what_this_run_has_made_again_is_cancelled(fake
     executor = given(results, asked)
     taken = not inputs or checkpoint is not None
     assert (bundle.name in executor.active) == taken
-    assert len(read("but may have read what was made again since; it is cancelled")) == (not taken)
+    assert len(read(f"{bundle.name} (a) may have read what was made again since; it is cancelled")) == (not taken)
 
 
 def test_all_cells_of_an_earlier_job_are_waited_for(fake, results):
@@ -114,7 +114,7 @@ def test_a_job_that_an_earlier_run_forced_is_taken_over(fake, results, read, ear
     fake.queues((bundle.name, "PENDING", "None"))
     executor = given(results, asked)
     assert (bundle.name in executor.active) == taken
-    assert len(read("but would keep what is there; it is cancelled")) == (not taken)
+    assert len(read(f"{bundle.name} (a) would keep what is there; it is cancelled")) == (not taken)
 
 
 @pytest.mark.parametrize("wanted_first", [True, False])
@@ -151,7 +151,7 @@ def test_cancelled_for_the_sake_of_another(fake, results, read):
     executor.run_jobs([job("a"), job("b")])
     executor.gathering.seconds = 100
     executor.look()
-    assert len(read("from other settings, code or data; it is cancelled")) == 1
+    assert len(read("has other settings, code or data; it is cancelled")) == 1
     fake.queues((bundle.name, "CANCELLED", "None"))
     executor.gathering.seconds = 0
     executor.look()
