@@ -10,7 +10,9 @@ import pytest
 import yaml
 from safetensors import safe_open
 
+from rethinking.run.identity import made_from, record_path
 from tests.waiting import wait_for
+from tests.workflow.conftest import Workflow
 
 from .conftest import CONFIG, LONG
 
@@ -20,8 +22,6 @@ TARGET = f"results/cells/{LONG}/seed0/summary.json"
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
     """The folder of the cell, trained on this machine without a cluster."""
-    from tests.workflow.conftest import Workflow
-
     folder = tmp_path_factory.mktemp("undisturbed")
     Workflow(folder, CONFIG).succeed(TARGET, "--cores", "1")
     return folder / f"results/cells/{LONG}/seed0"
@@ -294,10 +294,31 @@ def test_other_settings_while_the_old_job_runs(workflow, cluster):
     values["overrides"][0]["set"]["epochs"] = 3
     workflow.write_config(values)
     output = workflow.succeed(TARGET)
-    assert "from other settings, code or data; it is cancelled" in output
+    assert "has other settings, code or data; it is cancelled" in output
     summary = json.loads((workflow.results / f"cells/{LONG}/seed0/summary.json").read_text())
     assert summary["provenance"]["settings"]["epochs"] == 3
     wait_for(lambda: not workflow.jobs())
+
+
+def test_network_is_replaced_while_an_earlier_job_measures_it(workflow, cluster):
+    """By a run without SLURM, which may train it. What the job measured is not taken: it is tried again."""
+    workflow.write_config(CONFIG | {"overrides": [], "complexity": {"cells": [LONG], "draws": 500}})
+    network = f"results/cells/{LONG}/seed0/curve.csv"
+    measures = f"results/cells/{LONG}/seed0/complexity.json"
+    workflow.succeed(network)
+    snakemake = workflow.start(measures)
+    # Once it has this lock it has read which network it measures.
+    wait_for(record_path(workflow.folder / measures).with_suffix(".lock").exists)
+    (measuring,) = halt_training(cluster)
+    snakemake.kill()
+    snakemake.wait()
+    Workflow(workflow.folder, None).succeed(network, "-f", "--cores", "1")
+    snakemake = workflow.start(measures)
+    assert any("submitted by an earlier Snakemake" in line for line in snakemake.stdout)
+    measuring.resume()
+    assert f"{network} was made again while" in finish(snakemake)
+    assert made_from(workflow.folder / measures, [workflow.folder / network])
+    assert "Nothing to be done" in workflow.succeed(measures)
 
 
 def test_snakemake_is_stopped(workflow, cluster, undisturbed):
