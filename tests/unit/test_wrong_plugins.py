@@ -298,6 +298,63 @@ def test_no_other_tensor_is_taken_for_a_trainable_one(plugin, data, layers, x):
     train(data, make_cell("net"), epochs=1)
 
 
+KEEPS = """\
+import random
+import numpy as np
+import torch
+from torch import nn
+class Net(nn.Linear):
+    def __init__(self):
+        super().__init__(300, 4)
+        self.mean, self.steps, self.seen, self.table = 0.0, 0, [], None
+        self.draws = np.random.default_rng(0)
+    def forward(self, x):
+        x = x.flatten(1)
+        {forward}
+        return super().forward(x)
+@model("net", capture=False)
+def net(image_shape, num_classes): return Net()
+"""
+FOLLOW = "self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0) if self.training else self.mean"
+
+
+@pytest.mark.parametrize(
+    ("forward", "changed"),
+    [
+        (f"{FOLLOW}; x = x - self.mean", "mean"),
+        (f"{FOLLOW}; x = x if self.training else x - self.mean", "mean"),
+        ("self.steps += 1; x = x * min(1, self.steps / 1000000)", "steps"),
+        ("self.steps += self.training; x = x if self.steps < 1000 else 2 * x", "steps"),
+        ("self.steps += 1; x = x * (self.steps % 2)", "steps"),
+        ("self.seen.append(x.detach().mean(0)); x = x - self.seen[0]", "seen"),
+        ("x = x * self.draws.random() if self.training else x", None),
+        ("x = x * random.random() if self.training else x", None),
+    ],
+)
+def test_a_network_that_remembers_outside_its_buffers(plugin, data, forward, changed):
+    """A run that is resumed, or captured, would have other numbers, and reloaded weights would be another function."""
+    file = plugin(KEEPS.format(forward=forward))
+    said = message(train, data, make_cell("net"))
+    assert said.startswith(f"{file}:16: the logits of the network 'net' depend on what earlier passes leave outside")
+    assert f"(its attributes that change: {changed})" in said or changed is None
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        "self.table = torch.linspace(0, 1, 300) if self.table is None else self.table; x = x + self.table",
+        "self.later = x.relu(); x = self.later",
+        "self.mean = x.mean().item(); self.steps += 1; self.steps % 100 or print(self.mean)",
+        "self.seen.append(len(x))",
+        "x = nn.functional.dropout(x, 0.5, self.training)",
+        "x = x + torch.autograd.grad((x.requires_grad_() ** 2).sum(), x)[0] if self.training else x",
+    ],
+)
+def test_a_network_may_keep_what_does_not_change_its_logits(plugin, data, forward):
+    plugin(KEEPS.format(forward=forward))
+    train(data, make_cell("net"), epochs=1)
+
+
 @pytest.mark.parametrize(
     ("body", "changed"),
     [

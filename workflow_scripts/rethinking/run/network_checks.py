@@ -1,6 +1,8 @@
 """A network of a plug-in is tried before hours of training."""
 
 import copy
+import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +26,10 @@ def check_network(
 
     Raises:
         UserError: it gives other than logits (n, num_classes) for n images, or others each time in evaluation mode, a
-            parameter plays no part in them, a trainable tensor that is no parameter does, or training changes a buffer in
-            a way that is lost or that depends on who works on which micro-batch; the message has the file and line of its
-            registration, or of the error.
+            parameter plays no part in them, a trainable tensor that is no parameter does, training changes a buffer in
+            a way that is lost or that depends on who works on which micro-batch, or earlier passes count in them by
+            something else than parameters and buffers; the message has the file and line of its registration, or of the
+            error.
     """
 
     def wrong(what: str) -> UserError:
@@ -35,10 +38,10 @@ def check_network(
     if any(map(nn.parameter.is_lazy, model.parameters())):
         raise wrong(f"the network '{entry.name}' has lazy layers; give each the size of its input")
 
-    def logits_of(images: Tensor) -> Tensor:
+    def logits_of(network: nn.Module, images: Tensor) -> Tensor:
         try:
             with blamed(entry.place):
-                logits = tried(images)
+                logits = network(images)
         except UserError as error:
             raise UserError(f"{error}, on images {tuple(images.shape)}") from error
         shape = tuple(logits.shape) if hasattr(logits, "shape") else f"a {type(logits).__name__}"
@@ -54,7 +57,7 @@ def check_network(
     buffers = {name: (buffer, buffer.clone()) for name, buffer in tried.named_buffers()}
     norms = batch_norms(tried)
     means = [id(each) for norm in norms for each in (norm.running_mean, norm.running_var, norm.num_batches_tracked)]
-    logits = logits_of(images)
+    logits = logits_of(tried, images)
     for name, buffer in tried.named_buffers():
         # Averages of a network, and a captured step, hold the tensors that it had at the start.
         if name not in buffers or buffer is not buffers[name][0]:
@@ -73,17 +76,39 @@ def check_network(
     with blamed(entry.place):
         logits.float().sum().backward()
     # What forward makes itself, as to follow the gradient of the images, is another tensor in a second pass.
-    known, again = {id(each) for each in tried.parameters()}, leaves(logits_of(torch.ones_like(images)))
+    known, again = {id(each) for each in tried.parameters()}, leaves(logits_of(tried, torch.ones_like(images)))
     if others := [leaf for each, leaf in leaves(logits).items() if each in again and each not in known]:
         raise wrong(
             f"the network '{entry.name}' uses trainable tensors that are not among its parameters, and so would never be "
             f"trained; the largest has the shape {tuple(max(others, key=torch.numel).shape)}. Keep layers in nn.ModuleList "
             "or nn.Sequential, not in a list or dict, and tensors in nn.Parameter"
         )
+    # What a file keeps and a captured step restores must be all that counts of earlier passes.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        images = torch.randn(2, *image_shape)
+        count_far(tried, lambda: logits_of(tried, torch.randn_like(images)))
+        with blamed(entry.place):
+            fresh = copy.deepcopy(model)
+            fresh.load_state_dict(tried.state_dict())
+        changed = ", ".join(sorted(differing(tried, fresh)))
+        for training in (False, True):
+            both = []
+            for network in (tried, fresh):
+                torch.manual_seed(1)
+                with torch.set_grad_enabled(training):
+                    both.append(logits_of(network.train(training), images))
+            if not torch.allclose(*both, rtol=1e-4, atol=1e-6, equal_nan=True):
+                raise wrong(
+                    f"the logits of the network '{entry.name}' depend on what earlier passes leave outside parameters and "
+                    f"buffers{f' (its attributes that change: {changed})' * bool(changed)}, which no file keeps, or on "
+                    "random numbers that are not torch's; keep it in a buffer that is changed in place, as copy_ does, and "
+                    "draw with torch"
+                )
     with blamed(entry.place):
         tried.eval()
         with torch.no_grad():
-            logits_of(torch.ones(16, *image_shape))  # with the batch mixed up, two can be right by chance
+            logits_of(tried, torch.ones(16, *image_shape))  # with the batch mixed up, two can be right by chance
             same = torch.allclose(tried(images), tried(images), rtol=1e-3, atol=1e-5, equal_nan=True)
     unused = [name for name, p in tried.named_parameters() if p.requires_grad and p.grad is None]
     if unused:
@@ -93,6 +118,34 @@ def check_network(
             f"the network '{entry.name}' draws random numbers in evaluation mode too; use nn.Dropout, or "
             "F.dropout(x, p, self.training)"
         )
+
+
+def count_far(model: nn.Module, run: Callable[[], object]) -> None:
+    """Let numbers in attributes that a pass changes, such as a count of steps, be those after a million passes more."""
+
+    def numbers() -> dict[tuple[nn.Module, str], float]:
+        held = ((module, name, value) for module in model.modules() for name, value in vars(module).items())
+        return {(module, name): value for module, name, value in held if type(value) in (int, float)}
+
+    before = numbers()
+    run()
+    for (module, name), value in numbers().items():
+        if (change := value - before.get((module, name), value)) != 0:
+            vars(module)[name] = value + 1_000_000 * change
+
+
+def differing(model: nn.Module, other: nn.Module) -> list[str]:
+    """The attributes, without parameters, buffers and modules, that differ between two networks of one kind."""
+
+    def shown(module: nn.Module, name: str) -> str:
+        return re.sub(r" at 0x\w+", "", repr(vars(module).get(name)))
+
+    return [
+        f"{place}.{name}".removeprefix(".")
+        for (place, module), twin in zip(model.named_modules(), other.modules(), strict=True)
+        for name in vars(module).keys() - vars(nn.Module()).keys()
+        if shown(module, name) != shown(twin, name)
+    ]
 
 
 def leaves(output: Tensor) -> dict[int, Tensor]:
