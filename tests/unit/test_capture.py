@@ -1,6 +1,7 @@
 """The captured training step. Without a GPU, a record of the operations on tensors stands for CUDA's graph."""
 
 import random
+import weakref
 from contextlib import contextmanager, nullcontext
 from itertools import count
 
@@ -201,6 +202,29 @@ def test_no_algorithm_is_searched_for_the_rest_of_an_evaluation(searched):
     model.register_forward_hook(note)
     evaluate(model, torch.zeros(7, 2).split(3), np.zeros(7, np.int64), settings_with(), block_size=3)
     assert found == [True, True, False]
+
+
+@pytest.mark.parametrize("keep", [lambda table: table, lambda table: {"last": [table]}])
+def test_a_graph_holds_the_tables_that_it_reads(pretended, keep):
+    """A smaller batch replaces them; their memory could then be anyone's."""
+
+    class Network(nn.Linear):
+        table, size = None, 0
+
+        def forward(self, x):
+            if self.size != len(x):
+                self.size, self.table = len(x), keep(torch.ones(len(x), 1))
+            return super().forward(x) * tree_leaves(self.table)[0]
+
+    model = Network(2, 2)
+    optimiser = SGD(dict.fromkeys(model.parameters(), 0.0), 0.1, 0.9)
+    captured = CapturedStep(lambda images, labels: (model(images).detach(), labels), "mlp_1x512", model, optimiser, 4)
+    captured(torch.zeros(4, 2), torch.zeros(4))
+    read = weakref.ref(tree_leaves(model.table)[0])
+    captured.graph.operations.clear()  # a graph of CUDA refers to memory alone
+    captured(torch.zeros(3, 2), torch.zeros(3))
+    assert tree_leaves(model.table)[0].shape == (3, 1)
+    assert read() is not None
 
 
 REFUSED = "CUDA error: operation not permitted when stream is capturing"

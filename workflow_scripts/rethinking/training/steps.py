@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from rethinking import registry
 from rethinking.cells import Cell
@@ -103,6 +104,8 @@ class CapturedStep:
             if is_out_of_memory(cause):  # torch's, or that of CUDA where it makes the graph
                 raise cause from None
             raise self.refusal(str(cause).partition("\n")[0]) from cause
+        # The graph reads such tensors too: a table that a network makes at first use, say, and again at another batch size.
+        self.held = tree_leaves([vars(module) for module in self.model.modules()])
         if host_draws() != drawn:
             raise self.refusal("it draws random numbers on the CPU, which every replay would repeat")
         with torch.no_grad():
