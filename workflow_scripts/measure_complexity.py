@@ -1,7 +1,6 @@
 """Measure the complexity of one trained network, for comparison with its generalisation gap."""
 
 import argparse
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,7 @@ from rethinking.measures.weights import load_weights
 from rethinking.models.initialisation import DATA_DEPENDENT
 from rethinking.run import scripts
 from rethinking.run.files import write_json
-from rethinking.run.gpu_slots import gpu_slot
-from rethinking.run.hardware import choose_device, expects_gpu
+from rethinking.run.gpu_slots import device_in, gpu_slot
 from rethinking.streams import stream, torch_seed
 from rethinking.training.feeders import inputs_of
 from rethinking.training.initial_weights import build_network, draw_initial_weights
@@ -45,16 +43,17 @@ def main() -> None:
     cell = Cell.parse(summary["cell"])
     measures = dict.fromkeys(registry.names("measure"))
     if summary["status"] != "diverged":
-        with gpu_slot(args.cells_per_gpu) if expects_gpu(args.device) else nullcontext():
-            measures = measure(cell, summary["provenance"]["settings"], args)
+        with device_in(gpu_slot(args.cells_per_gpu), args.device) as (device, _):
+            measures = measure(cell, summary["provenance"]["settings"], args, device)
     images = min(args.count, summary["data"]["train"]["count"])
     write_json(args.output, {"cell": str(cell), "images": images, "draws": args.draws} | measures)
 
 
-def measure(cell: Cell, settings: dict[str, object], args: argparse.Namespace) -> dict[str, float | None]:
+def measure(
+    cell: Cell, settings: dict[str, object], args: argparse.Namespace, device: torch.device
+) -> dict[str, float | None]:
     """The measures of a network with the weights in its folder."""
     settings = CellSettings(**settings)
-    device = choose_device(args.device)
     set_precision("float32", device)
     data = load_corrupted(args.prepared, args.overlay, args.images)
     n = len(data.train_labels)

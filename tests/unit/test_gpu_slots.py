@@ -1,6 +1,7 @@
 """Slots on pretended GPUs, held by real processes that are really killed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,17 @@ from rethinking.run.gpu_slots import gpus_alone
 with gpus_alone(int(sys.argv[2]), int(sys.argv[1])) as gpus:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == gpus[0]
     print(*gpus, flush=True)
+    sys.stdin.read()
+"""
+
+WORK = """
+import sys
+from argparse import Namespace
+from rethinking.run.gpu_slots import device_in, gpu_slot
+from rethinking.theory.inputs import device_alone
+
+with {} as device:
+    print(device, flush=True)
     sys.stdin.read()
 """
 
@@ -186,6 +198,18 @@ def test_cell_that_cannot_use_the_gpu_leaves_its_slot(start, command):
     assert " on cpu with " in line(cell)
     assert line(start("-c", HOLD, 1, gpus="GPU-a")) == "GPU-a"
     assert cell.poll() is None
+
+
+@pytest.mark.parametrize(
+    "held", ["device_alone(Namespace(device='auto', cells_per_gpu=1))", "device_in(gpu_slot(1), 'auto')"]
+)
+def test_other_work_that_cannot_use_the_gpu_says_so_and_leaves_its_slot(start, held):
+    """Fits and measures of complexity."""
+    work = start("-c", WORK.format(held), gpus="GPU-a")
+    assert re.search(r"torch .* sees no GPU here .*; working on the CPU\. Set hardware\.device", line(work))
+    assert "cpu" in line(work)
+    assert line(start("-c", HOLD, 1, gpus="GPU-a")) == "GPU-a"
+    assert work.poll() is None
 
 
 def test_cell_that_waits_for_a_slot_stops_when_asked(start, command):

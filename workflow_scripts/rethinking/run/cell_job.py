@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
@@ -16,8 +16,8 @@ from rethinking.cells import CELL_FILES
 from rethinking.run import cell_cache, workers
 from rethinking.run.checkpoint import Checkpoint, Interrupted
 from rethinking.run.files import UserError, remove_parts
-from rethinking.run.gpu_slots import gpu_slot, gpus_alone
-from rethinking.run.hardware import UNLISTED, choose_device, expects_gpu, no_gpu
+from rethinking.run.gpu_slots import device_in, gpu_slot, gpus_alone
+from rethinking.run.hardware import UNLISTED
 from rethinking.run.identity import Identity, is_made, remove, stamp, write_record
 from rethinking.run.scripts import asked_for, log
 from rethinking.run.team import Follower, Team
@@ -79,19 +79,9 @@ def run(args: argparse.Namespace, identity: Identity, count: int, train: Train) 
             limits = args.cells_per_gpu, checkpoint.stop_if_asked
             nodes = workers.nodes_of_job(args.nodes) if count > 1 else [""]
             slot = gpu_slot(*limits) if count == 1 else gpus_alone(count // len(nodes), *limits)
-            with ExitStack() as held:
-                gpus = held.enter_context(slot) if expects_gpu(args.device) else ()
-                # Only now: torch looks once for the GPUs that it may use.
-                device = choose_device(args.device)
+            with device_in(slot, args.device) as (device, gpus):
                 if count > len(nodes) and device.type == "cuda" and not gpus:
                     raise UserError(f"several workers would train on one GPU: {UNLISTED}")
-                if gpus and device.type == "cpu":
-                    held.close()
-                    gpus = ()
-                    log(
-                        f"{no_gpu()}; training on the CPU. Set hardware.device to 'cpu' to train as many networks at a "
-                        "time as there are cores"
-                    )
                 where = f" on {' and '.join(nodes)}" if len(nodes) > 1 else ""
                 place = f"{device}, {count} workers{where}" if count > 1 else str(device)
                 team = workers.lead(count, device, gpus or (), nodes, lambda: checkpoint.signal is not None)

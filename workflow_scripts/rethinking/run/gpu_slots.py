@@ -4,21 +4,26 @@ A slot is a GPU and a number below k, held by a lock on a file. The kernel relea
 when its process ends, however it ends, so no slot is ever lost.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from itertools import chain, count, takewhile
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from rethinking.run.files import UserError
-from rethinking.run.hardware import visible_gpus
+from rethinking.run.hardware import choose_device, expects_gpu, no_gpu, visible_gpus
 from rethinking.run.locks import locked
 from rethinking.run.scripts import log
+
+if TYPE_CHECKING:
+    import torch
 
 POLL_SECONDS = 1.0
 USUAL_SLOTS = 16  # that no run is expected to exceed
@@ -83,6 +88,29 @@ def gpus_alone(count: int, cells_per_gpu: int, between: Callable[[], None] = lam
                 taken.append(wait_for(partial(whole_gpu, left, cells_per_gpu, kept), between))
         os.environ["CUDA_VISIBLE_DEVICES"] = taken[0]
         yield taken
+
+
+@contextmanager
+def device_in(slot: AbstractContextManager[T], name: str) -> Iterator[tuple[torch.device, T | None]]:
+    """A device ``cpu``, ``cuda`` or ``auto``, and what its ``slot`` gave, which is entered where a GPU is expected.
+
+    Where torch can use no GPU the slot is left again, and the log says why.
+
+    Raises:
+        UserError: a GPU is asked for and torch can use none; or what the slot raises.
+    """
+    with ExitStack() as held:
+        gpus = held.enter_context(slot) if expects_gpu(name) else None
+        # Only now: torch looks once for the GPUs that it may use.
+        device = choose_device(name)
+        if gpus and device.type == "cpu":
+            held.close()
+            gpus = None
+            log(
+                f"{no_gpu()}; working on the CPU. Set hardware.device to 'cpu' to run as many jobs at a time as there are "
+                "cores"
+            )
+        yield device, gpus
 
 
 def lock_file(gpu: str, number: int) -> Path:

@@ -3,7 +3,7 @@
 import argparse
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,7 @@ import torch
 
 from rethinking.config.fields import Strict
 from rethinking.data.prepared import read_manifest
-from rethinking.run.gpu_slots import gpus_alone
-from rethinking.run.hardware import choose_device, expects_gpu
+from rethinking.run.gpu_slots import device_in, gpus_alone
 from rethinking.training.steps import set_precision
 
 
@@ -38,8 +37,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def device_alone(args: argparse.Namespace) -> Iterator[torch.device]:
     """The device of :func:`add_device`; a GPU is held alone. Products of matrices are in full precision."""
-    with gpus_alone(1, args.cells_per_gpu) if expects_gpu(args.device) else nullcontext():
-        device = choose_device(args.device)
+    with device_in(gpus_alone(1, args.cells_per_gpu), args.device) as (device, _):
         set_precision("float32", device)  # torch's default for the convolutions of Gabor features is TF32
         yield device
 
