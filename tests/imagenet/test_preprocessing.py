@@ -6,6 +6,7 @@ import torch
 import torchvision.transforms.v2 as transforms
 from PIL import Image
 
+from rethinking.training import inception_preprocessing
 from rethinking.training.inception_preprocessing import (
     DRAWS,
     crop_and_resize,
@@ -109,6 +110,26 @@ def test_images_are_changed_few_at_a_time(device, most):
     images = torch.empty(64, 3, 299, 299, device=device, dtype=torch.uint8)
     assert len(in_blocks(lambda block: counts.append(len(block)) or block.float(), images)) == 64
     assert max(counts) <= most
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_crops_are_cut_out_few_at_a_time(monkeypatch, device):
+    """A whole batch of ImageNet would take gigabytes beside its result. The bits are those of all images at once."""
+    counts, cut = [], inception_preprocessing.crop_and_resize_block
+
+    def count(images, *arguments):
+        counts.append(len(images))
+        return cut(images, *arguments)
+
+    monkeypatch.setattr(inception_preprocessing, "crop_and_resize_block", count)
+    images = torch.stack([as_tensor(picture(i, size=(50, 40))) for i in range(9)]).to(device)
+    rng = np.random.default_rng(0)
+    boxes = torch.tensor([random_box(rng.random(4), 40, 50) for _ in images]).to(device)
+    monkeypatch.setattr(inception_preprocessing, "GPU_VALUES", 2 * images[0].numel() + 1)
+    crops = crop_and_resize(images, boxes, SIZE)
+    assert counts == [2, 2, 2, 2, 1]
+    assert crops.shape == (9, 3, SIZE, SIZE)
+    assert device == "meta" or torch.equal(crops, cut(images, boxes, SIZE))
 
 
 def test_range():

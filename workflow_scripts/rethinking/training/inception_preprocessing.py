@@ -67,7 +67,6 @@ def attempt(draws: np.ndarray, height: int, width: int) -> Box | None:
     return top, left, tall, wide
 
 
-@full_precision()
 def crop_and_resize(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     """Cut a box out of each image and resize it: bilinear, with antialiasing, as PIL and torchvision do.
 
@@ -79,6 +78,17 @@ def crop_and_resize(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     Returns:
         (n, channels, size, size), float32 of whole levels 0 to 255.
     """
+    # A whole batch would take four times the memory of its result. Products of few matrices leave cores of a CPU idle.
+    result = torch.empty((*images.shape[:2], size, size), device=images.device)
+    block = max(1, GPU_VALUES // images.shape[1:].numel())
+    for here in (slice(start, start + block) for start in range(0, len(images), block)):
+        result[here] = crop_and_resize_block(images[here], boxes[here], size)
+    return result
+
+
+@full_precision()
+def crop_and_resize_block(images: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """See :func:`crop_and_resize`."""
     rows = resizing_weights(boxes[:, 0], boxes[:, 2], size, images.shape[2])
     columns = resizing_weights(boxes[:, 1], boxes[:, 3], size, images.shape[3])
     # PIL rounds after each direction.
