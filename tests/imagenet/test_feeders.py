@@ -20,7 +20,7 @@ from rethinking.run import cell_job
 from rethinking.run.files import UserError
 from rethinking.run.team import Team
 from rethinking.training import batches_imagenet
-from rethinking.training.batches_imagenet import ImageBatches
+from rethinking.training.batches_imagenet import ImageBatches, Resident
 from rethinking.training.feeders import build_feeder, inputs_of
 from rethinking.training.inception_preprocessing import (
     central_box,
@@ -114,6 +114,16 @@ def recorded(feeder, monkeypatch):
     files, read = feeder.sources["train"].files, []
     monkeypatch.setattr(files, "read", lambda i, original=files.read: read.append(i) or original(i))
     return read
+
+
+def test_images_are_uploaded_few_at_a_time(stored, monkeypatch):
+    """The host needs no second copy of the whole set."""
+    copied, array = [], np.array
+    monkeypatch.setattr(batches_imagenet, "UPLOADED", 4)
+    monkeypatch.setattr(np, "array", lambda images: copied.append(len(images)) or array(images))
+    images = Resident(stored.train_images, SIZE, CPU).images
+    assert max(copied) == 4
+    assert np.array_equal(images.numpy(), stored.train_images)
 
 
 @pytest.mark.parametrize("resident", [True, False])

@@ -34,6 +34,7 @@ from rethinking.training.inception_preprocessing import (
 
 AHEAD = 4  # batches that are decoded before they are needed
 EVALUATION_BLOCK = 100
+UPLOADED = 256  # images at a time
 Request = tuple[np.ndarray, np.ndarray | None]  # images (batch,), and their draws (batch, DRAWS) or None
 
 
@@ -115,7 +116,11 @@ class Resident:
     """Images of one size on the device, uint8."""
 
     def __init__(self, images: np.ndarray, size: int, device: torch.device) -> None:
-        self.images, self.size = torch.from_numpy(np.array(images)).to(device), size
+        self.images, self.size = torch.empty(images.shape, dtype=torch.uint8, device=device), size
+        # The host's memory need not hold the whole set.
+        for start in range(0, len(images), UPLOADED):
+            here = slice(start, start + UPLOADED)
+            self.images[here] = torch.from_numpy(np.array(images[here]))
 
     def batches(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         """Yield the requested batches (batch, 3, size, size), levels 0 to 255."""
