@@ -188,8 +188,9 @@ def table1(check: Check) -> None:
     """Table 1 through the trainer, several networks on the GPU at a time."""
     args = check.args
     prepared = check.prepared(*(300, 100) if check.quick else (50_000, 10_000))
-    device = re.sub(r"\W+", "_", check.hardware["device"])
-    folder = args.output / ("table1" if args.data else "table1_made_up") / device
+    # What a CPU trained, or another torch, must not pass for this one's.
+    place = re.sub(r"\W+", "_", f"{check.hardware['device']} torch {torch.__version__}")
+    folder = args.output / ("table1" if args.data else "table1_made_up") / place
     rows = train_table1(
         prepared,
         folder,

@@ -315,14 +315,16 @@ def test_table1_of_older_code_is_trained_again(tmp_path):
         assert gpu_table1.is_done(tmp_path, cell, settings, {}) == done
 
 
-def test_each_device_has_a_table1_of_its_own(check, monkeypatch):
-    """A CPU on which the script was tried must not pass for the GPU."""
+def test_each_device_and_each_torch_has_a_table1_of_its_own(check, monkeypatch):
+    """A CPU on which the script was tried must not pass for the GPU, nor what another torch trained for this one's."""
     folders = []
     monkeypatch.setattr(gpu_steps, "train_table1", lambda _, folder, *__: folders.append(folder) or [])
-    for name in ("x86_64", "NVIDIA H200"):
+    for name, version in (("x86_64", "2.14.1+cpu"), ("NVIDIA H200", "2.14.1+cu130"), ("NVIDIA H200", "2.11.0")):
         monkeypatch.setattr("check.hardware", lambda _, name=name: {"device": name})
+        monkeypatch.setattr(torch, "__version__", version)
         check("--steps", "table 1")
-    assert [folder.name for folder in folders] == ["x86_64", "NVIDIA_H200"]
+    names = ["x86_64_torch_2_14_1_cpu", "NVIDIA_H200_torch_2_14_1_cu130", "NVIDIA_H200_torch_2_11_0"]
+    assert [folder.name for folder in folders] == names
 
 
 def test_configurations_are_merged_as_by_snakemake():
