@@ -16,7 +16,7 @@ from rethinking import registry
 from rethinking.config.loading import load_config
 from rethinking.run.environment import job_environment, name_user
 from rethinking.run.files import UserError, check_room, check_writable, existing_folder, refuse_dangling
-from rethinking.run.hardware import expects_gpu, visible_gpus
+from rethinking.run.hardware import expects_gpu, old_driver, visible_gpus
 from rethinking.run.locks import is_locked
 from rethinking.run.plan import Plan
 from rethinking.run.refusals import explain
@@ -83,6 +83,9 @@ shell.prefix(exit_on_user_error(job_environment)(COPIES).replace("{", "{{").repl
 # profiles/slurm applies the limit to each job. Snakemake has no directive for it.
 if expects_gpu(CONFIG.hardware.device) and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", CONFIG.hardware.cells_per_gpu * max(1, len(visible_gpus())))
+
+if expects_gpu(CONFIG.hardware.device) and (why := old_driver()):
+    logger.warning(why)
 
 for name in CONFIG.absent_datasets():
     logger.info(f"{name} is left out, as datasets.{name}.path is not set")

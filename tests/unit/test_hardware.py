@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -69,9 +70,9 @@ def test_a_gpu_that_torch_is_not_built_for_is_not_used(monkeypatch, builds, capa
 @pytest.mark.parametrize(
     ("cuda", "hip", "given", "why"),
     [
-        ("13.0", None, None, "is the driver too old?"),
+        ("13.0", None, None, "is the driver too old for CUDA 13.0?"),
         (None, "7.0", "", "CUDA_VISIBLE_DEVICES is ''; is the driver too old?"),
-        ("13.0", None, "-1", "CUDA_VISIBLE_DEVICES is '-1'; is the driver too old?"),
+        ("13.0", None, "-1", "CUDA_VISIBLE_DEVICES is '-1'; is the driver too old for CUDA 13.0?"),
         (None, None, None, "its build is for the CPU alone"),
     ],
 )
@@ -83,6 +84,41 @@ def test_why_torch_sees_no_gpu(monkeypatch, cuda, hip, given, why):
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     assert hardware.no_gpu() == f"torch {torch.__version__} sees no GPU here ({why})"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "driver", "said"),
+    [
+        (
+            "'13.0'",
+            "UNIX x86_64 Kernel Module  535.183.01  Sun May 12",
+            "driver 580 or later, and this machine has 535:",
+        ),
+        ("'13.0'", "UNIX Open Kernel Module for x86_64  580.65.06  Release Build", None),
+        ("'12.6'", "UNIX x86_64 Kernel Module  535.183.01  Sun May 12", None),
+        (
+            "'12.6'",
+            "UNIX x86_64 Kernel Module  470.256.02  Thu May  2",
+            "driver 525 or later, and this machine has 470:",
+        ),
+        ("None", "UNIX x86_64 Kernel Module  470.256.02  Thu May  2", None),
+        ("'13.0'", None, None),
+    ],
+)
+def test_a_driver_that_is_too_old_is_seen_without_torch(monkeypatch, tmp_path, cuda, driver, said):
+    (tmp_path / "version.py").write_text(f"__version__ = '2.14.1+cu130'\ncuda: Optional[str] = {cuda}\nhip = None\n")
+    monkeypatch.setattr(hardware, "find_spec", lambda _: SimpleNamespace(origin=str(tmp_path / "__init__.py")))
+    monkeypatch.setattr(hardware, "DRIVER", tmp_path / "driver")
+    if driver:
+        (tmp_path / "driver").write_text(f"NVRM version: NVIDIA {driver}\nGCC version:  gcc version 12.2.0\n")
+    found = hardware.old_driver()
+    assert said in found if said else found is None
+
+
+def test_the_version_of_cuda_is_read_from_the_torch_that_is_installed(monkeypatch, tmp_path):
+    monkeypatch.setattr(hardware, "DRIVER", tmp_path / "driver")
+    (tmp_path / "driver").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  100.1  Sun May 12\n")
+    assert (hardware.old_driver() is not None) == (torch.version.cuda is not None)
 
 
 @pytest.mark.parametrize(("device", "workers"), [("auto", 1), ("cuda", 1), ("auto", 2), ("cuda", 2)])

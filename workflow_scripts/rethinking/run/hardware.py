@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 CPU_INFO = Path("/proc/cpuinfo")
+DRIVER = Path("/proc/driver/nvidia/version")
+LEAST_DRIVER = {"12": 525, "13": 580}  # of NVIDIA, for any minor version of a CUDA
 UNLISTED = (
     "torch can use a GPU of which there is no /dev/nvidia*, as with WSL2 and ROCm, so nothing limits how many jobs "
     "share it; set CUDA_VISIBLE_DEVICES to the numbers of the GPUs, such as 0"
@@ -72,7 +75,10 @@ def no_gpu() -> str | None:
     if not torch.cuda.is_available():
         given = os.environ.get("CUDA_VISIBLE_DEVICES")
         why = "" if given is None else f"CUDA_VISIBLE_DEVICES is '{given}'; "
-        why += "is the driver too old?" if torch.version.cuda or torch.version.hip else "its build is for the CPU alone"
+        if torch.version.cuda:
+            why += f"is the driver too old for CUDA {torch.version.cuda}?"
+        else:
+            why += "is the driver too old?" if torch.version.hip else "its build is for the CPU alone"
         return f"torch {torch.__version__} sees no GPU here ({why})"
     # As torch itself does before it warns; every operation on such a GPU fails.
     builds, capability = torch.cuda.get_arch_list(), torch.cuda.get_device_capability()
@@ -81,6 +87,23 @@ def no_gpu() -> str | None:
     return (
         f"torch {torch.__version__} cannot use the {torch.cuda.get_device_name()}, whose compute capability is "
         f"{'.'.join(map(str, capability))}, as it is built for {', '.join(builds)}"
+    )
+
+
+def old_driver() -> str | None:
+    """What tells that NVIDIA's driver is too old for torch, without the cost of importing it; None where nothing does."""
+    spec = find_spec("torch")
+    try:
+        version = Path(spec.origin).with_name("version.py").read_text() if spec and spec.origin else ""
+        loaded = DRIVER.read_text()
+    except OSError:
+        return None
+    cuda, driver = re.search(r"^cuda\b.*'(\d+)", version, re.M), re.search(r"^NVRM version:.*?\s(\d+)\.", loaded, re.M)
+    if not (cuda and driver and int(driver[1]) < (least := LEAST_DRIVER.get(cuda[1], 0))):
+        return None
+    return (
+        f"torch is built for CUDA {cuda[1]}, which needs NVIDIA's driver {least} or later, and this machine has {driver[1]}: "
+        "what could use the GPU will probably run on the CPU (docs/running.md, Several networks on one GPU)"
     )
 
 
