@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from rethinking.analysis.theory_results import write_fit
 from rethinking.config.theory import LinearModelConfig, SolverConfig
 from rethinking.data.prepared import load_split
 from rethinking.run import scripts
 from rethinking.run.files import atomic_path
+from rethinking.run.hardware import device_name
 from rethinking.run.identity import Identity
 from rethinking.run.scripts import log, running_code
 from rethinking.theory.features import make_features
@@ -83,7 +83,7 @@ def main() -> None:
             args.seed,
             model.model_dump() | {"solver": solver.model_dump()},
             manifest,
-            device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            device=device_name(device),
             model=model.name,
             **model.model_dump(include={"preprocessing", "kernel", "filters"}),
             random=model.random,

@@ -72,7 +72,7 @@ def main() -> None:
         with workers as team:
             sharing = cell_job.sharing(args, device, count)
             trained = train_cell(cell, settings, data, device, checkpoint, log, args.feeder, team, sharing)
-        write_cell(args.output, cell, settings, data, manifest, trained, device, identity)
+        write_cell(args.output, cell, settings, data, manifest, trained, identity)
         log(f"trained in {trained.wall_seconds:.1f} s, {trained.images_per_second:.0f} images/s in training")
 
     cell_job.run(args, identity, count, train)

@@ -19,8 +19,9 @@ from rethinking.run.files import atomic_path
 from rethinking.run.identity import Identity
 from rethinking.run.locks import locked
 from rethinking.run.running import lock_file
-from rethinking.training import initial_weights
+from rethinking.training import initial_weights, loop
 from rethinking.training.loop import train_cell
+from rethinking.training.results import provenance
 
 from ..faults import flip, refuse
 from .tiny import CPU, MANY, StoppedAfterAStep, Tiny, settings_with, stopped_after_every_step, without_seconds
@@ -107,6 +108,13 @@ def path(data, tmp_path):
     with pytest.raises(Interrupted, match="SIGUSR1"):
         train(data, StoppedAfterAStep(path, IDENTITY))
     return path
+
+
+def test_all_devices_that_trained_a_cell_are_recorded(data, path, monkeypatch):
+    """Its seconds are those of all of them."""
+    monkeypatch.setattr(loop, "device_name", lambda _: "NVIDIA H200")
+    devices = train(data, Checkpoint(path, IDENTITY)).devices
+    assert provenance(SETTINGS, Cell.from_name(MLP, 0), devices, IDENTITY)["device"] == "cpu and NVIDIA H200"
 
 
 def logged_load(path, identity):

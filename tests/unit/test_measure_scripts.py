@@ -56,7 +56,7 @@ class Networks:
         trained = train(data, cell, epochs=6, **values)
         manifest = read_json(images / "manifest.json") | {"dataset": "cifar10"}
         folder = folder or self.cells / str(cell)
-        write_cell(folder, cell, settings, data, manifest, trained, CPU, Identity({"cell": str(cell)}))
+        write_cell(folder, cell, settings, data, manifest, trained, Identity({"cell": str(cell)}))
 
     def complexity(self, folder, count=30):
         options = {"prepared": self.prepared, "overlay": self.overlay(BASE), "count": count, "draws": 2}

@@ -32,7 +32,7 @@ IDENTITY = Identity({"epochs": 4}, {"training/loop.py: train_cell": "beef"}, {})
 
 def write(folder, data, cell, **values):
     trained = train(data, cell, **values)
-    write_cell(folder, cell, settings_with(**values), data, {"provenance": "made up"}, trained, CPU, IDENTITY)
+    write_cell(folder, cell, settings_with(**values), data, {"provenance": "made up"}, trained, IDENTITY)
     return trained
 
 
@@ -109,7 +109,7 @@ def test_predictions_hold_many_classes(data, tmp_path):
     trained = train(data, epochs=1)
     high = {name: getattr(trained.train, name) + 70_000 for name in ("predictions", "ranks")}
     trained = replace(trained, train=replace(trained.train, **high))
-    write_cell(tmp_path, make_cell(), settings_with(epochs=1), data, {}, trained, CPU, IDENTITY)
+    write_cell(tmp_path, make_cell(), settings_with(epochs=1), data, {}, trained, IDENTITY)
     with np.load(tmp_path / "predictions.npz") as arrays:
         np.testing.assert_array_equal(arrays["train_prediction"], high["predictions"])
         np.testing.assert_array_equal(arrays["train_rank"], high["ranks"])

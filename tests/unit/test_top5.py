@@ -36,7 +36,7 @@ def test_inception_v3_on_twelve_classes(tmp_path):
     )  # fmt: skip
     cell = Cell.parse("cifar10/random_labels/inception_v3/dropout/seed0")
     trained = train_cell(cell, settings, data, CPU, log=lambda line: None)
-    write_cell(tmp_path, cell, settings, data, {}, trained, CPU, Identity({}))
+    write_cell(tmp_path, cell, settings, data, {}, trained, Identity({}))
     curve = pd.read_csv(tmp_path / "curve.csv")
     assert curve.columns[-2:].tolist() == ["train_accuracy_top5", "test_accuracy_top5"]
     assert (curve.train_accuracy_top5 >= curve.train_accuracy).all()

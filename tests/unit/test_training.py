@@ -294,7 +294,7 @@ def test_divergence_in_the_last_step_is_noticed(data, monkeypatch, tmp_path):
     assert step is None
     assert trained.diverged_at == (1, 1)
     assert len(trained.curve) == 1
-    write_cell(tmp_path, cell, SETTINGS, data, {}, trained, CPU, Identity({}))
+    write_cell(tmp_path, cell, SETTINGS, data, {}, trained, Identity({}))
     assert read_strictly(tmp_path / "summary.json")["status"] == "diverged"
 
 

@@ -48,6 +48,7 @@ class Progress:
     seconds: float = 0.0  # spent in total, by all processes that worked on the cell
     device_seconds: float = 0.0  # of these, in training steps
     images_seen: int = 0
+    devices: list[str] = field(default_factory=list)  # that trained it; earlier versions wrote none
 
 
 class Checkpoint:

@@ -68,6 +68,13 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda")
 
 
+def device_name(device: torch.device) -> str:
+    """What a device is called in records: ``cpu``, or the model of the GPU."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def no_gpu() -> str | None:
     """Why torch can use no GPU here; None where it can."""
     import torch

@@ -20,6 +20,7 @@ from rethinking.config.cell_settings import CellSettings
 from rethinking.corruption.loading import CorruptedData
 from rethinking.run.checkpoint import Checkpoint, Progress, restore, state_tensors
 from rethinking.run.files import UserError
+from rethinking.run.hardware import device_name
 from rethinking.run.network_checks import check_network
 from rethinking.run.team import ALONE, Team
 from rethinking.training.batches import whole
@@ -55,6 +56,7 @@ class TrainedCell:
     wall_seconds: float
     device_seconds: float  # in training steps alone
     images_per_second: float
+    devices: list[str]  # by their names, in the order in which they trained it
 
 
 def train_cell(
@@ -125,6 +127,7 @@ def train_cell(
         seen = {name: tensors[name].to(device) for name in seen}
     shared = [*state_tensors(model, optimiser, average).values(), seen["losses"]]
     progress = team.same_state(progress, shared)
+    progress.devices = list(dict.fromkeys([*progress.devices, device_name(device)]))
     earlier_seconds = progress.seconds
 
     def save_if_due() -> None:
@@ -253,6 +256,7 @@ def train_cell(
         wall_seconds=earlier_seconds + time.perf_counter() - started,
         device_seconds=progress.device_seconds,
         images_per_second=progress.images_seen / progress.device_seconds if progress.device_seconds else 0.0,
+        devices=progress.devices,
     )
 
 

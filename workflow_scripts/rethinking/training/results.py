@@ -33,7 +33,6 @@ def write_cell(
     data: CorruptedData,
     data_manifest: dict[str, Any],
     trained: TrainedCell,
-    device: torch.device,
     identity: Identity,
 ) -> None:
     """Write a cell's five files into ``folder``; ``summary.json`` comes last.
@@ -69,7 +68,7 @@ def write_cell(
     write_json(
         folder / "summary.json",
         summarise(cell, settings, data, trained)
-        | {"data": data_manifest, "provenance": provenance(settings, cell, device, identity)},
+        | {"data": data_manifest, "provenance": provenance(settings, cell, trained.devices, identity)},
     )
 
 
@@ -117,7 +116,7 @@ def summarise(cell: Cell, settings: CellSettings, data: CorruptedData, trained: 
     return summary
 
 
-def provenance(settings: CellSettings, cell: Cell, device: torch.device, identity: Identity) -> dict[str, Any]:
+def provenance(settings: CellSettings, cell: Cell, devices: list[str], identity: Identity) -> dict[str, Any]:
     """What produced a cell; enough to reproduce it."""
     return {
         "settings": settings.model_dump(),
@@ -127,7 +126,7 @@ def provenance(settings: CellSettings, cell: Cell, device: torch.device, identit
         "code_fingerprint": combined(dict(identity.code)),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": " and ".join(devices),
         "threads": torch.get_num_threads(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
