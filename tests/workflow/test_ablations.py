@@ -97,7 +97,7 @@ def test_status_counts_ablations_among_the_cells_of_all_if_the_report_shows_them
     ("ablations", "said"),
     [
         ([], "is empty"),
-        ([{**STILL, "set": {}, "grid": {"learning_rate": [0.01]}}], "no variant of ablations changes its cells"),
+        ([{**STILL, "set": {}, "grid": {"learning_rate": [0.01]}}], "changes nothing of digits/true_labels"),
     ],
 )
 def test_nothing_to_compare_is_said(tiny_workflow, ablations, said):
