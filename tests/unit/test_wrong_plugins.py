@@ -323,12 +323,10 @@ FOLLOW = "self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0) if self.trainin
     [
         (f"{FOLLOW}; x = x - self.mean", "mean"),
         (f"{FOLLOW}; x = x if self.training else x - self.mean", "mean"),
-        ("self.steps += 1; x = x * min(1, self.steps / 1000000)", "steps"),
-        ("self.steps += self.training; x = x if self.steps < 1000 else 2 * x", "steps"),
-        ("self.steps += 1; x = x * (self.steps % 2)", "steps"),
+        ("self.steps += 1; x = x * min(1, self.steps / 10)", "steps"),
+        ("self.steps += 1; x = x * (self.steps % 3)", "steps"),
         ("self.seen.append(x.detach().mean(0)); x = x - self.seen[0]", "seen"),
         ("x = x * self.draws.random() if self.training else x", None),
-        ("x = x * random.random() if self.training else x", None),
     ],
 )
 def test_a_network_that_remembers_outside_its_buffers(plugin, data, forward, changed):
@@ -339,11 +337,29 @@ def test_a_network_that_remembers_outside_its_buffers(plugin, data, forward, cha
     assert f"(its attributes that change: {changed})" in said or changed is None
 
 
+@pytest.mark.parametrize("draw", ["random.random()", "np.random.rand()"])
+def test_a_network_that_draws_without_a_seed(plugin, data, draw):
+    """Seldom enough to change no logit of a few passes."""
+    plugin(KEEPS.format(forward=f"x = 2 * x if self.training and {draw} < 1e-9 else x"))
+    assert "draws from the generators of Python or NumPy" in message(train, data, make_cell("net"))
+
+
+def test_a_network_that_makes_layers_as_it_runs(plugin, data):
+    plugin(
+        KEEPS.format(
+            forward="self.table = nn.Linear(300, 300) if self.table is None else self.table; x = self.table(x)"
+        )
+    )
+    assert "forward makes table.bias, table.weight of the network 'net'" in message(train, data, make_cell("net"))
+
+
 @pytest.mark.parametrize(
     "forward",
     [
         "self.table = torch.linspace(0, 1, 300) if self.table is None else self.table; x = x + self.table",
         "self.later = x.relu(); x = self.later",
+        "self.table = nn.ReLU() if self.table is None else self.table; x = self.table(x)",
+        "self.later = [0] * 2 if self.steps == 0 else self.later; self.later[self.steps] = x.detach(); self.steps ^= 1",
         "self.mean = x.mean().item(); self.steps += 1; self.steps % 100 or print(self.mean)",
         "self.seen.append(len(x))",
         "x = nn.functional.dropout(x, 0.5, self.training)",

@@ -2,7 +2,6 @@
 
 import copy
 import re
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +10,7 @@ from rethinking.entries import Entry
 from rethinking.models.layers import batch_norms
 from rethinking.run.files import UserError
 from rethinking.run.plugins import blamed
+from rethinking.training.steps import host_draws
 
 
 def check_network(
@@ -53,7 +53,8 @@ def check_network(
 
     images = torch.ones(2, *image_shape)
     with blamed(entry.place):
-        tried = copy.deepcopy(model).train()
+        tried = copy.deepcopy(model)
+        tried.train()
     buffers = {name: (buffer, buffer.clone()) for name, buffer in tried.named_buffers()}
     norms = batch_norms(tried)
     means = [id(each) for norm in norms for each in (norm.running_mean, norm.running_var, norm.num_batches_tracked)]
@@ -83,27 +84,36 @@ def check_network(
             f"trained; the largest has the shape {tuple(max(others, key=torch.numel).shape)}. Keep layers in nn.ModuleList "
             "or nn.Sequential, not in a list or dict, and tensors in nn.Parameter"
         )
-    # What a file keeps and a captured step restores must be all that counts of earlier passes.
+    # What files keep and a captured step restores must be all that counts of earlier passes.
+    if made := tried.state_dict().keys() - model.state_dict().keys():
+        raise wrong(
+            f"forward makes {', '.join(sorted(made))} of the network '{entry.name}'; make it in the constructor"
+        )
+    with blamed(entry.place):
+        fresh = copy.deepcopy(model)
+        fresh.load_state_dict(tried.state_dict())
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        images = torch.randn(2, *image_shape)
-        count_far(tried, lambda: logits_of(tried, torch.randn_like(images)))
-        with blamed(entry.place):
-            fresh = copy.deepcopy(model)
-            fresh.load_state_dict(tried.state_dict())
-        changed = ", ".join(sorted(differing(tried, fresh)))
+        drawn = host_draws()[:-1]
         for training in (False, True):
             both = []
             for network in (tried, fresh):
-                torch.manual_seed(1)
+                network.train(training)
+                torch.manual_seed(0)
                 with torch.set_grad_enabled(training):
-                    both.append(logits_of(network.train(training), images))
+                    both.append(logits_of(network, torch.rand(2, *image_shape) * 2 - 1))
+            if host_draws()[:-1] != drawn:
+                raise wrong(
+                    f"the network '{entry.name}' draws from the generators of Python or NumPy, which no seed of a cell sets; "
+                    "draw with torch"
+                )
             if not torch.allclose(*both, rtol=1e-4, atol=1e-6, equal_nan=True):
+                with blamed(entry.place):
+                    changed = ", ".join(sorted(differing(tried, fresh)))
                 raise wrong(
                     f"the logits of the network '{entry.name}' depend on what earlier passes leave outside parameters and "
-                    f"buffers{f' (its attributes that change: {changed})' * bool(changed)}, which no file keeps, or on "
-                    "random numbers that are not torch's; keep it in a buffer that is changed in place, as copy_ does, and "
-                    "draw with torch"
+                    f"buffers{f' (its attributes that change: {changed})' * bool(changed)}, which no file keeps, such as a "
+                    "count or a generator of its own; keep it in a buffer that is changed in place, as copy_ does, and draw "
+                    "with torch's global generator"
                 )
     with blamed(entry.place):
         tried.eval()
@@ -120,31 +130,18 @@ def check_network(
         )
 
 
-def count_far(model: nn.Module, run: Callable[[], object]) -> None:
-    """Let numbers in attributes that a pass changes, such as a count of steps, be those after a million passes more."""
-
-    def numbers() -> dict[tuple[nn.Module, str], float]:
-        held = ((module, name, value) for module in model.modules() for name, value in vars(module).items())
-        return {(module, name): value for module, name, value in held if type(value) in (int, float)}
-
-    before = numbers()
-    run()
-    for (module, name), value in numbers().items():
-        if (change := value - before.get((module, name), value)) != 0:
-            vars(module)[name] = value + 1_000_000 * change
-
-
 def differing(model: nn.Module, other: nn.Module) -> list[str]:
     """The attributes, without parameters, buffers and modules, that differ between two networks of one kind."""
 
     def shown(module: nn.Module, name: str) -> str:
         return re.sub(r" at 0x\w+", "", repr(vars(module).get(name)))
 
+    twins = dict(other.named_modules())
     return [
         f"{place}.{name}".removeprefix(".")
-        for (place, module), twin in zip(model.named_modules(), other.modules(), strict=True)
+        for place, module in model.named_modules()
         for name in vars(module).keys() - vars(nn.Module()).keys()
-        if shown(module, name) != shown(twin, name)
+        if place in twins and shown(module, name) != shown(twins[place], name)
     ]
 
 
