@@ -116,14 +116,17 @@ def recorded(feeder, monkeypatch):
     return read
 
 
-def test_images_are_uploaded_few_at_a_time(stored, monkeypatch):
-    """The host needs no second copy of the whole set."""
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_images_are_uploaded_few_at_a_time(stored, dtype, monkeypatch):
+    """The host needs no second copy of the whole set. Gaussian images are neither levels nor whole numbers."""
+    given = stored.train_images if dtype == np.uint8 else stored.train_images.astype(dtype) * 2.5 - 300
     copied, array = [], np.array
     monkeypatch.setattr(batches_imagenet, "UPLOADED", 4)
     monkeypatch.setattr(np, "array", lambda images: copied.append(len(images)) or array(images))
-    images = Resident(stored.train_images, SIZE, CPU).images
+    images = Resident(given, SIZE, CPU).images
     assert max(copied) == 4
-    assert np.array_equal(images.numpy(), stored.train_images)
+    assert images.numpy().dtype == dtype
+    assert np.array_equal(images.numpy(), given)
 
 
 @pytest.mark.parametrize("resident", [True, False])

@@ -113,10 +113,11 @@ def cut_out(images: Tensor, draws: np.ndarray | None, size: int) -> Tensor:
 
 
 class Resident:
-    """Images of one size on the device, uint8."""
+    """Images of one size on the device, uint8, or float32 where a corruption makes them so."""
 
     def __init__(self, images: np.ndarray, size: int, device: torch.device) -> None:
-        self.images, self.size = torch.empty(images.shape, dtype=torch.uint8, device=device), size
+        dtype = torch.from_numpy(np.array(images[:1])).dtype
+        self.images, self.size = torch.empty(images.shape, dtype=dtype, device=device), size
         # The host's memory need not hold the whole set.
         for start in range(0, len(images), UPLOADED):
             here = slice(start, start + UPLOADED)
