@@ -76,8 +76,8 @@ def train_table1(
 
     ``configfile`` says what differs from config.yaml. Networks of very different sizes are not trained at the same time:
     the small kernels of one wait for the large ones of the other. Cells lie in ``folder`` as in the workflow's results,
-    those of each device in a folder of their own. At the time ``until`` (of ``time.monotonic``) networks that are not done
-    save their state and stop; the next call goes on with them.
+    those of each device and torch in a folder of their own. At the time ``until`` (of ``time.monotonic``) networks that are
+    not done save their state and stop; the next call goes on with them.
     """
     files = [DEFAULT, *([configfile] if configfile else [])]
     config = load_config(reduce(merged, [read(file).content for file in files]), files)

@@ -102,7 +102,7 @@ def old_driver() -> str | None:
     spec = find_spec("torch")
     try:
         version = Path(spec.origin).with_name("version.py").read_text() if spec and spec.origin else ""
-        loaded = DRIVER.read_text()
+        loaded = DRIVER.read_text(errors="replace")
     except OSError:
         return None
     cuda, driver = re.search(r"^cuda\b.*'(\d+)", version, re.M), re.search(r"^NVRM version:.*?\s(\d+)\.", loaded, re.M)

@@ -154,8 +154,10 @@ def with_summary(status: CellStatus, made: Made) -> CellStatus:
         count = summary["data"]["train"]["count"]
         if summary["status"] == "diverged":
             facts["diverged"] = summary["diverged_epoch"], summary["diverged_step"]
-        if summary["epochs"]:
-            facts["device"] = "cpu" if summary["provenance"]["device"] == "cpu" else "gpu"
+        devices = {"cpu" if name == "cpu" else "gpu" for name in summary["provenance"]["device"].split(" and ")}
+        # The time of one that was trained on both tells of neither.
+        if summary["epochs"] and len(devices) == 1:
+            facts["device"] = devices.pop()
             facts["seconds_per_image"] = summary["wall_seconds"] / (summary["epochs"] * count)
         facts["images"] = status.images or count
     except UNREADABLE:
