@@ -68,10 +68,12 @@ def measure(
     # Drawn again as in training, so that they need not be stored.
     initial, model = network(), network()
     draw_initial_weights(initial, cell, settings, data)
-    load_weights(model.to(device), args.folder, settings.precision, inputs, labels, some)
+    load_weights(model, args.folder)
     noise = torch_seed(cell.seed, "noise on weights", cell.stream_key)
     sees_images = settings.initialisation == DATA_DEPENDENT
-    return measure_complexity(Network(model, initial.to(device), inputs, labels, n, args.draws, noise, sees_images))
+    return measure_complexity(
+        Network(model.to(device), initial.to(device), inputs, labels, n, args.draws, noise, sees_images)
+    )
 
 
 if __name__ == "__main__":

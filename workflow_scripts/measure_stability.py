@@ -12,13 +12,11 @@ from rethinking.cells import Cell, replaced_example
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.replacements import exchanged
 from rethinking.measures.stability import MEASURED, PREDICTIONS, loss_changes
-from rethinking.measures.weights import load_weights, read_predictions
+from rethinking.measures.weights import load_weights
 from rethinking.run import scripts
-from rethinking.run.files import write_json
+from rethinking.run.files import reading, write_json
 from rethinking.training.feeders import inputs_of
 from rethinking.training.initial_weights import build_network
-
-COMPARED = 512  # training images, at most, that show whether weights are those of training
 
 
 def main() -> None:
@@ -39,11 +37,17 @@ def main() -> None:
     if all(summary["status"] == "finished" for summary in summaries):
         counts = (summaries[0]["data"][split]["count"] for split in ("train", "test"))
         places = exchanged(cell.dataset, cell.seed, replaced_example(cell.corruption), *counts)
-        before, after = (read_predictions(folder, PREDICTIONS) for folder in (args.before, args.after))
+        before, after = (read_predictions(folder / "predictions.npz") for folder in (args.before, args.after))
         changes = loss_changes(before, after, places, change_at(cell, summaries[0], places, args))
     write_json(args.output, {"cell": str(cell)} | changes)
     for name, value in changes.items():
         print(f"{name}: {value}")
+
+
+def read_predictions(path: Path) -> dict[str, np.ndarray]:
+    """What :func:`rethinking.measures.stability.loss_changes` takes of a cell's ``predictions.npz``."""
+    with reading(path), np.load(path) as arrays:
+        return {key: arrays[key] for key in PREDICTIONS}
 
 
 def change_at(cell: Cell, summary: dict[str, object], places: tuple[int, int], args: argparse.Namespace) -> list[float]:
@@ -59,13 +63,9 @@ def change_at(cell: Cell, summary: dict[str, object], places: tuple[int, int], a
     labels = torch.tensor([int(data.train_labels[places[0]]), int(data.test_labels_corrupted[places[1]])])
     shape, architecture = tuple(inputs.shape[1:]), settings.get("architecture", {})
     model = build_network(cell, shape, data.num_classes, architecture).eval()
-    # Other training images, on which both networks were trained.
-    others = np.delete(np.arange(len(data.train_labels)), places[0])
-    others = others[:: len(others) // COMPARED + 1]
-    known = inputs_of(data, "train", others, size, device), torch.from_numpy(data.train_labels[others]), others
     confidence = []
     for folder in (args.before, args.after):
-        load_weights(model, folder, settings["precision"], *known)
+        load_weights(model, folder)
         with torch.inference_mode():
             confidence.append(F.softmax(model(inputs), 1).gather(1, labels[:, None])[:, 0])
     return (confidence[0] - confidence[1]).tolist()

@@ -201,36 +201,14 @@ def test_weights_that_are_not_finite_are_named(networks, tmp_path):
 
 def test_a_buffer_can_hold_infinities(tmp_path):
     """Such as the mask of an attention; a statistic that is no number is damage."""
-    model = torch.nn.BatchNorm1d(2).eval()
+    model = torch.nn.BatchNorm1d(2)
     model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
-    np.savez(tmp_path / "predictions.npz", train_confidence=[0.5, 0.5])
-    known = "float32", torch.zeros(2, 2), torch.tensor([0, 1]), np.arange(2)
-    load_weights(model, tmp_path, *known)
+    load_weights(model, tmp_path)
     model.running_mean[0] = torch.nan
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
     with pytest.raises(UserError, match="running_mean are finite"):
-        load_weights(model, tmp_path, *known)
-
-
-def test_weights_that_zeros_replaced_are_named(networks, tmp_path):
-    """They give training images other probabilities than those that training recorded."""
-    damaged = shutil.copytree(networks.cells / f"{REPLACED}/seed0", tmp_path / "seed0")
-    content = (damaged / "weights.safetensors").read_bytes()
-    half = len(content) // 2
-    (damaged / "weights.safetensors").write_bytes(content[:half] + bytes(40_000) + content[half + 40_000 :])
-    says = (
-        r"weights\.safetensors cannot be read .training images have other probabilities than in training, .*; delete it"
-    )
-    with pytest.raises(UserError, match=says):
-        networks.complexity(damaged)
-    with pytest.raises(UserError, match=says):
-        networks.stability(tmp_path / "changes.json", damaged)
-
-
-def test_rounding_in_training_is_no_damage(networks, tmp_path):
-    networks.train(Cell.from_name(BASE, 0), networks.prepared, tmp_path, precision="bfloat16")
-    assert networks.complexity(tmp_path)["distance"] > 0.1
+        load_weights(model, tmp_path)
 
 
 @pytest.fixture
