@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 import measure_capacity
 from rethinking import registry
 from rethinking.analysis.sizes import count_sizes
-from rethinking.cells import Cell
+from rethinking.cells import CELL_FILES, Cell
 from rethinking.corruption.loading import load_corrupted
 from rethinking.corruption.overlays import write
 from rethinking.corruption.replacements import exchanged
@@ -20,7 +20,7 @@ from rethinking.corruption.signs import write_sample
 from rethinking.measures.weights import load_weights
 from rethinking.models import build_model
 from rethinking.run.files import UserError, read_json
-from rethinking.run.identity import Identity
+from rethinking.run.identity import Identity, record_path, write_record
 from rethinking.run.plugin_checks import TAKEN
 from rethinking.training import initial_weights
 from rethinking.training.batches import to_inputs
@@ -197,6 +197,24 @@ def test_weights_that_are_not_finite_are_named(networks, tmp_path):
             networks.complexity(damaged)
         with pytest.raises(UserError, match=says):
             networks.stability(tmp_path / "changes.json", damaged)
+
+
+def test_weights_that_zeros_replaced_are_named(networks, tmp_path):
+    """A disk can leave them, and the length, behind; measures would be ordinary numbers. A kept network has no record."""
+    damaged = shutil.copytree(networks.cells / f"{REPLACED}/seed0", tmp_path / "seed0")
+    files = [damaged / name for name in CELL_FILES]
+    write_record(files, Identity({}, {}))
+    before = networks.complexity(damaged)
+    content = (damaged / "weights.safetensors").read_bytes()
+    half = len(content) // 2
+    (damaged / "weights.safetensors").write_bytes(content[:half] + bytes(40_000) + content[half + 40_000 :])
+    says = f"the files of {damaged} have other contents than when they were made; delete {damaged}/summary.json"
+    with pytest.raises(UserError, match=says):
+        networks.complexity(damaged)
+    with pytest.raises(UserError, match=says):
+        networks.stability(tmp_path / "changes.json", damaged)
+    record_path(files[0]).unlink()
+    assert networks.complexity(damaged) != before
 
 
 def test_a_buffer_can_hold_infinities(tmp_path):

@@ -18,7 +18,7 @@ from typing import Any
 
 from rethinking.run.code import combined
 from rethinking.run.digests import digest_of
-from rethinking.run.files import hash_file, remove_parts, write_json
+from rethinking.run.files import UserError, hash_file, remove_parts, write_json
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,30 @@ def write_record(
     are known: numbers of one identity can differ, because a GPU rounds differently each time.
     """
     sizes = {Path(file).name: os.path.getsize(file) for file in outputs}
-    stamp = digest_of([hash_file(file) for file in outputs]) if stamped else None
-    values = {"identity": identity.digest, **identity.to_json(), "sizes": sizes, "stamp": stamp, "of": of}
+    values = {"identity": identity.digest, **identity.to_json(), "sizes": sizes}
+    values |= {"stamp": contents_digest(outputs) if stamped else None, "of": of}
     write_json(record_path(outputs[0]), values)
+
+
+def contents_digest(outputs: Sequence[str | Path]) -> str:
+    """What the contents of a result's files are told by."""
+    return digest_of([hash_file(file) for file in outputs])
+
+
+def check_contents(outputs: Sequence[str | Path]) -> None:
+    """Refuse a result whose files have other contents than its record says; zeros from a disk leave their sizes.
+
+    Results that were kept have no record, and earlier versions drew longer stamps at random: these pass.
+
+    Raises:
+        UserError: the message says what to delete.
+    """
+    recorded = stamp(outputs[0]) or ""
+    if len(recorded) == len(digest_of([])) and recorded != contents_digest(outputs):
+        raise UserError(
+            f"the files of {Path(outputs[0]).parent} have other contents than when they were made; delete {outputs[-1]} to "
+            "have them made again"
+        )
 
 
 def forget(outputs: Sequence[str | Path]) -> None:
