@@ -158,5 +158,5 @@ def test_a_variant_that_diverged_with_all_seeds_has_a_row():
 def test_text_where_no_variant_is_trained():
     view = registry.entry("table", "ablations").call()
     text = rendering.to_markdown(*view.show(compare(variants={})))
-    assert text.startswith("Ours: no network is trained yet; differences from 0 pairs")
+    assert text.startswith("Ours: none of these networks is trained yet; differences from 0 pairs")
     assert "3 of 3 cells with a change are not trained" in text

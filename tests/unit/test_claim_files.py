@@ -87,7 +87,7 @@ def test_csv_lists_checks_and_cells_in_one_order(small_results):
     assert (row.verdict, row.reason) == ("contradicted", "not so: AlexNet")
     assert row.data == "CIFAR-10 (exact), 1,000 of 50,000 training images; 70 epochs; 3 seeds"
     assert small_results[2].loc["fits_gaussian"].measured == ""
-    assert small_results[2].loc["fits_gaussian"].data == "no network is trained yet"
+    assert small_results[2].loc["fits_gaussian"].data == "none of these networks is trained yet"
 
 
 def test_markdown_says_scale_count_and_reasons(small_results):

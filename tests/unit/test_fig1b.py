@@ -153,7 +153,7 @@ def test_unpaired_seed_is_mentioned():
 
 
 def test_nothing_trained_shows_the_paper_alone():
-    figure, table = draw({TRUE: [], RANDOM: []}, "no network is trained yet")
+    figure, table = draw({TRUE: [], RANDOM: []}, "none of these networks is trained yet")
     assert len(dashed_lines(figure.axes[0])) == 1
     assert "nothing to compare" in figure.axes[0].get_title()
     assert table.ratio.isna().all()

@@ -329,5 +329,5 @@ def test_without_any_network_there_are_empty_tables(shown, tmp_path):
     assert figure.count(">not trained<") == 2
     assert rademacher.rademacher.isna().all()
     ranks, _, figure = shown("compare_complexity", tmp_path, [BASE], "ranks", "networks")
-    assert "no network is trained yet" in figure
+    assert ">trained yet.<" in figure
     assert ranks.tau_all.isna().all()

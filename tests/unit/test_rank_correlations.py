@@ -112,7 +112,7 @@ def test_pairs_of_fewer_than_four_cells_have_no_tau():
 
 
 def test_no_network_leaves_a_table_without_numbers():
-    table = correlate(networks([0] * 5).iloc[:0], "no network is trained yet")
+    table = correlate(networks([0] * 5).iloc[:0], "none of these networks is trained yet")
     assert len(table) == len(registry.names("measure"))
     assert table.tau_all.isna().all()
 

@@ -106,7 +106,7 @@ def test_all_seeds_diverged():
 
 
 def test_nothing_trained():
-    assert "Ours: no network is trained yet." in to_markdown(aggregate(summaries=[]))
+    assert "Ours: none of these networks is trained yet." in to_markdown(aggregate(summaries=[]))
 
 
 def test_table4_compares_augmented_rows_on_augmented_images():

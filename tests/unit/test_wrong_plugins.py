@@ -519,6 +519,7 @@ def test_a_misspelt_name_in_a_claim(plugin, body, said, meant):
             "run.measured['all_change']",
             "x has a stability.json of an earlier network ('snakemake capacity' without finished_only makes it again)",
         ),
+        ("run.measured.get('path_norm', 0.0)", "x has no complexity.json with path_norm"),
         ("run.curve.set_index('epoch').test_accuracy.loc[50]", "seed0 has nothing to measure (KeyError: 50)"),
     ],
 )

@@ -86,7 +86,7 @@ def describe_scale(table: pd.DataFrame) -> str:
     """Data, epochs and seeds behind a table's rows, for example ``MNIST (exact), ...; 30 epochs; 1 to 3 seeds``."""
     trained = table[table.data.notna()]
     if trained.empty:
-        return "no network is trained yet"
+        return "none of these networks is trained yet"
     return f"{describe_copies(trained.data)}; {span(trained.epochs, 'epoch')}; {span(trained.seeds + trained.diverged, 'seed')}"
 
 

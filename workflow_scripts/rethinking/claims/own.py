@@ -1,7 +1,7 @@
 """Claims of plug-ins: each names its cells, the measure on them and its bounds."""
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -64,11 +64,10 @@ def measure_files() -> dict[str, str]:
     return {name: file for file, names in files.items() for name in names}
 
 
-class Measured(dict[str, float | None]):
+class Measured(Mapping[str, float]):
     """The measures of a run, of which it can lack some."""
 
     def __init__(self, run: Run) -> None:
-        super().__init__(run.measured)
         self.run = run
 
     def __getitem__(self, name: str) -> float:
@@ -78,11 +77,17 @@ class Measured(dict[str, float | None]):
             NotMeasured: the network has no such number.
             KeyError: there is no such measure.
         """
-        file = measure_files().get(name)
-        number = number_in(file, self.run, name) if file else super().__getitem__(name)
+        file = measure_files()[name]
+        number = number_in(file, self.run, name)
         if number is None:
             raise NotMeasured(f"{self.run.summary['cell']} has a {file} without a number for {name}")
         return number
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(measure_files())
+
+    def __len__(self) -> int:
+        return len(measure_files())
 
 
 def known_names(error: KeyError | AttributeError, runs: Sequence[Run]) -> str:
