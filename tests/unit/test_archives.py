@@ -107,3 +107,15 @@ def test_links_among_images_that_stay_in_their_archive_are_refused(tmp_path, kin
     path = make_tar(tmp_path / "a.tar", extra=[info])
     with path.open("rb") as file, pytest.raises(UserError, match=r"folder/odd' is a link.*--dereference"):
         list(walk_headers(path, file))
+
+
+def test_sparse_members_are_expanded_or_refused_where_images_stay_in_their_archive(tmp_path):
+    info = tarfile.TarInfo("folder/odd")
+    info.size, info.pax_headers = 10, {"GNU.sparse.map": "0,5,2000,5", "GNU.sparse.size": "2005"}
+    path = make_tar(tmp_path / "a.tar", extra=[info])
+    assert dict(iter_members(path))["folder/odd"] == b"xxxxx" + bytes(1995) + b"xxxxx"
+    with (
+        path.open("rb") as file,
+        pytest.raises(UserError, match=r"folder/odd' was packed with tar --sparse.*without -S"),
+    ):
+        list(walk_headers(path, file))

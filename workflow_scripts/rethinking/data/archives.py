@@ -194,6 +194,10 @@ def walk_headers(
         with tarfile.open(fileobj=file, mode="r:") as archive:
             while member := archive.next():
                 archive.members = []  # 1.28 million of them would fill memory
+                if member.issparse():  # its zeros are left out, so that its bytes do not lie where its size says
+                    raise UserError(
+                        f"{path}: member {member.name!r} was packed with tar --sparse; pack the files without -S"
+                    )
                 if member.offset_data + member.size > end:
                     raise tarfile.ReadError(f"{member.name} is not complete")
                 if member.islnk() or member.issym():
