@@ -1,5 +1,7 @@
 """Data folders that several workflows make: one at a time, and never again what is there."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -8,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from rethinking.run.files import UserError, write_text
+from rethinking.run import locks
+from rethinking.run.files import UserError, sharing, write_text
 from rethinking.run.identity import Identity, record_path, write_record
 from rethinking.run.made import Made
 from rethinking.run.shared import alone, to_make
+
+from ..faults import refuse
 
 WAITS = "import sys; from pathlib import Path; from rethinking.run.shared import alone\nwith alone(Path(sys.argv[1])): print('has it')"
 
@@ -115,7 +120,36 @@ def test_other_users_can_read_it_make_more_beside_it_and_go_on_with_it(outputs, 
         os.umask(before)
     folder = tmp_path / "prepared"
     assert {path.stat().st_mode & 0o7777 for path in (folder, *folder.rglob("*")) if path.is_dir()} == {root}
-    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {files}
+    made = {path: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+    assert made.pop(folder / f".{identity.digest}.lock") == root & 0o666
+    assert set(made.values()) == {files}
+
+
+@pytest.mark.parametrize("protected", [False, True])
+def test_other_users_can_go_on_with_it_where_only_writers_can_lock(shared, request, identity, monkeypatch, protected):
+    """As with NFS; and the kernel can refuse to make a file that another user has made in a sticky folder."""
+
+    def lock(file, operation):
+        if not file.writable():
+            refuse(errno.EBADF)()
+        flock(file, operation)
+
+    def open_there(path, mode="r", **options):
+        if "a" in mode and path.exists() and path.stat().st_uid != os.geteuid():
+            refuse(errno.EACCES)()
+        return open(path, mode, **options)
+
+    flock = fcntl.flock
+    monkeypatch.setattr("fcntl.flock", lock)
+    if protected:
+        monkeypatch.setattr(locks, "open", open_there, raising=False)
+    shared.chmod(0o1777)
+    folder = shared / "prepared" / identity.digest
+    with sharing(shared, folder), alone(folder):
+        pass
+    request.getfixturevalue("nobody")
+    with sharing(shared, folder), alone(folder) as waited:
+        assert not waited
 
 
 def test_what_was_cut_short_is_made_again(outputs, identity):

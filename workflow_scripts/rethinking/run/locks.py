@@ -27,6 +27,8 @@ _held: list[IO[str]] = []
 def locked(path: str | Path, wait: bool = False) -> IO[str] | None:
     """A lock file, made if it does not exist, which is locked until it is closed; None if another process has it.
 
+    Who can write to its folder can write to it, as NFS asks of those that lock it.
+
     Raises:
         UserError: the file system refuses.
     """
@@ -36,10 +38,14 @@ def locked(path: str | Path, wait: bool = False) -> IO[str] | None:
         # A command line, which is noted in it, can hold bytes that are not UTF-8.
         file = open(path, "a", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115  closed by the caller
     except OSError as error:
-        # Another user's, which this one cannot write, can be locked all the same.
+        # Another user's, which this one cannot write, can be locked all the same. In a sticky folder the kernel can refuse
+        # to open it as a file that may be made (fs.protected_regular), even to those who can write to it.
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not path.exists():
             raise
-        file = open(path, encoding="utf-8")  # noqa: SIM115
+        writable = os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+        file = open(path, "r+" if writable else "r", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    with suppress(OSError):  # another user's, or the file system has no modes
+        os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode | path.parent.stat().st_mode & 0o022)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
