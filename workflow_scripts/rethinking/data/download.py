@@ -1,7 +1,8 @@
 """Fetch one file whose checksum is known: resumed, retried and verified before it gets its name.
 
 The bytes are collected in ``<path>.<user id>.part`` beside the destination. This file outlives a killed process, so
-the next call of the same user resumes where the last one stopped. Only a file with the right checksum is renamed.
+the next call of the same user resumes where the last one stopped. Only a file with the right checksum is renamed. Where
+another user has completed the file meanwhile, the part stays until its user calls again, or somebody deletes it.
 """
 
 import os
