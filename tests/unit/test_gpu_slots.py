@@ -204,9 +204,12 @@ def test_cell_that_cannot_use_the_gpu_leaves_its_slot(start, command):
     "held", ["device_alone(Namespace(device='auto', cells_per_gpu=1))", "device_in(gpu_slot(1), 'auto')"]
 )
 def test_other_work_that_cannot_use_the_gpu_says_so_and_leaves_its_slot(start, held):
-    """Fits and measures of complexity."""
-    work = start("-c", WORK.format(held), gpus="GPU-a")
-    assert re.search(r"torch .* sees no GPU here .*; working on the CPU\. Set hardware\.device", line(work))
+    """Fits and measures of complexity. What the slot set is not what the user did."""
+    work = start("-c", WORK.format(held), gpus="GPU-a,-1")
+    assert re.search(
+        r"torch .* sees no GPU here \(CUDA_VISIBLE_DEVICES is 'GPU-a,-1'; .*; working on the CPU\. Set hardware\.device",
+        line(work),
+    )
     assert "cpu" in line(work)
     assert line(start("-c", HOLD, 1, gpus="GPU-a")) == "GPU-a"
     assert work.poll() is None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CPU_INFO = Path("/proc/cpuinfo")
 DRIVER = Path("/proc/driver/nvidia/version")
+GIVEN = os.environ.get("CUDA_VISIBLE_DEVICES")  # by the user; the slot of a GPU replaces it
 LEAST_DRIVER = {"12": 525, "13": 580}  # of NVIDIA, for any minor version of a CUDA
 UNLISTED = (
     "torch can use a GPU of which there is no /dev/nvidia*, as with WSL2 and ROCm, so nothing limits how many jobs "
@@ -80,8 +81,7 @@ def no_gpu() -> str | None:
     import torch
 
     if not torch.cuda.is_available():
-        given = os.environ.get("CUDA_VISIBLE_DEVICES")
-        why = "" if given is None else f"CUDA_VISIBLE_DEVICES is '{given}'; "
+        why = "" if GIVEN is None else f"CUDA_VISIBLE_DEVICES is '{GIVEN}'; "
         if torch.version.cuda:
             why += f"is the driver too old for CUDA {torch.version.cuda}?"
         else:
