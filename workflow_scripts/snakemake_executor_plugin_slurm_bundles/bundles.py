@@ -159,11 +159,14 @@ def find_bundles(parent: Path) -> list[Bundle]:
 
 
 def mark(path: str | None) -> list[int] | None:
-    """What changes when a file is written again: its time by its server's clock, size and inode. None for no file."""
+    """What changes when a file is written again: its time by its server's clock, size and inode.
+
+    None for no file, or one that cannot be opened: what wants to read it will say why.
+    """
     try:
         # A network file system looks again when a file is opened.
         file = os.open(path or "", os.O_RDONLY)  # or a folder
-    except FileNotFoundError:
+    except OSError:
         return None
     try:
         found = os.fstat(file)

@@ -174,17 +174,18 @@ class Executor(RemoteExecutor):
         try:
             self.earlier.stop_damaged(queue or {})
             for _ in range(arrived):
-                task = task_of(self.arrived[0].job)
+                info = self.arrived[0]
+                task = task_of(info.job)
                 found = self.earlier.take(task, queue or {})
-                info = self.arrived.popleft()
                 if found is None:
                     self.gathering.add(info, task)
-                    continue
-                bundle, number = found
-                info.external_jobid = bundle.name
-                new = Submission(bundle, submitted=time.monotonic())
-                self.active.setdefault(bundle.name, new).members[number] = info
-                self.logger.info(f"{task.name} is in {bundle.folder}, submitted by an earlier Snakemake")
+                else:
+                    bundle, number = found
+                    info.external_jobid = bundle.name
+                    new = Submission(bundle, submitted=time.monotonic())
+                    self.active.setdefault(bundle.name, new).members[number] = info
+                    self.logger.info(f"{task.name} is in {bundle.folder}, submitted by an earlier Snakemake")
+                self.arrived.popleft()  # once nothing can fail any more
         except (slurm.Unreachable, OSError) as error:
             self.warn(f"jobs are not taken yet ({error}); trying again")
 

@@ -90,10 +90,7 @@ class Runner:
 
     def is_edited(self) -> bool:
         """Whether the code that copies of this process run is no longer in the files, or the disk does not say."""
-        try:
-            return files_of(self.modules) != self.files
-        except OSError:
-            return True
+        return files_of(self.modules) != self.files
 
     def wait_for_one(self) -> None:
         """Wait for the end of a task and note how it ended."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import errno
+import os
 import threading
 
 import pytest
 
 from snakemake_executor_plugin_slurm_bundles import slurm
 from snakemake_executor_plugin_slurm_bundles.bundles import Bundle
+from snakemake_executor_plugin_slurm_bundles.gathering import Gathering
 
 from ...faults import refuse
 from ...waiting import wait_for
@@ -31,6 +33,29 @@ def test_full_disk_when_a_bundle_is_written(fake, results, read, monkeypatch):
     executor.look()
     assert len(fake.calls("sbatch")) == 2
     assert not executor.gathering.members
+
+
+@pytest.mark.parametrize("fault", [errno.ELOOP, errno.EACCES, errno.EIO])
+def test_a_checkpoint_that_cannot_be_opened_holds_up_nothing(fake, results, monkeypatch, fault):
+    """The job itself will say what is wrong with it; the others go on."""
+    asked, opened = job("a"), os.open
+    asked.params = {"checkpoint": "checkpoint"}
+    monkeypatch.setattr(
+        os, "open", lambda path, *flags: opened(path, *flags) if path != "checkpoint" else refuse(fault)()
+    )
+    executor = given(results, asked, job("b"))
+    (submission,) = executor.active.values()
+    assert [info.job.message for info in submission.members.values()] == ["a", "b"]
+    assert not submission.made_progress
+
+
+def test_a_job_that_cannot_be_taken_yet_is_not_lost(fake, results, read, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Gathering, "add", full)
+        executor = given(results, job("a"))
+    assert len(read("jobs are not taken yet")) == 1
+    executor.look()
+    assert len(fake.calls("sbatch")) == 1
 
 
 def test_full_disk_when_an_interrupted_bundle_goes_on(fake, results, monkeypatch):
