@@ -158,6 +158,26 @@ def test_log_of_an_earlier_attempt_stays_where_it_resumes(tmp_path, resumes):
     assert ("an earlier attempt" in log.read_text()) == resumes
 
 
+@pytest.mark.parametrize("made", [True, False])
+@pytest.mark.parametrize("works", [True, False])
+def test_a_task_that_finds_its_files_made_leaves_their_log_and_time_alone(tmp_path, monkeypatch, made, works):
+    """Claims on the time of training read the benchmark. One that works all the same replaces it."""
+    log, benchmark, file = tmp_path / "log", tmp_path / "benchmark.tsv", tmp_path / "file"
+    code = f"if __name__ == '__main__':\n print('said')\n if {works}: open({str(file)!r}, 'a').write('again')\n"
+    (tmp_path / "other.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    for path in (log, benchmark, file):
+        path.write_text("of an earlier job\n")
+    bundle = make(tmp_path, f"exec python -m other > {log} 2>&1")
+    task = bundle.tasks[0]
+    task.benchmark, task.output, task.made = str(benchmark), [str(file)], made
+    bundle.write()
+    run(bundle)
+    assert log.read_text().endswith("said\n")
+    assert ("of an earlier job" in log.read_text()) == made
+    assert (benchmark.read_text() == "of an earlier job\n") == (not works)
+
+
 def test_package_needs_nothing_of_the_project_and_its_runner_no_snakemake(tmp_path):
     """Alone in another folder it runs a module that it never heard of."""
     shutil.copytree(RUNNER.parent, tmp_path / RUNNER.parent.name)

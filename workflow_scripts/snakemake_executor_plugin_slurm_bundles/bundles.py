@@ -39,6 +39,7 @@ class Task:
     checkpoint: str | None = None  # what it resumes from; a new one shows that the task makes progress
     output: list[str] = field(default_factory=list)
     reads_new: bool = False  # it reads what this run makes: an earlier job may have read what was there before
+    made: bool = False  # an earlier job has made its files, and what it said in the log stays
     before: list[int] | None = None  # the checkpoint when the bundle was written, see `mark`
 
     def module(self) -> tuple[str, list[str], str] | None:

@@ -1,5 +1,6 @@
 """What an earlier Snakemake left: jobs that still run, and are taken over or stopped."""
 
+import os
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
@@ -52,6 +53,15 @@ class Earlier:
                     why = "may have read what was made again since" if outdated else "would keep what is there"
                 self.cancel(bundle.name, f"{bundle.name} ({task.name}) {why}")
         return found
+
+    def has_made(self, task: Task) -> bool:
+        """Whether the files of a task that is not forced are there, and an earlier Snakemake's job made them."""
+        return AGAIN not in task.command and any(
+            what_it_makes(bundle.tasks[number]) == what_it_makes(task)
+            and bundle.status(number) == 0
+            and all(map(os.path.exists, task.output))
+            for bundle, number in self.tasks.get(tuple(task.output), ())
+        )
 
     def stop_damaged(self, queue: Mapping[str, slurm.QueuedJob]) -> None:
         """Cancel jobs of bundles that cannot be read, so that what they train is not trained twice at a time.

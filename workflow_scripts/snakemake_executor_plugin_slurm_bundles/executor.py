@@ -178,6 +178,7 @@ class Executor(RemoteExecutor):
                 task = task_of(info.job)
                 found = self.earlier.take(task, queue or {})
                 if found is None:
+                    task.made = self.earlier.has_made(task)
                     self.gathering.add(info, task)
                 else:
                     bundle, number = found

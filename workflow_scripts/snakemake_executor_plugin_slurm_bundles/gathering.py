@@ -78,11 +78,11 @@ class Gathering:
         self.first = self.last = 0.0  # when the first of these and the last one came
 
     def add(self, info: SubmittedJobInfo, task: Task) -> None:
-        """Take a job. The log of an earlier run goes, which would pass as this one's; one that resumes adds to it.
+        """Take a job. The log of an earlier run goes, which would pass as this one's.
 
-        So does that of a first attempt, until the next one begins.
+        A job that resumes, or finds its files made, adds to it. That of a first attempt stays until the next one begins.
         """
-        if info.job.attempt == 1 and bundles.mark(task.checkpoint) is None:
+        if info.job.attempt == 1 and not task.made and bundles.mark(task.checkpoint) is None:
             for path in info.job.log:
                 with suppress(OSError):
                     Path(path).unlink()

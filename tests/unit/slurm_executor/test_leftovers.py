@@ -1,6 +1,7 @@
 """What the executor makes of what an earlier Snakemake left, damaged files too."""
 
 import os
+from pathlib import Path
 
 import pytest
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
@@ -71,6 +72,25 @@ def test_what_has_ended_and_is_asked_for_is_submitted_again(fake, results, statu
     executor = given(results, job("a"))
     assert executor.over == []
     assert (len(fake.calls("sbatch")), fake.calls("scancel")) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("forced", "status", "there", "stays"),
+    [("", 0, True, True), (AGAIN, 0, True, False), ("", 1, True, False), ("", 0, False, False)],
+)
+def test_log_of_what_ended_while_a_run_was_planned_stays(fake, results, forced, status, there, stays):
+    """The job that is submitted for it says that it is there; what was said in training would be gone."""
+    Path("log").write_text("trained")
+    asked, bundle = job(), earlier(results)
+    asked.log, asked.shellcmd = ["log"], f"train a{forced}"
+    Path("a").mkdir()
+    if there:
+        Path("a/summary.json").touch()
+    bundle.note_end(0, status)
+    executor = given(results, asked)
+    (submission,) = executor.active.values()
+    assert submission.bundle.tasks[0].made == stays
+    assert Path("log").exists() == stays
 
 
 @pytest.mark.parametrize("checkpoint", [None, "checkpoint"])
