@@ -18,9 +18,9 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 MODULE = ["exec", "python", "-m"]  # how a command begins that runs a Python module
 AGAIN = ":again"  # the end of the parameter 'record' of a job that the user forces
@@ -93,10 +93,14 @@ class Bundle:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read a bundle; one whose ``bundle.json`` is damaged has no tasks."""
+        """Read a bundle; one whose ``bundle.json`` is damaged has no tasks.
+
+        What another version notes besides is left out: its jobs may still run.
+        """
         try:
             values = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-            return cls(folder, [Task(**task) for task in values.pop("tasks")], **values)
+            tasks = [Task(**known(Task, task)) for task in values.pop("tasks")]
+            return cls(folder, tasks, **known(cls, values))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return cls(folder, [])
 
@@ -132,6 +136,11 @@ class Bundle:
         # A network file system keeps files that another node still has open.
         with suppress(OSError):
             self.folder.rmdir()
+
+
+def known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Those of some values that a dataclass has fields for."""
+    return {each.name: values[each.name] for each in fields(kind) if each.name in values}
 
 
 def new_folder(parent: Path) -> Path:

@@ -1,5 +1,6 @@
 """What the executor makes of what an earlier Snakemake left, damaged files too."""
 
+import json
 import os
 from pathlib import Path
 
@@ -27,6 +28,18 @@ def test_damaged_bundle(fake, results, read, text):
     assert fake.calls("scancel") == [f"scancel --quiet --me --name={damaged.name}"]
     assert list(executor.active) == [whole.name]
     assert [task.name for task in executor.gathering.members] == ["b"]
+
+
+def test_a_job_of_another_version_is_taken_over(fake, results):
+    """It notes more than this one knows."""
+    bundle = earlier(results)
+    values = json.loads((bundle.folder / "bundle.json").read_text())
+    values["nodes"] = values["tasks"][0]["stale"] = 1
+    (bundle.folder / "bundle.json").write_text(json.dumps(values))
+    fake.queues((bundle.name, "RUNNING", "None"))
+    executor = given(results, job())
+    assert [*executor.active] == [bundle.name]
+    assert fake.calls("scancel") == []
 
 
 def test_damaged_bundle_without_a_job(fake, results):
