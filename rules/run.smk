@@ -3,6 +3,7 @@
 import atexit
 import resource
 import signal
+from contextlib import suppress
 
 import snakemake.benchmark
 import snakemake.dag
@@ -143,7 +144,10 @@ onerror:
     except UserError as error:
         logger.error(str(error))
     # Nor can a killed job say what killed it. Only Snakemake's own log has it, in the middle of a command.
-    if any(f"died with {signal.SIGKILL!r}" in Path(file).read_text(errors="replace") for file in log):
+    said = ""
+    with suppress(OSError):  # a log that is gone must not cost what Snakemake says after this
+        said = "".join(Path(file).read_text(errors="replace") for file in log)
+    if f"died with {signal.SIGKILL!r}" in said:
         logger.error(
             "a job was killed (SIGKILL), probably because memory was short; start again with fewer --cores, so that fewer "
             "jobs run at a time: networks resume from their checkpoints"

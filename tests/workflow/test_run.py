@@ -400,6 +400,18 @@ def test_what_a_job_cannot_say_of_memory_is_told_at_the_end(tiny_workflow):
     assert "each process here can have addresses for 102.4 GB at most (ulimit -v)" in said
 
 
+def test_a_log_of_snakemake_that_is_gone_costs_no_other_message(tiny_workflow):
+    text = "import os, shutil\nfrom rethinking.registry import dataset\n@dataset('own')\ndef read():\n"
+    (tiny_workflow.folder / "own.py").write_text(
+        f"{text}    shutil.rmtree('.snakemake/log')\n    os.kill(os.getpid(), 9)\n"
+    )
+    own = {"source": "plugin", "input_size": 8}
+    tiny_workflow.write_config({**TINY, "plugins": ["own.py"], "datasets": {"own": own}})
+    said = tiny_workflow.fail("results/cells/own/true_labels/mlp_1x512/none/seed0/summary.json")
+    assert "run.smk" not in said
+    assert "Complete log" in said
+
+
 def test_changed_values_of_a_data_set_are_noticed_and_made_again(tiny_workflow):
     cell = "results/cells/digits/random_labels/mlp_1x512/none/seed0/summary.json"
     tiny_workflow.succeed(cell, "--until", "corrupt_labels")
