@@ -148,9 +148,12 @@ onerror:
     with suppress(OSError):  # a log that is gone must not cost what Snakemake says after this
         said = "".join(Path(file).read_text(errors="replace") for file in log)
     if f"died with {signal.SIGKILL!r}" in said:
+        # On a cluster --cores does not limit the jobs that run here.
+        several = workflow.local_exec and workflow.resource_settings.cores > 1
+        fewer = "with fewer --cores, so that fewer jobs run at a time" if several else "once there is more"
         logger.error(
-            "a job was killed (SIGKILL), probably because memory was short; start again with fewer --cores, so that fewer "
-            "jobs run at a time: networks resume from their checkpoints"
+            f"a job was killed (SIGKILL), probably because memory was short; start again {fewer}: networks resume from "
+            "their checkpoints"
         )
     # Libraries that find no room below it name no limit.
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)

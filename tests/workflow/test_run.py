@@ -387,27 +387,31 @@ def test_damaged_archive_says_what_to_do(tiny_workflow):
     assert "error: cifar.tar.gz is damaged or cut short" in output
 
 
+def killed(workflow, before="pass"):
+    """The target whose data are read by a job that kills itself, after another line of Python."""
+    text = f"import os, shutil\nfrom rethinking.registry import dataset\n@dataset('own')\ndef read():\n    {before}\n"
+    (workflow.folder / "own.py").write_text(f"{text}    os.kill(os.getpid(), 9)\n")
+    own = {"source": "plugin", "input_size": 8}
+    workflow.write_config({**TINY, "plugins": ["own.py"], "datasets": {"own": own}})
+    return "results/cells/own/true_labels/mlp_1x512/none/seed0/summary.json"
+
+
 def test_what_a_job_cannot_say_of_memory_is_told_at_the_end(tiny_workflow):
     """One that the kernel killed leaves an empty log, and libraries that find no room name no limit."""
-    text = "import os\nfrom rethinking.registry import dataset\n@dataset('own')\ndef read():\n    os.kill(os.getpid(), 9)\n"
-    (tiny_workflow.folder / "own.py").write_text(text)
-    own = {"source": "plugin", "input_size": 8}
-    tiny_workflow.write_config({**TINY, "plugins": ["own.py"], "datasets": {"own": own}})
-    command = tiny_workflow.command("results/cells/own/true_labels/mlp_1x512/none/seed0/summary.json")
+    command = tiny_workflow.command(killed(tiny_workflow), "--cores", "2")
     limited = ["bash", "-c", 'ulimit -v 100000000; exec "$0" -m snakemake "$@"', sys.executable, *command]
     said = subprocess.run(limited, cwd=tiny_workflow.folder, capture_output=True, text=True).stderr
     assert "killed (SIGKILL), probably because memory was short; start again with fewer --cores" in said
     assert "each process here can have addresses for 102.4 GB at most (ulimit -v)" in said
 
 
+def test_fewer_jobs_at_a_time_are_no_remedy_for_one(tiny_workflow):
+    said = tiny_workflow.fail(killed(tiny_workflow), "--cores", "1")
+    assert "memory was short; start again once there is more: networks resume" in said
+
+
 def test_a_log_of_snakemake_that_is_gone_costs_no_other_message(tiny_workflow):
-    text = "import os, shutil\nfrom rethinking.registry import dataset\n@dataset('own')\ndef read():\n"
-    (tiny_workflow.folder / "own.py").write_text(
-        f"{text}    shutil.rmtree('.snakemake/log')\n    os.kill(os.getpid(), 9)\n"
-    )
-    own = {"source": "plugin", "input_size": 8}
-    tiny_workflow.write_config({**TINY, "plugins": ["own.py"], "datasets": {"own": own}})
-    said = tiny_workflow.fail("results/cells/own/true_labels/mlp_1x512/none/seed0/summary.json")
+    said = tiny_workflow.fail(killed(tiny_workflow, "shutil.rmtree('.snakemake/log')"))
     assert "run.smk" not in said
     assert "Complete log" in said
 
