@@ -284,6 +284,28 @@ def test_finished_while_no_snakemake_ran(workflow, cluster):
     assert "Nothing to be done" in workflow.succeed(TARGET)
 
 
+def test_finished_after_the_next_snakemake_has_planned(workflow, cluster):
+    """The job that is submitted for it finds it there, and leaves the log and the time of the training alone."""
+    snakemake = start_and_wait(workflow)
+    (trainer,) = halt_training(cluster)
+    snakemake.kill()
+    snakemake.wait()
+    benchmark = workflow.results / f"benchmarks/cells/{LONG}/seed0.tsv"
+    cluster.stop_controller()
+    try:
+        snakemake = workflow.start(TARGET)
+        assert any("SLURM does not answer" in line for line in snakemake.stdout)
+        trainer.resume()
+        wait_for(lambda: [*workflow.results.glob("slurm/*/0.exit")])
+    finally:
+        cluster.start_controller()
+    log, times = workflow.log(), benchmark.read_text()
+    finish(snakemake)
+    assert workflow.log().startswith(log)
+    assert "another process has finished this cell" in workflow.log().removeprefix(log)
+    assert benchmark.read_text() == times
+
+
 def test_other_settings_while_the_old_job_runs(workflow, cluster):
     """The old job is cancelled, and the cell is trained with the new settings from the start."""
     snakemake = start_and_wait(workflow)
