@@ -22,6 +22,11 @@ from rethinking.run.refusals import forgiving
 from rethinking.run.stop_signals import interrupt_once
 from rethinking.run.targets import describe_unknown
 
+# A profile can limit the jobs on this machine beside those of a cluster: --local-cores has no effect in Snakemake 9.27.
+for each in workflow.rules:
+    if workflow.is_local(each):
+        each.resources["local_jobs"] = 1
+
 
 def check_targets():
     """End with one message for all words of the command line that nothing makes.

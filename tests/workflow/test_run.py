@@ -427,3 +427,15 @@ def test_changed_values_of_a_data_set_are_noticed_and_made_again(tiny_workflow):
     (tiny_workflow.folder / path).unlink()
     tiny_workflow.succeed(cell)
     assert images.read_bytes() == values
+
+
+def test_jobs_beside_a_cluster_are_few_at_a_time(finished):
+    """A login node belongs to others too; 'profiles/slurm' gives 'local_jobs: 2'."""
+    tables = [f"results/{name}.csv" for name in FIGURES]
+
+    def at_a_time(*options):
+        said = finished.succeed("--cores", "4", "-f", *tables, *options)
+        return max(map(int, re.findall(r"Execute (\d+) jobs", said)))
+
+    assert at_a_time() > 2
+    assert at_a_time("--resources", "local_jobs=2") == 2
