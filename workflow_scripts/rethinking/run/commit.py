@@ -11,11 +11,8 @@ ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GI
 def git_commit() -> str | None:
     """The commit of this source tree, with ``+changes`` if files differ from it; None outside a clone."""
     here = Path(__file__).resolve()
-    # Git refuses another user's clone, as settings of it can name programs; this code is the same user's. Only git knows
-    # how far above the sources the clone begins, so folders there are trusted too, but not those of third users.
-    root, above = here.parents[3], here.parents[4:]
-    trusted = [root, *(folder for folder in above if folder.stat().st_uid == root.stat().st_uid)]
-    trusting = ["-c", "core.fsmonitor=false", *(part for each in trusted for part in ("-c", f"safe.directory={each}"))]
+    # Git refuses another user's clone, as settings of it can name programs; this code is the same user's.
+    trusting = ["-c", f"safe.directory={here.parents[3]}", "-c", "core.fsmonitor=false"]
     environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
 
     def git(*arguments: str) -> str:
