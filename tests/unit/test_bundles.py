@@ -158,10 +158,11 @@ def test_log_of_an_earlier_attempt_stays_where_it_resumes(tmp_path, resumes):
     assert ("an earlier attempt" in log.read_text()) == resumes
 
 
+@pytest.mark.parametrize("cost", [0.0, 1.0])
 @pytest.mark.parametrize("made", [True, False])
 @pytest.mark.parametrize("works", [True, False])
-def test_a_task_that_finds_its_files_made_leaves_their_log_and_time_alone(tmp_path, monkeypatch, made, works):
-    """Claims on the time of training read the benchmark. One that works all the same replaces it."""
+def test_a_task_that_finds_its_files_made_leaves_their_log_and_time_alone(tmp_path, monkeypatch, made, works, cost):
+    """In a shell or in a copy of the process. One that works all the same replaces the time."""
     log, benchmark, file = tmp_path / "log", tmp_path / "benchmark.tsv", tmp_path / "file"
     code = f"if __name__ == '__main__':\n print('said')\n if {works}: open({str(file)!r}, 'a').write('again')\n"
     (tmp_path / "other.py").write_text(code)
@@ -170,7 +171,7 @@ def test_a_task_that_finds_its_files_made_leaves_their_log_and_time_alone(tmp_pa
         path.write_text("of an earlier job\n")
     bundle = make(tmp_path, f"exec python -m other > {log} 2>&1")
     task = bundle.tasks[0]
-    task.benchmark, task.output, task.made = str(benchmark), [str(file)], made
+    task.benchmark, task.output, task.made, task.cost = str(benchmark), [str(file)], made, cost
     bundle.write()
     run(bundle)
     assert log.read_text().endswith("said\n")

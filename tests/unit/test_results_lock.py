@@ -56,3 +56,16 @@ def test_a_full_disk_is_one_line_before_anything_begins(tmp_path, monkeypatch):
         lock_results(tmp_path)
     monkeypatch.undo()
     lock_results(tmp_path)  # which it did not keep
+
+
+def test_those_who_can_write_to_the_folder_can_read_and_take_the_lock(tmp_path):
+    tmp_path.chmod(0o2775)
+    (tmp_path / "own").touch(mode=0o600)
+    (tmp_path / "link").symlink_to("own")
+    before = os.umask(0o077)
+    try:
+        for name in ("new", "link"):
+            locked(tmp_path / name).close()
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("new", "own")] == [0o660, 0o600]

@@ -519,7 +519,7 @@ def test_a_misspelt_name_in_a_claim(plugin, body, said, meant):
             "run.measured['all_change']",
             "x has a stability.json of an earlier network ('snakemake capacity' without finished_only makes it again)",
         ),
-        ("run.measured.get('path_norm', 0.0)", "x has no complexity.json with path_norm"),
+        ("run.measured.get('path_norm')", "seed0 has nothing to measure"),
         ("run.curve.set_index('epoch').test_accuracy.loc[50]", "seed0 has nothing to measure (KeyError: 50)"),
     ],
 )
@@ -531,6 +531,16 @@ def test_a_number_that_a_network_lacks_leaves_a_claim_undecided(plugin, body, re
     measured, unread = {"sharpness": None}, {"stability.json": "a stability.json of an earlier network"}
     run = Run({"cell": "x", "status": "finished"}, curve, measured=measured, unread=unread)
     assert examine(check, {cell: {0: run}}, "").reasons[0] == reason
+
+
+def test_the_measures_that_a_network_has_are_those_of_a_dict(plugin):
+    cell = "digits/true_labels/mlp_1x512/none"
+    body = "run.measured.get('sharpness', 2) + len(run.measured) + sum(dict(run.measured).values()) + ('path_norm' in run.measured)"
+    plugin(f"@claim('c', statement='s', cells=['{cell}'], above=0)\ndef c(run):\n    return {body}\n")
+    ((check,),) = (claim.checks for claim in own_claims())
+    measured = {"distance": 4.0, "frobenius_product": 8.0, "sharpness": None, "images": 500}
+    run = Run({"cell": "x", "status": "finished"}, pd.DataFrame(), measured=measured)
+    assert check.measure(run) == 2 + 2 + 12
 
 
 def test_an_error_in_a_claim_outside_the_plugin_keeps_its_text(plugin):

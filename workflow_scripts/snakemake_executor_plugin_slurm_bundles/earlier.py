@@ -56,11 +56,16 @@ class Earlier:
 
     def has_made(self, task: Task) -> bool:
         """Whether the files of a task that is not forced are there, and an earlier Snakemake's job made them."""
-        return AGAIN not in task.command and any(
-            what_it_makes(bundle.tasks[number]) == what_it_makes(task)
-            and bundle.status(number) == 0
-            and all(map(os.path.exists, task.output))
-            for bundle, number in self.tasks.get(tuple(task.output), ())
+        # One that reads what this run has made will make them again.
+        return (
+            not task.reads_new
+            and AGAIN not in task.command
+            and any(
+                what_it_makes(bundle.tasks[number]) == what_it_makes(task)
+                and bundle.status(number) == 0
+                and all(map(os.path.exists, task.output))
+                for bundle, number in self.tasks.get(tuple(task.output), ())
+            )
         )
 
     def stop_damaged(self, queue: Mapping[str, slurm.QueuedJob]) -> None:

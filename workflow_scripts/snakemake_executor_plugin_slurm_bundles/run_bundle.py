@@ -152,11 +152,16 @@ def become(bundle: Bundle, task: Task, edited: bool) -> None:
     """Turn this copy of the process into a task, without what it has imported if that was edited; it does not return."""
     try:
         module = None if edited else task.module()
+        # What an attempt said stays as long as another resumes from its checkpoint or finds what it made.
+        goes_on = task.made or bool(task.checkpoint and os.path.exists(task.checkpoint))
         if module is None:
+            command = task.command
+            if goes_on and command.endswith(" 2>&1"):
+                command = " >> ".join(command.rsplit(" > ", 1))
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            shell = ["bash", "-c", f"set -euo pipefail; {bundle.prefix}{task.command}"]
+            shell = ["bash", "-c", f"set -euo pipefail; {bundle.prefix}{command}"]
             os.execvp(shell[0], shell)
         exit_on_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -164,8 +169,6 @@ def become(bundle: Bundle, task: Task, edited: bool) -> None:
         # A log that cannot be written (a full disk) must not end the task.
         with suppress(OSError):
             Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-            # What an attempt said stays as long as another resumes from its checkpoint or finds what it made.
-            goes_on = task.made or (task.checkpoint and os.path.exists(task.checkpoint))
             mode = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if goes_on else os.O_TRUNC)
             output = os.open(log_file, mode, 0o666)
             os.dup2(output, 1)

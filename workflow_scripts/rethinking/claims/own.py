@@ -1,6 +1,7 @@
 """Claims of plug-ins: each names its cells, the measure on them and its bounds."""
 
 import copy
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -83,11 +84,25 @@ class Measured(Mapping[str, float]):
             raise NotMeasured(f"{self.run.summary['cell']} has a {file} without a number for {name}")
         return number
 
+    def get(self, name: str, default: float = math.nan) -> float:
+        """One of them, or the default where the network has no such number.
+
+        Raises:
+            KeyError: there is no such measure.
+        """
+        try:
+            return self[name]
+        except NotMeasured:
+            return default
+
     def __iter__(self) -> Iterator[str]:
-        return iter(measure_files())
+        return (name for name in measure_files() if self.run.measured.get(name) is not None)
 
     def __len__(self) -> int:
-        return len(measure_files())
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return any(each == name for each in self)
 
 
 def known_names(error: KeyError | AttributeError, runs: Sequence[Run]) -> str:

@@ -99,7 +99,7 @@ def check_contents(outputs: Sequence[str | Path]) -> None:
     Raises:
         UserError: the message says what to delete.
     """
-    recorded = stamp(outputs[0]) or ""
+    recorded = str(stamp(outputs[0]))
     if len(recorded) == len(digest_of([])) and recorded != contents_digest(outputs):
         raise UserError(
             f"the files of {Path(outputs[0]).parent} have other contents than when they were made; delete {outputs[-1]} to "

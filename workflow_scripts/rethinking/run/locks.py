@@ -27,7 +27,7 @@ _held: list[IO[str]] = []
 def locked(path: str | Path, wait: bool = False) -> IO[str] | None:
     """A lock file, made if it does not exist, which is locked until it is closed; None if another process has it.
 
-    Who can write to its folder can write to it, as NFS asks of those that lock it.
+    Who can write to its folder can read it, and write to it, as NFS asks of those that lock it.
 
     Raises:
         UserError: the file system refuses.
@@ -45,7 +45,9 @@ def locked(path: str | Path, wait: bool = False) -> IO[str] | None:
         writable = os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
         file = open(path, "r+" if writable else "r", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     with suppress(OSError):  # another user's, or the file system has no modes
-        os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode | path.parent.stat().st_mode & 0o022)
+        writers = path.parent.stat().st_mode & 0o022
+        if not path.is_symlink():
+            os.fchmod(file.fileno(), os.fstat(file.fileno()).st_mode | writers | writers << 1)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
