@@ -15,7 +15,7 @@ def load_weights(model: nn.Module, folder: Path) -> None:
 
     Raises:
         UserError: they are missing, another network's or damaged, also if a value is not finite, or a file of the network is
-            not as training left it; the message names the file.
+            not as training left it; the message names it, or the folder.
     """
     check_contents([folder / name for name in CELL_FILES])
     with reading(path := folder / "weights.safetensors"):
