@@ -78,6 +78,7 @@ def test_a_misspelt_name_in_a_claim(plugin, body, said, meant):
         ),
         ("run.measured.get('path_norm')", "seed0 has nothing to measure"),
         ("run.curve.set_index('epoch').test_accuracy.loc[50]", "seed0 has nothing to measure (KeyError: 50)"),
+        ("run.summary['epochs_to_train_accuracy']['100'] - 3", "seed0 has nothing to measure"),  # null in the file
     ],
 )
 def test_a_number_that_a_network_lacks_leaves_a_claim_undecided(plugin, body, reason):
@@ -86,7 +87,8 @@ def test_a_number_that_a_network_lacks_leaves_a_claim_undecided(plugin, body, re
     ((check,),) = (claim.checks for claim in own_claims())
     curve = pd.DataFrame({"epoch": [0, 1], "test_accuracy": [10.0, 20.0]})
     measured, unread = {"sharpness": None}, {"stability.json": "a stability.json of an earlier network"}
-    run = Run({"cell": "x", "status": "finished"}, curve, measured=measured, unread=unread)
+    summary = {"cell": "x", "status": "finished", "epochs_to_train_accuracy": {"100": None}}
+    run = Run(summary, curve, measured=measured, unread=unread)
     assert examine(check, {cell: {0: run}}, "").reasons[0] == reason
 
 
