@@ -15,7 +15,7 @@ from rethinking.run.files import algorithm_of
 from rethinking.run.identity import Identity, converted, fits, read_record
 
 
-@dataclass(eq=False)  # each result is there once, see plan.once
+@dataclass(eq=False)  # each result is there once, see Plan
 class Made:
     """Files that one job makes.
 

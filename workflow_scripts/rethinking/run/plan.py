@@ -5,8 +5,8 @@ The rules, ``snakemake status`` and the tests all use it, so there is one answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, wraps
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +27,8 @@ ARRAYS = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_label
 NAMES = ("train_names.npy", "test_names.npy")
 
 
-def once(method: Callable[..., Made]) -> Callable[..., Made]:
-    """Construct each result once per plan, because many others depend on it."""
-
-    @wraps(method)
-    def look_up(self: Plan, *arguments: Any) -> Made:
-        key = (method.__name__, *arguments)
-        if key not in self.found:
-            self.found[key] = method(self, *arguments)
-        return self.found[key]
-
-    return look_up
-
-
 class Plan:
-    """Everything that a configuration can make.
+    """Everything that a configuration can make. Each result is constructed once, because many others depend on it.
 
     Args:
         config: the checked configuration.
@@ -51,7 +38,7 @@ class Plan:
         self.config = config
         self.results, self.data_dir = config.results_dir, config.data_folder
         self.tokens = f"{self.results}/.data"
-        self.found: dict[Any, Made] = {}
+        self.made: list[Made] = []
 
     def make(
         self,
@@ -71,7 +58,8 @@ class Plan:
             named["results"] = digest_of([each.identity.digest for each in needs])
         identities = converted(named, lambda made: made.identity)
         identity = Identity(settings, code(script, entries), identities)
-        return Made(script, list(outputs), identity, named, entries, needs, data)
+        self.made.append(Made(script, list(outputs), identity, named, entries, needs, data))
+        return self.made[-1]
 
     # ---- data
 
@@ -82,7 +70,7 @@ class Plan:
         made.token, made.shared = f"{self.tokens}/{folder}", self.data_dir
         return made
 
-    @once
+    @cache
     def prepared(self, name: str) -> Made:
         """A prepared data set. Its folder is named after its identity, so that checkouts can share it.
 
@@ -155,14 +143,14 @@ class Plan:
         """The file that keeps checksums of the user's files by their sizes and times."""
         return Path(self.results, ".identity", "sources.json")
 
-    @once
+    @cache
     def sample(self, name: str, n: int) -> Made:
         """A problem of two classes on n of the training images, stored like a prepared data set."""
         whole = self.prepared(name)
         made = self.make("draw_sample", [], {"images": n}, inputs={"data": whole}, data=[whole])
         return self.in_data_folder(made, f"samples/{name}/n{n}", ("manifest.json", *ARRAYS))
 
-    @once
+    @cache
     def overlay(self, name: str, corruption: str, seed: int) -> Made:
         """What a corruption changes of a data set."""
         n = sample_size(corruption)
@@ -193,7 +181,7 @@ class Plan:
 
     # ---- networks
 
-    @once
+    @cache
     def cell(self, cell: Cell, variant: str | None = None) -> Made:
         """A trained network, or a variant of it for an ablation.
 
@@ -220,7 +208,7 @@ class Plan:
         reader = READS_IMAGES if self.config.datasets[cell.dataset].source == "local" else ()
         return [registry.entry("model", cell.model).root, *(each.root for each in regularisers if each.own), *reader]
 
-    @once
+    @cache
     def complexity(self, cell: Cell) -> Made:
         """Measures of complexity of a trained network."""
         trained = self.cell(cell)
@@ -237,7 +225,7 @@ class Plan:
             data=trained.data,
         )
 
-    @once
+    @cache
     def stability(self, cell: Cell) -> Made:
         """How far the losses of a network move when one example is replaced."""
         after, before = self.cell(cell), self.cell(cell.base)
@@ -256,27 +244,27 @@ class Plan:
 
     # ---- theory
 
-    @once
+    @cache
     def expressivity(self, seed: int) -> Made:
         """Theorem 1 on a data set."""
         settings = self.config.expressivity.model_dump()
         return self.theory("fit_expressivity", [f"expressivity/seed{seed}.json"], settings, seed)
 
-    @once
+    @cache
     def descent(self, seed: int) -> Made:
         """SGD on a linear model."""
         settings = self.config.linear_models.descent.model_dump()
         files = [f"descent/seed{seed}/summary.json", f"descent/seed{seed}/curve.csv"]
         return self.theory("run_descent", files, settings, seed)
 
-    @once
+    @cache
     def validation(self, name: str) -> Made:
         """The errors of a linear model over gamma and penalty."""
         settings = self.config.linear_models.validation.model_dump() | self.linear_model(name)
         files = [f"linear_models/{name}/validation.csv"]
         return self.theory("validate_linear_model", files, settings, self.config.seeds[0])
 
-    @once
+    @cache
     def fit(self, name: str, seed: int) -> Made:
         """An exact fit of a linear model."""
         settings = self.config.linear_models.solver.model_dump() | self.linear_model(name)
@@ -284,7 +272,7 @@ class Plan:
         files = [f"{folder}/summary.json", f"{folder}/outputs.npz"]
         return self.theory("fit_linear_model", files, settings, seed, self.validations(name))
 
-    @once
+    @cache
     def comparison(self, name: str, seed: int) -> Made:
         """Exact fits other than the one of minimum norm."""
         settings = self.config.linear_models.counterexamples.model_dump(exclude={"models"})
