@@ -109,7 +109,7 @@ def trainers_on(cluster):
         process
         for node in cluster.nodes
         for process in cluster.processes_on(node)
-        if "run_bundle" in " ".join(process.cmdline()) and process.parent().name().startswith("python")
+        if "run_bundle" in " ".join(process.parent().cmdline())
     ]
 
 

@@ -29,7 +29,7 @@ def test_a_job_runs_the_code_that_it_records(plugin, monkeypatch):
 
 
 IMPORTING = """\
-import os, sys
+import sys
 from pathlib import Path
 from rethinking.run.code import SCRIPTS, script_code
 
@@ -42,16 +42,12 @@ def edit():
     script = Path(__file__)
     script.write_text(script.read_text().replace("return RATE", "return -RATE"))
 
-def fork():
-    if process := os.fork():
-        os._exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
-
 def follow():
     return script_code("importing")
 
 if __name__ == "__main__":
     for step in sys.argv[1:]:
-        {"run": main, "edit": edit, "fork": fork, "follow": follow}[step]()
+        {"run": main, "edit": edit, "follow": follow}[step]()
     print(main(), *follow().values())
 """
 
@@ -60,7 +56,6 @@ if __name__ == "__main__":
     ("steps", "runs"),
     [
         (["run", "edit"], 1),  # what is imported before an edit is what is recorded after it
-        (["run", "edit", "fork"], 1),  # also by a copy of the process, as in a job of several cells
         (["follow", "edit"], 1),  # a function that imports it is called after an hour's wait for a GPU, say
         (["edit"], 20),
     ],

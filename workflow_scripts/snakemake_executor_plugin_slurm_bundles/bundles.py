@@ -12,7 +12,6 @@ A Snakemake that submitted a bundle may die; the next one reads from the folder 
 import heapq
 import json
 import os
-import shlex
 import signal
 import tempfile
 import uuid
@@ -22,7 +21,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-MODULE = ["exec", "python", "-m"]  # how a command begins that runs a Python module
 AGAIN = ":again"  # the end of the parameter 'record' of a job that the user forces
 ROOM = 1 << 14  # bytes; more than the end of a task takes
 
@@ -41,16 +39,6 @@ class Task:
     reads_new: bool = False  # it reads what this run makes: an earlier job may have read what was there before
     made: bool = False  # an earlier job has made its files, and what it said in the log stays
     before: list[int] | None = None  # the checkpoint when the bundle was written, see `mark`
-
-    def module(self) -> tuple[str, list[str], str] | None:
-        """The Python module that a bundled task runs, its arguments and its log, if that is all the command is.
-
-        All such tasks of a bundle run in copies of one process, which has imported the module once.
-        """
-        words = shlex.split(self.command)
-        if self.cost and words[:3] == MODULE and words[-3:-2] == [">"] and words[-1] == "2>&1":
-            return words[3], words[4:-3], words[-2]
-        return None
 
     @property
     def made_progress(self) -> bool:

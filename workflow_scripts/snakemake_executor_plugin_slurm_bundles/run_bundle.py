@@ -1,16 +1,12 @@
 """Run the tasks of a bundle on a compute node and record how each ended in the bundle's folder.
 
-Tasks that run a Python module do so in copies of this process, which imports it (and torch, say) once for all of
-them. Once a file of these imports is edited, further tasks run in new processes, from the files as they are then. A task
-that ended by itself is not run again, so a bundle that is started again continues where it stopped. On SIGTERM, SIGINT or
-SIGUSR1 the tasks write their checkpoints; the bundle then waits for the cluster to end or requeue it.
+A task that ended by itself is not run again, so a bundle that is started again continues where it stopped. On SIGTERM,
+SIGINT or SIGUSR1 the tasks write their checkpoints; the bundle then waits for the cluster to end or requeue it.
 """
 
 import argparse
 import errno
-import importlib
 import os
-import runpy
 import signal
 import socket
 import sys
@@ -20,7 +16,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, Task, how_it_ended, mark, write
+from snakemake_executor_plugin_slurm_bundles.bundles import Bundle, how_it_ended, mark, write
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # that ask to stop
 # How long the cluster may take to end a job that it has asked to stop.
@@ -41,18 +37,12 @@ class Runner:
         self.began = time.monotonic()
         self.cost_done = self.seconds_done = 0.0  # of tasks that have ended, each by itself
         self.left: set[int] = set()  # tasks that have not ended by themselves
-        self.modules: set[str] = set()  # that tasks run
-        self.files: dict[str, list[int] | None] = {}  # that these were imported from
 
     def run(self) -> bool:
         """Run what has not ended; whether all has."""
         waiting = sorted(set(range(len(self.bundle.tasks))) - self.bundle.ended().keys())
         # Snakemake deletes a bundle as soon as the last end is noted, so this process keeps the count itself.
         self.left = set(waiting)
-        self.modules = {module[0] for n in waiting if (module := self.bundle.tasks[n].module())}
-        for name in self.modules:
-            importlib.import_module(name)
-        self.files = files_of(self.modules)
         for number in SIGNALS:
             signal.signal(number, self.note_signal)
         log(f"{len(waiting)} of {len(self.bundle.tasks)} tasks to do, {self.bundle.side_by_side} at a time")
@@ -79,20 +69,18 @@ class Runner:
     def begin(self, number: int) -> None:
         """Start a task in a process of its own."""
         task = self.bundle.tasks[number]
-        edited = self.is_edited()
         before = [mark(file) for file in task.output]
-        log(f"begins{' with the edited code' if edited else ''}: {task.name}")
-        # A signal in between would find neither this process nor the task ready for it.
+        command = task.command
+        # What an attempt said stays as long as another resumes from its checkpoint or finds what it made.
+        if (task.made or os.path.exists(task.checkpoint or "")) and command.endswith(" 2>&1"):
+            command = " >> ".join(command.rsplit(" > ", 1))
+        shell = ["bash", "-c", f"set -euo pipefail; {self.bundle.prefix}{command}"]
+        log(f"begins: {task.name}")
+        # A signal in between would not be passed on.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        process = os.fork()
-        if process == 0:
-            become(self.bundle, task, edited)
+        process = os.posix_spawnp(shell[0], shell, os.environ, setsigmask=[])
         self.running[process] = number, time.monotonic(), before
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-
-    def is_edited(self) -> bool:
-        """Whether the code that copies of this process run is no longer in the files, or the disk does not say."""
-        return files_of(self.modules) != self.files
 
     def wait_for_one(self) -> None:
         """Wait for the end of a task and note how it ended."""
@@ -148,58 +136,6 @@ class Runner:
                 os.kill(process, number)
 
 
-def become(bundle: Bundle, task: Task, edited: bool) -> None:
-    """Turn this copy of the process into a task, without what it has imported if that was edited; it does not return."""
-    try:
-        module = None if edited else task.module()
-        # What an attempt said stays as long as another resumes from its checkpoint or finds what it made.
-        goes_on = task.made or bool(task.checkpoint and os.path.exists(task.checkpoint))
-        if module is None:
-            command = task.command
-            if goes_on and command.endswith(" 2>&1"):
-                command = " >> ".join(command.rsplit(" > ", 1))
-            for number in SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            shell = ["bash", "-c", f"set -euo pipefail; {bundle.prefix}{command}"]
-            os.execvp(shell[0], shell)
-        exit_on_signals()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        name, arguments, log_file = module
-        # A log that cannot be written (a full disk) must not end the task.
-        with suppress(OSError):
-            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-            mode = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if goes_on else os.O_TRUNC)
-            output = os.open(log_file, mode, 0o666)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-        sys.argv = [f"{name}.py", *arguments]
-        job = os.environ.get("SLURM_JOB_ID", "none")
-        with suppress(OSError):
-            print(f"SLURM job {job} on {node()}, process {os.getpid()}", flush=True)
-        runpy.run_module(name, run_name="__main__")
-        status = 0
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if not isinstance(end.code, int | None):  # a message, which Python would print
-            with suppress(OSError):
-                print(end.code, file=sys.stderr)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        status = 1
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):
-            stream.flush()
-    os._exit(status)
-
-
-def files_of(modules: set[str]) -> dict[str, list[int] | None]:
-    """The files that modules in the folders of these, or below, were imported from, each with its mark."""
-    folders = tuple(f"{os.path.dirname(sys.modules[name].__file__)}{os.sep}" for name in modules)
-    files = {getattr(module, "__file__", None) or "" for module in [*sys.modules.values()]}
-    return {file: mark(file) for file in files if file.startswith(folders)}
-
-
 def write_benchmark(path: Path, seconds: float, usage: object) -> None:
     """What Snakemake writes for ``benchmark:``, as far as the kernel counts it."""
     clock = f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}:{int(seconds % 60):02d}"
@@ -208,17 +144,6 @@ def write_benchmark(path: Path, seconds: float, usage: object) -> None:
     row += [f"{100 * cpu / max(seconds, 1e-9):.2f}", f"{cpu:.2f}"]
     header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
     write(path, header + "\n" + "\t".join(row) + "\n")
-
-
-def exit_on_signals() -> None:
-    """Until a task handles these signals itself they end it with status 75, "try again"."""
-    for number in SIGNALS:
-        signal.signal(number, lambda *_: os._exit(os.EX_TEMPFAIL))
-
-
-def node() -> str:
-    """The name of this node, as SLURM knows it."""
-    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def log(line: str) -> None:
@@ -230,11 +155,11 @@ def log(line: str) -> None:
 
 def main() -> None:
     """Read the command line, run."""
-    exit_on_signals()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of the bundle")
     bundle = Bundle.read(parser.parse_args().folder)
-    log(f"SLURM job {os.environ.get('SLURM_JOB_ID', 'none')} on {node()}")
+    node = os.environ.get("SLURMD_NODENAME", socket.gethostname())
+    log(f"SLURM job {os.environ.get('SLURM_JOB_ID', 'none')} on {node}")
     runner = Runner(bundle)
     done = runner.run()
     if runner.signal is not None:

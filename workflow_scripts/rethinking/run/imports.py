@@ -1,7 +1,7 @@
 """Imports of this project's modules: what runs is the text that :mod:`rethinking.run.code` follows, whatever is edited.
 
-A process runs the code that it has imported, or its parent had before a fork, while its files are edited. So the text of
-each file is kept when it is first imported or followed, and counts from then on. This imports nothing that is slow.
+A process runs the code that it has imported while its files are edited. So the text of each file is kept when it is first
+imported or followed, and counts from then on. This imports nothing that is slow.
 """
 
 import sys

@@ -4,8 +4,10 @@ import argparse
 import base64
 import io
 import json
+import os
 import re
 import shlex
+import socket
 import sys
 import textwrap
 import traceback
@@ -52,6 +54,8 @@ def run(main: Callable[[], None], locked: bool = True) -> None:
         sys.stdout.reconfigure(line_buffering=True)  # a log shows what a job waits for
     ignore_full_disk(sys.stdout)
     ignore_full_disk(sys.stderr)
+    if job := os.environ.get("SLURM_JOB_ID"):
+        print(f"SLURM job {job} on {os.environ.get('SLURMD_NODENAME', socket.gethostname())}, process {os.getpid()}")
     clean_up()
     try:
         asked = asked_for()
