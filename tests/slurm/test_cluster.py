@@ -244,23 +244,6 @@ def test_snakemake_is_killed_and_started_again(workflow, cluster, undisturbed):
     assert LONG in "".join(workflow.planned_cells(TARGET))
 
 
-def test_bundle_is_damaged(workflow, cluster, undisturbed):
-    """It is no longer known what the job trains: it is cancelled, and the cell resumes from its checkpoint."""
-    snakemake = start_and_wait(workflow)
-    before = position(workflow)
-    halt_training(cluster)
-    snakemake.kill()
-    snakemake.wait()
-    job = only_job(workflow)
-    for file in workflow.results.glob("slurm/*/bundle.json"):
-        file.write_text(file.read_text()[:50])
-    output = finish(workflow.start(TARGET))
-    assert "is damaged, so that nothing says what it does; it is cancelled" in output
-    numbers = re.findall(r"SLURM job (\d+) on", workflow.log())
-    assert numbers[0] == job[0] != numbers[-1]
-    assert_undisturbed(workflow, before, undisturbed)
-
-
 def test_job_is_held(workflow, cluster):
     """The user is told why it does not start."""
     snakemake = workflow.start(TARGET, "--until", "prepare_dataset", "--default-resources", "slurm_extra='--hold'")

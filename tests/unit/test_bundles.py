@@ -213,15 +213,6 @@ def test_side_by_side(tmp_path):
     assert bundle.ended() == {0: 0, 1: 0}
 
 
-def test_budget_of_time(tmp_path):
-    """After the first task it is known that the second one would take too long."""
-    bundle = make(tmp_path, "sleep 0.5", "true", minutes=0.01)
-    code, output = run(bundle)
-    assert code == os.EX_TEMPFAIL
-    assert "1 tasks left" in output
-    assert bundle.ended() == {0: 0}
-
-
 def test_a_task_begins_if_it_ends_in_time_by_its_share_of_what_was_done(tmp_path, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])

@@ -142,6 +142,7 @@ ABOVE = "from pathlib import Path\nROOT = Path(__file__).resolve().parent.parent
         (FOLDER + "def main(): return '%s/noise.txt' % HERE", ""),
         (FOLDER + "def main(): return '{}/tools/noise.txt'.format(HERE)", ""),
         ("from tools import lib\ndef main(): return lib.get()", ABOVE),
+        ("from tools import lib\ndef main(): return lib.ROOT / 'noise.txt'", ABOVE),
         ("from tools import lib\nfrom pathlib import Path\ndef main(): return Path(lib.__file__).parent / 'noise.txt'", ""),
         ("import tools\nfrom importlib import resources\ndef main(): return resources.files(tools) / 'noise.txt'", ""),
         ("import tools\nimport importlib.resources as r\ndef main(): return r.files(tools) / 'noise.txt'", ""),
@@ -248,16 +249,6 @@ def test_a_module_that_its_package_imports_counts(tmp_path):
     assert digest(tmp_path, study=study, **{"nets/blocks": files[0]}) != digest(
         tmp_path, study=study, **{"nets/blocks": files[1]}
     )
-
-
-def test_a_data_file_counts_where_another_file_says_where_it_lies(tmp_path):
-    places = "from pathlib import Path\nHERE = Path(__file__).parent"
-    study = "from places import HERE\ndef main(): return HERE / 'noise.txt'"
-    codes = []
-    for text in "12":
-        (tmp_path / "noise.txt").write_text(text)
-        codes.append(digest(tmp_path, study=study, places=places))
-    assert codes[0] != codes[1]
 
 
 def test_a_plugin_counts_for_the_cells_that_use_it(plugin):

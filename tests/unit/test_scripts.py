@@ -93,6 +93,12 @@ def test_scripts_end_with_one_message(script, tmp_path):
         script("download_dataset", "--dataset", "mnist", "--output", tmp_path / "x", "--file", "x.gz")
 
 
+def asked(monkeypatch, made, more=""):
+    """What a job reads of the record on its command line."""
+    monkeypatch.setattr("sys.argv", ["script", "--record", packed(made.record) + more])
+    return asked_for.__wrapped__()
+
+
 @pytest.mark.parametrize(
     ("error", "full"),
     [
@@ -132,28 +138,22 @@ def test_a_job_reads_what_its_inputs_were_made_from(tmp_path, monkeypatch):
     prepared = Made("prepare_dataset", [f"{tmp_path}/manifest.json"], data)
     identity = Identity({"seed": 0}, script_code("corrupt_dataset"), {"data": data, "results": "def"})
     made = Made("corrupt_dataset", ["x"], identity, {"data": prepared, "results": "def"})
-
-    def asked():
-        monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(made.record)])
-        return asked_for.__wrapped__().identity
-
     (tmp_path / "manifest.json").touch()
     write_record(prepared.outputs, data)
-    assert asked() == identity
+    assert asked(monkeypatch, made).identity == identity
     write_record(prepared.outputs, Identity({"limit": 6}))
     with pytest.raises(UserError, match="is not the record that this job was planned with"):
-        asked()
+        asked(monkeypatch, made)
     record_path(prepared.outputs[0]).unlink()
     with pytest.raises(UserError, match="is not the record that this job was planned with"):
-        asked()
+        asked(monkeypatch, made)
 
 
 def test_a_plugin_is_imported_as_it_is_followed_and_not_after_the_wait_for_a_gpu(plugin, monkeypatch):
     file = plugin("import helper_of_a_study\n@corruption('mine')\ndef mine(labels): return labels\n")
     file.with_name("helper_of_a_study.py").touch()
     made = Made("corrupt_dataset", ["x"], Identity({}), {}, [(file, "mine")])
-    monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(made.record)])
-    asked_for.__wrapped__()
+    asked(monkeypatch, made)
     assert sys.modules.pop("helper_of_a_study").__file__ == str(file.with_name("helper_of_a_study.py"))
 
 
@@ -162,8 +162,7 @@ def test_a_job_is_told_at_the_end_of_its_record_whether_the_user_forces_it(monke
     """There the executor for SLURM can take it off, to compare a job with one that is not forced."""
     assert scripts.AGAIN == bundles.AGAIN
     made = Made("corrupt_dataset", ["x"], Identity({"seed": 0}))
-    monkeypatch.setattr("sys.argv", ["script", "--record", packed(made.record) + (scripts.AGAIN if forced else "")])
-    assert asked_for.__wrapped__().again == forced
+    assert asked(monkeypatch, made, scripts.AGAIN if forced else "").again == forced
 
 
 @pytest.mark.parametrize(("code", "same"), [({"mlp": "1"}, True), ({"mlp": "2"}, False)])
@@ -231,25 +230,6 @@ def goes_on(monkeypatch):
 
 
 @pytest.mark.usefixtures("goes_on")
-def test_the_old_record_goes_before_new_files_come(tmp_path, monkeypatch):
-    """Else it would vouch for them after a crash, if the configuration is set back."""
-    old, new = (Made("corrupt_dataset", [f"{tmp_path}/x"], Identity({"seed": seed})) for seed in (0, 1))
-    (tmp_path / "x").touch()
-    write_record(old.outputs, old.identity)
-    left = record_path(old.outputs[0]).with_name(".x.json.abc.json")
-    left.mkdir()
-    monkeypatch.setattr(scripts, "asked_for", lambda: scripts.Asked(new.outputs, new.identity, False))
-
-    def main():
-        (tmp_path / "x").write_text("new")
-        assert not record_path(old.outputs[0]).exists()
-        assert not left.exists()
-
-    scripts.run(main)
-    assert recorded(new.outputs[0]) == new.identity
-
-
-@pytest.mark.usefixtures("goes_on")
 def test_shared_data_are_not_read_again_to_record_them(tmp_path, monkeypatch):
     """They can be hundreds of gigabytes."""
     identity = Identity({"seed": 0})
@@ -289,9 +269,8 @@ def test_files_that_the_user_replaces_before_they_are_read_are_refused(
     dataset[f"datasets__{name}__provenance"] = "made up"
     config = load(results_dir=str(tmp_path / "results"), **dataset)
     made = Plan(config).prepared(name)
-    monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(made.record)])
-    asked = asked_for.__wrapped__()
-    monkeypatch.setattr(scripts, "asked_for", lambda: asked)
+    told = asked(monkeypatch, made)
+    monkeypatch.setattr(scripts, "asked_for", lambda: told)
 
     def main():
         for file in [*(path / each for each in files), *made.outputs]:
@@ -315,8 +294,7 @@ def test_a_table_is_recorded_with_the_networks_that_it_shows(tmp_path, monkeypat
     for file in cell.outputs:
         write_text(file, "")
     write_record(cell.outputs, trained)
-    monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(table.record)])
-    assert (asked_for.__wrapped__().identity.digest == table.identity.digest) != edited
+    assert (asked(monkeypatch, table).identity.digest == table.identity.digest) != edited
 
 
 @pytest.mark.usefixtures("goes_on")
@@ -339,9 +317,8 @@ def test_a_measure_of_a_network_that_is_replaced_meanwhile_is_refused(tmp_path, 
             remove(network.outputs)
 
     train("numbers")
-    monkeypatch.setattr("sys.argv", ["script", "--record", json.dumps(measure.record)])
-    asked = asked_for.__wrapped__()
-    monkeypatch.setattr(scripts, "asked_for", lambda: asked)
+    told = asked(monkeypatch, measure)
+    monkeypatch.setattr(scripts, "asked_for", lambda: told)
     if meanwhile == "nothing":
         scripts.run(measures)
     else:
@@ -350,7 +327,7 @@ def test_a_measure_of_a_network_that_is_replaced_meanwhile_is_refused(tmp_path, 
         said = capsys.readouterr().err
         assert f"error: {network.outputs[0]} was made again while {measure.outputs[0]} was made from" in said
         assert not (tmp_path / "complexity.json").exists()
-    assert is_made(measure.outputs, asked.identity) == (meanwhile == "nothing")
+    assert is_made(measure.outputs, told.identity) == (meanwhile == "nothing")
 
 
 @pytest.mark.usefixtures("goes_on")

@@ -54,11 +54,12 @@ def test_what_is_there_is_left_alone(outputs, identity, tmp_path, capsys):
 
 
 def test_nothing_stays_of_a_killed_writer(tmp_path, identity):
-    part = tmp_path / ".table1.csv.12345678"
-    part.mkdir()
+    parts = [tmp_path / ".table1.csv.12345678", tmp_path / ".identity" / ".table1.csv.json.12345678"]
+    for part in parts:
+        part.mkdir(parents=True)
     with to_make([str(tmp_path / "table1.csv")], identity) as needed:
         assert needed
-        assert not part.exists()
+        assert [part for part in parts if part.exists()] == []
 
 
 @pytest.mark.parametrize("forced", [True, False])
@@ -150,13 +151,6 @@ def test_other_users_can_go_on_with_it_where_only_writers_can_lock(shared, reque
     request.getfixturevalue("nobody")
     with sharing(shared, folder), alone(folder) as waited:
         assert not waited
-
-
-def test_what_was_cut_short_is_made_again(outputs, identity):
-    make(outputs, identity)
-    write_text(outputs[1], "")
-    assert make(outputs, identity)
-    assert not make(outputs, identity)
 
 
 def test_edited_code_does_not_go_into_the_old_codes_folder(outputs):

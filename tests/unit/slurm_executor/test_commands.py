@@ -136,29 +136,26 @@ def test_job_submitted_from_a_job(fake, monkeypatch):
     assert sorted(found) == ["SLURM_CONF", "SLURM_JWT"]
 
 
-def test_variable_at_fault(fake, monkeypatch):
-    """One that a setting of the profile wins over is not named."""
-    fake.fails("sbatch", "Requested node configuration is not available")
-    for name, value in {"SBATCH_GPUS_PER_NODE": "8", "SBATCH_CONSTRAINT": "a100"}.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(sbatch.Refused, match="SBATCH_GPUS_PER_NODE=8") as refused:
-        sbatch.submit(["sbatch"], "", {"constraint": "v100", "slurm_extra": "--mem=1T"})
-    assert "Correct constraint (now v100), slurm_extra (now --mem=1T) of this rule" in str(refused.value)
-    assert "a100" not in str(refused.value)
-
-
-def test_variables_that_the_profile_wins_over_are_not_named(fake, monkeypatch):
-    variables = {
+def test_variables_at_fault(fake, monkeypatch):
+    """Those that a setting of the profile wins over are not named."""
+    profile = {
         "slurm_partition": "PARTITION", "slurm_account": "ACCOUNT", "runtime": "TIMELIMIT", "constraint": "CONSTRAINT",
         "qos": "QOS", "mem_mb": "MEM_PER_NODE", "gres": "GRES", "gpu": "GPUS",
     }  # fmt: skip
-    for name in variables.values():
+    for name in profile.values():
         monkeypatch.setenv(f"SBATCH_{name}", "1")
-    fake.fails("sbatch", "unrecognized option '--colour'")
-    with pytest.raises(
-        sbatch.Refused, match=r"Correct slurm_extra \(now --colour\) of this rule in the profile\. It is"
+    resources = {"slurm_extra": "--colour", **dict.fromkeys(profile, "7")}
+    for said, named in (
+        ("unrecognized option '--colour'", ""),
+        ("Invalid feature specification", "constraint (now 7), "),
     ):
-        sbatch.submit(["sbatch"], "", {"slurm_extra": "--colour", **dict.fromkeys(variables, "1")})
+        fake.fails("sbatch", said)
+        with pytest.raises(sbatch.Refused) as refused:
+            sbatch.submit(["sbatch"], "", resources)
+        assert f"Correct {named}slurm_extra (now --colour) of this rule in the profile. It is not" in str(refused.value)
+    monkeypatch.setenv("SBATCH_GPUS_PER_NODE", "8")
+    with pytest.raises(sbatch.Refused, match=r"what is set in your environment: SBATCH_GPUS_PER_NODE=8\. It is not"):
+        sbatch.submit(["sbatch"], "", resources)
 
 
 def test_resources_that_are_to_be_corrected_are_those_that_a_job_asks_with():
@@ -326,13 +323,6 @@ def test_memory_that_another_resource_replaces_is_not_named(fake):
     fake.fails("sbatch", "Memory specification can not be satisfied")
     with pytest.raises(sbatch.Refused, match=r"Correct mem_mb_per_cpu \(now 500\) of"):
         sbatch.submit(["sbatch"], "", {"mem_mb": 1000, "mem_mb_per_cpu": 500})
-
-
-@pytest.mark.parametrize("command", ["squeue", "scontrol"])
-def test_other_commands_that_fail(fake, command):
-    fake.fails(command, "anything")
-    with pytest.raises(slurm.Unreachable, match="anything"):
-        slurm.run([command])
 
 
 def test_a_command_that_is_not_there(fake):
