@@ -56,55 +56,43 @@ KillWait=10
 SlurmdTimeout=10
 SlurmctldTimeout=30
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+NodeName=DEFAULT CPUs=2 Boards=1 SocketsPerBoard=1 CoresPerSocket=2 ThreadsPerCore=1 RealMemory=8000 Gres=gpu:1
+{nodes}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=60 DefMemPerCPU=500 State=UP PriorityTier=10
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE DefaultTime=60 DefMemPerCPU=500 State=UP PriorityTier=100
 """
 
 
 class Cluster:
-    """A running cluster.
+    """A running cluster; each node has two CPUs, which may be more than the machine has, and a device that is no GPU.
 
     Args:
         folder: where configuration, logs and state go.
         nodes: how many, called n1, n2 ...
-        gpus: generic resources of each node, on devices that are not GPUs.
-        cpus: of each node; may be more than the machine has.
     """
 
-    def __init__(self, folder: Path, nodes: int = 2, gpus: int = 1, cpus: int = 2, memory_mb: int = 8000) -> None:
+    def __init__(self, folder: Path, nodes: int) -> None:
         self.folder, self.nodes = folder, [f"n{number}" for number in range(1, nodes + 1)]
         self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
-        for name in ("state", "spool", "devices"):
+        for name in ("state", "devices", "cgroup", *(f"spool/{node}" for node in self.nodes)):
             (folder / name).mkdir(parents=True)
-        (folder / "cgroup").mkdir()
-        ports = free_ports(1 + nodes)
-        host = socket.gethostname().split(".")[0]
-        text = SLURM_CONF.format(host=host, port=ports[0], user=getpass.getuser(), folder=folder)
-        gres = ""
-        for name, port in zip(self.nodes, ports[1:], strict=True):
-            (folder / "spool" / name).mkdir()
-            text += (
-                f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} Boards=1"
-                f" SocketsPerBoard=1 CoresPerSocket={cpus} ThreadsPerCore=1 RealMemory={memory_mb}"
-                f"{f' Gres=gpu:{gpus}' if gpus else ''} State=UNKNOWN\n"
-            )
-            for number in range(gpus):
-                gres += f"NodeName={name} Name=gpu File={self.device(name, number)}\n"
-        # The partitions name all nodes, so they come last.
-        head, partitions = text.split("PartitionName", 1)
-        partitions, node_lines = partitions.split("NodeName", 1)
-        (folder / "slurm.conf").write_text(f"{head}NodeName{node_lines}PartitionName{partitions}")
-        (folder / "gres.conf").write_text(gres)
+        host, (port, *ports) = socket.gethostname().split(".")[0], free_ports(1 + nodes)
+        each = f"NodeName={{}} NodeHostname={host} NodeAddr=127.0.0.1 Port={{}} State=UNKNOWN".format
+        values = {"host": host, "port": port, "user": getpass.getuser(), "folder": folder}
+        values["nodes"] = "\n".join(map(each, self.nodes, ports))
+        (folder / "slurm.conf").write_text(SLURM_CONF.format(**values))
+        gres = [f"NodeName={node} Name=gpu File={self.device(node)}\n" for node in self.nodes]
+        (folder / "gres.conf").write_text("".join(gres))
         (folder / "cgroup.conf").write_text(f"CgroupPlugin=cgroup/v1\nCgroupMountpoint={folder}/cgroup\n")
         self.start()
 
-    def device(self, node: str, number: int) -> Path:
+    def device(self, node: str) -> Path:
         """A character device in place of a GPU, because SLURM requires one."""
-        path = self.folder / "devices" / f"{node}-gpu{number}"
+        path = self.folder / "devices" / node
         try:
             os.mknod(path, 0o600 | 0o020000, os.makedev(1, 3))
         except PermissionError:
-            return [Path("/dev/null"), Path("/dev/zero"), Path("/dev/full"), Path("/dev/random")][number]
+            return Path("/dev/null")
         return path
 
     def start(self) -> None:
