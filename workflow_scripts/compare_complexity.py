@@ -10,7 +10,7 @@ from rethinking.analysis.descriptions import describe_data, describe_lost, descr
 from rethinking.analysis.rank_correlations import correlate
 from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs
 from rethinking.figures import complexity as complexity_figure
-from rethinking.figures.style import not_drawn, save
+from rethinking.figures.style import draw, save
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 
@@ -47,7 +47,7 @@ def main() -> None:
     write_text(args.ranks, ranks.to_csv(index=False, float_format="%.4f"))
     numbers = networks.merge(cells[[*CELL_PARTS, "epochs"]], on=CELL_PARTS, how="left")
     write_text(args.networks, numbers.to_csv(index=False, float_format="%.9g"))
-    save(scripts.attempt(not_drawn, complexity_figure.plot, networks, ranks, scale), args.images)
+    save(draw(complexity_figure.plot, networks, ranks, scale), args.images)
     print(f"{len(networks)} networks of {len(args.cells)} cells")
 
 

@@ -9,7 +9,7 @@ import torch
 from rethinking.analysis.runs import read_runs
 from rethinking.cells import Cell
 from rethinking.figures import capacity as capacity_figure
-from rethinking.figures.style import not_drawn, save
+from rethinking.figures.style import draw, save
 from rethinking.measures.folding import depth
 from rethinking.measures.rademacher import rademacher_table
 from rethinking.measures.stability import MEASURED, stability_table
@@ -36,7 +36,7 @@ def main() -> None:
     stability = stability_table(args.cells, list(summaries.values()), changes)
     write_text(args.rademacher, rademacher.to_csv(index=False, float_format="%.6g"))
     write_text(args.stability, stability.to_csv(index=False, float_format="%.6g"))
-    save(scripts.attempt(not_drawn, capacity_figure.plot, rademacher, stability), args.images)
+    save(draw(capacity_figure.plot, rademacher, stability), args.images)
     print(f"{len(summaries)} networks, {len(changes)} replacements")
 
 

@@ -10,7 +10,7 @@ from rethinking.analysis.aggregation import aggregate_accuracy
 from rethinking.analysis.descriptions import describe_scale
 from rethinking.analysis.differences import NUMBERS, SCALE
 from rethinking.analysis.runs import CELL_PARTS, cell_parts, read_runs, summaries
-from rethinking.figures.style import not_drawn, save
+from rethinking.figures.style import draw, not_drawn, save
 from rethinking.paper.titles import MODEL_TITLES
 from rethinking.run import scripts
 from rethinking.run.files import write_text
@@ -38,7 +38,7 @@ def main() -> None:
         numbers = pd.DataFrame([cell_parts(name) for name in args.cells])
         return not_drawn(reason), numbers.reindex(columns=[*CELL_PARTS, *NUMBERS.get(args.figure, {})])
 
-    drawn, numbers = scripts.attempt(instead, figure.call, runs=runs, scale=scale)
+    drawn, numbers = draw(figure.call, instead=instead, runs=runs, scale=scale)
     save(drawn, args.images)
     numbers = numbers.merge(cells[[*CELL_PARTS, *SCALE]], on=CELL_PARTS, how="left")
     write_text(args.numbers, numbers.to_csv(index=False, float_format="%.6g"))

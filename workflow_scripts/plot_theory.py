@@ -9,7 +9,7 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.aggregation import read_columns
 from rethinking.analysis.theory_results import FIGURE_TABLES, read_records
-from rethinking.figures.style import not_drawn, save
+from rethinking.figures.style import draw, not_drawn, save
 from rethinking.run import scripts
 from rethinking.run.files import write_text
 from rethinking.run.identity import recorded
@@ -39,9 +39,9 @@ def main() -> None:
     for path, table in zip(args.tables, tables, strict=True):
         if (made := recorded(path)) and "model" in made.settings:
             models.append({"name": table.model.iloc[0], **made.settings["model"]})
-    figure, numbers = scripts.attempt(
-        lambda reason: (not_drawn(reason), pd.DataFrame({"error": [reason]})),
+    figure, numbers = draw(
         registry.entry("figure", args.figure).call,
+        instead=lambda reason: (not_drawn(reason), pd.DataFrame({"error": [reason]})),
         records=records,
         tables=tables,
         models=models,

@@ -1,5 +1,6 @@
 """Constructed runs for tests of figures."""
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,6 +11,8 @@ from rethinking.cells import Cell
 from rethinking.figures.style import STYLE
 
 from ..summaries import make_data, make_summary, write_summary
+
+mpl.rcParams.update(STYLE)
 
 
 def make_run(name, seed=0, diverged=False, steps_per_epoch=16, first_epoch=0, **columns):

@@ -4,7 +4,6 @@ import math
 import re
 from itertools import pairwise
 
-import matplotlib as mpl
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -69,7 +68,6 @@ def test_files(tmp_path):
     ("model", "number", "columns"),
     [("mlp_1x512", 6, 2), ("mlp_1x512", 12, 3), ("inception_no_bn", 12, 2)],
 )
-@mpl.rc_context(style.STYLE)
 def test_many_lines_stand_in_two_columns_of_the_legend_where_they_fit(model, number, columns):
     networks = [("cifar10", model, f"augment+wd{index}") for index in range(number)]
     figure = Figure(figsize=(style.WIDTH, 3), layout="constrained")
@@ -170,7 +168,6 @@ def test_a_measure_that_no_network_has_says_so():
     assert not any(texts.values())
 
 
-@mpl.rc_context(style.STYLE)
 def test_long_titles_of_measures_have_room(plugin):
     title = "mean margin of the training examples at the end"
     plugin("".join(f"@measure('own{i}', title='{title}')\ndef own{i}(network): ...\n" for i in range(4)))

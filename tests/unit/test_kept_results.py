@@ -12,7 +12,7 @@ import pytest
 from rethinking import registry
 from rethinking.analysis.rank_correlations import correlate
 from rethinking.figures import capacity, complexity
-from rethinking.figures.style import save
+from rethinking.figures.style import draw, save
 from rethinking.run.commit import git_commit
 
 from ..default_config import load_merged
@@ -112,7 +112,7 @@ def test_capacity(tmp_path):
     """The figure of the kept tables; the losses that stability was measured on are not kept."""
     kept = FOLDER / "cifar10_capacity"
     tables = [pd.read_csv(kept / f"{table}.csv") for table in ("rademacher", "stability")]
-    save(capacity.plot(*tables), [tmp_path / "capacity.svg"])
+    save(draw(capacity.plot, *tables), [tmp_path / "capacity.svg"])
     assert_figure_kept(kept.name, tmp_path / "capacity.svg")
 
 
@@ -124,7 +124,7 @@ def test_complexity(tmp_path):
     ranks = correlate(networks, scale)
     assert ranks.to_csv(index=False, float_format="%.4f") == (kept / "complexity.csv").read_text()
     svg = tmp_path / "complexity_measures.svg"
-    save(complexity.plot(networks, ranks, scale), [svg])
+    save(draw(complexity.plot, networks, ranks, scale), [svg])
     assert_figure_kept(kept.name, svg)
 
 

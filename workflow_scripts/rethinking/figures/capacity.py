@@ -1,6 +1,5 @@
 """What networks can fit and how stable they are, compared with how they generalise."""
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +19,6 @@ MARGIN = 0.05  # of an axis beyond its values, which are at most 1
     title="Section 2.2: Rademacher complexity and stability beside the gap",
     script="measure_capacity",
 )
-@mpl.rc_context(style.STYLE)
 def plot(rademacher: pd.DataFrame, stability: pd.DataFrame) -> Figure:
     """Rademacher complexity and gap over the number of images; stability over the gap.
 

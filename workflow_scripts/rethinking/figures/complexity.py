@@ -2,7 +2,6 @@
 
 import math
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -21,7 +20,6 @@ FILL_TITLES = {"full": "true labels", "left": "other corruptions", "none": "rand
 
 
 @registry.figure("complexity_measures", title="Complexity: the gap over each measure", script="compare_complexity")
-@mpl.rc_context(style.STYLE)
 def plot(networks: pd.DataFrame, ranks: pd.DataFrame, scale: str) -> Figure:
     """A panel per measure, a point per network.
 

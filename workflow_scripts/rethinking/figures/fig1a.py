@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -46,7 +45,6 @@ def paper_curve(published: Mapping[str, np.ndarray], name: str) -> np.ndarray | 
     return published.get(parts["corruption"]) if known else None
 
 
-@mpl.rc_context(style.STYLE)
 def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, note: str) -> Figure:
     """Training loss over epochs, one colour per cell, with the paper's dashed curves beneath ours.
 

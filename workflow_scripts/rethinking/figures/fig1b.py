@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -96,7 +95,6 @@ def not_reached(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table.paired > 0) & table.ratio.isna()]
 
 
-@mpl.rc_context(style.STYLE)
 def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) -> Figure:
     """One panel per threshold of :data:`SHOWN`: ratios over p, one colour per network, the paper's dashed beneath ours.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -40,7 +39,6 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     return plot(table, published, note), table
 
 
-@mpl.rc_context(style.STYLE)
 def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) -> Figure:
     """One panel per kind of test labels: error over p, one colour per network, with the paper's dashed beneath ours.
 

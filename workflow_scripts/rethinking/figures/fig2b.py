@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -113,7 +112,6 @@ def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> n
     return published.get(f"{split}_{model}") if regularisers == "none" else None
 
 
-@mpl.rc_context(style.STYLE)
 def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Sequence[str]) -> Figure:
     """One panel per cell: accuracies over epochs, the paper's dashed beneath ours.
 

@@ -1,6 +1,5 @@
 """The paper's finding in one picture: training and test accuracy of each network on true and on random labels."""
 
-import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -23,7 +22,6 @@ TITLES = {"true_labels": "true labels", "random_labels": "random labels"}
 
 
 @registry.figure("finding", title="The finding: the same networks fit random labels", script="plot_finding")
-@mpl.rc_context(style.STYLE)
 def plot(table: pd.DataFrame, note: str) -> Figure:
     """A panel for true and one for random labels, a row per network: both accuracies, and the gap as a line.
 

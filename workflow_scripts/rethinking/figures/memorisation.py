@@ -7,7 +7,6 @@ against the true labels, then against the given ones.
 from collections import defaultdict
 from dataclasses import replace
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -51,7 +50,6 @@ def is_papers_noise(corruption: str) -> bool:
     return probability(corruption) is not None and not registry.entry("corruption", corruption).own
 
 
-@mpl.rc_context(style.STYLE)
 def plot(runs: Runs, note: str) -> Figure:
     """A row of panels per network and a column per corruption: accuracies over epochs for unchanged and changed labels.
 

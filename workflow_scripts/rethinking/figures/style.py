@@ -1,7 +1,7 @@
 """What all figures look like, which colour and marker means what, and how they are written."""
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,25 @@ WIDTH = 6.5  # inches: the text of a page
 PANELS_WIDTH = 75  # characters of the titles above a row of panels
 
 
+def not_drawn(reason: str) -> Figure:
+    """A figure that says in its place why it could not be drawn."""
+    return sentence(f"This figure could not be drawn from these numbers: {reason}")
+
+
+def sentence(text: str) -> Figure:
+    """A figure of words, where there is nothing to draw."""
+    figure = Figure(figsize=(WIDTH, 1.5))
+    wrapped = textwrap.fill(text, 80)
+    figure.text(0.5, 0.5, wrapped, ha="center", va="center", color=GREY, parse_math=False)
+    return figure
+
+
+def draw(plot: Callable[..., Any], *given: Any, instead: Callable[[str], Any] = not_drawn, **named: Any) -> Any:
+    """What a function draws, in this style; where it fails, what ``instead`` makes of the reason."""
+    with mpl.rc_context(STYLE):
+        return attempt(instead, plot, *given, **named)
+
+
 def save(figure: Figure, paths: Iterable[str | Path]) -> None:
     """Write a figure in the format of each path's ending; equal figures give equal bytes.
 
@@ -89,20 +108,6 @@ def take_literally(figure: Figure) -> None:
         texts += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
     for text in texts:
         text.set_parse_math(False)
-
-
-def not_drawn(reason: str) -> Figure:
-    """A figure that says in its place why it could not be drawn."""
-    return sentence(f"This figure could not be drawn from these numbers: {reason}")
-
-
-@mpl.rc_context(STYLE)
-def sentence(text: str) -> Figure:
-    """A figure of words, where there is nothing to draw."""
-    figure = Figure(figsize=(WIDTH, 1.5))
-    wrapped = textwrap.fill(text, 80)
-    figure.text(0.5, 0.5, wrapped, ha="center", va="center", color=GREY, parse_math=False)
-    return figure
 
 
 def line_styles(names: Iterable[Any]) -> dict[Any, tuple[Colour, str]]:

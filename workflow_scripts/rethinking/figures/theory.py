@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -28,7 +27,6 @@ Record = dict[str, Any]
 
 
 @registry.figure("expressivity_precision", title="Theorem 1: the precision that it takes", script="plot_theory")
-@mpl.rc_context(style.STYLE)
 def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Largest error of theorem 1's network over n in several number formats, and the estimated bits that it takes.
 
@@ -86,7 +84,6 @@ def draw_precision(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
 
 
 @registry.figure("kernel_sensitivity", title="Linear models: what gamma and the penalty change", script="plot_theory")
-@mpl.rc_context(style.STYLE)
 def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Error on the validation part over gamma or, with a linear kernel, over the penalty.
 
@@ -152,7 +149,6 @@ def draw_sensitivity(tables: Sequence[pd.DataFrame], models: Sequence[Record]) -
 @registry.figure(
     "filters", title="Random filters: with a penalty the error falls with their number", script="plot_theory"
 )
-@mpl.rc_context(style.STYLE)
 def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Test and training error over the number of random filters, without and with a penalty, beside the paper's.
 
@@ -205,7 +201,6 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
 
 
 @registry.figure("descent", title="SGD from zero finds the exact fit of minimum norm", script="plot_theory")
-@mpl.rc_context(style.STYLE)
 def draw_descent(tables: Sequence[pd.DataFrame], records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
     """Distance of SGD from the exact fit of minimum norm over steps, from zero and from a random start.
 
