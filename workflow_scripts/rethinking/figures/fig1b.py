@@ -34,10 +34,53 @@ NOT_REACHED = {"marker": "$\\uparrow$", "linestyle": "", "markersize": 7, "marke
     reads="curve",
 )
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
-    """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
+    """One panel per threshold of :data:`SHOWN`: ratios over p, one colour per network, the paper's dashed beneath ours.
+
+    ``scale`` describes our networks, data and seeds. The numbers are those of
+    :func:`rethinking.analysis.time_to_fit.times_to_overfit`.
+    """
     published = paper.curves("fig1b")
     table = times_to_overfit(runs, published)
-    return plot(table, published, describe(runs, table, published, scale)), table
+    note = describe(runs, table, published, scale)
+    figure = Figure(figsize=(style.WIDTH, 6.4), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True, sharey=True).flat
+    titles = legends.network_titles(networks_of(table))
+    styles = style.network_styles(titles)
+    nearest, measured = nearest_threshold(table)
+    shown = table[table.threshold.isin(SHOWN)]
+    missing = not_reached(shown)
+    rows_of_arrows = {network: row for row, network in enumerate(networks_of(missing))}
+    legends.make_room(figure, 2 * len(rows_of_arrows), ARROWS, 2 * PLANNED)
+    headroom = ARROWS / (PANEL + ARROWS * max(0, len(rows_of_arrows) - PLANNED))
+    theirs = [curve[:, 1].max() for _, curve in drawing.paper_curves(table, published)]
+    highest = pd.Series([shown.ratio.max(), *theirs]).max()
+    ends = pd.concat([shown.ratio - shown.ratio_ci, shown.ratio + shown.ratio_ci])
+    # An interval of two seeds can be ten times as long as the curves are high, and must not flatten them.
+    top = 1.08 * pd.Series([highest, min(ends.max(), 1.5 * highest)]).max()
+    top = 4 if pd.isna(top) else top
+    end = top / (1 - headroom * len(rows_of_arrows))
+    if ends.min() < 0 or ends.max() > end:
+        note += f"\nIntervals are cut where the axis ends, at 0 and {end:.1f}."
+
+    for axes, (threshold, rows) in zip(panels, shown.groupby("threshold", sort=False), strict=True):
+        axes.set_title(panel_title(threshold, measured[threshold], threshold == nearest), fontsize="medium")
+        axes.set_ylim(0, end)
+        drawing.plot_over_p(axes, rows, "ratio", styles, published)
+        for network, points in not_reached(rows).groupby(NETWORK, sort=False):
+            height = 1 - headroom * (rows_of_arrows[network] + 0.75)
+            plot_not_reached(axes, points, height, headroom, *styles[network])
+    # None beside the arrows.
+    axes.set_yticks([tick for tick in axes.get_yticks() if tick <= top])
+    figure.supylabel("time to overfit relative to p = 0", fontsize="medium")
+    for axes in figure.axes[2:]:
+        axes.set_xlabel("label corruption p")
+
+    ours, several = shown[["ratio", "ratio_ci"]].notna().any()
+    legend = legends.style_legend(ours, several, bool(theirs), bars=True)
+    if len(missing):
+        legend.append(Line2D([], [], color=style.GREY, **NOT_REACHED, label="not reached by every seed"))
+    legends.finish(figure, legends.line_entries(styles, titles), legend, note)
+    return figure, table
 
 
 def describe(runs: Runs, table: pd.DataFrame, published: Mapping[str, np.ndarray], scale: str) -> str:
@@ -93,55 +136,6 @@ def describe(runs: Runs, table: pd.DataFrame, published: Mapping[str, np.ndarray
 def not_reached(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that have seeds but no ratio."""
     return table[(table.paired > 0) & table.ratio.isna()]
-
-
-def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) -> Figure:
-    """One panel per threshold of :data:`SHOWN`: ratios over p, one colour per network, the paper's dashed beneath ours.
-
-    Args:
-        table: as :func:`rethinking.analysis.time_to_fit.times_to_overfit` has it.
-        published: the paper's curves by model.
-        note: data, scale and seeds of our runs, printed under the axes.
-    """
-    figure = Figure(figsize=(style.WIDTH, 6.4), layout="constrained")
-    panels = figure.subplots(2, 2, sharex=True, sharey=True).flat
-    titles = legends.network_titles(networks_of(table))
-    styles = style.network_styles(titles)
-    nearest, measured = nearest_threshold(table)
-    shown = table[table.threshold.isin(SHOWN)]
-    missing = not_reached(shown)
-    rows_of_arrows = {network: row for row, network in enumerate(networks_of(missing))}
-    legends.make_room(figure, 2 * len(rows_of_arrows), ARROWS, 2 * PLANNED)
-    headroom = ARROWS / (PANEL + ARROWS * max(0, len(rows_of_arrows) - PLANNED))
-    theirs = [curve[:, 1].max() for _, curve in drawing.paper_curves(table, published)]
-    highest = pd.Series([shown.ratio.max(), *theirs]).max()
-    ends = pd.concat([shown.ratio - shown.ratio_ci, shown.ratio + shown.ratio_ci])
-    # An interval of two seeds can be ten times as long as the curves are high, and must not flatten them.
-    top = 1.08 * pd.Series([highest, min(ends.max(), 1.5 * highest)]).max()
-    top = 4 if pd.isna(top) else top
-    end = top / (1 - headroom * len(rows_of_arrows))
-    if ends.min() < 0 or ends.max() > end:
-        note += f"\nIntervals are cut where the axis ends, at 0 and {end:.1f}."
-
-    for axes, (threshold, rows) in zip(panels, shown.groupby("threshold", sort=False), strict=True):
-        axes.set_title(panel_title(threshold, measured[threshold], threshold == nearest), fontsize="medium")
-        axes.set_ylim(0, end)
-        drawing.plot_over_p(axes, rows, "ratio", styles, published)
-        for network, points in not_reached(rows).groupby(NETWORK, sort=False):
-            height = 1 - headroom * (rows_of_arrows[network] + 0.75)
-            plot_not_reached(axes, points, height, headroom, *styles[network])
-    # None beside the arrows.
-    axes.set_yticks([tick for tick in axes.get_yticks() if tick <= top])
-    figure.supylabel("time to overfit relative to p = 0", fontsize="medium")
-    for axes in figure.axes[2:]:
-        axes.set_xlabel("label corruption p")
-
-    ours, several = shown[["ratio", "ratio_ci"]].notna().any()
-    legend = legends.style_legend(ours, several, bool(theirs), bars=True)
-    if len(missing):
-        legend.append(Line2D([], [], color=style.GREY, **NOT_REACHED, label="not reached by every seed"))
-    legends.finish(figure, legends.line_entries(styles, titles), legend, note)
-    return figure
 
 
 def plot_not_reached(

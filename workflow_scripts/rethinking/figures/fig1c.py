@@ -1,8 +1,5 @@
 """Figure 1c: test error over the label corruption, on corrupted and on true test labels."""
 
-from collections.abc import Mapping
-
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -22,7 +19,11 @@ TITLES = {"corrupted": "test labels corrupted at the same p", "true": "true test
     reads="curve",
 )
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
-    """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
+    """One panel per kind of test labels: error over p, one colour per network, with the paper's dashed beneath ours.
+
+    ``scale`` describes our networks, data and seeds. The numbers are those of
+    :func:`rethinking.analysis.generalisation.measure_errors`.
+    """
     published = paper.curves("fig1c")
     table = measure_errors(runs, published)
     note = f"Ours: {scale}; test error after the last epoch.{legends.own_noise(table.corruption)}"
@@ -36,17 +37,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
         note += f" {paper.inconsistency('fig1c')}"
     if diverged := legends.list_diverged(runs):
         note += f"\nDiverged and not in the means: {diverged}."
-    return plot(table, published, note), table
 
-
-def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) -> Figure:
-    """One panel per kind of test labels: error over p, one colour per network, with the paper's dashed beneath ours.
-
-    Args:
-        table: as :func:`rethinking.analysis.generalisation.measure_errors` has it.
-        published: the paper's curves by model, on corrupted test labels.
-        note: data, scale and seeds of our runs, printed under the axes.
-    """
     figure = Figure(figsize=(style.WIDTH, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     titles = legends.network_titles(networks_of(table))
@@ -58,6 +49,6 @@ def plot(table: pd.DataFrame, published: Mapping[str, np.ndarray], note: str) ->
     panels[0].set_ylabel("test error")
 
     ours, several = table[["test_error", "test_error_ci"]].notna().any()
-    legend = legends.style_legend(ours, several, any(drawing.paper_curves(table, published)), bars=True)
+    legend = legends.style_legend(ours, several, bool(theirs), bars=True)
     legends.finish(figure, legends.line_entries(styles, titles), legend, note)
-    return figure
+    return figure, table

@@ -31,7 +31,10 @@ LABELS = {
     reads="memorisation",
 )
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
-    """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
+    """A row of panels per network and a column per corruption: accuracies over epochs for unchanged and changed labels.
+
+    ``scale`` describes our networks, data and seeds. A cell may have no runs.
+    """
     # Drawn like curves.
     runs = {name: [replace(run, curve=run.memorisation) for run in some] for name, some in runs.items()}
     note = (
@@ -42,21 +45,7 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     if any(map(is_papers_noise, corruptions)):
         note += " p = ...: the probability with which a label is replaced by one drawn from all classes."
     note += legends.own_noise(corruptions)
-    return plot(runs, note), mean_curves(runs, list(LABELS))
 
-
-def is_papers_noise(corruption: str) -> bool:
-    """Whether a corruption is the paper's noise on labels (section 2.1), whose p says all, also at p = 0 and 1."""
-    return probability(corruption) is not None and not registry.entry("corruption", corruption).own
-
-
-def plot(runs: Runs, note: str) -> Figure:
-    """A row of panels per network and a column per corruption: accuracies over epochs for unchanged and changed labels.
-
-    Args:
-        runs: by cell; a cell may have no runs.
-        note: data, scale and seeds of our runs, printed under the axes.
-    """
     networks: dict[Network, dict[str, str]] = defaultdict(dict)
     for name in runs:
         parts = cell_parts(name)
@@ -95,4 +84,9 @@ def plot(runs: Runs, note: str) -> Figure:
     for panels in grid.T:
         [axes for axes in panels if axes.axison][-1].set_xlabel("epoch")
     legends.finish(figure, legends.line_entries(styles, LABELS), legends.runs_legend(runs, paper=False), note)
-    return figure
+    return figure, mean_curves(runs, list(LABELS))
+
+
+def is_papers_noise(corruption: str) -> bool:
+    """Whether a corruption is the paper's noise on labels (section 2.1), whose p says all, also at p = 0 and 1."""
+    return probability(corruption) is not None and not registry.entry("corruption", corruption).own
