@@ -53,14 +53,14 @@ def test_files(tmp_path):
     again = [path.with_stem("again") for path in paths]
     runs = [make_run(CELLS[0], seed, train_loss_end=[2.5, 1.0 + seed]) for seed in (0, 1)]
     for targets in (paths, again):
-        save(plot(runs, note="Data that cost $5, not $6."), targets)
+        save(plot(runs, scale="Data that cost $5, not $6"), targets)
     for first, second in zip(paths, again, strict=True):
         assert first.stat().st_size > 5000
         assert first.read_bytes() == second.read_bytes()
     svg = paths[0].read_text()
     assert ">training loss (nats)</text>" in svg
     assert "font-family: 'DejaVu Sans', 'Verdana', sans-serif" in svg
-    assert ">Data that cost $5, not $6.</text>" in svg
+    assert ">Ours: Data that cost $5, not $6.</text>" in svg
     assert b"/FontFile2" in paths[2].read_bytes()
 
 
@@ -83,15 +83,15 @@ def test_many_lines_stand_in_two_columns_of_the_legend_where_they_fit(model, num
 
 
 def test_long_notes_are_wrapped():
-    figure = plot(note="word " * 100)
+    figure = plot(scale="word " * 100)
     lines = figure.get_supxlabel().splitlines()
     assert len(lines) > 1
     assert max(map(len, lines)) <= legends.NOTE_WIDTH
 
 
 def test_a_note_breaks_no_line_between_a_number_and_its_sign():
-    figure = plot(note=f"{'x' * (legends.NOTE_WIDTH - 4)} p > 0 and 95 %")
-    assert figure.get_supxlabel().split("\n")[1] == "p\N{NO-BREAK SPACE}>\N{NO-BREAK SPACE}0 and 95\N{NO-BREAK SPACE}%"
+    figure = plot(scale=f"{'x' * (legends.NOTE_WIDTH - 10)} p > 0 and 95 %")
+    assert figure.get_supxlabel().split("\n")[1] == "p\N{NO-BREAK SPACE}>\N{NO-BREAK SPACE}0 and 95\N{NO-BREAK SPACE}%."
 
 
 @pytest.mark.parametrize(

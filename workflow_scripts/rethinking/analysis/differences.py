@@ -17,7 +17,7 @@ import pandas as pd
 from rethinking import registry
 from rethinking.analysis.aggregation import columns, paper_has, read_columns
 from rethinking.analysis.descriptions import describe_scale
-from rethinking.analysis.runs import CELL_PARTS, NETWORK
+from rethinking.analysis.runs import CELL_PARTS, NETWORK, published_name
 
 # Columns of curve_differences.csv -> dtype.
 COLUMNS = columns(
@@ -29,9 +29,8 @@ COLUMNS = columns(
 # Figures of which the paper has curves.
 UNITS = {each.name: each.options["unit"] for each in registry.entries("figure") if "unit" in each.options}
 COMPARED = tuple(UNITS)
-# Quantities of figures 1a and 2b that the paper shows; in training, moving averages at the end of an epoch.
-LOSS = "train_loss_end"
-SPLITS = {"train_accuracy_end": "train", "test_accuracy": "test"}
+# Quantities of figures 1a and 2b that the paper shows -> split; in training, moving averages at the end of an epoch.
+SPLITS = {"train_loss_end": "", "train_accuracy_end": "train", "test_accuracy": "test"}
 # Columns of a figure's CSV.
 CURVE = columns(("str", "quantity"), ("Int64", "epoch"), ("float64", "mean"))
 RATIOS = columns(("float64", "p"), ("str", "threshold"), ("float64", "ratio paper_ratio"))
@@ -99,8 +98,11 @@ def compare(tables: Mapping[str, pd.DataFrame], published: Mapping[str, Mapping[
     """
     rows = []
     for figure, table in tables.items():
-        curves = compare_over_p if figure in ("fig1b", "fig1c") else compare_over_epochs
-        for curve, variant, measured, ours in curves(figure, table, published[figure]):
+        if figure in ("fig1b", "fig1c"):
+            compared = compare_over_p(figure, table, published[figure])
+        else:
+            compared = compare_over_epochs(table, published[figure])
+        for curve, variant, measured, ours in compared:
             rows.append(
                 {
                     "figure": figure,
@@ -118,17 +120,12 @@ def compare(tables: Mapping[str, pd.DataFrame], published: Mapping[str, Mapping[
 
 
 def compare_over_epochs(
-    figure: str, table: pd.DataFrame, published: Mapping[str, np.ndarray]
+    table: pd.DataFrame, published: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[str, str, dict[str, Any], pd.DataFrame]]:
     """Figures 1a (training loss of the Inception by corruption) and 2b (accuracies by network)."""
-    for (dataset, corruption, model, regularisers, quantity), ours in table.groupby(
-        [*CELL_PARTS, "quantity"], sort=False
-    ):
-        if figure == "fig1a":
-            curve = corruption if (model, quantity) == ("inception", LOSS) else ""
-        else:
-            curve = f"{SPLITS.get(quantity)}_{model}" if corruption == "true_labels" else ""
-        if curve in published and regularisers == "none" and paper_has(dataset):
+    shown = table[table.quantity.isin(SPLITS)]
+    for (*parts, quantity), ours in shown.groupby([*CELL_PARTS, "quantity"], sort=False):
+        if (curve := published_name("/".join(parts), SPLITS[quantity])) in published:
             yield curve, "", over_epochs(ours, published[curve]), ours
 
 

@@ -198,6 +198,21 @@ def cell_parts(name: str) -> dict[str, str]:
     return dict(zip(CELL_PARTS, name.split("/"), strict=True))
 
 
+def published_name(name: str, split: str = "") -> str | None:
+    """What the paper's curve of a cell is called in figure 1a or, of the accuracy of a split, in figure 2, if it has one.
+
+    Figure 1a has the Inception without regularisers, 2b one network per curve, 2a one combination of regularisers.
+    """
+    dataset, corruption, model, regularisers = name.split("/")
+    if not paper_has(dataset):
+        return None
+    if not split:
+        return corruption if (model, regularisers) == ("inception", "none") else None
+    if corruption != "true_labels" or (model != "inception_v3" and regularisers != "none"):
+        return None
+    return f"{split}_{regularisers if model == 'inception_v3' else model}"
+
+
 def published_over_p(paper: Mapping[str, np.ndarray], network: Network, corruptions: Iterable[str]) -> np.ndarray:
     """The paper's (n, 2) p and values of a network, of those by model; no rows where it has none.
 

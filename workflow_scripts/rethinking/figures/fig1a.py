@@ -1,16 +1,13 @@
 """Figure 1a: training loss of a network on true and corrupted data."""
 
 import math
-from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
 from rethinking import paper, registry
-from rethinking.analysis.aggregation import paper_has
-from rethinking.analysis.runs import Runs, cell_parts, from_first_epoch, mean_curves
+from rethinking.analysis.runs import Runs, from_first_epoch, mean_curves, published_name
 from rethinking.figures import drawing, legends, style
 
 LOSS = "train_loss_end"  # the paper's average_loss
@@ -25,39 +22,26 @@ LEGEND_WIDTH, LEGEND_ROOM = 28, 18  # characters of a line of the legend, lines 
     reads="curve",
 )
 def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
-    """The figure and its numbers; ``scale`` describes our networks, data and seeds."""
-    note = f"Ours: {scale}.\nTraining loss: moving average over batches at the end of each epoch."
+    """Training loss over epochs, one colour per cell, with the paper's dashed curves beneath ours.
+
+    An axis on top counts steps if our epochs have as many as the paper's.
+
+    Args:
+        runs: by cell in the order of the legend; a cell may have no runs.
+        scale: data, scale and seeds of our runs, printed under the axes.
+    """
     runs = {name: list(map(from_first_epoch, some)) for name, some in runs.items()}
     published = paper.curves("fig1a")
-    if any(paper_curve(published, name) is not None for name in runs):
+    theirs = {name: published[curve] for name in runs if (curve := published_name(name)) in published}
+    note = f"Ours: {scale}.\nTraining loss: moving average over batches at the end of each epoch."
+    if theirs:
         note += (
             f"\n{style.PAPER_TITLE}: Inception, CIFAR-10 at full scale, read off the published figure. We infer that its "
             "average_loss is such a moving average too."
         )
-    figure = plot(runs, published, paper.steps_per_epoch(), note)
-    return figure, mean_curves(runs, [LOSS])
-
-
-def paper_curve(published: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
-    """The paper's curve on the corruption of a cell: of the Inception without regularisers, not beside a plug-in's data."""
-    parts = cell_parts(name)
-    known = (parts["model"], parts["regularisers"]) == ("inception", "none") and paper_has(parts["dataset"])
-    return published.get(parts["corruption"]) if known else None
-
-
-def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, note: str) -> Figure:
-    """Training loss over epochs, one colour per cell, with the paper's dashed curves beneath ours.
-
-    Args:
-        runs: by cell in the order of the legend, from the first epoch on; a cell may have no runs.
-        published: corruption -> (n, 2) epochs and training loss in nats.
-        steps_per_epoch: of the paper's runs. If ours have the same number, an axis on top counts steps.
-        note: data, scale and seeds of our runs, printed under the axes; it also says if a loss is above the axis.
-    """
     figure = Figure(figsize=(style.WIDTH, 3.8), layout="constrained")
     axes = figure.subplots()
     curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
-    theirs = {name: curve for name in runs if (curve := paper_curve(published, name)) is not None}
     last_epoch = max((curve.epoch.max() for curve in curves), default=0)
     last_epoch = last_epoch or max((curve[:, 0].max() for curve in theirs.values()), default=1)
 
@@ -79,9 +63,9 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
             axes.plot(*theirs[name].T, color=colour, marker=marker, **style.PAPER_LINE)
         drawing.plot_runs(axes, runs[name], LOSS, colour, marker)
 
-    on_top = {curve.step.iloc[-1] / curve.epoch.iloc[-1] for curve in curves} == {steps_per_epoch}
+    on_top = {curve.step.iloc[-1] / curve.epoch.iloc[-1] for curve in curves} == {paper.steps_per_epoch()}
     if on_top:
-        thousand = steps_per_epoch / 1000
+        thousand = paper.steps_per_epoch() / 1000
         convert = (lambda epochs: epochs * thousand, lambda steps: steps / thousand)
         axes.secondary_xaxis("top", functions=convert).set_xlabel("thousand steps")
     sns.despine(figure, top=not on_top)
@@ -92,4 +76,4 @@ def plot(runs: Runs, published: Mapping[str, np.ndarray], steps_per_epoch: int, 
     legends.make_room(
         figure, sum(each.get_label().count("\n") + 1 for each in handles), legends.LEGEND_LINES[0], LEGEND_ROOM
     )
-    return figure
+    return figure, mean_curves(runs, [LOSS])

@@ -1,7 +1,7 @@
 """Figure 2b: training and test accuracy over epochs, with and without batch normalisation."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from rethinking import paper, registry
-from rethinking.analysis.aggregation import paper_has
-from rethinking.analysis.runs import Run, Runs, cell_parts, from_first_epoch, mean_curve, mean_curves
+from rethinking.analysis.runs import Run, Runs, cell_parts, from_first_epoch, mean_curve, mean_curves, published_name
 from rethinking.analysis.statistics import mean_interval
 from rethinking.analysis.time_to_fit import time_to_fit, trained_on
 from rethinking.figures import drawing, legends, style
@@ -41,7 +40,9 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
 def draw_accuracies(
     name: str, runs: Runs, scale: str, about: str, titles: Sequence[str], needs_fit: bool = False
 ) -> tuple[Figure, pd.DataFrame]:
-    """Figure ``name`` and its numbers.
+    """Figure ``name``, one panel per cell: accuracies over epochs, the paper's dashed beneath ours; and its numbers.
+
+    The area between the test accuracy and the best so far is hatched: early stopping could gain no more.
 
     Args:
         name: of the figure.
@@ -53,13 +54,18 @@ def draw_accuracies(
             it fitted; the note marks the others.
     """
     published = paper.curves(name)
-    theirs = {cell: paper_curve(published, cell, "test") for cell in runs}
+    theirs = {
+        (cell, split): published[curve]
+        for cell in runs
+        for split in SPLIT_TITLES
+        if (curve := published_name(cell, split)) in published
+    }
     gains = [
-        f"{title} {describe_gain(some, theirs[cell], needs_fit)}"
+        f"{title} {describe_gain(some, theirs.get((cell, 'test')), needs_fit)}"
         for title, (cell, some) in zip(titles, runs.items(), strict=True)
     ]
     runs = {cell: [with_best(run) for run in some] for cell, some in runs.items()}
-    last = [curve[-1, 0] for curve in theirs.values() if curve is not None]
+    last = [curve[-1, 0] for (_, split), curve in theirs.items() if split == "test"]
     whole = f"; the paper's over its whole curve, to epoch {max(last):.0f}" if last else ""
     note = (
         f"Ours: {scale}.\n"
@@ -68,8 +74,35 @@ def draw_accuracies(
         + f"Early stopping could gain at most (best minus final test accuracy, in percentage points{whole}): "
         f"{'; '.join(gains)}."
     )
-    table = mean_curves(runs, [*ACCURACIES.values(), "best_test_accuracy"])
-    return plot(runs, published, note, titles), table
+
+    columns = min(3, len(runs))
+    rows = math.ceil(len(runs) / columns)
+    figure = Figure(figsize=(style.WIDTH, 1.6 + 2.6 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    panels = grid.ravel()
+    curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
+    lowest = [curve[:, 1].min() for curve in theirs.values()]
+    lowest += [curve[[*ACCURACIES.values()]].min(axis=None) for curve in curves]
+    bottom = max(0, pd.Series(lowest, dtype=float).min() - 5)
+    last_epoch = max((curve.epoch.max() for curve in curves), default=0)
+    last_epoch = last_epoch or max((curve[:, 0].max() for curve in theirs.values()), default=1)
+    styles = style.line_styles(SPLIT_TITLES)
+    for axes, title, (cell, some) in zip(panels, titles, runs.items(), strict=False):
+        axes.set_title(legends.wrap(title, style.PANELS_WIDTH // columns), fontsize="medium")
+        axes.set(xlabel="epoch", ylim=(bottom, 103))
+        drawing.epoch_axis(axes, last_epoch)
+        shade_gain(axes, some)
+        for split, (colour, marker) in styles.items():
+            if (cell, split) in theirs:
+                axes.plot(*theirs[cell, split].T, color=colour, marker=marker, **style.PAPER_LINE)
+            drawing.plot_runs(axes, some, ACCURACIES[split], colour, marker)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("accuracy (%)")
+    for axes in panels[len(runs) :]:
+        axes.set_axis_off()
+    lines = [*legends.line_entries(styles, SPLIT_TITLES), Patch(**SHADE, label="up to the best test accuracy so far")]
+    legends.finish(figure, lines, legends.runs_legend(runs, bool(theirs)), note)
+    return figure, mean_curves(runs, [*ACCURACIES.values(), "best_test_accuracy"])
 
 
 def with_best(run: Run) -> Run:
@@ -100,55 +133,6 @@ def describe_gain(runs: Sequence[Run], published: np.ndarray | None, needs_fit: 
     ]
     ours += f" ({', '.join(marks)})" if marks else ""
     return ours if published is None else f"{ours}, paper {published[:, 1].max() - published[-1, 1]:.2f}"
-
-
-def paper_curve(published: Mapping[str, np.ndarray], name: str, split: str) -> np.ndarray | None:
-    """The paper's curve of a cell, if it has that cell: figure 2b has one per network, 2a one per regularisers."""
-    dataset, corruption, model, regularisers = name.split("/")
-    if corruption != "true_labels" or not paper_has(dataset):
-        return None
-    if model == "inception_v3":
-        return published.get(f"{split}_{regularisers}")
-    return published.get(f"{split}_{model}") if regularisers == "none" else None
-
-
-def plot(runs: Runs, published: Mapping[str, np.ndarray], note: str, titles: Sequence[str]) -> Figure:
-    """One panel per cell: accuracies over epochs, the paper's dashed beneath ours.
-
-    The area between the test accuracy and the best so far is hatched: early stopping could gain no more. ``runs`` are as
-    :func:`with_best` has them, and ``published`` has (n, 2) epochs and accuracies in percent by name.
-    """
-    columns = min(3, len(runs))
-    rows = math.ceil(len(runs) / columns)
-    figure = Figure(figsize=(style.WIDTH, 1.6 + 2.6 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-    panels = grid.ravel()
-    curves = [run.curve for some in runs.values() for run in some if len(run.curve)]
-    theirs = [paper_curve(published, name, split) for name in runs for split in SPLIT_TITLES]
-    theirs = [curve for curve in theirs if curve is not None]
-    lowest = [curve[:, 1].min() for curve in theirs]
-    lowest += [curve[[*ACCURACIES.values()]].min(axis=None) for curve in curves]
-    bottom = max(0, pd.Series(lowest, dtype=float).min() - 5)
-    last_epoch = max((curve.epoch.max() for curve in curves), default=0)
-    last_epoch = last_epoch or max((curve[:, 0].max() for curve in theirs), default=1)
-    styles = style.line_styles(SPLIT_TITLES)
-    for axes, title, (name, some) in zip(panels, titles, runs.items(), strict=False):
-        axes.set_title(legends.wrap(title, style.PANELS_WIDTH // columns), fontsize="medium")
-        axes.set(xlabel="epoch", ylim=(bottom, 103))
-        drawing.epoch_axis(axes, last_epoch)
-        shade_gain(axes, some)
-        for split, (colour, marker) in styles.items():
-            curve = paper_curve(published, name, split)
-            if curve is not None:
-                axes.plot(*curve.T, color=colour, marker=marker, **style.PAPER_LINE)
-            drawing.plot_runs(axes, some, ACCURACIES[split], colour, marker)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("accuracy (%)")
-    for axes in panels[len(runs) :]:
-        axes.set_axis_off()
-    lines = [*legends.line_entries(styles, SPLIT_TITLES), Patch(**SHADE, label="up to the best test accuracy so far")]
-    legends.finish(figure, lines, legends.runs_legend(runs, bool(theirs)), note)
-    return figure
 
 
 def shade_gain(axes: Axes, runs: Sequence[Run]) -> None:
