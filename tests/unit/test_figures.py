@@ -19,6 +19,17 @@ from .curves import legend, make_run, note
 from .test_fig1a import CELLS, plot
 
 
+def measured(values=(1.0, 2.0), **columns):
+    """A network for each of these values, which all measures have."""
+    given = {"gap": [50.0, 60.0], "model": "alexnet", "corruption": "true_labels", "regularisers": "none"}
+    return pd.DataFrame(dict.fromkeys(registry.names("measure"), values)).assign(**given | columns)
+
+
+def plot_measures(networks, tau=1.0):
+    ranks = pd.DataFrame({"measure": registry.names("measure"), "tau_all": tau, "tau_data": 0.5})
+    return complexity.plot(networks, ranks, "some scale")
+
+
 def test_labels_name_what_differs():
     names = ["digits/true_labels/mlp_1x512/none", "digits/random_labels/mlp_1x512/wd"]
     assert short_labels(names) == ["true labels, none", "random labels, wd"]
@@ -111,15 +122,7 @@ def test_numbers_under_an_axis_do_not_meet(values, turned):
 
 def test_a_share_among_the_measures_has_no_unit_prefix(plugin):
     plugin("@measure('critical', title='critical samples', logarithmic=False)\ndef critical(network): ...\n")
-    networks = pd.DataFrame({name: [0.9, 0.95] for name in registry.names("measure")})
-    networks = networks.assign(
-        parameters=[2e6, 3e6],
-        gap=[50.0, 60.0],
-        model="alexnet",
-        corruption="true_labels",
-        regularisers="none",
-    )
-    figure = complexity.plot(networks, pd.DataFrame({"measure": networks.columns, "tau_all": 1.0}), "some scale")
+    figure = plot_measures(measured([0.9, 0.95], parameters=[2e6, 3e6]))
     figure.draw_without_rendering()
     labels = {
         axes.get_title().split("\n")[0]: [tick.get_text() for tick in axes.get_xticklabels()] for axes in figure.axes
@@ -130,22 +133,17 @@ def test_a_share_among_the_measures_has_no_unit_prefix(plugin):
 
 def test_each_panel_has_its_measure_over_the_gap():
     names = registry.names("measure")
-    networks = pd.DataFrame({name: [number + 0.5, number] for number, name in enumerate(names)})
-    networks = networks.assign(gap=[50.0, 60.0], model="alexnet", corruption="true_labels", regularisers="none")
-    ranks = pd.DataFrame({"measure": names, "tau_all": -0.25, "tau_data": 1.0})
-    for number, axes in enumerate(complexity.plot(networks, ranks, "some scale").axes[: len(names)]):
+    networks = measured(**{name: [number + 0.5, number] for number, name in enumerate(names)})
+    for number, axes in enumerate(plot_measures(networks, -0.25).axes[: len(names)]):
         (line,) = axes.lines
         assert line.get_xydata().tolist() == [[number + 0.5, 50], [number, 60]]
         assert axes.get_title().endswith("\nτ = −0.25")
 
 
 def test_networks_with_regularisers_look_different():
-    values = {name: [50.0, 60.0] for name in (*registry.names("measure"), "gap")}
-    networks = pd.DataFrame(values).assign(model="alexnet", corruption="true_labels")
-    ranks = pd.DataFrame({"measure": registry.names("measure"), "tau_all": 1.0})
     drawn = {}
     for regularisers in (["none", "wd"], ["none", "none"]):
-        figure = complexity.plot(networks.assign(regularisers=regularisers), ranks, "some scale")
+        figure = plot_measures(measured(regularisers=regularisers))
         drawn[regularisers[1]] = {line.get_markeredgecolor() for line in figure.axes[0].lines}
         assert ("with regularisers" in legend(figure)) == (regularisers[1] == "wd")
     assert drawn["none"] < drawn["wd"]
@@ -153,16 +151,8 @@ def test_networks_with_regularisers_look_different():
 
 def test_a_measure_that_no_network_has_says_so():
     """Networks that do not fit their labels have no margin."""
-    networks = pd.DataFrame({name: [1.0, 2.0] for name in registry.names("measure")})
-    networks = networks.assign(
-        inverse_margin=math.nan,
-        gap=[50.0, 60.0],
-        model="alexnet",
-        corruption="true_labels",
-        regularisers="none",
-    )
-    ranks = pd.DataFrame({"measure": networks.columns, "tau_all": math.nan})
-    texts = {axes.get_title(): axes.texts for axes in complexity.plot(networks, ranks, "some scale").axes}
+    figure = plot_measures(measured(inverse_margin=math.nan), math.nan)
+    texts = {axes.get_title(): axes.texts for axes in figure.axes}
     (said,) = texts.pop("inverse margin\nno τ")
     assert said.get_text() == "not defined"
     assert not any(texts.values())
@@ -171,10 +161,7 @@ def test_a_measure_that_no_network_has_says_so():
 def test_long_titles_of_measures_have_room(plugin):
     title = "mean margin of the training examples at the end"
     plugin("".join(f"@measure('own{i}', title='{title}')\ndef own{i}(network): ...\n" for i in range(4)))
-    networks = pd.DataFrame({name: [1.0, 2.0] for name in registry.names("measure")})
-    networks = networks.assign(gap=[50.0, 60.0], model="alexnet", corruption="true_labels", regularisers="none")
-    ranks = pd.DataFrame({"measure": networks.columns, "tau_all": 1.0})
-    figure = complexity.plot(networks, ranks, "some scale")
+    figure = plot_measures(measured())
     figure.draw_without_rendering()
     places = [axes.title.get_window_extent() for axes in figure.axes]
     assert max(place.x1 for place in places) < figure.bbox.x1
@@ -187,10 +174,7 @@ def test_size_of_a_figure_of_many_networks_does_not_grow_with_them(tmp_path, mon
     markers = {}
     for number in (20, 120):
         values = [float(1 + i) for i in range(number)]
-        networks = pd.DataFrame(dict.fromkeys(registry.names("measure"), values))
-        networks = networks.assign(gap=values, model="alexnet", corruption="true_labels", regularisers="none")
-        ranks = pd.DataFrame({"measure": networks.columns, "tau_all": 1.0})
-        save(complexity.plot(networks, ranks, "some scale"), [tmp_path / "figure.svg"])
+        save(plot_measures(measured(values, gap=values)), [tmp_path / "figure.svg"])
         svg = (tmp_path / "figure.svg").read_text()
         markers[number] = svg.count("<use ")
         assert ("<image " in svg) == (number > 20)
@@ -208,16 +192,13 @@ def test_a_dollar_sign_in_a_title_is_no_mathematics(plugin, tmp_path):
     columns = ("unchanged_accuracy", "changed_accuracy_given", "changed_accuracy_true")
     runs = {name: [make_run(name, test_accuracy=[50.0], test_accuracy_corrupted=[50.0])]}
     memorised = {name: [make_run(name, first_epoch=1, **{key: [50.0] for key in columns})]}
-    networks = pd.DataFrame({each: [1e-3, 1e5] for each in registry.names("measure")})
-    networks = networks.assign(gap=1.0, model="net", corruption="true_labels", regularisers="none")
     cells = [f"digits/{labels}_labels/net/none" for labels in ("true", "random")]
     found = measure(cells, [make_summary(f"{cell}/seed0", train_accuracy=1.0) for cell in cells])
-    ranks = pd.DataFrame({"measure": networks.columns, "tau_all": 1.0})
     drawn = {
         "legend": fig1c.draw(runs, "some scale")[0],
         "beside": memorisation.draw(memorised, "some scale")[0],
         "ticks": finding.plot(found, "some scale"),
-        "above": complexity.plot(networks, ranks, "some scale"),
+        "above": plot_measures(measured([1e-3, 1e5], gap=1.0, model="net")),
     }
     for place, figure in drawn.items():
         save(figure, [tmp_path / f"{place}.svg"])
