@@ -8,18 +8,6 @@ from rethinking.paper.titles import MODEL_TITLES
 AT_END = "at the end of an epoch (moving average over batches)"  # as the paper's curves
 
 
-def starts_later(name: str, statement: str, early: str) -> Claim:
-    """The training loss of the Inception starts to fall later on random labels than on other data."""
-    return Claim(
-        name,
-        statement,
-        "section 2.1, figure 1a",
-        f"epochs (interpolated) until training loss {AT_END} falls below 90 % of that of guessing, on random labels "
-        "minus on the other data, > 0",
-        each(INCEPTION, measures.start_delay, RANDOM, f"{early}/{{}}/none", above=0),
-    )
-
-
 FITTED = "training accuracy ≥ 99 % (the paper's lowest is 99.34)"
 SAME_SETTINGS = each(NETWORKS, measures.changed_settings, RANDOM, TRUE, label="{}, settings", at_most=0, exact=True)
 
@@ -109,20 +97,24 @@ COURSE_OF_TRAINING = (
             ("gaussian", "Gaussian noise in place of images is"),
         )
     ),
-    starts_later(
-        "random_labels_start_late",
-        "Random labels take longer to start converging than true labels.",
-        "true_labels",
-    ),
-    starts_later(
-        "random_pixels_start_sooner",
-        "Random pixels start converging before random labels.",
-        "random_pixels",
-    ),
-    starts_later(
-        "gaussian_starts_sooner",
-        "Gaussian noise starts converging before random labels.",
-        "gaussian",
+    *(
+        Claim(
+            name,
+            statement,
+            "section 2.1, figure 1a",
+            f"epochs (interpolated) until training loss {AT_END} falls below 90 % of that of guessing, on random labels "
+            "minus on the other data, > 0",
+            each(INCEPTION, measures.start_delay, RANDOM, f"{early}/{{}}/none", above=0),
+        )
+        for name, statement, early in (
+            (
+                "random_labels_start_late",
+                "Random labels take longer to start converging than true labels.",
+                "true_labels",
+            ),
+            ("random_pixels_start_sooner", "Random pixels start converging before random labels.", "random_pixels"),
+            ("gaussian_starts_sooner", "Gaussian noise starts converging before random labels.", "gaussian"),
+        )
     ),
     Claim(
         "fast_once_started",
