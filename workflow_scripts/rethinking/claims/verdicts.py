@@ -117,19 +117,12 @@ def compare(check: Check, low: float, high: float) -> Verdict:
         return "undecided"
     bounds = (low, high, check.at_least, check.above, check.at_most)
     low, high, at_least, above, at_most = (each if each is None else round(each, DECIMALS) for each in bounds)
-    within, outside = [], []
-    if at_least is not None:
-        within.append(low >= at_least)
-        outside.append(high < at_least)
-    if above is not None:
-        within.append(low > above)
-        outside.append(high <= above)
-    if at_most is not None:
-        within.append(high <= at_most)
-        outside.append(low > at_most)
-    if all(within):
-        return "supported"
-    return "contradicted" if any(outside) else "undecided"
+    # Of each bound: whether the whole interval is within it, and whether it is outside.
+    sides = [(low >= at_least, high < at_least)] if at_least is not None else []
+    sides += [(low > above, high <= above)] if above is not None else []
+    sides += [(high <= at_most, low > at_most)] if at_most is not None else []
+    within, outside = zip(*sides, strict=True)
+    return "supported" if all(within) else "contradicted" if any(outside) else "undecided"
 
 
 def combine(findings: Sequence[Finding]) -> Verdict:
