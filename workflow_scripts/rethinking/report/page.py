@@ -30,7 +30,7 @@ from rethinking.report.provenance import (
     run_times,
     total_time,
 )
-from rethinking.run.files import UserError, read_text
+from rethinking.run.files import read_text, reading
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 # Other files of a table or figure, for programs and for print.
@@ -129,10 +129,8 @@ def part(shown: Shown, path: Path) -> Part:
         tables, *note = split_note(unbroken(text))
         scale, method = (Markup(MARKDOWN.renderInline(each)) for each in note)
         return Part(shown, markdown_html(tables, title), scale, method, links)
-    try:
+    with reading(path):
         return Part(shown, svg_image(text, title, f"{shown.entry.name}-caption"), Markup(), Markup(), links)
-    except ValueError as error:
-        raise UserError(f"{path} ({title}) is no figure to show: {error}; delete it to have it made again") from error
 
 
 # ---- Markdown and SVG as parts of a page
@@ -180,13 +178,10 @@ def svg_image(text: str, title: str, caption: str) -> Markup:
         caption: identifier of the element that describes it.
 
     Raises:
+        ParseError: it is not XML.
         ValueError: it is not SVG.
     """
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise ValueError(f"not SVG ({error})") from error
-    if not root.tag.endswith("}svg"):
+    if not ElementTree.fromstring(text).tag.endswith("}svg"):
         raise ValueError("its root is no <svg>")
     data = b64encode(text.encode()).decode()
     return Markup('<img src="data:image/svg+xml;base64,{}" alt="{}" aria-describedby="{}">').format(
