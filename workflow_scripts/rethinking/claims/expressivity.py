@@ -11,21 +11,6 @@ from rethinking.claims.records import Record, exact, value
 from rethinking.claims.verdicts import Check
 
 
-def more_weights(network: Record) -> float:
-    """Weights beyond 2n + d."""
-    return network["parameters"] - 2 * network["n"] - network["d"]
-
-
-def relative_width(network: Record) -> float:
-    """Width divided by n / depth."""
-    return network["width"] * network["depth"] / network["n"]
-
-
-def relative_connections(network: Record) -> float:
-    """Connections divided by n + d."""
-    return network["connections"] / (network["n"] + network["d"])
-
-
 def eigenvalue_error(network: Record) -> float:
     """How far the smallest eigenvalue divided by the smallest x - b is from 1."""
     if math.isnan(network["smallest_eigenvalue"]):
@@ -59,7 +44,9 @@ EXPRESSIVITY = (
         "section 4, theorem 1",
         "true and random labels: 0 weights more than 2n + d, largest error ≤ 0.01 (labels are whole numbers)",
         (
-            of_networks("weights beyond 2n + d", more_weights, at_most=0),
+            of_networks(
+                "weights beyond 2n + d", lambda each: each["parameters"] - 2 * each["n"] - each["d"], at_most=0
+            ),
             of_networks("largest error", value("largest_error"), at_most=0.01),
         ),
     ),
@@ -81,8 +68,10 @@ EXPRESSIVITY = (
         "all depths: width ≤ 6 n / k, weights ≤ 9 (n + d), largest error ≤ 0.01",
         (
             # The constants of the construction: see its width and connections.
-            of_networks("width k / n", relative_width, deep=True, at_most=6),
-            of_networks("weights / (n + d)", relative_connections, deep=True, at_most=9),
+            of_networks("width k / n", lambda each: each["width"] * each["depth"] / each["n"], deep=True, at_most=6),
+            of_networks(
+                "weights / (n + d)", lambda each: each["connections"] / (each["n"] + each["d"]), True, at_most=9
+            ),
             of_networks("largest error", value("largest_error"), deep=True, at_most=0.01),
         ),
     ),

@@ -6,8 +6,6 @@ from rethinking.claims.verdicts import Check
 from rethinking.paper.titles import MODEL_TITLES
 
 AT_END = "at the end of an epoch (moving average over batches)"  # as the paper's curves
-
-
 FITTED = "training accuracy ≥ 99 % (the paper's lowest is 99.34)"
 SAME_SETTINGS = each(NETWORKS, measures.changed_settings, RANDOM, TRUE, label="{}, settings", at_most=0, exact=True)
 

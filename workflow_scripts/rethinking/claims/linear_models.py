@@ -22,11 +22,6 @@ LINEAR = "mnist/none/linear/exact"
 FILTERS = tuple(f"cifar10/random_convnet_{count}/linear/penalised" for count in (1000, 4000))
 
 
-def null_dimensions(record: Record) -> float:
-    """Dimension minus rank of the Hessian."""
-    return float(record["dimension"] - record["hessian_rank"])
-
-
 def least_ratio(key: str) -> Callable[[Record], float]:
     """The smallest value of the other exact fits, divided by that of the fit of minimum norm; all must be fits."""
     others = ("random_centres", "poisoned")
@@ -183,7 +178,7 @@ LINEAR_MODELS = (
         "relative difference of its products at different w ≤ 1e-9; dimension minus rank > 0",
         (
             exact("difference", value("hessian_difference"), "descent", at_most=1e-9),
-            exact("dimension − rank", null_dimensions, "descent", above=0),
+            exact("dimension − rank", lambda record: record["dimension"] - record["hessian_rank"], "descent", above=0),
         ),
     ),
     Claim(
