@@ -9,7 +9,7 @@ from rethinking import paper
 from rethinking.analysis.statistics import mean_interval
 from rethinking.figures.fig1c import draw
 
-from .curves import dashed_lines, legend, make_run, note, painted, solid_lines, write_run
+from .curves import dashed_lines, make_run, note, painted, solid_lines, write_run
 
 TRUE, HALF = "cifar10/true_labels/alexnet/none", "cifar10/labels_p0.5/alexnet/none"
 
@@ -56,15 +56,6 @@ def test_both_kinds_of_test_labels_and_the_paper_under_corrupted_ones():
     assert note(figure).startswith("Ours: some scale; test error after the last epoch.")
     assert paper.inconsistency("fig1c") in note(figure)
     assert "so we infer that its test labels are corrupted too." in note(figure)
-
-
-def test_networks_differ_in_colour_and_marker():
-    other = TRUE.replace("alexnet", "inception")
-    figure, _ = draw({TRUE: [accuracies(TRUE, 70, 70)], other: [accuracies(other, 80, 80)]}, "some scale")
-    first, second = solid_lines(figure.axes[0])
-    assert first.get_marker() != second.get_marker()
-    assert first.get_color() != second.get_color()
-    assert legend(figure)[:2] == ["AlexNet", "Inception"]
 
 
 @pytest.mark.parametrize("models", [*itertools.permutations(("inception", "alexnet", "mlp_1x512"))])

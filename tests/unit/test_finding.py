@@ -139,18 +139,6 @@ def test_those_that_reach_an_accuracy_on_true_labels_are_not_those_alone_that_fi
     )
 
 
-def test_another_optimiser_is_another_setting():
-    """The summary of the network without it has no such key."""
-    found = summaries(rmsprop={"decay": 0.9, "epsilon": 1.0})
-    assert "With other settings they reach" in sentence(measure(CELLS, found))
-
-
-def test_more_epochs_are_the_same_settings():
-    """Random labels take longer to fit, by the same schedule."""
-    found = summaries(epochs=400, thresholds=[99.9])
-    assert "With the same settings they reach" in sentence(measure(CELLS, found))
-
-
 @pytest.mark.parametrize(
     ("classes", "accuracy", "words"),
     [

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rethinking import paper
-from rethinking.analysis.aggregation import TABLE2_COLUMNS, aggregate_accuracy, read_columns
+from rethinking.analysis.aggregation import TABLE2_COLUMNS, aggregate_accuracy
 from rethinking.analysis.runs import Run, summaries
 from rethinking.analysis.sizes import count_imagenet, count_sizes
 from rethinking.claims import measures
@@ -20,7 +20,7 @@ from rethinking.tables.imagenet import table2
 from rethinking.tables.sizes import sizes
 
 from ..default_config import default_config
-from ..summaries import make_data, make_summary, write_summary
+from ..summaries import make_data, make_summary
 from .curves import dashed_lines, make_run, note
 
 CELLS = ["/".join(key) for key in paper.table2()]
@@ -94,14 +94,6 @@ def test_ten_classes_have_no_top5_in_table2():
         "top-1 training accuracy (%)",
         "top-1 test accuracy (%)",
     }
-
-
-def test_scripts_make_table2(script, render, tmp_path):
-    write_summary(tmp_path, network(NONE).summary)
-    csv, names = tmp_path / "table2.csv", [f"imagenet/{cell}" for cell in CELLS]
-    script("aggregate_table", table="table2", cells=names, root=tmp_path, seeds=0, output=csv)
-    assert len(read_columns(csv, TABLE2_COLUMNS)) == 7
-    assert "59.80 (63.16)" in render("table2", csv)[0]
 
 
 # --- figure 2a --------------------------------------------------------------------------------------

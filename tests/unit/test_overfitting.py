@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rethinking.analysis.statistics import mean_interval
-from rethinking.analysis.time_to_fit import TITLES, epochs_to_fit, times_to_overfit
+from rethinking.analysis.time_to_fit import epochs_to_fit, times_to_overfit
 
 from .curves import make_run
 
@@ -45,15 +45,6 @@ def test_first_whole_epoch_at_each_threshold(kind, column, threshold, epoch):
     columns = {f"train_{name}{end}": [value] * 7 for name, value in NOT_FITTED for end in ("", "_end")}
     columns |= {column.format("accuracy"): accuracy, column.format("loss"): loss}
     assert epochs_to_fit(make_run(TRUE, **columns), threshold + kind) == epoch
-
-
-def test_ratios_of_both_kinds():
-    runs = {TRUE: [fitted_after(10, lag=2)], HALF: [fitted_after(15, HALF, lag=6)]}
-    table = times_to_overfit(runs, PAPER)
-    ratios = table[table.p == 0.5].set_index("threshold").ratio
-    assert list(ratios.index) == list(TITLES)
-    assert ratios[[name for name in TITLES if name.endswith("at end")]].tolist() == [1.5] * 4
-    assert ratios[[name for name in TITLES if not name.endswith("at end")]].tolist() == [1.75] * 4
 
 
 def test_never_reached_and_diverged():
@@ -103,16 +94,6 @@ def test_no_ratio_where_the_start_is_not_reached():
     assert list(table.reached) == [0, 1]
 
 
-def test_diverged_seed_has_not_reached_it():
-    runs = {
-        TRUE: [fitted_after(10, seed=0), fitted_after(10, seed=1)],
-        HALF: [fitted_after(20, HALF, 0), fitted_after(20, HALF, 1, diverged=True)],
-    }
-    row = times(runs).loc[0.5]
-    assert (row.paired, row.reached) == (2, 1)
-    assert math.isnan(row.ratio)
-
-
 def test_seed_without_its_start_is_left_out_and_counted():
     runs = {TRUE: [fitted_after(10, seed=0)], HALF: [fitted_after(15, HALF, 0), fitted_after(30, HALF, 1)]}
     row = times(runs).loc[0.5]
@@ -124,8 +105,3 @@ def test_cells_that_are_not_there():
     assert list(table.paired) == [0, 0, 0]
     assert list(table.unpaired) == [0, 1, 0]
     assert table.ratio.isna().all()
-
-
-def test_paper_has_networks_without_regularisers():
-    name = "cifar10/labels_p0.5/mlp_1x512/wd"
-    assert times({name: [fitted_after(3, name)]}).paper_ratio.isna().all()
