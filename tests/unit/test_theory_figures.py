@@ -20,28 +20,26 @@ from .curves import legend, note, painted
 from .test_theory_claims import linear_model
 
 PENALTIES = (0, 0.0001, 0.001, 0.01, 0.1, 1)
+MODEL = {"name": "first", "dataset": "mnist", "preprocessing": "none", "kernel": "gaussian", "filters": None}
+TRIED = {"model": "first", "validation_error": 3.0, "images": 5000, "validation_images": 50, "data": "any"}
 
 
 def sensitivity(error):
     """Kernel fits at three gammas and all of :data:`PENALTIES` with this error, and their figure."""
-    model = {
-        "name": "first",
-        "dataset": "mnist",
-        "preprocessing": "none",
-        "kernel": "gaussian",
-        "filters": None,
-    }
-    table = pd.DataFrame(itertools.product([0.1, 1, 10], PENALTIES), columns=["gamma", "penalty"])
-    common = {
-        "model": "first",
-        "validation_error": 3.0,
-        "images": 5000,
-        "validation_images": 50,
-        "data": "any",
-    }
-    table = table.assign(**common)
+    table = pd.DataFrame(itertools.product([0.1, 1, 10], PENALTIES), columns=["gamma", "penalty"]).assign(**TRIED)
     table.loc[0, "validation_error"] = error
-    return draw_sensitivity([table], [model])[0]
+    return draw_sensitivity([table], [MODEL])[0]
+
+
+def convnets(errors, seeds):
+    """Fits of random convolutional networks, of their filters, penalties and errors, which grow by one with the seed."""
+    solved = dict.fromkeys(("gamma", "chosen")) | {"residual": 0.0, "solver": "any", "precision": "any"}
+    records = []
+    for (filters, penalty, error), seed in itertools.product(errors, seeds):
+        fit = solved | {"features": 8 * filters + 1}
+        record = linear_model("cifar10", "random_convnet", "linear", penalty, error + seed, seed, filters, **fit)
+        records.append(record | {"model": f"{filters} {penalty}"})
+    return records
 
 
 def test_no_penalty_covers_another():
@@ -55,9 +53,8 @@ def test_no_penalty_covers_another():
 
 @pytest.mark.parametrize("penalties", [[0.0], [0.1], [0.0, 0.1], PENALTIES])
 def test_no_penalty_is_negative(penalties):
-    model = {"name": "first", "dataset": "mnist", "preprocessing": "none", "kernel": "linear", "filters": None}
-    given = {"model": "first", "gamma": math.nan, "validation_error": 3.0, "images": 50, "validation_images": 50}
-    axes = draw_sensitivity([pd.DataFrame({"penalty": penalties}).assign(**given, data="any")], [model])[0].axes[0]
+    table = pd.DataFrame({"penalty": penalties, "gamma": math.nan}).assign(**TRIED)
+    axes = draw_sensitivity([table], [MODEL | {"kernel": "linear"}])[0].axes[0]
     low, high = axes.get_xlim()
     ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
     assert ticks[0] == min(penalties)
@@ -154,20 +151,17 @@ def test_missing_points_are_told_where_there_are_some(error, told):
 
 def test_each_panel_has_the_title_of_its_model():
     """Not all models need to have been tried."""
-    keys = ("name", "dataset", "preprocessing", "kernel", "filters")
-    models = [
-        dict(zip(keys, values, strict=True))
-        for values in (
-            ("first", "mnist", "none", "gaussian", None),
-            ("second", "mnist", "gabor", "gaussian", None),
-            ("third", "cifar10", "random_convnet", "linear", 1000),
-        )
-    ]
-    common = {"norm": 1.0, "images": 5000, "validation_images": 50, "data": "any"}
-    third = pd.DataFrame(
-        {"model": "third", "gamma": None, "penalty": [0.1, 1], "validation_error": [40.0, 41], **common}
-    )
-    first = pd.DataFrame({"model": "first", "gamma": [0.1, 1], "penalty": 0.0, "validation_error": [3.0, 4], **common})
+    third = {
+        "name": "third",
+        "dataset": "cifar10",
+        "preprocessing": "random_convnet",
+        "kernel": "linear",
+        "filters": 1000,
+    }
+    models = [MODEL, MODEL | {"name": "second", "preprocessing": "gabor"}, third]
+    first = pd.DataFrame(TRIED | {"gamma": [0.1, 1], "penalty": 0.0, "validation_error": [3.0, 4]})
+    changes = {"model": "third", "gamma": None, "penalty": [0.1, 1], "validation_error": [40.0, 41]}
+    third = pd.DataFrame(TRIED | changes)
     figure, numbers = draw_sensitivity([third, first], models)
     shown = {axes.get_title(): axes.get_lines()[0].get_ydata().max() for axes in figure.axes if axes.get_visible()}
     assert shown == {
@@ -182,16 +176,14 @@ def test_each_panel_has_the_title_of_its_model():
 
 def test_a_panel_has_the_title_of_the_settings_that_its_table_was_made_from(script, tmp_path):
     """Not that of the settings that a model of this name has now."""
-    now = {"name": "first", "dataset": "mnist", "preprocessing": "none", "kernel": "gaussian", "filters": None}
     tables = [tmp_path / name / "validation.csv" for name in ("first", "kept")]
     for path in tables:
         path.parent.mkdir()
-        given = {"model": path.parent.name, "gamma": None, "validation_error": 3.0, "images": 50, "data": "any"}
-        given |= {"validation_images": 50, "train_error": 0.0, "norm": 1.0}
+        given = TRIED | {"model": path.parent.name, "gamma": None, "train_error": 0.0, "norm": 1.0}
         pd.DataFrame({"penalty": [0.0, 0.1]}).assign(**given).to_csv(path, index=False)
-    then = {key: value for key, value in now.items() if key != "name"}
+    then = {key: value for key, value in MODEL.items() if key != "name"}
     write_record(tables[:1], Identity({"seed": 0, "model": then | {"preprocessing": "gabor", "kernel": "linear"}}))
-    models = json.dumps([now, now | {"name": "kept"}])
+    models = json.dumps([MODEL, MODEL | {"name": "kept"}])
     made = {"images": tmp_path / "figure.svg", "numbers": tmp_path / "figure.csv"}
     script("plot_theory", figure="kernel_sensitivity", tables=tables, models=models, **made)
     shown = re.findall(r">((?:MNIST,|\w+ kernel)[^<]*)<", made["images"].read_text())
@@ -200,17 +192,8 @@ def test_a_panel_has_the_title_of_the_settings_that_its_table_was_made_from(scri
 
 def test_errors_over_filters():
     """Means over seeds for each number of filters, and the paper's errors at its own; a missing fit breaks the line."""
-    convnet = ("cifar10", "random_convnet", "linear")
-    solved = dict.fromkeys(("gamma", "chosen", "features"))
-    solved |= {"residual": 0.0, "solver": "any", "precision": "any"}
-    records = []
     errors = [(100, 0, 30.0), (100, 0.1, 28.0), (1000, 0.1, 25.0), (8000, 0, 20.0), (8000, 0.1, 19.0)]
-    for filters, penalty, error in errors:
-        for seed in (0, 1):
-            record = linear_model(*convnet, penalty, error + seed, seed, filters, **solved)
-            record["fits"][0]["features"] = 8 * filters + 1
-            records.append(record | {"model": f"{filters} {penalty}"})
-    figure, numbers = draw_filters(records)
+    figure, numbers = draw_filters(convnets(errors, seeds=(0, 1)))
     left, right, *_ = figure.axes
     exact, theirs, penalised, theirs_penalised, enough = left.get_lines()
     assert exact.get_xdata().tolist() == [100, 1000, 8000]
@@ -226,17 +209,8 @@ def test_errors_over_filters():
 
 
 def test_equal_errors_with_and_without_a_penalty_are_seen():
-    solved = dict.fromkeys(("gamma", "chosen", "features")) | {
-        "residual": 0.0,
-        "solver": "any",
-        "precision": "any",
-    }
-    records = []
-    for filters, penalty in itertools.product((100, 1000), (0, 0.1)):
-        record = linear_model("cifar10", "random_convnet", "linear", penalty, 30.0, 0, filters, **solved)
-        record["fits"][0]["features"] = 8 * filters + 1
-        records.append(record | {"model": f"{filters} {penalty}"})
-    left = draw_filters(records)[0].axes[0]
+    errors = itertools.product((100, 1000), (0, 0.1), [30.0])
+    left = draw_filters(convnets(errors, seeds=[0]))[0].axes[0]
     exact, _, penalised, *_ = left.get_lines()
     left.set_xlim(50, 2000)  # without the paper's points
     assert painted(left, exact.get_color()) > 40 < painted(left, penalised.get_color())
