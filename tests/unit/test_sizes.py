@@ -8,22 +8,11 @@ from rethinking import paper
 from rethinking.analysis.sizes import count_sizes
 from rethinking.run.files import write_json
 
-
-def manifest(dataset, shape, train, full, kind="official"):
-    return {
-        "dataset": dataset,
-        "provenance": None,
-        "source": {"kind": kind, "files": {}},
-        "image_shape": shape,
-        "num_classes": 10,
-        "train": {"count": train, "full_count": full},
-        "test": {"count": 10, "full_count": 10},
-    }
-
+from ..summaries import make_data
 
 MANIFESTS = {
-    "cifar10": manifest("cifar10", [3, 32, 32], 50_000, 50_000),
-    "digits": manifest("digits", [1, 8, 8], 100, 1437, "embedded"),
+    "cifar10": make_data(image_shape=[3, 32, 32]),
+    "digits": make_data("digits", 100, 1437, image_shape=[1, 8, 8], source={"kind": "embedded", "files": {}}),
 }
 
 

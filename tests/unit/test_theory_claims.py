@@ -9,18 +9,10 @@ from rethinking.analysis.theory_results import TABLES
 from rethinking.claims.theory import THEORY_CLAIMS, judge_theory, theory_frame
 from rethinking.tables.theory import present_norms
 
+from ..summaries import make_data
+
 SEEDS = (0, 1, 2)
-COUNT = {"count": 60_000, "full_count": 60_000}
-DATA = {
-    "data": {
-        "dataset": "mnist",
-        "provenance": None,
-        "source": {"kind": "official"},
-        "num_classes": 10,
-        "train": COUNT,
-        "test": COUNT,
-    }
-}
+DATA = {"data": make_data("mnist", 60_000, 60_000)}
 
 
 def network(depth, **changes):
