@@ -161,6 +161,13 @@ def test_the_smallest_eigenvalue_bounds_no_weights():
     assert 1e47 < expressivity.solve_weights(x, thresholds, y).norm() < 1e49
 
 
+@pytest.mark.filterwarnings("error")
+def test_weights_beyond_float64_are_infinite_without_a_warning():
+    """Slopes of 1e308 and -1e308, as large offsets have them: their difference is the second weight."""
+    x, thresholds, y = (torch.tensor(pair, dtype=torch.float64) for pair in ((0, 1), (-1e-308, 0.5), (1, 0)))
+    assert expressivity.solve_weights(x, thresholds, y)[1] == -np.inf
+
+
 def test_of_projections_at_equal_distances_no_eigenvalue_is_reported():
     """A matrix with one eigenvalue a hundred times and one eigenvector."""
     x = torch.arange(100).double()

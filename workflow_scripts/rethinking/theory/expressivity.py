@@ -157,6 +157,7 @@ def place_thresholds(projections: Tensor, offset: float) -> Tensor:
     return thresholds
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is beyond float64 is inf, and its differences are nan
 def solve_weights(projections: Tensor, thresholds: Tensor, labels: Tensor) -> Tensor:
     """w with A w = y for the triangular A of lemma 1, (n,), in O(n) time and memory.
 
@@ -193,7 +194,7 @@ def construct(
 # ---- conditioning
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what is beyond float64 is inf, and its differences are nan
+@np.errstate(over="ignore", invalid="ignore")  # as above
 def conditioning(projections: Tensor, thresholds: Tensor, weights: Tensor) -> dict[str, float]:
     """Lemma 1 in numbers, in O(n).
 
