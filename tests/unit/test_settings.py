@@ -225,6 +225,8 @@ def test_a_setting_of_an_override_that_none_of_its_cells_uses_is_named(tmp_path)
         (line,) = lines(override("cifar10/*/mlp_3x512/wd", **beside, **{setting: value}))
         assert f"overrides[0].set.{setting}, {json.dumps(value)}, does not count, as cifar10/" in line
         assert line.endswith(f"/mlp_3x512/wd have no {missing}")
+    (line,) = lines(override("cifar10/true_labels/mlp_3x512/{none,wd}", weight_decay_on="weights", weight_decay=0))
+    assert line.endswith(" have no weight_decay above 0 or no regulariser wd")
     # One of the cells uses it, and it is a variant.
     assert lines(override("cifar10/*/alexnet/*", weight_decay=0.1)) == []
     variant = {"table1": {"cells": [MLP]}, "ablations": [ablation(epochs=3) | {"cells": [MLP.replace("none", "wd")]}]}

@@ -145,7 +145,8 @@ def unused_settings(config: Config, first: int = 0) -> Iterator[tuple[int, Path,
             if missing and len(missing) == len(matched):
                 names = list(dict.fromkeys(cell.name for cell, _ in matched))
                 have = f"{named(names)} {'have' if names[1:] else 'has'}"
-                yield number, ("set", *path), f"{json.dumps(value)}, does not count, as {have} no {missing[0]}"
+                lacking = " or no ".join(dict.fromkeys(missing))  # cells can have different reasons
+                yield number, ("set", *path), f"{json.dumps(value)}, does not count, as {have} no {lacking}"
 
 
 def last_change(path: Sequence[str], sources: Iterable[Any]) -> int:
