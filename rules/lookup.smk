@@ -164,7 +164,8 @@ def training_cost(wildcards):
 def architectures():
     """Data set, network, input size and architecture behind all results, each combination once."""
     found = {}
-    for cell in CONFIG.cells(*CONFIG.results):
+    # The seeds of a cell have one.
+    for cell in {cell.name: cell for cell in CONFIG.cells(*CONFIG.results)}.values():
         settings = CONFIG.settings(cell).model_dump(include={"input_size", "architecture"})
         # A regulariser, which has no parameters.
         settings["architecture"].pop("dropout", None)

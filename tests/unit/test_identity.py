@@ -10,6 +10,7 @@ import pytest
 
 from rethinking import registry
 from rethinking.cells import Cell
+from rethinking.config.configuration import Config
 from rethinking.config.loading import load_config
 from rethinking.run.contents import content_digest
 from rethinking.run.digests import digest_once
@@ -213,6 +214,15 @@ def test_a_download_and_a_local_copy_of_it_are_the_same_data(plan, tmp_path, mon
     monkeypatch.setattr("rethinking.run.plan.content_digest", lambda *_: published.digest)
     copied = Plan(downloaded.config.model_copy(update={"datasets": datasets}))
     assert copied.prepared("cifar10").identity == downloaded.prepared("cifar10").identity
+
+
+def test_settings_are_resolved_once_for_all_seeds_of_a_cell(plan, monkeypatch):
+    """With thousands of seeds every start would wait for them."""
+    planned, resolved, resolve = plan(), [], Config.settings
+    monkeypatch.setattr(Config, "settings", lambda *of: resolved.append(of) or resolve(*of))
+    made = [planned.cell(Cell.from_name("cifar10/true_labels/alexnet/none", seed)) for seed in range(3)]
+    assert len(resolved) == 1
+    assert len({each.identity.digest for each in made}) == 3
 
 
 def test_stored_pixels_and_classes_of_local_images_count(plan, monkeypatch):

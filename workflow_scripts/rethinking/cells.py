@@ -96,8 +96,9 @@ def synonyms() -> dict[str, str]:
 
 def corruption_names(corruption: str) -> list[str]:
     """All names of a corruption: ``true_labels`` is ``labels_p0.0`` too, ``random_labels`` is ``labels_p1.0``."""
-    canonical = canonical_name(corruption)
-    return [canonical, *(name for name, same in synonyms().items() if same == canonical)]
+    same = synonyms()
+    canonical = same.get(corruption, corruption)
+    return [canonical, *(name for name in same if same[name] == canonical)]
 
 
 def parse_regularisers(cell: str, text: str) -> tuple[str, ...]:

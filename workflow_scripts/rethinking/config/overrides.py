@@ -64,7 +64,7 @@ class OverrideConfig(Strict):
         dataset, _, model, regularisers = cell.name.split("/")
         return any(
             fnmatchcase(f"{dataset}/{corruption}/{model}/{regularisers}", pattern)
-            for each in (cell.base, cell)
+            for each in {cell.base, cell}
             for corruption in corruption_names(each.corruption)
             for pattern in self.cells
         )

@@ -6,6 +6,7 @@ The rules, ``snakemake status`` and the tests all use it, so there is one answer
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -182,21 +183,30 @@ class Plan:
     # ---- networks
 
     @cache
-    def cell(self, cell: Cell, variant: str | None = None) -> Made:
-        """A trained network, or a variant of it for an ablation.
+    def settings(self, cell: Cell, variant: str | None) -> dict[str, Any]:
+        """What a network or variant is trained with. All its seeds have the same settings, and can be thousands.
 
         Raises:
             UserError: it cannot be trained.
         """
         settings = self.config.settings(cell, variant)
         if fault := input_fault(self.config, cell, settings):
-            raise UserError(f"cell '{cell}': {fault}")
+            raise UserError(f"cell '{cell.name}': {fault}")
+        return settings.model_dump()
+
+    @cache
+    def cell(self, cell: Cell, variant: str | None = None) -> Made:
+        """A trained network, or a variant of it for an ablation.
+
+        Raises:
+            UserError: it cannot be trained.
+        """
         overlay = self.overlay(cell.dataset, cell.corruption, cell.seed)
         folder = f"{self.results}/{branch(variant)}cells/{cell}"
         return self.make(
             "train_cell",
             [f"{folder}/{file}" for file in CELL_FILES],
-            {"cell": str(cell), **settings.model_dump()},
+            {"cell": str(cell), **self.settings(replace(cell, seed=0), variant)},
             inputs={"data": overlay},
             entries=self.cell_entries(cell),
             data=[*overlay.data, overlay],
