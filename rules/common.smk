@@ -15,7 +15,7 @@ sys.path.insert(0, SCRIPTS)
 from rethinking import registry
 from rethinking.config.loading import load_config
 from rethinking.run.environment import job_environment, name_user
-from rethinking.run.files import UserError, check_room, check_writable, existing_folder, refuse_dangling
+from rethinking.run.files import UserError, check_replaceable, check_room, check_writable, existing_folder
 from rethinking.run.hardware import expects_gpu, old_driver, visible_gpus
 from rethinking.run.locks import is_locked
 from rethinking.run.plan import Plan
@@ -170,7 +170,7 @@ def reads(made):
     # Asked first, before stale files are among the forced ones.
     if not is_forced(made) and made.current:
         return []
-    refuse_dangling(made.known)
+    check_replaceable(made.known)
     # A download is stale when its file is gone or another one, or data_dir has changed, whatever its token says.
     for each in (made, *made.data):
         if not each.current and any(os.path.exists(file) for file in each.known):

@@ -11,11 +11,11 @@ from safetensors.numpy import save_file
 from rethinking.run.files import (
     UserError,
     atomic_path,
+    check_replaceable,
     hash_file,
     load_array,
     new_array,
     read_json,
-    refuse_dangling,
     remove_parts,
     save_array,
     sha256_array,
@@ -168,7 +168,15 @@ def test_checksum_of_an_array_covers_all_of_it_in_c_order(tmp_path):
 def test_a_link_that_leads_nowhere_is_named(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("file")
-    refuse_dangling([tmp_path / "file", tmp_path / "link", tmp_path / "absent"])
+    check_replaceable([tmp_path / "file", tmp_path / "link", tmp_path / "absent"])
     (tmp_path / "file").unlink()
     with pytest.raises(UserError, match=r"link is a link that leads nowhere \(file\)"):
-        refuse_dangling([tmp_path / "link"])
+        check_replaceable([tmp_path / "link"])
+
+
+def test_a_read_only_file_that_would_be_made_again_is_named(tmp_path, monkeypatch):
+    (tmp_path / "kept").touch()
+    check_replaceable([tmp_path / "absent", tmp_path / "kept"])
+    monkeypatch.setattr("rethinking.run.files.may", lambda *_: False)  # root may write to any file
+    with pytest.raises(UserError, match=r"kept would be made again, .* read-only; make it writable"):
+        check_replaceable([tmp_path / "absent", tmp_path / "kept"])

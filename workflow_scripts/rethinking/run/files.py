@@ -96,18 +96,30 @@ def existing_folder(folder: str | Path) -> Path:
     return there
 
 
-def refuse_dangling(files: Iterable[str | Path]) -> None:
-    """Refuse links that lead nowhere, which Snakemake takes for files that another process has just deleted.
+def check_replaceable(files: Iterable[str | Path]) -> None:
+    """Refuse to make files again where Snakemake would end without a word on what to do.
 
     Raises:
-        UserError: there is one in the place of a file.
+        UserError: one is read-only, or a link that leads nowhere, which Snakemake takes for a file that another process has
+            just deleted.
     """
     for file in files:
-        if os.path.islink(file) and not os.path.exists(file):
+        if os.path.islink(file):
+            if not os.path.exists(file):
+                raise UserError(
+                    f"{file} is a link that leads nowhere ({os.readlink(file)}); bring back what it led to, or remove it "
+                    "to have the file made again"
+                )
+        elif os.path.exists(file) and not may(file, os.W_OK):
             raise UserError(
-                f"{file} is a link that leads nowhere ({os.readlink(file)}); bring back what it led to, or remove it to "
-                "have the file made again"
+                f"{file} would be made again, as it is stale or the command line forces it ('snakemake status' says more), but "
+                "it is read-only; make it writable (chmod u+w), or keep it and set another results_dir"
             )
+
+
+def may(path: str | Path, mode: int) -> bool:
+    """Whether this process may use a path so (``os.W_OK`` and such)."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def check_writable(folders: Iterable[str | Path]) -> None:
@@ -123,7 +135,7 @@ def check_writable(folders: Iterable[str | Path]) -> None:
         found |= existing
         left = {each.parent for each in left - existing}
     for there in sorted(map(existing_folder, found)):
-        if not os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        if not may(there, os.W_OK | os.X_OK):
             number = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
             raise UserError(explain(OSError(number, os.strerror(number), str(there))))
 
