@@ -119,8 +119,7 @@ def lock_file(gpu: str, number: int) -> Path:
     Machines can share the folder, and schedulers number the GPUs of each job from 0, which no other job has.
     """
     job = [os.environ.get(name) for name in JOB_NUMBERS]
-    name = "-".join(filter(None, [socket.gethostname(), *job, gpu, str(number)]))
-    return lock_folder() / f"{name.replace('/', '_')}.lock"
+    return lock_folder() / f"{'-'.join(filter(None, [socket.gethostname(), *job, gpu, str(number)]))}.lock"
 
 
 def wait_for(attempt: Callable[[], T | None], between: Callable[[], None]) -> T:
