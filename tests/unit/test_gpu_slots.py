@@ -7,8 +7,11 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import ExitStack
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from rethinking.corruption.overlays import write
 from rethinking.run import gpu_slots
@@ -121,6 +124,19 @@ def test_a_slot_beyond_the_usual_ones_is_seen(monkeypatch, tmp_path):
     assert gpu_slots.whole_gpu(["0"], 1, {}) == "0"
 
 
+def test_of_busy_gpus_the_free_slots_of_one_are_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpu_slots, "lock_folder", lambda: tmp_path)
+    busy = {gpu_slots.lock_file(*slot): None for slot in (("a", 0), ("a", 1), ("b", 0))}
+    with ExitStack() as cells:
+        for path in busy:
+            cells.enter_context(gpu_slots.locked(path))
+        for _ in range(2):
+            kept = {}
+            assert gpu_slots.whole_gpu(["a", "b"], 2, kept) is None
+            assert kept.keys() == gpu_slots.all_slots("b", 2) - busy.keys()
+            gpu_slots.release(kept)
+
+
 def test_cells_that_come_do_not_keep_a_fit_waiting(start):
     """Of the three slots of each GPU two are taken; the fit keeps the third one of GPU-a."""
     cells = [start("-c", HOLD, 3) for _ in range(4)]
@@ -149,6 +165,16 @@ def test_workers_of_a_cell_have_their_gpus_alone(start):
     cell.kill()
     assert sorted(line(team).split()) == ["GPU-a", "GPU-b"]
     assert line(start("-c", HOLD, 2)) == "waiting for a GPU slot"
+
+
+def test_who_takes_several_gpus_takes_them_one_after_the_other(start, monkeypatch, tmp_path):
+    """Two that each had one of two GPUs would wait for each other."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with gpu_slots.locked(gpu_slots.lock_file("several", 0)):
+        first = start("-c", HOLD_ALL, 1, 2, gpus="0,1,2,3")
+        assert line(first) == "waiting for a GPU slot"
+    assert line(first) == "0 1"
+    assert line(start("-c", HOLD_ALL, 1, 2, gpus="0,1,2,3")) == "2 3"
 
 
 def test_more_workers_than_gpus_are_refused(start):
@@ -210,9 +236,38 @@ def test_other_work_that_cannot_use_the_gpu_says_so_and_leaves_its_slot(start, h
         r"torch .* sees no GPU here \(CUDA_VISIBLE_DEVICES is 'GPU-a,-1'; .*; working on the CPU\. Set hardware\.device",
         line(work),
     )
-    assert "cpu" in line(work)
+    assert line(work) in ("cpu", "(device(type='cpu'), None)")
     assert line(start("-c", HOLD, 1, gpus="GPU-a")) == "GPU-a"
     assert work.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("slot", "held"),
+    [
+        (gpu_slots.gpu_slot, ("0", 0)),
+        (partial(gpu_slots.gpus_alone, 1), ("0", 0)),
+        (partial(gpu_slots.gpus_alone, 1), ("several", 0)),
+    ],
+)
+def test_before_each_attempt_it_is_asked_whether_to_stop(monkeypatch, tmp_path, capsys, slot, held):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    asked, pauses = [], []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        assert len(pauses) < 3  # it would wait for ever
+
+    def between():
+        asked.append(len(pauses))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(gpu_slots, "time", SimpleNamespace(sleep=pause))
+    with gpu_slots.locked(gpu_slots.lock_file(*held)), pytest.raises(KeyboardInterrupt), slot(1, between):
+        pass
+    assert asked[0] == 0 < len(pauses)
+    assert capsys.readouterr().out.count("waiting for a GPU slot") == 1
 
 
 def test_cell_that_waits_for_a_slot_stops_when_asked(start, command):
@@ -238,22 +293,36 @@ def test_cell_that_waits_for_a_slot_stops_when_asked(start, command):
         ("NoDevFiles", []),
     ],
 )
-def test_gpus_are_those_of_cuda_visible_devices(monkeypatch, tmp_path, given, gpus):
+def test_gpus_are_those_of_cuda_visible_devices(monkeypatch, tmp_path, capsys, given, gpus):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert visible_gpus() == gpus
     assert expects_gpu("auto") == bool(gpus)
+    with gpu_slots.device_in(gpu_slots.gpus_alone(9, 1), "cpu") as found:  # waits for no GPU
+        assert found == (torch.device("cpu"), None)
+    assert capsys.readouterr().out == ""
     with gpu_slots.gpu_slot(1) as gpu:
         assert gpu == (gpus[0] if gpus else None)
         assert os.environ["CUDA_VISIBLE_DEVICES"] == (gpu or given)
+    with gpu_slots.gpus_alone(1, 1) as alone:
+        assert alone == gpus[:1]
 
 
 def test_folder_that_another_user_made_is_not_trusted(monkeypatch, tmp_path):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    """Nor a link that he made to a folder of the user's."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("os.getuid", lambda: os.geteuid() + 1)
-    with pytest.raises(UserError, match="belongs to another user"), gpu_slots.gpu_slot(1):
-        pass
+    own, other = gpu_slots.lock_folder(), os.geteuid() + 1
+    assert own.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr("os.getuid", lambda: other)
+    with pytest.raises(UserError, match="belongs to another user"):
+        gpu_slots.lock_folder()
+    (another,) = set(tmp_path.iterdir()) - {own}
+    if not os.geteuid():
+        os.chown(another, other, -1)
+        assert gpu_slots.lock_folder() == another
+        another.symlink_to(another.rename(tmp_path / "linked"))
+        with pytest.raises(UserError, match="belongs to another user"):
+            gpu_slots.lock_folder()
 
 
 @pytest.mark.gpu
