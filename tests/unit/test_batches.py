@@ -33,12 +33,12 @@ def test_order_belongs_to_the_cell(data, other):
 
 @pytest.fixture(scope="module")
 def coded(data):
-    """400 images whose pixels say which image and place they are: image, row and column in three channels."""
+    """400 images, higher than wide, whose pixels say which image and place they are: image, row and column."""
     n = 400
-    images = np.zeros((n, 3, 10, 10), np.uint8)
+    images = np.zeros((n, 3, 10, 9), np.uint8)
     images[:, 0] = (np.arange(n) % 200)[:, None, None]
     images[:, 1] = np.arange(10)[:, None]
-    images[:, 2] = np.arange(10)
+    images[:, 2] = np.arange(9)
     return replace(data, train_images=images, train_labels=np.arange(n), train_labels_true=np.arange(n))
 
 
@@ -56,10 +56,10 @@ def test_crops_are_windows_of_the_images(coded, monkeypatch):
                 corners[label] = top, left
         seen.append([corners[label] for label in range(400)])
     assert seen[0] != seen[1]
-    # Each of the 4 x 4 places has 50 of 800 crops on average, with a standard deviation of 6.8.
+    # Each of the 4 x 3 places has 67 of 800 crops on average, with a standard deviation of 7.8.
     counts = np.unique(np.concatenate(seen), axis=0, return_counts=True)[1]
-    assert len(counts) == 16
-    assert np.abs(counts - 50).max() < 4.5 * 6.8
+    assert len(counts) == 12
+    assert np.abs(counts - 67).max() < 4.5 * 7.8
 
 
 def test_crops_are_whitened(data):
@@ -106,3 +106,26 @@ def test_unaugmented_batches_are_the_whitened_inputs(data):
     batches = Batches(data, inputs, make_cell(), settings_with(input_size=8))
     order = stream(0, "batches", make_cell().name, "1").permutation(40)
     assert torch.equal(torch.cat([images for images, *_ in batches.epoch(1)]), inputs[order])
+
+
+def test_a_share_of_later_batches_is_part_of_those_of_a_whole_epoch(data):
+    """So that resuming and other numbers of workers change nothing."""
+    batches = Batches(data, torch.zeros(1), make_cell(regularisers="crop+augment"), settings_with(input_size=8))
+    whole = list(batches.epoch(2))
+    parts = list(batches.epoch(2, 1, lambda count: slice(1, count, 2)))
+    assert [[each[1::2].tolist() for each in batch] for batch in whole[1:]] == [
+        [each.tolist() for each in part] for part in parts
+    ]
+    assert batches.sizes().tolist() == [len(index) for *_, index in whole]
+    assert batches.sizes().dtype == torch.float64
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_workers_evaluate_every_other_block(data, monkeypatch, split):
+    monkeypatch.setattr("rethinking.training.batches.EVALUATION_BATCH", 8)
+    inputs = {name: to_inputs(getattr(data, f"{name}_images"), 8, CPU, torch.bfloat16) for name in ("train", "test")}
+    batches = Batches(data, inputs["train"], make_cell(), settings_with(input_size=8))
+    for rank in (0, 1):
+        found = [block.float().tolist() for block in batches.evaluation(split, rank, 2)]
+        assert found == [block.tolist() for block in inputs[split].split(8)[rank::2]]
+        assert {block.dtype for block in batches.evaluation(split, rank, 2)} == {torch.bfloat16}

@@ -57,6 +57,24 @@ def test_a_regulariser_changes_batches(plugin, data):
     assert make_cell(regularisers="crop+dark").regularisers == ("crop", "dark")
 
 
+def test_each_batch_has_its_own_draws_of_a_regulariser(plugin, data):
+    plugin(
+        "@regulariser('one')\ndef one(images, rng):\n    return 0 * images + rng.random()\n"
+        "@regulariser('two')\ndef two(images, rng):\n    return images - rng.random()\n"
+    )
+    drawn = {
+        images.mean().item()
+        for cell in (
+            make_cell(regularisers="one+two"),
+            make_cell("alexnet", "one+two"),
+            make_cell(seed=1, regularisers="one+two"),
+        )
+        for epoch in (1, 2)
+        for images, *_ in build_feeder(data, cell, settings_with(), CPU).epoch(epoch)
+    }
+    assert len(drawn) == 3 * 2 * 3
+
+
 def test_a_regulariser_with_the_name_of_a_stream_has_its_own_draws(plugin, data):
     """That of the crops and colours of ImageNet's images is named augmentation."""
     plugin("@regulariser('augmentation')\ndef own(images, rng):\n    return images + rng.random()\n")
