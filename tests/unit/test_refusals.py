@@ -66,6 +66,7 @@ def test_file_system_without_locks_is_named(tmp_path, monkeypatch, capsys, numbe
 
     assert "cell.lock cannot be locked" in (printed := message(train, capsys))
     assert "Lustre" in printed
+    assert not locks.is_locked(tmp_path / "cell.lock")
     with pytest.raises(UserError, match=r"\.lock cannot be locked.*file system has no locks"):
         lock_results(tmp_path)
 
@@ -88,6 +89,9 @@ def test_nfs_refuses_locks_of_files_open_for_reading(shared, request, monkeypatc
     request.getfixturevalue("nobody")
     monkeypatch.setattr("fcntl.flock", refuse(errno.EBADF))
     with pytest.raises(UserError, match=r"\.lock cannot be used \(Permission denied, it belongs to root\)"):
+        lock_results(shared)
+    monkeypatch.setattr("fcntl.flock", refuse(errno.ENOLCK))
+    with pytest.raises(UserError, match=r"\.lock cannot be locked .*Lustre"):
         lock_results(shared)
 
 
