@@ -58,6 +58,7 @@ def test_a_regulariser_changes_batches(plugin, data):
 
 
 def test_each_batch_has_its_own_draws_of_a_regulariser(plugin, data):
+    """It is given images after they are cropped and whitened, which would remove a constant."""
     plugin(
         "@regulariser('one')\ndef one(images, rng):\n    return 0 * images + rng.random()\n"
         "@regulariser('two')\ndef two(images, rng):\n    return images - rng.random()\n"
@@ -65,7 +66,7 @@ def test_each_batch_has_its_own_draws_of_a_regulariser(plugin, data):
     drawn = {
         images.mean().item()
         for cell in (
-            make_cell(regularisers="one+two"),
+            make_cell(regularisers="crop+one+two"),
             make_cell("alexnet", "one+two"),
             make_cell(seed=1, regularisers="one+two"),
         )

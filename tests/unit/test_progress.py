@@ -115,7 +115,10 @@ def test_each_cell_of_a_run_is_finished_running_failed_or_waiting(tmp_path):
         {cells[2]: 20}, {cells[3]: Running(34, 100, 0.335)}, [cells[4]], [cells[0], cells[1], cells[5]]
     )
 
+    (tmp_path / cells[0] / "summary.json").write_text("")  # which is being written
+    assert cells[0] in run.state().waiting
     write_summary(tmp_path, cells[0], 30)
+    os.utime(tmp_path / cells[0] / "summary.json", (hour_ago, hour_ago))
     assert run.state().finished == {cells[0]: 30, cells[2]: 20}
     at_work.close()
     assert cells[3] in run.state().waiting
@@ -179,7 +182,7 @@ def test_lines_of_others_stay_whole(terminal, tmp_path):
 
     line.draw()
     line.draw()
-    stream.write("short\n")
+    assert stream.write("short\n") == 6
     line.draw()
     # As Snakemake does, a message in parts, and the line is due between them.
     stream.write("a message")
@@ -191,6 +194,7 @@ def test_lines_of_others_stay_whole(terminal, tmp_path):
     assert screen(output)[:2] == ["short", "a message"]
     assert screen(output)[2].startswith("1 of 2 cells done")
     line.stop()
+    line.draw()  # as its thread may, which has not yet noticed
     stream.write("last\n")
     stream.flush()
     assert screen(output + received("last\r\n")) == ["short", "a message", "last", ""]
