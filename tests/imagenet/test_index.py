@@ -70,12 +70,16 @@ def test_all_layouts_have_the_same_digest(layouts, contents, tmp_path):
 def test_contents_are_read_once_while_nothing_changes(layouts, tmp_path, monkeypatch, layout):
     path = shutil.copytree(layouts[layout], tmp_path / "copy")
     cache = tmp_path / "cache.json"
-    first = images_digest(path, None, cache)
+    first, fewer = (images_digest(path, classes, cache) for classes in (None, CLASSES[:2]))
+    assert fewer != first
     with monkeypatch.context() as patched:
         patched.setattr(image_checksums, "find_images", None)
         assert images_digest(path, None, cache) == first
+        assert images_digest(path, CLASSES[1::-1], cache) == fewer
         shutil.move(path, tmp_path / "away")
         assert images_digest(path, None, cache) == first  # results made from it can still be current
+        with pytest.raises(UserError, match="other does not exist"):
+            images_digest(tmp_path / "other", None, cache)
         shutil.move(tmp_path / "away", path)
     changed = next(path.rglob("*00003.JPEG" if layout == "folder" else "*val.tar"))
     flip(changed, 700)

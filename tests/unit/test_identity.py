@@ -132,16 +132,20 @@ def test_a_source_that_is_gone_is_known_by_its_data_set_or_named(tmp_path, monke
     folder.mkdir()
     (folder / "train-images-idx3-ubyte").write_text("counts by its name")
     (folder / "notes.txt").write_text("no part of MNIST")
-    sets = [("mnist", "archive"), ("own", "plugin"), ("mine", "plugin")]
+    (tmp_path / "link").symlink_to(folder)
+    sets = [("mnist", "archive"), ("own", "plugin"), ("mine", "plugin"), ("mnist", "plugin")]
     before = [content_digest(*each, folder, known) for each in sets]
     assert before[0] != before[1]
     with monkeypatch.context() as patch:
         patch.setattr("hashlib.file_digest", None)
         assert [content_digest(*each, folder, known) for each in sets] == before
+        assert content_digest(*sets[0], tmp_path / "link", known) == before[0]
     folder.rename(tmp_path / "gone")
     assert [content_digest(*each, folder, known) for each in sets] == before
     with pytest.raises(UserError, match=r"both does not exist; correct datasets\.other\.path in the config"):
         content_digest("other", "plugin", folder, known)
+    with pytest.raises(UserError, match=r"elsewhere does not exist; correct datasets\.own\.path in the config"):
+        content_digest("own", "plugin", tmp_path / "elsewhere", known)
 
 
 @pytest.mark.parametrize("entry", [None, 5, [], ["m"], ["m", None], [["m"], "x"], {"m": "x"}, "mx"])
