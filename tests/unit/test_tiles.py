@@ -23,6 +23,15 @@ def test_factor_is_numpys_whatever_the_tiles(digits, tmp_path, tile):
     assert torch.allclose(factor.solve(vectors), torch.linalg.solve(kernel, vectors), rtol=1e-6, atol=1e-8)
 
 
+def test_a_factor_says_at_the_start_how_much_disk_and_memory_it_takes(digits, tmp_path):
+    lines = []
+    TiledCholesky(
+        KernelSystem(pixels(digits[0]), 0.2, 0.1, CPU, 100), tmp_path / "new", torch.float64, CPU, log=lines.append
+    )
+    assert lines[0].startswith("the factor of 300 rows takes 0.00036 GB of disk, of ")
+    assert lines[0].endswith(" GB free, and up to 0.00024 GB of memory")
+
+
 def test_small_residuals_do_not_underflow(digits, tmp_path):
     system = KernelSystem(pixels(digits[0]), 0.2, 0.1, CPU, 300)
     factor = TiledCholesky(system, tmp_path, torch.float32, CPU, log=quiet)
@@ -87,7 +96,7 @@ def test_killed_factorisation_goes_on_with_the_first_missing_tile(digits, tmp_pa
     assert len(before) == 7
     lines = []
     TiledCholesky(system, tmp_path / "killed", torch.float32, CPU, log=lines.append)
-    assert "resuming" in lines[0]
+    assert "resuming" in lines[1]
     for path in (tmp_path / "whole").iterdir():
         other = tmp_path / "killed" / path.name
         assert other.read_bytes() == path.read_bytes()

@@ -5,6 +5,7 @@ tiles to its left in rows i and k. So memory holds one row of tiles. A written t
 resumes at the first missing one.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rethinking.run.files import load_array, save_array
+from rethinking.run.files import existing_folder, load_array, save_array
 from rethinking.run.time_left import Progress
 from rethinking.theory.gram import System
 
@@ -46,6 +47,11 @@ class TiledCholesky:
         log: Callable[[str], None] = print,
     ) -> None:
         self.slices, self.folder, self.dtype, self.device = matrix.slices, folder, dtype, device
+        log(
+            f"the factor of {matrix.size:,} rows takes {matrix.size**2 * dtype.itemsize / 2e9:.3g} GB of disk, of "
+            f"{shutil.disk_usage(existing_folder(folder)).free / 1e9:,.0f} GB free, and up to "
+            f"{matrix.size * self.slices[0].stop * dtype.itemsize / 1e9:.3g} GB of memory"
+        )
         count = len(self.slices)
         # In products of two tiles: computing the matrix's tile, subtracting from it, and the last step.
         work = {(i, k): matrix.cost(i, k, dtype) + k + 1 for k in range(count) for i in range(k, count)}
