@@ -150,6 +150,7 @@ def test_line_says_the_most_important_first_and_fits():
     )
     assert status_line(state, len(line)) == line
     assert status_line(state, 30) == f"{line[:29]}…"
+    assert status_line(state, 0) == "…"
     assert status_line(state_of(failed=[MLP], waiting=[WD]), 200) == "0 of 2 cells done | 1 failed"
     both = state_of(running={MLP: Running(), MLP.replace("digits", "mnist"): Running()})
     assert [f": {name}/true_labels/" in status_line(both, 200) for name in ("digits", "mnist")] == [True, True]
@@ -234,6 +235,8 @@ def test_nothing_where_there_is_no_terminal_or_no_cell(terminal, tmp_path, monke
     monkeypatch.setattr("sys.stderr", stream)
     progress.show_progress(tmp_path, {})
     monkeypatch.setenv("TERM", "dumb")
+    progress.show_progress(tmp_path, {MLP: "checkpoint"})
+    monkeypatch.delenv("TERM")
     progress.show_progress(tmp_path, {MLP: "checkpoint"})
     assert threading.active_count() == threads
     assert file.getvalue() == ""
