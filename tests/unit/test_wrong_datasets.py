@@ -121,6 +121,14 @@ def test_a_data_set_gets_the_path_that_it_asks_for(plugin, arguments, source, ne
     load(**settings)
 
 
+@pytest.mark.parametrize("arguments", ["", "name"])
+def test_a_path_that_a_data_set_does_not_ask_for_is_refused(plugin, arguments):
+    file = plugin(f"@dataset('own')\ndef own({arguments}): ...\n")
+    own = {"source": "plugin", "input_size": 5, "path": "x"}
+    said = message(lambda: load(plugins=[str(file)], datasets__own=own))
+    assert f"datasets.own: own in {file}:3 takes no path; give it an argument 'path', or remove the path" in said
+
+
 def test_a_published_data_set_that_is_not_described(plugin):
     file = plugin("@dataset('own', published=True)\ndef own():\n    return {}\n")
     said = message(read_dataset, "own", "archive", file)

@@ -146,19 +146,22 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def sources_fit(self) -> Self:
-        """Each data set has its own kinds of source, and the path that a plug-in asks for."""
+        """Each data set has its own kinds of source; a plug-in gets a path only where it asks for one."""
         for name, dataset in self.datasets.items():
             entry = registry.entry("dataset", name)
             if dataset.source not in entry.sources:
                 raise ValueError(
                     f"datasets.{name}.source is '{dataset.source}'; it can be {' or '.join(entry.sources)}"
                 )
-            if (
-                dataset.source == "plugin"
-                and dataset.path is None
-                and "path" in set(entry.arguments) - set(entry.optional)
-            ):
-                raise ValueError(f"datasets.{name} needs a path, which {entry.function} in {entry.place} asks for")
+            if dataset.source != "plugin":
+                continue
+            reader = f"{entry.function} in {entry.place}"
+            if dataset.path is None and "path" in set(entry.arguments) - set(entry.optional):
+                raise ValueError(f"datasets.{name} needs a path, which {reader} asks for")
+            if dataset.path is not None and "path" not in entry.arguments:
+                raise ValueError(
+                    f"datasets.{name}: {reader} takes no path; give it an argument 'path', or remove the path"
+                )
         return self
 
     @model_validator(mode="after")
