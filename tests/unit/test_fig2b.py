@@ -141,6 +141,18 @@ def test_limits_are_those_of_what_is_drawn():
         assert axes.get_xlim() == pytest.approx((0, 1.02 * last_epoch))
 
 
+def test_intervals_end_at_100_percent_and_are_told_where_the_axis_cuts_them():
+    figure, _ = draw({BN: [accuracies([10, 60, 80]), accuracies([10, 70, 81], seed=1)]}, "some scale")
+    ends = [
+        area.get_paths()[0].vertices[:, 1].max()
+        for area in figure.axes[0].collections
+        if area not in hatched(figure.axes[0])
+    ]
+    assert max(ends) == 100
+    assert note(figure).endswith(" Intervals are cut where the axis ends, at 50.")
+    assert "Intervals are cut" not in note(draw({BN: [accuracies([10, 60, 80])] * 2}, "some scale")[0])
+
+
 def test_other_cells_have_no_curve_of_the_paper():
     name = "cifar10/random_labels/inception/none"
     figure, _ = draw({BN: [], name: [accuracies([10, 60], name)]}, "some scale")

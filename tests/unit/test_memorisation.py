@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from rethinking.analysis.statistics import mean_interval
 from rethinking.figures.memorisation import LABELS, draw
 
 from .curves import legend, make_run, note, solid_lines
@@ -73,6 +74,11 @@ def test_band_over_seeds():
     np.testing.assert_allclose(given.get_ydata(), [10, 91])
     assert len(figure.axes[0].collections) == 3
     assert "ours, 95 % interval" in legend(figure)
+    # No accuracy is above 100 or below 0 %.
+    figure, _ = draw({name: [memorising(name, seed) for seed in (0, 10)]}, "some scale")
+    band = figure.axes[0].collections[1].get_paths()[0].vertices
+    assert set(band[band[:, 0] == 2, 1]) == {95 - mean_interval([90, 100])[1], 100}
+    assert "Intervals are cut" not in note(figure)
 
 
 def test_no_images_with_changed_labels():

@@ -206,6 +206,9 @@ def test_errors_over_filters():
     assert enough.get_xdata()[0] == pytest.approx(60_000 / 8, rel=1e-2)
     assert right.get_lines()[0].get_ydata() == pytest.approx([0, float("nan"), 0], nan_ok=True)
     assert len(numbers) == 5
+    bars = draw_filters(convnets([(100, 0, 1.0), (1000, 0, 99.0)], seeds=(0, 1)))[0].axes[0].collections[-1]
+    low, high = (bar[:, 1].tolist() for bar in bars.get_segments())
+    assert (low[0], high[1]) == (0, 100)  # no error is below or above
 
 
 def test_equal_errors_with_and_without_a_penalty_are_seen():

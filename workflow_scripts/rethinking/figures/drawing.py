@@ -1,5 +1,6 @@
 """Axes and lines that figures share: curves of networks, means over seeds, values over the label corruption."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,7 @@ from rethinking.figures.style import BAND, DIVERGED, GREY, OUR_LINE, PAPER_LINE,
 
 TICK_LABELS = 90  # characters of tick labels under a row of panels
 FEW_POINTS = 10  # fewer are all marked; along a line without length no marker can be spaced
+ANY, PERCENT = (-math.inf, math.inf), (0, 100)  # lowest and highest value that can be
 
 
 def log_scale(axes: Axes, *which: str) -> None:
@@ -49,8 +51,10 @@ def empty_panel(axes: Axes, why: str) -> None:
 def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, marker: str) -> None:
     """Draw a column of the curves of one cell: mean and interval of the finished seeds, and each diverged seed."""
     curve = mean_curve(runs, column)
+    loss = "loss" in column
     if len(curve):
-        plot_mean(axes, curve.epoch, curve["mean"], curve.ci, color=colour, marker=marker, **OUR_LINE)
+        possible = ANY if loss else PERCENT
+        plot_mean(axes, curve.epoch, curve["mean"], curve.ci, possible, color=colour, marker=marker, **OUR_LINE)
     for run in runs:
         if run.diverged:
             left, (bottom, top) = axes.get_xlim()[0], axes.get_ylim()
@@ -58,18 +62,26 @@ def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, mark
             values = run.curve[column].clip(upper=top)
             axes.plot(run.curve.epoch, values, color=colour)
             # A value that is not a number is marked as the worst, which an accuracy has at the bottom.
-            worst = top if "loss" in column else bottom
+            worst = top if loss else bottom
             end = (run.curve.epoch.iloc[-1], values.fillna(worst).iloc[-1]) if len(values) else (left, worst)
             axes.plot(*end, color=colour, **DIVERGED, clip_on=False)
 
 
-def plot_mean(axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, **line: object) -> None:
-    """A line of means and, where they have half widths, a band of intervals."""
+def plot_mean(
+    axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, possible: tuple[float, float], **line: object
+) -> tuple[pd.Series, pd.Series]:
+    """A line of means and, where they have half widths, a band of intervals.
+
+    Returns:
+        The lower and upper ends of the intervals, without what is below or above the values that are possible.
+    """
     if np.isfinite(mean).sum() < FEW_POINTS:
         line = line | {"markevery": None}
     axes.plot(x, mean, **line)
+    low, high = (mean - half_width).clip(*possible), (mean + half_width).clip(*possible)
     if half_width.notna().any():
-        axes.fill_between(x, mean - half_width, mean + half_width, color=line["color"], **BAND)
+        axes.fill_between(x, low, high, color=line["color"], **BAND)
+    return low, high
 
 
 def paper_curves(table: pd.DataFrame, published: Mapping[str, np.ndarray]) -> Iterator[tuple[Network, np.ndarray]]:
@@ -86,6 +98,7 @@ def plot_over_p(
     column: str,
     styles: Mapping[Network, tuple[Colour, str]],
     published: Mapping[str, np.ndarray],
+    possible: tuple[float, float] = ANY,
 ) -> None:
     """The values of networks over the label corruption p, the paper's dashed beneath.
 
@@ -95,6 +108,7 @@ def plot_over_p(
         column: what to draw.
         styles: colour and marker of each network.
         published: the paper's curves by model, as :func:`rethinking.paper.curves` has them.
+        possible: the lowest and the highest value that can be; intervals end there.
     """
     axes.set_xlim(-0.03, 1.03)
     for network, curve in paper_curves(table, published):
@@ -104,7 +118,6 @@ def plot_over_p(
     for network, points in table.groupby(NETWORK, sort=False):
         colour, marker = styles[network]
         line = {"color": colour, "marker": marker, "markersize": size[network]}
-        mean, half_width = points[column], points[f"{column}_ci"]
-        plot_mean(axes, points.p, mean, half_width, **line)
+        ends = plot_mean(axes, points.p, points[column], points[f"{column}_ci"], possible, **line)
         # A band needs two neighbouring points; error bars are also visible at a single one.
-        axes.vlines(points.p, mean - half_width, mean + half_width, color=colour, linewidth=0.8)
+        axes.vlines(points.p, *ends, color=colour, linewidth=0.8)

@@ -54,13 +54,10 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     headroom = ARROWS / (PANEL + ARROWS * max(0, len(rows_of_arrows) - PLANNED))
     theirs = [curve[:, 1].max() for _, curve in drawing.paper_curves(table, published)]
     highest = pd.Series([shown.ratio.max(), *theirs]).max()
-    ends = pd.concat([shown.ratio - shown.ratio_ci, shown.ratio + shown.ratio_ci])
     # An interval of two seeds can be ten times as long as the curves are high, and must not flatten them.
-    top = 1.08 * pd.Series([highest, min(ends.max(), 1.5 * highest)]).max()
+    top = 1.08 * pd.Series([highest, min((shown.ratio + shown.ratio_ci).max(), 1.5 * highest)]).max()
     top = 4 if pd.isna(top) else top
     end = top / (1 - headroom * len(rows_of_arrows))
-    if ends.min() < 0 or ends.max() > end:
-        note += f"\nIntervals are cut where the axis ends, at 0 and {end:.1f}."
 
     for axes, (threshold, rows) in zip(panels, shown.groupby("threshold", sort=False), strict=True):
         axes.set_title(panel_title(threshold, measured[threshold], threshold == nearest), fontsize="medium")

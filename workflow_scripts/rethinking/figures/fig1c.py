@@ -45,7 +45,8 @@ def draw(runs: Runs, scale: str) -> tuple[Figure, pd.DataFrame]:
     for axes, (labels, rows) in zip(panels, table.groupby("test_labels", sort=False), strict=True):
         axes.set_title(TITLES[labels], fontsize="medium")
         axes.set(xlabel="label corruption p", ylim=(0, 1))
-        drawing.plot_over_p(axes, rows, "test_error", styles, published if labels == "corrupted" else {})
+        comparable = published if labels == "corrupted" else {}
+        drawing.plot_over_p(axes, rows, "test_error", styles, comparable, possible=(0, 1))
     panels[0].set_ylabel("test error")
 
     ours, several = table[["test_error", "test_error_ci"]].notna().any()

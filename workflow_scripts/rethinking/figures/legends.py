@@ -143,9 +143,22 @@ def own_noise(corruptions: Iterable[str]) -> str:
     return f"\nNot the paper's noise: {', '.join(own)}." if own else ""
 
 
+def cut_intervals(figure: Figure) -> str:
+    """A line of a note that says where axes end within a band or an error bar; empty if none does."""
+    cut = set()
+    for axes in figure.axes:
+        shown = axes.viewLim
+        for path in (path for each in axes.collections for path in each.get_paths()):
+            below, above = path.vertices < shown.min, path.vertices > shown.max
+            cut |= {*shown.min[below.any(axis=0)], *shown.max[above.any(axis=0)]}
+    ends = " and ".join(f"{end:.3g}" for end in sorted(cut)).replace("-", "−")
+    return f"\nIntervals are cut where the axis ends, at {ends}." if cut else ""
+
+
 def add_note(figure: Figure, note: str) -> None:
-    """Print data, scale and seeds under the axes, line by line."""
-    wrapped = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in unbroken(note).splitlines())
+    """Print data, scale and seeds under the finished axes, line by line, and where these cut intervals."""
+    lines = unbroken(note + cut_intervals(figure)).splitlines()
+    wrapped = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in lines)
     # The layout reserves room for a label of the whole figure.
     figure.supxlabel(wrapped, x=0.01, ha="left", fontsize="x-small", color=GREY, parse_math=False)
     make_room(figure, wrapped.count("\n") + 1, *NOTE_LINES)

@@ -173,8 +173,8 @@ def draw_filters(records: Sequence[Record]) -> tuple[Figure, pd.DataFrame]:
         if rows.test_error.isna().any():
             broken = " A line breaks where a fit is missing."
         for axes, key in ((left, "test_error"), (right, "train_error")):
-            drawing.plot_mean(axes, filters, rows[key], rows[f"{key}_ci"], **line)
-            axes.vlines(filters, rows[key] - rows[f"{key}_ci"], rows[key] + rows[f"{key}_ci"], color=line["color"])
+            ends = drawing.plot_mean(axes, filters, rows[key], rows[f"{key}_ci"], drawing.PERCENT, **line)
+            axes.vlines(filters, *ends, color=line["color"])
         left.plot(rows.paper_filters.astype(float), rows.paper_test_error, **line | theirs)
     enough = numbers.images.max() / (numbers.features / numbers.filters).mean()
     ticks = {*numbers.filters, *numbers.paper_filters.dropna()}
