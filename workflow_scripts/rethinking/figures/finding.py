@@ -65,9 +65,10 @@ def plot_network(axes: Axes, place: int, row: pd.Series) -> None:
         why = "diverged" if row.diverged else "not trained"
         axes.text(50, place, why, ha="center", va="center", color=style.GREY)
     axes.plot(ends, [place, place], color="0.75", linewidth=2, zorder=1)
-    for (split, (mark, _)), value in zip(SPLITS.items(), ends, strict=True):
+    # An interval can hold the other.
+    for (split, (mark, _)), value, beside in zip(SPLITS.items(), ends, (-0.1, 0.1), strict=True):
         half_width = row[f"{split}_accuracy_ci"]
         if pd.notna(half_width):
             shown = interval_ends(value, half_width, 0, 100)
-            axes.hlines(place, *shown, color=mark["color"], **INTERVAL, zorder=2)
+            axes.hlines(place + beside, *shown, color=mark["color"], **INTERVAL, zorder=2)
         axes.plot(value, place, **mark, linestyle="", zorder=3, clip_on=False)
