@@ -20,8 +20,10 @@ from rethinking.run.files import UserError, read_json, write_json
 from rethinking.run.identity import Identity, made_from, record_path, write_record
 from rethinking.run.plan import Plan
 
+from ..default_config import default_config
 from .curves import make_run, write_run
 
+PLAN = Plan(default_config())
 TRUE = "cifar10/true_labels/alexnet/none"
 RANDOM = "cifar10/random_labels/alexnet/none"
 REPLACED = TRUE.replace("labels", "labels_replaced0")
@@ -100,10 +102,10 @@ def test_a_measure_of_an_earlier_network_is_not_read(tmp_path, earlier, left):
     made = []
     for name in (TRUE, REPLACED):
         folder = write_run(tmp_path, make_run(name, train_loss=[2.0]))
-        made.append(Plan.make(None, "train_cell", [folder / name for name in CELL_FILES], {"cell": name}))
+        made.append(PLAN.make("train_cell", [folder / name for name in CELL_FILES], {"cell": name}))
         write_record([folder / "curve.csv"], made[-1].identity)
     for name, needs in (("complexity", made[1:]), ("stability", made)):
-        measure = Plan.make(None, f"measure_{name}", [folder / f"{name}.json"], {}, needs=needs)
+        measure = PLAN.make(f"measure_{name}", [folder / f"{name}.json"], {}, needs=needs)
         write_json(measure.outputs[0], {name: 0.5})
         write_record(measure.outputs, measure.identity)
     if earlier:
@@ -122,8 +124,8 @@ def test_a_measure_of_an_earlier_network_is_not_read(tmp_path, earlier, left):
 def test_what_has_a_damaged_record_is_not_read(tmp_path, damaged):
     """What it was made from is not known, nor whether a file was cut short."""
     folder = write_run(tmp_path, make_run(TRUE, train_loss=[2.0]))
-    network = Plan.make(None, "train_cell", [folder / "curve.csv"], {})
-    measure = Plan.make(None, "measure_complexity", [folder / "complexity.json"], {}, needs=[network])
+    network = PLAN.make("train_cell", [folder / "curve.csv"], {})
+    measure = PLAN.make("measure_complexity", [folder / "complexity.json"], {}, needs=[network])
     write_json(measure.outputs[0], {"complexity": 0.5})
     for made in (network, measure):
         write_record(made.outputs, made.identity)
