@@ -14,7 +14,7 @@ from rethinking.config.reading import read
 from rethinking.run.files import UserError
 from rethinking.training.inception_preprocessing import central_box
 
-from ..default_config import CELL, ablation, default_config, default_values, load, override, with_keys
+from ..default_config import CELL, FILE, ablation, default_config, default_values, load, override, with_keys
 
 IMAGENET = "imagenet/true_labels/inception_v3"
 DIGITS = CELL.replace("cifar10", "digits")
@@ -285,15 +285,35 @@ def test_missing_key_names_the_file_of_its_section(tmp_path):
         ([{"seeds": [0]}], {"training.epochs": -3}, "--config: training.epochs: "),
         # A value in place of the section that the file has
         ([{"training": {"epochs": 3}}], {"training": 5}, "--config: training: takes keys of its own"),
+        # Of a section, and of all
+        (
+            [{"datasets": {"digits": {"input_size": 8}}}],
+            {"datasets.digits.path": "x"},
+            "{0}:2 and --config: datasets.digits: ",
+        ),
+        (
+            [{"results_dir": "x"}],
+            {"datasets.digits.source": "official"},
+            "{0} and --config: datasets.digits.source is 'official'",
+        ),
+        (
+            [{"results_dir": "x"}],
+            {"results_dir": "x", "datasets.digits.input_size": 9, "table1.cells": [DIGITS]},
+            f"{{0}} and --config: {DIGITS}: ",
+        ),
+        (
+            [{"results_dir": "x", "table1": {"cells": [DIGITS]}, "datasets": {"digits": {"input_size": 9}}}],
+            {"results_dir": "x", "datasets.digits.input_size": 9, "table1.cells": [DIGITS]},
+            f"{{0}}: {DIGITS}: ",
+        ),
     ],
-    ids=["the last of the files", "the command line", "no section"],
 )
 def test_what_set_a_value_is_named(tmp_path, files, changes, named):
     paths = [tmp_path / f"{number}.yaml" for number in range(len(files))]
     for path, content in zip(paths, files, strict=True):
         path.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError) as error:
-        load_config(with_keys(default_values(), changes), list(map(str, paths)))
+        load_config(with_keys(default_values(), changes), list(map(str, [FILE, *paths])))
     (_, line) = str(error.value).splitlines()
     assert line.startswith(f"  {named.format(*paths)}")
 

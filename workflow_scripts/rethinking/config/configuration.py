@@ -140,7 +140,7 @@ class Config(Strict):
         for override in self.overrides:
             if others := set(override.seeds or ()) - set(self.seeds):
                 raise ValueError(
-                    f"overrides: the seed {min(others)} of {', '.join(override.cells)} is not among 'seeds'; add it there"
+                    f"overrides: the seed {min(others)} of {', '.join(override.cells)} is not among 'seeds'; add it to 'seeds'"
                 )
         return self
 

@@ -155,16 +155,22 @@ def sections_with(key: str, model: Any, section: str = "") -> list[str]:
 
 
 def place_of_value(path: Path, files: dict[str, File], values: dict[str, Any]) -> str:
-    """The last file that sets a value (or, if it is missing, a part of its section), and the line; or ``--config``."""
+    """The last file that sets a value (or, if it is missing, a part of its section), and the line; or ``--config``.
+
+    A section, such as all of the configuration, can be of both.
+    """
     while not value_at(path, values)[0]:
         path = path[:-1]
+    merged = value_at(path, values)[1]
+    keys = merged if isinstance(merged, dict) else ()
+    # The paths of plug-ins are no longer as they are written.
+    both = any(key != "plugins" and "--config" in place_of_value((*path, key), files, values) for key in keys)
     for name, file in reversed(files.items()):
         found, value = value_at(path, file.content)
-        merged = value_at(path, values)[1]
         # nan differs from itself.
         section = isinstance(value, dict) and isinstance(merged, dict)
         if found and (section or value == merged or repr(value) == repr(merged)):
-            return f"{name}{file.place(path)}"
+            return f"{name}{file.place(path)}{' and --config' if both else ''}"
     return "--config"
 
 
