@@ -94,10 +94,9 @@ def test_losses_above_the_axes_are_told():
 
 def test_intervals_above_or_below_the_axes_are_told():
     figure = plot([finished([2.0, 1.2, 0.1]), finished([1.8, 0.8, 0.3], seed=1)])
-    top = figure.axes[0].get_ylim()[1]
-    assert note(figure).endswith(f" Intervals are cut where the axis ends, at 0 and {top:.3g}.")
+    assert note(figure).endswith(" Intervals are cut where an axis ends.")
     figure = plot([finished([2.0, 1.2, 0.1]), finished([2.0, 1.2, 0.3], seed=1)])
-    assert note(figure).endswith(" Intervals are cut where the axis ends, at 0.")
+    assert note(figure).endswith(" Intervals are cut where an axis ends.")
     assert "Intervals are cut" not in note(plot([finished([2.0, 1.0]), finished([2.01, 1.01], seed=1)]))
 
 

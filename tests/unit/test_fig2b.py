@@ -149,7 +149,7 @@ def test_intervals_end_at_100_percent_and_are_told_where_the_axis_cuts_them():
         if area not in hatched(figure.axes[0])
     ]
     assert max(ends) == 100
-    assert note(figure).endswith(" Intervals are cut where the axis ends, at 50.")
+    assert note(figure).endswith(" Intervals are cut where an axis ends.")
     assert "Intervals are cut" not in note(draw({BN: [accuracies([10, 60, 80])] * 2}, "some scale")[0])
 
 

@@ -144,15 +144,13 @@ def own_noise(corruptions: Iterable[str]) -> str:
 
 
 def cut_intervals(figure: Figure) -> str:
-    """A line of a note that says where axes end within a band or an error bar; empty if none does."""
-    cut = set()
+    """A line of a note that says that an axis ends within a band or an error bar; empty if none does."""
     for axes in figure.axes:
         shown = axes.viewLim
         for path in (path for each in axes.collections for path in each.get_paths()):
-            below, above = path.vertices < shown.min, path.vertices > shown.max
-            cut |= {*shown.min[below.any(axis=0)], *shown.max[above.any(axis=0)]}
-    ends = " and ".join(f"{end:.3g}" for end in sorted(cut)).replace("-", "−")
-    return f"\nIntervals are cut where the axis ends, at {ends}." if cut else ""
+            if (path.vertices < shown.min).any() or (path.vertices > shown.max).any():
+                return "\nIntervals are cut where an axis ends."
+    return ""
 
 
 def add_note(figure: Figure, note: str) -> None:
