@@ -157,9 +157,11 @@ def test_started_again_it_goes_on_where_it_stood(tmp_path):
     assert (tmp_path / "c").read_text() == "c\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_signal_ends_the_tasks_and_no_other_begins(tmp_path, number):
-    bundle = make(tmp_path, f"touch {tmp_path}/a; sleep 60", f"touch {tmp_path}/b")
+    """Also one that does not handle signals yet, as while it imports torch."""
+    importing = f"import pathlib, time; pathlib.Path('{tmp_path}/a').touch(); time.sleep(60)"
+    bundle = make(tmp_path, f'exec python -c "{importing}"', f"touch {tmp_path}/b")
     process = start(bundle)
     wait_for((tmp_path / "a").exists, process)
     process.send_signal(number)
@@ -197,9 +199,10 @@ run_bundle.main()
     assert bundle.ended() == {0: 0}
 
 
-def test_a_task_that_asks_for_another_try_has_not_ended(tmp_path):
+@pytest.mark.parametrize("command", [f"exit {os.EX_TEMPFAIL}", "kill -TERM $$"])
+def test_a_task_that_asks_for_another_try_or_is_asked_to_stop_has_not_ended(tmp_path, command):
     """It has written its checkpoint; noted as a failure it would begin from there only if the user starts it again."""
-    bundle = make(tmp_path, f"exit {os.EX_TEMPFAIL}", "true")
+    bundle = make(tmp_path, command, "true")
     code, output = run(bundle)
     assert (code, bundle.ended()) == (os.EX_TEMPFAIL, {1: 0})
     assert "continues later: task 0" in output
@@ -227,6 +230,8 @@ def test_a_task_begins_if_it_ends_in_time_by_its_share_of_what_was_done(tmp_path
     assert runner.may_begin(1)
     runner.signal = signal.SIGTERM
     assert not runner.may_begin(1)
+    runner.begin(1)  # the signal comes in between
+    assert not runner.running
 
 
 def test_tasks_side_by_side_begin_only_if_they_end_in_time(tmp_path):

@@ -67,7 +67,7 @@ class Runner:
         return elapsed + needed <= 60 * self.bundle.minutes
 
     def begin(self, number: int) -> None:
-        """Start a task in a process of its own."""
+        """Start a task in a process of its own, unless a signal asks to stop meanwhile."""
         task = self.bundle.tasks[number]
         before = [mark(file) for file in task.output]
         command = task.command
@@ -75,11 +75,12 @@ class Runner:
         if (task.made or os.path.exists(task.checkpoint or "")) and command.endswith(" 2>&1"):
             command = " >> ".join(command.rsplit(" > ", 1))
         shell = ["bash", "-c", f"set -euo pipefail; {self.bundle.prefix}{command}"]
-        log(f"begins: {task.name}")
         # A signal in between would not be passed on.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        process = os.posix_spawnp(shell[0], shell, os.environ, setsigmask=[])
-        self.running[process] = number, time.monotonic(), before
+        if self.signal is None:
+            log(f"begins: {task.name}")
+            process = os.posix_spawnp(shell[0], shell, os.environ, setsigmask=[])
+            self.running[process] = number, time.monotonic(), before
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def wait_for_one(self) -> None:
@@ -90,7 +91,8 @@ class Runner:
         seconds = time.monotonic() - began
         self.cost_done += task.cost
         self.seconds_done += seconds
-        if code == os.EX_TEMPFAIL:
+        # A signal ends a task that does not handle it yet.
+        if code == os.EX_TEMPFAIL or -code in SIGNALS:
             log(f"stopped after {seconds:.0f} s, continues later: {task.name}")
             return
         if self.signal is not None and code < 0:
@@ -133,7 +135,8 @@ class Runner:
         self.signal = number
         for process in list(self.running):
             with suppress(ProcessLookupError):  # it has ended and is about to be noted
-                os.kill(process, number)
+                # Python takes SIGINT for an error until a script handles it.
+                os.kill(process, signal.SIGTERM if number == signal.SIGINT else number)
 
 
 def write_benchmark(path: Path, seconds: float, usage: object) -> None:
