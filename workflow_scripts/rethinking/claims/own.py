@@ -5,7 +5,6 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
 
 import pandas as pd
 
@@ -39,9 +38,7 @@ def own_claim(entry: registry.Entry) -> Claim:
     def number(*runs: Run) -> float:
         try:
             # It may change what it is given, which the next claim must not see.
-            given = [
-                replace(run, summary=nan_for_null(run.summary), measured=Measured(run)) for run in copy.deepcopy(runs)
-            ]
+            given = [replace(run, measured=Measured(run)) for run in copy.deepcopy(runs)]
             return entry.number(function(*given))
         except Exception as error:
             # The summary of such a network has no accuracies.
@@ -52,6 +49,10 @@ def own_claim(entry: registry.Entry) -> Claim:
             if misspelt or isinstance(getattr(error, "obj", None), READ):
                 fault = blame(error) or f"{entry.place}: {type(error).__name__}: {error}"
                 raise UserError(f"{fault}; {known_names(error, runs)}") from error
+            # Null in summary.json is such a number.
+            if isinstance(error, TypeError) and "NoneType" in str(error):
+                cells = " or ".join(run.summary["cell"] for run in runs)
+                raise NotMeasured(f"null in summary.json of {cells} (TypeError: {error})") from None
             raise
 
     label = entry.function.replace("_", " ")
@@ -60,13 +61,6 @@ def own_claim(entry: registry.Entry) -> Claim:
     words = ", ".join(f"{bound.replace('_', ' ')} {value:g}" for bound, value in bounds.items())
     holds_if = options.get("holds_if", f"{label} {words}")
     return Claim(entry.name, options["statement"], options.get("source", "own"), holds_if, (check,))
-
-
-def nan_for_null(value: Any) -> Any:
-    """What a JSON file holds, with nan for each null: the epoch of an accuracy that was not reached is no number."""
-    if isinstance(value, Mapping):
-        return {key: nan_for_null(each) for key, each in value.items()}
-    return math.nan if value is None else value
 
 
 def measure_files() -> dict[str, str]:
