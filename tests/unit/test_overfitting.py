@@ -94,6 +94,16 @@ def test_no_ratio_where_the_start_is_not_reached():
     assert list(table.reached) == [0, 1]
 
 
+def test_diverged_seed_has_not_reached_it():
+    runs = {
+        TRUE: [fitted_after(10, seed=0), fitted_after(10, seed=1)],
+        HALF: [fitted_after(20, HALF, 0), fitted_after(20, HALF, 1, diverged=True)],
+    }
+    row = times(runs).loc[0.5]
+    assert (row.paired, row.reached) == (2, 1)
+    assert math.isnan(row.ratio)
+
+
 def test_seed_without_its_start_is_left_out_and_counted():
     runs = {TRUE: [fitted_after(10, seed=0)], HALF: [fitted_after(15, HALF, 0), fitted_after(30, HALF, 1)]}
     row = times(runs).loc[0.5]

@@ -317,7 +317,7 @@ def test_null_takes_away_what_another_override_sets():
 
 def test_settings_that_do_not_fit_together_are_refused_for_a_cell_of_no_table():
     config = load(overrides=[override("mnist/*/*/*", micro_batch=50)])
-    with pytest.raises(UserError, match=r"^cell 'mnist/.*seed0': batch_size is 128, not a multiple of micro"):
+    with pytest.raises(UserError, match=r"^cell 'mnist/.*none': batch_size is 128, not a multiple of micro"):
         settings(config, "mnist/true_labels/alexnet/none")
 
 

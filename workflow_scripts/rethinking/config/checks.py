@@ -23,7 +23,7 @@ def cell_faults(config: Config) -> dict[str, list[tuple[Cell, str | None]]]:
         try:
             settings = config.settings(cell, variant)
         except UserError as error:
-            message = str(error).removeprefix(f"cell '{cell}': ")
+            message = str(error).removeprefix(f"cell '{cell.name}': ")
         else:
             message = input_fault(config, cell, settings)
         if message:

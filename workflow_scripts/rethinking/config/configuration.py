@@ -243,7 +243,7 @@ class Config(Strict):
         """
         for section, name in (("datasets", cell.dataset), ("models", cell.model)):
             if name not in getattr(self, section):
-                raise UserError(f"cell '{cell}': the configuration has no {section}.{name}; add it")
+                raise UserError(f"cell '{cell.name}': the configuration has no {section}.{name}; add it")
         values = self.training.model_dump() | self.models[cell.model].model_dump()
         values["input_size"] = self.datasets[cell.dataset].input_size
         for override in self.overrides:
@@ -253,14 +253,14 @@ class Config(Strict):
             ablations = {ablation.name: ablation for ablation in self.ablations}
             if variant not in ablations:
                 raise UserError(
-                    f"cell '{cell}': unknown ablation '{variant}'; {did_you_mean(variant, ablations)}"
+                    f"cell '{cell.name}': unknown ablation '{variant}'; {did_you_mean(variant, ablations)}"
                     f"known: {', '.join(ablations)}"
                 )
             values = ablations[variant].set.applied_to(values)
             try:
                 ablations[variant].check(cell, values["input_size"])
             except UserError as error:
-                raise UserError(f"cell '{cell}': {error}") from None
+                raise UserError(f"cell '{cell.name}': {error}") from None
         if "wd" not in cell.regularisers:
             values["weight_decay"] = 0.0
         # Editing what means nothing must not make a cell stale, nor a variant of it.
@@ -270,7 +270,7 @@ class Config(Strict):
         try:
             return CellSettings(**values)
         except ValidationError as error:  # each setting by itself is right, but not all together
-            raise UserError(f"cell '{cell}': {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+            raise UserError(f"cell '{cell.name}': {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
 def with_dropout(cell: Cell, architecture: dict[str, Any]) -> dict[str, Any]:
@@ -283,7 +283,7 @@ def with_dropout(cell: Cell, architecture: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in architecture.items() if key != "dropout"}
     if not architecture.get("dropout"):
         raise UserError(
-            f"cell '{cell}': its regularisers name dropout, but models.{cell.model}.architecture has no dropout, the "
+            f"cell '{cell.name}': its regularisers name dropout, but models.{cell.model}.architecture has no dropout, the "
             "share that is dropped; only networks with such an option have dropout"
         )
     return architecture
