@@ -154,7 +154,7 @@ def cut_intervals(figure: Figure) -> str:
 
 
 def add_note(figure: Figure, note: str) -> None:
-    """Print data, scale and seeds under the finished axes, line by line, and where these cut intervals."""
+    """Print data, scale and seeds under the finished axes, line by line, and say so if these cut intervals."""
     lines = unbroken(note + cut_intervals(figure)).splitlines()
     wrapped = "\n".join(textwrap.fill(line, NOTE_WIDTH) for line in lines)
     # The layout reserves room for a label of the whole figure.
