@@ -91,12 +91,10 @@ class Runner:
         seconds = time.monotonic() - began
         self.cost_done += task.cost
         self.seconds_done += seconds
-        # A signal ends a task that does not handle it yet.
-        if code == os.EX_TEMPFAIL or -code in SIGNALS:
-            log(f"stopped after {seconds:.0f} s, continues later: {task.name}")
-            return
-        if self.signal is not None and code < 0:
-            log(f"{how_it_ended(code)} after {seconds:.0f} s, continues later: {task.name}")
+        # A signal ends a task that does not handle it yet; a job that stops may be sent others.
+        if code == os.EX_TEMPFAIL or -code in SIGNALS or (self.signal is not None and code < 0):
+            how = "stopped" if code == os.EX_TEMPFAIL else how_it_ended(code)
+            log(f"{how} after {seconds:.0f} s, continues later: {task.name}")
             return
         # The time of one that found its files made must not replace that of the one that made them.
         found = before and all(before) and before == [mark(file) for file in task.output]
