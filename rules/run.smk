@@ -48,9 +48,7 @@ def check_targets():
 
     if unknown := [word for word in dict.fromkeys(words) if not is_known(word)]:
         rules = [rule.name for rule in workflow.rules]
-        # The numbers of a table come before its texts.
-        made = [each for shown in SHOWN.values() for each in (*shown.needs, shown)]
-        files = [file for each in (*made, *PLAN.made) for file in each.known]
+        files = [file for each in PLAN.made for file in each.known]
         files += [file for file in products if not file.contains_wildcard()]
         sys.exit(f"snakemake: {describe_unknown(unknown, rules, files, RESULTS)}")
 
