@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.special import stdtrit  # not scipy.stats, whose import takes a second
 
 CONFIDENCE = 0.95  # probability that an interval covers the true mean
@@ -36,11 +38,14 @@ def mean_interval(values: Sequence[float], step: float = 0.0) -> tuple[float, fl
 
 
 def interval_ends(
-    mean: float, half_width: float, lowest: float = -math.inf, highest: float = math.inf
-) -> tuple[float, float]:
-    """The ends of an interval, without what is below the lowest or above the highest value that can be; nan if it has none."""
+    mean: ArrayLike, half_width: ArrayLike, lowest: float = -math.inf, highest: float = math.inf
+) -> tuple[Any, Any]:
+    """The ends of an interval, without what is below the lowest or above the highest value that can be; nan if it has none.
+
+    Of arrays of means and half widths, arrays of ends.
+    """
     low, high = np.clip([mean - half_width, mean + half_width], lowest, highest)
-    return float(low), float(high)
+    return low, high
 
 
 def rank_correlation(values: Sequence[float]) -> float:

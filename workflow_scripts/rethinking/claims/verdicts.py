@@ -86,7 +86,7 @@ def examine(check: Check, runs: BySeed, dataset: str) -> Finding:
     # Seeds can differ in the number of images or epochs.
     steps, lowest, highest = zip(*(possible or [UNKNOWN]), strict=True)
     mean, half_width = mean_interval(values, max(steps))
-    low, high = interval_ends(mean, half_width, min(lowest), max(highest))
+    low, high = map(float, interval_ends(mean, half_width, min(lowest), max(highest)))
     if check.exact and values:
         low, high = min(values), max(values)
     elif half_width <= AGREE * abs(mean):

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rethinking.analysis.runs import NETWORK, Network, Run, mean_curve, published_over_p
+from rethinking.analysis.statistics import interval_ends
 from rethinking.figures.style import BAND, DIVERGED, GREY, OUR_LINE, PAPER_LINE, Colour, marker_sizes
 
 TICK_LABELS = 90  # characters of tick labels under a row of panels
@@ -69,7 +70,7 @@ def plot_runs(axes: Axes, runs: Sequence[Run], column: str, colour: Colour, mark
 
 def plot_mean(
     axes: Axes, x: pd.Series, mean: pd.Series, half_width: pd.Series, possible: tuple[float, float], **line: object
-) -> tuple[pd.Series, pd.Series]:
+) -> tuple[np.ndarray, np.ndarray]:
     """A line of means and, where they have half widths, a band of intervals.
 
     Returns:
@@ -78,7 +79,7 @@ def plot_mean(
     if np.isfinite(mean).sum() < FEW_POINTS:
         line = line | {"markevery": None}
     axes.plot(x, mean, **line)
-    low, high = (mean - half_width).clip(*possible), (mean + half_width).clip(*possible)
+    low, high = interval_ends(mean, half_width, *possible)
     if half_width.notna().any():
         axes.fill_between(x, low, high, color=line["color"], **BAND)
     return low, high

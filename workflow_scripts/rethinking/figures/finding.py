@@ -11,6 +11,7 @@ from rethinking.analysis.finding import LABELS
 from rethinking.analysis.runs import NETWORK, networks_of
 from rethinking.analysis.statistics import LEVEL, interval_ends
 from rethinking.figures import legends, style
+from rethinking.figures.drawing import PERCENT
 
 # The test accuracy is drawn over the training accuracy and is smaller, so that both are visible where they are equal.
 SPLITS = {
@@ -69,6 +70,6 @@ def plot_network(axes: Axes, place: int, row: pd.Series) -> None:
     for (split, (mark, _)), value, beside in zip(SPLITS.items(), ends, (-0.1, 0.1), strict=True):
         half_width = row[f"{split}_accuracy_ci"]
         if pd.notna(half_width):
-            shown = interval_ends(value, half_width, 0, 100)
+            shown = interval_ends(value, half_width, *PERCENT)
             axes.hlines(place + beside, *shown, color=mark["color"], **INTERVAL, zorder=2)
         axes.plot(value, place, **mark, linestyle="", zorder=3, clip_on=False)
